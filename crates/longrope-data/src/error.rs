@@ -1,0 +1,250 @@
+//! Everything that can be wrong with text, tokens and windows.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The result of this crate's fallible functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, where, what was found and what was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No path was given.
+    #[error("no text was given, expected at least one file or folder")]
+    NoPaths,
+
+    /// A path does not exist.
+    #[error("no such file or folder: `{}`", path.display())]
+    NotFound {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+
+    /// A file or folder exists but cannot be read or decompressed.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A folder holds nothing that is read as text.
+    #[error("folder `{}` holds no text, expected files ending in {expected}", folder.display())]
+    NoTextFiles {
+        /// The folder.
+        folder: PathBuf,
+        /// The endings that are looked for.
+        expected: &'static str,
+    },
+
+    /// A file holds no text, or white space only.
+    #[error("`{}` holds no text, found white space only or nothing", path.display())]
+    EmptyText {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file is not UTF-8.
+    #[error("`{}` is not UTF-8: found an invalid byte sequence at byte {byte_offset} (after decompression)", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Where the first invalid byte sequence begins.
+        byte_offset: u64,
+    },
+
+    /// A line of a JSONL file is not JSON.
+    #[error("`{}`, line {line}: found `{found}`, expected one JSON object per line", path.display())]
+    BadLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The beginning of the line.
+        found: String,
+        /// What the JSON parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// A line of a JSONL file is JSON, but not an object.
+    #[error("`{}`, line {line}: found {found}, expected a JSON object", path.display())]
+    NotAnObject {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The kind of value.
+        found: &'static str,
+    },
+
+    /// A line of a JSONL file lacks the field with the text.
+    #[error("`{}`, line {line}: no field `{field}`, found {found}", path.display())]
+    MissingField {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The field that was asked for.
+        field: String,
+        /// The fields there are, each in backticks.
+        found: String,
+    },
+
+    /// The field of a JSONL line that should hold text holds something else.
+    #[error("`{}`, line {line}: field `{field}` is {found}, expected a string", path.display())]
+    FieldNotText {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The field.
+        field: String,
+        /// The kind of value.
+        found: &'static str,
+    },
+
+    /// A file of token ids is not JSON.
+    #[error("`{}` is not JSON, expected token ids: {expected}", path.display())]
+    TokensNotJson {
+        /// The file.
+        path: PathBuf,
+        /// The forms that are understood.
+        expected: &'static str,
+        /// What the JSON parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// A file of token ids is JSON of another form.
+    #[error("`{}`: found {found}, expected token ids: {expected}", path.display())]
+    TokensForm {
+        /// The file.
+        path: PathBuf,
+        /// The kind of value.
+        found: &'static str,
+        /// The forms that are understood.
+        expected: &'static str,
+    },
+
+    /// A value in a list of token ids is no token of the vocabulary.
+    #[error(
+        "`{location}`: token {token_idx} is {found}, expected an id below the vocabulary size {vocab_size}"
+    )]
+    BadTokenId {
+        /// The file, and the document in it.
+        location: String,
+        /// The index in the document, counted from 0.
+        token_idx: usize,
+        /// The value that was found.
+        found: String,
+        /// The number of tokens in the vocabulary.
+        vocab_size: usize,
+    },
+
+    /// A list of token ids is empty.
+    #[error("`{location}` holds no token ids")]
+    NoTokens {
+        /// The file, and the document in it.
+        location: String,
+    },
+
+    /// A model folder has no tokenizer.
+    #[error("folder `{}` has no `tokenizer.json`{}", folder.display(), if *has_sentencepiece { ", found `tokenizer.model` only" } else { "" })]
+    NoTokenizer {
+        /// The model folder.
+        folder: PathBuf,
+        /// Whether there is a `tokenizer.model` of `SentencePiece`, which can be converted.
+        has_sentencepiece: bool,
+    },
+
+    /// A `tokenizer.json` is not understood.
+    #[error("`{}` is not a usable tokenizer", path.display())]
+    BadTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What the tokenizer library says.
+        #[source]
+        source: tokenizers::Error,
+    },
+
+    /// The tokenizer refused a text.
+    #[error("cannot tokenize a text of {n_bytes} bytes")]
+    Encode {
+        /// The size of the text.
+        n_bytes: usize,
+        /// What the tokenizer library says.
+        #[source]
+        source: tokenizers::Error,
+    },
+
+    /// The tokenizer refused token ids.
+    #[error("cannot turn {n_tokens} tokens into text")]
+    Decode {
+        /// The number of ids.
+        n_tokens: usize,
+        /// What the tokenizer library says.
+        #[source]
+        source: tokenizers::Error,
+    },
+
+    /// A count that must be positive is zero.
+    #[error("`{name}` is 0, expected at least 1")]
+    ZeroCount {
+        /// The count.
+        name: &'static str,
+    },
+
+    /// The documents do not hold the samples that were asked for.
+    #[error(
+        "not enough text for {n_samples} samples of {n_tokens} tokens: found {n_documents} documents, \
+         the longest has {longest} tokens, room for {n_possible} samples"
+    )]
+    NotEnoughText {
+        /// Tokens needed per sample.
+        n_tokens: usize,
+        /// Samples asked for.
+        n_samples: usize,
+        /// Documents there are.
+        n_documents: usize,
+        /// Tokens of the longest document.
+        longest: usize,
+        /// Samples without overlap that would fit.
+        n_possible: usize,
+    },
+
+    /// A context in which nothing can be predicted.
+    #[error("context is {context} tokens, expected at least 2")]
+    ContextTooShort {
+        /// The context, tokens.
+        context: usize,
+    },
+
+    /// A stride that no sliding window can have.
+    #[error("stride is {stride} tokens, expected 1 to {context} (the context)")]
+    BadStride {
+        /// The stride, tokens.
+        stride: usize,
+        /// The context, tokens.
+        context: usize,
+    },
+
+    /// No document fills one window.
+    #[error(
+        "no document fills a context of {context} tokens: found {n_documents} documents, \
+         the longest has {longest} tokens, expected at least {needed}"
+    )]
+    NoWindow {
+        /// The context, tokens.
+        context: usize,
+        /// Documents there are.
+        n_documents: usize,
+        /// Tokens of the longest document.
+        longest: usize,
+        /// Tokens of a document that a window needs: one less than `context` where the window brings its own BOS.
+        needed: usize,
+    },
+}

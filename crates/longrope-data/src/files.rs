@@ -1,0 +1,191 @@
+//! From the paths a user names to the files to read, in an order that does not depend on the file system.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use crate::{Error, Result};
+
+/// What a file's name says about its content, compression taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    /// The whole file is one document.
+    Text,
+    /// Each line is a JSON object with one document.
+    JsonLines,
+}
+
+/// The compression a file's name announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+const EXPECTED: &str = "`.txt`, `.text`, `.md` or `.jsonl`, plain or with `.gz` or `.zst` behind";
+
+/// Reads compression and kind off a file name; the kind is `None` for endings that a folder's files must not have.
+pub(crate) fn classify(path: &Path) -> (Compression, Option<FileKind>) {
+    let compression = match extension(path).as_deref() {
+        Some("gz") => Compression::Gzip,
+        Some("zst") => Compression::Zstd,
+        _ => Compression::None,
+    };
+    let bare = if compression == Compression::None {
+        path.to_path_buf()
+    } else {
+        path.with_extension("")
+    };
+    let kind = match extension(&bare).as_deref() {
+        Some("txt" | "text" | "md") => Some(FileKind::Text),
+        Some("jsonl") => Some(FileKind::JsonLines),
+        _ => None,
+    };
+    (compression, kind)
+}
+
+/// How a file that was named itself is read: data sets often call JSON lines `.json`; all other endings are plain text.
+pub(crate) fn kind_of_named_file(path: &Path) -> FileKind {
+    let (compression, kind) = classify(path);
+    let bare = if compression == Compression::None {
+        path.to_path_buf()
+    } else {
+        path.with_extension("")
+    };
+    match kind {
+        Some(kind) => kind,
+        None if extension(&bare).as_deref() == Some("json") => FileKind::JsonLines,
+        None => FileKind::Text,
+    }
+}
+
+/// Replaces each folder by the text files below it, sorted by path; files stay as they are.
+pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    if paths.is_empty() {
+        return Err(Error::NoPaths);
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        let metadata = fs_err::metadata(path).map_err(|source| read_error(path, source))?;
+        if metadata.is_dir() {
+            files.extend(text_files_below(path)?);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// Tells "there is no such file" from everything else that can go wrong with a file.
+pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
+    let path = path.to_path_buf();
+    match source.kind() {
+        io::ErrorKind::NotFound => Error::NotFound { path },
+        _ => Error::Read { path, source },
+    }
+}
+
+fn text_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    // Data folders are often made of links into a download cache.
+    let walk = WalkDir::new(folder).follow_links(true);
+    let mut files = Vec::new();
+    // The folder itself was named by the user, so its own name may begin with a dot.
+    for entry in walk
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name()))
+    {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(folder).to_path_buf();
+            Error::Read {
+                path,
+                source: error.into(),
+            }
+        })?;
+        if entry.file_type().is_file() && classify(entry.path()).1.is_some() {
+            files.push(entry.into_path());
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::NoTextFiles {
+            folder: folder.to_path_buf(),
+            expected: EXPECTED,
+        });
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn is_hidden(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn extension(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(folder: &Path, names: &[&str]) {
+        for name in names {
+            let path = folder.join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, "x").unwrap();
+        }
+    }
+
+    #[test]
+    fn folder_gives_visible_text_files_sorted_by_path() {
+        let dir = tempfile::tempdir().unwrap();
+        touch(
+            dir.path(),
+            &[
+                "b.txt",
+                "a/z.md",
+                "a/y.jsonl.zst",
+                "c.TXT.gz",
+                "config.json",
+                "x.bin",
+                ".hidden.txt",
+                ".git/d.txt",
+                "a.gz",
+            ],
+        );
+        let files = expand(&[dir.path().to_path_buf()]).unwrap();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, ["a/y.jsonl.zst", "a/z.md", "b.txt", "c.TXT.gz"]);
+    }
+
+    #[test]
+    fn named_files_keep_their_order_and_may_have_any_ending() {
+        let dir = tempfile::tempdir().unwrap();
+        touch(dir.path(), &["b.log", "a.json"]);
+        let paths = [dir.path().join("b.log"), dir.path().join("a.json")];
+        assert_eq!(expand(&paths).unwrap(), paths);
+        assert_eq!(kind_of_named_file(&paths[0]), FileKind::Text);
+        assert_eq!(kind_of_named_file(&paths[1]), FileKind::JsonLines);
+        assert_eq!(
+            kind_of_named_file(Path::new("a.json.gz")),
+            FileKind::JsonLines
+        );
+    }
+
+    #[test]
+    fn missing_paths_and_folders_without_text_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(expand(&[]), Err(Error::NoPaths)));
+        let missing = dir.path().join("nowhere.txt");
+        assert!(
+            matches!(expand(std::slice::from_ref(&missing)), Err(Error::NotFound { path }) if path == missing)
+        );
+        touch(dir.path(), &["config.json"]);
+        let result = expand(&[dir.path().to_path_buf()]);
+        assert!(matches!(result, Err(Error::NoTextFiles { folder, .. }) if folder == dir.path()));
+    }
+}

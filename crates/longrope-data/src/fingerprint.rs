@@ -1,0 +1,96 @@
+//! Short names for long content.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use crate::TokenDocument;
+
+/// A SHA-256, in hexadecimal, of the token ids of `documents` in their order.
+///
+/// It says which text a result was made from: it depends on the ids and on where documents end, not on file names.
+pub fn text_fingerprint(documents: &[TokenDocument]) -> String {
+    let mut hash = Sha256::new();
+    // A version of this scheme; the counts keep `[1, 2], [3]` apart from `[1], [2, 3]`.
+    hash.update(b"longrope-text 1\n");
+    hash.update((documents.len() as u64).to_le_bytes());
+    for document in documents {
+        hash.update((document.tokens.len() as u64).to_le_bytes());
+        for chunk in document.tokens.chunks(4096) {
+            hash.update(token_bytes(chunk));
+        }
+    }
+    hex(&hash.finalize())
+}
+
+/// The SHA-256 of `parts` one behind the other, in hexadecimal.
+pub(crate) fn sha256_hex(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hex(&hash.finalize())
+}
+
+/// Token ids as bytes, the same on every machine.
+pub(crate) fn token_bytes(tokens: &[u32]) -> Vec<u8> {
+    tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(source: &str, tokens: &[u32]) -> TokenDocument {
+        TokenDocument {
+            source: source.to_owned(),
+            tokens: tokens.to_vec(),
+        }
+    }
+
+    #[test]
+    fn sha256_of_the_standards_example() {
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_hex(&[b"a", b"bc"]), expected);
+    }
+
+    #[test]
+    fn tokens_and_borders_matter_and_names_do_not() {
+        let print = text_fingerprint(&[document("a", &[1, 2]), document("b", &[3])]);
+        assert_eq!(
+            print,
+            text_fingerprint(&[document("x", &[1, 2]), document("y", &[3])])
+        );
+        assert_ne!(
+            print,
+            text_fingerprint(&[document("a", &[1]), document("b", &[2, 3])])
+        );
+        assert_ne!(print, text_fingerprint(&[document("a", &[1, 2, 3])]));
+        assert_ne!(
+            print,
+            text_fingerprint(&[document("a", &[2, 1]), document("b", &[3])])
+        );
+    }
+
+    #[test]
+    fn the_scheme_is_pinned() {
+        let print = text_fingerprint(&[document("a", &[1, 2, 70000])]);
+        assert_eq!(
+            print,
+            "73649807f62ee271047297719d8dc2b250e02d6292bf8463123ab182e3be31ad"
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! Text to token windows, deterministically.
+//!
+//! The way through this crate is a straight line, and every step is a function of its arguments:
+//!
+//! ```text
+//! paths ── read_documents ─► Document ── tokenize_documents ─► TokenDocument ─┬─ select_samples ─► Sample       (search)
+//!                                              │                              ├─ plan_windows   ─► TokenWindow  (evaluation)
+//!                        token ids as JSON ────┘ read_token_ids               └─ text_fingerprint               (provenance)
+//! ```
+//!
+//! What must hold here:
+//!
+//! - The same files, tokenizer and seed give the same tokens on every machine: files are read in the order of their
+//!   paths, random choices come from a `ChaCha8` stream of the seed, and nothing depends on threads or hash order.
+//! - A window says which of its tokens are scored, and no token is scored twice; see [`Window`].
+//! - The token cache changes time, never results; see [`TokenCache`].
+//!
+//! Nothing here knows of models, tensors or devices, and nothing prints: what is worth a note is a `tracing` event.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod cache;
+mod document;
+mod error;
+mod files;
+mod fingerprint;
+mod jsonl;
+mod plan;
+mod reader;
+mod sample;
+mod split;
+mod tokenize;
+mod tokenizer;
+mod tokens;
+mod window;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use cache::TokenCache;
+pub use document::{Document, Documents, ReadOptions, read_documents, stream_documents};
+pub use error::{Error, Result};
+pub use fingerprint::text_fingerprint;
+pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
+pub use sample::{Sample, select_samples};
+pub use tokenize::{tokenize_document, tokenize_documents};
+pub use tokenizer::Tokenizer;
+pub use tokens::{TokenDocument, read_token_ids};
+pub use window::{Window, sliding_windows, spread_windows};

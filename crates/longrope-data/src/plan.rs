@@ -1,0 +1,331 @@
+//! The windows of a list of documents, with their tokens.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::window::{Span, check_context, check_n_windows, check_stride, sliding, spread};
+use crate::{Error, Result, Sample, TokenDocument, Window};
+
+/// How a document is covered with windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowProtocol {
+    /// Up to this many windows per document that do not overlap; see [`spread_windows`](crate::spread_windows).
+    Spread {
+        /// The number of windows of one document.
+        n_windows: usize,
+    },
+    /// Windows that overlap; see [`sliding_windows`](crate::sliding_windows).
+    Sliding {
+        /// Tokens from one window to the next.
+        stride: usize,
+    },
+}
+
+/// Where the beginning-of-text token (BOS) stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bos {
+    /// Where the tokenizer puts it: once, at the document's beginning. Later windows have none.
+    #[default]
+    Document,
+    /// In front of every window, which is BOS and `context - 1` tokens of the document. BOS predicts the first of
+    /// them, so that it is scored too. A document that begins with BOS does not get it twice.
+    Window {
+        /// The token id of BOS.
+        bos_id: u32,
+    },
+    /// Nowhere.
+    None,
+}
+
+impl Bos {
+    /// Whether documents are to be tokenized with the tokenizer's special tokens.
+    pub fn tokenize_with_special(self) -> bool {
+        self == Self::Document
+    }
+}
+
+/// A window with its tokens, ready to be scored.
+///
+/// Windows of one document share its tokens, so many overlapping ones cost little memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenWindow {
+    /// The document's index in the list that was planned.
+    pub doc_idx: usize,
+    /// The document's source.
+    pub source: Arc<str>,
+    /// The index, in the document, of the first document token in the window.
+    pub start: usize,
+    /// The tokens of the window from this index on are scored; at least 1.
+    pub score_from: usize,
+    bos_id: Option<u32>,
+    document: Arc<[u32]>,
+    span: Range<usize>,
+}
+
+impl TokenWindow {
+    /// The tokens in the order in which the model reads them, BOS in front where the window has its own.
+    pub fn tokens(&self) -> Vec<u32> {
+        self.bos_id
+            .into_iter()
+            .chain(self.document[self.span.clone()].iter().copied())
+            .collect()
+    }
+
+    /// The number of tokens the model reads.
+    pub fn n_tokens(&self) -> usize {
+        usize::from(self.bos_id.is_some()) + self.span.len()
+    }
+
+    /// The number of tokens that are scored.
+    pub fn n_scored(&self) -> usize {
+        self.n_tokens() - self.score_from
+    }
+
+    /// The index in the document of the window's token `token_idx`; `None` for a BOS of the window's own and behind
+    /// the window's end.
+    pub fn document_idx_of(&self, token_idx: usize) -> Option<usize> {
+        let offset = token_idx.checked_sub(usize::from(self.bos_id.is_some()))?;
+        (offset < self.span.len()).then_some(self.start + offset)
+    }
+}
+
+/// A sample is a window that scores all its tokens but the first.
+impl From<Sample> for TokenWindow {
+    fn from(sample: Sample) -> Self {
+        let Sample {
+            source,
+            doc_idx,
+            start,
+            tokens,
+        } = sample;
+        Self {
+            doc_idx,
+            source: source.into(),
+            start,
+            score_from: 1,
+            bos_id: None,
+            span: 0..tokens.len(),
+            document: tokens.into(),
+        }
+    }
+}
+
+/// Lays windows of `context` tokens over `documents`; documents that do not fill one have none.
+///
+/// # Errors
+/// - [`Error::ContextTooShort`], [`Error::BadStride`] and [`Error::ZeroCount`] for impossible windows.
+/// - [`Error::NoWindow`] if no document is long enough.
+pub fn plan_windows(
+    documents: &[TokenDocument],
+    context: usize,
+    protocol: WindowProtocol,
+    bos: Bos,
+) -> Result<Vec<TokenWindow>> {
+    check_context(context)?;
+    match protocol {
+        WindowProtocol::Spread { n_windows } => check_n_windows(n_windows)?,
+        WindowProtocol::Sliding { stride } => check_stride(stride, context)?,
+    }
+    let bos_id = if let Bos::Window { bos_id } = bos {
+        Some(bos_id)
+    } else {
+        None
+    };
+    let n_unpredicted = usize::from(bos_id.is_none());
+    let span = Span {
+        n_tokens: context - 1 + n_unpredicted,
+        n_unpredicted,
+    };
+
+    let mut planned = Vec::new();
+    let mut n_skipped = 0;
+    for (doc_idx, document) in documents.iter().enumerate() {
+        let first = usize::from(bos_id.is_some() && document.tokens.first().copied() == bos_id);
+        let n_tokens = document.tokens.len() - first;
+        let windows = match protocol {
+            WindowProtocol::Spread { n_windows } => spread(n_tokens, span, n_windows),
+            WindowProtocol::Sliding { stride } => sliding(n_tokens, span, stride),
+        };
+        n_skipped += usize::from(windows.is_empty());
+        if windows.is_empty() {
+            continue;
+        }
+        let tokens: Arc<[u32]> = document.tokens.as_slice().into();
+        let source: Arc<str> = document.source.as_str().into();
+        planned.extend(windows.into_iter().map(
+            |Window {
+                 start,
+                 end,
+                 score_from,
+             }| TokenWindow {
+                doc_idx,
+                source: Arc::clone(&source),
+                start: first + start,
+                score_from: usize::from(bos_id.is_some()) + score_from - start,
+                bos_id,
+                document: Arc::clone(&tokens),
+                span: first + start..first + end,
+            },
+        ));
+    }
+    if planned.is_empty() {
+        let longest = documents
+            .iter()
+            .map(|document| document.tokens.len())
+            .max()
+            .unwrap_or(0);
+        let n_documents = documents.len();
+        return Err(Error::NoWindow {
+            context,
+            n_documents,
+            longest,
+            needed: span.n_tokens,
+        });
+    }
+    if n_skipped > 0 {
+        tracing::info!(
+            n_skipped,
+            n_documents = documents.len(),
+            context,
+            "documents too short for a window"
+        );
+    }
+    Ok(planned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixtures::counting_document;
+
+    const BOS: Bos = Bos::Window { bos_id: 99 };
+
+    fn outline(windows: &[TokenWindow]) -> Vec<(usize, Vec<u32>, usize)> {
+        windows
+            .iter()
+            .map(|window| (window.doc_idx, window.tokens(), window.score_from))
+            .collect()
+    }
+
+    #[test]
+    fn short_documents_have_no_windows() {
+        let documents = [counting_document("short", 3), counting_document("long", 6)];
+        let windows = plan_windows(
+            &documents,
+            4,
+            WindowProtocol::Sliding { stride: 1 },
+            Bos::Document,
+        )
+        .unwrap();
+        let expected = [
+            (1, vec![0, 1, 2, 3], 1),
+            (1, vec![1, 2, 3, 4], 3),
+            (1, vec![2, 3, 4, 5], 3),
+        ];
+        assert_eq!(outline(&windows), expected);
+        assert_eq!(&*windows[0].source, "long");
+        assert_eq!(windows[2].start, 2);
+        assert_eq!(windows[2].n_scored(), 1);
+        assert_eq!(
+            (windows[2].document_idx_of(3), windows[2].document_idx_of(4)),
+            (Some(5), None)
+        );
+    }
+
+    #[test]
+    fn a_window_with_its_own_bos_scores_its_first_token() {
+        let documents = [counting_document("a", 6)];
+        let windows =
+            plan_windows(&documents, 4, WindowProtocol::Spread { n_windows: 2 }, BOS).unwrap();
+        assert_eq!(
+            outline(&windows),
+            [(0, vec![99, 0, 1, 2], 1), (0, vec![99, 3, 4, 5], 1)]
+        );
+        assert_eq!((windows[1].n_tokens(), windows[1].n_scored()), (4, 3));
+        assert_eq!(
+            (windows[1].document_idx_of(0), windows[1].document_idx_of(1)),
+            (None, Some(3))
+        );
+    }
+
+    #[test]
+    fn a_bos_at_the_beginning_of_the_document_is_not_doubled() {
+        let documents = [TokenDocument {
+            source: "a".to_owned(),
+            tokens: vec![99, 1, 2, 3, 4],
+        }];
+        let windows =
+            plan_windows(&documents, 3, WindowProtocol::Sliding { stride: 3 }, BOS).unwrap();
+        assert_eq!(
+            outline(&windows),
+            [(0, vec![99, 1, 2], 1), (0, vec![99, 3, 4], 1)]
+        );
+        assert_eq!(windows[1].start, 3);
+    }
+
+    #[test]
+    fn too_short_documents_and_impossible_windows_are_refused() {
+        let documents = [counting_document("a", 3), counting_document("b", 5)];
+        let plan = |context, protocol, bos| plan_windows(&documents, context, protocol, bos);
+        let spread = |n_windows| WindowProtocol::Spread { n_windows };
+        assert!(matches!(
+            plan(6, spread(1), Bos::None),
+            Err(Error::NoWindow {
+                context: 6,
+                n_documents: 2,
+                longest: 5,
+                needed: 6
+            })
+        ));
+        assert!(plan(6, spread(1), BOS).is_ok());
+        assert!(matches!(
+            plan(1, spread(1), Bos::None),
+            Err(Error::ContextTooShort { .. })
+        ));
+        assert!(matches!(
+            plan(4, spread(0), Bos::None),
+            Err(Error::ZeroCount { .. })
+        ));
+        assert!(matches!(
+            plan(4, WindowProtocol::Sliding { stride: 5 }, Bos::None),
+            Err(Error::BadStride { .. })
+        ));
+    }
+
+    #[test]
+    fn a_sample_becomes_a_window() {
+        let sample = Sample {
+            source: "a".to_owned(),
+            doc_idx: 2,
+            start: 10,
+            tokens: vec![5, 6, 7],
+        };
+        let window = TokenWindow::from(sample);
+        assert_eq!((window.tokens(), window.n_scored()), (vec![5, 6, 7], 2));
+        assert_eq!(window.document_idx_of(1), Some(11));
+    }
+
+    proptest! {
+        #[test]
+        fn sliding_windows_with_bos_score_every_token_once(
+            n_tokens in 1_u32..200,
+            context in 2_usize..40,
+            stride in 1_usize..40,
+        ) {
+            prop_assume!(stride <= context && n_tokens as usize >= context - 1);
+            let documents = [counting_document("a", n_tokens)];
+            let bos = Bos::Window { bos_id: 1000 };
+            let windows = plan_windows(&documents, context, WindowProtocol::Sliding { stride }, bos).unwrap();
+            let mut scored = Vec::new();
+            for window in &windows {
+                let tokens = window.tokens();
+                prop_assert_eq!((tokens.len(), tokens[0]), (context, 1000));
+                prop_assert!(window.score_from >= 1);
+                scored.extend_from_slice(&tokens[window.score_from..]);
+            }
+            prop_assert_eq!(scored, (0..n_tokens).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Opens a file as a stream of bytes, decompressed where its name says so.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use fs_err::File;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use crate::files::{Compression, classify, read_error};
+use crate::{Error, Result};
+
+/// Opens `path`, decompressing `.gz` and `.zst` on the way.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+    let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
+    Ok(match classify(path).0 {
+        Compression::None => Box::new(file),
+        Compression::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+        Compression::Zstd => Box::new(BufReader::new(ZstdFrames::new(file))),
+    })
+}
+
+/// Reads all of `path`, decompressed.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?
+        .read_to_end(&mut bytes)
+        .map_err(|source| read_error(path, source))?;
+    Ok(bytes)
+}
+
+/// Reads all of `path` as UTF-8; a byte order mark in front is no part of the text.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let mut text = String::from_utf8(read_bytes(path)?).map_err(|error| Error::NotUtf8 {
+        path: path.to_path_buf(),
+        byte_offset: error.utf8_error().valid_up_to() as u64,
+    })?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
+}
+
+/// Editors on some systems put it in front of UTF-8; to a tokenizer it would be a letter.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A Zstandard file: any number of frames, with frames to skip between them, as parallel compressors write them.
+struct ZstdFrames<R> {
+    source: R,
+    decoder: FrameDecoder,
+    in_frame: bool,
+}
+
+impl<R: BufRead> ZstdFrames<R> {
+    fn new(source: R) -> Self {
+        Self {
+            source,
+            decoder: FrameDecoder::new(),
+            in_frame: false,
+        }
+    }
+
+    fn next_frame(&mut self) -> io::Result<()> {
+        match self.decoder.init(&mut self.source) {
+            Ok(()) => {
+                self.in_frame = true;
+                Ok(())
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length,
+                ..
+            })) => {
+                let skipped =
+                    io::copy(&mut (&mut self.source).take(length.into()), &mut io::sink())?;
+                if skipped == u64::from(length) {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                }
+            }
+            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+    }
+
+    fn end_frame(&mut self) -> io::Result<()> {
+        self.in_frame = false;
+        let stored = self.decoder.get_checksum_from_data();
+        if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "zstd checksum does not match the content",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for ZstdFrames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if !self.in_frame {
+                if self.source.fill_buf()?.is_empty() {
+                    return Ok(0);
+                }
+                self.next_frame()?;
+                continue;
+            }
+            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                self.decoder
+                    .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1))
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            }
+            match self.decoder.read(buffer)? {
+                0 => self.end_frame()?,
+                n_bytes => return Ok(n_bytes),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{gzip, zstd};
+
+    fn read_back(name: &str, bytes: &[u8]) -> Result<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        fs_err::write(&path, bytes).unwrap();
+        read_text(&path)
+    }
+
+    #[test]
+    fn compressed_files_read_like_plain_ones() {
+        // Longer than one zstd block (128 KiB).
+        let text = "the quick brown fox, número 7\n".repeat(9000);
+        assert_eq!(read_back("a.txt", text.as_bytes()).unwrap(), text);
+        assert_eq!(read_back("a.txt.gz", &gzip(&text)).unwrap(), text);
+        assert_eq!(read_back("a.txt.zst", &zstd(&text)).unwrap(), text);
+    }
+
+    #[test]
+    fn files_of_several_members_are_read_to_the_end() {
+        assert_eq!(
+            read_back("a.gz", &[gzip("one "), gzip("two")].concat()).unwrap(),
+            "one two"
+        );
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"xyz"].concat();
+        let frames = [zstd("one "), skippable, zstd(""), zstd("two")].concat();
+        assert_eq!(read_back("a.zst", &frames).unwrap(), "one two");
+    }
+
+    #[test]
+    fn broken_compression_is_an_error_and_not_a_short_text() {
+        for (name, bytes) in [("a.gz", gzip("some text")), ("a.zst", zstd("some text"))] {
+            let cut = &bytes[..bytes.len() - 3];
+            assert!(
+                matches!(read_back(name, cut), Err(Error::Read { .. })),
+                "{name} truncated"
+            );
+            assert!(
+                matches!(read_back(name, b"plain text"), Err(Error::Read { .. })),
+                "{name} not compressed"
+            );
+        }
+        let mut wrong_checksum = zstd("some text");
+        *wrong_checksum.last_mut().unwrap() ^= 1;
+        assert!(matches!(
+            read_back("a.zst", &wrong_checksum),
+            Err(Error::Read { .. })
+        ));
+    }
+
+    #[test]
+    fn invalid_utf8_names_the_byte() {
+        let result = read_back("a.txt", b"abc\xffdef");
+        assert!(matches!(result, Err(Error::NotUtf8 { byte_offset: 3, .. })));
+    }
+
+    #[test]
+    fn byte_order_mark_is_dropped() {
+        assert_eq!(read_back("a.txt", "\u{feff}abc".as_bytes()).unwrap(), "abc");
+    }
+}

@@ -1,0 +1,87 @@
+//! Documents to token documents, through the cache.
+
+use crate::{Document, Result, TokenCache, TokenDocument, Tokenizer};
+
+/// Tokenizes documents one after the other.
+///
+/// Takes the iterator of [`stream_documents`](crate::stream_documents), so that only one text is in memory; for
+/// documents that are there already, `documents.into_iter().map(Ok)`.
+///
+/// # Errors
+/// The first error of the iterator or of [`tokenize_document`].
+pub fn tokenize_documents(
+    tokenizer: &Tokenizer,
+    documents: impl IntoIterator<Item = Result<Document>>,
+    cache: &TokenCache,
+    special: bool,
+) -> Result<Vec<TokenDocument>> {
+    documents
+        .into_iter()
+        .map(|document| tokenize_document(tokenizer, document?, cache, special))
+        .collect()
+}
+
+/// Tokenizes one document, or takes its tokens from the cache; `special` is that of [`Tokenizer::encode`].
+///
+/// # Errors
+/// [`Error::Encode`](crate::Error::Encode). The cache never is a reason to fail.
+pub fn tokenize_document(
+    tokenizer: &Tokenizer,
+    document: Document,
+    cache: &TokenCache,
+    special: bool,
+) -> Result<TokenDocument> {
+    let Document { source, text } = document;
+    let tokens = cache.get_or_encode(tokenizer, &text, special)?;
+    tracing::debug!(%source, n_bytes = text.len(), n_tokens = tokens.len(), "document tokenized");
+    Ok(TokenDocument { source, tokens })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use crate::fixtures::tokenizer;
+
+    #[test]
+    fn documents_keep_their_order_and_names() {
+        let document = |text: &str| {
+            Ok(Document {
+                source: format!("{text}.txt"),
+                text: text.to_owned(),
+            })
+        };
+        let tokenizer = tokenizer();
+        let documents = tokenize_documents(
+            &tokenizer,
+            [document("the"), document("a")],
+            &TokenCache::disabled(),
+            true,
+        )
+        .unwrap();
+        let expected = ["the", "a"].map(|text| {
+            (
+                format!("{text}.txt"),
+                vec![0, tokenizer.token_id(text).unwrap()],
+            )
+        });
+        assert_eq!(
+            documents
+                .into_iter()
+                .map(|it| (it.source, it.tokens))
+                .collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    #[test]
+    fn an_unreadable_document_is_an_error() {
+        let result = tokenize_documents(
+            &tokenizer(),
+            [Err(Error::NoPaths)],
+            &TokenCache::disabled(),
+            true,
+        );
+        assert!(matches!(result, Err(Error::NoPaths)));
+    }
+}

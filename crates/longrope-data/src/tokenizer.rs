@@ -1,0 +1,283 @@
+//! A tokenizer as Hugging Face saves it.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::fingerprint::sha256_hex;
+use crate::{Error, Result, files, split};
+
+/// Texts longer than two of these are tokenized piece by piece where that provably gives the same ids: the library
+/// below needs up to 160 bytes of memory per byte of text.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// Turns text into token ids and back, exactly as the `tokenizer.json` says.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    fingerprint: String,
+    /// What surrounds a text with special tokens; `None` where texts must not be cut.
+    specials: Option<Specials>,
+}
+
+struct Specials {
+    prefix: Vec<u32>,
+    suffix: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// Truncation and padding that may be set in the file are training leftovers and are switched off.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Read`], and [`Error::BadTokenizer`] for a file of another kind.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let bytes = fs_err::read(path).map_err(|source| files::read_error(path, source))?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Reads the `tokenizer.json` of a model folder.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`] if the folder has none, otherwise as [`Tokenizer::from_file`].
+    pub fn from_model_dir(folder: &Path) -> Result<Self> {
+        fs_err::read_dir(folder).map_err(|source| files::read_error(folder, source))?;
+        let path = folder.join("tokenizer.json");
+        if !path.exists() {
+            let has_sentencepiece = folder.join("tokenizer.model").exists();
+            return Err(Error::NoTokenizer {
+                folder: folder.to_path_buf(),
+                has_sentencepiece,
+            });
+        }
+        Self::from_file(&path)
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let bad_tokenizer = |source| Error::BadTokenizer {
+            path: path.to_path_buf(),
+            source,
+        };
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(bad_tokenizer)?;
+        inner.with_truncation(None).map_err(bad_tokenizer)?;
+        inner.with_padding(None);
+
+        let mut tokenizer = Self {
+            inner,
+            fingerprint: sha256_hex(&[bytes]),
+            specials: None,
+        };
+        if split::is_splittable(bytes) {
+            tokenizer.specials = tokenizer.probe_specials()?;
+        }
+        Ok(tokenizer)
+    }
+
+    /// The token ids of `text`; with `special`, also the tokens that the tokenizer puts around a text, such as `<s>`.
+    ///
+    /// Special tokens written out in the text become special tokens either way.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] if the text has no tokens in this vocabulary.
+    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        self.encode_in_pieces(text, special, PIECE_BYTES)
+    }
+
+    /// The text of `tokens`, without special tokens.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] if the tokenizer's decoder refuses them.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        self.inner
+            .decode(tokens, true)
+            .map_err(|source| Error::Decode {
+                n_tokens: tokens.len(),
+                source,
+            })
+    }
+
+    /// The number of tokens, added ones included. A model's embedding may have more rows.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id of a token as it is written in the vocabulary, such as `<s>`.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// SHA-256 of the `tokenizer.json`, in hexadecimal.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn encode_in_pieces(&self, text: &str, special: bool, piece_bytes: usize) -> Result<Vec<u32>> {
+        let Some(specials) = self
+            .specials
+            .as_ref()
+            .filter(|_| text.len() > 2 * piece_bytes)
+        else {
+            return self.encode_whole(text, special);
+        };
+        let mut tokens = if special {
+            specials.prefix.clone()
+        } else {
+            Vec::new()
+        };
+        for piece in split::pieces(text, piece_bytes) {
+            tokens.extend(self.encode_whole(piece, false)?);
+        }
+        if special {
+            tokens.extend(&specials.suffix);
+        }
+        Ok(tokens)
+    }
+
+    fn encode_whole(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        // The fast variant leaves out character offsets only.
+        let encoding = self.inner.encode_fast(text, special);
+        let encoding = encoding.map_err(|source| Error::Encode {
+            n_bytes: text.len(),
+            source,
+        })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Finds out what stands before and behind a text by looking at a short one.
+    fn probe_specials(&self) -> Result<Option<Specials>> {
+        let bare = self.encode_whole("a", false)?;
+        let full = self.encode_whole("a", true)?;
+        let start = (!bare.is_empty())
+            .then(|| full.windows(bare.len()).position(|window| window == bare))
+            .flatten();
+        Ok(start.map(|start| Specials {
+            prefix: full[..start].to_vec(),
+            suffix: full[start + bare.len()..].to_vec(),
+        }))
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    // The whole vocabulary would fill the screen.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Tokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixtures::{tokenizer, tokenizer_from, tokenizer_json};
+
+    #[test]
+    fn encodes_with_and_without_special_tokens() {
+        let tokenizer = tokenizer();
+        let [the, space_the, space_a] =
+            ["the", "Ġthe", "Ġa"].map(|token| tokenizer.token_id(token).unwrap());
+        assert_eq!(
+            tokenizer.encode("the the a", false).unwrap(),
+            [the, space_the, space_a]
+        );
+        assert_eq!(
+            tokenizer.encode("the the a", true).unwrap(),
+            [0, the, space_the, space_a]
+        );
+        assert_eq!(tokenizer.encode("", true).unwrap(), [0]);
+        assert_eq!(tokenizer.vocab_size(), 261);
+    }
+
+    #[test]
+    fn decode_turns_back_any_text() {
+        let tokenizer = tokenizer();
+        let text = "the  naïve\n\tFox — 東京 🦊";
+        assert_eq!(
+            tokenizer
+                .decode(&tokenizer.encode(text, true).unwrap())
+                .unwrap(),
+            text
+        );
+    }
+
+    #[test]
+    fn truncation_and_padding_in_the_file_are_ignored() {
+        let mut json = tokenizer_json();
+        json["truncation"] = json!({
+            "direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0
+        });
+        json["padding"] = json!({
+            "strategy": { "Fixed": 8 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+            "pad_type_id": 0, "pad_token": "<s>"
+        });
+        assert_eq!(
+            tokenizer_from(&json).encode("bcdefg", false).unwrap().len(),
+            6
+        );
+        assert_eq!(tokenizer_from(&json).encode("bc", false).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn files_and_folders_that_do_not_fit_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            Tokenizer::from_model_dir(dir.path()),
+            Err(Error::NoTokenizer {
+                has_sentencepiece: false,
+                ..
+            })
+        ));
+        let path = dir.path().join("tokenizer.json");
+        assert!(matches!(
+            Tokenizer::from_file(&path),
+            Err(Error::NotFound { .. })
+        ));
+        fs_err::write(&path, "{}").unwrap();
+        assert!(matches!(
+            Tokenizer::from_file(&path),
+            Err(Error::BadTokenizer { .. })
+        ));
+        fs_err::write(&path, tokenizer_json().to_string()).unwrap();
+        let from_dir = Tokenizer::from_model_dir(dir.path()).unwrap();
+        assert_eq!(from_dir.fingerprint(), tokenizer().fingerprint());
+        assert_eq!(from_dir.fingerprint().len(), 64);
+    }
+
+    #[test]
+    fn the_suffix_of_the_template_comes_last_in_pieces_too() {
+        let mut json = tokenizer_json();
+        json["post_processor"]["single"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "SpecialToken": { "id": "<s>", "type_id": 0 } }));
+        let tokenizer = tokenizer_from(&json);
+        let whole = tokenizer.encode_whole("one the a two", true).unwrap();
+        assert_eq!(
+            tokenizer
+                .encode_in_pieces("one the a two", true, 2)
+                .unwrap(),
+            whole
+        );
+        assert_eq!((whole.first(), whole.last()), (Some(&0), Some(&0)));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_give_the_ids_of_the_whole(
+            text in "([a-z '.]|the| a|<s>|[ \n\r\t]{1,4}|[0-9]{1,5}|[éß東\u{301}\u{2003}\u{a0}]){0,60}",
+            piece_bytes in 1_usize..20,
+            special: bool,
+        ) {
+            let tokenizer = tokenizer();
+            prop_assert!(tokenizer.specials.is_some());
+            prop_assert_eq!(
+                tokenizer.encode_in_pieces(&text, special, piece_bytes).unwrap(),
+                tokenizer.encode_whole(&text, special).unwrap()
+            );
+        }
+    }
+}

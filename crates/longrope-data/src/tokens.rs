@@ -1,0 +1,151 @@
+//! Token ids: what texts become, and what can be given instead of text.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::jsonl::kind_of;
+use crate::{Error, Result, reader};
+
+/// The tokens of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenDocument {
+    /// Where it came from; see [`Document::source`](crate::Document::source).
+    pub source: String,
+    /// The token ids.
+    pub tokens: Vec<u32>,
+}
+
+const EXPECTED: &str = "`[1, 2]`, `[[1, 2], [3]]` or `{\"tokens\": ..}`";
+
+/// Reads token ids from JSON: `[1, 2, 3]`, `[[1, 2], [3]]`, or `{"tokens": ..}` with one of these.
+///
+/// In a list of documents, each is called `path#n`, counted from 1. `.gz` and `.zst` are decompressed.
+///
+/// # Errors
+/// - [`Error::NotFound`] and [`Error::Read`].
+/// - [`Error::TokensNotJson`] and [`Error::TokensForm`] for another content.
+/// - [`Error::NoTokens`] for an empty list.
+/// - [`Error::BadTokenId`] for anything but a whole number below `vocab_size`.
+pub fn read_token_ids(path: &Path, vocab_size: usize) -> Result<Vec<TokenDocument>> {
+    let bytes = reader::read_bytes(path)?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|source| Error::TokensNotJson {
+        path: path.to_path_buf(),
+        expected: EXPECTED,
+        source,
+    })?;
+    let bad_form = |found| Error::TokensForm {
+        path: path.to_path_buf(),
+        found,
+        expected: EXPECTED,
+    };
+    let value = match value {
+        Value::Object(mut object) => object
+            .remove("tokens")
+            .ok_or_else(|| bad_form("an object without `tokens`"))?,
+        other => other,
+    };
+    let Value::Array(items) = value else {
+        return Err(bad_form(kind_of(&value)));
+    };
+
+    let name = path.display().to_string();
+    if !matches!(items.first(), Some(Value::Array(_))) {
+        return Ok(vec![document(name, &items, vocab_size)?]);
+    }
+    let documents = items.iter().zip(1..).map(|(item, number)| match item {
+        Value::Array(ids) => document(format!("{name}#{number}"), ids, vocab_size),
+        _ => Err(bad_form("documents and bare token ids in one list")),
+    });
+    documents.collect()
+}
+
+fn document(source: String, ids: &[Value], vocab_size: usize) -> Result<TokenDocument> {
+    if ids.is_empty() {
+        return Err(Error::NoTokens { location: source });
+    }
+    let token = |(token_idx, id): (usize, &Value)| {
+        id.as_u64()
+            .and_then(|id| u32::try_from(id).ok())
+            .filter(|id| (*id as usize) < vocab_size)
+            .ok_or_else(|| Error::BadTokenId {
+                location: source.clone(),
+                token_idx,
+                found: if id.is_number() {
+                    id.to_string()
+                } else {
+                    kind_of(id).to_owned()
+                },
+                vocab_size,
+            })
+    };
+    let tokens = ids.iter().enumerate().map(token).collect::<Result<_>>()?;
+    Ok(TokenDocument { source, tokens })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &str) -> Result<Vec<TokenDocument>> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ids.json");
+        fs_err::write(&path, content).unwrap();
+        read_token_ids(&path, 10)
+    }
+
+    #[test]
+    fn the_three_forms_are_read() {
+        for content in [
+            "[1, 2, 9]",
+            "[[1, 2, 9]]",
+            r#"{"tokens": [1, 2, 9], "note": "x"}"#,
+        ] {
+            let documents = read(content).unwrap();
+            assert_eq!(documents.len(), 1, "{content}");
+            assert_eq!(documents[0].tokens, [1, 2, 9], "{content}");
+        }
+        let documents = read("[[1], [2, 3]]").unwrap();
+        assert_eq!(documents[1].tokens, [2, 3]);
+        assert!(documents[1].source.ends_with("ids.json#2"));
+    }
+
+    #[test]
+    fn ids_outside_the_vocabulary_are_named() {
+        for (content, idx, expected) in [
+            ("[1, 2, 10]", 2, "10"),
+            ("[-1]", 0, "-1"),
+            ("[1, 2.5]", 1, "2.5"),
+            ("[1, 4294967297]", 1, "4294967297"),
+            (r#"[1, "2"]"#, 1, "a string"),
+        ] {
+            let result = read(content);
+            assert!(
+                matches!(&result, Err(Error::BadTokenId { token_idx, found, .. }) if *token_idx == idx && found == expected),
+                "{content}: {result:?}"
+            );
+        }
+        assert!(
+            matches!(read("[[1], [99]]"), Err(Error::BadTokenId { location, .. }) if location.ends_with("#2"))
+        );
+    }
+
+    #[test]
+    fn other_contents_are_refused() {
+        assert!(matches!(read("[]"), Err(Error::NoTokens { .. })));
+        assert!(matches!(read("[[1], []]"), Err(Error::NoTokens { .. })));
+        assert!(matches!(
+            read("7"),
+            Err(Error::TokensForm {
+                found: "a number",
+                ..
+            })
+        ));
+        assert!(matches!(
+            read(r#"{"ids": [1]}"#),
+            Err(Error::TokensForm { .. })
+        ));
+        assert!(matches!(read("[[1], 2]"), Err(Error::TokensForm { .. })));
+        assert!(matches!(read("[1, 2"), Err(Error::TokensNotJson { .. })));
+    }
+}

@@ -1,0 +1,221 @@
+//! Perplexity over windows.
+
+use longrope_data::TokenWindow;
+use longrope_rope::{Precision, RopeSpec};
+
+use crate::error::Result;
+use crate::language_model::LanguageModel;
+
+/// Tokens that are scored together: short windows share a batch.
+const BATCH_TOKENS: usize = 2048;
+
+/// Losses added up, in `f64`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Perplexity {
+    /// Sum of the losses, nats.
+    pub total_nats: f64,
+    /// Scored tokens.
+    pub n_tokens: usize,
+    /// Scored windows.
+    pub n_windows: usize,
+    /// Sum over windows of their mean loss, nats.
+    pub window_means: f64,
+    /// Sum over windows of the square of their mean loss.
+    window_squares: f64,
+}
+
+impl Perplexity {
+    /// Adds the losses of one window.
+    pub fn add(&mut self, losses: &[f32]) {
+        if losses.is_empty() {
+            return;
+        }
+        let sum: f64 = losses.iter().map(|nll| f64::from(*nll)).sum();
+        let mean = sum / losses.len() as f64;
+        self.total_nats += sum;
+        self.n_tokens += losses.len();
+        self.n_windows += 1;
+        self.window_means += mean;
+        self.window_squares += mean * mean;
+    }
+
+    /// Mean loss per token, `Σ nats / Σ tokens`; NaN if nothing was scored.
+    pub fn nll_nats(&self) -> f64 {
+        self.total_nats / self.n_tokens as f64
+    }
+
+    /// `exp(Σ nats / Σ tokens)`.
+    pub fn ppl(&self) -> f64 {
+        self.nll_nats().exp()
+    }
+
+    /// `exp` of the mean over windows of their mean loss, as other tools report it. Equal to
+    /// [`Self::ppl`] where all windows score equally many tokens.
+    pub fn ppl_window_mean(&self) -> f64 {
+        (self.window_means / self.n_windows as f64).exp()
+    }
+
+    /// Standard error of the mean loss, from the spread between windows; `None` for fewer than
+    /// two. Windows of one document are not independent, so it is a lower bound.
+    pub fn stderr_nats(&self) -> Option<f64> {
+        if self.n_windows < 2 {
+            return None;
+        }
+        let n = self.n_windows as f64;
+        let mean = self.window_means / n;
+        let variance = (self.window_squares / n - mean * mean).max(0.0) * n / (n - 1.0);
+        Some((variance / n).sqrt())
+    }
+}
+
+/// One window and the losses of its scored tokens.
+#[derive(Clone, Debug)]
+pub struct ScoredWindow<'a> {
+    /// The window.
+    pub window: &'a TokenWindow,
+    /// Its index in the run.
+    pub window_idx: usize,
+    /// Nats of the tokens from `window.score_from` on.
+    pub losses: Vec<f32>,
+}
+
+/// A perplexity measurement in progress.
+#[derive(Debug)]
+pub struct PerplexityRun<'a> {
+    windows: &'a [TokenWindow],
+    rope: &'a RopeSpec,
+    precision: Precision,
+    next: usize,
+    sum: Perplexity,
+}
+
+impl<'a> PerplexityRun<'a> {
+    /// Measures `windows` under `rope`. The frequencies of a window are resolved from its length.
+    pub fn new(windows: &'a [TokenWindow], rope: &'a RopeSpec) -> Self {
+        let precision = Precision::default();
+        Self {
+            windows,
+            rope,
+            precision,
+            next: 0,
+            sum: Perplexity::default(),
+        }
+    }
+
+    /// Computes angles in another precision than `f64`, to compare with programs that do.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// Scores the next windows; none are left when the result is empty.
+    ///
+    /// # Errors
+    /// If the model cannot score them.
+    pub fn step(&mut self, model: &mut impl LanguageModel) -> Result<Vec<ScoredWindow<'a>>> {
+        let Some(first) = self.windows.get(self.next) else {
+            return Ok(Vec::new());
+        };
+        let most = (BATCH_TOKENS / first.n_tokens()).max(1);
+        let batch: Vec<&TokenWindow> = self.windows[self.next..]
+            .iter()
+            .take(most)
+            .take_while(|w| w.n_tokens() == first.n_tokens() && w.score_from == first.score_from)
+            .collect();
+        let tokens: Vec<Vec<u32>> = batch.iter().map(|window| window.tokens()).collect();
+        let sequences: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
+        let rope = self.rope.resolve_with(first.n_tokens(), self.precision);
+        let losses = model.token_nll(&sequences, first.score_from, &rope)?;
+        let mut scored = Vec::with_capacity(batch.len());
+        for (window, losses) in batch.into_iter().zip(losses) {
+            self.sum.add(&losses);
+            scored.push(ScoredWindow {
+                window,
+                window_idx: self.next,
+                losses,
+            });
+            self.next += 1;
+        }
+        Ok(scored)
+    }
+
+    /// What the windows so far add up to.
+    pub fn sum(&self) -> Perplexity {
+        self.sum
+    }
+
+    /// Windows scored, and windows in all.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.next, self.windows.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longrope_data::{Bos, TokenDocument, WindowProtocol, plan_windows};
+    use longrope_rope::{ResolvedRope, RopeScaling};
+
+    /// Says that token `t` costs `t` nats, and remembers the sizes of its batches.
+    struct Fake {
+        batches: Vec<usize>,
+    }
+
+    impl LanguageModel for Fake {
+        fn token_nll(
+            &mut self,
+            sequences: &[&[u32]],
+            score_from: usize,
+            _: &ResolvedRope,
+        ) -> Result<Vec<Vec<f32>>> {
+            self.batches.push(sequences.len());
+            let cost = |id: &u32| u16::try_from(*id).map_or(f32::NAN, f32::from);
+            Ok(sequences
+                .iter()
+                .map(|s| s[score_from..].iter().map(cost).collect())
+                .collect())
+        }
+    }
+
+    #[test]
+    fn tokens_weigh_equally_and_windows_are_reported_too() {
+        let mut sum = Perplexity::default();
+        sum.add(&[1.0, 2.0, 3.0]);
+        sum.add(&[6.0]);
+        assert!((sum.nll_nats() - 3.0).abs() < 1e-12); // 12 nats, 4 tokens
+        assert!((sum.ppl_window_mean().ln() - 4.0).abs() < 1e-12); // mean of 2 and 6
+        assert!((sum.stderr_nats().unwrap() - 2.0).abs() < 1e-12); // sd sqrt(8), n 2
+    }
+
+    #[test]
+    fn every_window_is_scored_once_in_batches_of_equal_length() {
+        let tokens: Vec<u32> = (0..50).collect();
+        let documents = [TokenDocument {
+            source: "a".into(),
+            tokens: tokens.into(),
+        }];
+        let protocol = WindowProtocol::Sliding { stride: 4 };
+        let windows = plan_windows(&documents, 16, protocol, Bos::Document).unwrap();
+        let rope = RopeSpec::new(8, 1e4, 16, RopeScaling::None {}).unwrap();
+        let mut run = PerplexityRun::new(&windows, &rope);
+        let mut model = Fake {
+            batches: Vec::new(),
+        };
+        let mut positions = Vec::new();
+        loop {
+            let scored = run.step(&mut model).unwrap();
+            if scored.is_empty() {
+                break;
+            }
+            for window in scored {
+                let start = window.window.start + window.window.score_from;
+                positions.extend(start..start + window.losses.len());
+            }
+        }
+        assert_eq!(positions, (1..50).collect::<Vec<_>>());
+        assert_eq!(run.sum().n_tokens, 49);
+        assert!((run.sum().total_nats - f64::from((1..50).sum::<u32>())).abs() < 1e-9);
+        assert_eq!(model.batches.iter().sum::<usize>(), windows.len());
+        assert!(model.batches.len() < windows.len(), "{:?}", model.batches);
+    }
+}

@@ -1,0 +1,99 @@
+//! One pass over memory for what composed operations do in four to eight.
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::simd;
+use super::view::{View, contiguous, strided};
+
+/// Elements below which threads cost more than they bring.
+const PARALLEL_FROM: usize = 1 << 14;
+
+/// Runs `body(row_idx, row)` over the rows of `out`, on all cores if there is enough to do.
+fn for_each_row(out: &mut [f32], row: usize, body: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    let parallel = out.len() >= PARALLEL_FROM;
+    let rows_per_task = (PARALLEL_FROM / 4 / row.max(1)).max(1);
+    if parallel {
+        out.par_chunks_mut(row)
+            .with_min_len(rows_per_task)
+            .enumerate()
+            .for_each(|(i, row)| body(i, row));
+    } else {
+        for (i, row) in out.chunks_mut(row).enumerate() {
+            body(i, row);
+        }
+    }
+}
+
+/// See [`crate::rms_norm`].
+pub(super) fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> FlexTensor {
+    let x = View::<3>::new(x);
+    let [batch, seq, hidden] = x.dims;
+    let weight = View::<1>::new(weight);
+    let mut scratch = Vec::new();
+    let weight = weight.row([0], &mut scratch).to_vec();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the kernel computes in f32"
+    )]
+    let epsilon = epsilon as f32;
+    let mut out = vec![0f32; batch * seq * hidden];
+    for_each_row(&mut out, hidden, |i, out| {
+        let mut scratch = Vec::new();
+        let row = x.row([i / seq, i % seq, 0], &mut scratch);
+        simd::rms_norm(out, row, &weight, epsilon);
+    });
+    contiguous(out, vec![batch, seq, hidden])
+}
+
+/// See [`crate::rotate_half`]. The result keeps the heads of a position together in memory, as
+/// projections make them.
+pub(super) fn rotate_half(x: &FlexTensor, cos: &FlexTensor, sin: &FlexTensor) -> FlexTensor {
+    let (x, cos, sin) = (View::<4>::new(x), View::<2>::new(cos), View::<2>::new(sin));
+    let [batch, heads, seq, head_dim] = x.dims;
+    let mut out = vec![0f32; batch * seq * heads * head_dim];
+    for_each_row(&mut out, heads * head_dim, |i, out| {
+        let (b, t) = (i / seq, i % seq);
+        let (mut scratch, mut cos_scratch, mut sin_scratch) = (Vec::new(), Vec::new(), Vec::new());
+        let cos = cos.row([t, 0], &mut cos_scratch);
+        let sin = sin.row([t, 0], &mut sin_scratch);
+        for (head, out) in out.chunks_mut(head_dim).enumerate() {
+            let row = x.row([b, head, t, 0], &mut scratch);
+            simd::rotate(out, row, cos, sin);
+            out[2 * cos.len()..].copy_from_slice(&row[2 * cos.len()..]);
+        }
+    });
+    let [d, hd, l] = [head_dim, heads * head_dim, seq].map(usize::cast_signed);
+    strided(
+        out,
+        vec![batch, heads, seq, head_dim],
+        vec![l * hd, d, hd, 1],
+    )
+}
+
+/// See [`crate::swiglu`]. Overwrites the gate where nobody else holds it.
+pub(super) fn swiglu(mut gate: FlexTensor, up: &FlexTensor) -> FlexTensor {
+    let up = View::<3>::new(up);
+    let [batch, seq, width] = up.dims;
+    let body = |i: usize, gate: &mut [f32]| {
+        let mut scratch = Vec::new();
+        simd::swiglu_in_place(gate, up.row([i / seq, i % seq, 0], &mut scratch));
+    };
+    let covers = gate.layout().is_contiguous()
+        && gate.layout().start_offset() == 0
+        && gate.storage::<f32>().len() == batch * seq * width;
+    if covers && let Some(storage) = gate.try_storage_mut::<f32>() {
+        for_each_row(storage, width, body);
+        return gate;
+    }
+    let view = View::<3>::new(&gate);
+    let mut out = Vec::with_capacity(batch * seq * width);
+    let mut scratch = Vec::new();
+    for b in 0..batch {
+        for t in 0..seq {
+            out.extend_from_slice(view.row([b, t, 0], &mut scratch));
+        }
+    }
+    for_each_row(&mut out, width, body);
+    contiguous(out, vec![batch, seq, width])
+}

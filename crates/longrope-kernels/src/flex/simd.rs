@@ -1,0 +1,175 @@
+//! Loops over rows that the compiler turns into vector instructions, built for the instruction
+//! sets of the machine they run on.
+//!
+//! Sums and maxima run over [`LANES`] independent accumulators: floating-point addition may not be
+//! reordered by the compiler, so one accumulator would not vectorize. The order of the additions
+//! is fixed by the length alone; the same input gives the same bits on machines with the same
+//! instruction set.
+
+use multiversion::multiversion;
+
+/// Independent accumulators: two registers of AVX-512, four of AVX2.
+const LANES: usize = 32;
+
+/// `e^x` to about two units in the last place; 0 below -87, where `f32` ends.
+///
+/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`; `e^r` by its Taylor polynomial of degree 6 and `2^n`
+/// by adding `n` to the exponent bits.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "has to become part of the vectorized loop"
+)]
+fn exp(x: f32) -> f32 {
+    // Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the low mantissa bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = x.clamp(-87.0, 88.0);
+    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
+    let p = 1.0 / 720.0;
+    let p = p * r + 1.0 / 120.0;
+    let p = p * r + 1.0 / 24.0;
+    let p = p * r + 1.0 / 6.0;
+    let p = p * r + 0.5;
+    let p = (p * r * r + r) + 1.0;
+    let power = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
+    if x < -87.0 { 0.0 } else { power }
+}
+
+/// Largest element; negative infinity for none.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn max(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    lanes
+        .into_iter()
+        .chain(rest.iter().copied())
+        .fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Replaces each `x` by `e^(x - max)` and gives their sum.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn exp_sum_in_place(row: &mut [f32], max: f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *x = exp(*x - max);
+            *lane += *x;
+        }
+    }
+    let mut sum: f32 = lanes.into_iter().sum();
+    for x in rest {
+        *x = exp(*x - max);
+        sum += *x;
+    }
+    sum
+}
+
+/// `Σ e^(x - max)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn exp_sum(row: &[f32], max: f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += exp(*x - max);
+        }
+    }
+    let tail: f32 = rest.iter().map(|x| exp(*x - max)).sum();
+    lanes.into_iter().sum::<f32>() + tail
+}
+
+/// Multiplies every element.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn scale_in_place(row: &mut [f32], factor: f32) {
+    for x in row {
+        *x *= factor;
+    }
+}
+
+/// `out = x · factor`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn scale_into(out: &mut [f32], x: &[f32], factor: f32) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = x * factor;
+    }
+}
+
+/// `out = weight · x / sqrt(mean(x²) + epsilon)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
+    let mut lanes = [0f32; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += x * x;
+        }
+    }
+    let tail: f32 = rest.iter().map(|x| x * x).sum();
+    let mean = (lanes.into_iter().sum::<f32>() + tail) / x.len() as f32;
+    let inverse = 1.0 / (mean + epsilon).sqrt();
+    for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+        *out = weight * (x * inverse);
+    }
+}
+
+/// Rotates the pairs `(left[i], right[i])` by the angles given as cosines and sines.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
+    let n = cos.len();
+    let (out_left, out_right) = out[..2 * n].split_at_mut(n);
+    let (left, right) = x[..2 * n].split_at(n);
+    for i in 0..n {
+        out_left[i] = left[i] * cos[i] - right[i] * sin[i];
+        out_right[i] = right[i] * cos[i] + left[i] * sin[i];
+    }
+}
+
+/// `gate = gate / (1 + e^-gate) · up`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn swiglu_in_place(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = *gate / (1.0 + exp(-*gate)) * up;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        for i in -87_000..=0i16 as i32 {
+            let x = i as f32 / 1000.0;
+            let expected = f64::from(x).exp();
+            let error = (f64::from(exp(x)) - expected).abs() / expected;
+            assert!(error < 2.5e-7, "exp({x}) is off by {error:e}");
+        }
+        assert!(exp(f32::NEG_INFINITY) == 0.0);
+        assert!(exp(-100.0) == 0.0);
+        assert!((exp(0.0) - 1.0).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn sums_and_maxima_of_every_length() {
+        for n in 0..100usize {
+            let row: Vec<f32> = (0..n).map(|i| -((i * 7 % 13) as f32)).collect();
+            let expected = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert!(max(&row).total_cmp(&expected).is_eq(), "max of {n}");
+            let total: f64 = row.iter().map(|x| f64::from(*x).exp()).sum();
+            assert!((f64::from(exp_sum(&row, 0.0)) - total).abs() < 1e-5, "{n}");
+            let mut copy = row.clone();
+            let found = exp_sum_in_place(&mut copy, 0.0);
+            assert!((f64::from(found) - total).abs() < 1e-5, "{n}");
+        }
+    }
+}

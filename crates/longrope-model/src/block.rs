@@ -1,0 +1,73 @@
+//! One decoder layer, applied to a whole sequence in chunks.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::attention::SelfAttention;
+use crate::mlp::Mlp;
+use crate::norm::RmsNorm;
+use crate::rotary::Rotary;
+
+/// Attention and MLP, each behind a normalization and added to the residual stream.
+#[derive(Module, Debug)]
+pub(crate) struct DecoderLayer {
+    pub(crate) self_attn: SelfAttention,
+    pub(crate) mlp: Mlp,
+    pub(crate) input_layernorm: RmsNorm,
+    pub(crate) post_attention_layernorm: RmsNorm,
+}
+
+/// A stretch of the sequence: the position of its first row and its hidden states,
+/// `[batch, seq, hidden]`.
+pub(crate) struct Chunk {
+    pub(crate) start: usize,
+    pub(crate) hidden: Tensor<3>,
+}
+
+impl Chunk {
+    /// The positions it covers.
+    pub(crate) fn positions(&self) -> Range<usize> {
+        let [_, seq, _] = self.hidden.dims();
+        self.start..self.start + seq
+    }
+}
+
+impl DecoderLayer {
+    /// Replaces the hidden states of all chunks by those after this layer.
+    ///
+    /// Keys and values of the whole sequence are made first, then each chunk attends to what is
+    /// before it. Chunks that end at or before `needed_from` are dropped: nobody reads them when
+    /// this is the last layer.
+    pub(crate) fn forward(
+        &self,
+        chunks: Vec<Chunk>,
+        rotary: &Rotary,
+        needed_from: usize,
+    ) -> Vec<Chunk> {
+        let mut keys = Vec::with_capacity(chunks.len());
+        let mut values = Vec::with_capacity(chunks.len());
+        for chunk in &chunks {
+            let x = self.input_layernorm.forward(chunk.hidden.clone());
+            let (k, v) = self.self_attn.keys_values(x, rotary, chunk.start);
+            keys.push(k);
+            values.push(v);
+        }
+        let (keys, values) = (Tensor::cat(keys, 2), Tensor::cat(values, 2));
+        chunks
+            .into_iter()
+            .filter(|chunk| chunk.positions().end > needed_from)
+            .map(|chunk| {
+                let Chunk { start, hidden } = chunk;
+                let x = self.input_layernorm.forward(hidden.clone());
+                let hidden = hidden + self.self_attn.attend(x, &keys, &values, rotary, start);
+                let x = self.post_attention_layernorm.forward(hidden.clone());
+                Chunk {
+                    start,
+                    hidden: hidden + self.mlp.forward(x),
+                }
+            })
+            .collect()
+    }
+}

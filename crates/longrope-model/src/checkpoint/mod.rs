@@ -1,0 +1,187 @@
+//! The files of a checkpoint: which tensors there are, and reading one of them.
+//!
+//! Headers are read when the checkpoint is opened, tensors one at a time when they are asked for.
+//! Files are read rather than mapped into memory: a file that is cut off or replaced while it is
+//! in use then gives an error, where a mapping would end the process.
+
+mod report;
+mod shards;
+
+pub use report::{WeightProblem, WeightReport};
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use sha2::{Digest, Sha256};
+
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+
+/// A checkpoint folder whose headers have been read.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+    tensors: BTreeMap<String, StoredTensor>,
+}
+
+/// Where a tensor lies and how it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredTensor {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its element type as stored.
+    pub dtype: Dtype,
+    file_idx: usize,
+    offset: u64,
+    n_bytes: usize,
+}
+
+impl Checkpoint {
+    /// Reads the headers of `model.safetensors`, or of the shards that
+    /// `model.safetensors.index.json` lists.
+    ///
+    /// # Errors
+    /// If a file is missing, cut off or no safetensors file.
+    pub fn open(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            return Err(Error::NotAFolder {
+                path: folder.to_owned(),
+            });
+        }
+        let files = shards::weight_files(folder)?;
+        let mut tensors = BTreeMap::new();
+        for (file_idx, path) in files.iter().enumerate() {
+            for (name, tensor) in shards::read_header(path, file_idx)? {
+                tensors.insert(name, tensor);
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            files,
+            tensors,
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The weight files, in the order of their names.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Every stored tensor by name.
+    pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
+        &self.tensors
+    }
+
+    /// Size of the stored tensors.
+    pub fn n_bytes(&self) -> u64 {
+        self.tensors.values().map(|t| t.n_bytes as u64).sum()
+    }
+
+    /// Compares what is stored with what `config` needs.
+    ///
+    /// # Errors
+    /// With every missing, unexpected, misshapen or unreadable tensor.
+    pub fn check(&self, config: &ModelConfig) -> Result<()> {
+        let report = WeightReport::new(config, &self.tensors);
+        if report.is_clean() {
+            return Ok(());
+        }
+        Err(Error::Weights {
+            folder: self.folder.clone(),
+            report,
+        })
+    }
+
+    /// Reads one tensor onto a device as `dtype`. The shape has to be the stored one.
+    ///
+    /// # Errors
+    /// If the tensor is missing or its file cannot be read.
+    pub fn tensor<const D: usize>(
+        &self,
+        name: &str,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Tensor<D>> {
+        let stored = self.tensors.get(name).ok_or_else(|| Error::FileMissing {
+            folder: self.folder.clone(),
+            file: name.to_owned(),
+        })?;
+        let bytes = self.bytes(stored)?;
+        let shape = stored.shape.clone();
+        let data = match stored.dtype {
+            Dtype::F32 => TensorData::new(decode(&bytes, f32::from_le_bytes), shape),
+            Dtype::F64 => TensorData::new(decode(&bytes, f64::from_le_bytes), shape),
+            Dtype::F16 => {
+                TensorData::new(decode(&bytes, |b| f16::from_le_bytes(b).to_f32()), shape)
+            }
+            Dtype::BF16 => {
+                TensorData::new(decode(&bytes, |b| bf16::from_le_bytes(b).to_f32()), shape)
+            }
+            other => {
+                return Err(Error::Damaged {
+                    path: self.files[stored.file_idx].clone(),
+                    problem: format!(
+                        "tensor `{name}` is stored as {other:?}, expected F32, F64, F16 or BF16"
+                    ),
+                });
+            }
+        };
+        Ok(Tensor::from_data(data, (device, dtype)))
+    }
+
+    fn bytes(&self, stored: &StoredTensor) -> Result<Vec<u8>> {
+        let mut file = fs_err::File::open(&self.files[stored.file_idx])?;
+        file.seek(SeekFrom::Start(stored.offset))?;
+        let mut bytes = vec![0; stored.n_bytes];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// SHA-256 that tells one checkpoint from another: over `config.json`, over name, shape and
+    /// type of every tensor, and over the bytes of each (of tensors above 1 MiB, the first and
+    /// last half MiB, so that large checkpoints take seconds).
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        const HALF: u64 = 512 << 10;
+        let mut hash = Sha256::new();
+        hash.update(fs_err::read(self.folder.join("config.json"))?);
+        for (name, stored) in &self.tensors {
+            hash.update(format!("{name} {:?} {:?}\n", stored.shape, stored.dtype));
+            let n_bytes = stored.n_bytes as u64;
+            let mut file = fs_err::File::open(&self.files[stored.file_idx])?;
+            let spans = if n_bytes <= 2 * HALF {
+                vec![(0, n_bytes)]
+            } else {
+                vec![(0, HALF), (n_bytes - HALF, HALF)]
+            };
+            for (start, n) in spans {
+                file.seek(SeekFrom::Start(stored.offset + start))?;
+                let mut bytes = Vec::new();
+                (&mut file).take(n).read_to_end(&mut bytes)?;
+                hash.update(&bytes);
+            }
+        }
+        Ok(hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+}
+
+fn decode<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let (elements, _) = bytes.as_chunks::<N>();
+    elements.iter().map(|element| from(*element)).collect()
+}

@@ -1,0 +1,148 @@
+//! Every tensor that does not fit, not only the first.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use safetensors::Dtype;
+
+use super::StoredTensor;
+use crate::config::ModelConfig;
+
+/// Problems listed in full before the rest is counted.
+const LISTED: usize = 8;
+
+/// What is wrong with one tensor.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum WeightProblem {
+    /// Needed but not stored.
+    Missing {
+        /// Its name.
+        name: String,
+        /// Its shape according to the configuration.
+        expected: Vec<usize>,
+    },
+    /// Stored but not needed.
+    Unexpected {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// Stored with another shape than the configuration says.
+    WrongShape {
+        /// Its name.
+        name: String,
+        /// The stored shape.
+        found: Vec<usize>,
+        /// The shape according to the configuration.
+        expected: Vec<usize>,
+    },
+    /// Stored in a type that cannot be read.
+    WrongType {
+        /// Its name.
+        name: String,
+        /// The stored type.
+        found: Dtype,
+    },
+}
+
+impl fmt::Display for WeightProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { name, expected } => {
+                write!(f, "tensor `{name}` is missing, expected {expected:?}")
+            }
+            Self::Unexpected { name, found } => {
+                write!(f, "tensor `{name}` {found:?} is not part of the model")
+            }
+            Self::WrongShape {
+                name,
+                found,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "tensor `{name}` has shape {found:?}, expected {expected:?}"
+                )
+            }
+            Self::WrongType { name, found } => write!(
+                f,
+                "tensor `{name}` is stored as {found:?}, expected F32, F64, F16 or BF16"
+            ),
+        }
+    }
+}
+
+/// The comparison of a checkpoint with its configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WeightReport {
+    /// Every tensor that does not fit.
+    pub problems: Vec<WeightProblem>,
+}
+
+impl WeightReport {
+    pub(super) fn new(config: &ModelConfig, stored: &BTreeMap<String, StoredTensor>) -> Self {
+        let expected: BTreeMap<String, Vec<usize>> = config.tensors().into_iter().collect();
+        let mut problems = Vec::new();
+        for (name, shape) in &expected {
+            match stored.get(name) {
+                None => problems.push(WeightProblem::Missing {
+                    name: name.clone(),
+                    expected: shape.clone(),
+                }),
+                Some(tensor) if tensor.shape != *shape => {
+                    problems.push(WeightProblem::WrongShape {
+                        name: name.clone(),
+                        found: tensor.shape.clone(),
+                        expected: shape.clone(),
+                    });
+                }
+                Some(tensor)
+                    if !matches!(
+                        tensor.dtype,
+                        Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16
+                    ) =>
+                {
+                    problems.push(WeightProblem::WrongType {
+                        name: name.clone(),
+                        found: tensor.dtype,
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        for (name, tensor) in stored {
+            // Old checkpoints store the frequencies, and some store a tied head twice.
+            let known = name.ends_with("rotary_emb.inv_freq")
+                || (config.tied_embeddings && name == "lm_head.weight");
+            if !expected.contains_key(name) && !known {
+                problems.push(WeightProblem::Unexpected {
+                    name: name.clone(),
+                    found: tensor.shape.clone(),
+                });
+            }
+        }
+        Self { problems }
+    }
+
+    /// Whether everything fits.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl fmt::Display for WeightReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().take(LISTED).enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "  {problem}")?;
+        }
+        if self.problems.len() > LISTED {
+            write!(f, "\n  and {} more", self.problems.len() - LISTED)?;
+        }
+        Ok(())
+    }
+}

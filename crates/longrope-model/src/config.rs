@@ -1,0 +1,327 @@
+//! What a checkpoint is: Hugging Face's `config.json`, read and resolved.
+
+use std::path::Path;
+
+use longrope_rope::{RopeSpec, Warning, read_hf_rope};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// Model families the decoder computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Family {
+    /// LLaMA 1, 2, 3 and what shares their architecture.
+    Llama,
+}
+
+impl Family {
+    /// The `model_type` values that are understood.
+    pub const MODEL_TYPES: &'static [&'static str] = &["llama"];
+
+    fn from_model_type(model_type: &str) -> Option<Self> {
+        match model_type {
+            "llama" => Some(Self::Llama),
+            _ => None,
+        }
+    }
+}
+
+/// Sizes and constants of a decoder, with nothing left to guess.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Which family.
+    pub family: Family,
+    /// Words of the vocabulary.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width inside the MLP.
+    pub intermediate_size: usize,
+    /// Number of decoder layers.
+    pub n_layers: usize,
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key and value heads; divides [`Self::n_heads`].
+    pub n_kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Added to the mean square in the normalization.
+    pub rms_norm_eps: f64,
+    /// Whether the output head is the embedding matrix.
+    pub tied_embeddings: bool,
+    /// Whether the attention projections have biases.
+    pub attention_bias: bool,
+    /// Whether the MLP projections have biases.
+    pub mlp_bias: bool,
+    /// The RoPE that the checkpoint asks for.
+    pub rope: RopeSpec,
+    /// The window that the checkpoint claims, `max_position_embeddings`.
+    pub max_context: usize,
+    /// Token that begins a document, if there is one.
+    pub bos_token: Option<u32>,
+    /// What was odd about the RoPE configuration but not wrong.
+    pub warnings: Vec<Warning>,
+}
+
+impl ModelConfig {
+    /// Reads `config.json` of a checkpoint folder.
+    ///
+    /// # Errors
+    /// If the file is missing or no JSON, a size is missing, or the model is of a kind that the
+    /// decoder does not compute.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            return Err(Error::NotAFolder {
+                path: folder.to_owned(),
+            });
+        }
+        let path = folder.join("config.json");
+        if !path.is_file() {
+            return Err(Error::FileMissing {
+                folder: folder.to_owned(),
+                file: "config.json".to_owned(),
+            });
+        }
+        let text = fs_err::read_to_string(&path)?;
+        let json = serde_json::from_str(&text).map_err(|source| Error::Json {
+            path: path.clone(),
+            source,
+        })?;
+        Self::from_json(&json, &path)
+    }
+
+    /// Resolves the content of a `config.json`; `path` is for messages only.
+    ///
+    /// # Errors
+    /// As [`Self::from_folder`].
+    pub fn from_json(json: &Value, path: &Path) -> Result<Self> {
+        let keys = Keys { json, path };
+        let model_type = keys.text("model_type")?;
+        let family = Family::from_model_type(model_type)
+            .ok_or_else(|| keys.unsupported("model_type", &Family::MODEL_TYPES.join(", ")))?;
+        if let Some(activation) = json.get("hidden_act")
+            && activation != "silu"
+        {
+            return Err(keys.unsupported("hidden_act", "silu"));
+        }
+        let hidden_size = keys.size("hidden_size")?;
+        let n_heads = keys.size("num_attention_heads")?;
+        let n_kv_heads = keys.size_or("num_key_value_heads", n_heads)?;
+        if !n_heads.is_multiple_of(n_kv_heads) {
+            return Err(keys.unsupported(
+                "num_key_value_heads",
+                &format!("a divisor of num_attention_heads = {n_heads}"),
+            ));
+        }
+        let rope = read_hf_rope(json).map_err(|source| Error::Rope {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            family,
+            vocab_size: keys.size("vocab_size")?,
+            hidden_size,
+            intermediate_size: keys.size("intermediate_size")?,
+            n_layers: keys.size("num_hidden_layers")?,
+            n_heads,
+            n_kv_heads,
+            head_dim: keys.size_or("head_dim", hidden_size / n_heads)?,
+            rms_norm_eps: json
+                .get("rms_norm_eps")
+                .and_then(Value::as_f64)
+                .ok_or_else(|| keys.missing("rms_norm_eps", "a number"))?,
+            tied_embeddings: keys.flag("tie_word_embeddings"),
+            attention_bias: keys.flag("attention_bias"),
+            mlp_bias: keys.flag("mlp_bias"),
+            rope: rope.spec,
+            max_context: rope.max_context,
+            bos_token: keys.token("bos_token_id"),
+            warnings: rope.warnings,
+        })
+    }
+
+    /// Every tensor the checkpoint has to hold, by name and shape, in the order of computation.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let hidden = self.hidden_size;
+        let (query, key) = (
+            self.n_heads * self.head_dim,
+            self.n_kv_heads * self.head_dim,
+        );
+        let mut list = vec![(
+            "model.embed_tokens.weight".to_owned(),
+            vec![self.vocab_size, hidden],
+        )];
+        for layer in 0..self.n_layers {
+            let mut linear = |name: &str, shape: [usize; 2], bias: bool| {
+                list.push((
+                    format!("model.layers.{layer}.{name}.weight"),
+                    shape.to_vec(),
+                ));
+                if bias {
+                    list.push((format!("model.layers.{layer}.{name}.bias"), vec![shape[0]]));
+                }
+            };
+            let bias = self.attention_bias;
+            linear("self_attn.q_proj", [query, hidden], bias);
+            linear("self_attn.k_proj", [key, hidden], bias);
+            linear("self_attn.v_proj", [key, hidden], bias);
+            linear("self_attn.o_proj", [hidden, query], bias);
+            linear(
+                "mlp.gate_proj",
+                [self.intermediate_size, hidden],
+                self.mlp_bias,
+            );
+            linear(
+                "mlp.up_proj",
+                [self.intermediate_size, hidden],
+                self.mlp_bias,
+            );
+            linear(
+                "mlp.down_proj",
+                [hidden, self.intermediate_size],
+                self.mlp_bias,
+            );
+            for norm in ["input_layernorm", "post_attention_layernorm"] {
+                list.push((format!("model.layers.{layer}.{norm}.weight"), vec![hidden]));
+            }
+        }
+        list.push(("model.norm.weight".to_owned(), vec![hidden]));
+        if !self.tied_embeddings {
+            list.push(("lm_head.weight".to_owned(), vec![self.vocab_size, hidden]));
+        }
+        list
+    }
+
+    /// Number of parameters.
+    pub fn n_parameters(&self) -> usize {
+        self.tensors()
+            .iter()
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum()
+    }
+}
+
+/// Typed access to the keys of one file.
+struct Keys<'a> {
+    json: &'a Value,
+    path: &'a Path,
+}
+
+impl<'a> Keys<'a> {
+    fn missing(&self, key: &str, expected: &'static str) -> Error {
+        Error::ConfigKey {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            expected,
+        }
+    }
+
+    fn unsupported(&self, key: &str, supported: &str) -> Error {
+        Error::Unsupported {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            found: self
+                .json
+                .get(key)
+                .map_or_else(|| "nothing".to_owned(), Value::to_string),
+            supported: supported.to_owned(),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<&'a str> {
+        self.json
+            .get(key)
+            .and_then(Value::as_str)
+            .ok_or_else(|| self.missing(key, "a string"))
+    }
+
+    fn size(&self, key: &str) -> Result<usize> {
+        self.json
+            .get(key)
+            .and_then(Value::as_u64)
+            .and_then(|n| usize::try_from(n).ok())
+            .filter(|n| *n > 0)
+            .ok_or_else(|| self.missing(key, "a positive integer"))
+    }
+
+    fn size_or(&self, key: &str, default: usize) -> Result<usize> {
+        match self.json.get(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(_) => self.size(key),
+        }
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.json.get(key).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// Some checkpoints list several ids; the first one is the one to write.
+    fn token(&self, key: &str) -> Option<u32> {
+        let value = self.json.get(key)?;
+        let first = value
+            .as_array()
+            .and_then(|list| list.first())
+            .unwrap_or(value);
+        first.as_u64().and_then(|id| u32::try_from(id).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(edit: impl FnOnce(&mut Value)) -> Result<ModelConfig> {
+        let mut json = serde_json::json!({
+            "model_type": "llama", "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "vocab_size": 100, "rms_norm_eps": 1e-5, "max_position_embeddings": 256,
+            "rope_theta": 10000.0, "tie_word_embeddings": true, "bos_token_id": [3, 4],
+        });
+        edit(&mut json);
+        ModelConfig::from_json(&json, Path::new("config.json"))
+    }
+
+    #[test]
+    fn sizes_are_resolved() {
+        let config = config(|_| {}).unwrap();
+        assert_eq!(config.head_dim, 16);
+        assert_eq!(config.rope.rotary_dim, 16);
+        assert_eq!(config.bos_token, Some(3));
+        // embedding 6400; a layer: 4096·2 + 2048·2 + 6144·3 + 128; the last norm 64
+        assert_eq!(
+            config.n_parameters(),
+            6400 + 2 * (8192 + 4096 + 18432 + 128) + 64
+        );
+    }
+
+    #[test]
+    fn biases_and_a_head_of_its_own_add_tensors() {
+        let plain = config(|_| {}).unwrap().tensors().len();
+        let more = config(|json| {
+            json["attention_bias"] = true.into();
+            json["mlp_bias"] = true.into();
+            json["tie_word_embeddings"] = false.into();
+        });
+        assert_eq!(more.unwrap().tensors().len(), plain + 2 * 7 + 1);
+    }
+
+    #[test]
+    fn what_is_not_supported_says_what_is() {
+        let error = config(|json| json["model_type"] = "mamba".into()).unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { key, .. } if key == "model_type"));
+        assert!(error.to_string().contains("supported: llama"), "{error}");
+        let error = config(|json| json["hidden_act"] = "gelu".into()).unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { key, .. } if key == "hidden_act"));
+        let error = config(|json| json["num_key_value_heads"] = 3.into()).unwrap_err();
+        assert!(matches!(&error, Error::Unsupported { key, .. } if key == "num_key_value_heads"));
+    }
+
+    #[test]
+    fn a_missing_size_is_named() {
+        let error = config(|json| json["vocab_size"] = Value::Null).unwrap_err();
+        assert!(matches!(&error, Error::ConfigKey { key, .. } if key == "vocab_size"));
+        let error = config(|json| json["rope_theta"] = Value::Null).unwrap_err();
+        assert!(matches!(&error, Error::Rope { .. }));
+    }
+}

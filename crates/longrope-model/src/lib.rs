@@ -1,0 +1,34 @@
+//! One decoder for RoPE language models on Burn, and Hugging Face checkpoints in and out.
+//!
+//! The decoder holds weights and nothing else. Which angle a position gets is an argument of every
+//! call ([`Rotary`], made from a [`longrope_rope::ResolvedRope`]), so that thousands of rescalings
+//! can be tried on one frozen model.
+//!
+//! Evaluation is layer-major: the whole sequence goes through one layer in chunks, then through
+//! the next. Memory is a few tensors of `[seq, hidden]`; there is no cache over all layers, no
+//! `[seq, seq]` and no `[seq, vocab]`.
+//!
+//! Module fields carry Hugging Face's parameter names, so a field path is a checkpoint key, and
+//! nothing is transposed or permuted on the way in or out.
+#![recursion_limit = "256"]
+
+mod attention;
+mod block;
+mod checkpoint;
+mod config;
+mod decoder;
+mod error;
+mod export;
+mod linear;
+mod mlp;
+mod nll;
+mod norm;
+mod rotary;
+
+pub use checkpoint::{Checkpoint, StoredTensor, WeightProblem, WeightReport};
+pub use config::{Family, ModelConfig};
+pub use decoder::Decoder;
+pub use error::{Error, Result};
+pub use export::{ExportOptions, export_hf};
+pub use nll::TokenBatch;
+pub use rotary::Rotary;

@@ -1,0 +1,118 @@
+//! The loss of every token of a window.
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use longrope_kernels::linear_nll;
+
+use crate::decoder::Decoder;
+use crate::error::{Error, Result};
+use crate::rotary::Rotary;
+
+/// Rows (sequences × positions) that go through a layer at once.
+///
+/// Large enough for matrix products at full speed, small enough that a chunk's intermediates stay
+/// in cache and its memory does not count.
+const CHUNK_ROWS: usize = 1024;
+
+/// Sequences of equal length that are scored together.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenBatch<'a> {
+    /// The token ids of each sequence.
+    pub sequences: &'a [&'a [u32]],
+    /// The first position whose token is scored; at least 1, since nothing predicts the first.
+    pub score_from: usize,
+}
+
+impl Decoder {
+    /// Negative log-likelihood in nats of every token from `score_from` on, per sequence.
+    ///
+    /// `nll[t] = -ln p(token[t] | token[..t])`. The whole sequence is rotated by one table, which
+    /// has to cover it.
+    ///
+    /// # Errors
+    /// If the sequences differ in length, hold ids outside the vocabulary, or leave nothing to
+    /// score.
+    ///
+    /// # Panics
+    /// If `rotary` has fewer positions than the sequences.
+    pub fn token_nll(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<f32>>> {
+        let Some(seq) = self.check(batch)? else {
+            return Ok(Vec::new());
+        };
+        assert!(seq <= rotary.n_positions(), "angles for {seq} positions");
+        let TokenBatch {
+            sequences,
+            score_from,
+        } = batch;
+        let n = sequences.len();
+        let needed_from = score_from - 1; // the row that predicts the first scored token
+
+        let ids = sequences
+            .iter()
+            .flat_map(|s| s.iter().map(|id| i64::from(*id)));
+        let ids = TensorData::new(ids.collect::<Vec<i64>>(), [n, seq]);
+        let tokens = Tensor::<2, Int>::from_data(ids, self.device());
+        let chunks = self.hidden_states(&tokens, rotary, needed_from, CHUNK_ROWS);
+        let weight = self.output_weight();
+
+        let mut losses = vec![Vec::with_capacity(seq - score_from); n];
+        for chunk in chunks {
+            let positions = chunk.positions();
+            let first = positions.start.max(needed_from);
+            let last = positions.end.min(seq - 1); // the last row predicts nothing
+            if first >= last {
+                continue;
+            }
+            let rows = last - first;
+            let [_, _, hidden_size] = chunk.hidden.dims();
+            let hidden = chunk
+                .hidden
+                .narrow(1, first - positions.start, rows)
+                .reshape([n * rows, hidden_size]);
+            let targets = tokens
+                .clone()
+                .narrow(1, first + 1, rows)
+                .reshape([n * rows]);
+            let nll = linear_nll(hidden, weight.clone(), targets).cast(DType::F32);
+            let values: Vec<f32> = nll.into_data().iter::<f32>().collect();
+            for (sequence, values) in losses.iter_mut().zip(values.chunks(rows)) {
+                sequence.extend_from_slice(values);
+            }
+        }
+        Ok(losses)
+    }
+
+    /// The common length of the sequences, `None` if there are none.
+    fn check(&self, batch: TokenBatch) -> Result<Option<usize>> {
+        let Some(first) = batch.sequences.first() else {
+            return Ok(None);
+        };
+        let seq = first.len();
+        if batch.score_from == 0 || batch.score_from >= seq {
+            return Err(Error::NothingToScore {
+                found: seq,
+                score_from: batch.score_from,
+            });
+        }
+        let vocab_size = self.config().vocab_size;
+        for (index, sequence) in batch.sequences.iter().enumerate() {
+            if sequence.len() != seq {
+                return Err(Error::UnequalLengths {
+                    index,
+                    found: sequence.len(),
+                    expected: seq,
+                });
+            }
+            let outside = sequence
+                .iter()
+                .position(|token| *token as usize >= vocab_size);
+            if let Some(index) = outside {
+                return Err(Error::TokenOutOfVocabulary {
+                    token: sequence[index],
+                    index,
+                    vocab_size,
+                });
+            }
+        }
+        Ok(Some(seq))
+    }
+}

@@ -1,0 +1,266 @@
+//! `rope.json`: a rope spec and where it comes from.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Result, RopeScaling, RopeSpec, json_text};
+
+const FORMAT: &str = "longrope-rope";
+const VERSION: u32 = 1;
+
+/// A rope spec in a file, with its provenance.
+///
+/// ```json
+/// {"format": "longrope-rope", "version": 1, "rotary_dim": 128, "theta": 10000.0, "original_context": 4096,
+///  "scaling": {"type": "long-rope", "sets": [..], "attention": {"type": "su"}}, "provenance": {..}}
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RopeArtifact {
+    /// Always `longrope-rope`.
+    pub format: String,
+    /// Version of the format.
+    pub version: u32,
+    /// See [`RopeSpec::rotary_dim`].
+    pub rotary_dim: usize,
+    /// See [`RopeSpec::theta`].
+    pub theta: f64,
+    /// See [`RopeSpec::original_context`].
+    pub original_context: usize,
+    /// See [`RopeSpec::scaling`].
+    pub scaling: RopeScaling,
+    /// Where the factors come from.
+    #[serde(default)]
+    pub provenance: Provenance,
+}
+
+/// Where factors come from; whatever is not known is absent.
+///
+/// There is no time in it: the same search gives the same bytes, also when it was interrupted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Provenance {
+    /// Version of the program that wrote the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_version: Option<String>,
+    /// Identifies the model the factors were searched for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_fingerprint: Option<String>,
+    /// Identifies the text they were scored on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_fingerprint: Option<String>,
+    /// Seed of the search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Search profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// What was minimized.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// Its value for these factors, in nats per token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_nats: Option<f64>,
+    /// How many candidates were scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluations: Option<u64>,
+    /// Context the search was for, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_context: Option<usize>,
+}
+
+impl RopeArtifact {
+    /// The artefact of a spec.
+    pub fn from_spec(spec: &RopeSpec, provenance: Provenance) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            rotary_dim: spec.rotary_dim,
+            theta: spec.theta,
+            original_context: spec.original_context,
+            scaling: spec.scaling.clone(),
+            provenance,
+        }
+    }
+
+    /// The spec it holds; valid if the artefact was read from JSON or made from a valid spec.
+    pub fn spec(&self) -> RopeSpec {
+        RopeSpec {
+            rotary_dim: self.rotary_dim,
+            theta: self.theta,
+            original_context: self.original_context,
+            scaling: self.scaling.clone(),
+        }
+    }
+
+    /// Reads an artefact and checks its spec.
+    ///
+    /// # Errors
+    /// [`Error::ArtifactFormat`] or [`Error::ArtifactVersion`] for another kind of file, [`Error::Json`] for unknown,
+    /// missing or ill-typed fields, and those of [`RopeSpec::validate`].
+    pub fn from_json(text: &str) -> Result<Self> {
+        let json_error = |source| Error::Json {
+            what: "rope artefact",
+            source,
+        };
+        let value: Value = serde_json::from_str(text).map_err(json_error)?;
+        if value["format"] != FORMAT {
+            return Err(Error::ArtifactFormat {
+                found: value["format"].clone(),
+                expected: FORMAT,
+            });
+        }
+        if value["version"] != VERSION {
+            return Err(Error::ArtifactVersion {
+                found: value["version"].clone(),
+                expected: VERSION,
+            });
+        }
+        // Parsed from the text once more, so that errors carry line and column.
+        let artifact: Self = serde_json::from_str(text).map_err(json_error)?;
+        artifact.spec().validate()?;
+        Ok(artifact)
+    }
+
+    /// The artefact as indented JSON, factors on one line, with a newline at the end.
+    pub fn to_json_pretty(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(value) => json_text::to_text(&value),
+            Err(error) => {
+                unreachable!("an artefact is strings and numbers under string keys: {error}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AttentionScale, FactorSet, RescaleFactors};
+
+    const GOLDEN: &str = r#"{
+  "format": "longrope-rope",
+  "version": 1,
+  "rotary_dim": 8,
+  "theta": 10000.0,
+  "original_context": 256,
+  "scaling": {
+    "type": "long-rope",
+    "sets": [
+      {
+        "max_context": 256,
+        "start_tokens": 0,
+        "factors": [1.0, 1.0, 1.0, 1.0]
+      },
+      {
+        "max_context": 1024,
+        "start_tokens": 4,
+        "factors": [1.0, 1.01, 2.5, 4.0],
+        "attention": {
+          "type": "constant",
+          "value": 1.1
+        }
+      }
+    ],
+    "attention": {
+      "type": "su"
+    }
+  },
+  "provenance": {
+    "tool_version": "0.1.0",
+    "seed": 18446744073709551615,
+    "profile": "paper",
+    "score_nats": 2.25
+  }
+}
+"#;
+
+    fn artifact() -> RopeArtifact {
+        let set = |max_context, start_tokens, factors: &[f64], attention| FactorSet {
+            max_context,
+            start_tokens,
+            factors: RescaleFactors::new(factors.to_vec()).unwrap(),
+            attention,
+        };
+        let own = Some(AttentionScale::Constant { value: 1.1 });
+        let sets = vec![
+            set(256, 0, &[1.0; 4], None),
+            set(1024, 4, &[1.0, 1.01, 2.5, 4.0], own),
+        ];
+        let scaling = RopeScaling::LongRope {
+            sets,
+            attention: AttentionScale::Su {},
+        };
+        let spec = RopeSpec::new(8, 10_000.0, 256, scaling).unwrap();
+        let provenance = Provenance {
+            tool_version: Some("0.1.0".to_owned()),
+            seed: Some(u64::MAX),
+            profile: Some("paper".to_owned()),
+            score_nats: Some(2.25),
+            ..Provenance::default()
+        };
+        RopeArtifact::from_spec(&spec, provenance)
+    }
+
+    #[test]
+    fn the_file_is_exactly_this() {
+        assert_eq!(artifact().to_json_pretty(), GOLDEN);
+        assert_eq!(RopeArtifact::from_json(GOLDEN).unwrap(), artifact());
+    }
+
+    #[test]
+    fn another_kind_of_file_is_named() {
+        let error = RopeArtifact::from_json("{}").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"the rope artefact has `format` null, expected "longrope-rope""#
+        );
+        let error = RopeArtifact::from_json(&GOLDEN.replace("\"version\": 1", "\"version\": 2"))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the rope artefact has `version` 2, expected 1"
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        for (from, to) in [
+            ("\"seed\"", "\"sed\""),
+            ("\"theta\"", "\"base\""),
+            ("\"max_context\"", "\"max\""),
+        ] {
+            let error = RopeArtifact::from_json(&GOLDEN.replace(from, to)).unwrap_err();
+            assert!(matches!(error, Error::Json { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_spec_is_checked() {
+        let error =
+            RopeArtifact::from_json(&GOLDEN.replace("\"rotary_dim\": 8", "\"rotary_dim\": 10"))
+                .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::FactorCount {
+                    set: 0,
+                    found: 4,
+                    expected: 5,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn provenance_may_be_absent() {
+        let text = r#"{"format":"longrope-rope","version":1,"rotary_dim":8,"theta":1e4,"original_context":256,
+            "scaling":{"type":"none"}}"#;
+        assert_eq!(
+            RopeArtifact::from_json(text).unwrap().provenance,
+            Provenance::default()
+        );
+    }
+}

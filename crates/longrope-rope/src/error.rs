@@ -1,0 +1,220 @@
+//! What can be wrong with a rope description, told as what, where, found, expected.
+
+use std::fmt;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can be wrong with a rope spec, its factors or the files that hold them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The rotated part of a head cannot be split into pairs.
+    #[error("`rotary_dim` is {found}, expected an even number of at least {minimum}")]
+    RotaryDim {
+        /// The value given.
+        found: usize,
+        /// The smallest value that makes sense here; the NTK rules divide by `rotary_dim - 2`.
+        minimum: usize,
+    },
+    /// The original context is too small to be scaled.
+    #[error("`original_context` is {found}, expected at least 2 tokens")]
+    OriginalContext {
+        /// The value given.
+        found: usize,
+    },
+    /// A number is outside of what its formula allows.
+    #[error("`{name}` is {found}, expected {expected}")]
+    Number {
+        /// The field that holds the number.
+        name: &'static str,
+        /// The value given.
+        found: f64,
+        /// What the formula needs.
+        expected: &'static str,
+    },
+    /// A rescale factor cannot divide a frequency.
+    #[error("rescale factor {index} is {found}, expected a finite number above 0")]
+    Factor {
+        /// Index of the pair, from 0.
+        index: usize,
+        /// The value given.
+        found: f64,
+    },
+    /// A factor set has the wrong number of factors.
+    #[error(
+        "factor set {set} (`max_context` {max_context}) has {found} factors, expected {expected} (`rotary_dim` / 2)"
+    )]
+    FactorCount {
+        /// Index of the set, from 0.
+        set: usize,
+        /// The context the set is for.
+        max_context: usize,
+        /// How many factors it has.
+        found: usize,
+        /// How many pairs there are.
+        expected: usize,
+    },
+    /// A LongRoPE scaling without any factor set.
+    #[error("`sets` of the LongRoPE scaling is empty, expected at least one factor set")]
+    NoSets {},
+    /// Factor sets are not ordered by context.
+    #[error(
+        "factor set {set} has `max_context` {found}, expected more than {previous}, that of the set before it"
+    )]
+    SetOrder {
+        /// Index of the set, from 0.
+        set: usize,
+        /// Its context.
+        found: usize,
+        /// The context of the set before, 0 for the first.
+        previous: usize,
+    },
+    /// No scaling method has this name.
+    #[error("`{found}` is not a rope method, expected one of {expected}")]
+    UnknownMethod {
+        /// The name given.
+        found: String,
+        /// The names there are.
+        expected: Names,
+    },
+    /// A text is not the JSON it should be.
+    #[error("the {what} is not valid")]
+    Json {
+        /// What the text should have been.
+        what: &'static str,
+        /// Where and why parsing stopped.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file is of another kind.
+    #[error("the rope artefact has `format` {found}, expected \"{expected}\"")]
+    ArtifactFormat {
+        /// The value found, as JSON; `null` when the key is missing.
+        found: serde_json::Value,
+        /// The value this crate writes.
+        expected: &'static str,
+    },
+    /// A file was written by another version of the format.
+    #[error("the rope artefact has `version` {found}, expected {expected}")]
+    ArtifactVersion {
+        /// The value found, as JSON; `null` when the key is missing.
+        found: serde_json::Value,
+        /// The version this crate reads and writes.
+        expected: u32,
+    },
+    /// A factor table without a number in it.
+    #[error("the factor table holds no numbers")]
+    CsvEmpty {},
+    /// A field of a factor table is not a number.
+    #[error("the factor table has `{found}` in line {line}, column {column}, expected a number")]
+    CsvNumber {
+        /// Line of the text, from 1.
+        line: u64,
+        /// Field of the line, from 1.
+        column: usize,
+        /// The field's text.
+        found: String,
+    },
+    /// Rows of a factor table differ in length.
+    #[error(
+        "the factor table has {found} numbers in line {line}, expected {expected} as in the rows above"
+    )]
+    CsvRowLength {
+        /// Line of the text, from 1.
+        line: u64,
+        /// How many numbers it has.
+        found: usize,
+        /// How many the first row has.
+        expected: usize,
+    },
+    /// A layers × pairs table holds different factors for different layers.
+    #[error(
+        "the factor table has {found} in line {line}, column {column}, expected {expected} as in the first row: \
+         every layer shares one set of factors"
+    )]
+    CsvRowDiffers {
+        /// Line of the text, from 1.
+        line: u64,
+        /// Field of the line, from 1.
+        column: usize,
+        /// The value there.
+        found: f64,
+        /// The value of the first row.
+        expected: f64,
+    },
+    /// A model config lacks a key that the frequencies depend on.
+    #[error("the model config has no `{key}`")]
+    MissingKey {
+        /// The key, with the section it belongs to.
+        key: String,
+    },
+    /// A key of a model config holds something of the wrong kind.
+    #[error("`{key}` of the model config is {found}, expected {expected}")]
+    WrongValue {
+        /// The key, with the section it belongs to.
+        key: String,
+        /// The value found.
+        found: serde_json::Value,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// A model config names a RoPE type that this crate does not know.
+    #[error("`{key}` of the model config is \"{found}\", expected one of {expected}")]
+    UnknownRopeType {
+        /// The key that names the type.
+        key: String,
+        /// The type named.
+        found: String,
+        /// The types that can be read.
+        expected: Names,
+    },
+    /// A key is given twice, with different values.
+    #[error(
+        "`{first}` and `{second}` of the model config disagree: {first_value} and {second_value}"
+    )]
+    Disagree {
+        /// One spelling of the key.
+        first: String,
+        /// The other spelling.
+        second: String,
+        /// What the first says.
+        first_value: String,
+        /// What the second says.
+        second_value: String,
+    },
+    /// A model config gives different kinds of layers different frequencies.
+    #[error(
+        "`{section}` of the model config is split by layer type (`{layer_type}`), expected one rope for all layers"
+    )]
+    LayerTypes {
+        /// The section.
+        section: &'static str,
+        /// The first layer type found in it.
+        layer_type: String,
+    },
+    /// A scaling has no equivalent that a family of models can load.
+    #[error(
+        "a `{scaling}` scaling cannot be written for `model_type` \"{model_type}\", which loads only longrope"
+    )]
+    NotWritable {
+        /// The scaling.
+        scaling: &'static str,
+        /// The family.
+        model_type: String,
+    },
+}
+
+/// A list of names to choose from, shown as `a`, `b`, `c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names(pub &'static [&'static str]);
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, name) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}`{name}`")?;
+        }
+        Ok(())
+    }
+}

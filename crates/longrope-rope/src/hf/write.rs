@@ -1,0 +1,310 @@
+//! Rope spec to `config.json`, in both spellings at once.
+
+use serde_json::{Map, Value, json};
+
+use super::long_rope::{ShortAndLong, degrade};
+use super::{
+    MAX_POSITION, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS, ROPE_SCALING, THETA, head_dim,
+    is_phi3, rotary_dim, same,
+};
+use crate::{
+    AttentionScale, Error, FactorSet, Precision, RescaleFactors, Result, RopeScaling, RopeSpec,
+    Warning, inv_freq,
+};
+
+/// Writes `spec` into a Hugging Face model config, for a window of `target_context` tokens.
+///
+/// Sets `max_position_embeddings`, `original_max_position_embeddings`, `rope_theta`, `partial_rotary_factor`,
+/// `rope_scaling` and `rope_parameters`, so that transformers 4 and 5 compute the same. A config holds two factor sets:
+/// `long_factor` becomes the set for `target_context` and `short_factor` the one for the original context (all ones if
+/// there is no smaller set). The attention scale is always written as a number, and also as `short_mscale` and
+/// `long_mscale` where it is not the default, because not every runtime reads the same key.
+///
+/// Phi-3 configs load no type but longrope: other scalings are written as equal short and long factors, and `rope_scaling`
+/// has just the three keys that transformers 4 accepts there, unless the attention scale needs more.
+///
+/// Returns what the config cannot say.
+///
+/// # Errors
+/// [`Error::MissingKey`] if the size of a head is not in the config, [`Error::Disagree`] if `rotary_dim` does not fit it,
+/// [`Error::NotWritable`], and those of [`RopeSpec::validate`].
+pub fn write_hf_rope(
+    config: &mut Map<String, Value>,
+    spec: &RopeSpec,
+    target_context: usize,
+) -> Result<Vec<Warning>> {
+    spec.validate()?;
+    let partial = partial_rotary_factor(config, spec.rotary_dim)?;
+    let mut warnings = Vec::new();
+    let phi3 = is_phi3(config);
+    let rewritten = if phi3 {
+        as_long_rope(config, spec, target_context, &mut warnings)?
+    } else {
+        None
+    };
+    let spec = rewritten.as_ref().unwrap_or(spec);
+
+    let Section {
+        rope_type,
+        theta,
+        max_context,
+        entries,
+        default_attention,
+    } = section(spec, target_context, &mut warnings)?;
+    let states_original = config.contains_key(ORIGINAL_POSITION)
+        || spec.original_context != max_context
+        || spec.scaling != RopeScaling::None {};
+    config.insert(MAX_POSITION.to_owned(), json!(max_context));
+    if states_original {
+        config.insert(ORIGINAL_POSITION.to_owned(), json!(spec.original_context));
+    }
+    config.insert(THETA.to_owned(), json!(theta));
+    let states_partial = config.contains_key(PARTIAL) || !same(partial, 1.0);
+    if states_partial {
+        config.insert(PARTIAL.to_owned(), json!(partial));
+    }
+
+    let mut v4 = entries.clone();
+    if phi3 && default_attention {
+        v4.retain(|key, _| key == "short_factor" || key == "long_factor");
+        v4.shift_insert(0, "type".to_owned(), json!(rope_type));
+    } else {
+        v4.shift_insert(0, "type".to_owned(), json!(rope_type));
+        v4.shift_insert(1, "rope_type".to_owned(), json!(rope_type));
+        if phi3 && !entries.is_empty() {
+            warnings.push(Warning::NotForTransformers4 {});
+        }
+    }
+    let v4 = if rope_type == "default" {
+        Value::Null
+    } else {
+        Value::Object(v4)
+    };
+    config.insert(ROPE_SCALING.to_owned(), v4);
+
+    let mut v5 = Map::new();
+    v5.insert("rope_type".to_owned(), json!(rope_type));
+    v5.insert(THETA.to_owned(), json!(theta));
+    if states_partial {
+        v5.insert(PARTIAL.to_owned(), json!(partial));
+    }
+    v5.extend(entries);
+    config.insert(ROPE_PARAMETERS.to_owned(), Value::Object(v5));
+    Ok(warnings)
+}
+
+/// What both spellings have in common.
+struct Section {
+    rope_type: &'static str,
+    theta: f64,
+    max_context: usize,
+    entries: Map<String, Value>,
+    /// Whether a reader that computes the attention scale itself gets the right one.
+    default_attention: bool,
+}
+
+fn section(spec: &RopeSpec, target_context: usize, warnings: &mut Vec<Warning>) -> Result<Section> {
+    let original_context = spec.original_context;
+    let plain = Section {
+        rope_type: "default",
+        theta: spec.theta,
+        max_context: target_context,
+        entries: Map::new(),
+        default_attention: true,
+    };
+    Ok(match &spec.scaling {
+        RopeScaling::None {} => plain,
+        RopeScaling::NtkAware { scale } => {
+            let theta = inv_freq::ntk_theta(spec.base(Precision::F64), *scale);
+            warnings.push(Warning::WrittenAsTheta { theta });
+            Section { theta, ..plain }
+        }
+        RopeScaling::Linear { scale } => Section {
+            rope_type: "linear",
+            entries: entries([("factor", json!(scale))]),
+            ..plain
+        },
+        RopeScaling::DynamicNtk { scale } => {
+            if target_context != original_context {
+                warnings.push(Warning::MaxPositionKept {
+                    original_context,
+                    target_context,
+                });
+            }
+            let entries = entries([("factor", json!(scale))]);
+            Section {
+                rope_type: "dynamic",
+                max_context: original_context,
+                entries,
+                ..plain
+            }
+        }
+        RopeScaling::Yarn {
+            scale,
+            beta_fast,
+            beta_slow,
+            truncate,
+            attention,
+        } => {
+            let ratio = target_context as f64 / original_context as f64;
+            if !same(*scale, ratio) {
+                warnings.push(Warning::FactorDisagrees {
+                    factor: *scale,
+                    ratio,
+                    used: *scale,
+                });
+            }
+            let value = attention.value(*scale, original_context);
+            let entries = entries([
+                ("factor", json!(scale)),
+                (ORIGINAL_POSITION, json!(original_context)),
+                ("beta_fast", json!(beta_fast)),
+                ("beta_slow", json!(beta_slow)),
+                ("truncate", json!(truncate)),
+                ("attention_factor", json!(value)),
+            ]);
+            Section {
+                rope_type: "yarn",
+                entries,
+                ..plain
+            }
+        }
+        RopeScaling::Llama3 {
+            scale,
+            low_freq_factor,
+            high_freq_factor,
+        } => {
+            let entries = entries([
+                ("factor", json!(scale)),
+                ("low_freq_factor", json!(low_freq_factor)),
+                ("high_freq_factor", json!(high_freq_factor)),
+                (ORIGINAL_POSITION, json!(original_context)),
+            ]);
+            Section {
+                rope_type: "llama3",
+                entries,
+                ..plain
+            }
+        }
+        RopeScaling::LongRope { sets, attention } => {
+            let chosen = degrade(spec, (sets, *attention), target_context, warnings)?;
+            let (entries, default_attention) =
+                long_rope_entries(&chosen, original_context, target_context);
+            Section {
+                rope_type: "longrope",
+                entries,
+                default_attention,
+                ..plain
+            }
+        }
+    })
+}
+
+fn long_rope_entries(
+    chosen: &ShortAndLong,
+    original_context: usize,
+    target_context: usize,
+) -> (Map<String, Value>, bool) {
+    let scale = target_context as f64 / original_context as f64;
+    let default = AttentionScale::Su {}.value(scale, original_context);
+    let default_attention =
+        same(chosen.short_attention, default) && same(chosen.long_attention, default);
+    let mut entries = entries([
+        ("short_factor", json!(chosen.short)),
+        ("long_factor", json!(chosen.long)),
+        (ORIGINAL_POSITION, json!(original_context)),
+        ("attention_factor", json!(chosen.long_attention)),
+    ]);
+    if !default_attention {
+        entries.insert("short_mscale".to_owned(), json!(chosen.short_attention));
+        entries.insert("long_mscale".to_owned(), json!(chosen.long_attention));
+    }
+    (entries, default_attention)
+}
+
+fn entries<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+/// The same frequencies as LongRoPE factors, `λ_i = θ^(-2i/d) / f_i`, if the scaling is not one that Phi-3 loads.
+fn as_long_rope(
+    config: &Map<String, Value>,
+    spec: &RopeSpec,
+    target_context: usize,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<RopeSpec>> {
+    let scaling = spec.scaling.name();
+    match spec.scaling {
+        RopeScaling::None {} | RopeScaling::NtkAware { .. } | RopeScaling::LongRope { .. } => {
+            return Ok(None);
+        }
+        // Its frequencies change with every length.
+        RopeScaling::DynamicNtk { .. } => {
+            let model_type = config
+                .get("model_type")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            return Err(Error::NotWritable {
+                scaling,
+                model_type,
+            });
+        }
+        RopeScaling::Linear { .. } | RopeScaling::Yarn { .. } | RopeScaling::Llama3 { .. } => {}
+    }
+    warnings.push(Warning::WrittenAsLongRope { scaling });
+    let scaled = spec.resolve(target_context);
+    let plain = spec.plain().resolve(target_context);
+    let factors = plain
+        .inv_freq()
+        .iter()
+        .zip(scaled.inv_freq())
+        .map(|(plain, scaled)| plain / scaled)
+        .collect();
+    let factors = RescaleFactors::new(factors)?;
+    let set = |max_context| FactorSet {
+        max_context,
+        start_tokens: 0,
+        factors: factors.clone(),
+        attention: None,
+    };
+    let mut sets = vec![set(spec.original_context)];
+    if target_context > spec.original_context {
+        sets.push(set(target_context));
+    }
+    let attention = AttentionScale::Constant {
+        value: scaled.attention_scale(),
+    };
+    let scaling = RopeScaling::LongRope { sets, attention };
+    RopeSpec {
+        scaling,
+        ..spec.plain()
+    }
+    .validated()
+    .map(Some)
+}
+
+/// The share of a head that is rotated, such that `int(head_dim * share)` is `rotary`.
+fn partial_rotary_factor(config: &Map<String, Value>, rotary: usize) -> Result<f64> {
+    let head_dim = head_dim(config)?;
+    if rotary > head_dim {
+        return Err(Error::Disagree {
+            first: "head_dim".to_owned(),
+            second: "rotary_dim".to_owned(),
+            first_value: head_dim.to_string(),
+            second_value: rotary.to_string(),
+        });
+    }
+    let written = config.get(PARTIAL).and_then(Value::as_f64);
+    let exact = rotary as f64 / head_dim as f64;
+    // The quotient may round to just below the whole number; half a dimension more is cut off again.
+    let safe = (rotary as f64 + 0.5) / head_dim as f64;
+    let fits = |share: &f64| rotary_dim(head_dim, *share) == rotary;
+    Ok(written
+        .filter(fits)
+        .or(Some(exact).filter(fits))
+        .unwrap_or(safe))
+}

@@ -1,0 +1,290 @@
+//! The ways of rescaling RoPE, as plain data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AttentionScale, Error, FactorSet, Result};
+
+/// How the frequencies of a model are changed for a longer window.
+///
+/// Below, `f_i = θ^(-2i/d)` is the plain frequency of pair `i`, `s` the scale, `L` the original context.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum RopeScaling {
+    /// Plain RoPE: `f_i`.
+    None {},
+    /// Position interpolation: `f_i / s`.
+    Linear {
+        /// Window growth `s`.
+        scale: f64,
+    },
+    /// NTK-aware: plain RoPE with `θ' = θ · s^(d/(d-2))`.
+    NtkAware {
+        /// Window growth `s`.
+        scale: f64,
+    },
+    /// NTK whose base follows the sequence: `θ' = θ · (s·n/L - (s - 1))^(d/(d-2))` with `n = max(total, L)`.
+    DynamicNtk {
+        /// Growth per growth of the sequence; transformers' `factor`.
+        scale: f64,
+    },
+    /// Interpolation by parts: `f_i · ((1 - m_i)/s + m_i)`; see [`yarn_factors`](crate::yarn_factors) for `m_i`.
+    Yarn {
+        /// Window growth `s`.
+        scale: f64,
+        /// Pairs with more turns than this within `L` keep their frequency.
+        beta_fast: f64,
+        /// Pairs with fewer turns than this are interpolated fully.
+        beta_slow: f64,
+        /// Whether the ends of the ramp are rounded to whole pairs, outwards.
+        truncate: bool,
+        /// Attention-scale policy, for scale `s`.
+        attention: AttentionScale,
+    },
+    /// Llama 3.1: `f_i / s` below `low` turns within `L`, `f_i` above `high`, blended in between.
+    Llama3 {
+        /// Window growth `s`.
+        scale: f64,
+        /// Turns below which a pair is interpolated fully.
+        low_freq_factor: f64,
+        /// Turns above which a pair keeps its frequency.
+        high_freq_factor: f64,
+    },
+    /// LongRoPE: `f_i / λ_i`, with one set of `λ` per range of sequence lengths.
+    ///
+    /// A sequence of `n` tokens uses the first set whose `max_context` is at least `n`, else the last.
+    LongRope {
+        /// The sets, ordered by `max_context`.
+        sets: Vec<FactorSet>,
+        /// Attention-scale policy of every set that has none of its own; its scale is that of the largest set.
+        attention: AttentionScale,
+    },
+}
+
+impl RopeScaling {
+    /// The name it has in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None {} => "none",
+            Self::Linear { .. } => "linear",
+            Self::NtkAware { .. } => "ntk-aware",
+            Self::DynamicNtk { .. } => "dynamic-ntk",
+            Self::Yarn { .. } => "yarn",
+            Self::Llama3 { .. } => "llama3",
+            Self::LongRope { .. } => "long-rope",
+        }
+    }
+
+    /// Fails unless every number fits its formula.
+    pub(crate) fn validate(&self, rotary_dim: usize) -> Result<()> {
+        match self {
+            Self::None {} => Ok(()),
+            Self::Linear { scale } => positive("scale", *scale),
+            Self::NtkAware { scale } | Self::DynamicNtk { scale } => {
+                if rotary_dim < 4 {
+                    return Err(Error::RotaryDim {
+                        found: rotary_dim,
+                        minimum: 4,
+                    });
+                }
+                positive("scale", *scale)
+            }
+            Self::Yarn {
+                scale,
+                beta_fast,
+                beta_slow,
+                attention,
+                ..
+            } => {
+                positive("scale", *scale)?;
+                positive("beta_slow", *beta_slow)?;
+                positive("beta_fast", *beta_fast)?;
+                if beta_fast < beta_slow {
+                    return Err(Error::Number {
+                        name: "beta_fast",
+                        found: *beta_fast,
+                        expected: "at least `beta_slow`",
+                    });
+                }
+                attention.validate()
+            }
+            Self::Llama3 {
+                scale,
+                low_freq_factor,
+                high_freq_factor,
+            } => {
+                positive("scale", *scale)?;
+                positive("low_freq_factor", *low_freq_factor)?;
+                positive("high_freq_factor", *high_freq_factor)?;
+                if high_freq_factor <= low_freq_factor {
+                    return Err(Error::Number {
+                        name: "high_freq_factor",
+                        found: *high_freq_factor,
+                        expected: "more than `low_freq_factor`",
+                    });
+                }
+                Ok(())
+            }
+            Self::LongRope { sets, attention } => {
+                attention.validate()?;
+                validate_sets(sets, rotary_dim / 2)
+            }
+        }
+    }
+}
+
+fn positive(name: &'static str, found: f64) -> Result<()> {
+    if found.is_finite() && found > 0.0 {
+        Ok(())
+    } else {
+        Err(Error::Number {
+            name,
+            found,
+            expected: "a finite number above 0",
+        })
+    }
+}
+
+fn validate_sets(sets: &[FactorSet], n_pairs: usize) -> Result<()> {
+    if sets.is_empty() {
+        return Err(Error::NoSets {});
+    }
+    let mut previous = 0;
+    for (index, set) in sets.iter().enumerate() {
+        if set.max_context <= previous {
+            return Err(Error::SetOrder {
+                set: index,
+                found: set.max_context,
+                previous,
+            });
+        }
+        previous = set.max_context;
+        if set.factors.len() != n_pairs {
+            return Err(Error::FactorCount {
+                set: index,
+                max_context: set.max_context,
+                found: set.factors.len(),
+                expected: n_pairs,
+            });
+        }
+        set.attention
+            .map_or(Ok(()), |attention| attention.validate())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RescaleFactors;
+
+    fn set(max_context: usize, n_pairs: usize) -> FactorSet {
+        FactorSet {
+            max_context,
+            start_tokens: 0,
+            factors: RescaleFactors::ones(n_pairs),
+            attention: None,
+        }
+    }
+
+    fn long_rope(sets: Vec<FactorSet>) -> RopeScaling {
+        RopeScaling::LongRope {
+            sets,
+            attention: AttentionScale::Su {},
+        }
+    }
+
+    #[test]
+    fn sets_are_ordered_and_complete() {
+        assert!(
+            long_rope(vec![set(256, 4), set(1024, 4)])
+                .validate(8)
+                .is_ok()
+        );
+        assert!(matches!(
+            long_rope(vec![]).validate(8),
+            Err(Error::NoSets {})
+        ));
+        assert!(matches!(
+            long_rope(vec![set(1024, 4), set(1024, 4)]).validate(8),
+            Err(Error::SetOrder {
+                set: 1,
+                found: 1024,
+                previous: 1024
+            })
+        ));
+        assert!(matches!(
+            long_rope(vec![set(256, 4), set(1024, 3)]).validate(8),
+            Err(Error::FactorCount {
+                set: 1,
+                found: 3,
+                expected: 4,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn numbers_outside_the_formula_are_named() {
+        let error = RopeScaling::Linear { scale: 0.0 }.validate(8).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`scale` is 0, expected a finite number above 0"
+        );
+        let llama3 = RopeScaling::Llama3 {
+            scale: 8.0,
+            low_freq_factor: 4.0,
+            high_freq_factor: 4.0,
+        };
+        assert!(matches!(
+            llama3.validate(8),
+            Err(Error::Number {
+                name: "high_freq_factor",
+                ..
+            })
+        ));
+        assert!(matches!(
+            RopeScaling::NtkAware { scale: 2.0 }.validate(2),
+            Err(Error::RotaryDim { found: 2, .. })
+        ));
+    }
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        let scalings = [
+            RopeScaling::None {},
+            RopeScaling::Linear { scale: 2.0 },
+            RopeScaling::NtkAware { scale: 2.0 },
+            RopeScaling::DynamicNtk { scale: 2.0 },
+            RopeScaling::Yarn {
+                scale: 2.0,
+                beta_fast: 32.0,
+                beta_slow: 1.0,
+                truncate: true,
+                attention: AttentionScale::Yarn {},
+            },
+            RopeScaling::Llama3 {
+                scale: 2.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+            },
+            long_rope(vec![set(256, 4)]),
+        ];
+        for scaling in scalings {
+            let json = serde_json::to_value(&scaling).unwrap();
+            assert_eq!(json["type"], scaling.name());
+            assert_eq!(
+                serde_json::from_value::<RopeScaling>(json).unwrap(),
+                scaling
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        assert!(
+            serde_json::from_str::<RopeScaling>(r#"{"type":"linear","scale":2.0,"scael":3.0}"#)
+                .is_err()
+        );
+        assert!(serde_json::from_str::<RopeScaling>(r#"{"type":"none","scale":2.0}"#).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! Rescale factors in closed form: what interpolation methods amount to, and where a search starts.
+
+use crate::inv_freq::yarn_ramp;
+use crate::precision::Precision;
+
+/// Position interpolation: `λ_i = s` for every pair.
+pub fn pi_factors(n_pairs: usize, scale: f64) -> Vec<f64> {
+    vec![scale; n_pairs]
+}
+
+/// NTK-aware interpolation: `λ_i = s^(2i / (d - 2))`, from 1 for the fastest pair to `s` for the slowest.
+pub fn ntk_factors(n_pairs: usize, scale: f64) -> Vec<f64> {
+    // d - 2 is 2 (n_pairs - 1); a single pair has nothing to be spread over and stays at 1.
+    let last = n_pairs.saturating_sub(1).max(1) as f64;
+    (0..n_pairs).map(|i| scale.powf(i as f64 / last)).collect()
+}
+
+/// YaRN's interpolation by parts: `λ_i = 1 / ((1 - m_i) / s + m_i)`.
+///
+/// `m_i = 1 - clamp((i - lo) / (hi - lo), 0, 1)`, where `lo` and `hi` are the pairs that turn `beta_fast` and
+/// `beta_slow` times within the original context, rounded outwards: `c(r) = d ln(L / 2πr) / (2 ln θ)`.
+///
+/// # Reference
+/// YaRN (arXiv 2309.00071), section 3.2; the rounding and the clamps are those of transformers.
+pub fn yarn_factors(
+    rotary_dim: usize,
+    theta: f64,
+    original_context: usize,
+    scale: f64,
+    beta_fast: f64,
+    beta_slow: f64,
+) -> Vec<f64> {
+    let ramp = yarn_ramp(
+        rotary_dim,
+        theta,
+        original_context,
+        (beta_fast, beta_slow),
+        true,
+        Precision::F64,
+    );
+    // ramp is 1 - m
+    ramp.iter()
+        .map(|ramp| 1.0 / (ramp / scale + (1.0 - ramp)))
+        .collect()
+}
+
+/// LongRoPE2's factors around a critical pair `c`: `λ_i = λ_c^(i/c)` below it and `λ_c` from there on.
+///
+/// Below the critical pair this is RoPE with a larger base, `θ · λ_c^((d/2)/c)`.
+///
+/// # Reference
+/// LongRoPE2 (arXiv 2502.20082), algorithm 1: the NTK part of every candidate.
+pub fn critical_ntk_factors(n_pairs: usize, critical: usize, factor_at_critical: f64) -> Vec<f64> {
+    let below = |i: usize| factor_at_critical.powf(i as f64 / critical as f64);
+    (0..n_pairs)
+        .map(|i| {
+            if i < critical {
+                below(i)
+            } else {
+                factor_at_critical
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOSE: f64 = 1e-12;
+
+    #[test]
+    fn ntk_goes_from_one_to_the_scale() {
+        let factors = ntk_factors(3, 16.0);
+        for (found, expected) in factors.iter().zip([1.0, 4.0, 16.0]) {
+            assert!((found - expected).abs() < CLOSE);
+        }
+        assert_eq!(ntk_factors(1, 16.0), [1.0]);
+        assert!(ntk_factors(0, 16.0).is_empty());
+    }
+
+    #[test]
+    fn pi_is_the_scale_everywhere() {
+        assert_eq!(pi_factors(3, 8.0), [8.0, 8.0, 8.0]);
+    }
+
+    #[test]
+    fn yarn_leaves_fast_pairs_and_interpolates_slow_ones() {
+        let factors = yarn_factors(128, 10_000.0, 4096, 32.0, 32.0, 1.0);
+        assert!(factors[..=20].iter().all(|factor| *factor == 1.0));
+        assert!(
+            factors[46..]
+                .iter()
+                .all(|factor| (*factor - 32.0).abs() < CLOSE)
+        );
+        // Halfway between lo = 20 and hi = 46: 1 / (0.5/32 + 0.5).
+        assert!((factors[33] - 1.0 / 0.515_625).abs() < CLOSE);
+        assert!(factors.windows(2).all(|pair| pair[0] <= pair[1]));
+    }
+
+    #[test]
+    fn critical_factors_meet_at_the_critical_pair() {
+        let factors = critical_ntk_factors(4, 2, 9.0);
+        for (found, expected) in factors.iter().zip([1.0, 3.0, 9.0, 9.0]) {
+            assert!((found - expected).abs() < CLOSE);
+        }
+        assert_eq!(critical_ntk_factors(2, 0, 9.0), [9.0, 9.0]);
+    }
+
+    #[test]
+    fn critical_factors_are_a_larger_base() {
+        let (n_pairs, critical, factor, theta) = (64, 33, 21.81_f64, 500_000.0_f64);
+        let base = theta * factor.powf(n_pairs as f64 / critical as f64);
+        for (i, lambda) in critical_ntk_factors(n_pairs, critical, factor)
+            .iter()
+            .enumerate()
+            .take(critical)
+        {
+            let exponent = i as f64 / n_pairs as f64;
+            let by_factor = lambda * theta.powf(exponent);
+            assert!((by_factor / base.powf(exponent) - 1.0).abs() < CLOSE);
+        }
+    }
+}

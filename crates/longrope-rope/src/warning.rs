@@ -1,0 +1,169 @@
+//! What a person should know about a config that was read or written, although it is no error.
+
+use std::fmt;
+
+/// Something that was understood, but not as its author may have meant it, or that could not be written.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A key of a rope section that nothing reads.
+    UnusedKey {
+        /// The section.
+        section: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// The explicit `factor` is not the ratio of the two windows.
+    FactorDisagrees {
+        /// The factor written in the config.
+        factor: f64,
+        /// `max_position_embeddings / original_max_position_embeddings`.
+        ratio: f64,
+        /// The one of the two that is used.
+        used: f64,
+    },
+    /// `short_mscale` or `long_mscale` replaces another attention factor for one factor set.
+    MscaleOverrides {
+        /// The key.
+        key: &'static str,
+        /// Its value, which is used.
+        found: f64,
+        /// The value that transformers computes from the other keys.
+        family: f64,
+    },
+    /// Factors that do not grow with the pair index.
+    NotMonotone {
+        /// The factor list.
+        key: &'static str,
+        /// First index whose factor is below the one before it.
+        index: usize,
+    },
+    /// The long factors start beyond the window of the model.
+    LongFactorsUnused {
+        /// `original_max_position_embeddings`.
+        original_context: usize,
+        /// `max_position_embeddings`.
+        max_context: usize,
+    },
+    /// Start tokens cannot be written.
+    StartTokensDropped {
+        /// How many positions were left unscaled.
+        start_tokens: usize,
+    },
+    /// Factor sets beyond short and long cannot be written.
+    SetsDropped {
+        /// The contexts of the dropped sets.
+        max_contexts: Vec<usize>,
+    },
+    /// The short factors are all 1 because there is no set for short texts.
+    ShortFactorsAreOnes {
+        /// Context up to which the file uses them.
+        original_context: usize,
+    },
+    /// The change from short to long factors happens elsewhere.
+    BorderMoved {
+        /// Where the spec changes.
+        from: usize,
+        /// Where the file does.
+        to: usize,
+    },
+    /// Two factor sets have different attention scales, of which transformers reads one.
+    SetAttentionDropped {
+        /// The scale of the short set.
+        short: f64,
+        /// The scale of the long set, which is written as `attention_factor`.
+        long: f64,
+    },
+    /// NTK-aware scaling is written as a larger `rope_theta`.
+    WrittenAsTheta {
+        /// The theta written.
+        theta: f64,
+    },
+    /// A scaling is written as equal short and long factors, the only scaling this family loads.
+    WrittenAsLongRope {
+        /// The scaling.
+        scaling: &'static str,
+    },
+    /// `max_position_embeddings` had to stay the original window, because the formula of the type reads it there.
+    MaxPositionKept {
+        /// The value written.
+        original_context: usize,
+        /// The window asked for.
+        target_context: usize,
+    },
+    /// Phi-3 in transformers 4 accepts three keys in `rope_scaling`, and this spec needs more.
+    NotForTransformers4 {},
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnusedKey { section, key } => write!(f, "`{section}.{key}` is not used"),
+            Self::FactorDisagrees {
+                factor,
+                ratio,
+                used,
+            } => write!(
+                f,
+                "`factor` is {factor}, but the ratio of `max_position_embeddings` to \
+                 `original_max_position_embeddings` is {ratio}; {used} is used"
+            ),
+            Self::MscaleOverrides { key, found, family } => write!(
+                f,
+                "`{key}` is {found} and is used; transformers reads it for few families and would use {family}"
+            ),
+            Self::NotMonotone { key, index } => write!(f, "`{key}` decreases at index {index}"),
+            Self::LongFactorsUnused {
+                original_context,
+                max_context,
+            } => write!(
+                f,
+                "`long_factor` is not used: `original_max_position_embeddings` is {original_context} and \
+                 `max_position_embeddings` only {max_context}"
+            ),
+            Self::StartTokensDropped { start_tokens } => write!(
+                f,
+                "the first {start_tokens} positions were unscaled; the config cannot say so and scales them"
+            ),
+            Self::SetsDropped { max_contexts } => write!(
+                f,
+                "the factor sets for contexts {max_contexts:?} are dropped; the config holds one short and one long set"
+            ),
+            Self::ShortFactorsAreOnes { original_context } => write!(
+                f,
+                "there is no factor set for short texts; up to {original_context} tokens the config does not rescale"
+            ),
+            Self::BorderMoved { from, to } => write!(
+                f,
+                "the long factors start above {to} tokens in the config, above {from} in the rope spec"
+            ),
+            Self::SetAttentionDropped { short, long } => write!(
+                f,
+                "the short set has attention scale {short}, the long set {long}; transformers uses {long} for both"
+            ),
+            Self::WrittenAsTheta { theta } => {
+                write!(
+                    f,
+                    "NTK-aware scaling is written as `rope_theta` {theta} without a scaling"
+                )
+            }
+            Self::WrittenAsLongRope { scaling } => write!(
+                f,
+                "the `{scaling}` scaling is written as longrope with equal short and long factors"
+            ),
+            Self::MaxPositionKept {
+                original_context,
+                target_context,
+            } => write!(
+                f,
+                "`max_position_embeddings` stays {original_context} instead of {target_context}; the dynamic type \
+                 computes its scale from it"
+            ),
+            Self::NotForTransformers4 {} => write!(
+                f,
+                "Phi-3 in transformers 4 accepts only `type`, `short_factor` and `long_factor`; \
+                 this config needs transformers 5"
+            ),
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! Hugging Face configs: what is read, what is written, and that one undoes the other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    reason = "a test fails by panicking, and what is written comes back"
+)]
+
+use longrope_rope::{
+    AttentionScale, Error, FactorSet, HfRope, RescaleFactors, RopeScaling, RopeSpec, Warning,
+    read_hf_rope, write_hf_rope,
+};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+const SHORT: [f64; 4] = [1.0, 1.0, 1.25, 1.5];
+const LONG: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
+
+fn model(entries: Value) -> Value {
+    let mut config = json!({"model_type": "llama", "head_dim": 8, "hidden_size": 64, "num_attention_heads": 4,
+        "rope_theta": 10000.0, "max_position_embeddings": 1024});
+    let Value::Object(entries) = entries else {
+        unreachable!()
+    };
+    config.as_object_mut().unwrap().extend(entries);
+    config
+}
+
+fn read(entries: Value) -> HfRope {
+    read_hf_rope(&model(entries)).unwrap()
+}
+
+fn error(entries: Value) -> String {
+    read_hf_rope(&model(entries)).unwrap_err().to_string()
+}
+
+fn set(max_context: usize, factors: &[f64]) -> FactorSet {
+    FactorSet {
+        max_context,
+        start_tokens: 0,
+        factors: RescaleFactors::new(factors.to_vec()).unwrap(),
+        attention: None,
+    }
+}
+
+fn long_rope(sets: Vec<FactorSet>, attention: AttentionScale) -> RopeSpec {
+    RopeSpec::new(8, 10_000.0, 256, RopeScaling::LongRope { sets, attention }).unwrap()
+}
+
+fn short_and_long() -> RopeSpec {
+    long_rope(
+        vec![set(256, &SHORT), set(1024, &LONG)],
+        AttentionScale::Su {},
+    )
+}
+
+/// What is read after writing `spec`, first from the spelling of transformers 4, then from that of 5.
+fn round_trip(
+    config: Value,
+    spec: &RopeSpec,
+    target_context: usize,
+) -> (Vec<Warning>, [HfRope; 2]) {
+    let Value::Object(mut config) = config else {
+        unreachable!()
+    };
+    let warnings = write_hf_rope(&mut config, spec, target_context).unwrap();
+    let both = read_hf_rope(&Value::Object(config.clone())).unwrap();
+    let without = |keys: &[&str]| {
+        let mut config: Map<String, Value> = config.clone();
+        config.retain(|key, _| !keys.contains(&key.as_str()));
+        read_hf_rope(&Value::Object(config)).unwrap()
+    };
+    let spellings = [
+        without(&["rope_parameters"]),
+        without(&["rope_scaling", "rope_theta", "partial_rotary_factor"]),
+    ];
+    for spelling in &spellings {
+        assert_eq!(spelling.spec, both.spec);
+    }
+    (warnings, spellings)
+}
+
+#[test]
+fn short_and_long_factors_become_two_sets() {
+    let longrope = json!({"type": "su", "short_factor": SHORT, "long_factor": LONG});
+    let rope = read(json!({"original_max_position_embeddings": 256, "rope_scaling": longrope}));
+    assert_eq!(rope.spec, short_and_long());
+    assert_eq!(rope.max_context, 1024);
+    assert!(rope.warnings.is_empty());
+}
+
+#[test]
+fn a_section_of_transformers_5_says_the_same() {
+    let config = json!({"head_dim": 8, "max_position_embeddings": 1024, "rope_parameters": {"rope_type": "longrope",
+        "rope_theta": 10000.0, "original_max_position_embeddings": 256, "short_factor": SHORT, "long_factor": LONG}});
+    assert_eq!(read_hf_rope(&config).unwrap().spec, short_and_long());
+}
+
+#[test]
+fn a_partial_rotary_factor_shortens_the_rotation() {
+    assert_eq!(
+        read(json!({"head_dim": 128, "partial_rotary_factor": 0.75}))
+            .spec
+            .rotary_dim,
+        96
+    );
+    assert_eq!(read(json!({"head_dim": null})).spec.rotary_dim, 16);
+}
+
+#[test]
+fn the_top_level_wins_for_the_original_window() {
+    let yarn = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512});
+    let rope = read(json!({"original_max_position_embeddings": 256, "rope_scaling": yarn}));
+    assert_eq!(rope.spec.original_context, 256);
+}
+
+#[test]
+fn an_explicit_factor_wins_in_one_spelling_and_the_ratio_in_the_other() {
+    let section = json!({"rope_type": "longrope", "rope_theta": 10000.0, "factor": 2.0, "short_factor": SHORT,
+        "long_factor": LONG});
+    let su = AttentionScale::Su {};
+    for (spelling, used) in [("rope_scaling", 4.0), ("rope_parameters", 2.0)] {
+        let rope = read(json!({"original_max_position_embeddings": 256, spelling: section}));
+        assert_eq!(
+            rope.warnings,
+            [Warning::FactorDisagrees {
+                factor: 2.0,
+                ratio: 4.0,
+                used
+            }]
+        );
+        assert!((rope.spec.attention_scale(1024) - su.value(used, 256)).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn mscale_keys_belong_to_one_set_each() {
+    let longrope = json!({"type": "longrope", "short_factor": SHORT, "long_factor": LONG,
+        "short_mscale": 1.1, "long_mscale": 1.3});
+    let rope = read(json!({"original_max_position_embeddings": 256, "rope_scaling": longrope}));
+    assert!((rope.spec.attention_scale(256) - 1.1).abs() < 1e-15);
+    assert!((rope.spec.attention_scale(257) - 1.3).abs() < 1e-15);
+    assert!(matches!(
+        rope.warnings[0],
+        Warning::MscaleOverrides {
+            key: "short_mscale",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn yarn_is_longrope_only_for_phi3() {
+    let yarn = json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256});
+    assert!(matches!(
+        read(json!({"rope_scaling": yarn})).spec.scaling,
+        RopeScaling::Yarn { .. }
+    ));
+    let phi3 = json!({"type": "yarn", "short_factor": SHORT, "long_factor": LONG});
+    let rope = read(
+        json!({"model_type": "phi3", "original_max_position_embeddings": 256, "rope_scaling": phi3}),
+    );
+    assert_eq!(rope.spec, short_and_long());
+}
+
+#[test]
+fn long_factors_without_an_extension_are_reported() {
+    let longrope = json!({"type": "longrope", "short_factor": SHORT, "long_factor": LONG});
+    let rope = read(json!({"rope_scaling": longrope}));
+    assert_eq!(
+        rope.warnings,
+        [Warning::LongFactorsUnused {
+            original_context: 1024,
+            max_context: 1024
+        }]
+    );
+    assert_eq!(rope.spec.max_context(), 1024);
+}
+
+#[test]
+fn keys_that_change_nothing_are_reported() {
+    let linear = json!({"type": "linear", "factor": 4.0, "facotr": 8.0, "beta_fast": null});
+    let unused = |key: &str| Warning::UnusedKey {
+        section: "rope_scaling",
+        key: key.to_owned(),
+    };
+    assert_eq!(
+        read(json!({"rope_scaling": linear})).warnings,
+        [unused("facotr")]
+    );
+    let yarn = json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256, "mscale": 0.7});
+    assert_eq!(
+        read(json!({"rope_scaling": yarn})).warnings,
+        [unused("mscale")]
+    );
+}
+
+#[test]
+fn errors_name_the_key() {
+    assert_eq!(
+        error(json!({"rope_scaling": {"type": "ntk-by-eye"}})),
+        "`rope_scaling.type` of the model config is \"ntk-by-eye\", expected one of `default`, `linear`, `dynamic`, \
+         `yarn`, `llama3`, `longrope`"
+    );
+    assert_eq!(
+        error(json!({"rope_theta": null})),
+        "the model config has no `rope_theta`"
+    );
+    assert_eq!(
+        error(json!({"rope_scaling": {"type": "linear"}})),
+        "the model config has no `rope_scaling.factor`"
+    );
+    assert_eq!(
+        error(json!({"rope_scaling": {"type": "linear", "factor": "4"}})),
+        "`rope_scaling.factor` of the model config is \"4\", expected a number"
+    );
+    assert_eq!(
+        error(
+            json!({"rope_scaling": {"type": "longrope", "short_factor": [1, 0, 1, 1], "long_factor": LONG}})
+        ),
+        "`rope_scaling.short_factor[1]` of the model config is 0.0, expected a finite number above 0"
+    );
+    assert_eq!(
+        error(json!({"rope_scaling": {"type": "linear", "rope_type": "dynamic", "factor": 4.0}})),
+        "`rope_scaling.rope_type` and `rope_scaling.type` of the model config disagree: dynamic and linear"
+    );
+    assert_eq!(
+        error(json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}})),
+        "`rope_parameters` of the model config is split by layer type (`full_attention`), expected one rope for all \
+         layers"
+    );
+}
+
+#[test]
+fn two_spellings_in_one_config_have_to_agree() {
+    let section = |factor: f64| json!({"rope_type": "linear", "factor": factor});
+    let both = |a: f64, b: f64| json!({"rope_scaling": section(a), "rope_parameters": section(b)});
+    assert!(read(both(4.0, 4.0)).warnings.is_empty());
+    assert!(matches!(
+        read_hf_rope(&model(both(4.0, 8.0))),
+        Err(Error::Disagree { .. })
+    ));
+    let theta = json!({"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}});
+    assert_eq!(
+        error(theta),
+        "`rope_theta` and `rope_parameters.rope_theta` of the model config disagree: 10000 and 500000"
+    );
+}
+
+#[test]
+fn the_written_config_is_exactly_this() {
+    let mut config = Map::new();
+    config.insert("head_dim".to_owned(), json!(8));
+    let warnings = write_hf_rope(&mut config, &short_and_long(), 1024).unwrap();
+    assert!(warnings.is_empty());
+    let attention = AttentionScale::Su {}.value(4.0, 256);
+    assert_eq!(
+        Value::Object(config),
+        json!({
+            "head_dim": 8,
+            "max_position_embeddings": 1024,
+            "original_max_position_embeddings": 256,
+            "rope_theta": 10000.0,
+            "rope_scaling": {"type": "longrope", "rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG,
+                "original_max_position_embeddings": 256, "attention_factor": attention},
+            "rope_parameters": {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": SHORT,
+                "long_factor": LONG, "original_max_position_embeddings": 256, "attention_factor": attention},
+        })
+    );
+}
+
+#[test]
+fn a_plain_config_loses_its_old_scaling() {
+    let Value::Object(mut config) = model(
+        json!({"rope_scaling": {"type": "linear", "factor": 4.0}, "original_max_position_embeddings": 64}),
+    ) else {
+        unreachable!()
+    };
+    let plain = RopeSpec::new(8, 5e5, 256, RopeScaling::None {}).unwrap();
+    write_hf_rope(&mut config, &plain, 256).unwrap();
+    assert_eq!(config["rope_scaling"], Value::Null);
+    assert_eq!(
+        config["rope_parameters"],
+        json!({"rope_type": "default", "rope_theta": 5e5})
+    );
+    assert_eq!(read_hf_rope(&Value::Object(config)).unwrap().spec, plain);
+}
+
+#[test]
+fn what_a_config_cannot_say_is_reported() {
+    let own = FactorSet {
+        attention: Some(AttentionScale::None {}),
+        ..set(512, &SHORT)
+    };
+    let with_start = FactorSet {
+        start_tokens: 8,
+        ..set(4096, &LONG)
+    };
+    let spec = long_rope(
+        vec![own, set(1024, &LONG), with_start],
+        AttentionScale::Su {},
+    );
+    let (warnings, [rope, _]) = round_trip(model(json!({})), &spec, 4096);
+    let long = AttentionScale::Su {}.value(16.0, 256);
+    assert_eq!(
+        warnings,
+        [
+            Warning::SetsDropped {
+                max_contexts: vec![1024]
+            },
+            Warning::StartTokensDropped { start_tokens: 8 },
+            Warning::BorderMoved { from: 512, to: 256 },
+            Warning::SetAttentionDropped { short: 1.0, long },
+        ]
+    );
+    assert_eq!(rope.spec.attention_scale(256), 1.0);
+    assert!((rope.spec.attention_scale(4096) - long).abs() < 1e-15);
+}
+
+#[test]
+fn a_single_set_leaves_short_texts_unscaled() {
+    let spec = long_rope(vec![set(1024, &LONG)], AttentionScale::Su {});
+    let (warnings, [rope, _]) = round_trip(model(json!({})), &spec, 1024);
+    assert_eq!(
+        warnings,
+        [Warning::ShortFactorsAreOnes {
+            original_context: 256
+        }]
+    );
+    assert_eq!(
+        rope.spec.resolve(256).inv_freq(),
+        spec.plain().resolve(256).inv_freq()
+    );
+    assert_eq!(rope.spec.resolve(257), spec.resolve(257));
+}
+
+#[test]
+fn ntk_aware_becomes_a_larger_theta() {
+    let spec = RopeSpec::new(8, 10_000.0, 256, RopeScaling::NtkAware { scale: 4.0 }).unwrap();
+    let (warnings, [rope, _]) = round_trip(model(json!({})), &spec, 1024);
+    assert!(matches!(warnings[..], [Warning::WrittenAsTheta { .. }]));
+    assert_eq!(rope.spec.resolve(1000), spec.resolve(1000));
+}
+
+#[test]
+fn phi3_gets_three_keys_or_a_warning() {
+    let phi3 = || model(json!({"model_type": "phi3"}));
+    let Value::Object(mut config) = phi3() else {
+        unreachable!()
+    };
+    assert!(
+        write_hf_rope(&mut config, &short_and_long(), 1024)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        config["rope_scaling"],
+        json!({"type": "longrope", "short_factor": SHORT, "long_factor": LONG})
+    );
+    let (_, [v4, v5]) = round_trip(phi3(), &short_and_long(), 1024);
+    assert_eq!((v4.spec, v5.spec), (short_and_long(), short_and_long()));
+
+    let yarn = RopeScaling::Yarn {
+        scale: 4.0,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        truncate: true,
+        attention: AttentionScale::Yarn {},
+    };
+    let yarn = RopeSpec {
+        scaling: yarn,
+        ..short_and_long().plain()
+    };
+    let (warnings, [rope, _]) = round_trip(phi3(), &yarn, 1024);
+    assert_eq!(
+        warnings,
+        [
+            Warning::WrittenAsLongRope { scaling: "yarn" },
+            Warning::NotForTransformers4 {}
+        ]
+    );
+    for total_tokens in [100, 1000] {
+        let (found, expected) = (rope.spec.resolve(total_tokens), yarn.resolve(total_tokens));
+        for (found, expected) in found.inv_freq().iter().zip(expected.inv_freq()) {
+            assert!((found / expected - 1.0).abs() < 1e-14);
+        }
+        assert_eq!(found.attention_scale(), expected.attention_scale());
+    }
+    let dynamic = RopeSpec {
+        scaling: RopeScaling::DynamicNtk { scale: 4.0 },
+        ..yarn
+    };
+    let Value::Object(mut config) = phi3() else {
+        unreachable!()
+    };
+    assert!(matches!(
+        write_hf_rope(&mut config, &dynamic, 1024),
+        Err(Error::NotWritable { .. })
+    ));
+}
+
+#[test]
+fn partial_rotation_is_written_such_that_it_is_read_again() {
+    for (head_dim, rotary_dim) in [
+        (128, 96),
+        (80, 32),
+        (96, 58),
+        (100, 58),
+        (128, 128),
+        (92, 46),
+    ] {
+        let spec = RopeSpec::new(rotary_dim, 10_000.0, 1024, RopeScaling::None {}).unwrap();
+        let (_, [v4, v5]) = round_trip(model(json!({"head_dim": head_dim})), &spec, 1024);
+        assert_eq!(
+            (v4.spec.rotary_dim, v5.spec.rotary_dim),
+            (rotary_dim, rotary_dim)
+        );
+    }
+    let Value::Object(mut config) = model(json!({})) else {
+        unreachable!()
+    };
+    let spec = RopeSpec::new(16, 10_000.0, 1024, RopeScaling::None {}).unwrap();
+    assert!(matches!(
+        write_hf_rope(&mut config, &spec, 1024),
+        Err(Error::Disagree { .. })
+    ));
+}
+
+fn attention() -> impl Strategy<Value = AttentionScale> {
+    prop_oneof![
+        Just(AttentionScale::None {}),
+        Just(AttentionScale::Su {}),
+        Just(AttentionScale::Yarn {}),
+        (0.5..2.0_f64).prop_map(|value| AttentionScale::Constant { value }),
+    ]
+}
+
+fn scalings() -> impl Strategy<Value = RopeScaling> {
+    let factors = || prop::collection::vec(0.5..16.0_f64, 4).prop_map(|factors| set(256, &factors));
+    prop_oneof![
+        Just(RopeScaling::None {}),
+        Just(RopeScaling::Linear { scale: 4.0 }),
+        Just(RopeScaling::NtkAware { scale: 4.0 }),
+        Just(RopeScaling::DynamicNtk { scale: 4.0 }),
+        (1.5..8.0_f64, any::<bool>(), attention()).prop_map(|(beta_slow, truncate, attention)| {
+            RopeScaling::Yarn {
+                scale: 4.0,
+                beta_fast: 4.0 * beta_slow,
+                beta_slow,
+                truncate,
+                attention,
+            }
+        }),
+        (0.5..2.0_f64).prop_map(|low_freq_factor| RopeScaling::Llama3 {
+            scale: 4.0,
+            low_freq_factor,
+            high_freq_factor: 4.0,
+        }),
+        (factors(), factors(), attention()).prop_map(|(short, long, attention)| {
+            RopeScaling::LongRope {
+                sets: vec![
+                    short,
+                    FactorSet {
+                        max_context: 1024,
+                        ..long
+                    },
+                ],
+                attention,
+            }
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_written_rope_means_the_same_in_both_spellings(scaling in scalings(), theta in 1e3..1e7_f64) {
+        let spec = RopeSpec::new(8, theta, 256, scaling).unwrap();
+        let mut config = model(json!({}));
+        config.as_object_mut().unwrap().remove("rope_theta");
+        let (_, spellings) = round_trip(config, &spec, 1024);
+        for rope in spellings {
+            for total_tokens in [1, 256, 257, 700, 1024] {
+                let (found, expected) = (rope.spec.resolve(total_tokens), spec.resolve(total_tokens));
+                prop_assert_eq!(found.inv_freq(), expected.inv_freq());
+                let off = found.attention_scale() / expected.attention_scale() - 1.0;
+                prop_assert!(off.abs() < 1e-12);
+            }
+        }
+    }
+}

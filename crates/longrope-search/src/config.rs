@@ -1,0 +1,389 @@
+//! The knobs of a search, with the paper's values as defaults.
+
+use longrope_rope::AttentionScale;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::problem::SearchProblem;
+use crate::seeds::Seed;
+use crate::space::{Space, SpaceParts};
+
+/// How the attention-scale policy of a candidate is found.
+///
+/// The paper has no such scale while its code always uses one, and which one suits depends on the factors; so the
+/// default is to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AttentionSearch {
+    /// Each seed is tried with each of none, su and yarn and keeps the best; descendants inherit it.
+    Seeds {},
+    /// As `Seeds`, and mutation redraws the policy like any other gene.
+    Gene {},
+    /// Every candidate has this policy.
+    Fixed {
+        /// The policy.
+        policy: AttentionScale,
+    },
+}
+
+/// Settings of a search; the defaults are the paper's.
+///
+/// Keys are kebab-case in files, unknown keys are refused, missing ones have their default.
+///
+/// # Reference
+/// LongRoPE, arXiv 2402.13753, table 4 and algorithm 1. Ours are: the seed `none`, the attention search, the bound on
+/// retries (20 is the official code's), early stopping.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Candidates of the first population, seeds included.
+    pub population: usize,
+    /// Mutants per generation.
+    pub mutations: usize,
+    /// Crossovers per generation.
+    pub crossovers: usize,
+    /// Probability that mutation redraws a gene.
+    pub mutation_prob: f64,
+    /// Generations after the first population.
+    pub generations: usize,
+    /// The best candidates so far that may have descendants.
+    pub parents: usize,
+    /// Redraws of a proposal that is already known; after these the duplicate is taken, which costs nothing.
+    pub max_retries: usize,
+    /// Above this target context `population`, `mutations` and `crossovers` are halved, tokens.
+    pub halve_beyond: usize,
+    /// Largest factor allowed, as a multiple of the scale.
+    pub max_factor_ratio: f64,
+    /// Grid step of a factor.
+    pub step: f64,
+    /// Start tokens to choose from.
+    pub start_tokens: Vec<usize>,
+    /// How the attention-scale policy is found.
+    pub attention: AttentionSearch,
+    /// Where the search starts.
+    pub seeds: Vec<Seed>,
+    /// Rotations per context above which the YaRN seed leaves a pair unscaled.
+    pub yarn_beta_fast: f64,
+    /// Rotations per context below which the YaRN seed scales a pair in full.
+    pub yarn_beta_slow: f64,
+    /// Stop after this many generations without a new best; never if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Candidates sent to the objective in one call; an interruption loses at most these.
+    pub batch_candidates: usize,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            population: 64,
+            mutations: 16,
+            crossovers: 16,
+            mutation_prob: 0.3,
+            generations: 40,
+            parents: 32,
+            max_retries: 20,
+            halve_beyond: 524_288,
+            max_factor_ratio: 1.25,
+            step: 0.01,
+            start_tokens: vec![0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 256],
+            attention: AttentionSearch::Seeds {},
+            seeds: vec![Seed::Pi, Seed::Ntk, Seed::Yarn, Seed::None],
+            yarn_beta_fast: 32.0,
+            yarn_beta_slow: 1.0,
+            patience: None,
+            batch_candidates: 1,
+        }
+    }
+}
+
+/// How many candidates each part of a search proposes, after halving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Candidates of the first population.
+    pub population: usize,
+    /// Mutants per generation.
+    pub mutations: usize,
+    /// Crossovers per generation.
+    pub crossovers: usize,
+}
+
+impl SearchConfig {
+    /// Population sizes for a target context: as configured, or halved (rounded up) for a very long one.
+    pub fn sizes(&self, target_context: usize) -> Sizes {
+        let part = |size: usize| {
+            if target_context > self.halve_beyond {
+                size.div_ceil(2)
+            } else {
+                size
+            }
+        };
+        Sizes {
+            population: part(self.population),
+            mutations: part(self.mutations),
+            crossovers: part(self.crossovers),
+        }
+    }
+
+    /// Candidates a full search proposes, duplicates included and trials of attention policies not: 1,344 by default.
+    pub fn planned_proposals(&self, target_context: usize) -> usize {
+        let sizes = self.sizes(target_context);
+        sizes.population + self.generations * (sizes.mutations + sizes.crossovers)
+    }
+
+    /// Policies that every seed is tried with.
+    pub fn policies(&self) -> Vec<AttentionScale> {
+        match self.attention {
+            AttentionSearch::Seeds {} | AttentionSearch::Gene {} => {
+                vec![
+                    AttentionScale::None {},
+                    AttentionScale::Su {},
+                    AttentionScale::Yarn {},
+                ]
+            }
+            AttentionSearch::Fixed { policy } => vec![policy],
+        }
+    }
+
+    /// The space this configuration spans for a problem.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] or [`Error::InvalidProblem`] if either is out of range.
+    pub fn space(&self, problem: &SearchProblem) -> Result<Space> {
+        problem.validate()?;
+        self.validate()?;
+        Space::new(SpaceParts {
+            n_pairs: problem.n_pairs(),
+            step: self.step,
+            min_factor: 1.0,
+            max_factor: self.max_factor_ratio * problem.scale(),
+            start_tokens: self.start_tokens.clone(),
+            attention: self.policies(),
+        })
+    }
+
+    /// Checks every key by itself and against the others.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] names the first key that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let at_least_one = [
+            ("population", self.population),
+            ("parents", self.parents),
+            ("batch-candidates", self.batch_candidates),
+            ("patience", self.patience.unwrap_or(1)),
+        ];
+        for (key, value) in at_least_one {
+            check(key, value >= 1, || {
+                (value.to_string(), "at least 1".to_owned())
+            })?;
+        }
+        check(
+            "mutations",
+            self.generations == 0 || self.mutations + self.crossovers >= 1,
+            || {
+                (
+                    "0, as is `crossovers`".to_owned(),
+                    "at least one of the two to be 1 or more".to_owned(),
+                )
+            },
+        )?;
+        check("parents", self.parents <= self.population, || {
+            (
+                self.parents.to_string(),
+                format!("at most `population`, {}", self.population),
+            )
+        })?;
+        check(
+            "mutation-prob",
+            (0.0..=1.0).contains(&self.mutation_prob),
+            || (self.mutation_prob.to_string(), "0 to 1".to_owned()),
+        )?;
+        let ratio = self.max_factor_ratio;
+        check("max-factor-ratio", ratio.is_finite() && ratio > 0.0, || {
+            (ratio.to_string(), "a positive number".to_owned())
+        })?;
+        check("seeds", !self.seeds.is_empty(), || {
+            ("an empty list".to_owned(), "at least one seed".to_owned())
+        })?;
+        let (fast, slow) = (self.yarn_beta_fast, self.yarn_beta_slow);
+        check(
+            "yarn-beta-fast",
+            fast.is_finite() && slow > 0.0 && fast > slow,
+            || {
+                (
+                    fast.to_string(),
+                    format!("a number above `yarn-beta-slow`, {slow}, which is above 0"),
+                )
+            },
+        )
+    }
+}
+
+/// Turns a failed condition into an error about a key, with (found, expected).
+fn check(
+    key: &'static str,
+    holds: bool,
+    describe: impl FnOnce() -> (String, String),
+) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    let (found, expected) = describe();
+    Err(Error::InvalidConfig {
+        key,
+        found,
+        expected,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_papers_search_proposes_1344_candidates() {
+        let config = SearchConfig::default();
+        assert_eq!(config.planned_proposals(262_144), 1344);
+        assert_eq!(
+            config.planned_proposals(524_288),
+            1344,
+            "512k itself is not halved"
+        );
+    }
+
+    #[test]
+    fn beyond_512k_sizes_are_halved_but_generations_and_parents_are_not() {
+        let config = SearchConfig::default();
+        let sizes = config.sizes(524_289);
+        assert_eq!(
+            sizes,
+            Sizes {
+                population: 32,
+                mutations: 8,
+                crossovers: 8
+            }
+        );
+        assert_eq!(config.planned_proposals(2_097_152), 32 + 40 * 16);
+        assert_eq!((config.generations, config.parents), (40, 32));
+    }
+
+    #[test]
+    fn each_bad_key_is_named() {
+        let base = SearchConfig::default;
+        let cases = [
+            (
+                "population",
+                SearchConfig {
+                    population: 0,
+                    ..base()
+                },
+            ),
+            (
+                "parents",
+                SearchConfig {
+                    parents: 0,
+                    ..base()
+                },
+            ),
+            (
+                "parents",
+                SearchConfig {
+                    parents: 65,
+                    ..base()
+                },
+            ),
+            (
+                "batch-candidates",
+                SearchConfig {
+                    batch_candidates: 0,
+                    ..base()
+                },
+            ),
+            (
+                "patience",
+                SearchConfig {
+                    patience: Some(0),
+                    ..base()
+                },
+            ),
+            (
+                "mutations",
+                SearchConfig {
+                    mutations: 0,
+                    crossovers: 0,
+                    ..base()
+                },
+            ),
+            (
+                "mutation-prob",
+                SearchConfig {
+                    mutation_prob: 1.5,
+                    ..base()
+                },
+            ),
+            (
+                "mutation-prob",
+                SearchConfig {
+                    mutation_prob: f64::NAN,
+                    ..base()
+                },
+            ),
+            (
+                "max-factor-ratio",
+                SearchConfig {
+                    max_factor_ratio: -1.0,
+                    ..base()
+                },
+            ),
+            (
+                "seeds",
+                SearchConfig {
+                    seeds: vec![],
+                    ..base()
+                },
+            ),
+            (
+                "yarn-beta-fast",
+                SearchConfig {
+                    yarn_beta_fast: 0.5,
+                    ..base()
+                },
+            ),
+        ];
+        for (expected, config) in cases {
+            let result = config.validate();
+            assert!(
+                matches!(result, Err(Error::InvalidConfig { key, .. }) if key == expected),
+                "{expected}: {result:?}"
+            );
+        }
+        let message = SearchConfig {
+            population: 0,
+            ..base()
+        }
+        .validate()
+        .expect_err("no population")
+        .to_string();
+        assert_eq!(
+            message,
+            "search config `population` is 0, expected at least 1"
+        );
+    }
+
+    #[test]
+    fn files_are_kebab_case_partial_and_strict() {
+        let json = r#"{"mutation-prob":0.5,"seeds":["pi","none"],"attention":{"type":"fixed","policy":{"type":"su"}}}"#;
+        let config: SearchConfig = serde_json::from_str(json).expect("known keys");
+        assert_eq!(config.seeds, [Seed::Pi, Seed::None]);
+        assert_eq!(config.policies(), [AttentionScale::Su {}]);
+        assert_eq!(config.population, 64);
+        let typo = serde_json::from_str::<SearchConfig>(r#"{"mutation_prob":0.5}"#);
+        assert!(typo.is_err_and(|error| error.to_string().contains("mutation-prob")));
+        let written = serde_json::to_string(&config).expect("plain data");
+        assert_eq!(
+            serde_json::from_str::<SearchConfig>(&written).expect("own output"),
+            config
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! The report of one generation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::candidate::Candidate;
+use crate::loss_json;
+use crate::memo::{Memo, Scored};
+
+/// A measurement that failed, and so keeps its candidate out of the running.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The candidate.
+    pub candidate: Candidate,
+    /// Index of the sample.
+    pub sample: usize,
+    /// The objective's reason, or the loss that is no number.
+    pub reason: String,
+}
+
+/// What happened in one generation; the history of a search is a list of these.
+///
+/// All numbers are the same whether or not the search was interrupted on the way: a candidate measured before an
+/// interruption counts as an evaluation of its generation, not as a memo hit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Generation {
+    /// 0 for the first population.
+    pub index: usize,
+    /// The best candidate so far.
+    pub best: Scored,
+    /// Whether the best candidate is of this generation.
+    pub new_best: bool,
+    /// Best score among this generation's proposals.
+    #[serde(with = "loss_json")]
+    pub generation_best: f64,
+    /// Median score of this generation's proposals.
+    #[serde(with = "loss_json")]
+    pub median: f64,
+    /// Candidates proposed, duplicates included.
+    pub proposals: usize,
+    /// Seeds tried with further attention-scale policies, in addition to the proposals.
+    pub policy_trials: usize,
+    /// Candidates measured.
+    pub evaluations: usize,
+    /// Proposals and policy trials that were known already.
+    pub memo_hits: usize,
+    /// Measurements that failed.
+    pub failures: Vec<Failure>,
+}
+
+impl Generation {
+    /// Sums up a generation from its proposals' ids; `population` is ranked and not empty.
+    pub(crate) fn summarize(
+        index: usize,
+        memo: &Memo,
+        proposals: &[usize],
+        policy_trials: usize,
+        population: &[usize],
+    ) -> Self {
+        let entries = memo.entries();
+        let mut scores: Vec<f64> = proposals.iter().map(|&id| entries[id].score).collect();
+        scores.sort_by(f64::total_cmp);
+        let best = entries[population[0]].clone();
+        let measured = || entries.iter().filter(|entry| entry.generation == index);
+        let evaluations = measured().count();
+        let failures = measured().flat_map(|entry| {
+            entry.failures.iter().map(|failure| Failure {
+                candidate: entry.candidate.clone(),
+                sample: failure.sample,
+                reason: failure.reason.clone(),
+            })
+        });
+        Self {
+            index,
+            new_best: best.generation == index,
+            best,
+            generation_best: scores.first().copied().unwrap_or(f64::INFINITY),
+            median: median(&scores),
+            proposals: proposals.len(),
+            policy_trials,
+            evaluations,
+            memo_hits: (proposals.len() + policy_trials).saturating_sub(evaluations),
+            failures: failures.collect(),
+        }
+    }
+}
+
+/// Median of sorted scores; the mean of the middle two if their number is even.
+fn median(sorted: &[f64]) -> f64 {
+    let half = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::INFINITY,
+        n if n % 2 == 1 => sorted[half],
+        _ => f64::midpoint(sorted[half - 1], sorted[half]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_by_hand() {
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(close(median(&[1.0, 2.0, 9.0]), 2.0));
+        assert!(close(median(&[1.0, 2.0, 4.0, 9.0]), 3.0));
+        assert!(median(&[1.0, f64::INFINITY]).is_infinite());
+        assert!(median(&[]).is_infinite());
+    }
+}

@@ -1,0 +1,354 @@
+//! The evolution, one generation per step.
+
+use std::collections::HashSet;
+
+use rand_chacha::ChaCha8Rng;
+use tracing::debug;
+
+use crate::candidate::Candidate;
+use crate::config::SearchConfig;
+use crate::error::{Error, Result, StepError};
+use crate::generation::Generation;
+use crate::memo::Scored;
+use crate::objective::Objective;
+use crate::operators::{crossover, mutate, pick, pick_two};
+use crate::problem::SearchProblem;
+use crate::proposer::Proposer;
+use crate::seeds::{SeedScore, Start, starts};
+use crate::space::Space;
+use crate::state::SearchState;
+
+/// How far a search is, in candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Candidates measured, those of an unfinished generation included.
+    pub evaluations: usize,
+    /// Proposals of finished generations that were known already and cost nothing.
+    pub memo_hits: usize,
+    /// Proposals and policy trials of the whole search; the sum of the two above at the end, unless it stops early.
+    pub planned: usize,
+}
+
+/// An evolutionary search, stepped by its caller.
+///
+/// Step 0 measures the first population: the seeds, then mutants of them. Every later step proposes mutants and
+/// crossovers of the best candidates so far and keeps the best of all.
+///
+/// A step either happens or does not: when the objective stops in the middle, only the memo of scores grows, and the
+/// next step, or a search resumed from [`state`](Self::state), proposes the same candidates again and finds the first
+/// ones known. The result is the same as without the interruption.
+///
+/// # Reference
+/// LongRoPE, arXiv 2402.13753, algorithm 1.
+#[derive(Clone, Debug)]
+pub struct Search {
+    state: SearchState,
+    space: Space,
+    starts: Vec<Start>,
+}
+
+/// The candidates of a generation, measured.
+struct Round {
+    rng: ChaCha8Rng,
+    proposals: Vec<usize>,
+    policy_trials: usize,
+    /// Only of the first generation.
+    seeds: Vec<SeedScore>,
+}
+
+impl Search {
+    /// A search that starts from the configured seeds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] or [`Error::InvalidProblem`] if either is out of range.
+    pub fn new(problem: SearchProblem, config: SearchConfig, seed: u64) -> Result<Self> {
+        Self::with_init(problem, config, Vec::new(), seed)
+    }
+
+    /// A search that starts from candidates of the caller as well, such as the result of an earlier one.
+    ///
+    /// They are tried as they are, with their own attention-scale policy. [`Space::nearest`] of
+    /// [`SearchConfig::space`] makes them.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Error::InitOutsideSpace`].
+    pub fn with_init(
+        problem: SearchProblem,
+        config: SearchConfig,
+        init: Vec<Candidate>,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::set_up(SearchState::new(problem, config, init, seed))
+    }
+
+    /// Continues where a state was taken.
+    ///
+    /// # Errors
+    /// As [`SearchState::from_json`], for a state whose parts do not fit each other.
+    pub fn resume(state: SearchState) -> Result<Self> {
+        Self::set_up(state.checked()?)
+    }
+
+    /// Derives what is not stored from the state.
+    fn set_up(state: SearchState) -> Result<Self> {
+        let space = state.space()?;
+        let starts = starts(&state.problem, &state.config, &space, &state.init)?;
+        let population = state.config.sizes(state.problem.target_context).population;
+        if starts.len() > population {
+            return Err(Error::InvalidConfig {
+                key: "population",
+                found: population.to_string(),
+                expected: format!(
+                    "at least {}, the number of seeds and initial candidates",
+                    starts.len()
+                ),
+            });
+        }
+        Ok(Self {
+            state,
+            space,
+            starts,
+        })
+    }
+
+    /// Measures one generation.
+    ///
+    /// # Errors
+    /// [`StepError::Objective`] if the objective stopped; the step can be repeated. Otherwise the objective broke its
+    /// contract, or the search is over.
+    pub fn step<O: Objective>(
+        &mut self,
+        objective: &mut O,
+    ) -> std::result::Result<Generation, StepError<O::Error>> {
+        let index = self.state.history.len();
+        if self.is_done() {
+            return Err(StepError::Finished {
+                generations: index - 1,
+            });
+        }
+        self.fix_samples(objective)?;
+        let round = if index == 0 {
+            self.first_round(objective)?
+        } else {
+            self.next_round(objective)?
+        };
+
+        // Nothing fails from here on: the generation is over.
+        let state = &mut self.state;
+        let candidates = [&state.population[..], &round.proposals].concat();
+        state.population = state.memo.ranked(candidates);
+        state.population.truncate(state.config.parents);
+        state.rng = round.rng;
+        if index == 0 {
+            state.seeds = round.seeds;
+        }
+        let generation = Generation::summarize(
+            index,
+            &state.memo,
+            &round.proposals,
+            round.policy_trials,
+            &state.population,
+        );
+        debug!(
+            generation = index,
+            best = generation.best.score,
+            median = generation.median,
+            evaluations = generation.evaluations,
+            failures = generation.failures.len(),
+            "generation finished"
+        );
+        state.history.push(generation.clone());
+        Ok(generation)
+    }
+
+    /// Whether all generations are done, or none of the last `patience` brought a new best.
+    pub fn is_done(&self) -> bool {
+        let history = &self.state.history;
+        let stale = history
+            .iter()
+            .skip(1)
+            .rev()
+            .take_while(|generation| !generation.new_best)
+            .count();
+        history.len() > self.state.config.generations
+            || self
+                .state
+                .config
+                .patience
+                .is_some_and(|patience| stale >= patience)
+    }
+
+    /// The best candidate of the finished generations; none before the first step.
+    ///
+    /// Its score is infinite if every candidate so far has failed.
+    pub fn best(&self) -> Option<&Scored> {
+        self.state.best()
+    }
+
+    /// What to save; [`SearchState::to_json`] makes it text.
+    pub fn state(&self) -> &SearchState {
+        &self.state
+    }
+
+    /// The space searched.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// How each seed did with each attention-scale policy; empty before the first step.
+    pub fn seeds(&self) -> &[SeedScore] {
+        self.state.seeds()
+    }
+
+    /// How far the search is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            evaluations: self.state.memo.entries().len(),
+            memo_hits: self
+                .state
+                .history
+                .iter()
+                .map(|generation| generation.memo_hits)
+                .sum(),
+            planned: self.planned_evaluations(),
+        }
+    }
+
+    /// Most candidates the search will measure: its proposals, and the seeds' trials of further policies.
+    pub fn planned_evaluations(&self) -> usize {
+        let config = &self.state.config;
+        config.planned_proposals(self.state.problem.target_context) + self.policy_trials()
+    }
+
+    /// Trials of attention-scale policies beyond the one each seed is proposed with.
+    fn policy_trials(&self) -> usize {
+        let config = &self.state.config;
+        config.seeds.len() * (config.policies().len() - 1)
+    }
+
+    /// Makes sure all scores are means over the same number of samples.
+    fn fix_samples<O: Objective>(
+        &mut self,
+        objective: &O,
+    ) -> std::result::Result<(), StepError<O::Error>> {
+        let found = objective.n_samples();
+        let fail = |expected| Err(StepError::SampleCount { found, expected });
+        match self.state.n_samples {
+            _ if found == 0 => fail("at least 1".to_owned()),
+            Some(before) if before != found => fail(format!("{before}, as before")),
+            _ => {
+                self.state.n_samples = Some(found);
+                Ok(())
+            }
+        }
+    }
+
+    /// Measures the seeds with every policy, then fills the population with mutants of the better ones.
+    fn first_round<O: Objective>(
+        &mut self,
+        objective: &mut O,
+    ) -> std::result::Result<Round, StepError<O::Error>> {
+        let Self {
+            state,
+            space,
+            starts,
+        } = self;
+        let batch = state.config.batch_candidates;
+        let mut proposals = Vec::new();
+        let mut seeds = Vec::new();
+        let mut tried = HashSet::new();
+        for start in starts {
+            let ids = state.memo.measure(&start.trials, 0, batch, objective)?;
+            // Not by age: an equal candidate of an earlier seed must not win over this seed's own policies.
+            let scores: Vec<f64> = ids
+                .iter()
+                .map(|&id| state.memo.entries()[id].score)
+                .collect();
+            let best = (0..ids.len())
+                .min_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+                .unwrap_or(0);
+            proposals.push(ids[best]);
+            for (trial, candidate) in start.trials.iter().enumerate() {
+                let (name, attention, score) =
+                    (start.name.clone(), candidate.attention, scores[trial]);
+                seeds.push(SeedScore {
+                    name,
+                    attention,
+                    score,
+                    kept: trial == best,
+                });
+                tried.insert(candidate.clone());
+            }
+        }
+        let policy_trials = seeds.len() - proposals.len();
+
+        let mut rng = state.rng.clone();
+        let parents = fertile(&state.memo.ranked(proposals.clone()), state);
+        let n_mutants =
+            state.config.sizes(state.problem.target_context).population - proposals.len();
+        let mut mutants = Proposer::new(state, 0, tried);
+        mutants.add(n_mutants, &mut rng, |rng| {
+            mutate(pick(&parents, rng), space, &state.config, rng)
+        });
+        let mutants = mutants.proposed();
+        proposals.extend(state.memo.measure(&mutants, 0, batch, objective)?);
+        Ok(Round {
+            rng,
+            proposals,
+            policy_trials,
+            seeds,
+        })
+    }
+
+    /// Measures mutants and crossovers of the best candidates so far.
+    fn next_round<O: Objective>(
+        &mut self,
+        objective: &mut O,
+    ) -> std::result::Result<Round, StepError<O::Error>> {
+        let Self { state, space, .. } = self;
+        let (config, generation) = (&state.config, state.history.len());
+        let mut rng = state.rng.clone();
+        let parents = fertile(&state.population, state);
+        let sizes = config.sizes(state.problem.target_context);
+        let mut proposer = Proposer::new(state, generation, HashSet::new());
+        proposer.add(sizes.mutations, &mut rng, |rng| {
+            mutate(pick(&parents, rng), space, config, rng)
+        });
+        proposer.add(sizes.crossovers, &mut rng, |rng| match &parents[..] {
+            [only] => mutate(only, space, config, rng),
+            several => {
+                let [a, b] = pick_two(several, rng);
+                crossover(a, b, space, config, rng)
+            }
+        });
+        let proposed = proposer.proposed();
+        let batch = config.batch_candidates;
+        let proposals = state
+            .memo
+            .measure(&proposed, generation, batch, objective)?;
+        Ok(Round {
+            rng,
+            proposals,
+            policy_trials: 0,
+            seeds: Vec::new(),
+        })
+    }
+}
+
+/// The candidates among these that may have descendants: those that could be measured, or all if none could.
+fn fertile(ranked: &[usize], state: &SearchState) -> Vec<Candidate> {
+    let entries = state.memo.entries();
+    let n_finite = ranked
+        .iter()
+        .take_while(|&&id| entries[id].score.is_finite())
+        .count();
+    let n_parents = if n_finite == 0 {
+        ranked.len()
+    } else {
+        n_finite
+    };
+    ranked[..n_parents]
+        .iter()
+        .map(|&id| entries[id].candidate.clone())
+        .collect()
+}

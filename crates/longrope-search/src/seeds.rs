@@ -1,0 +1,171 @@
+//! Where a search starts: the closed-form rescalings.
+
+use longrope_rope::{AttentionScale, ntk_factors, pi_factors, yarn_factors};
+use serde::{Deserialize, Serialize};
+
+use crate::candidate::Candidate;
+use crate::config::SearchConfig;
+use crate::error::Result;
+use crate::loss_json;
+use crate::problem::SearchProblem;
+use crate::space::Space;
+
+/// A closed-form rescaling that a search may start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seed {
+    /// Position interpolation: every factor is the scale.
+    Pi,
+    /// NTK-aware: the factors grow geometrically from 1 to the scale.
+    Ntk,
+    /// YaRN: fast pairs unscaled, slow pairs scaled, a ramp between.
+    Yarn,
+    /// No rescaling: every factor is 1. Not a seed of the paper; with it a search cannot end worse than doing nothing,
+    /// which at small scales, and for models that extrapolate, is hard to beat.
+    None,
+}
+
+impl Seed {
+    /// The seed's name in config files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pi => "pi",
+            Self::Ntk => "ntk",
+            Self::Yarn => "yarn",
+            Self::None => "none",
+        }
+    }
+
+    /// The seed's factors for a problem, before they are put on the grid.
+    pub fn factors(self, problem: &SearchProblem, config: &SearchConfig) -> Vec<f64> {
+        let (n_pairs, scale) = (problem.n_pairs(), problem.scale());
+        match self {
+            Self::Pi => pi_factors(n_pairs, scale),
+            Self::Ntk => ntk_factors(n_pairs, scale),
+            Self::Yarn => yarn_factors(
+                problem.rotary_dim,
+                problem.theta,
+                problem.original_context,
+                scale,
+                config.yarn_beta_fast,
+                config.yarn_beta_slow,
+            ),
+            Self::None => vec![1.0; n_pairs],
+        }
+    }
+}
+
+/// How one seed did with one attention-scale policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedScore {
+    /// `pi`, `ntk`, `yarn`, `none`, or `init-0` and so on for candidates of the caller.
+    pub name: String,
+    /// The policy it was tried with.
+    pub attention: AttentionScale,
+    /// Mean loss over the samples, nats per token; infinite if it could not be measured.
+    #[serde(with = "loss_json")]
+    pub score: f64,
+    /// Whether this policy was the seed's best, so that it is in the first population.
+    pub kept: bool,
+}
+
+/// A seed and the candidates it is tried as, one per policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) name: String,
+    pub(crate) trials: Vec<Candidate>,
+}
+
+/// Every start of a search: the configured seeds with each policy, then the caller's candidates as they are.
+pub(crate) fn starts(
+    problem: &SearchProblem,
+    config: &SearchConfig,
+    space: &Space,
+    init: &[Candidate],
+) -> Result<Vec<Start>> {
+    let mut starts = Vec::with_capacity(config.seeds.len() + init.len());
+    for seed in &config.seeds {
+        let factors = seed.factors(problem, config);
+        let trial = |attention| space.nearest(&factors, 0, attention);
+        let trials = config
+            .policies()
+            .into_iter()
+            .map(trial)
+            .collect::<Result<_>>()?;
+        starts.push(Start {
+            name: seed.name().to_owned(),
+            trials,
+        });
+    }
+    let given = init.iter().enumerate();
+    starts.extend(given.map(|(index, one)| Start {
+        name: format!("init-{index}"),
+        trials: vec![one.clone()],
+    }));
+    Ok(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROBLEM: SearchProblem = SearchProblem {
+        rotary_dim: 128,
+        theta: 10_000.0,
+        original_context: 4096,
+        target_context: 131_072,
+    };
+
+    #[test]
+    fn seeds_are_the_closed_forms() {
+        let config = SearchConfig::default();
+        let ends = |seed: Seed| {
+            let space = config.space(&PROBLEM).expect("valid");
+            let factors = seed.factors(&PROBLEM, &config);
+            let steps = space
+                .nearest(&factors, 0, AttentionScale::None {})
+                .expect("finite")
+                .steps;
+            (steps[0], steps[63])
+        };
+        assert_eq!(ends(Seed::Pi), (3200, 3200));
+        assert_eq!(ends(Seed::Ntk), (100, 3200));
+        assert_eq!(ends(Seed::Yarn), (100, 3200));
+        assert_eq!(ends(Seed::None), (100, 100));
+    }
+
+    #[test]
+    fn names_are_what_config_files_say() {
+        for seed in [Seed::Pi, Seed::Ntk, Seed::Yarn, Seed::None] {
+            let written = serde_json::to_string(&seed).expect("plain data");
+            assert_eq!(written, format!("\"{}\"", seed.name()));
+        }
+    }
+
+    #[test]
+    fn seeds_are_tried_with_every_policy_and_given_candidates_as_they_are() {
+        let config = SearchConfig::default();
+        let space = config.space(&PROBLEM).expect("valid");
+        let given = space
+            .nearest(&[2.0; 64], 4, AttentionScale::Su {})
+            .expect("finite");
+        let starts =
+            starts(&PROBLEM, &config, &space, std::slice::from_ref(&given)).expect("valid");
+        let counts: Vec<_> = starts
+            .iter()
+            .map(|start| (start.name.as_str(), start.trials.len()))
+            .collect();
+        assert_eq!(
+            counts,
+            [
+                ("pi", 3),
+                ("ntk", 3),
+                ("yarn", 3),
+                ("none", 3),
+                ("init-0", 1)
+            ]
+        );
+        assert_eq!(starts[4].trials, [given]);
+    }
+}

@@ -1,0 +1,436 @@
+//! Which candidates are allowed: bounds, grid, order and the lists of the discrete genes.
+
+use longrope_rope::AttentionScale;
+
+use crate::candidate::{Candidate, Grid, attention_key, to_u32};
+use crate::error::{Error, Result};
+
+/// Slack in grid steps when a bound is put on the grid, so that `1.25 * 32` does not lose its last step to rounding.
+const BOUND_SLACK: f64 = 1e-6;
+
+/// The parts a [`Space`] is made of, not yet checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpaceParts {
+    /// Number of rescale factors.
+    pub n_pairs: usize,
+    /// Grid step of a factor.
+    pub step: f64,
+    /// Smallest factor allowed.
+    pub min_factor: f64,
+    /// Largest factor allowed.
+    pub max_factor: f64,
+    /// Start tokens to choose from.
+    pub start_tokens: Vec<usize>,
+    /// Attention-scale policies to choose from.
+    pub attention: Vec<AttentionScale>,
+}
+
+/// The search space: non-decreasing factors on a grid between two bounds, start tokens and a policy from lists.
+///
+/// # Reference
+/// LongRoPE, arXiv 2402.13753, table 4; the order of the factors is its monotone constraint. That attention
+/// policies are part of the space is ours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Space {
+    n_pairs: usize,
+    grid: Grid,
+    min_step: u32,
+    max_step: u32,
+    start_tokens: Vec<usize>,
+    attention: Vec<AttentionScale>,
+}
+
+impl Space {
+    /// Checks the parts and puts the bounds on the grid.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if the space would be empty or its numbers make no sense.
+    pub fn new(parts: SpaceParts) -> Result<Self> {
+        let fail = |key, found: String, expected: &str| {
+            Err(Error::InvalidConfig {
+                key,
+                found,
+                expected: expected.to_owned(),
+            })
+        };
+        let SpaceParts {
+            n_pairs,
+            step,
+            min_factor,
+            max_factor,
+            start_tokens,
+            attention,
+        } = parts;
+        let grid = Grid::new(step)?;
+        if n_pairs == 0 {
+            return fail("n-pairs", "0".to_owned(), "at least 1");
+        }
+        if !(min_factor.is_finite() && min_factor > 0.0) {
+            return fail("min-factor", min_factor.to_string(), "a positive number");
+        }
+        let min = (grid.position(min_factor) - BOUND_SLACK).ceil();
+        let max = (grid.position(max_factor) + BOUND_SLACK).floor();
+        if !(max.is_finite() && max >= min && max <= f64::from(u32::MAX)) {
+            let expected = format!(
+                "at least {min_factor}, the smallest factor, and countable in steps of {step}"
+            );
+            return fail("max-factor", max_factor.to_string(), &expected);
+        }
+        if start_tokens.is_empty() {
+            return fail(
+                "start-tokens",
+                "an empty list".to_owned(),
+                "at least one value",
+            );
+        }
+        if attention.is_empty() {
+            return fail(
+                "attention",
+                "an empty list".to_owned(),
+                "at least one policy",
+            );
+        }
+        for policy in &attention {
+            if let AttentionScale::Constant { value } = *policy
+                && !(value.is_finite() && value > 0.0)
+            {
+                return fail("attention", value.to_string(), "a positive number");
+            }
+        }
+        Ok(Self {
+            n_pairs,
+            grid,
+            min_step: to_u32(min),
+            max_step: to_u32(max),
+            start_tokens,
+            attention,
+        })
+    }
+
+    /// Number of rescale factors.
+    pub fn n_pairs(&self) -> usize {
+        self.n_pairs
+    }
+
+    /// The grid of the factors.
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// Smallest and largest factor, in grid steps.
+    pub fn bounds(&self) -> (u32, u32) {
+        (self.min_step, self.max_step)
+    }
+
+    /// Start tokens to choose from.
+    pub fn start_tokens(&self) -> &[usize] {
+        &self.start_tokens
+    }
+
+    /// Attention-scale policies to choose from.
+    pub fn attention(&self) -> &[AttentionScale] {
+        &self.attention
+    }
+
+    /// Whether a candidate may be tried.
+    pub fn contains(&self, candidate: &Candidate) -> bool {
+        self.violation(candidate).is_none()
+    }
+
+    /// What keeps a candidate outside, as (found, expected).
+    pub(crate) fn violation(&self, candidate: &Candidate) -> Option<(String, String)> {
+        let (n_found, grid) = (candidate.steps.len(), self.grid.steps_per_unit());
+        if n_found != self.n_pairs {
+            return Some((format!("{n_found} factors"), self.n_pairs.to_string()));
+        }
+        if candidate.grid != self.grid {
+            let found = candidate.grid.steps_per_unit();
+            return Some((
+                format!("a grid of {found} steps per unit"),
+                grid.to_string(),
+            ));
+        }
+        let bounds = self.min_step..=self.max_step;
+        if let Some(pair) = candidate
+            .steps
+            .iter()
+            .position(|step| !bounds.contains(step))
+        {
+            let (low, high) = (
+                self.grid.factor(self.min_step),
+                self.grid.factor(self.max_step),
+            );
+            let found = self.grid.factor(candidate.steps[pair]);
+            return Some((
+                format!("factor {found} at pair {pair}"),
+                format!("{low} to {high}"),
+            ));
+        }
+        if let Some(pair) = candidate
+            .steps
+            .windows(2)
+            .position(|pair| pair[0] > pair[1])
+        {
+            return Some((
+                format!("a factor that falls after pair {pair}"),
+                "factors that never fall".to_owned(),
+            ));
+        }
+        if !self.start_tokens.contains(&candidate.start_tokens) {
+            return Some((
+                format!("{} start tokens", candidate.start_tokens),
+                format!("one of {:?}", self.start_tokens),
+            ));
+        }
+        if !self.allows(candidate.attention) {
+            return Some((
+                format!("attention policy {:?}", candidate.attention),
+                format!("one of {:?}", self.attention),
+            ));
+        }
+        None
+    }
+
+    /// Whether a policy is on the list, compared by bits.
+    fn allows(&self, attention: AttentionScale) -> bool {
+        self.attention
+            .iter()
+            .any(|&allowed| attention_key(allowed) == attention_key(attention))
+    }
+
+    /// Adds a policy to the list unless it is there.
+    pub(crate) fn allow(&mut self, attention: AttentionScale) {
+        if !self.allows(attention) {
+            self.attention.push(attention);
+        }
+    }
+
+    /// The candidate of this space next to the given numbers.
+    ///
+    /// Factors are rounded to the grid, clamped to the bounds and raised where they would fall below the factor before
+    /// them; start tokens become the nearest value of the list (the smaller of two equally near). The policy is kept as
+    /// it is, so the result lies in the space if the policy is on its list.
+    ///
+    /// # Errors
+    /// [`Error::FactorCount`] for a vector of the wrong length, [`Error::FactorValue`] for a factor that is not finite.
+    pub fn nearest(
+        &self,
+        factors: &[f64],
+        start_tokens: usize,
+        attention: AttentionScale,
+    ) -> Result<Candidate> {
+        if factors.len() != self.n_pairs {
+            return Err(Error::FactorCount {
+                found: factors.len(),
+                expected: self.n_pairs,
+            });
+        }
+        let mut floor = self.min_step;
+        let mut steps = Vec::with_capacity(self.n_pairs);
+        for (pair, &factor) in factors.iter().enumerate() {
+            if !factor.is_finite() {
+                return Err(Error::FactorValue {
+                    pair,
+                    found: factor,
+                });
+            }
+            let step = to_u32(self.grid.position(factor).round().max(0.0));
+            floor = step.clamp(floor, self.max_step);
+            steps.push(floor);
+        }
+        let start_tokens = self
+            .start_tokens
+            .iter()
+            .copied()
+            .min_by_key(|&allowed| (allowed.abs_diff(start_tokens), allowed))
+            .unwrap_or(start_tokens);
+        Ok(Candidate {
+            grid: self.grid,
+            steps,
+            start_tokens,
+            attention,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parts() -> SpaceParts {
+        SpaceParts {
+            n_pairs: 4,
+            step: 0.01,
+            min_factor: 1.0,
+            max_factor: 40.0,
+            start_tokens: vec![0, 4, 8],
+            attention: vec![AttentionScale::None {}, AttentionScale::Su {}],
+        }
+    }
+
+    fn space() -> Space {
+        Space::new(parts()).expect("valid parts")
+    }
+
+    #[test]
+    fn bounds_are_grid_points() {
+        assert_eq!(space().bounds(), (100, 4000));
+        // 1.25 * 1.1 is not a grid point: the bound is the one below.
+        let odd = Space::new(SpaceParts {
+            max_factor: 1.25 * 1.1,
+            ..parts()
+        })
+        .expect("valid parts");
+        assert_eq!(odd.bounds(), (100, 137));
+    }
+
+    #[test]
+    fn nearest_rounds_clamps_and_raises() {
+        let nearest = space()
+            .nearest(&[0.2, 3.004, 2.0, 99.0], 6, AttentionScale::Su {})
+            .expect("finite");
+        assert_eq!(nearest.steps, [100, 300, 300, 4000]);
+        assert_eq!(nearest.start_tokens, 4);
+        assert!(space().contains(&nearest));
+    }
+
+    #[test]
+    fn nearest_refuses_what_it_cannot_place() {
+        let attention = AttentionScale::None {};
+        let short = space().nearest(&[1.0; 3], 0, attention);
+        assert!(matches!(
+            short,
+            Err(Error::FactorCount {
+                found: 3,
+                expected: 4
+            })
+        ));
+        let nan = space().nearest(&[1.0, 1.0, f64::NAN, 1.0], 0, attention);
+        assert!(matches!(nan, Err(Error::FactorValue { pair: 2, .. })));
+    }
+
+    #[test]
+    fn every_rule_is_enforced() {
+        let good = space()
+            .nearest(&[1.0, 2.0, 3.0, 4.0], 0, AttentionScale::Su {})
+            .expect("finite");
+        let bad = [
+            Candidate {
+                steps: vec![100; 3],
+                ..good.clone()
+            },
+            Candidate {
+                steps: vec![99, 200, 300, 400],
+                ..good.clone()
+            },
+            Candidate {
+                steps: vec![100, 200, 300, 4001],
+                ..good.clone()
+            },
+            Candidate {
+                steps: vec![100, 300, 200, 400],
+                ..good.clone()
+            },
+            Candidate {
+                grid: Grid::new(0.02).expect("divides 1"),
+                ..good.clone()
+            },
+            Candidate {
+                start_tokens: 5,
+                ..good.clone()
+            },
+            Candidate {
+                attention: AttentionScale::Yarn {},
+                ..good.clone()
+            },
+        ];
+        assert!(space().contains(&good));
+        for candidate in bad {
+            assert!(!space().contains(&candidate), "{candidate:?}");
+        }
+    }
+
+    #[test]
+    fn empty_spaces_are_refused() {
+        let bad = [
+            (
+                "n-pairs",
+                SpaceParts {
+                    n_pairs: 0,
+                    ..parts()
+                },
+            ),
+            (
+                "min-factor",
+                SpaceParts {
+                    min_factor: 0.0,
+                    ..parts()
+                },
+            ),
+            (
+                "max-factor",
+                SpaceParts {
+                    max_factor: 0.5,
+                    ..parts()
+                },
+            ),
+            (
+                "max-factor",
+                SpaceParts {
+                    max_factor: f64::NAN,
+                    ..parts()
+                },
+            ),
+            (
+                "max-factor",
+                SpaceParts {
+                    max_factor: 1e12,
+                    ..parts()
+                },
+            ),
+            (
+                "start-tokens",
+                SpaceParts {
+                    start_tokens: vec![],
+                    ..parts()
+                },
+            ),
+            (
+                "attention",
+                SpaceParts {
+                    attention: vec![],
+                    ..parts()
+                },
+            ),
+            (
+                "attention",
+                SpaceParts {
+                    attention: vec![AttentionScale::Constant { value: -1.0 }],
+                    ..parts()
+                },
+            ),
+        ];
+        for (expected, parts) in bad {
+            let result = Space::new(parts);
+            assert!(
+                matches!(result, Err(Error::InvalidConfig { key, .. }) if key == expected),
+                "{expected}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nearest_is_inside_and_leaves_members_alone(
+            factors in prop::collection::vec(-10.0..100.0_f64, 4),
+            start_tokens in 0_usize..1000,
+        ) {
+            let space = space();
+            let once = space.nearest(&factors, start_tokens, AttentionScale::None {}).expect("finite");
+            prop_assert!(space.contains(&once));
+            let twice = space.nearest(&once.factors(), once.start_tokens, once.attention).expect("finite");
+            prop_assert_eq!(once, twice);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Everything a search has to remember, as one JSON document.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::candidate::Candidate;
+use crate::config::{AttentionSearch, SearchConfig};
+use crate::error::{Error, Result};
+use crate::generation::Generation;
+use crate::memo::{Memo, Scored};
+use crate::problem::SearchProblem;
+use crate::seeds::SeedScore;
+use crate::space::Space;
+
+/// The `format` every state names.
+const FORMAT: &str = "longrope-search-state";
+
+/// The `version` this crate writes and reads.
+const VERSION: u32 = 1;
+
+/// The state of a search between two steps, or in the middle of one that was interrupted.
+///
+/// A search resumed from it goes on exactly as if it had never stopped. The random number generator, population and
+/// history are those of the last finished generation; the memo may already hold part of the next one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchState {
+    format: String,
+    version: u32,
+    pub(crate) problem: SearchProblem,
+    pub(crate) config: SearchConfig,
+    pub(crate) init: Vec<Candidate>,
+    seed: u64,
+    pub(crate) rng: ChaCha8Rng,
+    /// Samples the scores were measured on; none before the first measurement.
+    pub(crate) n_samples: Option<usize>,
+    /// Memo ids of the best candidates, best first.
+    pub(crate) population: Vec<usize>,
+    pub(crate) seeds: Vec<SeedScore>,
+    pub(crate) history: Vec<Generation>,
+    pub(crate) memo: Memo,
+}
+
+/// The part of any file of ours that says what the rest is.
+#[derive(Deserialize)]
+struct Header {
+    format: Option<serde_json::Value>,
+    version: Option<serde_json::Value>,
+}
+
+impl SearchState {
+    pub(crate) fn new(
+        problem: SearchProblem,
+        config: SearchConfig,
+        init: Vec<Candidate>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            problem,
+            config,
+            init,
+            seed,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            n_samples: None,
+            population: Vec::new(),
+            seeds: Vec::new(),
+            history: Vec::new(),
+            memo: Memo::default(),
+        }
+    }
+
+    /// The state as JSON, equal for equal states byte for byte.
+    ///
+    /// # Errors
+    /// [`Error::StateJson`] if the configuration holds something that is not JSON, which checked ones do not.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|source| Error::StateJson { source })
+    }
+
+    /// Reads what [`to_json`](Self::to_json) writes and checks that it is sound.
+    ///
+    /// # Errors
+    /// [`Error::StateJson`], [`Error::StateFormat`], [`Error::StateVersion`] or [`Error::StateCorrupt`], and the errors
+    /// of the configuration and the problem in it.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let parse = |source| Error::StateJson { source };
+        // Format and version first, so that a foreign or newer file is called that and not a syntax error.
+        let header: Header = serde_json::from_str(json).map_err(parse)?;
+        let found = |value: Option<serde_json::Value>| {
+            value.map_or("missing".to_owned(), |value| value.to_string())
+        };
+        if header.format.as_ref().and_then(serde_json::Value::as_str) != Some(FORMAT) {
+            return Err(Error::StateFormat {
+                found: found(header.format),
+                expected: FORMAT,
+            });
+        }
+        if header.version.as_ref().and_then(serde_json::Value::as_u64) != Some(u64::from(VERSION)) {
+            return Err(Error::StateVersion {
+                found: found(header.version),
+                expected: VERSION,
+            });
+        }
+        let state: Self = serde_json::from_str(json).map_err(parse)?;
+        state.check()?;
+        Ok(state)
+    }
+
+    /// What is searched for.
+    pub fn problem(&self) -> &SearchProblem {
+        &self.problem
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &SearchConfig {
+        &self.config
+    }
+
+    /// The seed of the random number generator.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The generations finished, the first population as number 0.
+    pub fn history(&self) -> &[Generation] {
+        &self.history
+    }
+
+    /// How each seed did with each attention-scale policy; empty before the first step.
+    pub fn seeds(&self) -> &[SeedScore] {
+        &self.seeds
+    }
+
+    /// Every candidate measured, in order.
+    pub fn scored(&self) -> &[Scored] {
+        self.memo.entries()
+    }
+
+    /// The best candidate of the finished generations.
+    pub fn best(&self) -> Option<&Scored> {
+        self.population.first().map(|&id| &self.memo.entries()[id])
+    }
+
+    /// The search space, the caller's candidates being allowed to bring their own attention-scale policy.
+    pub(crate) fn space(&self) -> Result<Space> {
+        let mut space = self.config.space(&self.problem)?;
+        for (index, candidate) in self.init.iter().enumerate() {
+            if !matches!(self.config.attention, AttentionSearch::Fixed { .. }) {
+                space.allow(candidate.attention);
+            }
+            if let Some((found, expected)) = space.violation(candidate) {
+                return Err(Error::InitOutsideSpace {
+                    index,
+                    found,
+                    expected,
+                });
+            }
+        }
+        Ok(space)
+    }
+
+    /// Checks what the types do not: that the parts fit each other.
+    fn check(&self) -> Result<()> {
+        let space = self.space()?;
+        let fail = |field, found: String, expected: String| {
+            Err(Error::StateCorrupt {
+                field,
+                found,
+                expected,
+            })
+        };
+        let (entries, done) = (self.memo.entries(), self.history.len());
+        for (id, entry) in entries.iter().enumerate() {
+            if let Some((found, expected)) = space.violation(&entry.candidate) {
+                return fail("memo", format!("{found} in candidate {id}"), expected);
+            }
+            if entry.generation > done {
+                let found = format!("candidate {id} of generation {}", entry.generation);
+                return fail("memo", found, format!("generations up to {done}"));
+            }
+        }
+        if self.memo.has_duplicates() {
+            return fail(
+                "memo",
+                "a candidate twice".to_owned(),
+                "each candidate once".to_owned(),
+            );
+        }
+        if let Some(id) = self.population.iter().find(|&&id| id >= entries.len()) {
+            return fail(
+                "population",
+                format!("candidate {id}"),
+                format!("ids below {}", entries.len()),
+            );
+        }
+        if self.memo.ranked(self.population.clone()) != self.population {
+            let expected = "each candidate once, best first".to_owned();
+            return fail("population", format!("{:?}", self.population), expected);
+        }
+        if self.population.is_empty() != self.history.is_empty() {
+            let expected = "candidates exactly if a generation is finished".to_owned();
+            let found = format!(
+                "{} candidates after {done} generations",
+                self.population.len()
+            );
+            return fail("population", found, expected);
+        }
+        if let Some(index) = (0..done).find(|&index| self.history[index].index != index) {
+            let found = format!(
+                "generation {} at position {index}",
+                self.history[index].index
+            );
+            return fail("history", found, "generations in order".to_owned());
+        }
+        if self.n_samples.is_none() && !entries.is_empty() {
+            return fail(
+                "n_samples",
+                "nothing".to_owned(),
+                "the number of samples scored".to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// As [`from_json`](Self::from_json) does, for a state that came another way.
+    pub(crate) fn checked(self) -> Result<Self> {
+        self.check()?;
+        Ok(self)
+    }
+}

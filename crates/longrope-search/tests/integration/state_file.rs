@@ -1,0 +1,108 @@
+//! The state as a file: its header is pinned, and damage is named.
+
+use longrope_search::{Candidate, Error, FnObjective, Outcome, Search, SearchState};
+use serde_json::{Value, json};
+
+use crate::analytic::{SMALL, loss, small_config};
+
+fn state() -> SearchState {
+    let mut search = Search::new(SMALL, small_config(), 9).expect("valid");
+    let mut objective = FnObjective::new(1, |candidate: &Candidate, _| {
+        Outcome::Loss(loss(candidate, 4.0))
+    });
+    for _ in 0..2 {
+        search.step(&mut objective).expect("a formula cannot stop");
+    }
+    search.state().clone()
+}
+
+/// The state with one place changed.
+fn damaged(pointer: &str, value: Value) -> Result<SearchState, Error> {
+    let mut document: Value =
+        serde_json::from_str(&state().to_json().expect("plain data")).expect("own output");
+    *document
+        .pointer_mut(pointer)
+        .expect("the state has this place") = value;
+    SearchState::from_json(&document.to_string())
+}
+
+#[test]
+fn the_header_is_pinned() {
+    let json = state().to_json().expect("plain data");
+    let expected = concat!(
+        r#"{"format":"longrope-search-state","version":1,"#,
+        r#""problem":{"rotary_dim":16,"theta":10000.0,"original_context":256,"target_context":1024},"#,
+        r#""config":{"population":16,"mutations":5,"crossovers":5,"mutation-prob":0.3,"generations":6,"parents":8,"#,
+        r#""max-retries":20,"halve-beyond":524288,"max-factor-ratio":1.25,"step":0.01,"#,
+        r#""start-tokens":[0,1,2,4,8,12,16,20,24,28,32,64,128,256],"attention":{"type":"seeds"},"#,
+        r#""seeds":["pi","ntk","yarn","none"],"yarn-beta-fast":32.0,"yarn-beta-slow":1.0,"batch-candidates":1},"#,
+        r#""init":[],"seed":9,"rng":{"seed":["#,
+    );
+    assert_eq!(&json[..expected.len()], expected);
+    let document: Value = serde_json::from_str(&json).expect("own output");
+    let keys: Vec<&str> = document
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let rest = ["rng", "n_samples", "population", "seeds", "history", "memo"];
+    assert_eq!(keys[6..], rest);
+}
+
+#[test]
+fn foreign_and_newer_files_are_called_that() {
+    let foreign = SearchState::from_json(r#"{"format":"longrope-rope","version":1}"#);
+    assert!(
+        matches!(&foreign, Err(Error::StateFormat { found, .. }) if found == r#""longrope-rope""#),
+        "{foreign:?}"
+    );
+    let bare = SearchState::from_json("{}");
+    assert!(matches!(&bare, Err(Error::StateFormat { found, .. }) if found == "missing"));
+    let newer =
+        SearchState::from_json(r#"{"format":"longrope-search-state","version":2,"unknown":[]}"#);
+    assert!(matches!(&newer, Err(Error::StateVersion { found, expected: 1 }) if found == "2"));
+}
+
+#[test]
+fn a_file_cut_short_is_not_json() {
+    let json = state().to_json().expect("plain data");
+    let cut = SearchState::from_json(&json[..json.len() / 2]);
+    assert!(matches!(cut, Err(Error::StateJson { .. })));
+    assert!(matches!(
+        damaged("/memo/0/score", json!("high")),
+        Err(Error::StateJson { .. })
+    ));
+}
+
+#[test]
+fn parts_that_do_not_fit_are_named() {
+    let cases = [
+        ("memo", "/memo/0/candidate/steps/0", json!(99)),
+        ("memo", "/memo/0/candidate/start_tokens", json!(3)),
+        ("memo", "/memo/0/generation", json!(7)),
+        ("population", "/population/0", json!(100_000)),
+        ("population", "/population", json!([])),
+        ("history", "/history/1/index", json!(4)),
+        ("n_samples", "/n_samples", Value::Null),
+    ];
+    for (expected, pointer, value) in cases {
+        let result = damaged(pointer, value);
+        assert!(
+            matches!(&result, Err(Error::StateCorrupt { field, .. }) if *field == expected),
+            "{pointer}: {result:?}"
+        );
+    }
+    assert!(matches!(
+        damaged("/config/population", json!(0)),
+        Err(Error::InvalidConfig {
+            key: "population",
+            ..
+        })
+    ));
+    let twice = serde_json::to_value(&state().scored()[1]).expect("plain data");
+    assert!(matches!(
+        damaged("/memo/0", twice),
+        Err(Error::StateCorrupt { field: "memo", .. })
+    ));
+}

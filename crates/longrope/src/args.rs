@@ -1,0 +1,268 @@
+//! What can be typed. Flags are sugar for configuration keys; nothing is checked here.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use toml::{Table, Value};
+
+/// Extends the context window of RoPE language models by LongRoPE.
+#[derive(Debug, Parser)]
+#[command(name = "longrope", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// More log lines on stderr; twice for still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole story on the bundled tiny model, in minutes.
+    Demo(Demo),
+    /// What a checkpoint is: its windows, RoPE and size.
+    Inspect(Inspect),
+    /// Searches rescale factors for a longer context.
+    Search(Search),
+    /// A perplexity table of RoPE methods by context.
+    Compare(Compare),
+    /// Measures a model at given contexts.
+    #[command(subcommand)]
+    Eval(Eval),
+    /// Writes the checkpoint with another RoPE, ready for other programs.
+    Export(Export),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Eval {
+    /// Perplexity over windows of text.
+    Ppl(Ppl),
+}
+
+/// Flags that every verb with a model has.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Common {
+    /// Configuration file (TOML); flags and `--set` override it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Sets a configuration key, for instance `search.population=32`; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N].
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+}
+
+/// Flags for text.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TextFlags {
+    /// Text: files, folders or JSON lines, also .gz and .zst; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Token ids instead of text: a JSON list of ids, or a list of such lists.
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    pub(crate) tokens: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Folder for everything the demo writes.
+    #[arg(long, value_name = "DIR", default_value = "runs/demo")]
+    pub(crate) out: PathBuf,
+    /// Text to use instead of the documentation of our dependencies; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Inspect {
+    /// Checkpoint folder.
+    pub(crate) model: PathBuf,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Search {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// Context wanted, tokens.
+    #[arg(long, value_name = "N")]
+    pub(crate) target: Option<usize>,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which search.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Factors to start from as well: a rope.json or a factor CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) init: Option<PathBuf>,
+    /// Samples every candidate is scored on.
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the search in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// Contexts, tokens, separated by commas.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub(crate) contexts: Vec<usize>,
+    /// A further RoPE to compare with the methods; repeatable.
+    #[arg(long, value_name = "R", num_args = 1..)]
+    pub(crate) rope: Vec<String>,
+    /// Windows per document.
+    #[arg(long, value_name = "N")]
+    pub(crate) windows: Option<usize>,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ppl {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// Contexts, tokens, separated by commas.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub(crate) contexts: Vec<usize>,
+    /// checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, or a rope.json, factor CSV or HF config.json; repeatable.
+    #[arg(long, value_name = "R", num_args = 1..)]
+    pub(crate) rope: Vec<String>,
+    /// Windows per document, spread evenly.
+    #[arg(long, value_name = "N", conflicts_with = "stride")]
+    pub(crate) windows: Option<usize>,
+    /// Overlapping windows instead: tokens from one to the next.
+    #[arg(long, value_name = "N")]
+    pub(crate) stride: Option<usize>,
+    /// Writes one JSON line per scored token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) per_token: Option<PathBuf>,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Formats of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A Hugging Face folder.
+    Hf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// A rope.json, factor CSV, HF config.json, or the name of a method.
+    #[arg(long, value_name = "R")]
+    pub(crate) rope: String,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Format.
+    #[arg(long, value_enum, default_value = "hf")]
+    pub(crate) format: Format,
+    /// Window the exported model claims; default: what the RoPE was made for.
+    #[arg(long, value_name = "N")]
+    pub(crate) target: Option<usize>,
+    /// Replaces an existing folder.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// A layer of configuration keys made from flags.
+#[derive(Debug, Default)]
+pub(crate) struct FlagLayer(Table);
+
+impl FlagLayer {
+    /// Sets a key of the top level or of a section, if the flag was given.
+    pub(crate) fn set(mut self, key: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            match key.split_once('.') {
+                None => {
+                    self.0.insert(key.to_owned(), value.into());
+                }
+                Some((section, key)) => {
+                    let section = self.0.entry(section).or_insert_with(|| Table::new().into());
+                    if let Value::Table(section) = section {
+                        section.insert(key.to_owned(), value.into());
+                    }
+                }
+            }
+        }
+        self
+    }
+
+    /// Sets a number.
+    pub(crate) fn number(self, key: &str, value: Option<impl TryInto<i64>>) -> Self {
+        self.set(key, value.and_then(|n| n.try_into().ok()))
+    }
+
+    /// Sets a path.
+    pub(crate) fn path(self, key: &str, value: Option<&PathBuf>) -> Self {
+        self.set(key, value.map(|path| path.display().to_string()))
+    }
+
+    /// Sets a list, unless it is empty.
+    pub(crate) fn list<T: Into<Value>>(
+        self,
+        key: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        self.set(key, (!values.is_empty()).then_some(values))
+    }
+
+    /// Sets the keys of [`TextFlags`].
+    pub(crate) fn text(self, flags: &TextFlags) -> Self {
+        self.list(
+            "text",
+            flags.text.iter().map(|path| path.display().to_string()),
+        )
+        .path("tokens", flags.tokens.as_ref())
+    }
+
+    /// The finished layer.
+    pub(crate) fn table(self) -> Table {
+        self.0
+    }
+}
+
+/// Context lengths as configuration values.
+pub(crate) fn contexts(contexts: &[usize]) -> Vec<i64> {
+    contexts
+        .iter()
+        .filter_map(|n| i64::try_from(*n).ok())
+        .collect()
+}

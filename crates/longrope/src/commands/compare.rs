@@ -1,0 +1,49 @@
+//! `longrope compare`
+
+use anyhow::{Result, anyhow};
+use longrope_eval::EvalReport;
+
+use crate::args::{Compare, FlagLayer, contexts};
+use crate::failure::Hint;
+use crate::interrupt::Interrupt;
+use crate::{input, layers, output, scoring};
+
+pub(crate) fn run(args: &Compare) -> Result<()> {
+    let flags = FlagLayer::default()
+        .path("model", args.model.as_ref())
+        .text(&args.text)
+        .list("contexts", contexts(&args.contexts))
+        .list("rope", args.rope.iter().cloned())
+        .number("eval.windows", args.windows)
+        .table();
+    let config = layers::load(&args.common, flags)?;
+    let Some(target) = config.contexts.iter().copied().max() else {
+        return Err(anyhow!("there are no contexts").context(Hint(
+            "name them with --contexts, for instance --contexts 256,512,1024".into(),
+        )));
+    };
+    let interrupt = Interrupt::listen()?;
+    let decoder = input::load_model(&config)?;
+    let names: Vec<String> = config
+        .compare
+        .methods
+        .iter()
+        .chain(&config.rope)
+        .cloned()
+        .collect();
+    let ropes = scoring::named_ropes(&names, &decoder, target)?;
+    let documents = input::load_documents(&config, decoder.config())?;
+    let results = scoring::measure(
+        &config,
+        &decoder,
+        &documents,
+        &ropes,
+        &interrupt,
+        |_, _, _| Ok(()),
+    )?;
+    if args.json {
+        return output::json(&EvalReport::new(results));
+    }
+    output::line(scoring::perplexity_table(&results))?;
+    output::line(scoring::protocol_line(&results))
+}

@@ -1,0 +1,159 @@
+//! `longrope eval ppl`
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use longrope_eval::{EvalReport, PplResult, ScoredWindow};
+use serde::Serialize;
+
+use crate::args::{FlagLayer, Ppl, contexts};
+use crate::failure::Hint;
+use crate::interrupt::Interrupt;
+use crate::{input, layers, output, scoring};
+
+pub(crate) fn run(args: &Ppl) -> Result<()> {
+    let flags = FlagLayer::default()
+        .path("model", args.model.as_ref())
+        .text(&args.text)
+        .list("contexts", contexts(&args.contexts))
+        .list("rope", args.rope.iter().cloned())
+        .number("eval.windows", args.windows)
+        .number("eval.stride", args.stride)
+        .table();
+    let config = layers::load(&args.common, flags)?;
+    let Some(target) = config.contexts.iter().copied().max() else {
+        return Err(anyhow!("there are no contexts").context(Hint(
+            "name them with --contexts, for instance --contexts 256,512".into(),
+        )));
+    };
+    let interrupt = Interrupt::listen()?;
+    let decoder = input::load_model(&config)?;
+    let names = match config.rope.as_slice() {
+        [] => vec!["checkpoint".to_owned()],
+        names => names.to_vec(),
+    };
+    let ropes = scoring::named_ropes(&names, &decoder, target)?;
+    let documents = input::load_documents(&config, decoder.config())?;
+    let mut per_token = args
+        .per_token
+        .as_deref()
+        .map(PerToken::create)
+        .transpose()?;
+    let results = scoring::measure(
+        &config,
+        &decoder,
+        &documents,
+        &ropes,
+        &interrupt,
+        |rope, context, window| match &mut per_token {
+            Some(file) => file.write(&rope.name, context, window),
+            None => Ok(()),
+        },
+    )?;
+    if let Some(file) = per_token {
+        file.finish()?;
+    }
+    if args.json {
+        return output::json(&EvalReport::new(results));
+    }
+    output::line(table(&results))?;
+    output::line(scoring::protocol_line(&results))
+}
+
+/// One row per RoPE and context, with everything that was measured.
+fn table(results: &[PplResult]) -> String {
+    let header = [
+        "rope",
+        "context",
+        "perplexity",
+        "nats/token",
+        "± stderr",
+        "windows",
+        "tokens",
+        "time",
+    ];
+    let rows: Vec<Vec<String>> = results
+        .iter()
+        .map(|r| {
+            vec![
+                r.rope.clone(),
+                output::grouped(r.context),
+                output::perplexity(r.ppl),
+                format!("{:.5}", r.nll_nats),
+                r.stderr_nats
+                    .map_or_else(|| "-".to_owned(), |e| format!("{e:.4}")),
+                output::grouped(r.n_windows),
+                output::grouped(r.n_tokens),
+                output::duration(r.elapsed_secs),
+            ]
+        })
+        .collect();
+    output::table(&header.map(str::to_owned), &rows)
+}
+
+/// `--per-token`: one JSON line per scored token, under its name only when it is complete.
+struct PerToken<'a> {
+    path: &'a Path,
+    file: std::io::BufWriter<tempfile::NamedTempFile>,
+}
+
+#[derive(Serialize)]
+struct TokenLine<'a> {
+    rope: &'a str,
+    context: usize,
+    /// The document, and where in it the window starts.
+    document: &'a str,
+    window: usize,
+    window_start: usize,
+    /// Index in the window: the position RoPE sees.
+    position: usize,
+    token: u32,
+    nll_nats: f32,
+}
+
+impl<'a> PerToken<'a> {
+    fn create(path: &'a Path) -> Result<Self> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        fs_err::create_dir_all(folder)?;
+        let file = tempfile::Builder::new()
+            .prefix(".writing-")
+            .tempfile_in(folder)?;
+        Ok(Self {
+            path,
+            file: std::io::BufWriter::new(file),
+        })
+    }
+
+    fn write(&mut self, rope: &str, context: usize, scored: &ScoredWindow) -> Result<()> {
+        let tokens = scored.window.tokens();
+        let from = scored.window.score_from;
+        for (i, nll_nats) in scored.losses.iter().enumerate() {
+            let line = TokenLine {
+                rope,
+                context,
+                document: &scored.window.source,
+                window: scored.window_idx,
+                window_start: scored.window.start,
+                position: from + i,
+                token: tokens[from + i],
+                nll_nats: *nll_nats,
+            };
+            serde_json::to_writer(&mut self.file, &line)?;
+            self.file.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        let file = self
+            .file
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?;
+        file.persist(self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}

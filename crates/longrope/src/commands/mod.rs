@@ -1,0 +1,24 @@
+//! One file per verb.
+
+mod compare;
+mod demo;
+mod eval;
+mod export;
+mod inspect;
+mod search;
+
+use anyhow::Result;
+
+use crate::args::{Args, Command, Eval};
+
+/// Runs the verb that was asked for.
+pub(crate) fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Search(args) => search::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Eval(Eval::Ppl(args)) => eval::run(&args),
+        Command::Export(args) => export::run(&args),
+    }
+}

@@ -1,0 +1,195 @@
+//! `longrope search`
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use longrope_data::{Sample, select_samples, text_fingerprint};
+use longrope_model::{Checkpoint, Decoder};
+use longrope_rope::{AttentionScale, RopeScaling};
+use longrope_search::{Candidate, Search, SearchProblem, SearchState};
+
+use crate::args::{self, FlagLayer};
+use crate::config::Config;
+use crate::failure::Hint;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::rope_arg::RopeArg;
+use crate::run_dir::RunDir;
+use crate::search_run::{SearchSetting, result_table, run_search};
+use crate::{input, layers, output};
+
+pub(crate) fn run(args: &args::Search) -> Result<()> {
+    let config = configuration(args)?;
+    let out = input::required(config.out.as_ref(), "--out")?;
+    let target = *input::required(config.search.run.target.as_ref(), "--target")?;
+    let interrupt = Interrupt::listen()?;
+    let decoder = input::load_model(&config)?;
+    let problem = problem(&decoder, target);
+    problem.validate()?;
+    let samples = samples(&config, &decoder, target)?;
+
+    let init = initial_candidates(&config, &decoder, &problem)?;
+    let (run, search) = if args.resume {
+        let run = RunDir::resume(out)?;
+        let search = resume(&run, &config, &problem)?;
+        (run, search)
+    } else {
+        let search =
+            Search::with_init(problem, config.search.evolution.clone(), init, config.seed)?;
+        let run = RunDir::create(out)?;
+        run.write("config.toml", &config.to_toml()?)?;
+        (run, search)
+    };
+    let setting = setting(&run, &config, &decoder, &samples, target)?;
+    let outcome = run_search(&setting, search, &interrupt);
+    let result = outcome.map_err(|error| explain_interruption(error, out))?;
+    if args.json {
+        return output::json(&result);
+    }
+    output::line(result_table(&result))?;
+    output::line(format!(
+        "{} evaluations of {} samples ({} tokens), {}; {}",
+        output::grouped(result.evaluations),
+        samples.len(),
+        output::grouped(result.token_evaluations),
+        output::duration(result.elapsed_secs),
+        winner(&result)
+    ))?;
+    output::line(format!(
+        "factors in {}, plots beside it",
+        run.path("rope.json").display()
+    ))
+}
+
+/// The configuration; that of the run folder when it is resumed.
+fn configuration(args: &args::Search) -> Result<Config> {
+    let flags = FlagLayer::default()
+        .path("model", args.model.as_ref())
+        .text(&args.text)
+        .path("out", args.out.as_ref())
+        .number("seed", args.seed)
+        .number("search.target", args.target)
+        .set("search.profile", args.profile.clone())
+        .number("search.samples", args.samples)
+        .path("search.init", args.init.as_ref())
+        .table();
+    if !args.resume {
+        return layers::load(&args.common, flags);
+    }
+    let out = input::required(args.out.as_ref(), "--out")?;
+    let saved = out.join("config.toml");
+    if args.common.config.is_some() || !saved.is_file() {
+        return layers::load(&args.common, flags);
+    }
+    let common = args::Common {
+        config: Some(saved),
+        set: args.common.set.clone(),
+        device: args.common.device.clone(),
+    };
+    layers::load(&common, flags)
+}
+
+fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
+    let rope = &decoder.config().rope;
+    SearchProblem {
+        rotary_dim: rope.rotary_dim,
+        theta: rope.theta,
+        original_context: rope.original_context,
+        target_context: target,
+    }
+}
+
+fn samples(config: &Config, decoder: &Decoder, target: usize) -> Result<Vec<Sample>> {
+    let documents = input::load_documents(config, decoder.config())?;
+    select_samples(&documents, target, config.search.run.samples, config.seed)
+        .with_context(|| format!("selecting samples of {target} tokens"))
+}
+
+/// Continues a search, unless the configuration now asks for a different one.
+fn resume(run: &RunDir, config: &Config, problem: &SearchProblem) -> Result<Search> {
+    let path = run.search_state();
+    let text = fs_err::read_to_string(&path)?;
+    let state = SearchState::from_json(&text)
+        .with_context(|| format!("reading search state `{}`", path.display()))?;
+    let same = state.problem() == problem
+        && *state.config() == config.search.evolution
+        && state.seed() == config.seed;
+    if !same {
+        return Err(anyhow!("the search in `{}` has other settings", path.display()).context(Hint(
+            "resume with the flags it was started with, or with none: they are in its config.toml"
+                .into(),
+        )));
+    }
+    Ok(Search::resume(state)?)
+}
+
+fn initial_candidates(
+    config: &Config,
+    decoder: &Decoder,
+    problem: &SearchProblem,
+) -> Result<Vec<Candidate>> {
+    let Some(path) = &config.search.run.init else {
+        return Ok(Vec::new());
+    };
+    let name = path.display().to_string();
+    let spec = RopeArg::parse(&name, decoder.config(), problem.target_context)?
+        .spec(problem.target_context)?;
+    let RopeScaling::LongRope { attention, .. } = spec.scaling else {
+        bail!("`{name}` holds no rescale factors to start from");
+    };
+    let Some(set) = spec.factor_set(problem.target_context) else {
+        bail!("`{name}` holds no factor set");
+    };
+    let attention: AttentionScale = set.attention.unwrap_or(attention);
+    let space = config.search.evolution.space(problem)?;
+    let candidate = space.nearest(set.factors.as_slice(), set.start_tokens, attention)?;
+    Ok(vec![candidate])
+}
+
+fn setting<'a>(
+    run: &'a RunDir,
+    config: &'a Config,
+    decoder: &'a Decoder,
+    samples: &'a [Sample],
+    target: usize,
+) -> Result<SearchSetting<'a>> {
+    Ok(SearchSetting {
+        run,
+        decoder,
+        samples,
+        target,
+        profile: config.search.run.profile.name(),
+        model_fingerprint: Checkpoint::open(input::model_folder(config)?)?.fingerprint()?,
+        text_fingerprint: fingerprint(samples),
+    })
+}
+
+/// Identifies the very tokens that candidates were scored on.
+fn fingerprint(samples: &[Sample]) -> String {
+    let documents: Vec<longrope_data::TokenDocument> = samples
+        .iter()
+        .map(|sample| longrope_data::TokenDocument {
+            source: String::new(),
+            tokens: sample.tokens.clone(),
+        })
+        .collect();
+    text_fingerprint(&documents)
+}
+
+fn explain_interruption(error: anyhow::Error, out: &Path) -> anyhow::Error {
+    if error.is::<Interrupted>() {
+        let resume = format!(
+            "everything is saved; continue with: longrope search --resume --out {}",
+            out.display()
+        );
+        return error.context(Hint(resume));
+    }
+    error
+}
+
+/// Start tokens and attention scale of the winner.
+fn winner(result: &crate::search_run::SearchResult) -> String {
+    format!(
+        "start tokens {}, attention scale {:.4}",
+        result.start_tokens, result.attention_scale
+    )
+}

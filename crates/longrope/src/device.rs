@@ -1,0 +1,92 @@
+//! `--device`: a name becomes a Burn device.
+
+use anyhow::{Result, anyhow, bail};
+use burn::tensor::Device;
+
+use crate::failure::Hint;
+
+/// Names that `--device` understands, whether or not this program was built with them.
+const KINDS: [&str; 5] = ["flex", "ndarray", "wgpu", "vulkan", "cuda"];
+
+/// Opens the device that a name such as `flex` or `cuda:1` stands for.
+pub(crate) fn open(name: &str) -> Result<Device> {
+    let (kind, place) = match name.split_once(':') {
+        Some((kind, place)) => (kind, Some(place)),
+        None => (name, None),
+    };
+    if !KINDS.contains(&kind) {
+        bail!(
+            "device `{name}` is unknown, expected one of {}",
+            KINDS.join(", ")
+        );
+    }
+    if place.is_some() && matches!(kind, "flex" | "ndarray") {
+        bail!("device `{name}` has a number, `{kind}` has only one device");
+    }
+    match kind {
+        #[cfg(feature = "flex")]
+        "flex" => Ok(Device::flex()),
+        #[cfg(feature = "ndarray")]
+        #[expect(
+            deprecated,
+            reason = "an independent second backend to check results with"
+        )]
+        "ndarray" => Ok(Device::ndarray()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Ok(Device::wgpu(gpu(name, place)?)),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Ok(Device::vulkan(gpu(name, place)?)),
+        #[cfg(feature = "cuda")]
+        "cuda" => cuda(name, place),
+        _ => Err(
+            anyhow!("this program was built without device `{kind}`").context(Hint(format!(
+                "build it with `cargo build --release --features {kind}`, or use --device flex"
+            ))),
+        ),
+    }
+}
+
+#[cfg(any(feature = "wgpu", feature = "vulkan"))]
+fn gpu(name: &str, place: Option<&str>) -> Result<burn::tensor::DeviceKind> {
+    use burn::tensor::DeviceKind;
+    Ok(match place {
+        None => DeviceKind::default(),
+        Some("cpu") => DeviceKind::Cpu,
+        Some(index) => DeviceKind::DiscreteGpu(number(name, index)?),
+    })
+}
+
+/// A missing driver would panic in a worker thread at the first operation; better to look first.
+#[cfg(feature = "cuda")]
+fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
+    use burn::tensor::DeviceType;
+    let index = place.map_or(Ok(0), |index| number(name, index))?;
+    let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
+    if index >= found {
+        bail!("device `{name}` is not there, CUDA reports {found} devices");
+    }
+    Ok(Device::cuda(index))
+}
+
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+fn number(name: &str, index: &str) -> Result<usize> {
+    index
+        .parse()
+        .map_err(|_| anyhow!("device `{name}` ends in `{index}`, expected a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert!(open("flex").is_ok());
+        let error = open("tpu").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda"
+        );
+        assert!(open("flex:1").is_err());
+    }
+}

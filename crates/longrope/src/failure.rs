@@ -1,0 +1,220 @@
+//! Errors as users see them: the chain of causes once, then hints.
+
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Error;
+
+use crate::interrupt::{EXIT_INTERRUPTED, Interrupted};
+
+/// The user's input was wrong.
+const EXIT_INPUT: u8 = 1;
+/// We were.
+const EXIT_FAULT: u8 = 2;
+
+/// What to do about an error; attached with `context` and shown after the causes.
+#[derive(Clone, Debug)]
+pub(crate) struct Hint(pub(crate) String);
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Prints an error and says how the program ends.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    // A reader that closed its end (`longrope ... | head`) is no failure.
+    if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>()
+        && io.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        return ExitCode::SUCCESS;
+    }
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(render(error).as_bytes());
+    let code = if error.is::<Interrupted>() || error.root_cause().is::<Interrupted>() {
+        EXIT_INTERRUPTED
+    } else {
+        EXIT_INPUT
+    };
+    ExitCode::from(code)
+}
+
+/// Says that a panic is not the user's doing.
+pub(crate) fn report_panic() -> ExitCode {
+    let text = "error: longrope stopped on a fault of its own, described above\n\
+                hint: please report it with the command you ran\n";
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    ExitCode::from(EXIT_FAULT)
+}
+
+/// The whole message.
+fn render(error: &Error) -> String {
+    let mut causes: Vec<String> = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
+    if let Some(Hint(hint)) = error.downcast_ref::<Hint>() {
+        hints.push(hint.clone());
+    }
+    for cause in error.chain() {
+        let text = cause.to_string().trim_end().to_owned();
+        // A hint is part of the chain like any context; it is shown apart.
+        if hints.contains(&text) {
+            continue;
+        }
+        hints.extend(hint_for(cause));
+        // Some errors repeat their source in their own text.
+        if causes.last().is_some_and(|last| last.contains(&text)) {
+            continue;
+        }
+        causes.push(text);
+    }
+    let mut out = String::new();
+    for (i, cause) in causes.iter().enumerate() {
+        out.push_str(if i == 0 { "error: " } else { "  caused by: " });
+        out.push_str(cause);
+        out.push('\n');
+    }
+    hints.dedup();
+    for hint in hints {
+        out.push_str("hint: ");
+        out.push_str(&hint);
+        out.push('\n');
+    }
+    out
+}
+
+/// What can be done about errors of our libraries.
+fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<longrope_model::Error>() {
+        return hint_for_model(error);
+    }
+    if let Some(error) = cause.downcast_ref::<longrope_data::Error>() {
+        return hint_for_data(error);
+    }
+    if let Some(error) = cause.downcast_ref::<longrope_rope::Error>() {
+        return hint_for_rope(error);
+    }
+    if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
+        return hint_for_search(error);
+    }
+    if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
+        return suggestion(&error.to_string());
+    }
+    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+        return match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Some("check the path; relative paths start at the working directory".to_owned())
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                Some("check the permissions of the file and its folder".to_owned())
+            }
+            std::io::ErrorKind::StorageFull => {
+                Some("free some space; what was there before is untouched".to_owned())
+            }
+            _ => None,
+        };
+    }
+    None
+}
+
+fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
+    use longrope_model::Error as E;
+    Some(match error {
+        E::NotAFolder { .. } | E::FileMissing { .. } => {
+            "give the folder that holds config.json, tokenizer.json and the safetensors files"
+                .into()
+        }
+        E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
+        E::Damaged { .. } => "the file was probably cut off: copy or download it again".into(),
+        E::Weights { .. } => {
+            "config.json and the weights belong to different models, or one was edited".into()
+        }
+        E::OutputExists { .. } => "choose another folder, or replace it with --force".into(),
+        E::TokenOutOfVocabulary { .. } => {
+            "the token ids were made with the tokenizer of another model".into()
+        }
+        E::ConfigKey { .. } | E::Unsupported { .. } => {
+            "longrope inspect MODEL shows what was understood of a checkpoint".into()
+        }
+        _ => return None,
+    })
+}
+
+fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
+    use longrope_data::Error as E;
+    Some(match error {
+        E::NoWindow { .. } | E::NotEnoughText { .. } => {
+            "give longer text, more of it, or a smaller context".into()
+        }
+        E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
+        E::NotUtf8 { .. } => "convert the file to UTF-8, for instance with iconv".into(),
+        _ => return None,
+    })
+}
+
+fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
+    use longrope_rope::Error as E;
+    Some(match error {
+        E::FactorCount { .. } => {
+            "the factors were made for a model with another head size; a list has one factor per \
+             rotated pair, rotary_dim / 2"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+fn hint_for_search(error: &longrope_search::Error) -> Option<String> {
+    use longrope_search::Error as E;
+    Some(match error {
+        E::InvalidProblem {
+            field: "target_context",
+            ..
+        } => {
+            "choose a target above the window the model was trained for; longrope inspect shows it"
+                .into()
+        }
+        E::StateJson { .. }
+        | E::StateFormat { .. }
+        | E::StateVersion { .. }
+        | E::StateCorrupt { .. } => "start again without --resume, in another folder".into(),
+        _ => return None,
+    })
+}
+
+/// "Did you mean" for a message that names a wrong word and then the right ones, in backticks.
+fn suggestion(message: &str) -> Option<String> {
+    if !message.contains("unknown field") && !message.contains("unknown variant") {
+        return None;
+    }
+    let mut words = message.split('`').skip(1).step_by(2);
+    let wrong = words.next()?;
+    let best = words
+        .max_by(|a, b| strsim::jaro_winkler(wrong, a).total_cmp(&strsim::jaro_winkler(wrong, b)))?;
+    (strsim::jaro_winkler(wrong, best) > 0.7).then(|| format!("did you mean `{best}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_come_in_order_and_hints_last() {
+        let error = anyhow!("disk on fire")
+            .context("writing `a`")
+            .context(Hint("pour water".into()));
+        assert_eq!(
+            render(&error),
+            "error: writing `a`\n  caused by: disk on fire\nhint: pour water\n"
+        );
+    }
+
+    #[test]
+    fn typos_are_answered_with_the_nearest_word() {
+        let message = "unknown field `populatoin`, expected one of `parents`, `population`";
+        assert_eq!(suggestion(message).unwrap(), "did you mean `population`?");
+        assert_eq!(suggestion("unknown field `zzz`, expected `seed`"), None);
+    }
+}

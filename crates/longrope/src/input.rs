@@ -1,0 +1,93 @@
+//! Model and text, as the configuration names them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use longrope_data::{
+    Bos, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids, stream_documents,
+    tokenize_documents,
+};
+use longrope_model::{Decoder, ModelConfig};
+
+use crate::config::{BosSetting, Config};
+use crate::failure::Hint;
+use crate::{device, progress};
+
+/// A required key, by the flag that sets it.
+pub(crate) fn required<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
+    value.ok_or_else(|| {
+        anyhow!("`{flag}` is missing").context(Hint(format!("give {flag} or set it in --config")))
+    })
+}
+
+/// The checkpoint folder.
+pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
+    required(config.model.as_ref(), "--model")
+}
+
+/// Loads the model onto the configured device.
+pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
+    let folder = model_folder(config)?;
+    let device = device::open(&config.device)?;
+    let spinner = progress::spinner(&format!("loading {}", folder.display()));
+    let decoder = Decoder::load(folder, &device)
+        .with_context(|| format!("loading model `{}`", folder.display()))?;
+    spinner.finish_and_clear();
+    for warning in &decoder.config().warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(decoder)
+}
+
+/// Reads and tokenizes the configured text, or reads token ids.
+pub(crate) fn load_documents(config: &Config, model: &ModelConfig) -> Result<Vec<TokenDocument>> {
+    if let Some(path) = &config.tokens {
+        return read_token_ids(path, model.vocab_size)
+            .with_context(|| format!("reading token ids `{}`", path.display()));
+    }
+    if config.text.is_empty() {
+        return Err(anyhow!("there is no text").context(Hint(
+            "give files or folders with --text, or token ids with --tokens".into(),
+        )));
+    }
+    tokenize(config, model_folder(config)?, &config.text)
+}
+
+/// Reads and tokenizes files and folders.
+pub(crate) fn tokenize(
+    config: &Config,
+    model: &Path,
+    paths: &[PathBuf],
+) -> Result<Vec<TokenDocument>> {
+    let tokenizer = Tokenizer::from_model_dir(model)?;
+    let options = ReadOptions {
+        text_field: config.data.text_field.clone(),
+    };
+    let cache = match &config.data.cache {
+        Some(folder) => TokenCache::new(folder.clone()),
+        None => TokenCache::disabled(),
+    };
+    let special = config.eval.bos == BosSetting::Document;
+    let spinner = progress::spinner("tokenizing");
+    let documents = tokenize_documents(
+        &tokenizer,
+        stream_documents(paths, &options)?.inspect(|_| spinner.tick()),
+        &cache,
+        special,
+    )?;
+    spinner.finish_and_clear();
+    Ok(documents)
+}
+
+/// How windows treat the beginning-of-text token.
+pub(crate) fn bos(config: &Config, model: &ModelConfig) -> Result<Bos> {
+    Ok(match config.eval.bos {
+        BosSetting::Document => Bos::Document,
+        BosSetting::None => Bos::None,
+        BosSetting::Window => Bos::Window {
+            bos_id: model.bos_token.ok_or_else(|| {
+                anyhow!("`eval.bos` is `window`, but config.json has no bos_token_id")
+            })?,
+        },
+    })
+}

@@ -1,0 +1,39 @@
+//! Ctrl-C: the first one asks, the second one leaves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+
+/// Whether the user has asked to stop.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+/// Exit code of a program that was interrupted, by convention of shells.
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
+
+impl Interrupt {
+    /// Listens for Ctrl-C and for the signal that asks a process to end.
+    pub(crate) fn listen() -> Result<Self> {
+        let interrupt = Self::default();
+        let flag = Arc::clone(&interrupt.0);
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                #[expect(clippy::exit, reason = "asked twice: the user does not want to wait")]
+                std::process::exit(i32::from(EXIT_INTERRUPTED));
+            }
+        })
+        .context("listening for Ctrl-C")?;
+        Ok(interrupt)
+    }
+
+    /// Whether to stop now.
+    pub(crate) fn requested(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The user stopped the program.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted;

@@ -1,0 +1,96 @@
+//! Configuration in layers: defaults < file < `--set` < flags.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use toml::{Table, Value};
+
+use crate::args::Common;
+use crate::config::Config;
+
+/// Merges the layers and reads them as one configuration.
+pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
+    let mut table = match &common.config {
+        Some(path) => read(path)?,
+        None => Table::new(),
+    };
+    for assignment in &common.set {
+        merge(&mut table, assignment_table(assignment)?);
+    }
+    merge(&mut table, flags);
+    if let Some(device) = &common.device {
+        table.insert("device".to_owned(), Value::from(device.clone()));
+    }
+    let config = Config::deserialize_table(table);
+    match &common.config {
+        Some(path) => config.with_context(|| format!("configuration with `{}`", path.display())),
+        None => config.context("configuration"),
+    }
+}
+
+/// Reads a file and, before anything is merged over it, checks it by itself: a message about it
+/// then carries line and column.
+fn read(path: &Path) -> Result<Table> {
+    let text = fs_err::read_to_string(path)?;
+    let table: Table =
+        toml::from_str(&text).with_context(|| format!("`{}` is not valid TOML", path.display()))?;
+    Config::deserialize_table(table.clone())
+        .with_context(|| format!("configuration file `{}`", path.display()))?;
+    Ok(table)
+}
+
+/// `a.b=value` as a table. The value is TOML; what is no TOML is taken as a string.
+fn assignment_table(assignment: &str) -> Result<Table> {
+    let (key, text) = assignment
+        .split_once('=')
+        .ok_or_else(|| anyhow!("`--set {assignment}` has no `=`, expected key=value"))?;
+    let value = toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::from(text));
+    let mut table = Table::new();
+    let mut parts = key.trim().rsplit('.');
+    let last = parts.next().unwrap_or_default();
+    table.insert(last.to_owned(), value);
+    for part in parts {
+        table = Table::from_iter([(part.to_owned(), Value::Table(table))]);
+    }
+    Ok(table)
+}
+
+/// Puts `over` over `base`, table by table.
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assignments_reach_into_sections_and_know_types() {
+        let table = assignment_table("search.population=32").unwrap();
+        assert_eq!(table["search"]["population"].as_integer(), Some(32));
+        let table = assignment_table("device=flex").unwrap();
+        assert_eq!(table["device"].as_str(), Some("flex"));
+        let table = assignment_table("contexts=[1, 2]").unwrap();
+        assert_eq!(table["contexts"].as_array().unwrap().len(), 2);
+        assert!(assignment_table("seed").is_err());
+    }
+
+    #[test]
+    fn later_layers_win_key_by_key() {
+        let mut base: Table =
+            toml::from_str("seed = 1\n[search]\npopulation = 8\nparents = 4").unwrap();
+        merge(&mut base, assignment_table("search.parents=2").unwrap());
+        assert_eq!(base["search"]["population"].as_integer(), Some(8));
+        assert_eq!(base["search"]["parents"].as_integer(), Some(2));
+    }
+}

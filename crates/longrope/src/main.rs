@@ -1,0 +1,62 @@
+//! The `longrope` program: the only place that knows paths, flags, terminals and backends.
+#![recursion_limit = "256"]
+
+mod args;
+mod commands;
+mod config;
+mod demo_text;
+mod device;
+mod failure;
+mod input;
+mod interrupt;
+mod layers;
+mod output;
+mod plot;
+mod progress;
+mod rope_arg;
+mod run_dir;
+mod scoring;
+mod search_run;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers; everything else is the user's input.
+            let code = u8::from(error.use_stderr());
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    start_log(args.verbose);
+    match catch_unwind(AssertUnwindSafe(|| commands::run(args))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => failure::report(&error),
+        // The panic's own message is on stderr already.
+        Err(_) => failure::report_panic(),
+    }
+}
+
+/// Warnings by default, more with `-v`; `RUST_LOG` overrides both.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,longrope={level}")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(progress::stderr_above_bars)
+        .with_target(false)
+        .without_time()
+        .with_ansi(output::stderr_has_color())
+        .init();
+}

@@ -1,0 +1,143 @@
+//! Results on stdout: tables for people, JSON for programs.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+/// Writes text and a line end to stdout. A closed pipe is an error like any other, so that the
+/// caller stops; it is not shown.
+pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", text.as_ref())?;
+    Ok(())
+}
+
+/// Writes a value as one line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    line(serde_json::to_string(value)?)
+}
+
+/// A table whose first column is text and whose others are numbers.
+pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header.iter().map(String::as_str));
+    for row in rows {
+        table.add_row(row.iter().map(String::as_str));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n")
+}
+
+/// Two columns of names and values.
+pub(crate) fn facts(facts: &[(&str, String)]) -> String {
+    let width = facts
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let lines: Vec<String> = facts
+        .iter()
+        .map(|(name, value)| format!("{name:<width$}  {value}"))
+        .collect();
+    lines.join("\n")
+}
+
+/// Perplexities span five orders of magnitude: three decimals while they are small.
+pub(crate) fn perplexity(ppl: f64) -> String {
+    if ppl < 1000.0 {
+        format!("{ppl:.3}")
+    } else if ppl < 1e6 {
+        format!("{ppl:.1}")
+    } else {
+        format!("{ppl:.2e}")
+    }
+}
+
+/// Seconds as people say them.
+pub(crate) fn duration(secs: f64) -> String {
+    if secs < 60.0 {
+        format!("{secs:.1} s")
+    } else if secs < 5400.0 {
+        format!("{:.1} min", secs / 60.0)
+    } else {
+        format!("{:.1} h", secs / 3600.0)
+    }
+}
+
+/// Bytes in binary units.
+pub(crate) fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return if unit == "B" {
+                format!("{n} B")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
+/// Numbers with separators between thousands.
+pub(crate) fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Whether log lines may be coloured.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program may read the environment, its libraries not"
+)]
+pub(crate) fn stderr_has_color() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1344), "1,344");
+        assert_eq!(grouped(12_345_678), "12,345,678");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(6 << 20), "6.0 MiB");
+        assert_eq!(perplexity(42.0421), "42.042");
+        assert_eq!(duration(90.0), "1.5 min");
+    }
+
+    #[test]
+    fn tables_align_numbers_to_the_right_without_trailing_blanks() {
+        let header = ["rope".to_owned(), "256".to_owned()];
+        let rows = [
+            vec!["none".to_owned(), "1.0".to_owned()],
+            vec!["ntk".to_owned(), "10.0".to_owned()],
+        ];
+        let text = table(&header, &rows);
+        assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
+        assert!(
+            text.contains(" none    1.0") || text.contains("none   1.0"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! `--rope R`: a method by name, or a file of factors.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use longrope_model::ModelConfig;
+use longrope_rope::{
+    AttentionScale, FactorSet, Method, RopeArtifact, RopeScaling, RopeSpec, factors_from_csv,
+    read_hf_rope,
+};
+
+use crate::failure::Hint;
+
+/// A RoPE as it was asked for. Methods take the shape each context needs; the others are fixed.
+#[derive(Clone, Debug)]
+pub(crate) enum RopeArg {
+    /// What the checkpoint's config.json says.
+    Checkpoint(RopeSpec),
+    /// A method, scaled for the context at hand.
+    Method(Method, RopeSpec),
+    /// From a file.
+    File(RopeSpec),
+}
+
+impl RopeArg {
+    /// Understands a name or path. `target` is the context a bare factor list is for.
+    pub(crate) fn parse(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
+        if text == "checkpoint" {
+            return Ok(Self::Checkpoint(model.rope.clone()));
+        }
+        if let Ok(method) = text.parse::<Method>() {
+            return Ok(Self::Method(method, model.rope.plain()));
+        }
+        let path = Path::new(text);
+        if !path.exists() {
+            let names = Method::ALL.map(Method::name).join(", ");
+            return Err(anyhow!("RoPE `{text}` is neither a method nor a file")
+                .context(Hint(format!("methods are checkpoint, {names}"))));
+        }
+        let spec = read_file(path, model, target)
+            .with_context(|| format!("reading RoPE `{}`", path.display()))?;
+        check_fits(&spec, model).with_context(|| format!("using RoPE `{}`", path.display()))?;
+        Ok(Self::File(spec))
+    }
+
+    /// The RoPE for sequences of up to `context` tokens.
+    pub(crate) fn spec(&self, context: usize) -> Result<RopeSpec> {
+        match self {
+            Self::Checkpoint(spec) | Self::File(spec) => Ok(spec.clone()),
+            Self::Method(method, base) => Ok(method.spec(base, context)?),
+        }
+    }
+}
+
+/// Reads a `rope.json`, a `config.json` of Hugging Face, or a list of factors.
+fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec> {
+    let path = if path.is_dir() {
+        path.join("config.json")
+    } else {
+        path.to_owned()
+    };
+    let text = fs_err::read_to_string(&path)?;
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
+        let json: serde_json::Value = serde_json::from_str(&text)?;
+        if json.get("format").is_some() {
+            return Ok(RopeArtifact::from_json(&text)?.spec());
+        }
+        return Ok(read_hf_rope(&json)?.spec);
+    }
+    let factors = factors_from_csv(&text)?;
+    if let Some(pair) = factors.first_decrease() {
+        tracing::warn!("factors of `{}` decrease at pair {pair}", path.display());
+    }
+    let base = model.rope.plain();
+    let set = FactorSet {
+        max_context: target.max(base.original_context),
+        start_tokens: 0,
+        factors,
+        attention: None,
+    };
+    let scaling = RopeScaling::LongRope {
+        sets: vec![set],
+        attention: AttentionScale::Su {},
+    };
+    Ok(RopeSpec { scaling, ..base }.validated()?)
+}
+
+/// Factors of another model are of no use, even where their number fits.
+fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
+    if spec.rotary_dim != model.rope.rotary_dim {
+        return Err(anyhow!(
+            "it has rotary_dim {}, the model has {}",
+            spec.rotary_dim,
+            model.rope.rotary_dim
+        )
+        .context(Hint(
+            "it was made for a model with another head size".to_owned(),
+        )));
+    }
+    #[expect(
+        clippy::float_cmp,
+        reason = "both are the number in a configuration file"
+    )]
+    if spec.theta != model.rope.theta && !matches!(spec.scaling, RopeScaling::None {}) {
+        bail!(
+            "it has theta {}, the model has {}",
+            spec.theta,
+            model.rope.theta
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Perplexities of RoPEs at contexts: the loop that `eval ppl`, `compare` and `demo` share.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use longrope_data::{TokenDocument, TokenWindow, WindowProtocol, plan_windows};
+use longrope_eval::{PerplexityRun, PplResult, ScoredWindow, Scorer};
+use longrope_model::Decoder;
+
+use crate::config::Config;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::rope_arg::RopeArg;
+use crate::{input, output, progress};
+
+/// A RoPE and the name it goes by in tables.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedRope {
+    pub(crate) name: String,
+    pub(crate) rope: RopeArg,
+}
+
+/// Understands a list of `R`.
+pub(crate) fn named_ropes(
+    names: &[String],
+    decoder: &Decoder,
+    target: usize,
+) -> Result<Vec<NamedRope>> {
+    names
+        .iter()
+        .map(|name| {
+            let rope = RopeArg::parse(name, decoder.config(), target)?;
+            Ok(NamedRope {
+                name: name.clone(),
+                rope,
+            })
+        })
+        .collect()
+}
+
+/// Measures every RoPE at every context, on the same windows, and hands each scored window to
+/// `each` with the names of RoPE and context.
+pub(crate) fn measure(
+    config: &Config,
+    decoder: &Decoder,
+    documents: &[TokenDocument],
+    ropes: &[NamedRope],
+    interrupt: &Interrupt,
+    mut each: impl FnMut(&NamedRope, usize, &ScoredWindow) -> Result<()>,
+) -> Result<Vec<PplResult>> {
+    let bos = input::bos(config, decoder.config())?;
+    let mut plans: Vec<(usize, usize, Vec<TokenWindow>)> = Vec::new();
+    for &context in &config.contexts {
+        let (protocol, stride) = match config.eval.stride {
+            Some(stride) => (WindowProtocol::Sliding { stride }, stride),
+            None => (
+                WindowProtocol::Spread {
+                    n_windows: config.eval.windows,
+                },
+                context,
+            ),
+        };
+        let windows = plan_windows(documents, context, protocol, bos)
+            .with_context(|| format!("laying windows of {context} tokens"))?;
+        plans.push((context, stride, windows));
+    }
+    let tokens_in =
+        |windows: &[TokenWindow]| windows.iter().map(TokenWindow::n_tokens).sum::<usize>();
+    let total: usize = plans.iter().map(|(_, _, windows)| tokens_in(windows)).sum();
+    let bar = progress::bar("scoring tokens", (total * ropes.len()) as u64);
+    let mut scorer = Scorer::new(decoder);
+    let mut results = Vec::new();
+    for named in ropes {
+        for (context, stride, windows) in &plans {
+            bar.set_message(format!("{} at {context}", named.name));
+            let started = Instant::now();
+            let spec = named.rope.spec(*context)?;
+            let mut run =
+                PerplexityRun::new(windows, &spec).with_precision(config.eval.angles.into());
+            loop {
+                if interrupt.requested() {
+                    bar.finish_and_clear();
+                    return Err(Interrupted.into());
+                }
+                let scored = run.step(&mut scorer)?;
+                if scored.is_empty() {
+                    break;
+                }
+                for window in &scored {
+                    bar.inc(window.window.n_tokens() as u64);
+                    each(named, *context, window)?;
+                }
+            }
+            let sum = run.sum();
+            results.push(PplResult {
+                task: "ppl".to_owned(),
+                rope: named.name.clone(),
+                context: *context,
+                stride: *stride,
+                n_windows: sum.n_windows,
+                n_tokens: sum.n_tokens,
+                nll_nats: sum.nll_nats(),
+                stderr_nats: sum.stderr_nats(),
+                ppl: sum.ppl(),
+                ppl_window_mean: sum.ppl_window_mean(),
+                bos: config.eval.bos.name().to_owned(),
+                elapsed_secs: started.elapsed().as_secs_f64(),
+            });
+        }
+    }
+    bar.finish_and_clear();
+    Ok(results)
+}
+
+/// One row per RoPE, one column per context.
+pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
+    let mut contexts: Vec<usize> = Vec::new();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for result in results {
+        if !contexts.contains(&result.context) {
+            contexts.push(result.context);
+        }
+    }
+    for result in results {
+        let row_idx = rows
+            .iter()
+            .position(|row| row[0] == result.rope)
+            .unwrap_or_else(|| {
+                let mut row = vec![String::new(); contexts.len() + 1];
+                row[0].clone_from(&result.rope);
+                rows.push(row);
+                rows.len() - 1
+            });
+        if let Some(column) = contexts
+            .iter()
+            .position(|context| *context == result.context)
+        {
+            rows[row_idx][column + 1] = output::perplexity(result.ppl);
+        }
+    }
+    let header: Vec<String> = std::iter::once("rope".to_owned())
+        .chain(contexts.iter().map(|c| output::grouped(*c)))
+        .collect();
+    output::table(&header, &rows)
+}
+
+/// What the numbers of a table were measured on.
+pub(crate) fn protocol_line(results: &[PplResult]) -> String {
+    let Some(first) = results.first() else {
+        return String::new();
+    };
+    let tokens = results.iter().map(|r| r.n_tokens).max().unwrap_or(0);
+    let windows: Vec<usize> = results.iter().map(|r| r.n_windows).collect();
+    let (least, most) = (
+        windows.iter().min().copied().unwrap_or(0),
+        windows.iter().max().copied().unwrap_or(0),
+    );
+    let count = if least == most {
+        most.to_string()
+    } else {
+        format!("{least} to {most}")
+    };
+    let stride = if results.iter().all(|r| r.stride == r.context) {
+        "not overlapping".to_owned()
+    } else {
+        format!("stride {}", first.stride)
+    };
+    format!(
+        "perplexity exp(nats/token), {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
+        output::grouped(tokens),
+        first.bos
+    )
+}

@@ -1,0 +1,419 @@
+//! A search on a real model: the objective, the loop, the files of the run folder.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use longrope_data::Sample;
+use longrope_eval::{LanguageModel, Scorer};
+use longrope_model::Decoder;
+use longrope_rope::{
+    FactorSet, Method, Provenance, RescaleFactors, RopeArtifact, RopeScaling, RopeSpec,
+};
+use longrope_search::{Candidate, Generation, Job, Objective, Outcome, Search, StepError};
+use serde::{Deserialize, Serialize};
+
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::plot::{self, Series};
+use crate::run_dir::{RunDir, json_lines};
+use crate::{output, progress};
+
+/// Scores candidates by the loss of a frozen model on samples of the target length.
+pub(crate) struct ModelObjective<'a> {
+    scorer: Scorer<'a>,
+    base: RopeSpec,
+    target: usize,
+    samples: &'a [Sample],
+    interrupt: Interrupt,
+    bar: ProgressBar,
+}
+
+/// Why the objective stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ObjectiveError {
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    #[error(transparent)]
+    Eval(#[from] longrope_eval::Error),
+}
+
+impl<'a> ModelObjective<'a> {
+    pub(crate) fn new(
+        decoder: &'a Decoder,
+        samples: &'a [Sample],
+        target: usize,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self {
+            scorer: Scorer::new(decoder),
+            base: decoder.config().rope.plain(),
+            target,
+            samples,
+            interrupt,
+            bar: ProgressBar::hidden(),
+        }
+    }
+
+    /// Mean loss of one sample under a RoPE, nats per token.
+    fn loss(&mut self, spec: &RopeSpec, sample: usize) -> longrope_eval::Result<f64> {
+        let tokens = self.samples[sample].tokens.as_slice();
+        let losses = self
+            .scorer
+            .token_nll(&[tokens], 1, &spec.resolve(tokens.len()))?;
+        let losses = losses.first().map_or(&[][..], Vec::as_slice);
+        let sum: f64 = losses.iter().map(|nll| f64::from(*nll)).sum();
+        Ok(sum / losses.len() as f64)
+    }
+
+    /// Mean loss over all samples.
+    fn mean_loss(&mut self, spec: &RopeSpec) -> Result<f64> {
+        let mut sum = 0.0;
+        for sample in 0..self.samples.len() {
+            if self.interrupt.requested() {
+                return Err(Interrupted.into());
+            }
+            sum += self.loss(spec, sample)?;
+        }
+        Ok(sum / self.samples.len() as f64)
+    }
+}
+
+impl Objective for ModelObjective<'_> {
+    type Error = ObjectiveError;
+
+    fn n_samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, ObjectiveError> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if self.interrupt.requested() {
+                return Err(Interrupted.into());
+            }
+            outcomes.push(
+                match candidate_spec(&self.base, self.target, job.candidate) {
+                    Ok(spec) => Outcome::Loss(self.loss(&spec, job.sample)?),
+                    Err(error) => Outcome::Failed(error.to_string()),
+                },
+            );
+            self.bar.inc(1);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The RoPE that a candidate stands for: one factor set for the target context.
+pub(crate) fn candidate_spec(
+    base: &RopeSpec,
+    target: usize,
+    candidate: &Candidate,
+) -> longrope_rope::Result<RopeSpec> {
+    let set = FactorSet {
+        max_context: target,
+        start_tokens: candidate.start_tokens,
+        factors: RescaleFactors::new(candidate.factors())?,
+        attention: None,
+    };
+    let scaling = RopeScaling::LongRope {
+        sets: vec![set],
+        attention: candidate.attention,
+    };
+    RopeSpec {
+        scaling,
+        ..base.plain()
+    }
+    .validated()
+}
+
+/// The RoPE as it is saved: the searched set, and unscaled factors up to the original context, so
+/// that short texts are not paid for with long ones' factors.
+fn artifact_spec(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<RopeSpec> {
+    let mut spec = candidate_spec(base, target, candidate)?;
+    if target > base.original_context
+        && let RopeScaling::LongRope { sets, .. } = &mut spec.scaling
+    {
+        let plain = FactorSet {
+            max_context: base.original_context,
+            start_tokens: 0,
+            factors: RescaleFactors::ones(base.n_pairs()),
+            attention: Some(longrope_rope::AttentionScale::None {}),
+        };
+        sets.insert(0, plain);
+    }
+    Ok(spec.validated()?)
+}
+
+/// What is known of a search besides its state.
+pub(crate) struct SearchSetting<'a> {
+    pub(crate) run: &'a RunDir,
+    pub(crate) decoder: &'a Decoder,
+    pub(crate) samples: &'a [Sample],
+    pub(crate) target: usize,
+    pub(crate) profile: &'a str,
+    pub(crate) model_fingerprint: String,
+    pub(crate) text_fingerprint: String,
+}
+
+/// A method and its loss on the samples of a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MethodLoss {
+    pub(crate) method: String,
+    pub(crate) nll_nats: f64,
+}
+
+/// `search/result.json`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SearchResult {
+    pub(crate) format: String,
+    pub(crate) version: u32,
+    pub(crate) target_context: usize,
+    pub(crate) best_nats: f64,
+    pub(crate) best_ppl: f64,
+    pub(crate) start_tokens: usize,
+    pub(crate) attention_scale: f64,
+    pub(crate) evaluations: usize,
+    pub(crate) token_evaluations: usize,
+    pub(crate) failures: usize,
+    pub(crate) baselines: Vec<MethodLoss>,
+    pub(crate) elapsed_secs: f64,
+}
+
+/// Runs a search to its end, saving after every generation, and writes its results.
+pub(crate) fn run_search(
+    setting: &SearchSetting,
+    mut search: Search,
+    interrupt: &Interrupt,
+) -> Result<SearchResult> {
+    let started = Instant::now();
+    let mut objective = ModelObjective::new(
+        setting.decoder,
+        setting.samples,
+        setting.target,
+        interrupt.clone(),
+    );
+    let n_samples = setting.samples.len() as u64;
+    let bar = progress::bar("searching", search.progress().planned as u64 * n_samples);
+    let done = search.progress();
+    bar.set_position((done.evaluations + done.memo_hits) as u64 * n_samples);
+    bar.reset_eta();
+    objective.bar = bar.clone();
+    // Saved before the first generation, so that a run killed in it can be resumed too.
+    save_state(setting.run, &search)?;
+    while !search.is_done() {
+        let step = search.step(&mut objective);
+        // An interrupted step changes nothing but the scores already known: worth keeping.
+        save_state(setting.run, &search)?;
+        match step {
+            Ok(generation) => {
+                let done = search.progress();
+                bar.set_position((done.evaluations + done.memo_hits) as u64 * n_samples);
+                bar.set_message(format!("best {:.4}", generation.best.score));
+                report_generation(&generation);
+            }
+            Err(StepError::Objective {
+                source: ObjectiveError::Interrupted(stop),
+                ..
+            }) => {
+                bar.finish_and_clear();
+                return Err(stop.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bar.finish_and_clear();
+    finish(setting, &search, &mut objective, started)
+}
+
+fn save_state(run: &RunDir, search: &Search) -> Result<()> {
+    run.write("search/state.json", &search.state().to_json()?)?;
+    run.write(
+        "metrics.jsonl",
+        &json_lines(search.state().history().iter().map(metrics))?,
+    )
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Serialize)]
+struct Metrics {
+    generation: usize,
+    best_nats: f64,
+    generation_best_nats: f64,
+    median_nats: f64,
+    evaluations: usize,
+    memo_hits: usize,
+    failures: usize,
+}
+
+fn metrics(generation: &Generation) -> Metrics {
+    Metrics {
+        generation: generation.index,
+        best_nats: generation.best.score,
+        generation_best_nats: generation.generation_best,
+        median_nats: generation.median,
+        evaluations: generation.evaluations,
+        memo_hits: generation.memo_hits,
+        failures: generation.failures.len(),
+    }
+}
+
+fn report_generation(generation: &Generation) {
+    tracing::info!(
+        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations",
+        generation.index,
+        generation.best.score,
+        if generation.new_best { " (new)" } else { "" },
+        generation.median,
+        generation.evaluations,
+    );
+    for failure in &generation.failures {
+        tracing::warn!(
+            "a candidate failed on sample {}: {}",
+            failure.sample,
+            failure.reason
+        );
+    }
+}
+
+/// Writes the artefact, the result and the plots.
+fn finish(
+    setting: &SearchSetting,
+    search: &Search,
+    objective: &mut ModelObjective,
+    started: Instant,
+) -> Result<SearchResult> {
+    let best = search.best().context("the search scored no candidate")?;
+    let base = setting.decoder.config().rope.plain();
+    let evaluations = search.progress().evaluations;
+    let spec = artifact_spec(&base, setting.target, &best.candidate)?;
+    let provenance = Provenance {
+        tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        model_fingerprint: Some(setting.model_fingerprint.clone()),
+        text_fingerprint: Some(setting.text_fingerprint.clone()),
+        seed: Some(search.state().seed()),
+        profile: Some(setting.profile.to_owned()),
+        objective: Some("mean loss per token".to_owned()),
+        score_nats: Some(best.score),
+        evaluations: Some(evaluations as u64),
+        target_context: Some(setting.target),
+    };
+    let artifact = RopeArtifact::from_spec(&spec, provenance);
+
+    let spinner = progress::spinner("scoring the methods on the same samples");
+    let mut baselines = Vec::new();
+    for method in [
+        Method::None,
+        Method::Pi,
+        Method::Ntk,
+        Method::DynamicNtk,
+        Method::Yarn,
+    ] {
+        let nll_nats = objective.mean_loss(&method.spec(&base, setting.target)?)?;
+        baselines.push(MethodLoss {
+            method: method.name().to_owned(),
+            nll_nats,
+        });
+    }
+    spinner.finish_and_clear();
+
+    let result = SearchResult {
+        format: "longrope-search-result".to_owned(),
+        version: 1,
+        target_context: setting.target,
+        best_nats: best.score,
+        best_ppl: best.score.exp(),
+        start_tokens: best.candidate.start_tokens,
+        attention_scale: candidate_spec(&base, setting.target, &best.candidate)?
+            .resolve(setting.target)
+            .attention_scale(),
+        evaluations,
+        token_evaluations: evaluations * setting.samples.len() * setting.target,
+        failures: search
+            .state()
+            .history()
+            .iter()
+            .map(|g| g.failures.len())
+            .sum(),
+        baselines,
+        elapsed_secs: started.elapsed().as_secs_f64(),
+    };
+    setting.run.write(
+        "factors.svg",
+        &factor_plot(&base, setting.target, &best.candidate)?,
+    )?;
+    setting
+        .run
+        .write("history.svg", &history_plot(search, &result)?)?;
+    let mut text = serde_json::to_string_pretty(&result)?;
+    text.push('\n');
+    setting.run.write("search/result.json", &text)?;
+    setting.run.write("rope.json", &artifact.to_json_pretty())?;
+    Ok(result)
+}
+
+/// The factors by pair, against those of the methods.
+fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<String> {
+    let curve = |spec: &RopeSpec| -> Vec<(f64, f64)> {
+        let (plain, scaled) = (base.resolve(target), spec.resolve(target));
+        let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
+        pairs
+            .enumerate()
+            .map(|(i, (plain, scaled))| (i as f64, plain / scaled))
+            .collect()
+    };
+    let mut series = vec![Series {
+        name: "searched",
+        points: curve(&candidate_spec(base, target, candidate)?),
+        emphasized: true,
+    }];
+    for method in [Method::Pi, Method::Ntk, Method::Yarn] {
+        let points = curve(&method.spec(base, target)?);
+        series.push(Series {
+            name: method.name(),
+            points,
+            emphasized: false,
+        });
+    }
+    plot::factor_curve(
+        &format!("Rescale factors for {} tokens", output::grouped(target)),
+        &series,
+    )
+}
+
+/// Best and median loss by generation, with the methods as lines.
+fn history_plot(search: &Search, result: &SearchResult) -> Result<String> {
+    let history = search.state().history();
+    let best: Vec<(usize, f64)> = history.iter().map(|g| (g.index, g.best.score)).collect();
+    let median: Vec<(usize, f64)> = history.iter().map(|g| (g.index, g.median)).collect();
+    let references: Vec<(String, f64)> = result
+        .baselines
+        .iter()
+        .map(|b| (b.method.clone(), b.nll_nats))
+        .collect();
+    plot::loss_history(
+        "Loss of the search by generation",
+        &best,
+        &median,
+        &references,
+    )
+}
+
+/// The table at the end: the winner, then every method and what was gained over it.
+pub(crate) fn result_table(result: &SearchResult) -> String {
+    let header = ["rope", "nats/token", "perplexity", "gain (nats)"].map(str::to_owned);
+    let mut rows = vec![vec![
+        "searched".to_owned(),
+        format!("{:.4}", result.best_nats),
+        output::perplexity(result.best_ppl),
+        String::new(),
+    ]];
+    for baseline in &result.baselines {
+        rows.push(vec![
+            baseline.method.clone(),
+            format!("{:.4}", baseline.nll_nats),
+            output::perplexity(baseline.nll_nats.exp()),
+            format!("{:+.4}", baseline.nll_nats - result.best_nats),
+        ]);
+    }
+    output::table(&header, &rows)
+}
