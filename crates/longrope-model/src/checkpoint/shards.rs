@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 use serde::Deserialize;
 
 use super::StoredTensor;
@@ -78,9 +78,9 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
             "it announces a header of {header_bytes} bytes, the file has {found}"
         )));
     }
-    let mut buffer = length.to_vec();
-    (&mut file).take(header_bytes).read_to_end(&mut buffer)?;
-    let (_, metadata) = SafeTensors::read_metadata(&buffer)
+    let mut header = Vec::new();
+    (&mut file).take(header_bytes).read_to_end(&mut header)?;
+    let metadata: Metadata = serde_json::from_slice(&header)
         .map_err(|error| damaged(format!("its header does not parse ({error})")))?;
 
     let start = 8 + header_bytes;
