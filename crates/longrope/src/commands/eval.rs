@@ -102,8 +102,9 @@ struct PerToken<'a> {
 struct TokenLine<'a> {
     rope: &'a str,
     context: usize,
-    /// The document, and where in it the window starts.
-    document: &'a str,
+    /// Index of the document, and where it comes from.
+    document: usize,
+    source: &'a str,
     window: usize,
     window_start: usize,
     /// Index in the window: the position RoPE sees.
@@ -135,7 +136,8 @@ impl<'a> PerToken<'a> {
             let line = TokenLine {
                 rope,
                 context,
-                document: &scored.window.source,
+                document: scored.window.doc_idx,
+                source: &scored.window.source,
                 window: scored.window_idx,
                 window_start: scored.window.start,
                 position: from + i,
