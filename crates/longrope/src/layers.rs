@@ -10,10 +10,18 @@ use crate::config::Config;
 
 /// Merges the layers and reads them as one configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
-    let mut table = match &common.config {
-        Some(path) => read(path)?,
-        None => Table::new(),
-    };
+    read_layers(Table::new(), common, flags)
+}
+
+/// As [`load`], with other defaults and no flags but the common ones.
+pub(crate) fn load_over(defaults: Table, common: &Common) -> Result<Config> {
+    read_layers(defaults, common, Table::new())
+}
+
+fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config> {
+    if let Some(path) = &common.config {
+        merge(&mut table, read(path)?);
+    }
     for assignment in &common.set {
         merge(&mut table, assignment_table(assignment)?);
     }
@@ -59,7 +67,7 @@ fn assignment_table(assignment: &str) -> Result<Table> {
 }
 
 /// Puts `over` over `base`, table by table.
-fn merge(base: &mut Table, over: Table) {
+pub(crate) fn merge(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),

@@ -62,8 +62,13 @@ impl RunDir {
     }
 }
 
-/// Writes a file so that its path holds the old content or the new one, never a part.
+/// Writes a text file so that its path holds the old content or the new one, never a part.
 pub(crate) fn write_atomically(path: &Path, content: &str) -> Result<()> {
+    write_bytes_atomically(path, content.as_bytes())
+}
+
+/// As [`write_atomically`], for any content.
+pub(crate) fn write_bytes_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -72,7 +77,7 @@ pub(crate) fn write_atomically(path: &Path, content: &str) -> Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(".writing-")
         .tempfile_in(folder)?;
-    file.write_all(content.as_bytes())?;
+    file.write_all(content)?;
     file.as_file().sync_all()?;
     // The temporary file is readable by its owner only; results are ordinary files.
     #[cfg(unix)]
