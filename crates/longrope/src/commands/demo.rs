@@ -32,6 +32,8 @@ const TARGET: usize = 2048;
 
 /// A search that takes a minute or two instead of twenty.
 const SHORT_SEARCH: &str = "
+[eval]
+windows = 3
 [search]
 samples = 2
 population = 32
