@@ -1,6 +1,6 @@
 //! `--device`: a name becomes a Burn device.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 
 use crate::failure::Hint;
@@ -15,13 +15,19 @@ pub(crate) fn open(name: &str) -> Result<Device> {
         None => (name, None),
     };
     if !KINDS.contains(&kind) {
-        bail!(
+        return Err(anyhow!(
             "device `{name}` is unknown, expected one of {}",
             KINDS.join(", ")
-        );
+        )
+        .context(Hint(
+            "--device flex works on every machine; GPUs are cuda:0, cuda:1 and so on".to_owned(),
+        )));
     }
     if place.is_some() && matches!(kind, "flex" | "ndarray") {
-        bail!("device `{name}` has a number, `{kind}` has only one device");
+        return Err(
+            anyhow!("device `{name}` has a number, `{kind}` has only one device")
+                .context(Hint(format!("write --device {kind}"))),
+        );
     }
     match kind {
         #[cfg(feature = "flex")]
@@ -63,7 +69,9 @@ fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
     let index = place.map_or(Ok(0), |index| number(name, index))?;
     let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
     if index >= found {
-        bail!("device `{name}` is not there, CUDA reports {found} devices");
+        return Err(anyhow!(
+            "device `{name}` is not there, CUDA reports {found} devices"
+        ));
     }
     Ok(Device::cuda(index))
 }
@@ -82,7 +90,7 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert!(open("flex").is_ok());
-        let error = open("tpu").unwrap_err().to_string();
+        let error = open("tpu").unwrap_err().root_cause().to_string();
         assert_eq!(
             error,
             "device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda"

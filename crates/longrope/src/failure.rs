@@ -67,7 +67,9 @@ fn render(error: &Error) -> String {
         if causes.last().is_some_and(|last| last.contains(&text)) {
             continue;
         }
-        causes.push(text);
+        // Lines after the first are indented, empty ones dropped: one cause is one block.
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        causes.push(lines.join("\n    "));
     }
     let mut out = String::new();
     for (i, cause) in causes.iter().enumerate() {
@@ -99,7 +101,10 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         return hint_for_search(error);
     }
     if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
-        return suggestion(&error.to_string());
+        let message = error.to_string();
+        return suggestion(&message).or_else(|| {
+            Some("configs/README.md lists every key with its type and default".to_owned())
+        });
     }
     if let Some(error) = cause.downcast_ref::<std::io::Error>() {
         return match error.kind() {
@@ -134,8 +139,11 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
         E::TokenOutOfVocabulary { .. } => {
             "the token ids were made with the tokenizer of another model".into()
         }
-        E::ConfigKey { .. } | E::Unsupported { .. } => {
-            "longrope inspect MODEL shows what was understood of a checkpoint".into()
+        E::ConfigKey { .. } | E::Rope { .. } | E::Json { .. } => {
+            "take config.json from where the weights came from, or correct it".into()
+        }
+        E::Unsupported { .. } => {
+            "only LLaMA models and those of the same architecture can be loaded".into()
         }
         _ => return None,
     })
@@ -149,6 +157,22 @@ fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
         }
         E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
         E::NotUtf8 { .. } => "convert the file to UTF-8, for instance with iconv".into(),
+        E::NotFound { .. } => {
+            "check the path; relative paths start at the working directory".into()
+        }
+        E::EmptyText { .. } | E::NoTextFiles { .. } => {
+            "leave it out, or give a file or folder with text".into()
+        }
+        E::NoTokenizer { .. } => {
+            "put the model's tokenizer.json there, or give token ids with --tokens".into()
+        }
+        E::TokensNotJson { .. } | E::TokensForm { .. } | E::NoTokens { .. } => {
+            "for text instead of token ids use --text".into()
+        }
+        E::BadTokenId { .. } => {
+            "the token ids were made with the tokenizer of another model".into()
+        }
+        E::BadStride { .. } => "give a --stride up to the smallest of the --contexts".into(),
         _ => return None,
     })
 }
@@ -160,6 +184,9 @@ fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
             "the factors were made for a model with another head size; a list has one factor per \
              rotated pair, rotary_dim / 2"
                 .into()
+        }
+        E::CsvEmpty { .. } | E::CsvNumber { .. } | E::CsvRowLength { .. } => {
+            "a factor CSV has one factor per line, or one row per layer".into()
         }
         _ => return None,
     })
@@ -175,6 +202,9 @@ fn hint_for_search(error: &longrope_search::Error) -> Option<String> {
             "choose a target above the window the model was trained for; longrope inspect shows it"
                 .into()
         }
+        E::InvalidConfig { .. } => {
+            "configs/README.md lists every key of [search] with its meaning".into()
+        }
         E::StateJson { .. }
         | E::StateFormat { .. }
         | E::StateVersion { .. }
@@ -185,10 +215,12 @@ fn hint_for_search(error: &longrope_search::Error) -> Option<String> {
 
 /// "Did you mean" for a message that names a wrong word and then the right ones, in backticks.
 fn suggestion(message: &str) -> Option<String> {
-    if !message.contains("unknown field") && !message.contains("unknown variant") {
-        return None;
-    }
-    let mut words = message.split('`').skip(1).step_by(2);
+    let start = message
+        .find("unknown field")
+        .or_else(|| message.find("unknown variant"))?;
+    // What follows on further lines is where it stands, not what is allowed.
+    let line = message[start..].lines().next()?;
+    let mut words = line.split('`').skip(1).step_by(2);
     let wrong = words.next()?;
     let best = words
         .max_by(|a, b| strsim::jaro_winkler(wrong, a).total_cmp(&strsim::jaro_winkler(wrong, b)))?;
@@ -216,5 +248,7 @@ mod tests {
         let message = "unknown field `populatoin`, expected one of `parents`, `population`";
         assert_eq!(suggestion(message).unwrap(), "did you mean `population`?");
         assert_eq!(suggestion("unknown field `zzz`, expected `seed`"), None);
+        let message = "unknown variant `offical`, expected `paper`\nin `profile`";
+        assert_eq!(suggestion(message), None, "`profile` is a place");
     }
 }

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use crate::args::Common;
 use crate::config::Config;
+use crate::failure::Hint;
 
 /// Merges the layers and reads them as one configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
@@ -42,16 +43,17 @@ fn read(path: &Path) -> Result<Table> {
     let text = fs_err::read_to_string(path)?;
     let table: Table =
         toml::from_str(&text).with_context(|| format!("`{}` is not valid TOML", path.display()))?;
-    Config::deserialize_table(table.clone())
+    toml::from_str::<Config>(&text)
         .with_context(|| format!("configuration file `{}`", path.display()))?;
     Ok(table)
 }
 
 /// `a.b=value` as a table. The value is TOML; what is no TOML is taken as a string.
 fn assignment_table(assignment: &str) -> Result<Table> {
-    let (key, text) = assignment
-        .split_once('=')
-        .ok_or_else(|| anyhow!("`--set {assignment}` has no `=`, expected key=value"))?;
+    let (key, text) = assignment.split_once('=').ok_or_else(|| {
+        anyhow!("`--set {assignment}` has no `=`, expected key=value")
+            .context(Hint("for instance --set search.population=32".to_owned()))
+    })?;
     let value = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
         .and_then(|mut table| table.remove("value"))

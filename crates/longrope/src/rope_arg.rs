@@ -68,6 +68,9 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
         if json.get("format").is_some() {
             return Ok(RopeArtifact::from_json(&text)?.spec());
         }
+        if !json.is_object() {
+            bail!("it is JSON but no object, expected a rope.json or a config.json");
+        }
         return Ok(read_hf_rope(&json)?.spec);
     }
     let factors = factors_from_csv(&text)?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use serde::Serialize;
 
 use crate::failure::Hint;
@@ -22,7 +22,7 @@ impl RunDir {
         };
         if run.search_state().exists() {
             return Err(
-                anyhow::anyhow!("`{}` already holds a search", root.display()).context(Hint(
+                anyhow!("`{}` already holds a search", root.display()).context(Hint(
                     "continue it with --resume, or choose another --out".to_owned(),
                 )),
             );
@@ -37,11 +37,14 @@ impl RunDir {
             root: root.to_owned(),
         };
         if !run.search_state().is_file() {
-            bail!(
+            return Err(anyhow!(
                 "`{}` holds no search to resume, expected `{}`",
                 root.display(),
                 run.search_state().display()
-            );
+            )
+            .context(Hint(
+                "check --out, or begin the search by leaving out --resume".to_owned(),
+            )));
         }
         Ok(run)
     }

@@ -1,5 +1,6 @@
 //! `longrope search`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -7,6 +8,8 @@ use longrope_data::{Sample, select_samples, text_fingerprint};
 use longrope_model::{Checkpoint, Decoder};
 use longrope_rope::{AttentionScale, RopeScaling};
 use longrope_search::{Candidate, Search, SearchProblem, SearchState};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::{self, FlagLayer};
 use crate::config::Config;
@@ -76,6 +79,7 @@ fn configuration(args: &args::Search) -> Result<Config> {
         return layers::load(&args.common, flags);
     }
     let out = input::required(args.out.as_ref(), "--out")?;
+    RunDir::resume(out)?;
     let saved = out.join("config.toml");
     if args.common.config.is_some() || !saved.is_file() {
         return layers::load(&args.common, flags);
@@ -110,16 +114,49 @@ fn resume(run: &RunDir, config: &Config, problem: &SearchProblem) -> Result<Sear
     let text = fs_err::read_to_string(&path)?;
     let state = SearchState::from_json(&text)
         .with_context(|| format!("reading search state `{}`", path.display()))?;
-    let same = state.problem() == problem
-        && *state.config() == config.search.evolution
-        && state.seed() == config.seed;
-    if !same {
-        return Err(anyhow!("the search in `{}` has other settings", path.display()).context(Hint(
+    let mut other = differences("", state.problem(), problem)?;
+    other.extend(differences(
+        "search.",
+        state.config(),
+        &config.search.evolution,
+    )?);
+    other.extend(differences(
+        "",
+        &BTreeMap::from([("seed", state.seed())]),
+        &BTreeMap::from([("seed", config.seed)]),
+    )?);
+    if !other.is_empty() {
+        return Err(anyhow!(
+            "the search in `{}` has other settings: {}",
+            path.display(),
+            other.join(", ")
+        )
+        .context(Hint(
             "resume with the flags it was started with, or with none: they are in its config.toml"
                 .into(),
         )));
     }
     Ok(Search::resume(state)?)
+}
+
+/// Keys whose values differ, each with the saved value and the one asked for now.
+fn differences(section: &str, saved: &impl Serialize, now: &impl Serialize) -> Result<Vec<String>> {
+    let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
+    let keys: BTreeSet<&String> = [&saved, &now]
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(serde_json::Map::keys)
+        .collect();
+    let of = |value: &Value, key: &str| {
+        value
+            .get(key)
+            .map_or_else(|| "absent".to_owned(), ToString::to_string)
+    };
+    let differing = keys.into_iter().filter_map(|key| {
+        let (saved, now) = (of(&saved, key), of(&now, key));
+        (saved != now).then(|| format!("`{section}{key}` is {saved} there and {now} here"))
+    });
+    Ok(differing.collect())
 }
 
 fn initial_candidates(

@@ -1,0 +1,66 @@
+//! Per-token losses against transformers, for every RoPE type on both sides of the window.
+
+use longrope_rope::read_hf_rope;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::support::{CHECKPOINTS, fixture, load, losses};
+
+/// f32 sums in another order move these losses by up to 1.4e-5 nats (an f64 forward was compared);
+/// a wrong frequency or scale moves them by 1e-2 and more.
+const TOLERANCE_NATS: f32 = 1e-4;
+
+#[derive(Deserialize)]
+struct Expected {
+    tokens: Vec<u32>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    n_tokens: usize,
+    max_position_embeddings: Option<u64>,
+    rope_parameters: Option<Value>,
+    nll_nats: Vec<f32>,
+}
+
+/// The checkpoint's config with the RoPE of a case in place of its own.
+fn config(checkpoint: &str, case: &Case) -> Value {
+    let text = fs_err::read_to_string(fixture(checkpoint).join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    let (Some(rope), Some(max)) = (&case.rope_parameters, case.max_position_embeddings) else {
+        return config;
+    };
+    let map = config.as_object_mut().unwrap();
+    for key in ["rope_scaling", "rope_theta"] {
+        map.remove(key);
+    }
+    map.insert("rope_parameters".into(), rope.clone());
+    map.insert("max_position_embeddings".into(), max.into());
+    config
+}
+
+#[test]
+fn losses_are_those_of_transformers() {
+    for checkpoint in CHECKPOINTS {
+        let decoder = load(checkpoint);
+        let text = fs_err::read_to_string(fixture(checkpoint).join("expected.json")).unwrap();
+        let expected: Expected = serde_json::from_str(&text).unwrap();
+        assert_eq!(expected.cases.len(), 17, "{checkpoint}");
+        for case in &expected.cases {
+            let spec = read_hf_rope(&config(checkpoint, case)).unwrap().spec;
+            let found = losses(&decoder, &spec, &expected.tokens[..case.n_tokens]);
+            assert_eq!(found.len(), case.nll_nats.len());
+            for (at, (x, y)) in found.iter().zip(&case.nll_nats).enumerate() {
+                assert!(
+                    (x - y).abs() < TOLERANCE_NATS,
+                    "{checkpoint}, {} at {} tokens, token {}: {x} is not {y}",
+                    case.name,
+                    case.n_tokens,
+                    at + 1
+                );
+            }
+        }
+    }
+}

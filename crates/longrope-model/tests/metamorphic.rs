@@ -1,0 +1,91 @@
+//! Ways of asking that must not change the answer.
+
+use longrope_model::{Error, Rotary, TokenBatch};
+
+use crate::support::{load, losses};
+
+/// Rows share matrix products with others in a batch; f32 rounding only.
+const SAME: f32 = 1e-5;
+
+fn tokens(n: usize, seed: u32) -> Vec<u32> {
+    let mut state = seed;
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % 97
+        })
+        .collect()
+}
+
+fn assert_same(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (x, y) in found.iter().zip(expected) {
+        assert!((x - y).abs() < SAME, "{x} is not {y}");
+    }
+}
+
+#[test]
+fn a_batch_is_its_sequences_one_by_one() {
+    let decoder = load("llama-gqa-tied");
+    let spec = &decoder.config().rope;
+    let sequences = [tokens(50, 1), tokens(50, 2), tokens(50, 3)];
+    let slices: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let rotary = Rotary::new(&spec.resolve(50), 50, decoder.device());
+    let batch = TokenBatch { sequences: &slices, score_from: 1 };
+    let together = decoder.token_nll(batch, &rotary).unwrap();
+    for (sequence, found) in sequences.iter().zip(&together) {
+        assert_same(found, &losses(&decoder, spec, sequence));
+    }
+}
+
+#[test]
+fn scoring_from_later_on_gives_the_end_of_scoring_all() {
+    let decoder = load("llama-sharded-bf16");
+    // More rows than go through a layer at once, so that chunks meet.
+    let sequence = tokens(2500, 4);
+    let spec = &decoder.config().rope;
+    let all = losses(&decoder, spec, &sequence);
+    let rotary = Rotary::new(&spec.resolve(2500), 2500, decoder.device());
+    for score_from in [2, 1024, 1025, 2499] {
+        let batch = TokenBatch { sequences: &[&sequence], score_from };
+        let found = decoder.token_nll(batch, &rotary).unwrap().remove(0);
+        assert_same(&found, &all[score_from - 1..]);
+    }
+}
+
+#[test]
+fn later_tokens_do_not_change_earlier_losses() {
+    let decoder = load("llama-f16");
+    let mut sequence = tokens(60, 5);
+    let spec = decoder.config().rope.plain();
+    let before = losses(&decoder, &spec, &sequence);
+    sequence[40] = (sequence[40] + 1) % 97;
+    let after = losses(&decoder, &spec, &sequence);
+    assert_same(&after[..39], &before[..39]);
+    assert!((after[39] - before[39]).abs() > 1e-3, "the changed token costs something else");
+}
+
+#[test]
+fn the_same_question_has_the_same_bits() {
+    let decoder = load("llama-gqa-tied");
+    let sequence = tokens(100, 6);
+    let spec = &decoder.config().rope;
+    let (first, second) = (losses(&decoder, spec, &sequence), losses(&decoder, spec, &sequence));
+    let bits = |losses: Vec<f32>| losses.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    assert_eq!(bits(first), bits(second));
+}
+
+#[test]
+fn what_cannot_be_scored_is_an_error() {
+    let decoder = load("llama-gqa-tied");
+    let rotary = Rotary::new(&decoder.config().rope.resolve(4), 4, decoder.device());
+    let nll = |sequences: &[&[u32]], score_from| {
+        decoder.token_nll(TokenBatch { sequences, score_from }, &rotary)
+    };
+    assert!(matches!(nll(&[&[1]], 1), Err(Error::NothingToScore { found: 1, .. })));
+    assert!(matches!(nll(&[&[1, 2]], 0), Err(Error::NothingToScore { score_from: 0, .. })));
+    assert!(matches!(nll(&[&[1, 2], &[1]], 1), Err(Error::UnequalLengths { index: 1, .. })));
+    let outside = nll(&[&[1, 97]], 1);
+    assert!(matches!(outside, Err(Error::TokenOutOfVocabulary { token: 97, index: 1, .. })));
+    assert!(nll(&[], 1).unwrap().is_empty());
+}

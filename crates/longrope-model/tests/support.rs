@@ -1,0 +1,50 @@
+//! Where the fixtures are, and on which device the tests run.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use longrope_model::{Decoder, Rotary, TokenBatch};
+use longrope_rope::RopeSpec;
+use tempfile::TempDir;
+
+/// Names of the tiny checkpoints.
+pub(crate) const CHECKPOINTS: [&str; 3] = ["llama-gqa-tied", "llama-sharded-bf16", "llama-f16"];
+
+/// The folder of a tiny checkpoint.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models").join(name)
+}
+
+/// `LONGROPE_DEVICE`, by default flex.
+#[expect(clippy::disallowed_methods, reason = "tests choose their device by the environment")]
+pub(crate) fn device() -> Device {
+    match std::env::var("LONGROPE_DEVICE").as_deref() {
+        Ok("ndarray") => {
+            #[expect(deprecated, reason = "an independent second backend to check results with")]
+            Device::ndarray()
+        }
+        Ok("flex") | Err(_) => Device::flex(),
+        Ok(other) => panic!("LONGROPE_DEVICE is {other}, expected flex or ndarray"),
+    }
+}
+
+pub(crate) fn load(name: &str) -> Decoder {
+    Decoder::load(&fixture(name), &device()).unwrap()
+}
+
+/// Losses of one sequence under a RoPE resolved for its length.
+pub(crate) fn losses(decoder: &Decoder, spec: &RopeSpec, tokens: &[u32]) -> Vec<f32> {
+    let rotary = Rotary::new(&spec.resolve(tokens.len()), tokens.len(), decoder.device());
+    let batch = TokenBatch { sequences: &[tokens], score_from: 1 };
+    decoder.token_nll(batch, &rotary).unwrap().remove(0)
+}
+
+/// A copy of a checkpoint to damage.
+pub(crate) fn copy(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs_err::read_dir(fixture(name)).unwrap() {
+        let path = entry.unwrap().path();
+        fs_err::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    folder
+}

@@ -1,0 +1,68 @@
+//! How each method slows a model's RoPE down, pair by pair.
+//!
+//! ```text
+//! cargo run --release --example rope_curves [MODEL [CONTEXT]]
+//! ```
+//!
+//! `λ_i`, the factor that divides the frequency of pair `i`, is what LongRoPE searches. Position
+//! interpolation divides all of them by the scale; NTK-aware scaling leaves the fast pairs nearly
+//! alone; YaRN leaves them alone altogether, and interpolates the slow ones in full.
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use longrope_model::ModelConfig;
+use longrope_rope::Method;
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
+const METHODS: [Method; 4] = [Method::Pi, Method::Ntk, Method::Yarn, Method::Llama3];
+/// Rows of the table; a head has up to 64 pairs.
+const MOST_ROWS: usize = 16;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let model = args
+        .next()
+        .map_or_else(|| PathBuf::from(MODEL), PathBuf::from);
+    // Only config.json is read: no weights, no device.
+    let rope = ModelConfig::from_folder(&model)?.rope.plain();
+    let context = match args.next() {
+        Some(context) => context.parse()?,
+        None => 8 * rope.original_context,
+    };
+    println!(
+        "{} pairs, theta {}, from {} to {context} tokens",
+        rope.n_pairs(),
+        rope.theta,
+        rope.original_context
+    );
+
+    // Frequencies are fixed once per sequence, from its total length.
+    let plain = rope.resolve(context);
+    let mut curves = Vec::new();
+    for method in METHODS {
+        let scaled = method.spec(&rope, context)?.resolve(context);
+        let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
+        curves.push(
+            pairs
+                .map(|(plain, scaled)| plain / scaled)
+                .collect::<Vec<f64>>(),
+        );
+    }
+
+    // A pair that turns less than once within the original window has never shown the model all
+    // of its angles: these are the ones that have to be interpolated.
+    print!("{:>4} {:>10}", "pair", "turns");
+    METHODS.iter().for_each(|method| print!(" {method:>8}"));
+    println!();
+    for pair in (0..rope.n_pairs()).step_by(rope.n_pairs().div_ceil(MOST_ROWS)) {
+        let turns = rope.original_context as f64 * plain.inv_freq()[pair] / std::f64::consts::TAU;
+        print!("{pair:>4} {turns:>10.3}");
+        curves
+            .iter()
+            .for_each(|curve| print!(" {:>8.3}", curve[pair]));
+        println!();
+    }
+    Ok(())
+}

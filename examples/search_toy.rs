@@ -1,0 +1,71 @@
+//! The search without a model: its objective is a formula.
+//!
+//! ```text
+//! cargo run --release --example search_toy
+//! ```
+//!
+//! `longrope-search` asks for the loss of candidates and knows nothing else about the world. Here
+//! the loss grows with the distance from a hidden curve of factors, and the search, which starts
+//! from the closed forms, has to find it.
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+
+use anyhow::{Context, Result};
+use longrope_search::{Candidate, FnObjective, Outcome, Search, SearchConfig, SearchProblem};
+
+/// The factors to be found: none for the fast pairs, then a steep rise to the scale of 8.
+const HIDDEN: [f64; 8] = [1.0, 1.0, 1.1, 2.4, 5.5, 7.0, 7.8, 8.0];
+/// The hidden number of leading tokens to leave alone.
+const HIDDEN_START_TOKENS: f64 = 4.0;
+/// What a perfect candidate costs, nats per token.
+const FLOOR: f64 = 2.0;
+
+fn loss(candidate: &Candidate) -> f64 {
+    let off: f64 = candidate
+        .factors()
+        .iter()
+        .zip(HIDDEN)
+        .map(|(factor, hidden)| (factor / hidden).ln().powi(2))
+        .sum();
+    let start = (candidate.start_tokens as f64 - HIDDEN_START_TOKENS).abs();
+    FLOOR + off + 0.001 * start
+}
+
+fn main() -> Result<()> {
+    let problem = SearchProblem {
+        rotary_dim: 2 * HIDDEN.len(),
+        theta: 10_000.0,
+        original_context: 256,
+        target_context: 2048,
+    };
+    let mut search = Search::new(problem, SearchConfig::default(), 42)?;
+    // One sample, so a job is a candidate. A model would run on several texts.
+    let mut objective = FnObjective::new(1, |candidate: &Candidate, _sample| {
+        Outcome::Loss(loss(candidate))
+    });
+
+    // The caller steps the search: it could save `search.state()` here, or stop.
+    while !search.is_done() {
+        let generation = search.step(&mut objective)?;
+        if generation.index % 10 == 0 {
+            println!(
+                "generation {:>2}: best {:.4}, median {:.4}",
+                generation.index, generation.best.score, generation.median
+            );
+        }
+    }
+
+    println!("\nwhere it started:");
+    for seed in search.seeds() {
+        println!("  {:<5} {:.4}", seed.name, seed.score);
+    }
+    let best = search.best().context("a step was made")?;
+    println!(
+        "after {} evaluations: {:.4}, start tokens {}",
+        search.progress().evaluations,
+        best.score,
+        best.candidate.start_tokens
+    );
+    println!("hidden {HIDDEN:?}");
+    println!("found  {:?}", best.candidate.factors());
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The program as its users meet it: command lines in, files and messages out.
+
+mod cli;
+mod errors_input;
+mod errors_settings;
+mod golden_formats;
+mod pipeline;
+mod resume;
+mod support;
+mod tidy;

@@ -1,0 +1,235 @@
+//! A folder to work in, and the program to run there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// No command of these tests takes longer, on any machine.
+const TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Tokens in the vocabulary of the tiny checkpoints.
+const VOCAB: u32 = 97;
+
+/// A search of seconds on a tiny checkpoint; to be followed by a target and a folder.
+pub(crate) const TINY_SEARCH: &str = "search --model m --tokens tokens.json --samples 2 \
+    --set search.population=8 --set search.parents=4 --set search.mutations=3 \
+    --set search.crossovers=3";
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The device of tests that compare numbers: `LONGROPE_DEVICE`, else the CPU.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one switch of the tests, so that a machine with a GPU can run them there"
+)]
+pub(crate) fn device() -> String {
+    std::env::var("LONGROPE_DEVICE").unwrap_or_else(|_| "flex".to_owned())
+}
+
+/// A folder of its own for every test. Commands run inside, so that messages hold relative paths.
+pub(crate) struct Workplace {
+    folder: tempfile::TempDir,
+}
+
+impl Workplace {
+    /// An empty folder.
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A folder with the checkpoint `m`, whose window is 32, and 600 tokens for it.
+    pub(crate) fn with_model() -> Self {
+        let here = Self::new();
+        here.checkpoint("llama-gqa-tied", "m");
+        here.tokens("tokens.json", 600);
+        here
+    }
+
+    /// A folder with the checkpoint `t`, which has a tokenizer; its window is 256.
+    pub(crate) fn with_tokenizer() -> Self {
+        let here = Self::new();
+        copy_folder(&repository().join("assets/tiny-llama-256"), &here.path("t"));
+        here
+    }
+
+    /// A path inside.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs_err::write(self.path(name), content).unwrap();
+    }
+
+    /// Reads a text file.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs_err::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Reads a JSON file.
+    pub(crate) fn read_json(&self, name: &str) -> Value {
+        serde_json::from_str(&self.read(name)).unwrap()
+    }
+
+    /// Reads a file of one JSON value per line.
+    pub(crate) fn read_json_lines(&self, name: &str) -> Vec<Value> {
+        let text = self.read(name);
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Copies a tiny checkpoint of the fixtures.
+    pub(crate) fn checkpoint(&self, fixture: &str, name: &str) {
+        let source = repository().join("tests/fixtures/models").join(fixture);
+        copy_folder(&source, &self.path(name));
+    }
+
+    /// Changes `config.json` of a checkpoint.
+    pub(crate) fn edit_config(&self, checkpoint: &str, edit: impl FnOnce(&mut Value)) {
+        let name = format!("{checkpoint}/config.json");
+        let mut config = self.read_json(&name);
+        edit(&mut config);
+        self.write(&name, config.to_string());
+    }
+
+    /// Writes one document of token ids that look random and never change.
+    pub(crate) fn tokens(&self, name: &str, n: usize) {
+        self.write(name, Value::from(token_ids(n)).to_string());
+    }
+
+    /// The program, ready to run a command line; words are separated by blanks.
+    fn command(&self, line: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_longrope"));
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.folder.path())
+            .env("NO_COLOR", "1")
+            .env("COLUMNS", "100")
+            .env_remove("RUST_LOG")
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command line to its end.
+    pub(crate) fn run(&self, line: &str) -> Outcome {
+        let output = assert_cmd::Command::from(self.command(line))
+            .timeout(TIMEOUT)
+            .output()
+            .unwrap();
+        Outcome {
+            line: line.to_owned(),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs a command line that has to work, on the device under test; its stdout.
+    pub(crate) fn compute(&self, line: &str) -> String {
+        self.run(&format!("{line} --device {}", device())).worked()
+    }
+
+    /// As [`Self::compute`], for a command that prints JSON.
+    pub(crate) fn compute_json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.compute(line)).unwrap()
+    }
+
+    /// `inspect --json` of a checkpoint.
+    pub(crate) fn inspection(&self, checkpoint: &str) -> Value {
+        let line = format!("inspect {checkpoint} --json");
+        serde_json::from_str(&self.run(&line).worked()).unwrap()
+    }
+
+    /// Runs a command line that has to fail on its input; the message.
+    pub(crate) fn fails(&self, line: &str) -> String {
+        self.run(line).refused()
+    }
+
+    /// Starts a command line, its stderr kept for later.
+    pub(crate) fn start(&self, line: &str) -> Child {
+        self.command(line)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// What came of a command.
+pub(crate) struct Outcome {
+    line: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Stdout of a command that has to have worked.
+    pub(crate) fn worked(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.line, self.stderr);
+        self.stdout
+    }
+
+    /// The message of a command that has to have failed on its input, after checking its form:
+    /// an error, causes that say something new, and a hint.
+    pub(crate) fn refused(self) -> String {
+        let Self {
+            line,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        assert_eq!(code, Some(1), "{line}\n{stderr}");
+        assert_eq!(stdout, "", "{line}");
+        assert!(stderr.starts_with("error: "), "{line}\n{stderr}");
+        assert!(
+            stderr.lines().any(|line| line.starts_with("hint: ")),
+            "{line}\n{stderr}"
+        );
+        let causes: Vec<&str> = stderr
+            .lines()
+            .filter_map(|line| line.split_once(": ").map(|(_, cause)| cause))
+            .collect();
+        for (i, cause) in causes.iter().enumerate() {
+            assert!(!causes[..i].contains(cause), "{line}\n{stderr}");
+        }
+        stderr
+    }
+}
+
+/// Pseudo-random token ids, the same on every machine.
+pub(crate) fn token_ids(n: usize) -> Vec<u32> {
+    let mut state: u32 = 1;
+    let mut next = || {
+        // the generator of Numerical Recipes; its upper bits are the better ones
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % VOCAB
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs_err::create_dir(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs_err::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// A number of a JSON value, by pointer.
+pub(crate) fn number(value: &Value, pointer: &str) -> f64 {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("no number at {pointer} of {value}"))
+}

@@ -1,0 +1,244 @@
+//! Rules about the repository that nobody should have to remember.
+
+use std::path::{Path, PathBuf};
+
+use longrope_search::{SearchConfig, SearchProblem};
+use toml::{Table, Value};
+
+use crate::support::{Workplace, repository};
+
+/// No source file is longer, and few are longer than [`USUAL_LINES`].
+const MOST_LINES: usize = 700;
+const USUAL_LINES: usize = 400;
+
+/// Files below a folder with this ending, in the order of their paths.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![repository().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no .{ending} in {folder}");
+    found
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs_err::read_to_string(repository().join(path)).unwrap()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    ["crates", "tests", "examples"]
+        .into_iter()
+        .flat_map(|folder| files(folder, "rs"))
+        .map(|path| (path.clone(), read(path)))
+        .collect()
+}
+
+fn manifest(path: impl AsRef<Path>) -> Table {
+    read(path).parse().unwrap()
+}
+
+#[test]
+fn source_files_are_short() {
+    let sources = sources();
+    let lines = |text: &str| text.lines().count();
+    for (path, text) in &sources {
+        assert!(lines(text) <= MOST_LINES, "{} is too long", path.display());
+    }
+    let long = sources
+        .iter()
+        .filter(|it| lines(&it.1) > USUAL_LINES)
+        .count();
+    assert!(long * 10 <= sources.len(), "{long} of {}", sources.len());
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    // In pieces, or this file would be found.
+    let words = ["todo", "unimplemented", "dbg"].map(|word| format!("{word}!("));
+    for (path, text) in sources() {
+        for word in &words {
+            assert!(!text.contains(word), "{word} in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_example_is_a_target() {
+    let manifest = manifest("crates/longrope/Cargo.toml");
+    let mut listed: Vec<&str> = manifest["example"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|example| example["path"].as_str().unwrap())
+        .collect();
+    listed.sort_unstable();
+    let there: Vec<String> = files("examples", "rs")
+        .iter()
+        .map(|path| format!("../../examples/{}", path.file_name().unwrap().display()))
+        .collect();
+    assert_eq!(listed, there);
+}
+
+#[test]
+fn every_module_of_these_tests_is_declared() {
+    let main = read("tests/main.rs");
+    for path in files("tests", "rs") {
+        let name = path.file_stem().unwrap().display().to_string();
+        let known = ["main", "mod"].contains(&name.as_str());
+        assert!(known || main.contains(&format!("mod {name};")), "{name}");
+    }
+}
+
+#[test]
+fn the_changelog_has_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(read("CHANGELOG.md").contains(&format!("\n## [{version}]")));
+}
+
+#[test]
+fn crates_are_described_in_one_place_word_by_word() {
+    let list = read("crates/README.md");
+    let mut n_crates = 0;
+    for entry in fs_err::read_dir(repository().join("crates")).unwrap() {
+        let path = entry.unwrap().path().join("Cargo.toml");
+        if !path.is_file() {
+            continue;
+        }
+        let manifest = manifest(path);
+        let (name, description) = (
+            manifest["package"]["name"].as_str().unwrap(),
+            manifest["package"]["description"].as_str().unwrap(),
+        );
+        let row = format!("| `{name}` | {description} |");
+        assert!(list.contains(&row), "crates/README.md lacks: {row}");
+        n_crates += 1;
+    }
+    assert_eq!(list.matches("\n| `").count(), n_crates);
+}
+
+#[test]
+fn every_configuration_is_understood() {
+    let here = Workplace::new();
+    for path in files("configs", "toml") {
+        // A model that is not there is looked for when the configuration has been read.
+        let message = here.fails(&format!(
+            "search --config {} --model nowhere --device flex --out run",
+            path.canonicalize().unwrap().display()
+        ));
+        assert!(message.contains("`nowhere` is not a folder"), "{message}");
+
+        let mut section = match manifest(&path).remove("search") {
+            Some(Value::Table(section)) => section,
+            other => panic!("{}: [search] is {other:?}", path.display()),
+        };
+        for key in ["profile", "samples", "init"] {
+            section.remove(key);
+        }
+        let target = section.remove("target").unwrap().as_integer().unwrap();
+        let config: SearchConfig = section.try_into().unwrap();
+        let problem = SearchProblem {
+            rotary_dim: 64,
+            theta: 10_000.0,
+            original_context: 256,
+            target_context: target.try_into().unwrap(),
+        };
+        config.space(&problem).unwrap();
+    }
+}
+
+/// Rows of the table of keys in `configs/README.md`: key, and default if there is one.
+fn documented_keys() -> Vec<(String, Option<String>)> {
+    let text = read("configs/README.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let (key, rest) = row.split_once('`').unwrap();
+        let default = rest.split('|').nth(1).unwrap().trim().trim_matches('`');
+        let default = (default != "none").then(|| default.to_owned());
+        (key.to_owned(), default)
+    })
+    .collect()
+}
+
+#[test]
+fn the_table_of_keys_is_true() {
+    let here = Workplace::with_model();
+    // Resolved with as few settings as a search needs, and no generation.
+    let set = "--model m --tokens tokens.json --target 64 --samples 1 --out run";
+    here.run(&format!(
+        "search {set} --set search.generations=0 --set search.population=4 --set search.parents=4"
+    ))
+    .worked();
+    let settings = [
+        "model",
+        "tokens",
+        "out",
+        "search.target",
+        "search.samples",
+        "search.generations",
+        "search.population",
+        "search.parents",
+    ];
+    let resolved: Table = here.read("run/config.toml").parse().unwrap();
+    let mut found: Vec<(String, Value)> = Vec::new();
+    for (key, value) in resolved {
+        match value {
+            Value::Table(section) => {
+                found.extend(section.into_iter().map(|(k, v)| (format!("{key}.{k}"), v)));
+            }
+            value => found.push((key, value)),
+        }
+    }
+    let documented = documented_keys();
+    for (key, value) in found {
+        let row = documented.iter().find(|row| row.0 == key);
+        let Some((_, default)) = row else {
+            panic!("`{key}` is not in the table");
+        };
+        if !settings.contains(&key.as_str()) {
+            let default: Table = format!("x = {}", default.as_deref().unwrap())
+                .parse()
+                .unwrap();
+            assert_eq!(default["x"], value, "{key}");
+        }
+    }
+    // The other way round: a file with every documented default is accepted.
+    let lines = |section: &str| -> String {
+        documented
+            .iter()
+            .filter_map(|(key, default)| {
+                let (own, key) = key.split_once('.').unwrap_or(("", key));
+                (own == section).then(|| Some(format!("{key} = {}\n", default.as_ref()?)))?
+            })
+            .collect()
+    };
+    let mut file = lines("");
+    for section in ["data", "eval", "compare", "search"] {
+        file.push_str(&format!("[{section}]\n{}", lines(section)));
+    }
+    here.write("defaults.toml", file);
+    let message = here.fails("search --config defaults.toml --model nowhere --target 64 --out x");
+    assert!(message.contains("`nowhere` is not a folder"), "{message}");
+    // Keys without a default are known too.
+    for (key, default) in documented {
+        if default.is_none() {
+            let value =
+                if ["search.target", "search.patience", "eval.stride"].contains(&key.as_str()) {
+                    "1"
+                } else {
+                    "nowhere"
+                };
+            let line = format!("search --target 64 --out x --set {key}={value} --model nowhere");
+            let message = here.fails(&line);
+            assert!(message.contains("`nowhere` is not a folder"), "{message}");
+        }
+    }
+}
