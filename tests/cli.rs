@@ -7,19 +7,80 @@ use crate::support::Workplace;
 #[test]
 fn help_of_the_program() {
     let help = Workplace::new().run("--help").worked();
-    assert_snapshot!(help, @"");
+    assert_snapshot!(help, @r"
+    Extends the context window of RoPE language models by LongRoPE: search, compare, evaluate, export.
+
+    Usage: longrope [OPTIONS] <COMMAND>
+
+    Commands:
+      demo     The whole story on the bundled tiny model, in minutes
+      inspect  What a checkpoint is: its windows, RoPE and size
+      search   Searches rescale factors for a longer context
+      compare  A perplexity table of RoPE methods by context
+      eval     Measures a model at given contexts
+      export   Writes the checkpoint with another RoPE, ready for other programs
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -v, --verbose...  More log lines on stderr; twice for still more
+      -h, --help        Print help
+      -V, --version     Print version
+    ");
 }
 
 #[test]
 fn help_of_search() {
     let help = Workplace::new().run("search --help").worked();
-    assert_snapshot!(help, @"");
+    assert_snapshot!(help, @r"
+    Searches rescale factors for a longer context
+
+    Usage: longrope search [OPTIONS]
+
+    Options:
+          --config <FILE>    Configuration file (TOML); flags and `--set` override it
+          --set <KEY=VALUE>  Sets a configuration key, for instance `search.population=32`; repeatable
+          --device <DEVICE>  Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N]
+          --model <DIR>      Checkpoint folder
+          --text <PATH>...   Text: files, folders or JSON lines, also .gz and .zst; repeatable
+          --tokens <FILE>    Token ids instead of text: a JSON list of ids, or a list of such lists
+          --target <N>       Context wanted, tokens
+      -v, --verbose...       More log lines on stderr; twice for still more
+          --out <DIR>        Run folder
+          --profile <NAME>   Which search
+          --init <FILE>      Factors to start from as well: a rope.json or a factor CSV
+          --samples <N>      Samples every candidate is scored on
+          --seed <N>         Seed of every random choice
+          --resume           Continues the search in the run folder
+          --json             JSON on stdout
+      -h, --help             Print help
+    ");
 }
 
 #[test]
 fn help_of_eval_ppl() {
     let help = Workplace::new().run("eval ppl --help").worked();
-    assert_snapshot!(help, @"");
+    assert_snapshot!(help, @r"
+    Perplexity over windows of text
+
+    Usage: longrope eval ppl [OPTIONS]
+
+    Options:
+          --config <FILE>     Configuration file (TOML); flags and `--set` override it
+          --set <KEY=VALUE>   Sets a configuration key, for instance `search.population=32`; repeatable
+          --device <DEVICE>   Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N]
+          --model <DIR>       Checkpoint folder
+          --text <PATH>...    Text: files, folders or JSON lines, also .gz and .zst; repeatable
+          --tokens <FILE>     Token ids instead of text: a JSON list of ids, or a list of such lists
+          --contexts <N,..>   Contexts, tokens, separated by commas
+      -v, --verbose...        More log lines on stderr; twice for still more
+          --rope <R>...       checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, or a rope.json,
+                              factor CSV or HF config.json; repeatable
+          --windows <N>       Windows per document, spread evenly
+          --stride <N>        Overlapping windows instead: tokens from one to the next
+          --per-token <FILE>  Writes one JSON line per scored token
+          --json              JSON on stdout
+      -h, --help              Print help
+    ");
 }
 
 #[test]
@@ -81,7 +142,20 @@ fn results_go_to_stdout_and_nothing_else_does() {
 fn inspection_is_readable() {
     let here = Workplace::with_model();
     let text = here.run("inspect m").worked();
-    assert_snapshot!(text, @"");
+    assert_snapshot!(text, @r"
+    model             m
+    family            llama
+    parameters        24,768
+    layers            2 of width 32, MLP 48
+    heads             4 query, 2 key/value, 16 wide
+    vocabulary        97, tied embeddings
+    weights           96.8 KiB in 1 file(s), F32
+    original context  32 tokens
+    claimed context   32 tokens
+    rope              none, theta 10000, 16 rotated of 16
+    attention scale   1.000000
+    fingerprint       5d8950bda1e8aeeb4a823798061b8eb825aa8bfe8c7d2302fd0ff64035dd3902
+    ");
 }
 
 #[test]

@@ -13,14 +13,22 @@ const PPL: &str = "eval ppl --contexts 32 --tokens tokens.json";
 fn no_such_model() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model nowhere"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `nowhere`
+      caused by: model `nowhere` is not a folder
+    hint: give the folder that holds config.json, tokenizer.json and the safetensors files
+    ");
 }
 
 #[test]
 fn a_file_instead_of_a_model() {
     let here = Workplace::with_model();
     let message = here.fails("inspect tokens.json");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: inspecting `tokens.json`
+      caused by: model `tokens.json` is not a folder
+    hint: give the folder that holds config.json, tokenizer.json and the safetensors files
+    ");
 }
 
 #[test]
@@ -28,7 +36,11 @@ fn a_model_without_config() {
     let here = Workplace::with_model();
     fs_err::remove_file(here.path("m/config.json")).unwrap();
     let message = here.fails("inspect m");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: inspecting `m`
+      caused by: model folder `m` has no `config.json`
+    hint: give the folder that holds config.json, tokenizer.json and the safetensors files
+    ");
 }
 
 #[test]
@@ -36,7 +48,11 @@ fn a_model_without_weights() {
     let here = Workplace::with_model();
     fs_err::remove_file(here.path("m/model.safetensors")).unwrap();
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `m`
+      caused by: model folder `m` has no `model.safetensors`
+    hint: give the folder that holds config.json, tokenizer.json and the safetensors files
+    ");
 }
 
 #[test]
@@ -45,7 +61,11 @@ fn truncated_weights() {
     let whole = fs_err::read(here.path("m/model.safetensors")).unwrap();
     here.write("m/model.safetensors", &whole[..whole.len() - 100]);
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `m`
+      caused by: `m/model.safetensors` is not a readable safetensors file: it has 100996 bytes, its header describes 101096
+    hint: the file was probably cut off: copy or download it again
+    ");
 }
 
 #[test]
@@ -54,7 +74,11 @@ fn a_missing_shard() {
     here.checkpoint("llama-sharded-bf16", "s");
     fs_err::remove_file(here.path("s/model-00003-of-00004.safetensors")).unwrap();
     let message = here.fails(&format!("{PPL} --model s"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `s`
+      caused by: shard `model-00003-of-00004.safetensors` of `s` is missing, it holds 5 tensors such as `model.layers.1.mlp.gate_proj.weight`
+    hint: download the missing shard again, next to the others
+    ");
 }
 
 #[test]
@@ -62,7 +86,17 @@ fn tensors_of_another_shape() {
     let here = Workplace::with_model();
     here.edit_config("m", |config| config["intermediate_size"] = json!(64));
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `m`
+      caused by: the tensors of `m` do not fit its config.json
+          tensor `model.layers.0.mlp.down_proj.weight` has shape [32, 48], expected [32, 64]
+          tensor `model.layers.0.mlp.gate_proj.weight` has shape [48, 32], expected [64, 32]
+          tensor `model.layers.0.mlp.up_proj.weight` has shape [48, 32], expected [64, 32]
+          tensor `model.layers.1.mlp.down_proj.weight` has shape [32, 48], expected [32, 64]
+          tensor `model.layers.1.mlp.gate_proj.weight` has shape [48, 32], expected [64, 32]
+          tensor `model.layers.1.mlp.up_proj.weight` has shape [48, 32], expected [64, 32]
+    hint: config.json and the weights belong to different models, or one was edited
+    ");
 }
 
 #[test]
@@ -72,7 +106,12 @@ fn a_config_without_rope_theta() {
         config["rope_parameters"] = json!({"rope_type": "default"})
     });
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `m`
+      caused by: `m/config.json` has a RoPE that cannot be used
+      caused by: the model config has no `rope_theta`
+    hint: take config.json from where the weights came from, or correct it
+    ");
 }
 
 #[test]
@@ -80,7 +119,11 @@ fn a_config_without_a_size() {
     let here = Workplace::with_model();
     here.edit_config("m", |config| config["vocab_size"] = json!(null));
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `m`
+      caused by: `m/config.json` has no usable key `vocab_size`, expected a positive integer
+    hint: take config.json from where the weights came from, or correct it
+    ");
 }
 
 #[test]
@@ -88,7 +131,12 @@ fn a_config_that_is_no_json() {
     let here = Workplace::with_model();
     here.write("m/config.json", "{\"model_type\": ");
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: loading model `m`
+      caused by: `m/config.json` is not valid JSON
+      caused by: EOF while parsing a value at line 1 column 15
+    hint: take config.json from where the weights came from, or correct it
+    ");
 }
 
 #[test]
@@ -96,7 +144,11 @@ fn another_architecture() {
     let here = Workplace::with_model();
     here.edit_config("m", |config| config["model_type"] = json!("mamba"));
     let message = here.fails("inspect m");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r#"
+    error: inspecting `m`
+      caused by: `m/config.json` has `model_type` = "mamba", supported: llama
+    hint: only LLaMA models and those of the same architecture can be loaded
+    "#);
 }
 
 // Text and tokens.
@@ -105,7 +157,10 @@ fn another_architecture() {
 fn no_such_text() {
     let here = Workplace::with_tokenizer();
     let message = here.fails("eval ppl --model t --contexts 32 --text nowhere.txt");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: no such file or folder: `nowhere.txt`
+    hint: check the path; relative paths start at the working directory
+    ");
 }
 
 #[test]
@@ -113,7 +168,10 @@ fn an_empty_text() {
     let here = Workplace::with_tokenizer();
     here.write("empty.txt", " \n");
     let message = here.fails("eval ppl --model t --contexts 32 --text empty.txt");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `empty.txt` holds no text, found white space only or nothing
+    hint: leave it out, or give a file or folder with text
+    ");
 }
 
 #[test]
@@ -121,7 +179,10 @@ fn text_that_is_not_utf8() {
     let here = Workplace::with_tokenizer();
     here.write("latin1.txt", b"caf\xe9 au lait");
     let message = here.fails("eval ppl --model t --contexts 32 --text latin1.txt");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `latin1.txt` is not UTF-8: found an invalid byte sequence at byte 3 (after decompression)
+    hint: convert the file to UTF-8, for instance with iconv
+    ");
 }
 
 #[test]
@@ -129,7 +190,11 @@ fn text_shorter_than_the_context() {
     let here = Workplace::with_tokenizer();
     here.write("short.txt", "It was the best of times.");
     let message = here.fails("eval ppl --model t --contexts 256 --text short.txt");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: laying windows of 256 tokens
+      caused by: no document fills a context of 256 tokens: found 1 documents, the longest has 10 tokens, expected at least 256
+    hint: give longer text, more of it, or a smaller context
+    ");
 }
 
 #[test]
@@ -137,14 +202,22 @@ fn text_shorter_than_the_target() {
     let here = Workplace::with_tokenizer();
     here.write("short.txt", "It was the best of times.");
     let message = here.fails("search --model t --text short.txt --target 1024 --out run");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: selecting samples of 1024 tokens
+      caused by: not enough text for 5 samples of 1024 tokens: found 1 documents, the longest has 10 tokens, room for 0 samples
+    hint: give longer text, more of it, or a smaller context
+    ");
 }
 
 #[test]
 fn too_few_tokens_for_the_samples() {
     let here = Workplace::with_model();
-    let message = here.fails(&format!("{TINY_SEARCH} --samples 5 --target 128 --out run"));
-    assert_snapshot!(message, @"");
+    let message = here.fails(&format!("{TINY_SEARCH} --target 512 --out run"));
+    assert_snapshot!(message, @r"
+    error: selecting samples of 512 tokens
+      caused by: not enough text for 2 samples of 512 tokens: found 1 documents, the longest has 600 tokens, room for 1 samples
+    hint: give longer text, more of it, or a smaller context
+    ");
 }
 
 #[test]
@@ -152,21 +225,31 @@ fn a_model_without_tokenizer() {
     let here = Workplace::with_model();
     here.write("a.txt", "It was the best of times.");
     let message = here.fails("eval ppl --model m --contexts 32 --text a.txt");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: folder `m` has no `tokenizer.json`
+    hint: put the model's tokenizer.json there, or give token ids with --tokens
+    ");
 }
 
 #[test]
 fn no_text_at_all() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --contexts 32");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: there is no text
+    hint: give files or folders with --text, or token ids with --tokens
+    ");
 }
 
 #[test]
 fn no_such_token_file() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --contexts 32 --tokens nowhere.json");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: reading token ids `nowhere.json`
+      caused by: no such file or folder: `nowhere.json`
+    hint: check the path; relative paths start at the working directory
+    ");
 }
 
 #[test]
@@ -174,7 +257,12 @@ fn tokens_that_are_no_json() {
     let here = Workplace::with_model();
     here.write("tokens.json", "[1, 2");
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r#"
+    error: reading token ids `tokens.json`
+      caused by: `tokens.json` is not JSON, expected token ids: `[1, 2]`, `[[1, 2], [3]]` or `{"tokens": ..}`
+      caused by: EOF while parsing a list at line 1 column 5
+    hint: for text instead of token ids use --text
+    "#);
 }
 
 #[test]
@@ -182,7 +270,11 @@ fn a_token_outside_the_vocabulary() {
     let here = Workplace::with_model();
     here.write("tokens.json", "[1, 2, 97]");
     let message = here.fails(&format!("{PPL} --model m"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: reading token ids `tokens.json`
+      caused by: `tokens.json`: token 2 is 97, expected an id below the vocabulary size 97
+    hint: the token ids were made with the tokenizer of another model
+    ");
 }
 
 // RoPEs.
@@ -191,7 +283,10 @@ fn a_token_outside_the_vocabulary() {
 fn an_unknown_rope() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --rope nkt"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: RoPE `nkt` is neither a method nor a file
+    hint: methods are checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3
+    ");
 }
 
 #[test]
@@ -199,7 +294,11 @@ fn a_factor_csv_of_another_length() {
     let here = Workplace::with_model();
     here.write("factors.csv", "1\n1.5\n2\n");
     let message = here.fails(&format!("{PPL} --model m --rope factors.csv"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: reading RoPE `factors.csv`
+      caused by: factor set 0 (`max_context` 32) has 3 factors, expected 8 (`rotary_dim` / 2)
+    hint: the factors were made for a model with another head size; a list has one factor per rotated pair, rotary_dim / 2
+    ");
 }
 
 #[test]
@@ -212,7 +311,11 @@ fn a_rope_json_of_another_length() {
     });
     here.write("rope.json", rope.to_string());
     let message = here.fails(&format!("{PPL} --model m --rope rope.json"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: reading RoPE `rope.json`
+      caused by: factor set 0 (`max_context` 128) has 3 factors, expected 8 (`rotary_dim` / 2)
+    hint: the factors were made for a model with another head size; a list has one factor per rotated pair, rotary_dim / 2
+    ");
 }
 
 #[test]
@@ -220,7 +323,11 @@ fn a_factor_that_is_no_number() {
     let here = Workplace::with_model();
     here.write("factors.csv", "1\n1.5\ntwo\n");
     let message = here.fails(&format!("{PPL} --model m --rope factors.csv"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: reading RoPE `factors.csv`
+      caused by: the factor table has `two` in line 3, column 1, expected a number
+    hint: a factor CSV has one factor per line, or one row per layer
+    ");
 }
 
 #[test]
@@ -230,12 +337,20 @@ fn factors_of_another_model() {
     here.run("export --model s --rope pi --target 128 --out pi")
         .worked();
     let message = here.fails(&format!("{PPL} --model m --rope pi/rope.json"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: using RoPE `pi/rope.json`
+      caused by: it has theta 25000, the model has 10000
+    hint: it was made for another model
+    ");
 }
 
 #[test]
 fn json_that_is_no_rope() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --rope tokens.json"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: reading RoPE `tokens.json`
+      caused by: it is JSON but no object, expected a rope.json or a config.json
+    hint: factors alone go into a CSV file, one per line
+    ");
 }

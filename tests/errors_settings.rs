@@ -12,7 +12,10 @@ const PPL: &str = "eval ppl --contexts 32 --tokens tokens.json";
 fn no_such_configuration_file() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --config nowhere.toml"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: failed to open file `nowhere.toml`: No such file or directory (os error 2)
+    hint: check the path; relative paths start at the working directory
+    ");
 }
 
 #[test]
@@ -20,7 +23,15 @@ fn a_configuration_file_that_is_no_toml() {
     let here = Workplace::with_model();
     here.write("a.toml", "seed = = 1\n");
     let message = here.fails(&format!("{PPL} --model m --config a.toml"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `a.toml` is not valid TOML
+      caused by: TOML parse error at line 1, column 8
+          |
+        1 | seed = = 1
+          |        ^
+        extra `=`, expected nothing
+    hint: configs/README.md lists every key with its type and default
+    ");
 }
 
 #[test]
@@ -28,7 +39,15 @@ fn an_unknown_key_in_a_file() {
     let here = Workplace::with_model();
     here.write("a.toml", "device = \"flex\"\nsead = 1\n");
     let message = here.fails(&format!("{PPL} --model m --config a.toml"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: configuration file `a.toml`
+      caused by: TOML parse error at line 2, column 1
+          |
+        2 | sead = 1
+          | ^^^^
+        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `seed`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`
+    hint: did you mean `seed`?
+    ");
 }
 
 #[test]
@@ -36,35 +55,61 @@ fn an_unknown_key_in_a_section() {
     let here = Workplace::with_model();
     here.write("a.toml", "seed = 1\n\n[search]\npopulatoin = 8\n");
     let message = here.fails(&format!("{PPL} --model m --config a.toml"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: configuration file `a.toml`
+      caused by: TOML parse error at line 3, column 1
+          |
+        3 | [search]
+          | ^^^^^^^^
+        unknown field `populatoin`, expected one of `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `batch-candidates`
+    hint: did you mean `population`?
+    ");
 }
 
 #[test]
 fn an_unknown_key_of_set() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --set search.populatoin=8"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: configuration
+      caused by: unknown field `populatoin`, expected one of `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `batch-candidates`
+        in `search`
+    hint: did you mean `population`?
+    ");
 }
 
 #[test]
 fn a_set_without_value() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --set seed"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `--set seed` has no `=`, expected key=value
+    hint: for instance --set search.population=32
+    ");
 }
 
 #[test]
 fn a_value_of_another_type() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --set seed=first"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r#"
+    error: configuration
+      caused by: invalid type: string "first", expected u64
+        in `seed`
+    hint: configs/README.md lists every key with its type and default
+    "#);
 }
 
 #[test]
 fn a_value_that_does_not_exist() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --set eval.bos=windw"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: configuration
+      caused by: unknown variant `windw`, expected one of `document`, `window`, `none`
+        in `eval.bos`
+    hint: did you mean `window`?
+    ");
 }
 
 #[test]
@@ -73,7 +118,13 @@ fn an_unknown_profile() {
     let message = here.fails(&format!(
         "{TINY_SEARCH} --target 128 --out run --profile offical"
     ));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: configuration
+      caused by: unknown variant `offical`, expected `paper`
+        in `profile`
+        in `search`
+    hint: configs/README.md lists every key with its type and default
+    ");
 }
 
 #[test]
@@ -82,56 +133,83 @@ fn a_search_setting_out_of_range() {
     let message = here.fails(&format!(
         "{TINY_SEARCH} --target 128 --out run --set search.parents=100"
     ));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: search config `parents` is 100, expected at most `population`, 8
+    hint: configs/README.md lists every key of [search] with its meaning
+    ");
 }
 
 #[test]
 fn no_contexts() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --tokens tokens.json");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: there are no contexts
+    hint: name them with --contexts, for instance --contexts 256,512
+    ");
 }
 
 #[test]
 fn no_run_folder() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{TINY_SEARCH} --target 128"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `--out` is missing
+    hint: give --out or set it in --config
+    ");
 }
 
 #[test]
 fn no_target() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{TINY_SEARCH} --out run"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `--target` is missing
+    hint: give --target or set it in --config
+    ");
 }
 
 #[test]
 fn a_target_below_the_original_window() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{TINY_SEARCH} --target 16 --out run"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: search problem `target_context` is 16, expected at least the original context, 32
+    hint: choose a target above the window the model was trained for; longrope inspect shows it
+    ");
 }
 
 #[test]
 fn a_stride_above_the_context() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --stride 64"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: laying windows of 32 tokens
+      caused by: stride is 64 tokens, expected 1 to 32 (the context)
+    hint: give a --stride up to the smallest of the --contexts
+    ");
 }
 
 #[test]
 fn a_context_of_one_token() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --tokens tokens.json --contexts 1");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: laying windows of 1 tokens
+      caused by: context is 1 tokens, expected at least 2
+    hint: a token is predicted from those before it, so a window needs two
+    ");
 }
 
 #[test]
 fn no_windows() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --windows 0"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: laying windows of 32 tokens
+      caused by: `n_windows` is 0, expected at least 1
+    hint: leave out a count to get its default
+    ");
 }
 
 // Devices.
@@ -140,14 +218,20 @@ fn no_windows() {
 fn an_unknown_device() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --device tpu"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda
+    hint: --device flex works on every machine; GPUs are cuda:0, cuda:1 and so on
+    ");
 }
 
 #[test]
 fn a_number_for_the_only_device() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --device flex:1"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: device `flex:1` has a number, `flex` has only one device
+    hint: write --device flex
+    ");
 }
 
 // Folders.
@@ -157,7 +241,11 @@ fn an_existing_export_folder() {
     let here = Workplace::with_model();
     fs_err::create_dir(here.path("there")).unwrap();
     let message = here.fails("export --model m --rope yarn --target 128 --out there");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: exporting to `there`
+      caused by: `there` exists already
+    hint: choose another folder, or replace it with --force
+    ");
 }
 
 #[test]
@@ -168,14 +256,20 @@ fn a_folder_that_holds_a_search() {
     ))
     .worked();
     let message = here.fails(&format!("{TINY_SEARCH} --target 128 --out run"));
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `run` already holds a search
+    hint: continue it with --resume, or choose another --out
+    ");
 }
 
 #[test]
 fn resume_without_a_search() {
     let here = Workplace::with_model();
     let message = here.fails("search --resume --out run");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: `run` holds no search to resume, expected `run/search/state.json`
+    hint: check --out, or begin the search by leaving out --resume
+    ");
 }
 
 #[test]
@@ -187,7 +281,10 @@ fn resume_with_other_settings() {
     .worked();
     let message =
         here.fails("search --resume --out run --seed 7 --target 128 --set search.parents=2");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: the search in `run/search/state.json` has other settings: `target_context` is 64 there and 128 here, `search.parents` is 4 there and 2 here, `seed` is 42 there and 7 here
+    hint: resume with the flags it was started with, or with none: they are in its config.toml
+    ");
 }
 
 #[test]
@@ -199,5 +296,9 @@ fn resume_of_a_damaged_search() {
     .worked();
     here.write("run/search/state.json", "{}");
     let message = here.fails("search --resume --out run");
-    assert_snapshot!(message, @"");
+    assert_snapshot!(message, @r"
+    error: reading search state `run/search/state.json`
+      caused by: search state `format` is missing, expected `longrope-search-state`
+    hint: start again without --resume, in another folder
+    ");
 }

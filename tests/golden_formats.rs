@@ -42,7 +42,32 @@ fn describe(path: &str, value: &Value, lines: &mut Vec<String>) {
 #[test]
 fn inspection() {
     let here = Workplace::with_model();
-    assert_snapshot!(shape(&here.inspection("m")), @"");
+    assert_snapshot!(shape(&here.inspection("m")), @r#"
+    format: "longrope-inspection"
+    version: 1
+    model: string
+    family: string
+    n_parameters: whole
+    n_layers: whole
+    hidden_size: whole
+    intermediate_size: whole
+    n_heads: whole
+    n_kv_heads: whole
+    head_dim: whole
+    vocab_size: whole
+    tied_embeddings: boolean
+    dtypes[]: string
+    n_files: whole
+    n_bytes: whole
+    max_context: whole
+    rope.rotary_dim: whole
+    rope.theta: real
+    rope.original_context: whole
+    rope.scaling.type: string
+    attention_scale: real
+    fingerprint: string
+    warnings: empty
+    "#);
 }
 
 #[test]
@@ -51,8 +76,33 @@ fn evaluation() {
     let json = here.compute_json(
         "eval ppl --model m --tokens tokens.json --contexts 32 --per-token tokens.jsonl --json",
     );
-    assert_snapshot!(shape(&json), @"");
-    assert_snapshot!(shape(&here.read_json_lines("tokens.jsonl")[0]), @"");
+    assert_snapshot!(shape(&json), @r#"
+    format: "longrope-eval"
+    version: 1
+    results[].task: string
+    results[].rope: string
+    results[].context: whole
+    results[].stride: whole
+    results[].n_windows: whole
+    results[].n_tokens: whole
+    results[].nll_nats: real
+    results[].stderr_nats: real
+    results[].ppl: real
+    results[].ppl_window_mean: real
+    results[].bos: string
+    results[].elapsed_secs: real
+    "#);
+    assert_snapshot!(shape(&here.read_json_lines("tokens.jsonl")[0]), @r"
+    rope: string
+    context: whole
+    document: whole
+    source: string
+    window: whole
+    window_start: whole
+    position: whole
+    token: whole
+    nll_nats: real
+    ");
 }
 
 #[test]
@@ -61,9 +111,52 @@ fn files_of_a_search() {
     let flags = "--set search.generations=1 --target 128 --out run --json";
     let printed = here.compute_json(&format!("{TINY_SEARCH} {flags}"));
     assert_eq!(printed, here.read_json("run/search/result.json"));
-    assert_snapshot!(shape(&printed), @"");
-    assert_snapshot!(shape(&here.read_json_lines("run/metrics.jsonl")[0]), @"");
-    assert_snapshot!(shape(&here.read_json("run/rope.json")), @"");
+    assert_snapshot!(shape(&printed), @r#"
+    format: "longrope-search-result"
+    version: 1
+    target_context: whole
+    best_nats: real
+    best_ppl: real
+    start_tokens: whole
+    attention_scale: real
+    evaluations: whole
+    token_evaluations: whole
+    failures: whole
+    baselines[].method: string
+    baselines[].nll_nats: real
+    elapsed_secs: real
+    "#);
+    assert_snapshot!(shape(&here.read_json_lines("run/metrics.jsonl")[0]), @r"
+    generation: whole
+    best_nats: real
+    generation_best_nats: real
+    median_nats: real
+    evaluations: whole
+    memo_hits: whole
+    failures: whole
+    ");
+    assert_snapshot!(shape(&here.read_json("run/rope.json")), @r#"
+    format: "longrope-rope"
+    version: 1
+    rotary_dim: whole
+    theta: real
+    original_context: whole
+    scaling.type: "long-rope"
+    scaling.sets[].max_context: whole
+    scaling.sets[].start_tokens: whole
+    scaling.sets[].factors[]: real
+    scaling.sets[].attention.type: string
+    scaling.attention.type: string
+    provenance.tool_version: string
+    provenance.model_fingerprint: string
+    provenance.text_fingerprint: string
+    provenance.seed: whole
+    provenance.profile: string
+    provenance.objective: string
+    provenance.score_nats: real
+    provenance.evaluations: whole
+    provenance.target_context: whole
+    "#);
     let state = here.read_json("run/search/state.json");
     assert_eq!(state["format"], "longrope-search-state");
     assert_eq!(state["version"], 1);

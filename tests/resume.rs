@@ -78,7 +78,10 @@ fn an_interrupted_search_saves_and_says_how_to_go_on() {
     assert!(asked.success());
     let output = search.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"");
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
+    error: interrupted
+    hint: everything is saved; continue with: longrope search --resume --out stopped
+    ");
     here.run("search --resume --out stopped").worked();
     assert_same(&here, "whole", "stopped");
 }

@@ -172,6 +172,10 @@ fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
         E::BadTokenId { .. } => {
             "the token ids were made with the tokenizer of another model".into()
         }
+        E::ContextTooShort { .. } => {
+            "a token is predicted from those before it, so a window needs two".into()
+        }
+        E::ZeroCount { .. } => "leave out a count to get its default".into(),
         E::BadStride { .. } => "give a --stride up to the smallest of the --contexts".into(),
         _ => return None,
     })

@@ -28,10 +28,6 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
     spinner
 }
 
-/// A line for people on stderr, above the bars.
-pub(crate) fn note(text: &str) {
-    let _ = stderr_above_bars().write_all(format!("{text}\n").as_bytes());
-}
 
 /// Writes to stderr without tearing the bars.
 pub(crate) fn stderr_above_bars() -> impl Write {

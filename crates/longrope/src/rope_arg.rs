@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use longrope_model::ModelConfig;
 use longrope_rope::{
     AttentionScale, FactorSet, Method, RopeArtifact, RopeScaling, RopeSpec, factors_from_csv,
@@ -69,7 +69,11 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
             return Ok(RopeArtifact::from_json(&text)?.spec());
         }
         if !json.is_object() {
-            bail!("it is JSON but no object, expected a rope.json or a config.json");
+            return Err(
+                anyhow!("it is JSON but no object, expected a rope.json or a config.json").context(
+                    Hint("factors alone go into a CSV file, one per line".to_owned()),
+                ),
+            );
         }
         return Ok(read_hf_rope(&json)?.spec);
     }
@@ -108,11 +112,12 @@ fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
         reason = "both are the number in a configuration file"
     )]
     if spec.theta != model.rope.theta && !matches!(spec.scaling, RopeScaling::None {}) {
-        bail!(
+        return Err(anyhow!(
             "it has theta {}, the model has {}",
             spec.theta,
             model.rope.theta
-        );
+        )
+        .context(Hint("it was made for another model".to_owned())));
     }
     Ok(())
 }
