@@ -44,7 +44,6 @@ fn help_of_search() {
           --text <PATH>...   Text: files, folders or JSON lines, also .gz and .zst; repeatable
           --tokens <FILE>    Token ids instead of text: a JSON list of ids, or a list of such lists
           --target <N>       Context wanted, tokens
-      -v, --verbose...       More log lines on stderr; twice for still more
           --out <DIR>        Run folder
           --profile <NAME>   Which search
           --init <FILE>      Factors to start from as well: a rope.json or a factor CSV
@@ -52,6 +51,7 @@ fn help_of_search() {
           --seed <N>         Seed of every random choice
           --resume           Continues the search in the run folder
           --json             JSON on stdout
+      -v, --verbose...       More log lines on stderr; twice for still more
       -h, --help             Print help
     ");
 }
@@ -72,13 +72,13 @@ fn help_of_eval_ppl() {
           --text <PATH>...    Text: files, folders or JSON lines, also .gz and .zst; repeatable
           --tokens <FILE>     Token ids instead of text: a JSON list of ids, or a list of such lists
           --contexts <N,..>   Contexts, tokens, separated by commas
-      -v, --verbose...        More log lines on stderr; twice for still more
           --rope <R>...       checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, or a rope.json,
                               factor CSV or HF config.json; repeatable
           --windows <N>       Windows per document, spread evenly
           --stride <N>        Overlapping windows instead: tokens from one to the next
           --per-token <FILE>  Writes one JSON line per scored token
           --json              JSON on stdout
+      -v, --verbose...        More log lines on stderr; twice for still more
       -h, --help              Print help
     ");
 }

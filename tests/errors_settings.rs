@@ -234,6 +234,17 @@ fn a_number_for_the_only_device() {
     ");
 }
 
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_was_not_built() {
+    let here = Workplace::with_model();
+    let message = here.fails(&format!("{PPL} --model m --device cuda:1"));
+    assert_snapshot!(message, @r"
+    error: this program was built without device `cuda`
+    hint: build it with `cargo build --release --features cuda`, or use --device flex
+    ");
+}
+
 // Folders.
 
 #[test]

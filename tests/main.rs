@@ -1,5 +1,7 @@
 //! The program as its users meet it: command lines in, files and messages out.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod cli;
 mod errors_input;
 mod errors_settings;

@@ -255,11 +255,7 @@ fn what_a_config_cannot_say_is_a_warning_and_kept_beside_it() {
     let here = searched("--set search.start-tokens=[8]");
     let outcome = here.run("export --model m --rope run/rope.json --out extended");
     assert!(outcome.stderr.contains("WARN"), "{}", outcome.stderr);
-    assert!(
-        outcome.stderr.contains("unscaled"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("unscaled"), "{}", outcome.stderr);
     outcome.worked();
     assert_eq!(
         here.read_json("extended/rope.json"),

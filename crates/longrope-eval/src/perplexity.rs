@@ -192,7 +192,7 @@ mod tests {
         let tokens: Vec<u32> = (0..50).collect();
         let documents = [TokenDocument {
             source: "a".into(),
-            tokens: tokens.into(),
+            tokens,
         }];
         let protocol = WindowProtocol::Sliding { stride: 4 };
         let windows = plan_windows(&documents, 16, protocol, Bos::Document).unwrap();

@@ -116,7 +116,7 @@ impl ModelConfig {
         }
         let rope = read_hf_rope(json).map_err(|source| Error::Rope {
             path: path.to_owned(),
-            source,
+            source: Box::new(source),
         })?;
         Ok(Self {
             family,

@@ -78,7 +78,7 @@ pub enum Error {
         path: PathBuf,
         /// Which key, and why.
         #[source]
-        source: longrope_rope::Error,
+        source: Box<longrope_rope::Error>,
     },
     /// A safetensors file is damaged.
     #[error("`{}` is not a readable safetensors file: {problem}", path.display())]

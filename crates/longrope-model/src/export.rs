@@ -71,7 +71,7 @@ pub fn export_hf(
     let warnings =
         write_hf_rope(map, spec, options.target_context).map_err(|source| Error::Rope {
             path: config_path,
-            source,
+            source: Box::new(source),
         })?;
 
     let parent = match target.parent() {

@@ -8,6 +8,10 @@ use crate::linear::Linear;
 
 /// `down(silu(gate(x)) · up(x))`.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of the checkpoint"
+)]
 pub(crate) struct Mlp {
     pub(crate) gate_proj: Linear,
     pub(crate) up_proj: Linear,

@@ -27,7 +27,7 @@ pub(crate) struct Config {
     pub(crate) device: String,
     /// Seed of every random choice.
     pub(crate) seed: u64,
-    /// RoPEs by name or path.
+    /// Rotary embeddings by name or path.
     pub(crate) rope: Vec<String>,
     /// Contexts to measure, tokens.
     pub(crate) contexts: Vec<usize>,
@@ -166,20 +166,11 @@ impl Default for CompareSection {
 }
 
 /// `[search]`: what the program needs around a search, and the search's own keys beside it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table", into = "Table")]
 pub(crate) struct SearchSection {
     pub(crate) run: SearchRunKeys,
     pub(crate) evolution: SearchConfig,
-}
-
-impl Default for SearchSection {
-    fn default() -> Self {
-        Self {
-            run: SearchRunKeys::default(),
-            evolution: SearchConfig::default(),
-        }
-    }
 }
 
 /// The keys of `[search]` that concern model and text.

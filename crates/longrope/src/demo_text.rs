@@ -34,11 +34,18 @@ pub(crate) fn collect() -> Result<DemoText> {
     let mut text = DemoText::default();
     for (i, package) in locked_packages().iter().enumerate() {
         // Neighbours in the alphabet are often one family: pairs of them stay together.
-        let half = if (i / 2).is_multiple_of(2) { &mut text.calibration } else { &mut text.test };
+        let half = if (i / 2).is_multiple_of(2) {
+            &mut text.calibration
+        } else {
+            &mut text.test
+        };
         if half.iter().map(String::len).sum::<usize>() >= ENOUGH_BYTES {
             continue;
         }
-        let folder = registries.iter().map(|registry| registry.join(package)).find(|f| f.is_dir());
+        let folder = registries
+            .iter()
+            .map(|registry| registry.join(package))
+            .find(|f| f.is_dir());
         if let Some(folder) = folder {
             let document = documentation(&folder);
             if document.len() >= LEAST_BYTES {
@@ -47,8 +54,11 @@ pub(crate) fn collect() -> Result<DemoText> {
         }
     }
     if text.calibration.is_empty() || text.test.is_empty() {
-        return Err(anyhow!("cargo's registry folder holds no documentation to use as text")
-            .context(Hint("give text of your own: longrope demo --text BOOK.txt".to_owned())));
+        return Err(
+            anyhow!("cargo's registry folder holds no documentation to use as text").context(Hint(
+                "give text of your own: longrope demo --text BOOK.txt".to_owned(),
+            )),
+        );
     }
     Ok(text)
 }
@@ -71,7 +81,10 @@ fn locked_packages() -> Vec<String> {
 }
 
 /// The folders of unpacked sources, one per registry that cargo has used.
-#[expect(clippy::disallowed_methods, reason = "the program may read the environment, its libraries not")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program may read the environment, its libraries not"
+)]
 fn registries() -> Vec<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -86,7 +99,9 @@ fn sorted_entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs_err::read_dir(folder) else {
         return Vec::new();
     };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
     paths.sort();
     paths
 }
@@ -116,7 +131,10 @@ fn documentation(folder: &Path) -> String {
 /// Appends what stands behind `///` and `//!`.
 fn append_comments(source: &str, text: &mut String) {
     for line in source.lines().map(str::trim_start) {
-        if let Some(comment) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) {
+        if let Some(comment) = line
+            .strip_prefix("///")
+            .or_else(|| line.strip_prefix("//!"))
+        {
             text.push_str(comment.strip_prefix(' ').unwrap_or(comment));
             text.push('\n');
         }
@@ -126,7 +144,10 @@ fn append_comments(source: &str, text: &mut String) {
 /// Cuts at a character's border.
 fn truncate(text: &mut String, n_bytes: usize) {
     if text.len() > n_bytes {
-        let end = (0..=n_bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=n_bytes)
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
         text.truncate(end);
     }
 }
@@ -138,15 +159,26 @@ mod tests {
     #[test]
     fn comments_are_taken_and_code_is_not() {
         let mut text = String::new();
-        append_comments("//! A crate.\nuse a;\n    /// A thing.\n    fn b() {} // no\n", &mut text);
+        append_comments(
+            "//! A crate.\nuse a;\n    /// A thing.\n    fn b() {} // no\n",
+            &mut text,
+        );
         assert_eq!(text, "A crate.\nA thing.\n");
     }
 
     #[test]
     fn the_lock_file_names_what_we_are_built_from() {
         let packages = locked_packages();
-        assert!(packages.iter().any(|package| package.starts_with("burn-0.22.1")));
-        assert!(!packages.iter().any(|package| package.starts_with("longrope")));
+        assert!(
+            packages
+                .iter()
+                .any(|package| package.starts_with("burn-0.22.1"))
+        );
+        assert!(
+            !packages
+                .iter()
+                .any(|package| package.starts_with("longrope"))
+        );
     }
 
     #[test]

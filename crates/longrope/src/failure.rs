@@ -94,7 +94,10 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_data::Error>() {
         return hint_for_data(error);
     }
-    if let Some(error) = cause.downcast_ref::<longrope_rope::Error>() {
+    let boxed = cause
+        .downcast_ref::<Box<longrope_rope::Error>>()
+        .map(Box::as_ref);
+    if let Some(error) = cause.downcast_ref::<longrope_rope::Error>().or(boxed) {
         return hint_for_rope(error);
     }
     if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
@@ -142,9 +145,7 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
         E::ConfigKey { .. } | E::Rope { .. } | E::Json { .. } => {
             "take config.json from where the weights came from, or correct it".into()
         }
-        E::Unsupported { .. } => {
-            "only LLaMA models and those of the same architecture can be loaded".into()
-        }
+        E::Unsupported { .. } => "the decoder does not compute this kind of model".into(),
         _ => return None,
     })
 }

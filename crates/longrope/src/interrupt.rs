@@ -19,7 +19,7 @@ impl Interrupt {
         let flag = Arc::clone(&interrupt.0);
         ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::SeqCst) {
-                #[expect(clippy::exit, reason = "asked twice: the user does not want to wait")]
+                // Asked twice: the user does not want to wait.
                 std::process::exit(i32::from(EXIT_INTERRUPTED));
             }
         })

@@ -28,7 +28,6 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
     spinner
 }
 
-
 /// Writes to stderr without tearing the bars.
 pub(crate) fn stderr_above_bars() -> impl Write {
     AboveBars

@@ -1,4 +1,4 @@
-//! Perplexities of RoPEs at contexts: the loop that `eval ppl`, `compare` and `demo` share.
+//! Perplexities of rotary embeddings at contexts: the loop that `eval ppl`, `compare` and `demo` share.
 
 use std::time::Instant;
 

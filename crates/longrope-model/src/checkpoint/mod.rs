@@ -10,6 +10,7 @@ mod shards;
 pub use report::{WeightProblem, WeightReport};
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -173,11 +174,12 @@ impl Checkpoint {
                 hash.update(&bytes);
             }
         }
-        Ok(hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        let mut text = String::new();
+        for byte in hash.finalize() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        Ok(text)
     }
 }
 

@@ -21,8 +21,12 @@ fn edit_config(folder: &Path, edit: impl FnOnce(&mut Value)) {
 #[test]
 fn every_tensor_of_the_wrong_shape_is_listed() {
     let folder = copy("llama-gqa-tied");
-    edit_config(folder.path(), |config| config["intermediate_size"] = 40.into());
-    let Error::Weights { report, .. } = refuse(folder.path()) else { panic!("a weight report") };
+    edit_config(folder.path(), |config| {
+        config["intermediate_size"] = 40.into();
+    });
+    let Error::Weights { report, .. } = refuse(folder.path()) else {
+        panic!("a weight report")
+    };
     assert_eq!(report.problems.len(), 6, "{report}"); // three matrices in each of two layers
     assert!(report.problems.contains(&WeightProblem::WrongShape {
         name: "model.layers.1.mlp.down_proj.weight".into(),
@@ -34,14 +38,24 @@ fn every_tensor_of_the_wrong_shape_is_listed() {
 #[test]
 fn missing_and_unexpected_tensors_are_told_apart() {
     let folder = copy("llama-gqa-tied");
-    edit_config(folder.path(), |config| config["num_hidden_layers"] = 3.into());
-    let Error::Weights { report, .. } = refuse(folder.path()) else { panic!("a weight report") };
+    edit_config(folder.path(), |config| {
+        config["num_hidden_layers"] = 3.into();
+    });
+    let Error::Weights { report, .. } = refuse(folder.path()) else {
+        panic!("a weight report")
+    };
     assert_eq!(report.problems.len(), 9, "{report}");
-    assert!(report.problems.iter().all(|p| matches!(p, WeightProblem::Missing { name, .. } if name.starts_with("model.layers.2."))));
+    assert!(report.problems.iter().all(
+        |p| matches!(p, WeightProblem::Missing { name, .. } if name.starts_with("model.layers.2."))
+    ));
 
     let folder = copy("llama-gqa-tied");
-    edit_config(folder.path(), |config| config["num_hidden_layers"] = 1.into());
-    let Error::Weights { report, .. } = refuse(folder.path()) else { panic!("a weight report") };
+    edit_config(folder.path(), |config| {
+        config["num_hidden_layers"] = 1.into();
+    });
+    let Error::Weights { report, .. } = refuse(folder.path()) else {
+        panic!("a weight report")
+    };
     assert!(report.problems.iter().all(|p| matches!(p, WeightProblem::Unexpected { name, .. } if name.starts_with("model.layers.1."))));
 }
 
@@ -54,7 +68,10 @@ fn a_file_that_was_cut_off_says_how_long_it_should_be() {
         fs_err::write(&path, &bytes[..n]).unwrap();
         let error = refuse(folder.path());
         assert!(matches!(&error, Error::Damaged { .. }), "{n}: {error}");
-        assert!(error.to_string().contains(&format!("{n} bytes")) || n == 100, "{n}: {error}");
+        assert!(
+            error.to_string().contains(&format!("{n} bytes")) || n == 100,
+            "{n}: {error}"
+        );
     }
     fs_err::write(&path, [bytes.as_slice(), b"x"].concat()).unwrap();
     assert!(matches!(refuse(folder.path()), Error::Damaged { .. }));
@@ -82,17 +99,27 @@ fn a_missing_shard_is_named_with_what_it_held() {
     let shard = "model-00002-of-00004.safetensors";
     fs_err::remove_file(folder.path().join(shard)).unwrap();
     let error = refuse(folder.path());
-    assert!(matches!(&error, Error::ShardMissing { shard: s, n_tensors, .. } if s == shard && *n_tensors > 0), "{error}");
+    assert!(
+        matches!(&error, Error::ShardMissing { shard: s, n_tensors, .. } if s == shard && *n_tensors > 0),
+        "{error}"
+    );
 }
 
 #[test]
 fn missing_files_are_named() {
     let folder = copy("llama-gqa-tied");
     fs_err::remove_file(folder.path().join("model.safetensors")).unwrap();
-    assert!(matches!(refuse(folder.path()), Error::FileMissing { file, .. } if file == "model.safetensors"));
+    assert!(
+        matches!(refuse(folder.path()), Error::FileMissing { file, .. } if file == "model.safetensors")
+    );
     fs_err::remove_file(folder.path().join("config.json")).unwrap();
-    assert!(matches!(refuse(folder.path()), Error::FileMissing { file, .. } if file == "config.json"));
-    assert!(matches!(refuse(&folder.path().join("nowhere")), Error::NotAFolder { .. }));
+    assert!(
+        matches!(refuse(folder.path()), Error::FileMissing { file, .. } if file == "config.json")
+    );
+    assert!(matches!(
+        refuse(&folder.path().join("nowhere")),
+        Error::NotAFolder { .. }
+    ));
 }
 
 #[test]
@@ -100,7 +127,9 @@ fn a_config_that_is_no_json_says_where() {
     let folder = copy("llama-gqa-tied");
     fs_err::write(folder.path().join("config.json"), "{\n \"model_type\": ").unwrap();
     let error = refuse(folder.path());
-    let Error::Json { source, .. } = &error else { panic!("{error}") };
+    let Error::Json { source, .. } = &error else {
+        panic!("{error}")
+    };
     assert_eq!(source.line(), 2);
 }
 
@@ -108,7 +137,12 @@ fn a_config_that_is_no_json_says_where() {
 fn fingerprints_tell_checkpoints_apart() {
     use longrope_model::Checkpoint;
     let folder = copy("llama-gqa-tied");
-    let fingerprint = || Checkpoint::open(folder.path()).unwrap().fingerprint().unwrap();
+    let fingerprint = || {
+        Checkpoint::open(folder.path())
+            .unwrap()
+            .fingerprint()
+            .unwrap()
+    };
     let before = fingerprint();
     assert_eq!(before, fingerprint());
     let path = folder.path().join("model.safetensors");

@@ -13,12 +13,23 @@ fn extended(base: &RopeSpec) -> RopeSpec {
         attention: None,
     };
     let sets = vec![set(32, 0.0), set(128, 0.5)];
-    let scaling = RopeScaling::LongRope { sets, attention: AttentionScale::Su {} };
-    RopeSpec { scaling, ..base.plain() }.validated().unwrap()
+    let scaling = RopeScaling::LongRope {
+        sets,
+        attention: AttentionScale::Su {},
+    };
+    RopeSpec {
+        scaling,
+        ..base.plain()
+    }
+    .validated()
+    .unwrap()
 }
 
 fn options(overwrite: bool) -> ExportOptions {
-    ExportOptions { target_context: 128, overwrite }
+    ExportOptions {
+        target_context: 128,
+        overwrite,
+    }
 }
 
 #[test]
@@ -49,7 +60,13 @@ fn weights_are_copied_byte_for_byte() {
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("out");
     let source = Decoder::load(&fixture(name), &device()).unwrap();
-    export_hf(&fixture(name), &target, &extended(&source.config().rope), options(false)).unwrap();
+    export_hf(
+        &fixture(name),
+        &target,
+        &extended(&source.config().rope),
+        options(false),
+    )
+    .unwrap();
     for file in Checkpoint::open(&fixture(name)).unwrap().files() {
         let copy = target.join(file.file_name().unwrap());
         assert_eq!(fs_err::read(file).unwrap(), fs_err::read(copy).unwrap());
@@ -59,7 +76,12 @@ fn weights_are_copied_byte_for_byte() {
 #[test]
 fn an_existing_folder_is_kept_unless_told_otherwise() {
     let name = "llama-gqa-tied";
-    let spec = extended(&Decoder::load(&fixture(name), &device()).unwrap().config().rope);
+    let spec = extended(
+        &Decoder::load(&fixture(name), &device())
+            .unwrap()
+            .config()
+            .rope,
+    );
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("out");
     fs_err::create_dir(&target).unwrap();
@@ -75,7 +97,12 @@ fn an_existing_folder_is_kept_unless_told_otherwise() {
 #[test]
 fn a_failed_export_leaves_nothing_behind() {
     let broken = copy("llama-gqa-tied");
-    let spec = extended(&Decoder::load(broken.path(), &device()).unwrap().config().rope);
+    let spec = extended(
+        &Decoder::load(broken.path(), &device())
+            .unwrap()
+            .config()
+            .rope,
+    );
     fs_err::write(broken.path().join("model.safetensors"), "short").unwrap();
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("out");

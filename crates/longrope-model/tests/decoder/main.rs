@@ -1,5 +1,10 @@
 //! What the decoder computes and what it refuses, on tiny checkpoints made by transformers.
 #![recursion_limit = "256"]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod broken;
 mod export;

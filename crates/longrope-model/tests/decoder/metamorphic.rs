@@ -31,7 +31,10 @@ fn a_batch_is_its_sequences_one_by_one() {
     let sequences = [tokens(50, 1), tokens(50, 2), tokens(50, 3)];
     let slices: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
     let rotary = Rotary::new(&spec.resolve(50), 50, decoder.device());
-    let batch = TokenBatch { sequences: &slices, score_from: 1 };
+    let batch = TokenBatch {
+        sequences: &slices,
+        score_from: 1,
+    };
     let together = decoder.token_nll(batch, &rotary).unwrap();
     for (sequence, found) in sequences.iter().zip(&together) {
         assert_same(found, &losses(&decoder, spec, sequence));
@@ -47,7 +50,10 @@ fn scoring_from_later_on_gives_the_end_of_scoring_all() {
     let all = losses(&decoder, spec, &sequence);
     let rotary = Rotary::new(&spec.resolve(2500), 2500, decoder.device());
     for score_from in [2, 1024, 1025, 2499] {
-        let batch = TokenBatch { sequences: &[&sequence], score_from };
+        let batch = TokenBatch {
+            sequences: &[&sequence],
+            score_from,
+        };
         let found = decoder.token_nll(batch, &rotary).unwrap().remove(0);
         assert_same(&found, &all[score_from - 1..]);
     }
@@ -62,7 +68,10 @@ fn later_tokens_do_not_change_earlier_losses() {
     sequence[40] = (sequence[40] + 1) % 97;
     let after = losses(&decoder, &spec, &sequence);
     assert_same(&after[..39], &before[..39]);
-    assert!((after[39] - before[39]).abs() > 1e-3, "the changed token costs something else");
+    assert!(
+        (after[39] - before[39]).abs() > 1e-3,
+        "the changed token costs something else"
+    );
 }
 
 #[test]
@@ -70,7 +79,10 @@ fn the_same_question_has_the_same_bits() {
     let decoder = load("llama-gqa-tied");
     let sequence = tokens(100, 6);
     let spec = &decoder.config().rope;
-    let (first, second) = (losses(&decoder, spec, &sequence), losses(&decoder, spec, &sequence));
+    let (first, second) = (
+        losses(&decoder, spec, &sequence),
+        losses(&decoder, spec, &sequence),
+    );
     let bits = |losses: Vec<f32>| losses.into_iter().map(f32::to_bits).collect::<Vec<_>>();
     assert_eq!(bits(first), bits(second));
 }
@@ -80,12 +92,34 @@ fn what_cannot_be_scored_is_an_error() {
     let decoder = load("llama-gqa-tied");
     let rotary = Rotary::new(&decoder.config().rope.resolve(4), 4, decoder.device());
     let nll = |sequences: &[&[u32]], score_from| {
-        decoder.token_nll(TokenBatch { sequences, score_from }, &rotary)
+        decoder.token_nll(
+            TokenBatch {
+                sequences,
+                score_from,
+            },
+            &rotary,
+        )
     };
-    assert!(matches!(nll(&[&[1]], 1), Err(Error::NothingToScore { found: 1, .. })));
-    assert!(matches!(nll(&[&[1, 2]], 0), Err(Error::NothingToScore { score_from: 0, .. })));
-    assert!(matches!(nll(&[&[1, 2], &[1]], 1), Err(Error::UnequalLengths { index: 1, .. })));
+    assert!(matches!(
+        nll(&[&[1]], 1),
+        Err(Error::NothingToScore { found: 1, .. })
+    ));
+    assert!(matches!(
+        nll(&[&[1, 2]], 0),
+        Err(Error::NothingToScore { score_from: 0, .. })
+    ));
+    assert!(matches!(
+        nll(&[&[1, 2], &[1]], 1),
+        Err(Error::UnequalLengths { index: 1, .. })
+    ));
     let outside = nll(&[&[1, 97]], 1);
-    assert!(matches!(outside, Err(Error::TokenOutOfVocabulary { token: 97, index: 1, .. })));
+    assert!(matches!(
+        outside,
+        Err(Error::TokenOutOfVocabulary {
+            token: 97,
+            index: 1,
+            ..
+        })
+    ));
     assert!(nll(&[], 1).unwrap().is_empty());
 }

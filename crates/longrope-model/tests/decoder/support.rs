@@ -12,15 +12,24 @@ pub(crate) const CHECKPOINTS: [&str; 3] = ["llama-gqa-tied", "llama-sharded-bf16
 
 /// The folder of a tiny checkpoint.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/models")
+        .join(name)
 }
 
 /// `LONGROPE_DEVICE`, by default flex.
-#[expect(clippy::disallowed_methods, reason = "tests choose their device by the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests choose their device by the environment"
+)]
 pub(crate) fn device() -> Device {
     match std::env::var("LONGROPE_DEVICE").as_deref() {
-        Ok("ndarray") => {
-            #[expect(deprecated, reason = "an independent second backend to check results with")]
+        Ok("ndarray") =>
+        {
+            #[expect(
+                deprecated,
+                reason = "an independent second backend to check results with"
+            )]
             Device::ndarray()
         }
         Ok("flex") | Err(_) => Device::flex(),
@@ -35,7 +44,10 @@ pub(crate) fn load(name: &str) -> Decoder {
 /// Losses of one sequence under a RoPE resolved for its length.
 pub(crate) fn losses(decoder: &Decoder, spec: &RopeSpec, tokens: &[u32]) -> Vec<f32> {
     let rotary = Rotary::new(&spec.resolve(tokens.len()), tokens.len(), decoder.device());
-    let batch = TokenBatch { sequences: &[tokens], score_from: 1 };
+    let batch = TokenBatch {
+        sequences: &[tokens],
+        score_from: 1,
+    };
     decoder.token_nll(batch, &rotary).unwrap().remove(0)
 }
 

@@ -1,9 +1,11 @@
 //! `longrope demo`: the whole story on the bundled model.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use longrope_data::{Document, TokenCache, TokenDocument, Tokenizer, select_samples, tokenize_documents};
+use longrope_data::{
+    Document, TokenCache, TokenDocument, Tokenizer, select_samples, tokenize_documents,
+};
 use longrope_eval::PplResult;
 use longrope_model::{Checkpoint, Decoder, ExportOptions, export_hf};
 use longrope_rope::RopeArtifact;
@@ -19,11 +21,26 @@ use crate::{demo_text, input, layers, output, progress, scoring};
 
 /// The bundled checkpoint, file by file.
 const BUNDLED: [(&str, &[u8]); 5] = [
-    ("config.json", include_bytes!("../../../../assets/tiny-llama-256/config.json")),
-    ("generation_config.json", include_bytes!("../../../../assets/tiny-llama-256/generation_config.json")),
-    ("model.safetensors", include_bytes!("../../../../assets/tiny-llama-256/model.safetensors")),
-    ("tokenizer.json", include_bytes!("../../../../assets/tiny-llama-256/tokenizer.json")),
-    ("tokenizer_config.json", include_bytes!("../../../../assets/tiny-llama-256/tokenizer_config.json")),
+    (
+        "config.json",
+        include_bytes!("../../../../assets/tiny-llama-256/config.json"),
+    ),
+    (
+        "generation_config.json",
+        include_bytes!("../../../../assets/tiny-llama-256/generation_config.json"),
+    ),
+    (
+        "model.safetensors",
+        include_bytes!("../../../../assets/tiny-llama-256/model.safetensors"),
+    ),
+    (
+        "tokenizer.json",
+        include_bytes!("../../../../assets/tiny-llama-256/tokenizer.json"),
+    ),
+    (
+        "tokenizer_config.json",
+        include_bytes!("../../../../assets/tiny-llama-256/tokenizer_config.json"),
+    ),
 ];
 
 /// 1, 2, 4 and 8 times the window.
@@ -63,11 +80,16 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     heading("2. What known methods make of longer windows")?;
     let methods = scoring::named_ropes(&config.compare.methods, &decoder, TARGET)?;
     let mut results =
-        scoring::measure(&config, &decoder, &test, &methods, &interrupt, |_, _, _| Ok(()))?;
+        scoring::measure(&config, &decoder, &test, &methods, &interrupt, |_, _, _| {
+            Ok(())
+        })?;
     output::line(scoring::perplexity_table(&results))?;
     output::line(scoring::protocol_line(&results))?;
 
-    heading(&format!("3. A short search for {TARGET} tokens, {}x", TARGET / CONTEXTS[0]))?;
+    heading(&format!(
+        "3. A short search for {TARGET} tokens, {}x",
+        TARGET / CONTEXTS[0]
+    ))?;
     let run = RunDir::create(&args.out.join("search"))?;
     run.write("config.toml", &config.to_toml()?)?;
     search(&config, &decoder, &model, &calibration, &run, &interrupt)?;
@@ -75,8 +97,18 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     heading("4. The searched factors on text the search has not seen")?;
     let rope = run.path("rope.json");
     let searched = scoring::named_ropes(&[rope.display().to_string()], &decoder, TARGET)?;
-    let own = scoring::measure(&config, &decoder, &test, &searched, &interrupt, |_, _, _| Ok(()))?;
-    results.extend(own.into_iter().map(|result| PplResult { rope: "searched".to_owned(), ..result }));
+    let own = scoring::measure(
+        &config,
+        &decoder,
+        &test,
+        &searched,
+        &interrupt,
+        |_, _, _| Ok(()),
+    )?;
+    results.extend(own.into_iter().map(|result| PplResult {
+        rope: "searched".to_owned(),
+        ..result
+    }));
     output::line(scoring::perplexity_table(&results))?;
     let plot = args.out.join("perplexity.svg");
     crate::run_dir::write_atomically(&plot, &perplexity_plot(&results)?)?;
@@ -84,7 +116,10 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     heading("5. A checkpoint for other programs")?;
     let exported = args.out.join("exported");
     let spec = RopeArtifact::from_json(&fs_err::read_to_string(&rope)?)?.spec();
-    let options = ExportOptions { target_context: TARGET, overwrite: true };
+    let options = ExportOptions {
+        target_context: TARGET,
+        overwrite: true,
+    };
     export_hf(&model, &exported, &spec, options)?;
     output::line(format!(
         "{} loads in transformers with AutoModelForCausalLM.from_pretrained.",
@@ -100,7 +135,10 @@ fn configuration(args: &args::Demo) -> Result<Config> {
         .path("model", Some(&args.out.join("model")))
         .list("contexts", args::contexts(&CONTEXTS))
         .number("search.target", Some(TARGET))
-        .list("text", args.text.iter().map(|path| path.display().to_string()))
+        .list(
+            "text",
+            args.text.iter().map(|path| path.display().to_string()),
+        )
         .table();
     layers::merge(&mut table, flags);
     layers::load_over(table, &args.common)
@@ -121,10 +159,13 @@ fn unpack(folder: &Path) -> Result<()> {
 
 /// Documents to search on and documents to report on: those of the user, every other one, or the
 /// documentation of our dependencies.
-fn documents(config: &Config, model: &PathBuf) -> Result<(Vec<TokenDocument>, Vec<TokenDocument>)> {
+fn documents(config: &Config, model: &Path) -> Result<(Vec<TokenDocument>, Vec<TokenDocument>)> {
     if !config.text.is_empty() {
         let documents = input::tokenize(config, model, &config.text)?;
-        output::line(format!("Text: {} document(s) of yours; the first half of each to search on, the second to report on.", documents.len()))?;
+        output::line(format!(
+            "Text: {} document(s) of yours; the first half of each to search on, the second to report on.",
+            documents.len()
+        ))?;
         return Ok(documents.into_iter().map(halve).unzip());
     }
     let text = demo_text::collect()?;
@@ -132,7 +173,10 @@ fn documents(config: &Config, model: &PathBuf) -> Result<(Vec<TokenDocument>, Ve
     let spinner = progress::spinner("tokenizing");
     let tokenize = |texts: Vec<String>| {
         let documents = texts.into_iter().enumerate().map(|(i, text)| {
-            Ok(Document { source: format!("documentation {i}"), text })
+            Ok(Document {
+                source: format!("documentation {i}"),
+                text,
+            })
         });
         tokenize_documents(&tokenizer, documents, &TokenCache::disabled(), true)
     };
@@ -156,8 +200,14 @@ fn halve(document: TokenDocument) -> (TokenDocument, TokenDocument) {
     let TokenDocument { source, mut tokens } = document;
     let second = tokens.split_off(tokens.len() / 2);
     (
-        TokenDocument { source: source.clone(), tokens },
-        TokenDocument { source, tokens: second },
+        TokenDocument {
+            source: source.clone(),
+            tokens,
+        },
+        TokenDocument {
+            source,
+            tokens: second,
+        },
     )
 }
 
