@@ -4,7 +4,9 @@
 //! cargo run --release --example perplexity [MODEL TEXT]
 //! ```
 //!
-//! What `longrope eval ppl` does, without files, flags and progress bars.
+//! What `longrope eval ppl` does, without files, flags and progress bars. The text by default is
+//! this project's description of itself, of which the bundled model, trained on old novels,
+//! understands little.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 #![recursion_limit = "256"]
 

@@ -54,14 +54,16 @@ fn main() -> Result<()> {
     // A pair that turns less than once within the original window has never shown the model all
     // of its angles: these are the ones that have to be interpolated.
     print!("{:>4} {:>10}", "pair", "turns");
-    METHODS.iter().for_each(|method| print!(" {method:>8}"));
+    for method in METHODS {
+        print!(" {method:>8}");
+    }
     println!();
     for pair in (0..rope.n_pairs()).step_by(rope.n_pairs().div_ceil(MOST_ROWS)) {
         let turns = rope.original_context as f64 * plain.inv_freq()[pair] / std::f64::consts::TAU;
         print!("{pair:>4} {turns:>10.3}");
-        curves
-            .iter()
-            .for_each(|curve| print!(" {:>8.3}", curve[pair]));
+        for curve in &curves {
+            print!(" {:>8.3}", curve[pair]);
+        }
         println!();
     }
     Ok(())

@@ -10,7 +10,10 @@
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::{Context, Result};
-use longrope_search::{Candidate, FnObjective, Outcome, Search, SearchConfig, SearchProblem};
+use longrope_rope::AttentionScale;
+use longrope_search::{
+    AttentionSearch, Candidate, FnObjective, Outcome, Search, SearchConfig, SearchProblem,
+};
 
 /// The factors to be found: none for the fast pairs, then a steep rise to the scale of 8.
 const HIDDEN: [f64; 8] = [1.0, 1.0, 1.1, 2.4, 5.5, 7.0, 7.8, 8.0];
@@ -27,7 +30,7 @@ fn loss(candidate: &Candidate) -> f64 {
         .map(|(factor, hidden)| (factor / hidden).ln().powi(2))
         .sum();
     let start = (candidate.start_tokens as f64 - HIDDEN_START_TOKENS).abs();
-    FLOOR + off + 0.001 * start
+    FLOOR + off + 0.02 * start
 }
 
 fn main() -> Result<()> {
@@ -37,7 +40,14 @@ fn main() -> Result<()> {
         original_context: 256,
         target_context: 2048,
     };
-    let mut search = Search::new(problem, SearchConfig::default(), 42)?;
+    // The paper's settings, except that a formula has no attention to be scaled.
+    let config = SearchConfig {
+        attention: AttentionSearch::Fixed {
+            policy: AttentionScale::None {},
+        },
+        ..SearchConfig::default()
+    };
+    let mut search = Search::new(problem, config, 42)?;
     // One sample, so a job is a candidate. A model would run on several texts.
     let mut objective = FnObjective::new(1, |candidate: &Candidate, _sample| {
         Outcome::Loss(loss(candidate))

@@ -299,6 +299,21 @@ fn resume_with_other_settings() {
 }
 
 #[test]
+fn resume_with_other_text() {
+    let here = Workplace::with_model();
+    here.run(&format!(
+        "{TINY_SEARCH} --target 64 --out run --set search.generations=0"
+    ))
+    .worked();
+    here.tokens("tokens.json", 601);
+    let message = here.fails("search --resume --out run");
+    assert_snapshot!(message, @r"
+    error: the search was started with another text
+    hint: resume with the text its config.toml names, unchanged, or start again in another --out
+    ");
+}
+
+#[test]
 fn resume_of_a_damaged_search() {
     let here = Workplace::with_model();
     here.run(&format!(

@@ -1,5 +1,6 @@
 //! Rules about the repository that nobody should have to remember.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use longrope_search::{SearchConfig, SearchProblem};
@@ -222,7 +223,7 @@ fn the_table_of_keys_is_true() {
     };
     let mut file = lines("");
     for section in ["data", "eval", "compare", "search"] {
-        file.push_str(&format!("[{section}]\n{}", lines(section)));
+        write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);
     let message = here.fails("search --config defaults.toml --model nowhere --target 64 --out x");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// No command of these tests takes longer, on any machine.
-const TIMEOUT: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Tokens in the vocabulary of the tiny checkpoints.
 const VOCAB: u32 = 97;

@@ -8,7 +8,7 @@ use longrope_data::{Sample, select_samples, text_fingerprint};
 use longrope_model::{Checkpoint, Decoder};
 use longrope_rope::{AttentionScale, RopeScaling};
 use longrope_search::{Candidate, Search, SearchProblem, SearchState};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::args::{self, FlagLayer};
@@ -31,18 +31,21 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
     let samples = samples(&config, &decoder, target)?;
 
     let init = initial_candidates(&config, &decoder, &problem)?;
+    let inputs = Inputs::new(input::model_folder(&config)?, &samples)?;
     let (run, search) = if args.resume {
         let run = RunDir::resume(out)?;
         let search = resume(&run, &config, &problem)?;
+        inputs.check(&run)?;
         (run, search)
     } else {
         let search =
             Search::with_init(problem, config.search.evolution.clone(), init, config.seed)?;
         let run = RunDir::create(out)?;
         run.write("config.toml", &config.to_toml()?)?;
+        inputs.save(&run)?;
         (run, search)
     };
-    let setting = setting(&run, &config, &decoder, &samples, target)?;
+    let setting = setting(&run, &config, &decoder, &samples, inputs);
     let outcome = run_search(&setting, search, &interrupt);
     let result = outcome.map_err(|error| explain_interruption(error, out))?;
     if args.json {
@@ -187,17 +190,63 @@ fn setting<'a>(
     config: &'a Config,
     decoder: &'a Decoder,
     samples: &'a [Sample],
-    target: usize,
-) -> Result<SearchSetting<'a>> {
-    Ok(SearchSetting {
+    inputs: Inputs,
+) -> SearchSetting<'a> {
+    SearchSetting {
         run,
         decoder,
         samples,
-        target,
+        target: samples.first().map_or(0, |sample| sample.tokens.len()),
         profile: config.search.run.profile.name(),
-        model_fingerprint: Checkpoint::open(input::model_folder(config)?)?.fingerprint()?,
-        text_fingerprint: fingerprint(samples),
-    })
+        model_fingerprint: inputs.model_fingerprint,
+        text_fingerprint: inputs.text_fingerprint,
+    }
+}
+
+/// `search/inputs.json`: what candidates are scored with. Scores of other inputs are of no use to
+/// a search that goes on.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Inputs {
+    format: String,
+    version: u32,
+    model_fingerprint: String,
+    text_fingerprint: String,
+}
+
+const INPUTS_FILE: &str = "search/inputs.json";
+
+impl Inputs {
+    fn new(model: &Path, samples: &[Sample]) -> Result<Self> {
+        Ok(Self {
+            format: "longrope-search-inputs".to_owned(),
+            version: 1,
+            model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
+            text_fingerprint: fingerprint(samples),
+        })
+    }
+
+    fn save(&self, run: &RunDir) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        run.write(INPUTS_FILE, &text)
+    }
+
+    /// Compares with the inputs the search was started with.
+    fn check(&self, run: &RunDir) -> Result<()> {
+        let path = run.path(INPUTS_FILE);
+        let saved: Self = serde_json::from_str(&fs_err::read_to_string(&path)?)
+            .with_context(|| format!("reading `{}`", path.display()))?;
+        let changed = if saved.model_fingerprint != self.model_fingerprint {
+            "model"
+        } else if saved.text_fingerprint != self.text_fingerprint {
+            "text"
+        } else {
+            return Ok(());
+        };
+        Err(anyhow!("the search was started with another {changed}").context(Hint(format!(
+            "resume with the {changed} its config.toml names, unchanged, or start again in another --out"
+        ))))
+    }
 }
 
 /// Identifies the very tokens that candidates were scored on.
