@@ -68,7 +68,7 @@ def main() -> int:
             config = rope_config(args.model, method, context)
             if args.longrope:
                 result, ours = parity.run_longrope(
-                    args.longrope, args.model, method, tokens, context, args.windows, args.bos
+                    args.longrope, args.model, method, tokens, context, args.windows, args.bos, args.angles
                 )
                 windows = [window.tokens for window in ours]
             else:

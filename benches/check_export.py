@@ -40,7 +40,7 @@ def main() -> int:
         "context", "ppl longrope", "ppl transformers", "max \\|Δ nll\\|", "mean \\|Δ nll\\|", "verdict"
     )
     for context in contexts:
-        _, ours = parity.run_longrope(args.longrope, args.source, str(args.rope), tokens, context, 1, args.bos)
+        _, ours = parity.run_longrope(args.longrope, args.source, str(args.rope), tokens, context, 1, args.bos, args.angles)
         model = parity.load(args.export, AutoConfig.from_pretrained(args.export), args.attention, args.angles, context)
         reference = [parity.losses(model, window.tokens) for window in ours]
         difference = parity.compare(ours, reference)

@@ -50,7 +50,7 @@ def parse_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
     bos_help = "first token of a window: the text's, BOS in its place, or BOS in front of it (default: %(default)s)"
     parser.add_argument("--bos", choices=["keep", "replace", "prepend"], default="keep", help=bos_help)
     parser.add_argument("--attention", choices=["auto", "eager", "sdpa"], default="auto", help="auto: eager up to 2048")
-    angles_help = "how transformers computes angles: as published, or the same code in f64 (default: %(default)s)"
+    angles_help = "how both compute angles: f32 as transformers is published, longrope with compat-f32; or both in f64 (default: %(default)s)"
     parser.add_argument("--angles", choices=["f32", "f64"], default="f64", help=angles_help)
     parser.add_argument("--tolerance", type=float, default=TOLERANCE_NATS, help="nats (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (default: all cores)")
@@ -148,7 +148,7 @@ def timed_losses(model: torch.nn.Module, windows: list[list[int]]) -> tuple[list
 
 
 def run_longrope(
-    binary: Path, model_dir: Path, rope: str, tokens: list[int], context: int, n_windows: int, bos: str
+    binary: Path, model_dir: Path, rope: str, tokens: list[int], context: int, n_windows: int, bos: str, angles: str
 ) -> tuple[dict[str, Any], list[WindowLoss]]:
     """Runs `longrope eval ppl` on the tokens; returns its result row and its loss of every scored token."""
     with tempfile.TemporaryDirectory() as folder:
@@ -160,6 +160,7 @@ def run_longrope(
             "--tokens": tokens_file,
             "--contexts": context,
             "--windows": n_windows,
+            "--set": f"eval.angles={'f64' if angles == 'f64' else 'compat-f32'}",
             "--per-token": per_token_file,
         }
         command = [binary, "eval", "ppl", "--json", *(part for option in options.items() for part in option)]
