@@ -10,11 +10,30 @@ use crate::rotary::Rotary;
 /// Grouped-query attention with rotary embeddings.
 #[derive(Module, Debug)]
 pub(crate) struct SelfAttention {
+    pub(crate) qkv: Qkv,
+    pub(crate) o_proj: Linear,
+    pub(crate) head_dim: usize,
+}
+
+/// The three maps into attention, apart or one above the other in one matrix.
+#[derive(Module, Debug)]
+pub(crate) enum Qkv {
+    /// Three matrices.
+    Split(SplitQkv),
+    /// Rows of the queries, then of the keys, then of the values.
+    Fused(Linear),
+}
+
+/// Query, key and value as three matrices.
+#[derive(Module, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of the checkpoint"
+)]
+pub(crate) struct SplitQkv {
     pub(crate) q_proj: Linear,
     pub(crate) k_proj: Linear,
     pub(crate) v_proj: Linear,
-    pub(crate) o_proj: Linear,
-    pub(crate) head_dim: usize,
 }
 
 impl SelfAttention {
@@ -29,12 +48,19 @@ impl SelfAttention {
         rotary: &Rotary,
         start: usize,
     ) -> (Tensor<4>, Tensor<4>) {
-        let keys = self.heads(self.k_proj.forward(x.clone()));
-        let values = self.heads(self.v_proj.forward(x));
-        (rotary.apply(keys, start), values)
+        let (keys, values) = match &self.qkv {
+            Qkv::Split(maps) => (maps.k_proj.forward(x.clone()), maps.v_proj.forward(x)),
+            Qkv::Fused(map) => {
+                let (queries, keys) = self.fused_rows(map);
+                let values = map.forward_rows(x.clone(), queries + keys..queries + 2 * keys);
+                (map.forward_rows(x, queries..queries + keys), values)
+            }
+        };
+        (rotary.apply(self.heads(keys), start), self.heads(values))
     }
 
-    /// Attends from a chunk that begins at position `start` to all keys up to its own end.
+    /// Attends from a chunk that begins at position `start` to the keys up to its own end, or to
+    /// the last `window` of them.
     ///
     /// # Shapes
     /// - `x`, output: `[batch, seq, hidden]`
@@ -45,22 +71,34 @@ impl SelfAttention {
         keys: &Tensor<4>,
         values: &Tensor<4>,
         rotary: &Rotary,
-        start: usize,
+        (start, window): (usize, Option<usize>),
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
-        let queries = rotary.apply(self.heads(self.q_proj.forward(x)), start);
+        let queries = match &self.qkv {
+            Qkv::Split(maps) => maps.q_proj.forward(x),
+            Qkv::Fused(map) => map.forward_rows(x, 0..self.fused_rows(map).0),
+        };
+        let queries = rotary.apply(self.heads(queries), start);
         let end = start + seq;
-        let mixed = attention(
-            queries,
-            keys.clone().narrow(2, 0, end),
-            values.clone().narrow(2, 0, end),
-            AttentionConfig::causal(self.head_dim),
-        ); // [b, h, t, d]
+        let config = AttentionConfig {
+            window,
+            ..AttentionConfig::causal(self.head_dim)
+        };
+        let keys = keys.clone().narrow(2, 0, end);
+        let values = values.clone().narrow(2, 0, end);
+        let mixed = attention(queries, keys, values, config); // [b, h, t, d]
         let [_, n_heads, _, _] = mixed.dims();
         let joined = mixed
             .swap_dims(1, 2)
             .reshape([batch, seq, n_heads * self.head_dim]);
         self.o_proj.forward(joined)
+    }
+
+    /// Rows of the queries, and rows of the keys, which are as many as those of the values.
+    fn fused_rows(&self, map: &Linear) -> (usize, usize) {
+        let [rows, _] = map.weight.dims();
+        let [_, queries] = self.o_proj.weight.dims();
+        (queries, (rows - queries) / 2)
     }
 
     /// Splits a projection into heads: `[b, t, h·d]` to `[b, h, t, d]`, a view.

@@ -38,12 +38,13 @@ impl DecoderLayer {
     /// Replaces the hidden states of all chunks by those after this layer.
     ///
     /// Keys and values of the whole sequence are made first, then each chunk attends to what is
-    /// before it. Chunks that end at or before `needed_from` are dropped: nobody reads them when
+    /// before it, or to the last `window` tokens of that. Chunks that end at or before `needed_from` are dropped: nobody reads them when
     /// this is the last layer.
     pub(crate) fn forward(
         &self,
         chunks: Vec<Chunk>,
         rotary: &Rotary,
+        window: Option<usize>,
         needed_from: usize,
     ) -> Vec<Chunk> {
         let mut keys = Vec::with_capacity(chunks.len());
@@ -61,7 +62,8 @@ impl DecoderLayer {
             .map(|chunk| {
                 let Chunk { start, hidden } = chunk;
                 let x = self.input_layernorm.forward(hidden.clone());
-                let hidden = hidden + self.self_attn.attend(x, &keys, &values, rotary, start);
+                let place = (start, window);
+                let hidden = hidden + self.self_attn.attend(x, &keys, &values, rotary, place);
                 let x = self.post_attention_layernorm.forward(hidden.clone());
                 Chunk {
                     start,

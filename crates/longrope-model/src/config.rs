@@ -6,26 +6,7 @@ use longrope_rope::{RopeSpec, Warning, read_hf_rope};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-
-/// Model families the decoder computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Family {
-    /// LLaMA 1, 2, 3 and what shares their architecture.
-    Llama,
-}
-
-impl Family {
-    /// The `model_type` values that are understood.
-    pub const MODEL_TYPES: &'static [&'static str] = &["llama"];
-
-    fn from_model_type(model_type: &str) -> Option<Self> {
-        match model_type {
-            "llama" => Some(Self::Llama),
-            _ => None,
-        }
-    }
-}
+use crate::family::Family;
 
 /// Sizes and constants of a decoder, with nothing left to guess.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,10 +31,14 @@ pub struct ModelConfig {
     pub rms_norm_eps: f64,
     /// Whether the output head is the embedding matrix.
     pub tied_embeddings: bool,
-    /// Whether the attention projections have biases.
-    pub attention_bias: bool,
+    /// Whether the query, key and value projections have biases.
+    pub qkv_bias: bool,
+    /// Whether the output projection of the attention has a bias.
+    pub output_bias: bool,
     /// Whether the MLP projections have biases.
     pub mlp_bias: bool,
+    /// By layer, how many tokens a query sees, itself included; `None` is all before it.
+    pub windows: Vec<Option<usize>>,
     /// The RoPE that the checkpoint asks for.
     pub rope: RopeSpec,
     /// The window that the checkpoint claims, `max_position_embeddings`.
@@ -98,14 +83,20 @@ impl ModelConfig {
     pub fn from_json(json: &Value, path: &Path) -> Result<Self> {
         let keys = Keys { json, path };
         let model_type = keys.text("model_type")?;
-        let family = Family::from_model_type(model_type)
-            .ok_or_else(|| keys.unsupported("model_type", &Family::MODEL_TYPES.join(", ")))?;
+        let family = Family::from_model_type(model_type).ok_or_else(|| {
+            keys.unsupported(
+                "model_type",
+                &Family::ALL.map(Family::model_type).join(", "),
+            )
+        })?;
         if let Some(activation) = json.get("hidden_act")
             && activation != "silu"
         {
             return Err(keys.unsupported("hidden_act", "silu"));
         }
         let hidden_size = keys.size("hidden_size")?;
+        let n_layers = keys.size("num_hidden_layers")?;
+        let attention_bias = keys.flag("attention_bias");
         let n_heads = keys.size("num_attention_heads")?;
         let n_kv_heads = keys.size_or("num_key_value_heads", n_heads)?;
         if !n_heads.is_multiple_of(n_kv_heads) {
@@ -123,7 +114,7 @@ impl ModelConfig {
             vocab_size: keys.size("vocab_size")?,
             hidden_size,
             intermediate_size: keys.size("intermediate_size")?,
-            n_layers: keys.size("num_hidden_layers")?,
+            n_layers,
             n_heads,
             n_kv_heads,
             head_dim: keys.size_or("head_dim", hidden_size / n_heads)?,
@@ -132,8 +123,10 @@ impl ModelConfig {
                 .and_then(Value::as_f64)
                 .ok_or_else(|| keys.missing("rms_norm_eps", "a number"))?,
             tied_embeddings: keys.flag("tie_word_embeddings"),
-            attention_bias: keys.flag("attention_bias"),
+            qkv_bias: attention_bias || family.always_has_qkv_bias(),
+            output_bias: attention_bias,
             mlp_bias: keys.flag("mlp_bias"),
+            windows: family.windows(json, n_layers),
             rope: rope.spec,
             max_context: rope.max_context,
             bos_token: keys.token("bos_token_id"),
@@ -143,7 +136,7 @@ impl ModelConfig {
 
     /// Every tensor the checkpoint has to hold, by name and shape, in the order of computation.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let hidden = self.hidden_size;
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let (query, key) = (
             self.n_heads * self.head_dim,
             self.n_kv_heads * self.head_dim,
@@ -162,26 +155,23 @@ impl ModelConfig {
                     list.push((format!("model.layers.{layer}.{name}.bias"), vec![shape[0]]));
                 }
             };
-            let bias = self.attention_bias;
-            linear("self_attn.q_proj", [query, hidden], bias);
-            linear("self_attn.k_proj", [key, hidden], bias);
-            linear("self_attn.v_proj", [key, hidden], bias);
-            linear("self_attn.o_proj", [hidden, query], bias);
-            linear(
-                "mlp.gate_proj",
-                [self.intermediate_size, hidden],
-                self.mlp_bias,
-            );
-            linear(
-                "mlp.up_proj",
-                [self.intermediate_size, hidden],
-                self.mlp_bias,
-            );
-            linear(
-                "mlp.down_proj",
-                [hidden, self.intermediate_size],
-                self.mlp_bias,
-            );
+            if self.family.fused_projections() {
+                linear(
+                    "self_attn.qkv_proj",
+                    [query + 2 * key, hidden],
+                    self.qkv_bias,
+                );
+                linear("self_attn.o_proj", [hidden, query], self.output_bias);
+                linear("mlp.gate_up_proj", [2 * inner, hidden], self.mlp_bias);
+            } else {
+                linear("self_attn.q_proj", [query, hidden], self.qkv_bias);
+                linear("self_attn.k_proj", [key, hidden], self.qkv_bias);
+                linear("self_attn.v_proj", [key, hidden], self.qkv_bias);
+                linear("self_attn.o_proj", [hidden, query], self.output_bias);
+                linear("mlp.gate_proj", [inner, hidden], self.mlp_bias);
+                linear("mlp.up_proj", [inner, hidden], self.mlp_bias);
+            }
+            linear("mlp.down_proj", [hidden, inner], self.mlp_bias);
             for norm in ["input_layernorm", "post_attention_layernorm"] {
                 list.push((format!("model.layers.{layer}.{norm}.weight"), vec![hidden]));
             }
@@ -310,7 +300,11 @@ mod tests {
     fn what_is_not_supported_says_what_is() {
         let error = config(|json| json["model_type"] = "mamba".into()).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { key, .. } if key == "model_type"));
-        assert!(error.to_string().contains("supported: llama"), "{error}");
+        let message = error.to_string();
+        assert!(
+            message.ends_with("supported: llama, mistral, phi3, qwen2"),
+            "{message}"
+        );
         let error = config(|json| json["hidden_act"] = "gelu".into()).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { key, .. } if key == "hidden_act"));
         let error = config(|json| json["num_key_value_heads"] = 3.into()).unwrap_err();

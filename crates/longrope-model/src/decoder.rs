@@ -5,13 +5,13 @@ use std::path::Path;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor};
 
-use crate::attention::SelfAttention;
+use crate::attention::{Qkv, SelfAttention, SplitQkv};
 use crate::block::{Chunk, DecoderLayer};
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::linear::Linear;
-use crate::mlp::Mlp;
+use crate::mlp::{GateUp, Mlp, SplitGateUp};
 use crate::norm::RmsNorm;
 use crate::rotary::Rotary;
 
@@ -21,9 +21,11 @@ pub struct Decoder {
     pub(crate) weights: Weights,
     config: ModelConfig,
     device: Device,
+    /// Where layers are read from, each time one is needed, if they are not kept.
+    stream: Option<Checkpoint>,
 }
 
-/// The parameters, as a Burn module whose field paths are the checkpoint's keys.
+/// The parameters, as a Burn module.
 #[derive(Module, Debug)]
 pub(crate) struct Weights {
     pub(crate) model: Model,
@@ -53,19 +55,34 @@ impl Decoder {
     /// If a file is missing or damaged, or any tensor does not fit the configuration; the error
     /// then lists all of them.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let config = ModelConfig::from_folder(folder)?;
-        let checkpoint = Checkpoint::open(folder)?;
-        checkpoint.check(&config)?;
-        let weights = Loader {
-            checkpoint: &checkpoint,
-            config: &config,
-            device,
-        }
-        .weights()?;
+        let (config, checkpoint) = open(folder)?;
+        let loader = Loader::new(&checkpoint, &config, device);
+        let layers = (0..config.n_layers)
+            .map(|idx| loader.layer(idx))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            weights: loader.weights(layers)?,
+            config,
+            device: device.clone(),
+            stream: None,
+        })
+    }
+
+    /// Opens a checkpoint of which only the embeddings and the head stay in memory.
+    ///
+    /// Layers are read one at a time for every call that needs them. Memory is that of one layer,
+    /// whatever the model's size; each call reads all weights, so batches should be large.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and later calls fail if a file has become unreadable.
+    pub fn stream(folder: &Path, device: &Device) -> Result<Self> {
+        let (config, checkpoint) = open(folder)?;
+        let weights = Loader::new(&checkpoint, &config, device).weights(Vec::new())?;
         Ok(Self {
             weights,
             config,
             device: device.clone(),
+            stream: Some(checkpoint),
         })
     }
 
@@ -84,13 +101,16 @@ impl Decoder {
     ///
     /// # Shapes
     /// - `tokens`: `[batch, seq]`
+    ///
+    /// # Errors
+    /// If layers are streamed and cannot be read.
     pub(crate) fn hidden_states(
         &self,
         tokens: &Tensor<2, Int>,
         rotary: &Rotary,
         needed_from: usize,
         chunk_rows: usize,
-    ) -> Vec<Chunk> {
+    ) -> Result<Vec<Chunk>> {
         let [batch, seq] = tokens.dims();
         let rows = (chunk_rows / batch).max(1);
         let model = &self.weights.model;
@@ -107,14 +127,23 @@ impl Decoder {
                 }
             })
             .collect();
-        for (layer_idx, layer) in model.layers.iter().enumerate() {
-            let last = layer_idx + 1 == model.layers.len();
-            chunks = layer.forward(chunks, rotary, if last { needed_from } else { 0 });
+        for (layer_idx, window) in self.config.windows.iter().enumerate() {
+            let last = layer_idx + 1 == self.config.n_layers;
+            let needed_from = if last { needed_from } else { 0 };
+            chunks = match &self.stream {
+                None => model.layers[layer_idx].forward(chunks, rotary, *window, needed_from),
+                Some(checkpoint) => {
+                    tracing::debug!(layer_idx, "reading layer");
+                    let layer =
+                        Loader::new(checkpoint, &self.config, &self.device).layer(layer_idx)?;
+                    layer.forward(chunks, rotary, *window, needed_from)
+                }
+            };
         }
         for chunk in &mut chunks {
             chunk.hidden = model.norm.forward(chunk.hidden.clone());
         }
-        chunks
+        Ok(chunks)
     }
 
     /// The matrix that turns hidden states into logits, `[vocab, hidden]`.
@@ -133,11 +162,24 @@ struct Loader<'a> {
     device: &'a Device,
 }
 
-impl Loader<'_> {
-    fn weights(&self) -> Result<Weights> {
-        let layers = (0..self.config.n_layers)
-            .map(|idx| self.layer(idx))
-            .collect::<Result<_>>()?;
+/// Reads configuration and headers of a folder and checks that they fit.
+fn open(folder: &Path) -> Result<(ModelConfig, Checkpoint)> {
+    let config = ModelConfig::from_folder(folder)?;
+    let checkpoint = Checkpoint::open(folder)?;
+    checkpoint.check(&config)?;
+    Ok((config, checkpoint))
+}
+
+impl<'a> Loader<'a> {
+    fn new(checkpoint: &'a Checkpoint, config: &'a ModelConfig, device: &'a Device) -> Self {
+        Self {
+            checkpoint,
+            config,
+            device,
+        }
+    }
+
+    fn weights(&self, layers: Vec<DecoderLayer>) -> Result<Weights> {
         Ok(Weights {
             model: Model {
                 embed_tokens: Embedding {
@@ -155,25 +197,34 @@ impl Loader<'_> {
     }
 
     fn layer(&self, layer_idx: usize) -> Result<DecoderLayer> {
+        let config = self.config;
         let at = |name: &str| format!("model.layers.{layer_idx}.{name}");
-        let attention = |name: &str| {
-            self.linear(
-                &at(&format!("self_attn.{name}")),
-                self.config.attention_bias,
-            )
-        };
-        let mlp = |name: &str| self.linear(&at(&format!("mlp.{name}")), self.config.mlp_bias);
+        let qkv = |name: &str| self.linear(&at(&format!("self_attn.{name}")), config.qkv_bias);
+        let mlp = |name: &str| self.linear(&at(&format!("mlp.{name}")), config.mlp_bias);
+        let fused = config.family.fused_projections();
         Ok(DecoderLayer {
             self_attn: SelfAttention {
-                q_proj: attention("q_proj")?,
-                k_proj: attention("k_proj")?,
-                v_proj: attention("v_proj")?,
-                o_proj: attention("o_proj")?,
-                head_dim: self.config.head_dim,
+                qkv: if fused {
+                    Qkv::Fused(qkv("qkv_proj")?)
+                } else {
+                    Qkv::Split(SplitQkv {
+                        q_proj: qkv("q_proj")?,
+                        k_proj: qkv("k_proj")?,
+                        v_proj: qkv("v_proj")?,
+                    })
+                },
+                o_proj: self.linear(&at("self_attn.o_proj"), config.output_bias)?,
+                head_dim: config.head_dim,
             },
             mlp: Mlp {
-                gate_proj: mlp("gate_proj")?,
-                up_proj: mlp("up_proj")?,
+                gate_up: if fused {
+                    GateUp::Fused(mlp("gate_up_proj")?)
+                } else {
+                    GateUp::Split(SplitGateUp {
+                        gate_proj: mlp("gate_proj")?,
+                        up_proj: mlp("up_proj")?,
+                    })
+                },
                 down_proj: mlp("down_proj")?,
             },
             input_layernorm: self.norm(&at("input_layernorm"))?,

@@ -1,4 +1,6 @@
-//! A linear map stored as Hugging Face stores it.
+//! Linear maps stored as Hugging Face stores them.
+
+use std::ops::Range;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -15,15 +17,26 @@ impl Linear {
     /// - `x`: `[batch, seq, in]`
     /// - output: `[batch, seq, out]`
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [out, _] = self.weight.dims();
+        self.forward_rows(x, 0..out)
+    }
+
+    /// The outputs in `rows` only: one part of a fused projection.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, seq, in]`
+    /// - output: `[batch, seq, rows]`
+    pub(crate) fn forward_rows(&self, x: Tensor<3>, rows: Range<usize>) -> Tensor<3> {
         let [batch, seq, width] = x.dims();
+        let n_rows = rows.len();
+        let weight = self.weight.val().narrow(0, rows.start, n_rows);
         // One matrix product over all rows: a batched one would repeat the weight.
-        let rows = x.reshape([batch * seq, width]);
-        let y = rows.matmul(self.weight.val().transpose()); // [b·t, out]
+        let x = x.reshape([batch * seq, width]);
+        let y = x.matmul(weight.transpose()); // [b·t, rows]
         let y = match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(),
+            Some(bias) => y + bias.val().narrow(0, rows.start, n_rows).unsqueeze(),
             None => y,
         };
-        let [_, out] = y.dims();
-        y.reshape([batch, seq, out])
+        y.reshape([batch, seq, n_rows])
     }
 }

@@ -8,22 +8,39 @@ use crate::linear::Linear;
 
 /// `down(silu(gate(x)) · up(x))`.
 #[derive(Module, Debug)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of the checkpoint"
-)]
 pub(crate) struct Mlp {
+    pub(crate) gate_up: GateUp,
+    pub(crate) down_proj: Linear,
+}
+
+/// The two maps into the MLP, apart or one above the other in one matrix.
+#[derive(Module, Debug)]
+pub(crate) enum GateUp {
+    /// Two matrices.
+    Split(SplitGateUp),
+    /// Rows of the gate, then those of up.
+    Fused(Linear),
+}
+
+/// Gate and up as two matrices.
+#[derive(Module, Debug)]
+pub(crate) struct SplitGateUp {
     pub(crate) gate_proj: Linear,
     pub(crate) up_proj: Linear,
-    pub(crate) down_proj: Linear,
 }
 
 impl Mlp {
     /// # Shapes
     /// - `x`, output: `[batch, seq, hidden]`
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = self.gate_proj.forward(x.clone());
-        let up = self.up_proj.forward(x);
+        let (gate, up) = match &self.gate_up {
+            GateUp::Split(maps) => (maps.gate_proj.forward(x.clone()), maps.up_proj.forward(x)),
+            GateUp::Fused(map) => {
+                let [rows, _] = map.weight.dims();
+                let gate = map.forward_rows(x.clone(), 0..rows / 2);
+                (gate, map.forward_rows(x, rows / 2..rows))
+            }
+        };
         self.down_proj.forward(swiglu(gate, up))
     }
 }

@@ -51,7 +51,7 @@ impl Decoder {
             .flat_map(|s| s.iter().map(|id| i64::from(*id)));
         let ids = TensorData::new(ids.collect::<Vec<i64>>(), [n, seq]);
         let tokens = Tensor::<2, Int>::from_data(ids, self.device());
-        let chunks = self.hidden_states(&tokens, rotary, needed_from, CHUNK_ROWS);
+        let chunks = self.hidden_states(&tokens, rotary, needed_from, CHUNK_ROWS)?;
         let weight = self.output_weight();
 
         let mut losses = vec![Vec::with_capacity(seq - score_from); n];

@@ -4,7 +4,7 @@ use longrope_rope::read_hf_rope;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{CHECKPOINTS, fixture, load, losses};
+use crate::support::{CHECKPOINTS, FAMILIES, fixture, load, losses};
 
 /// f32 sums in another order move these losses by up to 1.4e-5 nats (an f64 forward was compared);
 /// a wrong frequency or scale moves them by 1e-2 and more.
@@ -44,23 +44,34 @@ fn config(checkpoint: &str, case: &Case) -> Value {
 #[test]
 fn losses_are_those_of_transformers() {
     for checkpoint in CHECKPOINTS {
-        let decoder = load(checkpoint);
-        let text = fs_err::read_to_string(fixture(checkpoint).join("expected.json")).unwrap();
-        let expected: Expected = serde_json::from_str(&text).unwrap();
-        assert_eq!(expected.cases.len(), 17, "{checkpoint}");
-        for case in &expected.cases {
-            let spec = read_hf_rope(&config(checkpoint, case)).unwrap().spec;
-            let found = losses(&decoder, &spec, &expected.tokens[..case.n_tokens]);
-            assert_eq!(found.len(), case.nll_nats.len());
-            for (at, (x, y)) in found.iter().zip(&case.nll_nats).enumerate() {
-                assert!(
-                    (x - y).abs() < TOLERANCE_NATS,
-                    "{checkpoint}, {} at {} tokens, token {}: {x} is not {y}",
-                    case.name,
-                    case.n_tokens,
-                    at + 1
-                );
-            }
+        check(checkpoint, 17);
+    }
+}
+
+#[test]
+fn losses_of_every_family_are_those_of_transformers() {
+    for (checkpoint, n_cases) in FAMILIES {
+        check(checkpoint, n_cases);
+    }
+}
+
+fn check(checkpoint: &str, n_cases: usize) {
+    let decoder = load(checkpoint);
+    let text = fs_err::read_to_string(fixture(checkpoint).join("expected.json")).unwrap();
+    let expected: Expected = serde_json::from_str(&text).unwrap();
+    assert_eq!(expected.cases.len(), n_cases, "{checkpoint}");
+    for case in &expected.cases {
+        let spec = read_hf_rope(&config(checkpoint, case)).unwrap().spec;
+        let found = losses(&decoder, &spec, &expected.tokens[..case.n_tokens]);
+        assert_eq!(found.len(), case.nll_nats.len());
+        for (at, (x, y)) in found.iter().zip(&case.nll_nats).enumerate() {
+            assert!(
+                (x - y).abs() < TOLERANCE_NATS,
+                "{checkpoint}, {} at {} tokens, token {}: {x} is not {y}",
+                case.name,
+                case.n_tokens,
+                at + 1
+            );
         }
     }
 }

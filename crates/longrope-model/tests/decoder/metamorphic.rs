@@ -1,8 +1,8 @@
 //! Ways of asking that must not change the answer.
 
-use longrope_model::{Error, Rotary, TokenBatch};
+use longrope_model::{Decoder, Error, Rotary, TokenBatch};
 
-use crate::support::{load, losses};
+use crate::support::{device, fixture, load, losses};
 
 /// Rows share matrix products with others in a batch; f32 rounding only.
 const SAME: f32 = 1e-5;
@@ -85,6 +85,21 @@ fn the_same_question_has_the_same_bits() {
     );
     let bits = |losses: Vec<f32>| losses.into_iter().map(f32::to_bits).collect::<Vec<_>>();
     assert_eq!(bits(first), bits(second));
+}
+
+#[test]
+fn streamed_layers_compute_what_resident_ones_do() {
+    for name in ["llama-sharded-bf16", "phi3-window", "qwen2-layers"] {
+        let resident = load(name);
+        let streamed = Decoder::stream(&fixture(name), &device()).unwrap();
+        let sequence = tokens(100, 7);
+        let spec = &resident.config().rope;
+        assert_eq!(
+            losses(&streamed, spec, &sequence),
+            losses(&resident, spec, &sequence),
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -10,11 +10,25 @@ use tempfile::TempDir;
 /// Names of the tiny checkpoints.
 pub(crate) const CHECKPOINTS: [&str; 3] = ["llama-gqa-tied", "llama-sharded-bf16", "llama-f16"];
 
+/// Names of the tiny checkpoints of further families, and how many losses each has.
+pub(crate) const FAMILIES: [(&str, usize); 6] = [
+    ("mistral-window", 8),
+    ("phi3-longrope", 4),
+    ("phi3-window", 4),
+    ("qwen2-biases", 8),
+    ("qwen2-layers", 8),
+    ("llama-longrope", 4),
+];
+
 /// The folder of a tiny checkpoint.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/models")
-        .join(name)
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let folder = fixtures.join("models").join(name);
+    if folder.is_dir() {
+        folder
+    } else {
+        fixtures.join("families").join(name)
+    }
 }
 
 /// `LONGROPE_DEVICE`, by default flex.
