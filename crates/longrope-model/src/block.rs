@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::attention::SelfAttention;
+use crate::kv_cache::LayerCache;
 use crate::mlp::Mlp;
 use crate::norm::RmsNorm;
 use crate::rotary::Rotary;
@@ -71,5 +72,28 @@ impl DecoderLayer {
                 }
             })
             .collect()
+    }
+
+    /// Runs a stretch of one sequence behind the tokens in a cache, and caches it too.
+    ///
+    /// # Shapes
+    /// - `hidden`, output: `[1, seq, hidden]`
+    pub(crate) fn forward_cached(
+        &self,
+        hidden: Tensor<3>,
+        cache: &mut LayerCache,
+        rotary: &Rotary,
+        (start, window): (usize, Option<usize>),
+    ) -> Tensor<3> {
+        let x = self.input_layernorm.forward(hidden.clone());
+        let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, start);
+        cache.append(keys, values, start);
+        let place = (start, window);
+        let mixed = self
+            .self_attn
+            .attend(x, &cache.keys, &cache.values, rotary, place);
+        let hidden = hidden + mixed;
+        let x = self.post_attention_layernorm.forward(hidden.clone());
+        hidden + self.mlp.forward(x)
     }
 }

@@ -45,6 +45,8 @@ pub struct ModelConfig {
     pub max_context: usize,
     /// Token that begins a document, if there is one.
     pub bos_token: Option<u32>,
+    /// Tokens that end a text.
+    pub eos_tokens: Vec<u32>,
     /// What was odd about the RoPE configuration but not wrong.
     pub warnings: Vec<Warning>,
 }
@@ -129,7 +131,8 @@ impl ModelConfig {
             windows: family.windows(json, n_layers),
             rope: rope.spec,
             max_context: rope.max_context,
-            bos_token: keys.token("bos_token_id"),
+            bos_token: keys.tokens("bos_token_id").first().copied(),
+            eos_tokens: keys.tokens("eos_token_id"),
             warnings: rope.warnings,
         })
     }
@@ -246,14 +249,14 @@ impl<'a> Keys<'a> {
         self.json.get(key).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// Some checkpoints list several ids; the first one is the one to write.
-    fn token(&self, key: &str) -> Option<u32> {
-        let value = self.json.get(key)?;
-        let first = value
-            .as_array()
-            .and_then(|list| list.first())
-            .unwrap_or(value);
-        first.as_u64().and_then(|id| u32::try_from(id).ok())
+    /// One id, or a list of them.
+    fn tokens(&self, key: &str) -> Vec<u32> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        match self.json.get(key) {
+            Some(Value::Array(list)) => list.iter().filter_map(id).collect(),
+            Some(value) => id(value).into_iter().collect(),
+            None => Vec::new(),
+        }
     }
 }
 

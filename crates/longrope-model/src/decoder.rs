@@ -10,6 +10,7 @@ use crate::block::{Chunk, DecoderLayer};
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::kv_cache::KvCache;
 use crate::linear::Linear;
 use crate::mlp::{GateUp, Mlp, SplitGateUp};
 use crate::norm::RmsNorm;
@@ -132,18 +133,61 @@ impl Decoder {
             let needed_from = if last { needed_from } else { 0 };
             chunks = match &self.stream {
                 None => model.layers[layer_idx].forward(chunks, rotary, *window, needed_from),
-                Some(checkpoint) => {
-                    tracing::debug!(layer_idx, "reading layer");
-                    let layer =
-                        Loader::new(checkpoint, &self.config, &self.device).layer(layer_idx)?;
-                    layer.forward(chunks, rotary, *window, needed_from)
-                }
+                Some(checkpoint) => self.read_layer(checkpoint, layer_idx)?.forward(
+                    chunks,
+                    rotary,
+                    *window,
+                    needed_from,
+                ),
             };
         }
         for chunk in &mut chunks {
             chunk.hidden = model.norm.forward(chunk.hidden.clone());
         }
         Ok(chunks)
+    }
+
+    /// Runs tokens of one sequence behind those in a cache, and caches them too; hidden states
+    /// after the last normalization.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[seq]`
+    /// - output: `[1, seq, hidden]`
+    ///
+    /// # Errors
+    /// If layers are streamed and cannot be read.
+    pub(crate) fn extend(&self, tokens: Tensor<1, Int>, cache: &mut KvCache) -> Result<Tensor<3>> {
+        let [seq] = tokens.dims();
+        let start = cache.n_tokens;
+        let model = &self.weights.model;
+        let mut hidden = model
+            .embed_tokens
+            .weight
+            .val()
+            .select(0, tokens)
+            .unsqueeze::<3>();
+        for (layer_idx, window) in self.config.windows.iter().enumerate() {
+            let cached = &mut cache.layers[layer_idx];
+            let place = (start, *window);
+            hidden = match &self.stream {
+                None => {
+                    model.layers[layer_idx].forward_cached(hidden, cached, &cache.rotary, place)
+                }
+                Some(checkpoint) => self.read_layer(checkpoint, layer_idx)?.forward_cached(
+                    hidden,
+                    cached,
+                    &cache.rotary,
+                    place,
+                ),
+            };
+        }
+        cache.n_tokens += seq;
+        Ok(model.norm.forward(hidden))
+    }
+
+    fn read_layer(&self, checkpoint: &Checkpoint, layer_idx: usize) -> Result<DecoderLayer> {
+        tracing::debug!(layer_idx, "reading layer");
+        Loader::new(checkpoint, &self.config, &self.device).layer(layer_idx)
     }
 
     /// The matrix that turns hidden states into logits, `[vocab, hidden]`.

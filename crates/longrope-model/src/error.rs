@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::checkpoint::WeightReport;
+use crate::export::FloatType;
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -116,6 +117,17 @@ pub enum Error {
         /// The length of the first one.
         expected: usize,
     },
+    /// A prompt without tokens.
+    #[error("the prompt has no tokens, expected at least one")]
+    EmptyPrompt,
+    /// More tokens than a cache was made for.
+    #[error("the cache has room for {capacity} tokens, the sequence needs {needed}")]
+    CacheFull {
+        /// Tokens of the sequence.
+        needed: usize,
+        /// Room in the cache.
+        capacity: usize,
+    },
     /// A sequence too short to predict anything.
     #[error(
         "a window has {found} tokens and scores from {score_from}, expected at least one scored token after the first"
@@ -125,6 +137,24 @@ pub enum Error {
         found: usize,
         /// First scored token.
         score_from: usize,
+    },
+    /// A weight does not fit the type it is to be written in.
+    #[error("tensor `{tensor}` holds {value}, the largest {dtype} is {}", dtype.largest())]
+    WeightOverflow {
+        /// The tensor.
+        tensor: String,
+        /// The weight.
+        value: f64,
+        /// The type.
+        dtype: FloatType,
+    },
+    /// The size of weight files is no size.
+    #[error(
+        "the shard size is `{text}`, expected a whole number of bytes, kB, MB, GB, TB, KiB, MiB, GiB or TiB"
+    )]
+    ShardSize {
+        /// What was given.
+        text: String,
     },
     /// The export folder is there already.
     #[error("`{}` exists already", path.display())]

@@ -8,10 +8,11 @@ mod report;
 mod shards;
 
 pub use report::{WeightProblem, WeightReport};
+pub(crate) use shards::INDEX_FILE;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -117,7 +118,7 @@ impl Checkpoint {
             folder: self.folder.clone(),
             file: name.to_owned(),
         })?;
-        let bytes = self.bytes(stored)?;
+        let bytes = self.bytes(name, stored)?;
         let shape = stored.shape.clone();
         let data = match stored.dtype {
             Dtype::F32 => TensorData::new(decode(&bytes, f32::from_le_bytes), shape),
@@ -140,12 +141,51 @@ impl Checkpoint {
         Ok(Tensor::from_data(data, (device, dtype)))
     }
 
-    fn bytes(&self, stored: &StoredTensor) -> Result<Vec<u8>> {
+    fn bytes(&self, name: &str, stored: &StoredTensor) -> Result<Vec<u8>> {
+        let mut file = self.seek(stored)?;
+        let mut bytes = vec![0; stored.n_bytes];
+        let read = file.read_exact(&mut bytes);
+        read.map_err(|error| self.cut_off(name, stored, error))?;
+        Ok(bytes)
+    }
+
+    /// Reads one tensor in order, in pieces of at most `chunk_bytes`.
+    pub(crate) fn read_chunks(
+        &self,
+        name: &str,
+        stored: &StoredTensor,
+        chunk_bytes: usize,
+        mut consume: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut file = self.seek(stored)?;
+        let mut chunk = vec![0; chunk_bytes.min(stored.n_bytes)];
+        let mut left = stored.n_bytes;
+        while left > 0 {
+            let n_bytes = left.min(chunk.len());
+            let read = file.read_exact(&mut chunk[..n_bytes]);
+            read.map_err(|error| self.cut_off(name, stored, error))?;
+            consume(&chunk[..n_bytes])?;
+            left -= n_bytes;
+        }
+        Ok(())
+    }
+
+    /// The file of a tensor, at its first byte.
+    fn seek(&self, stored: &StoredTensor) -> Result<fs_err::File> {
         let mut file = fs_err::File::open(&self.files[stored.file_idx])?;
         file.seek(SeekFrom::Start(stored.offset))?;
-        let mut bytes = vec![0; stored.n_bytes];
-        file.read_exact(&mut bytes)?;
-        Ok(bytes)
+        Ok(file)
+    }
+
+    /// Headers were checked when the checkpoint was opened, but the file may have changed since.
+    fn cut_off(&self, name: &str, stored: &StoredTensor, error: io::Error) -> Error {
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return error.into();
+        }
+        Error::Damaged {
+            path: self.files[stored.file_idx].clone(),
+            problem: format!("it ends within tensor `{name}`"),
+        }
     }
 
     /// SHA-256 that tells one checkpoint from another: over `config.json`, over name, shape and

@@ -10,7 +10,10 @@ use serde::Deserialize;
 use super::StoredTensor;
 use crate::error::{Error, Result};
 
-/// `model.safetensors.index.json`.
+/// Which tensor lies in which file, if there are several.
+pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// The content of [`INDEX_FILE`].
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
@@ -18,7 +21,7 @@ struct Index {
 
 /// The weight files of a folder: the shards of the index if there is one, else the single file.
 pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let index_path = folder.join("model.safetensors.index.json");
+    let index_path = folder.join(INDEX_FILE);
     if !index_path.is_file() {
         let single = folder.join("model.safetensors");
         if single.is_file() {

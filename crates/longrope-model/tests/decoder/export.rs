@@ -1,9 +1,18 @@
 //! Checkpoint to checkpoint.
 
-use longrope_model::{Checkpoint, Decoder, Error, ExportOptions, export_hf};
-use longrope_rope::{AttentionScale, FactorSet, RescaleFactors, RopeScaling, RopeSpec};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
-use crate::support::{copy, device, fixture, losses};
+use half::bf16;
+use longrope_model::{
+    Checkpoint, Decoder, Error, ExportOptions, FloatType, ModelConfig, export_hf,
+};
+use longrope_rope::{AttentionScale, FactorSet, RescaleFactors, RopeScaling, RopeSpec};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+use crate::support::{CHECKPOINTS, copy, device, fixture, losses};
 
 fn extended(base: &RopeSpec) -> RopeSpec {
     let set = |max_context, step: f64| FactorSet {
@@ -27,9 +36,65 @@ fn extended(base: &RopeSpec) -> RopeSpec {
 
 fn options(overwrite: bool) -> ExportOptions {
     ExportOptions {
-        target_context: 128,
         overwrite,
+        ..ExportOptions::new(128)
     }
+}
+
+/// Options that write the weights anew.
+fn rewrite(dtype: impl Into<Option<FloatType>>, shard_size: &str) -> ExportOptions {
+    ExportOptions {
+        dtype: dtype.into(),
+        shard_size: Some(shard_size.parse().unwrap()),
+        ..options(false)
+    }
+}
+
+/// Exports with a RoPE that does not matter.
+fn export(source: &Path, target: &Path, options: ExportOptions) -> Result<(), Error> {
+    let spec = extended(&ModelConfig::from_folder(source).unwrap().rope);
+    export_hf(source, target, &spec, options).map(|_| ())
+}
+
+/// Type, shape and bytes by name, read by the crate of the format.
+type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+fn stored(folder: &Path) -> Stored {
+    let mut all = Stored::new();
+    for path in Checkpoint::open(folder).unwrap().files() {
+        let bytes = fs_err::read(path).unwrap();
+        for (name, tensor) in SafeTensors::deserialize(&bytes).unwrap().tensors() {
+            let content = (
+                tensor.dtype(),
+                tensor.shape().to_vec(),
+                tensor.data().to_vec(),
+            );
+            assert!(all.insert(name, content).is_none(), "written twice");
+        }
+    }
+    all
+}
+
+/// Replaces the weights of a checkpoint of one file.
+fn store(folder: &Path, tensors: &Stored) {
+    let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
+        (name, view)
+    });
+    let path = folder.join("model.safetensors");
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs_err::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -108,4 +173,199 @@ fn a_failed_export_leaves_nothing_behind() {
     let target = place.path().join("out");
     assert!(export_hf(broken.path(), &target, &spec, options(false)).is_err());
     assert_eq!(fs_err::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn files_of_another_size_hold_the_same_bits() {
+    for name in CHECKPOINTS {
+        let place = tempfile::tempdir().unwrap();
+        let (split, joined) = (place.path().join("split"), place.path().join("joined"));
+        let source = fixture(name);
+        export(&source, &split, rewrite(None, "8kB")).unwrap();
+        export(&split, &joined, rewrite(None, "1GB")).unwrap();
+        assert!(Checkpoint::open(&split).unwrap().files().len() > 1);
+        assert!(joined.join("model.safetensors").is_file());
+        let expected = stored(&source);
+        assert!(stored(&split) == expected && stored(&joined) == expected);
+        assert!(Decoder::load(&split, &device()).is_ok());
+    }
+}
+
+#[test]
+fn types_that_hold_every_weight_lose_nothing() {
+    let originals = [FloatType::F32, FloatType::BF16, FloatType::F16];
+    for (name, original) in CHECKPOINTS.into_iter().zip(originals) {
+        let place = tempfile::tempdir().unwrap();
+        let (wide, back) = (place.path().join("wide"), place.path().join("back"));
+        export(&fixture(name), &wide, rewrite(FloatType::F32, "20kB")).unwrap();
+        export(&wide, &back, rewrite(original, "7kB")).unwrap();
+        assert!(stored(&wide).values().all(|it| it.0 == Dtype::F32));
+        assert!(stored(&back) == stored(&fixture(name)), "{name}");
+    }
+}
+
+#[test]
+fn a_narrower_type_rounds_once() {
+    let place = tempfile::tempdir().unwrap();
+    let (once, twice) = (place.path().join("once"), place.path().join("twice"));
+    let source = fixture("llama-gqa-tied");
+    let options = ExportOptions {
+        dtype: Some(FloatType::BF16),
+        ..options(false)
+    };
+    export(&source, &once, options).unwrap();
+    export(&once, &twice, options).unwrap();
+    let rounded = stored(&once);
+    assert!(rounded == stored(&twice));
+    for (name, (dtype, shape, bytes)) in stored(&source) {
+        assert_eq!(dtype, Dtype::F32);
+        let (elements, _) = bytes.as_chunks::<4>();
+        let expected = elements
+            .iter()
+            .flat_map(|b| bf16::from_f32(f32::from_le_bytes(*b)).to_le_bytes());
+        assert!(rounded[&name] == (Dtype::BF16, shape, expected.collect()));
+    }
+    assert!(Decoder::load(&twice, &device()).is_ok());
+}
+
+#[test]
+fn shards_are_numbered_indexed_and_small_enough() {
+    const LIMIT: usize = 8000;
+    let place = tempfile::tempdir().unwrap();
+    let (first, second) = (place.path().join("first"), place.path().join("second"));
+    let source = fixture("llama-sharded-bf16");
+    export(&source, &first, rewrite(FloatType::F32, "8000")).unwrap();
+    export(&source, &second, rewrite(FloatType::F32, "8000")).unwrap();
+
+    let files = Checkpoint::open(&first).unwrap().files().to_vec();
+    let index = json(&first.join("model.safetensors.index.json"));
+    let weight_map = index["weight_map"].as_object().unwrap();
+    let mut sizes = Vec::new();
+    for (i, path) in files.iter().enumerate() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(
+            name,
+            format!("model-{:05}-of-{:05}.safetensors", i + 1, files.len())
+        );
+        let bytes = fs_err::read(path).unwrap();
+        let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        assert!(header.is_multiple_of(8), "{header}");
+        let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        assert_eq!(metadata.metadata().as_ref(), Some(&format));
+        for tensor in metadata.offset_keys() {
+            assert_eq!(weight_map[&tensor], *name);
+        }
+        let n_tensors = metadata.tensors().len();
+        assert!(metadata.data_len() <= LIMIT || n_tensors == 1, "{name}");
+        sizes.push(metadata.data_len());
+    }
+    assert_eq!(index["metadata"]["total_size"], sizes.iter().sum::<usize>());
+    assert_eq!(weight_map.len(), stored(&source).len());
+    // The embedding comes first and is larger than a file may be.
+    assert_eq!(sizes[0], 97 * 48 * 4);
+
+    // Nothing else is there, and writing again writes the same.
+    let mut expected: Vec<&str> = files
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    expected.insert(0, "config.json");
+    expected.push("model.safetensors.index.json");
+    assert_eq!(names(&first), expected);
+    for name in names(&first) {
+        let [a, b] = [&first, &second].map(|folder| fs_err::read(folder.join(&name)).unwrap());
+        assert!(a == b, "{name}");
+    }
+}
+
+#[test]
+fn config_json_says_what_the_weights_are_in_its_own_spelling() {
+    for (name, key, other) in [
+        ("llama-gqa-tied", "dtype", "torch_dtype"),
+        ("llama-sharded-bf16", "torch_dtype", "dtype"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let folder = |name: &str| place.path().join(name);
+        export(
+            &fixture(name),
+            &folder("f16"),
+            rewrite(FloatType::F16, "1GB"),
+        )
+        .unwrap();
+        export(&fixture(name), &folder("kept"), rewrite(None, "1GB")).unwrap();
+        let config = json(&folder("f16/config.json"));
+        assert_eq!(config[key], "float16");
+        assert_eq!(config.get(other), None);
+        let kept = json(&folder("kept/config.json"));
+        assert_eq!(kept[key], json(&fixture(name).join("config.json"))[key]);
+        assert!(!folder("f16/model.safetensors.index.json").exists());
+    }
+}
+
+#[test]
+fn mixed_types_are_kept_and_aligned_and_what_no_one_reads_is_left_out() {
+    let source = copy("llama-gqa-tied");
+    let mut tensors = stored(source.path());
+    let needed = tensors.clone();
+    let embedding = tensors["model.embed_tokens.weight"].clone();
+    tensors.insert("lm_head.weight".to_owned(), embedding); // tied, and stored twice
+    let inv_freq = (Dtype::F32, vec![8], vec![0; 32]);
+    tensors.insert(
+        "model.layers.0.self_attn.rotary_emb.inv_freq".to_owned(),
+        inv_freq,
+    );
+    let norm = (Dtype::F64, vec![32], 1f64.to_le_bytes().repeat(32));
+    tensors.insert("model.norm.weight".to_owned(), norm.clone());
+    store(source.path(), &tensors);
+
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("out");
+    export(source.path(), &target, rewrite(None, "1GB")).unwrap();
+    let written = stored(&target);
+    assert!(written.keys().eq(needed.keys()));
+    assert!(written["model.norm.weight"] == norm);
+    // The doubles come first, so that they begin at a multiple of their size.
+    let bytes = fs_err::read(target.join("model.safetensors")).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(
+        metadata.offset_keys()[..2],
+        ["model.norm.weight", "model.embed_tokens.weight"]
+    );
+}
+
+#[test]
+fn a_weight_too_large_for_f16_is_named_and_nothing_changes() {
+    let source = copy("llama-gqa-tied");
+    let mut tensors = stored(source.path());
+    let gate = "model.layers.1.mlp.gate_proj.weight";
+    let bytes = &mut tensors.get_mut(gate).unwrap().2;
+    bytes[400..404].copy_from_slice(&(-70_000f32).to_le_bytes());
+    store(source.path(), &tensors);
+
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("out");
+    for mine in [false, true] {
+        if mine {
+            fs_err::create_dir(&target).unwrap();
+            fs_err::write(target.join("mine.txt"), "precious").unwrap();
+        }
+        let options = ExportOptions {
+            overwrite: true,
+            ..rewrite(FloatType::F16, "4kB")
+        };
+        let error = export(source.path(), &target, options).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("tensor `{gate}` holds -70000, the largest f16 is 65504")
+        );
+        let left = names(place.path());
+        assert_eq!(left, if mine { vec!["out"] } else { vec![] });
+    }
+    assert_eq!(names(&target), ["mine.txt"]);
+    export(
+        source.path(),
+        &place.path().join("bf16"),
+        rewrite(FloatType::BF16, "4kB"),
+    )
+    .unwrap();
 }

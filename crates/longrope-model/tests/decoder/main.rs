@@ -8,6 +8,7 @@
 
 mod broken;
 mod export;
+mod generation;
 mod golden;
 mod metamorphic;
 mod support;

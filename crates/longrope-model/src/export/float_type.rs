@@ -1,0 +1,207 @@
+//! The types that weights can be written in, and rounding to them.
+
+use std::fmt;
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+/// A type of stored weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatType {
+    /// 32 bits.
+    F32,
+    /// 16 bits, 5 of them exponent: up to 65504.
+    F16,
+    /// The upper 16 bits of an f32: its range, 8 bits of precision.
+    BF16,
+}
+
+impl FloatType {
+    /// The name in a safetensors file.
+    pub(super) fn stored(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::BF16 => Dtype::BF16,
+        }
+    }
+
+    /// The name in a `config.json`.
+    pub(super) fn config_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+        }
+    }
+
+    /// The largest finite number.
+    pub(crate) fn largest(self) -> f64 {
+        match self {
+            Self::F32 => f32::MAX.into(),
+            Self::F16 => f16::MAX.into(),
+            Self::BF16 => bf16::MAX.into(),
+        }
+    }
+
+    /// Appends numbers stored as `from` to `out`, rounded to nearest, ties to even.
+    ///
+    /// What is infinite or no number stays so. A finite number that would become infinite ends the
+    /// conversion and is returned.
+    pub(super) fn convert(self, from: Dtype, bytes: &[u8], out: &mut Vec<u8>) -> Option<f64> {
+        match from {
+            Dtype::F64 => self.encode(bytes, f64::from_le_bytes, out),
+            Dtype::F16 => self.encode(bytes, |b| f16::from_le_bytes(b).into(), out),
+            Dtype::BF16 => self.encode(bytes, |b| bf16::from_le_bytes(b).into(), out),
+            _ => self.encode(bytes, |b| f32::from_le_bytes(b).into(), out),
+        }
+    }
+
+    fn encode<const N: usize>(
+        self,
+        bytes: &[u8],
+        decode: impl Fn([u8; N]) -> f64,
+        out: &mut Vec<u8>,
+    ) -> Option<f64> {
+        let (elements, _) = bytes.as_chunks::<N>();
+        let numbers = elements.iter().map(|element| decode(*element));
+        match self {
+            Self::F32 => append(numbers, out, |x| {
+                let rounded = nearest_f32(x);
+                (rounded.is_infinite(), rounded.to_le_bytes())
+            }),
+            Self::F16 => append(numbers, out, |x| {
+                let rounded = f16::from_f32(odd_f32(x));
+                (rounded.is_infinite(), rounded.to_le_bytes())
+            }),
+            Self::BF16 => append(numbers, out, |x| {
+                let rounded = bf16::from_f32(odd_f32(x));
+                (rounded.is_infinite(), rounded.to_le_bytes())
+            }),
+        }
+    }
+}
+
+impl fmt::Display for FloatType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+        })
+    }
+}
+
+/// Appends rounded numbers up to the first finite one that is infinite after rounding.
+fn append<const M: usize>(
+    mut numbers: impl Iterator<Item = f64>,
+    out: &mut Vec<u8>,
+    round: impl Fn(f64) -> (bool, [u8; M]),
+) -> Option<f64> {
+    numbers.find(|number| {
+        let (infinite, bytes) = round(*number);
+        out.extend_from_slice(&bytes);
+        infinite && number.is_finite()
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "this cast rounds to nearest, ties to even, and is infinite beyond the range"
+)]
+fn nearest_f32(x: f64) -> f32 {
+    x as f32
+}
+
+/// Rounds to the neighbour with an odd last bit, unless `x` is an f32 already.
+///
+/// Rounding that to 16 bits gives what rounding `x` itself would. Rounding to nearest twice does
+/// not: the first time may end on a tie that the second one breaks the wrong way.
+fn odd_f32(x: f64) -> f32 {
+    let nearest = nearest_f32(x);
+    let is_odd = nearest.to_bits() & 1 == 1;
+    if is_odd || x.is_nan() || f64::from(nearest).to_bits() == x.to_bits() {
+        return nearest;
+    }
+    // The neighbour on the other side of `x`; magnitudes are in the order of their bits.
+    if f64::from(nearest).abs() < x.abs() {
+        f32::from_bits(nearest.to_bits() + 1)
+    } else {
+        f32::from_bits(nearest.to_bits() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bf16_of(x: f64) -> f32 {
+        let mut out = Vec::new();
+        let too_large = FloatType::BF16.convert(Dtype::F64, &x.to_le_bytes(), &mut out);
+        assert_eq!(too_large, None);
+        bf16::from_le_bytes([out[0], out[1]]).to_f32()
+    }
+
+    #[test]
+    fn ties_go_to_even_and_nothing_is_rounded_twice() {
+        let ulp = 2f64.powi(-7); // of bf16 at 1
+        let ties = [(0.5, 0.0), (1.5, 2.0), (2.5, 2.0)];
+        for (steps, expected) in ties {
+            let number = 1.0 + steps * ulp;
+            assert_eq!(f64::from(bf16_of(number)), 1.0 + expected * ulp);
+            // One bit of f64 beside the tie decides, though an f32 cannot hold it.
+            let (below, above) = (steps - 0.5, steps + 0.5);
+            let beside = number.next_up();
+            assert_eq!(f64::from(bf16_of(beside)), 1.0 + above * ulp);
+            assert_eq!(f64::from(bf16_of(-beside)), -1.0 - above * ulp);
+            let beside = number.next_down();
+            assert_eq!(f64::from(bf16_of(beside)), 1.0 + below * ulp);
+        }
+    }
+
+    #[test]
+    fn the_smallest_numbers_keep_their_sign() {
+        for x in [0.0, -0.0, 1e-320, -1e-320, 1e-60, -1e-60] {
+            assert_eq!(f64::from(bf16_of(x)).to_bits(), (0.0 * x).to_bits(), "{x}");
+        }
+        assert!(bf16_of(f64::NAN).is_nan());
+        assert_eq!(bf16_of(f64::NEG_INFINITY), f32::NEG_INFINITY);
+    }
+
+    #[test]
+    fn the_first_number_that_is_too_large_is_returned() {
+        let bytes: Vec<u8> = [1.0, f32::INFINITY, 65519.0, -65520.0, 1e9]
+            .iter()
+            .flat_map(|x: &f32| x.to_le_bytes())
+            .collect();
+        let mut out = Vec::new();
+        let found = FloatType::F16.convert(Dtype::F32, &bytes, &mut out);
+        assert_eq!(found, Some(-65520.0));
+        let (halves, _) = out.as_chunks::<2>();
+        assert_eq!(f16::from_le_bytes(halves[2]), f16::MAX);
+        let huge = 1e39f64.to_le_bytes();
+        for to in [FloatType::F32, FloatType::BF16] {
+            assert_eq!(to.convert(Dtype::F64, &huge, &mut out), Some(1e39));
+        }
+    }
+
+    #[test]
+    fn a_half_survives_a_wider_type_bit_by_bit() {
+        for (half, back) in [(FloatType::F16, Dtype::F16), (FloatType::BF16, Dtype::BF16)] {
+            let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+            let (mut wide, mut again) = (Vec::new(), Vec::new());
+            assert_eq!(FloatType::F32.convert(back, &bytes, &mut wide), None);
+            assert_eq!(half.convert(Dtype::F32, &wide, &mut again), None);
+            let (before, _) = bytes.as_chunks::<2>();
+            let (after, _) = again.as_chunks::<2>();
+            for (x, y) in before.iter().zip(after) {
+                // Not-a-numbers may become quiet.
+                let is_nan = match half {
+                    FloatType::F16 => f16::from_le_bytes(*x).is_nan(),
+                    _ => bf16::from_le_bytes(*x).is_nan(),
+                };
+                assert!(is_nan || x == y, "{x:?} is {y:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A checkpoint folder with another RoPE, as transformers and its relatives read it.
+
+mod float_type;
+mod plan;
+mod shard_size;
+mod weights;
+
+pub use float_type::FloatType;
+pub use shard_size::ShardSize;
+
+use std::path::Path;
+
+use longrope_rope::{RopeSpec, Warning, write_hf_rope};
+use serde_json::Value;
+
+use crate::checkpoint::{Checkpoint, INDEX_FILE};
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+
+/// How to export.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportOptions {
+    /// The window that the exported model claims.
+    pub target_context: usize,
+    /// Whether an existing folder may be replaced.
+    pub overwrite: bool,
+    /// The type weights are written in; without one, each keeps its own.
+    pub dtype: Option<FloatType>,
+    /// How large a weight file may be; without a limit, files stay as they are, or hold
+    /// [`ShardSize::DEFAULT`] if there is a `dtype`.
+    pub shard_size: Option<ShardSize>,
+}
+
+impl ExportOptions {
+    /// Weight files byte for byte, into a folder that is not there yet.
+    pub fn new(target_context: usize) -> Self {
+        Self {
+            target_context,
+            overwrite: false,
+            dtype: None,
+            shard_size: None,
+        }
+    }
+
+    /// Whether weights are written anew.
+    fn rewrites_weights(self) -> bool {
+        self.dtype.is_some() || self.shard_size.is_some()
+    }
+}
+
+/// Files that go along unchanged if the source has them.
+const COMPANIONS: &[&str] = &[
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+];
+
+/// Writes the checkpoint in `source` to `target` with the RoPE `spec` in its `config.json`.
+///
+/// Weight files are copied byte by byte, since extending a window by rescaling changes none of
+/// them, unless `options` ask for another type or size. The folder appears whole or not at all.
+/// Returns what the format could not express.
+///
+/// # Errors
+/// If `target` exists and may not be replaced, the source is no sound checkpoint, a weight does
+/// not fit the type asked for, or a file cannot be written.
+pub fn export_hf(
+    source: &Path,
+    target: &Path,
+    spec: &RopeSpec,
+    options: ExportOptions,
+) -> Result<Vec<Warning>> {
+    if target.exists() && !options.overwrite {
+        return Err(Error::OutputExists {
+            path: target.to_owned(),
+        });
+    }
+    let config = ModelConfig::from_folder(source)?;
+    let checkpoint = Checkpoint::open(source)?;
+    checkpoint.check(&config)?;
+    let (json, warnings) = config_json(source, spec, options)?;
+
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs_err::create_dir_all(parent)?;
+    // A folder inside the temporary one: it gets ordinary permissions, and what is left of a
+    // failed export disappears with its parent.
+    let temporary = tempfile::Builder::new()
+        .prefix(".longrope-export-")
+        .tempdir_in(parent)?;
+    let staging = temporary.path().join("new");
+    fs_err::create_dir(&staging)?;
+    fs_err::write(staging.join("config.json"), format!("{json:#}\n"))?;
+    if options.rewrites_weights() {
+        let size = options.shard_size.unwrap_or(ShardSize::DEFAULT);
+        weights::write_weights(&checkpoint, &config, &staging, options.dtype, size)?;
+    } else {
+        copy_weights(&checkpoint, &staging)?;
+    }
+    for name in COMPANIONS {
+        copy_if_there(&source.join(name), &staging.join(name))?;
+    }
+    replace(target, &staging, &temporary.path().join("old"))?;
+    Ok(warnings)
+}
+
+/// The source's `config.json` with another RoPE, and with the type of the weights if that changes.
+fn config_json(
+    source: &Path,
+    spec: &RopeSpec,
+    options: ExportOptions,
+) -> Result<(Value, Vec<Warning>)> {
+    let path = source.join("config.json");
+    let text = fs_err::read_to_string(&path)?;
+    let mut json: Value = serde_json::from_str(&text).map_err(|source| Error::Json {
+        path: path.clone(),
+        source,
+    })?;
+    let Value::Object(map) = &mut json else {
+        return Err(Error::ConfigKey {
+            path,
+            key: "model_type".to_owned(),
+            expected: "an object",
+        });
+    };
+    let warnings =
+        write_hf_rope(map, spec, options.target_context).map_err(|source| Error::Rope {
+            path,
+            source: Box::new(source),
+        })?;
+    if let Some(dtype) = options.dtype {
+        // transformers 5 and 4; without either, readers look at the weights.
+        for key in ["dtype", "torch_dtype"] {
+            if let Some(value) = map.get_mut(key) {
+                *value = dtype.config_name().into();
+            }
+        }
+    }
+    Ok((json, warnings))
+}
+
+fn copy_weights(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
+    for file in checkpoint.files() {
+        if let Some(name) = file.file_name() {
+            fs_err::copy(file, folder.join(name))?;
+        }
+    }
+    copy_if_there(
+        &checkpoint.folder().join(INDEX_FILE),
+        &folder.join(INDEX_FILE),
+    )
+}
+
+fn copy_if_there(from: &Path, to: &Path) -> Result<()> {
+    if from.is_file() {
+        fs_err::copy(from, to)?;
+    }
+    Ok(())
+}
+
+/// Puts the folder `new` in the place of `target`, and what was there into `old`.
+fn replace(target: &Path, new: &Path, old: &Path) -> Result<()> {
+    if target.exists() {
+        fs_err::rename(target, old)?;
+        if let Err(error) = fs_err::rename(new, target) {
+            fs_err::rename(old, target)?;
+            return Err(error.into());
+        }
+    } else {
+        fs_err::rename(new, target)?;
+    }
+    Ok(())
+}

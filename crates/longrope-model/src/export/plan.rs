@@ -1,0 +1,75 @@
+//! Which tensor goes into which file.
+
+use safetensors::Dtype;
+
+use super::{FloatType, ShardSize};
+use crate::checkpoint::StoredTensor;
+
+/// A tensor to write.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedTensor<'a> {
+    pub(super) name: &'a str,
+    /// Where it comes from.
+    pub(super) source: &'a StoredTensor,
+    /// The type to write, if it is another one.
+    pub(super) convert_to: Option<FloatType>,
+}
+
+impl<'a> PlannedTensor<'a> {
+    pub(super) fn new(name: &'a str, source: &'a StoredTensor, dtype: Option<FloatType>) -> Self {
+        Self {
+            name,
+            source,
+            convert_to: dtype.filter(|dtype| dtype.stored() != source.dtype),
+        }
+    }
+
+    /// The type it is written in.
+    pub(super) fn dtype(&self) -> Dtype {
+        self.convert_to.map_or(self.source.dtype, FloatType::stored)
+    }
+
+    /// The size it is written in.
+    pub(super) fn n_bytes(&self) -> u64 {
+        let n_elements: usize = self.source.shape.iter().product();
+        (n_elements * self.dtype().bitsize() / 8) as u64
+    }
+}
+
+/// A file to write.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedFile<'a> {
+    pub(super) name: String,
+    /// In the order of the file.
+    pub(super) tensors: Vec<PlannedTensor<'a>>,
+}
+
+/// Fills one file after the other, in the order of the tensors. A file holds at most `size`, or
+/// one tensor that is larger.
+pub(super) fn plan(tensors: Vec<PlannedTensor<'_>>, size: ShardSize) -> Vec<PlannedFile<'_>> {
+    let mut groups: Vec<Vec<PlannedTensor>> = Vec::new();
+    let mut filled = 0;
+    for tensor in tensors {
+        filled += tensor.n_bytes();
+        match groups.last_mut() {
+            Some(group) if filled <= size.n_bytes() => group.push(tensor),
+            _ => {
+                filled = tensor.n_bytes();
+                groups.push(vec![tensor]);
+            }
+        }
+    }
+    let n_files = groups.len();
+    let named = groups.into_iter().enumerate().map(|(i, mut tensors)| {
+        // Wide types first: every tensor then begins at a multiple of its element size. The sort
+        // is stable, so that otherwise the order stays.
+        tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.dtype()));
+        let name = if n_files == 1 {
+            "model.safetensors".to_owned()
+        } else {
+            format!("model-{:05}-of-{n_files:05}.safetensors", i + 1)
+        };
+        PlannedFile { name, tensors }
+    });
+    named.collect()
+}

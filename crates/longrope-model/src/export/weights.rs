@@ -1,0 +1,109 @@
+//! Weights written anew: in another type, or in files of another size.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::plan::{PlannedFile, PlannedTensor, plan};
+use super::{FloatType, ShardSize};
+use crate::checkpoint::{Checkpoint, INDEX_FILE};
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+
+/// Bytes read at once; a whole number of elements of every type. Memory does not depend on the
+/// sizes of tensors.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// Writes the tensors that `config` needs into `folder`, in the order of computation: as
+/// `model.safetensors` if they fit, else as numbered files with an index.
+pub(super) fn write_weights(
+    source: &Checkpoint,
+    config: &ModelConfig,
+    folder: &Path,
+    dtype: Option<FloatType>,
+    size: ShardSize,
+) -> Result<()> {
+    let needed = config.tensors();
+    let tensors = needed.iter().filter_map(|(name, _)| {
+        let stored = source.tensors().get(name)?;
+        Some(PlannedTensor::new(name, stored, dtype))
+    });
+    let files = plan(tensors.collect(), size);
+    for file in &files {
+        write_file(source, file, &folder.join(&file.name))?;
+        tracing::debug!(
+            file = file.name,
+            n_tensors = file.tensors.len(),
+            "wrote weights"
+        );
+    }
+    if files.len() > 1 {
+        write_index(&files, &folder.join(INDEX_FILE))?;
+    }
+    Ok(())
+}
+
+fn write_file(source: &Checkpoint, planned: &PlannedFile, path: &Path) -> Result<()> {
+    let mut file = fs_err::File::create(path)?;
+    file.write_all(&header(planned))?;
+    for tensor in &planned.tensors {
+        let mut converted = Vec::new();
+        source.read_chunks(tensor.name, tensor.source, CHUNK_BYTES, |chunk| {
+            let Some(dtype) = tensor.convert_to else {
+                return Ok(file.write_all(chunk)?);
+            };
+            converted.clear();
+            if let Some(value) = dtype.convert(tensor.source.dtype, chunk, &mut converted) {
+                return Err(Error::WeightOverflow {
+                    tensor: tensor.name.to_owned(),
+                    value,
+                    dtype,
+                });
+            }
+            Ok(file.write_all(&converted)?)
+        })?;
+    }
+    // Some disks say only now that they are full.
+    file.sync_all()?;
+    Ok(())
+}
+
+/// What comes before the tensors: the length of the description, and the description, padded so
+/// that the tensors begin at a multiple of eight.
+fn header(file: &PlannedFile) -> Vec<u8> {
+    let mut entries = Map::new();
+    // transformers refuses files that do not say this.
+    entries.insert("__metadata__".to_owned(), json!({"format": "pt"}));
+    let mut offset = 0;
+    for tensor in &file.tensors {
+        let end = offset + tensor.n_bytes();
+        let entry = json!({
+            "dtype": tensor.dtype(),
+            "shape": tensor.source.shape,
+            "data_offsets": [offset, end],
+        });
+        entries.insert(tensor.name.to_owned(), entry);
+        offset = end;
+    }
+    let mut text = Value::Object(entries).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut text);
+    bytes
+}
+
+fn write_index(files: &[PlannedFile], path: &Path) -> Result<()> {
+    let mut total_size = 0;
+    let mut weight_map = Map::new();
+    for file in files {
+        for tensor in &file.tensors {
+            total_size += tensor.n_bytes();
+            weight_map.insert(tensor.name.to_owned(), file.name.clone().into());
+        }
+    }
+    weight_map.sort_keys();
+    let index = json!({"metadata": {"total_size": total_size}, "weight_map": weight_map});
+    fs_err::write(path, format!("{index:#}\n"))?;
+    Ok(())
+}

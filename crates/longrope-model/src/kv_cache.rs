@@ -1,0 +1,89 @@
+//! Keys and values of the tokens so far, for generating one token after another.
+
+use burn::tensor::{DType, Tensor};
+use longrope_rope::ResolvedRope;
+
+use crate::decoder::Decoder;
+use crate::error::{Error, Result};
+use crate::rotary::Rotary;
+
+/// The rotated keys, and values, of one layer, `[1, n_kv_heads, capacity, head_dim]`.
+#[derive(Debug)]
+pub(crate) struct LayerCache {
+    pub(crate) keys: Tensor<4>,
+    pub(crate) values: Tensor<4>,
+}
+
+impl LayerCache {
+    /// Writes the keys and values of new tokens behind those of `n_tokens` earlier ones.
+    pub(crate) fn append(&mut self, keys: Tensor<4>, values: Tensor<4>, n_tokens: usize) {
+        let [_, n_kv_heads, seq, head_dim] = keys.dims();
+        let place = [0..1, 0..n_kv_heads, n_tokens..n_tokens + seq, 0..head_dim];
+        // In place: the tensor is moved out and back, so nobody else holds it.
+        self.keys
+            .inplace(|cached| cached.slice_assign(place.clone(), keys));
+        self.values
+            .inplace(|cached| cached.slice_assign(place, values));
+    }
+}
+
+/// Cached keys and values of one sequence, with the RoPE they were rotated by.
+///
+/// Keys under one set of frequencies are meaningless under another, so the cache belongs to one
+/// [`ResolvedRope`] for good. A sequence that needs another one is run again from its beginning.
+#[derive(Debug)]
+pub struct KvCache {
+    pub(crate) layers: Vec<LayerCache>,
+    pub(crate) rotary: Rotary,
+    pub(crate) n_tokens: usize,
+    rope: ResolvedRope,
+}
+
+impl KvCache {
+    /// Room for `capacity` tokens, rotated by `rope`.
+    pub fn new(decoder: &Decoder, rope: &ResolvedRope, capacity: usize) -> Self {
+        let config = decoder.config();
+        let device = decoder.device();
+        let shape = [1, config.n_kv_heads, capacity, config.head_dim];
+        let empty = || Tensor::zeros(shape, (device, DType::F32));
+        let layers = (0..config.n_layers)
+            .map(|_| LayerCache {
+                keys: empty(),
+                values: empty(),
+            })
+            .collect();
+        Self {
+            layers,
+            rotary: Rotary::new(rope, capacity, device),
+            n_tokens: 0,
+            rope: rope.clone(),
+        }
+    }
+
+    /// Tokens cached so far.
+    pub fn n_tokens(&self) -> usize {
+        self.n_tokens
+    }
+
+    /// Tokens there is room for.
+    pub fn capacity(&self) -> usize {
+        self.rotary.n_positions()
+    }
+
+    /// The RoPE that rotated the cached keys.
+    pub fn rope(&self) -> &ResolvedRope {
+        &self.rope
+    }
+
+    /// Makes sure that `n` more tokens fit.
+    pub(crate) fn reserve(&self, n: usize) -> Result<()> {
+        let needed = self.n_tokens + n;
+        if needed > self.capacity() {
+            return Err(Error::CacheFull {
+                needed,
+                capacity: self.capacity(),
+            });
+        }
+        Ok(())
+    }
+}

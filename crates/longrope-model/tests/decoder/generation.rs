@@ -1,0 +1,204 @@
+//! Generation against transformers, and cache against no cache.
+
+use longrope_model::{Error, FactorChoice, GenerateOptions, Generation, KvCache, Sampling};
+use serde::Deserialize;
+
+use crate::support::{fixture, load, losses};
+
+#[derive(Deserialize)]
+struct Expected {
+    generation: Vec<Continuation>,
+}
+
+#[derive(Deserialize)]
+struct Continuation {
+    name: String,
+    prompt: Vec<u32>,
+    max_new_tokens: usize,
+    tokens: Vec<u32>,
+}
+
+fn continuations(checkpoint: &str) -> Vec<Continuation> {
+    let text = fs_err::read_to_string(fixture(checkpoint).join("expected.json")).unwrap();
+    serde_json::from_str::<Expected>(&text).unwrap().generation
+}
+
+fn generate(checkpoint: &str, prompts: &[&[u32]], options: &GenerateOptions) -> Vec<Vec<u32>> {
+    let decoder = load(checkpoint);
+    let spec = &decoder.config().rope;
+    let mut run = Generation::new(&decoder, spec, prompts, options.clone(), 1).unwrap();
+    while run.step().unwrap().is_some() {}
+    run.new_tokens().into_iter().map(<[u32]>::to_vec).collect()
+}
+
+fn greedy(max_new_tokens: usize, factors: FactorChoice) -> GenerateOptions {
+    GenerateOptions {
+        max_new_tokens,
+        factors,
+        ..GenerateOptions::default()
+    }
+}
+
+#[test]
+fn greedy_tokens_are_those_of_transformers() {
+    let checkpoints = [
+        ("mistral-window", 1),
+        ("phi3-longrope", 3),
+        ("phi3-window", 3),
+        ("qwen2-biases", 1),
+        ("qwen2-layers", 1),
+        ("llama-longrope", 2),
+    ];
+    for (checkpoint, n) in checkpoints {
+        let continuations = continuations(checkpoint);
+        assert_eq!(continuations.len(), n, "{checkpoint}");
+        for case in continuations {
+            assert_eq!((case.max_new_tokens, case.tokens.len()), (64, 64));
+            // `crossing` is what transformers does for Phi-3: it runs the sequence again when its
+            // length calls for the other factors. All others are pinned from the start.
+            let factors = if case.name == "crossing" {
+                FactorChoice::Length
+            } else {
+                FactorChoice::Total
+            };
+            let found = generate(checkpoint, &[&case.prompt], &greedy(64, factors));
+            assert_eq!(found[0], case.tokens, "{checkpoint}, {}", case.name);
+        }
+    }
+}
+
+#[test]
+fn prompts_of_a_batch_do_not_see_each_other() {
+    for checkpoint in ["phi3-longrope", "qwen2-layers"] {
+        let prompts: [&[u32]; 3] = [&[5, 9, 11, 30], &[7; 40], &[60]];
+        let options = greedy(12, FactorChoice::Total);
+        let together = generate(checkpoint, &prompts, &options);
+        for (prompt, tokens) in prompts.iter().zip(&together) {
+            assert_eq!(*tokens, generate(checkpoint, &[prompt], &options)[0]);
+        }
+    }
+}
+
+/// f32 rounding between one row and many.
+const SAME: f32 = 1e-5;
+
+#[test]
+fn any_way_through_the_cache_gives_the_same_logits() {
+    for checkpoint in [
+        "llama-gqa-tied",
+        "mistral-window",
+        "phi3-window",
+        "qwen2-layers",
+    ] {
+        let decoder = load(checkpoint);
+        let tokens: Vec<u32> = (0..60).map(|i| 3 + (i * 11) % 90).collect();
+        let rope = decoder.config().rope.resolve(60);
+        let logits = |pieces: &[usize]| {
+            let mut cache = KvCache::new(&decoder, &rope, 60);
+            let mut last = Vec::new();
+            let mut rest = tokens.as_slice();
+            for n in pieces {
+                let (piece, tail) = rest.split_at(*n);
+                last = decoder.next_logits(piece, &mut cache).unwrap();
+                rest = tail;
+            }
+            assert!(rest.is_empty() && cache.n_tokens() == 60);
+            last
+        };
+        let whole = logits(&[60]);
+        for pieces in [&[1; 60][..], &[59, 1], &[1, 30, 29]] {
+            for (x, y) in logits(pieces).iter().zip(&whole) {
+                assert!(
+                    (x - y).abs() < SAME,
+                    "{checkpoint}, {pieces:?}: {x} is not {y}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn cached_logits_are_those_of_evaluation() {
+    let decoder = load("mistral-window");
+    let tokens: Vec<u32> = (0..50).map(|i| 3 + (i * 7) % 90).collect();
+    let nll = losses(&decoder, &decoder.config().rope, &tokens);
+    let mut cache = KvCache::new(&decoder, &decoder.config().rope.resolve(50), 50);
+    for (i, token) in tokens[..49].iter().enumerate() {
+        let logits = decoder.next_logits(&[*token], &mut cache).unwrap();
+        let total: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+        let expected = total.ln() - f64::from(logits[tokens[i + 1] as usize]);
+        assert!(
+            (f64::from(nll[i]) - expected).abs() < f64::from(SAME),
+            "token {i}"
+        );
+    }
+}
+
+#[test]
+fn a_stop_token_ends_its_sequence_only() {
+    let all = generate(
+        "qwen2-biases",
+        &[&[5, 9], &[8, 20]],
+        &greedy(20, FactorChoice::Total),
+    );
+    let stop = all[0][4];
+    let options = GenerateOptions {
+        stop_tokens: vec![stop],
+        ..greedy(20, FactorChoice::Total)
+    };
+    let stopped = generate("qwen2-biases", &[&[5, 9], &[8, 20]], &options);
+    for (all, stopped) in all.iter().zip(&stopped) {
+        let end = all
+            .iter()
+            .position(|token| *token == stop)
+            .map_or(20, |at| at + 1);
+        assert_eq!(stopped, &all[..end]);
+    }
+    assert!(stopped[0].len() <= 5);
+}
+
+#[test]
+fn sampling_repeats_with_its_seed() {
+    let options = GenerateOptions {
+        sampling: Sampling::Random {
+            temperature: 1.0,
+            top_k: Some(20),
+            top_p: Some(0.9),
+        },
+        ..greedy(30, FactorChoice::Total)
+    };
+    let run = || generate("llama-gqa-tied", &[&[5, 9], &[5, 9]], &options);
+    let first = run();
+    assert_eq!(first, run());
+    assert_ne!(
+        first[0], first[1],
+        "sequences have random numbers of their own"
+    );
+}
+
+#[test]
+fn what_cannot_be_generated_is_an_error() {
+    let decoder = load("llama-gqa-tied");
+    let spec = &decoder.config().rope;
+    let options = greedy(4, FactorChoice::Total);
+    let empty = Generation::new(&decoder, spec, &[&[]], options.clone(), 1);
+    assert!(matches!(empty, Err(Error::EmptyPrompt)));
+    let mut outside = Generation::new(&decoder, spec, &[&[97]], options, 1).unwrap();
+    assert!(matches!(
+        outside.step(),
+        Err(Error::TokenOutOfVocabulary { token: 97, .. })
+    ));
+    let mut cache = KvCache::new(&decoder, &spec.resolve(3), 3);
+    let full = decoder.next_logits(&[1, 2, 3, 4], &mut cache);
+    assert!(matches!(
+        full,
+        Err(Error::CacheFull {
+            needed: 4,
+            capacity: 3
+        })
+    ));
+    assert!(matches!(
+        decoder.next_logits(&[], &mut cache),
+        Err(Error::EmptyPrompt)
+    ));
+}
