@@ -13,13 +13,15 @@ fn help_of_the_program() {
     Usage: longrope [OPTIONS] <COMMAND>
 
     Commands:
-      demo     The whole story on the bundled tiny model, in minutes
-      inspect  What a checkpoint is: its windows, RoPE and size
-      search   Searches rescale factors for a longer context
-      compare  A perplexity table of RoPE methods by context
-      eval     Measures a model at given contexts
-      export   Writes the checkpoint with another RoPE, ready for other programs
-      help     Print this message or the help of the given subcommand(s)
+      demo      The whole story on the bundled tiny model, in minutes
+      inspect   What a checkpoint is: its windows, RoPE and size
+      doctor    What other programs make of a checkpoint's RoPE, and how to run it there
+      search    Searches rescale factors for a longer context
+      compare   A perplexity table of RoPE methods by context
+      eval      Measures a model at given contexts
+      generate  Continues a prompt
+      export    Writes the checkpoint with another RoPE, ready for other programs
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
       -v, --verbose...  More log lines on stderr; twice for still more
@@ -87,7 +89,7 @@ fn help_of_eval_ppl() {
 fn every_verb_has_help_that_fits_a_terminal() {
     let here = Workplace::new();
     for verb in [
-        "demo", "inspect", "search", "compare", "eval", "eval ppl", "export",
+        "demo", "inspect", "doctor", "search", "compare", "eval", "eval ppl", "export",
     ] {
         let help = here.run(&format!("{verb} --help")).worked();
         assert!(help.contains("Usage: longrope "), "{help}");

@@ -146,7 +146,7 @@ fn another_architecture() {
     let message = here.fails("inspect m");
     assert_snapshot!(message, @r#"
     error: inspecting `m`
-      caused by: `m/config.json` has `model_type` = "mamba", supported: llama
+      caused by: `m/config.json` has `model_type` = "mamba", supported: llama, mistral, phi3, qwen2
     hint: the decoder does not compute this kind of model
     "#);
 }

@@ -45,7 +45,7 @@ fn an_unknown_key_in_a_file() {
           |
         2 | sead = 1
           | ^^^^
-        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `seed`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`
+        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `weights`, `seed`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`, `generate`
     hint: did you mean `seed`?
     ");
 }
@@ -257,6 +257,19 @@ fn an_existing_export_folder() {
       caused by: `there` exists already
     hint: choose another folder, or replace it with --force
     ");
+}
+
+#[test]
+fn a_size_of_weight_files_that_is_none() {
+    let here = Workplace::with_model();
+    let message =
+        here.fails("export --model m --rope yarn --target 128 --out x --max-shard-size 5XB");
+    assert_snapshot!(message, @r"
+    error: reading --max-shard-size
+      caused by: the shard size is `5XB`, expected a whole number of bytes, kB, MB, GB, TB, KiB, MiB, GiB or TiB
+    hint: for instance 5GB, 500MB or 2GiB
+    ");
+    assert!(!here.path("x").exists());
 }
 
 #[test]

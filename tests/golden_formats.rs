@@ -161,3 +161,44 @@ fn files_of_a_search() {
     assert_eq!(state["format"], "longrope-search-state");
     assert_eq!(state["version"], 1);
 }
+
+#[test]
+fn diagnosis() {
+    let here = Workplace::new();
+    let config = serde_json::json!({
+        "model_type": "llama", "hidden_size": 32, "num_attention_heads": 4,
+        "max_position_embeddings": 1024, "original_max_position_embeddings": 256, "rope_theta": 10000.0,
+        "rope_scaling": {
+            "type": "longrope", "short_factor": [1.0, 1.0, 1.0, 1.0], "long_factor": [1.0, 2.0, 3.0, 4.0],
+        },
+    });
+    here.write("config.json", config.to_string());
+    let printed = here.run("doctor config.json --json").worked();
+    assert_snapshot!(shape(&serde_json::from_str(&printed).unwrap()), @r#"
+    format: "longrope-doctor"
+    version: 1
+    model: string
+    model_type: string
+    rope: string
+    original_context: whole
+    max_context: whole
+    runtimes[].runtime: string
+    runtimes[].source: string
+    runtimes[].outcome: string
+    runtimes[].theta: real
+    runtimes[].factors[].name: string
+    runtimes[].factors[].first: real
+    runtimes[].factors[].last: real
+    runtimes[].factors[].attention_scale: real
+    runtimes[].switch.type: string
+    runtimes[].switch.border: whole
+    runtimes[].switch.recomputes_cache: boolean
+    runtimes[].default_context: null
+    disagreements[].topics[]: string
+    disagreements[].runtimes[]: string
+    disagreements[].what: string
+    disagreements[].consequence: string
+    advice[].runtimes[]: string
+    advice[].text: string
+    "#);
+}

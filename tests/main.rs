@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cli;
+mod doctor;
 mod errors_input;
 mod errors_settings;
+mod generate;
 mod golden_formats;
 mod pipeline;
 mod resume;

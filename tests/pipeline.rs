@@ -251,6 +251,29 @@ fn an_exported_checkpoint_is_the_searched_one() {
 }
 
 #[test]
+fn weights_are_exported_in_another_type_and_in_smaller_files() {
+    let here = Workplace::with_model();
+    let export = "export --model m --rope yarn --target 64";
+    let said = here
+        .run(&format!(
+            "{export} --out small --dtype bf16 --max-shard-size 8kB"
+        ))
+        .worked();
+    assert!(said.contains("weights as bf16"), "{said}");
+    let index = here.read_json("small/model.safetensors.index.json");
+    let (before, after) = (here.inspection("m"), here.inspection("small"));
+    assert_eq!(before["n_parameters"], after["n_parameters"]);
+    let n_parameters = after["n_parameters"].as_u64().unwrap();
+    assert_eq!(index["metadata"]["total_size"], 2 * n_parameters);
+    assert_eq!(here.read_json("small/config.json")["dtype"], "bfloat16");
+    here.compute(&format!("{PPL} --model small --contexts 64 --windows 1"));
+
+    let outcome = here.run(&format!("{export} --out x --dtype f8"));
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("bf16"), "{}", outcome.stderr);
+}
+
+#[test]
 fn what_a_config_cannot_say_is_a_warning_and_kept_beside_it() {
     let here = searched("--set search.start-tokens=[8]");
     let outcome = here.run("export --model m --rope run/rope.json --out extended");

@@ -222,7 +222,7 @@ fn the_table_of_keys_is_true() {
             .collect()
     };
     let mut file = lines("");
-    for section in ["data", "eval", "compare", "search"] {
+    for section in ["data", "eval", "compare", "search", "generate"] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);
@@ -231,12 +231,17 @@ fn the_table_of_keys_is_true() {
     // Keys without a default are known too.
     for (key, default) in documented {
         if default.is_none() {
-            let value =
-                if ["search.target", "search.patience", "eval.stride"].contains(&key.as_str()) {
-                    "1"
-                } else {
-                    "nowhere"
-                };
+            let numbers = [
+                "search.target",
+                "search.patience",
+                "eval.stride",
+                "generate.top-k",
+            ];
+            let value = match key.as_str() {
+                "generate.top-p" => "0.5",
+                key if numbers.contains(&key) => "1",
+                _ => "nowhere",
+            };
             let line = format!("search --target 64 --out x --set {key}={value} --model nowhere");
             let message = here.fails(&line);
             assert!(message.contains("`nowhere` is not a folder"), "{message}");

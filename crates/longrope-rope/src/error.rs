@@ -169,6 +169,14 @@ pub enum Error {
         /// The types that can be read.
         expected: Names,
     },
+    /// It is not known here how runtimes treat a family of models.
+    #[error("`model_type` of the model config is \"{found}\", expected one of {expected}")]
+    UnknownFamily {
+        /// The family; empty if the key is missing.
+        found: String,
+        /// The families that are known.
+        expected: Names,
+    },
     /// A key is given twice, with different values.
     #[error(
         "`{first}` and `{second}` of the model config disagree: {first_value} and {second_value}"

@@ -67,6 +67,7 @@
 mod angles;
 mod artifact;
 mod attention_scale;
+mod doctor;
 mod error;
 mod factors;
 mod factors_csv;
@@ -84,6 +85,10 @@ mod warning;
 pub use angles::Angles;
 pub use artifact::{Provenance, RopeArtifact};
 pub use attention_scale::AttentionScale;
+pub use doctor::{
+    Advice, Diagnosis, Disagreement, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch,
+    Topic, diagnose,
+};
 pub use error::{Error, Names, Result};
 pub use factors::{FactorSet, RescaleFactors};
 pub use factors_csv::factors_from_csv;

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// What a checkpoint is: its windows, RoPE and size.
     Inspect(Inspect),
+    /// What other programs make of a checkpoint's RoPE, and how to run it there.
+    Doctor(Doctor),
     /// Searches rescale factors for a longer context.
     Search(Search),
     /// A perplexity table of RoPE methods by context.
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     /// Measures a model at given contexts.
     #[command(subcommand)]
     Eval(Eval),
+    /// Continues a prompt.
+    Generate(Generate),
     /// Writes the checkpoint with another RoPE, ready for other programs.
     Export(Export),
 }
@@ -48,8 +52,11 @@ pub(crate) struct Common {
     /// Sets a configuration key, for instance `search.population=32`; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N].
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        help = "Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N]"
+    )]
     pub(crate) device: Option<String>,
 }
 
@@ -79,6 +86,15 @@ pub(crate) struct Demo {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
     /// Checkpoint folder.
+    pub(crate) model: PathBuf,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    /// Checkpoint folder, or its config.json.
     pub(crate) model: PathBuf,
     /// JSON on stdout.
     #[arg(long)]
@@ -172,6 +188,55 @@ pub(crate) struct Ppl {
     pub(crate) json: bool,
 }
 
+/// Types of exported weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightType {
+    /// As they are stored.
+    Keep,
+    /// 32 bits.
+    F32,
+    /// 16 bits, up to 65504.
+    F16,
+    /// 16 bits, the range of f32.
+    Bf16,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Generate {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// A RoPE as for `eval ppl`; default: what config.json says.
+    #[arg(long, value_name = "R")]
+    pub(crate) rope: Vec<String>,
+    /// Text to continue; repeatable.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Vec<String>,
+    /// File to continue; repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompt_file: Vec<PathBuf>,
+    /// Most tokens to add.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_new_tokens: Option<usize>,
+    /// 0 takes the most likely token every time, 1 draws from the model's distribution.
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+    /// Draws from this many of the most likely tokens.
+    #[arg(long, value_name = "N")]
+    pub(crate) top_k: Option<usize>,
+    /// Draws from the most likely tokens that together have this probability.
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f64>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Formats of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -196,6 +261,13 @@ pub(crate) struct Export {
     /// Window the exported model claims; default: what the RoPE was made for.
     #[arg(long, value_name = "N")]
     pub(crate) target: Option<usize>,
+    /// Type of the weights, rounded to nearest; a weight beyond its range is an error.
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "keep")]
+    pub(crate) dtype: WeightType,
+    /// Splits the weights into files of at most this size, as in 500MB or 2GiB; without it the files
+    /// stay as they are, or hold 5GB if --dtype changes them.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_shard_size: Option<String>,
     /// Replaces an existing folder.
     #[arg(long)]
     pub(crate) force: bool,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) out: Option<PathBuf>,
     /// Where to compute.
     pub(crate) device: String,
+    /// Whether all weights stay in memory.
+    pub(crate) weights: WeightSetting,
     /// Seed of every random choice.
     pub(crate) seed: u64,
     /// Rotary embeddings by name or path.
@@ -39,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) compare: CompareSection,
     /// The search.
     pub(crate) search: SearchSection,
+    /// How text is generated.
+    pub(crate) generate: GenerateSection,
 }
 
 impl Default for Config {
@@ -49,6 +54,7 @@ impl Default for Config {
             tokens: None,
             out: None,
             device: "flex".to_owned(),
+            weights: WeightSetting::Resident,
             seed: 42,
             rope: Vec::new(),
             contexts: Vec::new(),
@@ -56,6 +62,69 @@ impl Default for Config {
             eval: EvalSection::default(),
             compare: CompareSection::default(),
             search: SearchSection::default(),
+            generate: GenerateSection::default(),
+        }
+    }
+}
+
+/// Whether all weights stay in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WeightSetting {
+    /// Read once and kept.
+    Resident,
+    /// Layer by layer from the files, for models larger than memory.
+    Streamed,
+}
+
+/// `[generate]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct GenerateSection {
+    /// Most tokens to add to a prompt.
+    pub(crate) max_new_tokens: usize,
+    /// 0 takes the most likely token every time.
+    pub(crate) temperature: f64,
+    /// Draws from this many of the most likely tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) top_k: Option<usize>,
+    /// Draws from the most likely tokens that together have this probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) top_p: Option<f64>,
+    /// Whether to go on after the token that ends a text.
+    pub(crate) ignore_eos: bool,
+    /// Which factor set a sequence has.
+    pub(crate) factors: FactorSetting,
+}
+
+impl Default for GenerateSection {
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 64,
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            ignore_eos: false,
+            factors: FactorSetting::Total,
+        }
+    }
+}
+
+/// Which factor set a sequence has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FactorSetting {
+    /// That of prompt and new tokens together, from the start.
+    Total,
+    /// That of its length so far; run again where a border is crossed.
+    Length,
+}
+
+impl From<FactorSetting> for FactorChoice {
+    fn from(setting: FactorSetting) -> Self {
+        match setting {
+            FactorSetting::Total => Self::Total,
+            FactorSetting::Length => Self::Length,
         }
     }
 }

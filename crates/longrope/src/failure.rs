@@ -109,21 +109,17 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             Some("configs/README.md lists every key with its type and default".to_owned())
         });
     }
-    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-        return match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Some("check the path; relative paths start at the working directory".to_owned())
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                Some("check the permissions of the file and its folder".to_owned())
-            }
-            std::io::ErrorKind::StorageFull => {
-                Some("free some space; what was there before is untouched".to_owned())
-            }
-            _ => None,
-        };
-    }
-    None
+    cause.downcast_ref::<std::io::Error>().and_then(hint_for_io)
+}
+
+fn hint_for_io(error: &std::io::Error) -> Option<String> {
+    use std::io::ErrorKind as K;
+    Some(match error.kind() {
+        K::NotFound => "check the path; relative paths start at the working directory".into(),
+        K::PermissionDenied => "check the permissions of the file and its folder".into(),
+        K::StorageFull => "free some space; what was there before is untouched".into(),
+        _ => return None,
+    })
 }
 
 fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
@@ -145,6 +141,11 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
         E::ConfigKey { .. } | E::Rope { .. } | E::Json { .. } => {
             "take config.json from where the weights came from, or correct it".into()
         }
+        E::Io(error) => return hint_for_io(error),
+        E::WeightOverflow { .. } => {
+            "--dtype bf16 has the range of f32, and --dtype keep changes nothing".into()
+        }
+        E::ShardSize { .. } => "for instance 5GB, 500MB or 2GiB".into(),
         E::Unsupported { .. } => "the decoder does not compute this kind of model".into(),
         _ => return None,
     })
@@ -192,6 +193,16 @@ fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
         }
         E::CsvEmpty { .. } | E::CsvNumber { .. } | E::CsvRowLength { .. } => {
             "a factor CSV has one factor per line, or one row per layer".into()
+        }
+        E::MissingKey { .. }
+        | E::WrongValue { .. }
+        | E::UnknownRopeType { .. }
+        | E::Disagree { .. }
+        | E::LayerTypes { .. } => {
+            "take config.json from where the weights came from, or correct it".into()
+        }
+        E::UnknownFamily { .. } => {
+            "the rules of each runtime were read for these families only".into()
         }
         _ => return None,
     })

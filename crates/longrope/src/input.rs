@@ -9,7 +9,7 @@ use longrope_data::{
 };
 use longrope_model::{Decoder, ModelConfig};
 
-use crate::config::{BosSetting, Config};
+use crate::config::{BosSetting, Config, WeightSetting};
 use crate::failure::Hint;
 use crate::{device, progress};
 
@@ -30,8 +30,12 @@ pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
     let folder = model_folder(config)?;
     let device = device::open(&config.device)?;
     let spinner = progress::spinner(&format!("loading {}", folder.display()));
-    let decoder = Decoder::load(folder, &device)
-        .with_context(|| format!("loading model `{}`", folder.display()))?;
+    let load = match config.weights {
+        WeightSetting::Resident => Decoder::load,
+        WeightSetting::Streamed => Decoder::stream,
+    };
+    let decoder =
+        load(folder, &device).with_context(|| format!("loading model `{}`", folder.display()))?;
     spinner.finish_and_clear();
     for warning in &decoder.config().warnings {
         tracing::warn!("{warning}");

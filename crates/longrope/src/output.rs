@@ -21,6 +21,19 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
 
 /// A table whose first column is text and whose others are numbers.
 pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
+    let mut table = filled(header, rows);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    lines(&table)
+}
+
+/// A table of text.
+pub(crate) fn text_table(header: &[String], rows: &[Vec<String>]) -> String {
+    lines(&filled(header, rows))
+}
+
+fn filled(header: &[String], rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -29,9 +42,11 @@ pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
     for row in rows {
         table.add_row(row.iter().map(String::as_str));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    table
+}
+
+/// The text of a table without blanks at the ends of its lines.
+fn lines(table: &Table) -> String {
     let text = table.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     lines.join("\n")

@@ -135,37 +135,35 @@ fn odd_f32(x: f64) -> f32 {
 mod tests {
     use super::*;
 
-    fn bf16_of(x: f64) -> f32 {
+    /// Compares bits, so that zeros have signs.
+    fn assert_bf16(x: f64, expected: f64) {
         let mut out = Vec::new();
         let too_large = FloatType::BF16.convert(Dtype::F64, &x.to_le_bytes(), &mut out);
         assert_eq!(too_large, None);
-        bf16::from_le_bytes([out[0], out[1]]).to_f32()
+        let found = bf16::from_le_bytes([out[0], out[1]]).to_f64();
+        assert_eq!(found.to_bits(), expected.to_bits(), "{x} became {found}");
     }
 
     #[test]
     fn ties_go_to_even_and_nothing_is_rounded_twice() {
         let ulp = 2f64.powi(-7); // of bf16 at 1
-        let ties = [(0.5, 0.0), (1.5, 2.0), (2.5, 2.0)];
-        for (steps, expected) in ties {
-            let number = 1.0 + steps * ulp;
-            assert_eq!(f64::from(bf16_of(number)), 1.0 + expected * ulp);
+        for (steps, even) in [(0.5, 0.0), (1.5, 2.0), (2.5, 2.0)] {
+            let tie = 1.0 + steps * ulp;
+            assert_bf16(tie, 1.0 + even * ulp);
             // One bit of f64 beside the tie decides, though an f32 cannot hold it.
-            let (below, above) = (steps - 0.5, steps + 0.5);
-            let beside = number.next_up();
-            assert_eq!(f64::from(bf16_of(beside)), 1.0 + above * ulp);
-            assert_eq!(f64::from(bf16_of(-beside)), -1.0 - above * ulp);
-            let beside = number.next_down();
-            assert_eq!(f64::from(bf16_of(beside)), 1.0 + below * ulp);
+            assert_bf16(tie.next_up(), 1.0 + (steps + 0.5) * ulp);
+            assert_bf16(tie.next_down(), 1.0 + (steps - 0.5) * ulp);
+            assert_bf16(-tie.next_up(), -1.0 - (steps + 0.5) * ulp);
         }
     }
 
     #[test]
-    fn the_smallest_numbers_keep_their_sign() {
+    fn zeros_keep_their_sign_and_infinities_stay() {
         for x in [0.0, -0.0, 1e-320, -1e-320, 1e-60, -1e-60] {
-            assert_eq!(f64::from(bf16_of(x)).to_bits(), (0.0 * x).to_bits(), "{x}");
+            assert_bf16(x, 0.0 * x);
         }
-        assert!(bf16_of(f64::NAN).is_nan());
-        assert_eq!(bf16_of(f64::NEG_INFINITY), f32::NEG_INFINITY);
+        assert_bf16(f64::NEG_INFINITY, f64::NEG_INFINITY);
+        assert!(odd_f32(f64::NAN).is_nan());
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! transformers 4 spreads it over `rope_theta`, `partial_rotary_factor`, `original_max_position_embeddings` and
 //! `rope_scaling`; transformers 5 has one object, `rope_parameters`. Hugging Face's words are used in this module and
-//! nowhere else.
+//! in `doctor`, nowhere else.
 
 mod fields;
 mod long_rope;
 mod read;
 mod write;
 
+pub(crate) use read::PHI3_ORIGINAL;
 pub use read::{HfRope, read_hf_rope};
 pub use write::write_hf_rope;
 
@@ -17,12 +18,12 @@ use serde_json::{Map, Value};
 use crate::{AttentionScale, Result};
 use fields::Fields;
 
-const ROPE_SCALING: &str = "rope_scaling";
-const ROPE_PARAMETERS: &str = "rope_parameters";
+pub(crate) const ROPE_SCALING: &str = "rope_scaling";
+pub(crate) const ROPE_PARAMETERS: &str = "rope_parameters";
 const MAX_POSITION: &str = "max_position_embeddings";
-const ORIGINAL_POSITION: &str = "original_max_position_embeddings";
+pub(crate) const ORIGINAL_POSITION: &str = "original_max_position_embeddings";
 const PARTIAL: &str = "partial_rotary_factor";
-const THETA: &str = "rope_theta";
+pub(crate) const THETA: &str = "rope_theta";
 
 /// Relative difference below which two numbers of a config mean the same: far above rounding, far below any effect.
 const SAME: f64 = 1e-12;

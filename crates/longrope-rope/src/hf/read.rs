@@ -13,7 +13,7 @@ use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, Warning};
 const ROPE_TYPES: Names = Names(&["default", "linear", "dynamic", "yarn", "llama3", "longrope"]);
 
 /// `original_max_position_embeddings` of a Phi-3 config that has none.
-const PHI3_ORIGINAL: usize = 4096;
+pub(crate) const PHI3_ORIGINAL: usize = 4096;
 
 /// The rope of a model config.
 #[derive(Clone, Debug, PartialEq)]

@@ -117,8 +117,8 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let exported = args.out.join("exported");
     let spec = RopeArtifact::from_json(&fs_err::read_to_string(&rope)?)?.spec();
     let options = ExportOptions {
-        target_context: TARGET,
         overwrite: true,
+        ..ExportOptions::new(TARGET)
     };
     export_hf(&model, &exported, &spec, options)?;
     output::line(format!(

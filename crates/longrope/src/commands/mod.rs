@@ -2,8 +2,10 @@
 
 mod compare;
 mod demo;
+mod doctor;
 mod eval;
 mod export;
+mod generate;
 mod inspect;
 mod search;
 
@@ -16,9 +18,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
     }
 }

@@ -1,0 +1,234 @@
+//! Where the runtimes differ from this project.
+
+use super::facts::{Explanation, Facts, because};
+use super::view::{Disagreement, Outcome, Rules, Runtime, RuntimeView, Topic};
+use super::{candle, llama_cpp, transformers, vllm};
+
+/// Relative difference below which two numbers are the same: below what f32 can tell apart.
+const SAME: f64 = 1e-8;
+
+const TOPICS: [Topic; 5] = [
+    Topic::Theta,
+    Topic::Factors,
+    Topic::AttentionScale,
+    Topic::Switch,
+    Topic::DefaultContext,
+];
+
+/// One line for everything that some runtime does otherwise, told once if it has one cause.
+pub(super) fn disagreements(facts: &Facts, views: &[RuntimeView]) -> Vec<Disagreement> {
+    let Some(ours) = views
+        .iter()
+        .find(|view| view.runtime == Runtime::Longrope)
+        .and_then(RuntimeView::rules)
+    else {
+        return Vec::new();
+    };
+    let mut found: Vec<Disagreement> = Vec::new();
+    for view in views {
+        let mut lines: Vec<(Vec<Topic>, Explanation)> = Vec::new();
+        match &view.outcome {
+            Outcome::Refuses { reason } => lines.push((
+                vec![Topic::Loading],
+                because(reason, "the checkpoint does not load"),
+            )),
+            Outcome::Loads(rules) => {
+                for topic in TOPICS {
+                    if agree(topic, facts, rules, ours) {
+                        continue;
+                    }
+                    let explanation = explain(view.runtime, topic, facts, rules);
+                    match lines.iter_mut().find(|line| line.1 == explanation) {
+                        Some(line) => line.0.push(topic),
+                        None => lines.push((vec![topic], explanation)),
+                    }
+                }
+            }
+        }
+        for (topics, Explanation { what, consequence }) in lines {
+            let same = found
+                .iter_mut()
+                .find(|it| it.topics == topics && it.what == what && it.consequence == consequence);
+            match same {
+                Some(same) => same.runtimes.push(view.runtime),
+                None => found.push(Disagreement {
+                    topics,
+                    runtimes: vec![view.runtime],
+                    what,
+                    consequence: consequence.to_owned(),
+                }),
+            }
+        }
+    }
+    found
+}
+
+/// Whether two runtimes do the same; the default context is compared with the window the config claims.
+pub(super) fn agree(topic: Topic, facts: &Facts, theirs: &Rules, ours: &Rules) -> bool {
+    match topic {
+        Topic::Loading => true,
+        Topic::Theta => same(theirs.theta, ours.theta),
+        Topic::Factors => {
+            theirs.factors.len() == ours.factors.len()
+                && theirs.factors.iter().zip(&ours.factors).all(|(a, b)| {
+                    a.values.len() == b.values.len()
+                        && a.values.iter().zip(&b.values).all(|(a, b)| same(*a, *b))
+                })
+        }
+        Topic::AttentionScale => {
+            // With different numbers of sets every one has to be like each of ours.
+            let scales = |rules: &Rules| -> Vec<f64> {
+                rules
+                    .factors
+                    .iter()
+                    .map(|row| row.attention_scale)
+                    .collect()
+            };
+            let (theirs, ours) = (scales(theirs), scales(ours));
+            if theirs.len() == ours.len() {
+                theirs.iter().zip(&ours).all(|(a, b)| same(*a, *b))
+            } else {
+                theirs.iter().all(|a| ours.iter().all(|b| same(*a, *b)))
+            }
+        }
+        Topic::Switch => theirs.switch == ours.switch,
+        Topic::DefaultContext => theirs
+            .default_context
+            .is_none_or(|context| context == facts.max_context),
+    }
+}
+
+pub(super) fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= SAME * a.abs().max(b.abs())
+}
+
+fn explain(runtime: Runtime, topic: Topic, facts: &Facts, rules: &Rules) -> Explanation {
+    match runtime {
+        Runtime::Transformers4 => transformers::explain_v4(topic, facts, rules),
+        Runtime::Transformers5 => transformers::explain_v5(topic, facts, rules),
+        Runtime::Vllm => vllm::explain(topic, facts, rules),
+        Runtime::LlamaCpp => llama_cpp::explain(topic, facts, rules),
+        Runtime::Candle | Runtime::Longrope => candle::explain(topic, facts, rules),
+    }
+}
+
+/// The attention scales of a runtime, for a message.
+pub(super) fn scales(rules: &Rules) -> String {
+    let mut texts: Vec<String> = rules
+        .factors
+        .iter()
+        .map(|row| format!("{:.4}", row.attention_scale))
+        .collect();
+    texts.dedup();
+    texts.join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::diagnose;
+    use super::super::tests::{FAMILIES, LONG, SHORT, about, model, published, rules, with};
+    use super::*;
+
+    /// Configs of every kind and family.
+    fn configs() -> Vec<Value> {
+        let yarn = |factor: f64, original: usize| {
+            json!({
+                "rope_type": "yarn", "factor": factor,
+                "original_max_position_embeddings": original,
+            })
+        };
+        let llama3 = |original: usize| {
+            json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                   "original_max_position_embeddings": original})
+        };
+        let long = |more: Value| {
+            let mut section =
+                json!({"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG});
+            section
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            section
+        };
+        let sections = [
+            json!({"rope_type": "default"}),
+            json!({"rope_type": "linear", "factor": 4.0}),
+            json!({"rope_type": "dynamic", "factor": 4.0}),
+            yarn(4.0, 1024),
+            yarn(4.0, 4096),
+            json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024, "attention_factor": 1.5}),
+            llama3(8192),
+            llama3(512),
+            long(json!({})),
+            long(json!({"type": "su", "rope_type": "su"})),
+            long(json!({"original_max_position_embeddings": 1024})),
+            long(json!({"original_max_position_embeddings": 1024, "factor": 8.0})),
+            long(json!({"original_max_position_embeddings": 1024, "attention_factor": 1.5})),
+            long(
+                json!({"original_max_position_embeddings": 1024, "short_mscale": 1.1, "long_mscale": 1.2}),
+            ),
+        ];
+        let mut configs = Vec::new();
+        for family in FAMILIES {
+            configs.push(model(family, json!({})));
+            configs.push(published(family));
+            for section in &sections {
+                // A Phi-3 config that says YaRN means longrope, and these have no factors.
+                if family == "phi3" && section["rope_type"] == "yarn" {
+                    continue;
+                }
+                for spelling in ["rope_scaling", "rope_parameters"] {
+                    let config = model(family, json!({spelling: section}));
+                    configs.push(with(
+                        config.clone(),
+                        "",
+                        "original_max_position_embeddings",
+                        json!(1024),
+                    ));
+                    configs.push(config);
+                }
+            }
+        }
+        configs
+    }
+
+    #[test]
+    fn every_difference_is_told_once_and_nothing_else_is() {
+        for config in configs() {
+            let diagnosis = diagnose(&config).unwrap();
+            let facts = Facts::new(&config).unwrap();
+            let ours = rules(&config, Runtime::Longrope);
+            for view in &diagnosis.runtimes {
+                let mut expected = Vec::new();
+                match view.rules() {
+                    None => expected.push(Topic::Loading),
+                    Some(theirs) => expected.extend(
+                        [
+                            Topic::Theta,
+                            Topic::Factors,
+                            Topic::AttentionScale,
+                            Topic::Switch,
+                            Topic::DefaultContext,
+                        ]
+                        .into_iter()
+                        .filter(|topic| !agree(*topic, &facts, theirs, &ours)),
+                    ),
+                }
+                let mut told: Vec<String> = about(&config, view.runtime)
+                    .iter()
+                    .map(|topic| format!("{topic:?}"))
+                    .collect();
+                let mut expected: Vec<String> =
+                    expected.iter().map(|topic| format!("{topic:?}")).collect();
+                told.sort();
+                expected.sort();
+                assert_eq!(told, expected, "{config} {:?}", view.runtime);
+            }
+            for line in diagnosis.disagreements {
+                assert!(!line.runtimes.contains(&Runtime::Longrope), "{config}");
+            }
+        }
+    }
+}

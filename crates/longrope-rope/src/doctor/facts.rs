@@ -1,0 +1,160 @@
+//! What a config says, as far as runtimes read it differently.
+
+use serde_json::{Map, Value};
+
+use crate::error::Names;
+use crate::hf::{ORIGINAL_POSITION, ROPE_PARAMETERS, ROPE_SCALING, THETA};
+use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, read_hf_rope};
+
+/// Families whose treatment is known.
+const FAMILIES: Names = Names(&["llama", "mistral", "phi3", "qwen2"]);
+
+/// Every runtime that has a default for it has this one.
+pub(super) const DEFAULT_THETA: f64 = 10_000.0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Llama,
+    Mistral,
+    Phi3,
+    Qwen2,
+}
+
+/// A config with what we understand of it.
+pub(super) struct Facts<'a> {
+    pub(super) model_type: &'a str,
+    pub(super) family: Family,
+    /// As we read it.
+    pub(super) spec: RopeSpec,
+    pub(super) max_context: usize,
+    /// `original_max_position_embeddings` at the top level.
+    pub(super) top_original: Option<usize>,
+    /// `rope_theta` at the top level.
+    pub(super) top_theta: Option<f64>,
+    /// `rope_scaling`, the spelling of transformers 4.
+    pub(super) rope_scaling: Option<&'a Map<String, Value>>,
+    /// `rope_parameters`, that of transformers 5.
+    pub(super) rope_parameters: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(config: &'a Value) -> Result<Self> {
+        let rope = read_hf_rope(config)?;
+        let model_type = config["model_type"].as_str().unwrap_or_default();
+        let family = match model_type {
+            "llama" => Family::Llama,
+            "mistral" => Family::Mistral,
+            "phi3" => Family::Phi3,
+            "qwen2" => Family::Qwen2,
+            other => {
+                return Err(Error::UnknownFamily {
+                    found: other.to_owned(),
+                    expected: FAMILIES,
+                });
+            }
+        };
+        Ok(Self {
+            model_type,
+            family,
+            spec: rope.spec,
+            max_context: rope.max_context,
+            top_original: count(config.get(ORIGINAL_POSITION)),
+            top_theta: config.get(THETA).and_then(Value::as_f64),
+            rope_scaling: config.get(ROPE_SCALING).and_then(Value::as_object),
+            rope_parameters: config.get(ROPE_PARAMETERS).and_then(Value::as_object),
+        })
+    }
+
+    pub(super) fn is_phi3(&self) -> bool {
+        self.family == Family::Phi3
+    }
+
+    pub(super) fn is_long_rope(&self) -> bool {
+        matches!(self.spec.scaling, RopeScaling::LongRope { .. })
+    }
+
+    pub(super) fn is_scaled(&self) -> bool {
+        !matches!(self.spec.scaling, RopeScaling::None {})
+    }
+
+    /// Whether the rope section has a key, were it `null`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let section = self.rope_scaling.or(self.rope_parameters);
+        section.is_some_and(|section| section.contains_key(key))
+    }
+
+    pub(super) fn is_yarn(&self) -> bool {
+        matches!(self.spec.scaling, RopeScaling::Yarn { .. })
+    }
+
+    /// A value of the rope section; with both spellings transformers 5 reads the older one.
+    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
+        let section = self.rope_scaling.or(self.rope_parameters)?;
+        section.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<f64> {
+        self.value(key).and_then(Value::as_f64)
+    }
+
+    /// `original_max_position_embeddings` of the rope section.
+    pub(super) fn inner_original(&self) -> Option<usize> {
+        count(self.value(ORIGINAL_POSITION))
+    }
+
+    /// Whether the original context is written anywhere.
+    pub(super) fn names_original(&self) -> bool {
+        self.top_original.or(self.inner_original()).is_some()
+    }
+
+    /// `max_position_embeddings / original_max_position_embeddings`.
+    pub(super) fn ratio(&self) -> f64 {
+        self.max_context as f64 / self.spec.original_context as f64
+    }
+
+    /// The config has a scaling, but not where transformers 4 and candle look for it.
+    pub(super) fn is_only_v5(&self) -> bool {
+        self.rope_parameters.is_some() && self.rope_scaling.is_none()
+    }
+
+    /// The spec with another attention scale, the same for all sets.
+    pub(super) fn with_attention(&self, value: f64) -> RopeSpec {
+        let mut spec = self.spec.clone();
+        if let RopeScaling::LongRope { sets, attention } = &mut spec.scaling {
+            *attention = AttentionScale::Constant { value };
+            for set in sets {
+                set.attention = None;
+            }
+        }
+        spec
+    }
+
+    /// The policy of LongRoPE models for a window that grew by `scale`.
+    pub(super) fn su(&self, scale: f64) -> f64 {
+        AttentionScale::Su {}.value(scale, self.spec.original_context)
+    }
+}
+
+/// A count that may be spelled as a float.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts were checked when the rope was read"
+)]
+fn count(value: Option<&Value>) -> Option<usize> {
+    value?.as_f64().map(|count| count as usize)
+}
+
+/// Why a runtime differs, without its name.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Explanation {
+    pub(super) what: String,
+    pub(super) consequence: &'static str,
+}
+
+pub(super) fn because(what: impl Into<String>, consequence: &'static str) -> Explanation {
+    Explanation {
+        what: what.into(),
+        consequence,
+    }
+}

@@ -1,0 +1,339 @@
+//! Rules against what was read in the sources.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::AttentionScale;
+
+pub(super) const FAMILIES: [&str; 4] = ["llama", "mistral", "phi3", "qwen2"];
+pub(super) const SHORT: [f64; 4] = [1.0, 1.1, 1.2, 1.3];
+pub(super) const LONG: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
+
+/// A model with heads of 8 and a window of 4096 tokens, or more if a test says so.
+pub(super) fn model(model_type: &str, rope: Value) -> Value {
+    let mut config = json!({
+        "model_type": model_type, "hidden_size": 32, "num_attention_heads": 4,
+        "max_position_embeddings": 4096, "rope_theta": 10000.0,
+    });
+    let Value::Object(rope) = rope else {
+        panic!("not an object")
+    };
+    config.as_object_mut().unwrap().extend(rope);
+    config
+}
+
+/// As published LongRoPE checkpoints are: 4096 tokens extended to 131072.
+pub(super) fn published(model_type: &str) -> Value {
+    model(
+        model_type,
+        json!({
+            "max_position_embeddings": 131_072, "original_max_position_embeddings": 4096,
+            "rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": LONG},
+        }),
+    )
+}
+
+pub(super) fn with(mut config: Value, pointer: &str, key: &str, value: Value) -> Value {
+    let section = config.pointer_mut(pointer).unwrap();
+    section
+        .as_object_mut()
+        .unwrap()
+        .insert(key.to_owned(), value);
+    config
+}
+
+pub(super) fn rules(config: &Value, runtime: Runtime) -> Rules {
+    let diagnosis = diagnose(config).unwrap();
+    let view = diagnosis.runtimes.iter().find(|it| it.runtime == runtime);
+    view.unwrap().rules().unwrap().clone()
+}
+
+fn reason(config: &Value, runtime: Runtime) -> Option<String> {
+    let diagnosis = diagnose(config).unwrap();
+    let view = diagnosis
+        .runtimes
+        .into_iter()
+        .find(|it| it.runtime == runtime);
+    match view.unwrap().outcome {
+        Outcome::Loads(_) => None,
+        Outcome::Refuses { reason } => Some(reason),
+    }
+}
+
+fn scales(rules: &Rules) -> Vec<f64> {
+    rules
+        .factors
+        .iter()
+        .map(|row| row.attention_scale)
+        .collect()
+}
+
+pub(super) fn about(config: &Value, runtime: Runtime) -> Vec<Topic> {
+    let diagnosis = diagnose(config).unwrap();
+    let lines = diagnosis.disagreements.into_iter();
+    lines
+        .filter(|line| line.runtimes.contains(&runtime))
+        .flat_map(|line| line.topics)
+        .collect()
+}
+
+#[test]
+fn all_agree_on_a_plain_model() {
+    for family in FAMILIES {
+        let diagnosis = diagnose(&model(family, json!({}))).unwrap();
+        assert_eq!(diagnosis.disagreements, []);
+        assert_eq!(diagnosis.advice, []);
+    }
+}
+
+#[test]
+fn all_load_linear_and_llama3_but_for_known_gaps() {
+    let linear = model(
+        "llama",
+        json!({"rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
+    );
+    for runtime in [
+        Runtime::Transformers4,
+        Runtime::Transformers5,
+        Runtime::LlamaCpp,
+    ] {
+        assert_eq!(about(&linear, runtime), []);
+        assert_eq!(rules(&linear, runtime).factors[0].last, 4.0);
+    }
+    assert_eq!(about(&linear, Runtime::Vllm), [Topic::DefaultContext]);
+    assert_eq!(rules(&linear, Runtime::Vllm).default_context, Some(16_384));
+
+    let llama3 = |original: usize| {
+        model(
+            "llama",
+            json!({"max_position_embeddings": 131_072, "rope_scaling": {
+                "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "original_max_position_embeddings": original,
+            }}),
+        )
+    };
+    assert_eq!(diagnose(&llama3(8192)).unwrap().disagreements, []);
+    assert_eq!(about(&llama3(512), Runtime::LlamaCpp), [Topic::Factors]);
+    let top = with(
+        llama3(512),
+        "",
+        "original_max_position_embeddings",
+        json!(512),
+    );
+    assert_eq!(diagnose(&top).unwrap().disagreements, []);
+}
+
+#[test]
+fn a_published_phi3_is_switched_in_five_ways() {
+    let config = published("phi3");
+    let su = AttentionScale::Su {}.value(32.0, 4096);
+    let switch = |runtime| rules(&config, runtime).switch;
+    for runtime in [Runtime::Transformers4, Runtime::Transformers5] {
+        let expected = Switch::PerForward {
+            border: 4096,
+            recomputes_cache: true,
+        };
+        assert_eq!(switch(runtime), expected);
+    }
+    assert_eq!(switch(Runtime::Vllm), Switch::AtLoad { border: 4096 });
+    assert_eq!(
+        switch(Runtime::LlamaCpp),
+        Switch::ByAllocation { border: 4096 }
+    );
+    assert_eq!(switch(Runtime::Candle), Switch::ByPosition { border: 4096 });
+    assert_eq!(
+        switch(Runtime::Longrope),
+        Switch::PerSequence { border: 4096 }
+    );
+    for runtime in Runtime::ALL {
+        let rules = rules(&config, runtime);
+        let (scale, last) = if runtime == Runtime::Candle {
+            (1.0, 1.0 / 8.0)
+        } else {
+            (su, 8.0)
+        };
+        assert_eq!(scales(&rules), [scale, scale], "{runtime:?}");
+        assert_eq!(rules.factors[1].last, last, "{runtime:?}");
+    }
+    assert_eq!(rules(&config, Runtime::Vllm).default_context, Some(4096));
+    assert_eq!(
+        rules(&config, Runtime::LlamaCpp).default_context,
+        Some(131_072)
+    );
+}
+
+#[test]
+fn only_phi3_models_compute_the_cache_anew() {
+    for (family, expected) in [
+        ("llama", false),
+        ("mistral", false),
+        ("phi3", true),
+        ("qwen2", false),
+    ] {
+        let Switch::PerForward {
+            recomputes_cache, ..
+        } = rules(&published(family), Runtime::Transformers5).switch
+        else {
+            panic!("{family}")
+        };
+        assert_eq!(recomputes_cache, expected, "{family}");
+    }
+}
+
+#[test]
+fn the_converter_of_llama_cpp_loses_the_factors_of_other_families() {
+    for family in ["llama", "mistral", "qwen2"] {
+        let rules = rules(&published(family), Runtime::LlamaCpp);
+        assert_eq!((rules.factors.len(), rules.factors[0].last), (1, 1.0));
+        assert_eq!(scales(&rules), [1.0]);
+    }
+}
+
+#[test]
+fn versions_of_transformers_disagree_about_an_inconsistent_factor() {
+    let config = with(published("llama"), "/rope_scaling", "factor", json!(16.0));
+    let su = |scale| AttentionScale::Su {}.value(scale, 4096);
+    assert_eq!(
+        scales(&rules(&config, Runtime::Transformers4)),
+        [su(32.0); 2]
+    );
+    assert_eq!(
+        scales(&rules(&config, Runtime::Transformers5)),
+        [su(16.0); 2]
+    );
+    assert_eq!(scales(&rules(&config, Runtime::Vllm)), [su(32.0); 2]);
+    let exact = with(published("llama"), "/rope_scaling", "factor", json!(32.0));
+    assert!(!about(&exact, Runtime::Transformers5).contains(&Topic::AttentionScale));
+}
+
+#[test]
+fn an_attention_factor_is_not_read_everywhere() {
+    let config = with(
+        published("llama"),
+        "/rope_scaling",
+        "attention_factor",
+        json!(1.5),
+    );
+    let su = AttentionScale::Su {}.value(32.0, 4096);
+    assert_eq!(scales(&rules(&config, Runtime::Transformers4)), [1.5; 2]);
+    assert_eq!(scales(&rules(&config, Runtime::Transformers5)), [1.5; 2]);
+    assert_eq!(scales(&rules(&config, Runtime::Vllm)), [su; 2]);
+    let repeated = with(config, "/rope_scaling", "short_mscale", json!(1.5));
+    let repeated = with(repeated, "/rope_scaling", "long_mscale", json!(1.5));
+    assert_eq!(scales(&rules(&repeated, Runtime::Vllm)), [1.5; 2]);
+    let phi3 = with(
+        published("phi3"),
+        "/rope_scaling",
+        "attention_factor",
+        json!(1.5),
+    );
+    assert_eq!(scales(&rules(&phi3, Runtime::LlamaCpp)), [su; 2]);
+    assert!(
+        reason(&phi3, Runtime::Transformers4)
+            .unwrap()
+            .contains("nothing else")
+    );
+}
+
+#[test]
+fn without_an_original_context_long_factors_are_never_used() {
+    let mut config = published("llama");
+    config
+        .as_object_mut()
+        .unwrap()
+        .remove("original_max_position_embeddings");
+    let diagnosis = diagnose(&config).unwrap();
+    assert_eq!(rules(&config, Runtime::Longrope).switch, Switch::Never {});
+    assert_eq!(scales(&rules(&config, Runtime::Transformers5)), [1.0]);
+    assert!(
+        reason(&config, Runtime::Transformers4)
+            .unwrap()
+            .contains("TypeError")
+    );
+    let text = diagnosis.advice[0].to_string();
+    assert!(text.contains("every runtime takes scale 1"), "{text}");
+}
+
+#[test]
+fn transformers_4_looks_for_the_original_context_at_the_top_level() {
+    let mut config = published("llama");
+    config
+        .as_object_mut()
+        .unwrap()
+        .remove("original_max_position_embeddings");
+    let config = with(
+        config,
+        "/rope_scaling",
+        "original_max_position_embeddings",
+        json!(4096),
+    );
+    let config = with(config, "/rope_scaling", "factor", json!(32.0));
+    let v4 = rules(&config, Runtime::Transformers4);
+    assert_eq!((v4.factors.len(), v4.switch), (1, Switch::Never {}));
+    assert_eq!(rules(&config, Runtime::Transformers5).factors.len(), 2);
+    assert_eq!(rules(&config, Runtime::Vllm).default_context, Some(131_072));
+}
+
+#[test]
+fn the_new_spelling_is_lost_on_older_readers() {
+    let config = model(
+        "llama",
+        json!({"rope_theta": null, "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 500_000.0}}),
+    );
+    for runtime in [Runtime::Transformers4, Runtime::Candle] {
+        let rules = rules(&config, runtime);
+        assert_eq!((rules.theta, rules.factors[0].last), (10_000.0, 1.0));
+        assert_eq!(about(&config, runtime), [Topic::Theta, Topic::Factors]);
+    }
+    assert_eq!(about(&config, Runtime::Transformers5), []);
+}
+
+#[test]
+fn yarn_is_read_in_many_ways() {
+    let yarn = |more: Value| {
+        let mut config = model(
+            "llama",
+            json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}}),
+        );
+        let section = config["rope_scaling"].as_object_mut().unwrap();
+        section.extend(more.as_object().unwrap().clone());
+        config
+    };
+    let default = AttentionScale::Yarn {}.value(4.0, 1024);
+    let config = yarn(json!({}));
+    for runtime in [Runtime::Transformers5, Runtime::Vllm, Runtime::LlamaCpp] {
+        assert_eq!(about(&config, runtime), [], "{runtime:?}");
+        assert_eq!(scales(&rules(&config, runtime)), [default]);
+    }
+    // The ramp starts from another window; the attention scale does not depend on it.
+    assert_eq!(about(&config, Runtime::Transformers4), [Topic::Factors]);
+    let config = yarn(json!({"attention_factor": 1.5}));
+    assert_eq!(scales(&rules(&config, Runtime::Transformers5)), [1.5]);
+    assert_eq!(scales(&rules(&config, Runtime::Vllm)), [default]);
+    assert_eq!(scales(&rules(&config, Runtime::LlamaCpp)), [default]);
+    let config = yarn(json!({"original_max_position_embeddings": 4096}));
+    assert_eq!(rules(&config, Runtime::Vllm).default_context, Some(16_384));
+}
+
+#[test]
+fn dynamic_ntk_is_fixed_in_vllm_and_absent_in_llama_cpp() {
+    let config = model(
+        "llama",
+        json!({"rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}),
+    );
+    let ours = rules(&config, Runtime::Longrope);
+    let names: Vec<&str> = ours.factors.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["up to 4096", "at 16384"]);
+    let vllm = rules(&config, Runtime::Vllm);
+    assert_eq!(vllm.factors, ours.factors[1..]);
+    assert_eq!(rules(&config, Runtime::LlamaCpp).factors[0].last, 1.0);
+}
+
+#[test]
+fn other_families_are_not_guessed() {
+    let error = diagnose(&model("gemma", json!({}))).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`model_type` of the model config is \"gemma\", expected one of `llama`, `mistral`, `phi3`, `qwen2`"
+    );
+}

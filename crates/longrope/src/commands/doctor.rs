@@ -1,0 +1,158 @@
+//! `longrope doctor`
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use longrope_rope::{Diagnosis, Outcome, Rules, RuntimeView, diagnose};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::Doctor;
+use crate::failure::Hint;
+use crate::output;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    format: &'a str,
+    version: u32,
+    model: String,
+    #[serde(flatten)]
+    diagnosis: &'a Diagnosis,
+}
+
+pub(crate) fn run(args: &Doctor) -> Result<()> {
+    let doing = || format!("diagnosing `{}`", args.model.display());
+    let config = read_config(&args.model).with_context(doing)?;
+    let diagnosis = diagnose(&config).with_context(doing)?;
+    if args.json {
+        output::json(&Report {
+            format: "longrope-doctor",
+            version: 1,
+            model: args.model.display().to_string(),
+            diagnosis: &diagnosis,
+        })
+    } else {
+        output::line(text(&diagnosis))
+    }
+}
+
+/// A `config.json`, or the one in a folder.
+fn read_config(path: &Path) -> Result<Value> {
+    let path = if path.is_dir() {
+        path.join("config.json")
+    } else {
+        path.to_owned()
+    };
+    let text = fs_err::read_to_string(&path)?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("`{}` is not valid JSON", path.display()))
+        .context(Hint(
+            "give a checkpoint folder or its config.json".to_owned(),
+        ))
+}
+
+fn text(diagnosis: &Diagnosis) -> String {
+    let header = [
+        "runtime",
+        "factors",
+        "attention scale",
+        "switch",
+        "default max",
+    ];
+    let rows: Vec<Vec<String>> = diagnosis.runtimes.iter().map(row).collect();
+    let mut lines = vec![
+        format!(
+            "{} with {} RoPE, original context {}, claimed context {}",
+            diagnosis.model_type, diagnosis.rope, diagnosis.original_context, diagnosis.max_context
+        ),
+        String::new(),
+        output::text_table(&header.map(str::to_owned), &rows),
+    ];
+    section(
+        &mut lines,
+        "Disagreements",
+        diagnosis
+            .disagreements
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        "none: every runtime computes the same",
+    );
+    section(
+        &mut lines,
+        "What to do",
+        diagnosis.advice.iter().map(ToString::to_string).collect(),
+        "nothing",
+    );
+    lines.join("\n")
+}
+
+fn section(lines: &mut Vec<String>, title: &str, items: Vec<String>, none: &str) {
+    lines.push(String::new());
+    lines.push(title.to_owned());
+    if items.is_empty() {
+        lines.push(format!("  {none}"));
+    }
+    lines.extend(items.into_iter().map(|item| format!("  {item}")));
+}
+
+fn row(view: &RuntimeView) -> Vec<String> {
+    let name = view.runtime.name().to_owned();
+    let rules = match &view.outcome {
+        Outcome::Loads(rules) => rules,
+        Outcome::Refuses { .. } => {
+            return vec![
+                name,
+                "does not load".to_owned(),
+                "-".to_owned(),
+                "-".to_owned(),
+                "-".to_owned(),
+            ];
+        }
+    };
+    vec![
+        name,
+        factors(rules),
+        attention(rules),
+        rules.switch.to_string(),
+        rules
+            .default_context
+            .map_or("no limit".to_owned(), |context| context.to_string()),
+    ]
+}
+
+/// What the plain frequencies are divided by, from the fastest pair to the slowest.
+fn factors(rules: &Rules) -> String {
+    let sets: Vec<String> = rules
+        .factors
+        .iter()
+        .map(|set| {
+            if set.is_plain() {
+                format!("{} 1", set.name)
+            } else {
+                format!("{} {}..{}", set.name, short(set.first), short(set.last))
+            }
+        })
+        .collect();
+    sets.join(", ")
+}
+
+/// Four decimals, without zeros at the end.
+fn short(value: f64) -> String {
+    let rounded = format!("{value:.4}");
+    rounded
+        .trim_end_matches('0')
+        .trim_end_matches('.')
+        .to_owned()
+}
+
+fn attention(rules: &Rules) -> String {
+    let mut scales: Vec<String> = rules
+        .factors
+        .iter()
+        .map(|set| format!("{:.4}", set.attention_scale))
+        .collect();
+    scales.dedup();
+    scales.join(", ")
+}

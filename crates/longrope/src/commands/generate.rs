@@ -1,0 +1,210 @@
+//! `longrope generate`
+
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use longrope_data::Tokenizer;
+use longrope_model::{Decoder, GenerateOptions, Generation, Sampling};
+use serde::Serialize;
+
+use crate::args::{FlagLayer, Generate};
+use crate::config::{Config, GenerateSection};
+use crate::failure::Hint;
+use crate::interrupt::Interrupt;
+use crate::rope_arg::RopeArg;
+use crate::{input, layers, output};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    format: &'static str,
+    version: u32,
+    rope: String,
+    /// Length that the factor set was chosen for, by prompt.
+    results: Vec<Continuation>,
+    elapsed_secs: f64,
+}
+
+#[derive(Serialize)]
+struct Continuation {
+    prompt_tokens: Vec<u32>,
+    tokens: Vec<u32>,
+    text: String,
+    /// Why it ended: `stop-token`, `length` or `interrupted`.
+    end: &'static str,
+}
+
+pub(crate) fn run(args: &Generate) -> Result<()> {
+    let flags = FlagLayer::default()
+        .path("model", args.model.as_ref())
+        .list("rope", args.rope.iter().cloned())
+        .number("seed", args.seed)
+        .number("generate.max-new-tokens", args.max_new_tokens)
+        .set("generate.temperature", args.temperature)
+        .number("generate.top-k", args.top_k)
+        .set("generate.top-p", args.top_p)
+        .table();
+    let config = layers::load(&args.common, flags)?;
+    let options = |decoder: &Decoder| generate_options(&config.generate, decoder);
+    check(&config.generate)?;
+    let prompts = prompts(args)?;
+    let interrupt = Interrupt::listen()?;
+    let decoder = input::load_model(&config)?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
+    let prompts: Vec<Vec<u32>> = prompts
+        .iter()
+        .map(|text| tokenizer.encode(text, true))
+        .collect::<Result<_, _>>()?;
+    let name = rope_name(&config)?;
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+    let target = longest + config.generate.max_new_tokens;
+    let spec = RopeArg::parse(&name, decoder.config(), target)?.spec(target)?;
+
+    let started = Instant::now();
+    let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+    let mut run = Generation::new(&decoder, &spec, &slices, options(&decoder), config.seed)?;
+    // One continuation is shown as it grows; several would be torn into each other.
+    let mut stream = Stream {
+        tokenizer: &tokenizer,
+        shown: String::new(),
+    };
+    let streaming = prompts.len() == 1 && !args.json;
+    while !interrupt.requested() && run.step()?.is_some() {
+        if streaming && let Some(tokens) = run.new_tokens().first() {
+            stream.show(tokens)?;
+        }
+    }
+    let eos = &decoder.config().eos_tokens;
+    let mut results = Vec::new();
+    for (prompt, tokens) in prompts.iter().zip(run.new_tokens()) {
+        let stopped = tokens.last().is_some_and(|token| eos.contains(token));
+        results.push(Continuation {
+            prompt_tokens: prompt.clone(),
+            tokens: tokens.to_vec(),
+            text: tokenizer.decode(tokens)?,
+            end: if stopped && !config.generate.ignore_eos {
+                "stop-token"
+            } else if tokens.len() == config.generate.max_new_tokens {
+                "length"
+            } else {
+                "interrupted"
+            },
+        });
+    }
+    if args.json {
+        return output::json(&Report {
+            format: "longrope-generation",
+            version: 1,
+            rope: name,
+            results,
+            elapsed_secs: started.elapsed().as_secs_f64(),
+        });
+    }
+    if streaming {
+        return output::line("");
+    }
+    for (i, result) in results.iter().enumerate() {
+        output::line(format!("--- prompt {}\n{}", i + 1, result.text))?;
+    }
+    Ok(())
+}
+
+/// The prompts of the command line, in its order: texts, then files.
+fn prompts(args: &Generate) -> Result<Vec<String>> {
+    let mut prompts = args.prompt.clone();
+    for path in &args.prompt_file {
+        let text = fs_err::read_to_string(path)
+            .with_context(|| format!("reading prompt `{}`", path.display()))?;
+        prompts.push(text);
+    }
+    if prompts.is_empty() {
+        return Err(anyhow!("there is no prompt")
+            .context(Hint("give one with --prompt or --prompt-file".to_owned())));
+    }
+    Ok(prompts)
+}
+
+fn rope_name(config: &Config) -> Result<String> {
+    match config.rope.as_slice() {
+        [] => Ok("checkpoint".to_owned()),
+        [name] => Ok(name.clone()),
+        names => Err(
+            anyhow!("`--rope` names {} RoPEs, generation takes one", names.len())
+                .context(Hint("run once per RoPE".to_owned())),
+        ),
+    }
+}
+
+fn check(section: &GenerateSection) -> Result<()> {
+    let wrong = |key: &str, found: String, expected: &str| {
+        Err(
+            anyhow!("`generate.{key}` is {found}, expected {expected}").context(Hint(
+                "temperature 0 takes the most likely token every time".to_owned(),
+            )),
+        )
+    };
+    let temperature = section.temperature;
+    if !(temperature.is_finite() && temperature >= 0.0) {
+        return wrong(
+            "temperature",
+            temperature.to_string(),
+            "0 or a positive number",
+        );
+    }
+    if let Some(top_p) = section.top_p
+        && !(top_p > 0.0 && top_p <= 1.0)
+    {
+        return wrong("top-p", top_p.to_string(), "a number above 0 and up to 1");
+    }
+    if section.top_k == Some(0) {
+        return wrong("top-k", "0".to_owned(), "at least 1");
+    }
+    Ok(())
+}
+
+fn generate_options(section: &GenerateSection, decoder: &Decoder) -> GenerateOptions {
+    let sampling = if section.temperature > 0.0 {
+        Sampling::Random {
+            temperature: section.temperature,
+            top_k: section.top_k,
+            top_p: section.top_p,
+        }
+    } else {
+        Sampling::Greedy
+    };
+    GenerateOptions {
+        max_new_tokens: section.max_new_tokens,
+        sampling,
+        stop_tokens: if section.ignore_eos {
+            Vec::new()
+        } else {
+            decoder.config().eos_tokens.clone()
+        },
+        factors: section.factors.into(),
+    }
+}
+
+/// Shows text as far as it is certain.
+struct Stream<'a> {
+    tokenizer: &'a Tokenizer,
+    shown: String,
+}
+
+impl Stream<'_> {
+    /// Prints what `tokens` add to what was printed before. A character whose bytes are not all
+    /// there yet decodes to the replacement character and waits.
+    fn show(&mut self, tokens: &[u32]) -> Result<()> {
+        let text = self.tokenizer.decode(tokens)?;
+        let certain = text.trim_end_matches('\u{fffd}');
+        if let Some(new) = certain.strip_prefix(self.shown.as_str())
+            && !new.is_empty()
+        {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(new.as_bytes())?;
+            stdout.flush()?;
+            self.shown = certain.to_owned();
+        }
+        Ok(())
+    }
+}

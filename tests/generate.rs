@@ -1,0 +1,69 @@
+//! Continuing prompts.
+
+use insta::assert_snapshot;
+
+use crate::support::Workplace;
+
+const PASSKEY: &str = "The pass key is 48213. Remember it. 48213 is the pass key. What is the pass \
+                       key? The pass key is";
+
+#[test]
+fn a_continuation_is_streamed_and_is_the_one_of_the_report() {
+    let here = Workplace::with_tokenizer();
+    here.write("prompt.txt", PASSKEY);
+    let run = "generate --model t --prompt-file prompt.txt --max-new-tokens 6";
+    let report = here.compute_json(&format!("{run} --json"));
+    assert_eq!(report["format"], "longrope-generation");
+    assert_eq!(report["version"], 1);
+    let result = &report["results"][0];
+    assert_eq!(result["text"], " 48213");
+    assert_eq!(result["end"], "length");
+    assert_eq!(here.compute(run), " 48213\n");
+}
+
+#[test]
+fn streamed_weights_and_either_factor_choice_give_the_same_inside_the_window() {
+    let here = Workplace::with_tokenizer();
+    here.write("prompt.txt", PASSKEY);
+    let run = "generate --model t --prompt-file prompt.txt --max-new-tokens 6";
+    let expected = here.compute(run);
+    for set in ["weights=streamed", "generate.factors=length"] {
+        assert_eq!(
+            here.compute(&format!("{run} --set {set}")),
+            expected,
+            "{set}"
+        );
+    }
+}
+
+#[test]
+fn several_prompts_are_told_apart_and_sampling_repeats() {
+    let here = Workplace::with_tokenizer();
+    let run = "generate --model t --prompt Once --prompt She --max-new-tokens 8 --temperature 0.9 \
+               --top-k 20 --top-p 0.95 --seed 3";
+    let first = here.compute(run);
+    assert_eq!(first, here.compute(run));
+    assert!(
+        first.starts_with("--- prompt 1\n") && first.contains("--- prompt 2\n"),
+        "{first}"
+    );
+    assert_ne!(first, here.compute(&run.replace("--seed 3", "--seed 4")));
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let here = Workplace::with_tokenizer();
+    assert_snapshot!(here.fails("generate --model t"), @r"
+    error: there is no prompt
+    hint: give one with --prompt or --prompt-file
+    ");
+    assert_snapshot!(here.fails("generate --model t --prompt a --temperature=-1"), @r"
+    error: `generate.temperature` is -1, expected 0 or a positive number
+    hint: temperature 0 takes the most likely token every time
+    ");
+    assert_snapshot!(here.fails("generate --model t --prompt-file nowhere.txt"), @r"
+    error: reading prompt `nowhere.txt`
+      caused by: failed to open file `nowhere.txt`: No such file or directory (os error 2)
+    hint: check the path; relative paths start at the working directory
+    ");
+}
