@@ -17,6 +17,10 @@ pub(crate) struct SelfAttention {
 
 /// The three maps into attention, apart or one above the other in one matrix.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per layer, all of the same variant"
+)]
 pub(crate) enum Qkv {
     /// Three matrices.
     Split(SplitQkv),

@@ -10,6 +10,10 @@ use crate::family::Family;
 
 /// Sizes and constants of a decoder, with nothing left to guess.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a checkpoint"
+)]
 pub struct ModelConfig {
     /// Which family.
     pub family: Family,

@@ -1,6 +1,8 @@
 //! The whole model.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor};
@@ -23,7 +25,25 @@ pub struct Decoder {
     config: ModelConfig,
     device: Device,
     /// Where layers are read from, each time one is needed, if they are not kept.
-    stream: Option<Checkpoint>,
+    stream: Option<Stream>,
+}
+
+/// Told of every layer that is read: its index and their number.
+pub type LayerHook = Arc<dyn Fn(usize, usize) + Send + Sync>;
+
+/// Layers that stay in their files.
+#[derive(Clone)]
+struct Stream {
+    checkpoint: Checkpoint,
+    on_layer: LayerHook,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("checkpoint", &self.checkpoint)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The parameters, as a Burn module.
@@ -56,10 +76,25 @@ impl Decoder {
     /// If a file is missing or damaged, or any tensor does not fit the configuration; the error
     /// then lists all of them.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        Self::load_with(folder, device, |_, _| {})
+    }
+
+    /// As [`Self::load`], telling `on_layer` of every layer that is read.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(
+        folder: &Path,
+        device: &Device,
+        on_layer: impl Fn(usize, usize),
+    ) -> Result<Self> {
         let (config, checkpoint) = open(folder)?;
         let loader = Loader::new(&checkpoint, &config, device);
         let layers = (0..config.n_layers)
-            .map(|idx| loader.layer(idx))
+            .map(|layer_idx| {
+                on_layer(layer_idx, config.n_layers);
+                loader.layer(layer_idx)
+            })
             .collect::<Result<_>>()?;
         Ok(Self {
             weights: loader.weights(layers)?,
@@ -72,18 +107,22 @@ impl Decoder {
     /// Opens a checkpoint of which only the embeddings and the head stay in memory.
     ///
     /// Layers are read one at a time for every call that needs them. Memory is that of one layer,
-    /// whatever the model's size; each call reads all weights, so batches should be large.
+    /// whatever the model's size; each call reads all weights, so batches should be large. `on_layer`
+    /// is told of every layer that is read.
     ///
     /// # Errors
     /// As [`Self::load`], and later calls fail if a file has become unreadable.
-    pub fn stream(folder: &Path, device: &Device) -> Result<Self> {
+    pub fn stream(folder: &Path, device: &Device, on_layer: LayerHook) -> Result<Self> {
         let (config, checkpoint) = open(folder)?;
         let weights = Loader::new(&checkpoint, &config, device).weights(Vec::new())?;
         Ok(Self {
             weights,
             config,
             device: device.clone(),
-            stream: Some(checkpoint),
+            stream: Some(Stream {
+                checkpoint,
+                on_layer,
+            }),
         })
     }
 
@@ -133,7 +172,7 @@ impl Decoder {
             let needed_from = if last { needed_from } else { 0 };
             chunks = match &self.stream {
                 None => model.layers[layer_idx].forward(chunks, rotary, *window, needed_from),
-                Some(checkpoint) => self.read_layer(checkpoint, layer_idx)?.forward(
+                Some(stream) => self.read_layer(stream, layer_idx)?.forward(
                     chunks,
                     rotary,
                     *window,
@@ -173,7 +212,7 @@ impl Decoder {
                 None => {
                     model.layers[layer_idx].forward_cached(hidden, cached, &cache.rotary, place)
                 }
-                Some(checkpoint) => self.read_layer(checkpoint, layer_idx)?.forward_cached(
+                Some(stream) => self.read_layer(stream, layer_idx)?.forward_cached(
                     hidden,
                     cached,
                     &cache.rotary,
@@ -185,9 +224,9 @@ impl Decoder {
         Ok(model.norm.forward(hidden))
     }
 
-    fn read_layer(&self, checkpoint: &Checkpoint, layer_idx: usize) -> Result<DecoderLayer> {
-        tracing::debug!(layer_idx, "reading layer");
-        Loader::new(checkpoint, &self.config, &self.device).layer(layer_idx)
+    fn read_layer(&self, stream: &Stream, layer_idx: usize) -> Result<DecoderLayer> {
+        (stream.on_layer)(layer_idx, self.config.n_layers);
+        Loader::new(&stream.checkpoint, &self.config, &self.device).layer(layer_idx)
     }
 
     /// The matrix that turns hidden states into logits, `[vocab, hidden]`.

@@ -31,7 +31,7 @@ mod sampling;
 
 pub use checkpoint::{Checkpoint, StoredTensor, WeightProblem, WeightReport};
 pub use config::ModelConfig;
-pub use decoder::Decoder;
+pub use decoder::{Decoder, LayerHook};
 pub use error::{Error, Result};
 pub use export::{ExportOptions, FloatType, ShardSize, export_hf};
 pub use family::Family;

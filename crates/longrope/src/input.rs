@@ -1,8 +1,10 @@
 //! Model and text, as the configuration names them.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, anyhow};
+use indicatif::ProgressBar;
 use longrope_data::{
     Bos, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids, stream_documents,
     tokenize_documents,
@@ -29,18 +31,30 @@ pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
 pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
     let folder = model_folder(config)?;
     let device = device::open(&config.device)?;
-    let spinner = progress::spinner(&format!("loading {}", folder.display()));
-    let load = match config.weights {
-        WeightSetting::Resident => Decoder::load,
-        WeightSetting::Streamed => Decoder::stream,
+    let bar = progress::bar(&format!("loading {}", folder.display()), 1);
+    let decoder = match config.weights {
+        WeightSetting::Resident => Decoder::load_with(folder, &device, |layer_idx, n_layers| {
+            bar.set_length(n_layers as u64);
+            bar.set_position(layer_idx as u64);
+        }),
+        WeightSetting::Streamed => Decoder::stream(folder, &device, Arc::new(show_layer)),
     };
-    let decoder =
-        load(folder, &device).with_context(|| format!("loading model `{}`", folder.display()))?;
-    spinner.finish_and_clear();
+    let decoder = decoder.with_context(|| format!("loading model `{}`", folder.display()))?;
+    bar.finish_and_clear();
     for warning in &decoder.config().warnings {
         tracing::warn!("{warning}");
     }
     Ok(decoder)
+}
+
+/// Shows where a pass through streamed layers is.
+fn show_layer(layer_idx: usize, n_layers: usize) {
+    static BAR: OnceLock<ProgressBar> = OnceLock::new();
+    let bar = BAR.get_or_init(|| progress::bar("layers", n_layers as u64));
+    bar.set_position(layer_idx as u64 + 1);
+    if layer_idx + 1 == n_layers {
+        bar.reset();
+    }
 }
 
 /// Reads and tokenizes the configured text, or reads token ids.

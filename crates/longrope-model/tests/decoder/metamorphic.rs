@@ -1,6 +1,9 @@
 //! Ways of asking that must not change the answer.
 
-use longrope_model::{Decoder, Error, Rotary, TokenBatch};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use longrope_model::{Decoder, Error, LayerHook, Rotary, TokenBatch};
 
 use crate::support::{device, fixture, load, losses};
 
@@ -91,7 +94,12 @@ fn the_same_question_has_the_same_bits() {
 fn streamed_layers_compute_what_resident_ones_do() {
     for name in ["llama-sharded-bf16", "phi3-window", "qwen2-layers"] {
         let resident = load(name);
-        let streamed = Decoder::stream(&fixture(name), &device()).unwrap();
+        let n_read = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&n_read);
+        let hook: LayerHook = Arc::new(move |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let streamed = Decoder::stream(&fixture(name), &device(), hook).unwrap();
         let sequence = tokens(100, 7);
         let spec = &resident.config().rope;
         assert_eq!(
@@ -99,6 +107,7 @@ fn streamed_layers_compute_what_resident_ones_do() {
             losses(&resident, spec, &sequence),
             "{name}"
         );
+        assert_eq!(n_read.load(Ordering::Relaxed), resident.config().n_layers);
     }
 }
 

@@ -203,7 +203,7 @@ impl Stream<'_> {
             let mut stdout = std::io::stdout().lock();
             stdout.write_all(new.as_bytes())?;
             stdout.flush()?;
-            self.shown = certain.to_owned();
+            certain.clone_into(&mut self.shown);
         }
         Ok(())
     }
