@@ -31,6 +31,18 @@ impl RunDir {
         Ok(run)
     }
 
+    /// Makes a folder for a run that may always be repeated, in the place of an earlier one.
+    pub(crate) fn recreate(root: &Path) -> Result<Self> {
+        let run = Self {
+            root: root.to_owned(),
+        };
+        // Only what is recognized as a run is taken away.
+        if run.search_state().exists() {
+            fs_err::remove_dir_all(root)?;
+        }
+        Self::create(root)
+    }
+
     /// Opens the folder of a run that was interrupted.
     pub(crate) fn resume(root: &Path) -> Result<Self> {
         let run = Self {
@@ -125,5 +137,7 @@ mod tests {
         run.write("search/state.json", "{}").unwrap();
         assert!(RunDir::create(folder.path()).is_err());
         assert!(RunDir::resume(folder.path()).is_ok());
+        assert!(RunDir::recreate(folder.path()).is_ok());
+        assert!(RunDir::resume(folder.path()).is_err());
     }
 }

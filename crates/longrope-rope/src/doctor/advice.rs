@@ -70,7 +70,11 @@ fn config(facts: &Facts) -> Vec<String> {
             "remove `factor`, or write {ratio}, which is max / original; transformers 4 and 5 disagree about anything else"
         ));
     }
-    if facts.number("attention_factor").is_some() {
+    let repeated = |key| match (facts.number("attention_factor"), facts.number(key)) {
+        (Some(factor), Some(mscale)) => compare::same(factor, mscale),
+        (factor, _) => factor.is_none(),
+    };
+    if !(repeated("short_mscale") && repeated("long_mscale")) {
         let phi3 = if facts.is_phi3() {
             "; with these keys Phi-3 loads in transformers 5 only"
         } else {

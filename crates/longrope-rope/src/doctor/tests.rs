@@ -218,9 +218,17 @@ fn an_attention_factor_is_not_read_everywhere() {
     assert_eq!(scales(&rules(&config, Runtime::Transformers4)), [1.5; 2]);
     assert_eq!(scales(&rules(&config, Runtime::Transformers5)), [1.5; 2]);
     assert_eq!(scales(&rules(&config, Runtime::Vllm)), [su; 2]);
+    let repeat_it = |config: &Value| {
+        let advice = diagnose(config).unwrap().advice;
+        advice
+            .iter()
+            .any(|advice| advice.text.contains("repeat `attention_factor`"))
+    };
+    assert!(repeat_it(&config));
     let repeated = with(config, "/rope_scaling", "short_mscale", json!(1.5));
     let repeated = with(repeated, "/rope_scaling", "long_mscale", json!(1.5));
     assert_eq!(scales(&rules(&repeated, Runtime::Vllm)), [1.5; 2]);
+    assert!(!repeat_it(&repeated));
     let phi3 = with(
         published("phi3"),
         "/rope_scaling",

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
         "3. A short search for {TARGET} tokens, {}x",
         TARGET / CONTEXTS[0]
     ))?;
-    let run = RunDir::create(&args.out.join("search"))?;
+    let run = RunDir::recreate(&args.out.join("search"))?;
     run.write("config.toml", &config.to_toml()?)?;
     search(&config, &decoder, &model, &calibration, &run, &interrupt)?;
 
