@@ -145,7 +145,7 @@ fn no_contexts() {
     let message = here.fails("eval ppl --model m --tokens tokens.json");
     assert_snapshot!(message, @r"
     error: there are no contexts
-    hint: name them with --contexts, for instance --contexts 256,512
+    hint: name them with --contexts, for instance --contexts 256,512,1024
     ");
 }
 

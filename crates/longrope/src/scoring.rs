@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use longrope_data::{TokenDocument, TokenWindow, WindowProtocol, plan_windows};
 use longrope_eval::{PerplexityRun, PplResult, ScoredWindow, Scorer};
 use longrope_model::Decoder;
 
 use crate::config::Config;
+use crate::failure::Hint;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::rope_arg::RopeArg;
 use crate::{input, output, progress};
@@ -17,6 +18,15 @@ use crate::{input, output, progress};
 pub(crate) struct NamedRope {
     pub(crate) name: String,
     pub(crate) rope: RopeArg,
+}
+
+/// The longest of the configured contexts.
+pub(crate) fn longest_context(config: &Config) -> Result<usize> {
+    config.contexts.iter().copied().max().ok_or_else(|| {
+        anyhow!("there are no contexts").context(Hint(
+            "name them with --contexts, for instance --contexts 256,512,1024".to_owned(),
+        ))
+    })
 }
 
 /// Understands a list of `R`.

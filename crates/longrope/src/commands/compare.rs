@@ -1,10 +1,9 @@
 //! `longrope compare`
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use longrope_eval::EvalReport;
 
 use crate::args::{Compare, FlagLayer, contexts};
-use crate::failure::Hint;
 use crate::interrupt::Interrupt;
 use crate::{input, layers, output, scoring};
 
@@ -17,11 +16,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .number("eval.windows", args.windows)
         .table();
     let config = layers::load(&args.common, flags)?;
-    let Some(target) = config.contexts.iter().copied().max() else {
-        return Err(anyhow!("there are no contexts").context(Hint(
-            "name them with --contexts, for instance --contexts 256,512,1024".into(),
-        )));
-    };
+    let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
     let decoder = input::load_model(&config)?;
     let names: Vec<String> = config

@@ -3,12 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use longrope_eval::{EvalReport, PplResult, ScoredWindow};
 use serde::Serialize;
 
 use crate::args::{FlagLayer, Ppl, contexts};
-use crate::failure::Hint;
 use crate::interrupt::Interrupt;
 use crate::{input, layers, output, scoring};
 
@@ -22,11 +21,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .number("eval.stride", args.stride)
         .table();
     let config = layers::load(&args.common, flags)?;
-    let Some(target) = config.contexts.iter().copied().max() else {
-        return Err(anyhow!("there are no contexts").context(Hint(
-            "name them with --contexts, for instance --contexts 256,512".into(),
-        )));
-    };
+    let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
     let decoder = input::load_model(&config)?;
     let names = match config.rope.as_slice() {
