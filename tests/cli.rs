@@ -155,9 +155,19 @@ fn inspection_is_readable() {
     original context  32 tokens
     claimed context   32 tokens
     rope              none, theta 10000, 16 rotated of 16
+    sliding window    none
     attention scale   1.000000
     fingerprint       5d8950bda1e8aeeb4a823798061b8eb825aa8bfe8c7d2302fd0ff64035dd3902
     ");
+}
+
+#[test]
+fn an_inspection_tells_of_sliding_windows() {
+    let here = Workplace::new();
+    here.checkpoint("../families/qwen2-layers", "q");
+    let text = here.run("inspect q").worked();
+    let expected = "20 tokens in 2 of 3 layers; a longer context reaches no further there";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn inspection() {
     n_files: whole
     n_bytes: whole
     max_context: whole
+    windows[]: null
     rope.rotary_dim: whole
     rope.theta: real
     rope.original_context: whole

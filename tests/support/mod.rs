@@ -87,7 +87,7 @@ impl Workplace {
             .collect()
     }
 
-    /// Copies a tiny checkpoint of the fixtures.
+    /// Copies a tiny checkpoint of the fixtures; those of further families are at `../families/`.
     pub(crate) fn checkpoint(&self, fixture: &str, name: &str) {
         let source = repository().join("tests/fixtures/models").join(fixture);
         copy_folder(&source, &self.path(name));

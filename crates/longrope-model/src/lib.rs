@@ -5,8 +5,8 @@
 //! can be tried on one frozen model.
 //!
 //! Evaluation is layer-major: the whole sequence goes through one layer in chunks, then through
-//! the next. Memory is a few tensors of `[seq, hidden]`; there is no cache over all layers, no
-//! `[seq, seq]` and no `[seq, vocab]`.
+//! the next. Memory is a few tensors of `[seq, hidden]`; there is no `[seq, seq]`, no `[seq, vocab]`
+//! and, but for generation, no cache over all layers.
 //!
 //! Module fields carry Hugging Face's parameter names, so a field path is a checkpoint key, and
 //! nothing is transposed or permuted on the way in or out.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{FlagLayer, Generate};
 use crate::config::{Config, GenerateSection};
 use crate::failure::Hint;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::rope_arg::RopeArg;
 use crate::{input, layers, output};
 
@@ -21,7 +21,6 @@ struct Report {
     format: &'static str,
     version: u32,
     rope: String,
-    /// Length that the factor set was chosen for, by prompt.
     results: Vec<Continuation>,
     elapsed_secs: f64,
 }
@@ -102,8 +101,19 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         });
     }
     if streaming {
-        return output::line("");
+        output::line("")?;
+    } else {
+        show_all(&results)?;
     }
+    // What there is was shown; the exit code still tells that it is not all.
+    if interrupt.requested() {
+        Err(Interrupted.into())
+    } else {
+        Ok(())
+    }
+}
+
+fn show_all(results: &[Continuation]) -> Result<()> {
     for (i, result) in results.iter().enumerate() {
         output::line(format!("--- prompt {}\n{}", i + 1, result.text))?;
     }

@@ -27,6 +27,8 @@ struct Inspection<'a> {
     n_files: usize,
     n_bytes: u64,
     max_context: usize,
+    /// By layer, how many tokens a query sees; null is all before it.
+    windows: &'a [Option<usize>],
     rope: &'a longrope_rope::RopeSpec,
     attention_scale: f64,
     fingerprint: String,
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         n_files: checkpoint.files().len(),
         n_bytes: checkpoint.n_bytes(),
         max_context: config.max_context,
+        windows: &config.windows,
         rope: &config.rope,
         attention_scale: config.rope.resolve(config.max_context).attention_scale(),
         fingerprint: checkpoint.fingerprint().with_context(doing)?,
@@ -124,6 +127,7 @@ fn text(i: &Inspection) -> String {
                 i.head_dim
             ),
         ),
+        ("sliding window", windows(i.windows)),
         ("attention scale", format!("{:.6}", i.attention_scale)),
         ("fingerprint", i.fingerprint.clone()),
     ];
@@ -131,4 +135,18 @@ fn text(i: &Inspection) -> String {
         facts.push(("warning", warning.clone()));
     }
     output::facts(&facts)
+}
+
+/// Which layers see a window only, and how wide it is.
+fn windows(windows: &[Option<usize>]) -> String {
+    let sliding: Vec<usize> = windows.iter().flatten().copied().collect();
+    match sliding.iter().max() {
+        None => "none".to_owned(),
+        Some(width) => format!(
+            "{} tokens in {} of {} layers; a longer context reaches no further there",
+            output::grouped(*width),
+            sliding.len(),
+            windows.len()
+        ),
+    }
 }

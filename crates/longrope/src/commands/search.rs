@@ -234,6 +234,12 @@ impl Inputs {
     /// Compares with the inputs the search was started with.
     fn check(&self, run: &RunDir) -> Result<()> {
         let path = run.path(INPUTS_FILE);
+        if !path.is_file() {
+            return Err(anyhow!("`{}` is missing", path.display()).context(Hint(
+                "only a search of `longrope search` can be resumed; start again in another --out"
+                    .to_owned(),
+            )));
+        }
         let saved: Self = serde_json::from_str(&fs_err::read_to_string(&path)?)
             .with_context(|| format!("reading `{}`", path.display()))?;
         let changed = if saved.model_fingerprint != self.model_fingerprint {
