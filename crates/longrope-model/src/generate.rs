@@ -46,18 +46,7 @@ impl Decoder {
     /// # Errors
     /// If there are no tokens, one is outside the vocabulary, or the cache is full.
     pub fn next_logits(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
-        let vocab_size = self.config().vocab_size;
-        if let Some(index) = tokens
-            .iter()
-            .position(|token| *token as usize >= vocab_size)
-        {
-            let token = tokens[index];
-            return Err(Error::TokenOutOfVocabulary {
-                token,
-                index,
-                vocab_size,
-            });
-        }
+        self.check_vocabulary(tokens)?;
         cache.reserve(tokens.len())?;
         let mut last = None;
         for chunk in tokens.chunks(PREFILL_CHUNK) {

@@ -93,7 +93,6 @@ impl Decoder {
                 score_from: batch.score_from,
             });
         }
-        let vocab_size = self.config().vocab_size;
         for (index, sequence) in batch.sequences.iter().enumerate() {
             if sequence.len() != seq {
                 return Err(Error::UnequalLengths {
@@ -102,17 +101,22 @@ impl Decoder {
                     expected: seq,
                 });
             }
-            let outside = sequence
-                .iter()
-                .position(|token| *token as usize >= vocab_size);
-            if let Some(index) = outside {
-                return Err(Error::TokenOutOfVocabulary {
-                    token: sequence[index],
-                    index,
-                    vocab_size,
-                });
-            }
+            self.check_vocabulary(sequence)?;
         }
         Ok(Some(seq))
+    }
+
+    /// Refuses ids that no embedding exists for.
+    pub(crate) fn check_vocabulary(&self, tokens: &[u32]) -> Result<()> {
+        let vocab_size = self.config().vocab_size;
+        let outside = |token: &u32| *token as usize >= vocab_size;
+        match tokens.iter().position(outside) {
+            None => Ok(()),
+            Some(index) => Err(Error::TokenOutOfVocabulary {
+                token: tokens[index],
+                index,
+                vocab_size,
+            }),
+        }
     }
 }

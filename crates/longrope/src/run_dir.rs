@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use crate::failure::Hint;
 
@@ -84,15 +85,25 @@ pub(crate) fn write_atomically(path: &Path, content: &str) -> Result<()> {
 
 /// As [`write_atomically`], for any content.
 pub(crate) fn write_bytes_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = stage(path)?;
+    file.write_all(content)?;
+    publish(file, path)
+}
+
+/// A temporary file beside `path`, to be filled and [published](publish).
+pub(crate) fn stage(path: &Path) -> Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     fs_err::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
+    Ok(tempfile::Builder::new()
         .prefix(".writing-")
-        .tempfile_in(folder)?;
-    file.write_all(content)?;
+        .tempfile_in(folder)?)
+}
+
+/// Gives a staged file its name.
+pub(crate) fn publish(file: NamedTempFile, path: &Path) -> Result<()> {
     file.as_file().sync_all()?;
     // The temporary file is readable by its owner only; results are ordinary files.
     #[cfg(unix)]

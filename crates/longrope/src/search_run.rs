@@ -10,7 +10,9 @@ use longrope_model::Decoder;
 use longrope_rope::{
     FactorSet, Method, Provenance, RescaleFactors, RopeArtifact, RopeScaling, RopeSpec,
 };
-use longrope_search::{Candidate, Generation, Job, Objective, Outcome, Search, StepError};
+use longrope_search::{
+    Candidate, Generation, Job, Objective, Outcome, Search, SearchProblem, StepError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::interrupt::{Interrupt, Interrupted};
@@ -142,6 +144,17 @@ fn artifact_spec(base: &RopeSpec, target: usize, candidate: &Candidate) -> Resul
         sets.insert(0, plain);
     }
     Ok(spec.validated()?)
+}
+
+/// The search for `target` tokens on this model.
+pub(crate) fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
+    let rope = &decoder.config().rope;
+    SearchProblem {
+        rotary_dim: rope.rotary_dim,
+        theta: rope.theta,
+        original_context: rope.original_context,
+        target_context: target,
+    }
 }
 
 /// What is known of a search besides its state.

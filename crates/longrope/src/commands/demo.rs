@@ -9,14 +9,14 @@ use longrope_data::{
 use longrope_eval::PplResult;
 use longrope_model::{Checkpoint, Decoder, ExportOptions, export_hf};
 use longrope_rope::RopeArtifact;
-use longrope_search::{Search, SearchProblem};
+use longrope_search::Search;
 
 use crate::args::{self, FlagLayer};
 use crate::config::Config;
 use crate::interrupt::Interrupt;
 use crate::plot::{self, Series};
 use crate::run_dir::RunDir;
-use crate::search_run::{SearchSetting, result_table, run_search};
+use crate::search_run::{SearchSetting, problem, result_table, run_search};
 use crate::{demo_text, input, layers, output, progress, scoring};
 
 /// The bundled checkpoint, file by file.
@@ -220,14 +220,11 @@ fn search(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let samples = select_samples(documents, TARGET, config.search.run.samples, config.seed)?;
-    let rope = &decoder.config().rope;
-    let problem = SearchProblem {
-        rotary_dim: rope.rotary_dim,
-        theta: rope.theta,
-        original_context: rope.original_context,
-        target_context: TARGET,
-    };
-    let search = Search::new(problem, config.search.evolution.clone(), config.seed)?;
+    let search = Search::new(
+        problem(decoder, TARGET),
+        config.search.evolution.clone(),
+        config.seed,
+    )?;
     let setting = SearchSetting {
         run,
         decoder,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::{FlagLayer, Ppl, contexts};
 use crate::interrupt::Interrupt;
-use crate::{input, layers, output, scoring};
+use crate::{input, layers, output, run_dir, scoring};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
@@ -110,14 +110,7 @@ struct TokenLine<'a> {
 
 impl<'a> PerToken<'a> {
     fn create(path: &'a Path) -> Result<Self> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        fs_err::create_dir_all(folder)?;
-        let file = tempfile::Builder::new()
-            .prefix(".writing-")
-            .tempfile_in(folder)?;
+        let file = run_dir::stage(path)?;
         Ok(Self {
             path,
             file: std::io::BufWriter::new(file),
@@ -150,7 +143,6 @@ impl<'a> PerToken<'a> {
             .file
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error)?;
-        file.persist(self.path).map_err(|error| error.error)?;
-        Ok(())
+        run_dir::publish(file, self.path)
     }
 }

@@ -45,7 +45,6 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         .set("generate.top-p", args.top_p)
         .table();
     let config = layers::load(&args.common, flags)?;
-    let options = |decoder: &Decoder| generate_options(&config.generate, decoder);
     check(&config.generate)?;
     let prompts = prompts(args)?;
     let interrupt = Interrupt::listen()?;
@@ -62,7 +61,13 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
 
     let started = Instant::now();
     let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-    let mut run = Generation::new(&decoder, &spec, &slices, options(&decoder), config.seed)?;
+    let mut run = Generation::new(
+        &decoder,
+        &spec,
+        &slices,
+        generate_options(&config.generate, &decoder),
+        config.seed,
+    )?;
     // One continuation is shown as it grows; several would be torn into each other.
     let mut stream = Stream {
         tokenizer: &tokenizer,

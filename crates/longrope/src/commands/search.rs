@@ -17,7 +17,7 @@ use crate::failure::Hint;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::rope_arg::RopeArg;
 use crate::run_dir::RunDir;
-use crate::search_run::{SearchSetting, result_table, run_search};
+use crate::search_run::{SearchSetting, problem, result_table, run_search};
 use crate::{input, layers, output};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
@@ -93,16 +93,6 @@ fn configuration(args: &args::Search) -> Result<Config> {
         device: args.common.device.clone(),
     };
     layers::load(&common, flags)
-}
-
-fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
-    let rope = &decoder.config().rope;
-    SearchProblem {
-        rotary_dim: rope.rotary_dim,
-        theta: rope.theta,
-        original_context: rope.original_context,
-        target_context: target,
-    }
 }
 
 fn samples(config: &Config, decoder: &Decoder, target: usize) -> Result<Vec<Sample>> {
