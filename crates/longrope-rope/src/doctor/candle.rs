@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::facts::{DEFAULT_THETA, Explanation, Facts, Family, because};
+use super::facts::{DEFAULT_THETA, Explanation, Facts, Family, because, ignores_rope_parameters};
 use super::view::{Rules, Switch, Topic};
 use crate::{RescaleFactors, RopeScaling, RopeSpec};
 
@@ -85,13 +85,7 @@ fn llama(facts: &Facts) -> Result<RopeSpec, String> {
 
 pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation {
     if facts.is_only_v5() {
-        return because(
-            format!(
-                "does not know `rope_parameters` and computes plain RoPE with theta {}",
-                rules.theta
-            ),
-            "the model was not trained for these angles",
-        );
+        return ignores_rope_parameters(rules.theta);
     }
     if !facts.is_phi3() && facts.family != Family::Llama {
         return because(

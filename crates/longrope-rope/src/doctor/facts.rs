@@ -158,3 +158,10 @@ pub(super) fn because(what: impl Into<String>, consequence: &'static str) -> Exp
         consequence,
     }
 }
+/// Why a runtime that reads only the spelling of version 4 sees no scaling.
+pub(super) fn ignores_rope_parameters(theta: f64) -> Explanation {
+    because(
+        format!("does not know `rope_parameters` and computes plain RoPE with theta {theta}"),
+        "the model was not trained for these angles",
+    )
+}

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::compare::scales;
-use super::facts::{DEFAULT_THETA, Explanation, Facts, because};
+use super::facts::{DEFAULT_THETA, Explanation, Facts, because, ignores_rope_parameters};
 use super::view::{Rules, Switch, Topic};
 use crate::{AttentionScale, RopeScaling, RopeSpec};
 
@@ -130,13 +130,7 @@ fn rules(facts: &Facts, spec: &RopeSpec) -> Rules {
 
 pub(super) fn explain_v4(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation {
     if facts.is_only_v5() {
-        return because(
-            format!(
-                "does not know `rope_parameters` and computes plain RoPE with theta {}",
-                rules.theta
-            ),
-            "the model was not trained for these angles",
-        );
+        return ignores_rope_parameters(rules.theta);
     }
     match topic {
         Topic::Theta => because(
