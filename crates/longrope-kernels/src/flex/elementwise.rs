@@ -9,6 +9,9 @@ use super::view::{View, contiguous, strided};
 /// Elements below which threads cost more than they bring.
 const PARALLEL_FROM: usize = 1 << 14;
 
+/// Rows whose contributions to the gradient of a weight are summed one after another.
+const ROWS_PER_SUM: usize = 256;
+
 /// Runs `body(row_idx, row)` over the rows of `out`, on all cores if there is enough to do.
 fn for_each_row(out: &mut [f32], row: usize, body: impl Fn(usize, &mut [f32]) + Sync + Send) {
     let parallel = out.len() >= PARALLEL_FROM;
@@ -44,6 +47,53 @@ pub(super) fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> Fle
         simd::rms_norm(out, row, &weight, epsilon);
     });
     contiguous(out, vec![batch, seq, hidden])
+}
+
+/// Gradients of `x` and the weight.
+pub(super) fn rms_norm_backward(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    epsilon: f64,
+    grad: &FlexTensor,
+) -> [FlexTensor; 2] {
+    let (x, grad) = (View::<3>::new(x), View::<3>::new(grad));
+    let [batch, seq, hidden] = x.dims;
+    let weight = View::<1>::new(weight);
+    let mut scratch = Vec::new();
+    let weight = weight.row([0], &mut scratch).to_vec();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the kernel computes in f32"
+    )]
+    let epsilon = epsilon as f32;
+    let mut d_x = vec![0f32; batch * seq * hidden];
+    // One sum of weight gradients per stretch of rows, added up in order: the same for any number
+    // of threads.
+    let n_stretches = (batch * seq).div_ceil(ROWS_PER_SUM).max(1);
+    let mut d_weights = vec![0f32; n_stretches * hidden];
+    d_x.par_chunks_mut(ROWS_PER_SUM * hidden)
+        .zip(d_weights.par_chunks_mut(hidden))
+        .enumerate()
+        .for_each(|(stretch, (d_x, d_weight))| {
+            let (mut x_scratch, mut grad_scratch) = (Vec::new(), Vec::new());
+            for (i, d_x) in d_x.chunks_mut(hidden).enumerate() {
+                let row = stretch * ROWS_PER_SUM + i;
+                let index = [row / seq, row % seq, 0];
+                let x = x.row(index, &mut x_scratch);
+                let grad = grad.row(index, &mut grad_scratch);
+                simd::rms_norm_backward(d_x, d_weight, x, &weight, grad, epsilon);
+            }
+        });
+    let (sum, others) = d_weights.split_at_mut(hidden);
+    for other in others.chunks(hidden) {
+        for (sum, value) in sum.iter_mut().zip(other) {
+            *sum += value;
+        }
+    }
+    [
+        contiguous(d_x, vec![batch, seq, hidden]),
+        contiguous(sum.to_vec(), vec![hidden]),
+    ]
 }
 
 /// See [`crate::rotate_half`]. The result keeps the heads of a position together in memory, as
@@ -96,4 +146,35 @@ pub(super) fn swiglu(mut gate: FlexTensor, up: &FlexTensor) -> FlexTensor {
     }
     for_each_row(&mut out, width, body);
     contiguous(out, vec![batch, seq, width])
+}
+
+/// Gradients of gate and up.
+pub(super) fn swiglu_backward(
+    gate: &FlexTensor,
+    up: &FlexTensor,
+    grad: &FlexTensor,
+) -> [FlexTensor; 2] {
+    let (gate, up, grad) = (
+        View::<3>::new(gate),
+        View::<3>::new(up),
+        View::<3>::new(grad),
+    );
+    let [batch, seq, width] = gate.dims;
+    let mut d_gate = vec![0f32; batch * seq * width];
+    let mut d_up = vec![0f32; batch * seq * width];
+    d_gate
+        .par_chunks_mut(width)
+        .zip(d_up.par_chunks_mut(width))
+        .with_min_len((PARALLEL_FROM / 4 / width.max(1)).max(1))
+        .enumerate()
+        .for_each(|(i, (d_gate, d_up))| {
+            let index = [i / seq, i % seq, 0];
+            let (mut gate_scratch, mut up_scratch) = (Vec::new(), Vec::new());
+            let mut grad_scratch = Vec::new();
+            d_up.copy_from_slice(grad.row(index, &mut grad_scratch));
+            let gate = gate.row(index, &mut gate_scratch);
+            let up = up.row(index, &mut up_scratch);
+            simd::swiglu_backward(d_gate, d_up, gate, up);
+        });
+    [d_gate, d_up].map(|it| contiguous(it, vec![batch, seq, width]))
 }

@@ -1,132 +1,177 @@
 //! Hand-written kernels for Burn's Flex backend.
 //!
-//! The public functions take and give tensors; [`FlexKernels`] is the bridge that reaches their
-//! storage. Every kernel reads through strides, so views made by reshapes, transposes and slices
-//! are never copied first.
+//! They compute in `f32`; `f16` and `bf16` are widened on the way in and rounded on the way out,
+//! and `f64` goes to the composed bodies. Every kernel reads through strides, so views made by
+//! reshapes, transposes and slices are never copied first.
 
 mod attention;
 mod elementwise;
 mod loss;
+mod matrix;
+mod shared;
 mod simd;
 mod view;
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Int, Tensor};
+use burn::backend::{Flex, FloatDType};
+use burn::tensor::DType;
 
 use crate::AttentionConfig;
+use crate::backend::{Kernels, Saved};
+use crate::composed::{self, Float};
 
-/// The operations as Burn's dispatch needs them: on primitives of one backend.
-#[backend_extension(Flex)]
-trait FlexKernels: Backend {
-    fn fused_attention(
+/// Whether the kernels apply to tensors of this type.
+fn computes_in_f32(tensor: &FloatTensor<Flex>) -> bool {
+    matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16)
+}
+
+fn widen(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    round_to(tensor, DType::F32)
+}
+
+fn round_to(tensor: FloatTensor<Flex>, dtype: DType) -> FloatTensor<Flex> {
+    if tensor.dtype() == dtype {
+        return tensor;
+    }
+    Flex::float_cast(tensor, FloatDType::from(dtype))
+}
+
+impl Kernels for Flex {
+    fn attention_forward(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
-        config: AttentionConfig,
-    ) -> FloatTensor<Self>;
-    fn fused_rms_norm(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> FloatTensor<Self>;
-    fn fused_rotate_half(
-        x: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-    fn fused_swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn fused_linear_nll(
+        config: &AttentionConfig,
+    ) -> Saved<Self> {
+        if !computes_in_f32(&query) {
+            let inputs = (Float::<Self>(query), Float(key), Float(value));
+            return Saved {
+                output: composed::attention(inputs.0, inputs.1, inputs.2, config).0,
+                log_sum_exp: None,
+            };
+        }
+        let dtype = query.dtype();
+        let [query, key, value] = [query, key, value].map(widen);
+        let (output, log_sum_exp) = attention::attention(&query, &key, &value, config);
+        Saved {
+            output: round_to(output, dtype),
+            log_sum_exp: Some(log_sum_exp),
+        }
+    }
+
+    fn attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        saved: Saved<Self>,
+        grad: FloatTensor<Self>,
+        config: &AttentionConfig,
+    ) -> [FloatTensor<Self>; 3] {
+        let Some(log_sum_exp) = saved.log_sum_exp else {
+            let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
+            return composed::attention_backward(query, key, value, Float(grad), config)
+                .map(|it| it.0);
+        };
+        let dtype = query.dtype();
+        let [query, key, value, output, grad] = [query, key, value, saved.output, grad].map(widen);
+        let inputs = [&query, &key, &value];
+        attention::attention_backward(inputs, &output, &log_sum_exp, &grad, config)
+            .map(|it| round_to(it, dtype))
+    }
+
+    fn linear_nll_forward(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
-    ) -> FloatTensor<Self>;
-}
-
-impl FlexKernels for Flex {
-    fn fused_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-        config: AttentionConfig,
-    ) -> FloatTensor<Self> {
-        attention::attention(&query, &key, &value, config)
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        if !computes_in_f32(&hidden) {
+            let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets);
+            return (nll.0, None);
+        }
+        let (nll, log_sum_exp) = loss::linear_nll(&widen(hidden), &widen(weight), &targets);
+        (nll, Some(log_sum_exp))
     }
 
-    fn fused_rms_norm(
+    fn linear_nll_backward(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        log_sum_exp: Option<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+        needs_weight: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let Some(log_sum_exp) = log_sum_exp else {
+            let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+            let (d_hidden, d_weight) =
+                composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
+            return (d_hidden.0, d_weight.map(|it| it.0));
+        };
+        let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
+        let [hidden, weight, grad] = [hidden, weight, grad].map(widen);
+        let (d_hidden, d_weight) = loss::linear_nll_backward(
+            &hidden,
+            &weight,
+            &targets,
+            &log_sum_exp,
+            &grad,
+            needs_weight,
+        );
+        let d_weight = d_weight.map(|it| round_to(it, weight_dtype));
+        (round_to(d_hidden, dtype), d_weight)
+    }
+
+    fn rms_norm_forward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
+        if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
+            return composed::rms_norm::<Self>(Float(x), Float(weight), epsilon).0;
+        }
         elementwise::rms_norm(&x, &weight, epsilon)
     }
 
-    fn fused_rotate_half(
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
+            let (x, weight) = (Float::<Self>(x), Float(weight));
+            return composed::rms_norm_backward(x, weight, epsilon, Float(grad)).map(|it| it.0);
+        }
+        elementwise::rms_norm_backward(&x, &weight, epsilon, &grad)
+    }
+
+    fn rotate_half_forward(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
+        if x.dtype() != DType::F32 || cos.dtype() != DType::F32 {
+            return composed::rotate_half::<Self>(Float(x), Float(cos), Float(sin)).0;
+        }
         elementwise::rotate_half(&x, &cos, &sin)
     }
 
-    fn fused_swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        if gate.dtype() != DType::F32 {
+            return composed::swiglu::<Self>(Float(gate), Float(up)).0;
+        }
         elementwise::swiglu(gate, &up)
     }
 
-    fn fused_linear_nll(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-    ) -> FloatTensor<Self> {
-        loss::linear_nll(&hidden, &weight, &targets)
+    fn swiglu_backward(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        if gate.dtype() != DType::F32 {
+            return composed::swiglu_backward::<Self>(Float(gate), Float(up), Float(grad))
+                .map(|it| it.0);
+        }
+        elementwise::swiglu_backward(&gate, &up, &grad)
     }
-}
-
-pub(crate) fn attention(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    config: AttentionConfig,
-) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as FlexKernels>::fused_attention(
-        query.into_dispatch(),
-        key.into_dispatch(),
-        value.into_dispatch(),
-        config,
-    ))
-}
-
-pub(crate) fn rms_norm(x: Tensor<3>, weight: Tensor<1>, epsilon: f64) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as FlexKernels>::fused_rms_norm(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        epsilon,
-    ))
-}
-
-pub(crate) fn rotate_half(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as FlexKernels>::fused_rotate_half(
-        x.into_dispatch(),
-        cos.into_dispatch(),
-        sin.into_dispatch(),
-    ))
-}
-
-pub(crate) fn swiglu(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as FlexKernels>::fused_swiglu(
-        gate.into_dispatch(),
-        up.into_dispatch(),
-    ))
-}
-
-pub(crate) fn linear_nll(
-    hidden: Tensor<2>,
-    weight: Tensor<2>,
-    targets: Tensor<1, Int>,
-) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as FlexKernels>::fused_linear_nll(
-        hidden.into_dispatch(),
-        weight.into_dispatch(),
-        targets.into_dispatch(),
-    ))
 }

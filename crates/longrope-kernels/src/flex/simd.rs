@@ -84,6 +84,44 @@ pub(super) fn exp_sum(row: &[f32], max: f32) -> f32 {
     lanes.into_iter().sum::<f32>() + tail
 }
 
+/// Replaces each `x` by `factor · e^(x - shift)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn exp_scaled_in_place(row: &mut [f32], shift: f32, factor: f32) {
+    for x in row {
+        *x = factor * exp(*x - shift);
+    }
+}
+
+/// Turns scores `s` into weights `p = e^(s - log_sum_exp)`, and gradients of weights `dp` into
+/// gradients of scores, `p · (dp - along)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn softmax_backward(
+    scores: &mut [f32],
+    gradients: &mut [f32],
+    log_sum_exp: f32,
+    along: f32,
+) {
+    for (score, gradient) in scores.iter_mut().zip(gradients) {
+        *score = exp(*score - log_sum_exp);
+        *gradient = *score * (*gradient - along);
+    }
+}
+
+/// `Σ left · right`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (left_chunks, left_rest) = left.as_chunks::<LANES>();
+    let (right_chunks, right_rest) = right.as_chunks::<LANES>();
+    for (left, right) in left_chunks.iter().zip(right_chunks) {
+        for ((lane, x), y) in lanes.iter_mut().zip(left).zip(right) {
+            *lane += x * y;
+        }
+    }
+    let tail: f32 = left_rest.iter().zip(right_rest).map(|(x, y)| x * y).sum();
+    lanes.into_iter().sum::<f32>() + tail
+}
+
 /// Multiplies every element.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn scale_in_place(row: &mut [f32], factor: f32) {
@@ -118,6 +156,45 @@ pub(super) fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32)
     }
 }
 
+/// The gradient of a row's normalization, `dx = (dn - n · mean(dn ∘ n)) / r` with
+/// `dn = dy ∘ weight`, `n = x / r` and `r` the root mean square; adds `dy ∘ n` to `d_weight`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn rms_norm_backward(
+    d_x: &mut [f32],
+    d_weight: &mut [f32],
+    x: &[f32],
+    weight: &[f32],
+    grad: &[f32],
+    epsilon: f32,
+) {
+    let n = x.len();
+    let (weight, grad) = (&weight[..n], &grad[..n]);
+    let (d_x, d_weight) = (&mut d_x[..n], &mut d_weight[..n]);
+    let mut squares = [0f32; LANES];
+    let mut products = [0f32; LANES];
+    let whole = n - n % LANES;
+    for at in (0..whole).step_by(LANES) {
+        for lane in 0..LANES {
+            let i = at + lane;
+            squares[lane] += x[i] * x[i];
+            products[lane] += grad[i] * weight[i] * x[i];
+        }
+    }
+    let mut square: f32 = squares.into_iter().sum();
+    let mut product: f32 = products.into_iter().sum();
+    for i in whole..n {
+        square += x[i] * x[i];
+        product += grad[i] * weight[i] * x[i];
+    }
+    let inverse = 1.0 / (square / n as f32 + epsilon).sqrt();
+    let along = product * inverse / n as f32; // mean(dn ∘ n)
+    for i in 0..n {
+        let normalized = x[i] * inverse;
+        d_weight[i] += grad[i] * normalized;
+        d_x[i] = (grad[i] * weight[i] - normalized * along) * inverse;
+    }
+}
+
 /// Rotates the pairs `(left[i], right[i])` by the angles given as cosines and sines.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
@@ -135,6 +212,19 @@ pub(super) fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
 pub(super) fn swiglu_in_place(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate = *gate / (1.0 + exp(-*gate)) * up;
+    }
+}
+
+/// Turns `grad` into the gradient of up, and `d_gate` from whatever it was into that of the gate.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn swiglu_backward(d_gate: &mut [f32], grad: &mut [f32], gate: &[f32], up: &[f32]) {
+    let n = gate.len();
+    let (d_gate, grad, up) = (&mut d_gate[..n], &mut grad[..n], &up[..n]);
+    for i in 0..n {
+        let sigmoid = 1.0 / (1.0 + exp(-gate[i]));
+        let silu = gate[i] * sigmoid;
+        d_gate[i] = grad[i] * up[i] * (sigmoid + silu - silu * sigmoid);
+        grad[i] *= silu;
     }
 }
 

@@ -1,32 +1,36 @@
-//! Losses from hidden states: tiles of logits, a running log-sum-exp.
+//! Losses: a running log-sum-exp over tiles of logits.
 
-use burn::tensor::DType;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::attention::{Matrix, multiply};
-use super::simd;
-use super::view::{View, contiguous};
+use super::{indices, rows_from};
+use crate::flex::matrix::multiply;
+use crate::flex::simd;
+use crate::flex::view::{View, contiguous};
 
 /// Rows of a task.
 const ROWS: usize = 64;
 /// Words of a tile of logits: with [`ROWS`] rows, 512 KiB.
 const WORDS: usize = 2048;
 
-/// See [`crate::linear_nll`].
-pub(super) fn linear_nll(
+/// The losses of [`crate::linear_nll`], and the logarithm of each row's sum of exponentials.
+pub(in crate::flex) fn linear_nll(
     hidden: &FlexTensor,
     weight: &FlexTensor,
     targets: &FlexTensor,
-) -> FlexTensor {
+) -> (FlexTensor, FlexTensor) {
     let targets = indices(targets);
     let (hidden, weight) = (View::<2>::new(hidden), View::<2>::new(weight));
     let [n_rows, size] = hidden.dims;
     let [vocab, _] = weight.dims;
     let mut losses = vec![0f32; n_rows];
-    losses.par_chunks_mut(ROWS).enumerate().for_each_init(
+    let mut log_sum_exp = vec![0f32; n_rows];
+    let tasks = losses
+        .par_chunks_mut(ROWS)
+        .zip(log_sum_exp.par_chunks_mut(ROWS));
+    tasks.enumerate().for_each_init(
         || vec![0f32; ROWS * WORDS],
-        |logits, (task, losses)| {
+        |logits, (task, (losses, log_sum_exp))| {
             let start = task * ROWS;
             let n = losses.len();
             let mut maxima = [f32::NEG_INFINITY; ROWS];
@@ -36,14 +40,8 @@ pub(super) fn linear_nll(
                 let n_words = WORDS.min(vocab - first);
                 multiply(
                     [n, n_words, size],
-                    Matrix {
-                        data: hidden.from([start, 0]),
-                        strides: hidden.strides,
-                    },
-                    Matrix {
-                        data: weight.from([first, 0]),
-                        strides: [weight.strides[1], weight.strides[0]],
-                    },
+                    rows_from(&hidden, start),
+                    rows_from(&weight, first).transposed(),
                     logits,
                     WORDS,
                     false,
@@ -62,31 +60,15 @@ pub(super) fn linear_nll(
                     }
                 }
             }
-            for (row, loss) in losses.iter_mut().enumerate() {
-                *loss = totals[row].ln() + (maxima[row] - chosen[row]);
+            for row in 0..n {
+                let total = totals[row].ln();
+                losses[row] = total + (maxima[row] - chosen[row]);
+                log_sum_exp[row] = maxima[row] + total;
             }
         },
     );
-    contiguous(losses, vec![n_rows])
-}
-
-/// The elements of a 1-D integer tensor. A negative one becomes a number outside any vocabulary,
-/// which leaves its loss NaN.
-fn indices(tensor: &FlexTensor) -> Vec<usize> {
-    let dense = tensor.to_contiguous();
-    match dense.dtype() {
-        DType::I64 => {
-            let ids = dense.as_slice::<i64>().unwrap_or_default();
-            ids.iter()
-                .map(|id| usize::try_from(*id).unwrap_or(usize::MAX))
-                .collect()
-        }
-        DType::I32 => {
-            let ids = dense.as_slice::<i32>().unwrap_or_default();
-            ids.iter()
-                .map(|id| usize::try_from(*id).unwrap_or(usize::MAX))
-                .collect()
-        }
-        other => panic!("targets are {other:?}, expected 32-bit or 64-bit integers"),
-    }
+    (
+        contiguous(losses, vec![n_rows]),
+        contiguous(log_sum_exp, vec![n_rows]),
+    )
 }

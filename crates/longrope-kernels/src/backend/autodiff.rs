@@ -1,0 +1,197 @@
+//! The operations as nodes of Burn's autodiff graph.
+//!
+//! Each keeps its inputs, which the graph keeps anyway, and at most a number per row.
+
+use burn::backend::Backend;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::{Autodiff, NodeId};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+
+use super::{Kernels, Operations, Saved};
+use crate::AttentionConfig;
+
+/// Hands each input its gradient, if it wants one.
+fn register<B: Backend, const N: usize>(
+    grads: &mut Gradients,
+    parents: [Option<NodeId>; N],
+    values: [FloatTensor<B>; N],
+) {
+    for (parent, value) in parents.into_iter().zip(values) {
+        if let Some(node) = parent {
+            grads.register::<B>(node, value);
+        }
+    }
+}
+
+/// The tensor below its node.
+fn primitive<B: Backend, C: CheckpointStrategy>(
+    tensor: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<B> {
+    tensor.into_primitive()
+}
+
+#[derive(Debug)]
+struct AttentionStep;
+
+impl<B: Kernels> Backward<B, 3> for AttentionStep {
+    type State = ([FloatTensor<B>; 3], Saved<B>, AttentionConfig);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([query, key, value], saved, config) = ops.state;
+        let values = B::attention_backward(query, key, value, saved, grad, &config);
+        register::<B, 3>(grads, ops.parents.map(|it| it.map(|node| node.id)), values);
+    }
+}
+
+#[derive(Debug)]
+struct LinearNllStep;
+
+impl<B: Kernels> Backward<B, 2> for LinearNllStep {
+    type State = ([FloatTensor<B>; 2], IntTensor<B>, Option<FloatTensor<B>>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([hidden, weight], targets, log_sum_exp) = ops.state;
+        let [hidden_node, weight_node] = ops.parents.map(|it| it.map(|node| node.id));
+        let needs_weight = weight_node.is_some();
+        let (d_hidden, d_weight) =
+            B::linear_nll_backward(hidden, weight, targets, log_sum_exp, grad, needs_weight);
+        register::<B, 1>(grads, [hidden_node], [d_hidden]);
+        if let Some(d_weight) = d_weight {
+            register::<B, 1>(grads, [weight_node], [d_weight]);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RmsNormStep;
+
+impl<B: Kernels> Backward<B, 2> for RmsNormStep {
+    type State = ([FloatTensor<B>; 2], f64);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([x, weight], epsilon) = ops.state;
+        let values = B::rms_norm_backward(x, weight, epsilon, grad);
+        register::<B, 2>(grads, ops.parents.map(|it| it.map(|node| node.id)), values);
+    }
+}
+
+#[derive(Debug)]
+struct RotateHalfStep;
+
+impl<B: Kernels> Backward<B, 1> for RotateHalfStep {
+    /// Cosines and sines. Angles are constants: they come from a table.
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [cos, sin] = ops.state;
+        let value = B::rotate_half_forward(grad, cos, B::float_neg(sin));
+        register::<B, 1>(grads, ops.parents.map(|it| it.map(|node| node.id)), [value]);
+    }
+}
+
+#[derive(Debug)]
+struct SwigluStep;
+
+impl<B: Kernels> Backward<B, 2> for SwigluStep {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [gate, up] = ops.state;
+        let values = B::swiglu_backward(gate, up, grad);
+        register::<B, 2>(grads, ops.parents.map(|it| it.map(|node| node.id)), values);
+    }
+}
+
+impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> FloatTensor<Self> {
+        let nodes = [query.node(), key.node(), value.node()];
+        let inputs = [query, key, value].map(primitive::<B, C>);
+        let [query, key, value] = inputs.clone();
+        let saved = B::attention_forward(query, key, value, &config);
+        match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let output = saved.output.clone();
+                step.finish((inputs, saved, config), output)
+            }
+            OpsKind::UnTracked(step) => step.finish(saved.output),
+        }
+    }
+
+    fn linear_nll(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [hidden.node(), weight.node()];
+        let inputs = [hidden, weight].map(primitive::<B, C>);
+        let [hidden, weight] = inputs.clone();
+        let (output, log_sum_exp) = B::linear_nll_forward(hidden, weight, targets.clone());
+        match LinearNllStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((inputs, targets, log_sum_exp), output),
+            OpsKind::UnTracked(step) => step.finish(output),
+        }
+    }
+
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node()];
+        let inputs = [x, weight].map(primitive::<B, C>);
+        let [x, weight] = inputs.clone();
+        let output = B::rms_norm_forward(x, weight, epsilon);
+        match RmsNormStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((inputs, epsilon), output),
+            OpsKind::UnTracked(step) => step.finish(output),
+        }
+    }
+
+    fn rotate_half(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node()];
+        let angles = [cos, sin].map(primitive::<B, C>);
+        let [cos, sin] = angles.clone();
+        let output = B::rotate_half_forward(x.into_primitive(), cos, sin);
+        match RotateHalfStep
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(step) => step.finish(angles, output),
+            OpsKind::UnTracked(step) => step.finish(output),
+        }
+    }
+
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [gate.node(), up.node()];
+        match SwigluStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let inputs = [gate, up].map(primitive::<B, C>);
+                let [gate, up] = inputs.clone();
+                step.finish(inputs, B::swiglu_forward(gate, up))
+            }
+            // The gate may be overwritten: nothing else is to hold it.
+            OpsKind::UnTracked(step) => {
+                let (gate, up) = (gate.into_primitive(), up.into_primitive());
+                step.finish(B::swiglu_forward(gate, up))
+            }
+        }
+    }
+}

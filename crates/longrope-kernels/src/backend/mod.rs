@@ -1,0 +1,217 @@
+//! One set of operations for every backend, with gradients.
+//!
+//! [`Kernels`] are bodies, forward and backward, on the tensors of one backend. They default to
+//! those composed of Burn's operations; Flex has its own. [`Operations`] is what tensors
+//! call: on a plain backend the forward body, under autodiff a node of the graph whose step back
+//! is the backward body.
+
+#![cfg_attr(
+    feature = "ndarray",
+    expect(deprecated, reason = "ndarray is still one of our backends")
+)]
+
+mod autodiff;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, backend_extension};
+
+use crate::AttentionConfig;
+use crate::composed::{self, Float};
+
+/// What the backward pass of attention needs besides its inputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Saved<B: Backend> {
+    /// The output of the forward pass.
+    pub(crate) output: FloatTensor<B>,
+    /// Logarithm of each query's sum of exponentials, `[batch, n_heads, seq_q]`, from bodies that
+    /// know it; others sum again.
+    pub(crate) log_sum_exp: Option<FloatTensor<B>>,
+}
+
+/// Bodies of the operations.
+pub(crate) trait Kernels: Backend {
+    fn attention_forward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: &AttentionConfig,
+    ) -> Saved<Self> {
+        let output = composed::attention::<Self>(Float(query), Float(key), Float(value), config);
+        Saved {
+            output: output.0,
+            log_sum_exp: None,
+        }
+    }
+
+    fn attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        _saved: Saved<Self>,
+        grad: FloatTensor<Self>,
+        config: &AttentionConfig,
+    ) -> [FloatTensor<Self>; 3] {
+        let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
+        composed::attention_backward(query, key, value, Float(grad), config).map(|it| it.0)
+    }
+
+    /// Losses, and the logarithm of each row's sum of exponentials, `[rows]`, from bodies that know
+    /// it.
+    fn linear_nll_forward(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets);
+        (nll.0, None)
+    }
+
+    /// Gradients of hidden states and, if asked for, of the weight.
+    fn linear_nll_backward(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        _log_sum_exp: Option<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+        needs_weight: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+        let (d_hidden, d_weight) =
+            composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
+        (d_hidden.0, d_weight.map(|it| it.0))
+    }
+
+    fn rms_norm_forward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        composed::rms_norm::<Self>(Float(x), Float(weight), epsilon).0
+    }
+
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        composed::rms_norm_backward::<Self>(Float(x), Float(weight), epsilon, Float(grad))
+            .map(|it| it.0)
+    }
+
+    fn rotate_half_forward(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::rotate_half::<Self>(Float(x), Float(cos), Float(sin)).0
+    }
+
+    fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::swiglu::<Self>(Float(gate), Float(up)).0
+    }
+
+    fn swiglu_backward(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        composed::swiglu_backward::<Self>(Float(gate), Float(up), Float(grad)).map(|it| it.0)
+    }
+}
+
+/// The operations as tensors call them, whatever backend they are on.
+#[backend_extension(
+    Autodiff,
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda")),
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Remote: cfg(feature = "remote")
+)]
+pub(crate) trait Operations: Backend {
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> FloatTensor<Self>;
+
+    fn linear_nll(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64)
+    -> FloatTensor<Self>;
+
+    fn rotate_half(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// The forward bodies are the operations of a backend without autodiff.
+macro_rules! plain_operations {
+    ($backend:ty) => {
+        impl Operations for $backend {
+            fn attention(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+                config: AttentionConfig,
+            ) -> FloatTensor<Self> {
+                Self::attention_forward(query, key, value, &config).output
+            }
+
+            fn linear_nll(
+                hidden: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                targets: IntTensor<Self>,
+            ) -> FloatTensor<Self> {
+                Self::linear_nll_forward(hidden, weight, targets).0
+            }
+
+            fn rms_norm(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                epsilon: f64,
+            ) -> FloatTensor<Self> {
+                Self::rms_norm_forward(x, weight, epsilon)
+            }
+
+            fn rotate_half(
+                x: FloatTensor<Self>,
+                cos: FloatTensor<Self>,
+                sin: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                Self::rotate_half_forward(x, cos, sin)
+            }
+
+            fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::swiglu_forward(gate, up)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+plain_operations!(burn::backend::Flex);
+
+#[cfg(feature = "ndarray")]
+impl Kernels for burn::backend::NdArray {}
+#[cfg(feature = "ndarray")]
+plain_operations!(burn::backend::NdArray);
+
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+mod cube;
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+plain_operations!(burn::backend::Cube);
+
+#[cfg(feature = "remote")]
+impl Kernels for burn::backend::Remote {}
+#[cfg(feature = "remote")]
+plain_operations!(burn::backend::Remote);

@@ -1,0 +1,214 @@
+//! Exact attention over chunks of queries, forward and backward.
+
+use std::ops::Range;
+
+use burn::backend::tensor::{BoolTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
+use burn::tensor::{DType, Shape, TensorData};
+
+use super::ops::{Float, wide};
+use super::rows_per_chunk;
+use crate::AttentionConfig;
+use crate::attention::Visible;
+
+/// Sizes of one call.
+struct Sizes {
+    batch: usize,
+    n_heads: usize,
+    n_kv_heads: usize,
+    seq_q: usize,
+    seq_kv: usize,
+    head_dim: usize,
+}
+
+impl Sizes {
+    fn new<B: Backend>(query: &Float<B>, key: &Float<B>) -> Self {
+        let [batch, n_heads, seq_q, head_dim] = query.dims();
+        let [_, n_kv_heads, seq_kv, _] = key.dims();
+        Self {
+            batch,
+            n_heads,
+            n_kv_heads,
+            seq_q,
+            seq_kv,
+            head_dim,
+        }
+    }
+
+    fn group(&self) -> usize {
+        self.n_heads / self.n_kv_heads
+    }
+}
+
+/// A chunk of queries, and the keys that any of them sees.
+struct Chunk {
+    queries: Range<usize>,
+    keys: Range<usize>,
+}
+
+fn chunks(sizes: &Sizes, visible: &Visible) -> Vec<Chunk> {
+    let row_bytes = 4 * sizes.batch * sizes.n_heads * sizes.seq_kv;
+    let n_rows = rows_per_chunk(row_bytes, sizes.seq_q);
+    (0..sizes.seq_q)
+        .step_by(n_rows)
+        .map(|start| {
+            let queries = start..(start + n_rows).min(sizes.seq_q);
+            let seen = (0..visible.n_masks()).map(|b| visible.keys_of_block(b, &queries));
+            let keys = seen.fold(sizes.seq_kv..0, |all, one| {
+                all.start.min(one.start)..all.end.max(one.end)
+            });
+            Chunk { queries, keys }
+        })
+        .collect()
+}
+
+/// See [`crate::attention`].
+pub(crate) fn attention<B: Backend>(
+    query: Float<B>,
+    key: Float<B>,
+    value: Float<B>,
+    config: &AttentionConfig,
+) -> Float<B> {
+    let sizes = Sizes::new(&query, &key);
+    let visible = Visible::new(config, sizes.seq_q, sizes.seq_kv);
+    let dtype = query.dtype();
+    let parts = chunks(&sizes, &visible).into_iter().map(|chunk| {
+        let queries = rows_of_groups(query.clone(), &chunk, &sizes).scale(config.scale);
+        let keys = key.clone().part(2, chunk.keys.clone()).wide();
+        let values = value.clone().part(2, chunk.keys.clone()).wide();
+        weights(queries, keys, &chunk, &sizes, &visible)
+            .matmul(values) // [b, kv, g·rows, d]
+            .reshape([
+                sizes.batch,
+                sizes.n_heads,
+                chunk.queries.len(),
+                sizes.head_dim,
+            ])
+            .cast(dtype)
+    });
+    Float::cat(parts.collect(), 2)
+}
+
+/// Gradients of [`attention`] with respect to queries, keys and values.
+///
+/// With `P` the softmax of the scores `S = scale · Q Kᵀ`:
+/// `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`, `dQ = scale · dS K`,
+/// `dK = scale · dSᵀ Q`.
+pub(crate) fn attention_backward<B: Backend>(
+    query: Float<B>,
+    key: Float<B>,
+    value: Float<B>,
+    grad: Float<B>,
+    config: &AttentionConfig,
+) -> [Float<B>; 3] {
+    let sizes = Sizes::new(&query, &key);
+    let visible = Visible::new(config, sizes.seq_q, sizes.seq_kv);
+    let dtype = query.dtype();
+    let zeros = || Float::zeros(key.dims::<4>(), wide(dtype), &key);
+    let (mut d_key, mut d_value) = (zeros(), zeros());
+    let mut d_query = Vec::new();
+    for chunk in chunks(&sizes, &visible) {
+        let queries = rows_of_groups(query.clone(), &chunk, &sizes).scale(config.scale);
+        let grads = rows_of_groups(grad.clone(), &chunk, &sizes);
+        let keys = key.clone().part(2, chunk.keys.clone()).wide();
+        let values = value.clone().part(2, chunk.keys.clone()).wide();
+        let p = weights(queries.clone(), keys.clone(), &chunk, &sizes, &visible);
+        d_value = d_value.add_part(
+            2,
+            chunk.keys.clone(),
+            p.clone().swap(2, 3).matmul(grads.clone()), // [b, kv, keys, d]
+        );
+        let dp = grads.matmul(values.swap(2, 3)); // [b, kv, g·rows, keys]
+        let row = (p.clone() * dp.clone()).sum(3);
+        let ds = p * (dp - row);
+        d_key = d_key.add_part(2, chunk.keys.clone(), ds.clone().swap(2, 3).matmul(queries));
+        let d_rows = ds.matmul(keys).scale(config.scale).reshape([
+            sizes.batch,
+            sizes.n_heads,
+            chunk.queries.len(),
+            sizes.head_dim,
+        ]);
+        d_query.push(d_rows.cast(dtype));
+    }
+    [
+        Float::cat(d_query, 2),
+        d_key.cast(dtype),
+        d_value.cast(dtype),
+    ]
+}
+
+/// The queries of a chunk with heads that share a key head as rows of one matrix, so that no key
+/// is repeated: `[batch, n_kv_heads, group · rows, head_dim]`.
+fn rows_of_groups<B: Backend>(heads: Float<B>, chunk: &Chunk, sizes: &Sizes) -> Float<B> {
+    heads.part(2, chunk.queries.clone()).wide().reshape([
+        sizes.batch,
+        sizes.n_kv_heads,
+        sizes.group() * chunk.queries.len(),
+        sizes.head_dim,
+    ])
+}
+
+/// The softmax of scaled queries against keys, `[batch, n_kv_heads, group · rows, keys]`.
+fn weights<B: Backend>(
+    queries: Float<B>,
+    keys: Float<B>,
+    chunk: &Chunk,
+    sizes: &Sizes,
+    visible: &Visible,
+) -> Float<B> {
+    let (n_rows, n_keys) = (chunk.queries.len(), chunk.keys.len());
+    let (batch, n_kv_heads, group) = (sizes.batch, sizes.n_kv_heads, sizes.group());
+    let hidden = hidden_keys(&queries, chunk, visible); // [masks, rows, keys]
+    let hidden = B::bool_reshape(
+        hidden,
+        Shape::from([visible.n_masks(), 1, 1, n_rows, n_keys]),
+    );
+    let hidden = B::bool_expand(
+        hidden,
+        Shape::from([batch, n_kv_heads, group, n_rows, n_keys]),
+    );
+    let scores = queries
+        .matmul(keys.swap(2, 3)) // [b, kv, g·rows, keys]
+        .reshape([batch, n_kv_heads, group, n_rows, n_keys])
+        .hide(hidden)
+        .reshape([batch, n_kv_heads, group * n_rows, n_keys]);
+    let max = scores.clone().max(3);
+    let powers = (scores - max).exp();
+    let total = powers.clone().sum(3);
+    powers / total
+}
+
+/// `true` where a key is hidden from a query, `[n_masks, rows, keys]`.
+fn hidden_keys<B: Backend>(like: &Float<B>, chunk: &Chunk, visible: &Visible) -> BoolTensor<B> {
+    let device = like.0.device();
+    let settings = get_or_init_device_settings::<B>(&device);
+    let (n_masks, n_rows, n_keys) = (visible.n_masks(), chunk.queries.len(), chunk.keys.len());
+    let int = |values: Vec<usize>, dims: [usize; 3]| -> IntTensor<B> {
+        let values: Vec<i64> = values
+            .into_iter()
+            .map(usize::cast_signed)
+            .map(|v| v as i64)
+            .collect();
+        let data = TensorData::new(values, dims).convert_dtype(DType::from(settings.int_dtype));
+        B::int_from_data(data, &device)
+    };
+    let seen: Vec<Range<usize>> = (0..n_masks)
+        .flat_map(|b| chunk.queries.clone().map(move |query| (b, query)))
+        .map(|(b, query)| visible.keys(b, query))
+        .collect();
+    let shape = Shape::from([n_masks, n_rows, n_keys]);
+    let wide = |ints: IntTensor<B>| B::int_expand(ints, shape.clone());
+    let first = wide(int(
+        seen.iter().map(|keys| keys.start).collect(),
+        [n_masks, n_rows, 1],
+    ));
+    let end = wide(int(
+        seen.iter().map(|keys| keys.end).collect(),
+        [n_masks, n_rows, 1],
+    ));
+    let keys = wide(int(chunk.keys.clone().collect(), [1, 1, n_keys]));
+    B::bool_or(
+        B::int_lower(keys.clone(), first, settings.bool_dtype),
+        B::int_greater_equal(keys, end, settings.bool_dtype),
+    )
+}

@@ -1,0 +1,79 @@
+//! Negative log-likelihoods and their gradients over chunks of rows.
+
+use burn::backend::Backend;
+use burn::backend::tensor::IntTensor;
+use burn::backend::{Slice, TensorMetadata};
+use burn::tensor::Shape;
+
+use super::ops::{Float, wide};
+use super::rows_per_chunk;
+
+/// See [`crate::linear_nll`].
+pub(crate) fn linear_nll<B: Backend>(
+    hidden: Float<B>,
+    weight: Float<B>,
+    targets: IntTensor<B>,
+) -> Float<B> {
+    let [n_rows, _] = hidden.dims();
+    let [vocab, _] = weight.dims();
+    let step = rows_per_chunk(4 * vocab, n_rows);
+    let losses = (0..n_rows).step_by(step).map(|start| {
+        let rows = start..(start + step).min(n_rows);
+        let n = rows.len();
+        let target = targets_of::<B>(&targets, rows.start, n);
+        let logits = hidden
+            .clone()
+            .part(0, rows)
+            .matmul(weight.clone().swap(0, 1)) // [n, vocab]
+            .wide();
+        let max = logits.clone().max(1);
+        let total = (logits.clone() - max.clone()).exp().sum(1);
+        let chosen = logits.gather(1, target); // [n, 1]
+        (total.ln() + (max - chosen)).reshape([n])
+    });
+    Float::cat(losses.collect(), 0)
+}
+
+/// Gradients of [`linear_nll`] with respect to hidden states and, if asked for, the weight, for
+/// the gradient `grad` of each loss.
+///
+/// With `p` the softmax of a row's logits, the gradient of its logits is `grad · (p - onehot)`.
+pub(crate) fn linear_nll_backward<B: Backend>(
+    hidden: Float<B>,
+    weight: Float<B>,
+    targets: IntTensor<B>,
+    grad: Float<B>,
+    needs_weight: bool,
+) -> (Float<B>, Option<Float<B>>) {
+    let [n_rows, _] = hidden.dims();
+    let [vocab, size] = weight.dims();
+    let dtype = hidden.dtype();
+    let step = rows_per_chunk(4 * vocab, n_rows);
+    let mut d_weight =
+        needs_weight.then(|| Float::zeros([vocab, size], wide(weight.dtype()), &weight));
+    let mut d_hidden = Vec::with_capacity(n_rows.div_ceil(step));
+    for start in (0..n_rows).step_by(step) {
+        let rows = start..(start + step).min(n_rows);
+        let n = rows.len();
+        let target = targets_of::<B>(&targets, rows.start, n);
+        let grad = grad.clone().part(0, rows.clone()).wide().reshape([n, 1]);
+        let hidden = hidden.clone().part(0, rows);
+        let logits = hidden.clone().matmul(weight.clone().swap(0, 1)).wide();
+        let max = logits.clone().max(1);
+        let powers = (logits - max).exp();
+        let total = powers.clone().sum(1);
+        let d_logits = (powers / total * grad.clone()).add_at(1, target, grad.neg());
+        let d_rows = d_logits.clone().cast(dtype).matmul(weight.clone());
+        d_hidden.push(d_rows);
+        d_weight = d_weight.map(|sum| sum + d_logits.swap(0, 1).matmul(hidden.wide()));
+    }
+    let d_weight = d_weight.map(|sum| sum.cast(weight.dtype()));
+    (Float::cat(d_hidden, 0), d_weight)
+}
+
+/// The targets of a chunk as a column.
+fn targets_of<B: Backend>(targets: &IntTensor<B>, start: usize, n: usize) -> IntTensor<B> {
+    let rows = B::int_slice(targets.clone(), &[Slice::from(start..start + n)]);
+    debug_assert_eq!(rows.shape().num_dims(), 1);
+    B::int_reshape(rows, Shape::from([n, 1]))
+}

@@ -1,0 +1,253 @@
+//! The backward pass.
+//!
+//! With the logarithm of each row's sum of exponentials saved, a tile of the softmax comes back
+//! by one product and one exponential, and all five products of the backward pass are done while
+//! it is in cache (Dao et al., arXiv 2205.14135, algorithm 4).
+//!
+//! A task has a block of queries and walks over the tiles of keys that it sees. The gradient of
+//! its queries is its own. Those of keys and values are sums over all blocks: at each tile, tasks
+//! add theirs in the order of their blocks. They start in that order too, so they follow one
+//! another over the tiles and seldom wait; the result is the same for any number of threads.
+
+use burn_flex::FlexTensor;
+
+use super::{Block, queries_per_block, tile_of};
+use crate::AttentionConfig;
+use crate::attention::Visible;
+use crate::flex::matrix::{Matrix, multiply};
+use crate::flex::shared::{InTurns, SharedRows};
+use crate::flex::simd;
+use crate::flex::view::{View, contiguous, strided};
+
+/// Query rows of a task, over all heads of its group.
+const ROWS: usize = 256;
+/// Keys of a tile: with [`ROWS`] rows, 256 KiB of scores and as much of their gradients.
+const KEYS: usize = 256;
+
+/// Gradients of queries, keys and values for the gradient `grad` of the output.
+///
+/// `output` and `log_sum_exp` are what the forward pass gave.
+pub(in crate::flex) fn attention_backward(
+    [query, key, value]: [&FlexTensor; 3],
+    output: &FlexTensor,
+    log_sum_exp: &FlexTensor,
+    grad: &FlexTensor,
+    config: &AttentionConfig,
+) -> [FlexTensor; 3] {
+    let inputs = Inputs {
+        query: View::new(query),
+        key: View::new(key),
+        value: View::new(value),
+        output: View::new(output),
+        grad: View::new(grad),
+        log_sum_exp: View::new(log_sum_exp),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the kernel computes in f32"
+        )]
+        scale: config.scale as f32,
+    };
+    let [batch, n_heads, seq_q, head_dim] = inputs.query.dims;
+    let [_, n_kv_heads, seq_kv, _] = inputs.key.dims;
+    let visible = Visible::new(config, seq_q, seq_kv);
+    let n_queries = queries_per_block(ROWS, n_heads / n_kv_heads, seq_q);
+    let n_blocks = seq_q.div_ceil(n_queries);
+    let n_tiles = seq_kv.div_ceil(KEYS);
+
+    let mut d_query = vec![0f32; batch * seq_q * n_heads * head_dim];
+    let mut d_key = vec![0f32; batch * n_kv_heads * seq_kv * head_dim];
+    let mut d_value = d_key.clone();
+    let query_rows = SharedRows::new(&mut d_query);
+    let (key_rows, value_rows) = (SharedRows::new(&mut d_key), SharedRows::new(&mut d_value));
+
+    // Blocks go from the last, which sees the most keys, to the first. A tile's first turn is that
+    // of the last block which sees it.
+    let turn_of = |block: usize| n_blocks - 1 - block;
+    let mut first_turns = vec![0; batch * n_kv_heads * n_tiles];
+    for sequence in 0..batch {
+        for block in 0..n_blocks {
+            let queries = block * n_queries..((block + 1) * n_queries).min(seq_q);
+            let seen = visible.keys_of_block(sequence, &queries);
+            for tile in seen.start / KEYS..seen.end.div_ceil(KEYS) {
+                for kv_head in 0..n_kv_heads {
+                    let slot = (sequence * n_kv_heads + kv_head) * n_tiles + tile;
+                    first_turns[slot] = turn_of(block);
+                }
+            }
+        }
+    }
+    let turns = InTurns::new(first_turns);
+    let n_tasks = n_blocks * batch * n_kv_heads;
+    turns.run(
+        n_tasks,
+        || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
+        |scratch, task| {
+            let block = Block::nth(n_tasks - 1 - task, n_queries, &inputs.query, n_kv_heads);
+            let turn = turn_of(block.queries.start / n_queries);
+            let head = block.sequence * n_kv_heads + block.kv_head;
+            scratch.load(&inputs, &block);
+            let keys = visible.keys_of_block(block.sequence, &block.queries);
+            for tile in keys.start / KEYS..keys.end.div_ceil(KEYS) {
+                let first = tile * KEYS;
+                let n_keys = KEYS.min(seq_kv - first);
+                scratch.tile(&inputs, &visible, &block, first, n_keys);
+                turns.take(head * n_tiles + tile, turn, || {
+                    let at = (head * seq_kv + first) * head_dim;
+                    let n = n_keys * head_dim;
+                    // SAFETY: only tasks of this head touch these rows, and of them only the one
+                    // whose turn it is.
+                    #[expect(unsafe_code, reason = "rows written in turns")]
+                    let (d_key, d_value) = unsafe { (key_rows.row(at, n), value_rows.row(at, n)) };
+                    scratch.add_to_keys(block.n_rows(), n_keys, head_dim, d_key, d_value);
+                });
+            }
+            for (row, head, position) in block.rows() {
+                let from = &scratch.d_queries[row * head_dim..][..head_dim];
+                let to = ((block.sequence * seq_q + position) * n_heads + head) * head_dim;
+                // SAFETY: every (sequence, head, position) belongs to exactly one task.
+                #[expect(unsafe_code, reason = "disjoint rows of one buffer")]
+                let to = unsafe { query_rows.row(to, head_dim) };
+                simd::scale_into(to, from, inputs.scale);
+            }
+        },
+    );
+
+    let [d, hd, l] = [head_dim, n_heads * head_dim, seq_q].map(usize::cast_signed);
+    let dims = vec![batch, n_heads, seq_q, head_dim];
+    let kv_dims = vec![batch, n_kv_heads, seq_kv, head_dim];
+    [
+        strided(d_query, dims, vec![l * hd, d, hd, 1]),
+        contiguous(d_key, kv_dims.clone()),
+        contiguous(d_value, kv_dims),
+    ]
+}
+
+struct Inputs<'a> {
+    query: View<'a, 4>,
+    key: View<'a, 4>,
+    value: View<'a, 4>,
+    output: View<'a, 4>,
+    grad: View<'a, 4>,
+    log_sum_exp: View<'a, 3>,
+    scale: f32,
+}
+
+/// What a thread needs besides its input, for the rows of a block.
+struct Scratch {
+    /// Queries times scale.
+    queries: Vec<f32>,
+    /// Gradients of the outputs.
+    grads: Vec<f32>,
+    d_queries: Vec<f32>,
+    /// The softmax, `P`.
+    weights: Vec<f32>,
+    /// Its gradient, then that of the scores, `dS`.
+    d_scores: Vec<f32>,
+    /// `rowsum(dO ∘ O)`, which is `rowsum(P ∘ dP)`.
+    along: Vec<f32>,
+    log_sum_exp: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(rows: usize, head_dim: usize) -> Self {
+        Self {
+            queries: vec![0.0; rows * head_dim],
+            grads: vec![0.0; rows * head_dim],
+            d_queries: vec![0.0; rows * head_dim],
+            weights: vec![0.0; rows * KEYS],
+            d_scores: vec![0.0; rows * KEYS],
+            along: vec![0.0; rows],
+            log_sum_exp: vec![0.0; rows],
+        }
+    }
+
+    /// Takes in the rows of a block.
+    fn load(&mut self, inputs: &Inputs, block: &Block) {
+        let head_dim = inputs.query.dims[3];
+        block.load(&inputs.query, inputs.scale, &mut self.queries);
+        block.load(&inputs.grad, 1.0, &mut self.grads);
+        self.d_queries[..block.n_rows() * head_dim].fill(0.0);
+        let mut scratch = Vec::new();
+        for (row, head, query) in block.rows() {
+            let output = inputs
+                .output
+                .row([block.sequence, head, query, 0], &mut scratch);
+            self.along[row] = simd::dot(output, &self.grads[row * head_dim..][..head_dim]);
+            self.log_sum_exp[row] = inputs.log_sum_exp.from([block.sequence, head, query])[0];
+        }
+    }
+
+    /// Makes `P` and `dS` of a tile, and adds to the gradient of the queries.
+    fn tile(
+        &mut self,
+        inputs: &Inputs,
+        visible: &Visible,
+        block: &Block,
+        first: usize,
+        n_keys: usize,
+    ) {
+        let head_dim = inputs.query.dims[3];
+        let n_rows = block.n_rows();
+        let keys = tile_of(&inputs.key, block, first);
+        let values = tile_of(&inputs.value, block, first);
+        multiply(
+            [n_rows, n_keys, head_dim],
+            Matrix::rows(&self.queries, head_dim),
+            keys.transposed(),
+            &mut self.weights,
+            KEYS,
+            false,
+        );
+        multiply(
+            [n_rows, n_keys, head_dim],
+            Matrix::rows(&self.grads, head_dim),
+            values.transposed(),
+            &mut self.d_scores,
+            KEYS,
+            false,
+        );
+        for (row, _, query) in block.rows() {
+            let seen = visible.keys(block.sequence, query);
+            let end = seen.end.saturating_sub(first).min(n_keys);
+            let start = seen.start.saturating_sub(first).min(end);
+            let weights = &mut self.weights[row * KEYS..][..n_keys];
+            let d_scores = &mut self.d_scores[row * KEYS..][..n_keys];
+            for line in [&mut *weights, &mut *d_scores] {
+                line[..start].fill(0.0);
+                line[end..].fill(0.0);
+            }
+            simd::softmax_backward(
+                &mut weights[start..end],
+                &mut d_scores[start..end],
+                self.log_sum_exp[row],
+                self.along[row],
+            );
+        }
+        multiply(
+            [n_rows, head_dim, n_keys],
+            Matrix::rows(&self.d_scores, KEYS),
+            keys,
+            &mut self.d_queries,
+            head_dim,
+            true,
+        );
+    }
+
+    /// Adds `dSᵀ Q` and `Pᵀ dO` of the tile to the gradients of its keys and values.
+    fn add_to_keys(
+        &self,
+        n_rows: usize,
+        n_keys: usize,
+        head_dim: usize,
+        d_key: &mut [f32],
+        d_value: &mut [f32],
+    ) {
+        let sizes = [n_keys, head_dim, n_rows];
+        let weights = Matrix::rows(&self.weights, KEYS).transposed();
+        let grads = Matrix::rows(&self.grads, head_dim);
+        multiply(sizes, weights, grads, d_value, head_dim, true);
+        let d_scores = Matrix::rows(&self.d_scores, KEYS).transposed();
+        let queries = Matrix::rows(&self.queries, head_dim);
+        multiply(sizes, d_scores, queries, d_key, head_dim, true);
+    }
+}

@@ -1,0 +1,163 @@
+//! The forward pass, with an online softmax.
+//!
+//! A task walks over tiles of keys up to the last one a query of its block may see, keeps for each
+//! row the maximum, the sum of exponentials and the weighted sum of values so far, and rescales
+//! them when the maximum rises (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv
+//! 2205.14135). Tasks are independent, so results do not depend on the number of threads.
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::{Block, queries_per_block, tile_of};
+use crate::AttentionConfig;
+use crate::attention::Visible;
+use crate::flex::matrix::{Matrix, multiply};
+use crate::flex::shared::SharedRows;
+use crate::flex::simd;
+use crate::flex::view::{View, contiguous, strided};
+
+/// Query rows of a task, over all heads of its group.
+const ROWS: usize = 256;
+/// Keys of a tile: with [`ROWS`] rows of scores, 256 KiB.
+const KEYS: usize = 256;
+
+/// Attention over `[batch, heads, seq, head_dim]`, and the logarithm of each query's sum of
+/// exponentials, `[batch, heads, seq]`.
+///
+/// The result is stored as `[batch, seq, heads, head_dim]` behind a permuted layout, so that
+/// joining the heads is free.
+pub(in crate::flex) fn attention(
+    query: &FlexTensor,
+    key: &FlexTensor,
+    value: &FlexTensor,
+    config: &AttentionConfig,
+) -> (FlexTensor, FlexTensor) {
+    let (query, key, value) = (
+        View::<4>::new(query),
+        View::<4>::new(key),
+        View::<4>::new(value),
+    );
+    let [batch, n_heads, seq_q, head_dim] = query.dims;
+    let [_, n_kv_heads, seq_kv, _] = key.dims;
+    let visible = Visible::new(config, seq_q, seq_kv);
+    let n_queries = queries_per_block(ROWS, n_heads / n_kv_heads, seq_q);
+
+    let mut out = vec![0f32; batch * seq_q * n_heads * head_dim];
+    let mut log_sum_exp = vec![0f32; batch * n_heads * seq_q];
+    let out_rows = SharedRows::new(&mut out);
+    let sum_rows = SharedRows::new(&mut log_sum_exp);
+    // The last blocks see the most keys: started first, they do not end up alone.
+    let n_tasks = seq_q.div_ceil(n_queries) * batch * n_kv_heads;
+    (0..n_tasks).into_par_iter().with_max_len(1).for_each_init(
+        || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
+        |scratch, task| {
+            let block = Block::nth(n_tasks - 1 - task, n_queries, &query, n_kv_heads);
+            attend(&query, &key, &value, config, &visible, &block, scratch);
+            for (row, head, position) in block.rows() {
+                let from = &scratch.sums[row * head_dim..][..head_dim];
+                let (b, total) = (block.sequence, scratch.totals[row]);
+                let to = ((b * seq_q + position) * n_heads + head) * head_dim;
+                let sum_to = (b * n_heads + head) * seq_q + position;
+                // SAFETY: every (sequence, head, position) belongs to exactly one task.
+                #[expect(unsafe_code, reason = "disjoint rows of shared buffers")]
+                let (to, sum_to) = unsafe { (out_rows.row(to, head_dim), sum_rows.row(sum_to, 1)) };
+                simd::scale_into(to, from, 1.0 / total);
+                sum_to[0] = scratch.maxima[row] + total.ln();
+            }
+        },
+    );
+
+    let [d, hd, l] = [head_dim, n_heads * head_dim, seq_q].map(usize::cast_signed);
+    let dims = vec![batch, n_heads, seq_q, head_dim];
+    (
+        strided(out, dims, vec![l * hd, d, hd, 1]),
+        contiguous(log_sum_exp, vec![batch, n_heads, seq_q]),
+    )
+}
+
+/// What a thread needs besides its input, for the rows of a block.
+struct Scratch {
+    queries: Vec<f32>,
+    scores: Vec<f32>,
+    sums: Vec<f32>,
+    maxima: Vec<f32>,
+    totals: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(rows: usize, head_dim: usize) -> Self {
+        Self {
+            queries: vec![0.0; rows * head_dim],
+            scores: vec![0.0; rows * KEYS],
+            sums: vec![0.0; rows * head_dim],
+            maxima: vec![0.0; rows],
+            totals: vec![0.0; rows],
+        }
+    }
+}
+
+/// Leaves the weighted sums of values in `scratch.sums` and their weights in `scratch.totals`.
+fn attend(
+    query: &View<4>,
+    key: &View<4>,
+    value: &View<4>,
+    config: &AttentionConfig,
+    visible: &Visible,
+    block: &Block,
+    scratch: &mut Scratch,
+) {
+    let head_dim = query.dims[3];
+    let n_rows = block.n_rows();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the kernel computes in f32"
+    )]
+    block.load(query, config.scale as f32, &mut scratch.queries);
+    scratch.sums[..n_rows * head_dim].fill(0.0);
+    scratch.maxima[..n_rows].fill(f32::NEG_INFINITY);
+    scratch.totals[..n_rows].fill(0.0);
+
+    let keys = visible.keys_of_block(block.sequence, &block.queries);
+    for first in keys.clone().step_by(KEYS) {
+        let n_keys = KEYS.min(keys.end - first);
+        let queries = Matrix::rows(&scratch.queries, head_dim);
+        let tile = tile_of(key, block, first).transposed();
+        let scores = &mut scratch.scores[..];
+        multiply(
+            [n_rows, n_keys, head_dim],
+            queries,
+            tile,
+            scores,
+            KEYS,
+            false,
+        );
+        for (row, _, position) in block.rows() {
+            let seen = visible.keys(block.sequence, position);
+            let end = seen.end.saturating_sub(first).min(n_keys);
+            let start = seen.start.saturating_sub(first).min(end);
+            let line = &mut scores[row * KEYS..][..n_keys];
+            line[..start].fill(0.0);
+            line[end..].fill(0.0);
+            let line = &mut line[start..end];
+            if line.is_empty() {
+                continue;
+            }
+            let max = simd::max(line);
+            if max > scratch.maxima[row] {
+                let factor = (scratch.maxima[row] - max).exp();
+                scratch.maxima[row] = max;
+                scratch.totals[row] *= factor;
+                simd::scale_in_place(&mut scratch.sums[row * head_dim..][..head_dim], factor);
+            }
+            scratch.totals[row] += simd::exp_sum_in_place(line, scratch.maxima[row]);
+        }
+        multiply(
+            [n_rows, head_dim, n_keys],
+            Matrix::rows(scores, KEYS),
+            tile_of(value, block, first),
+            &mut scratch.sums,
+            head_dim,
+            true,
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! Products of matrices that lie inside slices, on the calling thread.
+
+use gemm::{Parallelism, gemm};
+
+/// A matrix inside a slice, by the strides of its rows and columns.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) strides: [isize; 2],
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows that lie `stride` apart.
+    pub(super) fn rows(data: &'a [f32], stride: usize) -> Self {
+        Self {
+            data,
+            strides: [stride.cast_signed(), 1],
+        }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        let [row, column] = self.strides;
+        Self {
+            data: self.data,
+            strides: [column, row],
+        }
+    }
+
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        let [row, column] = self.strides;
+        let last = (rows.cast_signed() - 1) * row + (columns.cast_signed() - 1) * column;
+        row >= 0 && column >= 0 && last < self.data.len().cast_signed()
+    }
+}
+
+/// `out = left · right`, or `out += left · right`, on the calling thread; `[m, n, k]` are the
+/// sizes and `out` is row-major with rows `out_stride` apart.
+pub(super) fn multiply(
+    [m, n, k]: [usize; 3],
+    left: Matrix,
+    right: Matrix,
+    out: &mut [f32],
+    out_stride: usize,
+    accumulate: bool,
+) {
+    if m == 0 || n == 0 || k == 0 {
+        return;
+    }
+    assert!(
+        left.holds(m, k) && right.holds(k, n),
+        "operands inside their slices"
+    );
+    assert!(
+        (m - 1) * out_stride + n <= out.len(),
+        "result inside its slice"
+    );
+    // SAFETY: the assertions above keep every index inside its slice, and `out` is borrowed
+    // mutably, so it does not overlap the operands.
+    #[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            out_stride.cast_signed(),
+            accumulate,
+            left.data.as_ptr(),
+            left.strides[1],
+            left.strides[0],
+            right.data.as_ptr(),
+            right.strides[1],
+            right.strides[0],
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}

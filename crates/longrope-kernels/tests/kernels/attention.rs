@@ -1,0 +1,326 @@
+//! Attention and its gradients.
+
+use burn::tensor::{DType, Tensor};
+use longrope_kernels::{AttentionConfig, Documents, attention};
+use proptest::prelude::*;
+
+use crate::support::{
+    assert_close, device, gradient, numbers, precisions, scaled, tensor, tracked, values,
+};
+
+/// A call of attention, on numbers that follow from the seed.
+#[derive(Clone, Debug)]
+struct Case {
+    batch: usize,
+    kv_heads: usize,
+    group: usize,
+    seq_q: usize,
+    seq_kv: usize,
+    dim: usize,
+    window: Option<usize>,
+    /// Document lengths of each sequence.
+    documents: Option<Vec<Vec<usize>>>,
+    seed: u64,
+}
+
+impl Case {
+    fn square(seq: usize) -> Self {
+        Self {
+            batch: 1,
+            kv_heads: 1,
+            group: 2,
+            seq_q: seq,
+            seq_kv: seq,
+            dim: 8,
+            window: None,
+            documents: None,
+            seed: 7,
+        }
+    }
+
+    fn heads(&self) -> usize {
+        self.kv_heads * self.group
+    }
+
+    fn config(&self) -> AttentionConfig {
+        AttentionConfig {
+            window: self.window,
+            documents: self.documents.as_deref().map(Documents::from_lengths),
+            ..AttentionConfig::causal(self.dim)
+        }
+    }
+
+    fn query_dims(&self) -> [usize; 4] {
+        [self.batch, self.heads(), self.seq_q, self.dim]
+    }
+
+    fn key_dims(&self) -> [usize; 4] {
+        [self.batch, self.kv_heads, self.seq_kv, self.dim]
+    }
+
+    /// Queries, keys, values, and gradients of the output.
+    fn inputs(&self) -> [Vec<f64>; 4] {
+        let (n_q, n_k) = (
+            self.query_dims().iter().product(),
+            self.key_dims().iter().product(),
+        );
+        let seed = 4 * self.seed;
+        [
+            scaled(numbers(n_q, seed), 4.0),
+            numbers(n_k, seed + 1),
+            numbers(n_k, seed + 2),
+            numbers(n_q, seed + 3),
+        ]
+    }
+
+    /// Output and gradients of queries, keys and values: plain softmax attention over nested
+    /// loops, the definition.
+    fn reference(&self) -> [Vec<f64>; 4] {
+        let [q, k, v, grad] = self.inputs();
+        let scale = 1.0 / (self.dim as f64).sqrt();
+        let mut out = vec![0.0; q.len()];
+        let mut d_q = vec![0.0; q.len()];
+        let (mut d_k, mut d_v) = (vec![0.0; k.len()], vec![0.0; k.len()]);
+        let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
+        let add = |to: &mut [f64], factor: f64, from: &[f64]| {
+            to.iter_mut()
+                .zip(from)
+                .for_each(|(to, x)| *to += factor * x);
+        };
+        for (b, h, i) in self.queries() {
+            let row = |at: usize| at * self.dim..(at + 1) * self.dim;
+            let q_at = row((b * self.heads() + h) * self.seq_q + i);
+            let kv = b * self.kv_heads + h / self.group;
+            let seen: Vec<usize> = (0..self.seq_kv).filter(|j| self.sees(b, i, *j)).collect();
+            let k_at = |j: usize| row(kv * self.seq_kv + j);
+            let scores = seen
+                .iter()
+                .map(|j| scale * dot(&q[q_at.clone()], &k[k_at(*j)]));
+            let scores: Vec<f64> = scores.collect();
+            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+            let p: Vec<f64> = scores.iter().map(|s| (s - max).exp() / total).collect();
+            for (p, j) in p.iter().zip(&seen) {
+                add(&mut out[q_at.clone()], *p, &v[k_at(*j)]);
+            }
+            let along = dot(&out[q_at.clone()], &grad[q_at.clone()]);
+            for (p, j) in p.iter().zip(&seen) {
+                let d_p = dot(&grad[q_at.clone()], &v[k_at(*j)]);
+                let d_s = scale * p * (d_p - along);
+                add(&mut d_q[q_at.clone()], d_s, &k[k_at(*j)]);
+                add(&mut d_k[k_at(*j)], d_s, &q[q_at.clone()]);
+                add(&mut d_v[k_at(*j)], *p, &grad[q_at.clone()]);
+            }
+        }
+        [out, d_q, d_k, d_v]
+    }
+
+    fn queries(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let (batch, heads, seq_q) = (self.batch, self.heads(), self.seq_q);
+        (0..batch)
+            .flat_map(move |b| (0..heads).flat_map(move |h| (0..seq_q).map(move |i| (b, h, i))))
+    }
+
+    /// Whether the query at `i` of sequence `b` sees the key at `j`.
+    fn sees(&self, b: usize, i: usize, j: usize) -> bool {
+        let position = self.seq_kv - self.seq_q + i;
+        let near = self.window.is_none_or(|window| position < j + window);
+        let document = |at: usize| {
+            let lengths = &self.documents.as_ref()?[b];
+            let mut end = 0;
+            lengths.iter().position(|length| {
+                end += length;
+                at < end
+            })
+        };
+        j <= position && near && document(position) == document(j)
+    }
+
+    fn check(&self) {
+        let expected = self.reference();
+        for (dtype, tolerance) in precisions() {
+            let found = self.run(dtype);
+            for ((name, found), expected) in ["output", "queries", "keys", "values"]
+                .iter()
+                .zip(found)
+                .zip(&expected)
+            {
+                assert_close(
+                    &found,
+                    expected,
+                    tolerance,
+                    &format!("{name}, {dtype:?}, {self:?}"),
+                );
+            }
+        }
+    }
+
+    /// Output and gradients as the library computes them.
+    fn run(&self, dtype: DType) -> [Vec<f64>; 4] {
+        let device = device();
+        let [q, k, v, grad] = self.inputs();
+        let [batch, heads, seq_q, dim] = self.query_dims();
+        // Queries come from a projection as `[batch, seq, heads, dim]`: a strided view.
+        let query = tracked(&q, self.query_dims(), dtype, &device);
+        let view = query
+            .clone()
+            .swap_dims(1, 2)
+            .reshape([batch, seq_q, heads * dim])
+            .reshape([batch, seq_q, heads, dim])
+            .swap_dims(1, 2);
+        let key = tracked(&k, self.key_dims(), dtype, &device);
+        let value = tracked(&v, self.key_dims(), dtype, &device);
+        let output = attention(view, key.clone(), value.clone(), self.config());
+        let grad = tensor(&grad, self.query_dims(), dtype, &device);
+        let gradients = (output.clone() * grad).sum().backward();
+        [
+            values(output.without_autodiff()),
+            gradient(&query, &gradients),
+            gradient(&key, &gradients),
+            gradient(&value, &gradients),
+        ]
+    }
+}
+
+#[test]
+fn equals_the_definition_around_block_borders() {
+    for seq in [1, 127, 128, 129, 1000] {
+        Case::square(seq).check();
+    }
+}
+
+#[test]
+fn equals_the_definition_with_fewer_queries_than_keys() {
+    let case = Case {
+        batch: 2,
+        kv_heads: 2,
+        dim: 16,
+        seq_q: 65,
+        ..Case::square(700)
+    };
+    case.check();
+    Case { seq_q: 1, ..case }.check();
+}
+
+#[test]
+fn equals_the_definition_in_windows_and_documents() {
+    let window = Case {
+        window: Some(33),
+        group: 1,
+        dim: 4,
+        ..Case::square(640)
+    };
+    window.check();
+    let documents = Case {
+        batch: 2,
+        documents: Some(vec![vec![1, 299, 340], vec![640]]),
+        ..window
+    };
+    documents.check();
+    Case {
+        window: None,
+        seq_q: 200,
+        ..documents
+    }
+    .check();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn equals_the_definition_on_random_shapes(
+        batch in 1usize..3, kv_heads in 1usize..3, group in 1usize..9,
+        seq_q in 1usize..90, past in 0usize..90, half_dim in 1usize..9,
+        window in prop::option::of(1usize..60), borders in prop::option::of(0usize..179),
+        seed in 0u64..1000,
+    ) {
+        let seq_kv = seq_q + past;
+        // Two documents in the first sequence, one in the others.
+        let documents = borders.filter(|border| *border < seq_kv).map(|border| {
+            let mut all = vec![vec![seq_kv]; batch];
+            all[0] = vec![border, seq_kv - border];
+            all
+        });
+        let dim = 2 * half_dim;
+        Case { batch, kv_heads, group, seq_q, seq_kv, dim, window, documents, seed }.check();
+    }
+}
+
+#[test]
+fn chunks_of_queries_equal_the_whole() {
+    let device = device();
+    let make = |seed| {
+        let data = numbers(2 * 300 * 8, seed);
+        tensor(&data, [1, 2, 300, 8], DType::F32, &device)
+    };
+    let (q, k, v): (Tensor<4>, Tensor<4>, Tensor<4>) = (make(1), make(2), make(3));
+    let config = AttentionConfig::causal(8);
+    let whole = attention(q.clone(), k.clone(), v.clone(), config.clone());
+    let parts = [(0, 110), (110, 190)].map(|(start, n)| {
+        let end = start + n;
+        attention(
+            q.clone().narrow(2, start, n),
+            k.clone().narrow(2, 0, end),
+            v.clone().narrow(2, 0, end),
+            config.clone(),
+        )
+    });
+    let parts = values(Tensor::cat(parts.to_vec(), 2));
+    // The same sums in f32, in blocks that begin elsewhere.
+    assert_close(&parts, &values(whole), 1e-6, "chunks");
+}
+
+#[test]
+fn a_packed_sequence_is_its_documents_one_by_one() {
+    let packed = Case {
+        documents: Some(vec![vec![70, 1, 129]]),
+        ..Case::square(200)
+    };
+    let [q, k, v, _] = packed.inputs();
+    let device = device();
+    let query: Tensor<4> = tensor(&q, packed.query_dims(), DType::F32, &device);
+    let [key, value]: [Tensor<4>; 2] =
+        [k, v].map(|it| tensor(&it, packed.key_dims(), DType::F32, &device));
+    let whole = attention(query.clone(), key.clone(), value.clone(), packed.config());
+    for (start, n) in [(0, 70), (70, 1), (71, 129)] {
+        let part = |it: &Tensor<4>| it.clone().narrow(2, start, n);
+        let alone = attention(
+            part(&query),
+            part(&key),
+            part(&value),
+            AttentionConfig::causal(packed.dim),
+        );
+        // The same sums in f32, in blocks that begin elsewhere.
+        assert_close(&values(part(&whole)), &values(alone), 1e-6, "document");
+    }
+}
+
+#[test]
+fn gradients_do_not_depend_on_timing() {
+    let case = Case {
+        kv_heads: 2,
+        ..Case::square(1500)
+    };
+    let first = case.run(DType::F32);
+    for _ in 0..5 {
+        assert_eq!(case.run(DType::F32), first);
+    }
+}
+
+/// Halves are widened on the way in: the error is that of rounding the inputs and the result.
+#[cfg(feature = "flex")]
+#[test]
+fn half_precision_is_computed_in_single() {
+    let device = burn::tensor::Device::flex();
+    let case = Case::square(150);
+    let [expected, ..] = case.reference();
+    let [q, k, v, _] = case.inputs();
+    for (dtype, tolerance) in [(DType::F16, 5e-3), (DType::BF16, 4e-2)] {
+        let query: Tensor<4> = tensor(&q, case.query_dims(), dtype, &device);
+        let [key, value]: [Tensor<4>; 2] =
+            [&k, &v].map(|it| tensor(it, case.key_dims(), dtype, &device));
+        let found = attention(query, key, value, case.config());
+        assert_eq!(found.dtype(), dtype);
+        assert_close(&values(found), &expected, tolerance, &format!("{dtype:?}"));
+    }
+}

@@ -1,0 +1,8 @@
+//! Every operation against its definition in `f64`: values and gradients.
+#![recursion_limit = "256"]
+
+mod attention;
+mod elementwise;
+mod loss;
+mod recompute;
+mod support;

@@ -1,0 +1,110 @@
+//! Numbers, tensors and comparison.
+
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+
+/// The device under test: `LONGROPE_DEVICE`, by default flex.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the script that runs these tests says on which backend"
+)]
+pub(crate) fn device() -> Device {
+    match std::env::var("LONGROPE_DEVICE").as_deref() {
+        #[cfg(feature = "ndarray")]
+        Ok("ndarray") =>
+        {
+            #[expect(deprecated, reason = "ndarray is still one of our backends")]
+            Device::ndarray()
+        }
+        #[cfg(feature = "vulkan")]
+        Ok("vulkan:cpu") => Device::vulkan(burn::tensor::DeviceKind::Cpu),
+        #[cfg(feature = "wgpu")]
+        Ok("wgpu:cpu") => Device::wgpu(burn::tensor::DeviceKind::Cpu),
+        #[cfg(feature = "cuda")]
+        Ok("cuda") => Device::cuda(0),
+        #[cfg(feature = "flex")]
+        Ok("flex") | Err(_) => Device::flex(),
+        other => panic!("LONGROPE_DEVICE is {other:?}, and these tests are built without it"),
+    }
+}
+
+/// Precisions to test in, each with the largest difference allowed, relative to the largest
+/// number of the tensor.
+///
+/// f64 sums of up to a thousand terms are good to about 1e-13, f32 to about 1e-6. GPUs round
+/// exponentials and products of f32 more coarsely, and few have f64.
+pub(crate) fn precisions() -> Vec<(DType, f64)> {
+    let device = device();
+    let is_gpu =
+        !matches!(format!("{device:?}"), name if name.contains("Flex") || name.contains("NdArray"));
+    if is_gpu {
+        return vec![(DType::F32, 1e-4)];
+    }
+    vec![(DType::F64, 1e-9), (DType::F32, 1e-5)]
+}
+
+/// Deterministic numbers in (-1, 1).
+pub(crate) fn numbers(n: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..n)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            // Rounded to f32, so that both precisions start from the same numbers.
+            let unit = (state >> 40) as f64 / (1u64 << 24) as f64;
+            2.0 * unit - 1.0
+        })
+        .collect()
+}
+
+pub(crate) fn scaled(numbers: Vec<f64>, factor: f64) -> Vec<f64> {
+    numbers.into_iter().map(|x| x * factor).collect()
+}
+
+pub(crate) fn tensor<const D: usize>(
+    values: &[f64],
+    dims: [usize; D],
+    dtype: DType,
+    device: &Device,
+) -> Tensor<D> {
+    let data = TensorData::new(values.to_vec(), dims).convert_dtype(dtype);
+    Tensor::from_data(data, (device, dtype))
+}
+
+/// As [`tensor`], tracked by autodiff.
+pub(crate) fn tracked<const D: usize>(
+    values: &[f64],
+    dims: [usize; D],
+    dtype: DType,
+    device: &Device,
+) -> Tensor<D> {
+    tensor(values, dims, dtype, device)
+        .autodiff()
+        .require_grad()
+}
+
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+pub(crate) fn gradient<const D: usize>(of: &Tensor<D>, gradients: &Gradients) -> Vec<f64> {
+    values(of.grad(gradients).expect("it is tracked"))
+}
+
+/// What a tensor's largest number counts as at least: a gradient that is zero by cancellation is
+/// as exact as the terms that cancel.
+const SMALLEST_SCALE: f64 = 0.1;
+
+pub(crate) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected
+        .iter()
+        .fold(SMALLEST_SCALE, |max, x| x.abs().max(max));
+    for (at, (x, y)) in found.iter().zip(expected).enumerate() {
+        let off = (x - y).abs() / largest;
+        assert!(
+            off <= tolerance,
+            "{what} at {at}: {x} is not {y}, off by {off:e}"
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! Times one operation of `longrope-kernels` and prints a line of JSON.
+//!
+//! ```text
+//! cargo run --release --example kernel_times -- attention --seq 4096 --heads 4 --head-dim 64
+//! ```
+//!
+//! `benches/compare_kernels.py` runs this and PyTorch in turns, on the same shapes and cores.
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+#![recursion_limit = "256"]
+
+use std::time::Instant;
+
+use anyhow::Result;
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use clap::{Parser, ValueEnum};
+use longrope_kernels::{AttentionConfig, attention, linear_nll, rms_norm, rotate_half, swiglu};
+
+/// As the program: returning memory to the kernel takes a third of the time otherwise.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Operation {
+    Attention,
+    Loss,
+    RmsNorm,
+    Rotate,
+    Swiglu,
+}
+
+/// Times one operation.
+#[derive(Parser)]
+struct Args {
+    operation: Operation,
+    #[arg(long, default_value_t = 4096)]
+    seq: usize,
+    #[arg(long, default_value_t = 4)]
+    heads: usize,
+    /// Heads of keys and values; as many as heads if not given.
+    #[arg(long)]
+    kv_heads: Option<usize>,
+    #[arg(long, default_value_t = 64)]
+    head_dim: usize,
+    /// Width of rows; heads times head dimension if not given.
+    #[arg(long)]
+    hidden: Option<usize>,
+    #[arg(long, default_value_t = 32_000)]
+    vocab: usize,
+    /// Time the forward and the backward pass together.
+    #[arg(long)]
+    backward: bool,
+    /// Best of so many runs, after one that does not count.
+    #[arg(long, default_value_t = 5)]
+    repeat: usize,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let device = if args.backward {
+        Device::flex().autodiff()
+    } else {
+        Device::flex()
+    };
+    let inputs = Inputs::new(&args, &device);
+    let mut best = f64::INFINITY;
+    for run in 0..=args.repeat {
+        let start = Instant::now();
+        let output = inputs.run(args.operation);
+        if args.backward {
+            let gradients = output.backward();
+            drop(gradients);
+        } else {
+            device.sync()?;
+        }
+        if run > 0 {
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    println!(
+        "{}",
+        serde_json::json!({
+            "operation": format!("{:?}", args.operation),
+            "backward": args.backward,
+            "seconds": best,
+            "peak_kib": peak_kib(),
+        })
+    );
+    Ok(())
+}
+
+/// Tensors of every operation that is asked for, empty where it does not matter.
+struct Inputs {
+    heads: [Tensor<4>; 3],
+    tables: [Tensor<2>; 2],
+    rows: [Tensor<3>; 2],
+    weight: Tensor<1>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    head_dim: usize,
+}
+
+impl Inputs {
+    fn new(args: &Args, device: &Device) -> Self {
+        use Operation::{Attention, Loss, RmsNorm, Rotate, Swiglu};
+        let normal = Distribution::Normal(0.0, 1.0);
+        let track = |needed: bool| move |seq: usize| if needed { seq } else { 1 };
+        let kv_heads = args.kv_heads.unwrap_or(args.heads);
+        let hidden = args.hidden.unwrap_or(args.heads * args.head_dim);
+        let attends = track(matches!(args.operation, Attention | Rotate))(args.seq);
+        let wide = track(matches!(args.operation, RmsNorm | Swiglu | Loss))(args.seq);
+        let vocab = track(matches!(args.operation, Loss))(args.vocab);
+        let grad = args.backward;
+        let heads = |n| {
+            let shape = [1, n, attends, args.head_dim];
+            Tensor::<4>::random(shape, normal, device).set_require_grad(grad)
+        };
+        let rows = || Tensor::<3>::random([1, wide, hidden], normal, device).set_require_grad(grad);
+        let table = || Tensor::<2>::random([attends, args.head_dim / 2], normal, device);
+        let targets = (0..wide).map(|i| i32::try_from(i * 31 % vocab).unwrap_or(0));
+        let targets: Vec<i32> = targets.collect();
+        Self {
+            heads: [heads(args.heads), heads(kv_heads), heads(kv_heads)],
+            tables: [table(), table()],
+            rows: [rows(), rows()],
+            weight: Tensor::<1>::ones([hidden], device).set_require_grad(grad),
+            head: Tensor::<2>::random([vocab, hidden], Distribution::Normal(0.0, 0.05), device)
+                .set_require_grad(grad),
+            targets: Tensor::<1, Int>::from_ints(targets.as_slice(), device),
+            head_dim: args.head_dim,
+        }
+    }
+
+    /// The operation, summed so that every element of the result has a gradient.
+    fn run(&self, operation: Operation) -> Tensor<1> {
+        let [query, key, value] = self.heads.clone();
+        let [x, up] = self.rows.clone();
+        let [cos, sin] = self.tables.clone();
+        match operation {
+            Operation::Attention => {
+                attention(query, key, value, AttentionConfig::causal(self.head_dim)).sum()
+            }
+            Operation::Loss => {
+                let [_, rows, hidden] = x.dims();
+                let hidden = x.reshape([rows, hidden]);
+                linear_nll(hidden, self.head.clone(), self.targets.clone()).sum()
+            }
+            Operation::RmsNorm => rms_norm(x, self.weight.clone(), 1e-5).sum(),
+            Operation::Rotate => rotate_half(query, cos, sin).sum(),
+            Operation::Swiglu => swiglu(x, up).sum(),
+        }
+    }
+}
+
+/// The most memory this process has had, 0 where the system does not tell.
+fn peak_kib() -> u64 {
+    fs_err::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        })
+        .unwrap_or(0)
+}
