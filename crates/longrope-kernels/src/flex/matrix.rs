@@ -33,6 +33,35 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Columns that a product may have before `gemm` copies its left operand into another order.
+const NARROW: usize = 128;
+
+/// `out = left · right` as [`multiply`] does, in strips of columns: for products that are so short
+/// along their sums that copying operands counts.
+pub(super) fn multiply_narrow(
+    [m, n, k]: [usize; 3],
+    left: Matrix,
+    right: Matrix,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    for column in (0..n).step_by(NARROW) {
+        let width = NARROW.min(n - column);
+        let strip = Matrix {
+            data: &right.data[column * right.strides[1].cast_unsigned()..],
+            strides: right.strides,
+        };
+        multiply(
+            [m, width, k],
+            left,
+            strip,
+            &mut out[column..],
+            out_stride,
+            false,
+        );
+    }
+}
+
 /// `out = left · right`, or `out += left · right`, on the calling thread; `[m, n, k]` are the
 /// sizes and `out` is row-major with rows `out_stride` apart.
 pub(super) fn multiply(

@@ -11,18 +11,12 @@
 
 use burn_flex::FlexTensor;
 
-use super::{Block, queries_per_block, tile_of};
+use super::{Band, Block, KEYS, SCORE_UNIT, Tiles, queries_per_block, tiles_over};
 use crate::AttentionConfig;
 use crate::attention::Visible;
-use crate::flex::matrix::{Matrix, multiply};
 use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous, strided};
-
-/// Query rows of a task, over all heads of its group.
-const ROWS: usize = 256;
-/// Keys of a tile: with [`ROWS`] rows, 256 KiB of scores and as much of their gradients.
-const KEYS: usize = 256;
 
 /// Gradients of queries, keys and values for the gradient `grad` of the output.
 ///
@@ -34,10 +28,14 @@ pub(in crate::flex) fn attention_backward(
     grad: &FlexTensor,
     config: &AttentionConfig,
 ) -> [FlexTensor; 3] {
+    let (query, key, value) = (View::new(query), View::new(key), View::new(value));
+    let [batch, n_heads, seq_q, head_dim] = query.dims;
+    let [_, n_kv_heads, seq_kv, _] = key.dims;
+    let n_rows = seq_q * n_heads / n_kv_heads;
     let inputs = Inputs {
-        query: View::new(query),
-        key: View::new(key),
-        value: View::new(value),
+        query,
+        keys: Tiles::new(&key, n_rows),
+        values: Tiles::new(&value, n_rows),
         output: View::new(output),
         grad: View::new(grad),
         log_sum_exp: View::new(log_sum_exp),
@@ -46,11 +44,14 @@ pub(in crate::flex) fn attention_backward(
             reason = "the kernel computes in f32"
         )]
         scale: config.scale as f32,
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the kernel computes in f32"
+        )]
+        score_scale: (config.scale * SCORE_UNIT) as f32,
     };
-    let [batch, n_heads, seq_q, head_dim] = inputs.query.dims;
-    let [_, n_kv_heads, seq_kv, _] = inputs.key.dims;
     let visible = Visible::new(config, seq_q, seq_kv);
-    let n_queries = queries_per_block(ROWS, n_heads / n_kv_heads, seq_q);
+    let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
     let n_blocks = seq_q.div_ceil(n_queries);
     let n_tiles = seq_kv.div_ceil(KEYS);
 
@@ -68,7 +69,7 @@ pub(in crate::flex) fn attention_backward(
         for block in 0..n_blocks {
             let queries = block * n_queries..((block + 1) * n_queries).min(seq_q);
             let seen = visible.keys_of_block(sequence, &queries);
-            for tile in seen.start / KEYS..seen.end.div_ceil(KEYS) {
+            for tile in tiles_over(&seen) {
                 for kv_head in 0..n_kv_heads {
                     let slot = (sequence * n_kv_heads + kv_head) * n_tiles + tile;
                     first_turns[slot] = turn_of(block);
@@ -87,10 +88,10 @@ pub(in crate::flex) fn attention_backward(
             let head = block.sequence * n_kv_heads + block.kv_head;
             scratch.load(&inputs, &block);
             let keys = visible.keys_of_block(block.sequence, &block.queries);
-            for tile in keys.start / KEYS..keys.end.div_ceil(KEYS) {
+            for tile in tiles_over(&keys) {
                 let first = tile * KEYS;
                 let n_keys = KEYS.min(seq_kv - first);
-                scratch.tile(&inputs, &visible, &block, first, n_keys);
+                scratch.tile(&inputs, &visible, &block, tile, n_keys);
                 turns.take(head * n_tiles + tile, turn, || {
                     let at = (head * seq_kv + first) * head_dim;
                     let n = n_keys * head_dim;
@@ -98,7 +99,7 @@ pub(in crate::flex) fn attention_backward(
                     // whose turn it is.
                     #[expect(unsafe_code, reason = "rows written in turns")]
                     let (d_key, d_value) = unsafe { (key_rows.row(at, n), value_rows.row(at, n)) };
-                    scratch.add_to_keys(block.n_rows(), n_keys, head_dim, d_key, d_value);
+                    scratch.add_to_keys(head_dim, d_key, d_value);
                 });
             }
             for (row, head, position) in block.rows() {
@@ -124,16 +125,20 @@ pub(in crate::flex) fn attention_backward(
 
 struct Inputs<'a> {
     query: View<'a, 4>,
-    key: View<'a, 4>,
-    value: View<'a, 4>,
+    keys: Tiles<'a>,
+    values: Tiles<'a>,
     output: View<'a, 4>,
     grad: View<'a, 4>,
     log_sum_exp: View<'a, 3>,
     scale: f32,
+    /// `scale` in units of scores.
+    score_scale: f32,
 }
 
 /// What a thread needs besides its input, for the rows of a block.
 struct Scratch {
+    /// Queries that give scores.
+    score_queries: Vec<f32>,
     /// Queries times scale.
     queries: Vec<f32>,
     /// Gradients of the outputs.
@@ -146,11 +151,14 @@ struct Scratch {
     /// `rowsum(dO ∘ O)`, which is `rowsum(P ∘ dP)`.
     along: Vec<f32>,
     log_sum_exp: Vec<f32>,
+    /// What was made of the last tile.
+    bands: Vec<Band>,
 }
 
 impl Scratch {
     fn new(rows: usize, head_dim: usize) -> Self {
         Self {
+            score_queries: vec![0.0; rows * head_dim],
             queries: vec![0.0; rows * head_dim],
             grads: vec![0.0; rows * head_dim],
             d_queries: vec![0.0; rows * head_dim],
@@ -158,12 +166,14 @@ impl Scratch {
             d_scores: vec![0.0; rows * KEYS],
             along: vec![0.0; rows],
             log_sum_exp: vec![0.0; rows],
+            bands: Vec::new(),
         }
     }
 
     /// Takes in the rows of a block.
     fn load(&mut self, inputs: &Inputs, block: &Block) {
         let head_dim = inputs.query.dims[3];
+        block.load(&inputs.query, inputs.score_scale, &mut self.score_queries);
         block.load(&inputs.query, inputs.scale, &mut self.queries);
         block.load(&inputs.grad, 1.0, &mut self.grads);
         self.d_queries[..block.n_rows() * head_dim].fill(0.0);
@@ -183,71 +193,42 @@ impl Scratch {
         inputs: &Inputs,
         visible: &Visible,
         block: &Block,
-        first: usize,
+        tile: usize,
         n_keys: usize,
     ) {
         let head_dim = inputs.query.dims[3];
-        let n_rows = block.n_rows();
-        let keys = tile_of(&inputs.key, block, first);
-        let values = tile_of(&inputs.value, block, first);
-        multiply(
-            [n_rows, n_keys, head_dim],
-            Matrix::rows(&self.queries, head_dim),
-            keys.transposed(),
-            &mut self.weights,
-            KEYS,
-            false,
-        );
-        multiply(
-            [n_rows, n_keys, head_dim],
-            Matrix::rows(&self.grads, head_dim),
-            values.transposed(),
-            &mut self.d_scores,
-            KEYS,
-            false,
-        );
-        for (row, _, query) in block.rows() {
-            let seen = visible.keys(block.sequence, query);
-            let end = seen.end.saturating_sub(first).min(n_keys);
-            let start = seen.start.saturating_sub(first).min(end);
-            let weights = &mut self.weights[row * KEYS..][..n_keys];
-            let d_scores = &mut self.d_scores[row * KEYS..][..n_keys];
-            for line in [&mut *weights, &mut *d_scores] {
-                line[..start].fill(0.0);
-                line[end..].fill(0.0);
+        let first = tile * KEYS;
+        self.bands = block.bands(visible, first, n_keys);
+        for band in &self.bands {
+            let keys = inputs.keys.columns(block, tile);
+            band.multiply(&self.score_queries, keys, head_dim, &mut self.weights);
+            let values = inputs.values.columns(block, tile);
+            band.multiply(&self.grads, values, head_dim, &mut self.d_scores);
+            for row in band.rows.clone() {
+                let seen = band.seen(visible, block, row, first);
+                let weights = &mut self.weights[row * KEYS..][..band.n_keys];
+                let d_scores = &mut self.d_scores[row * KEYS..][..band.n_keys];
+                for line in [&mut *weights, &mut *d_scores] {
+                    line[..seen.start].fill(0.0);
+                    line[seen.end..].fill(0.0);
+                }
+                simd::softmax_backward(
+                    &mut weights[seen.clone()],
+                    &mut d_scores[seen],
+                    self.log_sum_exp[row],
+                    self.along[row],
+                );
             }
-            simd::softmax_backward(
-                &mut weights[start..end],
-                &mut d_scores[start..end],
-                self.log_sum_exp[row],
-                self.along[row],
-            );
+            let keys = inputs.keys.rows(block, tile);
+            band.add_rows(&self.d_scores, keys, head_dim, &mut self.d_queries);
         }
-        multiply(
-            [n_rows, head_dim, n_keys],
-            Matrix::rows(&self.d_scores, KEYS),
-            keys,
-            &mut self.d_queries,
-            head_dim,
-            true,
-        );
     }
 
     /// Adds `dSᵀ Q` and `Pᵀ dO` of the tile to the gradients of its keys and values.
-    fn add_to_keys(
-        &self,
-        n_rows: usize,
-        n_keys: usize,
-        head_dim: usize,
-        d_key: &mut [f32],
-        d_value: &mut [f32],
-    ) {
-        let sizes = [n_keys, head_dim, n_rows];
-        let weights = Matrix::rows(&self.weights, KEYS).transposed();
-        let grads = Matrix::rows(&self.grads, head_dim);
-        multiply(sizes, weights, grads, d_value, head_dim, true);
-        let d_scores = Matrix::rows(&self.d_scores, KEYS).transposed();
-        let queries = Matrix::rows(&self.queries, head_dim);
-        multiply(sizes, d_scores, queries, d_key, head_dim, true);
+    fn add_to_keys(&self, head_dim: usize, d_key: &mut [f32], d_value: &mut [f32]) {
+        for band in &self.bands {
+            band.add_keys(&self.weights, &self.grads, head_dim, d_value);
+            band.add_keys(&self.d_scores, &self.queries, head_dim, d_key);
+        }
     }
 }

@@ -8,20 +8,14 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::{Block, queries_per_block, tile_of};
+use super::{Block, KEYS, SCORE_UNIT, Tiles, queries_per_block, tiles_over};
 use crate::AttentionConfig;
 use crate::attention::Visible;
-use crate::flex::matrix::{Matrix, multiply};
 use crate::flex::shared::SharedRows;
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous, strided};
 
-/// Query rows of a task, over all heads of its group.
-const ROWS: usize = 256;
-/// Keys of a tile: with [`ROWS`] rows of scores, 256 KiB.
-const KEYS: usize = 256;
-
-/// Attention over `[batch, heads, seq, head_dim]`, and the logarithm of each query's sum of
+/// Attention over `[batch, heads, seq, head_dim]`, and the base-2 logarithm of each query's sum of
 /// exponentials, `[batch, heads, seq]`.
 ///
 /// The result is stored as `[batch, seq, heads, head_dim]` behind a permuted layout, so that
@@ -40,7 +34,14 @@ pub(in crate::flex) fn attention(
     let [batch, n_heads, seq_q, head_dim] = query.dims;
     let [_, n_kv_heads, seq_kv, _] = key.dims;
     let visible = Visible::new(config, seq_q, seq_kv);
-    let n_queries = queries_per_block(ROWS, n_heads / n_kv_heads, seq_q);
+    let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
+    let n_rows = seq_q * n_heads / n_kv_heads;
+    let (keys, values) = (Tiles::new(&key, n_rows), Tiles::new(&value, 0));
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the kernel computes in f32"
+    )]
+    let scale = (config.scale * SCORE_UNIT) as f32;
 
     let mut out = vec![0f32; batch * seq_q * n_heads * head_dim];
     let mut log_sum_exp = vec![0f32; batch * n_heads * seq_q];
@@ -52,7 +53,8 @@ pub(in crate::flex) fn attention(
         || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
         |scratch, task| {
             let block = Block::nth(n_tasks - 1 - task, n_queries, &query, n_kv_heads);
-            attend(&query, &key, &value, config, &visible, &block, scratch);
+            block.load(&query, scale, &mut scratch.queries);
+            attend(&keys, &values, &visible, &block, scratch);
             for (row, head, position) in block.rows() {
                 let from = &scratch.sums[row * head_dim..][..head_dim];
                 let (b, total) = (block.sequence, scratch.totals[row]);
@@ -62,7 +64,7 @@ pub(in crate::flex) fn attention(
                 #[expect(unsafe_code, reason = "disjoint rows of shared buffers")]
                 let (to, sum_to) = unsafe { (out_rows.row(to, head_dim), sum_rows.row(sum_to, 1)) };
                 simd::scale_into(to, from, 1.0 / total);
-                sum_to[0] = scratch.maxima[row] + total.ln();
+                sum_to[0] = scratch.maxima[row] + total.log2();
             }
         },
     );
@@ -97,67 +99,49 @@ impl Scratch {
 }
 
 /// Leaves the weighted sums of values in `scratch.sums` and their weights in `scratch.totals`.
-fn attend(
-    query: &View<4>,
-    key: &View<4>,
-    value: &View<4>,
-    config: &AttentionConfig,
-    visible: &Visible,
-    block: &Block,
-    scratch: &mut Scratch,
-) {
-    let head_dim = query.dims[3];
+fn attend(keys: &Tiles, values: &Tiles, visible: &Visible, block: &Block, scratch: &mut Scratch) {
+    let [_, _, seq_kv, head_dim] = keys.view.dims;
     let n_rows = block.n_rows();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the kernel computes in f32"
-    )]
-    block.load(query, config.scale as f32, &mut scratch.queries);
     scratch.sums[..n_rows * head_dim].fill(0.0);
     scratch.maxima[..n_rows].fill(f32::NEG_INFINITY);
     scratch.totals[..n_rows].fill(0.0);
 
-    let keys = visible.keys_of_block(block.sequence, &block.queries);
-    for first in keys.clone().step_by(KEYS) {
-        let n_keys = KEYS.min(keys.end - first);
-        let queries = Matrix::rows(&scratch.queries, head_dim);
-        let tile = tile_of(key, block, first).transposed();
-        let scores = &mut scratch.scores[..];
-        multiply(
-            [n_rows, n_keys, head_dim],
-            queries,
-            tile,
-            scores,
-            KEYS,
-            false,
-        );
-        for (row, _, position) in block.rows() {
-            let seen = visible.keys(block.sequence, position);
-            let end = seen.end.saturating_sub(first).min(n_keys);
-            let start = seen.start.saturating_sub(first).min(end);
-            let line = &mut scores[row * KEYS..][..n_keys];
-            line[..start].fill(0.0);
-            line[end..].fill(0.0);
-            let line = &mut line[start..end];
-            if line.is_empty() {
-                continue;
+    let seen_keys = visible.keys_of_block(block.sequence, &block.queries);
+    for tile in tiles_over(&seen_keys) {
+        let first = tile * KEYS;
+        let n_keys = KEYS.min(seq_kv - first);
+        for band in block.bands(visible, first, n_keys) {
+            let scores = &mut scratch.scores[..];
+            band.multiply(
+                &scratch.queries,
+                keys.columns(block, tile),
+                head_dim,
+                scores,
+            );
+            for row in band.rows.clone() {
+                let seen = band.seen(visible, block, row, first);
+                let line = &mut scores[row * KEYS..][..band.n_keys];
+                line[..seen.start].fill(0.0);
+                line[seen.end..].fill(0.0);
+                let line = &mut line[seen];
+                if line.is_empty() {
+                    continue;
+                }
+                let max = simd::max(line);
+                if max > scratch.maxima[row] {
+                    let factor = (scratch.maxima[row] - max).exp2();
+                    scratch.maxima[row] = max;
+                    scratch.totals[row] *= factor;
+                    simd::scale_in_place(&mut scratch.sums[row * head_dim..][..head_dim], factor);
+                }
+                scratch.totals[row] += simd::exp2_sum_in_place(line, scratch.maxima[row]);
             }
-            let max = simd::max(line);
-            if max > scratch.maxima[row] {
-                let factor = (scratch.maxima[row] - max).exp();
-                scratch.maxima[row] = max;
-                scratch.totals[row] *= factor;
-                simd::scale_in_place(&mut scratch.sums[row * head_dim..][..head_dim], factor);
-            }
-            scratch.totals[row] += simd::exp_sum_in_place(line, scratch.maxima[row]);
+            band.add_rows(
+                scores,
+                values.rows(block, tile),
+                head_dim,
+                &mut scratch.sums,
+            );
         }
-        multiply(
-            [n_rows, head_dim, n_keys],
-            Matrix::rows(scores, KEYS),
-            tile_of(value, block, first),
-            &mut scratch.sums,
-            head_dim,
-            true,
-        );
     }
 }
