@@ -11,7 +11,7 @@ use crate::rotary::Rotary;
 ///
 /// Large enough for matrix products at full speed, small enough that a chunk's intermediates stay
 /// in cache and its memory does not count.
-const CHUNK_ROWS: usize = 1024;
+const CHUNK_ROWS: usize = 2048;
 
 /// Sequences of equal length that are scored together.
 #[derive(Clone, Copy, Debug)]

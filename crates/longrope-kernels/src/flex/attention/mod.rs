@@ -21,8 +21,8 @@ use crate::attention::Visible;
 
 /// Query rows of a task, over all heads of its group.
 const ROWS: usize = 256;
-/// Keys of a tile: with [`ROWS`] rows of scores, 256 KiB.
-const KEYS: usize = 256;
+/// Keys of a tile: with [`ROWS`] rows of scores, 512 KiB.
+const KEYS: usize = 512;
 /// Query rows of a band at the edge of the causal mask.
 const BAND: usize = 64;
 /// Query rows from which on a transposed copy of the keys is made once.

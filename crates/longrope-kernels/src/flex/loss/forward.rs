@@ -9,9 +9,9 @@ use crate::flex::simd;
 use crate::flex::view::{View, contiguous};
 
 /// Rows of a task.
-const ROWS: usize = 64;
+const ROWS: usize = 256;
 /// Words of a tile of logits: with [`ROWS`] rows, 512 KiB.
-const WORDS: usize = 2048;
+const WORDS: usize = 512;
 
 /// The losses of [`crate::linear_nll`], and the logarithm of each row's sum of exponentials.
 pub(in crate::flex) fn linear_nll(
