@@ -1,7 +1,108 @@
-//! GPUs: CubeK's flash attention where it is exact enough, else the composed bodies.
+//! GPUs: CubeK's flash attention for half precision, else the composed bodies.
+//!
+//! CubeK multiplies in `f16` whatever it is given, so `f32` is not given to it. It has no windows
+//! and no documents, and reads past the end of keys that have fewer heads than the queries, unless
+//! there is one key head. And where a shape does not suit it, Burn quietly takes a body that
+//! allocates all scores. Hence what is done here: heads that share a key head become the batch's
+//! neighbours of one key head, and queries go in chunks of one size, each with the keys up to its
+//! own end, so that the quiet body stays small, half of the masked products are never made, and
+//! kernels are tuned once.
 
-use burn::backend::Cube;
+use burn::backend::ops::{AttentionModuleOptions, ModuleOps};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Cube, TensorMetadata};
+use burn::tensor::DType;
 
-use super::Kernels;
+use super::{Kernels, Saved};
+use crate::AttentionConfig;
+use crate::composed::{self, Float};
 
-impl Kernels for Cube {}
+/// Queries of a chunk: CubeK takes multiples of this.
+const FEWEST_ROWS: usize = 128;
+const MOST_ROWS: usize = 2048;
+/// Bytes that the scores of a chunk would take if they were allocated after all.
+const SCORE_BYTES: usize = 1 << 30;
+/// Matrix units multiply tiles of this width.
+const TILE: usize = 16;
+
+impl Kernels for Cube {
+    fn attention_forward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: &AttentionConfig,
+    ) -> Saved<Self> {
+        let (query, key, value) = (Float(query), Float(key), Float(value));
+        let output = if suits_flash(&query, config) {
+            flash(query, key, value, config)
+        } else {
+            composed::attention::<Self>(query, key, value, config)
+        };
+        Saved {
+            output: output.0,
+            log_sum_exp: None,
+        }
+    }
+}
+
+fn suits_flash(query: &Float<Cube>, config: &AttentionConfig) -> bool {
+    let [_, _, seq_q, head_dim] = query.dims();
+    matches!(query.0.dtype(), DType::F16 | DType::BF16)
+        && config.window.is_none()
+        && config.documents.is_none()
+        && seq_q >= FEWEST_ROWS
+        && head_dim.is_multiple_of(TILE)
+}
+
+fn flash(
+    query: Float<Cube>,
+    key: Float<Cube>,
+    value: Float<Cube>,
+    config: &AttentionConfig,
+) -> Float<Cube> {
+    let [batch, n_heads, seq_q, head_dim] = query.dims();
+    let [_, n_kv_heads, seq_kv, _] = key.dims();
+    let (n_groups, group) = (batch * n_kv_heads, n_heads / n_kv_heads);
+    // Burn's own scale is `1 / sqrt(head_dim)`; any other sends it to the body with all scores.
+    let scale = config.scale * (head_dim as f64).sqrt();
+    let query = if (scale - 1.0).abs() < 1e-9 {
+        query
+    } else {
+        query.scale(scale)
+    };
+    let query = query.reshape([n_groups, group, seq_q, head_dim]);
+    let key = key.reshape([n_groups, 1, seq_kv, head_dim]);
+    let value = value.reshape([n_groups, 1, seq_kv, head_dim]);
+
+    let n_rows = rows_of_chunk(batch * n_heads * seq_kv, seq_q);
+    let past = seq_kv - seq_q;
+    let mut parts = Vec::with_capacity(seq_q.div_ceil(n_rows));
+    for start in (0..seq_q).step_by(n_rows) {
+        // The last chunk begins early enough to be as long as the others.
+        let first = start.min(seq_q - n_rows);
+        let end = past + first + n_rows;
+        let output = Float::<Cube>(Cube::attention(
+            query.clone().part(2, first..first + n_rows).0,
+            key.clone().part(2, 0..end).0,
+            value.clone().part(2, 0..end).0,
+            None,
+            None,
+            AttentionModuleOptions {
+                scale: None,
+                softcap: None,
+                is_causal: true,
+            },
+        ));
+        parts.push(output.part(2, start - first..n_rows));
+    }
+    Float::cat(parts, 2).reshape([batch, n_heads, seq_q, head_dim])
+}
+
+/// The largest power of two of rows whose scores stay within [`SCORE_BYTES`].
+fn rows_of_chunk(scores_per_row: usize, seq_q: usize) -> usize {
+    let mut n_rows = FEWEST_ROWS;
+    while 2 * n_rows <= seq_q.min(MOST_ROWS) && 4 * 2 * n_rows * scores_per_row <= SCORE_BYTES {
+        n_rows *= 2;
+    }
+    n_rows
+}

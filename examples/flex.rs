@@ -1,0 +1,13 @@
+//! The pipeline on the CPU, by Burn's Flex backend and the kernels written for it.
+//!
+//! ```text
+//! cargo run --release --example flex
+//! ```
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+#![recursion_limit = "256"]
+
+mod pipeline;
+
+fn main() -> anyhow::Result<()> {
+    pipeline::run(&burn::tensor::Device::flex())
+}

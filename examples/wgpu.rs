@@ -1,0 +1,15 @@
+//! The pipeline on any GPU that wgpu finds.
+//!
+//! ```text
+//! cargo run --release --features wgpu --example wgpu
+//! ```
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+#![recursion_limit = "256"]
+
+mod pipeline;
+
+fn main() -> anyhow::Result<()> {
+    pipeline::run(&burn::tensor::Device::wgpu(
+        burn::tensor::DeviceKind::default(),
+    ))
+}
