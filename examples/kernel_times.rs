@@ -61,6 +61,7 @@ fn main() -> Result<()> {
     } else {
         Device::flex()
     };
+    let start_kib = status_kib("VmRSS:");
     let inputs = Inputs::new(&args, &device);
     let mut best = f64::INFINITY;
     for run in 0..=args.repeat {
@@ -82,7 +83,8 @@ fn main() -> Result<()> {
             "operation": format!("{:?}", args.operation),
             "backward": args.backward,
             "seconds": best,
-            "peak_kib": peak_kib(),
+            "start_kib": start_kib,
+            "peak_kib": status_kib("VmHWM:"),
         })
     );
     Ok(())
@@ -151,12 +153,12 @@ impl Inputs {
     }
 }
 
-/// The most memory this process has had, 0 where the system does not tell.
-fn peak_kib() -> u64 {
+/// A number of the memory of this process, 0 where the system does not tell.
+fn status_kib(name: &str) -> u64 {
     fs_err::read_to_string("/proc/self/status")
         .ok()
         .and_then(|status| {
-            let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+            let line = status.lines().find(|line| line.starts_with(name))?;
             line.split_whitespace().nth(1)?.parse().ok()
         })
         .unwrap_or(0)

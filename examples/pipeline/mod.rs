@@ -1,5 +1,5 @@
 //! What the examples of the backends have in common: load the bundled model, compare methods at
-//! four times its window, search factors for a few generations, and compare again.
+//! twice its window, search factors for a few generations, and compare again.
 //!
 //! Nothing here knows what device it runs on.
 
@@ -29,7 +29,7 @@ pub(crate) fn run(device: &Device) -> Result<()> {
     println!("device {device:?}");
     let decoder = Decoder::load(Path::new(MODEL), device)?;
     let rope = &decoder.config().rope;
-    let context = 4 * rope.original_context;
+    let context = 2 * rope.original_context;
     let windows = windows(context)?;
     let (unseen, seen) = windows.split_at(N_WINDOWS);
 

@@ -5,7 +5,7 @@ use longrope_kernels::linear_nll;
 use proptest::prelude::*;
 
 use crate::support::{
-    assert_close, device, gradient, numbers, precisions, scaled, tensor, tracked, values,
+    assert_close, device, gradient, n_cases, numbers, precisions, scaled, tensor, tracked, values,
 };
 
 /// Losses, and gradients of hidden states and weight, from logits in full: the definition.
@@ -86,7 +86,7 @@ fn equals_the_definition() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(n_cases()))]
     #[test]
     fn equals_the_definition_on_random_shapes(
         rows in 1usize..200, vocab in 1usize..700, size in 1usize..40, seed in 0u64..1000,

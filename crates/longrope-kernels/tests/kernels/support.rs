@@ -27,6 +27,19 @@ pub(crate) fn device() -> Device {
     }
 }
 
+/// Whether the device under test is a GPU, or a driver that plays one.
+///
+/// GPUs compile a kernel for each shape, and software drivers are slow: they get fewer shapes.
+pub(crate) fn is_gpu() -> bool {
+    let name = format!("{:?}", device());
+    !name.contains("Flex") && !name.contains("NdArray")
+}
+
+/// Random cases of a property test.
+pub(crate) fn n_cases() -> u32 {
+    if is_gpu() { 2 } else { 24 }
+}
+
 /// Precisions to test in, each with the largest difference allowed, relative to the largest
 /// number of the tensor.
 ///

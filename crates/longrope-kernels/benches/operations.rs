@@ -1,0 +1,95 @@
+//! Every operation on the CPU, forward and with its gradients, over lengths and widths.
+//!
+//! ```text
+//! cargo bench --workspace --bench operations
+//! ```
+//!
+//! Throughput of attention counts the products a causal mask leaves: `2 · 2 · heads · head_dim ·
+//! seq² / 2` operations forward, two and a half times as many backward.
+#![recursion_limit = "256"]
+
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use longrope_kernels::{AttentionConfig, attention, linear_nll, rms_norm, rotate_half, swiglu};
+
+/// As the program: with the system's allocator, returning memory takes a third of the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const HEADS: usize = 4;
+const HIDDEN: usize = 512;
+const VOCAB: usize = 32_000;
+/// Tokens of the operations whose time is linear in them.
+const ROWS: usize = 4096;
+
+fn main() {
+    divan::main();
+}
+
+fn random<const D: usize>(dims: [usize; D], grad: bool) -> Tensor<D> {
+    let device = Device::flex();
+    let device = if grad { device.autodiff() } else { device };
+    Tensor::random(dims, Distribution::Normal(0.0, 1.0), &device).set_require_grad(grad)
+}
+
+/// Runs `operation` and, if asked for, its backward pass.
+fn time<const D: usize>(bencher: Bencher, grad: bool, operation: impl Fn() -> Tensor<D> + Sync) {
+    if grad {
+        bencher.bench_local(|| operation().sum().backward());
+    } else {
+        bencher.bench_local(operation);
+    }
+}
+
+#[divan::bench(args = [1024, 4096, 8192], consts = [64, 128], sample_count = 5)]
+fn attention_forward<const HEAD_DIM: usize>(bencher: Bencher, seq: usize) {
+    attend::<HEAD_DIM>(bencher, seq, false);
+}
+
+#[divan::bench(args = [1024, 4096, 8192], consts = [64, 128], sample_count = 5)]
+fn attention_with_gradients<const HEAD_DIM: usize>(bencher: Bencher, seq: usize) {
+    attend::<HEAD_DIM>(bencher, seq, true);
+}
+
+fn attend<const HEAD_DIM: usize>(bencher: Bencher, seq: usize, grad: bool) {
+    let [q, k, v] = [(); 3].map(|()| random([1, HEADS, seq, HEAD_DIM], grad));
+    let products = 2 * HEADS * HEAD_DIM * seq * seq / 2;
+    let operations = if grad { 7 * products } else { 2 * products };
+    let bencher = bencher.counter(ItemsCount::new(operations));
+    time(bencher, grad, || {
+        let config = AttentionConfig::causal(HEAD_DIM);
+        attention(q.clone(), k.clone(), v.clone(), config)
+    });
+}
+
+#[divan::bench(args = [false, true], sample_count = 5)]
+fn loss(bencher: Bencher, grad: bool) {
+    let hidden = random([ROWS, HIDDEN], grad);
+    let weight = random([VOCAB, HIDDEN], grad);
+    let targets = Tensor::<1, Int>::arange(0..i64::try_from(ROWS).unwrap_or(0), &Device::flex());
+    time(bencher, grad, || {
+        linear_nll(hidden.clone(), weight.clone(), targets.clone())
+    });
+}
+
+#[divan::bench(args = [false, true])]
+fn norm(bencher: Bencher, grad: bool) {
+    let (x, weight) = (random([1, ROWS, HIDDEN], grad), random([HIDDEN], grad));
+    time(bencher, grad, || rms_norm(x.clone(), weight.clone(), 1e-5));
+}
+
+#[divan::bench(args = [false, true])]
+fn rotation(bencher: Bencher, grad: bool) {
+    let x = random([1, HEADS, ROWS, HIDDEN / HEADS], grad);
+    let [cos, sin] = [(); 2].map(|()| random([ROWS, HIDDEN / HEADS / 2], false));
+    time(bencher, grad, || {
+        rotate_half(x.clone(), cos.clone(), sin.clone())
+    });
+}
+
+#[divan::bench(args = [false, true])]
+fn gated_activation(bencher: Bencher, grad: bool) {
+    let [gate, up] = [(); 2].map(|()| random([1, ROWS, HIDDEN], grad));
+    time(bencher, grad, || swiglu(gate.clone(), up.clone()));
+}
