@@ -176,6 +176,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=Path, help="JSON list of token ids, for `longrope eval ppl`")
     parser.add_argument("--contexts", default="8192,32768", help="of `longrope eval ppl` (default: %(default)s)")
     parser.add_argument("--only", choices=["kernels", "ppl"], help="one half of the comparison")
+    parser.add_argument("--operation", help="one operation of the kernels")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     cores = [int(core) for core in args.cores.split(",")]
@@ -191,6 +192,8 @@ def main() -> int:
     print("| operation | longrope, ms | PyTorch, ms | ratio | longrope, MiB | PyTorch, MiB | ratio |")
     print("|---|---|---|---|---|---|---|")
     for case in kernel_cases([int(n) for n in args.lengths.split(",")]) if args.only != "ppl" else []:
+        if args.operation not in (None, case["operation"]):
+            continue
         case["repeat"] = 3 if case["seq"] <= 4096 else 1
         command = [str(args.binaries / "examples" / "kernel_times"), case["operation"], "--heads", str(HEADS)]
         for name in ("seq", "head_dim", "repeat"):

@@ -12,10 +12,14 @@ use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous};
 
-/// Rows of a task.
-const ROWS: usize = 128;
-/// Words of a tile of logits: with [`ROWS`] rows, 256 KiB.
-const WORDS: usize = 512;
+/// Most rows of a task.
+const ROWS: usize = 512;
+/// Fewest rows of a task.
+const FEWEST_ROWS: usize = 64;
+/// Tasks to make before they get longer than [`FEWEST_ROWS`].
+const TASKS: usize = 8;
+/// Words of a tile of logits: with [`ROWS`] rows, 512 KiB.
+const WORDS: usize = 256;
 
 /// Gradients of hidden states and, if asked for, of the weight, for the gradient `grad` of each
 /// loss.
@@ -33,6 +37,7 @@ pub(in crate::flex) fn linear_nll_backward(
     let [n_rows, size] = hidden.dims;
     let [vocab, _] = weight.dims;
     let n_tiles = vocab.div_ceil(WORDS);
+    let block = n_rows.div_ceil(TASKS).clamp(FEWEST_ROWS, ROWS);
 
     let mut d_hidden = vec![0f32; n_rows * size];
     let mut d_weight = vec![0f32; if needs_weight { vocab * size } else { 0 }];
@@ -40,11 +45,11 @@ pub(in crate::flex) fn linear_nll_backward(
     let weight_rows = SharedRows::new(&mut d_weight);
     let turns = InTurns::new(vec![0; n_tiles]);
     turns.run(
-        n_rows.div_ceil(ROWS),
-        || vec![0f32; ROWS * WORDS],
+        n_rows.div_ceil(block),
+        || vec![0f32; block * WORDS],
         |logits, task| {
-            let start = task * ROWS;
-            let n = ROWS.min(n_rows - start);
+            let start = task * block;
+            let n = block.min(n_rows - start);
             // SAFETY: every row belongs to exactly one task.
             #[expect(unsafe_code, reason = "disjoint rows of one buffer")]
             let d_hidden = unsafe { hidden_rows.row(start * size, n * size) };
