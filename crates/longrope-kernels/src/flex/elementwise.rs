@@ -28,18 +28,22 @@ fn for_each_row(out: &mut [f32], row: usize, body: impl Fn(usize, &mut [f32]) + 
     }
 }
 
-/// See [`crate::rms_norm`].
-pub(super) fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> FlexTensor {
-    let x = View::<3>::new(x);
-    let [batch, seq, hidden] = x.dims;
-    let weight = View::<1>::new(weight);
+/// A weight of normalization as neighbours in memory, and its epsilon in `f32`.
+fn norm_parameters(weight: &FlexTensor, epsilon: f64) -> (Vec<f32>, f32) {
     let mut scratch = Vec::new();
-    let weight = weight.row([0], &mut scratch).to_vec();
+    let weight = View::<1>::new(weight).row([0], &mut scratch).to_vec();
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the kernel computes in f32"
     )]
-    let epsilon = epsilon as f32;
+    (weight, epsilon as f32)
+}
+
+/// See [`crate::rms_norm`].
+pub(super) fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> FlexTensor {
+    let x = View::<3>::new(x);
+    let [batch, seq, hidden] = x.dims;
+    let (weight, epsilon) = norm_parameters(weight, epsilon);
     let mut out = vec![0f32; batch * seq * hidden];
     for_each_row(&mut out, hidden, |i, out| {
         let mut scratch = Vec::new();
@@ -58,14 +62,7 @@ pub(super) fn rms_norm_backward(
 ) -> [FlexTensor; 2] {
     let (x, grad) = (View::<3>::new(x), View::<3>::new(grad));
     let [batch, seq, hidden] = x.dims;
-    let weight = View::<1>::new(weight);
-    let mut scratch = Vec::new();
-    let weight = weight.row([0], &mut scratch).to_vec();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the kernel computes in f32"
-    )]
-    let epsilon = epsilon as f32;
+    let (weight, epsilon) = norm_parameters(weight, epsilon);
     let mut d_x = vec![0f32; batch * seq * hidden];
     // One sum of weight gradients per stretch of rows, added up in order: the same for any number
     // of threads.
