@@ -44,8 +44,7 @@ pub fn forward(
 ///
 /// `layer` must compute what it computed in [`forward`], with parameters that require gradients.
 /// `collect` gets the gradients of each layer's parameters as soon as they are there; what it does
-/// not take is dropped. For mixed results, both tensors given to `layer` and the gradients that it
-/// gives are on the device of the inputs.
+/// not take is dropped.
 ///
 /// # Shapes
 /// - `d_output`, output: `[batch, seq, hidden]`, without autodiff

@@ -15,7 +15,7 @@ use burn::tensor::DType;
 
 use super::{Kernels, Saved};
 use crate::AttentionConfig;
-use crate::composed::{self, Float};
+use crate::composed::Float;
 
 /// Queries of a chunk: CubeK takes multiples of this.
 const FEWEST_ROWS: usize = 128;
@@ -32,14 +32,12 @@ impl Kernels for Cube {
         value: FloatTensor<Self>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
-        let (query, key, value) = (Float(query), Float(key), Float(value));
-        let output = if suits_flash(&query, config) {
-            flash(query, key, value, config)
-        } else {
-            composed::attention::<Self>(query, key, value, config)
-        };
+        let query = Float(query);
+        if !suits_flash(&query, config) {
+            return Saved::composed(query.0, key, value, config);
+        }
         Saved {
-            output: output.0,
+            output: flash(query, Float(key), Float(value), config).0,
             log_sum_exp: None,
         }
     }

@@ -28,6 +28,22 @@ pub(crate) struct Saved<B: Backend> {
     pub(crate) log_sum_exp: Option<FloatTensor<B>>,
 }
 
+impl<B: Backend> Saved<B> {
+    /// The composed forward pass, which keeps its output only.
+    pub(crate) fn composed(
+        query: FloatTensor<B>,
+        key: FloatTensor<B>,
+        value: FloatTensor<B>,
+        config: &AttentionConfig,
+    ) -> Self {
+        let output = composed::attention::<B>(Float(query), Float(key), Float(value), config);
+        Self {
+            output: output.0,
+            log_sum_exp: None,
+        }
+    }
+}
+
 /// Bodies of the operations.
 pub(crate) trait Kernels: Backend {
     fn attention_forward(
@@ -36,11 +52,7 @@ pub(crate) trait Kernels: Backend {
         value: FloatTensor<Self>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
-        let output = composed::attention::<Self>(Float(query), Float(key), Float(value), config);
-        Saved {
-            output: output.0,
-            log_sum_exp: None,
-        }
+        Saved::composed(query, key, value, config)
     }
 
     fn attention_backward(

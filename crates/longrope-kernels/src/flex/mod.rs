@@ -45,11 +45,7 @@ impl Kernels for Flex {
         config: &AttentionConfig,
     ) -> Saved<Self> {
         if !computes_in_f32(&query) {
-            let inputs = (Float::<Self>(query), Float(key), Float(value));
-            return Saved {
-                output: composed::attention(inputs.0, inputs.1, inputs.2, config).0,
-                log_sum_exp: None,
-            };
+            return Saved::composed(query, key, value, config);
         }
         let dtype = query.dtype();
         let [query, key, value] = [query, key, value].map(widen);

@@ -32,6 +32,11 @@ pub(in crate::flex) fn attention_backward(
     let [batch, n_heads, seq_q, head_dim] = query.dims;
     let [_, n_kv_heads, seq_kv, _] = key.dims;
     let n_rows = seq_q * n_heads / n_kv_heads;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the kernel computes in f32"
+    )]
+    let (scale, score_scale) = (config.scale as f32, (config.scale * SCORE_UNIT) as f32);
     let inputs = Inputs {
         query,
         keys: Tiles::new(&key, n_rows),
@@ -39,16 +44,8 @@ pub(in crate::flex) fn attention_backward(
         output: View::new(output),
         grad: View::new(grad),
         log_sum_exp: View::new(log_sum_exp),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the kernel computes in f32"
-        )]
-        scale: config.scale as f32,
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the kernel computes in f32"
-        )]
-        score_scale: (config.scale * SCORE_UNIT) as f32,
+        scale,
+        score_scale,
     };
     let visible = Visible::new(config, seq_q, seq_kv);
     let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
