@@ -247,4 +247,40 @@ pub enum Error {
         /// Tokens of a document that a window needs: one less than `context` where the window brings its own BOS.
         needed: usize,
     },
+
+    /// There is no document to train on.
+    #[error(
+        "nothing to train on: found {n_documents} documents, expected at least one that has tokens and a positive weight"
+    )]
+    NothingToTrainOn {
+        /// Documents there are.
+        n_documents: usize,
+    },
+
+    /// A weight or share that is no proportion of anything.
+    #[error("{name} is {found}, expected a positive number")]
+    BadWeight {
+        /// What it is a weight of.
+        name: &'static str,
+        /// The number.
+        found: f64,
+    },
+
+    /// Windows of one batch would differ in length or rotary embedding.
+    #[error(
+        "parts `{first}` and `{second}` differ in window or rotary embedding, expected one for all"
+    )]
+    PartsDisagree {
+        /// A part.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+
+    /// A saved place in training data does not exist in these data.
+    #[error("saved place does not exist in the training data, which must have changed: {found}")]
+    BadCursor {
+        /// What was looked for.
+        found: String,
+    },
 }

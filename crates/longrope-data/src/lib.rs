@@ -5,6 +5,7 @@
 //! ```text
 //! paths ── read_documents ─► Document ── tokenize_documents ─► TokenDocument ─┬─ select_samples ─► Sample       (search)
 //!                                              │                              ├─ plan_windows   ─► TokenWindow  (evaluation)
+//!                                              │                              ├─ PackedStream   ─► TrainingWindow (training)
 //!                        token ids as JSON ────┘ read_token_ids               └─ text_fingerprint               (provenance)
 //! ```
 //!
@@ -26,12 +27,14 @@ mod files;
 mod fingerprint;
 mod jsonl;
 mod plan;
+mod random;
 mod reader;
 mod sample;
 mod split;
 mod tokenize;
 mod tokenizer;
 mod tokens;
+mod training;
 mod window;
 
 #[cfg(test)]
@@ -46,4 +49,9 @@ pub use sample::{Sample, select_samples};
 pub use tokenize::{tokenize_document, tokenize_documents};
 pub use tokenizer::Tokenizer;
 pub use tokens::{TokenDocument, read_token_ids};
+pub use training::{
+    DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
+    PackedStream, PackingConfig, RopeChoice, SourceCursor, TrainingWindow, WindowSource,
+    partition_by_length,
+};
 pub use window::{Window, sliding_windows, spread_windows};
