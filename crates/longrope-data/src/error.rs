@@ -283,4 +283,15 @@ pub enum Error {
         /// What was looked for.
         found: String,
     },
+
+    /// A generated document does not fit into its window.
+    #[error("a {document} document has at least {needed} tokens, found room for {found}")]
+    WindowTooShort {
+        /// Which kind of document.
+        document: &'static str,
+        /// Tokens there is room for.
+        found: usize,
+        /// Tokens needed.
+        needed: usize,
+    },
 }

@@ -4,43 +4,56 @@ use serde::{Deserialize, Serialize};
 
 use super::packed::{DataCursor, PackedStream};
 use super::window::{RopeChoice, TrainingWindow};
-use crate::{Error, Result};
+use crate::{Error, GeneratedStream, Result};
 
 /// Where windows come from.
 #[derive(Clone, Debug)]
 pub enum WindowSource {
     /// Text.
     Packed(PackedStream),
+    /// Generated documents.
+    Generated(GeneratedStream),
 }
 
 impl WindowSource {
     fn next_window(&mut self) -> Result<TrainingWindow> {
         match self {
             Self::Packed(stream) => Ok(stream.next_window()),
+            Self::Generated(stream) => stream.next_window(),
         }
     }
 
     fn cursor(&self) -> SourceCursor {
         match self {
             Self::Packed(stream) => SourceCursor::Packed(stream.cursor()),
+            Self::Generated(stream) => SourceCursor::Generated(stream.cursor()),
         }
     }
 
     fn seek(&mut self, cursor: &SourceCursor) -> Result<()> {
         match (self, cursor) {
-            (Self::Packed(stream), SourceCursor::Packed(cursor)) => stream.seek(*cursor),
+            (Self::Packed(stream), SourceCursor::Packed(cursor)) => stream.seek(*cursor)?,
+            (Self::Generated(stream), SourceCursor::Generated(n_done)) => stream.seek(*n_done),
+            (Self::Packed(_) | Self::Generated(_), found) => {
+                return Err(Error::BadCursor {
+                    found: format!("{found:?} in a source of another kind"),
+                });
+            }
         }
+        Ok(())
     }
 
     fn window(&self) -> usize {
         match self {
             Self::Packed(stream) => stream.window(),
+            Self::Generated(stream) => stream.window(),
         }
     }
 
     fn rope(&self) -> RopeChoice {
         match self {
             Self::Packed(stream) => stream.rope(),
+            Self::Generated(stream) => stream.rope(),
         }
     }
 }
@@ -73,6 +86,8 @@ pub enum Grouping {
 pub enum SourceCursor {
     /// In text.
     Packed(DataCursor),
+    /// Behind this many generated documents.
+    Generated(u64),
 }
 
 /// A place in a [`Mixture`].
