@@ -294,4 +294,31 @@ pub enum Error {
         /// Tokens needed.
         needed: usize,
     },
+
+    /// A vocabulary that lacks room for what every vocabulary has.
+    #[error("vocabulary of {found} tokens, expected at least {needed}: special tokens and bytes")]
+    VocabTooSmall {
+        /// Tokens asked for.
+        found: usize,
+        /// Tokens needed.
+        needed: usize,
+    },
+
+    /// A tokenizer cannot be trained.
+    #[error("cannot train a tokenizer")]
+    TokenizerTraining {
+        /// What the tokenizer library says.
+        #[source]
+        source: tokenizers::Error,
+    },
+
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
 }

@@ -35,6 +35,7 @@ mod split;
 mod tokenize;
 mod tokenizer;
 mod tokens;
+mod train_tokenizer;
 mod training;
 mod window;
 
@@ -51,6 +52,9 @@ pub use sample::{Sample, select_samples};
 pub use tokenize::{tokenize_document, tokenize_documents};
 pub use tokenizer::Tokenizer;
 pub use tokens::{TokenDocument, read_token_ids};
+pub use train_tokenizer::{
+    BOS_TOKEN, EOS_TOKEN, TokenizerTraining, save_tokenizer, train_tokenizer,
+};
 pub use training::{
     DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
     PackedStream, PackingConfig, RopeChoice, SourceCursor, TrainingWindow, WindowSource,
