@@ -321,4 +321,19 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+
+    /// A lock file of cargo is not understood.
+    #[error("the lock file is not understood")]
+    BadLockfile {
+        /// What the parser says.
+        #[source]
+        source: toml::de::Error,
+    },
+
+    /// None of the packages of a lock file has its sources here.
+    #[error("found no sources in cargo's registry folder: {n_missing} packages are missing")]
+    NoSources {
+        /// Packages that were looked for.
+        n_missing: usize,
+    },
 }

@@ -31,6 +31,7 @@ mod plan;
 mod random;
 mod reader;
 mod sample;
+mod sources;
 mod split;
 mod tokenize;
 mod tokenizer;
@@ -49,6 +50,9 @@ pub use fingerprint::text_fingerprint;
 pub use generated::{GeneratedConfig, GeneratedKind, GeneratedStream, passkey};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
 pub use sample::{Sample, select_samples};
+pub use sources::{
+    HELD_OUT_CRATES, LockedPackage, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
+};
 pub use tokenize::{tokenize_document, tokenize_documents};
 pub use tokenizer::Tokenizer;
 pub use tokens::{TokenDocument, read_token_ids};
