@@ -55,7 +55,7 @@ fn copies_are_copies_and_the_first_time_does_not_count() {
     let mut lengths = Vec::new();
     for _ in 0..50 {
         let window = stream.next_window().unwrap();
-        let weights = window.prediction_weights();
+        let weights = &window.token_weights()[1..];
         let length = weights.iter().position(|weight| *weight > 0.0).unwrap();
         assert!(weights[length..].iter().all(|weight| *weight > 0.0));
         assert_eq!((window.tokens[0], window.tokens.len()), (BOS, 20));

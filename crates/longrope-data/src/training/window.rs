@@ -39,20 +39,22 @@ impl TrainingWindow {
             .collect()
     }
 
-    /// The weight of each prediction: number `t` is that of token `t + 1`, predicted from the tokens up to `t`.
+    /// How much the prediction of each token counts, as many as there are tokens.
     ///
-    /// One less than there are tokens. Where attention is confined, the first token of a document is predicted by
-    /// nothing that belongs to it, and weighs 0.
-    pub fn prediction_weights(&self) -> Vec<f32> {
-        let n_predicted = self.tokens.len().saturating_sub(1);
+    /// The first of a window is predicted by nothing and weighs 0; so does the first of a document where attention is
+    /// confined, since what predicts it belongs to another.
+    pub fn token_weights(&self) -> Vec<f32> {
         let mut weights = match &self.loss_weights {
-            Some(weights) => weights.iter().skip(1).copied().collect(),
-            None => vec![1.0; n_predicted],
+            Some(weights) => weights.clone(),
+            None => vec![1.0; self.tokens.len()],
         };
-        if self.confined {
-            for start in self.document_starts.iter().filter(|start| **start > 0) {
-                weights[start - 1] = 0.0;
-            }
+        let unpredicted = if self.confined {
+            self.document_starts.len()
+        } else {
+            1
+        };
+        for start in self.document_starts.iter().take(unpredicted) {
+            weights[*start] = 0.0;
         }
         weights
     }
@@ -74,15 +76,18 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_the_predicted_tokens() {
-        assert_eq!(window(false, None).prediction_weights(), [1.0; 5]);
         assert_eq!(
-            window(true, None).prediction_weights(),
-            [1.0, 1.0, 0.0, 1.0, 1.0]
+            window(false, None).token_weights(),
+            [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+        );
+        assert_eq!(
+            window(true, None).token_weights(),
+            [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
         );
         let weights = vec![9.0, 0.5, 1.0, 2.0, 3.0, 4.0];
         assert_eq!(
-            window(true, Some(weights)).prediction_weights(),
-            [0.5, 1.0, 0.0, 3.0, 4.0]
+            window(true, Some(weights)).token_weights(),
+            [0.0, 0.5, 1.0, 0.0, 3.0, 4.0]
         );
     }
 
