@@ -22,6 +22,7 @@ mod export;
 mod family;
 mod generate;
 mod gradients;
+mod init;
 mod kv_cache;
 mod linear;
 mod lora;
@@ -43,6 +44,7 @@ pub use export::{ExportOptions, FloatType, ShardSize, copy_companions, export_hf
 pub use family::Family;
 pub use generate::{FactorChoice, GenerateOptions, Generation};
 pub use gradients::Gradients;
+pub use init::{LlamaShape, write_random_llama};
 pub use kv_cache::KvCache;
 pub use lora::LoraConfig;
 pub use nll::TokenBatch;
