@@ -9,8 +9,12 @@ mod error;
 mod language_model;
 mod perplexity;
 mod report;
+mod stats;
+mod task;
 
 pub use error::{Error, Result};
 pub use language_model::{LanguageModel, Scorer};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
-pub use report::{EvalReport, PplResult};
+pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
+pub use stats::{mean, mean_stderr, wilson_interval};
+pub use task::{Metric, Task, TaskInfo, TaskRun};
