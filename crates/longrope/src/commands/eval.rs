@@ -24,11 +24,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
     let decoder = input::load_model(&config)?;
-    let names = match config.rope.as_slice() {
-        [] => vec!["checkpoint".to_owned()],
-        names => names.to_vec(),
-    };
-    let ropes = scoring::named_ropes(&names, &decoder, target)?;
+    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
     let documents = input::load_documents(&config, decoder.config())?;
     let mut per_token = args
         .per_token
