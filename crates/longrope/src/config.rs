@@ -10,6 +10,8 @@ use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::pretrain::PretrainSection;
+
 /// All keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -45,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) search: SearchSection,
     /// How text is generated.
     pub(crate) generate: GenerateSection,
+    /// A model from nothing.
+    pub(crate) pretrain: PretrainSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
 }
@@ -66,6 +70,7 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
+            pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
         }
     }

@@ -13,6 +13,7 @@ mod interrupt;
 mod layers;
 mod output;
 mod plot;
+mod pretrain;
 mod progress;
 mod rope_arg;
 mod run_dir;
