@@ -10,6 +10,8 @@ use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::train::config::TrainSection;
+
 /// All keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -47,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) generate: GenerateSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
+    /// How a model is trained.
+    pub(crate) train: TrainSection,
 }
 
 impl Default for Config {
@@ -66,6 +70,7 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
+            train: TrainSection::default(),
             passkey: PasskeyConfig::default(),
         }
     }
