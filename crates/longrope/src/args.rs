@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Measures a model at given contexts.
     #[command(subcommand)]
     Eval(Eval),
+    /// Trains a model under a rescaled RoPE.
+    Finetune(Finetune),
     /// Continues a prompt.
     Generate(Generate),
     /// Writes the checkpoint with another RoPE, ready for other programs.
@@ -254,6 +256,44 @@ pub(crate) struct Passkey {
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Finetune {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// A RoPE as for `eval ppl`; default: what config.json says.
+    #[arg(long, value_name = "R")]
+    pub(crate) rope: Vec<String>,
+    /// Tokens of a window; default: the window of the checkpoint.
+    #[arg(long, value_name = "N")]
+    pub(crate) context: Option<usize>,
+    /// Optimizer steps.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Trains low-rank adapters and leaves the weights alone.
+    #[arg(long)]
+    pub(crate) lora: bool,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the run in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Lines instead of the dashboard.
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Types of exported weights.

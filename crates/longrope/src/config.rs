@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::pretrain::PretrainSection;
+use crate::train::config::TrainSection;
 
 /// All keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) pretrain: PretrainSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
+    /// How a model is trained.
+    pub(crate) train: TrainSection,
 }
 
 impl Default for Config {
@@ -71,6 +74,7 @@ impl Default for Config {
             search: SearchSection::default(),
             generate: GenerateSection::default(),
             pretrain: PretrainSection::default(),
+            train: TrainSection::default(),
             passkey: PasskeyConfig::default(),
         }
     }
