@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// What other programs make of a checkpoint's RoPE, and how to run it there.
     Doctor(Doctor),
+    /// Trains a tokenizer and a small model from scratch.
+    Pretrain(Pretrain),
     /// Searches rescale factors for a longer context.
     Search(Search),
     /// A perplexity table of RoPE methods by context.
@@ -100,6 +102,30 @@ pub(crate) struct Inspect {
 pub(crate) struct Doctor {
     /// Checkpoint folder, or its config.json.
     pub(crate) model: PathBuf,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Pretrain {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Text instead of the sources of our dependencies: files, folders or JSON lines; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the training in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Log lines instead of the dashboard.
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,

@@ -10,6 +10,7 @@ use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::pretrain::PretrainSection;
 use crate::train::config::TrainSection;
 
 /// All keys. Paths are relative to the working directory.
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) search: SearchSection,
     /// How text is generated.
     pub(crate) generate: GenerateSection,
+    /// A model from nothing.
+    pub(crate) pretrain: PretrainSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
     /// How a model is trained.
@@ -71,6 +74,7 @@ impl Default for Config {
             search: SearchSection::default(),
             generate: GenerateSection::default(),
             train: TrainSection::default(),
+            pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
         }
     }

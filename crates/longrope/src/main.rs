@@ -13,14 +13,15 @@ mod interrupt;
 mod layers;
 mod output;
 mod plot;
+mod pretrain;
 mod progress;
 mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
-mod train;
 mod task_run;
 mod task_table;
+mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

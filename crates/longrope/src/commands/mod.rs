@@ -9,6 +9,7 @@ mod finetune;
 mod generate;
 mod inspect;
 mod passkey;
+mod pretrain;
 mod search;
 
 use anyhow::Result;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
