@@ -73,8 +73,8 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
-            pretrain: PretrainSection::default(),
             train: TrainSection::default(),
+            pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
         }
     }

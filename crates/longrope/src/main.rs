@@ -19,9 +19,9 @@ mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
-mod train;
 mod task_run;
 mod task_table;
+mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -5,5 +5,5 @@ mod data;
 mod records;
 mod run;
 
-pub(crate) use records::{Record, read as read_records};
+pub(crate) use records::Record;
 pub(crate) use run::{TrainPlan, TrainResult, train};
