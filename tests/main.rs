@@ -9,6 +9,7 @@ mod errors_settings;
 mod generate;
 mod golden_formats;
 mod pipeline;
+mod pretrain;
 mod resume;
 mod support;
 mod tasks;

@@ -133,6 +133,16 @@ fn crates_are_described_in_one_place_word_by_word() {
 fn every_configuration_is_understood() {
     let here = Workplace::new();
     for path in files("configs", "toml") {
+        if manifest(&path).contains_key("pretrain") {
+            // The device is opened when everything has been checked.
+            let message = here.fails(&format!(
+                "pretrain --config {} --device nothing --out {}",
+                path.canonicalize().unwrap().display(),
+                path.file_stem().unwrap().display(),
+            ));
+            assert!(message.contains("device `nothing`"), "{message}");
+            continue;
+        }
         // A model that is not there is looked for when the configuration has been read.
         let message = here.fails(&format!(
             "search --config {} --model nowhere --device flex --out run",
@@ -225,7 +235,9 @@ fn the_table_of_keys_is_true() {
             .collect()
     };
     let mut file = lines("");
-    for section in ["data", "eval", "compare", "search", "generate", "passkey"] {
+    for section in [
+        "data", "eval", "compare", "search", "generate", "pretrain", "passkey",
+    ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);
