@@ -8,9 +8,11 @@
 mod error;
 mod language_model;
 mod perplexity;
+mod protocol;
 mod report;
 
 pub use error::{Error, Result};
 pub use language_model::{LanguageModel, Scorer};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
+pub use protocol::{Protocol, UnknownProtocol, WindowPlan};
 pub use report::{EvalReport, PplResult};

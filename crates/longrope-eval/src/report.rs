@@ -1,5 +1,6 @@
 //! Results as programs read them.
 
+use crate::protocol::Protocol;
 use serde::{Deserialize, Serialize};
 
 /// The file or output of an evaluation: `format`, `version`, results.
@@ -49,8 +50,21 @@ pub struct PplResult {
     pub ppl_window_mean: f64,
     /// Where the beginning-of-text token stands: `document`, `window` or `none`.
     pub bos: String,
+    /// How it was measured, by name; says which of the two perplexities that program reports.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// Time taken, seconds.
     pub elapsed_secs: f64,
+}
+
+impl PplResult {
+    /// The perplexity that the protocol reports: of window means for `yarn` and `truncate`, else of tokens.
+    pub fn reported_ppl(&self) -> f64 {
+        match self.protocol {
+            Protocol::Longrope | Protocol::LlamaCpp => self.ppl,
+            Protocol::Yarn | Protocol::Truncate => self.ppl_window_mean,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -71,13 +85,14 @@ mod tests {
             ppl: 4.5,
             ppl_window_mean: 4.5,
             bos: "document".into(),
+            protocol: Protocol::Longrope,
             elapsed_secs: 0.25,
         }]);
         let expected = concat!(
             r#"{"format":"longrope-eval","version":1,"results":[{"task":"ppl","rope":"yarn","#,
             r#""context":512,"stride":512,"n_windows":2,"n_tokens":1022,"nll_nats":1.5,"#,
             r#""stderr_nats":null,"ppl":4.5,"ppl_window_mean":4.5,"bos":"document","#,
-            r#""elapsed_secs":0.25}]}"#
+            r#""protocol":"longrope","elapsed_secs":0.25}]}"#
         );
         assert_eq!(serde_json::to_string(&report).unwrap(), expected);
     }

@@ -180,6 +180,9 @@ pub(crate) struct Ppl {
     /// Overlapping windows instead: tokens from one to the next.
     #[arg(long, value_name = "N")]
     pub(crate) stride: Option<usize>,
+    /// Whose perplexity: longrope, yarn, truncate or llama.cpp.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Option<String>,
     /// Writes one JSON line per scored token.
     #[arg(long, value_name = "FILE")]
     pub(crate) per_token: Option<PathBuf>,

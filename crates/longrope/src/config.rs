@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use longrope_eval::Protocol;
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
@@ -162,6 +163,8 @@ pub(crate) struct EvalSection {
     pub(crate) bos: BosSetting,
     /// In which precision angles are computed.
     pub(crate) angles: AngleSetting,
+    /// Whose way of measuring perplexity.
+    pub(crate) protocol: Protocol,
 }
 
 impl Default for EvalSection {
@@ -171,6 +174,7 @@ impl Default for EvalSection {
             stride: None,
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
+            protocol: Protocol::Longrope,
         }
     }
 }
@@ -185,17 +189,6 @@ pub(crate) enum BosSetting {
     Window,
     /// Nowhere.
     None,
-}
-
-impl BosSetting {
-    /// The word used in files.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Document => "document",
-            Self::Window => "window",
-            Self::None => "none",
-        }
-    }
 }
 
 /// In which precision angles are computed.

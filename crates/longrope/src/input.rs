@@ -85,7 +85,10 @@ pub(crate) fn tokenize(
         Some(folder) => TokenCache::new(folder.clone()),
         None => TokenCache::disabled(),
     };
-    let special = config.eval.bos == BosSetting::Document;
+    let special = config
+        .eval
+        .protocol
+        .tokenize_with_special(config.eval.bos == BosSetting::Document);
     let spinner = progress::spinner("tokenizing");
     let documents = tokenize_documents(
         &tokenizer,
