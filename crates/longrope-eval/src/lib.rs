@@ -10,9 +10,13 @@ mod language_model;
 mod perplexity;
 mod protocol;
 mod report;
+mod stats;
+mod task;
 
 pub use error::{Error, Result};
 pub use language_model::{LanguageModel, Scorer};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
 pub use protocol::{Protocol, UnknownProtocol, WindowPlan};
-pub use report::{EvalReport, PplResult};
+pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
+pub use stats::{mean, mean_stderr, wilson_interval};
+pub use task::{Metric, Task, TaskInfo, TaskRun};
