@@ -42,6 +42,7 @@ pub use document::{Document, Documents, ReadOptions, read_documents, stream_docu
 pub use error::{Error, Result};
 pub use fingerprint::text_fingerprint;
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
+pub use reader::read_text;
 pub use sample::{Sample, select_samples};
 pub use tokenize::{tokenize_document, tokenize_documents};
 pub use tokenizer::Tokenizer;

@@ -10,4 +10,8 @@ pub enum Error {
     /// The model refused a batch.
     #[error("the model could not score a window")]
     Model(#[from] longrope_model::Error),
+
+    /// A benchmark could not be read or asked.
+    #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
 }

@@ -5,6 +5,7 @@
 //! Every result says how it was measured: context, stride, windows, scored tokens, treatment of
 //! the beginning-of-text token.
 
+pub mod bench;
 mod error;
 mod language_model;
 mod perplexity;
