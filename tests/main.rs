@@ -11,4 +11,5 @@ mod golden_formats;
 mod pipeline;
 mod resume;
 mod support;
+mod tasks;
 mod tidy;

@@ -7,17 +7,24 @@
 
 pub mod bench;
 mod error;
+mod fit;
+mod haystack;
 mod language_model;
+mod passkey;
 mod perplexity;
 mod protocol;
+mod question;
 mod report;
 mod stats;
 mod task;
 
 pub use error::{Error, Result};
+pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
+pub use passkey::{Passkey, PasskeyConfig};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
-pub use protocol::{Protocol, UnknownProtocol, WindowPlan};
+pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
+pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
 pub use stats::{mean, mean_stderr, wilson_interval};
 pub use task::{Metric, Task, TaskInfo, TaskRun};

@@ -15,7 +15,7 @@ const YARN_STRIDE: usize = 256;
 ///
 /// Perplexities of different protocols cannot be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
+pub enum PplProtocol {
     /// Ours: spread or sliding windows, `exp(Σ nats / Σ tokens)`.
     #[default]
     #[serde(rename = "longrope")]
@@ -52,7 +52,7 @@ pub struct WindowPlan {
     pub bos: Bos,
 }
 
-impl Protocol {
+impl PplProtocol {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Longrope, Self::Yarn, Self::Truncate, Self::LlamaCpp];
 
@@ -135,13 +135,13 @@ impl Protocol {
     }
 }
 
-impl fmt::Display for Protocol {
+impl fmt::Display for PplProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Protocol {
+impl FromStr for PplProtocol {
     type Err = UnknownProtocol;
 
     fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
@@ -164,7 +164,7 @@ mod tests {
 
     /// Token `t` costs `t` nats: what a window costs can be added up by hand.
     fn measure(
-        protocol: Protocol,
+        protocol: PplProtocol,
         lengths: &[u32],
         context: usize,
         stride: Option<usize>,
@@ -199,16 +199,16 @@ mod tests {
     fn yarn_is_the_mean_of_window_means() {
         // Ten tokens in windows of 4 with BOS in front, so 3 of the document, stride 2:
         // 0 1 2 | 3 4 | 5 6 | 7 8 | 9 are scored, by windows that begin at 0, 2, 4, 6, 8.
-        let sum = measure(Protocol::Yarn, &[10], 4, Some(2));
+        let sum = measure(PplProtocol::Yarn, &[10], 4, Some(2));
         let means = [1.0, 3.5, 5.5, 7.5, 9.0];
         close(
-            Protocol::Yarn.ppl(&sum).ln(),
+            PplProtocol::Yarn.ppl(&sum).ln(),
             means.iter().sum::<f64>() / 5.0,
         );
         assert_eq!((sum.n_windows, sum.n_tokens), (5, 10));
         // Over documents, windows are pooled: means 1, 3 (one token) and 1 again.
-        let sum = measure(Protocol::Yarn, &[4, 3], 4, Some(2));
-        close(Protocol::Yarn.ppl(&sum).ln(), (1.0 + 3.0 + 1.0) / 3.0);
+        let sum = measure(PplProtocol::Yarn, &[4, 3], 4, Some(2));
+        close(PplProtocol::Yarn.ppl(&sum).ln(), (1.0 + 3.0 + 1.0) / 3.0);
         close(
             sum.nll_nats(),
             (0.0 + 1.0 + 2.0 + 3.0 + 0.0 + 1.0 + 2.0) / 7.0,
@@ -217,37 +217,37 @@ mod tests {
 
     #[test]
     fn truncate_is_the_beginning_of_each_document() {
-        let sum = measure(Protocol::Truncate, &[10, 6, 2], 4, None);
+        let sum = measure(PplProtocol::Truncate, &[10, 6, 2], 4, None);
         // 0 1 2 of two documents; the third is too short.
         assert_eq!((sum.n_windows, sum.n_tokens), (2, 6));
-        close(Protocol::Truncate.ppl(&sum).ln(), 1.0);
+        close(PplProtocol::Truncate.ppl(&sum).ln(), 1.0);
     }
 
     #[test]
     fn llama_cpp_scores_second_halves() {
         // Chunks 0-7 and 8-15 of 18 tokens; positions 5 to 7 of each are scored.
-        let sum = measure(Protocol::LlamaCpp, &[18], 8, None);
+        let sum = measure(PplProtocol::LlamaCpp, &[18], 8, None);
         let losses = [5.0, 6.0, 7.0, 13.0, 14.0, 15.0];
         let mean = losses.iter().sum::<f64>() / 6.0;
-        close(Protocol::LlamaCpp.ppl(&sum).ln(), mean);
+        close(PplProtocol::LlamaCpp.ppl(&sum).ln(), mean);
         let squares = losses.iter().map(|x| x * x).sum::<f64>() / 6.0;
-        let stderr = Protocol::LlamaCpp.stderr_nats(&sum).unwrap();
+        let stderr = PplProtocol::LlamaCpp.stderr_nats(&sum).unwrap();
         close(stderr, ((squares - mean * mean) / 5.0).sqrt());
     }
 
     #[test]
     fn ours_weighs_tokens_and_takes_its_own_settings() {
-        let sum = measure(Protocol::Longrope, &[10], 4, Some(2));
-        close(Protocol::Longrope.ppl(&sum).ln(), 5.0); // 1 to 9
-        for protocol in Protocol::ALL {
-            assert_eq!(protocol.name().parse::<Protocol>().unwrap(), protocol);
+        let sum = measure(PplProtocol::Longrope, &[10], 4, Some(2));
+        close(PplProtocol::Longrope.ppl(&sum).ln(), 5.0); // 1 to 9
+        for protocol in PplProtocol::ALL {
+            assert_eq!(protocol.name().parse::<PplProtocol>().unwrap(), protocol);
         }
-        assert!("yarm".parse::<Protocol>().is_err());
+        assert!("yarm".parse::<PplProtocol>().is_err());
     }
 
     #[test]
     fn a_model_without_bos_is_measured_without() {
-        let plan = Protocol::Yarn.plan(8, 8, None, Bos::Document, None);
+        let plan = PplProtocol::Yarn.plan(8, 8, None, Bos::Document, None);
         assert_eq!(plan.bos, Bos::None);
         assert_eq!(plan.stride, 256);
     }

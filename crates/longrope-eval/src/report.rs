@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::protocol::Protocol;
+use crate::protocol::PplProtocol;
 use crate::stats::{mean, mean_stderr, wilson_interval};
 use crate::task::Metric;
 
@@ -78,7 +78,7 @@ pub struct PplResult {
     pub bos: String,
     /// How it was measured, by name; says which of the two perplexities that program reports.
     #[serde(default)]
-    pub protocol: Protocol,
+    pub protocol: PplProtocol,
     /// Time taken, seconds.
     pub elapsed_secs: f64,
 }
@@ -87,8 +87,8 @@ impl PplResult {
     /// The perplexity that the protocol reports: of window means for `yarn` and `truncate`, else of tokens.
     pub fn reported_ppl(&self) -> f64 {
         match self.protocol {
-            Protocol::Longrope | Protocol::LlamaCpp => self.ppl,
-            Protocol::Yarn | Protocol::Truncate => self.ppl_window_mean,
+            PplProtocol::Longrope | PplProtocol::LlamaCpp => self.ppl,
+            PplProtocol::Yarn | PplProtocol::Truncate => self.ppl_window_mean,
         }
     }
 }
@@ -235,7 +235,7 @@ mod tests {
             ppl: 4.5,
             ppl_window_mean: 4.5,
             bos: "document".into(),
-            protocol: Protocol::Longrope,
+            protocol: PplProtocol::Longrope,
             elapsed_secs: 0.25,
         }]);
         let expected = concat!(

@@ -97,11 +97,13 @@ impl<'a> TaskRun<'a> {
         }
     }
 
-    /// Goes on behind trials that were run before; those beyond the task's own are left out.
+    /// Goes on behind trials that were run before, in `elapsed_secs`; those beyond the task's own
+    /// are left out.
     #[must_use]
-    pub fn with_trials(mut self, mut trials: Vec<Trial>) -> Self {
+    pub fn with_trials(mut self, mut trials: Vec<Trial>, elapsed_secs: f64) -> Self {
         trials.truncate(self.task.n_trials());
         self.trials = trials;
+        self.elapsed = Duration::try_from_secs_f64(elapsed_secs).unwrap_or_default();
         self
     }
 
@@ -125,6 +127,11 @@ impl<'a> TaskRun<'a> {
     /// The trials so far.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
+    }
+
+    /// Time the trials so far have taken, seconds.
+    pub fn elapsed_secs(&self) -> f64 {
+        self.elapsed.as_secs_f64()
     }
 
     /// Trials run, and trials in all.
@@ -156,7 +163,7 @@ impl<'a> TaskRun<'a> {
             protocol: info.protocol,
             settings: info.settings,
             seed: info.seed,
-            elapsed_secs: self.elapsed.as_secs_f64(),
+            elapsed_secs: self.elapsed_secs(),
             trials: self.trials.clone(),
         }
     }

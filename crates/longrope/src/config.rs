@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::Protocol;
+use longrope_eval::PasskeyConfig;
+use longrope_eval::PplProtocol;
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) search: SearchSection,
     /// How text is generated.
     pub(crate) generate: GenerateSection,
+    /// How passkeys are hidden.
+    pub(crate) passkey: PasskeyConfig,
 }
 
 impl Default for Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
+            passkey: PasskeyConfig::default(),
         }
     }
 }
@@ -164,7 +168,7 @@ pub(crate) struct EvalSection {
     /// In which precision angles are computed.
     pub(crate) angles: AngleSetting,
     /// Whose way of measuring perplexity.
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: PplProtocol,
 }
 
 impl Default for EvalSection {
@@ -174,7 +178,7 @@ impl Default for EvalSection {
             stride: None,
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
-            protocol: Protocol::Longrope,
+            protocol: PplProtocol::Longrope,
         }
     }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod demo_text;
 mod device;
+mod eval_state;
 mod failure;
 mod input;
 mod interrupt;
@@ -17,6 +18,8 @@ mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
+mod task_run;
+mod task_table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
-use longrope_eval::{PerplexityRun, PplResult, Protocol, ScoredWindow, Scorer, WindowPlan};
+use longrope_eval::{PerplexityRun, PplProtocol, PplResult, ScoredWindow, Scorer, WindowPlan};
 use longrope_model::Decoder;
 
 use crate::config::Config;
@@ -27,6 +27,14 @@ pub(crate) fn longest_context(config: &Config) -> Result<usize> {
             "name them with --contexts, for instance --contexts 256,512,1024".to_owned(),
         ))
     })
+}
+
+/// The configured RoPEs, by default what config.json says.
+pub(crate) fn rope_names(config: &Config) -> Vec<String> {
+    match config.rope.as_slice() {
+        [] => vec!["checkpoint".to_owned()],
+        names => names.to_vec(),
+    }
 }
 
 /// Understands a list of `R`.
@@ -185,10 +193,10 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
         format!("stride {}", first.stride)
     };
     let mean = match first.protocol {
-        Protocol::Longrope => "exp(nats/token)",
-        Protocol::Yarn => "of window means (yarn)",
-        Protocol::Truncate => "of document means (truncate)",
-        Protocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
+        PplProtocol::Longrope => "exp(nats/token)",
+        PplProtocol::Yarn => "of window means (yarn)",
+        PplProtocol::Truncate => "of document means (truncate)",
+        PplProtocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
     };
     format!(
         "perplexity {mean}, {count} windows per context, {stride}, up to {} scored tokens, bos: {}",

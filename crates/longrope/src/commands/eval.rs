@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use longrope_eval::{EvalReport, PplResult, Protocol, ScoredWindow};
+use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
 use serde::Serialize;
 
 use crate::args::{FlagLayer, Ppl, contexts};
@@ -27,11 +27,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
     let decoder = input::load_model(&config)?;
-    let names = match config.rope.as_slice() {
-        [] => vec!["checkpoint".to_owned()],
-        names => names.to_vec(),
-    };
-    let ropes = scoring::named_ropes(&names, &decoder, target)?;
+    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
     let documents = input::load_documents(&config, decoder.config())?;
     let mut per_token = args
         .per_token
@@ -60,9 +56,9 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
 }
 
 /// Protocols of other programs lay their windows themselves.
-fn check_settings(args: &Ppl, protocol: Protocol) -> Result<()> {
-    let takes_windows = protocol == Protocol::Longrope;
-    let takes_stride = takes_windows || protocol == Protocol::Yarn;
+fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
+    let takes_windows = protocol == PplProtocol::Longrope;
+    let takes_stride = takes_windows || protocol == PplProtocol::Yarn;
     let flag = if args.windows.is_some() && !takes_windows {
         "--windows"
     } else if args.stride.is_some() && !takes_stride {

@@ -7,6 +7,7 @@ mod eval;
 mod export;
 mod generate;
 mod inspect;
+mod passkey;
 mod search;
 
 use anyhow::Result;
@@ -22,6 +23,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Search(args) => search::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
+        Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
     }
