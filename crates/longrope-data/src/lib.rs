@@ -40,7 +40,7 @@ mod fixtures;
 pub use cache::TokenCache;
 pub use document::{Document, Documents, ReadOptions, read_documents, stream_documents};
 pub use error::{Error, Result};
-pub use fingerprint::text_fingerprint;
+pub use fingerprint::{sha256_hex, text_fingerprint};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
 pub use sample::{Sample, select_samples};
 pub use tokenize::{tokenize_document, tokenize_documents};
