@@ -43,6 +43,8 @@ pub(crate) enum Eval {
     Ppl(Ppl),
     /// A number hidden in filler, asked for at the end.
     Passkey(Passkey),
+    /// Facts hidden in long text, asked for at the end, by depth.
+    Needle(Needle),
 }
 
 /// Flags that every verb with a model has.
@@ -231,6 +233,33 @@ pub(crate) struct Passkey {
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Needle {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// The haystack: files or folders; default: the filler of passkeys; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Trials per context and depth.
+    #[arg(long, value_name = "N")]
+    pub(crate) trials: Option<usize>,
+    /// Depths from 0 (beginning) to 1 (end), separated by commas.
+    #[arg(long, value_name = "D,..", value_delimiter = ',')]
+    pub(crate) depths: Vec<f64>,
+    /// Needles in one text.
+    #[arg(long, value_name = "N")]
+    pub(crate) needles: Option<usize>,
+    /// What is hidden; {key} and {value} are drawn.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) needle: Option<String>,
+    /// The whole prompt; {haystack} is the text with the needles in it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// What has to follow the prompt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) answer: Option<String>,
 }
 
 /// Types of exported weights.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use longrope_eval::PasskeyConfig;
 use longrope_eval::PplProtocol;
+use longrope_eval::{NeedleConfig, PasskeyConfig};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) generate: GenerateSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
+    /// How needles are hidden.
+    pub(crate) needle: NeedleConfig,
 }
 
 impl Default for Config {
@@ -68,6 +71,7 @@ impl Default for Config {
             search: SearchSection::default(),
             generate: GenerateSection::default(),
             passkey: PasskeyConfig::default(),
+            needle: NeedleConfig::default(),
         }
     }
 }
