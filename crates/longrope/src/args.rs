@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Measures a model at given contexts.
     #[command(subcommand)]
     Eval(Eval),
+    /// Trains a model under a rescaled RoPE.
+    Finetune(Finetune),
     /// Continues a prompt.
     Generate(Generate),
     /// Writes the checkpoint with another RoPE, ready for other programs.
@@ -260,6 +262,44 @@ pub(crate) struct Needle {
     /// What has to follow the prompt.
     #[arg(long, value_name = "TEXT")]
     pub(crate) answer: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Finetune {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// A RoPE as for `eval ppl`; default: what config.json says.
+    #[arg(long, value_name = "R")]
+    pub(crate) rope: Vec<String>,
+    /// Tokens of a window; default: the window of the checkpoint.
+    #[arg(long, value_name = "N")]
+    pub(crate) context: Option<usize>,
+    /// Optimizer steps.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Trains low-rank adapters and leaves the weights alone.
+    #[arg(long)]
+    pub(crate) lora: bool,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the run in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Lines instead of the dashboard.
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Types of exported weights.

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::PasskeyConfig;
-use longrope_eval::PplProtocol;
-use longrope_eval::{NeedleConfig, PasskeyConfig};
+use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
+
+use crate::train::config::TrainSection;
 
 /// All keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) passkey: PasskeyConfig,
     /// How needles are hidden.
     pub(crate) needle: NeedleConfig,
+    /// How a model is trained.
+    pub(crate) train: TrainSection,
 }
 
 impl Default for Config {
@@ -70,6 +72,7 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
+            train: TrainSection::default(),
             passkey: PasskeyConfig::default(),
             needle: NeedleConfig::default(),
         }

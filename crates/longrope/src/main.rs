@@ -19,6 +19,7 @@ mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
+mod train;
 mod task_run;
 mod task_table;
 
