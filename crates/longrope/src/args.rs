@@ -47,6 +47,8 @@ pub(crate) enum Eval {
     Ppl(Ppl),
     /// A number hidden in filler, asked for at the end.
     Passkey(Passkey),
+    /// Facts hidden in long text, asked for at the end, by depth.
+    Needle(Needle),
 }
 
 /// Flags that every verb with a model has.
@@ -210,6 +212,9 @@ pub(crate) struct Ppl {
     /// Overlapping windows instead: tokens from one to the next.
     #[arg(long, value_name = "N")]
     pub(crate) stride: Option<usize>,
+    /// Whose perplexity: longrope, yarn, truncate or llama.cpp.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Option<String>,
     /// Writes one JSON line per scored token.
     #[arg(long, value_name = "FILE")]
     pub(crate) per_token: Option<PathBuf>,
@@ -256,6 +261,33 @@ pub(crate) struct Passkey {
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Needle {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// The haystack: files or folders; default: the filler of passkeys; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Trials per context and depth.
+    #[arg(long, value_name = "N")]
+    pub(crate) trials: Option<usize>,
+    /// Depths from 0 (beginning) to 1 (end), separated by commas.
+    #[arg(long, value_name = "D,..", value_delimiter = ',')]
+    pub(crate) depths: Vec<f64>,
+    /// Needles in one text.
+    #[arg(long, value_name = "N")]
+    pub(crate) needles: Option<usize>,
+    /// What is hidden; {key} and {value} are drawn.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) needle: Option<String>,
+    /// The whole prompt; {haystack} is the text with the needles in it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// What has to follow the prompt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) answer: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

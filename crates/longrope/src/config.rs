@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::PasskeyConfig;
+use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) pretrain: PretrainSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
+    /// How needles are hidden.
+    pub(crate) needle: NeedleConfig,
     /// How a model is trained.
     pub(crate) train: TrainSection,
 }
@@ -76,6 +78,7 @@ impl Default for Config {
             train: TrainSection::default(),
             pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
+            needle: NeedleConfig::default(),
         }
     }
 }
@@ -175,6 +178,8 @@ pub(crate) struct EvalSection {
     pub(crate) bos: BosSetting,
     /// In which precision angles are computed.
     pub(crate) angles: AngleSetting,
+    /// Whose way of measuring perplexity.
+    pub(crate) protocol: PplProtocol,
 }
 
 impl Default for EvalSection {
@@ -184,6 +189,7 @@ impl Default for EvalSection {
             stride: None,
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
+            protocol: PplProtocol::Longrope,
         }
     }
 }
@@ -198,17 +204,6 @@ pub(crate) enum BosSetting {
     Window,
     /// Nowhere.
     None,
-}
-
-impl BosSetting {
-    /// The word used in files.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Document => "document",
-            Self::Window => "window",
-            Self::None => "none",
-        }
-    }
 }
 
 /// In which precision angles are computed.

@@ -9,6 +9,7 @@ use longrope_data::{
     Bos, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids, stream_documents,
     tokenize_documents,
 };
+use longrope_eval::Haystack;
 use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use crate::config::{BosSetting, Config, WeightSetting};
@@ -90,7 +91,10 @@ pub(crate) fn tokenize(
         Some(folder) => TokenCache::new(folder.clone()),
         None => TokenCache::disabled(),
     };
-    let special = config.eval.bos == BosSetting::Document;
+    let special = config
+        .eval
+        .protocol
+        .tokenize_with_special(config.eval.bos == BosSetting::Document);
     let spinner = progress::spinner("tokenizing");
     let documents = tokenize_documents(
         &tokenizer,
@@ -100,6 +104,25 @@ pub(crate) fn tokenize(
     )?;
     spinner.finish_and_clear();
     Ok(documents)
+}
+
+/// The configured text as one haystack, the filler of passkeys if there is none.
+pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
+    if config.text.is_empty() {
+        return Ok(Haystack::filler());
+    }
+    let options = ReadOptions {
+        text_field: config.data.text_field.clone(),
+    };
+    let mut texts = Vec::new();
+    for document in stream_documents(&config.text, &options)? {
+        texts.push(document?.text);
+    }
+    Haystack::new(&texts.join("\n\n")).ok_or_else(|| {
+        anyhow!("the haystack is empty").context(Hint(
+            "give files or folders with text with --text".to_owned(),
+        ))
+    })
 }
 
 /// How windows treat the beginning-of-text token.

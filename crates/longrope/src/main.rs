@@ -8,6 +8,7 @@ mod demo_text;
 mod device;
 mod eval_state;
 mod failure;
+mod grid;
 mod input;
 mod interrupt;
 mod layers;

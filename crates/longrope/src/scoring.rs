@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::{TokenDocument, TokenWindow, WindowProtocol, plan_windows};
-use longrope_eval::{PerplexityRun, PplResult, ScoredWindow, Scorer};
+use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
+use longrope_eval::{PerplexityRun, PplProtocol, PplResult, ScoredWindow, Scorer, WindowPlan};
 use longrope_model::Decoder;
 
 use crate::config::Config;
@@ -66,20 +66,19 @@ pub(crate) fn measure(
     mut each: impl FnMut(&NamedRope, usize, &ScoredWindow) -> Result<()>,
 ) -> Result<Vec<PplResult>> {
     let bos = input::bos(config, decoder.config())?;
-    let mut plans: Vec<(usize, usize, Vec<TokenWindow>)> = Vec::new();
+    let protocol = config.eval.protocol;
+    let mut plans: Vec<(usize, WindowPlan, Vec<TokenWindow>)> = Vec::new();
     for &context in &config.contexts {
-        let (protocol, stride) = match config.eval.stride {
-            Some(stride) => (WindowProtocol::Sliding { stride }, stride),
-            None => (
-                WindowProtocol::Spread {
-                    n_windows: config.eval.windows,
-                },
-                context,
-            ),
-        };
-        let windows = plan_windows(documents, context, protocol, bos)
+        let plan = protocol.plan(
+            context,
+            config.eval.windows,
+            config.eval.stride,
+            bos,
+            decoder.config().bos_token,
+        );
+        let windows = plan_windows(documents, context, plan.windows, plan.bos)
             .with_context(|| format!("laying windows of {context} tokens"))?;
-        plans.push((context, stride, windows));
+        plans.push((context, plan, windows));
     }
     let tokens_in =
         |windows: &[TokenWindow]| windows.iter().map(TokenWindow::n_tokens).sum::<usize>();
@@ -88,7 +87,7 @@ pub(crate) fn measure(
     let mut scorer = Scorer::new(decoder);
     let mut results = Vec::new();
     for named in ropes {
-        for (context, stride, windows) in &plans {
+        for (context, plan, windows) in &plans {
             bar.set_message(format!("{} at {context}", named.name));
             let started = Instant::now();
             let spec = named.rope.spec(*context)?;
@@ -113,20 +112,31 @@ pub(crate) fn measure(
                 task: "ppl".to_owned(),
                 rope: named.name.clone(),
                 context: *context,
-                stride: *stride,
+                stride: plan.stride,
                 n_windows: sum.n_windows,
                 n_tokens: sum.n_tokens,
                 nll_nats: sum.nll_nats(),
-                stderr_nats: sum.stderr_nats(),
+                stderr_nats: protocol.stderr_nats(&sum),
                 ppl: sum.ppl(),
                 ppl_window_mean: sum.ppl_window_mean(),
-                bos: config.eval.bos.name().to_owned(),
+                bos: bos_name(plan.bos).to_owned(),
+                protocol,
                 elapsed_secs: started.elapsed().as_secs_f64(),
             });
         }
     }
     bar.finish_and_clear();
     Ok(results)
+}
+
+/// The word for where BOS stands, as in `eval.bos`.
+fn bos_name(bos: Bos) -> &'static str {
+    match bos {
+        Bos::Document => "document",
+        Bos::Window { .. } => "window",
+        Bos::Replace { .. } => "replaced",
+        Bos::None => "none",
+    }
 }
 
 /// One row per RoPE, one column per context.
@@ -152,7 +162,7 @@ pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
             .iter()
             .position(|context| *context == result.context)
         {
-            rows[row_idx][column + 1] = output::perplexity(result.ppl);
+            rows[row_idx][column + 1] = output::perplexity(result.reported_ppl());
         }
     }
     let header: Vec<String> = std::iter::once("rope".to_owned())
@@ -182,8 +192,14 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
     } else {
         format!("stride {}", first.stride)
     };
+    let mean = match first.protocol {
+        PplProtocol::Longrope => "exp(nats/token)",
+        PplProtocol::Yarn => "of window means (yarn)",
+        PplProtocol::Truncate => "of document means (truncate)",
+        PplProtocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
+    };
     format!(
-        "perplexity exp(nats/token), {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
+        "perplexity {mean}, {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
         output::grouped(tokens),
         first.bos
     )

@@ -8,6 +8,7 @@ mod export;
 mod finetune;
 mod generate;
 mod inspect;
+mod needle;
 mod passkey;
 mod pretrain;
 mod search;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
+        Command::Eval(Eval::Needle(args)) => needle::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
