@@ -43,6 +43,7 @@
     reason = "RoPE, YaRN and LongRoPE are names, not code"
 )]
 
+mod block_losses;
 mod candidate;
 mod config;
 mod error;
@@ -58,6 +59,7 @@ mod seeds;
 mod space;
 mod state;
 
+pub use block_losses::{BlockLoss, BlockLosses};
 pub use candidate::{Candidate, Grid};
 pub use config::{AttentionSearch, SearchConfig, Sizes};
 pub use error::{Error, Result, StepError};

@@ -143,16 +143,24 @@ fn score(candidate: Candidate, outcomes: &[Outcome], generation: usize) -> Score
     let mut sum_nats = 0.0;
     let mut failures = Vec::new();
     for (sample, outcome) in outcomes.iter().enumerate() {
-        match outcome {
-            Outcome::Loss(nats) if nats.is_finite() => sum_nats += nats,
-            Outcome::Loss(nats) => failures.push(SampleFailure {
+        let nats = match outcome {
+            Outcome::Losses(losses) => losses.mean(),
+            Outcome::Loss(nats) => *nats,
+            Outcome::Failed(reason) => {
+                failures.push(SampleFailure {
+                    sample,
+                    reason: reason.clone(),
+                });
+                continue;
+            }
+        };
+        if nats.is_finite() {
+            sum_nats += nats;
+        } else {
+            failures.push(SampleFailure {
                 sample,
                 reason: format!("loss is {nats}"),
-            }),
-            Outcome::Failed(reason) => failures.push(SampleFailure {
-                sample,
-                reason: reason.clone(),
-            }),
+            });
         }
     }
     let mean = sum_nats / outcomes.len() as f64;

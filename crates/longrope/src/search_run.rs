@@ -11,7 +11,7 @@ use longrope_rope::{
     FactorSet, Method, Provenance, RescaleFactors, RopeArtifact, RopeScaling, RopeSpec,
 };
 use longrope_search::{
-    Candidate, Generation, Job, Objective, Outcome, Search, SearchProblem, StepError,
+    BlockLosses, Candidate, Generation, Job, Objective, Outcome, Search, SearchProblem, StepError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,10 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::plot::{self, Series};
 use crate::run_dir::{RunDir, json_lines};
 use crate::{output, progress};
+
+/// Blocks of positions that a sample's loss is reported in. Enough for a test of paired differences, and few enough to be
+/// kept in the state for every candidate that may be compared with.
+const BLOCKS_PER_SAMPLE: usize = 16;
 
 /// Scores candidates by the loss of a frozen model on samples of the target length.
 pub(crate) struct ModelObjective<'a> {
@@ -56,15 +60,14 @@ impl<'a> ModelObjective<'a> {
         }
     }
 
-    /// Mean loss of one sample under a RoPE, nats per token.
-    fn loss(&mut self, spec: &RopeSpec, sample: usize) -> longrope_eval::Result<f64> {
+    /// Loss of one sample under a RoPE, by blocks of positions.
+    fn losses(&mut self, spec: &RopeSpec, sample: usize) -> longrope_eval::Result<BlockLosses> {
         let tokens = self.samples[sample].tokens.as_slice();
         let losses = self
             .scorer
             .token_nll(&[tokens], 1, &spec.resolve(tokens.len()))?;
         let losses = losses.first().map_or(&[][..], Vec::as_slice);
-        let sum: f64 = losses.iter().map(|nll| f64::from(*nll)).sum();
-        Ok(sum / losses.len() as f64)
+        Ok(BlockLosses::of_tokens(losses, BLOCKS_PER_SAMPLE))
     }
 
     /// Mean loss over all samples.
@@ -74,7 +77,7 @@ impl<'a> ModelObjective<'a> {
             if self.interrupt.requested() {
                 return Err(Interrupted.into());
             }
-            sum += self.loss(spec, sample)?;
+            sum += self.losses(spec, sample)?.mean();
         }
         Ok(sum / self.samples.len() as f64)
     }
@@ -95,7 +98,7 @@ impl Objective for ModelObjective<'_> {
             }
             outcomes.push(
                 match candidate_spec(&self.base, self.target, job.candidate) {
-                    Ok(spec) => Outcome::Loss(self.loss(&spec, job.sample)?),
+                    Ok(spec) => Outcome::Losses(self.losses(&spec, job.sample)?),
                     Err(error) => Outcome::Failed(error.to_string()),
                 },
             );
