@@ -27,6 +27,11 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Asks to stop, as Ctrl-C does.
+    pub(crate) fn request(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
     /// Whether to stop now.
     pub(crate) fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
