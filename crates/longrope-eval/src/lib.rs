@@ -12,5 +12,5 @@ mod report;
 
 pub use error::{Error, Result};
 pub use language_model::{LanguageModel, Scorer};
-pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
+pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch};
 pub use report::{EvalReport, PplResult};

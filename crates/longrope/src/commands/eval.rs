@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::{FlagLayer, Ppl, contexts};
 use crate::interrupt::Interrupt;
+use crate::models::Models;
 use crate::{input, layers, output, run_dir, scoring};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
@@ -23,12 +24,13 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     let config = layers::load(&args.common, flags)?;
     let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
-    let decoder = input::load_model(&config)?;
+    let models = Models::load(&config)?;
+    let decoder = models.decoder();
     let names = match config.rope.as_slice() {
         [] => vec!["checkpoint".to_owned()],
         names => names.to_vec(),
     };
-    let ropes = scoring::named_ropes(&names, &decoder, target)?;
+    let ropes = scoring::named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(&config, decoder.config())?;
     let mut per_token = args
         .per_token
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .transpose()?;
     let results = scoring::measure(
         &config,
-        &decoder,
+        &models,
         &documents,
         &ropes,
         &interrupt,

@@ -8,6 +8,7 @@ mod export;
 mod generate;
 mod inspect;
 mod search;
+mod worker;
 
 use anyhow::Result;
 
@@ -20,6 +21,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Search(args) => search::run(&args),
+        Command::Worker(args) => worker::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),

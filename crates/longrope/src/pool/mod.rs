@@ -77,6 +77,8 @@ pub(crate) enum WorkerState {
 pub(crate) struct CallStatus<'a> {
     /// Jobs of this call that are answered.
     pub(crate) n_answered: usize,
+    /// The job that just was, if there is news.
+    pub(crate) news: Option<usize>,
     pub(crate) workers: &'a [WorkerStatus],
 }
 
@@ -180,18 +182,62 @@ where
             }
             self.hand_out(&mut call);
             self.check_somebody_is_left()?;
-            match self.events.recv_timeout(TICK) {
+            let news = match self.events.recv_timeout(TICK) {
                 Ok(event) => self.note(event, &mut call)?,
                 // The pool holds a sender itself.
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+            };
             watch(&CallStatus {
                 n_answered: call.n_answered,
+                news,
                 workers: &self.status(),
             });
         }
         let answers: Vec<Answered<T>> = call.answers.into_iter().flatten().collect();
         Ok(answers)
+    }
+
+    /// The answer of every worker that is free to one and the same job, with the worker's name.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn ask_each(
+        &mut self,
+        job: J,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(String, T)>, PoolError<E>> {
+        self.call += 1;
+        let job = Arc::new(job);
+        let mut call = Call {
+            answers: self.workers.iter().map(|_| None).collect(),
+            waiting: VecDeque::new(),
+            jobs: self.workers.iter().map(|_| Arc::clone(&job)).collect(),
+            n_answered: 0,
+        };
+        for index in 0..self.workers.len() {
+            if self.workers[index].status.state == WorkerState::Idle {
+                self.assign(index, index, &mut call);
+            }
+        }
+        while self.is_at_work_for(self.call) {
+            if interrupt.requested() {
+                return Err(Interrupted.into());
+            }
+            if let Ok(event) = self.events.recv_timeout(TICK) {
+                self.note(event, &mut call)?;
+            }
+        }
+        self.check_somebody_is_left()?;
+        let names = self.workers.iter().map(|worker| &worker.status.name);
+        let answers = names.zip(call.answers);
+        Ok(answers
+            .filter_map(|(name, answer)| Some((name.clone(), answer?.value)))
+            .collect())
+    }
+
+    fn is_at_work_for(&self, call: u64) -> bool {
+        let mut under_way = self.workers.iter().filter_map(|worker| worker.busy);
+        under_way.any(|busy| busy.call == call)
     }
 
     /// Gives each idle worker the next job, or one that somebody else has had for too long.
@@ -204,23 +250,27 @@ where
             let Some(job) = next.or_else(|| self.straggler(index, call)) else {
                 continue;
             };
-            let ticket = Ticket {
+            self.assign(index, job, call);
+        }
+    }
+
+    fn assign(&mut self, index: usize, job: usize, call: &mut Call<J, T>) {
+        let ticket = Ticket {
+            call: self.call,
+            index: job,
+            job: Arc::clone(&call.jobs[job]),
+        };
+        let worker = &mut self.workers[index];
+        if worker.inbox.send(ticket).is_ok() {
+            worker.status.state = WorkerState::Working;
+            worker.busy = Some(Busy {
                 call: self.call,
-                index: job,
-                job: Arc::clone(&call.jobs[job]),
-            };
-            let worker = &mut self.workers[index];
-            if worker.inbox.send(ticket).is_ok() {
-                worker.status.state = WorkerState::Working;
-                worker.busy = Some(Busy {
-                    call: self.call,
-                    job,
-                    since: Instant::now(),
-                });
-            } else {
-                call.waiting.push_front(job);
-                self.retire(index, "its thread has ended".to_owned());
-            }
+                job,
+                since: Instant::now(),
+            });
+        } else {
+            call.waiting.push_front(job);
+            self.retire(index, "its thread has ended".to_owned());
         }
     }
 
@@ -241,8 +291,12 @@ where
             .map(|busy| busy.job)
     }
 
-    /// Takes what a worker has to say.
-    fn note(&mut self, event: Event<T, E>, call: &mut Call<J, T>) -> Result<(), PoolError<E>> {
+    /// Takes what a worker has to say; the job it answers if that is new.
+    fn note(
+        &mut self,
+        event: Event<T, E>,
+        call: &mut Call<J, T>,
+    ) -> Result<Option<usize>, PoolError<E>> {
         let worker = &mut self.workers[event.worker];
         worker.busy = None;
         let is_current = event.call == self.call;
@@ -256,6 +310,7 @@ where
                     let took = event.took;
                     call.answers[event.index] = Some(Answered { value, took });
                     call.n_answered += 1;
+                    return Ok(Some(event.index));
                 }
             }
             Answer::Refused(error) => {
@@ -276,7 +331,7 @@ where
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn retire(&mut self, index: usize, reason: String) {

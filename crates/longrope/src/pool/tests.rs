@@ -159,6 +159,24 @@ fn what_a_silent_worker_holds_is_done_by_another() {
 }
 
 #[test]
+fn every_worker_can_be_asked_the_same() {
+    let mut pool = Pool::new();
+    for (name, addend) in [("exact", 0), ("rough", 1)] {
+        pool.hire(name.to_owned(), None, move |inbox| {
+            inbox.answer(|job: &u32| Ok::<_, String>(job * job + addend));
+        })
+        .unwrap();
+    }
+    squarer(&mut pool, "broken", 0);
+    let answers = pool.ask_each(5, &Interrupt::default()).unwrap();
+    assert_eq!(
+        answers,
+        [("exact".to_owned(), 25), ("rough".to_owned(), 26)]
+    );
+    assert!(matches!(pool.status()[2].state, WorkerState::Retired(_)));
+}
+
+#[test]
 fn an_interruption_does_not_wait_for_workers() {
     let mut pool = Pool::new();
     let (_release, hold) = mpsc::channel::<()>();
