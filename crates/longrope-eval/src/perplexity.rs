@@ -265,7 +265,11 @@ mod tests {
             let losses = model.token_nll(&sequences, batch.score_from, &batch.rope);
             losses.expect("it scores anything")
         };
-        let mut losses: Vec<_> = batches.iter().rev().map(|it| score(&mut model, it)).collect();
+        let mut losses: Vec<_> = batches
+            .iter()
+            .rev()
+            .map(|it| score(&mut model, it))
+            .collect();
         losses.reverse();
         for (batch, losses) in batches.iter().zip(losses) {
             apart.record(batch, losses);

@@ -79,7 +79,8 @@ impl ModelObjective {
             rope: self.base.resolve(tokens.len()),
             sequences: Arc::from([tokens]),
         };
-        self.workers.compare(probe, &self.interrupt)
+        self.workers.compare(probe, &self.interrupt)?;
+        Ok(())
     }
 
     fn job(&self, spec: &RopeSpec, sample: usize) -> ScoreJob {
@@ -98,11 +99,9 @@ impl ModelObjective {
         planned: bool,
     ) -> Result<Vec<BlockLosses>, WorkersError> {
         let view = &mut self.view;
-        let answers = self
-            .workers
-            .score(jobs, &self.interrupt, &mut |status| {
-                view.tick(status, planned);
-            })?;
+        let answers = self.workers.score(jobs, &self.interrupt, &mut |status| {
+            view.tick(status, planned);
+        })?;
         Ok(answers.iter().map(|it| blocks(&it.value)).collect())
     }
 
@@ -154,5 +153,110 @@ impl Objective for ModelObjective {
             Err(error) => Outcome::Failed(longrope_rope::Error::to_string(&error)),
         };
         Ok(specs.into_iter().map(outcome).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use longrope_search::{Search, SearchConfig};
+
+    use super::*;
+    use crate::failure;
+    use crate::run_dir::RunDir;
+    use crate::search_run::{SearchResult, SearchSetting, problem, run_search_on};
+
+    const TARGET: usize = 64;
+
+    fn samples() -> Vec<Sample> {
+        let tokens = |sample: u32| (0..64).map(|i| (i * i + 31 * sample) % 97).collect();
+        let sample = |index| Sample {
+            source: String::new(),
+            doc_idx: 0,
+            start: 0,
+            tokens: tokens(index),
+        };
+        (0..3).map(sample).collect()
+    }
+
+    fn search(models: &Models) -> Search {
+        let config = SearchConfig {
+            population: 8,
+            parents: 4,
+            mutations: 4,
+            crossovers: 4,
+            generations: 3,
+            ..SearchConfig::default()
+        };
+        Search::new(problem(models.decoder(), TARGET), config, 7).expect("it is valid")
+    }
+
+    /// A search in `folder` on these workers.
+    fn run(folder: &Path, models: &Models, workers: Workers) -> Result<SearchResult> {
+        let run = RunDir::create(folder)?;
+        let samples = samples();
+        let setting = SearchSetting {
+            run: &run,
+            models,
+            samples: &samples,
+            target: TARGET,
+            profile: "paper",
+            model_fingerprint: String::new(),
+            text_fingerprint: String::new(),
+            tui: false,
+        };
+        let search = search(models);
+        let view = SearchView::hidden(&setting, &search);
+        let objective = ModelObjective::new(
+            workers,
+            setting.base(),
+            &samples,
+            TARGET,
+            Interrupt::default(),
+            view,
+        );
+        run_search_on(&setting, search, objective)
+    }
+
+    fn read(folder: &Path, name: &str) -> String {
+        fs_err::read_to_string(folder.join(name)).expect("it is written")
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_workers_nor_on_their_health() {
+        let here = tempfile::tempdir().unwrap();
+        let alone = here.path().join("alone");
+        let models = Models::tiny(&["flex"]);
+        run(&alone, &models, Workers::start(&models).unwrap()).unwrap();
+
+        let many = Models::tiny(&["flex", "flex", "flex"]);
+        let one_dies = Workers::start_mortal(&models, &[usize::MAX, 20]).unwrap();
+        let most_die = Workers::start_mortal(&models, &[5, usize::MAX, 0, 33]).unwrap();
+        for (name, workers) in [
+            ("three", Workers::start(&many).unwrap()),
+            ("one dies", one_dies),
+            ("most die", most_die),
+        ] {
+            let folder = here.path().join(name);
+            run(&folder, &models, workers).unwrap();
+            for file in ["rope.json", "metrics.jsonl", "search/state.json"] {
+                assert!(read(&folder, file) == read(&alone, file), "{name}: {file}");
+            }
+        }
+    }
+
+    #[test]
+    fn when_all_workers_are_gone_the_search_is_saved_and_can_go_on() {
+        let here = tempfile::tempdir().unwrap();
+        let models = Models::tiny(&["flex"]);
+        let workers = Workers::start_mortal(&models, &[30, 12]).unwrap();
+        let error = run(here.path(), &models, workers).unwrap_err();
+        assert!(failure::is_device_failure(&error), "{error:?}");
+        assert!(error.to_string().contains("the connection was closed"));
+        assert!(!here.path().join("rope.json").exists());
+        let state = read(here.path(), "search/state.json");
+        let state = longrope_search::SearchState::from_json(&state).unwrap();
+        assert!(Search::resume(state).is_ok());
     }
 }

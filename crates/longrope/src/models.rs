@@ -42,6 +42,19 @@ impl Models {
         Ok(Self { replicas })
     }
 
+    /// A tiny model of the fixtures.
+    #[cfg(test)]
+    pub(crate) fn tiny(devices: &[&str]) -> Self {
+        let fixture = "../../tests/fixtures/models/llama-gqa-tied";
+        let names = devices.iter().map(|&name| name.to_owned()).collect();
+        let config = Config {
+            model: Some(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)),
+            device: device::DeviceNames::Several(names),
+            ..Config::default()
+        };
+        Self::load(&config).expect("the fixture")
+    }
+
     /// The model, wherever it is.
     pub(crate) fn decoder(&self) -> &Decoder {
         &self.replicas[0].decoder
@@ -69,5 +82,23 @@ fn share_cpu(replicas: &mut [Replica], n_threads: usize) {
     for (index, replica) in replicas.iter_mut().filter(on_cpu).enumerate() {
         let share = n_threads / n_workers + usize::from(index < n_threads % n_workers);
         replica.n_threads = Some(share.max(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_on_the_processor_share_its_threads() {
+        let mut models = Models::tiny(&["flex", "flex", "flex"]);
+        assert!(!models.differ());
+        let mut shares = |n_threads| -> Vec<Option<usize>> {
+            share_cpu(&mut models.replicas, n_threads);
+            models.replicas.iter().map(|it| it.n_threads).collect()
+        };
+        assert_eq!(shares(8), [Some(3), Some(3), Some(2)]);
+        assert_eq!(shares(2), [Some(1); 3]);
+        assert_eq!(Models::tiny(&["flex"]).replicas[0].n_threads, None);
     }
 }

@@ -145,7 +145,7 @@ pub(crate) fn run_search(
 }
 
 /// Runs a search against this objective.
-fn run_search_on(
+pub(crate) fn run_search_on(
     setting: &SearchSetting,
     mut search: Search,
     mut objective: ModelObjective,
@@ -194,11 +194,7 @@ fn method_losses(
         method: method.name().to_owned(),
         nll_nats,
     };
-    Ok(BASELINES
-        .into_iter()
-        .zip(losses)
-        .map(method_loss)
-        .collect())
+    Ok(BASELINES.into_iter().zip(losses).map(method_loss).collect())
 }
 
 fn save_state(run: &RunDir, search: &Search) -> Result<()> {

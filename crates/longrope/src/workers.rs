@@ -8,7 +8,7 @@ use longrope_rope::ResolvedRope;
 
 use crate::interrupt::Interrupt;
 use crate::models::Models;
-use crate::pool::{Answered, CallStatus, Pool, PoolError, WorkerStatus};
+use crate::pool::{Answered, CallStatus, Pool, PoolError};
 
 /// Sequences of equal length to score together.
 #[derive(Clone, Debug)]
@@ -77,22 +77,39 @@ impl Workers {
         self.pool.run(jobs, interrupt, watch)
     }
 
-    /// What there is to tell of the workers.
-    pub(crate) fn status(&self) -> Vec<WorkerStatus> {
-        self.pool.status()
+    /// As [`Self::start`], with devices that are gone after so many jobs.
+    #[cfg(test)]
+    pub(crate) fn start_mortal(models: &Models, lives: &[usize]) -> Result<Self> {
+        let mut workers = Self { pool: Pool::new() };
+        for (index, &n_jobs) in lives.iter().enumerate() {
+            let decoder = models.decoder().clone();
+            workers
+                .pool
+                .hire(format!("mortal-{index}"), None, move |inbox| {
+                    let mut scorer = Scorer::new(&decoder);
+                    let mut n_left = n_jobs;
+                    inbox.answer(|job| {
+                        assert!(n_left > 0, "the connection was closed");
+                        n_left -= 1;
+                        score(&mut scorer, job)
+                    });
+                })?;
+        }
+        Ok(workers)
     }
 
     /// Warns if the devices do not give the same numbers: results then depend on which of them
-    /// measured what, and so on timing.
+    /// measured what, and so on timing. The largest difference of a loss from the first's, nats.
     pub(crate) fn compare(
         &mut self,
         probe: ScoreJob,
         interrupt: &Interrupt,
-    ) -> Result<(), WorkersError> {
+    ) -> Result<f32, WorkersError> {
         let answers = self.pool.ask_each(probe, interrupt)?;
         let Some((first, expected)) = answers.first() else {
-            return Ok(());
+            return Ok(0.0);
         };
+        let mut most = 0.0_f32;
         for (name, found) in answers.iter().skip(1) {
             let differences = found.iter().flatten().zip(expected.iter().flatten());
             let largest = differences.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
@@ -102,12 +119,39 @@ impl Workers {
                      what comes out depends on which of them measures what"
                 );
             }
+            most = most.max(largest);
         }
-        Ok(())
+        Ok(most)
     }
 }
 
 fn score(model: &mut impl LanguageModel, job: &ScoreJob) -> longrope_eval::Result<Losses> {
     let sequences: Vec<&[u32]> = job.sequences.iter().map(Vec::as_slice).collect();
     model.token_nll(&sequences, job.score_from, &job.rope)
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_rope::RopeSpec;
+
+    use super::*;
+
+    fn probe(rope: &RopeSpec) -> ScoreJob {
+        let tokens: Vec<u32> = (0..64).map(|i| i * i % 97).collect();
+        ScoreJob {
+            rope: rope.resolve(tokens.len()),
+            sequences: Arc::from([tokens]),
+            score_from: 1,
+        }
+    }
+
+    #[test]
+    fn workers_on_one_kind_of_device_agree_bit_for_bit() {
+        let models = Models::tiny(&["flex", "flex"]);
+        let mut workers = Workers::start(&models).unwrap();
+        let rope = models.decoder().config().rope.plain();
+        let interrupt = Interrupt::default();
+        let most = workers.compare(probe(&rope), &interrupt);
+        assert!(most.unwrap().abs() < f32::MIN_POSITIVE);
+    }
 }

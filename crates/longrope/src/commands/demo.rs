@@ -99,14 +99,9 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     heading("4. The searched factors on text the search has not seen")?;
     let rope = run.path("rope.json");
     let searched = scoring::named_ropes(&[rope.display().to_string()], decoder, TARGET)?;
-    let own = scoring::measure(
-        &config,
-        &models,
-        &test,
-        &searched,
-        &interrupt,
-        |_, _, _| Ok(()),
-    )?;
+    let own = scoring::measure(&config, &models, &test, &searched, &interrupt, |_, _, _| {
+        Ok(())
+    })?;
     results.extend(own.into_iter().map(|result| PplResult {
         rope: "searched".to_owned(),
         ..result

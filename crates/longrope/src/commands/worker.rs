@@ -31,7 +31,10 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
              is asked for"
         );
     }
-    output::line(format!("serving {} on ws://{address}", args.device.join(", ")))?;
+    output::line(format!(
+        "serving {} on ws://{address}",
+        args.device.join(", ")
+    ))?;
     longrope_kernels::host_operations(RemoteServer::new(devices))
         .serve(WebSocketTransport::from_listener(listener))
         .map_err(|error| anyhow!("the server stopped: {error}"))
@@ -43,7 +46,11 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
     reason = "the signature of every verb; this one can only fail"
 )]
 pub(crate) fn run(_args: &args::Worker) -> Result<()> {
-    Err(anyhow::anyhow!("this program was built without remote devices").context(
-        crate::failure::Hint("build it with `cargo build --release --features remote`".to_owned()),
-    ))
+    Err(
+        anyhow::anyhow!("this program was built without remote devices").context(
+            crate::failure::Hint(
+                "build it with `cargo build --release --features remote`".to_owned(),
+            ),
+        ),
+    )
 }

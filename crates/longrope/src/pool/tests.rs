@@ -38,7 +38,9 @@ fn answers_come_in_the_order_of_the_jobs() {
             pool.hire("sleepy".to_owned(), None, |inbox| {
                 inbox.answer(|job: &u32| {
                     // The first jobs take longest.
-                    std::thread::sleep(Duration::from_millis(u64::from(20_u32.saturating_sub(*job))));
+                    std::thread::sleep(Duration::from_millis(u64::from(
+                        20_u32.saturating_sub(*job),
+                    )));
                     Ok::<_, String>(job * job)
                 });
             })

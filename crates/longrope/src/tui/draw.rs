@@ -6,8 +6,8 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{
-    Axis, Block, BorderType, Cell, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph, Row,
-    Table,
+    Axis, Block, BorderType, Cell, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph,
+    Row, Table,
 };
 
 use super::standing::Standing;

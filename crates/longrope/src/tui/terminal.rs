@@ -95,7 +95,11 @@ fn asks_to_stop(key: KeyEvent) -> bool {
 /// Gives the terminal back if it is taken, and shows the log lines that were kept meanwhile.
 pub(crate) fn restore_terminal() {
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(stderr(), LeaveAlternateScreen, ratatui::crossterm::cursor::Show);
+        let _ = execute!(
+            stderr(),
+            LeaveAlternateScreen,
+            ratatui::crossterm::cursor::Show
+        );
         let _ = disable_raw_mode();
         progress::release_log();
     }
