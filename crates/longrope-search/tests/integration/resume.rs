@@ -43,6 +43,7 @@ fn answer(job: &Job<'_>) -> Outcome {
 fn config() -> SearchConfig {
     SearchConfig {
         attention: AttentionSearch::Gene {},
+        batch_candidates: 1,
         ..small_config()
     }
 }
@@ -170,8 +171,8 @@ fn batches_change_only_what_an_interruption_loses() {
     ));
     assert_eq!(
         search.state().scored().len(),
-        3,
-        "the first seed's policies are one batch"
+        4,
+        "a batch"
     );
     while !search.is_done() {
         search
