@@ -213,6 +213,10 @@ struct Metrics {
     generation_best_nats: f64,
     median_nats: f64,
     evaluations: usize,
+    /// Samples that candidates were scored on.
+    sample_evaluations: usize,
+    /// Candidates that a race ended before they were scored on all samples.
+    dropped: usize,
     memo_hits: usize,
     failures: usize,
 }
@@ -224,6 +228,8 @@ fn metrics(generation: &Generation) -> Metrics {
         generation_best_nats: generation.generation_best,
         median_nats: generation.median,
         evaluations: generation.evaluations,
+        sample_evaluations: generation.sample_evaluations,
+        dropped: generation.dropped,
         memo_hits: generation.memo_hits,
         failures: generation.failures.len(),
     }
@@ -231,12 +237,13 @@ fn metrics(generation: &Generation) -> Metrics {
 
 fn report_generation(generation: &Generation) {
     tracing::info!(
-        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations",
+        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations, {} ended early",
         generation.index,
         generation.best.score,
         if generation.new_best { " (new)" } else { "" },
         generation.median,
         generation.evaluations,
+        generation.dropped,
     );
     for failure in &generation.failures {
         tracing::warn!(
@@ -282,7 +289,7 @@ fn finish(
             .resolve(setting.target)
             .attention_scale(),
         evaluations,
-        token_evaluations: evaluations * setting.samples.len() * setting.target,
+        token_evaluations: search.progress().sample_evaluations * setting.target,
         failures: search
             .state()
             .history()

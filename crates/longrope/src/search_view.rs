@@ -67,6 +67,22 @@ fn finished(search: &Search) -> usize {
     progress.evaluations + progress.memo_hits
 }
 
+/// Losses that did not have to be measured because a race ended before.
+fn n_saved(search: &Search, n_samples: usize) -> usize {
+    let progress = search.progress();
+    (progress.evaluations * n_samples).saturating_sub(progress.sample_evaluations)
+}
+
+/// What share that is of what there would have been, as text; nothing if it is none.
+fn saved_share(search: &Search, n_samples: usize) -> String {
+    let saved = n_saved(search, n_samples);
+    if saved == 0 {
+        return String::new();
+    }
+    let all = search.progress().evaluations * n_samples;
+    format!(", {:.0}% saved", 100.0 * saved as f64 / all as f64)
+}
+
 impl SearchView {
     /// A dashboard if it is wanted and there is a terminal for it, else a bar, which shows itself
     /// only on a terminal too.
@@ -170,7 +186,8 @@ impl SearchView {
             Display::Bar(bar) => {
                 bar.set_position(self.count.finished as u64);
                 if let Some(best) = search.best() {
-                    bar.set_message(message(best.score, search));
+                    let saved = saved_share(search, self.count.n_samples);
+                    bar.set_message(message(best.score, search) + &saved);
                 }
             }
             Display::Dashboard(dashboard, standing) => {
@@ -180,6 +197,7 @@ impl SearchView {
                 standing.done = self.count.finished;
                 standing.planned = self.count.planned;
                 standing.n_samples = self.count.n_samples;
+                standing.n_saved = n_saved(search, self.count.n_samples);
                 standing.best = history
                     .iter()
                     .map(|it| (it.index as f64, it.best.score))

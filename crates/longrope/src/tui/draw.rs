@@ -76,8 +76,16 @@ fn progress(frame: &mut Frame, area: Rect, standing: &Standing) {
     let left = standing.eta_secs.map_or_else(String::new, |secs| {
         format!(", {} left", output::duration(secs))
     });
+    let saved = if standing.n_saved == 0 {
+        String::new()
+    } else {
+        format!(
+            " · {} evaluations saved by racing",
+            output::grouped(standing.n_saved)
+        )
+    };
     let line = format!(
-        "generation {} of {} · {} of {} candidates · {}{left}",
+        "generation {} of {} · {} of {} candidates{saved} · {}{left}",
         standing.generation,
         standing.n_generations,
         output::grouped(standing.done / per_candidate),
@@ -346,6 +354,7 @@ mod tests {
             done: 60,
             planned: 200,
             n_samples: 2,
+            n_saved: 7,
             eta_secs: Some(90.0),
             elapsed_secs: 12.0,
             best: vec![(0.0, 3.4), (1.0, 3.3), (2.0, 3.3), (3.0, 3.2)],
@@ -371,6 +380,7 @@ mod tests {
         for part in [
             "generation 3 of 8",
             "30 of 100 candidates",
+            "7 evaluations saved by racing",
             "1.5 min left",
             "30.0 %",
             "searched",

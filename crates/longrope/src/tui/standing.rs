@@ -13,6 +13,8 @@ pub(crate) struct Standing {
     pub(crate) done: usize,
     pub(crate) planned: usize,
     pub(crate) n_samples: usize,
+    /// Losses that races have spared.
+    pub(crate) n_saved: usize,
     pub(crate) eta_secs: Option<f64>,
     pub(crate) elapsed_secs: f64,
     /// (generation, nats)
