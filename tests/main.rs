@@ -13,4 +13,5 @@ mod pipeline;
 mod remote;
 mod resume;
 mod support;
+mod tasks;
 mod tidy;

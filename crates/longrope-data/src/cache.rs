@@ -8,12 +8,13 @@
 //!   token ids, u32 little-endian                                           checked against n_tokens and sha256
 //! ```
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::write_atomically;
 use crate::fingerprint::{sha256_hex, token_bytes};
 use crate::{Result, Tokenizer};
 
@@ -150,14 +151,6 @@ fn decode_file(bytes: &[u8]) -> std::result::Result<Vec<u32>, &'static str> {
     }
     let (tokens, _) = ids.as_chunks();
     Ok(tokens.iter().copied().map(u32::from_le_bytes).collect())
-}
-
-fn write_atomically(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs_err::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

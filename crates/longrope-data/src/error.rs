@@ -247,4 +247,93 @@ pub enum Error {
         /// Tokens of a document that a window needs: one less than `context` where the window brings its own BOS.
         needed: usize,
     },
+
+    /// There is no document to train on.
+    #[error(
+        "nothing to train on: found {n_documents} documents, expected at least one that has tokens and a positive weight"
+    )]
+    NothingToTrainOn {
+        /// Documents there are.
+        n_documents: usize,
+    },
+
+    /// A weight or share that is no proportion of anything.
+    #[error("{name} is {found}, expected a positive number")]
+    BadWeight {
+        /// What it is a weight of.
+        name: &'static str,
+        /// The number.
+        found: f64,
+    },
+
+    /// Windows of one batch would differ in length or rotary embedding.
+    #[error(
+        "parts `{first}` and `{second}` differ in window or rotary embedding, expected one for all"
+    )]
+    PartsDisagree {
+        /// A part.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+
+    /// A saved place in training data does not exist in these data.
+    #[error("saved place does not exist in the training data, which must have changed: {found}")]
+    BadCursor {
+        /// What was looked for.
+        found: String,
+    },
+
+    /// A generated document does not fit into its window.
+    #[error("a {document} document has at least {needed} tokens, found room for {found}")]
+    WindowTooShort {
+        /// Which kind of document.
+        document: &'static str,
+        /// Tokens there is room for.
+        found: usize,
+        /// Tokens needed.
+        needed: usize,
+    },
+
+    /// A vocabulary that lacks room for what every vocabulary has.
+    #[error("vocabulary of {found} tokens, expected at least {needed}: special tokens and bytes")]
+    VocabTooSmall {
+        /// Tokens asked for.
+        found: usize,
+        /// Tokens needed.
+        needed: usize,
+    },
+
+    /// A tokenizer cannot be trained.
+    #[error("cannot train a tokenizer")]
+    TokenizerTraining {
+        /// What the tokenizer library says.
+        #[source]
+        source: tokenizers::Error,
+    },
+
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A lock file of cargo is not understood.
+    #[error("the lock file is not understood")]
+    BadLockfile {
+        /// What the parser says.
+        #[source]
+        source: toml::de::Error,
+    },
+
+    /// None of the packages of a lock file has its sources here.
+    #[error("found no sources in cargo's registry folder: {n_missing} packages are missing")]
+    NoSources {
+        /// Packages that were looked for.
+        n_missing: usize,
+    },
 }

@@ -5,6 +5,7 @@
 //! ```text
 //! paths ── read_documents ─► Document ── tokenize_documents ─► TokenDocument ─┬─ select_samples ─► Sample       (search)
 //!                                              │                              ├─ plan_windows   ─► TokenWindow  (evaluation)
+//!                                              │                              ├─ PackedStream   ─► TrainingWindow (training)
 //!                        token ids as JSON ────┘ read_token_ids               └─ text_fingerprint               (provenance)
 //! ```
 //!
@@ -24,14 +25,19 @@ mod document;
 mod error;
 mod files;
 mod fingerprint;
+mod generated;
 mod jsonl;
 mod plan;
+mod random;
 mod reader;
 mod sample;
+mod sources;
 mod split;
 mod tokenize;
 mod tokenizer;
 mod tokens;
+mod train_tokenizer;
+mod training;
 mod window;
 
 #[cfg(test)]
@@ -41,9 +47,21 @@ pub use cache::TokenCache;
 pub use document::{Document, Documents, ReadOptions, read_documents, stream_documents};
 pub use error::{Error, Result};
 pub use fingerprint::text_fingerprint;
+pub use generated::{GeneratedConfig, GeneratedKind, GeneratedStream, passkey};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
 pub use sample::{Sample, select_samples};
+pub use sources::{
+    HELD_OUT_CRATES, LockedPackage, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
+};
 pub use tokenize::{tokenize_document, tokenize_documents};
 pub use tokenizer::Tokenizer;
 pub use tokens::{TokenDocument, read_token_ids};
+pub use train_tokenizer::{
+    BOS_TOKEN, EOS_TOKEN, TokenizerTraining, save_tokenizer, train_tokenizer,
+};
+pub use training::{
+    DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
+    PackedStream, PackingConfig, RopeChoice, SourceCursor, TrainingWindow, WindowSource,
+    partition_by_length,
+};
 pub use window::{Window, sliding_windows, spread_windows};

@@ -1,8 +1,9 @@
 //! Samples of one length for the search, chosen by a seed.
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::random::{below, shuffle};
 use crate::{Error, Result, TokenDocument};
 
 /// A stretch of tokens of one document.
@@ -128,22 +129,6 @@ fn in_turn(order: &[usize], starts: &[Vec<usize>]) -> Vec<(usize, usize)> {
             .filter_map(move |(doc_idx, starts)| Some((*doc_idx, *starts.get(round)?)))
     };
     (0..n_rounds).flat_map(round).collect()
-}
-
-/// Fisher and Yates; written out so that the order belongs to this crate and not to a version of another one.
-fn shuffle(items: &mut [usize], rng: &mut ChaCha8Rng) {
-    for last in (1..items.len()).rev() {
-        items.swap(last, below(last + 1, rng));
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "what is below a usize is a usize"
-)]
-fn below(bound: usize, rng: &mut ChaCha8Rng) -> usize {
-    // Drawn as u64, so that machines of another word size draw the same.
-    rng.random_range(0..bound as u64) as usize
 }
 
 #[cfg(test)]

@@ -82,6 +82,19 @@ impl Tokenizer {
         self.encode_in_pieces(text, special, PIECE_BYTES)
     }
 
+    /// The token ids of a text that will be continued: with the special tokens that stand in front
+    /// of a text, such as `<s>`, and without those behind it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let mut tokens = self
+            .probe_specials()?
+            .map_or_else(Vec::new, |specials| specials.prefix);
+        tokens.extend(self.encode(text, false)?);
+        Ok(tokens)
+    }
+
     /// The text of `tokens`, without special tokens.
     ///
     /// # Errors
@@ -263,6 +276,8 @@ mod tests {
             whole
         );
         assert_eq!((whole.first(), whole.last()), (Some(&0), Some(&0)));
+        let prompt = tokenizer.encode_prompt("one the a two").unwrap();
+        assert_eq!(prompt, whole[..whole.len() - 1], "to be continued");
     }
 
     proptest! {

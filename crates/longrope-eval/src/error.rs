@@ -10,4 +10,43 @@ pub enum Error {
     /// The model refused a batch.
     #[error("the model could not score a window")]
     Model(#[from] longrope_model::Error),
+
+    /// A prompt could not be turned into tokens, or an answer into text.
+    #[error("a prompt could not be tokenized")]
+    Data(#[from] longrope_data::Error),
+
+    /// The parts of a prompt that may not be left out are longer than the context.
+    #[error(
+        "`{task}` does not fit into {context} tokens: with this tokenizer its text alone has {needed}"
+    )]
+    ContextTooShort {
+        /// Name of the task.
+        task: String,
+        /// Tokens there is room for.
+        context: usize,
+        /// Tokens of the shortest prompt and its answer.
+        needed: usize,
+    },
+
+    /// No cut of the filler gives the wanted number of tokens.
+    #[error("`{task}`: no prompt of exactly {context} tokens was found")]
+    NoExactFit {
+        /// Name of the task.
+        task: String,
+        /// Tokens wanted.
+        context: usize,
+    },
+
+    /// A setting of a task is out of range.
+    #[error("`{task}`: `{setting}` is {found}, expected {expected}")]
+    InvalidSetting {
+        /// Name of the task.
+        task: String,
+        /// Name of the setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
 }

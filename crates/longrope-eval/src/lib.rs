@@ -6,11 +6,22 @@
 //! the beginning-of-text token.
 
 mod error;
+mod fit;
+mod haystack;
 mod language_model;
+mod passkey;
 mod perplexity;
+mod question;
 mod report;
+mod stats;
+mod task;
 
 pub use error::{Error, Result};
+pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
+pub use passkey::{Passkey, PasskeyConfig};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch};
-pub use report::{EvalReport, PplResult};
+pub use question::Protocol;
+pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
+pub use stats::{mean, mean_stderr, wilson_interval};
+pub use task::{Metric, Task, TaskInfo, TaskRun};

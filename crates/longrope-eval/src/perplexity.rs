@@ -195,6 +195,7 @@ impl<'a> PerplexityRun<'a> {
 mod tests {
     use super::*;
     use longrope_data::{Bos, TokenDocument, WindowProtocol, plan_windows};
+    use longrope_model::GenerateOptions;
     use longrope_rope::RopeScaling;
 
     /// Says that token `t` costs `t` nats, and remembers the sizes of its batches.
@@ -215,6 +216,24 @@ mod tests {
                 .iter()
                 .map(|s| s[score_from..].iter().map(cost).collect())
                 .collect())
+        }
+
+        fn greedy_tokens(
+            &mut self,
+            _: &[&[u32]],
+            _: usize,
+            _: &ResolvedRope,
+        ) -> Result<Vec<Vec<u32>>> {
+            Ok(Vec::new())
+        }
+
+        fn generate(
+            &mut self,
+            _: &[&[u32]],
+            _: &GenerateOptions,
+            _: &RopeSpec,
+        ) -> Result<Vec<Vec<u32>>> {
+            Ok(Vec::new())
         }
     }
 

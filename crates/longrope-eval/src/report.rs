@@ -1,6 +1,10 @@
 //! Results as programs read them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::stats::{mean, mean_stderr, wilson_interval};
+use crate::task::Metric;
 
 /// The file or output of an evaluation: `format`, `version`, results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,17 +14,39 @@ pub struct EvalReport {
     /// Always 1.
     pub version: u32,
     /// One entry per task, RoPE and context.
-    pub results: Vec<PplResult>,
+    pub results: Vec<EvalResult>,
 }
 
 impl EvalReport {
     /// Wraps results.
-    pub fn new(results: Vec<PplResult>) -> Self {
+    pub fn new(results: impl IntoIterator<Item = impl Into<EvalResult>>) -> Self {
         Self {
             format: "longrope-eval".to_owned(),
             version: 1,
-            results,
+            results: results.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+/// One entry of a report. Its `task` says which it is: `ppl`, or the name of a [`crate::Task`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EvalResult {
+    /// A perplexity.
+    Ppl(PplResult),
+    /// Trials that were passed or failed.
+    Task(TaskResult),
+}
+
+impl From<PplResult> for EvalResult {
+    fn from(result: PplResult) -> Self {
+        Self::Ppl(result)
+    }
+}
+
+impl From<TaskResult> for EvalResult {
+    fn from(result: TaskResult) -> Self {
+        Self::Task(result)
     }
 }
 
@@ -53,9 +79,133 @@ pub struct PplResult {
     pub elapsed_secs: f64,
 }
 
+/// A number, how sure it is, and which way is good.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricValue {
+    /// Name of the metric.
+    #[serde(rename = "metric")]
+    pub name: String,
+    /// Mean of the scores.
+    pub value: f64,
+    /// Standard error of the mean, from the spread of the scores.
+    pub stderr: Option<f64>,
+    /// Wilson's interval of 95%, where every score is 0 or 1.
+    pub interval: Option<[f64; 2]>,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+}
+
+impl MetricValue {
+    /// The mean of scores.
+    pub fn of(metric: &Metric, scores: &[f64]) -> Self {
+        let is = |score: &f64, whole: f64| (score - whole).abs() < f64::EPSILON;
+        let n_success = scores.iter().filter(|score| is(score, 1.0)).count();
+        let n_failure = scores.iter().filter(|score| is(score, 0.0)).count();
+        let interval = (!scores.is_empty() && n_success + n_failure == scores.len())
+            .then(|| wilson_interval(n_success, scores.len()));
+        Self {
+            name: metric.name.clone(),
+            value: mean(scores),
+            stderr: mean_stderr(scores),
+            interval,
+            higher_is_better: metric.higher_is_better,
+        }
+    }
+}
+
+/// One question to the model and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Number of the trial.
+    pub trial: usize,
+    /// One score per metric of the task.
+    pub scores: Vec<f64>,
+    /// What the task has to say about it: depth, expected and given answer, tokens and so on.
+    #[serde(flatten)]
+    pub details: Map<String, Value>,
+}
+
+/// A task's result at one context under one RoPE, and how it was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// Name of the task.
+    pub task: String,
+    /// Version of its prompts and scores.
+    pub task_version: u32,
+    /// The RoPE as it was named.
+    pub rope: String,
+    /// Tokens of prompt and answer together.
+    pub context: usize,
+    /// Trials.
+    pub n: usize,
+    /// The metric people compare.
+    #[serde(flatten)]
+    pub metric: MetricValue,
+    /// Further metrics of the same trials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_metrics: Vec<MetricValue>,
+    /// How it was scored.
+    pub protocol: String,
+    /// Settings that change the numbers.
+    pub settings: Map<String, Value>,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Time taken, seconds.
+    pub elapsed_secs: f64,
+    /// Every trial.
+    pub trials: Vec<Trial>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_json_of_tasks_is_pinned() {
+        let details = |depth: f64| match json!({ "depth": depth }) {
+            Value::Object(details) => details,
+            _ => Map::new(),
+        };
+        let trial = |trial, score, depth| Trial {
+            trial,
+            scores: vec![score],
+            details: details(depth),
+        };
+        let result = TaskResult {
+            task: "passkey".into(),
+            task_version: 1,
+            rope: "yarn".into(),
+            context: 512,
+            n: 2,
+            metric: MetricValue::of(&Metric::higher("accuracy"), &[1.0, 0.0]),
+            other_metrics: Vec::new(),
+            protocol: "teacher-forced".into(),
+            settings: Map::new(),
+            seed: 42,
+            elapsed_secs: 0.25,
+            trials: vec![trial(0, 1.0, 0.5), trial(1, 0.0, 0.25)],
+        };
+        let report = EvalReport::new([result]);
+        let expected = concat!(
+            r#"{"format":"longrope-eval","version":1,"results":[{"task":"passkey","#,
+            r#""task_version":1,"rope":"yarn","context":512,"n":2,"metric":"accuracy","#,
+            r#""value":0.5,"stderr":0.5,"interval":[0.09453120573423071,0.9054687942657693],"#,
+            r#""higher_is_better":true,"protocol":"teacher-forced","settings":{},"seed":42,"#,
+            r#""elapsed_secs":0.25,"trials":[{"trial":0,"scores":[1.0],"depth":0.5},"#,
+            r#"{"trial":1,"scores":[0.0],"depth":0.25}]}]}"#
+        );
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<EvalReport>(&text).unwrap(), report);
+    }
+
+    #[test]
+    fn only_scores_of_nought_and_one_have_wilsons_interval() {
+        let metric = Metric::higher("string_match_all");
+        assert!(MetricValue::of(&metric, &[0.0, 1.0]).interval.is_some());
+        assert!(MetricValue::of(&metric, &[0.5, 1.0]).interval.is_none());
+    }
 
     #[test]
     fn the_json_is_pinned() {
@@ -79,6 +229,8 @@ mod tests {
             r#""stderr_nats":null,"ppl":4.5,"ppl_window_mean":4.5,"bos":"document","#,
             r#""elapsed_secs":0.25}]}"#
         );
-        assert_eq!(serde_json::to_string(&report).unwrap(), expected);
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<EvalReport>(&text).unwrap(), report);
     }
 }

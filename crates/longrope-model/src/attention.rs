@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use longrope_kernels::{AttentionConfig, attention};
+use longrope_kernels::{AttentionConfig, Documents, attention};
 
 use crate::linear::Linear;
 use crate::rotary::Rotary;
@@ -13,6 +13,17 @@ pub(crate) struct SelfAttention {
     pub(crate) qkv: Qkv,
     pub(crate) o_proj: Linear,
     pub(crate) head_dim: usize,
+}
+
+/// Where queries stand and what they may see.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// Position of the first query.
+    pub(crate) start: usize,
+    /// How many of the last keys are seen; all without one.
+    pub(crate) window: Option<usize>,
+    /// Documents that are blind to each other.
+    pub(crate) documents: Option<&'a Documents>,
 }
 
 /// The three maps into attention, apart or one above the other in one matrix.
@@ -63,8 +74,7 @@ impl SelfAttention {
         (rotary.apply(self.heads(keys), start), self.heads(values))
     }
 
-    /// Attends from a chunk that begins at position `start` to the keys up to its own end, or to
-    /// the last `window` of them.
+    /// Attends from a chunk to the keys up to its own end, as far as `place` lets it see.
     ///
     /// # Shapes
     /// - `x`, output: `[batch, seq, hidden]`
@@ -75,17 +85,18 @@ impl SelfAttention {
         keys: &Tensor<4>,
         values: &Tensor<4>,
         rotary: &Rotary,
-        (start, window): (usize, Option<usize>),
+        place: Place<'_>,
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
         let queries = match &self.qkv {
             Qkv::Split(maps) => maps.q_proj.forward(x),
             Qkv::Fused(map) => map.forward_rows(x, 0..self.fused_rows(map).0),
         };
-        let queries = rotary.apply(self.heads(queries), start);
-        let end = start + seq;
+        let queries = rotary.apply(self.heads(queries), place.start);
+        let end = place.start + seq;
         let config = AttentionConfig {
-            window,
+            window: place.window,
+            documents: place.documents.cloned(),
             ..AttentionConfig::causal(self.head_dim)
         };
         let keys = keys.clone().narrow(2, 0, end);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::attention::SelfAttention;
+use crate::attention::{Place, SelfAttention};
 use crate::kv_cache::LayerCache;
 use crate::mlp::Mlp;
 use crate::norm::RmsNorm;
@@ -63,7 +63,11 @@ impl DecoderLayer {
             .map(|chunk| {
                 let Chunk { start, hidden } = chunk;
                 let x = self.input_layernorm.forward(hidden.clone());
-                let place = (start, window);
+                let place = Place {
+                    start,
+                    window,
+                    documents: None,
+                };
                 let hidden = hidden + self.self_attn.attend(x, &keys, &values, rotary, place);
                 let x = self.post_attention_layernorm.forward(hidden.clone());
                 Chunk {
@@ -88,11 +92,34 @@ impl DecoderLayer {
         let x = self.input_layernorm.forward(hidden.clone());
         let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, start);
         cache.append(keys, values, start);
-        let place = (start, window);
+        let place = Place {
+            start,
+            window,
+            documents: None,
+        };
         let mixed = self
             .self_attn
             .attend(x, &cache.keys, &cache.values, rotary, place);
-        let hidden = hidden + mixed;
+        self.feed_forward(hidden + mixed)
+    }
+
+    /// Runs whole sequences in one piece, as training does.
+    ///
+    /// # Shapes
+    /// - `hidden`, output: `[batch, seq, hidden]`
+    pub(crate) fn forward_whole(
+        &self,
+        hidden: Tensor<3>,
+        rotary: &Rotary,
+        place: Place<'_>,
+    ) -> Tensor<3> {
+        let x = self.input_layernorm.forward(hidden.clone());
+        let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, place.start);
+        let mixed = self.self_attn.attend(x, &keys, &values, rotary, place);
+        self.feed_forward(hidden + mixed)
+    }
+
+    fn feed_forward(&self, hidden: Tensor<3>) -> Tensor<3> {
         let x = self.post_attention_layernorm.forward(hidden.clone());
         hidden + self.mlp.forward(x)
     }

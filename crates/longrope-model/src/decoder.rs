@@ -88,8 +88,28 @@ impl Decoder {
         device: &Device,
         on_layer: impl Fn(usize, usize),
     ) -> Result<Self> {
+        Self::load_layers(folder, device, DType::F32, on_layer)
+    }
+
+    /// As [`Self::load`], converting weights to `dtype`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_as(folder: &Path, device: &Device, dtype: DType) -> Result<Self> {
+        Self::load_layers(folder, device, dtype, |_, _| {})
+    }
+
+    fn load_layers(
+        folder: &Path,
+        device: &Device,
+        dtype: DType,
+        on_layer: impl Fn(usize, usize),
+    ) -> Result<Self> {
         let (config, checkpoint) = open(folder)?;
-        let loader = Loader::new(&checkpoint, &config, device);
+        let loader = Loader {
+            dtype,
+            ..Loader::new(&checkpoint, &config, device)
+        };
         let layers = (0..config.n_layers)
             .map(|layer_idx| {
                 on_layer(layer_idx, config.n_layers);
@@ -129,6 +149,11 @@ impl Decoder {
     /// The sizes.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The type of the weights.
+    pub fn dtype(&self) -> DType {
+        self.weights.model.norm.weight.val().dtype()
     }
 
     /// Where the weights are.
@@ -231,9 +256,33 @@ impl Decoder {
 
     /// The matrix that turns hidden states into logits, `[vocab, hidden]`.
     pub(crate) fn output_weight(&self) -> Tensor<2> {
-        match &self.weights.lm_head {
+        self.weights.output_weight()
+    }
+
+    /// Whether layers stay in their files.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.stream.is_some()
+    }
+}
+
+impl Weights {
+    /// The matrix that turns hidden states into logits, `[vocab, hidden]`.
+    pub(crate) fn output_weight(&self) -> Tensor<2> {
+        match &self.lm_head {
             Some(head) => head.weight.val(),
-            None => self.weights.model.embed_tokens.weight.val(),
+            None => self.model.embed_tokens.weight.val(),
+        }
+    }
+
+    /// A handle on everything but the layers.
+    pub(crate) fn without_layers(&self) -> Self {
+        Self {
+            model: Model {
+                embed_tokens: self.model.embed_tokens.clone(),
+                layers: Vec::new(),
+                norm: self.model.norm.clone(),
+            },
+            lm_head: self.lm_head.clone(),
         }
     }
 }
@@ -243,6 +292,7 @@ struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     config: &'a ModelConfig,
     device: &'a Device,
+    dtype: DType,
 }
 
 /// Reads configuration and headers of a folder and checks that they fit.
@@ -259,6 +309,7 @@ impl<'a> Loader<'a> {
             checkpoint,
             config,
             device,
+            dtype: DType::F32,
         }
     }
 
@@ -323,6 +374,7 @@ impl<'a> Loader<'a> {
             } else {
                 None
             },
+            adapter: None,
         })
     }
 
@@ -338,7 +390,7 @@ impl<'a> Loader<'a> {
         Ok(Param::from_tensor(self.checkpoint.tensor(
             name,
             self.device,
-            DType::F32,
+            self.dtype,
         )?))
     }
 }

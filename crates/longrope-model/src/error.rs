@@ -38,6 +38,20 @@ pub enum Error {
         /// One of them.
         tensor: String,
     },
+    /// Weights could not be written.
+    #[error("writing `{}`: {problem}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        problem: String,
+    },
+    /// Adapters do not fit the model or their file.
+    #[error("low-rank adapters: {0}")]
+    Lora(String),
+    /// A model whose layers stay in their files was to be trained.
+    #[error("a model with streamed weights cannot be trained, its layers are not in memory")]
+    StreamedTraining,
     /// A file could not be read or written; the source names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),

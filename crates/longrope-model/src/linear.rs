@@ -5,11 +5,14 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-/// `y = x · weightᵀ + bias`, with `weight: [out, in]`.
+use crate::lora::LowRank;
+
+/// `y = x · weightᵀ + bias`, with `weight: [out, in]`, and a low-rank correction if it has one.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
     pub(crate) weight: Param<Tensor<2>>,
     pub(crate) bias: Option<Param<Tensor<1>>>,
+    pub(crate) adapter: Option<LowRank>,
 }
 
 impl Linear {
@@ -32,9 +35,15 @@ impl Linear {
         let weight = self.weight.val().narrow(0, rows.start, n_rows);
         // One matrix product over all rows: a batched one would repeat the weight.
         let x = x.reshape([batch * seq, width]);
+        let correction = self.adapter.as_ref();
+        let correction = correction.map(|it| it.forward_rows(x.clone(), rows.start, n_rows));
         let y = x.matmul(weight.transpose()); // [b·t, rows]
         let y = match &self.bias {
             Some(bias) => y + bias.val().narrow(0, rows.start, n_rows).unsqueeze(),
+            None => y,
+        };
+        let y = match correction {
+            Some(correction) => y + correction,
             None => y,
         };
         y.reshape([batch, seq, n_rows])

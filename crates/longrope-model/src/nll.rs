@@ -1,17 +1,23 @@
-//! The loss of every token of a window.
+//! The loss of every token of a window, and the token the model would have preferred.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use longrope_kernels::linear_nll;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::rotary::Rotary;
+use crate::sampling::Sampling;
 
 /// Rows (sequences × positions) that go through a layer at once.
 ///
 /// Large enough for matrix products at full speed, small enough that a chunk's intermediates stay
 /// in cache and its memory does not count.
 const CHUNK_ROWS: usize = 2048;
+
+/// Rows whose logits exist at once: a few megabytes with large vocabularies.
+const LOGIT_ROWS: usize = 32;
 
 /// Sequences of equal length that are scored together.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +41,47 @@ impl Decoder {
     /// # Panics
     /// If `rotary` has fewer positions than the sequences.
     pub fn token_nll(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<f32>>> {
+        let weight = self.output_weight();
+        self.score(batch, rotary, |hidden, targets| {
+            let nll = linear_nll(hidden, weight.clone(), targets).cast(DType::F32);
+            nll.into_data().iter::<f32>().collect()
+        })
+    }
+
+    /// The most likely token at every position from `score_from` on, per sequence, the first of
+    /// equals: `argmax p(· | token[..t])` at position `t`.
+    ///
+    /// # Errors
+    /// As [`Self::token_nll`].
+    ///
+    /// # Panics
+    /// As [`Self::token_nll`].
+    pub fn greedy_tokens(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<u32>>> {
+        let weight = self.output_weight().transpose();
+        let mut rng = ChaCha8Rng::seed_from_u64(0); // greedy choice draws nothing
+        self.score(batch, rotary, |hidden, _| {
+            let [rows, _] = hidden.dims();
+            let mut chosen = Vec::with_capacity(rows);
+            for start in (0..rows).step_by(LOGIT_ROWS) {
+                let n = LOGIT_ROWS.min(rows - start);
+                let logits = hidden.clone().narrow(0, start, n).matmul(weight.clone());
+                let [_, vocab] = logits.dims();
+                let logits: Vec<f32> = logits.into_data().iter::<f32>().collect(); // [n, vocab]
+                let rows = logits.chunks(vocab);
+                chosen.extend(rows.map(|row| Sampling::Greedy.choose(row, &mut rng)));
+            }
+            chosen
+        })
+    }
+
+    /// Hands the rows that predict scored tokens to `each`, `hidden: [rows, hidden_size]` with the
+    /// tokens they predict, `[rows]`, and collects what it makes of every row, per sequence.
+    fn score<T: Clone>(
+        &self,
+        batch: TokenBatch,
+        rotary: &Rotary,
+        mut each: impl FnMut(Tensor<2>, Tensor<1, Int>) -> Vec<T>,
+    ) -> Result<Vec<Vec<T>>> {
         let Some(seq) = self.check(batch)? else {
             return Ok(Vec::new());
         };
@@ -52,9 +99,8 @@ impl Decoder {
         let ids = TensorData::new(ids.collect::<Vec<i64>>(), [n, seq]);
         let tokens = Tensor::<2, Int>::from_data(ids, self.device());
         let chunks = self.hidden_states(&tokens, rotary, needed_from, CHUNK_ROWS)?;
-        let weight = self.output_weight();
 
-        let mut losses = vec![Vec::with_capacity(seq - score_from); n];
+        let mut scored = vec![Vec::with_capacity(seq - score_from); n];
         for chunk in chunks {
             let positions = chunk.positions();
             let first = positions.start.max(needed_from);
@@ -72,13 +118,12 @@ impl Decoder {
                 .clone()
                 .narrow(1, first + 1, rows)
                 .reshape([n * rows]);
-            let nll = linear_nll(hidden, weight.clone(), targets).cast(DType::F32);
-            let values: Vec<f32> = nll.into_data().iter::<f32>().collect();
-            for (sequence, values) in losses.iter_mut().zip(values.chunks(rows)) {
+            let values = each(hidden, targets);
+            for (sequence, values) in scored.iter_mut().zip(values.chunks(rows)) {
                 sequence.extend_from_slice(values);
             }
         }
-        Ok(losses)
+        Ok(scored)
     }
 
     /// The common length of the sequences, `None` if there are none.

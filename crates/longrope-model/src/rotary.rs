@@ -43,6 +43,9 @@ impl Rotary {
         let [_, _, seq, _] = x.dims();
         let cos = self.cos.clone().narrow(0, start, seq);
         let sin = self.sin.clone().narrow(0, start, seq);
+        if x.dtype() == DType::F64 {
+            return rotate_half(x, cos.cast(DType::F64), sin.cast(DType::F64));
+        }
         rotate_half(x, cos, sin)
     }
 }

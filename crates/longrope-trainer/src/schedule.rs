@@ -112,12 +112,13 @@ mod tests {
             warmup_steps: 13,
             ..schedule(Decay::Linear)
         };
-        assert_eq!(
-            wrong.validated(),
-            Err(Error::Warmup {
+        let error = wrong.validated().unwrap_err();
+        assert!(matches!(
+            error,
+            Error::Warmup {
                 warmup: 13,
                 total: 12
-            })
-        );
+            }
+        ));
     }
 }

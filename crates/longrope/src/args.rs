@@ -43,6 +43,8 @@ pub(crate) enum Command {
 pub(crate) enum Eval {
     /// Perplexity over windows of text.
     Ppl(Ppl),
+    /// A number hidden in filler, asked for at the end.
+    Passkey(Passkey),
 }
 
 /// Flags that every verb with a model has.
@@ -202,6 +204,46 @@ pub(crate) struct Ppl {
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Flags that every task with trials has.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TaskFlags {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Contexts, tokens of prompt and answer, separated by commas.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub(crate) contexts: Vec<usize>,
+    /// A RoPE as for `eval ppl`; repeatable; default: what config.json says.
+    #[arg(long, value_name = "R", num_args = 1..)]
+    pub(crate) rope: Vec<String>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Run folder: results go there, and an interrupted evaluation can go on.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continues the evaluation in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Passkey {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// Trials per context, or per depth where depths are given.
+    #[arg(long, value_name = "N")]
+    pub(crate) trials: Option<usize>,
+    /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
+    #[arg(long, value_name = "D,..", value_delimiter = ',')]
+    pub(crate) depths: Vec<f64>,
 }
 
 /// Types of exported weights.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use longrope_eval::PasskeyConfig;
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) search: SearchSection,
     /// How text is generated.
     pub(crate) generate: GenerateSection,
+    /// How passkeys are hidden.
+    pub(crate) passkey: PasskeyConfig,
 }
 
 impl Default for Config {
@@ -65,6 +68,7 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
+            passkey: PasskeyConfig::default(),
         }
     }
 }

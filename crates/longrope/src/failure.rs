@@ -111,6 +111,9 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_rope::Error>().or(boxed) {
         return hint_for_rope(error);
     }
+    if let Some(error) = cause.downcast_ref::<longrope_eval::Error>() {
+        return hint_for_eval(error);
+    }
     if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
         return hint_for_search(error);
     }
@@ -222,6 +225,16 @@ fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
         E::UnknownFamily { .. } => {
             "the rules of each runtime were read for these families only".into()
         }
+        _ => return None,
+    })
+}
+
+fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
+    use longrope_eval::Error as E;
+    Some(match error {
+        E::ContextTooShort { .. } => "give longer --contexts".into(),
+        E::NoExactFit { .. } => "try a context a few tokens longer or shorter".into(),
+        E::InvalidSetting { .. } => "configs/README.md lists every key with its meaning".into(),
         _ => return None,
     })
 }

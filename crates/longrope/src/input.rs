@@ -9,7 +9,7 @@ use longrope_data::{
     Bos, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids, stream_documents,
     tokenize_documents,
 };
-use longrope_model::{Decoder, ModelConfig};
+use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use crate::config::{BosSetting, Config, WeightSetting};
 use crate::failure::Hint;
@@ -25,6 +25,11 @@ pub(crate) fn required<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T>
 /// The checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
     required(config.model.as_ref(), "--model")
+}
+
+/// What identifies the configured model.
+pub(crate) fn model_fingerprint(config: &Config) -> Result<String> {
+    Ok(Checkpoint::open(model_folder(config)?)?.fingerprint()?)
 }
 
 /// Loads the model onto the configured device, of which there has to be one.

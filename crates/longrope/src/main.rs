@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod demo_text;
 mod device;
+mod eval_state;
 mod failure;
 mod input;
 mod interrupt;
@@ -21,6 +22,8 @@ mod run_dir;
 mod scoring;
 mod search_run;
 mod search_view;
+mod task_run;
+mod task_table;
 mod tui;
 mod workers;
 

@@ -32,6 +32,14 @@ pub(crate) fn longest_context(config: &Config) -> Result<usize> {
     })
 }
 
+/// The configured RoPEs, by default what config.json says.
+pub(crate) fn rope_names(config: &Config) -> Vec<String> {
+    match config.rope.as_slice() {
+        [] => vec!["checkpoint".to_owned()],
+        names => names.to_vec(),
+    }
+}
+
 /// Understands a list of `R`.
 pub(crate) fn named_ropes(
     names: &[String],

@@ -69,6 +69,19 @@ impl Checkpoint {
         })
     }
 
+    /// Opens one safetensors file by itself.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn open_file(path: &Path) -> Result<Self> {
+        let tensors = shards::read_header(path, 0)?;
+        Ok(Self {
+            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            files: vec![path.to_owned()],
+            tensors: tensors.into_iter().collect(),
+        })
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder

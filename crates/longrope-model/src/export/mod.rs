@@ -105,9 +105,7 @@ pub fn export_hf(
     } else {
         copy_weights(&checkpoint, &staging)?;
     }
-    for name in COMPANIONS {
-        copy_if_there(&source.join(name), &staging.join(name))?;
-    }
+    copy_companions(source, &staging)?;
     replace(target, &staging, &temporary.path().join("old"))?;
     Ok(warnings)
 }
@@ -145,6 +143,17 @@ fn config_json(
         }
     }
     Ok((json, warnings))
+}
+
+/// Copies tokenizer and generation settings, as far as `source` has them.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn copy_companions(source: &Path, target: &Path) -> Result<()> {
+    for name in COMPANIONS {
+        copy_if_there(&source.join(name), &target.join(name))?;
+    }
+    Ok(())
 }
 
 fn copy_weights(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {

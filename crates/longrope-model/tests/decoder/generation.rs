@@ -1,9 +1,11 @@
 //! Generation against transformers, and cache against no cache.
 
-use longrope_model::{Error, FactorChoice, GenerateOptions, Generation, KvCache, Sampling};
+use longrope_model::{
+    Error, FactorChoice, GenerateOptions, Generation, KvCache, Rotary, Sampling, TokenBatch,
+};
 use serde::Deserialize;
 
-use crate::support::{fixture, load, losses};
+use crate::support::{CHECKPOINTS, fixture, load, losses};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -131,6 +133,31 @@ fn cached_logits_are_those_of_evaluation() {
             (f64::from(nll[i]) - expected).abs() < f64::from(SAME),
             "token {i}"
         );
+    }
+}
+
+#[test]
+fn one_forward_tells_whether_greedy_generation_would_say_the_same() {
+    for checkpoint in CHECKPOINTS {
+        let prompt: Vec<u32> = (0..40).map(|i| (i * 7 + 3) % 97).collect();
+        let generated =
+            generate(checkpoint, &[&prompt], &greedy(12, FactorChoice::Total)).remove(0);
+        let decoder = load(checkpoint);
+        let forced = |answer: &[u32]| {
+            let sequence = [&prompt, answer].concat();
+            let rope = decoder.config().rope.resolve(sequence.len());
+            let rotary = Rotary::new(&rope, sequence.len(), decoder.device());
+            let batch = TokenBatch {
+                sequences: &[&sequence],
+                score_from: prompt.len(),
+            };
+            decoder.greedy_tokens(batch, &rotary).unwrap().remove(0)
+        };
+        assert_eq!(forced(&generated), generated, "{checkpoint}");
+        // An answer that is not generated differs first where generation would leave it.
+        let mut wrong = generated.clone();
+        wrong[5] = (wrong[5] + 1) % 97;
+        assert_eq!(forced(&wrong)[..6], generated[..6], "{checkpoint}");
     }
 }
 

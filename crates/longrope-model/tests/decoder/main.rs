@@ -12,3 +12,4 @@ mod generation;
 mod golden;
 mod metamorphic;
 mod support;
+mod training;

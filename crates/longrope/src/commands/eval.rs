@@ -26,11 +26,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let models = Models::load(&config)?;
     let decoder = models.decoder();
-    let names = match config.rope.as_slice() {
-        [] => vec!["checkpoint".to_owned()],
-        names => names.to_vec(),
-    };
-    let ropes = scoring::named_ropes(&names, decoder, target)?;
+    let ropes = scoring::named_ropes(&scoring::rope_names(&config), decoder, target)?;
     let documents = input::load_documents(&config, decoder.config())?;
     let mut per_token = args
         .per_token

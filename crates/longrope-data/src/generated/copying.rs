@@ -1,0 +1,43 @@
+//! A few random tokens, over and over.
+//!
+//! A model that has seen nothing but text for a while does not learn to copy any more, small ones at least; sequences
+//! like these, given first and out of a small set of tokens, teach it within some hundred steps.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::draft::Draft;
+use crate::Tokenizer;
+use crate::random::below;
+
+/// `n_tokens` token ids to copy: the digits, and others evenly spread over the vocabulary.
+pub(crate) fn alphabet(tokenizer: &Tokenizer, special: &[u32], n_tokens: usize) -> Vec<u32> {
+    let digits = ('0'..='9').filter_map(|digit| tokenizer.token_id(&digit.to_string()));
+    let mut alphabet: Vec<u32> = digits.take(n_tokens).collect();
+    let others: Vec<u32> = (0..)
+        .take(tokenizer.vocab_size())
+        .filter(|id| !special.contains(id) && !alphabet.contains(id))
+        .collect();
+    let n_others = (n_tokens - alphabet.len()).min(others.len());
+    alphabet.extend((0..n_others).map(|i| others[i * others.len() / n_others]));
+    alphabet
+}
+
+/// `min_length` to `max_length` random tokens repeated to the end of the window; the first time, they weigh nothing.
+pub(crate) fn fill(
+    draft: &mut Draft,
+    window: usize,
+    alphabet: &[u32],
+    (min_length, max_length): (usize, usize),
+    rng: &mut ChaCha8Rng,
+) {
+    let length = min_length + below(max_length - min_length + 1, rng);
+    let sequence: Vec<u32> = (0..length)
+        .map(|_| alphabet[below(alphabet.len(), rng)])
+        .collect();
+    let mut weight = 0.0;
+    while draft.len() < window {
+        let room = window - draft.len();
+        draft.push(&sequence[..length.min(room)], weight);
+        weight = 1.0;
+    }
+}

@@ -1,0 +1,62 @@
+//! A window in the making.
+
+use crate::training::{RopeChoice, TrainingWindow};
+use crate::{Result, Tokenizer};
+
+/// Tokens and their weights, appended piece by piece.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft {
+    tokens: Vec<u32>,
+    weights: Vec<f32>,
+}
+
+impl Draft {
+    pub(crate) fn push(&mut self, tokens: &[u32], weight: f32) {
+        self.tokens.extend_from_slice(tokens);
+        self.weights.resize(self.tokens.len(), weight);
+    }
+
+    pub(crate) fn push_text(
+        &mut self,
+        tokenizer: &Tokenizer,
+        text: &str,
+        weight: f32,
+    ) -> Result<()> {
+        self.push(&tokenizer.encode(text, false)?, weight);
+        Ok(())
+    }
+
+    /// A value to be found again: the space before it is no part of what has to be known.
+    pub(crate) fn push_answer(
+        &mut self,
+        tokenizer: &Tokenizer,
+        value: &str,
+        weight: f32,
+    ) -> Result<()> {
+        let space = tokenizer.encode(" ", false)?;
+        let tokens = tokenizer.encode(&format!(" {value}"), false)?;
+        let n_before = usize::from(tokens.starts_with(&space)) * space.len();
+        self.push(&tokens[..n_before], 1.0);
+        self.push(&tokens[n_before..], weight);
+        Ok(())
+    }
+
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.tokens.extend_from_slice(&other.tokens);
+        self.weights.extend_from_slice(&other.weights);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(crate) fn finish(self, rope: RopeChoice) -> TrainingWindow {
+        TrainingWindow {
+            tokens: self.tokens,
+            document_starts: vec![0],
+            confined: false,
+            rope,
+            loss_weights: Some(self.weights),
+        }
+    }
+}

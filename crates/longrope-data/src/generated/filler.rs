@@ -1,0 +1,80 @@
+//! What stands between a fact and the question about it.
+
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+
+use super::passkey::FILLER;
+use crate::random::{below, unit};
+use crate::{Result, TokenDocument, Tokenizer};
+
+/// Text to fill a window with: the standard sentences, or stretches of a corpus.
+#[derive(Clone, Debug)]
+pub(crate) struct Filler {
+    line_break: Vec<u32>,
+    /// The sentences where they begin a line, and where they go on.
+    first: Vec<u32>,
+    again: Vec<u32>,
+    corpus: Arc<[TokenDocument]>,
+    corpus_share: f64,
+}
+
+/// Which text fills one document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FillerKind {
+    Sentences,
+    Corpus,
+}
+
+impl Filler {
+    pub(crate) fn new(
+        tokenizer: &Tokenizer,
+        corpus: Arc<[TokenDocument]>,
+        corpus_share: f64,
+    ) -> Result<Self> {
+        let has_text = corpus.iter().any(|document| !document.tokens.is_empty());
+        Ok(Self {
+            line_break: tokenizer.encode("\n", false)?,
+            first: tokenizer.encode(FILLER, false)?,
+            again: tokenizer.encode(&format!(" {FILLER}"), false)?,
+            corpus,
+            corpus_share: if has_text { corpus_share } else { 0.0 },
+        })
+    }
+
+    pub(crate) fn draw_kind(&self, rng: &mut ChaCha8Rng) -> FillerKind {
+        if unit(rng) < self.corpus_share {
+            FillerKind::Corpus
+        } else {
+            FillerKind::Sentences
+        }
+    }
+
+    /// A line of exactly `n_tokens` tokens; like that of the usual tests, it may break off anywhere.
+    pub(crate) fn line(&self, kind: FillerKind, n_tokens: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
+        let mut tokens = Vec::with_capacity(n_tokens + self.again.len());
+        tokens.extend_from_slice(&self.line_break);
+        match kind {
+            FillerKind::Sentences => {
+                tokens.extend_from_slice(&self.first);
+                while tokens.len() < n_tokens {
+                    tokens.extend_from_slice(&self.again);
+                }
+            }
+            FillerKind::Corpus => {
+                while tokens.len() < n_tokens {
+                    let document = &self.corpus[below(self.corpus.len(), rng)].tokens;
+                    if document.is_empty() {
+                        continue;
+                    }
+                    let room = n_tokens - tokens.len();
+                    // Anywhere as long as it fills the room; short documents are taken whole.
+                    let start = below(document.len().saturating_sub(room) + 1, rng);
+                    tokens.extend(document[start..].iter().take(room));
+                }
+            }
+        }
+        tokens.truncate(n_tokens);
+        tokens
+    }
+}

@@ -1,0 +1,237 @@
+//! An endless stream of generated documents.
+
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::draft::Draft;
+use super::filler::Filler;
+use super::{copying, passkey, recall};
+use crate::random::generator;
+use crate::training::{RopeChoice, TrainingWindow};
+use crate::window::check_context;
+use crate::{Error, Result, TokenDocument, Tokenizer};
+
+/// What is generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
+pub enum GeneratedKind {
+    /// Random tokens, repeated; the repeats alone count.
+    Copying {
+        /// Tokens of the shortest sequences.
+        min_length: usize,
+        /// Tokens of the longest sequences.
+        max_length: usize,
+        /// How many different tokens there are, digits among them.
+        alphabet: usize,
+    },
+    /// The passkey test; see [`passkey`].
+    Passkey {},
+    /// Facts and questions about them.
+    Recall {
+        /// Facts of a document, at most.
+        most_facts: usize,
+    },
+}
+
+impl GeneratedKind {
+    /// 8 to 60 tokens out of 64.
+    pub const COPYING: Self = Self::Copying {
+        min_length: 8,
+        max_length: 60,
+        alphabet: 64,
+    };
+    /// Up to 8 facts.
+    pub const RECALL: Self = Self::Recall { most_facts: 8 };
+}
+
+/// How documents are generated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneratedConfig {
+    /// What is generated.
+    pub kind: GeneratedKind,
+    /// Tokens of every document.
+    pub window: usize,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Begins every document.
+    pub bos: Option<u32>,
+    /// Ends documents that have an end.
+    pub eos: Option<u32>,
+    /// Under which rotary embedding these windows are trained.
+    pub rope: RopeChoice,
+    /// How much a token of an answer counts.
+    pub answer_weight: f32,
+    /// Share of documents that are filled with text of the corpus instead of the standard sentences.
+    pub corpus_share: f64,
+}
+
+impl GeneratedConfig {
+    /// Documents of `window` tokens with answers that count eightfold, half of them filled with text of the corpus.
+    pub fn new(kind: GeneratedKind, window: usize, seed: u64) -> Self {
+        Self {
+            kind,
+            window,
+            seed,
+            bos: None,
+            eos: None,
+            rope: RopeChoice::Rescaled,
+            answer_weight: 8.0,
+            corpus_share: 0.5,
+        }
+    }
+}
+
+/// Documents that are tried before a stream begins.
+const N_TRIED: u64 = 64;
+
+/// An endless stream of windows, each of them one document; number `i` depends on the configuration and `i` only.
+#[derive(Clone, Debug)]
+pub struct GeneratedStream {
+    config: GeneratedConfig,
+    tokenizer: Arc<Tokenizer>,
+    filler: Filler,
+    /// Token ids to copy.
+    alphabet: Vec<u32>,
+    n_done: u64,
+}
+
+impl GeneratedStream {
+    /// A stream at its beginning.
+    ///
+    /// # Errors
+    /// - [`Error::ContextTooShort`] for windows below 2 tokens, [`Error::WindowTooShort`] where a document does not fit.
+    /// - [`Error::BadWeight`] for an answer weight or a share that is negative or not finite.
+    /// - [`Error::ZeroCount`] for no facts, no tokens to copy, or no length.
+    /// - [`Error::Encode`].
+    pub fn new(
+        config: GeneratedConfig,
+        tokenizer: Arc<Tokenizer>,
+        corpus: Arc<[TokenDocument]>,
+    ) -> Result<Self> {
+        check(&config)?;
+        let special: Vec<u32> = [config.bos, config.eos].into_iter().flatten().collect();
+        let alphabet = match config.kind {
+            GeneratedKind::Copying { alphabet, .. } => {
+                copying::alphabet(&tokenizer, &special, alphabet)
+            }
+            _ => Vec::new(),
+        };
+        let stream = Self {
+            filler: Filler::new(&tokenizer, corpus, config.corpus_share)?,
+            alphabet,
+            config,
+            tokenizer,
+            n_done: 0,
+        };
+        // Lengths vary with what is drawn: better to know now than in the middle of a run.
+        for number in 0..N_TRIED {
+            stream.document(number)?;
+        }
+        Ok(stream)
+    }
+
+    /// The next document.
+    ///
+    /// # Errors
+    /// [`Error::WindowTooShort`] where the names of a document happen to be too long for it, [`Error::Encode`].
+    pub fn next_window(&mut self) -> Result<TrainingWindow> {
+        let window = self.document(self.n_done)?;
+        self.n_done += 1;
+        Ok(window)
+    }
+
+    /// How many documents were given.
+    pub fn cursor(&self) -> u64 {
+        self.n_done
+    }
+
+    /// Goes on behind the first `n_done` documents.
+    pub fn seek(&mut self, n_done: u64) {
+        self.n_done = n_done;
+    }
+
+    /// Tokens of one window.
+    pub fn window(&self) -> usize {
+        self.config.window
+    }
+
+    /// Under which rotary embedding the windows are trained.
+    pub fn rope(&self) -> RopeChoice {
+        self.config.rope
+    }
+
+    fn document(&self, number: u64) -> Result<TrainingWindow> {
+        let config = &self.config;
+        let mut rng: ChaCha8Rng = generator(config.seed, number);
+        let mut draft = Draft::default();
+        draft.push(config.bos.as_slice(), 1.0);
+        let n_tokens = config.window - usize::from(config.eos.is_some());
+        let texts = (&*self.tokenizer, &self.filler);
+        match config.kind {
+            GeneratedKind::Copying {
+                min_length,
+                max_length,
+                ..
+            } => {
+                let lengths = (min_length, max_length);
+                copying::fill(&mut draft, config.window, &self.alphabet, lengths, &mut rng);
+            }
+            GeneratedKind::Passkey {} => {
+                passkey::fill(&mut draft, n_tokens, texts, config.answer_weight, &mut rng)?;
+            }
+            GeneratedKind::Recall { most_facts } => {
+                let weight = config.answer_weight;
+                recall::fill(&mut draft, n_tokens, texts, most_facts, weight, &mut rng)?;
+            }
+        }
+        if draft.len() < config.window {
+            draft.push(config.eos.as_slice(), 1.0);
+        }
+        Ok(draft.finish(config.rope))
+    }
+}
+
+fn check(config: &GeneratedConfig) -> Result<()> {
+    check_context(config.window)?;
+    for (name, found) in [
+        ("answer weight", f64::from(config.answer_weight)),
+        ("share of the corpus", config.corpus_share),
+    ] {
+        if !found.is_finite() || found < 0.0 {
+            return Err(Error::BadWeight { name, found });
+        }
+    }
+    let counts: &[(&'static str, usize)] = match &config.kind {
+        GeneratedKind::Copying {
+            min_length,
+            alphabet,
+            max_length,
+        } => {
+            if max_length < min_length || config.window < 2 * min_length + 1 {
+                return Err(Error::WindowTooShort {
+                    document: "copying",
+                    found: config.window.min(*max_length),
+                    needed: 2 * min_length + 1,
+                });
+            }
+            &[("min-length", *min_length), ("alphabet", *alphabet)]
+        }
+        GeneratedKind::Passkey {} => &[],
+        GeneratedKind::Recall { most_facts } => &[("most-facts", *most_facts)],
+    };
+    match counts.iter().find(|(_, count)| *count == 0) {
+        Some((name, _)) => Err(Error::ZeroCount { name }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

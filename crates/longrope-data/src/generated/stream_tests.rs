@@ -1,0 +1,182 @@
+use super::*;
+use crate::fixtures::{counting_document, tokenizer};
+
+const BOS: u32 = 0;
+const EOS: u32 = 260;
+
+fn stream(kind: GeneratedKind, window: usize, corpus_share: f64) -> Result<GeneratedStream> {
+    let config = GeneratedConfig {
+        bos: Some(BOS),
+        eos: Some(EOS),
+        corpus_share,
+        ..GeneratedConfig::new(kind, window, 3)
+    };
+    // No text has the tokens 250 and up.
+    let corpus = [
+        counting_document("corpus", 5),
+        counting_document("more", 90),
+    ];
+    GeneratedStream::new(config, Arc::new(tokenizer()), corpus.into())
+}
+
+fn text(tokens: &[u32]) -> String {
+    tokenizer().decode(tokens).unwrap()
+}
+
+/// The tokens that weigh 8, as one text per run.
+fn answers(window: &TrainingWindow) -> Vec<String> {
+    let weights = window.loss_weights.as_ref().unwrap();
+    let mut runs: Vec<Vec<u32>> = Vec::new();
+    let mut was_answer = false;
+    for (token, weight) in window.tokens.iter().zip(weights) {
+        let is_answer = *weight > 1.0;
+        match runs.last_mut() {
+            Some(run) if is_answer && was_answer => run.push(*token),
+            _ if is_answer => runs.push(vec![*token]),
+            _ => {}
+        }
+        was_answer = is_answer;
+    }
+    runs.iter().map(|run| text(run)).collect()
+}
+
+#[test]
+fn copies_are_copies_and_the_first_time_does_not_count() {
+    let kind = GeneratedKind::Copying {
+        min_length: 3,
+        max_length: 5,
+        alphabet: 12,
+    };
+    let mut stream = stream(kind, 20, 0.5).unwrap();
+    let digit = |digit: &str| tokenizer().token_id(digit).unwrap();
+    assert!(stream.alphabet.contains(&digit("0")) && stream.alphabet.contains(&digit("9")));
+    assert!(!stream.alphabet.contains(&BOS) && !stream.alphabet.contains(&EOS));
+    assert_eq!(stream.alphabet.len(), 12);
+    let mut lengths = Vec::new();
+    for _ in 0..50 {
+        let window = stream.next_window().unwrap();
+        let weights = &window.token_weights()[1..];
+        let length = weights.iter().position(|weight| *weight > 0.0).unwrap();
+        assert!(weights[length..].iter().all(|weight| *weight > 0.0));
+        assert_eq!((window.tokens[0], window.tokens.len()), (BOS, 20));
+        let copies = &window.tokens[1..];
+        assert!((length..19).all(|at| copies[at] == copies[at - length]));
+        lengths.push(length);
+    }
+    assert!([3, 4, 5].iter().all(|length| lengths.contains(length)));
+}
+
+#[test]
+fn a_passkey_document_is_the_text_of_the_field() {
+    let mut stream = stream(GeneratedKind::Passkey {}, 900, 0.0).unwrap();
+    for _ in 0..30 {
+        let window = stream.next_window().unwrap();
+        assert_eq!(window.tokens.len(), 900);
+        assert_eq!((window.tokens[0], window.tokens[899]), (BOS, EOS));
+        let text = text(&window.tokens[..899]);
+        let lines: Vec<&str> = text.lines().collect();
+        let key: u32 = answers(&window)[0].parse().unwrap();
+        assert!((10_000..100_000).contains(&key));
+        assert_eq!(lines[0], passkey::TASK);
+        assert!(lines.contains(&passkey::needle(key).as_str()), "{text}");
+        let question = format!("{} {key}.", passkey::QUESTION);
+        assert_eq!(*lines.last().unwrap(), question);
+        let fillers = lines
+            .iter()
+            .filter(|line| line.starts_with("The grass is green."));
+        assert!(fillers.count() >= 1);
+        // Piece by piece gives the tokens of the whole.
+        let whole = tokenizer().encode(&text, true).unwrap();
+        assert_eq!(whole, window.tokens[..899]);
+    }
+}
+
+#[test]
+fn keys_are_hidden_everywhere() {
+    let mut stream = stream(GeneratedKind::Passkey {}, 1000, 0.0).unwrap();
+    let depths: Vec<usize> = (0..200)
+        .map(|_| {
+            text(&stream.next_window().unwrap().tokens)
+                .find("Remember it")
+                .unwrap()
+        })
+        .collect();
+    let (least, most) = (depths.iter().min().unwrap(), depths.iter().max().unwrap());
+    assert!(most - least > 350, "{least} {most}");
+}
+
+#[test]
+fn the_corpus_fills_its_share() {
+    let mut stream = stream(GeneratedKind::Passkey {}, 900, 0.25).unwrap();
+    let n_corpus = (0..400)
+        .filter(|_| !text(&stream.next_window().unwrap().tokens).contains("The grass"))
+        .count();
+    assert!((70..130).contains(&n_corpus), "{n_corpus}");
+}
+
+#[test]
+fn answers_to_questions_are_in_the_facts() {
+    let mut stream = stream(GeneratedKind::RECALL, 700, 0.0).unwrap();
+    let mut n_answers = 0;
+    for _ in 0..60 {
+        let window = stream.next_window().unwrap();
+        assert_eq!(window.tokens.len(), 700);
+        let text = text(&window.tokens[..699]);
+        for answer in answers(&window) {
+            assert_eq!(text.matches(&answer).count() % 2, 0, "{answer} in {text}");
+            n_answers += 1;
+        }
+    }
+    assert!(n_answers > 150, "{n_answers}");
+}
+
+#[test]
+fn a_stream_goes_on_from_any_place() {
+    for kind in [
+        GeneratedKind::COPYING,
+        GeneratedKind::Passkey {},
+        GeneratedKind::RECALL,
+    ] {
+        let mut first = stream(kind, 800, 0.5).unwrap();
+        for _ in 0..5 {
+            first.next_window().unwrap();
+        }
+        let mut second = stream(kind, 800, 0.5).unwrap();
+        second.seek(first.cursor());
+        assert_eq!(first.next_window().unwrap(), second.next_window().unwrap());
+        assert_ne!(
+            first.next_window().unwrap(),
+            stream(kind, 800, 0.5).unwrap().document(0).unwrap()
+        );
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    assert!(matches!(
+        stream(GeneratedKind::Passkey {}, 100, 0.5),
+        Err(Error::WindowTooShort { document: "passkey", found: 99, needed }) if needed > 200
+    ));
+    assert!(matches!(
+        stream(GeneratedKind::RECALL, 20, 0.5),
+        Err(Error::WindowTooShort {
+            document: "recall",
+            ..
+        })
+    ));
+    assert!(matches!(
+        stream(GeneratedKind::COPYING, 16, 0.5),
+        Err(Error::WindowTooShort {
+            document: "copying",
+            ..
+        })
+    ));
+    assert!(matches!(
+        stream(GeneratedKind::Recall { most_facts: 0 }, 700, 0.5),
+        Err(Error::ZeroCount { name: "most-facts" })
+    ));
+    assert!(matches!(
+        stream(GeneratedKind::RECALL, 700, -0.5),
+        Err(Error::BadWeight { .. })
+    ));
+}

@@ -1,0 +1,233 @@
+//! Text that every machine has that can build this program: the sources of the crates it is built from.
+//!
+//! Cargo keeps them unpacked in its registry folder, one folder per package and version, and a lock file says which
+//! versions. Some crates are held out, by name: what is trained on never measures anything.
+
+mod filter;
+mod lockfile;
+
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use crate::fingerprint::sha256_hex;
+use crate::{Document, Error, Result, files};
+
+pub use lockfile::{LockedPackage, Lockfile};
+
+/// Crates that are never trained on. The program cannot be built without them, and each of them is longer than 131,072
+/// tokens of a vocabulary of 1,024.
+pub const HELD_OUT_CRATES: [&str; 7] = [
+    "clap_builder",
+    "indexmap",
+    "plotters",
+    "rayon",
+    "regex-syntax",
+    "serde_json",
+    "tracing-subscriber",
+];
+
+/// Which sources are used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// Names of the crates to train on; none: all of the lock file but bindings to operating systems.
+    pub only: Vec<String>,
+    /// Names of the crates that are held out.
+    pub held_out: Vec<String>,
+    /// Bytes of one crate to train on; the file that exceeds it is the last.
+    pub most_crate_bytes: usize,
+    /// Bytes of one held-out crate.
+    pub most_held_out_bytes: usize,
+    /// Larger files are passed over: most are generated.
+    pub most_file_bytes: usize,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            only: Vec::new(),
+            held_out: HELD_OUT_CRATES.map(str::to_owned).to_vec(),
+            most_crate_bytes: 256 << 10,
+            most_held_out_bytes: 2 << 20,
+            most_file_bytes: 128 << 10,
+        }
+    }
+}
+
+/// The sources of one crate, in the order of their paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceCrate {
+    /// Name and version, as its folder is called.
+    pub name: String,
+    /// The files, each a document whose source is its path from the registry folder on, with `/`.
+    pub files: Vec<Document>,
+}
+
+impl SourceCrate {
+    /// All files as one long document, each behind a comment with its path.
+    pub fn joined(&self) -> Document {
+        let mut text = String::new();
+        for file in &self.files {
+            for part in ["// ", &file.source, "\n\n", file.text.trim_end(), "\n\n"] {
+                text.push_str(part);
+            }
+        }
+        Document {
+            source: self.name.clone(),
+            text,
+        }
+    }
+
+    /// Bytes of all files.
+    pub fn n_bytes(&self) -> usize {
+        self.files.iter().map(|file| file.text.len()).sum()
+    }
+}
+
+/// Sources to train on, and held-out ones to measure with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceCorpus {
+    /// Crates to train on, sorted by name.
+    pub training: Vec<SourceCrate>,
+    /// Crates that are held out, sorted by name.
+    pub held_out: Vec<SourceCrate>,
+    /// `name-version` of packages that were looked for and are not there.
+    pub missing: Vec<String>,
+}
+
+impl SourceCorpus {
+    /// Reads the sources of the packages of a lock file from registry folders, the first that has a package.
+    ///
+    /// The same lock file and options give the same text wherever all packages are there: of packages with several
+    /// versions the newest is taken, files in the order of their paths. A file is passed over if it is large, says that
+    /// it was generated, or looks like a table.
+    ///
+    /// # Errors
+    /// [`Error::NoSources`] if nothing is found at all, [`Error::Read`] for a folder that cannot be read.
+    pub fn find(
+        lockfile: &Lockfile,
+        registries: &[PathBuf],
+        options: &SourceOptions,
+    ) -> Result<Self> {
+        let mut corpus = Self::default();
+        for package in lockfile.newest() {
+            let held_out = options.held_out.contains(&package.name);
+            let wanted = if options.only.is_empty() {
+                !filter::is_binding(&package.name)
+            } else {
+                options.only.contains(&package.name)
+            };
+            if !held_out && !wanted {
+                continue;
+            }
+            let name = format!("{}-{}", package.name, package.version);
+            let folder = registries.iter().map(|registry| registry.join(&name));
+            let Some(folder) = folder.into_iter().find(|folder| folder.is_dir()) else {
+                corpus.missing.push(name);
+                continue;
+            };
+            let most_bytes = if held_out {
+                options.most_held_out_bytes
+            } else {
+                options.most_crate_bytes
+            };
+            let found = read_crate(&folder, name, most_bytes, options.most_file_bytes)?;
+            if found.files.is_empty() {
+                continue;
+            }
+            if held_out {
+                corpus.held_out.push(found);
+            } else {
+                corpus.training.push(found);
+            }
+        }
+        if corpus.training.is_empty() && corpus.held_out.is_empty() {
+            return Err(Error::NoSources {
+                n_missing: corpus.missing.len(),
+            });
+        }
+        Ok(corpus)
+    }
+
+    /// SHA-256, in hexadecimal, of names and texts of the sources to train on: who has the same has the same text.
+    pub fn training_fingerprint(&self) -> String {
+        fingerprint(&self.training)
+    }
+
+    /// SHA-256, in hexadecimal, of names and texts of the held-out sources.
+    pub fn held_out_fingerprint(&self) -> String {
+        fingerprint(&self.held_out)
+    }
+}
+
+fn fingerprint(crates: &[SourceCrate]) -> String {
+    let files = crates.iter().flat_map(|it| &it.files);
+    let digests: Vec<String> = files
+        .map(|file| sha256_hex(&[file.source.as_bytes(), b"\0", file.text.as_bytes()]))
+        .collect();
+    sha256_hex(&[b"longrope-sources 1\n", digests.concat().as_bytes()])
+}
+
+fn read_crate(
+    folder: &Path,
+    name: String,
+    most_bytes: usize,
+    most_file_bytes: usize,
+) -> Result<SourceCrate> {
+    let mut paths = Vec::new();
+    let readme = folder.join("README.md");
+    if readme.is_file() {
+        paths.push(("README.md".to_owned(), readme));
+    }
+    let sources = folder.join("src");
+    if sources.is_dir() {
+        for entry in WalkDir::new(&sources) {
+            let entry = entry.map_err(|error| files::read_error(&sources, error.into()))?;
+            let path = entry.path();
+            if entry.file_type().is_file() && path.extension().is_some_and(|it| it == "rs") {
+                paths.push((relative(folder, path), path.to_owned()));
+            }
+        }
+    }
+    paths.sort();
+
+    let mut found = SourceCrate {
+        name,
+        files: Vec::new(),
+    };
+    let mut n_bytes = 0;
+    for (relative, path) in paths {
+        if n_bytes >= most_bytes {
+            break;
+        }
+        let bytes = fs_err::read(&path).map_err(|error| files::read_error(&path, error))?;
+        if bytes.len() > most_file_bytes {
+            continue;
+        }
+        // Line ends depend on how a package was made, not on where it is read, so they stay.
+        if let Ok(text) = String::from_utf8(bytes)
+            && filter::is_written(&text)
+        {
+            n_bytes += text.len();
+            found.files.push(Document {
+                source: format!("{}/{relative}", found.name),
+                text,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The path below `folder`, the same on every system.
+fn relative(folder: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(folder).unwrap_or(path);
+    let parts: Vec<_> = below
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    parts.join("/")
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

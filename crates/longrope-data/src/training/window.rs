@@ -1,0 +1,98 @@
+//! A window to train on.
+
+use serde::{Deserialize, Serialize};
+
+/// Which rotary embedding a window is trained under (`LongRoPE2`, arXiv 2502.20082, §3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RopeChoice {
+    /// That of the model before it was extended: for documents of its own window.
+    Original,
+    /// The extended one.
+    #[default]
+    Rescaled,
+}
+
+/// Tokens that a model is trained on at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingWindow {
+    /// The token ids; all but the first are predicted.
+    pub tokens: Vec<u32>,
+    /// Where documents, or pieces of them, begin: ascending, the first is 0.
+    pub document_starts: Vec<usize>,
+    /// Whether attention stays inside a document.
+    pub confined: bool,
+    /// Under which rotary embedding.
+    pub rope: RopeChoice,
+    /// How much the prediction of each token counts, as many as tokens; `None`: all count 1.
+    pub loss_weights: Option<Vec<f32>>,
+}
+
+impl TrainingWindow {
+    /// The lengths of the documents in order; they add up to the window.
+    pub fn document_lengths(&self) -> Vec<usize> {
+        let ends = self.document_starts.iter().skip(1).copied();
+        self.document_starts
+            .iter()
+            .zip(ends.chain([self.tokens.len()]))
+            .map(|(start, end)| end - start)
+            .collect()
+    }
+
+    /// How much the prediction of each token counts, as many as there are tokens.
+    ///
+    /// The first of a window is predicted by nothing and weighs 0; so does the first of a document where attention is
+    /// confined, since what predicts it belongs to another.
+    pub fn token_weights(&self) -> Vec<f32> {
+        let mut weights = match &self.loss_weights {
+            Some(weights) => weights.clone(),
+            None => vec![1.0; self.tokens.len()],
+        };
+        let unpredicted = if self.confined {
+            self.document_starts.len()
+        } else {
+            1
+        };
+        for start in self.document_starts.iter().take(unpredicted) {
+            weights[*start] = 0.0;
+        }
+        weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(confined: bool, loss_weights: Option<Vec<f32>>) -> TrainingWindow {
+        TrainingWindow {
+            tokens: vec![0, 5, 1, 0, 6, 7],
+            document_starts: vec![0, 3],
+            confined,
+            rope: RopeChoice::Original,
+            loss_weights,
+        }
+    }
+
+    #[test]
+    fn weights_are_those_of_the_predicted_tokens() {
+        assert_eq!(
+            window(false, None).token_weights(),
+            [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+        );
+        assert_eq!(
+            window(true, None).token_weights(),
+            [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
+        );
+        let weights = vec![9.0, 0.5, 1.0, 2.0, 3.0, 4.0];
+        assert_eq!(
+            window(true, Some(weights)).token_weights(),
+            [0.0, 0.5, 1.0, 0.0, 3.0, 4.0]
+        );
+    }
+
+    #[test]
+    fn lengths_add_up() {
+        assert_eq!(window(true, None).document_lengths(), [3, 3]);
+    }
+}

@@ -1,0 +1,110 @@
+//! Text to hide something in.
+
+use crate::fit::rounded;
+
+/// A text that repeats without end, its repetitions separated by a blank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Haystack {
+    text: String,
+}
+
+impl Haystack {
+    /// Repeats `text`; `None` if there is nothing in it.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self::of(text))
+    }
+
+    /// Repeats a text that is known to have words.
+    pub(crate) fn of(text: &str) -> Self {
+        Self {
+            text: format!("{text} "),
+        }
+    }
+
+    /// The first `n_bytes` of it, or up to three fewer so that no character is cut.
+    pub fn head(&self, n_bytes: usize) -> String {
+        let mut head = self.text.repeat(n_bytes / self.text.len());
+        let rest = n_bytes - head.len();
+        head.push_str(&self.text[..self.text.floor_char_boundary(rest)]);
+        head
+    }
+
+    /// The first `n_bytes` with `needles` put in at relative depths, each behind the end of a
+    /// sentence, or of a line, at or before its depth.
+    ///
+    /// A depth of 0 is the very beginning, 1 the very end. Needles of equal places keep their
+    /// order.
+    pub(crate) fn with_needles(&self, n_bytes: usize, needles: &[(f64, &str)]) -> String {
+        let hay = self.head(n_bytes);
+        let mut places: Vec<(usize, &str)> = needles
+            .iter()
+            .map(|(depth, needle)| (sentence_end(&hay, *depth), *needle))
+            .collect();
+        places.sort_by_key(|(place, _)| *place);
+        let mut text = String::with_capacity(hay.len() + 256);
+        let mut done = 0;
+        for (place, needle) in places {
+            push_apart(&mut text, &hay[done..place]);
+            push_apart(&mut text, needle);
+            done = place;
+        }
+        push_apart(&mut text, &hay[done..]);
+        text
+    }
+}
+
+/// Adds a part with one blank between it and what is there, unless there is white space.
+fn push_apart(text: &mut String, part: &str) {
+    let is_apart = text.is_empty()
+        || part.is_empty()
+        || text.ends_with(char::is_whitespace)
+        || part.starts_with(char::is_whitespace);
+    if !is_apart {
+        text.push(' ');
+    }
+    text.push_str(part);
+}
+
+/// The place behind the last sentence or line that ends at or before a relative depth.
+fn sentence_end(hay: &str, depth: f64) -> usize {
+    if depth >= 1.0 {
+        return hay.len();
+    }
+    let limit = hay.floor_char_boundary(rounded(depth * hay.len() as f64));
+    let bytes = hay.as_bytes();
+    let is_end = |i: usize| {
+        let ends = bytes[i - 1] == b'\n' || matches!(bytes[i - 1], b'.' | b'!' | b'?');
+        ends && (bytes[i - 1] == b'\n' || bytes.get(i).is_none_or(u8::is_ascii_whitespace))
+    };
+    (1..=limit).rev().find(|i| is_end(*i)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_repeats_and_cuts_no_character() {
+        let hay = Haystack::new(" ab é. ").unwrap(); // "ab é. ", 7 bytes
+        assert_eq!(hay.head(0), "");
+        assert_eq!(hay.head(4), "ab ", "é has two bytes");
+        assert_eq!(hay.head(9), "ab é. ab");
+        assert!(Haystack::new("  \n").is_none());
+    }
+
+    #[test]
+    fn needles_go_behind_sentences() {
+        let hay = Haystack::new("One two. Three four. Five six.").unwrap();
+        let n = "One two. Three four. Five six.".len();
+        let with = |depth| hay.with_needles(n, &[(depth, "NEEDLE.")]);
+        assert_eq!(with(0.0), "NEEDLE. One two. Three four. Five six.");
+        assert_eq!(with(0.5), "One two. NEEDLE. Three four. Five six.");
+        assert_eq!(with(0.9), "One two. Three four. NEEDLE. Five six.");
+        assert_eq!(with(1.0), "One two. Three four. Five six. NEEDLE.");
+        assert_eq!(
+            hay.with_needles(n, &[(1.0, "B."), (0.3, "A.")]),
+            "One two. A. Three four. Five six. B."
+        );
+    }
+}

@@ -1,0 +1,322 @@
+//! Passkey retrieval: a number hidden in filler, asked for at the end.
+//!
+//! The text is that of Landmark Attention (Mohtashami and Jaggi 2023), which position
+//! interpolation, YaRN and LongRoPE (appendix A.1) took over.
+
+use std::ops::Range;
+
+use longrope_data::Tokenizer;
+use longrope_rope::RopeSpec;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::fit::{fit_filler, rounded};
+use crate::haystack::Haystack;
+use crate::language_model::LanguageModel;
+use crate::question::{Protocol, Question, ask};
+use crate::report::Trial;
+use crate::task::{Metric, Task, TaskInfo};
+
+const NAME: &str = "passkey";
+const INTRODUCTION: &str = "There is an important info hidden inside a lot of irrelevant text. \
+    Find it and memorize them. I will quiz you about the important information there.";
+const FILLER: &str = "The grass is green. The sky is blue. The sun is yellow. Here we go. \
+    There and back again.";
+const QUESTION: &str = "What is the pass key? The pass key is";
+
+/// Tokens that are run together: short prompts share a batch.
+const BATCH_TOKENS: usize = 2048;
+
+/// How passkeys are hidden.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct PasskeyConfig {
+    /// Trials per context, or per depth where depths are given.
+    pub trials: usize,
+    /// Where the key is hidden, 0 at the beginning of the filler and 1 at its end; if there are
+    /// none, every trial draws its own.
+    pub depths: Vec<f64>,
+    /// How it is asked for.
+    pub protocol: Protocol,
+}
+
+impl Default for PasskeyConfig {
+    fn default() -> Self {
+        Self {
+            trials: 10,
+            depths: Vec::new(),
+            protocol: Protocol::default(),
+        }
+    }
+}
+
+/// Passkey retrieval at one context.
+///
+/// Prompt and answer together have exactly as many tokens as the context, so the last token of the
+/// answer stands at its last position. Trial `i` has the same key and depth at every context.
+#[derive(Debug)]
+pub struct Passkey<'a> {
+    tokenizer: &'a Tokenizer,
+    config: PasskeyConfig,
+    context: usize,
+    seed: u64,
+    filler: Haystack,
+}
+
+impl<'a> Passkey<'a> {
+    /// Prepares trials of `context` tokens.
+    ///
+    /// # Errors
+    /// If there are no trials, a depth is not in `0..=1`, or the text does not fit into the
+    /// context.
+    pub fn new(
+        tokenizer: &'a Tokenizer,
+        config: &PasskeyConfig,
+        context: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        check(NAME, config.trials, &config.depths)?;
+        let filler = Haystack::of(FILLER);
+        let task = Self {
+            tokenizer,
+            config: config.clone(),
+            context,
+            seed,
+            filler,
+        };
+        task.question(0)?; // says now whether the context has room
+        Ok(task)
+    }
+
+    /// Key and depth of a trial.
+    fn draw(&self, trial: usize) -> (u32, f64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(trial as u64);
+        let key = rng.random_range(10_000..=99_999);
+        let depth = match self.config.depths.as_slice() {
+            [] => rng.random::<f64>(),
+            depths => depths[trial % depths.len()],
+        };
+        (key, depth)
+    }
+
+    /// The text with so many bytes of filler.
+    fn prompt(&self, (key, depth): (u32, f64), filler_bytes: usize) -> String {
+        let before = rounded(depth * filler_bytes as f64);
+        let needle = format!("The pass key is {key}. Remember it. {key} is the pass key.");
+        [
+            INTRODUCTION,
+            &self.filler.head(before),
+            &needle,
+            &self.filler.head(filler_bytes - before),
+            QUESTION,
+        ]
+        .join("\n")
+    }
+
+    /// Tokens of a trial.
+    fn question(&self, trial: usize) -> Result<Question> {
+        let drawn = self.draw(trial);
+        let answer = format!(" {}", drawn.0);
+        let question = |bytes| Question::new(self.tokenizer, &self.prompt(drawn, bytes), &answer);
+        let protocol = self.config.protocol;
+        let bytes = fit_filler(NAME, self.context, |bytes| {
+            Ok(question(bytes)?.n_tokens(protocol))
+        })?;
+        question(bytes)
+    }
+}
+
+impl Task for Passkey<'_> {
+    fn info(&self) -> TaskInfo {
+        let mut settings = Map::new();
+        settings.insert("trials".to_owned(), json!(self.config.trials));
+        settings.insert("depths".to_owned(), depths_setting(&self.config.depths));
+        TaskInfo {
+            name: NAME.to_owned(),
+            version: 1,
+            protocol: self.config.protocol.name().to_owned(),
+            settings,
+            seed: self.seed,
+            context: self.context,
+            metrics: vec![Metric::higher("accuracy")],
+        }
+    }
+
+    fn n_trials(&self) -> usize {
+        self.config.trials * self.config.depths.len().max(1)
+    }
+
+    fn batch_size(&self) -> usize {
+        (BATCH_TOKENS / self.context).max(1)
+    }
+
+    fn run(
+        &self,
+        trials: Range<usize>,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Vec<Trial>> {
+        let questions = trials
+            .clone()
+            .map(|trial| self.question(trial))
+            .collect::<Result<Vec<_>>>()?;
+        let protocol = self.config.protocol;
+        let replies = ask(&questions, protocol, self.tokenizer, model, rope)?;
+        let records = trials.zip(questions).zip(replies);
+        Ok(records
+            .map(|((trial, question), reply)| {
+                let (key, depth) = self.draw(trial);
+                let mut details = Map::new();
+                details.insert("depth".to_owned(), json!(depth));
+                details.insert("expected".to_owned(), json!(key.to_string()));
+                details.insert("answer".to_owned(), json!(reply.text));
+                details.insert("n_prompt_tokens".to_owned(), json!(question.answer_from));
+                Trial {
+                    trial,
+                    scores: vec![f64::from(u8::from(reply.is_right))],
+                    details,
+                }
+            })
+            .collect())
+    }
+}
+
+/// Depths as results state them.
+pub(crate) fn depths_setting(depths: &[f64]) -> Value {
+    if depths.is_empty() {
+        json!("random")
+    } else {
+        json!(depths)
+    }
+}
+
+/// Refuses settings that ask for nothing, or for places outside.
+pub(crate) fn check(task: &str, trials: usize, depths: &[f64]) -> Result<()> {
+    if trials == 0 {
+        return Err(Error::InvalidSetting {
+            task: task.to_owned(),
+            setting: "trials",
+            found: "0".to_owned(),
+            expected: "1 or more",
+        });
+    }
+    match depths.iter().find(|depth| !(0.0..=1.0).contains(*depth)) {
+        None => Ok(()),
+        Some(depth) => Err(Error::InvalidSetting {
+            task: task.to_owned(),
+            setting: "depths",
+            found: depth.to_string(),
+            expected: "numbers from 0 to 1",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn tokenizer() -> Tokenizer {
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-llama-256");
+        Tokenizer::from_model_dir(&assets).unwrap()
+    }
+
+    fn config(depths: &[f64], protocol: Protocol) -> PasskeyConfig {
+        PasskeyConfig {
+            trials: 4,
+            depths: depths.to_vec(),
+            protocol,
+        }
+    }
+
+    #[test]
+    fn the_text_is_that_of_the_papers() {
+        let tokenizer = tokenizer();
+        let config = config(&[0.0], Protocol::TeacherForced);
+        let task = Passkey::new(&tokenizer, &config, 260, 7).unwrap();
+        let (key, _) = task.draw(0);
+        let text = tokenizer.decode(&task.question(0).unwrap().tokens).unwrap();
+        let (head, rest) = text.split_once(&FILLER[..12]).unwrap();
+        assert_eq!(
+            head,
+            format!(
+                "There is an important info hidden inside a lot of irrelevant text. Find it and \
+                 memorize them. I will quiz you about the important information there.\n\nThe \
+                 pass key is {key}. Remember it. {key} is the pass key.\n"
+            )
+        );
+        let (filler, question) = rest.rsplit_once('\n').unwrap();
+        assert!(format!("{FILLER} ").repeat(9)[12..].starts_with(filler));
+        let expected = format!("What is the pass key? The pass key is {key}");
+        assert_eq!(question, expected);
+    }
+
+    #[test]
+    fn prompts_have_exactly_the_tokens_of_the_context() {
+        let tokenizer = tokenizer();
+        for context in [200, 256, 257, 511, 1000, 2048] {
+            let random = config(&[], Protocol::TeacherForced);
+            let task = Passkey::new(&tokenizer, &random, context, 42).unwrap();
+            for trial in 0..task.n_trials() {
+                let question = task.question(trial).unwrap();
+                assert_eq!(question.tokens.len(), context);
+                assert_eq!(question.answer_from, context - 6, "a blank and five digits");
+            }
+            let generated = config(&[0.5], Protocol::Generated);
+            let task = Passkey::new(&tokenizer, &generated, context, 42).unwrap();
+            assert_eq!(task.question(3).unwrap().answer_from, context - 10);
+        }
+    }
+
+    #[test]
+    fn trials_are_the_same_at_every_context_and_depths_take_turns() {
+        let tokenizer = tokenizer();
+        let grid = config(&[0.0, 0.5, 1.0], Protocol::TeacherForced);
+        let short = Passkey::new(&tokenizer, &grid, 256, 42).unwrap();
+        let long = Passkey::new(&tokenizer, &grid, 400, 42).unwrap();
+        assert_eq!(short.n_trials(), 12);
+        let draws: Vec<(u32, f64)> = (0..12).map(|trial| short.draw(trial)).collect();
+        assert_eq!(
+            draws,
+            (0..12).map(|trial| long.draw(trial)).collect::<Vec<_>>()
+        );
+        assert!(draws.iter().all(|(key, _)| (10_000..100_000).contains(key)));
+        assert!((draws[4].1 - 0.5).abs() < 1e-12 && draws[0].0 != draws[3].0);
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_an_error() {
+        let tokenizer = tokenizer();
+        let new = |config: &PasskeyConfig, context| {
+            Passkey::new(&tokenizer, config, context, 1).unwrap_err()
+        };
+        let plain = PasskeyConfig::default();
+        assert!(matches!(
+            new(&plain, 100),
+            Error::ContextTooShort { needed: 114, .. }
+        ));
+        let none = PasskeyConfig {
+            trials: 0,
+            ..plain.clone()
+        };
+        assert!(matches!(
+            new(&none, 256),
+            Error::InvalidSetting {
+                setting: "trials",
+                ..
+            }
+        ));
+        let outside = config(&[0.5, 1.5], Protocol::TeacherForced);
+        assert!(matches!(
+            new(&outside, 256),
+            Error::InvalidSetting {
+                setting: "depths",
+                ..
+            }
+        ));
+    }
+}

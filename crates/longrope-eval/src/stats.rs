@@ -1,0 +1,77 @@
+//! Means and how sure they are.
+
+/// Standard normal quantile of a two-sided interval of 95%.
+const Z_95: f64 = 1.959_963_984_540_054;
+
+/// Arithmetic mean; NaN of nothing.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Standard error of the mean from the spread of the values (divisor `n - 1`); `None` for fewer
+/// than two.
+pub fn mean_stderr(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let n = values.len() as f64;
+    let mean = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (n - 1.0) / n).sqrt())
+}
+
+/// Wilson's interval of 95% for a probability of which `n_success` of `n` trials succeeded.
+///
+/// Unlike `p ± 1.96·stderr` it is right for few trials, and for none or all successes.
+///
+/// `(p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)` (Wilson 1927).
+pub fn wilson_interval(n_success: usize, n: usize) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 1.0];
+    }
+    let n_trials = n as f64;
+    let p = n_success as f64 / n_trials;
+    let z2 = Z_95 * Z_95;
+    let center = p + z2 / (2.0 * n_trials);
+    let half = Z_95 * (p * (1.0 - p) / n_trials + z2 / (4.0 * n_trials * n_trials)).sqrt();
+    let scale = 1.0 + z2 / n_trials;
+    // Rounding must not carry the ends past what a probability can be.
+    let low = if n_success == 0 {
+        0.0
+    } else {
+        (center - half) / scale
+    };
+    let high = if n_success == n {
+        1.0
+    } else {
+        (center + half) / scale
+    };
+    [low, high]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_wilsons() {
+        // Worked out by hand: p 0.8, n 20, z² 3.8415.
+        let [low, high] = wilson_interval(16, 20);
+        assert!((low - 0.5840).abs() < 1e-4, "{low}");
+        assert!((high - 0.9193).abs() < 1e-4, "{high}");
+        // All of n: n / (n + z²).
+        let [low, high] = wilson_interval(20, 20);
+        assert!((low - 20.0 / (20.0 + 3.841_458_8)).abs() < 1e-8);
+        assert!((high - 1.0).abs() < 1e-12);
+        let [low, high] = wilson_interval(0, 10);
+        assert!(low.abs() < 1e-12 && (high - 3.841_458_8 / 13.841_458_8).abs() < 1e-8);
+    }
+
+    #[test]
+    fn errors_of_means_come_from_the_spread() {
+        assert_eq!(mean_stderr(&[1.0]), None);
+        // Deviations ±1, variance 4/3, stderr sqrt(1/3).
+        let stderr = mean_stderr(&[1.0, 3.0, 1.0, 3.0]).unwrap();
+        assert!((stderr - (1.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,147 @@
+//! Adapters as PEFT stores them: `adapter_config.json` and `adapter_model.safetensors`.
+
+use std::path::Path;
+
+use burn::tensor::Tensor;
+use serde_json::{Value, json};
+
+use crate::checkpoint::Checkpoint;
+use crate::decoder::Decoder;
+use crate::error::{Error, Result};
+use crate::lora::LoraConfig;
+use crate::parameters::ParameterKind;
+use crate::write::{TensorEntry, write_safetensors};
+
+const CONFIG_FILE: &str = "adapter_config.json";
+const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+
+/// PEFT wraps the model twice, and its keys say so.
+const KEY_PREFIX: &str = "base_model.model.";
+
+impl LoraConfig {
+    /// Reads `adapter_config.json` of a PEFT folder.
+    ///
+    /// # Errors
+    /// If it is missing or describes something other than plain low-rank adapters.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(CONFIG_FILE);
+        let text = fs_err::read_to_string(&path)?;
+        let json: Value = serde_json::from_str(&text).map_err(|source| Error::Json {
+            path: path.clone(),
+            source,
+        })?;
+        let wrong = |what: &str| Error::Lora(format!("`{}`: {what}", path.display()));
+        if json["peft_type"] != "LORA" {
+            return Err(wrong(&format!(
+                "peft_type is {}, expected \"LORA\"",
+                json["peft_type"]
+            )));
+        }
+        for key in ["use_dora", "use_rslora", "fan_in_fan_out"] {
+            if json[key] == true {
+                return Err(wrong(&format!("`{key}` is not supported")));
+            }
+        }
+        let rank = json["r"]
+            .as_u64()
+            .ok_or_else(|| wrong("`r` is no number"))?;
+        let alpha = json["lora_alpha"]
+            .as_f64()
+            .ok_or_else(|| wrong("`lora_alpha` is no number"))?;
+        let targets = json["target_modules"]
+            .as_array()
+            .ok_or_else(|| wrong("`target_modules` is no list"))?;
+        let mut target_modules: Vec<String> = targets
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect();
+        target_modules.sort();
+        Ok(Self {
+            rank: usize::try_from(rank).map_err(|_| wrong("`r` is too large"))?,
+            alpha,
+            target_modules,
+        })
+    }
+}
+
+impl Decoder {
+    /// Writes the adapters into a folder that PEFT loads.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write_adapters(&self, folder: &Path, config: &LoraConfig, base: &Path) -> Result<()> {
+        let mut entries = Vec::new();
+        self.clone().for_each_parameter(|parameter| {
+            if parameter.kind == ParameterKind::Adapter {
+                entries.push(TensorEntry {
+                    name: format!("{KEY_PREFIX}{}", parameter.name),
+                    shape: parameter.shape(),
+                    values: parameter.flat(),
+                });
+            }
+        });
+        write_safetensors(&folder.join(WEIGHTS_FILE), entries)?;
+        let json = json!({
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": base.display().to_string(),
+            "r": config.rank,
+            "lora_alpha": config.alpha,
+            "lora_dropout": 0.0,
+            "target_modules": config.target_modules,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "inference_mode": true,
+        });
+        fs_err::write(folder.join(CONFIG_FILE), format!("{json:#}\n"))?;
+        Ok(())
+    }
+
+    /// Puts the adapters of a PEFT folder onto the model, in the place of those it has.
+    ///
+    /// # Errors
+    /// If they do not fit the model, or a file is missing or damaged.
+    pub fn read_adapters(&mut self, folder: &Path) -> Result<LoraConfig> {
+        let config = LoraConfig::read(folder)?;
+        let file = Checkpoint::open_file(&folder.join(WEIGHTS_FILE))?;
+        // Shapes come from the model; what is drawn here is overwritten.
+        let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(0);
+        self.add_adapters(&config, &mut rng)?;
+        let (device, mut problem, mut n_read) = (self.device().clone(), None, 0);
+        self.for_each_parameter(|mut parameter| {
+            if parameter.kind != ParameterKind::Adapter || problem.is_some() {
+                return;
+            }
+            let key = format!("{KEY_PREFIX}{}", parameter.name);
+            let stored = file.tensors().get(&key).map(|stored| stored.shape.clone());
+            if stored.as_deref() != Some(parameter.shape().as_slice()) {
+                problem = Some(Error::Lora(format!(
+                    "`{key}` has shape {stored:?}, expected {:?}",
+                    parameter.shape()
+                )));
+                return;
+            }
+            let dtype = parameter.flat().dtype();
+            match file.tensor::<2>(&key, &device, dtype) {
+                Ok(values) => {
+                    let [rows, columns] = values.dims();
+                    let values: Tensor<1> = values.reshape([rows * columns]);
+                    parameter.set_flat(values);
+                    n_read += 1;
+                }
+                Err(error) => problem = Some(error),
+            }
+        });
+        if let Some(error) = problem {
+            return Err(error);
+        }
+        if n_read != file.tensors().len() {
+            return Err(Error::Lora(format!(
+                "`{}` holds {} tensors, of which the model has a place for {n_read}",
+                folder.join(WEIGHTS_FILE).display(),
+                file.tensors().len()
+            )));
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,244 @@
+//! The parameters of a decoder by name, for optimizers and files.
+
+use burn::module::Param;
+use burn::tensor::{DType, Gradients as Tape, Tensor};
+
+use crate::attention::Qkv;
+use crate::block::DecoderLayer;
+use crate::decoder::{Decoder, Weights};
+use crate::linear::Linear;
+use crate::mlp::GateUp;
+use crate::norm::RmsNorm;
+
+/// What a parameter is; optimizers treat kinds differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// A vector per word, tied to the head or not.
+    Embedding,
+    /// The weight of a linear map, the head included.
+    Matrix,
+    /// The bias of a linear map.
+    Bias,
+    /// The weight of a normalization.
+    Norm,
+    /// One of the two factors of a low-rank adapter.
+    Adapter,
+}
+
+/// Which parameters are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trained {
+    /// All of them.
+    All,
+    /// Low-rank adapters only; the rest is frozen.
+    Adapters,
+}
+
+impl Trained {
+    /// Whether a parameter of this kind is trained.
+    pub fn includes(self, kind: ParameterKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Adapters => kind == ParameterKind::Adapter,
+        }
+    }
+}
+
+/// One parameter, borrowed from its decoder.
+///
+/// Values come and go as flat vectors: optimizers work element by element.
+#[derive(Debug)]
+pub struct Parameter<'a> {
+    /// Its key in a checkpoint, `model.layers.0.mlp.up_proj.weight`.
+    pub name: String,
+    /// What it is.
+    pub kind: ParameterKind,
+    slot: Slot<'a>,
+}
+
+#[derive(Debug)]
+enum Slot<'a> {
+    Vector(&'a mut Param<Tensor<1>>),
+    Matrix(&'a mut Param<Tensor<2>>),
+}
+
+impl Parameter<'_> {
+    /// Its sizes.
+    pub fn shape(&self) -> Vec<usize> {
+        match &self.slot {
+            Slot::Vector(param) => param.dims().to_vec(),
+            Slot::Matrix(param) => param.dims().to_vec(),
+        }
+    }
+
+    /// Its values in row-major order, `[elements]`.
+    pub fn flat(&self) -> Tensor<1> {
+        match &self.slot {
+            Slot::Vector(param) => param.val(),
+            Slot::Matrix(param) => {
+                let [rows, columns] = param.dims();
+                param.val().reshape([rows * columns])
+            }
+        }
+    }
+
+    /// Replaces its values by others in row-major order.
+    ///
+    /// # Panics
+    /// If there are more or fewer of them.
+    pub fn set_flat(&mut self, values: Tensor<1>) {
+        match &mut self.slot {
+            Slot::Vector(param) => {
+                assert_eq!(values.dims(), param.dims(), "elements of `{}`", self.name);
+                **param = Param::from_tensor(values);
+            }
+            Slot::Matrix(param) => {
+                let dims = param.dims();
+                **param = Param::from_tensor(values.reshape(dims));
+            }
+        }
+    }
+
+    /// Puts the parameter on a tape.
+    pub(crate) fn track(&mut self) {
+        match &mut self.slot {
+            Slot::Vector(param) => {
+                **param = Param::from_tensor(param.val().autodiff().require_grad());
+            }
+            Slot::Matrix(param) => {
+                **param = Param::from_tensor(param.val().autodiff().require_grad());
+            }
+        }
+    }
+
+    /// Takes its gradient from a tape, flat.
+    pub(crate) fn take_gradient(&self, tape: &mut Tape) -> Option<Tensor<1>> {
+        match &self.slot {
+            Slot::Vector(param) => param.val().grad_remove(tape),
+            Slot::Matrix(param) => {
+                let [rows, columns] = param.dims();
+                let gradient = param.val().grad_remove(tape)?;
+                Some(gradient.reshape([rows * columns]))
+            }
+        }
+    }
+}
+
+impl Decoder {
+    /// Calls `f` with every parameter, in the order of computation.
+    pub fn for_each_parameter(&mut self, mut f: impl FnMut(Parameter<'_>)) {
+        visit_weights(&mut self.weights, &mut f);
+    }
+
+    /// Converts all parameters.
+    #[must_use]
+    pub fn cast(mut self, dtype: DType) -> Self {
+        self.for_each_parameter(|mut parameter| {
+            let values = parameter.flat().cast(dtype);
+            parameter.set_flat(values);
+        });
+        self
+    }
+}
+
+type Visit<'v> = &'v mut dyn FnMut(Parameter<'_>);
+
+fn visit_weights(weights: &mut Weights, f: Visit<'_>) {
+    visit_embedding(weights, f);
+    for (layer_idx, layer) in weights.model.layers.iter_mut().enumerate() {
+        visit_layer(layer, layer_idx, f);
+    }
+    visit_head(weights, f);
+}
+
+/// The embeddings.
+pub(crate) fn visit_embedding(weights: &mut Weights, f: Visit<'_>) {
+    f(Parameter {
+        name: "model.embed_tokens.weight".to_owned(),
+        kind: ParameterKind::Embedding,
+        slot: Slot::Matrix(&mut weights.model.embed_tokens.weight),
+    });
+}
+
+/// The last normalization, and the head if it has a matrix of its own.
+pub(crate) fn visit_head(weights: &mut Weights, f: Visit<'_>) {
+    visit_norm(&mut weights.model.norm, "model.norm", f);
+    if let Some(head) = &mut weights.lm_head {
+        visit_linear(head, "lm_head", f);
+    }
+}
+
+/// One layer.
+pub(crate) fn visit_layer(layer: &mut DecoderLayer, layer_idx: usize, f: Visit<'_>) {
+    let at = |name: &str| format!("model.layers.{layer_idx}.{name}");
+    visit_norm(&mut layer.input_layernorm, &at("input_layernorm"), f);
+    for (name, linear) in linears_mut(layer) {
+        if name.starts_with("self_attn.") {
+            visit_linear(linear, &at(name), f);
+        }
+    }
+    visit_norm(
+        &mut layer.post_attention_layernorm,
+        &at("post_attention_layernorm"),
+        f,
+    );
+    for (name, linear) in linears_mut(layer) {
+        if name.starts_with("mlp.") {
+            visit_linear(linear, &at(name), f);
+        }
+    }
+}
+
+/// The linear maps of a layer with their names below it.
+pub(crate) fn linears_mut(layer: &mut DecoderLayer) -> Vec<(&'static str, &mut Linear)> {
+    let mut maps = match &mut layer.self_attn.qkv {
+        Qkv::Split(maps) => vec![
+            ("self_attn.q_proj", &mut maps.q_proj),
+            ("self_attn.k_proj", &mut maps.k_proj),
+            ("self_attn.v_proj", &mut maps.v_proj),
+        ],
+        Qkv::Fused(map) => vec![("self_attn.qkv_proj", map)],
+    };
+    maps.push(("self_attn.o_proj", &mut layer.self_attn.o_proj));
+    match &mut layer.mlp.gate_up {
+        GateUp::Split(split) => {
+            maps.push(("mlp.gate_proj", &mut split.gate_proj));
+            maps.push(("mlp.up_proj", &mut split.up_proj));
+        }
+        GateUp::Fused(map) => maps.push(("mlp.gate_up_proj", map)),
+    }
+    maps.push(("mlp.down_proj", &mut layer.mlp.down_proj));
+    maps
+}
+
+fn visit_norm(norm: &mut RmsNorm, name: &str, f: Visit<'_>) {
+    f(Parameter {
+        name: format!("{name}.weight"),
+        kind: ParameterKind::Norm,
+        slot: Slot::Vector(&mut norm.weight),
+    });
+}
+
+fn visit_linear(linear: &mut Linear, name: &str, f: Visit<'_>) {
+    f(Parameter {
+        name: format!("{name}.weight"),
+        kind: ParameterKind::Matrix,
+        slot: Slot::Matrix(&mut linear.weight),
+    });
+    if let Some(bias) = &mut linear.bias {
+        f(Parameter {
+            name: format!("{name}.bias"),
+            kind: ParameterKind::Bias,
+            slot: Slot::Vector(bias),
+        });
+    }
+    if let Some(adapter) = &mut linear.adapter {
+        for (part, factor) in [("lora_A", &mut adapter.a), ("lora_B", &mut adapter.b)] {
+            f(Parameter {
+                name: format!("{name}.{part}.weight"),
+                kind: ParameterKind::Adapter,
+                slot: Slot::Matrix(factor),
+            });
+        }
+    }
+}

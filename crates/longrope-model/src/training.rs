@@ -1,0 +1,327 @@
+//! The loss of a batch and its gradients.
+
+use std::cell::RefCell;
+
+use burn::tensor::{DType, Gradients as Tape, Int, Tensor, TensorData};
+use longrope_kernels::{Documents, linear_nll, recompute};
+
+use crate::attention::Place;
+use crate::block::DecoderLayer;
+use crate::decoder::{Decoder, Weights};
+use crate::error::{Error, Result};
+use crate::gradients::Gradients;
+use crate::parameters::{Parameter, Trained, visit_embedding, visit_head, visit_layer};
+use crate::rotary::Rotary;
+
+/// Sequences of equal length to train on.
+#[derive(Clone, Debug, Default)]
+pub struct TrainingBatch {
+    /// Token ids, `[batch][seq]`.
+    pub tokens: Vec<Vec<u32>>,
+    /// What the loss of each token counts, `[batch][seq]`; 1 for all if empty. The first token of a
+    /// sequence is predicted by nothing and never counts.
+    pub loss_weights: Vec<Vec<f32>>,
+    /// Documents of the sequences that are blind to each other; one per sequence without.
+    ///
+    /// Positions do not restart with a document. Under rotary embeddings attention depends on
+    /// distances only, as long as no start tokens are left alone.
+    pub documents: Option<Documents>,
+}
+
+/// How much of the forward pass is kept for the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recompute {
+    /// The input of each layer; the rest is computed again. Least memory.
+    Layers,
+    /// Everything. A quarter faster, memory of all layers.
+    Nothing,
+}
+
+/// What a batch gives to an optimizer.
+#[derive(Clone, Debug)]
+pub struct LossGradients {
+    /// Weighted sum of the negative log-likelihoods, nats.
+    pub nll: f64,
+    /// Sum of the weights.
+    pub weight: f64,
+    /// Sum of the negative log-likelihoods of all tokens that count, each once, nats.
+    pub plain_nll: f64,
+    /// Number of tokens that count.
+    pub n_tokens: usize,
+    /// Gradients of the weighted sum.
+    pub gradients: Gradients,
+}
+
+impl Decoder {
+    /// Computes the loss of a batch and its gradients with respect to the trained parameters.
+    ///
+    /// Sums, not means: of several micro-batches add up `nll`, `weight` and the gradients, then
+    /// divide by the weight.
+    ///
+    /// # Errors
+    /// If sequences differ in length, are shorter than two tokens, hold ids outside the vocabulary,
+    /// or if layers are streamed.
+    ///
+    /// # Panics
+    /// If `rotary` has fewer positions than the sequences, or `documents` have other lengths.
+    pub fn loss_gradients(
+        &self,
+        batch: &TrainingBatch,
+        rotary: &Rotary,
+        trained: Trained,
+        recompute: Recompute,
+    ) -> Result<LossGradients> {
+        let input = self.training_input(batch)?;
+        let pass = Pass {
+            decoder: self,
+            rotary,
+            trained,
+            documents: batch.documents.as_ref(),
+        };
+        let (losses, gradients) = match recompute {
+            Recompute::Layers => pass.by_layer(&input),
+            Recompute::Nothing => pass.in_one(&input),
+        };
+        Ok(input.total(&losses, gradients))
+    }
+
+    fn training_input(&self, batch: &TrainingBatch) -> Result<Input> {
+        if self.is_streamed() {
+            return Err(Error::StreamedTraining);
+        }
+        let seq = batch.tokens.first().map_or(0, Vec::len);
+        if seq < 2 {
+            return Err(Error::NothingToScore {
+                found: seq,
+                score_from: 1,
+            });
+        }
+        for (index, sequence) in batch.tokens.iter().enumerate() {
+            let weights = batch.loss_weights.get(index).map_or(seq, Vec::len);
+            if sequence.len() != seq || weights != seq {
+                return Err(Error::UnequalLengths {
+                    index,
+                    found: sequence.len().min(weights),
+                    expected: seq,
+                });
+            }
+            self.check_vocabulary(sequence)?;
+        }
+        Ok(Input::new(batch, seq, self))
+    }
+}
+
+/// A batch on the device.
+struct Input {
+    /// `[batch, seq]`
+    tokens: Tensor<2, Int>,
+    /// `[batch · seq]`; the last of each sequence is a placeholder.
+    targets: Tensor<1, Int>,
+    /// `[batch · seq]`, in the type of the model.
+    weights: Tensor<1>,
+    host_weights: Vec<f32>,
+}
+
+impl Input {
+    fn new(batch: &TrainingBatch, seq: usize, decoder: &Decoder) -> Self {
+        let n = batch.tokens.len();
+        let device = decoder.device();
+        let ids = |ids: Vec<i64>| TensorData::new(ids, [n, seq]);
+        let tokens: Vec<i64> = batch
+            .tokens
+            .iter()
+            .flatten()
+            .map(|id| i64::from(*id))
+            .collect();
+        let shifted = batch.tokens.iter().flat_map(|sequence| {
+            let targets = sequence[1..].iter().map(|id| i64::from(*id));
+            targets.chain([0])
+        });
+        let host_weights: Vec<f32> = (0..n)
+            .flat_map(|row| {
+                let weight = move |t: usize| batch.loss_weights.get(row).map_or(1.0, |w| w[t]);
+                (1..seq).map(weight).chain([0.0])
+            })
+            .collect();
+        // Losses are `f32` whatever the weights are, but for `f64`.
+        let dtype = match decoder.dtype() {
+            DType::F64 => DType::F64,
+            _ => DType::F32,
+        };
+        Self {
+            targets: Tensor::<2, Int>::from_data(ids(shifted.collect()), device).reshape([n * seq]),
+            tokens: Tensor::from_data(ids(tokens), device),
+            weights: Tensor::from_data(
+                TensorData::new(host_weights.clone(), [n * seq]),
+                (device, dtype),
+            ),
+            host_weights,
+        }
+    }
+
+    /// Sums the losses of the rows in `f64`.
+    fn total(&self, losses: &[f64], gradients: Gradients) -> LossGradients {
+        let counted = losses.iter().zip(&self.host_weights);
+        let counted = counted.filter(|(_, weight)| **weight != 0.0);
+        let mut total = LossGradients {
+            nll: 0.0,
+            weight: 0.0,
+            plain_nll: 0.0,
+            n_tokens: 0,
+            gradients,
+        };
+        for (nll, weight) in counted {
+            total.nll += nll * f64::from(*weight);
+            total.weight += f64::from(*weight);
+            total.plain_nll += nll;
+            total.n_tokens += 1;
+        }
+        total
+    }
+}
+
+/// One forward and backward pass.
+struct Pass<'a> {
+    decoder: &'a Decoder,
+    rotary: &'a Rotary,
+    trained: Trained,
+    documents: Option<&'a Documents>,
+}
+
+impl Pass<'_> {
+    /// Keeps the input of each layer.
+    fn by_layer(&self, input: &Input) -> (Vec<f64>, Gradients) {
+        let decoder = self.decoder;
+        let layers = &decoder.weights.model.layers;
+        let mut gradients = Gradients::default();
+
+        let hidden = embed(&decoder.weights, &input.tokens);
+        let (hidden, inputs) = recompute::forward(layers.len(), hidden, |layer_idx, x| {
+            self.layer(&layers[layer_idx], layer_idx, x)
+        });
+
+        // The head has a tape of its own, which begins at what the last layer gave.
+        let head = self.tracked_ends();
+        let leaf = hidden.autodiff().require_grad();
+        let nll = head_losses(&head, leaf.clone(), input);
+        let losses = read(&nll);
+        let mut tape = (nll * input.weights.clone()).sum().backward();
+        let d_hidden = leaf
+            .grad_remove(&mut tape)
+            .expect("the loss depends on the last layer");
+        self.collect_ends(&head, &mut tape, &mut gradients);
+        drop(tape);
+
+        let tracked: RefCell<Option<DecoderLayer>> = RefCell::new(None);
+        let d_embedded = recompute::backward(
+            inputs,
+            d_hidden,
+            |layer_idx, x| {
+                let layer = self.tracked_layer(layer_idx);
+                let output = self.layer(&layer, layer_idx, x);
+                *tracked.borrow_mut() = Some(layer);
+                output
+            },
+            |layer_idx, tape| {
+                if let Some(mut layer) = tracked.borrow_mut().take() {
+                    visit_layer(&mut layer, layer_idx, &mut |parameter| {
+                        take(&parameter, tape, &mut gradients);
+                    });
+                }
+            },
+        );
+        if self.trained == Trained::All {
+            let ends = self.tracked_ends();
+            let mut tape = (embed(&ends, &input.tokens) * d_embedded).sum().backward();
+            self.collect_ends(&ends, &mut tape, &mut gradients);
+        }
+        (losses, gradients)
+    }
+
+    /// Keeps everything.
+    fn in_one(&self, input: &Input) -> (Vec<f64>, Gradients) {
+        let mut gradients = Gradients::default();
+        let mut ends = self.tracked_ends();
+        let n_layers = self.decoder.weights.model.layers.len();
+        ends.model.layers = (0..n_layers).map(|it| self.tracked_layer(it)).collect();
+        let mut hidden = embed(&ends, &input.tokens);
+        for (layer_idx, layer) in ends.model.layers.iter().enumerate() {
+            hidden = self.layer(layer, layer_idx, hidden);
+        }
+        let nll = head_losses(&ends, hidden, input);
+        let losses = read(&nll);
+        let mut tape = (nll * input.weights.clone()).sum().backward();
+        self.collect_ends(&ends, &mut tape, &mut gradients);
+        for (layer_idx, layer) in ends.model.layers.iter_mut().enumerate() {
+            visit_layer(layer, layer_idx, &mut |parameter| {
+                take(&parameter, &mut tape, &mut gradients);
+            });
+        }
+        (losses, gradients)
+    }
+
+    fn layer(&self, layer: &DecoderLayer, layer_idx: usize, x: Tensor<3>) -> Tensor<3> {
+        let place = Place {
+            start: 0,
+            window: self.decoder.config().windows[layer_idx],
+            documents: self.documents,
+        };
+        layer.forward_whole(x, self.rotary, place)
+    }
+
+    fn tracked_layer(&self, layer_idx: usize) -> DecoderLayer {
+        let mut layer = self.decoder.weights.model.layers[layer_idx].clone();
+        visit_layer(&mut layer, layer_idx, &mut |parameter| {
+            self.track(parameter)
+        });
+        layer
+    }
+
+    /// Everything but the layers, tracked.
+    fn tracked_ends(&self) -> Weights {
+        let mut ends = self.decoder.weights.without_layers();
+        visit_embedding(&mut ends, &mut |parameter| self.track(parameter));
+        visit_head(&mut ends, &mut |parameter| self.track(parameter));
+        ends
+    }
+
+    fn track(&self, mut parameter: Parameter<'_>) {
+        if self.trained.includes(parameter.kind) {
+            parameter.track();
+        }
+    }
+
+    fn collect_ends(&self, ends: &Weights, tape: &mut Tape, gradients: &mut Gradients) {
+        let mut ends = ends.clone();
+        visit_embedding(&mut ends, &mut |it| take(&it, tape, gradients));
+        visit_head(&mut ends, &mut |it| take(&it, tape, gradients));
+    }
+}
+
+fn take(parameter: &Parameter<'_>, tape: &mut Tape, gradients: &mut Gradients) {
+    if let Some(gradient) = parameter.take_gradient(tape) {
+        gradients.add(parameter.name.clone(), gradient);
+    }
+}
+
+/// `[batch, seq]` to `[batch, seq, hidden]`
+fn embed(weights: &Weights, tokens: &Tensor<2, Int>) -> Tensor<3> {
+    let [batch, seq] = tokens.dims();
+    let table = weights.model.embed_tokens.weight.val();
+    let [_, hidden_size] = table.dims();
+    let ids = tokens.clone().reshape([batch * seq]);
+    table.select(0, ids).reshape([batch, seq, hidden_size])
+}
+
+/// The loss of every row, `[batch · seq]`.
+fn head_losses(weights: &Weights, hidden: Tensor<3>, input: &Input) -> Tensor<1> {
+    let [batch, seq, hidden_size] = hidden.dims();
+    let hidden = weights.model.norm.forward(hidden);
+    let hidden = hidden.reshape([batch * seq, hidden_size]);
+    linear_nll(hidden, weights.output_weight(), input.targets.clone())
+}
+
+fn read(losses: &Tensor<1>) -> Vec<f64> {
+    let data = losses.clone().without_autodiff().into_data();
+    data.iter::<f64>().collect()
+}

@@ -1,0 +1,90 @@
+//! Tensors of a device as a safetensors file.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::tensor::{DType, Tensor};
+use safetensors::tensor::{Dtype, View};
+
+use crate::decoder::Decoder;
+use crate::error::{Error, Result};
+
+/// A tensor to write: its name, its sizes and its values in row-major order.
+#[derive(Clone, Debug)]
+pub struct TensorEntry {
+    /// Key in the file.
+    pub name: String,
+    /// Sizes.
+    pub shape: Vec<usize>,
+    /// Values, `[elements]`.
+    pub values: Tensor<1>,
+}
+
+/// Writes tensors to a file of that type, and waits until the disk has them.
+///
+/// Values leave the device one tensor at a time. The file is not replaced as a whole: write it into
+/// a folder that is renamed when it is complete.
+///
+/// # Errors
+/// If the file cannot be written, for instance because the disk is full.
+///
+/// # Panics
+/// If a tensor has a type that no parameter has.
+pub fn write_safetensors(path: &Path, entries: Vec<TensorEntry>) -> Result<()> {
+    let views = entries.into_iter().map(|it| (it.name.clone(), it));
+    // transformers refuses files that do not say this.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| Error::Write {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })?;
+    // Some disks say only now that they are full.
+    fs_err::File::open(path)?.sync_all()?;
+    Ok(())
+}
+
+impl View for TensorEntry {
+    fn dtype(&self) -> Dtype {
+        match self.values.dtype() {
+            DType::F32 | DType::Flex32 => Dtype::F32,
+            DType::F64 => Dtype::F64,
+            DType::F16 => Dtype::F16,
+            DType::BF16 => Dtype::BF16,
+            other => unreachable!("a parameter of type {other:?}"),
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.values.clone().into_data().as_bytes().to_vec())
+    }
+
+    fn data_len(&self) -> usize {
+        let elements: usize = self.shape.iter().product();
+        elements * self.dtype().bitsize() / 8
+    }
+}
+
+impl Decoder {
+    /// Writes all weights, without adapters, as one safetensors file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_weights(&self, path: &Path) -> Result<()> {
+        let mut entries = Vec::new();
+        self.clone().for_each_parameter(|parameter| {
+            if parameter.kind != crate::ParameterKind::Adapter {
+                entries.push(TensorEntry {
+                    shape: parameter.shape(),
+                    values: parameter.flat(),
+                    name: parameter.name,
+                });
+            }
+        });
+        write_safetensors(path, entries)
+    }
+}

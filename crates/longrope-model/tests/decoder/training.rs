@@ -1,0 +1,247 @@
+//! Gradients: recomputed ones against one tape, one tape against differences of the loss.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{DType, Tensor, TensorData};
+use longrope_kernels::Documents;
+use longrope_model::{
+    Decoder, LoraConfig, LossGradients, Recompute, Rotary, TokenBatch, Trained, TrainingBatch,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::{FAMILIES, load};
+
+/// Sums of `f64` in another order.
+const F64_TOLERANCE: f64 = 1e-9;
+
+fn rotary(decoder: &Decoder, seq: usize) -> Rotary {
+    let rope = decoder.config().rope.resolve(seq);
+    Rotary::new(&rope, seq, decoder.device())
+}
+
+fn batch(decoder: &Decoder, seq: usize) -> TrainingBatch {
+    let vocab_size = decoder.config().vocab_size as u32;
+    let tokens = |row: u32| {
+        (0..seq as u32)
+            .map(|t| (t * 7 + row * 31 + t * t) % vocab_size)
+            .collect()
+    };
+    TrainingBatch {
+        tokens: (0..2).map(tokens).collect(),
+        loss_weights: vec![vec![1.0; seq], (0..seq).map(|t| (t % 3) as f32).collect()],
+        documents: None,
+    }
+}
+
+fn run(
+    decoder: &Decoder,
+    batch: &TrainingBatch,
+    trained: Trained,
+    recompute: Recompute,
+) -> LossGradients {
+    let rotary = rotary(decoder, batch.tokens[0].len());
+    decoder
+        .loss_gradients(batch, &rotary, trained, recompute)
+        .unwrap()
+}
+
+fn values(result: &LossGradients) -> BTreeMap<String, Vec<f64>> {
+    let gradients = result.gradients.iter();
+    gradients
+        .map(|(name, values)| {
+            let data = values.clone().into_data();
+            (name.to_owned(), data.iter::<f64>().collect())
+        })
+        .collect()
+}
+
+fn assert_same(found: &LossGradients, expected: &LossGradients, tolerance: f64) {
+    assert!((found.nll - expected.nll).abs() <= tolerance * expected.nll.abs());
+    let (found, expected) = (values(found), values(expected));
+    assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());
+    for (name, expected) in expected {
+        let largest = expected.iter().fold(0.1, |a: f64, b| a.max(b.abs()));
+        for (found, expected) in found[&name].iter().zip(expected) {
+            let difference = (found - expected).abs();
+            assert!(
+                difference <= tolerance * largest,
+                "{name}: {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn recomputed_gradients_equal_those_of_one_tape() {
+    for name in [
+        "llama-gqa-tied",
+        "phi3-longrope",
+        "qwen2-biases",
+        "mistral-window",
+    ] {
+        let decoder = load(name).cast(DType::F64);
+        let batch = batch(&decoder, 40);
+        let layers = run(&decoder, &batch, Trained::All, Recompute::Layers);
+        let whole = run(&decoder, &batch, Trained::All, Recompute::Nothing);
+        assert_same(&layers, &whole, F64_TOLERANCE);
+        let mut n_parameters = 0;
+        decoder.clone().for_each_parameter(|_| n_parameters += 1);
+        assert_eq!(layers.gradients.iter().count(), n_parameters, "{name}");
+    }
+}
+
+#[test]
+fn the_loss_is_that_of_evaluation() {
+    for name in FAMILIES.map(|(name, _)| name) {
+        let decoder = load(name);
+        let mut batch = batch(&decoder, 33);
+        batch.loss_weights.clear();
+        let result = run(&decoder, &batch, Trained::All, Recompute::Nothing);
+        let sequences: Vec<&[u32]> = batch.tokens.iter().map(Vec::as_slice).collect();
+        let scored = TokenBatch {
+            sequences: &sequences,
+            score_from: 1,
+        };
+        let losses = decoder.token_nll(scored, &rotary(&decoder, 33)).unwrap();
+        let sum: f64 = losses.iter().flatten().map(|it| f64::from(*it)).sum();
+        assert_eq!(result.n_tokens, 64);
+        // Sums of `f32` losses whose rounding differs with the size of the pieces.
+        assert!((result.nll - sum).abs() < 1e-4 * sum, "{name}");
+    }
+}
+
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    let mut decoder = load("llama-gqa-tied").cast(DType::F64);
+    let batch = batch(&decoder, 24);
+    let result = run(&decoder, &batch, Trained::All, Recompute::Layers);
+    let gradients = values(&result);
+    let step = 1e-5;
+    for (name, index) in [
+        ("model.embed_tokens.weight", 5),
+        ("model.layers.0.self_attn.k_proj.weight", 17),
+        ("model.layers.1.mlp.down_proj.weight", 3),
+        ("model.norm.weight", 2),
+    ] {
+        let mut at = |offset: f64| {
+            nudge(&mut decoder, name, index, offset);
+            let nll = run(&decoder, &batch, Trained::All, Recompute::Nothing).nll;
+            nudge(&mut decoder, name, index, -offset);
+            nll
+        };
+        let slope = (at(step) - at(-step)) / (2.0 * step);
+        let found = gradients[name][index];
+        // The error of a central difference is of the order of its step squared, and that of the
+        // sum of losses over the step.
+        assert!((found - slope).abs() < 1e-5, "{name}: {found} {slope}");
+    }
+}
+
+fn nudge(decoder: &mut Decoder, name: &str, index: usize, offset: f64) {
+    decoder.for_each_parameter(|mut parameter| {
+        if parameter.name == name {
+            let values = parameter.flat();
+            let (device, [n]) = (values.device(), values.dims());
+            let mut change = vec![0.0; n];
+            change[index] = offset;
+            let change = TensorData::new(change, [n]);
+            let change = Tensor::<1>::from_data(change, (&device, DType::F64));
+            parameter.set_flat(values + change);
+        }
+    });
+}
+
+#[test]
+fn documents_are_blind_to_each_other() {
+    let decoder = load("llama-gqa-tied").cast(DType::F64);
+    let mut packed = batch(&decoder, 40);
+    packed.tokens.truncate(1);
+    packed.loss_weights = vec![vec![1.0; 40]];
+    // Nothing predicts the first token of the second document.
+    packed.loss_weights[0][16] = 0.0;
+    packed.documents = Some(Documents::from_lengths(&[vec![16, 24]]));
+    let together = run(&decoder, &packed, Trained::All, Recompute::Layers);
+    let mut apart = 0.0;
+    for range in [0..16, 16..40] {
+        let alone = TrainingBatch {
+            tokens: vec![packed.tokens[0][range].to_vec()],
+            ..TrainingBatch::default()
+        };
+        apart += run(&decoder, &alone, Trained::All, Recompute::Layers).nll;
+    }
+    // Angles are `f32`, and the second document has larger ones when packed.
+    assert!(
+        (together.nll - apart).abs() < 1e-4 * apart,
+        "{} {apart}",
+        together.nll
+    );
+}
+
+#[test]
+fn adapters_train_alone_and_merge_without_a_trace() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let config = LoraConfig {
+        rank: 4,
+        alpha: 8.0,
+        target_modules: ["q_proj", "o_proj", "down_proj"]
+            .map(str::to_owned)
+            .to_vec(),
+    };
+    let mut decoder = load("llama-gqa-tied").cast(DType::F64);
+    let batch = batch(&decoder, 24);
+    let plain = run(&decoder, &batch, Trained::All, Recompute::Layers).nll;
+    decoder.add_adapters(&config, &mut rng).unwrap();
+    let result = run(&decoder, &batch, Trained::Adapters, Recompute::Layers);
+    assert!(
+        (result.nll - plain).abs() < 1e-9,
+        "they do nothing at first"
+    );
+    assert!(
+        result
+            .gradients
+            .iter()
+            .all(|(name, _)| name.contains("lora_"))
+    );
+    let whole = run(&decoder, &batch, Trained::Adapters, Recompute::Nothing);
+    assert_same(&result, &whole, F64_TOLERANCE);
+
+    // Any values will do.
+    decoder.for_each_parameter(|mut parameter| {
+        if parameter.name.contains("lora_B") {
+            let values = parameter.flat();
+            parameter.set_flat(values + 0.01);
+        }
+    });
+    let with = run(&decoder, &batch, Trained::All, Recompute::Layers).nll;
+    assert!((with - plain).abs() > 1e-3, "they do something now");
+    let folder = tempfile::tempdir().unwrap();
+    decoder
+        .write_adapters(folder.path(), &config, folder.path())
+        .unwrap();
+    let mut again = load("llama-gqa-tied").cast(DType::F64);
+    assert_eq!(again.read_adapters(folder.path()).unwrap().rank, 4);
+    let read = run(&again, &batch, Trained::All, Recompute::Layers).nll;
+    assert!((read - with).abs() < 1e-9 * with);
+    decoder.merge_adapters();
+    let merged = run(&decoder, &batch, Trained::All, Recompute::Layers).nll;
+    assert!((merged - with).abs() < 1e-9 * with, "{merged} {with}");
+}
+
+#[test]
+fn adapters_of_unknown_modules_are_refused() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let config = LoraConfig {
+        rank: 4,
+        alpha: 8.0,
+        target_modules: vec!["query".to_owned()],
+    };
+    let error = load("llama-gqa-tied")
+        .add_adapters(&config, &mut rng)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`query`") && error.contains("q_proj"),
+        "{error}"
+    );
+}

@@ -1,0 +1,252 @@
+//! AdamW with moments and, for half-precision weights, master weights in `f32`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::{DType, Device, Tensor};
+use longrope_model::{
+    Checkpoint, Decoder, Gradients, ParameterKind, TensorEntry, Trained, write_safetensors,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Settings of the optimizer; the defaults are those LongRoPE2 was trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Decay of the mean of the gradients.
+    pub beta1: f64,
+    /// Decay of the mean of their squares.
+    pub beta2: f64,
+    /// Added to the root of the mean square.
+    pub epsilon: f64,
+    /// Share of a weight that goes with every step of rate 1.
+    pub weight_decay: f64,
+    /// Whether embeddings, normalizations and biases decay too.
+    pub decay_all: bool,
+    /// Largest norm of all gradients together; larger ones are scaled down to it.
+    pub max_grad_norm: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decay_all: false,
+            max_grad_norm: 1.0,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first key that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let checks = [
+            ("beta1", self.beta1, (0.0..1.0).contains(&self.beta1)),
+            ("beta2", self.beta2, (0.0..1.0).contains(&self.beta2)),
+            ("epsilon", self.epsilon, self.epsilon > 0.0),
+            ("weight-decay", self.weight_decay, self.weight_decay >= 0.0),
+            (
+                "max-grad-norm",
+                self.max_grad_norm,
+                self.max_grad_norm > 0.0,
+            ),
+        ];
+        match checks.into_iter().find(|(_, _, holds)| !holds) {
+            None => Ok(()),
+            Some((key, found, _)) => Err(Error::Setting { key, found }),
+        }
+    }
+
+    fn decays(&self, kind: ParameterKind) -> bool {
+        self.decay_all || matches!(kind, ParameterKind::Matrix | ParameterKind::Adapter)
+    }
+}
+
+/// What the optimizer knows of one parameter, each `[elements]` in `f32` (`f64` for `f64` weights).
+#[derive(Clone, Debug)]
+struct Moments {
+    mean: Tensor<1>,
+    square: Tensor<1>,
+    /// The weights themselves, where the model has them in half precision.
+    master: Option<Tensor<1>>,
+}
+
+/// AdamW with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101).
+///
+/// With gradient `g` of step `t ≥ 1` and rate `η`: `m ← β₁ m + (1-β₁) g`, `v ← β₂ v + (1-β₂) g²`,
+/// `w ← w - η (λ w + (m / (1-β₁ᵗ)) / (√(v / (1-β₂ᵗ)) + ε))`. Burn's own optimizer keeps its state in
+/// the weights' type, where a step of 2e-5 vanishes in `bf16`; so this one is ours.
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    config: OptimizerConfig,
+    moments: BTreeMap<String, Moments>,
+    n_steps: u64,
+}
+
+impl AdamW {
+    /// An optimizer that has seen nothing.
+    pub fn new(config: OptimizerConfig) -> Self {
+        Self {
+            config,
+            moments: BTreeMap::new(),
+            n_steps: 0,
+        }
+    }
+
+    /// Steps so far.
+    pub fn n_steps(&self) -> u64 {
+        self.n_steps
+    }
+
+    /// Moves the weights against their gradients.
+    pub fn step(&mut self, decoder: &mut Decoder, mut gradients: Gradients, learning_rate: f64) {
+        self.n_steps += 1;
+        let OptimizerConfig {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            ..
+        } = self.config;
+        let t = self.n_steps as f64;
+        let (correction1, correction2) = (1.0 - beta1.powf(t), 1.0 - beta2.powf(t));
+        decoder.for_each_parameter(|mut parameter| {
+            let Some(gradient) = gradients.take(&parameter.name) else {
+                return;
+            };
+            let weights = parameter.flat();
+            let stored = weights.dtype();
+            let precise = precise(stored);
+            let gradient = gradient.cast(precise);
+            let (mean, square, master) = match self.moments.remove(&parameter.name) {
+                Some(it) => (it.mean, it.square, it.master),
+                None => (
+                    Tensor::zeros_like(&gradient),
+                    Tensor::zeros_like(&gradient),
+                    (stored != precise).then(|| weights.clone().cast(precise)),
+                ),
+            };
+            let mean = mean * beta1 + gradient.clone() * (1.0 - beta1);
+            let square = square * beta2 + gradient.square() * (1.0 - beta2);
+            let direction =
+                (mean.clone() / correction1) / ((square.clone() / correction2).sqrt() + epsilon);
+            let decay = if self.config.decays(parameter.kind) {
+                weight_decay
+            } else {
+                0.0
+            };
+            let current = master.clone().unwrap_or(weights);
+            let moved = current * (1.0 - learning_rate * decay) - direction * learning_rate;
+            let master = master.map(|_| moved.clone());
+            parameter.set_flat(moved.cast(stored));
+            let moments = Moments {
+                mean,
+                square,
+                master,
+            };
+            self.moments.insert(parameter.name, moments);
+        });
+    }
+
+    /// Writes the state as safetensors: `NAME.exp_avg`, `NAME.exp_avg_sq` and `NAME.master`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut entries = Vec::new();
+        for (name, moments) in &self.moments {
+            let mut push = |part: &str, values: &Tensor<1>| {
+                entries.push(TensorEntry {
+                    name: format!("{name}.{part}"),
+                    shape: values.dims().to_vec(),
+                    values: values.clone(),
+                });
+            };
+            push("exp_avg", &moments.mean);
+            push("exp_avg_sq", &moments.square);
+            if let Some(master) = &moments.master {
+                push("master", master);
+            }
+        }
+        Ok(write_safetensors(path, entries)?)
+    }
+
+    /// Reads the state of an optimizer that has taken `n_steps`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or lacks a part of a parameter's state.
+    pub fn read(
+        path: &Path,
+        config: OptimizerConfig,
+        n_steps: u64,
+        decoder: &mut Decoder,
+        trained: Trained,
+    ) -> Result<Self> {
+        let file = Checkpoint::open_file(path)?;
+        let device: Device = decoder.device().clone();
+        let mut moments = BTreeMap::new();
+        let mut problem = None;
+        decoder.for_each_parameter(|parameter| {
+            if !trained.includes(parameter.kind) || problem.is_some() {
+                return;
+            }
+            let stored = parameter.flat().dtype();
+            let read = |part: &str| {
+                let name = format!("{}.{part}", parameter.name);
+                file.tensor::<1>(&name, &device, precise(stored))
+            };
+            // A parameter that never had a gradient has no state.
+            if !file
+                .tensors()
+                .contains_key(&format!("{}.exp_avg", parameter.name))
+            {
+                return;
+            }
+            let master = if stored == precise(stored) {
+                Ok(None)
+            } else {
+                read("master").map(Some)
+            };
+            match (read("exp_avg"), read("exp_avg_sq"), master) {
+                (Ok(mean), Ok(square), Ok(master)) => {
+                    moments.insert(
+                        parameter.name,
+                        Moments {
+                            mean,
+                            square,
+                            master,
+                        },
+                    );
+                }
+                (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
+                    problem = Some(error);
+                }
+            }
+        });
+        match problem {
+            Some(error) => Err(error.into()),
+            None => Ok(Self {
+                config,
+                moments,
+                n_steps,
+            }),
+        }
+    }
+}
+
+/// The type that a parameter's state has.
+fn precise(stored: DType) -> DType {
+    if stored == DType::F64 {
+        DType::F64
+    } else {
+        DType::F32
+    }
+}

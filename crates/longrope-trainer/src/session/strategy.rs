@@ -1,0 +1,237 @@
+//! Burn's loop, counted in optimizer steps.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use burn::data::dataloader::Progress;
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::train::{
+    EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
+    SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainOutput,
+    TrainStep, TrainingComponents, TrainingItem, ValidLoader,
+};
+
+use super::{Ending, EvalPoint, Session, TimedStep};
+use crate::error::{Error, Result};
+use crate::memory::peak_memory;
+
+/// What Burn takes for a model: a handle on the session.
+#[derive(Module, Debug)]
+pub(super) struct Engine {
+    #[module(skip)]
+    state: Shared,
+}
+
+/// The session, and how it ended.
+#[derive(Clone)]
+struct Shared {
+    session: Arc<Mutex<Option<Session>>>,
+    outcome: Arc<Mutex<Option<Result<Ending>>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(super) fn new(session: Arc<Mutex<Option<Session>>>) -> Self {
+        let state = Shared {
+            session,
+            outcome: Arc::default(),
+        };
+        Self { state }
+    }
+
+    /// How the loop ended.
+    pub(super) fn ending(&self) -> Result<Ending> {
+        let outcome = self.state.outcome.lock().ok().and_then(|mut it| it.take());
+        outcome.unwrap_or_else(|| Err(Error::Session("training was cut off".to_owned())))
+    }
+
+    /// Runs a part of the loop on the session; its first error ends the loop.
+    fn with<T>(&self, f: impl FnOnce(&mut Session) -> Result<T>) -> Option<T> {
+        let mut session = self.state.session.lock().ok()?;
+        match f(session.as_mut()?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.end(Err(error));
+                None
+            }
+        }
+    }
+
+    /// Records the ending, unless there is one.
+    fn end(&self, outcome: Result<Ending>) {
+        if let Ok(mut slot) = self.state.outcome.lock() {
+            slot.get_or_insert(outcome);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.outcome.lock().map_or(true, |it| it.is_some())
+    }
+
+    fn save(&self) {
+        self.with(|session| (session.hooks.save)(&session.trainer).map_err(Error::Hook));
+    }
+
+    fn is_stopped_by_user(&self) -> bool {
+        self.with(|session| Ok((session.hooks.should_stop)()))
+            .unwrap_or(true)
+    }
+}
+
+impl TrainStep for Engine {
+    type Input = usize;
+    type Output = TimedStep;
+
+    /// One optimizer step. What a failed one gives is not looked at.
+    fn step(&self, _number: usize) -> TrainOutput<TimedStep> {
+        let item = self.with(|session| {
+            let start = Instant::now();
+            let batches = (session.hooks.next)().map_err(Error::Hook)?;
+            let report = session.trainer.step(&batches)?;
+            let step = TimedStep {
+                report,
+                elapsed_secs: start.elapsed().as_secs_f64(),
+                peak_memory_bytes: peak_memory(),
+            };
+            (session.hooks.on_step)(&step).map_err(Error::Hook)?;
+            Ok(step)
+        });
+        TrainOutput {
+            // The engine has moved the weights already.
+            grads: GradientsParams::new(),
+            item: item.unwrap_or_default(),
+        }
+    }
+}
+
+impl InferenceStep for Engine {
+    type Input = usize;
+    type Output = EvalPoint;
+
+    /// Measures one context. What a failed measurement gives is not looked at.
+    fn step(&self, context: usize) -> EvalPoint {
+        let nll_nats = self.with(|session| {
+            let trainer = &session.trainer;
+            let measured = (session.hooks.evaluate)(trainer.decoder(), trainer.n_steps(), context);
+            measured.map_err(Error::Hook)
+        });
+        EvalPoint {
+            context,
+            nll_nats: nll_nats.unwrap_or(f64::NAN),
+        }
+    }
+}
+
+/// The strategy.
+pub(super) struct StepByStep {
+    pub(super) total_steps: usize,
+    pub(super) eval_every: usize,
+    pub(super) save_every: usize,
+}
+
+type Processor = SupervisedTrainingEventProcessor<Engine>;
+
+impl SupervisedLearningStrategy<Engine> for StepByStep {
+    fn fit(
+        &self,
+        components: TrainingComponents<Engine>,
+        learner: Learner<Engine>,
+        steps: TrainLoader<Engine>,
+        contexts: ValidLoader<Engine>,
+        _starting_epoch: usize,
+    ) -> (Engine, Processor) {
+        let engine = learner.model();
+        let interrupter = components.interrupter;
+        let mut screen = Events {
+            processor: components.event_processor,
+            interrupter: interrupter.clone(),
+        };
+        let mut numbers = steps.iter();
+        let mut n_done = self.total_steps.saturating_sub(steps.num_items());
+        let mut saved_at = None;
+        while n_done < self.total_steps && !engine.has_ended() {
+            // The first stretch of a resumed run ends where it would have ended.
+            let epoch = n_done / self.eval_every + 1;
+            let last = (epoch * self.eval_every).min(self.total_steps);
+            let first = n_done;
+            screen.train(LearnerEvent::StartSplit {
+                epoch_number: epoch,
+                total_items: last - first,
+            });
+            while n_done < last && !engine.has_ended() {
+                let Some(Ok(number)) = numbers.next() else {
+                    break;
+                };
+                let item = TrainStep::step(&engine, number).item;
+                if engine.has_ended() {
+                    break;
+                }
+                n_done = item.report.step;
+                let progress = Progress::new(n_done - first, last - first, Some("steps".into()));
+                let item = TrainingItem::new(item, progress, Some(n_done), None);
+                screen.train(LearnerEvent::ProcessedItem(item));
+                if n_done.is_multiple_of(self.save_every) {
+                    engine.save();
+                    saved_at = Some(n_done);
+                }
+                if interrupter.should_stop() || engine.is_stopped_by_user() {
+                    engine.end(Ok(Ending::Interrupted));
+                }
+            }
+            screen.train(LearnerEvent::EndSplit(epoch));
+            if engine.has_ended() {
+                break;
+            }
+            measure(&engine, &contexts, &mut screen, epoch);
+            screen.train(LearnerEvent::EndEpoch(epoch));
+        }
+        if saved_at != Some(n_done) {
+            engine.save();
+        }
+        engine.end(Ok(Ending::Done));
+        (engine, screen.processor)
+    }
+}
+
+/// Measures every context.
+fn measure(engine: &Engine, contexts: &ValidLoader<Engine>, screen: &mut Events, epoch: usize) {
+    let total_items = contexts.num_items();
+    screen.valid(LearnerEvent::StartSplit {
+        epoch_number: epoch,
+        total_items,
+    });
+    for (index, context) in contexts.iter().flatten().enumerate() {
+        let point = InferenceStep::step(engine, context);
+        if engine.has_ended() {
+            return;
+        }
+        let progress = Progress::new(index + 1, total_items, Some("contexts".into()));
+        let item = TrainingItem::new(point, progress, Some(index + 1), None);
+        screen.valid(LearnerEvent::ProcessedItem(item));
+    }
+    screen.valid(LearnerEvent::EndSplit(epoch));
+}
+
+/// Where events go.
+struct Events {
+    processor: Processor,
+    interrupter: Interrupter,
+}
+
+impl Events {
+    fn train(&mut self, event: LearnerEvent<TimedStep>) {
+        let result = self.processor.process_train(event);
+        self.interrupter.fail_on_error(result);
+    }
+
+    fn valid(&mut self, event: LearnerEvent<EvalPoint>) {
+        let result = self.processor.process_valid(event);
+        self.interrupter.fail_on_error(result);
+    }
+}

@@ -1,0 +1,178 @@
+//! The engine: one optimizer step at a time.
+
+use longrope_model::{Decoder, Gradients, Recompute, Rotary, Trained, TrainingBatch};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::optimizer::{AdamW, OptimizerConfig};
+use crate::schedule::Schedule;
+
+/// Sequences that go through the model at once, and how they are rotated.
+#[derive(Clone, Debug)]
+pub struct MicroBatch {
+    /// The sequences.
+    pub batch: TrainingBatch,
+    /// Angles of every position.
+    pub rotary: Rotary,
+}
+
+/// How steps are made.
+#[derive(Clone, Debug)]
+pub struct TrainerConfig {
+    /// Learning rate by step.
+    pub schedule: Schedule,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// Which parameters change.
+    pub trained: Trained,
+    /// What is kept from the forward pass.
+    pub recompute: Recompute,
+}
+
+/// What a step did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Steps so far, this one included.
+    pub step: usize,
+    /// Weighted mean loss before the step, nats per token.
+    pub loss: f64,
+    /// Mean loss of the tokens that count, unweighted, nats per token.
+    pub nll_nats: f64,
+    /// Tokens that went through the model.
+    pub n_tokens: usize,
+    /// Rate of the step.
+    pub learning_rate: f64,
+    /// Norm of all gradients together, before clipping.
+    pub grad_norm: f64,
+    /// Whether the weights were left alone because loss or gradients were not finite.
+    pub skipped: bool,
+}
+
+/// Trains a decoder; stepped by its caller, who owns data, files and the terminal.
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    decoder: Decoder,
+    config: TrainerConfig,
+    optimizer: AdamW,
+    n_steps: usize,
+    skipped_in_a_row: usize,
+}
+
+impl Trainer {
+    /// A trainer at its first step.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn new(decoder: Decoder, config: TrainerConfig) -> Result<Self> {
+        let optimizer = AdamW::new(config.optimizer);
+        Self::at_step(decoder, config, optimizer, 0)
+    }
+
+    /// A trainer that goes on where another stopped.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn at_step(
+        decoder: Decoder,
+        config: TrainerConfig,
+        optimizer: AdamW,
+        n_steps: usize,
+    ) -> Result<Self> {
+        config.schedule.validated()?;
+        config.optimizer.validate()?;
+        Ok(Self {
+            decoder,
+            config,
+            optimizer,
+            n_steps,
+            skipped_in_a_row: 0,
+        })
+    }
+
+    /// The model as it is now.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Gives the model away.
+    pub fn into_decoder(self) -> Decoder {
+        self.decoder
+    }
+
+    /// The optimizer's state.
+    pub fn optimizer(&self) -> &AdamW {
+        &self.optimizer
+    }
+
+    /// Steps so far, skipped ones included.
+    pub fn n_steps(&self) -> usize {
+        self.n_steps
+    }
+
+    /// Whether all steps of the schedule were made.
+    pub fn is_done(&self) -> bool {
+        self.n_steps >= self.config.schedule.total_steps
+    }
+
+    /// Makes one optimizer step from the mean over the tokens of all micro-batches.
+    ///
+    /// A loss or gradient that is not finite leaves the weights alone, once.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] when that happens twice in a row; the weights are still those of before.
+    /// Otherwise if a batch does not fit the model.
+    pub fn step(&mut self, batches: &[MicroBatch]) -> Result<StepReport> {
+        let mut gradients = Gradients::default();
+        let (mut nll, mut weight, mut plain_nll, mut counted, mut n_tokens) = (0.0, 0.0, 0.0, 0, 0);
+        for MicroBatch { batch, rotary } in batches {
+            let part = self.decoder.loss_gradients(
+                batch,
+                rotary,
+                self.config.trained,
+                self.config.recompute,
+            )?;
+            nll += part.nll;
+            weight += part.weight;
+            plain_nll += part.plain_nll;
+            counted += part.n_tokens;
+            n_tokens += batch.tokens.iter().map(Vec::len).sum::<usize>();
+            gradients.merge(part.gradients);
+        }
+        if counted == 0 {
+            return Err(Error::NothingCounts {
+                step: self.n_steps + 1,
+            });
+        }
+        let norm = gradients.norm() / weight;
+        let learning_rate = self.config.schedule.at(self.n_steps);
+        let loss = nll / weight;
+        let finite = loss.is_finite() && norm.is_finite();
+        if finite {
+            self.skipped_in_a_row = 0;
+            let max_norm = self.config.optimizer.max_grad_norm;
+            let clip = (max_norm / norm.max(f64::MIN_POSITIVE)).min(1.0);
+            let gradients = gradients.scaled(clip / weight);
+            self.optimizer
+                .step(&mut self.decoder, gradients, learning_rate);
+        } else {
+            self.skipped_in_a_row += 1;
+            if self.skipped_in_a_row > 1 {
+                return Err(Error::NotFinite {
+                    step: self.n_steps + 1,
+                    loss,
+                    norm,
+                });
+            }
+        }
+        self.n_steps += 1;
+        Ok(StepReport {
+            step: self.n_steps,
+            loss,
+            nll_nats: plain_nll / counted as f64,
+            n_tokens,
+            learning_rate,
+            grad_norm: norm,
+            skipped: !finite,
+        })
+    }
+}

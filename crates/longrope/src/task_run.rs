@@ -1,0 +1,148 @@
+//! Running tasks with a bar, interruption and resumption: the loop that the tasks of `eval` share.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use longrope_eval::{EvalReport, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_rope::RopeSpec;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::eval_state::{self, EvalState};
+use crate::failure::Hint;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::scoring::NamedRope;
+use crate::{input, progress, run_dir};
+
+/// Trials are saved at least this often.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+
+/// One task under one RoPE.
+pub(crate) struct Job<'a> {
+    pub(crate) task: Box<dyn Task + 'a>,
+    pub(crate) rope_name: String,
+    pub(crate) rope: RopeSpec,
+}
+
+/// Where an evaluation is kept, and whether it goes on with what is there.
+pub(crate) struct Keep {
+    pub(crate) state: PathBuf,
+    pub(crate) resume: bool,
+}
+
+/// Every RoPE at every context, in that order.
+pub(crate) fn jobs<'a>(
+    config: &Config,
+    ropes: &[NamedRope],
+    mut task: impl FnMut(usize) -> Result<Box<dyn Task + 'a>>,
+) -> Result<Vec<Job<'a>>> {
+    let mut jobs = Vec::new();
+    for named in ropes {
+        for &context in &config.contexts {
+            jobs.push(Job {
+                task: task(context)?,
+                rope_name: named.name.clone(),
+                rope: named.rope.spec(context)?,
+            });
+        }
+    }
+    Ok(jobs)
+}
+
+/// Runs all jobs, one result each.
+///
+/// With `keep`, trials are saved while they are made, and an interrupted evaluation goes on where
+/// it was.
+pub(crate) fn run(
+    config: &Config,
+    jobs: &[Job],
+    model: &mut dyn LanguageModel,
+    interrupt: &Interrupt,
+    keep: Option<Keep>,
+) -> Result<Vec<TaskResult>> {
+    let keys = jobs
+        .iter()
+        .map(|job| eval_state::key(&job.task.info(), &job.rope_name, &job.rope))
+        .collect::<Result<Vec<Value>>>()?;
+    let mut state = keep
+        .map(|keep| {
+            let fingerprint = input::model_fingerprint(config)?;
+            if keep.resume {
+                EvalState::resume(keep.state, &fingerprint, &keys)
+            } else {
+                EvalState::begin(keep.state, fingerprint)
+            }
+        })
+        .transpose()?;
+
+    // Trials of long contexts take longer, so the bar counts tokens.
+    let tokens = |job: &Job| job.task.n_trials() * job.task.info().context;
+    let total: usize = jobs.iter().map(tokens).sum();
+    let bar = progress::bar("asking", total as u64);
+    let mut results = Vec::with_capacity(jobs.len());
+    for (job, key) in jobs.iter().zip(&keys) {
+        let info = job.task.info();
+        bar.set_message(format!(
+            "tokens, {} {} at {}",
+            info.name, job.rope_name, info.context
+        ));
+        let mut run = TaskRun::new(job.task.as_ref(), &job.rope_name, &job.rope);
+        if let Some(saved) = state.as_ref().and_then(|state| state.job(key)) {
+            run = run.with_trials(saved.trials.clone(), saved.elapsed_secs);
+            bar.inc((run.trials().len() * info.context) as u64);
+        }
+        let mut saved_at = Instant::now();
+        loop {
+            let stop = interrupt.requested();
+            let n = if stop { 0 } else { run.step(model)? };
+            bar.inc((n * info.context) as u64);
+            let is_done = n == 0;
+            if let Some(state) = &mut state
+                && (is_done || saved_at.elapsed() >= SAVE_EVERY)
+            {
+                state.save(key, run.trials(), run.elapsed_secs())?;
+                saved_at = Instant::now();
+            }
+            if stop {
+                bar.finish_and_clear();
+                return Err(Interrupted.into());
+            }
+            if is_done {
+                break;
+            }
+        }
+        results.push(run.result());
+    }
+    bar.finish_and_clear();
+    if let Some(state) = state {
+        state.finish()?;
+    }
+    Ok(results)
+}
+
+/// Where an evaluation is kept, if there is a run folder.
+pub(crate) fn keep(config: &Config, name: &str, resume: bool) -> Result<Option<Keep>> {
+    match &config.out {
+        Some(out) => Ok(Some(Keep {
+            state: out.join(format!("eval/{name}.state.json")),
+            resume,
+        })),
+        None if resume => Err(
+            anyhow!("there is nothing to resume without a run folder").context(Hint(
+                "name the folder of the interrupted run with --out".to_owned(),
+            )),
+        ),
+        None => Ok(None),
+    }
+}
+
+/// Writes `eval/NAME.json` into the run folder, if there is one.
+pub(crate) fn write_report(config: &Config, name: &str, results: &[TaskResult]) -> Result<()> {
+    let Some(out) = &config.out else {
+        return Ok(());
+    };
+    let report = EvalReport::new(results.iter().cloned());
+    let text = serde_json::to_string(&report)?;
+    run_dir::write_atomically(&out.join(format!("eval/{name}.json")), &(text + "\n"))
+}
