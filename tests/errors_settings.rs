@@ -251,7 +251,7 @@ fn several_devices_where_one_computes() {
     let line = "generate --model t --prompt a --device flex --device flex";
     assert_snapshot!(here.fails(line), @r"
     error: 2 devices are given, expected one: flex, flex
-    hint: search, compare and eval use several; here give one --device
+    hint: search, compare and eval ppl use several; here give one --device
     ");
 }
 

@@ -43,7 +43,7 @@ impl DeviceNames {
                 names.join(", ")
             )
             .context(Hint(
-                "search, compare and eval use several; here give one --device".to_owned(),
+                "search, compare and eval ppl use several; here give one --device".to_owned(),
             ))),
         }
     }
