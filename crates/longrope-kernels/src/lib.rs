@@ -26,6 +26,6 @@ pub mod recompute;
 
 pub use attention::{AttentionConfig, Documents, attention};
 #[cfg(feature = "remote")]
-pub use backend::host_operations;
+pub use backend::remote_server;
 pub use elementwise::{rms_norm, rotate_half, swiglu};
 pub use loss::linear_nll;

@@ -226,6 +226,6 @@ plain_operations!(burn::backend::Cube);
 #[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "remote")]
-pub use remote::host_operations;
+pub use remote::remote_server;
 #[cfg(feature = "remote")]
 plain_operations!(burn::backend::Remote);

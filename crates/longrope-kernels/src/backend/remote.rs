@@ -5,12 +5,11 @@
 //! device that is used through a connection is to give the very numbers that it gives without.
 //! Gradients are composed all the same: nothing trains through a connection.
 
-use burn::backend::Remote;
-use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{DispatchDevice, Remote, TensorMetadata};
 use burn::remote::CustomOpClient;
 use burn::server::{CustomOpIr, HandleContainer, RemoteServer};
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Device, Shape};
 use burn_ir::{BackendIr, ScalarIr, TensorIr};
 
 use super::{Kernels, Saved};
@@ -23,18 +22,23 @@ const RMS_NORM: &str = "longrope.rms_norm";
 const ROTATE_HALF: &str = "longrope.rotate_half";
 const SWIGLU: &str = "longrope.swiglu";
 
-/// Lets a server run the operations of this crate, whatever backend its devices belong to.
+/// A server of devices that also runs the operations of this crate, on bodies of their backend.
 ///
-/// Client and server have to be built from the same version of this crate.
-#[must_use]
-pub fn host_operations(server: RemoteServer) -> RemoteServer {
-    #[cfg(feature = "flex")]
-    let server = host::<burn::backend::Flex>(server);
-    #[cfg(feature = "ndarray")]
-    let server = host::<burn::backend::NdArray>(server);
-    #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
-    let server = host::<burn::backend::Cube>(server);
-    server
+/// All devices have to belong to one backend; [`RemoteServer::serve`] refuses others. Client and
+/// server have to be built from the same version of this crate.
+pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
+    let first = devices.first().map(|device| device.clone().inner());
+    let server = RemoteServer::new(devices);
+    // A server refuses operations for a backend that it does not serve.
+    match first.as_ref().map(Device::as_dispatch) {
+        #[cfg(feature = "flex")]
+        Some(DispatchDevice::Flex(_)) => host::<burn::backend::Flex>(server),
+        #[cfg(feature = "ndarray")]
+        Some(DispatchDevice::NdArray(_)) => host::<burn::backend::NdArray>(server),
+        #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+        Some(DispatchDevice::Cube(_)) => host::<burn::backend::Cube>(server),
+        _ => server,
+    }
 }
 
 /// The side that asks.

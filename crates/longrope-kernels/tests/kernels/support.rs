@@ -33,13 +33,13 @@ pub(crate) fn device() -> Device {
 #[cfg(all(feature = "remote", feature = "flex"))]
 fn remote() -> Device {
     use burn::remote::RemoteHost;
-    use burn::server::{RemoteServer, WebSocketTransport};
+    use burn::server::WebSocketTransport;
     static DEVICE: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
     let connect = || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("it is bound");
         std::thread::spawn(move || {
-            longrope_kernels::host_operations(RemoteServer::new([Device::flex()]))
+            longrope_kernels::remote_server(vec![Device::flex()])
                 .serve(WebSocketTransport::from_listener(listener))
         });
         let host = RemoteHost::websocket(&format!("ws://{address}"));

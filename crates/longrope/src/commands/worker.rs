@@ -10,7 +10,7 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
     use std::net::TcpListener;
 
     use anyhow::{Context, anyhow};
-    use burn::server::{RemoteServer, WebSocketTransport};
+    use burn::server::WebSocketTransport;
 
     use crate::failure::Hint;
     use crate::{device, output};
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
         "serving {} on ws://{address}",
         args.device.join(", ")
     ))?;
-    longrope_kernels::host_operations(RemoteServer::new(devices))
+    longrope_kernels::remote_server(devices)
         .serve(WebSocketTransport::from_listener(listener))
         .map_err(|error| anyhow!("the server stopped: {error}"))
 }
