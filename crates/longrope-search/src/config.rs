@@ -189,6 +189,23 @@ impl SearchConfig {
         }
     }
 
+    /// Ours for most purposes: the paper's space, with a quarter of its candidates and what measured better than its
+    /// operators. `book/src/log.md` has the measurements.
+    pub fn fast() -> Self {
+        Self {
+            population: 32,
+            mutations: 8,
+            crossovers: 8,
+            generations: 20,
+            parents: 12,
+            racing_strictness: 3.0,
+            smooth_share: 0.5,
+            difference_share: 0.5,
+            surrogate_pool: 8,
+            ..Self::default()
+        }
+    }
+
     /// LongRoPE2's search: critical pairs, factors from s to 2s above, the closed form below, no start tokens.
     ///
     /// # Reference
