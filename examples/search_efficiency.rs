@@ -200,7 +200,10 @@ fn write_whole(path: &Path, text: &str) -> Result<()> {
 }
 
 fn print_table(args: &Args, traces: &[Vec<Vec<Point>>]) {
-    println!("| seed | search | evaluations | million tokens | final loss | million tokens to the loss of {} | share |", args.searches[0]);
+    println!(
+        "| seed | search | evaluations | million tokens | final loss | million tokens to the loss of {} | share |",
+        args.searches[0]
+    );
     println!("|---|---|---|---|---|---|---|");
     for (seed, of_seed) in args.seeds.iter().zip(traces) {
         let Some(goal) = of_seed[0].last().copied() else {

@@ -158,7 +158,12 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
     Ok(saved(run)?.pop())
 }
 
-/// Restores a trainer from a saved state. `base` is the model training began with.
+/// As [`latest`]; a folder that cannot be read has none.
+pub fn latest_in(run: &Path) -> Option<PathBuf> {
+    latest(run).ok().flatten()
+}
+
+/// Restores a trainer from a saved state. `decoder` is the model training began with.
 ///
 /// # Errors
 /// If a file is missing, damaged or does not fit.
@@ -190,6 +195,9 @@ pub fn restore(
 /// Folders of saved states, oldest first.
 fn saved(run: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
+    if !run.is_dir() {
+        return Ok(Vec::new());
+    }
     for entry in fs_err::read_dir(run)? {
         let path = entry?.path();
         let step = path

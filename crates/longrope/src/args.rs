@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// What other programs make of a checkpoint's RoPE, and how to run it there.
     Doctor(Doctor),
+    /// Trains a tokenizer and a small model from scratch.
+    Pretrain(Pretrain),
     /// Searches rescale factors for a longer context.
     Search(Search),
     /// A perplexity table of RoPE methods by context.
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Lends this machine's devices to searches on other machines.
     Worker(Worker),
+    /// Trains a model under a rescaled RoPE.
+    Finetune(Finetune),
     /// Continues a prompt.
     Generate(Generate),
     /// Writes the checkpoint with another RoPE, ready for other programs.
@@ -111,6 +115,30 @@ pub(crate) struct Inspect {
 pub(crate) struct Doctor {
     /// Checkpoint folder, or its config.json.
     pub(crate) model: PathBuf,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Pretrain {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Text instead of the sources of our dependencies: files, folders or JSON lines; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the training in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Log lines instead of the dashboard.
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
@@ -244,6 +272,44 @@ pub(crate) struct Passkey {
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Finetune {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// A RoPE as for `eval ppl`; default: what config.json says.
+    #[arg(long, value_name = "R")]
+    pub(crate) rope: Vec<String>,
+    /// Tokens of a window; default: the window of the checkpoint.
+    #[arg(long, value_name = "N")]
+    pub(crate) context: Option<usize>,
+    /// Optimizer steps.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Trains low-rank adapters and leaves the weights alone.
+    #[arg(long)]
+    pub(crate) lora: bool,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the run in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Lines instead of the dashboard.
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Types of exported weights.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::device::DeviceNames;
+use crate::pretrain::PretrainSection;
+use crate::train::config::TrainSection;
 
 /// All keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +49,12 @@ pub(crate) struct Config {
     pub(crate) search: SearchSection,
     /// How text is generated.
     pub(crate) generate: GenerateSection,
+    /// A model from nothing.
+    pub(crate) pretrain: PretrainSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
+    /// How a model is trained.
+    pub(crate) train: TrainSection,
 }
 
 impl Default for Config {
@@ -68,6 +74,8 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
+            train: TrainSection::default(),
+            pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
         }
     }

@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow};
 use crate::failure::Hint;
 
 /// The lock file of this build: which crates, in which versions.
-const LOCK: &str = include_str!("../../../Cargo.lock");
+pub(crate) const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// Documents to calibrate a search on, and documents to report results on.
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ fn locked_packages() -> Vec<String> {
     clippy::disallowed_methods,
     reason = "the program may read the environment, its libraries not"
 )]
-fn registries() -> Vec<PathBuf> {
+pub(crate) fn registries() -> Vec<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));

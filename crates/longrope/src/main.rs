@@ -16,6 +16,7 @@ mod models;
 mod output;
 mod plot;
 mod pool;
+mod pretrain;
 mod progress;
 mod rope_arg;
 mod run_dir;
@@ -24,6 +25,7 @@ mod search_run;
 mod search_view;
 mod task_run;
 mod task_table;
+mod train;
 mod tui;
 mod workers;
 

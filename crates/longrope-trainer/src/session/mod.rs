@@ -123,10 +123,11 @@ impl Session {
         } = self;
         let (label, contexts) = (label.clone(), self.contexts.clone());
         let first = self.trainer.n_steps();
+        let device = self.trainer.decoder().device().clone();
         let eval_every = eval_every.max(1);
         let n_epochs = total_steps.div_ceil(eval_every).max(1);
         let shared = Arc::new(Mutex::new(Some(self)));
-        let engine = Engine::new(Arc::clone(&shared));
+        let engine = Engine::new(Arc::clone(&shared), &device);
         let interrupter = Interrupter::new();
         let renderer: Box<dyn MetricsRenderer> = match screen {
             Screen::Dashboard => {

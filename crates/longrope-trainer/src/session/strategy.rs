@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use burn::data::dataloader::Progress;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
 use burn::train::{
     EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
     SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainOutput,
@@ -19,6 +20,8 @@ use crate::memory::peak_memory;
 /// What Burn takes for a model: a handle on the session.
 #[derive(Module, Debug)]
 pub(super) struct Engine {
+    /// Burn asks a model where it is.
+    place: Param<Tensor<1>>,
     #[module(skip)]
     state: Shared,
 }
@@ -37,12 +40,15 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Engine {
-    pub(super) fn new(session: Arc<Mutex<Option<Session>>>) -> Self {
+    pub(super) fn new(session: Arc<Mutex<Option<Session>>>, device: &Device) -> Self {
         let state = Shared {
             session,
             outcome: Arc::default(),
         };
-        Self { state }
+        Self {
+            place: Param::from_tensor(Tensor::zeros([1], device)),
+            state,
+        }
     }
 
     /// How the loop ended.

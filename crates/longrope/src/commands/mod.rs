@@ -5,9 +5,11 @@ mod demo;
 mod doctor;
 mod eval;
 mod export;
+mod finetune;
 mod generate;
 mod inspect;
 mod passkey;
+mod pretrain;
 mod search;
 mod worker;
 
@@ -21,11 +23,13 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Pretrain(args) => pretrain::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Worker(args) => worker::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
+        Command::Finetune(args) => finetune::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
     }

@@ -1,0 +1,95 @@
+//! `longrope pretrain`
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use longrope_trainer::Screen;
+use serde_json::json;
+
+use crate::args::{self, FlagLayer};
+use crate::config::Config;
+use crate::failure::Hint;
+use crate::{input, layers, output, pretrain, run_dir};
+
+pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
+    let config = configuration(args)?;
+    config.pretrain.validate()?;
+    let out = input::required(config.out.as_ref(), "--out")?;
+    prepare(out, args.resume)?;
+    run_dir::write_atomically(&out.join("config.toml"), &config.to_toml()?)?;
+    let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let screen = if is_terminal && !args.json && !args.plain {
+        Screen::Dashboard
+    } else {
+        Screen::Nothing
+    };
+    let outcome = pretrain::run(&config, out, screen)?;
+    let measured = outcome.measured;
+    if args.json {
+        return output::json(&json!({
+            "model": outcome.model,
+            "steps": outcome.n_steps,
+            "text_tokens": outcome.n_text_tokens,
+            "held_out_nll_nats": measured.nll_nats,
+            "passkeys": measured.passkeys,
+        }));
+    }
+    let mut facts = vec![
+        ("model", outcome.model.display().to_string()),
+        ("steps", output::grouped(outcome.n_steps)),
+        ("tokens of text", output::grouped(outcome.n_text_tokens)),
+    ];
+    if measured.nll_nats.is_finite() {
+        facts.push((
+            "held-out perplexity",
+            output::perplexity(measured.nll_nats.exp()),
+        ));
+    }
+    if let Some(share) = measured.passkeys {
+        facts.push(("passkeys found", format!("{:.0}%", 100.0 * share)));
+    }
+    output::line(output::facts(&facts))
+}
+
+/// The configuration; that of the run folder when it is resumed.
+fn configuration(args: &args::Pretrain) -> Result<Config> {
+    let paths = args.text.iter().map(|path| path.display().to_string());
+    let flags = FlagLayer::default()
+        .list("text", paths)
+        .path("out", args.out.as_ref())
+        .number("seed", args.seed)
+        .table();
+    if !args.resume || args.common.config.is_some() {
+        return layers::load(&args.common, flags);
+    }
+    let out = input::required(args.out.as_ref(), "--out")?;
+    let saved = out.join("config.toml");
+    let common = args::Common {
+        config: saved.is_file().then_some(saved),
+        set: args.common.set.clone(),
+        device: args.common.device.clone(),
+    };
+    layers::load(&common, flags)
+}
+
+/// Makes the run folder, or checks that there is a run to go on with.
+fn prepare(out: &Path, resume: bool) -> Result<()> {
+    let is_there = out.join("corpus.json").is_file() || out.join("start").exists();
+    if is_there && !resume {
+        return Err(
+            anyhow!("`{}` already holds a pretraining", out.display()).context(Hint(
+                "continue it with --resume, or choose another --out".to_owned(),
+            )),
+        );
+    }
+    if !is_there && resume {
+        return Err(
+            anyhow!("`{}` holds no pretraining to resume", out.display()).context(Hint(
+                "check --out, or begin by leaving out --resume".to_owned(),
+            )),
+        );
+    }
+    fs_err::create_dir_all(out)?;
+    Ok(())
+}

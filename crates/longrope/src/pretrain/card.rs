@@ -1,0 +1,72 @@
+//! The card of a model: what it is made of and how good it is.
+
+use std::fmt::Write;
+
+use super::corpus::CorpusReport;
+use super::measure::Measured;
+use crate::config::Config;
+use crate::output;
+
+/// `README.md` of the model.
+pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measured) -> String {
+    let section = &config.pretrain;
+    let shape = &section.model;
+    let mut text = String::from("# A small LLaMA, trained by `longrope pretrain`\n\n");
+    let mut line = |line: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{line}");
+    };
+    line(format!(
+        "- Model: LLaMA, {} layers, hidden {}, {} heads, {} key and value heads, intermediate {}, vocabulary {}, \
+         window {}, theta {}{}.",
+        shape.layers,
+        shape.hidden,
+        shape.heads,
+        shape.kv_heads,
+        shape.intermediate,
+        shape.vocab,
+        shape.window,
+        shape.theta,
+        if shape.tied { ", tied embeddings" } else { "" },
+    ));
+    line(format!(
+        "- Text: {}, {} documents, {} tokens; fingerprint `{}`.",
+        corpus.origin,
+        output::grouped(corpus.n_documents),
+        output::grouped(corpus.n_tokens),
+        corpus.text_fingerprint
+    ));
+    line(format!("- Seed: {}.", config.seed));
+    if measured.nll_nats.is_finite() {
+        line(format!(
+            "- Held-out text: perplexity {:.2} ({:.4} nats per token).",
+            measured.nll_nats.exp(),
+            measured.nll_nats
+        ));
+    }
+    if let Some(share) = measured.passkeys {
+        line(format!(
+            "- Passkeys inside the window: {:.1}% found for certain.",
+            100.0 * share
+        ));
+    }
+    line("\n| phase | steps | windows × tokens | learning rate | text | copying | passkey | recall |\n|---|---|---|---|---|---|---|---|".to_owned());
+    for phase in &section.phases {
+        let shares = &phase.shares;
+        line(format!(
+            "| {} | {} | {} × {} | {:e}, {} of warmup, then {:?} | {} | {} | {} | {} |",
+            phase.name,
+            phase.steps,
+            phase.batch,
+            phase.window,
+            phase.learning_rate,
+            phase.warmup_steps,
+            phase.decay,
+            shares.text,
+            shares.copying,
+            shares.passkey,
+            shares.recall
+        ));
+    }
+    text
+}
