@@ -9,6 +9,8 @@ mod errors_settings;
 mod generate;
 mod golden_formats;
 mod pipeline;
+#[cfg(feature = "remote")]
+mod remote;
 mod resume;
 mod support;
 mod tasks;

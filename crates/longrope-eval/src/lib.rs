@@ -24,7 +24,7 @@ pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
 pub use needle::{Needle, NeedleConfig};
 pub use passkey::{Passkey, PasskeyConfig};
-pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
+pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};

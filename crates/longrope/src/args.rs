@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Measures a model at given contexts.
     #[command(subcommand)]
     Eval(Eval),
+    /// Lends this machine's devices to searches on other machines.
+    Worker(Worker),
     /// Trains a model under a rescaled RoPE.
     Finetune(Finetune),
     /// Continues a prompt.
@@ -63,9 +65,10 @@ pub(crate) struct Common {
     #[arg(
         long,
         value_name = "DEVICE",
-        help = "Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N]"
+        help = "Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N], \
+                remote:ws://HOST:PORT; repeatable"
     )]
-    pub(crate) device: Option<String>,
+    pub(crate) device: Vec<String>,
 }
 
 /// Flags for text.
@@ -77,6 +80,16 @@ pub(crate) struct TextFlags {
     /// Token ids instead of text: a JSON list of ids, or a list of such lists.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub(crate) tokens: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Worker {
+    /// Where to listen. Whoever can connect there can compute on this machine: there are no passwords.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: String,
+    /// A device to lend; repeatable, all of one kind.
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub(crate) device: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -163,6 +176,9 @@ pub(crate) struct Search {
     /// Continues the search in the run folder.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// A dashboard in the terminal instead of a progress bar; `q` stops and saves.
+    #[arg(long)]
+    pub(crate) tui: bool,
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,

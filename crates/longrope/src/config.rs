@@ -10,6 +10,7 @@ use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::device::DeviceNames;
 use crate::pretrain::PretrainSection;
 use crate::train::config::TrainSection;
 
@@ -29,7 +30,7 @@ pub(crate) struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) out: Option<PathBuf>,
     /// Where to compute.
-    pub(crate) device: String,
+    pub(crate) device: DeviceNames,
     /// Whether all weights stay in memory.
     pub(crate) weights: WeightSetting,
     /// Seed of every random choice.
@@ -65,7 +66,7 @@ impl Default for Config {
             text: Vec::new(),
             tokens: None,
             out: None,
-            device: "flex".to_owned(),
+            device: DeviceNames::One("flex".to_owned()),
             weights: WeightSetting::Resident,
             seed: 42,
             rope: Vec::new(),

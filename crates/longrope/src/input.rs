@@ -33,10 +33,15 @@ pub(crate) fn model_fingerprint(config: &Config) -> Result<String> {
     Ok(Checkpoint::open(model_folder(config)?)?.fingerprint()?)
 }
 
-/// Loads the model onto the configured device.
+/// Loads the model onto the configured device, of which there has to be one.
 pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
+    load_model_onto(config, config.device.only()?)
+}
+
+/// Loads the model onto a device.
+pub(crate) fn load_model_onto(config: &Config, device: &str) -> Result<Decoder> {
     let folder = model_folder(config)?;
-    let device = device::open(&config.device)?;
+    let device = device::open(device)?;
     let bar = progress::bar(&format!("loading {}", folder.display()), 1);
     let decoder = match config.weights {
         WeightSetting::Resident => Decoder::load_with(folder, &device, |layer_idx, n_layers| {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::args::{FlagLayer, Ppl, contexts};
 use crate::failure::Hint;
 use crate::interrupt::Interrupt;
+use crate::models::Models;
 use crate::{input, layers, output, run_dir, scoring};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
@@ -26,8 +27,9 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     check_settings(args, config.eval.protocol)?;
     let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
-    let decoder = input::load_model(&config)?;
-    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
+    let models = Models::load(&config)?;
+    let decoder = models.decoder();
+    let ropes = scoring::named_ropes(&scoring::rope_names(&config), decoder, target)?;
     let documents = input::load_documents(&config, decoder.config())?;
     let mut per_token = args
         .per_token
@@ -36,7 +38,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .transpose()?;
     let results = scoring::measure(
         &config,
-        &decoder,
+        &models,
         &documents,
         &ropes,
         &interrupt,

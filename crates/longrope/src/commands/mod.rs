@@ -12,6 +12,7 @@ mod needle;
 mod passkey;
 mod pretrain;
 mod search;
+mod worker;
 
 use anyhow::Result;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Search(args) => search::run(&args),
+        Command::Worker(args) => worker::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
