@@ -78,6 +78,7 @@ fn help_of_eval_ppl() {
                               factor CSV or HF config.json; repeatable
           --windows <N>       Windows per document, spread evenly
           --stride <N>        Overlapping windows instead: tokens from one to the next
+          --protocol <NAME>   Whose perplexity: longrope, yarn, truncate or llama.cpp
           --per-token <FILE>  Writes one JSON line per scored token
           --json              JSON on stdout
       -v, --verbose...        More log lines on stderr; twice for still more

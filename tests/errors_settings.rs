@@ -219,7 +219,7 @@ fn an_unknown_device() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --device tpu"));
     assert_snapshot!(message, @r"
-    error: device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda
+    error: device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda, remote
     hint: --device flex works on every machine; GPUs are cuda:0, cuda:1 and so on
     ");
 }
@@ -242,6 +242,25 @@ fn a_device_that_was_not_built() {
     assert_snapshot!(message, @r"
     error: this program was built without device `cuda`
     hint: build it with `cargo build --release --features cuda`, or use --device flex
+    ");
+}
+
+#[test]
+fn several_devices_where_one_computes() {
+    let here = Workplace::with_tokenizer();
+    let line = "generate --model t --prompt a --device flex --device flex";
+    assert_snapshot!(here.fails(line), @r"
+    error: 2 devices are given, expected one: flex, flex
+    hint: search, compare and eval ppl use several; here give one --device
+    ");
+}
+
+#[cfg(not(feature = "remote"))]
+#[test]
+fn a_worker_that_was_not_built() {
+    assert_snapshot!(Workplace::new().fails("worker"), @r"
+    error: this program was built without remote devices
+    hint: build it with `cargo build --release --features remote`
     ");
 }
 

@@ -10,6 +10,8 @@ mod generate;
 mod golden_formats;
 mod pipeline;
 mod pretrain;
+#[cfg(feature = "remote")]
+mod remote;
 mod resume;
 mod support;
 mod tasks;

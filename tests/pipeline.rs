@@ -325,6 +325,24 @@ fn factors_come_from_csv_too() {
 }
 
 #[test]
+fn several_workers_measure_what_one_does() {
+    let here = Workplace::with_model();
+    let compare = "compare --model m --tokens tokens.json --contexts 32,64,128 --json";
+    let measure = |devices: &str| -> Vec<Value> {
+        let stdout = here.run(&format!("{compare} {devices}")).worked();
+        let mut report: Value = serde_json::from_str(&stdout).unwrap();
+        let results = report["results"].as_array_mut().unwrap();
+        for result in &mut *results {
+            result.as_object_mut().unwrap().remove("elapsed_secs");
+        }
+        std::mem::take(results)
+    };
+    let one = measure("--device flex");
+    assert_eq!(one.len(), 5 * 3);
+    assert_eq!(measure("--device flex --device flex --device flex"), one);
+}
+
+#[test]
 fn both_backends_of_the_cpu_agree() {
     if !cfg!(feature = "ndarray") {
         return;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::Workplace;
 
 /// Long enough that every stop below comes in the middle.
-const SEARCH: &str = "search --model m --tokens tokens.json --target 128 --samples 2 \
+pub(crate) const SEARCH: &str = "search --model m --tokens tokens.json --target 128 --samples 2 \
     --set search.population=8 --set search.parents=4 --set search.mutations=4 \
     --set search.crossovers=4 --set search.generations=24";
 
@@ -22,8 +22,8 @@ const RESULTS: [&str; 5] = [
 ];
 
 /// Starts a search in `out` and waits until it has finished this many generations.
-fn start(here: &Workplace, out: &str, n_generations: usize) -> Child {
-    let mut search = here.start(&format!("{SEARCH} --out {out}"));
+pub(crate) fn start(here: &Workplace, line: &str, out: &str, n_generations: usize) -> Child {
+    let mut search = here.start(&format!("{line} --out {out}"));
     let state = here.path(out).join("search/state.json");
     let started = Instant::now();
     loop {
@@ -40,7 +40,7 @@ fn start(here: &Workplace, out: &str, n_generations: usize) -> Child {
     }
 }
 
-fn assert_same(here: &Workplace, one: &str, other: &str) {
+pub(crate) fn assert_same(here: &Workplace, one: &str, other: &str) {
     for name in RESULTS {
         let (one, other) = (format!("{one}/{name}"), format!("{other}/{name}"));
         assert!(here.read(&one) == here.read(&other), "{one} and {other}");
@@ -53,7 +53,7 @@ fn a_killed_search_resumes_to_the_same_bytes() {
     here.run(&format!("{SEARCH} --out whole")).worked();
     for n_generations in [0, 1, 9] {
         let out = format!("killed-{n_generations}");
-        let mut search = start(&here, &out, n_generations);
+        let mut search = start(&here, SEARCH, &out, n_generations);
         search.kill().unwrap();
         search.wait().unwrap();
         assert!(
@@ -70,7 +70,7 @@ fn a_killed_search_resumes_to_the_same_bytes() {
 fn an_interrupted_search_saves_and_says_how_to_go_on() {
     let here = Workplace::with_model();
     here.run(&format!("{SEARCH} --out whole")).worked();
-    let search = start(&here, "stopped", 2);
+    let search = start(&here, SEARCH, "stopped", 2);
     let asked = std::process::Command::new("kill")
         .args(["-INT", &search.id().to_string()])
         .status()
@@ -84,6 +84,25 @@ fn an_interrupted_search_saves_and_says_how_to_go_on() {
     ");
     here.run("search --resume --out stopped").worked();
     assert_same(&here, "whole", "stopped");
+}
+
+#[test]
+fn two_workers_give_the_same_bytes_as_one() {
+    let here = Workplace::with_model();
+    here.run(&format!("{SEARCH} --out one")).worked();
+    let two = format!("{SEARCH} --device flex --device flex");
+    here.run(&format!("{two} --out two")).worked();
+    assert_same(&here, "one", "two");
+    // Killed on two, it goes on with two, as its config.toml says, or with one.
+    for device in ["", "--device flex"] {
+        let out = format!("killed{}", device.len());
+        let mut search = start(&here, &two, &out, 5);
+        search.kill().unwrap();
+        search.wait().unwrap();
+        here.run(&format!("search --resume --out {out} {device}"))
+            .worked();
+        assert_same(&here, "one", &out);
+    }
 }
 
 #[test]

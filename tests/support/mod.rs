@@ -107,7 +107,7 @@ impl Workplace {
     }
 
     /// The program, ready to run a command line; words are separated by blanks.
-    fn command(&self, line: &str) -> std::process::Command {
+    pub(crate) fn command(&self, line: &str) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_longrope"));
         command
             .args(line.split_whitespace())

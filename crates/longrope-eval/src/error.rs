@@ -11,6 +11,10 @@ pub enum Error {
     #[error("the model could not score a window")]
     Model(#[from] longrope_model::Error),
 
+    /// A benchmark could not be read or asked.
+    #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
+
     /// A prompt could not be turned into tokens, or an answer into text.
     #[error("a prompt could not be tokenized")]
     Data(#[from] longrope_data::Error),

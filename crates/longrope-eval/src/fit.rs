@@ -30,6 +30,7 @@ pub(crate) fn fit_filler(
     }
     let wanted = (target - least) as f64;
     let mut bytes = rounded(wanted * BYTES_PER_TOKEN);
+    let mut is_short = true;
     for _ in 0..16 {
         let found = count(bytes)?;
         if found == target {
@@ -37,6 +38,7 @@ pub(crate) fn fit_filler(
         }
         let off = target as f64 - found as f64;
         if off.abs() <= 3.0 {
+            is_short = off > 0.0;
             break;
         }
         let rate = if found > least && bytes > 0 {
@@ -46,12 +48,16 @@ pub(crate) fn fit_filler(
         };
         bytes = rounded(bytes as f64 + off * rate);
     }
-    for step in 1..=NEAR {
-        for bytes in [Some(bytes + step), bytes.checked_sub(step)] {
-            let Some(bytes) = bytes else { continue };
-            if count(bytes)? == target {
-                return Ok(bytes);
-            }
+    let longer = (1..=NEAR).map(|step| bytes + step);
+    let shorter = (1..=NEAR).map_while(|step| bytes.checked_sub(step));
+    let likely_first: Vec<usize> = if is_short {
+        longer.chain(shorter).collect()
+    } else {
+        shorter.chain(longer).collect()
+    };
+    for bytes in likely_first {
+        if count(bytes)? == target {
+            return Ok(bytes);
         }
     }
     Err(Error::NoExactFit {

@@ -1,6 +1,9 @@
 //! Text to hide something in.
 
+use longrope_data::sha256_hex;
+
 use crate::fit::rounded;
+use crate::passkey::FILLER;
 
 /// A text that repeats without end, its repetitions separated by a blank.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,10 +18,32 @@ impl Haystack {
         (!text.is_empty()).then(|| Self::of(text))
     }
 
+    /// The sentences passkeys are hidden in, for want of a better text.
+    pub fn filler() -> Self {
+        Self::of(FILLER)
+    }
+
+    /// What identifies the text.
+    pub fn fingerprint(&self) -> String {
+        sha256_hex(&[self.text.as_bytes()])
+    }
+
     /// Repeats a text that is known to have words.
     pub(crate) fn of(text: &str) -> Self {
         Self {
             text: format!("{text} "),
+        }
+    }
+
+    /// The same text, beginning behind the last sentence that ends at or before a relative place.
+    #[must_use]
+    pub(crate) fn starting_at(&self, place: f64) -> Self {
+        let start = sentence_end(&self.text, place);
+        let (before, after) = self.text.split_at(start);
+        Self {
+            text: format!("{} {} ", after.trim(), before.trim())
+                .trim_start()
+                .to_owned(),
         }
     }
 
@@ -91,6 +116,14 @@ mod tests {
         assert_eq!(hay.head(4), "ab ", "é has two bytes");
         assert_eq!(hay.head(9), "ab é. ab");
         assert!(Haystack::new("  \n").is_none());
+    }
+
+    #[test]
+    fn it_can_begin_at_any_sentence() {
+        let hay = Haystack::new("One two. Three four. Five six.").unwrap();
+        assert_eq!(hay.starting_at(0.0), hay);
+        let later = hay.starting_at(0.5);
+        assert_eq!(later.head(31), "Three four. Five six. One two. ");
     }
 
     #[test]

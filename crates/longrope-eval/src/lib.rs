@@ -5,12 +5,15 @@
 //! Every result says how it was measured: context, stride, windows, scored tokens, treatment of
 //! the beginning-of-text token.
 
+pub mod bench;
 mod error;
 mod fit;
 mod haystack;
 mod language_model;
+mod needle;
 mod passkey;
 mod perplexity;
+mod protocol;
 mod question;
 mod report;
 mod stats;
@@ -19,8 +22,10 @@ mod task;
 pub use error::{Error, Result};
 pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
+pub use needle::{Needle, NeedleConfig};
 pub use passkey::{Passkey, PasskeyConfig};
-pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
+pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch};
+pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
 pub use stats::{mean, mean_stderr, wilson_interval};

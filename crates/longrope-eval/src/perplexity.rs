@@ -1,7 +1,7 @@
 //! Perplexity over windows.
 
 use longrope_data::TokenWindow;
-use longrope_rope::{Precision, RopeSpec};
+use longrope_rope::{Precision, ResolvedRope, RopeSpec};
 
 use crate::error::Result;
 use crate::language_model::LanguageModel;
@@ -22,6 +22,8 @@ pub struct Perplexity {
     pub window_means: f64,
     /// Sum over windows of the square of their mean loss.
     window_squares: f64,
+    /// Sum over tokens of the square of their loss.
+    token_squares: f64,
 }
 
 impl Perplexity {
@@ -37,6 +39,7 @@ impl Perplexity {
         self.n_windows += 1;
         self.window_means += mean;
         self.window_squares += mean * mean;
+        self.token_squares += losses.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
     }
 
     /// Mean loss per token, `Σ nats / Σ tokens`; NaN if nothing was scored.
@@ -66,6 +69,17 @@ impl Perplexity {
         let variance = (self.window_squares / n - mean * mean).max(0.0) * n / (n - 1.0);
         Some((variance / n).sqrt())
     }
+
+    /// Standard error of the mean loss, from the spread between tokens as if they were independent; `None` for fewer
+    /// than two.
+    pub fn token_stderr_nats(&self) -> Option<f64> {
+        if self.n_tokens < 2 {
+            return None;
+        }
+        let n = self.n_tokens as f64;
+        let variance = (self.token_squares / n - self.nll_nats().powi(2)).max(0.0);
+        Some((variance / (n - 1.0)).sqrt())
+    }
 }
 
 /// One window and the losses of its scored tokens.
@@ -79,7 +93,32 @@ pub struct ScoredWindow<'a> {
     pub losses: Vec<f32>,
 }
 
+/// Windows of one length that are scored together.
+#[derive(Clone, Debug)]
+pub struct WindowBatch {
+    /// The tokens of each window.
+    pub sequences: Vec<Vec<u32>>,
+    /// The first scored position.
+    pub score_from: usize,
+    /// By which angles they are rotated.
+    pub rope: ResolvedRope,
+    /// Index of the first window in the run.
+    first: usize,
+}
+
+impl WindowBatch {
+    /// Tokens of all its windows.
+    pub fn n_tokens(&self) -> usize {
+        self.sequences.iter().map(Vec::len).sum()
+    }
+}
+
 /// A perplexity measurement in progress.
+///
+/// [`step`](Self::step) lays out and scores one batch after another. For scoring in any order, on
+/// several devices, [`next_batch`](Self::next_batch) lays them out and [`record`](Self::record)
+/// takes the losses; recorded in the order they were laid out in, the sums are those of `step`,
+/// bit for bit.
 #[derive(Debug)]
 pub struct PerplexityRun<'a> {
     windows: &'a [TokenWindow],
@@ -113,30 +152,46 @@ impl<'a> PerplexityRun<'a> {
     /// # Errors
     /// If the model cannot score them.
     pub fn step(&mut self, model: &mut impl LanguageModel) -> Result<Vec<ScoredWindow<'a>>> {
-        let Some(first) = self.windows.get(self.next) else {
+        let Some(batch) = self.next_batch() else {
             return Ok(Vec::new());
         };
+        let sequences: Vec<&[u32]> = batch.sequences.iter().map(Vec::as_slice).collect();
+        let losses = model.token_nll(&sequences, batch.score_from, &batch.rope)?;
+        Ok(self.record(&batch, losses))
+    }
+
+    /// Lays out the next windows that can be scored together.
+    pub fn next_batch(&mut self) -> Option<WindowBatch> {
+        let first = self.windows.get(self.next)?;
         let most = (BATCH_TOKENS / first.n_tokens()).max(1);
-        let batch: Vec<&TokenWindow> = self.windows[self.next..]
+        let sequences: Vec<Vec<u32>> = self.windows[self.next..]
             .iter()
             .take(most)
             .take_while(|w| w.n_tokens() == first.n_tokens() && w.score_from == first.score_from)
+            .map(TokenWindow::tokens)
             .collect();
-        let tokens: Vec<Vec<u32>> = batch.iter().map(|window| window.tokens()).collect();
-        let sequences: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
-        let rope = self.rope.resolve_with(first.n_tokens(), self.precision);
-        let losses = model.token_nll(&sequences, first.score_from, &rope)?;
-        let mut scored = Vec::with_capacity(batch.len());
-        for (window, losses) in batch.into_iter().zip(losses) {
+        let batch = WindowBatch {
+            score_from: first.score_from,
+            rope: self.rope.resolve_with(first.n_tokens(), self.precision),
+            first: self.next,
+            sequences,
+        };
+        self.next += batch.sequences.len();
+        Some(batch)
+    }
+
+    /// Adds the losses of a batch, one list per window.
+    pub fn record(&mut self, batch: &WindowBatch, losses: Vec<Vec<f32>>) -> Vec<ScoredWindow<'a>> {
+        let windows = self.windows;
+        let scored = (batch.first..).zip(losses).map(|(window_idx, losses)| {
             self.sum.add(&losses);
-            scored.push(ScoredWindow {
-                window,
-                window_idx: self.next,
+            ScoredWindow {
+                window: &windows[window_idx],
+                window_idx,
                 losses,
-            });
-            self.next += 1;
-        }
-        Ok(scored)
+            }
+        });
+        scored.collect()
     }
 
     /// What the windows so far add up to.
@@ -144,7 +199,7 @@ impl<'a> PerplexityRun<'a> {
         self.sum
     }
 
-    /// Windows scored, and windows in all.
+    /// Windows laid out, and windows in all.
     pub fn progress(&self) -> (usize, usize) {
         (self.next, self.windows.len())
     }
@@ -155,7 +210,7 @@ mod tests {
     use super::*;
     use longrope_data::{Bos, TokenDocument, WindowProtocol, plan_windows};
     use longrope_model::GenerateOptions;
-    use longrope_rope::{ResolvedRope, RopeScaling};
+    use longrope_rope::RopeScaling;
 
     /// Says that token `t` costs `t` nats, and remembers the sizes of its batches.
     struct Fake {
@@ -235,6 +290,25 @@ mod tests {
         assert_eq!(run.sum().n_tokens, 49);
         assert!((run.sum().total_nats - f64::from((1..50).sum::<u32>())).abs() < 1e-9);
         assert_eq!(model.batches.iter().sum::<usize>(), windows.len());
+
+        let mut apart = PerplexityRun::new(&windows, &rope);
+        let batches: Vec<WindowBatch> = std::iter::from_fn(|| apart.next_batch()).collect();
+        let score = |model: &mut Fake, batch: &WindowBatch| {
+            let sequences: Vec<&[u32]> = batch.sequences.iter().map(Vec::as_slice).collect();
+            let losses = model.token_nll(&sequences, batch.score_from, &batch.rope);
+            losses.expect("it scores anything")
+        };
+        let mut losses: Vec<_> = batches
+            .iter()
+            .rev()
+            .map(|it| score(&mut model, it))
+            .collect();
+        losses.reverse();
+        for (batch, losses) in batches.iter().zip(losses) {
+            apart.record(batch, losses);
+        }
+        assert_eq!(apart.sum(), run.sum());
+        model.batches.truncate(model.batches.len() / 2);
         assert!(model.batches.len() < windows.len(), "{:?}", model.batches);
     }
 }

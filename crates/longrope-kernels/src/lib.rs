@@ -25,5 +25,7 @@ mod loss;
 pub mod recompute;
 
 pub use attention::{AttentionConfig, Documents, attention};
+#[cfg(feature = "remote")]
+pub use backend::remote_server;
 pub use elementwise::{rms_norm, rotate_half, swiglu};
 pub use loss::linear_nll;

@@ -44,6 +44,54 @@ pub fn yarn_factors(
         .collect()
 }
 
+/// A ramp as YaRN's, but linear in the factor: `λ_i = s (1 - m_i) + m_i` with the `m_i` of [`yarn_factors`].
+///
+/// # Reference
+/// Where the code released with LongRoPE (github.com/microsoft/LongRoPE) starts its search, under the name YaRN.
+pub fn linear_ramp_factors(
+    rotary_dim: usize,
+    theta: f64,
+    original_context: usize,
+    scale: f64,
+    beta_fast: f64,
+    beta_slow: f64,
+) -> Vec<f64> {
+    let ramp = yarn_ramp(
+        rotary_dim,
+        theta,
+        original_context,
+        (beta_fast, beta_slow),
+        true,
+        Precision::F64,
+    );
+    ramp.iter()
+        .map(|ramp| scale * ramp + (1.0 - ramp))
+        .collect()
+}
+
+/// The pair whose period fits `periods` times into the original context, rounded up: `(d/2) log_θ(L / 2πn)`.
+///
+/// With one period this is the theoretical critical pair: from it on a model has not seen a whole turn.
+///
+/// # Reference
+/// LongRoPE2 (arXiv 2502.20082), section 3.1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the pairs there are"
+)]
+pub fn pair_of_period(
+    rotary_dim: usize,
+    theta: f64,
+    original_context: usize,
+    periods: f64,
+) -> usize {
+    let n_pairs = rotary_dim / 2;
+    let turns = original_context as f64 / (std::f64::consts::TAU * periods);
+    let pair = n_pairs as f64 * turns.ln() / theta.ln();
+    pair.ceil().clamp(0.0, n_pairs as f64) as usize
+}
+
 /// LongRoPE2's factors around a critical pair `c`: `λ_i = λ_c^(i/c)` below it and `λ_c` from there on.
 ///
 /// Below the critical pair this is RoPE with a larger base, `θ · λ_c^((d/2)/c)`.
@@ -68,6 +116,25 @@ mod tests {
     use super::*;
 
     const CLOSE: f64 = 1e-12;
+
+    #[test]
+    fn the_linear_ramp_is_straight_between_yarns_borders() {
+        // LLaMA2: the ramp goes from pair 20 to pair 46.
+        let factors = linear_ramp_factors(128, 1e4, 4096, 32.0, 32.0, 1.0);
+        assert!((factors[20] - 1.0).abs() < CLOSE && (factors[46] - 32.0).abs() < CLOSE);
+        assert!((factors[33] - 16.5).abs() < CLOSE);
+    }
+
+    #[test]
+    fn critical_pairs_are_those_of_the_paper() {
+        // Phi3-mini, LLaMA3-8B, LLaMA2; then where ten periods fit.
+        let pair = |d, theta, context, periods| pair_of_period(d, theta, context, periods);
+        assert_eq!(pair(96, 1e4, 2048, 1.0), 31);
+        assert_eq!(pair(128, 5e5, 8192, 1.0), 35);
+        assert_eq!(pair(128, 1e4, 4096, 1.0), 46);
+        assert_eq!(pair(96, 1e4, 2048, 10.0), 19);
+        assert_eq!(pair(128, 5e5, 8192, 10.0), 24);
+    }
 
     #[test]
     fn ntk_goes_from_one_to_the_scale() {

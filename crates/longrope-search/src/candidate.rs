@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 
-use longrope_rope::AttentionScale;
+use longrope_rope::{AttentionScale, critical_ntk_factors};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -63,6 +63,34 @@ pub(crate) fn to_u32(value: f64) -> u32 {
     whole
 }
 
+/// How the factors of a candidate hang together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Shape {
+    /// Every factor is a gene.
+    #[default]
+    Free,
+    /// Factors are 1 up to pair `from`, the scale after pair `to`, and genes between: the official code's
+    /// `dim_piece_mono`, which keeps the two as genes of their own.
+    Piece {
+        /// Last pair that is not scaled.
+        from: usize,
+        /// Last pair that is not scaled in full.
+        to: usize,
+    },
+    /// Factors from a critical pair on are genes, and below it `λ_i = λ_c^(i/c)`, exactly.
+    Critical {
+        /// The critical pair, `c`.
+        pair: usize,
+    },
+}
+
+impl Shape {
+    fn is_free(&self) -> bool {
+        matches!(self, Self::Free)
+    }
+}
+
 /// Rescale factors, start tokens and attention-scale policy of one trial.
 ///
 /// Factors are whole grid steps, so that two candidates are equal exactly if a model would see the same numbers, and a
@@ -73,8 +101,12 @@ pub struct Candidate {
     /// The grid that [`steps`](Self::steps) counts in.
     #[serde(rename = "steps_per_unit")]
     pub grid: Grid,
-    /// One rescale factor per pair, in grid steps.
+    /// One rescale factor per pair, in grid steps; below a critical pair only next to the factor, which lies off the
+    /// grid.
     pub steps: Vec<u32>,
+    /// How they hang together.
+    #[serde(default, skip_serializing_if = "Shape::is_free")]
+    pub shape: Shape,
     /// Leading positions left unscaled, tokens.
     pub start_tokens: usize,
     /// How cos and sin are scaled.
@@ -84,17 +116,26 @@ pub struct Candidate {
 impl Candidate {
     /// The rescale factors λ, one per pair.
     pub fn factors(&self) -> Vec<f64> {
-        self.steps
+        let mut factors: Vec<f64> = self
+            .steps
             .iter()
             .map(|&step| self.grid.factor(step))
-            .collect()
+            .collect();
+        if let Shape::Critical { pair } = self.shape
+            && let Some(&at_critical) = factors.get(pair)
+        {
+            let closed = critical_ntk_factors(pair, pair, at_critical);
+            factors[..pair].copy_from_slice(&closed);
+        }
+        factors
     }
 
     /// Everything that makes two candidates the same, in comparable form.
-    fn key(&self) -> (Grid, &[u32], usize, (u8, u64)) {
+    fn key(&self) -> (Grid, &[u32], Shape, usize, (u8, u64)) {
         (
             self.grid,
             &self.steps,
+            self.shape,
             self.start_tokens,
             attention_key(self.attention),
         )
@@ -133,6 +174,7 @@ mod tests {
         Candidate {
             grid: Grid::new(0.01).expect("divides 1"),
             steps: vec![100, 115, 123],
+            shape: Shape::Free,
             start_tokens: 4,
             attention,
         }
@@ -196,6 +238,24 @@ mod tests {
         let near = |value| candidate(AttentionScale::Constant { value });
         assert_ne!(near(0.3), near(0.1 + 0.2));
         assert_eq!(near(0.3), near(0.3));
+    }
+
+    #[test]
+    fn below_a_critical_pair_factors_are_the_closed_form() {
+        let critical = Candidate {
+            steps: vec![100, 200, 400, 500],
+            shape: Shape::Critical { pair: 2 },
+            ..candidate(AttentionScale::Su {})
+        };
+        let expected = [1.0, 2.0, 4.0, 5.0];
+        for (found, expected) in critical.factors().iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        let off_grid = Candidate {
+            steps: vec![100, 173, 300, 500],
+            ..critical
+        };
+        assert!((off_grid.factors()[1] - 3.0_f64.sqrt()).abs() < 1e-12);
     }
 
     #[test]

@@ -1,29 +1,58 @@
 //! The knobs of a search, with the paper's values as defaults.
 
-use longrope_rope::AttentionScale;
+use longrope_rope::{AttentionScale, pair_of_period};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::problem::SearchProblem;
 use crate::seeds::Seed;
-use crate::space::{Space, SpaceParts};
+use crate::space::{CriticalParts, Space, SpaceParts};
+
+/// Grid step of the official operators' candidates: as good as none.
+const OFFICIAL_GRID: f64 = 1e-6;
 
 /// How the attention-scale policy of a candidate is found.
 ///
 /// The paper has no such scale while its code always uses one, and which one suits depends on the factors; so the
 /// default is to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AttentionSearch {
     /// Each seed is tried with each of none, su and yarn and keeps the best; descendants inherit it.
     Seeds {},
     /// As `Seeds`, and mutation redraws the policy like any other gene.
     Gene {},
+    /// As `Gene`, with policies of the caller's choice, constants among them.
+    Among {
+        /// The policies.
+        policies: Vec<AttentionScale>,
+    },
     /// Every candidate has this policy.
     Fixed {
         /// The policy.
         policy: AttentionScale,
     },
+}
+
+impl AttentionSearch {
+    /// Whether mutation redraws the policy.
+    pub(crate) fn is_gene(&self) -> bool {
+        matches!(self, Self::Gene {} | Self::Among { .. })
+    }
+}
+
+/// How candidates are made from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operators {
+    /// Ours: see [`mutate`](crate::mutate) and [`crossover`](crate::crossover).
+    Windows,
+    /// Those of the code released with LongRoPE, `dim_mono`: see [`official`](crate::official).
+    DimMono,
+    /// Its `dim_piece_mono`, which keeps a head of ones and a tail of the scale.
+    DimPieceMono,
+    /// LongRoPE2's: only factors from a critical pair on are genes, the others follow in closed form.
+    Critical,
 }
 
 /// Settings of a search; the defaults are the paper's.
@@ -36,6 +65,8 @@ pub enum AttentionSearch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct SearchConfig {
+    /// How candidates are made from others.
+    pub operators: Operators,
     /// Candidates of the first population, seeds included.
     pub population: usize,
     /// Mutants per generation.
@@ -54,6 +85,14 @@ pub struct SearchConfig {
     pub halve_beyond: usize,
     /// Largest factor allowed, as a multiple of the scale.
     pub max_factor_ratio: f64,
+    /// Added to the largest factor allowed.
+    pub max_factor_extra: f64,
+    /// Smallest critical pair; by default the one whose period fits ten times into the original context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical_min: Option<usize>,
+    /// Largest critical pair; by default the one whose period fits once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical_max: Option<usize>,
     /// Grid step of a factor.
     pub step: f64,
     /// Start tokens to choose from.
@@ -69,6 +108,15 @@ pub struct SearchConfig {
     /// Stop after this many generations without a new best; never if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
+    /// Candidates that miss the border of the parents by this many standard errors are dropped before all samples are
+    /// scored; 0 scores every candidate in full.
+    pub racing_strictness: f64,
+    /// Share of the mutations that bend all factors smoothly instead of redrawing some.
+    pub smooth_share: f64,
+    /// Share of the crossovers that add the difference of two parents to a third instead of mixing two.
+    pub difference_share: f64,
+    /// Proposals drawn for each one that is measured; a model of the scores so far chooses. 1 measures all.
+    pub surrogate_pool: usize,
     /// Candidates sent to the objective in one call; an interruption loses at most these.
     pub batch_candidates: usize,
 }
@@ -76,6 +124,7 @@ pub struct SearchConfig {
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
+            operators: Operators::Windows,
             population: 64,
             mutations: 16,
             crossovers: 16,
@@ -85,6 +134,9 @@ impl Default for SearchConfig {
             max_retries: 20,
             halve_beyond: 524_288,
             max_factor_ratio: 1.25,
+            max_factor_extra: 0.0,
+            critical_min: None,
+            critical_max: None,
             step: 0.01,
             start_tokens: vec![0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 256],
             attention: AttentionSearch::Seeds {},
@@ -92,7 +144,11 @@ impl Default for SearchConfig {
             yarn_beta_fast: 32.0,
             yarn_beta_slow: 1.0,
             patience: None,
-            batch_candidates: 1,
+            racing_strictness: 0.0,
+            smooth_share: 0.0,
+            difference_share: 0.0,
+            surrogate_pool: 1,
+            batch_candidates: 32,
         }
     }
 }
@@ -109,6 +165,63 @@ pub struct Sizes {
 }
 
 impl SearchConfig {
+    /// The search of the code released with LongRoPE, as it is coded: one seed, the bound 1 + s, no start tokens, the
+    /// attention scale `su`, and its operators. `piece` chooses `dim_piece_mono` instead of `dim_mono`.
+    ///
+    /// # Reference
+    /// github.com/microsoft/LongRoPE, `evolution`.
+    pub fn official(piece: bool) -> Self {
+        Self {
+            operators: if piece {
+                Operators::DimPieceMono
+            } else {
+                Operators::DimMono
+            },
+            halve_beyond: usize::MAX >> 1,
+            max_factor_ratio: 1.0,
+            max_factor_extra: 1.0,
+            start_tokens: vec![0],
+            attention: AttentionSearch::Fixed {
+                policy: AttentionScale::Su {},
+            },
+            seeds: vec![Seed::LinearRamp],
+            ..Self::default()
+        }
+    }
+
+    /// Ours for most purposes: the paper's space, with a quarter of its candidates and what measured better than its
+    /// operators. `book/src/log.md` has the measurements.
+    pub fn fast() -> Self {
+        Self {
+            population: 32,
+            mutations: 8,
+            crossovers: 8,
+            generations: 20,
+            parents: 12,
+            racing_strictness: 3.0,
+            smooth_share: 0.5,
+            difference_share: 0.5,
+            surrogate_pool: 8,
+            ..Self::default()
+        }
+    }
+
+    /// LongRoPE2's search: critical pairs, factors from s to 2s above, the closed form below, no start tokens.
+    ///
+    /// # Reference
+    /// LongRoPE2, arXiv 2502.20082, algorithm 1. Its crossover is not described; ours is used.
+    pub fn v2() -> Self {
+        Self {
+            operators: Operators::Critical,
+            max_factor_ratio: 2.0,
+            start_tokens: vec![0],
+            attention: AttentionSearch::Fixed {
+                policy: AttentionScale::Su {},
+            },
+            ..Self::default()
+        }
+    }
+
     /// Population sizes for a target context: as configured, or halved (rounded up) for a very long one.
     pub fn sizes(&self, target_context: usize) -> Sizes {
         let part = |size: usize| {
@@ -133,7 +246,7 @@ impl SearchConfig {
 
     /// Policies that every seed is tried with.
     pub fn policies(&self) -> Vec<AttentionScale> {
-        match self.attention {
+        match &self.attention {
             AttentionSearch::Seeds {} | AttentionSearch::Gene {} => {
                 vec![
                     AttentionScale::None {},
@@ -141,7 +254,8 @@ impl SearchConfig {
                     AttentionScale::Yarn {},
                 ]
             }
-            AttentionSearch::Fixed { policy } => vec![policy],
+            AttentionSearch::Among { policies } => policies.clone(),
+            AttentionSearch::Fixed { policy } => vec![*policy],
         }
     }
 
@@ -152,14 +266,43 @@ impl SearchConfig {
     pub fn space(&self, problem: &SearchProblem) -> Result<Space> {
         problem.validate()?;
         self.validate()?;
+        let official = matches!(self.operators, Operators::DimMono | Operators::DimPieceMono);
+        let scale = problem.scale();
+        let max_factor = self.max_factor_ratio * scale + self.max_factor_extra;
         Space::new(SpaceParts {
             n_pairs: problem.n_pairs(),
-            step: self.step,
+            // The official code draws in steps from its parents' factors, which lie between grid points.
+            step: if official { OFFICIAL_GRID } else { self.step },
             min_factor: 1.0,
-            max_factor: self.max_factor_ratio * problem.scale(),
+            // And its ranges overshoot by a step, now and then.
+            max_factor: if official {
+                max_factor + 3.0 * self.step
+            } else {
+                max_factor
+            },
             start_tokens: self.start_tokens.clone(),
             attention: self.policies(),
+            critical: (self.operators == Operators::Critical).then(|| self.critical(problem)),
         })
+    }
+
+    /// Which pairs may be critical, and how far the factors from there on have to be scaled.
+    fn critical(&self, problem: &SearchProblem) -> CriticalParts {
+        let of_periods = |periods| {
+            let SearchProblem {
+                rotary_dim,
+                theta,
+                original_context,
+                ..
+            } = *problem;
+            let pair = pair_of_period(rotary_dim, theta, original_context, periods);
+            pair.clamp(1, problem.n_pairs() - 1)
+        };
+        CriticalParts {
+            first: self.critical_min.unwrap_or_else(|| of_periods(10.0)),
+            last: self.critical_max.unwrap_or_else(|| of_periods(1.0)),
+            min_factor: problem.scale(),
+        }
     }
 
     /// Checks every key by itself and against the others.
@@ -171,6 +314,7 @@ impl SearchConfig {
             ("population", self.population),
             ("parents", self.parents),
             ("batch-candidates", self.batch_candidates),
+            ("surrogate-pool", self.surrogate_pool),
             ("patience", self.patience.unwrap_or(1)),
         ];
         for (key, value) in at_least_one {
@@ -194,11 +338,23 @@ impl SearchConfig {
                 format!("at most `population`, {}", self.population),
             )
         })?;
-        check(
-            "mutation-prob",
-            (0.0..=1.0).contains(&self.mutation_prob),
-            || (self.mutation_prob.to_string(), "0 to 1".to_owned()),
-        )?;
+        for (key, value) in [
+            ("mutation-prob", self.mutation_prob),
+            ("smooth-share", self.smooth_share),
+            ("difference-share", self.difference_share),
+        ] {
+            check(key, (0.0..=1.0).contains(&value), || {
+                (value.to_string(), "0 to 1".to_owned())
+            })?;
+        }
+        for (key, value) in [
+            ("racing-strictness", self.racing_strictness),
+            ("max-factor-extra", self.max_factor_extra),
+        ] {
+            check(key, value.is_finite() && value >= 0.0, || {
+                (value.to_string(), "0 or a positive number".to_owned())
+            })?;
+        }
         let ratio = self.max_factor_ratio;
         check("max-factor-ratio", ratio.is_finite() && ratio > 0.0, || {
             (ratio.to_string(), "a positive number".to_owned())

@@ -45,6 +45,10 @@ pub struct Generation {
     pub evaluations: usize,
     /// Proposals and policy trials that were known already.
     pub memo_hits: usize,
+    /// Samples that candidates were scored on.
+    pub sample_evaluations: usize,
+    /// Candidates that a race ended.
+    pub dropped: usize,
     /// Measurements that failed.
     pub failures: Vec<Failure>,
 }
@@ -61,7 +65,10 @@ impl Generation {
         let entries = memo.entries();
         let mut scores: Vec<f64> = proposals.iter().map(|&id| entries[id].score).collect();
         scores.sort_by(f64::total_cmp);
-        let best = entries[population[0]].clone();
+        let best = Scored {
+            losses: Vec::new(),
+            ..entries[population[0]].clone()
+        };
         let measured = || entries.iter().filter(|entry| entry.generation == index);
         let evaluations = measured().count();
         let failures = measured().flat_map(|entry| {
@@ -81,6 +88,8 @@ impl Generation {
             policy_trials,
             evaluations,
             memo_hits: (proposals.len() + policy_trials).saturating_sub(evaluations),
+            sample_evaluations: measured().map(|entry| entry.n_samples).sum(),
+            dropped: measured().filter(|entry| entry.dropped).count(),
             failures: failures.collect(),
         }
     }

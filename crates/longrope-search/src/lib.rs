@@ -43,23 +43,32 @@
     reason = "RoPE, YaRN and LongRoPE are names, not code"
 )]
 
+mod bend;
+mod block_losses;
 mod candidate;
 mod config;
+mod critical;
 mod error;
 mod generation;
 mod loss_json;
 mod memo;
 mod objective;
+pub mod official;
 mod operators;
 mod problem;
+mod propose;
 mod proposer;
+mod racing;
 mod search;
 mod seeds;
 mod space;
 mod state;
+mod surrogate;
 
-pub use candidate::{Candidate, Grid};
-pub use config::{AttentionSearch, SearchConfig, Sizes};
+pub use bend::{bend, difference};
+pub use block_losses::{BlockLoss, BlockLosses};
+pub use candidate::{Candidate, Grid, Shape};
+pub use config::{AttentionSearch, Operators, SearchConfig, Sizes};
 pub use error::{Error, Result, StepError};
 pub use generation::{Failure, Generation};
 pub use memo::{SampleFailure, Scored};
@@ -68,5 +77,5 @@ pub use operators::{crossover, mutate};
 pub use problem::SearchProblem;
 pub use search::{Progress, Search};
 pub use seeds::{Seed, SeedScore};
-pub use space::{Space, SpaceParts};
+pub use space::{CriticalParts, Space, SpaceParts};
 pub use state::SearchState;

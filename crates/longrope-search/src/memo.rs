@@ -1,13 +1,16 @@
 //! Every candidate measured so far, so that none is measured twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::block_losses::BlockLosses;
 use crate::candidate::Candidate;
 use crate::error::StepError;
 use crate::loss_json;
 use crate::objective::{Job, Objective, Outcome};
+use crate::racing::{self, Race};
 
 /// A candidate and what it scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,13 +18,60 @@ use crate::objective::{Job, Objective, Outcome};
 pub struct Scored {
     /// The candidate.
     pub candidate: Candidate,
-    /// Mean loss over the samples, nats per token; infinite if a sample failed.
+    /// Mean loss over the samples, nats per token; infinite if a sample failed or the candidate is still being scored,
+    /// an estimate if it was dropped.
     #[serde(with = "loss_json")]
     pub score: f64,
     /// The generation it was measured for.
     pub generation: usize,
     /// The samples that could not be measured.
     pub failures: Vec<SampleFailure>,
+    /// Samples it was scored on, failed ones included.
+    pub n_samples: usize,
+    /// Whether a race ended it before it was scored on all samples. It then takes no part in the evolution.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dropped: bool,
+    /// Losses by sample and block, as long as others may be compared with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<BlockLosses>,
+}
+
+impl Scored {
+    /// Whether nothing is left to be measured.
+    fn is_finished(&self, n_samples: usize) -> bool {
+        self.dropped || !self.failures.is_empty() || self.n_samples >= n_samples
+    }
+
+    /// Takes in the outcome of the next sample.
+    fn add(&mut self, outcome: Outcome) {
+        let sample = self.n_samples;
+        self.n_samples += 1;
+        let failure = match outcome {
+            Outcome::Losses(losses) if losses.mean().is_finite() => {
+                self.losses.push(losses);
+                return;
+            }
+            Outcome::Loss(nats) if nats.is_finite() => {
+                self.losses.push(BlockLosses::mean_only(nats));
+                return;
+            }
+            Outcome::Losses(losses) => format!("loss is {}", losses.mean()),
+            Outcome::Loss(nats) => format!("loss is {nats}"),
+            Outcome::Failed(reason) => reason,
+        };
+        self.failures.push(SampleFailure {
+            sample,
+            reason: failure,
+        });
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A sample on which a candidate could not be measured.
@@ -81,49 +131,64 @@ impl Memo {
             .is_some_and(|&id| self.entries[id].generation < generation)
     }
 
-    /// Ids ordered from best to worst, each once; equal scores by age.
+    /// Ids ordered from best to worst, each once; equal scores by age, and dropped ones after all others.
     pub(crate) fn ranked(&self, mut ids: Vec<usize>) -> Vec<usize> {
-        let key = |&id: &usize| (self.entries[id].score, id);
-        ids.sort_by(|a, b| {
-            let ((score_a, id_a), (score_b, id_b)) = (key(a), key(b));
-            score_a.total_cmp(&score_b).then(id_a.cmp(&id_b))
+        ids.sort_by(|&a, &b| {
+            let (one, other) = (&self.entries[a], &self.entries[b]);
+            let dropped = one.dropped.cmp(&other.dropped);
+            let score = one.score.total_cmp(&other.score);
+            dropped.then(score).then(a.cmp(&b))
         });
         ids.dedup();
         ids
     }
 
+    /// Forgets the losses of all candidates but these.
+    pub(crate) fn keep_losses_of(&mut self, ids: &[usize]) {
+        let kept: HashSet<usize> = ids.iter().copied().collect();
+        for (id, entry) in self.entries.iter_mut().enumerate() {
+            if !kept.contains(&id) {
+                entry.losses = Vec::new();
+            }
+        }
+    }
+
     /// Makes sure all candidates are measured, asking the objective for those that are not, and returns their ids.
     ///
-    /// Candidates go out `batch` at a time and are kept as soon as they are back.
+    /// In a race they go out sample by sample, and those that fall behind are dropped in between; otherwise with all
+    /// samples at once. Either way `batch` candidates make a call, and what is back is kept.
+    ///
+    /// A race that was interrupted is run again with the losses that are known: whatever is decided after a round depends
+    /// on that round's losses and those before it.
     pub(crate) fn measure<O: Objective>(
         &mut self,
         candidates: &[Candidate],
         generation: usize,
         batch: usize,
+        race: Option<Race<'_>>,
         objective: &mut O,
     ) -> Result<Vec<usize>, StepError<O::Error>> {
         let mut asked = HashSet::new();
-        let missing: Vec<&Candidate> = candidates
+        let new: Vec<&Candidate> = candidates
             .iter()
-            .filter(|&one| !self.ids.contains_key(one) && asked.insert(one))
+            .filter(|&one| !self.knew_before(one, generation) && asked.insert(one))
             .collect();
         let n_samples = objective.n_samples();
-        for chunk in missing.chunks(batch) {
-            let jobs: Vec<Job<'_>> = chunk
+        let per_round = if race.is_some() { 1 } else { n_samples };
+        for first in (0..n_samples).step_by(per_round.max(1)) {
+            let samples = first..first + per_round;
+            let due: Vec<&Candidate> = new
                 .iter()
-                .flat_map(|candidate| (0..n_samples).map(|sample| Job { candidate, sample }))
+                .copied()
+                .filter(|one| self.is_due(one, samples.start, n_samples))
                 .collect();
-            let outcomes = objective
-                .evaluate(&jobs)
-                .map_err(|source| StepError::Objective { generation, source })?;
-            if outcomes.len() != jobs.len() {
-                return Err(StepError::OutcomeCount {
-                    found: outcomes.len(),
-                    expected: jobs.len(),
-                });
+            for chunk in due.chunks(batch) {
+                self.ask(chunk, samples.clone(), generation, n_samples, objective)?;
             }
-            for (&candidate, outcomes) in chunk.iter().zip(outcomes.chunks(n_samples)) {
-                self.insert(score(candidate.clone(), outcomes, generation));
+            if let Some(race) = race
+                && samples.end < n_samples
+            {
+                self.drop_behind(&new, samples.end, race);
             }
         }
         Ok(candidates
@@ -132,40 +197,99 @@ impl Memo {
             .collect())
     }
 
-    fn insert(&mut self, entry: Scored) {
-        self.ids.insert(entry.candidate.clone(), self.entries.len());
-        self.entries.push(entry);
+    /// Whether a candidate waits for its sample `next`.
+    fn is_due(&self, candidate: &Candidate, next: usize, n_samples: usize) -> bool {
+        self.ids.get(candidate).is_none_or(|&id| {
+            let entry = &self.entries[id];
+            !entry.is_finished(n_samples) && entry.n_samples <= next
+        })
     }
-}
 
-/// Averages the outcomes of one candidate; any failure makes the mean infinite.
-fn score(candidate: Candidate, outcomes: &[Outcome], generation: usize) -> Scored {
-    let mut sum_nats = 0.0;
-    let mut failures = Vec::new();
-    for (sample, outcome) in outcomes.iter().enumerate() {
-        match outcome {
-            Outcome::Loss(nats) if nats.is_finite() => sum_nats += nats,
-            Outcome::Loss(nats) => failures.push(SampleFailure {
-                sample,
-                reason: format!("loss is {nats}"),
-            }),
-            Outcome::Failed(reason) => failures.push(SampleFailure {
-                sample,
-                reason: reason.clone(),
-            }),
+    /// Sends candidates out with some samples.
+    fn ask<O: Objective>(
+        &mut self,
+        candidates: &[&Candidate],
+        samples: Range<usize>,
+        generation: usize,
+        n_samples: usize,
+        objective: &mut O,
+    ) -> Result<(), StepError<O::Error>> {
+        let jobs: Vec<Job<'_>> = candidates
+            .iter()
+            .flat_map(|candidate| samples.clone().map(|sample| Job { candidate, sample }))
+            .collect();
+        let outcomes = objective
+            .evaluate(&jobs)
+            .map_err(|source| StepError::Objective { generation, source })?;
+        if outcomes.len() != jobs.len() {
+            return Err(StepError::OutcomeCount {
+                found: outcomes.len(),
+                expected: jobs.len(),
+            });
         }
+        let mut outcomes = outcomes.into_iter();
+        for &candidate in candidates {
+            let id = self.id_of(candidate, generation);
+            let entry = &mut self.entries[id];
+            for outcome in outcomes.by_ref().take(samples.len()) {
+                entry.add(outcome);
+            }
+            if entry.failures.is_empty() && entry.n_samples == n_samples {
+                let mean = racing::mean(&entry.losses);
+                entry.score = if mean.is_finite() {
+                    mean
+                } else {
+                    f64::INFINITY
+                };
+            }
+        }
+        Ok(())
     }
-    let mean = sum_nats / outcomes.len() as f64;
-    let score = if failures.is_empty() && mean.is_finite() {
-        mean
-    } else {
-        f64::INFINITY
-    };
-    Scored {
-        candidate,
-        score,
-        generation,
-        failures,
+
+    /// The id of a candidate, a new one if need be.
+    fn id_of(&mut self, candidate: &Candidate, generation: usize) -> usize {
+        if let Some(&id) = self.ids.get(candidate) {
+            return id;
+        }
+        let id = self.entries.len();
+        self.ids.insert(candidate.clone(), id);
+        self.entries.push(Scored {
+            candidate: candidate.clone(),
+            score: f64::INFINITY,
+            generation,
+            failures: Vec::new(),
+            n_samples: 0,
+            dropped: false,
+            losses: Vec::new(),
+        });
+        id
+    }
+
+    /// Drops the candidates that, after `n_seen` samples, are beyond doubt behind the border.
+    fn drop_behind(&mut self, racers: &[&Candidate], n_seen: usize, race: Race<'_>) {
+        let ids: Vec<usize> = racers.iter().map(|&one| self.ids[one]).collect();
+        let seen = |id: usize| self.entries[id].losses.get(..n_seen);
+        // The seeds of the first generation may be elites and racers both.
+        let contenders: BTreeSet<usize> = race.elites.iter().chain(&ids).copied().collect();
+        let Some(border) = racing::border(contenders.into_iter().filter_map(seen), race.n_places)
+        else {
+            return;
+        };
+        let at_border = racing::mean(border);
+        let behind: Vec<(usize, f64)> = ids
+            .iter()
+            .filter(|&&id| !self.entries[id].dropped && self.entries[id].n_samples == n_seen)
+            .filter_map(|&id| {
+                let found = racing::difference(seen(id)?, border)?;
+                let is_behind = found.mean > race.strictness * found.stderr && found.mean > 0.0;
+                is_behind.then_some((id, at_border + found.mean))
+            })
+            .collect();
+        for (id, estimate) in behind {
+            let entry = &mut self.entries[id];
+            entry.dropped = true;
+            entry.score = estimate;
+        }
     }
 }
 
@@ -182,6 +306,7 @@ mod tests {
         Candidate {
             grid,
             steps: vec![step],
+            shape: crate::candidate::Shape::Free,
             start_tokens: 0,
             attention: AttentionScale::None {},
         }
@@ -193,7 +318,7 @@ mod tests {
         let mut objective =
             FnObjective::new(4, |_: &Candidate, sample| Outcome::Loss(sample as f64));
         let ids = memo
-            .measure(&[candidate(100)], 0, 1, &mut objective)
+            .measure(&[candidate(100)], 0, 1, None, &mut objective)
             .expect("cannot stop");
         assert!((memo.entries()[ids[0]].score - 1.5).abs() < f64::EPSILON);
     }
@@ -208,12 +333,12 @@ mod tests {
         let mut memo = Memo::default();
         let twice = [candidate(100), candidate(101), candidate(100)];
         assert_eq!(
-            memo.measure(&twice, 0, 8, &mut objective)
+            memo.measure(&twice, 0, 8, None, &mut objective)
                 .expect("cannot stop"),
             [0, 1, 0]
         );
         assert_eq!(
-            memo.measure(&twice[1..], 1, 1, &mut objective)
+            memo.measure(&twice[1..], 1, 1, None, &mut objective)
                 .expect("cannot stop"),
             [1, 0]
         );
@@ -228,7 +353,7 @@ mod tests {
             _ => Outcome::Failed("out of memory".to_owned()),
         });
         let mut memo = Memo::default();
-        memo.measure(&[candidate(100)], 0, 1, &mut objective)
+        memo.measure(&[candidate(100)], 0, 1, None, &mut objective)
             .expect("cannot stop");
         let entry = &memo.entries()[0];
         assert!(entry.score.is_infinite() && entry.score > 0.0);
@@ -248,9 +373,12 @@ mod tests {
             score,
             generation: 0,
             failures: Vec::new(),
+            n_samples: 1,
+            dropped: id == 0,
+            losses: Vec::new(),
         });
         let memo = Memo::from(entries.collect::<Vec<_>>());
-        assert_eq!(memo.ranked(vec![3, 1, 0, 2, 3, 0]), [2, 0, 3, 1]);
+        assert_eq!(memo.ranked(vec![3, 1, 0, 2, 3, 0]), [2, 3, 1, 0]);
     }
 
     #[test]
@@ -265,7 +393,7 @@ mod tests {
                 Ok(vec![Outcome::Loss(1.0)])
             }
         }
-        let result = Memo::default().measure(&[candidate(100)], 0, 1, &mut Mute);
+        let result = Memo::default().measure(&[candidate(100)], 0, 1, None, &mut Mute);
         assert!(matches!(
             result,
             Err(StepError::OutcomeCount {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 
+use crate::block_losses::BlockLosses;
 use crate::candidate::Candidate;
 
 /// One loss to measure.
@@ -17,7 +18,12 @@ pub struct Job<'a> {
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Mean loss over the sample's scored tokens, nats per token. NaN and infinity count as failures.
+    /// Loss of the sample by blocks of positions, so that candidates can be compared block by block.
+    ///
+    /// Every candidate has the same blocks on the same sample. A mean that is NaN or infinite counts as a failure.
+    Losses(BlockLosses),
+    /// Mean loss over the sample's scored tokens, nats per token: a sample of one block. NaN and infinity count as
+    /// failures.
     Loss(f64),
     /// This candidate could not be measured, with the reason; the search goes on without it.
     Failed(String),
@@ -38,8 +44,8 @@ pub trait Objective {
 
     /// Answers jobs, one outcome per job in the same order.
     ///
-    /// A call holds all samples of one or more candidates
-    /// ([`batch_candidates`](crate::SearchConfig::batch_candidates)).
+    /// The jobs of a call do not depend on each other and may be answered in any order, on any number of devices. A
+    /// call holds up to [`batch_candidates`](crate::SearchConfig::batch_candidates) candidates.
     ///
     /// # Errors
     /// An error ends the step: for a fatal fault, or an interruption by the user. A candidate that merely cannot be

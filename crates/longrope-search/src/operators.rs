@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt};
 
 use crate::candidate::Candidate;
-use crate::config::{AttentionSearch, SearchConfig};
+use crate::config::SearchConfig;
 use crate::space::Space;
 
 /// Windows of a mutation, in pairs to either side.
@@ -39,22 +39,32 @@ pub fn mutate<R: Rng>(
     rng: &mut R,
 ) -> Candidate {
     let mut child = parent.clone();
-    let (n_pairs, reach) = (child.steps.len(), *pick(&REACHES, rng));
+    redraw_some(&mut child.steps, space.bounds(), config.mutation_prob, rng);
+    if chance(config.mutation_prob, rng) {
+        child.start_tokens = *pick(space.start_tokens(), rng);
+    }
+    if config.attention.is_gene() && chance(config.mutation_prob, rng) {
+        child.attention = *pick(space.attention(), rng);
+    }
+    child
+}
+
+/// Redraws each of some factors with a probability, in a window of one drawn size.
+pub(crate) fn redraw_some<R: Rng>(
+    steps: &mut [u32],
+    bounds: (u32, u32),
+    probability: f64,
+    rng: &mut R,
+) {
+    let (n_pairs, reach) = (steps.len(), *pick(&REACHES, rng));
     // A pair redrawn early is the neighbour of later ones, so either direction alone would drift.
     let rising = chance(0.5, rng);
     for k in 0..n_pairs {
         let pair = if rising { k } else { n_pairs - 1 - k };
-        if chance(config.mutation_prob, rng) {
-            redraw(&mut child.steps, pair, reach, space.bounds(), rng);
+        if chance(probability, rng) {
+            redraw(steps, pair, reach, bounds, rng);
         }
     }
-    if chance(config.mutation_prob, rng) {
-        child.start_tokens = *pick(space.start_tokens(), rng);
-    }
-    if matches!(config.attention, AttentionSearch::Gene {}) && chance(config.mutation_prob, rng) {
-        child.attention = *pick(space.attention(), rng);
-    }
-    child
 }
 
 /// A mixture of two parents.
@@ -83,10 +93,10 @@ pub fn crossover<R: Rng>(
         let start_tokens = *either(&a.start_tokens, &b.start_tokens, rng);
         let attention = *either(&a.attention, &b.attention, rng);
         let child = Candidate {
-            grid: a.grid,
             steps,
             start_tokens,
             attention,
+            ..a.clone()
         };
         if child != *a && child != *b {
             return child;
@@ -136,7 +146,7 @@ fn redraw<R: Rng>(
 /// If the last value came from one parent, the same parent's next one is never on the wrong side of it, so a valid
 /// choice always exists. Going up favours large values and going down small ones; the direction is drawn to even that
 /// out.
-fn mix<R: Rng>(a: &[u32], b: &[u32], rng: &mut R) -> Vec<u32> {
+pub(crate) fn mix<R: Rng>(a: &[u32], b: &[u32], rng: &mut R) -> Vec<u32> {
     let rising = chance(0.5, rng);
     let mut from_a = chance(0.5, rng);
     let mut child = vec![0; a.len()];
@@ -168,12 +178,18 @@ fn join<R: Rng>(a: &[u32], b: &[u32], rng: &mut R) -> Vec<u32> {
 }
 
 /// True with the given probability; never panics, whatever the number.
-fn chance<R: Rng>(probability: f64, rng: &mut R) -> bool {
+pub(crate) fn chance<R: Rng>(probability: f64, rng: &mut R) -> bool {
     rng.random::<f64>() < probability
 }
 
+/// A standard normal number, by Box and Muller.
+pub(crate) fn normal<R: Rng>(rng: &mut R) -> f64 {
+    let (radius, turn) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * turn).cos()
+}
+
 /// One of two, evenly.
-fn either<'a, T, R: Rng>(a: &'a T, b: &'a T, rng: &mut R) -> &'a T {
+pub(crate) fn either<'a, T, R: Rng>(a: &'a T, b: &'a T, rng: &mut R) -> &'a T {
     if chance(0.5, rng) { a } else { b }
 }
 
@@ -200,6 +216,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::config::AttentionSearch;
     use crate::problem::SearchProblem;
 
     const N_PAIRS: usize = 16;

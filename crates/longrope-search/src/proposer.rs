@@ -6,11 +6,13 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::candidate::Candidate;
 use crate::state::SearchState;
+use crate::surrogate::Surrogate;
 
 /// Collects proposals that are new, as far as a bounded number of retries gets.
 pub(crate) struct Proposer<'a> {
     generation: usize,
     state: &'a SearchState,
+    surrogate: Option<Surrogate>,
     seen: HashSet<Candidate>,
     proposed: Vec<Candidate>,
 }
@@ -18,9 +20,13 @@ pub(crate) struct Proposer<'a> {
 impl<'a> Proposer<'a> {
     /// Starts a generation in which some candidates are known already.
     pub(crate) fn new(state: &'a SearchState, generation: usize, seen: HashSet<Candidate>) -> Self {
+        let surrogate = (state.config.surrogate_pool > 1)
+            .then(|| learn(state, generation))
+            .flatten();
         Self {
             generation,
             state,
+            surrogate,
             seen,
             proposed: Vec::new(),
         }
@@ -31,25 +37,71 @@ impl<'a> Proposer<'a> {
         self.proposed
     }
 
-    /// Adds `count` proposals.
+    /// Adds `count` proposals, of several times as many if there is a surrogate to choose.
+    ///
+    /// `draw` is told which proposals are known, as index and test.
     pub(crate) fn add(
         &mut self,
         count: usize,
         rng: &mut ChaCha8Rng,
-        mut draw: impl FnMut(&mut ChaCha8Rng) -> Candidate,
+        mut draw: impl FnMut(usize, &mut ChaCha8Rng, &dyn Fn(&Candidate) -> bool) -> Candidate,
     ) {
-        for _ in 0..count {
-            let mut candidate = draw(rng);
-            for _ in 0..self.state.config.max_retries {
-                let memo = &self.state.memo;
-                if !self.seen.contains(&candidate) && !memo.knew_before(&candidate, self.generation)
-                {
-                    break;
+        let pool = match self.surrogate {
+            Some(_) => count * self.state.config.surrogate_pool,
+            None => count,
+        };
+        let mut drawn = Vec::with_capacity(pool);
+        for index in 0..pool {
+            let candidate = {
+                let known = |candidate: &Candidate| self.knows(candidate);
+                let mut candidate = draw(index, rng, &known);
+                for _ in 0..self.state.config.max_retries {
+                    if !known(&candidate) {
+                        break;
+                    }
+                    candidate = draw(index, rng, &known);
                 }
-                candidate = draw(rng);
-            }
+                candidate
+            };
             self.seen.insert(candidate.clone());
-            self.proposed.push(candidate);
+            drawn.push(candidate);
         }
+        if let Some(surrogate) = &self.surrogate {
+            let mut guessed: Vec<(f64, Candidate)> = drawn
+                .into_iter()
+                .map(|candidate| (surrogate.guess(&candidate), candidate))
+                .collect();
+            guessed.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (chosen, left): (Vec<_>, Vec<_>) = guessed
+                .into_iter()
+                .map(|(_, candidate)| candidate)
+                .enumerate()
+                .partition(|(place, _)| *place < count);
+            for (_, candidate) in left {
+                self.seen.remove(&candidate);
+            }
+            drawn = chosen.into_iter().map(|(_, candidate)| candidate).collect();
+        }
+        self.proposed.extend(drawn);
     }
+
+    fn knows(&self, candidate: &Candidate) -> bool {
+        let memo = &self.state.memo;
+        self.seen.contains(candidate) || memo.knew_before(candidate, self.generation)
+    }
+}
+
+/// A model of the scores of earlier generations; a part of this one may be known already, and must not matter.
+fn learn(state: &SearchState, generation: usize) -> Option<Surrogate> {
+    let entries = state.memo.entries();
+    let earlier = (0..entries.len()).filter(|&id| entries[id].generation < generation);
+    let mut ids: Vec<usize> = earlier.collect();
+    ids.sort_by(|&a, &b| {
+        let score = entries[a].score.total_cmp(&entries[b].score);
+        score.then(a.cmp(&b))
+    });
+    Surrogate::fit(
+        ids.into_iter()
+            .map(|id| (&entries[id].candidate, entries[id].score)),
+    )
 }

@@ -11,9 +11,10 @@ use crate::error::{Error, Result, StepError};
 use crate::generation::Generation;
 use crate::memo::Scored;
 use crate::objective::Objective;
-use crate::operators::{crossover, mutate, pick, pick_two};
 use crate::problem::SearchProblem;
+use crate::propose::Breeder;
 use crate::proposer::Proposer;
+use crate::racing::Race;
 use crate::seeds::{SeedScore, Start, starts};
 use crate::space::Space;
 use crate::state::SearchState;
@@ -23,6 +24,8 @@ use crate::state::SearchState;
 pub struct Progress {
     /// Candidates measured, those of an unfinished generation included.
     pub evaluations: usize,
+    /// Samples they were scored on, in all.
+    pub sample_evaluations: usize,
     /// Proposals of finished generations that were known already and cost nothing.
     pub memo_hits: usize,
     /// Proposals and policy trials of the whole search; the sum of the two above at the end, unless it stops early.
@@ -137,7 +140,12 @@ impl Search {
         let state = &mut self.state;
         let candidates = [&state.population[..], &round.proposals].concat();
         state.population = state.memo.ranked(candidates);
+        let entries = state.memo.entries();
+        state.population.retain(|&id| !entries[id].dropped);
         state.population.truncate(state.config.parents);
+        let races = state.config.racing_strictness > 0.0;
+        let compared = if races { &state.population[..] } else { &[] };
+        state.memo.keep_losses_of(compared);
         state.rng = round.rng;
         if index == 0 {
             state.seeds = round.seeds;
@@ -204,6 +212,13 @@ impl Search {
     pub fn progress(&self) -> Progress {
         Progress {
             evaluations: self.state.memo.entries().len(),
+            sample_evaluations: self
+                .state
+                .memo
+                .entries()
+                .iter()
+                .map(|entry| entry.n_samples)
+                .sum(),
             memo_hits: self
                 .state
                 .history
@@ -254,11 +269,17 @@ impl Search {
             starts,
         } = self;
         let batch = state.config.batch_candidates;
+        let all: Vec<Candidate> = starts
+            .iter()
+            .flat_map(|start| start.trials.clone())
+            .collect();
+        let ids = state.memo.measure(&all, 0, batch, None, objective)?;
         let mut proposals = Vec::new();
         let mut seeds = Vec::new();
-        let mut tried = HashSet::new();
+        let mut next = 0;
         for start in starts {
-            let ids = state.memo.measure(&start.trials, 0, batch, objective)?;
+            let ids = &ids[next..next + start.trials.len()];
+            next += start.trials.len();
             // Not by age: an equal candidate of an earlier seed must not win over this seed's own policies.
             let scores: Vec<f64> = ids
                 .iter()
@@ -269,29 +290,30 @@ impl Search {
                 .unwrap_or(0);
             proposals.push(ids[best]);
             for (trial, candidate) in start.trials.iter().enumerate() {
-                let (name, attention, score) =
-                    (start.name.clone(), candidate.attention, scores[trial]);
                 seeds.push(SeedScore {
-                    name,
-                    attention,
-                    score,
+                    name: start.name.clone(),
+                    attention: candidate.attention,
+                    score: scores[trial],
                     kept: trial == best,
                 });
-                tried.insert(candidate.clone());
             }
         }
         let policy_trials = seeds.len() - proposals.len();
 
         let mut rng = state.rng.clone();
-        let parents = fertile(&state.memo.ranked(proposals.clone()), state);
+        let elites = state.memo.ranked(proposals.clone());
+        let parents = fertile(&elites, state);
+        let breeder = breeder(state, space);
         let n_mutants =
             state.config.sizes(state.problem.target_context).population - proposals.len();
-        let mut mutants = Proposer::new(state, 0, tried);
-        mutants.add(n_mutants, &mut rng, |rng| {
-            mutate(pick(&parents, rng), space, &state.config, rng)
+        let mut mutants = Proposer::new(state, 0, all.into_iter().collect());
+        mutants.add(n_mutants, &mut rng, |index, rng, known| {
+            breeder.first(index, &parents, rng, known)
         });
         let mutants = mutants.proposed();
-        proposals.extend(state.memo.measure(&mutants, 0, batch, objective)?);
+        let (elites, config) = (finite(&elites, state), state.config.clone());
+        let race = race(&config, &elites);
+        proposals.extend(state.memo.measure(&mutants, 0, batch, race, objective)?);
         Ok(Round {
             rng,
             proposals,
@@ -306,26 +328,28 @@ impl Search {
         objective: &mut O,
     ) -> std::result::Result<Round, StepError<O::Error>> {
         let Self { state, space, .. } = self;
-        let (config, generation) = (&state.config, state.history.len());
+        let generation = state.history.len();
         let mut rng = state.rng.clone();
         let parents = fertile(&state.population, state);
-        let sizes = config.sizes(state.problem.target_context);
+        let breeder = breeder(state, space);
+        let sizes = state.config.sizes(state.problem.target_context);
         let mut proposer = Proposer::new(state, generation, HashSet::new());
-        proposer.add(sizes.mutations, &mut rng, |rng| {
-            mutate(pick(&parents, rng), space, config, rng)
+        proposer.add(sizes.mutations, &mut rng, |_, rng, known| {
+            breeder.mutant(&parents, rng, known)
         });
-        proposer.add(sizes.crossovers, &mut rng, |rng| match &parents[..] {
-            [only] => mutate(only, space, config, rng),
-            several => {
-                let [a, b] = pick_two(several, rng);
-                crossover(a, b, space, config, rng)
-            }
+        proposer.add(sizes.crossovers, &mut rng, |_, rng, known| {
+            breeder.child(&parents, rng, known)
         });
         let proposed = proposer.proposed();
-        let batch = config.batch_candidates;
-        let proposals = state
-            .memo
-            .measure(&proposed, generation, batch, objective)?;
+        let (elites, config) = (finite(&state.population, state), state.config.clone());
+        let race = race(&config, &elites);
+        let proposals = state.memo.measure(
+            &proposed,
+            generation,
+            config.batch_candidates,
+            race,
+            objective,
+        )?;
         Ok(Round {
             rng,
             proposals,
@@ -333,6 +357,32 @@ impl Search {
             seeds: Vec::new(),
         })
     }
+}
+
+fn breeder<'a>(state: &'a SearchState, space: &'a Space) -> Breeder<'a> {
+    Breeder {
+        space,
+        config: &state.config,
+        scale: state.problem.scale(),
+    }
+}
+
+/// The race for the places of parents, if candidates are to race.
+fn race<'a>(config: &SearchConfig, elites: &'a [usize]) -> Option<Race<'a>> {
+    (config.racing_strictness > 0.0).then_some(Race {
+        strictness: config.racing_strictness,
+        n_places: config.parents,
+        elites,
+    })
+}
+
+/// Those among these that could be measured.
+fn finite(ids: &[usize], state: &SearchState) -> Vec<usize> {
+    let entries = state.memo.entries();
+    ids.iter()
+        .copied()
+        .filter(|&id| entries[id].score.is_finite())
+        .collect()
 }
 
 /// The candidates among these that may have descendants: those that could be measured, or all if none could.

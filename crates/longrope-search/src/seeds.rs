@@ -1,10 +1,10 @@
 //! Where a search starts: the closed-form rescalings.
 
-use longrope_rope::{AttentionScale, ntk_factors, pi_factors, yarn_factors};
+use longrope_rope::{AttentionScale, linear_ramp_factors, ntk_factors, pi_factors, yarn_factors};
 use serde::{Deserialize, Serialize};
 
-use crate::candidate::Candidate;
-use crate::config::SearchConfig;
+use crate::candidate::{Candidate, Shape};
+use crate::config::{Operators, SearchConfig};
 use crate::error::Result;
 use crate::loss_json;
 use crate::problem::SearchProblem;
@@ -20,6 +20,8 @@ pub enum Seed {
     Ntk,
     /// YaRN: fast pairs unscaled, slow pairs scaled, a ramp between.
     Yarn,
+    /// As YaRN, with a ramp that is linear in the factor: where the official code starts.
+    LinearRamp,
     /// No rescaling: every factor is 1. Not a seed of the paper; with it a search cannot end worse than doing nothing,
     /// which at small scales, and for models that extrapolate, is hard to beat.
     None,
@@ -32,6 +34,7 @@ impl Seed {
             Self::Pi => "pi",
             Self::Ntk => "ntk",
             Self::Yarn => "yarn",
+            Self::LinearRamp => "linear-ramp",
             Self::None => "none",
         }
     }
@@ -39,17 +42,21 @@ impl Seed {
     /// The seed's factors for a problem, before they are put on the grid.
     pub fn factors(self, problem: &SearchProblem, config: &SearchConfig) -> Vec<f64> {
         let (n_pairs, scale) = (problem.n_pairs(), problem.scale());
-        match self {
-            Self::Pi => pi_factors(n_pairs, scale),
-            Self::Ntk => ntk_factors(n_pairs, scale),
-            Self::Yarn => yarn_factors(
+        let ramp = |factors: fn(usize, f64, usize, f64, f64, f64) -> Vec<f64>| {
+            factors(
                 problem.rotary_dim,
                 problem.theta,
                 problem.original_context,
                 scale,
                 config.yarn_beta_fast,
                 config.yarn_beta_slow,
-            ),
+            )
+        };
+        match self {
+            Self::Pi => pi_factors(n_pairs, scale),
+            Self::Ntk => ntk_factors(n_pairs, scale),
+            Self::Yarn => ramp(yarn_factors),
+            Self::LinearRamp => ramp(linear_ramp_factors),
             Self::None => vec![1.0; n_pairs],
         }
     }
@@ -87,7 +94,13 @@ pub(crate) fn starts(
     let mut starts = Vec::with_capacity(config.seeds.len() + init.len());
     for seed in &config.seeds {
         let factors = seed.factors(problem, config);
-        let trial = |attention| space.nearest(&factors, 0, attention);
+        let trial = |attention| {
+            let mut candidate = space.nearest(&factors, 0, attention)?;
+            if config.operators == Operators::DimPieceMono {
+                candidate.shape = Shape::Piece { from: 0, to: 0 };
+            }
+            Ok(candidate)
+        };
         let trials = config
             .policies()
             .into_iter()
@@ -137,7 +150,13 @@ mod tests {
 
     #[test]
     fn names_are_what_config_files_say() {
-        for seed in [Seed::Pi, Seed::Ntk, Seed::Yarn, Seed::None] {
+        for seed in [
+            Seed::Pi,
+            Seed::Ntk,
+            Seed::Yarn,
+            Seed::LinearRamp,
+            Seed::None,
+        ] {
             let written = serde_json::to_string(&seed).expect("plain data");
             assert_eq!(written, format!("\"{}\"", seed.name()));
         }

@@ -2,7 +2,7 @@
 
 use longrope_rope::AttentionScale;
 
-use crate::candidate::{Candidate, Grid, attention_key, to_u32};
+use crate::candidate::{Candidate, Grid, Shape, attention_key, to_u32};
 use crate::error::{Error, Result};
 
 /// Slack in grid steps when a bound is put on the grid, so that `1.25 * 32` does not lose its last step to rounding.
@@ -23,6 +23,27 @@ pub struct SpaceParts {
     pub start_tokens: Vec<usize>,
     /// Attention-scale policies to choose from.
     pub attention: Vec<AttentionScale>,
+    /// Candidates have a critical pair, if this is set.
+    pub critical: Option<CriticalParts>,
+}
+
+/// The part of a space that concerns critical pairs: below one, factors follow in closed form.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CriticalParts {
+    /// Smallest critical pair.
+    pub first: usize,
+    /// Largest critical pair.
+    pub last: usize,
+    /// Smallest factor from the critical pair on.
+    pub min_factor: f64,
+}
+
+/// [`CriticalParts`] on the grid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct CriticalSpace {
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+    pub(crate) min_step: u32,
 }
 
 /// The search space: non-decreasing factors on a grid between two bounds, start tokens and a policy from lists.
@@ -38,6 +59,7 @@ pub struct Space {
     max_step: u32,
     start_tokens: Vec<usize>,
     attention: Vec<AttentionScale>,
+    critical: Option<CriticalSpace>,
 }
 
 impl Space {
@@ -60,6 +82,7 @@ impl Space {
             max_factor,
             start_tokens,
             attention,
+            critical,
         } = parts;
         let grid = Grid::new(step)?;
         if n_pairs == 0 {
@@ -97,6 +120,18 @@ impl Space {
                 return fail("attention", value.to_string(), "a positive number");
             }
         }
+        if let Some(CriticalParts { first, last, .. }) = critical
+            && !(1 <= first && first <= last && last < n_pairs)
+        {
+            let expected = format!("1 to {}, the smaller one first", n_pairs - 1);
+            return fail("critical-min", format!("{first} to {last}"), &expected);
+        }
+        let on_grid = |parts: CriticalParts| CriticalSpace {
+            first: parts.first,
+            last: parts.last,
+            min_step: to_u32((grid.position(parts.min_factor) - BOUND_SLACK).ceil())
+                .clamp(to_u32(min), to_u32(max)),
+        };
         Ok(Self {
             n_pairs,
             grid,
@@ -104,7 +139,13 @@ impl Space {
             max_step: to_u32(max),
             start_tokens,
             attention,
+            critical: critical.map(on_grid),
         })
+    }
+
+    /// The part that concerns critical pairs.
+    pub(crate) fn critical(&self) -> Option<CriticalSpace> {
+        self.critical
     }
 
     /// Number of rescale factors.
@@ -150,6 +191,9 @@ impl Space {
                 grid.to_string(),
             ));
         }
+        if let Some(found) = self.shape_violation(candidate) {
+            return Some(found);
+        }
         let bounds = self.min_step..=self.max_step;
         if let Some(pair) = candidate
             .steps
@@ -191,6 +235,51 @@ impl Space {
         None
     }
 
+    /// What is wrong with a candidate's critical pair, as (found, expected).
+    fn shape_violation(&self, candidate: &Candidate) -> Option<(String, String)> {
+        let Some(CriticalSpace {
+            first,
+            last,
+            min_step,
+        }) = self.critical
+        else {
+            let Shape::Critical { pair } = candidate.shape else {
+                return None;
+            };
+            return Some((format!("critical pair {pair}"), "none".to_owned()));
+        };
+        let expected = format!("a critical pair from {first} to {last}");
+        let Shape::Critical { pair } = candidate.shape else {
+            return Some(("no critical pair".to_owned(), expected));
+        };
+        if !(first..=last).contains(&pair) {
+            return Some((format!("critical pair {pair}"), expected));
+        }
+        if candidate.steps[pair] < min_step {
+            let (found, low) = (candidate.steps[pair], self.grid.factor(min_step));
+            return Some((
+                format!("factor {} at the critical pair", self.grid.factor(found)),
+                format!("at least {low}"),
+            ));
+        }
+        (self.with_closed_form(candidate.clone(), pair).steps != candidate.steps).then(|| {
+            (
+                format!("other factors below the critical pair {pair}"),
+                "those of the closed form".to_owned(),
+            )
+        })
+    }
+
+    /// The candidate with `pair` as critical pair, and below it the grid points next to the closed form.
+    pub(crate) fn with_closed_form(&self, mut candidate: Candidate, pair: usize) -> Candidate {
+        candidate.shape = Shape::Critical { pair };
+        let factors = candidate.factors();
+        for (step, factor) in candidate.steps[..pair].iter_mut().zip(factors) {
+            *step = to_u32(self.grid.position(factor).round());
+        }
+        candidate
+    }
+
     /// Whether a policy is on the list, compared by bits.
     fn allows(&self, attention: AttentionScale) -> bool {
         self.attention
@@ -208,8 +297,9 @@ impl Space {
     /// The candidate of this space next to the given numbers.
     ///
     /// Factors are rounded to the grid, clamped to the bounds and raised where they would fall below the factor before
-    /// them; start tokens become the nearest value of the list (the smaller of two equally near). The policy is kept as
-    /// it is, so the result lies in the space if the policy is on its list.
+    /// them; start tokens become the nearest value of the list (the smaller of two equally near). In a space of critical
+    /// pairs, the one is chosen whose closed form is nearest. The policy is kept as it is, so the result lies in the space
+    /// if the policy is on its list.
     ///
     /// # Errors
     /// [`Error::FactorCount`] for a vector of the wrong length, [`Error::FactorValue`] for a factor that is not finite.
@@ -244,12 +334,37 @@ impl Space {
             .copied()
             .min_by_key(|&allowed| (allowed.abs_diff(start_tokens), allowed))
             .unwrap_or(start_tokens);
-        Ok(Candidate {
+        let candidate = Candidate {
             grid: self.grid,
             steps,
+            shape: Shape::Free,
             start_tokens,
             attention,
+        };
+        Ok(match self.critical {
+            None => candidate,
+            Some(critical) => self.nearest_critical(&candidate, critical),
         })
+    }
+
+    /// The critical pair whose candidate differs least from the given one, by the squares of the logarithms.
+    fn nearest_critical(&self, free: &Candidate, space: CriticalSpace) -> Candidate {
+        let wanted = free.factors();
+        let at = |pair: usize| {
+            let mut candidate = free.clone();
+            for step in &mut candidate.steps[pair..] {
+                *step = (*step).max(space.min_step);
+            }
+            self.with_closed_form(candidate, pair)
+        };
+        let distance = |candidate: &Candidate| -> f64 {
+            let pairs = candidate.factors().into_iter().zip(&wanted);
+            pairs.map(|(a, b)| (a / b).ln().powi(2)).sum()
+        };
+        (space.first..=space.last)
+            .map(at)
+            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+            .unwrap_or_else(|| at(space.first))
     }
 }
 
@@ -266,6 +381,7 @@ mod tests {
             max_factor: 40.0,
             start_tokens: vec![0, 4, 8],
             attention: vec![AttentionScale::None {}, AttentionScale::Su {}],
+            critical: None,
         }
     }
 
@@ -348,6 +464,49 @@ mod tests {
         assert!(space().contains(&good));
         for candidate in bad {
             assert!(!space().contains(&candidate), "{candidate:?}");
+        }
+    }
+
+    #[test]
+    fn critical_pairs_leave_one_form_below_them() {
+        let space = Space::new(SpaceParts {
+            max_factor: 8.0,
+            critical: Some(CriticalParts {
+                first: 1,
+                last: 2,
+                min_factor: 4.0,
+            }),
+            ..parts()
+        })
+        .expect("valid parts");
+        let attention = AttentionScale::Su {};
+        let nearest = space
+            .nearest(&[1.0, 2.1, 4.2, 5.0], 0, attention)
+            .expect("finite");
+        assert_eq!(nearest.shape, Shape::Critical { pair: 2 });
+        assert_eq!(nearest.steps, [100, 205, 420, 500]); // 4.2^(1/2) is 2.049
+        assert!(space.contains(&nearest));
+        let low = space.nearest(&[1.0; 4], 0, attention).expect("finite");
+        assert_eq!(&low.steps[2..], [400, 400]);
+        for bad in [
+            Candidate {
+                shape: Shape::Free,
+                ..nearest.clone()
+            },
+            Candidate {
+                shape: Shape::Critical { pair: 3 },
+                ..nearest.clone()
+            },
+            Candidate {
+                steps: vec![100, 206, 420, 500],
+                ..nearest.clone()
+            },
+            Candidate {
+                steps: vec![100, 173, 300, 500],
+                ..nearest.clone()
+            },
+        ] {
+            assert!(!space.contains(&bad), "{bad:?}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::space::Space;
 const FORMAT: &str = "longrope-search-state";
 
 /// The `version` this crate writes and reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The state of a search between two steps, or in the middle of one that was interrupted.
 ///
@@ -194,6 +194,18 @@ impl SearchState {
                 "population",
                 format!("candidate {id}"),
                 format!("ids below {}", entries.len()),
+            );
+        }
+        let races = self.config.racing_strictness > 0.0;
+        if let Some(id) = self.population.iter().find(|&&id| {
+            let entry = &entries[id];
+            let is_whole = Some(entry.losses.len()) == self.n_samples;
+            entry.dropped || (races && entry.failures.is_empty() && !is_whole)
+        }) {
+            return fail(
+                "population",
+                format!("candidate {id}, scored in part"),
+                "candidates with losses of all samples".to_owned(),
             );
         }
         if self.memo.ranked(self.population.clone()) != self.population {

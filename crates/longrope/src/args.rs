@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Measures a model at given contexts.
     #[command(subcommand)]
     Eval(Eval),
+    /// Lends this machine's devices to searches on other machines.
+    Worker(Worker),
     /// Trains a model under a rescaled RoPE.
     Finetune(Finetune),
     /// Continues a prompt.
@@ -47,6 +49,8 @@ pub(crate) enum Eval {
     Ppl(Ppl),
     /// A number hidden in filler, asked for at the end.
     Passkey(Passkey),
+    /// Facts hidden in long text, asked for at the end, by depth.
+    Needle(Needle),
 }
 
 /// Flags that every verb with a model has.
@@ -61,9 +65,10 @@ pub(crate) struct Common {
     #[arg(
         long,
         value_name = "DEVICE",
-        help = "Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N]"
+        help = "Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N], \
+                remote:ws://HOST:PORT; repeatable"
     )]
-    pub(crate) device: Option<String>,
+    pub(crate) device: Vec<String>,
 }
 
 /// Flags for text.
@@ -75,6 +80,16 @@ pub(crate) struct TextFlags {
     /// Token ids instead of text: a JSON list of ids, or a list of such lists.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub(crate) tokens: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Worker {
+    /// Where to listen. Whoever can connect there can compute on this machine: there are no passwords.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: String,
+    /// A device to lend; repeatable, all of one kind.
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    pub(crate) device: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -161,6 +176,9 @@ pub(crate) struct Search {
     /// Continues the search in the run folder.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// A dashboard in the terminal instead of a progress bar; `q` stops and saves.
+    #[arg(long)]
+    pub(crate) tui: bool,
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
@@ -210,6 +228,9 @@ pub(crate) struct Ppl {
     /// Overlapping windows instead: tokens from one to the next.
     #[arg(long, value_name = "N")]
     pub(crate) stride: Option<usize>,
+    /// Whose perplexity: longrope, yarn, truncate or llama.cpp.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Option<String>,
     /// Writes one JSON line per scored token.
     #[arg(long, value_name = "FILE")]
     pub(crate) per_token: Option<PathBuf>,
@@ -256,6 +277,33 @@ pub(crate) struct Passkey {
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Needle {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// The haystack: files or folders; default: the filler of passkeys; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Trials per context and depth.
+    #[arg(long, value_name = "N")]
+    pub(crate) trials: Option<usize>,
+    /// Depths from 0 (beginning) to 1 (end), separated by commas.
+    #[arg(long, value_name = "D,..", value_delimiter = ',')]
+    pub(crate) depths: Vec<f64>,
+    /// Needles in one text.
+    #[arg(long, value_name = "N")]
+    pub(crate) needles: Option<usize>,
+    /// What is hidden; {key} and {value} are drawn.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) needle: Option<String>,
+    /// The whole prompt; {haystack} is the text with the needles in it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// What has to follow the prompt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) answer: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

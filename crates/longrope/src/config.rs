@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::PasskeyConfig;
+use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::device::DeviceNames;
 use crate::pretrain::PretrainSection;
 use crate::train::config::TrainSection;
 
@@ -29,7 +30,7 @@ pub(crate) struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) out: Option<PathBuf>,
     /// Where to compute.
-    pub(crate) device: String,
+    pub(crate) device: DeviceNames,
     /// Whether all weights stay in memory.
     pub(crate) weights: WeightSetting,
     /// Seed of every random choice.
@@ -52,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) pretrain: PretrainSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
+    /// How needles are hidden.
+    pub(crate) needle: NeedleConfig,
     /// How a model is trained.
     pub(crate) train: TrainSection,
 }
@@ -63,7 +66,7 @@ impl Default for Config {
             text: Vec::new(),
             tokens: None,
             out: None,
-            device: "flex".to_owned(),
+            device: DeviceNames::One("flex".to_owned()),
             weights: WeightSetting::Resident,
             seed: 42,
             rope: Vec::new(),
@@ -76,6 +79,7 @@ impl Default for Config {
             train: TrainSection::default(),
             pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
+            needle: NeedleConfig::default(),
         }
     }
 }
@@ -175,6 +179,8 @@ pub(crate) struct EvalSection {
     pub(crate) bos: BosSetting,
     /// In which precision angles are computed.
     pub(crate) angles: AngleSetting,
+    /// Whose way of measuring perplexity.
+    pub(crate) protocol: PplProtocol,
 }
 
 impl Default for EvalSection {
@@ -184,6 +190,7 @@ impl Default for EvalSection {
             stride: None,
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
+            protocol: PplProtocol::Longrope,
         }
     }
 }
@@ -198,17 +205,6 @@ pub(crate) enum BosSetting {
     Window,
     /// Nowhere.
     None,
-}
-
-impl BosSetting {
-    /// The word used in files.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Document => "document",
-            Self::Window => "window",
-            Self::None => "none",
-        }
-    }
 }
 
 /// In which precision angles are computed.

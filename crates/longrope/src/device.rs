@@ -2,11 +2,57 @@
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Hint;
 
 /// Names that `--device` understands, whether or not this program was built with them.
-const KINDS: [&str; 5] = ["flex", "ndarray", "wgpu", "vulkan", "cuda"];
+const KINDS: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"];
+
+/// The key `device`: where to compute, one name or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum DeviceNames {
+    /// A single device.
+    One(String),
+    /// Several; a name that occurs twice stands for two workers.
+    Several(Vec<String>),
+}
+
+impl DeviceNames {
+    /// All names; at least one.
+    pub(crate) fn names(&self) -> Result<&[String]> {
+        let names = match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        };
+        if names.is_empty() {
+            return Err(anyhow!("the list of devices is empty")
+                .context(Hint("--device flex works on every machine".to_owned())));
+        }
+        Ok(names)
+    }
+
+    /// The name, for what computes on one device only.
+    pub(crate) fn only(&self) -> Result<&str> {
+        match self.names()? {
+            [name] => Ok(name),
+            names => Err(anyhow!(
+                "{} devices are given, expected one: {}",
+                names.len(),
+                names.join(", ")
+            )
+            .context(Hint(
+                "search, compare and eval ppl use several; here give one --device".to_owned(),
+            ))),
+        }
+    }
+}
+
+/// Whether a name stands for this machine's processor, which its workers have to share.
+pub(crate) fn is_cpu(name: &str) -> bool {
+    matches!(name, "flex" | "ndarray")
+}
 
 /// Opens the device that a name such as `flex` or `cuda:1` stands for.
 pub(crate) fn open(name: &str) -> Result<Device> {
@@ -44,6 +90,8 @@ pub(crate) fn open(name: &str) -> Result<Device> {
         "vulkan" => Ok(Device::vulkan(gpu(name, place)?)),
         #[cfg(feature = "cuda")]
         "cuda" => cuda(name, place),
+        #[cfg(feature = "remote")]
+        "remote" => remote(name, place),
         _ => Err(
             anyhow!("this program was built without device `{kind}`").context(Hint(format!(
                 "build it with `cargo build --release --features {kind}`, or use --device flex"
@@ -76,7 +124,40 @@ fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
     Ok(Device::cuda(index))
 }
 
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+/// Connects to a `longrope worker`.
+#[cfg(feature = "remote")]
+fn remote(name: &str, place: Option<&str>) -> Result<Device> {
+    use anyhow::Context;
+    use burn::remote::RemoteHost;
+    let (url, index) = match place.and_then(|place| place.rsplit_once('#')) {
+        Some((url, index)) => (url, number(name, index)?),
+        None => (place.unwrap_or_default(), 0),
+    };
+    if !url.starts_with("ws://") {
+        return Err(anyhow!("device `{name}` has no address").context(Hint(
+            "write --device remote:ws://HOST:PORT, with #1 behind it for the second device there"
+                .to_owned(),
+        )));
+    }
+    let spinner = crate::progress::spinner(&format!("connecting to {url}"));
+    let device = Device::remote_options(&RemoteHost::websocket(url))
+        .device_index(index)
+        .init();
+    spinner.finish_and_clear();
+    device
+        .with_context(|| format!("connecting to `{url}`"))
+        .context(Hint(
+            "start `longrope worker --listen ADDR` there, from the same version of this program"
+                .to_owned(),
+        ))
+}
+
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "cuda",
+    feature = "remote"
+))]
 fn number(name: &str, index: &str) -> Result<usize> {
     index
         .parse()
@@ -93,8 +174,25 @@ mod tests {
         let error = open("tpu").unwrap_err().root_cause().to_string();
         assert_eq!(
             error,
-            "device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda"
+            "device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda, remote"
         );
         assert!(open("flex:1").is_err());
+        assert!(open("remote:host").is_err());
+    }
+
+    #[test]
+    fn one_name_or_a_list() {
+        let read = |text: &str| -> DeviceNames {
+            let mut table: toml::Table = text.parse().unwrap();
+            table.remove("device").unwrap().try_into().unwrap()
+        };
+        let one = read("device = 'flex'");
+        assert_eq!(one.names().unwrap(), ["flex"]);
+        assert_eq!(one.only().unwrap(), "flex");
+        let several = read("device = ['flex', 'cuda:1']");
+        assert_eq!(several.names().unwrap(), ["flex", "cuda:1"]);
+        let error = several.only().unwrap_err().root_cause().to_string();
+        assert_eq!(error, "2 devices are given, expected one: flex, cuda:1");
+        assert!(read("device = []").names().is_err());
     }
 }

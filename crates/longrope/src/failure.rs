@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Error;
 
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupted};
+use crate::workers::WorkersError;
 
 /// The user's input was wrong.
 const EXIT_INPUT: u8 = 1;
@@ -23,6 +24,14 @@ impl fmt::Display for Hint {
     }
 }
 
+/// Whether the user has no part in it: all devices have failed.
+pub(crate) fn is_device_failure(error: &Error) -> bool {
+    matches!(
+        error.downcast_ref::<WorkersError>(),
+        Some(WorkersError::NobodyLeft { .. })
+    )
+}
+
 /// Prints an error and says how the program ends.
 pub(crate) fn report(error: &Error) -> ExitCode {
     // A reader that closed its end (`longrope ... | head`) is no failure.
@@ -35,6 +44,8 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     let _ = stderr.write_all(render(error).as_bytes());
     let code = if error.is::<Interrupted>() || error.root_cause().is::<Interrupted>() {
         EXIT_INTERRUPTED
+    } else if is_device_failure(error) {
+        EXIT_FAULT
     } else {
         EXIT_INPUT
     };
@@ -105,6 +116,13 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
         return hint_for_search(error);
+    }
+    if let Some(WorkersError::NobodyLeft { .. }) = cause.downcast_ref::<WorkersError>() {
+        return Some(
+            "look after the device's memory, its driver or the connection to it, or choose another \
+             --device"
+                .to_owned(),
+        );
     }
     if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
         let message = error.to_string();

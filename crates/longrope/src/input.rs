@@ -9,6 +9,7 @@ use longrope_data::{
     Bos, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids, stream_documents,
     tokenize_documents,
 };
+use longrope_eval::Haystack;
 use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use crate::config::{BosSetting, Config, WeightSetting};
@@ -32,10 +33,15 @@ pub(crate) fn model_fingerprint(config: &Config) -> Result<String> {
     Ok(Checkpoint::open(model_folder(config)?)?.fingerprint()?)
 }
 
-/// Loads the model onto the configured device.
+/// Loads the model onto the configured device, of which there has to be one.
 pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
+    load_model_onto(config, config.device.only()?)
+}
+
+/// Loads the model onto a device.
+pub(crate) fn load_model_onto(config: &Config, device: &str) -> Result<Decoder> {
     let folder = model_folder(config)?;
-    let device = device::open(&config.device)?;
+    let device = device::open(device)?;
     let bar = progress::bar(&format!("loading {}", folder.display()), 1);
     let decoder = match config.weights {
         WeightSetting::Resident => Decoder::load_with(folder, &device, |layer_idx, n_layers| {
@@ -90,7 +96,10 @@ pub(crate) fn tokenize(
         Some(folder) => TokenCache::new(folder.clone()),
         None => TokenCache::disabled(),
     };
-    let special = config.eval.bos == BosSetting::Document;
+    let special = config
+        .eval
+        .protocol
+        .tokenize_with_special(config.eval.bos == BosSetting::Document);
     let spinner = progress::spinner("tokenizing");
     let documents = tokenize_documents(
         &tokenizer,
@@ -100,6 +109,25 @@ pub(crate) fn tokenize(
     )?;
     spinner.finish_and_clear();
     Ok(documents)
+}
+
+/// The configured text as one haystack, the filler of passkeys if there is none.
+pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
+    if config.text.is_empty() {
+        return Ok(Haystack::filler());
+    }
+    let options = ReadOptions {
+        text_field: config.data.text_field.clone(),
+    };
+    let mut texts = Vec::new();
+    for document in stream_documents(&config.text, &options)? {
+        texts.push(document?.text);
+    }
+    Haystack::new(&texts.join("\n\n")).ok_or_else(|| {
+        anyhow!("the haystack is empty").context(Hint(
+            "give files or folders with text with --text".to_owned(),
+        ))
+    })
 }
 
 /// How windows treat the beginning-of-text token.

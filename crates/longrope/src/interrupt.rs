@@ -16,21 +16,29 @@ impl Interrupt {
     /// Listens for Ctrl-C and for the signal that asks a process to end.
     pub(crate) fn listen() -> Result<Self> {
         let interrupt = Self::default();
-        let flag = Arc::clone(&interrupt.0);
-        ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::SeqCst) {
-                // Asked twice: the user does not want to wait.
-                std::process::exit(i32::from(EXIT_INTERRUPTED));
-            }
-        })
-        .context("listening for Ctrl-C")?;
+        let listener = interrupt.clone();
+        ctrlc::set_handler(move || listener.request()).context("listening for Ctrl-C")?;
         Ok(interrupt)
+    }
+
+    /// Asks to stop, as Ctrl-C does: the second time, the program ends at once.
+    pub(crate) fn request(&self) {
+        if self.0.swap(true, Ordering::SeqCst) {
+            leave();
+        }
     }
 
     /// Whether to stop now.
     pub(crate) fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// Asked twice: the user does not want to wait.
+#[expect(clippy::exit, reason = "whatever is under way is saved or not wanted")]
+fn leave() -> ! {
+    crate::tui::restore_terminal();
+    std::process::exit(i32::from(EXIT_INTERRUPTED));
 }
 
 /// The user stopped the program.

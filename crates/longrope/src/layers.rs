@@ -27,8 +27,14 @@ fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config
         merge(&mut table, assignment_table(assignment)?);
     }
     merge(&mut table, flags);
-    if let Some(device) = &common.device {
-        table.insert("device".to_owned(), Value::from(device.clone()));
+    match common.device.as_slice() {
+        [] => {}
+        [name] => {
+            table.insert("device".to_owned(), Value::from(name.clone()));
+        }
+        names => {
+            table.insert("device".to_owned(), Value::from(names.to_vec()));
+        }
     }
     let config = Config::deserialize_table(table);
     match &common.config {

@@ -4,11 +4,14 @@
 //! numbers make a figure fail.
 
 mod axis;
+mod heat;
 
 use anyhow::Result;
 use plotters::prelude::*;
 
 use axis::{Axis, Scale};
+
+pub(crate) use heat::{Heat, heat_map};
 
 const SIZE: (u32, u32) = (900, 560);
 const TEXT: RGBColor = RGBColor(40, 40, 40);

@@ -1,9 +1,9 @@
 //! Progress bars on stderr, silent without a terminal.
 
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// All bars draw through one object, so that log lines can be written above them.
 fn bars() -> &'static MultiProgress {
@@ -35,8 +35,41 @@ pub(crate) fn stderr_above_bars() -> impl Write {
 
 struct AboveBars;
 
+/// Log lines that are kept for a dashboard, while there is one.
+static KEPT: Mutex<Option<String>> = Mutex::new(None);
+
+fn kept() -> MutexGuard<'static, Option<String>> {
+    // Text is whole whatever its writer did then.
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on nothing is written to stderr: log lines are kept, bars are not drawn.
+pub(crate) fn keep_log() {
+    bars().set_draw_target(ProgressDrawTarget::hidden());
+    kept().get_or_insert_default();
+}
+
+/// The log lines kept so far.
+pub(crate) fn kept_log() -> Vec<String> {
+    let kept = kept();
+    let lines = kept.as_deref().unwrap_or_default().lines();
+    lines.map(str::to_owned).collect()
+}
+
+/// Writes what was kept to stderr, and everything from now on.
+pub(crate) fn release_log() {
+    let text = kept().take().unwrap_or_default();
+    bars().set_draw_target(ProgressDrawTarget::stderr());
+    // A stderr that cannot be written to is no reason to stop.
+    let _ = AboveBars.write_all(text.as_bytes());
+}
+
 impl Write for AboveBars {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        if let Some(text) = kept().as_mut() {
+            text.push_str(&String::from_utf8_lossy(buffer));
+            return Ok(buffer.len());
+        }
         bars().suspend(|| std::io::stderr().lock().write(buffer))
     }
 

@@ -1,16 +1,19 @@
 //! Perplexities of rotary embeddings at contexts: the loop that `eval ppl`, `compare` and `demo` share.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::{TokenDocument, TokenWindow, WindowProtocol, plan_windows};
-use longrope_eval::{PerplexityRun, PplResult, ScoredWindow, Scorer};
+use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
+use longrope_eval::{PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowPlan};
 use longrope_model::Decoder;
 
 use crate::config::Config;
 use crate::failure::Hint;
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::interrupt::Interrupt;
+use crate::models::Models;
+use crate::pool::Answered;
 use crate::rope_arg::RopeArg;
+use crate::workers::{Losses, ScoreJob, Workers, explain};
 use crate::{input, output, progress};
 
 /// A RoPE and the name it goes by in tables.
@@ -55,78 +58,123 @@ pub(crate) fn named_ropes(
         .collect()
 }
 
-/// Measures every RoPE at every context, on the same windows, and hands each scored window to
-/// `each` with the names of RoPE and context.
+/// Measures every RoPE at every context, on the same windows and on all devices, and hands each
+/// scored window to `each` with the names of RoPE and context.
 pub(crate) fn measure(
     config: &Config,
-    decoder: &Decoder,
+    models: &Models,
     documents: &[TokenDocument],
     ropes: &[NamedRope],
     interrupt: &Interrupt,
     mut each: impl FnMut(&NamedRope, usize, &ScoredWindow) -> Result<()>,
 ) -> Result<Vec<PplResult>> {
-    let bos = input::bos(config, decoder.config())?;
-    let mut plans: Vec<(usize, usize, Vec<TokenWindow>)> = Vec::new();
-    for &context in &config.contexts {
-        let (protocol, stride) = match config.eval.stride {
-            Some(stride) => (WindowProtocol::Sliding { stride }, stride),
-            None => (
-                WindowProtocol::Spread {
-                    n_windows: config.eval.windows,
-                },
-                context,
-            ),
-        };
-        let windows = plan_windows(documents, context, protocol, bos)
-            .with_context(|| format!("laying windows of {context} tokens"))?;
-        plans.push((context, stride, windows));
-    }
-    let tokens_in =
-        |windows: &[TokenWindow]| windows.iter().map(TokenWindow::n_tokens).sum::<usize>();
-    let total: usize = plans.iter().map(|(_, _, windows)| tokens_in(windows)).sum();
-    let bar = progress::bar("scoring tokens", (total * ropes.len()) as u64);
-    let mut scorer = Scorer::new(decoder);
-    let mut results = Vec::new();
+    let protocol = config.eval.protocol;
+    let plans = plans(config, models, documents)?;
+    let mut cells = Vec::new();
     for named in ropes {
-        for (context, stride, windows) in &plans {
-            bar.set_message(format!("{} at {context}", named.name));
-            let started = Instant::now();
-            let spec = named.rope.spec(*context)?;
-            let mut run =
-                PerplexityRun::new(windows, &spec).with_precision(config.eval.angles.into());
-            loop {
-                if interrupt.requested() {
-                    bar.finish_and_clear();
-                    return Err(Interrupted.into());
-                }
-                let scored = run.step(&mut scorer)?;
-                if scored.is_empty() {
-                    break;
-                }
-                for window in &scored {
-                    bar.inc(window.window.n_tokens() as u64);
-                    each(named, *context, window)?;
-                }
-            }
-            let sum = run.sum();
-            results.push(PplResult {
-                task: "ppl".to_owned(),
-                rope: named.name.clone(),
-                context: *context,
-                stride: *stride,
-                n_windows: sum.n_windows,
-                n_tokens: sum.n_tokens,
-                nll_nats: sum.nll_nats(),
-                stderr_nats: sum.stderr_nats(),
-                ppl: sum.ppl(),
-                ppl_window_mean: sum.ppl_window_mean(),
-                bos: config.eval.bos.name().to_owned(),
-                elapsed_secs: started.elapsed().as_secs_f64(),
-            });
+        for plan in &plans {
+            cells.push((named, plan, named.rope.spec(plan.context)?));
         }
     }
-    bar.finish_and_clear();
+    let mut runs = Vec::new();
+    let mut jobs = Vec::new();
+    for (named, plan, spec) in &cells {
+        let mut run =
+            PerplexityRun::new(&plan.windows, spec).with_precision(config.eval.angles.into());
+        let batches: Vec<WindowBatch> = std::iter::from_fn(|| run.next_batch()).collect();
+        jobs.extend(batches.iter().map(job));
+        runs.push((*named, *plan, run, batches));
+    }
+    let mut answers = score(models, jobs, interrupt)?.into_iter();
+
+    let mut results = Vec::new();
+    for (named, plan, mut run, batches) in runs {
+        let mut took = Duration::ZERO;
+        for (batch, answer) in batches.iter().zip(answers.by_ref()) {
+            took += answer.took;
+            for window in run.record(batch, answer.value) {
+                each(named, plan.context, &window)?;
+            }
+        }
+        let sum = run.sum();
+        results.push(PplResult {
+            task: "ppl".to_owned(),
+            rope: named.name.clone(),
+            context: plan.context,
+            stride: plan.layout.stride,
+            n_windows: sum.n_windows,
+            n_tokens: sum.n_tokens,
+            nll_nats: sum.nll_nats(),
+            stderr_nats: protocol.stderr_nats(&sum),
+            ppl: sum.ppl(),
+            ppl_window_mean: sum.ppl_window_mean(),
+            bos: bos_name(plan.layout.bos).to_owned(),
+            protocol,
+            elapsed_secs: took.as_secs_f64(),
+        });
+    }
     Ok(results)
+}
+
+/// The windows of one context.
+struct Plan {
+    context: usize,
+    layout: WindowPlan,
+    windows: Vec<TokenWindow>,
+}
+
+fn plans(config: &Config, models: &Models, documents: &[TokenDocument]) -> Result<Vec<Plan>> {
+    let model = models.decoder().config();
+    let bos = input::bos(config, model)?;
+    let eval = &config.eval;
+    let plan = |&context: &usize| {
+        let layout = eval
+            .protocol
+            .plan(context, eval.windows, eval.stride, bos, model.bos_token);
+        let windows = plan_windows(documents, context, layout.windows, layout.bos)
+            .with_context(|| format!("laying windows of {context} tokens"))?;
+        Ok(Plan {
+            context,
+            layout,
+            windows,
+        })
+    };
+    config.contexts.iter().map(plan).collect()
+}
+
+fn job(batch: &WindowBatch) -> ScoreJob {
+    ScoreJob {
+        sequences: batch.sequences.clone().into(),
+        score_from: batch.score_from,
+        rope: batch.rope.clone(),
+    }
+}
+
+/// Losses for all jobs, with a bar that counts tokens.
+fn score(
+    models: &Models,
+    jobs: Vec<ScoreJob>,
+    interrupt: &Interrupt,
+) -> Result<Vec<Answered<Losses>>> {
+    let mut workers = Workers::start(models)?;
+    let tokens_in = |job: &ScoreJob| job.sequences.iter().map(Vec::len).sum::<usize>() as u64;
+    let sizes: Vec<u64> = jobs.iter().map(tokens_in).collect();
+    let bar = progress::bar("scoring tokens", sizes.iter().sum());
+    let answers = workers.score(jobs, interrupt, &mut |status| {
+        bar.inc(status.news.map_or(0, |job| sizes[job]));
+    });
+    bar.finish_and_clear();
+    answers.map_err(explain)
+}
+
+/// The word for where BOS stands, as in `eval.bos`.
+fn bos_name(bos: Bos) -> &'static str {
+    match bos {
+        Bos::Document => "document",
+        Bos::Window { .. } => "window",
+        Bos::Replace { .. } => "replaced",
+        Bos::None => "none",
+    }
 }
 
 /// One row per RoPE, one column per context.
@@ -152,7 +200,7 @@ pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
             .iter()
             .position(|context| *context == result.context)
         {
-            rows[row_idx][column + 1] = output::perplexity(result.ppl);
+            rows[row_idx][column + 1] = output::perplexity(result.reported_ppl());
         }
     }
     let header: Vec<String> = std::iter::once("rope".to_owned())
@@ -182,8 +230,14 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
     } else {
         format!("stride {}", first.stride)
     };
+    let mean = match first.protocol {
+        PplProtocol::Longrope => "exp(nats/token)",
+        PplProtocol::Yarn => "of window means (yarn)",
+        PplProtocol::Truncate => "of document means (truncate)",
+        PplProtocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
+    };
     format!(
-        "perplexity exp(nats/token), {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
+        "perplexity {mean}, {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
         output::grouped(tokens),
         first.bos
     )

@@ -3,107 +3,22 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use indicatif::ProgressBar;
 use longrope_data::Sample;
-use longrope_eval::{LanguageModel, Scorer};
 use longrope_model::Decoder;
 use longrope_rope::{
     FactorSet, Method, Provenance, RescaleFactors, RopeArtifact, RopeScaling, RopeSpec,
 };
-use longrope_search::{
-    Candidate, Generation, Job, Objective, Outcome, Search, SearchProblem, StepError,
-};
+use longrope_search::{Candidate, Generation, Search, SearchProblem, StepError};
 use serde::{Deserialize, Serialize};
 
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::interrupt::Interrupt;
+use crate::model_objective::ModelObjective;
+use crate::models::Models;
 use crate::plot::{self, Series};
 use crate::run_dir::{RunDir, json_lines};
+use crate::search_view::SearchView;
+use crate::workers::explain;
 use crate::{output, progress};
-
-/// Scores candidates by the loss of a frozen model on samples of the target length.
-pub(crate) struct ModelObjective<'a> {
-    scorer: Scorer<'a>,
-    base: RopeSpec,
-    target: usize,
-    samples: &'a [Sample],
-    interrupt: Interrupt,
-    bar: ProgressBar,
-}
-
-/// Why the objective stopped.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ObjectiveError {
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
-    #[error(transparent)]
-    Eval(#[from] longrope_eval::Error),
-}
-
-impl<'a> ModelObjective<'a> {
-    pub(crate) fn new(
-        decoder: &'a Decoder,
-        samples: &'a [Sample],
-        target: usize,
-        interrupt: Interrupt,
-    ) -> Self {
-        Self {
-            scorer: Scorer::new(decoder),
-            base: decoder.config().rope.plain(),
-            target,
-            samples,
-            interrupt,
-            bar: ProgressBar::hidden(),
-        }
-    }
-
-    /// Mean loss of one sample under a RoPE, nats per token.
-    fn loss(&mut self, spec: &RopeSpec, sample: usize) -> longrope_eval::Result<f64> {
-        let tokens = self.samples[sample].tokens.as_slice();
-        let losses = self
-            .scorer
-            .token_nll(&[tokens], 1, &spec.resolve(tokens.len()))?;
-        let losses = losses.first().map_or(&[][..], Vec::as_slice);
-        let sum: f64 = losses.iter().map(|nll| f64::from(*nll)).sum();
-        Ok(sum / losses.len() as f64)
-    }
-
-    /// Mean loss over all samples.
-    fn mean_loss(&mut self, spec: &RopeSpec) -> Result<f64> {
-        let mut sum = 0.0;
-        for sample in 0..self.samples.len() {
-            if self.interrupt.requested() {
-                return Err(Interrupted.into());
-            }
-            sum += self.loss(spec, sample)?;
-        }
-        Ok(sum / self.samples.len() as f64)
-    }
-}
-
-impl Objective for ModelObjective<'_> {
-    type Error = ObjectiveError;
-
-    fn n_samples(&self) -> usize {
-        self.samples.len()
-    }
-
-    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, ObjectiveError> {
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            if self.interrupt.requested() {
-                return Err(Interrupted.into());
-            }
-            outcomes.push(
-                match candidate_spec(&self.base, self.target, job.candidate) {
-                    Ok(spec) => Outcome::Loss(self.loss(&spec, job.sample)?),
-                    Err(error) => Outcome::Failed(error.to_string()),
-                },
-            );
-            self.bar.inc(1);
-        }
-        Ok(outcomes)
-    }
-}
 
 /// The RoPE that a candidate stands for: one factor set for the target context.
 pub(crate) fn candidate_spec(
@@ -160,13 +75,31 @@ pub(crate) fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
 /// What is known of a search besides its state.
 pub(crate) struct SearchSetting<'a> {
     pub(crate) run: &'a RunDir,
-    pub(crate) decoder: &'a Decoder,
+    pub(crate) models: &'a Models,
     pub(crate) samples: &'a [Sample],
     pub(crate) target: usize,
     pub(crate) profile: &'a str,
     pub(crate) model_fingerprint: String,
     pub(crate) text_fingerprint: String,
+    /// Whether to draw a dashboard, if there is a terminal for it.
+    pub(crate) tui: bool,
 }
+
+impl SearchSetting<'_> {
+    /// The RoPE that is rescaled.
+    pub(crate) fn base(&self) -> RopeSpec {
+        self.models.decoder().config().rope.plain()
+    }
+}
+
+/// What a search is compared with.
+const BASELINES: [Method; 5] = [
+    Method::None,
+    Method::Pi,
+    Method::Ntk,
+    Method::DynamicNtk,
+    Method::Yarn,
+];
 
 /// A method and its loss on the samples of a search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -195,47 +128,73 @@ pub(crate) struct SearchResult {
 /// Runs a search to its end, saving after every generation, and writes its results.
 pub(crate) fn run_search(
     setting: &SearchSetting,
-    mut search: Search,
+    search: Search,
     interrupt: &Interrupt,
 ) -> Result<SearchResult> {
-    let started = Instant::now();
-    let mut objective = ModelObjective::new(
-        setting.decoder,
+    // Saved before the first generation, so that a run killed in it can be resumed too.
+    save_state(setting.run, &search)?;
+    let view = SearchView::open(setting, &search, interrupt)?;
+    let objective = ModelObjective::start(
+        setting.models,
         setting.samples,
         setting.target,
         interrupt.clone(),
-    );
-    let n_samples = setting.samples.len() as u64;
-    let bar = progress::bar("searching", search.progress().planned as u64 * n_samples);
-    let done = search.progress();
-    bar.set_position((done.evaluations + done.memo_hits) as u64 * n_samples);
-    bar.reset_eta();
-    objective.bar = bar.clone();
-    // Saved before the first generation, so that a run killed in it can be resumed too.
-    save_state(setting.run, &search)?;
+        view,
+    )?;
+    run_search_on(setting, search, objective)
+}
+
+/// Runs a search against this objective.
+pub(crate) fn run_search_on(
+    setting: &SearchSetting,
+    mut search: Search,
+    mut objective: ModelObjective,
+) -> Result<SearchResult> {
+    let started = Instant::now();
+    let mut baselines = Vec::new();
+    if objective.view.shows_baselines() {
+        baselines = method_losses(setting, &mut objective)?;
+        objective.view.set_baselines(&baselines);
+    }
     while !search.is_done() {
         let step = search.step(&mut objective);
         // An interrupted step changes nothing but the scores already known: worth keeping.
         save_state(setting.run, &search)?;
         match step {
             Ok(generation) => {
-                let done = search.progress();
-                bar.set_position((done.evaluations + done.memo_hits) as u64 * n_samples);
-                bar.set_message(format!("best {:.4}", generation.best.score));
+                objective.view.generation(&search);
                 report_generation(&generation);
             }
-            Err(StepError::Objective {
-                source: ObjectiveError::Interrupted(stop),
-                ..
-            }) => {
-                bar.finish_and_clear();
-                return Err(stop.into());
+            Err(StepError::Objective { source, .. }) => {
+                objective.view.close();
+                return Err(explain(source));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    bar.finish_and_clear();
-    finish(setting, &search, &mut objective, started)
+    if baselines.is_empty() {
+        let spinner = progress::spinner("scoring the methods on the same samples");
+        baselines = method_losses(setting, &mut objective)?;
+        spinner.finish_and_clear();
+    }
+    objective.view.close();
+    finish(setting, &search, baselines, started)
+}
+
+/// The loss of each method on the samples of the search.
+fn method_losses(
+    setting: &SearchSetting,
+    objective: &mut ModelObjective,
+) -> Result<Vec<MethodLoss>> {
+    let base = setting.base();
+    let specs = BASELINES.map(|method| method.spec(&base, setting.target));
+    let specs = specs.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let losses = objective.mean_losses(&specs).map_err(explain)?;
+    let method_loss = |(method, nll_nats): (Method, f64)| MethodLoss {
+        method: method.name().to_owned(),
+        nll_nats,
+    };
+    Ok(BASELINES.into_iter().zip(losses).map(method_loss).collect())
 }
 
 fn save_state(run: &RunDir, search: &Search) -> Result<()> {
@@ -254,6 +213,10 @@ struct Metrics {
     generation_best_nats: f64,
     median_nats: f64,
     evaluations: usize,
+    /// Samples that candidates were scored on.
+    sample_evaluations: usize,
+    /// Candidates that a race ended before they were scored on all samples.
+    dropped: usize,
     memo_hits: usize,
     failures: usize,
 }
@@ -265,6 +228,8 @@ fn metrics(generation: &Generation) -> Metrics {
         generation_best_nats: generation.generation_best,
         median_nats: generation.median,
         evaluations: generation.evaluations,
+        sample_evaluations: generation.sample_evaluations,
+        dropped: generation.dropped,
         memo_hits: generation.memo_hits,
         failures: generation.failures.len(),
     }
@@ -272,12 +237,13 @@ fn metrics(generation: &Generation) -> Metrics {
 
 fn report_generation(generation: &Generation) {
     tracing::info!(
-        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations",
+        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations, {} ended early",
         generation.index,
         generation.best.score,
         if generation.new_best { " (new)" } else { "" },
         generation.median,
         generation.evaluations,
+        generation.dropped,
     );
     for failure in &generation.failures {
         tracing::warn!(
@@ -292,11 +258,11 @@ fn report_generation(generation: &Generation) {
 fn finish(
     setting: &SearchSetting,
     search: &Search,
-    objective: &mut ModelObjective,
+    baselines: Vec<MethodLoss>,
     started: Instant,
 ) -> Result<SearchResult> {
     let best = search.best().context("the search scored no candidate")?;
-    let base = setting.decoder.config().rope.plain();
+    let base = setting.base();
     let evaluations = search.progress().evaluations;
     let spec = artifact_spec(&base, setting.target, &best.candidate)?;
     let provenance = Provenance {
@@ -312,23 +278,6 @@ fn finish(
     };
     let artifact = RopeArtifact::from_spec(&spec, provenance);
 
-    let spinner = progress::spinner("scoring the methods on the same samples");
-    let mut baselines = Vec::new();
-    for method in [
-        Method::None,
-        Method::Pi,
-        Method::Ntk,
-        Method::DynamicNtk,
-        Method::Yarn,
-    ] {
-        let nll_nats = objective.mean_loss(&method.spec(&base, setting.target)?)?;
-        baselines.push(MethodLoss {
-            method: method.name().to_owned(),
-            nll_nats,
-        });
-    }
-    spinner.finish_and_clear();
-
     let result = SearchResult {
         format: "longrope-search-result".to_owned(),
         version: 1,
@@ -340,7 +289,7 @@ fn finish(
             .resolve(setting.target)
             .attention_scale(),
         evaluations,
-        token_evaluations: evaluations * setting.samples.len() * setting.target,
+        token_evaluations: search.progress().sample_evaluations * setting.target,
         failures: search
             .state()
             .history()
@@ -366,6 +315,30 @@ fn finish(
 
 /// The factors by pair, against those of the methods.
 fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<String> {
+    let curves = factor_curves(base, target, candidate)?;
+    let series = curves.into_iter().enumerate();
+    let series: Vec<Series> = series
+        .map(|(index, (name, points))| Series {
+            name,
+            points,
+            emphasized: index == 0,
+        })
+        .collect();
+    plot::factor_curve(
+        &format!("Rescale factors for {} tokens", output::grouped(target)),
+        &series,
+    )
+}
+
+/// A name and (pair, factor) of every rotary pair.
+pub(crate) type FactorCurve = (&'static str, Vec<(f64, f64)>);
+
+/// The factors of a candidate, then those of the methods.
+pub(crate) fn factor_curves(
+    base: &RopeSpec,
+    target: usize,
+    candidate: &Candidate,
+) -> Result<Vec<FactorCurve>> {
     let curve = |spec: &RopeSpec| -> Vec<(f64, f64)> {
         let (plain, scaled) = (base.resolve(target), spec.resolve(target));
         let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
@@ -374,23 +347,12 @@ fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<
             .map(|(i, (plain, scaled))| (i as f64, plain / scaled))
             .collect()
     };
-    let mut series = vec![Series {
-        name: "searched",
-        points: curve(&candidate_spec(base, target, candidate)?),
-        emphasized: true,
-    }];
+    let searched = candidate_spec(base, target, candidate)?;
+    let mut curves = vec![("searched", curve(&searched))];
     for method in [Method::Pi, Method::Ntk, Method::Yarn] {
-        let points = curve(&method.spec(base, target)?);
-        series.push(Series {
-            name: method.name(),
-            points,
-            emphasized: false,
-        });
+        curves.push((method.name(), curve(&method.spec(base, target)?)));
     }
-    plot::factor_curve(
-        &format!("Rescale factors for {} tokens", output::grouped(target)),
-        &series,
-    )
+    Ok(curves)
 }
 
 /// Best and median loss by generation, with the methods as lines.

@@ -39,6 +39,18 @@ impl Documents {
         }
     }
 
+    /// The documents of sequences of `seq` positions by what [`Self::starts`] gave.
+    #[cfg(feature = "remote")]
+    pub(crate) fn from_starts(starts: Arc<[usize]>, seq: usize) -> Self {
+        Self { starts, seq }
+    }
+
+    /// For each position of each sequence, where its document begins.
+    #[cfg(feature = "remote")]
+    pub(crate) fn starts(&self) -> &[usize] {
+        &self.starts
+    }
+
     /// Number of sequences.
     pub fn batch(&self) -> usize {
         self.starts.len().checked_div(self.seq).unwrap_or(0)

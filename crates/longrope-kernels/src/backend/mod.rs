@@ -224,6 +224,8 @@ mod cube;
 plain_operations!(burn::backend::Cube);
 
 #[cfg(feature = "remote")]
-impl Kernels for burn::backend::Remote {}
+mod remote;
+#[cfg(feature = "remote")]
+pub use remote::remote_server;
 #[cfg(feature = "remote")]
 plain_operations!(burn::backend::Remote);

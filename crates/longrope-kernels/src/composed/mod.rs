@@ -16,6 +16,8 @@ pub(crate) use attention::{attention, attention_backward};
 pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate_half, swiglu, swiglu_backward};
 pub(crate) use loss::{linear_nll, linear_nll_backward};
 pub(crate) use ops::Float;
+#[cfg(feature = "remote")]
+pub(crate) use ops::wide;
 
 /// Bytes that the scores or logits of one chunk may take.
 const CHUNK_BYTES: usize = 64 << 20;

@@ -21,10 +21,33 @@ pub(crate) fn device() -> Device {
         Ok("wgpu:cpu") => Device::wgpu(burn::tensor::DeviceKind::Cpu),
         #[cfg(feature = "cuda")]
         Ok("cuda") => Device::cuda(0),
+        #[cfg(all(feature = "remote", feature = "flex"))]
+        Ok("remote") => remote(),
         #[cfg(feature = "flex")]
         Ok("flex") | Err(_) => Device::flex(),
         other => panic!("LONGROPE_DEVICE is {other:?}, and these tests are built without it"),
     }
+}
+
+/// Flex, through a connection to a server in this process.
+#[cfg(all(feature = "remote", feature = "flex"))]
+fn remote() -> Device {
+    use burn::remote::RemoteHost;
+    use burn::server::WebSocketTransport;
+    static DEVICE: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
+    let connect = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        std::thread::spawn(move || {
+            longrope_kernels::remote_server(vec![Device::flex()])
+                .serve(WebSocketTransport::from_listener(listener))
+        });
+        let host = RemoteHost::websocket(&format!("ws://{address}"));
+        Device::remote_options(&host)
+            .init()
+            .expect("the server answers")
+    };
+    DEVICE.get_or_init(connect).clone()
 }
 
 /// Whether the device under test is a GPU, or a driver that plays one.
@@ -32,7 +55,9 @@ pub(crate) fn device() -> Device {
 /// GPUs compile a kernel for each shape, and software drivers are slow: they get fewer shapes.
 pub(crate) fn is_gpu() -> bool {
     let name = format!("{:?}", device());
-    !name.contains("Flex") && !name.contains("NdArray")
+    !["Flex", "NdArray", "Remote"]
+        .iter()
+        .any(|cpu| name.contains(cpu))
 }
 
 /// Random cases of a property test.
@@ -46,10 +71,7 @@ pub(crate) fn n_cases() -> u32 {
 /// f64 sums of up to a thousand terms are good to about 1e-13, f32 to about 1e-6. GPUs round
 /// exponentials and products of f32 more coarsely, and few have f64.
 pub(crate) fn precisions() -> Vec<(DType, f64)> {
-    let device = device();
-    let is_gpu =
-        !matches!(format!("{device:?}"), name if name.contains("Flex") || name.contains("NdArray"));
-    if is_gpu {
+    if is_gpu() {
         return vec![(DType::F32, 1e-4)];
     }
     vec![(DType::F64, 1e-9), (DType::F32, 1e-5)]

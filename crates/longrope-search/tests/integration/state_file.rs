@@ -30,12 +30,13 @@ fn damaged(pointer: &str, value: Value) -> Result<SearchState, Error> {
 fn the_header_is_pinned() {
     let json = state().to_json().expect("plain data");
     let expected = concat!(
-        r#"{"format":"longrope-search-state","version":1,"#,
+        r#"{"format":"longrope-search-state","version":2,"#,
         r#""problem":{"rotary_dim":16,"theta":10000.0,"original_context":256,"target_context":1024},"#,
-        r#""config":{"population":16,"mutations":5,"crossovers":5,"mutation-prob":0.3,"generations":6,"parents":8,"#,
-        r#""max-retries":20,"halve-beyond":524288,"max-factor-ratio":1.25,"step":0.01,"#,
+        r#""config":{"operators":"windows","population":16,"mutations":5,"crossovers":5,"mutation-prob":0.3,"generations":6,"parents":8,"#,
+        r#""max-retries":20,"halve-beyond":524288,"max-factor-ratio":1.25,"max-factor-extra":0.0,"step":0.01,"#,
         r#""start-tokens":[0,1,2,4,8,12,16,20,24,28,32,64,128,256],"attention":{"type":"seeds"},"#,
-        r#""seeds":["pi","ntk","yarn","none"],"yarn-beta-fast":32.0,"yarn-beta-slow":1.0,"batch-candidates":1},"#,
+        r#""seeds":["pi","ntk","yarn","none"],"yarn-beta-fast":32.0,"yarn-beta-slow":1.0,"racing-strictness":0.0,"#,
+        r#""smooth-share":0.0,"difference-share":0.0,"surrogate-pool":1,"batch-candidates":32},"#,
         r#""init":[],"seed":9,"rng":{"seed":["#,
     );
     assert_eq!(&json[..expected.len()], expected);
@@ -60,8 +61,8 @@ fn foreign_and_newer_files_are_called_that() {
     let bare = SearchState::from_json("{}");
     assert!(matches!(&bare, Err(Error::StateFormat { found, .. }) if found == "missing"));
     let newer =
-        SearchState::from_json(r#"{"format":"longrope-search-state","version":2,"unknown":[]}"#);
-    assert!(matches!(&newer, Err(Error::StateVersion { found, expected: 1 }) if found == "2"));
+        SearchState::from_json(r#"{"format":"longrope-search-state","version":3,"unknown":[]}"#);
+    assert!(matches!(&newer, Err(Error::StateVersion { found, expected: 2 }) if found == "3"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use longrope_eval::EvalReport;
 
 use crate::args::{Compare, FlagLayer, contexts};
 use crate::interrupt::Interrupt;
+use crate::models::Models;
 use crate::{input, layers, output, scoring};
 
 pub(crate) fn run(args: &Compare) -> Result<()> {
@@ -18,7 +19,8 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
     let config = layers::load(&args.common, flags)?;
     let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
-    let decoder = input::load_model(&config)?;
+    let models = Models::load(&config)?;
+    let decoder = models.decoder();
     let names: Vec<String> = config
         .compare
         .methods
@@ -26,11 +28,11 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .chain(&config.rope)
         .cloned()
         .collect();
-    let ropes = scoring::named_ropes(&names, &decoder, target)?;
+    let ropes = scoring::named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(&config, decoder.config())?;
     let results = scoring::measure(
         &config,
-        &decoder,
+        &models,
         &documents,
         &ropes,
         &interrupt,

@@ -7,13 +7,14 @@ use longrope_data::{
     Document, TokenCache, TokenDocument, Tokenizer, select_samples, tokenize_documents,
 };
 use longrope_eval::PplResult;
-use longrope_model::{Checkpoint, Decoder, ExportOptions, export_hf};
+use longrope_model::{Checkpoint, ExportOptions, export_hf};
 use longrope_rope::RopeArtifact;
 use longrope_search::Search;
 
 use crate::args::{self, FlagLayer};
 use crate::config::Config;
 use crate::interrupt::Interrupt;
+use crate::models::Models;
 use crate::plot::{self, Series};
 use crate::run_dir::RunDir;
 use crate::search_run::{SearchSetting, problem, result_table, run_search};
@@ -67,7 +68,8 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
 
     let model = args.out.join("model");
     unpack(&model)?;
-    let decoder = input::load_model(&config)?;
+    let models = Models::load(&config)?;
+    let decoder = models.decoder();
     heading("1. The model")?;
     output::line(format!(
         "A LLaMA of {} parameters that was trained on windows of {} tokens; in {}.",
@@ -78,9 +80,9 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let (calibration, test) = documents(&config, &model)?;
 
     heading("2. What known methods make of longer windows")?;
-    let methods = scoring::named_ropes(&config.compare.methods, &decoder, TARGET)?;
+    let methods = scoring::named_ropes(&config.compare.methods, decoder, TARGET)?;
     let mut results =
-        scoring::measure(&config, &decoder, &test, &methods, &interrupt, |_, _, _| {
+        scoring::measure(&config, &models, &test, &methods, &interrupt, |_, _, _| {
             Ok(())
         })?;
     output::line(scoring::perplexity_table(&results))?;
@@ -92,19 +94,14 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     ))?;
     let run = RunDir::recreate(&args.out.join("search"))?;
     run.write("config.toml", &config.to_toml()?)?;
-    search(&config, &decoder, &model, &calibration, &run, &interrupt)?;
+    search(&config, &models, &model, &calibration, &run, &interrupt)?;
 
     heading("4. The searched factors on text the search has not seen")?;
     let rope = run.path("rope.json");
-    let searched = scoring::named_ropes(&[rope.display().to_string()], &decoder, TARGET)?;
-    let own = scoring::measure(
-        &config,
-        &decoder,
-        &test,
-        &searched,
-        &interrupt,
-        |_, _, _| Ok(()),
-    )?;
+    let searched = scoring::named_ropes(&[rope.display().to_string()], decoder, TARGET)?;
+    let own = scoring::measure(&config, &models, &test, &searched, &interrupt, |_, _, _| {
+        Ok(())
+    })?;
     results.extend(own.into_iter().map(|result| PplResult {
         rope: "searched".to_owned(),
         ..result
@@ -213,7 +210,7 @@ fn halve(document: TokenDocument) -> (TokenDocument, TokenDocument) {
 
 fn search(
     config: &Config,
-    decoder: &Decoder,
+    models: &Models,
     model: &Path,
     documents: &[TokenDocument],
     run: &RunDir,
@@ -221,18 +218,19 @@ fn search(
 ) -> Result<()> {
     let samples = select_samples(documents, TARGET, config.search.run.samples, config.seed)?;
     let search = Search::new(
-        problem(decoder, TARGET),
+        problem(models.decoder(), TARGET),
         config.search.evolution.clone(),
         config.seed,
     )?;
     let setting = SearchSetting {
         run,
-        decoder,
+        models,
         samples: &samples,
         target: TARGET,
         profile: config.search.run.profile.name(),
         model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
         text_fingerprint: longrope_data::text_fingerprint(documents),
+        tui: false,
     };
     let result = run_search(&setting, search, interrupt)?;
     output::line(result_table(&result))?;

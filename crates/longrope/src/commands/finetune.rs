@@ -117,7 +117,7 @@ fn load(config: &Config, base: &Path) -> Result<Decoder> {
         return Err(anyhow!("weights = \"streamed\" cannot be trained")
             .context(Hint("leave `weights` at its default, resident".to_owned())));
     }
-    let device = device::open(&config.device)?;
+    let device = device::open(config.device.only()?)?;
     let dtype = match config.train.precision {
         WeightPrecision::F32 => DType::F32,
         WeightPrecision::Bf16 => DType::BF16,

@@ -8,9 +8,11 @@ mod export;
 mod finetune;
 mod generate;
 mod inspect;
+mod needle;
 mod passkey;
 mod pretrain;
 mod search;
+mod worker;
 
 use anyhow::Result;
 
@@ -24,9 +26,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Search(args) => search::run(&args),
+        Command::Worker(args) => worker::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
+        Command::Eval(Eval::Needle(args)) => needle::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use crate::args::{self, FlagLayer};
 use crate::config::Config;
-use crate::failure::Hint;
+use crate::failure::{self, Hint};
 use crate::interrupt::{Interrupt, Interrupted};
+use crate::models::Models;
 use crate::rope_arg::RopeArg;
 use crate::run_dir::RunDir;
 use crate::search_run::{SearchSetting, problem, result_table, run_search};
@@ -25,12 +26,13 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
     let out = input::required(config.out.as_ref(), "--out")?;
     let target = *input::required(config.search.run.target.as_ref(), "--target")?;
     let interrupt = Interrupt::listen()?;
-    let decoder = input::load_model(&config)?;
-    let problem = problem(&decoder, target);
+    let models = Models::load(&config)?;
+    let decoder = models.decoder();
+    let problem = problem(decoder, target);
     problem.validate()?;
-    let samples = samples(&config, &decoder, target)?;
+    let samples = samples(&config, decoder, target)?;
 
-    let init = initial_candidates(&config, &decoder, &problem)?;
+    let init = initial_candidates(&config, decoder, &problem)?;
     let inputs = Inputs::new(input::model_folder(&config)?, &samples)?;
     let (run, search) = if args.resume {
         let run = RunDir::resume(out)?;
@@ -45,7 +47,8 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
         inputs.save(&run)?;
         (run, search)
     };
-    let setting = setting(&run, &config, &decoder, &samples, inputs);
+    let mut setting = setting(&run, &config, &models, &samples, inputs);
+    setting.tui = args.tui;
     let outcome = run_search(&setting, search, &interrupt);
     let result = outcome.map_err(|error| explain_interruption(error, out))?;
     if args.json {
@@ -178,18 +181,19 @@ fn initial_candidates(
 fn setting<'a>(
     run: &'a RunDir,
     config: &'a Config,
-    decoder: &'a Decoder,
+    models: &'a Models,
     samples: &'a [Sample],
     inputs: Inputs,
 ) -> SearchSetting<'a> {
     SearchSetting {
         run,
-        decoder,
+        models,
         samples,
         target: samples.first().map_or(0, |sample| sample.tokens.len()),
         profile: config.search.run.profile.name(),
         model_fingerprint: inputs.model_fingerprint,
         text_fingerprint: inputs.text_fingerprint,
+        tui: false,
     }
 }
 
@@ -258,7 +262,8 @@ fn fingerprint(samples: &[Sample]) -> String {
 }
 
 fn explain_interruption(error: anyhow::Error, out: &Path) -> anyhow::Error {
-    if error.is::<Interrupted>() {
+    let is_saved = error.is::<Interrupted>() || failure::is_device_failure(&error);
+    if is_saved {
         let resume = format!(
             "everything is saved; continue with: longrope search --resume --out {}",
             out.display()

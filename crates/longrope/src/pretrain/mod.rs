@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(config: &Config, out: &Path, screen: Screen) -> Result<Outcome> {
     let section = &config.pretrain;
     let interrupt = Interrupt::listen()?;
-    let device = device::open(&config.device)?;
+    let device = device::open(config.device.only()?)?;
     let start = out.join("start");
     let texts = corpus::read_texts(config)?;
     if !texts.missing.is_empty() {

@@ -1,0 +1,200 @@
+//! Devices of another process: each operation travels as one, under a name, and runs there as the
+//! body of the backend that it arrives at.
+//!
+//! Composed of Burn's operations, attention alone would be hundreds of messages per layer. And a
+//! device that is used through a connection is to give the very numbers that it gives without.
+//! Gradients are composed all the same: nothing trains through a connection.
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{DispatchDevice, Remote, TensorMetadata};
+use burn::remote::CustomOpClient;
+use burn::server::{CustomOpIr, HandleContainer, RemoteServer};
+use burn::tensor::{DType, Device, Shape};
+use burn_ir::{BackendIr, ScalarIr, TensorIr};
+
+use super::{Kernels, Saved};
+use crate::composed::wide;
+use crate::{AttentionConfig, Documents};
+
+const ATTENTION: &str = "longrope.attention";
+const LINEAR_NLL: &str = "longrope.linear_nll";
+const RMS_NORM: &str = "longrope.rms_norm";
+const ROTATE_HALF: &str = "longrope.rotate_half";
+const SWIGLU: &str = "longrope.swiglu";
+
+/// A server of devices that also runs the operations of this crate, on bodies of their backend.
+///
+/// All devices have to belong to one backend; [`RemoteServer::serve`] refuses others. Client and
+/// server have to be built from the same version of this crate.
+pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
+    let first = devices.first().map(|device| device.clone().inner());
+    let server = RemoteServer::new(devices);
+    // A server refuses operations for a backend that it does not serve.
+    match first.as_ref().map(Device::as_dispatch) {
+        #[cfg(feature = "flex")]
+        Some(DispatchDevice::Flex(_)) => host::<burn::backend::Flex>(server),
+        #[cfg(feature = "ndarray")]
+        Some(DispatchDevice::NdArray(_)) => host::<burn::backend::NdArray>(server),
+        #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+        Some(DispatchDevice::Cube(_)) => host::<burn::backend::Cube>(server),
+        _ => server,
+    }
+}
+
+/// The side that asks.
+impl Kernels for Remote {
+    fn attention_forward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: &AttentionConfig,
+    ) -> Saved<Self> {
+        let (shape, dtype) = (query.shape(), query.dtype());
+        let scalars = scalars_of(config);
+        Saved {
+            output: ask(ATTENTION, [query, key, value], scalars, shape, dtype),
+            log_sum_exp: None,
+        }
+    }
+
+    fn linear_nll_forward(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let (shape, dtype) = (targets.shape(), wide(hidden.dtype()));
+        let inputs = [hidden, weight, targets];
+        (ask(LINEAR_NLL, inputs, Vec::new(), shape, dtype), None)
+    }
+
+    fn rms_norm_forward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let (shape, dtype) = (x.shape(), x.dtype());
+        let scalars = vec![ScalarIr::Float(epsilon)];
+        ask(RMS_NORM, [x, weight], scalars, shape, dtype)
+    }
+
+    fn rotate_half_forward(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (shape, dtype) = (x.shape(), x.dtype());
+        ask(ROTATE_HALF, [x, cos, sin], Vec::new(), shape, dtype)
+    }
+
+    fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (shape, dtype) = (gate.shape(), gate.dtype());
+        ask(SWIGLU, [gate, up], Vec::new(), shape, dtype)
+    }
+}
+
+/// Sends an operation of one output; integers and floats are the same kind of handle.
+fn ask<const N: usize>(
+    id: &'static str,
+    inputs: [FloatTensor<Remote>; N],
+    scalars: Vec<ScalarIr>,
+    shape: Shape,
+    dtype: DType,
+) -> FloatTensor<Remote> {
+    let client = CustomOpClient::new(&inputs[0].device());
+    let output = TensorIr::uninit(client.create_empty_handle(), shape, dtype);
+    let inputs = inputs.map(FloatTensor::<Remote>::into_ir);
+    let operation = CustomOpIr::with_scalars(id, &inputs, &[output], scalars);
+    client.register(operation).swap_remove(0)
+}
+
+/// The side that answers.
+fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
+    server
+        .with_custom_op::<B, _>(ATTENTION, |handles, operation, _| {
+            let [query, key, value] = floats::<B, 3>(handles, operation);
+            let config = config_of(&operation.scalars);
+            let saved = B::attention_forward(query, key, value, &config);
+            answer::<B>(handles, operation, saved.output);
+        })
+        .with_custom_op::<B, _>(LINEAR_NLL, |handles, operation, _| {
+            let [hidden, weight] = floats::<B, 2>(handles, operation);
+            let targets = handles.get_int_tensor::<B>(&operation.inputs[2]);
+            let (nll, _) = B::linear_nll_forward(hidden, weight, targets);
+            answer::<B>(handles, operation, nll);
+        })
+        .with_custom_op::<B, _>(RMS_NORM, |handles, operation, _| {
+            let [x, weight] = floats::<B, 2>(handles, operation);
+            let epsilon = operation.scalars[0].elem();
+            answer::<B>(handles, operation, B::rms_norm_forward(x, weight, epsilon));
+        })
+        .with_custom_op::<B, _>(ROTATE_HALF, |handles, operation, _| {
+            let [x, cos, sin] = floats::<B, 3>(handles, operation);
+            answer::<B>(handles, operation, B::rotate_half_forward(x, cos, sin));
+        })
+        .with_custom_op::<B, _>(SWIGLU, |handles, operation, _| {
+            let [gate, up] = floats::<B, 2>(handles, operation);
+            answer::<B>(handles, operation, B::swiglu_forward(gate, up));
+        })
+}
+
+/// The first inputs of an operation.
+fn floats<B: BackendIr, const N: usize>(
+    handles: &mut HandleContainer<B::Handle>,
+    operation: &CustomOpIr,
+) -> [FloatTensor<B>; N] {
+    std::array::from_fn(|index| handles.get_float_tensor::<B>(&operation.inputs[index]))
+}
+
+fn answer<B: BackendIr>(
+    handles: &mut HandleContainer<B::Handle>,
+    operation: &CustomOpIr,
+    output: FloatTensor<B>,
+) {
+    handles.register_float_tensor::<B>(&operation.outputs[0].id, output);
+}
+
+/// Scale, window (0 for none), and where documents begin, if there are several: their number of
+/// positions per sequence, then the beginnings.
+fn scalars_of(config: &AttentionConfig) -> Vec<ScalarIr> {
+    let number = |n: usize| ScalarIr::UInt(n as u64);
+    let mut scalars = vec![
+        ScalarIr::Float(config.scale),
+        number(config.window.unwrap_or(0)),
+    ];
+    if let Some(documents) = &config.documents {
+        scalars.push(number(documents.seq()));
+        scalars.extend(documents.starts().iter().map(|start| number(*start)));
+    }
+    scalars
+}
+
+fn config_of(scalars: &[ScalarIr]) -> AttentionConfig {
+    let number = |scalar: &ScalarIr| usize::try_from(scalar.elem::<u64>()).unwrap_or(usize::MAX);
+    let window = number(&scalars[1]);
+    AttentionConfig {
+        scale: scalars[0].elem(),
+        window: (window > 0).then_some(window),
+        documents: scalars.get(2).map(|seq| {
+            let starts = scalars[3..].iter().map(number).collect();
+            Documents::from_starts(starts, number(seq))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_attention_survive_the_journey() {
+        let packed = Documents::from_lengths(&[vec![2, 1, 3], vec![6]]);
+        for (window, documents) in [(None, None), (Some(7), None), (Some(2), Some(packed))] {
+            let config = AttentionConfig {
+                scale: 0.1 + f64::EPSILON,
+                window,
+                documents,
+            };
+            assert_eq!(config_of(&scalars_of(&config)), config);
+        }
+    }
+}

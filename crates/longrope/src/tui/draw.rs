@@ -1,0 +1,417 @@
+//! A standing as a picture of characters.
+
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Constraint, Layout, Rect};
+use ratatui::style::{Color, Style, Stylize};
+use ratatui::symbols::Marker;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{
+    Axis, Block, BorderType, Cell, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph,
+    Row, Table,
+};
+
+use super::standing::Standing;
+use crate::output;
+use crate::pool::{WorkerState, WorkerStatus};
+
+/// The color of what was searched.
+const OURS: Color = Color::LightRed;
+/// Of what it is compared with.
+const OTHERS: [Color; 5] = [
+    Color::Blue,
+    Color::Green,
+    Color::Magenta,
+    Color::Cyan,
+    Color::Yellow,
+];
+/// Log lines shown.
+const LOG_ROWS: u16 = 3;
+
+/// Draws a standing over a whole frame.
+pub(super) fn draw(frame: &mut Frame, standing: &Standing) {
+    let n_rows = standing.methods.len().max(standing.workers.len());
+    let table_rows = u16::try_from(n_rows + 4).unwrap_or(u16::MAX).min(9);
+    let [top, charts, tables, log, keys] = Layout::vertical([
+        Constraint::Length(4),
+        Constraint::Min(8),
+        Constraint::Length(table_rows),
+        Constraint::Length(LOG_ROWS),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    let halves = |area: Rect| -> [Rect; 2] {
+        Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(area)
+    };
+    progress(frame, top, standing);
+    let [left, right] = halves(charts);
+    history(frame, left, standing);
+    factors(frame, right, standing);
+    let [left, right] = halves(tables);
+    methods(frame, left, standing);
+    workers(frame, right, &standing.workers);
+    frame.render_widget(log_lines(&standing.log), log);
+    frame.render_widget(hint(standing.is_stopping), keys);
+}
+
+fn panel(title: impl Into<String>) -> Block<'static> {
+    Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(Style::new().dark_gray())
+        .title(Span::from(format!(" {} ", title.into())).bold())
+}
+
+fn progress(frame: &mut Frame, area: Rect, standing: &Standing) {
+    let block = panel(standing.title.clone());
+    let [bar, text] =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(block.inner(area));
+    frame.render_widget(block, area);
+    let share = standing.share();
+    let gauge = Gauge::default()
+        .gauge_style(Style::new().fg(OURS).bg(Color::DarkGray))
+        .use_unicode(true)
+        .ratio(share)
+        .label(format!("{:.1} %", 100.0 * share));
+    frame.render_widget(gauge, bar);
+    let per_candidate = standing.n_samples.max(1);
+    let left = standing.eta_secs.map_or_else(String::new, |secs| {
+        format!(", {} left", output::duration(secs))
+    });
+    let saved = if standing.n_saved == 0 {
+        String::new()
+    } else {
+        format!(
+            " · {} evaluations saved by racing",
+            output::grouped(standing.n_saved)
+        )
+    };
+    let line = format!(
+        "generation {} of {} · {} of {} candidates{saved} · {}{left}",
+        standing.generation,
+        standing.n_generations,
+        output::grouped(standing.done / per_candidate),
+        output::grouped(standing.planned / per_candidate),
+        output::duration(standing.elapsed_secs),
+    );
+    frame.render_widget(Line::from(line), text);
+}
+
+/// Best and median loss by generation, with the methods as lines.
+fn history(frame: &mut Frame, area: Rect, standing: &Standing) {
+    let right = (standing.n_generations.max(1)) as f64;
+    let references: Vec<(String, Vec<(f64, f64)>)> = standing
+        .methods
+        .iter()
+        .map(|(name, nats)| (name.clone(), vec![(0.0, *nats), (right, *nats)]))
+        .collect();
+    let best = stairs(&standing.best);
+    let lowest = standing.best_nats().unwrap_or(0.0);
+    let top = ceiling(standing);
+    let margin = 0.05 * (top - lowest).max(0.01);
+    let bounds = [lowest - margin, top + margin];
+
+    let mut lines = Vec::new();
+    for ((name, points), color) in references.iter().zip(OTHERS.iter().cycle()) {
+        if points.iter().all(|point| point.1 <= bounds[1]) {
+            lines.push(line(name, points, *color, Marker::Dot));
+        }
+    }
+    lines.push(line("median", &standing.median, Color::Gray, Marker::Dot));
+    lines.push(line("best", &best, OURS, Marker::Braille));
+    let label = |nats: f64| Span::from(format!("{nats:.3}"));
+    let chart = Chart::new(lines)
+        .block(panel("loss, nats per token, by generation"))
+        .legend_position(Some(LegendPosition::TopRight))
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(4, 5)))
+        .x_axis(axis([0.0, right]).labels(["0".to_owned(), standing.n_generations.to_string()]))
+        .y_axis(axis(bounds).labels([
+            label(bounds[0]),
+            label(f64::midpoint(bounds[0], bounds[1])),
+            label(bounds[1]),
+        ]));
+    frame.render_widget(chart, area);
+}
+
+/// Factors by pair, on a logarithmic scale.
+fn factors(frame: &mut Frame, area: Rect, standing: &Standing) {
+    let curves: Vec<(&str, Vec<(f64, f64)>)> = standing
+        .curves
+        .iter()
+        .map(|(name, points)| {
+            let logs = points.iter().map(|(pair, factor)| (*pair, factor.ln()));
+            (*name, logs.collect())
+        })
+        .collect();
+    let all = || curves.iter().flat_map(|curve| &curve.1);
+    let most = all().map(|point| point.1).fold(f64::EPSILON, f64::max);
+    let last = all().map(|point| point.0).fold(1.0, f64::max);
+    let colors = std::iter::once(OURS).chain(OTHERS.iter().copied().cycle());
+    let mut lines: Vec<Dataset> = curves
+        .iter()
+        .zip(colors)
+        .enumerate()
+        .map(|(index, ((name, points), color))| {
+            let marker = if index == 0 {
+                Marker::Braille
+            } else {
+                Marker::Dot
+            };
+            line(name, points, color, marker)
+        })
+        .collect();
+    // What is drawn last lies on top.
+    lines.reverse();
+    let label = |ln: f64| Span::from(format!("{:.1}", ln.exp()));
+    let title = format!(
+        "rescale factor by rotary pair, {} start tokens",
+        standing.start_tokens
+    );
+    let chart = Chart::new(lines)
+        .block(panel(title))
+        .legend_position(Some(LegendPosition::BottomRight))
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(4, 5)))
+        .x_axis(axis([0.0, last]).labels(["0".to_owned(), format!("{last:.0}")]))
+        .y_axis(axis([0.0, 1.05 * most]).labels([label(0.0), label(most / 2.0), label(most)]));
+    frame.render_widget(chart, area);
+}
+
+fn line<'a>(name: &'a str, points: &'a [(f64, f64)], color: Color, marker: Marker) -> Dataset<'a> {
+    Dataset::default()
+        .name(name)
+        .data(points)
+        .marker(marker)
+        .graph_type(GraphType::Line)
+        .style(Style::new().fg(color))
+}
+
+fn axis(bounds: [f64; 2]) -> Axis<'static> {
+    Axis::default()
+        .bounds(bounds)
+        .style(Style::new().dark_gray())
+        .labels_alignment(Alignment::Right)
+}
+
+/// Each value up to where the next begins.
+fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let previous = points.first().into_iter().chain(points);
+    points
+        .iter()
+        .zip(previous)
+        .flat_map(|(new, old)| [(new.0, old.1), *new])
+        .collect()
+}
+
+/// The loss up to which there is something to see: the best ones of the search, and the best method.
+fn ceiling(standing: &Standing) -> f64 {
+    let first = standing.best.first().map(|it| it.1);
+    let methods = standing.methods.iter().map(|it| it.1);
+    let best_method = methods.fold(f64::INFINITY, f64::min);
+    let top = first.into_iter().chain([best_method]);
+    let top = top.filter(|nats| nats.is_finite()).fold(0.0, f64::max);
+    let lowest = standing.best_nats().unwrap_or(top);
+    top + 0.25 * (top - lowest).max(0.02)
+}
+
+/// What was searched and the methods, from good to bad.
+fn methods(frame: &mut Frame, area: Rect, standing: &Standing) {
+    let best = standing.best_nats();
+    let mut rows: Vec<(&str, f64)> = standing
+        .methods
+        .iter()
+        .map(|(name, nats)| (name.as_str(), *nats))
+        .collect();
+    rows.extend(best.map(|nats| ("searched", nats)));
+    rows.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let rows = rows.into_iter().map(|(name, nats)| {
+        let gain = best.map_or_else(String::new, |best| format!("{:+.4}", nats - best));
+        let style = if name == "searched" {
+            Style::new().fg(OURS)
+        } else {
+            Style::new()
+        };
+        row([
+            name.to_owned(),
+            format!("{nats:.4}"),
+            output::perplexity(nats.exp()),
+            gain,
+        ])
+        .style(style)
+    });
+    let widths = [
+        Constraint::Min(12),
+        Constraint::Length(10),
+        Constraint::Length(11),
+        Constraint::Length(9),
+    ];
+    let table = Table::new(rows, widths)
+        .header(row(["rope", "nats/token", "perplexity", "gain"].map(str::to_owned)).bold())
+        .block(panel("against known methods"));
+    frame.render_widget(table, area);
+}
+
+fn workers(frame: &mut Frame, area: Rect, workers: &[WorkerStatus]) {
+    let rows = workers.iter().map(|worker| {
+        let (state, style) = match &worker.state {
+            WorkerState::Idle => ("idle", Style::new().dark_gray()),
+            WorkerState::Working => ("working", Style::new().green()),
+            WorkerState::Retired(_) => ("failed", Style::new().red()),
+        };
+        let n_answered = u32::try_from(worker.n_answered).unwrap_or(u32::MAX);
+        let mean = worker.worked.checked_div(n_answered);
+        let mean = mean.map_or_else(String::new, |mean| format!("{:.2} s", mean.as_secs_f64()));
+        row([
+            worker.name.clone(),
+            state.to_owned(),
+            output::grouped(worker.n_answered),
+            mean,
+        ])
+        .style(style)
+    });
+    let widths = [
+        Constraint::Min(12),
+        Constraint::Length(8),
+        Constraint::Length(9),
+        Constraint::Length(9),
+    ];
+    let table = Table::new(rows, widths)
+        .header(row(["device", "state", "losses", "each"].map(str::to_owned)).bold())
+        .block(panel("workers"));
+    frame.render_widget(table, area);
+}
+
+/// A row whose first cell is text and whose others are numbers.
+fn row<const N: usize>(cells: [String; N]) -> Row<'static> {
+    let cells = cells.into_iter().enumerate().map(|(index, text)| {
+        let line = Line::from(text);
+        Cell::from(if index == 0 {
+            line
+        } else {
+            line.alignment(Alignment::Right)
+        })
+    });
+    Row::new(cells)
+}
+
+/// The last lines of the log.
+fn log_lines(log: &[String]) -> Paragraph<'static> {
+    let first = log.len().saturating_sub(usize::from(LOG_ROWS));
+    let lines: Vec<Line> = log[first..]
+        .iter()
+        .map(|line| Line::from(without_escapes(line)))
+        .collect();
+    Paragraph::new(lines)
+}
+
+fn hint(is_stopping: bool) -> Line<'static> {
+    let text = if is_stopping {
+        " stopping ..."
+    } else {
+        " q  stop and save; continue later with --resume"
+    };
+    Line::from(text).dark_gray()
+}
+
+/// Text without the sequences that color it.
+fn without_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('\u{1b}') {
+        plain.push_str(&rest[..start]);
+        let end = rest[start..].find(|c: char| c.is_ascii_alphabetic());
+        rest = end.map_or("", |end| &rest[start + end + 1..]);
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+
+    fn drawn(standing: &Standing, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("in memory");
+        terminal
+            .draw(|frame| draw(frame, standing))
+            .expect("in memory");
+        terminal.backend().to_string()
+    }
+
+    fn standing() -> Standing {
+        let worker = |name: &str, state, n_answered| WorkerStatus {
+            name: name.to_owned(),
+            state,
+            n_answered,
+            worked: Duration::from_secs(10),
+        };
+        Standing {
+            title: "LongRoPE search".to_owned(),
+            generation: 3,
+            n_generations: 8,
+            done: 60,
+            planned: 200,
+            n_samples: 2,
+            n_saved: 7,
+            eta_secs: Some(90.0),
+            elapsed_secs: 12.0,
+            best: vec![(0.0, 3.4), (1.0, 3.3), (2.0, 3.3), (3.0, 3.2)],
+            median: vec![(0.0, 9.0), (1.0, 3.6), (2.0, 3.5), (3.0, f64::INFINITY)],
+            methods: vec![("none".to_owned(), 7.0), ("yarn".to_owned(), 3.5)],
+            curves: vec![
+                ("searched", vec![(0.0, 1.0), (1.0, 1.5), (2.0, 4.0)]),
+                ("pi", vec![(0.0, 4.0), (1.0, 4.0), (2.0, 4.0)]),
+            ],
+            start_tokens: 8,
+            workers: vec![
+                worker("flex", WorkerState::Working, 40),
+                worker("cuda:0", WorkerState::Retired("gone".to_owned()), 20),
+            ],
+            log: vec!["\u{1b}[33mWARN\u{1b}[0m device `cuda:0` failed".to_owned()],
+            is_stopping: false,
+        }
+    }
+
+    #[test]
+    fn everything_there_is_to_know_is_shown() {
+        let text = drawn(&standing(), 120, 36);
+        for part in [
+            "generation 3 of 8",
+            "30 of 100 candidates",
+            "7 evaluations saved by racing",
+            "1.5 min left",
+            "30.0 %",
+            "searched",
+            "3.2000",
+            "yarn",
+            "+0.3000",
+            "none",
+            "1096.6",
+            "8 start tokens",
+            "working",
+            "failed",
+            "0.25 s",
+            "WARN device `cuda:0` failed",
+            "stop and save",
+        ] {
+            assert!(text.contains(part), "`{part}` is missing in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn nothing_known_yet_and_no_room_are_drawn_too() {
+        for (width, height) in [(120, 36), (80, 24), (20, 5), (1, 1)] {
+            drawn(&Standing::default(), width, height);
+            drawn(&standing(), width, height);
+        }
+        let nan = Standing {
+            best: vec![(0.0, f64::INFINITY)],
+            methods: vec![("none".to_owned(), f64::NAN)],
+            ..standing()
+        };
+        drawn(&nan, 120, 36);
+    }
+}

@@ -1,0 +1,54 @@
+//! What a dashboard shows.
+
+use crate::pool::WorkerStatus;
+use crate::search_run::FactorCurve;
+
+/// How a search stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) title: String,
+    pub(crate) generation: usize,
+    pub(crate) n_generations: usize,
+    /// Losses known, and losses that a whole search takes.
+    pub(crate) done: usize,
+    pub(crate) planned: usize,
+    pub(crate) n_samples: usize,
+    /// Losses that races have spared.
+    pub(crate) n_saved: usize,
+    pub(crate) eta_secs: Option<f64>,
+    pub(crate) elapsed_secs: f64,
+    /// (generation, nats)
+    pub(crate) best: Vec<(f64, f64)>,
+    pub(crate) median: Vec<(f64, f64)>,
+    /// Losses of other methods, nats.
+    pub(crate) methods: Vec<(String, f64)>,
+    /// Factors by pair: those of the best, then those of methods.
+    pub(crate) curves: Vec<FactorCurve>,
+    pub(crate) start_tokens: usize,
+    pub(crate) workers: Vec<WorkerStatus>,
+    pub(crate) log: Vec<String>,
+    pub(crate) is_stopping: bool,
+}
+
+impl Standing {
+    /// That of a search before anything happened.
+    pub(crate) fn new(title: String) -> Self {
+        Self {
+            title,
+            ..Self::default()
+        }
+    }
+
+    /// The best loss so far, nats.
+    pub(crate) fn best_nats(&self) -> Option<f64> {
+        self.best.last().map(|it| it.1)
+    }
+
+    /// Share of the search that is done, 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        if self.planned == 0 {
+            return 0.0;
+        }
+        (self.done as f64 / self.planned as f64).min(1.0)
+    }
+}

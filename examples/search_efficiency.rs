@@ -1,0 +1,279 @@
+//! What a search costs to get where the search of the released LongRoPE code ends.
+//!
+//! Runs searches by name and seed on a real model, remembers how good each was after how many token-evaluations, and prints
+//! a table. A run that is in the folder already is not repeated, and one that was stopped goes on.
+//!
+//! ```text
+//! cargo run --release --example search_efficiency -- --text karamazov.txt --out runs/efficiency \
+//!     --seeds 1,2,3 --searches official,paper,fast
+//! ```
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+#![recursion_limit = "256"]
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use clap::Parser;
+use longrope_data::{
+    ReadOptions, Sample, TokenCache, Tokenizer, read_documents, select_samples, tokenize_documents,
+};
+use longrope_eval::{LanguageModel, Scorer};
+use longrope_model::Decoder;
+use longrope_rope::{FactorSet, RescaleFactors, RopeScaling, RopeSpec};
+use longrope_search::{
+    BlockLosses, Candidate, Job, Objective, Outcome, Search, SearchConfig, SearchProblem,
+    SearchState,
+};
+use serde::{Deserialize, Serialize};
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
+
+/// Blocks of positions that a loss is reported in.
+const BLOCKS: usize = 16;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Checkpoint folder.
+    #[arg(long, default_value = MODEL)]
+    model: PathBuf,
+    /// Text files that candidates are scored on.
+    #[arg(long, num_args = 1.., required = true)]
+    text: Vec<PathBuf>,
+    /// Folder of the traces.
+    #[arg(long)]
+    out: PathBuf,
+    /// Context wanted, tokens.
+    #[arg(long, default_value_t = 2048)]
+    target: usize,
+    /// Samples per candidate.
+    #[arg(long, default_value_t = 2)]
+    samples: usize,
+    /// Seeds of samples and search.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3")]
+    seeds: Vec<u64>,
+    /// Searches by name, the first one being what the others are measured by.
+    #[arg(long, value_delimiter = ',', default_value = "official,paper,fast")]
+    searches: Vec<String>,
+    /// Ends every search after this many generations.
+    #[arg(long)]
+    generations: Option<usize>,
+}
+
+/// How far a search was after a generation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Point {
+    /// Tokens scored so far.
+    tokens: usize,
+    /// Candidates measured so far.
+    evaluations: usize,
+    /// Best loss so far, nats per token.
+    best: f64,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    fs::create_dir_all(&args.out)?;
+    let decoder = Decoder::load(&args.model, &Device::flex())?;
+    let tokenizer = Tokenizer::from_model_dir(&args.model)?;
+    let documents = tokenize_documents(
+        &tokenizer,
+        read_documents(&args.text, &ReadOptions::default())?
+            .into_iter()
+            .map(Ok),
+        &TokenCache::disabled(),
+        true,
+    )?;
+    let mut traces = Vec::new();
+    for &seed in &args.seeds {
+        let samples = select_samples(&documents, args.target, args.samples, seed)?;
+        let mut of_seed = Vec::new();
+        for name in &args.searches {
+            of_seed.push(trace(&args, name, seed, &decoder, &samples)?);
+        }
+        traces.push(of_seed);
+    }
+    print_table(&args, &traces);
+    Ok(())
+}
+
+/// The searches that can be compared.
+fn config_of(name: &str) -> Result<SearchConfig> {
+    let race = 3.0;
+    let paper = SearchConfig::default();
+    Ok(match name {
+        "official" => SearchConfig::official(false),
+        "official-piece" => SearchConfig::official(true),
+        "paper" => paper,
+        "race" => SearchConfig {
+            racing_strictness: race,
+            ..paper
+        },
+        "bend" => SearchConfig {
+            smooth_share: 0.5,
+            ..paper
+        },
+        "difference" => SearchConfig {
+            difference_share: 0.5,
+            ..paper
+        },
+        "surrogate" => SearchConfig {
+            surrogate_pool: 8,
+            ..paper
+        },
+        "smooth-surrogate" => SearchConfig {
+            surrogate_pool: 8,
+            smooth_share: 0.5,
+            difference_share: 0.5,
+            ..paper
+        },
+        "fast" => SearchConfig::fast(),
+        other => bail!("no search is called {other}"),
+    })
+}
+
+/// The trace of a search, from its file or by running it.
+fn trace(
+    args: &Args,
+    name: &str,
+    seed: u64,
+    decoder: &Decoder,
+    samples: &[Sample],
+) -> Result<Vec<Point>> {
+    let file = args.out.join(format!("{name}-{seed}.json"));
+    if let Ok(text) = fs::read_to_string(&file) {
+        return Ok(serde_json::from_str(&text)?);
+    }
+    let rope = &decoder.config().rope;
+    let problem = SearchProblem {
+        rotary_dim: rope.rotary_dim,
+        theta: rope.theta,
+        original_context: rope.original_context,
+        target_context: args.target,
+    };
+    let mut config = config_of(name)?;
+    if let Some(generations) = args.generations {
+        config.generations = config.generations.min(generations);
+    }
+    let state_file = args.out.join(format!("{name}-{seed}.state"));
+    let mut search = match fs::read_to_string(&state_file) {
+        Ok(text) => Search::resume(SearchState::from_json(&text)?)?,
+        Err(_) => Search::new(problem, config, seed)?,
+    };
+    let mut objective = ModelLoss {
+        scorer: Scorer::new(decoder),
+        rope,
+        samples,
+    };
+    while !search.is_done() {
+        let generation = search.step(&mut objective)?;
+        eprintln!(
+            "{name} seed {seed} generation {}: {:.4}, {} evaluations",
+            generation.index,
+            generation.best.score,
+            search.progress().evaluations
+        );
+        fs::write(&state_file, search.state().to_json()?)?;
+    }
+    let mut points = Vec::new();
+    let (mut tokens, mut evaluations) = (0, 0);
+    for generation in search.state().history() {
+        tokens += generation.sample_evaluations * args.target;
+        evaluations += generation.evaluations;
+        points.push(Point {
+            tokens,
+            evaluations,
+            best: generation.best.score,
+        });
+    }
+    write_whole(&file, &serde_json::to_string(&points)?)?;
+    Ok(points)
+}
+
+/// A reader sees all of a file or none of it.
+fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let partial = path.with_extension("partial");
+    fs::write(&partial, text)?;
+    fs::rename(&partial, path).context("renaming a finished trace")
+}
+
+fn print_table(args: &Args, traces: &[Vec<Vec<Point>>]) {
+    println!(
+        "| seed | search | evaluations | million tokens | final loss | million tokens to the loss of {} | share |",
+        args.searches[0]
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (seed, of_seed) in args.seeds.iter().zip(traces) {
+        let Some(goal) = of_seed[0].last().copied() else {
+            continue;
+        };
+        for (name, points) in args.searches.iter().zip(of_seed) {
+            let Some(end) = points.last() else { continue };
+            let reached = points.iter().find(|point| point.best <= goal.best);
+            let millions = |tokens: usize| format!("{:.2}", tokens as f64 / 1e6);
+            let (cost, share) = match reached {
+                Some(point) => (
+                    millions(point.tokens),
+                    format!("{:.2}", point.tokens as f64 / goal.tokens as f64),
+                ),
+                None => ("not reached".to_owned(), String::new()),
+            };
+            println!(
+                "| {seed} | {name} | {} | {} | {:.4} | {cost} | {share} |",
+                end.evaluations,
+                millions(end.tokens),
+                end.best
+            );
+        }
+    }
+}
+
+/// Loss of a frozen model on samples.
+struct ModelLoss<'a> {
+    scorer: Scorer<'a>,
+    rope: &'a RopeSpec,
+    samples: &'a [Sample],
+}
+
+impl ModelLoss<'_> {
+    fn losses(&mut self, candidate: &Candidate, sample: usize) -> Result<BlockLosses> {
+        let tokens = self.samples[sample].tokens.as_slice();
+        let set = FactorSet {
+            max_context: tokens.len(),
+            start_tokens: candidate.start_tokens,
+            factors: RescaleFactors::new(candidate.factors())?,
+            attention: None,
+        };
+        let spec = RopeSpec {
+            scaling: RopeScaling::LongRope {
+                sets: vec![set],
+                attention: candidate.attention,
+            },
+            ..self.rope.plain()
+        }
+        .validated()?;
+        let losses = self
+            .scorer
+            .token_nll(&[tokens], 1, &spec.resolve(tokens.len()))?
+            .concat();
+        Ok(BlockLosses::of_tokens(&losses, BLOCKS))
+    }
+}
+
+impl Objective for ModelLoss<'_> {
+    type Error = Infallible;
+
+    fn n_samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, Infallible> {
+        let outcome = |job: &Job| match self.losses(job.candidate, job.sample) {
+            Ok(losses) => Outcome::Losses(losses),
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        Ok(jobs.iter().map(outcome).collect())
+    }
+}
