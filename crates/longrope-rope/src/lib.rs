@@ -98,7 +98,8 @@ pub use precision::Precision;
 pub use resolved::ResolvedRope;
 pub use scaling::RopeScaling;
 pub use seeds::{
-    critical_ntk_factors, linear_ramp_factors, ntk_factors, pair_of_period, pi_factors, yarn_factors,
+    critical_ntk_factors, linear_ramp_factors, ntk_factors, pair_of_period, pi_factors,
+    yarn_factors,
 };
 pub use spec::RopeSpec;
 pub use warning::Warning;

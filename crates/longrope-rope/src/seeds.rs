@@ -80,7 +80,12 @@ pub fn linear_ramp_factors(
     clippy::cast_sign_loss,
     reason = "clamped to the pairs there are"
 )]
-pub fn pair_of_period(rotary_dim: usize, theta: f64, original_context: usize, periods: f64) -> usize {
+pub fn pair_of_period(
+    rotary_dim: usize,
+    theta: f64,
+    original_context: usize,
+    periods: f64,
+) -> usize {
     let n_pairs = rotary_dim / 2;
     let turns = original_context as f64 / (std::f64::consts::TAU * periods);
     let pair = n_pairs as f64 * turns.ln() / theta.ln();

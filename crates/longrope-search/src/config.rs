@@ -266,10 +266,7 @@ impl SearchConfig {
     pub fn space(&self, problem: &SearchProblem) -> Result<Space> {
         problem.validate()?;
         self.validate()?;
-        let official = matches!(
-            self.operators,
-            Operators::DimMono | Operators::DimPieceMono
-        );
+        let official = matches!(self.operators, Operators::DimMono | Operators::DimPieceMono);
         let scale = problem.scale();
         let max_factor = self.max_factor_ratio * scale + self.max_factor_extra;
         Space::new(SpaceParts {

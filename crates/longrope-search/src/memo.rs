@@ -216,11 +216,7 @@ impl Memo {
     ) -> Result<(), StepError<O::Error>> {
         let jobs: Vec<Job<'_>> = candidates
             .iter()
-            .flat_map(|candidate| {
-                samples
-                    .clone()
-                    .map(|sample| Job { candidate, sample })
-            })
+            .flat_map(|candidate| samples.clone().map(|sample| Job { candidate, sample }))
             .collect();
         let outcomes = objective
             .evaluate(&jobs)
@@ -240,7 +236,11 @@ impl Memo {
             }
             if entry.failures.is_empty() && entry.n_samples == n_samples {
                 let mean = racing::mean(&entry.losses);
-                entry.score = if mean.is_finite() { mean } else { f64::INFINITY };
+                entry.score = if mean.is_finite() {
+                    mean
+                } else {
+                    f64::INFINITY
+                };
             }
         }
         Ok(())
@@ -271,10 +271,8 @@ impl Memo {
         let seen = |id: usize| self.entries[id].losses.get(..n_seen);
         // The seeds of the first generation may be elites and racers both.
         let contenders: BTreeSet<usize> = race.elites.iter().chain(&ids).copied().collect();
-        let Some(border) = racing::border(
-            contenders.into_iter().filter_map(seen),
-            race.n_places,
-        ) else {
+        let Some(border) = racing::border(contenders.into_iter().filter_map(seen), race.n_places)
+        else {
             return;
         };
         let at_border = racing::mean(border);

@@ -168,7 +168,11 @@ fn place(start: f64, index: usize, step: f64) -> f64 {
 fn drift<R: Rng>(from: usize, to: usize, last: usize, rng: &mut R) -> (usize, usize) {
     let (mut low, mut high) = (from as f64, to as f64);
     for _ in 0..MAX_SWEEPS {
-        let border = if chance(0.5, rng) { &mut low } else { &mut high };
+        let border = if chance(0.5, rng) {
+            &mut low
+        } else {
+            &mut high
+        };
         *border = (*border + BORDER_DRIFT * normal(rng)).trunc();
         if 0.0 <= low && low < high && high <= last as f64 {
             return (to_u32(low) as usize, to_u32(high) as usize);
@@ -237,8 +241,16 @@ mod tests {
             };
             assert!(from < to && to < 64 && space.contains(&child));
             let factors = child.factors();
-            assert!(factors[..=from].iter().all(|factor| (factor - 1.0).abs() < 1e-9));
-            assert!(factors[to + 1..].iter().all(|factor| (factor - 32.0).abs() < 1e-9));
+            assert!(
+                factors[..=from]
+                    .iter()
+                    .all(|factor| (factor - 1.0).abs() < 1e-9)
+            );
+            assert!(
+                factors[to + 1..]
+                    .iter()
+                    .all(|factor| (factor - 32.0).abs() < 1e-9)
+            );
         }
     }
 
@@ -247,9 +259,15 @@ mod tests {
         let config = SearchConfig::official(false);
         let (_, parent) = seed(&config, Shape::Free);
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        assert_eq!(crossover(&parent, &parent, &config, &mut rng, |_| false), None);
+        assert_eq!(
+            crossover(&parent, &parent, &config, &mut rng, |_| false),
+            None
+        );
         let mut other = parent.clone();
         other.steps[63] += 10_000;
-        assert_eq!(crossover(&parent, &other, &config, &mut rng, |_| true), None);
+        assert_eq!(
+            crossover(&parent, &other, &config, &mut rng, |_| true),
+            None
+        );
     }
 }

@@ -39,12 +39,7 @@ pub fn mutate<R: Rng>(
     rng: &mut R,
 ) -> Candidate {
     let mut child = parent.clone();
-    redraw_some(
-        &mut child.steps,
-        space.bounds(),
-        config.mutation_prob,
-        rng,
-    );
+    redraw_some(&mut child.steps, space.bounds(), config.mutation_prob, rng);
     if chance(config.mutation_prob, rng) {
         child.start_tokens = *pick(space.start_tokens(), rng);
     }

@@ -288,7 +288,7 @@ impl Space {
     }
 
     /// Adds a policy to the list unless it is there.
-    pub(crate) fn allow(&mut self, attention: AttentionScale) {
+    pub fn allow(&mut self, attention: AttentionScale) {
         if !self.allows(attention) {
             self.attention.push(attention);
         }
@@ -486,9 +486,7 @@ mod tests {
         assert_eq!(nearest.shape, Shape::Critical { pair: 2 });
         assert_eq!(nearest.steps, [100, 205, 420, 500]); // 4.2^(1/2) is 2.049
         assert!(space.contains(&nearest));
-        let low = space
-            .nearest(&[1.0; 4], 0, attention)
-            .expect("finite");
+        let low = space.nearest(&[1.0; 4], 0, attention).expect("finite");
         assert_eq!(&low.steps[2..], [400, 400]);
         for bad in [
             Candidate {

@@ -2,6 +2,7 @@
 #![recursion_limit = "256"]
 
 mod args;
+mod calibration;
 mod commands;
 mod config;
 mod demo_text;
@@ -10,13 +11,17 @@ mod failure;
 mod input;
 mod interrupt;
 mod layers;
+mod needles;
 mod output;
 mod plot;
 mod progress;
+mod retrieval;
 mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
+mod search_task;
+mod target_rope;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -4,32 +4,25 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
-use longrope_data::Sample;
-use longrope_eval::{LanguageModel, Scorer};
+use longrope_eval::Scorer;
 use longrope_model::Decoder;
-use longrope_rope::{
-    FactorSet, Method, Provenance, RescaleFactors, RopeArtifact, RopeScaling, RopeSpec,
-};
-use longrope_search::{
-    BlockLosses, Candidate, Generation, Job, Objective, Outcome, Search, SearchProblem, StepError,
-};
+use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
+use longrope_search::{Generation, Job, Objective, Outcome, Search, SearchProblem, StepError};
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::{Calibration, CalibrationSample};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::plot::{self, Series};
+use crate::retrieval::{self, MethodLoss};
 use crate::run_dir::{RunDir, json_lines};
+use crate::target_rope::TargetRope;
 use crate::{output, progress};
-
-/// Blocks of positions that a sample's loss is reported in. Enough for a test of paired differences, and few enough to be
-/// kept in the state for every candidate that may be compared with.
-const BLOCKS_PER_SAMPLE: usize = 16;
 
 /// Scores candidates by the loss of a frozen model on samples of the target length.
 pub(crate) struct ModelObjective<'a> {
     scorer: Scorer<'a>,
-    base: RopeSpec,
-    target: usize,
-    samples: &'a [Sample],
+    rope: &'a TargetRope,
+    samples: &'a [CalibrationSample],
     interrupt: Interrupt,
     bar: ProgressBar,
 }
@@ -44,42 +37,14 @@ pub(crate) enum ObjectiveError {
 }
 
 impl<'a> ModelObjective<'a> {
-    pub(crate) fn new(
-        decoder: &'a Decoder,
-        samples: &'a [Sample],
-        target: usize,
-        interrupt: Interrupt,
-    ) -> Self {
+    pub(crate) fn new(setting: &SearchSetting<'a>, interrupt: Interrupt) -> Self {
         Self {
-            scorer: Scorer::new(decoder),
-            base: decoder.config().rope.plain(),
-            target,
-            samples,
+            scorer: Scorer::new(setting.decoder),
+            rope: setting.rope,
+            samples: &setting.calibration.samples,
             interrupt,
             bar: ProgressBar::hidden(),
         }
-    }
-
-    /// Loss of one sample under a RoPE, by blocks of positions.
-    fn losses(&mut self, spec: &RopeSpec, sample: usize) -> longrope_eval::Result<BlockLosses> {
-        let tokens = self.samples[sample].tokens.as_slice();
-        let losses = self
-            .scorer
-            .token_nll(&[tokens], 1, &spec.resolve(tokens.len()))?;
-        let losses = losses.first().map_or(&[][..], Vec::as_slice);
-        Ok(BlockLosses::of_tokens(losses, BLOCKS_PER_SAMPLE))
-    }
-
-    /// Mean loss over all samples.
-    fn mean_loss(&mut self, spec: &RopeSpec) -> Result<f64> {
-        let mut sum = 0.0;
-        for sample in 0..self.samples.len() {
-            if self.interrupt.requested() {
-                return Err(Interrupted.into());
-            }
-            sum += self.losses(spec, sample)?.mean();
-        }
-        Ok(sum / self.samples.len() as f64)
     }
 }
 
@@ -96,57 +61,15 @@ impl Objective for ModelObjective<'_> {
             if self.interrupt.requested() {
                 return Err(Interrupted.into());
             }
-            outcomes.push(
-                match candidate_spec(&self.base, self.target, job.candidate) {
-                    Ok(spec) => Outcome::Losses(self.losses(&spec, job.sample)?),
-                    Err(error) => Outcome::Failed(error.to_string()),
-                },
-            );
+            let sample = &self.samples[job.sample];
+            outcomes.push(match self.rope.candidate_spec(job.candidate) {
+                Ok(spec) => Outcome::Losses(sample.losses(&mut self.scorer, &spec)?),
+                Err(error) => Outcome::Failed(error.to_string()),
+            });
             self.bar.inc(1);
         }
         Ok(outcomes)
     }
-}
-
-/// The RoPE that a candidate stands for: one factor set for the target context.
-pub(crate) fn candidate_spec(
-    base: &RopeSpec,
-    target: usize,
-    candidate: &Candidate,
-) -> longrope_rope::Result<RopeSpec> {
-    let set = FactorSet {
-        max_context: target,
-        start_tokens: candidate.start_tokens,
-        factors: RescaleFactors::new(candidate.factors())?,
-        attention: None,
-    };
-    let scaling = RopeScaling::LongRope {
-        sets: vec![set],
-        attention: candidate.attention,
-    };
-    RopeSpec {
-        scaling,
-        ..base.plain()
-    }
-    .validated()
-}
-
-/// The RoPE as it is saved: the searched set, and unscaled factors up to the original context, so
-/// that short texts are not paid for with long ones' factors.
-fn artifact_spec(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<RopeSpec> {
-    let mut spec = candidate_spec(base, target, candidate)?;
-    if target > base.original_context
-        && let RopeScaling::LongRope { sets, .. } = &mut spec.scaling
-    {
-        let plain = FactorSet {
-            max_context: base.original_context,
-            start_tokens: 0,
-            factors: RescaleFactors::ones(base.n_pairs()),
-            attention: Some(longrope_rope::AttentionScale::None {}),
-        };
-        sets.insert(0, plain);
-    }
-    Ok(spec.validated()?)
 }
 
 /// The search for `target` tokens on this model.
@@ -164,18 +87,12 @@ pub(crate) fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
 pub(crate) struct SearchSetting<'a> {
     pub(crate) run: &'a RunDir,
     pub(crate) decoder: &'a Decoder,
-    pub(crate) samples: &'a [Sample],
-    pub(crate) target: usize,
+    pub(crate) calibration: &'a Calibration,
+    pub(crate) rope: &'a TargetRope,
     pub(crate) profile: &'a str,
+    pub(crate) objective: &'static str,
     pub(crate) model_fingerprint: String,
     pub(crate) text_fingerprint: String,
-}
-
-/// A method and its loss on the samples of a search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct MethodLoss {
-    pub(crate) method: String,
-    pub(crate) nll_nats: f64,
 }
 
 /// `search/result.json`
@@ -190,10 +107,25 @@ pub(crate) struct SearchResult {
     pub(crate) attention_scale: f64,
     pub(crate) evaluations: usize,
     pub(crate) token_evaluations: usize,
+    /// What racing saved of them.
+    pub(crate) token_evaluations_saved: usize,
     pub(crate) failures: usize,
+    /// What was minimized, in words.
+    pub(crate) objective: String,
+    /// The winner on text and needles.
+    pub(crate) searched: MethodLoss,
     pub(crate) baselines: Vec<MethodLoss>,
     pub(crate) elapsed_secs: f64,
 }
+
+/// What a search is compared with.
+const BASELINES: [Method; 5] = [
+    Method::None,
+    Method::Pi,
+    Method::Ntk,
+    Method::DynamicNtk,
+    Method::Yarn,
+];
 
 /// Runs a search to its end, saving after every generation, and writes its results.
 pub(crate) fn run_search(
@@ -202,13 +134,8 @@ pub(crate) fn run_search(
     interrupt: &Interrupt,
 ) -> Result<SearchResult> {
     let started = Instant::now();
-    let mut objective = ModelObjective::new(
-        setting.decoder,
-        setting.samples,
-        setting.target,
-        interrupt.clone(),
-    );
-    let n_samples = setting.samples.len() as u64;
+    let mut objective = ModelObjective::new(setting, interrupt.clone());
+    let n_samples = setting.calibration.samples.len() as u64;
     let bar = progress::bar("searching", search.progress().planned as u64 * n_samples);
     let done = search.progress();
     bar.set_position((done.evaluations + done.memo_hits) as u64 * n_samples);
@@ -238,7 +165,7 @@ pub(crate) fn run_search(
         }
     }
     bar.finish_and_clear();
-    finish(setting, &search, &mut objective, started)
+    finish(setting, &search, interrupt, started)
 }
 
 fn save_state(run: &RunDir, search: &Search) -> Result<()> {
@@ -258,6 +185,8 @@ struct Metrics {
     median_nats: f64,
     evaluations: usize,
     memo_hits: usize,
+    sample_evaluations: usize,
+    dropped: usize,
     failures: usize,
 }
 
@@ -269,6 +198,8 @@ fn metrics(generation: &Generation) -> Metrics {
         median_nats: generation.median,
         evaluations: generation.evaluations,
         memo_hits: generation.memo_hits,
+        sample_evaluations: generation.sample_evaluations,
+        dropped: generation.dropped,
         failures: generation.failures.len(),
     }
 }
@@ -295,55 +226,54 @@ fn report_generation(generation: &Generation) {
 fn finish(
     setting: &SearchSetting,
     search: &Search,
-    objective: &mut ModelObjective,
+    interrupt: &Interrupt,
     started: Instant,
 ) -> Result<SearchResult> {
     let best = search.best().context("the search scored no candidate")?;
-    let base = setting.decoder.config().rope.plain();
-    let evaluations = search.progress().evaluations;
-    let spec = artifact_spec(&base, setting.target, &best.candidate)?;
+    let (rope, target) = (setting.rope, setting.rope.target());
+    let progress = search.progress();
+    let evaluations = progress.evaluations;
+    let spec = rope.artifact_spec(&best.candidate)?;
     let provenance = Provenance {
         tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         model_fingerprint: Some(setting.model_fingerprint.clone()),
         text_fingerprint: Some(setting.text_fingerprint.clone()),
         seed: Some(search.state().seed()),
         profile: Some(setting.profile.to_owned()),
-        objective: Some("mean loss per token".to_owned()),
+        objective: Some(setting.objective.to_owned()),
         score_nats: Some(best.score),
         evaluations: Some(evaluations as u64),
-        target_context: Some(setting.target),
+        target_context: Some(target),
     };
     let artifact = RopeArtifact::from_spec(&spec, provenance);
 
     let spinner = progress::spinner("scoring the methods on the same samples");
-    let mut baselines = Vec::new();
-    for method in [
-        Method::None,
-        Method::Pi,
-        Method::Ntk,
-        Method::DynamicNtk,
-        Method::Yarn,
-    ] {
-        let nll_nats = objective.mean_loss(&method.spec(&base, setting.target)?)?;
-        baselines.push(MethodLoss {
-            method: method.name().to_owned(),
-            nll_nats,
-        });
-    }
+    let measure = |name: &str, spec: &RopeSpec| {
+        retrieval::measure(name, setting.decoder, spec, setting.calibration, interrupt)
+    };
+    let winner = rope.candidate_spec(&best.candidate)?;
+    let searched = measure("searched", &winner)?;
+    let baselines = BASELINES
+        .into_iter()
+        .map(|method| measure(method.name(), &method.spec(rope.base(), target)?))
+        .collect::<Result<Vec<MethodLoss>>>()?;
     spinner.finish_and_clear();
 
+    let n_samples = setting.calibration.samples.len();
+    let context = setting.calibration.context();
     let result = SearchResult {
         format: "longrope-search-result".to_owned(),
         version: 1,
-        target_context: setting.target,
+        target_context: target,
         best_nats: best.score,
         best_ppl: best.score.exp(),
         start_tokens: best.candidate.start_tokens,
-        attention_scale: candidate_spec(&base, setting.target, &best.candidate)?
-            .resolve(setting.target)
-            .attention_scale(),
+        attention_scale: winner.resolve(target).attention_scale(),
         evaluations,
-        token_evaluations: evaluations * setting.samples.len() * setting.target,
+        token_evaluations: progress.sample_evaluations * context,
+        token_evaluations_saved: (evaluations * n_samples - progress.sample_evaluations) * context,
+        objective: setting.objective.to_owned(),
+        searched,
         failures: search
             .state()
             .history()
@@ -353,10 +283,9 @@ fn finish(
         baselines,
         elapsed_secs: started.elapsed().as_secs_f64(),
     };
-    setting.run.write(
-        "factors.svg",
-        &factor_plot(&base, setting.target, &best.candidate)?,
-    )?;
+    setting
+        .run
+        .write("factors.svg", &factor_plot(rope, &winner)?)?;
     setting
         .run
         .write("history.svg", &history_plot(search, &result)?)?;
@@ -368,7 +297,8 @@ fn finish(
 }
 
 /// The factors by pair, against those of the methods.
-fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<String> {
+fn factor_plot(rope: &TargetRope, winner: &RopeSpec) -> Result<String> {
+    let (base, target) = (rope.base(), rope.target());
     let curve = |spec: &RopeSpec| -> Vec<(f64, f64)> {
         let (plain, scaled) = (base.resolve(target), spec.resolve(target));
         let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
@@ -379,7 +309,7 @@ fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<
     };
     let mut series = vec![Series {
         name: "searched",
-        points: curve(&candidate_spec(base, target, candidate)?),
+        points: curve(winner),
         emphasized: true,
     }];
     for method in [Method::Pi, Method::Ntk, Method::Yarn] {
@@ -416,20 +346,41 @@ fn history_plot(search: &Search, result: &SearchResult) -> Result<String> {
 
 /// The table at the end: the winner, then every method and what was gained over it.
 pub(crate) fn result_table(result: &SearchResult) -> String {
-    let header = ["rope", "nats/token", "perplexity", "gain (nats)"].map(str::to_owned);
-    let mut rows = vec![vec![
-        "searched".to_owned(),
-        format!("{:.4}", result.best_nats),
-        output::perplexity(result.best_ppl),
-        String::new(),
-    ]];
-    for baseline in &result.baselines {
-        rows.push(vec![
-            baseline.method.clone(),
-            format!("{:.4}", baseline.nll_nats),
-            output::perplexity(baseline.nll_nats.exp()),
-            format!("{:+.4}", baseline.nll_nats - result.best_nats),
-        ]);
+    let rows: Vec<&MethodLoss> = std::iter::once(&result.searched)
+        .chain(&result.baselines)
+        .collect();
+    let has_answers = rows.iter().any(|row| row.answer_nats.is_some());
+    let has_passkeys = rows.iter().any(|row| row.passkey_accuracy.is_some());
+    let mut header = vec!["rope", "nats/token", "perplexity", "gain (nats)"];
+    if has_answers {
+        header.push("answer perplexity");
     }
+    if has_passkeys {
+        header.push("passkeys found");
+    }
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
+    let cells = |row: &MethodLoss| {
+        let gain = row.nll_nats - result.searched.nll_nats;
+        let mut cells = vec![
+            row.method.clone(),
+            format!("{:.4}", row.nll_nats),
+            output::perplexity(row.nll_nats.exp()),
+            if *row == result.searched {
+                String::new()
+            } else {
+                format!("{gain:+.4}")
+            },
+        ];
+        if has_answers {
+            let nats = row.answer_nats.map(f64::exp);
+            cells.push(nats.map_or_else(String::new, output::perplexity));
+        }
+        if has_passkeys {
+            let share = row.passkey_accuracy;
+            cells.push(share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share)));
+        }
+        cells
+    };
+    let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
     output::table(&header, &rows)
 }

@@ -169,11 +169,7 @@ fn batches_change_only_what_an_interruption_loses() {
         stopped,
         Err(StepError::Objective { generation: 0, .. })
     ));
-    assert_eq!(
-        search.state().scored().len(),
-        4,
-        "a batch"
-    );
+    assert_eq!(search.state().scored().len(), 4, "a batch");
     while !search.is_done() {
         search
             .step(&mut objective())

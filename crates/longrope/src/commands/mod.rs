@@ -7,6 +7,7 @@ mod eval;
 mod export;
 mod generate;
 mod inspect;
+mod recover;
 mod search;
 
 use anyhow::Result;
@@ -20,6 +21,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Search(args) => search::run(&args),
+        Command::Recover(args) => recover::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
