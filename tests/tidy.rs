@@ -154,7 +154,15 @@ fn every_configuration_is_understood() {
             Some(Value::Table(section)) => section,
             other => panic!("{}: [search] is {other:?}", path.display()),
         };
-        for key in ["profile", "samples", "init"] {
+        for key in [
+            "profile",
+            "samples",
+            "init",
+            "stage",
+            "objective",
+            "needle-weight",
+            "passkey-trials",
+        ] {
             section.remove(key);
         }
         let target = section.remove("target").unwrap().as_integer().unwrap();
@@ -236,7 +244,17 @@ fn the_table_of_keys_is_true() {
     };
     let mut file = lines("");
     for section in [
-        "data", "eval", "compare", "search", "generate", "pretrain", "passkey",
+        "data",
+        "eval",
+        "compare",
+        "search",
+        "search-needle",
+        "recover",
+        "generate",
+        "pretrain",
+        "passkey",
+        "needle",
+        "train",
     ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
@@ -249,6 +267,9 @@ fn the_table_of_keys_is_true() {
             let numbers = [
                 "search.target",
                 "search.patience",
+                "search.critical-min",
+                "search.critical-max",
+                "train.context",
                 "eval.stride",
                 "generate.top-k",
             ];
