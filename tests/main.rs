@@ -6,6 +6,8 @@ mod cli;
 mod doctor;
 mod errors_input;
 mod errors_settings;
+mod extend;
+mod finetune;
 mod generate;
 mod golden_formats;
 mod pipeline;

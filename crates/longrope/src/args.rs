@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Trains a model under a rescaled RoPE.
     Finetune(Finetune),
+    /// Runs the stages of a recipe: search, train, search again, recover, evaluate, export.
+    Extend(Extend),
     /// Continues a prompt.
     Generate(Generate),
     /// Writes the checkpoint with another RoPE, ready for other programs.
@@ -347,6 +349,28 @@ pub(crate) struct Needle {
     /// What has to follow the prompt.
     #[arg(long, value_name = "TEXT")]
     pub(crate) answer: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Extend {
+    /// The recipe (TOML): configuration keys for all stages, then the stages.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Sets a key for all stages that do not set it themselves; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where to compute.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continues: finished stages are skipped, the one that was stopped goes on.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Checks the recipe and shows what would run.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

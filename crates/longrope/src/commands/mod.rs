@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod export;
+mod extend;
 mod finetune;
 mod generate;
 mod inspect;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Eval(Eval::Needle(args)) => needle::run(&args),
+        Command::Extend(args) => extend::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
