@@ -95,13 +95,12 @@ impl ModelObjective {
         ropes: &[NamedSpec],
     ) -> Result<Vec<MethodLoss>, WorkersError> {
         let view = &mut self.view;
-        let watch = &mut |status: &_| view.tick(status, false);
         retrieval::measure(
             &mut self.workers,
             calibration,
             ropes,
             &self.interrupt,
-            watch,
+            &mut |status| view.tick(status, false),
         )
     }
 }

@@ -141,7 +141,7 @@ pub(crate) fn run_search_on(
 /// What a search is compared with.
 fn methods(setting: &SearchSetting) -> Result<Vec<NamedSpec>> {
     let (base, target) = (setting.rope.base(), setting.rope.target());
-    let named = |method: Method| Ok((method.name().to_owned(), method.spec(base, target)?));
+    let named = |method: Method| anyhow::Ok((method.name().to_owned(), method.spec(base, target)?));
     BASELINES.into_iter().map(named).collect()
 }
 
