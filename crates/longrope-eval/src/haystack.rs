@@ -40,10 +40,11 @@ impl Haystack {
     pub(crate) fn starting_at(&self, place: f64) -> Self {
         let start = sentence_end(&self.text, place);
         let (before, after) = self.text.split_at(start);
+        if before.is_empty() || after.trim().is_empty() {
+            return self.clone();
+        }
         Self {
-            text: format!("{} {} ", after.trim(), before.trim())
-                .trim_start()
-                .to_owned(),
+            text: format!("{} {} ", after.trim(), before.trim()),
         }
     }
 

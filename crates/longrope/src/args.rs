@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Pretrain(Pretrain),
     /// Searches rescale factors for a longer context.
     Search(Search),
+    /// Searches factors for short contexts of an extended model.
+    Recover(Recover),
     /// A perplexity table of RoPE methods by context.
     Compare(Compare),
     /// Measures a model at given contexts.
@@ -163,12 +165,18 @@ pub(crate) struct Search {
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Which search.
+    /// Which search: paper, official, v2 or fast.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Factors to start from as well: a rope.json or a factor CSV.
-    #[arg(long, value_name = "FILE")]
+    /// Factors to start from as well, or to search ratios on top of: a rope.json, a factor CSV, or a published name.
+    #[arg(long, value_name = "R")]
     pub(crate) init: Option<PathBuf>,
+    /// What is searched for: factors, or ratios to those of --init.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// What is minimized: perplexity, needle or combined.
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub(crate) objective: Option<String>,
     /// Samples every candidate is scored on.
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
@@ -181,6 +189,41 @@ pub(crate) struct Search {
     /// A dashboard in the terminal instead of a progress bar; `q` stops and saves.
     #[arg(long)]
     pub(crate) tui: bool,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Recover {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// The extended model's RoPE: a rope.json, or a published name.
+    #[arg(long, value_name = "R")]
+    pub(crate) rope: Option<String>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// Contexts to recover, tokens, separated by commas.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub(crate) contexts: Vec<usize>,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which search: paper, official, v2 or fast.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Samples every candidate is scored on.
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the searches in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,

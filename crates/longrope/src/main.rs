@@ -2,6 +2,7 @@
 #![recursion_limit = "256"]
 
 mod args;
+mod calibration;
 mod commands;
 mod config;
 mod demo_text;
@@ -14,16 +15,20 @@ mod interrupt;
 mod layers;
 mod model_objective;
 mod models;
+mod needles;
 mod output;
 mod plot;
 mod pool;
 mod pretrain;
 mod progress;
+mod retrieval;
 mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
+mod search_task;
 mod search_view;
+mod target_rope;
 mod task_run;
 mod task_table;
 mod train;

@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::models::Models;
 use crate::pool::Answered;
 use crate::rope_arg::RopeArg;
-use crate::workers::{Losses, ScoreJob, Workers, explain};
+use crate::workers::{Losses, Measure, ScoreJob, Workers, explain};
 use crate::{input, output, progress};
 
 /// A RoPE and the name it goes by in tables.
@@ -147,6 +147,7 @@ fn job(batch: &WindowBatch) -> ScoreJob {
         sequences: batch.sequences.clone().into(),
         score_from: batch.score_from,
         rope: batch.rope.clone(),
+        measure: Measure::Nats,
     }
 }
 

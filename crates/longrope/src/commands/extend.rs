@@ -336,6 +336,8 @@ fn command_line(planned: &Planned, config_file: &Path, has_begun: bool) -> Resul
     };
     if resumes {
         words.push("--resume".to_owned());
+        // Some verbs look there for their configuration before they read any.
+        words.extend(["--out".to_owned(), folder.display().to_string()]);
     }
     Ok(words)
 }

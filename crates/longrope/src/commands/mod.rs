@@ -12,6 +12,7 @@ mod inspect;
 mod needle;
 mod passkey;
 mod pretrain;
+mod recover;
 mod search;
 mod worker;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Worker(args) => worker::run(&args),
+        Command::Recover(args) => recover::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
