@@ -225,7 +225,9 @@ fn the_table_of_keys_is_true() {
             .collect()
     };
     let mut file = lines("");
-    for section in ["data", "eval", "compare", "search", "generate", "passkey"] {
+    for section in [
+        "data", "eval", "compare", "search", "generate", "passkey", "needle", "ruler",
+    ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);

@@ -14,6 +14,7 @@ mod passkey;
 mod perplexity;
 mod question;
 mod report;
+mod ruler;
 mod stats;
 mod task;
 
@@ -25,5 +26,8 @@ pub use passkey::{Passkey, PasskeyConfig};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
+pub use ruler::{
+    Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, string_match_all, string_match_part,
+};
 pub use stats::{mean, mean_stderr, wilson_interval};
 pub use task::{Metric, Task, TaskInfo, TaskRun};

@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod needle;
 mod passkey;
+mod ruler;
 mod search;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Eval(Eval::Needle(args)) => needle::run(&args),
+        Command::Eval(Eval::Ruler(args)) => ruler::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
     }
