@@ -352,23 +352,6 @@ mod tests {
     }
 
     #[test]
-    fn zz_temp() {
-        let text = std::fs::read_to_string("/work/shared/data/books/dracula.txt").unwrap();
-        let (tokenizer, hay) = (tokenizer(), Haystack::new(&text).unwrap());
-        let mut bad = 0;
-        for context in [300, 512, 1024, 2048] {
-            let task = Needle::new(&tokenizer, &hay, &NeedleConfig::default(), context, 5).unwrap();
-            for trial in 0..25 {
-                if let Err(e) = task.questions(trial) {
-                    println!("{context} {trial} {e}");
-                    bad += 1;
-                }
-            }
-        }
-        assert_eq!(bad, 0);
-    }
-
-    #[test]
     fn texts_may_be_the_users_own() {
         let config = NeedleConfig {
             needle: "The best thing to do is to eat a sandwich.".to_owned(),
