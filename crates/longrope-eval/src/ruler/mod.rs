@@ -203,13 +203,18 @@ impl<'a> Ruler<'a> {
         Ok(task)
     }
 
-    /// A sample with so many units: words of an essay, lines, list entries or documents.
-    fn build(&self, trial: usize, units: usize) -> Sample {
+    /// The random numbers of a trial.
+    fn rng(&self, trial: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(trial as u64);
-        let rng = &mut rng;
+        rng
+    }
+
+    /// A sample with so many units: words of an essay, lines, list entries or documents.
+    fn build(&self, trial: usize, example: &str, units: usize) -> Sample {
+        let rng = &mut self.rng(trial);
         match self.task {
-            RulerTask::Vt => trace::sample(self.tokenizer, units, rng),
+            RulerTask::Vt => trace::sample(example, units, rng),
             RulerTask::Cwe => words::common(self.data.essay.as_ref(), units, self.context, rng),
             RulerTask::Fwe => words::frequent(units, self.context, rng),
             RulerTask::Qa1 => qa::sample(self.data.squad.as_ref(), trial, units, rng),
@@ -237,16 +242,18 @@ impl<'a> Ruler<'a> {
             RulerTask::Qa2 => self.data.hotpotqa.as_ref().map(QaSet::n_documents),
             _ => None,
         };
-        let tokens = |units| {
-            self.tokenizer
-                .encode_prompt(&self.build(trial, units).prompt)
+        let example = match self.task {
+            RulerTask::Vt => trace::example(self.tokenizer, &self.rng(trial)),
+            _ => String::new(),
         };
+        let build = |units| self.build(trial, &example, units);
+        let tokens = |units| self.tokenizer.encode_prompt(&build(units).prompt);
         let units = fit_units(
             (&self.name, self.context, room),
             self.least_units(trial)..most.unwrap_or(usize::MAX),
             |units| Ok(tokens(units)?.len()),
         )?;
-        let sample = self.build(trial, units);
+        let sample = build(units);
         let tokens = self.tokenizer.encode_prompt(&sample.prompt)?;
         Ok((sample, tokens))
     }

@@ -176,26 +176,22 @@ fn question_prompts_are_nvidias_to_the_byte() {
 
 #[test]
 fn samples_fill_the_context_and_hold_their_answers() {
-    let (tokenizer, data) = (tokenizer(), data());
+    let (tokenizer, data, context) = (tokenizer(), data(), 1600);
     for task in RulerTask::ALL {
         if data.missing(task).is_some() {
             continue;
         }
-        for context in [1600, 2500] {
-            let ruler = Ruler::new(task, &tokenizer, &data, (3, context, 7), &[1]).unwrap();
-            for trial in 0..3 {
-                let (sample, tokens) = ruler.sample(trial).unwrap();
-                let n = tokens.len() + task.tokens_to_generate();
-                assert!(
-                    n <= context && n + 120 > context,
-                    "{task}: {n} of {context}"
-                );
-                assert!(sample.answers.iter().all(|it| sample.prompt.contains(it)));
-                assert!(!sample.prompt.ends_with(' '));
-                assert_eq!(ruler.sample(trial).unwrap().0, sample);
-            }
-            assert_ne!(ruler.sample(0).unwrap().0, ruler.sample(1).unwrap().0);
-        }
+        let ruler = Ruler::new(task, &tokenizer, &data, (2, context, 7), &[1]).unwrap();
+        let (sample, tokens) = ruler.sample(1).unwrap();
+        let n = tokens.len() + task.tokens_to_generate();
+        assert!(
+            n <= context && n + 120 > context,
+            "{task}: {n} of {context}"
+        );
+        assert!(sample.answers.iter().all(|it| sample.prompt.contains(it)));
+        assert!(!sample.prompt.ends_with(' '));
+        assert_eq!(ruler.sample(1).unwrap().0, sample);
+        assert_ne!(ruler.sample(0).unwrap().0, sample);
     }
 }
 

@@ -77,11 +77,10 @@ pub(super) fn prompt(context: &str, value: &str) -> String {
     )
 }
 
-/// A sample behind a solved example with shorter names; the example does not depend on `n_noises`.
-pub(super) fn sample(tokenizer: &Tokenizer, n_noises: usize, rng: &mut ChaCha8Rng) -> Sample {
-    let example_rng = rng.clone();
+/// The solved example in front of a sample, with shorter names.
+pub(super) fn example(tokenizer: &Tokenizer, rng: &ChaCha8Rng) -> String {
     let example = |n_noises| {
-        let example = one(n_noises, 3, &mut example_rng.clone());
+        let example = one(n_noises, 3, &mut rng.clone());
         format!("{} {}", example.prompt, example.answers.join(" "))
     };
     let room = EXAMPLE_TOKENS - ANSWER_TOKENS;
@@ -89,7 +88,11 @@ pub(super) fn sample(tokenizer: &Tokenizer, n_noises: usize, rng: &mut ChaCha8Rn
     let fitting = fit_units(("vt", EXAMPLE_TOKENS, room), 1..usize::MAX, |n_noises| {
         Ok(tokenizer.encode_prompt(&example(n_noises))?.len())
     });
-    let example = example(fitting.unwrap_or(1));
+    example(fitting.unwrap_or(1))
+}
+
+/// A sample behind an example.
+pub(super) fn sample(example: &str, n_noises: usize, rng: &mut ChaCha8Rng) -> Sample {
     rng.set_word_pos(rng.get_word_pos() + 4096); // draws the example has not seen
     let own = one(n_noises, 5, rng);
     Sample {
