@@ -278,6 +278,7 @@ fn the_table_of_keys_is_true() {
         "passkey",
         "needle",
         "train",
+        "ruler",
     ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }

@@ -55,6 +55,8 @@ pub(crate) enum Eval {
     Passkey(Passkey),
     /// Facts hidden in long text, asked for at the end, by depth.
     Needle(Needle),
+    /// The thirteen tasks of RULER.
+    Ruler(Ruler),
 }
 
 /// Flags that every verb with a model has.
@@ -409,6 +411,27 @@ pub(crate) struct Finetune {
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ruler {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// Text to hide needles in, whose words are counted, too: files or folders; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Tasks, separated by commas; default: all there is material for.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub(crate) tasks: Vec<String>,
+    /// Samples per task and context.
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Questions for `qa_1`: a JSON file of SQuAD.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) squad: Option<PathBuf>,
+    /// Questions for `qa_2`: a JSON file of HotpotQA, distractor setting.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hotpotqa: Option<PathBuf>,
 }
 
 /// Types of exported weights.

@@ -62,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) needle: NeedleConfig,
     /// How a model is trained.
     pub(crate) train: TrainSection,
+    /// What RULER asks.
+    pub(crate) ruler: RulerSection,
 }
 
 impl Default for Config {
@@ -87,6 +89,7 @@ impl Default for Config {
             pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
             needle: NeedleConfig::default(),
+            ruler: RulerSection::default(),
         }
     }
 }
@@ -262,6 +265,33 @@ impl Default for CompareSection {
         let methods = ["none", "pi", "ntk", "dynamic-ntk", "yarn"];
         Self {
             methods: methods.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// `[ruler]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct RulerSection {
+    /// Tasks by name; all there is material for if empty.
+    pub(crate) tasks: Vec<String>,
+    /// Samples per task and context.
+    pub(crate) samples: usize,
+    /// File of SQuAD for `qa_1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) squad: Option<PathBuf>,
+    /// File of HotpotQA for `qa_2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hotpotqa: Option<PathBuf>,
+}
+
+impl Default for RulerSection {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            samples: 500,
+            squad: None,
+            hotpotqa: None,
         }
     }
 }

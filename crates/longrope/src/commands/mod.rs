@@ -13,6 +13,7 @@ mod needle;
 mod passkey;
 mod pretrain;
 mod recover;
+mod ruler;
 mod search;
 mod worker;
 
@@ -36,6 +37,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Needle(args)) => needle::run(&args),
         Command::Extend(args) => extend::run(&args),
         Command::Finetune(args) => finetune::run(&args),
+        Command::Eval(Eval::Ruler(args)) => ruler::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
     }
