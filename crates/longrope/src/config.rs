@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) passkey: PasskeyConfig,
     /// How needles are hidden.
     pub(crate) needle: NeedleConfig,
+    /// Which benchmark is asked.
+    pub(crate) bench: BenchSection,
     /// How a model is trained.
     pub(crate) train: TrainSection,
 }
@@ -72,6 +74,7 @@ impl Default for Config {
             compare: CompareSection::default(),
             search: SearchSection::default(),
             generate: GenerateSection::default(),
+            bench: BenchSection::default(),
             train: TrainSection::default(),
             passkey: PasskeyConfig::default(),
             needle: NeedleConfig::default(),
@@ -219,6 +222,25 @@ impl From<AngleSetting> for Precision {
             AngleSetting::CompatF32 => Self::CompatF32,
         }
     }
+}
+
+/// `[bench]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct BenchSection {
+    /// Which benchmark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Files of questions.
+    pub(crate) data: Vec<PathBuf>,
+    /// Files of examples.
+    pub(crate) fewshot: Vec<PathBuf>,
+    /// Examples before each question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots: Option<usize>,
+    /// Questions, of each subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<usize>,
 }
 
 /// `[compare]`

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod bench;
 mod compare;
 mod demo;
 mod doctor;
@@ -10,6 +11,8 @@ mod generate;
 mod inspect;
 mod needle;
 mod passkey;
+mod plan;
+mod report;
 mod search;
 
 use anyhow::Result;
@@ -27,6 +30,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Eval(Eval::Needle(args)) => needle::run(&args),
+        Command::Eval(Eval::Bench(args)) => bench::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Finetune(args) => finetune::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),

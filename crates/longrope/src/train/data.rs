@@ -49,8 +49,7 @@ pub(crate) fn mixture(
             corpus_share: if documents.is_empty() { 0.0 } else { 0.5 },
             ..GeneratedConfig::new(kind, context, seed)
         };
-        let stream =
-            GeneratedStream::new(config, Arc::clone(tokenizer), Arc::clone(documents))?;
+        let stream = GeneratedStream::new(config, Arc::clone(tokenizer), Arc::clone(documents))?;
         Ok(WindowSource::Generated(stream))
     };
     let original = model.rope.original_context.min(context);
@@ -82,10 +81,12 @@ pub(crate) fn mixture(
         generated(GeneratedKind::COPYING, seed + 4)
     })?;
     if parts.is_empty() {
-        return Err(anyhow!("`train.data` leaves nothing to train on").context(Hint(
-            "give at least one of text, short, passkey, recall and copying a share above 0"
-                .to_owned(),
-        )));
+        return Err(
+            anyhow!("`train.data` leaves nothing to train on").context(Hint(
+                "give at least one of text, short, passkey, recall and copying a share above 0"
+                    .to_owned(),
+            )),
+        );
     }
     // Windows under different embeddings do not share a batch.
     let grouping = if section.short > 0.0 {

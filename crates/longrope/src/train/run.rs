@@ -119,7 +119,11 @@ pub(crate) fn train(plan: TrainPlan<'_>, interrupt: &Interrupt) -> Result<TrainR
     }
 
     let settings = settings(section, context, &spec, config.seed, &base)?;
-    let saved = if resume { checkpoint::latest(&run)? } else { None };
+    let saved = if resume {
+        checkpoint::latest(&run)?
+    } else {
+        None
+    };
     let trainer = match saved {
         Some(folder) => restore(&folder, &settings, decoder, section, &mut windows)?,
         None => Trainer::new(decoder, section.trainer())?,
@@ -161,7 +165,10 @@ pub(crate) fn train(plan: TrainPlan<'_>, interrupt: &Interrupt) -> Result<TrainR
         label,
     };
     let (trainer, ending) = session.run().with_context(|| {
-        format!("training in `{}`; --resume goes on from its last saved state", run.display())
+        format!(
+            "training in `{}`; --resume goes on from its last saved state",
+            run.display()
+        )
     })?;
     if ending == Ending::Interrupted {
         return Err(anyhow::Error::from(Interrupted).context(Hint(format!(
@@ -383,7 +390,9 @@ impl Lines {
             );
         }
         let every = (self.total / 40).max(1);
-        if self.shown && !self.to_terminal && (report.step == 1 || report.step.is_multiple_of(every))
+        if self.shown
+            && !self.to_terminal
+            && (report.step == 1 || report.step.is_multiple_of(every))
         {
             self.line(&format!("step {}/{} {text}", report.step, self.total))?;
         }
@@ -409,7 +418,9 @@ impl Lines {
 /// Writes the trained weights, adapters merged, whole or not at all.
 fn publish_model(mut decoder: Decoder, base: &Path, run: &Path, target: &Path) -> Result<()> {
     decoder.merge_adapters();
-    let temporary = tempfile::Builder::new().prefix(".writing-").tempdir_in(run)?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".writing-")
+        .tempdir_in(run)?;
     let staging = temporary.path().join("model");
     fs_err::create_dir(&staging)?;
     checkpoint::write_model(&decoder, base, &staging)?;
