@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bench;
 mod cli;
 mod doctor;
 mod errors_input;
@@ -9,6 +10,7 @@ mod errors_settings;
 mod generate;
 mod golden_formats;
 mod pipeline;
+mod plan_report;
 mod resume;
 mod support;
 mod tasks;

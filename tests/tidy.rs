@@ -225,7 +225,9 @@ fn the_table_of_keys_is_true() {
             .collect()
     };
     let mut file = lines("");
-    for section in ["data", "eval", "compare", "search", "generate", "passkey"] {
+    for section in [
+        "data", "eval", "compare", "search", "generate", "passkey", "bench",
+    ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);
@@ -238,6 +240,8 @@ fn the_table_of_keys_is_true() {
                 "search.target",
                 "search.patience",
                 "eval.stride",
+                "bench.shots",
+                "bench.limit",
                 "generate.top-k",
             ];
             let value = match key.as_str() {
