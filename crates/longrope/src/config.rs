@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) passkey: PasskeyConfig,
     /// How needles are hidden.
     pub(crate) needle: NeedleConfig,
+    /// Which benchmark is asked.
+    pub(crate) bench: BenchSection,
     /// How a model is trained.
     pub(crate) train: TrainSection,
     /// What RULER asks.
@@ -85,6 +87,7 @@ impl Default for Config {
             search_needle: NeedleSection::default(),
             recover: RecoverSection::default(),
             generate: GenerateSection::default(),
+            bench: BenchSection::default(),
             train: TrainSection::default(),
             pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
@@ -250,6 +253,25 @@ impl Default for RecoverSection {
             max_factor_ratio: 2.0,
         }
     }
+}
+
+/// `[bench]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct BenchSection {
+    /// Which benchmark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Files of questions.
+    pub(crate) data: Vec<PathBuf>,
+    /// Files of examples.
+    pub(crate) fewshot: Vec<PathBuf>,
+    /// Examples before each question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots: Option<usize>,
+    /// Questions, of each subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<usize>,
 }
 
 /// `[compare]`
