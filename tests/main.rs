@@ -10,5 +10,6 @@ mod generate;
 mod golden_formats;
 mod pipeline;
 mod resume;
+mod search_stages;
 mod support;
 mod tidy;

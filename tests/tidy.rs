@@ -225,7 +225,9 @@ fn the_table_of_keys_is_true() {
             .collect()
     };
     let mut file = lines("");
-    for section in ["data", "eval", "compare", "search", "generate"] {
+    for section in [
+        "data", "eval", "compare", "search", "needle", "recover", "generate",
+    ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);
@@ -237,6 +239,8 @@ fn the_table_of_keys_is_true() {
             let numbers = [
                 "search.target",
                 "search.patience",
+                "search.critical-min",
+                "search.critical-max",
                 "eval.stride",
                 "generate.top-k",
             ];

@@ -15,6 +15,7 @@ mod needles;
 mod output;
 mod plot;
 mod progress;
+mod published;
 mod retrieval;
 mod rope_arg;
 mod run_dir;
