@@ -21,6 +21,7 @@ mod plot;
 mod pool;
 mod pretrain;
 mod progress;
+mod published;
 mod retrieval;
 mod rope_arg;
 mod run_dir;
