@@ -17,6 +17,7 @@ mod pretrain;
 #[cfg(feature = "remote")]
 mod remote;
 mod resume;
+mod search_stages;
 mod support;
 mod tasks;
 mod tidy;

@@ -23,6 +23,7 @@ mod pool;
 mod pretrain;
 mod progress;
 mod report;
+mod published;
 mod retrieval;
 mod rope_arg;
 mod run_dir;

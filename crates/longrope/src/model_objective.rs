@@ -142,7 +142,7 @@ mod tests {
     use crate::failure;
     use crate::models::Models;
     use crate::run_dir::RunDir;
-    use crate::search_run::{SearchResult, SearchSetting, problem, run_search_on};
+    use crate::search_run::{SearchResult, problem, run_search_on};
 
     const TARGET: usize = 64;
 
