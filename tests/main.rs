@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bench;
 mod cli;
 mod doctor;
 mod errors_input;
@@ -11,6 +12,7 @@ mod finetune;
 mod generate;
 mod golden_formats;
 mod pipeline;
+mod plan_report;
 mod pretrain;
 #[cfg(feature = "remote")]
 mod remote;

@@ -62,7 +62,7 @@ fn a_model_is_made_and_other_verbs_read_it() {
     let here = workplace();
     let result = here.compute_json(&format!("{PRETRAIN} --out run"));
     assert_eq!(result["model"], "run/model");
-    assert_eq!(number(&result, "/steps"), 8.0);
+    assert_eq!(result["steps"], 8);
     // 300 tokens, and better than chance.
     let nll = number(&result, "/held_out_nll_nats");
     assert!(nll < 300_f64.ln(), "{nll}");
@@ -118,10 +118,6 @@ fn what_cannot_be_pretrained_is_refused() {
     refused(
         "pretrain --config tiny.toml --resume --out x",
         "holds no pretraining to resume",
-    );
-    refused(
-        "pretrain --config tiny.toml --out x --set pretrain.source-crates=[\"nothing\"] --set text=[]",
-        "there is no text to train on",
     );
     fs_err::create_dir_all(here.path("y/start")).unwrap();
     refused(

@@ -278,6 +278,8 @@ fn the_table_of_keys_is_true() {
         "passkey",
         "needle",
         "train",
+        "ruler",
+        "bench",
     ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
@@ -294,6 +296,8 @@ fn the_table_of_keys_is_true() {
                 "search.critical-max",
                 "train.context",
                 "eval.stride",
+                "bench.shots",
+                "bench.limit",
                 "generate.top-k",
             ];
             let value = match key.as_str() {

@@ -12,10 +12,10 @@ pub struct Haystack {
 }
 
 impl Haystack {
-    /// Repeats `text`; `None` if there is nothing in it.
+    /// Repeats `text`, its white space made single blanks; `None` if there is nothing else in it.
     pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim();
-        (!text.is_empty()).then(|| Self::of(text))
+        let words: Vec<&str> = text.split_whitespace().collect();
+        (!words.is_empty()).then(|| Self::of(&words.join(" ")))
     }
 
     /// The sentences passkeys are hidden in, for want of a better text.
@@ -40,12 +40,8 @@ impl Haystack {
     pub(crate) fn starting_at(&self, place: f64) -> Self {
         let start = sentence_end(&self.text, place);
         let (before, after) = self.text.split_at(start);
-        if before.is_empty() || after.trim().is_empty() {
-            return self.clone();
-        }
-        Self {
-            text: format!("{} {} ", after.trim(), before.trim()),
-        }
+        let parts = [after.trim(), before.trim()];
+        Self::of(parts.join(" ").trim())
     }
 
     /// The first `n_bytes` of it, or up to three fewer so that no character is cut.
@@ -57,7 +53,7 @@ impl Haystack {
     }
 
     /// The first `n_bytes` with `needles` put in at relative depths, each behind the end of a
-    /// sentence, or of a line, at or before its depth.
+    /// sentence at or before its depth.
     ///
     /// A depth of 0 is the very beginning, 1 the very end. Needles of equal places keep their
     /// order.
@@ -92,7 +88,7 @@ fn push_apart(text: &mut String, part: &str) {
     text.push_str(part);
 }
 
-/// The place behind the last sentence or line that ends at or before a relative depth.
+/// The place behind the last sentence that ends at or before a relative depth.
 fn sentence_end(hay: &str, depth: f64) -> usize {
     if depth >= 1.0 {
         return hay.len();
@@ -100,8 +96,8 @@ fn sentence_end(hay: &str, depth: f64) -> usize {
     let limit = hay.floor_char_boundary(rounded(depth * hay.len() as f64));
     let bytes = hay.as_bytes();
     let is_end = |i: usize| {
-        let ends = bytes[i - 1] == b'\n' || matches!(bytes[i - 1], b'.' | b'!' | b'?');
-        ends && (bytes[i - 1] == b'\n' || bytes.get(i).is_none_or(u8::is_ascii_whitespace))
+        let is_mark = matches!(bytes[i - 1], b'.' | b'!' | b'?');
+        is_mark && bytes.get(i).is_none_or(u8::is_ascii_whitespace)
     };
     (1..=limit).rev().find(|i| is_end(*i)).unwrap_or(0)
 }

@@ -16,6 +16,7 @@ mod perplexity;
 mod protocol;
 mod question;
 mod report;
+mod ruler;
 mod stats;
 mod task;
 
@@ -28,5 +29,8 @@ pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
+pub use ruler::{
+    Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, string_match_all, string_match_part,
+};
 pub use stats::{mean, mean_stderr, wilson_interval};
 pub use task::{Metric, Task, TaskInfo, TaskRun};

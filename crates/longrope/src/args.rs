@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Finetune(Finetune),
     /// Runs the stages of a recipe: search, train, search again, recover, evaluate, export.
     Extend(Extend),
+    /// Memory and time of evaluation, search and training, before you start.
+    Plan(Plan),
+    /// One HTML page about a run folder.
+    Report(Report),
     /// Continues a prompt.
     Generate(Generate),
     /// Writes the checkpoint with another RoPE, ready for other programs.
@@ -55,6 +59,10 @@ pub(crate) enum Eval {
     Passkey(Passkey),
     /// Facts hidden in long text, asked for at the end, by depth.
     Needle(Needle),
+    /// The thirteen tasks of RULER.
+    Ruler(Ruler),
+    /// ARC, HellaSwag, MMLU and TruthfulQA, scored as lm-evaluation-harness does.
+    Bench(Bench),
 }
 
 /// Flags that every verb with a model has.
@@ -374,6 +382,64 @@ pub(crate) struct Extend {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// arc-easy, arc-challenge, hellaswag, mmlu, truthfulqa-mc1 or truthfulqa-mc2.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bench: Option<String>,
+    /// Questions: JSON lines or parquet in the data set's own columns; repeatable.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) data: Vec<PathBuf>,
+    /// Examples to stand before questions: the train split, of MMLU the dev split; repeatable.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) fewshot: Vec<PathBuf>,
+    /// Examples before each question; default: 25 for ARC, 10 for HellaSwag, 5 for MMLU.
+    #[arg(long, value_name = "N")]
+    pub(crate) shots: Option<usize>,
+    /// Only the first questions, of MMLU those of each subject.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plan {
+    /// Checkpoint folder.
+    pub(crate) model: PathBuf,
+    /// Tokens of a window.
+    #[arg(long, value_name = "N")]
+    pub(crate) context: usize,
+    /// What is to be done; default: all.
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<PlanMode>,
+    /// Memory there is, GiB; default: that of this machine.
+    #[arg(long, value_name = "GiB")]
+    pub(crate) memory: Option<f64>,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanMode {
+    /// Perplexity of one window.
+    Eval,
+    /// A search of the default size.
+    Search,
+    /// A step of training low-rank adapters.
+    Lora,
+    /// A step of training all weights.
+    Full,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Report {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Finetune {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -409,6 +475,27 @@ pub(crate) struct Finetune {
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ruler {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// Text to hide needles in, whose words are counted, too: files or folders; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Tasks, separated by commas; default: all there is material for.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub(crate) tasks: Vec<String>,
+    /// Samples per task and context.
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Questions for `qa_1`: a JSON file of SQuAD.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) squad: Option<PathBuf>,
+    /// Questions for `qa_2`: a JSON file of HotpotQA, distractor setting.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hotpotqa: Option<PathBuf>,
 }
 
 /// Types of exported weights.

@@ -60,8 +60,12 @@ pub(crate) struct Config {
     pub(crate) passkey: PasskeyConfig,
     /// How needles are hidden.
     pub(crate) needle: NeedleConfig,
+    /// Which benchmark is asked.
+    pub(crate) bench: BenchSection,
     /// How a model is trained.
     pub(crate) train: TrainSection,
+    /// What RULER asks.
+    pub(crate) ruler: RulerSection,
 }
 
 impl Default for Config {
@@ -83,10 +87,12 @@ impl Default for Config {
             search_needle: NeedleSection::default(),
             recover: RecoverSection::default(),
             generate: GenerateSection::default(),
+            bench: BenchSection::default(),
             train: TrainSection::default(),
             pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
             needle: NeedleConfig::default(),
+            ruler: RulerSection::default(),
         }
     }
 }
@@ -249,6 +255,25 @@ impl Default for RecoverSection {
     }
 }
 
+/// `[bench]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct BenchSection {
+    /// Which benchmark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Files of questions.
+    pub(crate) data: Vec<PathBuf>,
+    /// Files of examples.
+    pub(crate) fewshot: Vec<PathBuf>,
+    /// Examples before each question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots: Option<usize>,
+    /// Questions, of each subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<usize>,
+}
+
 /// `[compare]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -262,6 +287,33 @@ impl Default for CompareSection {
         let methods = ["none", "pi", "ntk", "dynamic-ntk", "yarn"];
         Self {
             methods: methods.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// `[ruler]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct RulerSection {
+    /// Tasks by name; all there is material for if empty.
+    pub(crate) tasks: Vec<String>,
+    /// Samples per task and context.
+    pub(crate) samples: usize,
+    /// File of SQuAD for `qa_1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) squad: Option<PathBuf>,
+    /// File of HotpotQA for `qa_2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hotpotqa: Option<PathBuf>,
+}
+
+impl Default for RulerSection {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            samples: 500,
+            squad: None,
+            hotpotqa: None,
         }
     }
 }

@@ -243,6 +243,13 @@ fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
     Some(match error {
         E::ContextTooShort { .. } => "give longer --contexts".into(),
         E::NoExactFit { .. } => "try a context a few tokens longer or shorter".into(),
+        E::MissingData { .. } => {
+            "give --text, --squad or --hotpotqa, or choose other --tasks".into()
+        }
+        E::Io(error) => return hint_for_io(error),
+        E::QaForm { .. } | E::NoQuestions { .. } => {
+            "give the JSON file as the data set's authors distribute it".into()
+        }
         E::InvalidSetting { .. } => "configs/README.md lists every key with its meaning".into(),
         _ => return None,
     })

@@ -116,6 +116,15 @@ pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
     if config.text.is_empty() {
         return Ok(Haystack::filler());
     }
+    Haystack::new(&read_texts(config)?).ok_or_else(|| {
+        anyhow!("the haystack is empty").context(Hint(
+            "give files or folders with text with --text".to_owned(),
+        ))
+    })
+}
+
+/// The configured texts, one behind the other.
+pub(crate) fn read_texts(config: &Config) -> Result<String> {
     let options = ReadOptions {
         text_field: config.data.text_field.clone(),
     };
@@ -123,11 +132,7 @@ pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
     for document in stream_documents(&config.text, &options)? {
         texts.push(document?.text);
     }
-    Haystack::new(&texts.join("\n\n")).ok_or_else(|| {
-        anyhow!("the haystack is empty").context(Hint(
-            "give files or folders with text with --text".to_owned(),
-        ))
-    })
+    Ok(texts.join("\n\n"))
 }
 
 /// How windows treat the beginning-of-text token.

@@ -96,6 +96,14 @@ pub(crate) fn perplexity_by_context(title: &str, series: &[Series]) -> Result<St
     draw(title, &x, &y, &lines)
 }
 
+/// Loss per training step.
+pub(crate) fn loss_by_step(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("step", Scale::Integer, xs(&lines));
+    let y = Axis::new("loss [nats per token]", Scale::Linear, ys(&lines));
+    draw(title, &x, &y, &lines)
+}
+
 /// A line ready to draw.
 struct Line {
     name: String,

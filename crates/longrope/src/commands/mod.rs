@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod bench;
 mod compare;
 mod demo;
 mod doctor;
@@ -11,8 +12,11 @@ mod generate;
 mod inspect;
 mod needle;
 mod passkey;
+mod plan;
 mod pretrain;
 mod recover;
+mod report;
+mod ruler;
 mod search;
 mod worker;
 
@@ -35,7 +39,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Eval(Eval::Needle(args)) => needle::run(&args),
         Command::Extend(args) => extend::run(&args),
+        Command::Eval(Eval::Bench(args)) => bench::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Finetune(args) => finetune::run(&args),
+        Command::Eval(Eval::Ruler(args)) => ruler::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
     }

@@ -41,10 +41,6 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
 }
 
 #[cfg(not(feature = "remote"))]
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the signature of every verb; this one can only fail"
-)]
 pub(crate) fn run(_args: &args::Worker) -> Result<()> {
     Err(
         anyhow::anyhow!("this program was built without remote devices").context(

@@ -126,11 +126,12 @@ pub(crate) fn silence_panics() {
     });
 }
 
-/// The message of a panic.
+/// The message of a panic, on one line.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panicked").trim().to_owned()
+    let words = text.unwrap_or("it panicked").split_whitespace();
+    words.collect::<Vec<_>>().join(" ")
 }

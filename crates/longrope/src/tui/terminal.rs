@@ -74,6 +74,7 @@ impl Dashboard {
     }
 
     /// Gives the terminal back.
+    #[expect(clippy::unused_self, reason = "who closes it has one")]
     pub(crate) fn close(&mut self) {
         restore_terminal();
     }
@@ -81,7 +82,7 @@ impl Dashboard {
 
 impl Drop for Dashboard {
     fn drop(&mut self) {
-        self.close();
+        restore_terminal();
     }
 }
 
