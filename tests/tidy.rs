@@ -144,7 +144,15 @@ fn every_configuration_is_understood() {
             Some(Value::Table(section)) => section,
             other => panic!("{}: [search] is {other:?}", path.display()),
         };
-        for key in ["profile", "samples", "init"] {
+        for key in [
+            "profile",
+            "samples",
+            "init",
+            "stage",
+            "objective",
+            "needle-weight",
+            "passkey-trials",
+        ] {
             section.remove(key);
         }
         let target = section.remove("target").unwrap().as_integer().unwrap();

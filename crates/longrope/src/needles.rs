@@ -319,6 +319,7 @@ mod tests {
         let text = tokenizer().decode(&text[0].tokens).unwrap();
         assert!(text.contains(" = ") && !text.contains('{'), "{text}");
         let error = needle_texts(&NeedleSection::passkeys(1), &tokenizer(), &[], 20, 3);
-        assert!(error.unwrap_err().to_string().contains("20"));
+        let message = format!("{:?}", error.unwrap_err());
+        assert!(message.contains("room for 20"), "{message}");
     }
 }

@@ -11,6 +11,7 @@ use longrope_search::{Generation, Job, Objective, Outcome, Search, SearchProblem
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Calibration, CalibrationSample};
+use crate::config::ObjectiveSetting;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::plot::{self, Series};
 use crate::retrieval::{self, MethodLoss};
@@ -90,7 +91,7 @@ pub(crate) struct SearchSetting<'a> {
     pub(crate) calibration: &'a Calibration,
     pub(crate) rope: &'a TargetRope,
     pub(crate) profile: &'a str,
-    pub(crate) objective: &'static str,
+    pub(crate) objective: ObjectiveSetting,
     pub(crate) model_fingerprint: String,
     pub(crate) text_fingerprint: String,
 }
@@ -240,7 +241,7 @@ fn finish(
         text_fingerprint: Some(setting.text_fingerprint.clone()),
         seed: Some(search.state().seed()),
         profile: Some(setting.profile.to_owned()),
-        objective: Some(setting.objective.to_owned()),
+        objective: Some(setting.objective.description().to_owned()),
         score_nats: Some(best.score),
         evaluations: Some(evaluations as u64),
         target_context: Some(target),
@@ -272,7 +273,7 @@ fn finish(
         evaluations,
         token_evaluations: progress.sample_evaluations * context,
         token_evaluations_saved: (evaluations * n_samples - progress.sample_evaluations) * context,
-        objective: setting.objective.to_owned(),
+        objective: setting.objective.description().to_owned(),
         searched,
         failures: search
             .state()
@@ -286,9 +287,10 @@ fn finish(
     setting
         .run
         .write("factors.svg", &factor_plot(rope, &winner)?)?;
-    setting
-        .run
-        .write("history.svg", &history_plot(search, &result)?)?;
+    setting.run.write(
+        "history.svg",
+        &history_plot(search, &result, setting.objective)?,
+    )?;
     let mut text = serde_json::to_string_pretty(&result)?;
     text.push('\n');
     setting.run.write("search/result.json", &text)?;
@@ -327,14 +329,24 @@ fn factor_plot(rope: &TargetRope, winner: &RopeSpec) -> Result<String> {
 }
 
 /// Best and median loss by generation, with the methods as lines.
-fn history_plot(search: &Search, result: &SearchResult) -> Result<String> {
+fn history_plot(
+    search: &Search,
+    result: &SearchResult,
+    objective: ObjectiveSetting,
+) -> Result<String> {
     let history = search.state().history();
     let best: Vec<(usize, f64)> = history.iter().map(|g| (g.index, g.best.score)).collect();
     let median: Vec<(usize, f64)> = history.iter().map(|g| (g.index, g.median)).collect();
+    // What the methods have of the very loss that was minimized.
+    let loss = |method: &MethodLoss| match objective {
+        ObjectiveSetting::Perplexity => Some(method.nll_nats),
+        ObjectiveSetting::Needle => method.answer_nats,
+        ObjectiveSetting::Combined => None,
+    };
     let references: Vec<(String, f64)> = result
         .baselines
         .iter()
-        .map(|b| (b.method.clone(), b.nll_nats))
+        .filter_map(|b| Some((b.method.clone(), loss(b)?)))
         .collect();
     plot::loss_history(
         "Loss of the search by generation",
