@@ -19,6 +19,8 @@ fn help_of_the_program() {
       search    Searches rescale factors for a longer context
       compare   A perplexity table of RoPE methods by context
       eval      Measures a model at given contexts
+      plan      Memory and time of evaluation, search and training, before you start
+      report    One HTML page about a run folder
       generate  Continues a prompt
       export    Writes the checkpoint with another RoPE, ready for other programs
       help      Print this message or the help of the given subcommand(s)
@@ -78,6 +80,7 @@ fn help_of_eval_ppl() {
                               factor CSV or HF config.json; repeatable
           --windows <N>       Windows per document, spread evenly
           --stride <N>        Overlapping windows instead: tokens from one to the next
+          --protocol <NAME>   Whose perplexity: longrope, yarn, truncate or llama.cpp
           --per-token <FILE>  Writes one JSON line per scored token
           --json              JSON on stdout
       -v, --verbose...        More log lines on stderr; twice for still more

@@ -45,7 +45,7 @@ fn an_unknown_key_in_a_file() {
           |
         2 | sead = 1
           | ^^^^
-        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `weights`, `seed`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`, `generate`, `passkey`
+        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `weights`, `seed`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`, `generate`, `passkey`, `needle`, `ruler`
     hint: did you mean `seed`?
     ");
 }
@@ -61,7 +61,7 @@ fn an_unknown_key_in_a_section() {
           |
         3 | [search]
           | ^^^^^^^^
-        unknown field `populatoin`, expected one of `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `batch-candidates`
+        unknown field `populatoin`, expected one of `operators`, `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `max-factor-extra`, `critical-min`, `critical-max`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `racing-strictness`, `smooth-share`, `difference-share`, `surrogate-pool`, `batch-candidates`
     hint: did you mean `population`?
     ");
 }
@@ -72,7 +72,7 @@ fn an_unknown_key_of_set() {
     let message = here.fails(&format!("{PPL} --model m --set search.populatoin=8"));
     assert_snapshot!(message, @r"
     error: configuration
-      caused by: unknown field `populatoin`, expected one of `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `batch-candidates`
+      caused by: unknown field `populatoin`, expected one of `operators`, `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `max-factor-extra`, `critical-min`, `critical-max`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `racing-strictness`, `smooth-share`, `difference-share`, `surrogate-pool`, `batch-candidates`
         in `search`
     hint: did you mean `population`?
     ");
@@ -120,10 +120,9 @@ fn an_unknown_profile() {
     ));
     assert_snapshot!(message, @r"
     error: configuration
-      caused by: unknown variant `offical`, expected `paper`
-        in `profile`
+      caused by: unknown variant `offical`, expected one of `paper`, `official`, `v2`, `fast`
         in `search`
-    hint: configs/README.md lists every key with its type and default
+    hint: did you mean `official`?
     ");
 }
 

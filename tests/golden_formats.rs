@@ -122,7 +122,11 @@ fn files_of_a_search() {
     attention_scale: real
     evaluations: whole
     token_evaluations: whole
+    token_evaluations_saved: whole
     failures: whole
+    objective: string
+    searched.method: string
+    searched.nll_nats: real
     baselines[].method: string
     baselines[].nll_nats: real
     elapsed_secs: real
@@ -134,6 +138,8 @@ fn files_of_a_search() {
     median_nats: real
     evaluations: whole
     memo_hits: whole
+    sample_evaluations: whole
+    dropped: whole
     failures: whole
     ");
     assert_snapshot!(shape(&here.read_json("run/rope.json")), @r#"
@@ -160,7 +166,7 @@ fn files_of_a_search() {
     "#);
     let state = here.read_json("run/search/state.json");
     assert_eq!(state["format"], "longrope-search-state");
-    assert_eq!(state["version"], 1);
+    assert_eq!(state["version"], 2);
 }
 
 #[test]

@@ -2,16 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bench;
 mod cli;
 mod doctor;
 mod errors_input;
 mod errors_settings;
+mod extend;
+mod finetune;
 mod generate;
 mod golden_formats;
 mod pipeline;
+mod plan_report;
+mod pretrain;
 #[cfg(feature = "remote")]
 mod remote;
 mod resume;
+mod search_stages;
 mod support;
 mod tasks;
 mod tidy;

@@ -45,3 +45,77 @@ fn contexts_without_room_are_refused() {
     let message = here.fails("eval passkey --model t --contexts 256 --resume");
     assert!(message.contains("--out"), "{message}");
 }
+
+/// Needles in the words the tiny model was trained on, long enough to be stopped in the middle.
+const GRID: &str = "eval needle --model t --rope yarn --contexts 256,512 --depths 0,0.5,1 --trials 6 \
+    --config needle.toml";
+const NEEDLE: &str = r#"[needle]
+needle = "The pass key is {value}. Remember it. {value} is the pass key."
+prompt = "{haystack}\nWhat is the pass key? The pass key is"
+digits = 5
+"#;
+
+/// The results of a report without what says how long it took.
+fn timeless(mut report: Value) -> Value {
+    for result in report["results"].as_array_mut().unwrap() {
+        result.as_object_mut().unwrap().remove("elapsed_secs");
+    }
+    report
+}
+
+#[test]
+fn a_stopped_grid_resumes_to_the_same_results() {
+    let here = Workplace::with_tokenizer();
+    here.write("needle.toml", NEEDLE);
+    let table = here.compute(&format!("{GRID} --out whole"));
+    assert!(table.contains("100% ████"), "{table}");
+    assert!(
+        here.read("whole/eval/needle.svg")
+            .contains("depth of the needle")
+    );
+
+    let state = here.path("part/eval/needle.state.json");
+    let mut run = here.start(&format!("{GRID} --out part --set needle.trials=6"));
+    let started = std::time::Instant::now();
+    while !state.exists() {
+        assert!(
+            started.elapsed() < std::time::Duration::from_mins(1),
+            "no progress"
+        );
+        assert!(run.try_wait().unwrap().is_none(), "it is over already");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let begun = here.fails(&format!("{GRID} --out part"));
+    assert!(begun.contains("--resume"), "{begun}");
+    let other = here.fails(&format!("{GRID} --out part --resume --seed 7"));
+    assert!(other.contains("other settings"), "{other}");
+    here.compute(&format!("{GRID} --out part --resume"));
+    assert!(!state.exists(), "it is finished");
+    let read = |name: &str| timeless(here.read_json(name));
+    assert_eq!(
+        read("part/eval/needle.json"),
+        read("whole/eval/needle.json")
+    );
+}
+
+#[test]
+fn ruler_asks_what_there_is_material_for() {
+    let here = Workplace::with_tokenizer();
+    let line = "eval ruler --model t --contexts 512 --samples 1 --tasks fwe,niah_single_1";
+    let report = here.compute_json(&format!("{line} --json"));
+    let results = report["results"].as_array().unwrap();
+    let names: Vec<&str> = results
+        .iter()
+        .map(|it| it["task"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["ruler/fwe", "ruler/niah_single_1"]);
+    let trial = &results[1]["trials"][0];
+    assert!(trial["n_prompt_tokens"].as_u64().unwrap() <= 512 - 128);
+    assert_eq!(results[1]["metric"], "string_match_all");
+    let message = here.fails("eval ruler --model t --contexts 512 --tasks niah_single_2");
+    assert!(message.contains("needs a text"), "{message}");
+    let message = here.fails("eval ruler --model t --contexts 512 --tasks niah");
+    assert!(message.contains("niah_multivalue"), "{message}");
+}

@@ -129,34 +129,75 @@ fn crates_are_described_in_one_place_word_by_word() {
     assert_eq!(list.matches("\n| `").count(), n_crates);
 }
 
+/// The verb that a configuration is for: that of the first command line in its comments.
+fn verb_of(text: &str) -> &str {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix('#'));
+    let words = lines.find_map(|line| line.trim().strip_prefix("longrope "));
+    words
+        .and_then(|words| words.split(' ').next())
+        .expect("a command line")
+}
+
 #[test]
 fn every_configuration_is_understood() {
     let here = Workplace::new();
     for path in files("configs", "toml") {
-        // A model that is not there is looked for when the configuration has been read.
-        let message = here.fails(&format!(
-            "search --config {} --model nowhere --device flex --out run",
-            path.canonicalize().unwrap().display()
-        ));
-        assert!(message.contains("`nowhere` is not a folder"), "{message}");
-
-        let mut section = match manifest(&path).remove("search") {
-            Some(Value::Table(section)) => section,
-            other => panic!("{}: [search] is {other:?}", path.display()),
-        };
-        for key in ["profile", "samples", "init"] {
-            section.remove(key);
+        let file = path.canonicalize().unwrap();
+        let file = file.display();
+        match verb_of(&read(&path)) {
+            "pretrain" => {
+                // The device is opened when everything has been checked.
+                let message = here.fails(&format!(
+                    "pretrain --config {file} --device nothing --out {}",
+                    path.file_stem().unwrap().display(),
+                ));
+                assert!(message.contains("device `nothing`"), "{message}");
+            }
+            "extend" => {
+                here.run(&format!("extend --dry-run --config {file}"))
+                    .worked();
+            }
+            verb => {
+                // A model that is not there is looked for when the configuration has been read.
+                let message = here.fails(&format!(
+                    "{verb} --config {file} --model nowhere --device flex --out run"
+                ));
+                assert!(message.contains("`nowhere` is not a folder"), "{message}");
+                if verb == "search" {
+                    spans_a_space(&path);
+                }
+            }
         }
-        let target = section.remove("target").unwrap().as_integer().unwrap();
-        let config: SearchConfig = section.try_into().unwrap();
-        let problem = SearchProblem {
-            rotary_dim: 64,
-            theta: 10_000.0,
-            original_context: 256,
-            target_context: target.try_into().unwrap(),
-        };
-        config.space(&problem).unwrap();
     }
+}
+
+/// The search of a configuration is valid.
+fn spans_a_space(path: &Path) {
+    let mut section = match manifest(path).remove("search") {
+        Some(Value::Table(section)) => section,
+        other => panic!("{}: [search] is {other:?}", path.display()),
+    };
+    for key in [
+        "profile",
+        "samples",
+        "init",
+        "stage",
+        "objective",
+        "needle-weight",
+        "passkey-trials",
+    ] {
+        section.remove(key);
+    }
+    let target = section.remove("target").expect("it has a target");
+    let target = target.as_integer().expect("a number of tokens");
+    let config: SearchConfig = section.try_into().expect("keys of a search");
+    let problem = SearchProblem {
+        rotary_dim: 64,
+        theta: 10_000.0,
+        original_context: 256,
+        target_context: target.try_into().expect("not negative"),
+    };
+    config.space(&problem).expect("a valid search");
 }
 
 /// Rows of the table of keys in `configs/README.md`: key, and default if there is one.
@@ -225,7 +266,21 @@ fn the_table_of_keys_is_true() {
             .collect()
     };
     let mut file = lines("");
-    for section in ["data", "eval", "compare", "search", "generate", "passkey"] {
+    for section in [
+        "data",
+        "eval",
+        "compare",
+        "search",
+        "search-needle",
+        "recover",
+        "generate",
+        "pretrain",
+        "passkey",
+        "needle",
+        "train",
+        "ruler",
+        "bench",
+    ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);
@@ -237,7 +292,12 @@ fn the_table_of_keys_is_true() {
             let numbers = [
                 "search.target",
                 "search.patience",
+                "search.critical-min",
+                "search.critical-max",
+                "train.context",
                 "eval.stride",
+                "bench.shots",
+                "bench.limit",
                 "generate.top-k",
             ];
             let value = match key.as_str() {

@@ -180,6 +180,12 @@ impl Outcome {
         self.stdout
     }
 
+    /// As [`Self::refused`], for a message that holds some words.
+    pub(crate) fn refused_with(self, words: &str) {
+        let message = self.refused();
+        assert!(message.contains(words), "`{words}` in: {message}");
+    }
+
     /// The message of a command that has to have failed on its input, after checking its form:
     /// an error, causes that say something new, and a hint.
     pub(crate) fn refused(self) -> String {

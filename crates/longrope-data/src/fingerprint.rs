@@ -24,7 +24,7 @@ pub fn text_fingerprint(documents: &[TokenDocument]) -> String {
 }
 
 /// The SHA-256 of `parts` one behind the other, in hexadecimal.
-pub(crate) fn sha256_hex(parts: &[&[u8]]) -> String {
+pub fn sha256_hex(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part);

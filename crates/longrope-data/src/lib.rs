@@ -46,9 +46,10 @@ mod fixtures;
 pub use cache::TokenCache;
 pub use document::{Document, Documents, ReadOptions, read_documents, stream_documents};
 pub use error::{Error, Result};
-pub use fingerprint::text_fingerprint;
+pub use fingerprint::{sha256_hex, text_fingerprint};
 pub use generated::{GeneratedConfig, GeneratedKind, GeneratedStream, passkey};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
+pub use reader::read_text;
 pub use sample::{Sample, select_samples};
 pub use sources::{
     HELD_OUT_CRATES, LockedPackage, Lockfile, SourceCorpus, SourceCrate, SourceOptions,

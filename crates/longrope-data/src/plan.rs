@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::window::{Span, check_context, check_n_windows, check_stride, sliding, spread};
+use crate::window::{
+    Span, check_context, check_n_windows, check_stride, halves, sliding, spread, strided,
+};
 use crate::{Error, Result, Sample, TokenDocument, Window};
 
 /// How a document is covered with windows.
@@ -19,6 +21,14 @@ pub enum WindowProtocol {
         /// Tokens from one window to the next.
         stride: usize,
     },
+    /// Windows that begin at multiples of `stride`; the last one may be shorter. Each scores what the one before it did
+    /// not reach.
+    Strided {
+        /// Tokens from one window to the next.
+        stride: usize,
+    },
+    /// Full windows one behind the other; each scores its second half but for that half's first token.
+    SecondHalves,
 }
 
 /// Where the beginning-of-text token (BOS) stands.
@@ -33,6 +43,11 @@ pub enum Bos {
         /// The token id of BOS.
         bos_id: u32,
     },
+    /// In the place of the first token of every window.
+    Replace {
+        /// The token id of BOS.
+        bos_id: u32,
+    },
     /// Nowhere.
     None,
 }
@@ -40,7 +55,7 @@ pub enum Bos {
 impl Bos {
     /// Whether documents are to be tokenized with the tokenizer's special tokens.
     pub fn tokenize_with_special(self) -> bool {
-        self == Self::Document
+        matches!(self, Self::Document | Self::Replace { .. })
     }
 }
 
@@ -125,13 +140,20 @@ pub fn plan_windows(
     match protocol {
         WindowProtocol::Spread { n_windows } => check_n_windows(n_windows)?,
         WindowProtocol::Sliding { stride } => check_stride(stride, context)?,
+        WindowProtocol::Strided { stride: 0 } => {
+            return Err(Error::ZeroCount { name: "stride" });
+        }
+        WindowProtocol::Strided { .. } | WindowProtocol::SecondHalves => {}
     }
-    let bos_id = if let Bos::Window { bos_id } = bos {
-        Some(bos_id)
-    } else {
-        None
+    let bos_id = match bos {
+        Bos::Window { bos_id } | Bos::Replace { bos_id } => Some(bos_id),
+        Bos::Document | Bos::None => None,
     };
-    let n_unpredicted = usize::from(bos_id.is_none());
+    let in_front = matches!(bos, Bos::Window { .. });
+    let n_unpredicted = usize::from(!in_front);
+    // Tokens of the document that BOS takes the place of, and places that BOS takes in a window.
+    let n_replaced = usize::from(matches!(bos, Bos::Replace { .. }));
+    let n_added = usize::from(in_front);
     let span = Span {
         n_tokens: context - 1 + n_unpredicted,
         n_unpredicted,
@@ -140,11 +162,13 @@ pub fn plan_windows(
     let mut planned = Vec::new();
     let mut n_skipped = 0;
     for (doc_idx, document) in documents.iter().enumerate() {
-        let first = usize::from(bos_id.is_some() && document.tokens.first().copied() == bos_id);
+        let first = usize::from(in_front && document.tokens.first().copied() == bos_id);
         let n_tokens = document.tokens.len() - first;
         let windows = match protocol {
             WindowProtocol::Spread { n_windows } => spread(n_tokens, span, n_windows),
             WindowProtocol::Sliding { stride } => sliding(n_tokens, span, stride),
+            WindowProtocol::Strided { stride } => strided(n_tokens, span, stride),
+            WindowProtocol::SecondHalves => halves(n_tokens, span),
         };
         n_skipped += usize::from(windows.is_empty());
         if windows.is_empty() {
@@ -160,11 +184,11 @@ pub fn plan_windows(
              }| TokenWindow {
                 doc_idx,
                 source: Arc::clone(&source),
-                start: first + start,
-                score_from: usize::from(bos_id.is_some()) + score_from - start,
+                start: first + start + n_replaced,
+                score_from: n_added + score_from - start,
                 bos_id,
                 document: Arc::clone(&tokens),
-                span: first + start..first + end,
+                span: first + start + n_replaced..first + end,
             },
         ));
     }
@@ -263,6 +287,32 @@ mod tests {
             [(0, vec![99, 1, 2], 1), (0, vec![99, 3, 4], 1)]
         );
         assert_eq!(windows[1].start, 3);
+    }
+
+    #[test]
+    fn bos_can_take_the_place_of_the_first_token() {
+        let documents = [counting_document("a", 9)];
+        let bos = Bos::Replace { bos_id: 99 };
+        let windows = plan_windows(&documents, 4, WindowProtocol::SecondHalves, bos).unwrap();
+        assert_eq!(
+            outline(&windows),
+            [(0, vec![99, 1, 2, 3], 3), (0, vec![99, 5, 6, 7], 3)]
+        );
+        assert_eq!(windows[1].document_idx_of(0), None);
+        assert_eq!(windows[1].document_idx_of(3), Some(7));
+    }
+
+    #[test]
+    fn strided_windows_with_bos_begin_at_multiples() {
+        let documents = [counting_document("a", 6)];
+        let windows =
+            plan_windows(&documents, 4, WindowProtocol::Strided { stride: 2 }, BOS).unwrap();
+        let expected = [
+            (0, vec![99, 0, 1, 2], 1),
+            (0, vec![99, 2, 3, 4], 2),
+            (0, vec![99, 4, 5], 2),
+        ];
+        assert_eq!(outline(&windows), expected);
     }
 
     #[test]

@@ -30,8 +30,11 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads all of `path` as UTF-8; a byte order mark in front is no part of the text.
-pub(crate) fn read_text(path: &Path) -> Result<String> {
+/// Reads all of `path` as UTF-8, `.gz` and `.zst` decompressed; a byte order mark in front is no part of the text.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Read`] and [`Error::NotUtf8`].
+pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::from_utf8(read_bytes(path)?).map_err(|error| Error::NotUtf8 {
         path: path.to_path_buf(),
         byte_offset: error.utf8_error().valid_up_to() as u64,

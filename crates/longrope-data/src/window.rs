@@ -135,6 +135,49 @@ pub(crate) fn spread(n_tokens: usize, span: Span, n_windows: usize) -> Vec<Windo
     (0..n_windows).map(window).collect()
 }
 
+/// Windows that begin at multiples of `stride` and score what the one before did not reach; the last one ends with the
+/// document and may be shorter.
+pub(crate) fn strided(n_tokens: usize, span: Span, stride: usize) -> Vec<Window> {
+    if n_tokens < span.n_tokens {
+        return Vec::new();
+    }
+    let mut windows: Vec<Window> = Vec::new();
+    for start in (0..n_tokens).step_by(stride) {
+        let reached = windows.last().map_or(0, |window| window.end);
+        let end = n_tokens.min(start + span.n_tokens);
+        let score_from = reached.max(start + span.n_unpredicted);
+        if score_from < end {
+            windows.push(Window {
+                start,
+                end,
+                score_from,
+            });
+        }
+        if end == n_tokens {
+            break;
+        }
+    }
+    windows
+}
+
+/// Full windows one behind the other, each scoring its second half but for that half's first token.
+pub(crate) fn halves(n_tokens: usize, span: Span) -> Vec<Window> {
+    let half = span.n_tokens / 2 + 1;
+    if half >= span.n_tokens {
+        return Vec::new();
+    }
+    (0..n_tokens / span.n_tokens)
+        .map(|window_idx| {
+            let start = window_idx * span.n_tokens;
+            Window {
+                start,
+                end: start + span.n_tokens,
+                score_from: start + half,
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -181,6 +224,35 @@ mod tests {
         );
         assert_eq!(spread_windows(9, 4, 1).unwrap(), [window(0, 4, 1)]);
         assert_eq!(spread_windows(3, 4, 1).unwrap(), []);
+    }
+
+    #[test]
+    fn strided_by_hand() {
+        let span = |n_tokens, n_unpredicted| Span {
+            n_tokens,
+            n_unpredicted,
+        };
+        // The last window stays where its stride puts it.
+        let expected = [window(0, 4, 0), window(3, 7, 4), window(6, 9, 7)];
+        assert_eq!(strided(9, span(4, 0), 3), expected);
+        let expected = [window(0, 4, 1), window(2, 6, 4), window(4, 8, 6)];
+        assert_eq!(strided(8, span(4, 1), 2), expected);
+        // A stride above the window leaves tokens out.
+        assert_eq!(
+            strided(7, span(3, 0), 4),
+            [window(0, 3, 0), window(4, 7, 4)]
+        );
+        assert_eq!(strided(3, span(4, 0), 2), []);
+    }
+
+    #[test]
+    fn second_halves_by_hand() {
+        let span = Span {
+            n_tokens: 6,
+            n_unpredicted: 1,
+        };
+        assert_eq!(halves(14, span), [window(0, 6, 4), window(6, 12, 10)]);
+        assert_eq!(halves(5, span), []);
     }
 
     #[test]

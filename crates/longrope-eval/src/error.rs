@@ -1,5 +1,7 @@
 //! What can go wrong while measuring.
 
+use std::path::PathBuf;
+
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -10,6 +12,10 @@ pub enum Error {
     /// The model refused a batch.
     #[error("the model could not score a window")]
     Model(#[from] longrope_model::Error),
+
+    /// A benchmark could not be read or asked.
+    #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
 
     /// A prompt could not be turned into tokens, or an answer into text.
     #[error("a prompt could not be tokenized")]
@@ -35,6 +41,35 @@ pub enum Error {
         task: String,
         /// Tokens wanted.
         context: usize,
+    },
+
+    /// A task was asked for without what it is made from.
+    #[error("`{task}` needs {what}")]
+    MissingData {
+        /// Name of the task.
+        task: String,
+        /// What is missing.
+        what: &'static str,
+    },
+
+    /// A file of questions could not be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+
+    /// A file of questions has another form.
+    #[error("`{}` is not in the form of its data set", path.display())]
+    QaForm {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+
+    /// A file of questions has none with an answer.
+    #[error("`{}` has no question with an answer", path.display())]
+    NoQuestions {
+        /// The file.
+        path: PathBuf,
     },
 
     /// A setting of a task is out of range.

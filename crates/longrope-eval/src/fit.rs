@@ -1,9 +1,11 @@
 //! Prompts of an exact number of tokens.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 
-/// Characters around a close guess that are tried one by one. A token is seldom longer than 16.
-const NEAR: usize = 48;
+/// Lengths to either side of a close guess that are tried one by one.
+const NEAR: usize = 256;
 
 /// Bytes per token of ordinary English, where the search begins.
 const BYTES_PER_TOKEN: f64 = 3.6;
@@ -30,6 +32,7 @@ pub(crate) fn fit_filler(
     }
     let wanted = (target - least) as f64;
     let mut bytes = rounded(wanted * BYTES_PER_TOKEN);
+    let mut is_short = true;
     for _ in 0..16 {
         let found = count(bytes)?;
         if found == target {
@@ -37,6 +40,7 @@ pub(crate) fn fit_filler(
         }
         let off = target as f64 - found as f64;
         if off.abs() <= 3.0 {
+            is_short = off > 0.0;
             break;
         }
         let rate = if found > least && bytes > 0 {
@@ -46,11 +50,26 @@ pub(crate) fn fit_filler(
         };
         bytes = rounded(bytes as f64 + off * rate);
     }
-    for step in 1..=NEAR {
-        for bytes in [Some(bytes + step), bytes.checked_sub(step)] {
-            let Some(bytes) = bytes else { continue };
-            if count(bytes)? == target {
-                return Ok(bytes);
+    // One way first, the likely one, until it is clear that the target has been passed.
+    for goes_longer in [is_short, !is_short] {
+        for step in 1..=NEAR {
+            let near = if goes_longer {
+                Some(bytes + step)
+            } else {
+                bytes.checked_sub(step)
+            };
+            let Some(near) = near else { break };
+            let found = count(near)?;
+            if found == target {
+                return Ok(near);
+            }
+            let is_past = if goes_longer {
+                found > target + 4
+            } else {
+                found + 4 < target
+            };
+            if is_past {
+                break;
             }
         }
     }
@@ -58,6 +77,48 @@ pub(crate) fn fit_filler(
         task: task.to_owned(),
         context: target,
     })
+}
+
+/// Finds about the largest number of units, within `range` (its end included), with which a prompt
+/// has at most `room` tokens of a context.
+///
+/// `count` gives the tokens of the prompt with so many units; it grows with them but for noise.
+///
+/// # Errors
+/// If the prompt with the fewest units is too long.
+pub(crate) fn fit_units(
+    (task, context, room): (&str, usize, usize),
+    range: Range<usize>,
+    mut count: impl FnMut(usize) -> Result<usize>,
+) -> Result<usize> {
+    let least = range.start;
+    let base = count(least)?;
+    if base > room {
+        return Err(Error::ContextTooShort {
+            task: task.to_owned(),
+            context,
+            needed: base + (context - room),
+        });
+    }
+    let probe = (least + 16).min(range.end);
+    let mut rate = ((count(probe)? as f64 - base as f64) / (probe - least).max(1) as f64).max(0.1);
+    let (mut best, mut best_count) = (least, base);
+    let mut too_many = range.end.saturating_add(1);
+    for _ in 0..24 {
+        let step = rounded(((room - best_count) as f64 / rate).floor()).max(1);
+        let units = best.saturating_add(step).min(too_many - 1);
+        if units <= best {
+            break;
+        }
+        let found = count(units)?;
+        rate = ((found as f64 - base as f64) / (units - least) as f64).max(0.1);
+        if found > room {
+            too_many = units;
+        } else {
+            (best, best_count) = (units, found);
+        }
+    }
+    Ok(best)
 }
 
 /// The nearest whole number of bytes, not below 0.
@@ -82,6 +143,19 @@ mod tests {
             let bytes = fit_filler("t", target, |bytes| Ok(tokens(bytes))).unwrap();
             assert_eq!(tokens(bytes), target);
         }
+    }
+
+    #[test]
+    fn prompts_are_as_long_as_there_is_room() {
+        let tokens = |units: usize| 20 + 7 * units + units % 3;
+        for room in [36, 100, 2000, 100_000] {
+            let units = fit_units(("t", room, room), 2..usize::MAX, |n| Ok(tokens(n))).unwrap();
+            assert!(tokens(units) <= room && tokens(units + 1) > room, "{room}");
+        }
+        let few = fit_units(("t", 900, 900), 2..5, |n| Ok(tokens(n))).unwrap();
+        assert_eq!(few, 5, "there are no more");
+        let error = fit_units(("t", 50, 20), 2..9, |n| Ok(tokens(n))).unwrap_err();
+        assert!(matches!(error, Error::ContextTooShort { needed: 66, .. }));
     }
 
     #[test]

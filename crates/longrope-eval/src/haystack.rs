@@ -1,6 +1,9 @@
 //! Text to hide something in.
 
+use longrope_data::sha256_hex;
+
 use crate::fit::rounded;
+use crate::passkey::FILLER;
 
 /// A text that repeats without end, its repetitions separated by a blank.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,10 +12,20 @@ pub struct Haystack {
 }
 
 impl Haystack {
-    /// Repeats `text`; `None` if there is nothing in it.
+    /// Repeats `text`, its white space made single blanks; `None` if there is nothing else in it.
     pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim();
-        (!text.is_empty()).then(|| Self::of(text))
+        let words: Vec<&str> = text.split_whitespace().collect();
+        (!words.is_empty()).then(|| Self::of(&words.join(" ")))
+    }
+
+    /// The sentences passkeys are hidden in, for want of a better text.
+    pub fn filler() -> Self {
+        Self::of(FILLER)
+    }
+
+    /// What identifies the text.
+    pub fn fingerprint(&self) -> String {
+        sha256_hex(&[self.text.as_bytes()])
     }
 
     /// Repeats a text that is known to have words.
@@ -20,6 +33,15 @@ impl Haystack {
         Self {
             text: format!("{text} "),
         }
+    }
+
+    /// The same text, beginning behind the last sentence that ends at or before a relative place.
+    #[must_use]
+    pub(crate) fn starting_at(&self, place: f64) -> Self {
+        let start = sentence_end(&self.text, place);
+        let (before, after) = self.text.split_at(start);
+        let parts = [after.trim(), before.trim()];
+        Self::of(parts.join(" ").trim())
     }
 
     /// The first `n_bytes` of it, or up to three fewer so that no character is cut.
@@ -31,7 +53,7 @@ impl Haystack {
     }
 
     /// The first `n_bytes` with `needles` put in at relative depths, each behind the end of a
-    /// sentence, or of a line, at or before its depth.
+    /// sentence at or before its depth.
     ///
     /// A depth of 0 is the very beginning, 1 the very end. Needles of equal places keep their
     /// order.
@@ -66,7 +88,7 @@ fn push_apart(text: &mut String, part: &str) {
     text.push_str(part);
 }
 
-/// The place behind the last sentence or line that ends at or before a relative depth.
+/// The place behind the last sentence that ends at or before a relative depth.
 fn sentence_end(hay: &str, depth: f64) -> usize {
     if depth >= 1.0 {
         return hay.len();
@@ -74,8 +96,8 @@ fn sentence_end(hay: &str, depth: f64) -> usize {
     let limit = hay.floor_char_boundary(rounded(depth * hay.len() as f64));
     let bytes = hay.as_bytes();
     let is_end = |i: usize| {
-        let ends = bytes[i - 1] == b'\n' || matches!(bytes[i - 1], b'.' | b'!' | b'?');
-        ends && (bytes[i - 1] == b'\n' || bytes.get(i).is_none_or(u8::is_ascii_whitespace))
+        let is_mark = matches!(bytes[i - 1], b'.' | b'!' | b'?');
+        is_mark && bytes.get(i).is_none_or(u8::is_ascii_whitespace)
     };
     (1..=limit).rev().find(|i| is_end(*i)).unwrap_or(0)
 }
@@ -91,6 +113,14 @@ mod tests {
         assert_eq!(hay.head(4), "ab ", "é has two bytes");
         assert_eq!(hay.head(9), "ab é. ab");
         assert!(Haystack::new("  \n").is_none());
+    }
+
+    #[test]
+    fn it_can_begin_at_any_sentence() {
+        let hay = Haystack::new("One two. Three four. Five six.").unwrap();
+        assert_eq!(hay.starting_at(0.0), hay);
+        let later = hay.starting_at(0.5);
+        assert_eq!(later.head(31), "Three four. Five six. One two. ");
     }
 
     #[test]

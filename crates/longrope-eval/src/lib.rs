@@ -5,23 +5,32 @@
 //! Every result says how it was measured: context, stride, windows, scored tokens, treatment of
 //! the beginning-of-text token.
 
+pub mod bench;
 mod error;
 mod fit;
 mod haystack;
 mod language_model;
+mod needle;
 mod passkey;
 mod perplexity;
+mod protocol;
 mod question;
 mod report;
+mod ruler;
 mod stats;
 mod task;
 
 pub use error::{Error, Result};
 pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
+pub use needle::{Needle, NeedleConfig};
 pub use passkey::{Passkey, PasskeyConfig};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch};
+pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
+pub use ruler::{
+    Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, string_match_all, string_match_part,
+};
 pub use stats::{mean, mean_stderr, wilson_interval};
 pub use task::{Metric, Task, TaskInfo, TaskRun};

@@ -23,7 +23,7 @@ use crate::task::{Metric, Task, TaskInfo};
 const NAME: &str = "passkey";
 const INTRODUCTION: &str = "There is an important info hidden inside a lot of irrelevant text. \
     Find it and memorize them. I will quiz you about the important information there.";
-const FILLER: &str = "The grass is green. The sky is blue. The sun is yellow. Here we go. \
+pub(crate) const FILLER: &str = "The grass is green. The sky is blue. The sun is yellow. Here we go. \
     There and back again.";
 const QUESTION: &str = "What is the pass key? The pass key is";
 
@@ -79,7 +79,7 @@ impl<'a> Passkey<'a> {
         seed: u64,
     ) -> Result<Self> {
         check(NAME, config.trials, &config.depths)?;
-        let filler = Haystack::of(FILLER);
+        let filler = Haystack::filler();
         let task = Self {
             tokenizer,
             config: config.clone(),
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn prompts_have_exactly_the_tokens_of_the_context() {
         let tokenizer = tokenizer();
-        for context in [200, 256, 257, 511, 1000, 2048] {
+        for context in [200, 256, 257, 1000] {
             let random = config(&[], Protocol::TeacherForced);
             let task = Passkey::new(&tokenizer, &random, context, 42).unwrap();
             for trial in 0..task.n_trials() {

@@ -22,6 +22,8 @@ pub struct Perplexity {
     pub window_means: f64,
     /// Sum over windows of the square of their mean loss.
     window_squares: f64,
+    /// Sum over tokens of the square of their loss.
+    token_squares: f64,
 }
 
 impl Perplexity {
@@ -37,6 +39,7 @@ impl Perplexity {
         self.n_windows += 1;
         self.window_means += mean;
         self.window_squares += mean * mean;
+        self.token_squares += losses.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
     }
 
     /// Mean loss per token, `Σ nats / Σ tokens`; NaN if nothing was scored.
@@ -65,6 +68,17 @@ impl Perplexity {
         let mean = self.window_means / n;
         let variance = (self.window_squares / n - mean * mean).max(0.0) * n / (n - 1.0);
         Some((variance / n).sqrt())
+    }
+
+    /// Standard error of the mean loss, from the spread between tokens as if they were independent; `None` for fewer
+    /// than two.
+    pub fn token_stderr_nats(&self) -> Option<f64> {
+        if self.n_tokens < 2 {
+            return None;
+        }
+        let n = self.n_tokens as f64;
+        let variance = (self.token_squares / n - self.nll_nats().powi(2)).max(0.0);
+        Some((variance / (n - 1.0)).sqrt())
     }
 }
 

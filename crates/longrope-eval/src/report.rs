@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::protocol::PplProtocol;
 use crate::stats::{mean, mean_stderr, wilson_interval};
 use crate::task::Metric;
 
@@ -73,10 +74,23 @@ pub struct PplResult {
     pub ppl: f64,
     /// `exp` of the mean of window means.
     pub ppl_window_mean: f64,
-    /// Where the beginning-of-text token stands: `document`, `window` or `none`.
+    /// Where the beginning-of-text token stands: `document`, `window`, `replaced` or `none`.
     pub bos: String,
+    /// How it was measured, by name; says which of the two perplexities that program reports.
+    #[serde(default)]
+    pub protocol: PplProtocol,
     /// Time taken, seconds.
     pub elapsed_secs: f64,
+}
+
+impl PplResult {
+    /// The perplexity that the protocol reports: of window means for `yarn` and `truncate`, else of tokens.
+    pub fn reported_ppl(&self) -> f64 {
+        match self.protocol {
+            PplProtocol::Longrope | PplProtocol::LlamaCpp => self.ppl,
+            PplProtocol::Yarn | PplProtocol::Truncate => self.ppl_window_mean,
+        }
+    }
 }
 
 /// A number, how sure it is, and which way is good.
@@ -221,13 +235,14 @@ mod tests {
             ppl: 4.5,
             ppl_window_mean: 4.5,
             bos: "document".into(),
+            protocol: PplProtocol::Longrope,
             elapsed_secs: 0.25,
         }]);
         let expected = concat!(
             r#"{"format":"longrope-eval","version":1,"results":[{"task":"ppl","rope":"yarn","#,
             r#""context":512,"stride":512,"n_windows":2,"n_tokens":1022,"nll_nats":1.5,"#,
             r#""stderr_nats":null,"ppl":4.5,"ppl_window_mean":4.5,"bos":"document","#,
-            r#""elapsed_secs":0.25}]}"#
+            r#""protocol":"longrope","elapsed_secs":0.25}]}"#
         );
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(text, expected);

@@ -288,7 +288,7 @@ impl Space {
     }
 
     /// Adds a policy to the list unless it is there.
-    pub(crate) fn allow(&mut self, attention: AttentionScale) {
+    pub fn allow(&mut self, attention: AttentionScale) {
         if !self.allows(attention) {
             self.attention.push(attention);
         }

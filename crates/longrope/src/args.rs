@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Pretrain(Pretrain),
     /// Searches rescale factors for a longer context.
     Search(Search),
+    /// Searches factors for short contexts of an extended model.
+    Recover(Recover),
     /// A perplexity table of RoPE methods by context.
     Compare(Compare),
     /// Measures a model at given contexts.
@@ -37,6 +39,12 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Trains a model under a rescaled RoPE.
     Finetune(Finetune),
+    /// Runs the stages of a recipe: search, train, search again, recover, evaluate, export.
+    Extend(Extend),
+    /// Memory and time of evaluation, search and training, before you start.
+    Plan(Plan),
+    /// One HTML page about a run folder.
+    Report(Report),
     /// Continues a prompt.
     Generate(Generate),
     /// Writes the checkpoint with another RoPE, ready for other programs.
@@ -49,6 +57,12 @@ pub(crate) enum Eval {
     Ppl(Ppl),
     /// A number hidden in filler, asked for at the end.
     Passkey(Passkey),
+    /// Facts hidden in long text, asked for at the end, by depth.
+    Needle(Needle),
+    /// The thirteen tasks of RULER.
+    Ruler(Ruler),
+    /// ARC, HellaSwag, MMLU and TruthfulQA, scored as lm-evaluation-harness does.
+    Bench(Bench),
 }
 
 /// Flags that every verb with a model has.
@@ -159,12 +173,18 @@ pub(crate) struct Search {
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Which search.
+    /// Which search: paper, official, v2 or fast.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Factors to start from as well: a rope.json or a factor CSV.
-    #[arg(long, value_name = "FILE")]
+    /// Factors to start from as well, or to search ratios on top of: a rope.json, a factor CSV, or a published name.
+    #[arg(long, value_name = "R")]
     pub(crate) init: Option<PathBuf>,
+    /// What is searched for: factors, or ratios to those of --init.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// What is minimized: perplexity, needle or combined.
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub(crate) objective: Option<String>,
     /// Samples every candidate is scored on.
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
@@ -177,6 +197,41 @@ pub(crate) struct Search {
     /// A dashboard in the terminal instead of a progress bar; `q` stops and saves.
     #[arg(long)]
     pub(crate) tui: bool,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Recover {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Checkpoint folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// The extended model's RoPE: a rope.json, or a published name.
+    #[arg(long, value_name = "R")]
+    pub(crate) rope: Option<String>,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// Contexts to recover, tokens, separated by commas.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub(crate) contexts: Vec<usize>,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which search: paper, official, v2 or fast.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Samples every candidate is scored on.
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Continues the searches in the run folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
@@ -226,6 +281,9 @@ pub(crate) struct Ppl {
     /// Overlapping windows instead: tokens from one to the next.
     #[arg(long, value_name = "N")]
     pub(crate) stride: Option<usize>,
+    /// Whose perplexity: longrope, yarn, truncate or llama.cpp.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Option<String>,
     /// Writes one JSON line per scored token.
     #[arg(long, value_name = "FILE")]
     pub(crate) per_token: Option<PathBuf>,
@@ -275,6 +333,113 @@ pub(crate) struct Passkey {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Needle {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// The haystack: files or folders; default: the filler of passkeys; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Trials per context and depth.
+    #[arg(long, value_name = "N")]
+    pub(crate) trials: Option<usize>,
+    /// Depths from 0 (beginning) to 1 (end), separated by commas.
+    #[arg(long, value_name = "D,..", value_delimiter = ',')]
+    pub(crate) depths: Vec<f64>,
+    /// Needles in one text.
+    #[arg(long, value_name = "N")]
+    pub(crate) needles: Option<usize>,
+    /// What is hidden; {key} and {value} are drawn.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) needle: Option<String>,
+    /// The whole prompt; {haystack} is the text with the needles in it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// What has to follow the prompt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) answer: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Extend {
+    /// The recipe (TOML): configuration keys for all stages, then the stages.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Sets a key for all stages that do not set it themselves; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where to compute.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continues: finished stages are skipped, the one that was stopped goes on.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Checks the recipe and shows what would run.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// arc-easy, arc-challenge, hellaswag, mmlu, truthfulqa-mc1 or truthfulqa-mc2.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bench: Option<String>,
+    /// Questions: JSON lines or parquet in the data set's own columns; repeatable.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) data: Vec<PathBuf>,
+    /// Examples to stand before questions: the train split, of MMLU the dev split; repeatable.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) fewshot: Vec<PathBuf>,
+    /// Examples before each question; default: 25 for ARC, 10 for HellaSwag, 5 for MMLU.
+    #[arg(long, value_name = "N")]
+    pub(crate) shots: Option<usize>,
+    /// Only the first questions, of MMLU those of each subject.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plan {
+    /// Checkpoint folder.
+    pub(crate) model: PathBuf,
+    /// Tokens of a window.
+    #[arg(long, value_name = "N")]
+    pub(crate) context: usize,
+    /// What is to be done; default: all.
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<PlanMode>,
+    /// Memory there is, GiB; default: that of this machine.
+    #[arg(long, value_name = "GiB")]
+    pub(crate) memory: Option<f64>,
+    /// JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanMode {
+    /// Perplexity of one window.
+    Eval,
+    /// A search of the default size.
+    Search,
+    /// A step of training low-rank adapters.
+    Lora,
+    /// A step of training all weights.
+    Full,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Report {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Finetune {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -310,6 +475,27 @@ pub(crate) struct Finetune {
     /// JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ruler {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    /// Text to hide needles in, whose words are counted, too: files or folders; repeatable.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Tasks, separated by commas; default: all there is material for.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub(crate) tasks: Vec<String>,
+    /// Samples per task and context.
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Questions for `qa_1`: a JSON file of SQuAD.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) squad: Option<PathBuf>,
+    /// Questions for `qa_2`: a JSON file of HotpotQA, distractor setting.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hotpotqa: Option<PathBuf>,
 }
 
 /// Types of exported weights.

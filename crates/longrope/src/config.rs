@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::PasskeyConfig;
+use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::device::DeviceNames;
+use crate::needles::NeedleSection;
 use crate::pretrain::PretrainSection;
 use crate::train::config::TrainSection;
 
@@ -47,14 +48,24 @@ pub(crate) struct Config {
     pub(crate) compare: CompareSection,
     /// The search.
     pub(crate) search: SearchSection,
+    /// What a search hides in texts, if it scores that.
+    pub(crate) search_needle: NeedleSection,
+    /// How short contexts are recovered.
+    pub(crate) recover: RecoverSection,
     /// How text is generated.
     pub(crate) generate: GenerateSection,
     /// A model from nothing.
     pub(crate) pretrain: PretrainSection,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
+    /// How needles are hidden.
+    pub(crate) needle: NeedleConfig,
+    /// Which benchmark is asked.
+    pub(crate) bench: BenchSection,
     /// How a model is trained.
     pub(crate) train: TrainSection,
+    /// What RULER asks.
+    pub(crate) ruler: RulerSection,
 }
 
 impl Default for Config {
@@ -73,10 +84,15 @@ impl Default for Config {
             eval: EvalSection::default(),
             compare: CompareSection::default(),
             search: SearchSection::default(),
+            search_needle: NeedleSection::default(),
+            recover: RecoverSection::default(),
             generate: GenerateSection::default(),
+            bench: BenchSection::default(),
             train: TrainSection::default(),
             pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
+            needle: NeedleConfig::default(),
+            ruler: RulerSection::default(),
         }
     }
 }
@@ -176,6 +192,8 @@ pub(crate) struct EvalSection {
     pub(crate) bos: BosSetting,
     /// In which precision angles are computed.
     pub(crate) angles: AngleSetting,
+    /// Whose way of measuring perplexity.
+    pub(crate) protocol: PplProtocol,
 }
 
 impl Default for EvalSection {
@@ -185,6 +203,7 @@ impl Default for EvalSection {
             stride: None,
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
+            protocol: PplProtocol::Longrope,
         }
     }
 }
@@ -199,17 +218,6 @@ pub(crate) enum BosSetting {
     Window,
     /// Nowhere.
     None,
-}
-
-impl BosSetting {
-    /// The word used in files.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Document => "document",
-            Self::Window => "window",
-            Self::None => "none",
-        }
-    }
 }
 
 /// In which precision angles are computed.
@@ -231,6 +239,41 @@ impl From<AngleSetting> for Precision {
     }
 }
 
+/// `[recover]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct RecoverSection {
+    /// Largest factor allowed, as a multiple of context / original context, or of 1 for shorter ones.
+    pub(crate) max_factor_ratio: f64,
+}
+
+impl Default for RecoverSection {
+    fn default() -> Self {
+        Self {
+            max_factor_ratio: 2.0,
+        }
+    }
+}
+
+/// `[bench]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct BenchSection {
+    /// Which benchmark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Files of questions.
+    pub(crate) data: Vec<PathBuf>,
+    /// Files of examples.
+    pub(crate) fewshot: Vec<PathBuf>,
+    /// Examples before each question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots: Option<usize>,
+    /// Questions, of each subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<usize>,
+}
+
 /// `[compare]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -244,6 +287,33 @@ impl Default for CompareSection {
         let methods = ["none", "pi", "ntk", "dynamic-ntk", "yarn"];
         Self {
             methods: methods.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// `[ruler]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub(crate) struct RulerSection {
+    /// Tasks by name; all there is material for if empty.
+    pub(crate) tasks: Vec<String>,
+    /// Samples per task and context.
+    pub(crate) samples: usize,
+    /// File of SQuAD for `qa_1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) squad: Option<PathBuf>,
+    /// File of HotpotQA for `qa_2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hotpotqa: Option<PathBuf>,
+}
+
+impl Default for RulerSection {
+    fn default() -> Self {
+        Self {
+            tasks: Vec::new(),
+            samples: 500,
+            squad: None,
+            hotpotqa: None,
         }
     }
 }
@@ -265,14 +335,31 @@ pub(crate) struct SearchRunKeys {
     pub(crate) target: Option<usize>,
     /// Which search.
     pub(crate) profile: Profile,
-    /// Samples every candidate is scored on.
+    /// Samples of text every candidate is scored on.
     pub(crate) samples: usize,
-    /// Factors to start from as well.
+    /// Factors to start from as well, or to search ratios on top of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) init: Option<PathBuf>,
+    /// What is searched for.
+    pub(crate) stage: Stage,
+    /// What is minimized.
+    pub(crate) objective: ObjectiveSetting,
+    /// Share of the needles in a combined objective.
+    pub(crate) needle_weight: f64,
+    /// Passkeys the result is tried on.
+    pub(crate) passkey_trials: usize,
 }
 
-const SEARCH_RUN_KEYS: [&str; 4] = ["target", "profile", "samples", "init"];
+const SEARCH_RUN_KEYS: [&str; 8] = [
+    "target",
+    "profile",
+    "samples",
+    "init",
+    "stage",
+    "objective",
+    "needle-weight",
+    "passkey-trials",
+];
 
 impl Default for SearchRunKeys {
     fn default() -> Self {
@@ -281,16 +368,61 @@ impl Default for SearchRunKeys {
             profile: Profile::Paper,
             samples: 5,
             init: None,
+            stage: Stage::Factors,
+            objective: ObjectiveSetting::Perplexity,
+            needle_weight: 0.5,
+            passkey_trials: 10,
         }
     }
 }
 
-/// Which search.
+/// What is searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Stage {
+    /// Rescale factors.
+    Factors,
+    /// What the factors of `init` are to be multiplied by.
+    Ratios,
+}
+
+/// What is minimized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ObjectiveSetting {
+    /// The loss on text.
+    Perplexity,
+    /// The loss on the answers to questions about needles.
+    Needle,
+    /// A weighted mean of both.
+    Combined,
+}
+
+impl ObjectiveSetting {
+    /// For the provenance of factors.
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::Perplexity => "mean loss per token",
+            Self::Needle => "mean loss per token of needle answers",
+            Self::Combined => {
+                "weighted mean of loss per token and loss per token of needle answers"
+            }
+        }
+    }
+}
+
+/// Which search: what keys have as default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Profile {
     /// LongRoPE's, arXiv 2402.13753.
     Paper,
+    /// That of the code released with it.
+    Official,
+    /// LongRoPE2's, arXiv 2502.20082.
+    V2,
+    /// The paper's space with a quarter of its candidates.
+    Fast,
 }
 
 impl Profile {
@@ -298,7 +430,28 @@ impl Profile {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Paper => "paper",
+            Self::Official => "official",
+            Self::V2 => "v2",
+            Self::Fast => "fast",
         }
+    }
+
+    /// Its defaults.
+    fn section(self) -> SearchSection {
+        let mut run = SearchRunKeys {
+            profile: self,
+            ..SearchRunKeys::default()
+        };
+        let evolution = match self {
+            Self::Paper => SearchConfig::default(),
+            Self::Official => SearchConfig::official(false),
+            Self::V2 => {
+                run.objective = ObjectiveSetting::Needle;
+                SearchConfig::v2()
+            }
+            Self::Fast => SearchConfig::fast(),
+        };
+        SearchSection { run, evolution }
     }
 }
 
@@ -309,9 +462,20 @@ impl TryFrom<Table> for SearchSection {
         let (run, evolution): (Table, Table) = table
             .into_iter()
             .partition(|(key, _)| SEARCH_RUN_KEYS.contains(&key.as_str()));
+        let profile = match run.get("profile") {
+            Some(profile) => profile.clone().try_into()?,
+            None => Profile::Paper,
+        };
+        let defaults = profile.section();
+        // Whole keys win over the profile's: one way to search for the attention scale is not part of another.
+        let over = |defaults: Result<Table, toml::ser::Error>, own: Table| {
+            let mut table = defaults.unwrap_or_default();
+            table.extend(own);
+            table
+        };
         Ok(Self {
-            run: run.try_into()?,
-            evolution: evolution.try_into()?,
+            run: over(Table::try_from(defaults.run), run).try_into()?,
+            evolution: over(Table::try_from(defaults.evolution), evolution).try_into()?,
         })
     }
 }
@@ -351,6 +515,22 @@ mod tests {
         let text = config.to_toml().unwrap();
         assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
         assert!(text.contains("population = 32"), "{text}");
+    }
+
+    #[test]
+    fn a_profile_sets_what_is_not_set() {
+        let text = "[search]\nprofile = \"v2\"\npopulation = 8\nparents = 4";
+        let search = toml::from_str::<Config>(text).unwrap().search;
+        assert_eq!(search.run.objective, ObjectiveSetting::Needle);
+        assert_eq!(
+            search.evolution.operators,
+            longrope_search::Operators::Critical
+        );
+        assert_eq!(search.evolution.population, 8);
+        let official = toml::from_str::<Config>("[search]\nprofile = \"official\"").unwrap();
+        assert_eq!(official.search.evolution, SearchConfig::official(false));
+        let error = toml::from_str::<Config>("[search]\nprofile = \"v3\"").unwrap_err();
+        assert!(error.to_string().contains("official"), "{error}");
     }
 
     #[test]

@@ -114,6 +114,9 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_eval::Error>() {
         return hint_for_eval(error);
     }
+    if let Some(error) = cause.downcast_ref::<longrope_trainer::Error>() {
+        return hint_for_training(error);
+    }
     if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
         return hint_for_search(error);
     }
@@ -168,6 +171,11 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
         }
         E::ShardSize { .. } => "for instance 5GB, 500MB or 2GiB".into(),
         E::Unsupported { .. } => "the decoder does not compute this kind of model".into(),
+        E::Write { .. } => "make room on the disk, or choose another --out".into(),
+        E::Lora(_) => {
+            "maps are named as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]".into()
+        }
+        E::StreamedTraining => "leave `weights` at its default, resident".into(),
         _ => return None,
     })
 }
@@ -180,6 +188,7 @@ fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
         }
         E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
         E::NotUtf8 { .. } => "convert the file to UTF-8, for instance with iconv".into(),
+        E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
         E::NotFound { .. } => {
             "check the path; relative paths start at the working directory".into()
         }
@@ -234,9 +243,36 @@ fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
     Some(match error {
         E::ContextTooShort { .. } => "give longer --contexts".into(),
         E::NoExactFit { .. } => "try a context a few tokens longer or shorter".into(),
+        E::MissingData { .. } => {
+            "give --text, --squad or --hotpotqa, or choose other --tasks".into()
+        }
+        E::Io(error) => return hint_for_io(error),
+        E::QaForm { .. } | E::NoQuestions { .. } => {
+            "give the JSON file as the data set's authors distribute it".into()
+        }
         E::InvalidSetting { .. } => "configs/README.md lists every key with its meaning".into(),
         _ => return None,
     })
+}
+
+fn hint_for_training(error: &longrope_trainer::Error) -> Option<String> {
+    use longrope_trainer::Error as E;
+    Some(
+        match error {
+            E::LearningRate { .. } | E::Warmup { .. } | E::Setting { .. } => {
+                "configs/README.md lists the keys of [train] with their meanings"
+            }
+            E::NotFinite { .. } => {
+                "the state is saved; a lower train.learning-rate or more train.warmup-steps may help"
+            }
+            E::NothingCounts { .. } => "use a longer --context or other text",
+            E::State { .. } => "remove that folder, the run then goes on from the state before",
+            E::Io(error) => return hint_for_io(error),
+            E::Model(error) => return hint_for_model(error),
+            _ => return None,
+        }
+        .to_owned(),
+    )
 }
 
 fn hint_for_search(error: &longrope_search::Error) -> Option<String> {

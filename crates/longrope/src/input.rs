@@ -9,6 +9,7 @@ use longrope_data::{
     Bos, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids, stream_documents,
     tokenize_documents,
 };
+use longrope_eval::Haystack;
 use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use crate::config::{BosSetting, Config, WeightSetting};
@@ -95,7 +96,10 @@ pub(crate) fn tokenize(
         Some(folder) => TokenCache::new(folder.clone()),
         None => TokenCache::disabled(),
     };
-    let special = config.eval.bos == BosSetting::Document;
+    let special = config
+        .eval
+        .protocol
+        .tokenize_with_special(config.eval.bos == BosSetting::Document);
     let spinner = progress::spinner("tokenizing");
     let documents = tokenize_documents(
         &tokenizer,
@@ -105,6 +109,30 @@ pub(crate) fn tokenize(
     )?;
     spinner.finish_and_clear();
     Ok(documents)
+}
+
+/// The configured text as one haystack, the filler of passkeys if there is none.
+pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
+    if config.text.is_empty() {
+        return Ok(Haystack::filler());
+    }
+    Haystack::new(&read_texts(config)?).ok_or_else(|| {
+        anyhow!("the haystack is empty").context(Hint(
+            "give files or folders with text with --text".to_owned(),
+        ))
+    })
+}
+
+/// The configured texts, one behind the other.
+pub(crate) fn read_texts(config: &Config) -> Result<String> {
+    let options = ReadOptions {
+        text_field: config.data.text_field.clone(),
+    };
+    let mut texts = Vec::new();
+    for document in stream_documents(&config.text, &options)? {
+        texts.push(document?.text);
+    }
+    Ok(texts.join("\n\n"))
 }
 
 /// How windows treat the beginning-of-text token.

@@ -1,7 +1,7 @@
 //! Ctrl-C: the first one asks, the second one leaves.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -14,10 +14,18 @@ pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
 impl Interrupt {
     /// Listens for Ctrl-C and for the signal that asks a process to end.
+    ///
+    /// There is one listener: verbs that run one after the other share it.
     pub(crate) fn listen() -> Result<Self> {
+        static SHARED: Mutex<Option<Interrupt>> = Mutex::new(None);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(interrupt) = shared.as_ref() {
+            return Ok(interrupt.clone());
+        }
         let interrupt = Self::default();
         let listener = interrupt.clone();
         ctrlc::set_handler(move || listener.request()).context("listening for Ctrl-C")?;
+        *shared = Some(interrupt.clone());
         Ok(interrupt)
     }
 

@@ -55,7 +55,7 @@ fn read(path: &Path) -> Result<Table> {
 }
 
 /// `a.b=value` as a table. The value is TOML; what is no TOML is taken as a string.
-fn assignment_table(assignment: &str) -> Result<Table> {
+pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
     let (key, text) = assignment.split_once('=').ok_or_else(|| {
         anyhow!("`--set {assignment}` has no `=`, expected key=value")
             .context(Hint("for instance --set search.population=32".to_owned()))

@@ -2,27 +2,36 @@
 #![recursion_limit = "256"]
 
 mod args;
+mod calibration;
 mod commands;
 mod config;
 mod demo_text;
 mod device;
+mod estimate;
 mod eval_state;
 mod failure;
+mod grid;
 mod input;
 mod interrupt;
 mod layers;
 mod model_objective;
 mod models;
+mod needles;
 mod output;
 mod plot;
 mod pool;
 mod pretrain;
 mod progress;
+mod published;
+mod report;
+mod retrieval;
 mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
+mod search_task;
 mod search_view;
+mod target_rope;
 mod task_run;
 mod task_table;
 mod train;

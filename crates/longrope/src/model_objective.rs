@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use longrope_data::Sample;
 use longrope_rope::RopeSpec;
 use longrope_search::{BlockLosses, Job, Objective, Outcome};
 
+use crate::calibration::{Calibration, CalibrationSample};
 use crate::interrupt::Interrupt;
-use crate::models::Models;
-use crate::search_run::candidate_spec;
+use crate::retrieval::{self, MethodLoss, NamedSpec};
+use crate::search_run::SearchSetting;
 use crate::search_view::SearchView;
-use crate::workers::{Losses, ScoreJob, Workers, WorkersError, explain};
-
-/// Blocks of positions that a sample's loss is reported in. Enough for a test of paired differences, and few enough to be
-/// kept in the state for every candidate that may be compared with.
-const BLOCKS_PER_SAMPLE: usize = 16;
+use crate::target_rope::TargetRope;
+use crate::workers::{Measure, ScoreJob, Workers, WorkersError, explain};
 
 /// Tokens that devices are compared on before a search.
 const PROBE_TOKENS: usize = 128;
@@ -23,10 +20,8 @@ const PROBE_TOKENS: usize = 128;
 /// Scores candidates by the loss of a frozen model on samples of the target length.
 pub(crate) struct ModelObjective {
     workers: Workers,
-    base: RopeSpec,
-    target: usize,
-    /// A sequence each.
-    samples: Vec<Arc<[Vec<u32>]>>,
+    rope: TargetRope,
+    samples: Vec<CalibrationSample>,
     interrupt: Interrupt,
     pub(crate) view: SearchView,
 }
@@ -34,16 +29,13 @@ pub(crate) struct ModelObjective {
 impl ModelObjective {
     /// Starts the workers. With several kinds of devices, warns if they give different numbers.
     pub(crate) fn start(
-        models: &Models,
-        samples: &[Sample],
-        target: usize,
+        setting: &SearchSetting,
         interrupt: Interrupt,
         view: SearchView,
     ) -> Result<Self> {
-        let workers = Workers::start(models)?;
-        let base = models.decoder().config().rope.plain();
-        let mut objective = Self::new(workers, base, samples, target, interrupt, view);
-        if models.differ() {
+        let workers = Workers::start(setting.models)?;
+        let mut objective = Self::new(workers, setting, interrupt, view);
+        if setting.models.differ() {
             objective.compare_devices().map_err(explain)?;
         }
         Ok(objective)
@@ -52,79 +44,65 @@ impl ModelObjective {
     /// Scores with these workers.
     pub(crate) fn new(
         workers: Workers,
-        base: RopeSpec,
-        samples: &[Sample],
-        target: usize,
+        setting: &SearchSetting,
         interrupt: Interrupt,
         view: SearchView,
     ) -> Self {
-        let sequence = |sample: &Sample| Arc::from([sample.tokens.clone()]);
         Self {
             workers,
-            base,
-            target,
-            samples: samples.iter().map(sequence).collect(),
+            rope: setting.rope.clone(),
+            samples: setting.calibration.samples.clone(),
             interrupt,
             view,
         }
     }
 
     fn compare_devices(&mut self) -> Result<(), WorkersError> {
-        let Some(tokens) = self.samples.first().map(|sample| &sample[0]) else {
+        let Some(sample) = self.samples.first() else {
             return Ok(());
         };
+        let tokens = sample.tokens();
         let tokens = tokens[..tokens.len().min(PROBE_TOKENS)].to_vec();
         let probe = ScoreJob {
             score_from: 1,
-            rope: self.base.resolve(tokens.len()),
+            rope: self.rope.base().resolve(tokens.len()),
             sequences: Arc::from([tokens]),
+            measure: Measure::Nats,
         };
         self.workers.compare(probe, &self.interrupt)?;
         Ok(())
     }
 
-    fn job(&self, spec: &RopeSpec, sample: usize) -> ScoreJob {
-        let sequences = Arc::clone(&self.samples[sample]);
-        ScoreJob {
-            score_from: 1,
-            rope: spec.resolve(sequences[0].len()),
-            sequences,
-        }
-    }
-
-    /// Losses for jobs, which are part of what the search has planned or aside of it.
-    fn score(
-        &mut self,
-        jobs: Vec<ScoreJob>,
-        planned: bool,
-    ) -> Result<Vec<BlockLosses>, WorkersError> {
+    /// Losses on samples, each under a RoPE.
+    fn score(&mut self, asked: &[(usize, &RopeSpec)]) -> Result<Vec<BlockLosses>, WorkersError> {
+        let jobs = asked.iter();
+        let jobs = jobs.map(|(sample, spec)| self.samples[*sample].job(Measure::Nats, spec));
+        let jobs = jobs.collect();
         let view = &mut self.view;
         let answers = self.workers.score(jobs, &self.interrupt, &mut |status| {
-            view.tick(status, planned);
+            view.tick(status, true);
         })?;
-        Ok(answers.iter().map(|it| blocks(&it.value)).collect())
+        let answers = asked.iter().zip(&answers);
+        Ok(answers
+            .map(|((sample, _), answer)| self.samples[*sample].blocks(&answer.value))
+            .collect())
     }
 
-    /// Mean loss over all samples under each RoPE, nats per token.
-    pub(crate) fn mean_losses(&mut self, specs: &[RopeSpec]) -> Result<Vec<f64>, WorkersError> {
-        let n_samples = self.samples.len();
-        let jobs = specs
-            .iter()
-            .flat_map(|spec| (0..n_samples).map(move |sample| (spec, sample)))
-            .map(|(spec, sample)| self.job(spec, sample))
-            .collect();
-        let losses = self.score(jobs, false)?;
-        let mean = |losses: &[BlockLosses]| {
-            losses.iter().map(BlockLosses::mean).sum::<f64>() / n_samples as f64
-        };
-        Ok(losses.chunks(n_samples).map(mean).collect())
+    /// Measures RoPEs aside of the search.
+    pub(crate) fn measure(
+        &mut self,
+        calibration: &Calibration,
+        ropes: &[NamedSpec],
+    ) -> Result<Vec<MethodLoss>, WorkersError> {
+        let view = &mut self.view;
+        retrieval::measure(
+            &mut self.workers,
+            calibration,
+            ropes,
+            &self.interrupt,
+            &mut |status| view.tick(status, false),
+        )
     }
-}
-
-/// Loss of the only sequence of a job, by blocks of positions.
-fn blocks(losses: &Losses) -> BlockLosses {
-    let losses = losses.first().map_or(&[][..], Vec::as_slice);
-    BlockLosses::of_tokens(losses, BLOCKS_PER_SAMPLE)
 }
 
 impl Objective for ModelObjective {
@@ -135,15 +113,13 @@ impl Objective for ModelObjective {
     }
 
     fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, WorkersError> {
-        let specs = jobs
-            .iter()
-            .map(|job| candidate_spec(&self.base, self.target, job.candidate));
-        let specs: Vec<_> = specs.collect();
-        let to_score = jobs.iter().zip(&specs).filter_map(|(job, spec)| {
-            let spec = spec.as_ref().ok()?;
-            Some(self.job(spec, job.sample))
-        });
-        let mut losses = self.score(to_score.collect(), true)?.into_iter();
+        let specs = jobs.iter();
+        let specs: Vec<_> = specs
+            .map(|job| self.rope.candidate_spec(job.candidate))
+            .collect();
+        let asked = jobs.iter().zip(&specs);
+        let asked = asked.filter_map(|(job, spec)| Some((job.sample, spec.as_ref().ok()?)));
+        let mut losses = self.score(&asked.collect::<Vec<_>>())?.into_iter();
         self.view.answered(jobs.len());
         let outcome = |spec| match spec {
             Ok(_) => losses.next().map_or_else(
@@ -164,20 +140,26 @@ mod tests {
 
     use super::*;
     use crate::failure;
+    use crate::models::Models;
     use crate::run_dir::RunDir;
-    use crate::search_run::{SearchResult, SearchSetting, problem, run_search_on};
+    use crate::search_run::{SearchResult, problem, run_search_on};
 
     const TARGET: usize = 64;
 
-    fn samples() -> Vec<Sample> {
-        let tokens = |sample: u32| (0..64).map(|i| (i * i + 31 * sample) % 97).collect();
-        let sample = |index| Sample {
-            source: String::new(),
-            doc_idx: 0,
-            start: 0,
-            tokens: tokens(index),
+    /// Text, needles and passkeys.
+    fn calibration() -> Calibration {
+        let sample = |index: u32, score_from| {
+            let tokens = (0..64).map(|i| (i * i + 31 * index) % 97).collect();
+            CalibrationSample::new(tokens, score_from)
         };
-        (0..3).map(sample).collect()
+        let text: Vec<_> = (0..3).map(|index| sample(index, 1)).collect();
+        Calibration {
+            samples: text.clone(),
+            text,
+            needles: (3..5).map(|index| sample(index, 60)).collect(),
+            passkeys: (5..7).map(|index| sample(index, 63)).collect(),
+            needle_share: 0.0,
+        }
     }
 
     fn search(models: &Models) -> Search {
@@ -195,27 +177,22 @@ mod tests {
     /// A search in `folder` on these workers.
     fn run(folder: &Path, models: &Models, workers: Workers) -> Result<SearchResult> {
         let run = RunDir::create(folder)?;
-        let samples = samples();
+        let calibration = calibration();
+        let rope = TargetRope::factors(&models.decoder().config().rope, TARGET);
         let setting = SearchSetting {
             run: &run,
             models,
-            samples: &samples,
-            target: TARGET,
+            calibration: &calibration,
+            rope: &rope,
             profile: "paper",
+            objective: "loss",
             model_fingerprint: String::new(),
             text_fingerprint: String::new(),
             tui: false,
         };
         let search = search(models);
         let view = SearchView::hidden(&setting, &search);
-        let objective = ModelObjective::new(
-            workers,
-            setting.base(),
-            &samples,
-            TARGET,
-            Interrupt::default(),
-            view,
-        );
+        let objective = ModelObjective::new(workers, &setting, Interrupt::default(), view);
         run_search_on(&setting, search, objective)
     }
 
@@ -228,7 +205,7 @@ mod tests {
         let here = tempfile::tempdir().unwrap();
         let alone = here.path().join("alone");
         let models = Models::tiny(&["flex"]);
-        run(&alone, &models, Workers::start(&models).unwrap()).unwrap();
+        let expected = run(&alone, &models, Workers::start(&models).unwrap()).unwrap();
 
         let many = Models::tiny(&["flex", "flex", "flex"]);
         let one_dies = Workers::start_mortal(&models, &[usize::MAX, 20]).unwrap();
@@ -239,7 +216,9 @@ mod tests {
             ("most die", most_die),
         ] {
             let folder = here.path().join(name);
-            run(&folder, &models, workers).unwrap();
+            let result = run(&folder, &models, workers).unwrap();
+            assert_eq!(result.searched, expected.searched, "{name}");
+            assert_eq!(result.baselines, expected.baselines, "{name}");
             for file in ["rope.json", "metrics.jsonl", "search/state.json"] {
                 assert!(read(&folder, file) == read(&alone, file), "{name}: {file}");
             }

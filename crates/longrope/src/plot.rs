@@ -4,11 +4,14 @@
 //! numbers make a figure fail.
 
 mod axis;
+mod heat;
 
 use anyhow::Result;
 use plotters::prelude::*;
 
 use axis::{Axis, Scale};
+
+pub(crate) use heat::{Heat, heat_map};
 
 const SIZE: (u32, u32) = (900, 560);
 const TEXT: RGBColor = RGBColor(40, 40, 40);
@@ -90,6 +93,14 @@ pub(crate) fn perplexity_by_context(title: &str, series: &[Series]) -> Result<St
     let lines = colored(series);
     let x = Axis::new("context [tokens, k = 1024]", Scale::Log2, xs(&lines));
     let y = Axis::new("perplexity (log scale)", Scale::Log, ys(&lines));
+    draw(title, &x, &y, &lines)
+}
+
+/// Loss per training step.
+pub(crate) fn loss_by_step(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("step", Scale::Integer, xs(&lines));
+    let y = Axis::new("loss [nats per token]", Scale::Linear, ys(&lines));
     draw(title, &x, &y, &lines)
 }
 

@@ -10,6 +10,7 @@ use longrope_rope::{
 };
 
 use crate::failure::Hint;
+use crate::published;
 
 /// A RoPE as it was asked for. Methods take the shape each context needs; the others are fixed.
 #[derive(Clone, Debug)]
@@ -32,10 +33,22 @@ impl RopeArg {
             return Ok(Self::Method(method, model.rope.plain()));
         }
         let path = Path::new(text);
+        if let Some(published) = published::find(text)
+            && !path.exists()
+        {
+            let spec = published.spec()?;
+            check_fits(&spec, model).with_context(|| format!("using published RoPE `{text}`"))?;
+            return Ok(Self::File(spec));
+        }
         if !path.exists() {
-            let names = Method::ALL.map(Method::name).join(", ");
-            return Err(anyhow!("RoPE `{text}` is neither a method nor a file")
-                .context(Hint(format!("methods are checkpoint, {names}"))));
+            let methods = Method::ALL.map(Method::name).join(", ");
+            let names = published::ALL.map(|published| published.name).join(", ");
+            return Err(anyhow!(
+                "RoPE `{text}` is neither a method, nor a published one, nor a file"
+            )
+            .context(Hint(format!(
+                "methods are checkpoint, {methods}; published are {names}"
+            ))));
         }
         let spec = read_file(path, model, target)
             .with_context(|| format!("reading RoPE `{}`", path.display()))?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::{TokenDocument, TokenWindow, WindowProtocol, plan_windows};
-use longrope_eval::{PerplexityRun, PplResult, ScoredWindow, WindowBatch};
+use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
+use longrope_eval::{PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowPlan};
 use longrope_model::Decoder;
 
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::models::Models;
 use crate::pool::Answered;
 use crate::rope_arg::RopeArg;
-use crate::workers::{Losses, ScoreJob, Workers, explain};
+use crate::workers::{Losses, Measure, ScoreJob, Workers, explain};
 use crate::{input, output, progress};
 
 /// A RoPE and the name it goes by in tables.
@@ -68,6 +68,7 @@ pub(crate) fn measure(
     interrupt: &Interrupt,
     mut each: impl FnMut(&NamedRope, usize, &ScoredWindow) -> Result<()>,
 ) -> Result<Vec<PplResult>> {
+    let protocol = config.eval.protocol;
     let plans = plans(config, models, documents)?;
     let mut cells = Vec::new();
     for named in ropes {
@@ -100,14 +101,15 @@ pub(crate) fn measure(
             task: "ppl".to_owned(),
             rope: named.name.clone(),
             context: plan.context,
-            stride: plan.stride,
+            stride: plan.layout.stride,
             n_windows: sum.n_windows,
             n_tokens: sum.n_tokens,
             nll_nats: sum.nll_nats(),
-            stderr_nats: sum.stderr_nats(),
+            stderr_nats: protocol.stderr_nats(&sum),
             ppl: sum.ppl(),
             ppl_window_mean: sum.ppl_window_mean(),
-            bos: config.eval.bos.name().to_owned(),
+            bos: bos_name(plan.layout.bos).to_owned(),
+            protocol,
             elapsed_secs: took.as_secs_f64(),
         });
     }
@@ -117,27 +119,23 @@ pub(crate) fn measure(
 /// The windows of one context.
 struct Plan {
     context: usize,
-    stride: usize,
+    layout: WindowPlan,
     windows: Vec<TokenWindow>,
 }
 
 fn plans(config: &Config, models: &Models, documents: &[TokenDocument]) -> Result<Vec<Plan>> {
-    let bos = input::bos(config, models.decoder().config())?;
+    let model = models.decoder().config();
+    let bos = input::bos(config, model)?;
+    let eval = &config.eval;
     let plan = |&context: &usize| {
-        let (protocol, stride) = match config.eval.stride {
-            Some(stride) => (WindowProtocol::Sliding { stride }, stride),
-            None => (
-                WindowProtocol::Spread {
-                    n_windows: config.eval.windows,
-                },
-                context,
-            ),
-        };
-        let windows = plan_windows(documents, context, protocol, bos)
+        let layout = eval
+            .protocol
+            .plan(context, eval.windows, eval.stride, bos, model.bos_token);
+        let windows = plan_windows(documents, context, layout.windows, layout.bos)
             .with_context(|| format!("laying windows of {context} tokens"))?;
         Ok(Plan {
             context,
-            stride,
+            layout,
             windows,
         })
     };
@@ -149,6 +147,7 @@ fn job(batch: &WindowBatch) -> ScoreJob {
         sequences: batch.sequences.clone().into(),
         score_from: batch.score_from,
         rope: batch.rope.clone(),
+        measure: Measure::Nats,
     }
 }
 
@@ -167,6 +166,16 @@ fn score(
     });
     bar.finish_and_clear();
     answers.map_err(explain)
+}
+
+/// The word for where BOS stands, as in `eval.bos`.
+fn bos_name(bos: Bos) -> &'static str {
+    match bos {
+        Bos::Document => "document",
+        Bos::Window { .. } => "window",
+        Bos::Replace { .. } => "replaced",
+        Bos::None => "none",
+    }
 }
 
 /// One row per RoPE, one column per context.
@@ -192,7 +201,7 @@ pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
             .iter()
             .position(|context| *context == result.context)
         {
-            rows[row_idx][column + 1] = output::perplexity(result.ppl);
+            rows[row_idx][column + 1] = output::perplexity(result.reported_ppl());
         }
     }
     let header: Vec<String> = std::iter::once("rope".to_owned())
@@ -222,8 +231,14 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
     } else {
         format!("stride {}", first.stride)
     };
+    let mean = match first.protocol {
+        PplProtocol::Longrope => "exp(nats/token)",
+        PplProtocol::Yarn => "of window means (yarn)",
+        PplProtocol::Truncate => "of document means (truncate)",
+        PplProtocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
+    };
     format!(
-        "perplexity exp(nats/token), {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
+        "perplexity {mean}, {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
         output::grouped(tokens),
         first.bos
     )

@@ -3,63 +3,22 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use longrope_data::Sample;
 use longrope_model::Decoder;
-use longrope_rope::{
-    FactorSet, Method, Provenance, RescaleFactors, RopeArtifact, RopeScaling, RopeSpec,
-};
-use longrope_search::{Candidate, Generation, Search, SearchProblem, StepError};
+use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
+use longrope_search::{Generation, Search, SearchProblem, StepError};
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Calibration;
 use crate::interrupt::Interrupt;
 use crate::model_objective::ModelObjective;
 use crate::models::Models;
 use crate::plot::{self, Series};
+use crate::retrieval::{MethodLoss, NamedSpec};
 use crate::run_dir::{RunDir, json_lines};
 use crate::search_view::SearchView;
+use crate::target_rope::TargetRope;
 use crate::workers::explain;
 use crate::{output, progress};
-
-/// The RoPE that a candidate stands for: one factor set for the target context.
-pub(crate) fn candidate_spec(
-    base: &RopeSpec,
-    target: usize,
-    candidate: &Candidate,
-) -> longrope_rope::Result<RopeSpec> {
-    let set = FactorSet {
-        max_context: target,
-        start_tokens: candidate.start_tokens,
-        factors: RescaleFactors::new(candidate.factors())?,
-        attention: None,
-    };
-    let scaling = RopeScaling::LongRope {
-        sets: vec![set],
-        attention: candidate.attention,
-    };
-    RopeSpec {
-        scaling,
-        ..base.plain()
-    }
-    .validated()
-}
-
-/// The RoPE as it is saved: the searched set, and unscaled factors up to the original context, so
-/// that short texts are not paid for with long ones' factors.
-fn artifact_spec(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<RopeSpec> {
-    let mut spec = candidate_spec(base, target, candidate)?;
-    if target > base.original_context
-        && let RopeScaling::LongRope { sets, .. } = &mut spec.scaling
-    {
-        let plain = FactorSet {
-            max_context: base.original_context,
-            start_tokens: 0,
-            factors: RescaleFactors::ones(base.n_pairs()),
-            attention: Some(longrope_rope::AttentionScale::None {}),
-        };
-        sets.insert(0, plain);
-    }
-    Ok(spec.validated()?)
-}
 
 /// The search for `target` tokens on this model.
 pub(crate) fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
@@ -76,36 +35,14 @@ pub(crate) fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
 pub(crate) struct SearchSetting<'a> {
     pub(crate) run: &'a RunDir,
     pub(crate) models: &'a Models,
-    pub(crate) samples: &'a [Sample],
-    pub(crate) target: usize,
+    pub(crate) calibration: &'a Calibration,
+    pub(crate) rope: &'a TargetRope,
     pub(crate) profile: &'a str,
+    pub(crate) objective: &'static str,
     pub(crate) model_fingerprint: String,
     pub(crate) text_fingerprint: String,
     /// Whether to draw a dashboard, if there is a terminal for it.
     pub(crate) tui: bool,
-}
-
-impl SearchSetting<'_> {
-    /// The RoPE that is rescaled.
-    pub(crate) fn base(&self) -> RopeSpec {
-        self.models.decoder().config().rope.plain()
-    }
-}
-
-/// What a search is compared with.
-const BASELINES: [Method; 5] = [
-    Method::None,
-    Method::Pi,
-    Method::Ntk,
-    Method::DynamicNtk,
-    Method::Yarn,
-];
-
-/// A method and its loss on the samples of a search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct MethodLoss {
-    pub(crate) method: String,
-    pub(crate) nll_nats: f64,
 }
 
 /// `search/result.json`
@@ -120,10 +57,25 @@ pub(crate) struct SearchResult {
     pub(crate) attention_scale: f64,
     pub(crate) evaluations: usize,
     pub(crate) token_evaluations: usize,
+    /// What racing saved of them.
+    pub(crate) token_evaluations_saved: usize,
     pub(crate) failures: usize,
+    /// What was minimized, in words.
+    pub(crate) objective: String,
+    /// The winner on text and needles.
+    pub(crate) searched: MethodLoss,
     pub(crate) baselines: Vec<MethodLoss>,
     pub(crate) elapsed_secs: f64,
 }
+
+/// What a search is compared with.
+const BASELINES: [Method; 5] = [
+    Method::None,
+    Method::Pi,
+    Method::Ntk,
+    Method::DynamicNtk,
+    Method::Yarn,
+];
 
 /// Runs a search to its end, saving after every generation, and writes its results.
 pub(crate) fn run_search(
@@ -134,13 +86,7 @@ pub(crate) fn run_search(
     // Saved before the first generation, so that a run killed in it can be resumed too.
     save_state(setting.run, &search)?;
     let view = SearchView::open(setting, &search, interrupt)?;
-    let objective = ModelObjective::start(
-        setting.models,
-        setting.samples,
-        setting.target,
-        interrupt.clone(),
-        view,
-    )?;
+    let objective = ModelObjective::start(setting, interrupt.clone(), view)?;
     run_search_on(setting, search, objective)
 }
 
@@ -153,8 +99,12 @@ pub(crate) fn run_search_on(
     let started = Instant::now();
     let mut baselines = Vec::new();
     if objective.view.shows_baselines() {
-        baselines = method_losses(setting, &mut objective)?;
-        objective.view.set_baselines(&baselines);
+        baselines = objective
+            .measure(setting.calibration, &methods(setting)?)
+            .map_err(explain)?;
+        objective
+            .view
+            .set_baselines(&baselines, setting.calibration);
     }
     while !search.is_done() {
         let step = search.step(&mut objective);
@@ -172,29 +122,27 @@ pub(crate) fn run_search_on(
             Err(error) => return Err(error.into()),
         }
     }
+    let best = search.best().context("the search scored no candidate")?;
+    let winner = setting.rope.candidate_spec(&best.candidate)?;
+    let mut to_measure = vec![("searched".to_owned(), winner)];
     if baselines.is_empty() {
-        let spinner = progress::spinner("scoring the methods on the same samples");
-        baselines = method_losses(setting, &mut objective)?;
-        spinner.finish_and_clear();
+        to_measure.extend(methods(setting)?);
     }
+    let spinner = progress::spinner("scoring the methods on the same samples");
+    let measured = objective.measure(setting.calibration, &to_measure);
+    spinner.finish_and_clear();
     objective.view.close();
-    finish(setting, &search, baselines, started)
+    let mut measured = measured.map_err(explain)?.into_iter();
+    let searched = measured.next().context("the winner was not measured")?;
+    baselines.extend(measured);
+    finish(setting, &search, searched, baselines, started)
 }
 
-/// The loss of each method on the samples of the search.
-fn method_losses(
-    setting: &SearchSetting,
-    objective: &mut ModelObjective,
-) -> Result<Vec<MethodLoss>> {
-    let base = setting.base();
-    let specs = BASELINES.map(|method| method.spec(&base, setting.target));
-    let specs = specs.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let losses = objective.mean_losses(&specs).map_err(explain)?;
-    let method_loss = |(method, nll_nats): (Method, f64)| MethodLoss {
-        method: method.name().to_owned(),
-        nll_nats,
-    };
-    Ok(BASELINES.into_iter().zip(losses).map(method_loss).collect())
+/// What a search is compared with.
+fn methods(setting: &SearchSetting) -> Result<Vec<NamedSpec>> {
+    let (base, target) = (setting.rope.base(), setting.rope.target());
+    let named = |method: Method| anyhow::Ok((method.name().to_owned(), method.spec(base, target)?));
+    BASELINES.into_iter().map(named).collect()
 }
 
 fn save_state(run: &RunDir, search: &Search) -> Result<()> {
@@ -213,11 +161,11 @@ struct Metrics {
     generation_best_nats: f64,
     median_nats: f64,
     evaluations: usize,
+    memo_hits: usize,
     /// Samples that candidates were scored on.
     sample_evaluations: usize,
     /// Candidates that a race ended before they were scored on all samples.
     dropped: usize,
-    memo_hits: usize,
     failures: usize,
 }
 
@@ -228,9 +176,9 @@ fn metrics(generation: &Generation) -> Metrics {
         generation_best_nats: generation.generation_best,
         median_nats: generation.median,
         evaluations: generation.evaluations,
+        memo_hits: generation.memo_hits,
         sample_evaluations: generation.sample_evaluations,
         dropped: generation.dropped,
-        memo_hits: generation.memo_hits,
         failures: generation.failures.len(),
     }
 }
@@ -258,38 +206,46 @@ fn report_generation(generation: &Generation) {
 fn finish(
     setting: &SearchSetting,
     search: &Search,
+    searched: MethodLoss,
     baselines: Vec<MethodLoss>,
     started: Instant,
 ) -> Result<SearchResult> {
     let best = search.best().context("the search scored no candidate")?;
-    let base = setting.base();
-    let evaluations = search.progress().evaluations;
-    let spec = artifact_spec(&base, setting.target, &best.candidate)?;
+    let (rope, target) = (setting.rope, setting.rope.target());
+    let progress = search.progress();
+    let evaluations = progress.evaluations;
+    let spec = rope.artifact_spec(&best.candidate)?;
     let provenance = Provenance {
         tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         model_fingerprint: Some(setting.model_fingerprint.clone()),
         text_fingerprint: Some(setting.text_fingerprint.clone()),
         seed: Some(search.state().seed()),
         profile: Some(setting.profile.to_owned()),
-        objective: Some("mean loss per token".to_owned()),
+        objective: Some(setting.objective.to_owned()),
         score_nats: Some(best.score),
         evaluations: Some(evaluations as u64),
-        target_context: Some(setting.target),
+        target_context: Some(target),
     };
     let artifact = RopeArtifact::from_spec(&spec, provenance);
 
+    let winner = rope.candidate_spec(&best.candidate)?;
+    let n_samples = setting.calibration.samples.len();
+    let context = setting.calibration.context();
     let result = SearchResult {
         format: "longrope-search-result".to_owned(),
         version: 1,
-        target_context: setting.target,
+        target_context: target,
         best_nats: best.score,
         best_ppl: best.score.exp(),
         start_tokens: best.candidate.start_tokens,
-        attention_scale: candidate_spec(&base, setting.target, &best.candidate)?
-            .resolve(setting.target)
-            .attention_scale(),
+        attention_scale: winner.resolve(target).attention_scale(),
         evaluations,
-        token_evaluations: search.progress().sample_evaluations * setting.target,
+        token_evaluations: progress.sample_evaluations * context,
+        token_evaluations_saved: (evaluations * n_samples)
+            .saturating_sub(progress.sample_evaluations)
+            * context,
+        objective: setting.objective.to_owned(),
+        searched,
         failures: search
             .state()
             .history()
@@ -299,13 +255,13 @@ fn finish(
         baselines,
         elapsed_secs: started.elapsed().as_secs_f64(),
     };
-    setting.run.write(
-        "factors.svg",
-        &factor_plot(&base, setting.target, &best.candidate)?,
-    )?;
     setting
         .run
-        .write("history.svg", &history_plot(search, &result)?)?;
+        .write("factors.svg", &factor_plot(rope, &winner)?)?;
+    setting.run.write(
+        "history.svg",
+        &history_plot(search, &result, setting.calibration)?,
+    )?;
     let mut text = serde_json::to_string_pretty(&result)?;
     text.push('\n');
     setting.run.write("search/result.json", &text)?;
@@ -314,8 +270,8 @@ fn finish(
 }
 
 /// The factors by pair, against those of the methods.
-fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<String> {
-    let curves = factor_curves(base, target, candidate)?;
+fn factor_plot(rope: &TargetRope, winner: &RopeSpec) -> Result<String> {
+    let curves = factor_curves(rope, winner)?;
     let series = curves.into_iter().enumerate();
     let series: Vec<Series> = series
         .map(|(index, (name, points))| Series {
@@ -325,7 +281,10 @@ fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<
         })
         .collect();
     plot::factor_curve(
-        &format!("Rescale factors for {} tokens", output::grouped(target)),
+        &format!(
+            "Rescale factors for {} tokens",
+            output::grouped(rope.target())
+        ),
         &series,
     )
 }
@@ -333,12 +292,9 @@ fn factor_plot(base: &RopeSpec, target: usize, candidate: &Candidate) -> Result<
 /// A name and (pair, factor) of every rotary pair.
 pub(crate) type FactorCurve = (&'static str, Vec<(f64, f64)>);
 
-/// The factors of a candidate, then those of the methods.
-pub(crate) fn factor_curves(
-    base: &RopeSpec,
-    target: usize,
-    candidate: &Candidate,
-) -> Result<Vec<FactorCurve>> {
+/// The factors of a winner, then those of the methods.
+pub(crate) fn factor_curves(rope: &TargetRope, winner: &RopeSpec) -> Result<Vec<FactorCurve>> {
+    let (base, target) = (rope.base(), rope.target());
     let curve = |spec: &RopeSpec| -> Vec<(f64, f64)> {
         let (plain, scaled) = (base.resolve(target), spec.resolve(target));
         let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
@@ -347,8 +303,7 @@ pub(crate) fn factor_curves(
             .map(|(i, (plain, scaled))| (i as f64, plain / scaled))
             .collect()
     };
-    let searched = candidate_spec(base, target, candidate)?;
-    let mut curves = vec![("searched", curve(&searched))];
+    let mut curves = vec![("searched", curve(winner))];
     for method in [Method::Pi, Method::Ntk, Method::Yarn] {
         curves.push((method.name(), curve(&method.spec(base, target)?)));
     }
@@ -356,14 +311,18 @@ pub(crate) fn factor_curves(
 }
 
 /// Best and median loss by generation, with the methods as lines.
-fn history_plot(search: &Search, result: &SearchResult) -> Result<String> {
+fn history_plot(
+    search: &Search,
+    result: &SearchResult,
+    calibration: &Calibration,
+) -> Result<String> {
     let history = search.state().history();
     let best: Vec<(usize, f64)> = history.iter().map(|g| (g.index, g.best.score)).collect();
     let median: Vec<(usize, f64)> = history.iter().map(|g| (g.index, g.median)).collect();
     let references: Vec<(String, f64)> = result
         .baselines
         .iter()
-        .map(|b| (b.method.clone(), b.nll_nats))
+        .map(|b| (b.method.clone(), calibration.score(b)))
         .collect();
     plot::loss_history(
         "Loss of the search by generation",
@@ -375,20 +334,41 @@ fn history_plot(search: &Search, result: &SearchResult) -> Result<String> {
 
 /// The table at the end: the winner, then every method and what was gained over it.
 pub(crate) fn result_table(result: &SearchResult) -> String {
-    let header = ["rope", "nats/token", "perplexity", "gain (nats)"].map(str::to_owned);
-    let mut rows = vec![vec![
-        "searched".to_owned(),
-        format!("{:.4}", result.best_nats),
-        output::perplexity(result.best_ppl),
-        String::new(),
-    ]];
-    for baseline in &result.baselines {
-        rows.push(vec![
-            baseline.method.clone(),
-            format!("{:.4}", baseline.nll_nats),
-            output::perplexity(baseline.nll_nats.exp()),
-            format!("{:+.4}", baseline.nll_nats - result.best_nats),
-        ]);
+    let rows: Vec<&MethodLoss> = std::iter::once(&result.searched)
+        .chain(&result.baselines)
+        .collect();
+    let has_answers = rows.iter().any(|row| row.answer_nats.is_some());
+    let has_passkeys = rows.iter().any(|row| row.passkey_accuracy.is_some());
+    let mut header = vec!["rope", "nats/token", "perplexity", "gain (nats)"];
+    if has_answers {
+        header.push("answer perplexity");
     }
+    if has_passkeys {
+        header.push("passkeys found");
+    }
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
+    let cells = |row: &MethodLoss| {
+        let gain = row.nll_nats - result.searched.nll_nats;
+        let mut cells = vec![
+            row.method.clone(),
+            format!("{:.4}", row.nll_nats),
+            output::perplexity(row.nll_nats.exp()),
+            if *row == result.searched {
+                String::new()
+            } else {
+                format!("{gain:+.4}")
+            },
+        ];
+        if has_answers {
+            let nats = row.answer_nats.map(f64::exp);
+            cells.push(nats.map_or_else(String::new, output::perplexity));
+        }
+        if has_passkeys {
+            let share = row.passkey_accuracy;
+            cells.push(share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share)));
+        }
+        cells
+    };
+    let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
     output::table(&header, &rows)
 }

@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use anyhow::Result;
 use indicatif::ProgressBar;
-use longrope_rope::RopeSpec;
 use longrope_search::Search;
 
+use crate::calibration::Calibration;
 use crate::interrupt::Interrupt;
 use crate::pool::CallStatus;
-use crate::search_run::{MethodLoss, SearchSetting, factor_curves};
+use crate::retrieval::MethodLoss;
+use crate::search_run::{SearchSetting, factor_curves};
+use crate::target_rope::TargetRope;
 use crate::tui::{Dashboard, Standing};
 use crate::{output, progress};
 
@@ -17,8 +19,7 @@ use crate::{output, progress};
 pub(crate) struct SearchView {
     display: Display,
     count: Count,
-    base: RopeSpec,
-    target: usize,
+    rope: TargetRope,
 }
 
 enum Display {
@@ -91,20 +92,20 @@ impl SearchView {
         search: &Search,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let count = Count::new(search, setting.samples.len());
+        let count = Count::new(search, setting.calibration.samples.len());
         let dashboard = if setting.tui {
             Dashboard::open(interrupt)?
         } else {
             None
         };
-        let base = setting.base();
+        let rope = setting.rope;
         let display = match dashboard {
             None => Display::bar(&count),
             Some(dashboard) => {
                 let title = format!(
                     "LongRoPE search, {} to {} tokens, profile {}",
-                    output::grouped(base.original_context),
-                    output::grouped(setting.target),
+                    output::grouped(rope.base().original_context),
+                    output::grouped(rope.target()),
                     setting.profile
                 );
                 Display::Dashboard(Box::new(dashboard), Box::new(Standing::new(title)))
@@ -113,8 +114,7 @@ impl SearchView {
         let mut view = Self {
             display,
             count,
-            base,
-            target: setting.target,
+            rope: rope.clone(),
         };
         view.follow(search);
         Ok(view)
@@ -125,9 +125,8 @@ impl SearchView {
     pub(crate) fn hidden(setting: &SearchSetting, search: &Search) -> Self {
         Self {
             display: Display::Bar(ProgressBar::hidden()),
-            count: Count::new(search, setting.samples.len()),
-            base: setting.base(),
-            target: setting.target,
+            count: Count::new(search, setting.calibration.samples.len()),
+            rope: setting.rope.clone(),
         }
     }
 
@@ -136,9 +135,10 @@ impl SearchView {
         matches!(self.display, Display::Dashboard(..))
     }
 
-    pub(crate) fn set_baselines(&mut self, baselines: &[MethodLoss]) {
+    pub(crate) fn set_baselines(&mut self, baselines: &[MethodLoss], calibration: &Calibration) {
         if let Display::Dashboard(_, standing) = &mut self.display {
-            let pairs = baselines.iter().map(|it| (it.method.clone(), it.nll_nats));
+            let pairs = baselines.iter();
+            let pairs = pairs.map(|it| (it.method.clone(), calibration.score(it)));
             standing.methods = pairs.collect();
         }
         self.count.since = Instant::now();
@@ -207,7 +207,8 @@ impl SearchView {
                     .map(|it| (it.index as f64, it.median))
                     .collect();
                 if let Some(best) = search.best()
-                    && let Ok(curves) = factor_curves(&self.base, self.target, &best.candidate)
+                    && let Ok(spec) = self.rope.candidate_spec(&best.candidate)
+                    && let Ok(curves) = factor_curves(&self.rope, &spec)
                 {
                     standing.curves = curves;
                     standing.start_tokens = best.candidate.start_tokens;

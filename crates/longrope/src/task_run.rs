@@ -106,7 +106,11 @@ pub(crate) fn run(
             }
             if stop {
                 bar.finish_and_clear();
-                return Err(Interrupted.into());
+                let interrupted = anyhow::Error::from(Interrupted);
+                return Err(match state {
+                    Some(_) => interrupted.context(Hint("go on with --resume".to_owned())),
+                    None => interrupted,
+                });
             }
             if is_done {
                 break;

@@ -17,9 +17,19 @@ pub(crate) struct ScoreJob {
     /// The first position whose token is scored.
     pub(crate) score_from: usize,
     pub(crate) rope: ResolvedRope,
+    pub(crate) measure: Measure,
 }
 
-/// Nats of every scored token, per sequence.
+/// What is wanted of every scored token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Its negative log-likelihood, nats.
+    Nats,
+    /// 1 where another token is the most likely one behind those before it, else 0.
+    Misses,
+}
+
+/// The measure of every scored token, per sequence.
 pub(crate) type Losses = Vec<Vec<f32>>;
 
 /// Why there are no losses.
@@ -127,7 +137,17 @@ impl Workers {
 
 fn score(model: &mut impl LanguageModel, job: &ScoreJob) -> longrope_eval::Result<Losses> {
     let sequences: Vec<&[u32]> = job.sequences.iter().map(Vec::as_slice).collect();
-    model.token_nll(&sequences, job.score_from, &job.rope)
+    match job.measure {
+        Measure::Nats => model.token_nll(&sequences, job.score_from, &job.rope),
+        Measure::Misses => {
+            let chosen = model.greedy_tokens(&sequences, job.score_from, &job.rope)?;
+            let misses = |(chosen, sequence): (&Vec<u32>, &&[u32])| -> Vec<f32> {
+                let pairs = chosen.iter().zip(&sequence[job.score_from..]);
+                pairs.map(|(a, b)| f32::from(u8::from(a != b))).collect()
+            };
+            Ok(chosen.iter().zip(&sequences).map(misses).collect())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +162,7 @@ mod tests {
             rope: rope.resolve(tokens.len()),
             sequences: Arc::from([tokens]),
             score_from: 1,
+            measure: Measure::Nats,
         }
     }
 

@@ -46,6 +46,12 @@ impl Draft {
         self.weights.extend_from_slice(&other.weights);
     }
 
+    /// Forgets what is beyond `n_tokens`.
+    pub(crate) fn truncate(&mut self, n_tokens: usize) {
+        self.tokens.truncate(n_tokens);
+        self.weights.truncate(n_tokens);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }

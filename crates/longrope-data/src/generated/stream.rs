@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::draft::Draft;
 use super::filler::Filler;
 use super::{copying, passkey, recall};
-use crate::random::generator;
+use crate::random::{below, generator};
 use crate::training::{RopeChoice, TrainingWindow};
 use crate::window::check_context;
 use crate::{Error, Result, TokenDocument, Tokenizer};
@@ -172,7 +172,7 @@ impl GeneratedStream {
         let mut rng: ChaCha8Rng = generator(config.seed, number);
         let mut draft = Draft::default();
         draft.push(config.bos.as_slice(), 1.0);
-        let n_tokens = config.window - usize::from(config.eos.is_some());
+        let n_tokens = length(config, &mut rng) - usize::from(config.eos.is_some());
         let texts = (&*self.tokenizer, &self.filler);
         match config.kind {
             GeneratedKind::Copying {
@@ -194,8 +194,30 @@ impl GeneratedStream {
         if draft.len() < config.window {
             draft.push(config.eos.as_slice(), 1.0);
         }
+        if draft.len() < config.window {
+            // Another text begins.
+            draft.push(config.bos.as_slice(), 1.0);
+            let kind = self.filler.draw_kind(&mut rng);
+            let n_left = config.window.saturating_sub(draft.len());
+            draft.push(&self.filler.line(kind, n_left, &mut rng), 1.0);
+        }
+        draft.truncate(config.window);
         Ok(draft.finish(config.rope))
     }
+}
+
+/// How long a document is that asks for something: from three quarters of the window to a little more than all of it.
+///
+/// If every answer ended where the window does, a model would learn the place instead of the words: ours gave a full stop
+/// as the last token of 256, whatever stood before it.
+fn length(config: &GeneratedConfig, rng: &mut ChaCha8Rng) -> usize {
+    /// At most an answer and its full stop are cut off.
+    const MOST_CUT: usize = 6;
+    if matches!(config.kind, GeneratedKind::Copying { .. }) {
+        return config.window;
+    }
+    let shortest = config.window - config.window / 4;
+    shortest + below(config.window / 4 + MOST_CUT + 1, rng)
 }
 
 fn check(config: &GeneratedConfig) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Gradients: recomputed ones against one tape, one tape against differences of the loss.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use longrope_kernels::Documents;
@@ -10,7 +11,7 @@ use longrope_model::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{FAMILIES, load};
+use crate::support::{FAMILIES, load, losses};
 
 /// Sums of `f64` in another order.
 const F64_TOLERANCE: f64 = 1e-9;
@@ -244,4 +245,33 @@ fn adapters_of_unknown_modules_are_refused() {
         error.contains("`query`") && error.contains("q_proj"),
         "{error}"
     );
+}
+
+#[test]
+fn adapters_of_peft_give_the_losses_of_peft() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/adapters/peft");
+    let mut decoder = load("llama-gqa-tied");
+    decoder.read_adapters(&folder).unwrap();
+    let vocab_size = decoder.config().vocab_size as u32;
+    let tokens: Vec<u32> = (0..40).map(|t| (t * 7 + t * t) % vocab_size).collect();
+    let text = fs_err::read_to_string(folder.join("expected.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let expected = json["nll_nats"].as_array().unwrap();
+    let spec = decoder.config().rope.clone();
+    let adapted = losses(&decoder, &spec, &tokens);
+    decoder.merge_adapters();
+    let merged = losses(&decoder, &spec, &tokens);
+    assert_eq!(adapted.len(), expected.len());
+    for ((adapted, merged), expected) in adapted.iter().zip(&merged).zip(expected) {
+        let expected = expected.as_f64().unwrap();
+        // Sums of `f32` in another order.
+        assert!(
+            (f64::from(*adapted) - expected).abs() < 1e-4,
+            "{adapted} {expected}"
+        );
+        assert!(
+            (adapted - merged).abs() < 1e-5 * adapted.max(1.0),
+            "{adapted} {merged}"
+        );
+    }
 }

@@ -4,5 +4,7 @@ mod analytic;
 mod failures;
 mod optimum;
 mod pinned;
+mod profiles;
+mod racing;
 mod resume;
 mod state_file;

@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use longrope_data::{
-    Document, TokenCache, TokenDocument, Tokenizer, select_samples, tokenize_documents,
-};
+use longrope_data::{Document, TokenCache, TokenDocument, Tokenizer, tokenize_documents};
 use longrope_eval::PplResult;
 use longrope_model::{Checkpoint, ExportOptions, export_hf};
 use longrope_rope::RopeArtifact;
 use longrope_search::Search;
 
 use crate::args::{self, FlagLayer};
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::interrupt::Interrupt;
 use crate::models::Models;
 use crate::plot::{self, Series};
 use crate::run_dir::RunDir;
 use crate::search_run::{SearchSetting, problem, result_table, run_search};
+use crate::target_rope::TargetRope;
 use crate::{demo_text, input, layers, output, progress, scoring};
 
 /// The bundled checkpoint, file by file.
@@ -54,6 +54,7 @@ const SHORT_SEARCH: &str = "
 windows = 3
 [search]
 samples = 2
+passkey-trials = 5
 population = 32
 parents = 12
 mutations = 8
@@ -216,18 +217,21 @@ fn search(
     run: &RunDir,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let samples = select_samples(documents, TARGET, config.search.run.samples, config.seed)?;
+    let decoder = models.decoder();
+    let calibration = Calibration::new(config, decoder.config(), documents, TARGET)?;
+    let rope = TargetRope::factors(&decoder.config().rope, TARGET);
     let search = Search::new(
-        problem(models.decoder(), TARGET),
+        problem(decoder, TARGET),
         config.search.evolution.clone(),
         config.seed,
     )?;
     let setting = SearchSetting {
         run,
         models,
-        samples: &samples,
-        target: TARGET,
+        calibration: &calibration,
+        rope: &rope,
         profile: config.search.run.profile.name(),
+        objective: config.search.run.objective.description(),
         model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
         text_fingerprint: longrope_data::text_fingerprint(documents),
         tui: false,
@@ -236,7 +240,7 @@ fn search(
     output::line(result_table(&result))?;
     output::line(format!(
         "on {} samples, {} evaluations in {}; start tokens {}, attention scale {:.4}",
-        samples.len(),
+        calibration.samples.len(),
         output::grouped(result.evaluations),
         output::duration(result.elapsed_secs),
         result.start_tokens,

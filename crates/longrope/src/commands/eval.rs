@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Result;
-use longrope_eval::{EvalReport, PplResult, ScoredWindow};
+use anyhow::{Result, anyhow};
+use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
 use serde::Serialize;
 
 use crate::args::{FlagLayer, Ppl, contexts};
+use crate::failure::Hint;
 use crate::interrupt::Interrupt;
 use crate::models::Models;
 use crate::{input, layers, output, run_dir, scoring};
@@ -20,8 +21,10 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .list("rope", args.rope.iter().cloned())
         .number("eval.windows", args.windows)
         .number("eval.stride", args.stride)
+        .set("eval.protocol", args.protocol.clone())
         .table();
     let config = layers::load(&args.common, flags)?;
+    check_settings(args, config.eval.protocol)?;
     let target = scoring::longest_context(&config)?;
     let interrupt = Interrupt::listen()?;
     let models = Models::load(&config)?;
@@ -54,6 +57,24 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     output::line(scoring::protocol_line(&results))
 }
 
+/// Protocols of other programs lay their windows themselves.
+fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
+    let takes_windows = protocol == PplProtocol::Longrope;
+    let takes_stride = takes_windows || protocol == PplProtocol::Yarn;
+    let flag = if args.windows.is_some() && !takes_windows {
+        "--windows"
+    } else if args.stride.is_some() && !takes_stride {
+        "--stride"
+    } else {
+        return Ok(());
+    };
+    Err(
+        anyhow!("`{flag}` has no meaning for protocol `{protocol}`").context(Hint(format!(
+            "leave out {flag}, or --protocol to measure as longrope does"
+        ))),
+    )
+}
+
 /// One row per RoPE and context, with everything that was measured.
 fn table(results: &[PplResult]) -> String {
     let header = [
@@ -72,7 +93,7 @@ fn table(results: &[PplResult]) -> String {
             vec![
                 r.rope.clone(),
                 output::grouped(r.context),
-                output::perplexity(r.ppl),
+                output::perplexity(r.reported_ppl()),
                 format!("{:.5}", r.nll_nats),
                 r.stderr_nats
                     .map_or_else(|| "-".to_owned(), |e| format!("{e:.4}")),

@@ -1,15 +1,22 @@
 //! One file per verb.
 
+mod bench;
 mod compare;
 mod demo;
 mod doctor;
 mod eval;
 mod export;
+mod extend;
 mod finetune;
 mod generate;
 mod inspect;
+mod needle;
 mod passkey;
+mod plan;
 mod pretrain;
+mod recover;
+mod report;
+mod ruler;
 mod search;
 mod worker;
 
@@ -26,10 +33,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Pretrain(args) => pretrain::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Worker(args) => worker::run(&args),
+        Command::Recover(args) => recover::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
+        Command::Eval(Eval::Needle(args)) => needle::run(&args),
+        Command::Extend(args) => extend::run(&args),
+        Command::Eval(Eval::Bench(args)) => bench::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Finetune(args) => finetune::run(&args),
+        Command::Eval(Eval::Ruler(args)) => ruler::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
     }

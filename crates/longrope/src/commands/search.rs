@@ -1,24 +1,20 @@
 //! `longrope search`
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-
 use anyhow::{Context, Result, anyhow, bail};
-use longrope_data::{Sample, select_samples, text_fingerprint};
-use longrope_model::{Checkpoint, Decoder};
-use longrope_rope::{AttentionScale, RopeScaling};
-use longrope_search::{Candidate, Search, SearchProblem, SearchState};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use longrope_model::Decoder;
+use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
+use longrope_search::{Candidate, SearchProblem};
 
 use crate::args::{self, FlagLayer};
-use crate::config::Config;
-use crate::failure::{self, Hint};
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::config::{Config, Stage};
+use crate::failure::Hint;
+use crate::interrupt::Interrupt;
 use crate::models::Models;
 use crate::rope_arg::RopeArg;
 use crate::run_dir::RunDir;
-use crate::search_run::{SearchSetting, problem, result_table, run_search};
+use crate::search_run::{SearchResult, problem, result_table};
+use crate::search_task::{SearchTask, explain_interruption};
+use crate::target_rope::TargetRope;
 use crate::{input, layers, output};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
@@ -28,45 +24,49 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let models = Models::load(&config)?;
     let decoder = models.decoder();
-    let problem = problem(decoder, target);
-    problem.validate()?;
-    let samples = samples(&config, decoder, target)?;
-
-    let init = initial_candidates(&config, decoder, &problem)?;
-    let inputs = Inputs::new(input::model_folder(&config)?, &samples)?;
-    let (run, search) = if args.resume {
-        let run = RunDir::resume(out)?;
-        let search = resume(&run, &config, &problem)?;
-        inputs.check(&run)?;
-        (run, search)
-    } else {
-        let search =
-            Search::with_init(problem, config.search.evolution.clone(), init, config.seed)?;
-        let run = RunDir::create(out)?;
-        run.write("config.toml", &config.to_toml()?)?;
-        inputs.save(&run)?;
-        (run, search)
+    let start = start(&config, decoder, target)?;
+    start.problem.validate()?;
+    let documents = input::load_documents(&config, decoder.config())?;
+    let task = SearchTask {
+        config: &config,
+        evolution: config.search.evolution.clone(),
+        models: &models,
+        documents: &documents,
+        problem: start.problem,
+        rope: start.rope,
+        init: start.init,
+        out,
+        resume: args.resume,
+        tui: args.tui,
     };
-    let mut setting = setting(&run, &config, &models, &samples, inputs);
-    setting.tui = args.tui;
-    let outcome = run_search(&setting, search, &interrupt);
-    let result = outcome.map_err(|error| explain_interruption(error, out))?;
+    let result = task
+        .run(&interrupt)
+        .map_err(|error| explain_interruption(error, "search", out))?;
     if args.json {
         return output::json(&result);
     }
     output::line(result_table(&result))?;
-    output::line(format!(
-        "{} evaluations of {} samples ({} tokens), {}; {}",
-        output::grouped(result.evaluations),
-        samples.len(),
-        output::grouped(result.token_evaluations),
-        output::duration(result.elapsed_secs),
-        winner(&result)
-    ))?;
+    output::line(cost(&result))?;
     output::line(format!(
         "factors in {}, plots beside it",
-        run.path("rope.json").display()
+        out.join("rope.json").display()
     ))
+}
+
+/// What the search cost and found, in a line.
+pub(crate) fn cost(result: &SearchResult) -> String {
+    let saved = match result.token_evaluations_saved {
+        0 => String::new(),
+        saved => format!("{} saved by racing, ", output::grouped(saved)),
+    };
+    format!(
+        "{} evaluations ({} tokens), {saved}{}; start tokens {}, attention scale {:.4}",
+        output::grouped(result.evaluations),
+        output::grouped(result.token_evaluations),
+        output::duration(result.elapsed_secs),
+        result.start_tokens,
+        result.attention_scale
+    )
 }
 
 /// The configuration; that of the run folder when it is resumed.
@@ -80,6 +80,8 @@ fn configuration(args: &args::Search) -> Result<Config> {
         .set("search.profile", args.profile.clone())
         .number("search.samples", args.samples)
         .path("search.init", args.init.as_ref())
+        .set("search.stage", args.stage.clone())
+        .set("search.objective", args.objective.clone())
         .table();
     if !args.resume {
         return layers::load(&args.common, flags);
@@ -98,185 +100,75 @@ fn configuration(args: &args::Search) -> Result<Config> {
     layers::load(&common, flags)
 }
 
-fn samples(config: &Config, decoder: &Decoder, target: usize) -> Result<Vec<Sample>> {
-    let documents = input::load_documents(config, decoder.config())?;
-    select_samples(&documents, target, config.search.run.samples, config.seed)
-        .with_context(|| format!("selecting samples of {target} tokens"))
+/// What a search starts from.
+struct Start {
+    problem: SearchProblem,
+    rope: TargetRope,
+    init: Vec<Candidate>,
 }
 
-/// Continues a search, unless the configuration now asks for a different one.
-fn resume(run: &RunDir, config: &Config, problem: &SearchProblem) -> Result<Search> {
-    let path = run.search_state();
-    let text = fs_err::read_to_string(&path)?;
-    let state = SearchState::from_json(&text)
-        .with_context(|| format!("reading search state `{}`", path.display()))?;
-    let mut other = differences("", state.problem(), problem)?;
-    other.extend(differences(
-        "search.",
-        state.config(),
-        &config.search.evolution,
-    )?);
-    other.extend(differences(
-        "",
-        &BTreeMap::from([("seed", state.seed())]),
-        &BTreeMap::from([("seed", config.seed)]),
-    )?);
-    if !other.is_empty() {
-        return Err(anyhow!(
-            "the search in `{}` has other settings: {}",
-            path.display(),
-            other.join(", ")
-        )
-        .context(Hint(
-            "resume with the flags it was started with, or with none: they are in its config.toml"
-                .into(),
-        )));
-    }
-    Ok(Search::resume(state)?)
-}
-
-/// Keys whose values differ, each with the saved value and the one asked for now.
-fn differences(section: &str, saved: &impl Serialize, now: &impl Serialize) -> Result<Vec<String>> {
-    let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
-    let keys: BTreeSet<&String> = [&saved, &now]
-        .into_iter()
-        .filter_map(Value::as_object)
-        .flat_map(serde_json::Map::keys)
-        .collect();
-    let of = |value: &Value, key: &str| {
-        value
-            .get(key)
-            .map_or_else(|| "absent".to_owned(), ToString::to_string)
+fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
+    let problem = problem(decoder, target);
+    let rope = TargetRope::factors(&decoder.config().rope.plain(), target);
+    let known = match &config.search.run.init {
+        Some(path) => Some(known_factors(&path.display().to_string(), decoder, target)?),
+        None => None,
     };
-    let differing = keys.into_iter().filter_map(|key| {
-        let (saved, now) = (of(&saved, key), of(&now, key));
-        (saved != now).then(|| format!("`{section}{key}` is {saved} there and {now} here"))
-    });
-    Ok(differing.collect())
-}
-
-fn initial_candidates(
-    config: &Config,
-    decoder: &Decoder,
-    problem: &SearchProblem,
-) -> Result<Vec<Candidate>> {
-    let Some(path) = &config.search.run.init else {
-        return Ok(Vec::new());
-    };
-    let name = path.display().to_string();
-    let spec = RopeArg::parse(&name, decoder.config(), problem.target_context)?
-        .spec(problem.target_context)?;
-    let RopeScaling::LongRope { attention, .. } = spec.scaling else {
-        bail!("`{name}` holds no rescale factors to start from");
-    };
-    let Some(set) = spec.factor_set(problem.target_context) else {
-        bail!("`{name}` holds no factor set");
-    };
-    let attention: AttentionScale = set.attention.unwrap_or(attention);
-    let space = config.search.evolution.space(problem)?;
-    let candidate = space.nearest(set.factors.as_slice(), set.start_tokens, attention)?;
-    Ok(vec![candidate])
-}
-
-fn setting<'a>(
-    run: &'a RunDir,
-    config: &'a Config,
-    models: &'a Models,
-    samples: &'a [Sample],
-    inputs: Inputs,
-) -> SearchSetting<'a> {
-    SearchSetting {
-        run,
-        models,
-        samples,
-        target: samples.first().map_or(0, |sample| sample.tokens.len()),
-        profile: config.search.run.profile.name(),
-        model_fingerprint: inputs.model_fingerprint,
-        text_fingerprint: inputs.text_fingerprint,
-        tui: false,
-    }
-}
-
-/// `search/inputs.json`: what candidates are scored with. Scores of other inputs are of no use to
-/// a search that goes on.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Inputs {
-    format: String,
-    version: u32,
-    model_fingerprint: String,
-    text_fingerprint: String,
-}
-
-const INPUTS_FILE: &str = "search/inputs.json";
-
-impl Inputs {
-    fn new(model: &Path, samples: &[Sample]) -> Result<Self> {
-        Ok(Self {
-            format: "longrope-search-inputs".to_owned(),
-            version: 1,
-            model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
-            text_fingerprint: fingerprint(samples),
-        })
-    }
-
-    fn save(&self, run: &RunDir) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        run.write(INPUTS_FILE, &text)
-    }
-
-    /// Compares with the inputs the search was started with.
-    fn check(&self, run: &RunDir) -> Result<()> {
-        let path = run.path(INPUTS_FILE);
-        if !path.is_file() {
-            return Err(anyhow!("`{}` is missing", path.display()).context(Hint(
-                "only a search of `longrope search` can be resumed; start again in another --out"
-                    .to_owned(),
-            )));
+    match (config.search.run.stage, known) {
+        (Stage::Factors, None) => Ok(Start {
+            problem,
+            rope,
+            init: Vec::new(),
+        }),
+        (Stage::Factors, Some((spec, set))) => {
+            let RopeScaling::LongRope { attention, .. } = spec.scaling else {
+                bail!("factors without a policy");
+            };
+            let space = config.search.evolution.space(&problem)?;
+            let attention = set.attention.unwrap_or(attention);
+            let candidate = space.nearest(set.factors.as_slice(), set.start_tokens, attention)?;
+            Ok(Start {
+                problem,
+                rope,
+                init: vec![candidate],
+            })
         }
-        let saved: Self = serde_json::from_str(&fs_err::read_to_string(&path)?)
-            .with_context(|| format!("reading `{}`", path.display()))?;
-        let changed = if saved.model_fingerprint != self.model_fingerprint {
-            "model"
-        } else if saved.text_fingerprint != self.text_fingerprint {
-            "text"
-        } else {
-            return Ok(());
-        };
-        Err(anyhow!("the search was started with another {changed}").context(Hint(format!(
-            "resume with the {changed} its config.toml names, unchanged, or start again in another --out"
-        ))))
+        (Stage::Ratios, None) => Err(anyhow!("`search.stage` is ratios, but there is no --init")
+            .context(Hint(
+                "name the factors to search on top of, as in --init runs/first/rope.json"
+                    .to_owned(),
+            ))),
+        (Stage::Ratios, Some((spec, set))) => {
+            let ground = spec.max_context();
+            if ground > target {
+                return Err(anyhow!(
+                    "the factors of --init are for {ground} tokens already, --target is {target}"
+                )
+                .context(Hint(
+                    "ratios extend a context further; `longrope recover` is for shorter ones"
+                        .to_owned(),
+                )));
+            }
+            Ok(Start {
+                // The scale is what is still missing, and seeds and bounds go by it.
+                problem: SearchProblem {
+                    original_context: ground,
+                    ..problem
+                },
+                rope: TargetRope::ratios(&spec, &set, target),
+                init: Vec::new(),
+            })
+        }
     }
 }
 
-/// Identifies the very tokens that candidates were scored on.
-fn fingerprint(samples: &[Sample]) -> String {
-    let documents: Vec<longrope_data::TokenDocument> = samples
-        .iter()
-        .map(|sample| longrope_data::TokenDocument {
-            source: String::new(),
-            tokens: sample.tokens.clone(),
-        })
-        .collect();
-    text_fingerprint(&documents)
-}
-
-fn explain_interruption(error: anyhow::Error, out: &Path) -> anyhow::Error {
-    let is_saved = error.is::<Interrupted>() || failure::is_device_failure(&error);
-    if is_saved {
-        let resume = format!(
-            "everything is saved; continue with: longrope search --resume --out {}",
-            out.display()
-        );
-        return error.context(Hint(resume));
+/// A RoPE with factor sets, and the one for the longest context.
+fn known_factors(name: &str, decoder: &Decoder, target: usize) -> Result<(RopeSpec, FactorSet)> {
+    let spec = RopeArg::parse(name, decoder.config(), target)
+        .and_then(|rope| rope.spec(target))
+        .context("reading --init")?;
+    match spec.factor_set(target).cloned() {
+        Some(set) => Ok((spec, set)),
+        None => bail!("`{name}` holds no rescale factors to start from"),
     }
-    error
-}
-
-/// Start tokens and attention scale of the winner.
-fn winner(result: &crate::search_run::SearchResult) -> String {
-    format!(
-        "start tokens {}, attention scale {:.4}",
-        result.start_tokens, result.attention_scale
-    )
 }

@@ -1,5 +1,6 @@
 //! Windows to train on, as the configuration mixes them, and batches made of them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -21,11 +22,11 @@ pub(crate) struct Rotaries {
     pub(crate) original: Rotary,
 }
 
-/// The mixture of `[train.data]`, in windows of `context` tokens.
+/// The mixture of `[train.data]`, in windows of `context` tokens. Generated documents need the tokenizer of `base`.
 pub(crate) fn mixture(
     section: &TrainDataSection,
     documents: &Arc<[TokenDocument]>,
-    tokenizer: &Arc<Tokenizer>,
+    base: &Path,
     model: &ModelConfig,
     context: usize,
     seed: u64,
@@ -49,7 +50,8 @@ pub(crate) fn mixture(
             corpus_share: if documents.is_empty() { 0.0 } else { 0.5 },
             ..GeneratedConfig::new(kind, context, seed)
         };
-        let stream = GeneratedStream::new(config, Arc::clone(tokenizer), Arc::clone(documents))?;
+        let tokenizer = Arc::new(Tokenizer::from_model_dir(base)?);
+        let stream = GeneratedStream::new(config, tokenizer, Arc::clone(documents))?;
         Ok(WindowSource::Generated(stream))
     };
     let original = model.rope.original_context.min(context);

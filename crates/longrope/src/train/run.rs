@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use longrope_data::{
-    Mixture, MixtureCursor, TokenDocument, TokenWindow, Tokenizer, WindowProtocol, plan_windows,
+    Mixture, MixtureCursor, TokenDocument, TokenWindow, WindowProtocol, plan_windows,
 };
 use longrope_eval::{PerplexityRun, Scorer};
 use longrope_model::{Decoder, LoraConfig, Rotary};
@@ -94,13 +94,12 @@ pub(crate) fn train(plan: TrainPlan<'_>, interrupt: &Interrupt) -> Result<TrainR
         dashboard,
         label,
     } = plan;
-    let tokenizer = Arc::new(Tokenizer::from_model_dir(&base)?);
     let model = decoder.config().clone();
     let documents: Arc<[TokenDocument]> = documents.into();
     let mut windows = mixture(
         &section.data,
         &documents,
-        &tokenizer,
+        &base,
         &model,
         context,
         config.seed,

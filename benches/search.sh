@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# What the parts of the search are worth, on the bundled tiny model: the tables of book/src/log.md.
+#
+#   benches/search.sh SEARCH_TEXT TEST_TEXT OUT
+#
+# SEARCH_TEXT is a long text to search on, TEST_TEXT another one to judge on. An hour on two idle cores; a part that is in
+# OUT already is not repeated.
+set -euo pipefail
+text=$1 test=$2 out=$3
+model=assets/tiny-llama-256
+longrope=${LONGROPE:-target/release/longrope}
+small=(--samples 2 --set search.population=24 --set search.parents=10 --set search.mutations=8
+    --set search.crossovers=8)
+mkdir -p "$out"
+
+run() { # name, verb and flags: runs it once, and keeps what it prints
+    local name=$1
+    shift
+    if [[ ! -f $out/$name.txt ]]; then
+        "$longrope" "$@" --model $model --text "$text" --out "$out/$name" > "$out/$name.partial"
+        mv "$out/$name.partial" "$out/$name.txt"
+    fi
+    printf '\n== %s\n' "$name"
+    cat "$out/$name.txt"
+}
+
+judge() { # contexts and ropes: perplexity on the test text
+    local contexts=$1
+    shift
+    "$longrope" compare --model $model --text "$test" --contexts "$contexts" --windows 64 --rope "$@"
+}
+
+echo "== operators of the released code"
+cargo run --quiet --release --example official_operators
+echo "== proposals, on formulas"
+cargo run --quiet --release --example search_proposals
+echo "== efficiency"
+cargo run --quiet --release --example search_efficiency -- --text "$text" --out "$out/efficiency" \
+    --seeds 1,2,3 --searches official,paper,fast
+
+# The second stage: 1,024 and then ratios to 4,096, or 4,096 at once. 200 evaluations each, of 4,096 tokens.
+run first search --target 1024 --profile fast "${small[@]}" --set search.generations=10
+run ratios search --target 4096 --profile fast "${small[@]}" --set search.generations=10 \
+    --init "$out/first/rope.json" --stage ratios
+run one-shot search --target 4096 --profile fast "${small[@]}" --set search.generations=10
+judge 4096 "$out/ratios/rope.json" "$out/one-shot/rope.json"
+
+# Perplexity and retrieval at once, and LongRoPE2's search. The words are those of the configurations.
+run combined search --config configs/tiny-combined.toml
+run v2 search --config configs/tiny-v2.toml
+judge 256,512,1024,2048 "$out/combined/rope.json" "$out/v2/rope.json"
+
+# Short contexts under factors for 2,048: only their own set, as after fine-tuning.
+run long search --target 2048 --profile fast "${small[@]}" --set search.generations=10
+python3 - "$out/long/rope.json" "$out/long-only.json" <<'EOF'
+import json, sys
+rope = json.load(open(sys.argv[1]))
+rope["scaling"]["sets"] = rope["scaling"]["sets"][-1:]
+json.dump(rope, open(sys.argv[2], "w"))
+EOF
+run recover recover --rope "$out/long-only.json" --contexts 256,512 --profile fast --samples 5 \
+    --set search.generations=8
+judge 256,512 "$out/long-only.json" "$out/recover/rope.json"

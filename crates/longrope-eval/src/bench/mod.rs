@@ -1,0 +1,28 @@
+//! Benchmarks of questions with choices, scored as lm-evaluation-harness (0.4) scores them.
+//!
+//! ```text
+//! file ── read_records ─► Record ── Question::new ─► Question ── Prompts::new ─► Prompts ── BenchTask::new ─► a Task
+//! ```
+//!
+//! A choice is scored by the log-likelihood of its tokens behind the question. Everything that makes a score what it is
+//! follows that program to the letter: texts, examples and the order they are drawn in, which tokens belong to the
+//! answer, what is left out of long questions, the lengths that sums are divided by.
+
+mod error;
+mod kind;
+mod prompts;
+mod python;
+mod question;
+mod records;
+mod score;
+mod task;
+mod tokens;
+
+pub use error::BenchError;
+pub use kind::Bench;
+pub use prompts::Prompts;
+pub use question::Question;
+pub use records::{Record, read_records};
+pub use score::{pooled_stderr, score};
+pub use task::{BenchTask, FEWSHOT_SEED};
+pub use tokens::AnswerTokens;

@@ -1,0 +1,131 @@
+//! Examples before questions.
+
+use std::fmt::Write;
+
+use super::error::BenchError;
+use super::kind::{Bench, Draw};
+use super::python::Random;
+use super::question::Question;
+
+/// Questions, each with the examples that stand before it.
+#[derive(Clone, Debug)]
+pub struct Prompts {
+    bench: Bench,
+    shots: usize,
+    questions: Vec<Question>,
+    examples: Vec<Question>,
+    /// By question, indices of its examples.
+    chosen: Vec<Vec<usize>>,
+}
+
+impl Prompts {
+    /// Chooses `shots` examples for every question as lm-evaluation-harness does with this seed.
+    ///
+    /// With the name of the benchmark and `--num_fewshot` there, ARC draws from its train split, `HellaSwag` too, but one
+    /// more than needed; MMLU takes the first of each subject's dev split.
+    ///
+    /// # Errors
+    /// If there are too few examples, or the benchmark takes none.
+    pub fn new(
+        bench: Bench,
+        questions: Vec<Question>,
+        examples: Vec<Question>,
+        shots: usize,
+        seed: u32,
+    ) -> Result<Self, BenchError> {
+        if bench.is_zero_shot() && shots > 0 {
+            return Err(BenchError::ZeroShotOnly {
+                bench: bench.name(),
+                shots,
+            });
+        }
+        let mut prompts = Self {
+            bench,
+            shots,
+            questions,
+            examples,
+            chosen: Vec::new(),
+        };
+        let mut random = Random::new(seed);
+        for question in &prompts.questions {
+            let chosen = prompts.choose(question, &mut random)?;
+            prompts.chosen.push(chosen);
+        }
+        Ok(prompts)
+    }
+
+    fn choose(&self, question: &Question, random: &mut Random) -> Result<Vec<usize>, BenchError> {
+        let (shots, n) = (self.shots, self.examples.len());
+        if shots == 0 {
+            return Ok(Vec::new());
+        }
+        let enough = |found, needed| {
+            if found < needed {
+                return Err(BenchError::TooFewExamples {
+                    needed,
+                    found,
+                    group: question.subject.clone(),
+                });
+            }
+            Ok(())
+        };
+        let is_question =
+            |index: &usize| self.examples[*index].record.columns == question.record.columns;
+        match self.bench.draw() {
+            Draw::First => {
+                let all = (0..n).filter(|i| self.examples[*i].subject == question.subject);
+                let chosen: Vec<usize> = all.take(shots).collect();
+                enough(chosen.len(), shots)?;
+                Ok(chosen)
+            }
+            Draw::Random => {
+                enough(n, shots)?;
+                Ok(random.sample(n, shots))
+            }
+            Draw::RandomWithoutQuestion => {
+                enough(n, shots + 1)?;
+                let drawn = random.sample(n, shots + 1);
+                let mut chosen: Vec<usize> =
+                    drawn.into_iter().filter(|i| !is_question(i)).collect();
+                chosen.truncate(shots);
+                if chosen.len() < shots {
+                    // The question is in the pool more than once, and was drawn so.
+                    let pool: Vec<usize> = (0..n).filter(|i| !is_question(i)).collect();
+                    enough(pool.len(), shots)?;
+                    let drawn = random.sample(pool.len(), shots);
+                    chosen = drawn.into_iter().map(|i| pool[i]).collect();
+                }
+                Ok(chosen)
+            }
+        }
+    }
+
+    /// Which benchmark.
+    pub fn bench(&self) -> Bench {
+        self.bench
+    }
+
+    /// Examples before each question.
+    pub fn shots(&self) -> usize {
+        self.shots
+    }
+
+    /// The questions.
+    pub fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
+    /// All that the model reads before an answer.
+    pub fn context(&self, index: usize) -> String {
+        let question = &self.questions[index];
+        let mut text = self.bench.description(question.subject.as_deref());
+        for example in &self.chosen[index] {
+            let example = &self.examples[*example];
+            let answer = &example.choices[example.gold()];
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{} {answer}\n\n", example.text);
+        }
+        text.push_str(&question.text);
+        text
+    }
+}

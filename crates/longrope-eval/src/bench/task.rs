@@ -1,0 +1,226 @@
+//! A benchmark as a task.
+
+use std::ops::Range;
+
+use longrope_data::Tokenizer;
+use longrope_rope::{ResolvedRope, RopeSpec};
+use serde_json::{Map, Value, json};
+
+use super::error::BenchError;
+use super::kind::Draw;
+use super::prompts::Prompts;
+use super::score::score;
+use super::tokens::{AnswerTokens, encode};
+use crate::error::Result;
+use crate::language_model::LanguageModel;
+use crate::report::Trial;
+use crate::task::{Task, TaskInfo};
+
+/// The seed lm-evaluation-harness draws examples with.
+pub const FEWSHOT_SEED: u32 = 1234;
+
+/// Questions that are asked together; their choices are batched by length.
+const QUESTIONS: usize = 16;
+
+/// Tokens in one batch.
+const BATCH_TOKENS: usize = 2048;
+
+/// A benchmark: one trial per question.
+///
+/// All choices of a question are read under the RoPE of the longest of them, so that they are compared under one.
+#[derive(Debug)]
+pub struct BenchTask<'a> {
+    prompts: Prompts,
+    tokenizer: &'a Tokenizer,
+    context: usize,
+    seed: u32,
+}
+
+impl<'a> BenchTask<'a> {
+    /// Asks with at most `context` tokens, of long questions the last ones. `seed` is what the examples of `prompts`
+    /// were drawn with.
+    pub fn new(prompts: Prompts, tokenizer: &'a Tokenizer, context: usize, seed: u32) -> Self {
+        Self {
+            prompts,
+            tokenizer,
+            context,
+            seed,
+        }
+    }
+
+    /// The tokens of a question with each of its choices.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenized, or an answer has no tokens or more than the context.
+    pub fn answers(&self, index: usize) -> std::result::Result<Vec<AnswerTokens>, BenchError> {
+        let text = self.prompts.context(index);
+        let choices = &self.prompts.questions()[index].choices;
+        choices
+            .iter()
+            .enumerate()
+            .map(|(choice, answer)| {
+                let found = encode(self.tokenizer, &text, answer, self.context)?;
+                let n_tokens = found.tokens.len().saturating_sub(found.answer_from);
+                if found.answer_from == 0 || !(1..=self.context).contains(&n_tokens) {
+                    return Err(BenchError::AnswerTokens {
+                        question: index,
+                        choice,
+                        n_tokens,
+                        context: self.context,
+                    });
+                }
+                Ok(found)
+            })
+            .collect()
+    }
+
+    /// Log-likelihoods of every choice of every question of a range, nats.
+    ///
+    /// # Errors
+    /// As [`Self::answers`], and if the model cannot run them.
+    pub fn log_likelihoods(
+        &self,
+        questions: Range<usize>,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Vec<Vec<f64>>> {
+        let first = questions.start;
+        let mut found = Vec::with_capacity(questions.len());
+        let mut requests = Vec::new();
+        for question in questions {
+            let answers = self.answers(question)?;
+            found.push(vec![0.0; answers.len()]);
+            let longest = answers.iter().map(|it| it.tokens.len()).max().unwrap_or(1);
+            // The last token is read by nobody.
+            let resolved = rope.resolve(longest - 1);
+            for (choice, answer) in answers.into_iter().enumerate() {
+                requests.push(Request {
+                    place: (question - first, choice),
+                    answer,
+                    rope: resolved.clone(),
+                });
+            }
+        }
+        requests.sort_by_key(|request| std::cmp::Reverse(request.answer.tokens.len()));
+        while !requests.is_empty() {
+            let longest = requests[0].answer.tokens.len();
+            let most = (BATCH_TOKENS / longest).max(1);
+            let rope = requests[0].rope.clone();
+            let mut batch = Vec::new();
+            requests = requests
+                .into_iter()
+                .filter_map(|request| {
+                    if batch.len() < most && request.rope == rope {
+                        batch.push(request);
+                        None
+                    } else {
+                        Some(request)
+                    }
+                })
+                .collect();
+            for ((question, choice), sum) in run_batch(&batch, longest, &rope, model)? {
+                found[question][choice] = sum;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// One choice of one question.
+struct Request {
+    /// Question and choice.
+    place: (usize, usize),
+    answer: AnswerTokens,
+    rope: ResolvedRope,
+}
+
+/// Sums of the losses of answers, negated. What is behind an answer has no effect on it, so short sequences are filled
+/// up at their ends.
+fn run_batch(
+    batch: &[Request],
+    longest: usize,
+    rope: &ResolvedRope,
+    model: &mut dyn LanguageModel,
+) -> Result<Vec<((usize, usize), f64)>> {
+    let filled: Vec<Vec<u32>> = batch
+        .iter()
+        .map(|request| {
+            let mut tokens = request.answer.tokens.clone();
+            tokens.resize(longest, tokens[0]);
+            tokens
+        })
+        .collect();
+    let sequences: Vec<&[u32]> = filled.iter().map(Vec::as_slice).collect();
+    let answers = batch.iter().map(|request| request.answer.answer_from);
+    let score_from = answers.min().unwrap_or(1);
+    let losses = model.token_nll(&sequences, score_from, rope)?;
+    let sum = |(request, losses): (&Request, Vec<f32>)| {
+        let AnswerTokens {
+            tokens,
+            answer_from,
+        } = &request.answer;
+        let answer = &losses[answer_from - score_from..tokens.len() - score_from];
+        let nats: f64 = answer.iter().map(|nll| f64::from(*nll)).sum();
+        (request.place, -nats)
+    };
+    Ok(batch.iter().zip(losses).map(sum).collect())
+}
+
+impl Task for BenchTask<'_> {
+    fn info(&self) -> TaskInfo {
+        let bench = self.prompts.bench();
+        let draw = match bench.draw() {
+            _ if self.prompts.shots() == 0 => "none",
+            Draw::First => "first",
+            Draw::Random => "random",
+            Draw::RandomWithoutQuestion => "random, one more",
+        };
+        let mut settings = Map::new();
+        settings.insert("shots".to_owned(), json!(self.prompts.shots()));
+        settings.insert("examples".to_owned(), json!(draw));
+        TaskInfo {
+            name: bench.name().to_owned(),
+            version: 1,
+            protocol: "lm-evaluation-harness".to_owned(),
+            settings,
+            seed: u64::from(self.seed),
+            context: self.context,
+            metrics: bench.metrics(),
+        }
+    }
+
+    fn n_trials(&self) -> usize {
+        self.prompts.questions().len()
+    }
+
+    fn batch_size(&self) -> usize {
+        QUESTIONS
+    }
+
+    fn run(
+        &self,
+        trials: Range<usize>,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Vec<Trial>> {
+        let found = self.log_likelihoods(trials.clone(), model, rope)?;
+        let bench = self.prompts.bench();
+        let trial = |(trial, log_likelihoods): (usize, Vec<f64>)| {
+            let question = &self.prompts.questions()[trial];
+            let (scores, choice) = score(bench, question, &log_likelihoods);
+            let mut details = Map::new();
+            if let Some(subject) = &question.subject {
+                details.insert("subject".to_owned(), Value::from(subject.as_str()));
+            }
+            details.insert("gold".to_owned(), json!(question.gold()));
+            details.insert("choice".to_owned(), json!(choice));
+            details.insert("log_likelihoods".to_owned(), json!(log_likelihoods));
+            Trial {
+                trial,
+                scores,
+                details,
+            }
+        };
+        Ok(trials.zip(found).map(trial).collect())
+    }
+}

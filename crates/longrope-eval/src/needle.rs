@@ -1,0 +1,379 @@
+//! Needle in a haystack: facts hidden in long text, asked for at the end, by depth.
+//!
+//! Layout and wording are those of EasyContext, whose answers are forced as ours are; several
+//! needles are spread as in gkamradt's multi-needle test.
+
+use std::ops::Range;
+
+use longrope_data::Tokenizer;
+use longrope_rope::RopeSpec;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use crate::error::{Error, Result};
+use crate::fit::fit_filler;
+use crate::haystack::Haystack;
+use crate::language_model::LanguageModel;
+use crate::passkey::{check, depths_setting};
+use crate::question::{Protocol, Question, ask};
+use crate::report::Trial;
+use crate::task::{Metric, Task, TaskInfo};
+
+const NAME: &str = "needle";
+
+/// What `{key}` may stand for.
+const KEYS: [&str; 16] = [
+    "Singapore",
+    "Lisbon",
+    "Nairobi",
+    "Toronto",
+    "Oslo",
+    "Lima",
+    "Kyoto",
+    "Cairo",
+    "Vienna",
+    "Havana",
+    "Dublin",
+    "Jakarta",
+    "Athens",
+    "Denver",
+    "Mumbai",
+    "Sydney",
+];
+
+/// How needles are hidden and asked for.
+///
+/// In the three texts, `{key}` stands for a name and `{value}` for a number; both are drawn anew
+/// for every needle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct NeedleConfig {
+    /// What is hidden.
+    pub needle: String,
+    /// The whole prompt; `{haystack}` stands for the text with the needles in it.
+    pub prompt: String,
+    /// What has to follow the prompt.
+    pub answer: String,
+    /// Digits of a value.
+    pub digits: u32,
+    /// Needles in one text. The first is at the depth, the others follow evenly up to the end.
+    pub needles: usize,
+    /// Depths, 0 at the beginning of the text and 1 at its end.
+    pub depths: Vec<f64>,
+    /// Trials per context and depth.
+    pub trials: usize,
+    /// How an answer is asked for.
+    pub protocol: Protocol,
+}
+
+impl Default for NeedleConfig {
+    fn default() -> Self {
+        Self {
+            needle: "The special magic {key} number is: {value}.".to_owned(),
+            prompt: "This is a very long story book: <book> {haystack} </book>.\nBased on the \
+                     content of the book, Question: What is the special magic {key} number? \
+                     Answer: The special magic {key} number is:"
+                .to_owned(),
+            answer: " {value}".to_owned(),
+            digits: 7,
+            needles: 1,
+            depths: vec![0.0, 0.25, 0.5, 0.75, 1.0],
+            trials: 5,
+            protocol: Protocol::default(),
+        }
+    }
+}
+
+/// One needle of a trial.
+#[derive(Clone, Debug, PartialEq)]
+struct Hidden {
+    key: &'static str,
+    value: u64,
+    depth: f64,
+}
+
+impl Hidden {
+    fn fill(&self, template: &str) -> String {
+        template
+            .replace("{key}", self.key)
+            .replace("{value}", &self.value.to_string())
+    }
+}
+
+/// Needles in a haystack at one context and all depths.
+///
+/// Every needle is asked for in a question of its own; a trial's score is the share that was found.
+/// Prompt and answer together have exactly as many tokens as the context.
+#[derive(Debug)]
+pub struct Needle<'a> {
+    tokenizer: &'a Tokenizer,
+    haystack: &'a Haystack,
+    config: NeedleConfig,
+    context: usize,
+    seed: u64,
+}
+
+impl<'a> Needle<'a> {
+    /// Prepares trials of `context` tokens, hidden in `haystack`.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or the texts do not fit into the context.
+    pub fn new(
+        tokenizer: &'a Tokenizer,
+        haystack: &'a Haystack,
+        config: &NeedleConfig,
+        context: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        check_config(config)?;
+        let task = Self {
+            tokenizer,
+            haystack,
+            config: config.clone(),
+            context,
+            seed,
+        };
+        task.questions(0)?; // says now whether the context has room
+        Ok(task)
+    }
+
+    /// The needles of a trial, and where its text begins.
+    fn draw(&self, trial: usize) -> (Vec<Hidden>, f64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(trial as u64);
+        let depth = self.config.depths[trial % self.config.depths.len()];
+        let n = self.config.needles;
+        let first_key = rng.random_range(0..KEYS.len());
+        let lowest = 10_u64.pow(self.config.digits - 1);
+        let hidden = (0..n)
+            .map(|i| Hidden {
+                key: KEYS[(first_key + i) % KEYS.len()],
+                value: rng.random_range(lowest..lowest * 10),
+                depth: depth + (1.0 - depth) * i as f64 / n as f64,
+            })
+            .collect();
+        (hidden, rng.random())
+    }
+
+    /// One question per needle of a trial.
+    fn questions(&self, trial: usize) -> Result<Vec<Question>> {
+        let (hidden, start) = self.draw(trial);
+        let haystack = self.haystack.starting_at(start);
+        let texts: Vec<String> = hidden
+            .iter()
+            .map(|one| one.fill(&self.config.needle))
+            .collect();
+        let needles: Vec<(f64, &str)> = hidden
+            .iter()
+            .zip(&texts)
+            .map(|(one, text)| (one.depth, text.as_str()))
+            .collect();
+        let protocol = self.config.protocol;
+        hidden
+            .iter()
+            .map(|asked| {
+                let prompt = asked.fill(&self.config.prompt);
+                let answer = asked.fill(&self.config.answer);
+                let question = |bytes| {
+                    let text = haystack.with_needles(bytes, &needles);
+                    Question::new(
+                        self.tokenizer,
+                        &prompt.replace("{haystack}", &text),
+                        &answer,
+                    )
+                };
+                let bytes = fit_filler(NAME, self.context, |bytes| {
+                    Ok(question(bytes)?.n_tokens(protocol))
+                })?;
+                question(bytes)
+            })
+            .collect()
+    }
+}
+
+impl Task for Needle<'_> {
+    fn info(&self) -> TaskInfo {
+        let config = &self.config;
+        let mut settings = Map::new();
+        for (name, value) in [
+            ("needle", json!(config.needle)),
+            ("prompt", json!(config.prompt)),
+            ("answer", json!(config.answer)),
+            ("digits", json!(config.digits)),
+            ("needles", json!(config.needles)),
+            ("depths", depths_setting(&config.depths)),
+            ("trials", json!(config.trials)),
+            ("haystack", json!(self.haystack.fingerprint())),
+        ] {
+            settings.insert(name.to_owned(), value);
+        }
+        TaskInfo {
+            name: NAME.to_owned(),
+            version: 1,
+            protocol: config.protocol.name().to_owned(),
+            settings,
+            seed: self.seed,
+            context: self.context,
+            metrics: vec![Metric::higher("recall")],
+        }
+    }
+
+    fn n_trials(&self) -> usize {
+        self.config.trials * self.config.depths.len()
+    }
+
+    fn run(
+        &self,
+        trials: Range<usize>,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Vec<Trial>> {
+        trials
+            .map(|trial| {
+                let (hidden, _) = self.draw(trial);
+                let questions = self.questions(trial)?;
+                let protocol = self.config.protocol;
+                let replies = ask(&questions, protocol, self.tokenizer, model, rope)?;
+                let n_right = replies.iter().filter(|reply| reply.is_right).count();
+                let expected: Vec<&str> = questions.iter().map(|q| q.answer.as_str()).collect();
+                let answers: Vec<&str> = replies.iter().map(|r| r.text.as_str()).collect();
+                let mut details = Map::new();
+                details.insert("depth".to_owned(), json!(hidden[0].depth));
+                details.insert("expected".to_owned(), json!(expected));
+                details.insert("answer".to_owned(), json!(answers));
+                Ok(Trial {
+                    trial,
+                    scores: vec![n_right as f64 / replies.len() as f64],
+                    details,
+                })
+            })
+            .collect()
+    }
+}
+
+fn check_config(config: &NeedleConfig) -> Result<()> {
+    check(NAME, config.trials, &config.depths)?;
+    let refuse = |setting, found: String, expected| {
+        Err(Error::InvalidSetting {
+            task: NAME.to_owned(),
+            setting,
+            found,
+            expected,
+        })
+    };
+    if config.depths.is_empty() {
+        return refuse("depths", "[]".to_owned(), "at least one number from 0 to 1");
+    }
+    if !(1..=KEYS.len()).contains(&config.needles) {
+        return refuse(
+            "needles",
+            config.needles.to_string(),
+            "a number from 1 to 16",
+        );
+    }
+    if !(1..=18).contains(&config.digits) {
+        return refuse("digits", config.digits.to_string(), "a number from 1 to 18");
+    }
+    if !config.prompt.contains("{haystack}") {
+        let found = config.prompt.clone();
+        return refuse("prompt", found, "a text with `{haystack}` in it");
+    }
+    if config.answer.trim().is_empty() {
+        return refuse("answer", "empty".to_owned(), "a text, such as ` {value}`");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn tokenizer() -> Tokenizer {
+        let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-llama-256");
+        Tokenizer::from_model_dir(&assets).unwrap()
+    }
+
+    const HAY: &str =
+        "The road was long. It rained all day. Nobody spoke. At last they came to an inn.";
+
+    fn prompt(config: &NeedleConfig, trial: usize) -> (Vec<Hidden>, Vec<String>) {
+        let (tokenizer, hay) = (tokenizer(), Haystack::of(HAY));
+        let task = Needle::new(&tokenizer, &hay, config, 400, 5).unwrap();
+        let questions = task.questions(trial).unwrap();
+        let texts = questions
+            .iter()
+            .map(|question| {
+                assert_eq!(question.tokens.len(), 400);
+                tokenizer.decode(&question.tokens).unwrap()
+            })
+            .collect();
+        (task.draw(trial).0, texts)
+    }
+
+    #[test]
+    fn a_needle_is_where_it_should_be_and_asked_for() {
+        for (trial, share) in [(0, 0.0), (2, 0.5), (4, 1.0)] {
+            let (hidden, texts) = prompt(&NeedleConfig::default(), trial);
+            let Hidden { key, value, depth } = &hidden[0];
+            assert!((depth - share).abs() < 1e-12);
+            let text = &texts[0];
+            assert!(text.ends_with(&format!(
+                "Answer: The special magic {key} number is: {value}"
+            )));
+            let (_, book) = text.split_once("<book> ").unwrap();
+            let (book, _) = book.split_once(" </book>").unwrap();
+            let needle = format!("The special magic {key} number is: {value}.");
+            let at = book.find(&needle).unwrap() as f64;
+            // Needles move back to the end of a sentence, here at most 31 bytes away.
+            let place = share * (book.len() - needle.len()) as f64;
+            assert!(at <= place + 2.0 && at >= place - 33.0, "{at}, {place}");
+        }
+    }
+
+    #[test]
+    fn several_needles_are_spread_and_each_is_asked_for() {
+        let config = NeedleConfig {
+            needles: 3,
+            ..NeedleConfig::default()
+        };
+        let (hidden, texts) = prompt(&config, 1);
+        let depths: Vec<f64> = hidden.iter().map(|one| one.depth).collect();
+        assert_eq!(depths, [0.25, 0.5, 0.75]);
+        assert_eq!(texts.len(), 3);
+        for (one, text) in hidden.iter().zip(&texts) {
+            assert!(text.ends_with(&one.value.to_string()));
+            for other in &hidden {
+                assert!(text.contains(&other.fill("magic {key} number is: {value}.")));
+            }
+        }
+    }
+
+    #[test]
+    fn texts_may_be_the_users_own() {
+        let config = NeedleConfig {
+            needle: "The best thing to do is to eat a sandwich.".to_owned(),
+            prompt: "{haystack}\nThe best thing to do is to".to_owned(),
+            answer: " eat a sandwich".to_owned(),
+            ..NeedleConfig::default()
+        };
+        let (_, texts) = prompt(&config, 0);
+        assert!(texts[0].starts_with("The best thing to do is to eat a sandwich. "));
+        assert!(texts[0].ends_with("\nThe best thing to do is to eat a sandwich"));
+        let (tokenizer, hay) = (tokenizer(), Haystack::of(HAY));
+        let broken = NeedleConfig {
+            prompt: "no place".to_owned(),
+            ..config
+        };
+        let error = Needle::new(&tokenizer, &hay, &broken, 400, 5).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::InvalidSetting {
+                setting: "prompt",
+                ..
+            }
+        ));
+    }
+}

@@ -1,0 +1,323 @@
+//! RULER (Hsieh et al. 2024, arXiv 2404.06654): thirteen synthetic tasks at chosen lengths.
+//!
+//! Prompts, metric and averages are those of NVIDIA's generator; what differs is said at each task
+//! and in the book. A sample is a function of seed, task, number and context.
+
+mod data;
+mod draw;
+mod niah;
+mod qa;
+mod score;
+mod trace;
+mod words;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use longrope_data::Tokenizer;
+use longrope_model::GenerateOptions;
+use longrope_rope::RopeSpec;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, json};
+
+use crate::error::{Error, Result};
+use crate::fit::fit_units;
+use crate::language_model::LanguageModel;
+use crate::passkey::check;
+use crate::report::Trial;
+use crate::task::{Metric, Task, TaskInfo};
+
+pub use data::{Essay, QaSet, RulerData};
+pub use score::{RulerAverages, string_match_all, string_match_part};
+
+/// One of the thirteen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RulerTask {
+    /// A number in repeated filler.
+    NiahSingle1,
+    /// A number in an essay.
+    NiahSingle2,
+    /// A UUID in an essay.
+    NiahSingle3,
+    /// One of four numbers in an essay.
+    NiahMultikey1,
+    /// One number among nothing but numbers.
+    NiahMultikey2,
+    /// One UUID among nothing but UUIDs.
+    NiahMultikey3,
+    /// Four numbers of one key in an essay.
+    NiahMultivalue,
+    /// The numbers of four keys in an essay.
+    NiahMultiquery,
+    /// Variables that were assigned one value along a chain.
+    Vt,
+    /// The ten most common words of a list.
+    Cwe,
+    /// The three most frequent words of a coded text.
+    Fwe,
+    /// Questions of SQuAD among documents.
+    Qa1,
+    /// Questions of HotpotQA among documents.
+    Qa2,
+}
+
+impl RulerTask {
+    /// All of them, in the order of the paper.
+    pub const ALL: [Self; 13] = [
+        Self::NiahSingle1,
+        Self::NiahSingle2,
+        Self::NiahSingle3,
+        Self::NiahMultikey1,
+        Self::NiahMultikey2,
+        Self::NiahMultikey3,
+        Self::NiahMultivalue,
+        Self::NiahMultiquery,
+        Self::Vt,
+        Self::Cwe,
+        Self::Fwe,
+        Self::Qa1,
+        Self::Qa2,
+    ];
+
+    /// NVIDIA's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NiahSingle1 => "niah_single_1",
+            Self::NiahSingle2 => "niah_single_2",
+            Self::NiahSingle3 => "niah_single_3",
+            Self::NiahMultikey1 => "niah_multikey_1",
+            Self::NiahMultikey2 => "niah_multikey_2",
+            Self::NiahMultikey3 => "niah_multikey_3",
+            Self::NiahMultivalue => "niah_multivalue",
+            Self::NiahMultiquery => "niah_multiquery",
+            Self::Vt => "vt",
+            Self::Cwe => "cwe",
+            Self::Fwe => "fwe",
+            Self::Qa1 => "qa_1",
+            Self::Qa2 => "qa_2",
+        }
+    }
+
+    /// New tokens the model may use.
+    pub fn tokens_to_generate(self) -> usize {
+        match self {
+            Self::Vt => 30,
+            Self::Cwe => 120,
+            Self::Fwe => 50,
+            Self::Qa1 | Self::Qa2 => 32,
+            _ => 128,
+        }
+    }
+
+    /// What it needs besides a tokenizer, if anything.
+    fn needs(self) -> Option<&'static str> {
+        match self {
+            Self::NiahSingle2
+            | Self::NiahSingle3
+            | Self::NiahMultikey1
+            | Self::NiahMultivalue
+            | Self::NiahMultiquery => Some("a text to hide needles in"),
+            Self::Qa1 => Some("SQuAD's questions"),
+            Self::Qa2 => Some("HotpotQA's questions"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for RulerTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for RulerTask {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|task| task.name() == name)
+            .ok_or_else(|| Error::InvalidSetting {
+                task: "ruler".to_owned(),
+                setting: "tasks",
+                found: name.to_owned(),
+                expected: "niah_single_1 to 3, niah_multikey_1 to 3, niah_multivalue, \
+                           niah_multiquery, vt, cwe, fwe, qa_1 or qa_2",
+            })
+    }
+}
+
+/// A prompt and what its continuation should hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sample {
+    prompt: String,
+    answers: Vec<String>,
+}
+
+/// One task of RULER at one context.
+///
+/// A prompt is as long as it can be such that it and the tokens to generate fit into the context.
+#[derive(Debug)]
+pub struct Ruler<'a> {
+    task: RulerTask,
+    tokenizer: &'a Tokenizer,
+    data: &'a RulerData,
+    samples: usize,
+    context: usize,
+    seed: u64,
+    stop_tokens: Vec<u32>,
+    /// The name results carry.
+    name: String,
+}
+
+impl<'a> Ruler<'a> {
+    /// Prepares `samples` prompts of up to `context` tokens; generation ends at `stop_tokens`.
+    ///
+    /// # Errors
+    /// If there are no samples, the task lacks its data, or its text does not fit into the context.
+    pub fn new(
+        task: RulerTask,
+        tokenizer: &'a Tokenizer,
+        data: &'a RulerData,
+        (samples, context, seed): (usize, usize, u64),
+        stop_tokens: &[u32],
+    ) -> Result<Self> {
+        let name = format!("ruler/{task}");
+        check(&name, samples, &[])?;
+        if let Some(what) = data.missing(task) {
+            return Err(Error::MissingData { task: name, what });
+        }
+        let task = Self {
+            task,
+            tokenizer,
+            data,
+            samples,
+            context,
+            seed,
+            stop_tokens: stop_tokens.to_vec(),
+            name,
+        };
+        task.sample(0)?; // says now whether the context has room
+        Ok(task)
+    }
+
+    /// The random numbers of a trial.
+    fn rng(&self, trial: usize) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(trial as u64);
+        rng
+    }
+
+    /// A sample with so many units: words of an essay, lines, list entries or documents.
+    fn build(&self, trial: usize, example: &str, units: usize) -> Sample {
+        let rng = &mut self.rng(trial);
+        match self.task {
+            RulerTask::Vt => trace::sample(example, units, rng),
+            RulerTask::Cwe => words::common(self.data.essay.as_ref(), units, self.context, rng),
+            RulerTask::Fwe => words::frequent(units, self.context, rng),
+            RulerTask::Qa1 => qa::sample(self.data.squad.as_ref(), trial, units, rng),
+            RulerTask::Qa2 => qa::sample(self.data.hotpotqa.as_ref(), trial, units, rng),
+            niah => niah::sample(niah, self.data.essay.as_ref(), units, rng),
+        }
+    }
+
+    fn least_units(&self, trial: usize) -> usize {
+        match self.task {
+            RulerTask::Vt => 1,
+            RulerTask::Cwe => words::LEAST_COMMON,
+            RulerTask::Fwe => words::LEAST_FREQUENT,
+            RulerTask::Qa1 => qa::least_documents(self.data.squad.as_ref(), trial),
+            RulerTask::Qa2 => qa::least_documents(self.data.hotpotqa.as_ref(), trial),
+            niah => niah::least_units(niah),
+        }
+    }
+
+    /// The longest sample that leaves room for the answer, and the tokens of its prompt.
+    fn sample(&self, trial: usize) -> Result<(Sample, Vec<u32>)> {
+        let room = self.context.saturating_sub(self.task.tokens_to_generate());
+        let most = match self.task {
+            RulerTask::Qa1 => self.data.squad.as_ref().map(QaSet::n_documents),
+            RulerTask::Qa2 => self.data.hotpotqa.as_ref().map(QaSet::n_documents),
+            _ => None,
+        };
+        let example = match self.task {
+            RulerTask::Vt => trace::example(self.tokenizer, &self.rng(trial)),
+            _ => String::new(),
+        };
+        let build = |units| self.build(trial, &example, units);
+        let tokens = |units| self.tokenizer.encode_prompt(&build(units).prompt);
+        let units = fit_units(
+            (&self.name, self.context, room),
+            self.least_units(trial)..most.unwrap_or(usize::MAX),
+            |units| Ok(tokens(units)?.len()),
+        )?;
+        let sample = build(units);
+        let tokens = self.tokenizer.encode_prompt(&sample.prompt)?;
+        Ok((sample, tokens))
+    }
+}
+
+impl Task for Ruler<'_> {
+    fn info(&self) -> TaskInfo {
+        let metric = match self.task {
+            RulerTask::Qa1 | RulerTask::Qa2 => "string_match_part",
+            _ => "string_match_all",
+        };
+        let mut settings = Map::new();
+        settings.insert("samples".to_owned(), json!(self.samples));
+        let tokens = self.task.tokens_to_generate();
+        settings.insert("tokens_to_generate".to_owned(), json!(tokens));
+        settings.insert("data".to_owned(), json!(self.data.fingerprint(self.task)));
+        TaskInfo {
+            name: self.name.clone(),
+            version: 1,
+            protocol: "generated, base template".to_owned(),
+            settings,
+            seed: self.seed,
+            context: self.context,
+            metrics: vec![Metric::higher(metric)],
+        }
+    }
+
+    fn n_trials(&self) -> usize {
+        self.samples
+    }
+
+    fn run(
+        &self,
+        trials: Range<usize>,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Vec<Trial>> {
+        let options = GenerateOptions {
+            max_new_tokens: self.task.tokens_to_generate(),
+            stop_tokens: self.stop_tokens.clone(),
+            ..GenerateOptions::default()
+        };
+        trials
+            .map(|trial| {
+                let (sample, tokens) = self.sample(trial)?;
+                let generated = model.generate(&[&tokens], &options, rope)?.concat();
+                let answer = self.tokenizer.decode(&generated)?;
+                let score = match self.task {
+                    RulerTask::Qa1 | RulerTask::Qa2 => string_match_part(&answer, &sample.answers),
+                    _ => string_match_all(&answer, &sample.answers),
+                };
+                let mut details = Map::new();
+                details.insert("expected".to_owned(), json!(sample.answers));
+                details.insert("answer".to_owned(), json!(answer.trim()));
+                details.insert("n_prompt_tokens".to_owned(), json!(tokens.len()));
+                Ok(Trial {
+                    trial,
+                    scores: vec![score],
+                    details,
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! The eight needle tasks.
+
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::data::Essay;
+use super::draw::{number, some_of, uuid, word};
+use super::{RulerTask, Sample};
+use crate::passkey::FILLER;
+
+/// Needles stand at one of so many depths, evenly from beginning to end.
+const N_DEPTHS: usize = 40;
+
+/// What needles are hidden in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hay {
+    /// The filler, line by line.
+    Repeat,
+    /// Words of an essay.
+    Essay,
+    /// Other needles, line by line.
+    Needles,
+}
+
+/// Whether keys or values are words, numbers or UUIDs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Words,
+    Numbers,
+    Uuids,
+}
+
+impl Kind {
+    fn draw(self, rng: &mut ChaCha8Rng) -> String {
+        match self {
+            Self::Words => word(rng),
+            Self::Numbers => number(rng),
+            Self::Uuids => uuid(rng),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Numbers => "numbers",
+            Self::Uuids => "uuids",
+        }
+    }
+}
+
+/// What tells the eight tasks apart.
+pub(super) struct Shape {
+    pub(super) hay: Hay,
+    pub(super) keys: Kind,
+    pub(super) values: Kind,
+    n_keys: usize,
+    n_values: usize,
+    n_queries: usize,
+}
+
+/// NVIDIA's settings of each task.
+pub(super) fn shape(task: RulerTask) -> Shape {
+    let plain = Shape {
+        hay: Hay::Essay,
+        keys: Kind::Words,
+        values: Kind::Numbers,
+        n_keys: 1,
+        n_values: 1,
+        n_queries: 1,
+    };
+    match task {
+        RulerTask::NiahSingle1 => Shape {
+            hay: Hay::Repeat,
+            ..plain
+        },
+        RulerTask::NiahSingle3 => Shape {
+            values: Kind::Uuids,
+            ..plain
+        },
+        RulerTask::NiahMultikey1 => Shape { n_keys: 4, ..plain },
+        RulerTask::NiahMultikey2 => Shape {
+            hay: Hay::Needles,
+            ..plain
+        },
+        RulerTask::NiahMultikey3 => Shape {
+            hay: Hay::Needles,
+            keys: Kind::Uuids,
+            values: Kind::Uuids,
+            ..plain
+        },
+        RulerTask::NiahMultivalue => Shape {
+            n_values: 4,
+            ..plain
+        },
+        RulerTask::NiahMultiquery => Shape {
+            n_keys: 4,
+            n_queries: 4,
+            ..plain
+        },
+        _ => plain,
+    }
+}
+
+/// Fewest words or lines that have room for the needles.
+pub(super) fn least_units(task: RulerTask) -> usize {
+    let shape = shape(task);
+    shape.n_keys * shape.n_values
+}
+
+/// A sample with so many words of the essay, or lines.
+pub(super) fn sample(
+    task: RulerTask,
+    essay: Option<&Essay>,
+    units: usize,
+    rng: &mut ChaCha8Rng,
+) -> Sample {
+    let shape = shape(task);
+    let mut keys = Vec::with_capacity(shape.n_keys);
+    let mut needles = Vec::new();
+    let mut values: Vec<Vec<String>> = Vec::new();
+    for _ in 0..shape.n_keys {
+        let key = shape.keys.draw(rng);
+        let own: Vec<String> = (0..shape.n_values)
+            .map(|_| shape.values.draw(rng))
+            .collect();
+        needles.extend(own.iter().map(|value| needle(shape.values, &key, value)));
+        keys.push(key);
+        values.push(own);
+    }
+    needles.shuffle(rng);
+    let context = match (shape.hay, essay) {
+        (Hay::Essay, Some(essay)) => {
+            let sentences = essay.sentences(units);
+            let mut places: Vec<usize> = some_of(N_DEPTHS, needles.len(), rng)
+                .into_iter()
+                .map(|i| sentences.len() * depth_percent(i) / 100)
+                .collect();
+            places.sort_unstable();
+            between(&sentences, &needles, &places)
+        }
+        (hay, _) => {
+            let mut lines: Vec<String> = (0..units)
+                .map(|_| match hay {
+                    Hay::Needles => {
+                        let key = shape.keys.draw(rng);
+                        needle(shape.values, &key, &shape.values.draw(rng))
+                    }
+                    _ => FILLER.to_owned(),
+                })
+                .collect();
+            let mut places = some_of(units, needles.len(), rng);
+            places.sort_unstable_by(|a, b| b.cmp(a));
+            for (place, needle) in places.into_iter().zip(needles) {
+                lines.insert(place, needle);
+            }
+            lines.join("\n")
+        }
+    };
+    let asked = some_of(shape.n_keys, shape.n_queries, rng);
+    let queries: Vec<&str> = asked.iter().map(|i| keys[*i].as_str()).collect();
+    let answers: Vec<String> = asked.iter().flat_map(|i| values[*i].clone()).collect();
+    let one = shape.n_queries * shape.n_values == 1;
+    Sample {
+        prompt: prompt(shape.values, one, &context, &listed(&queries)),
+        answers,
+    }
+}
+
+/// The depths are whole percents, evenly from 0 to 100, halves to the even one as Python has it.
+pub(super) fn depth_percent(i: usize) -> usize {
+    // 100·i/39 is never half of a whole number, so rounding is unambiguous.
+    (100 * i * 2 + (N_DEPTHS - 1)) / (2 * (N_DEPTHS - 1))
+}
+
+pub(super) fn needle(values: Kind, key: &str, value: &str) -> String {
+    format!(
+        "One of the special magic {} for {key} is: {value}.",
+        values.name()
+    )
+}
+
+/// Sentences with needles before those at `places`, which ascend.
+pub(super) fn between(sentences: &[String], needles: &[String], places: &[usize]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut done = 0;
+    for (needle, &place) in needles.iter().zip(places) {
+        parts.push(sentences[done..place].join(" "));
+        parts.push(needle.clone());
+        done = place;
+    }
+    parts.push(sentences[done..].join(" "));
+    parts.join(" ")
+}
+
+/// `a`, or `a, b, c, and d`.
+pub(super) fn listed(queries: &[&str]) -> String {
+    match queries {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{}, and {last}", first.join(", ")),
+    }
+}
+
+/// The whole prompt; in the singular if one value is asked for.
+pub(super) fn prompt(values: Kind, one: bool, context: &str, query: &str) -> String {
+    let plural = values.name();
+    let singular = &plural[..plural.len() - 1];
+    if one {
+        format!(
+            "A special magic {singular} is hidden within the following text. Make sure to memorize \
+             it. I will quiz you about the {singular} afterwards.\n{context}\nWhat is the special \
+             magic {singular} for {query} mentioned in the provided text? The special magic \
+             {singular} for {query} mentioned in the provided text is"
+        )
+    } else {
+        format!(
+            "Some special magic {plural} are hidden within the following text. Make sure to \
+             memorize it. I will quiz you about the {plural} afterwards.\n{context}\nWhat are all \
+             the special magic {plural} for {query} mentioned in the provided text? The special \
+             magic {plural} for {query} mentioned in the provided text are"
+        )
+    }
+}

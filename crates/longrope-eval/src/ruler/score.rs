@@ -1,0 +1,77 @@
+//! NVIDIA's metrics and averages.
+
+use serde::Serialize;
+
+use crate::report::TaskResult;
+
+/// The share of `answers` that the continuation holds, whatever the case of letters.
+pub fn string_match_all(continuation: &str, answers: &[String]) -> f64 {
+    let continuation = continuation.to_lowercase();
+    let n_found = answers
+        .iter()
+        .filter(|answer| continuation.contains(&answer.to_lowercase()))
+        .count();
+    n_found as f64 / answers.len() as f64
+}
+
+/// 1 if the continuation holds any of `answers`, whatever the case of letters; else 0.
+pub fn string_match_part(continuation: &str, answers: &[String]) -> f64 {
+    f64::from(u8::from(string_match_all(continuation, answers) > 0.0))
+}
+
+/// What RULER's table says of a model under one RoPE; percents.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RulerAverages {
+    /// The RoPE as it was named.
+    pub rope: String,
+    /// Context and the plain mean over its tasks, contexts ascending.
+    pub by_context: Vec<(usize, f64)>,
+    /// Mean over the contexts.
+    pub mean: f64,
+    /// Mean with weights 1, 2, 3, ... from the shortest context to the longest.
+    pub weighted_inc: f64,
+    /// Mean with weights ..., 3, 2, 1 from the shortest context to the longest.
+    pub weighted_dec: f64,
+}
+
+impl RulerAverages {
+    /// Averages the results of one RoPE; `None` if there are none.
+    pub fn of(rope: &str, results: &[TaskResult]) -> Option<Self> {
+        let own: Vec<&TaskResult> = results
+            .iter()
+            .filter(|result| result.rope == rope && result.task.starts_with("ruler/"))
+            .collect();
+        let mut contexts: Vec<usize> = own.iter().map(|result| result.context).collect();
+        contexts.sort_unstable();
+        contexts.dedup();
+        if contexts.is_empty() {
+            return None;
+        }
+        let by_context: Vec<(usize, f64)> = contexts
+            .into_iter()
+            .map(|context| {
+                let here = own.iter().filter(|result| result.context == context);
+                let scores: Vec<f64> = here.map(|result| 100.0 * result.metric.value).collect();
+                (context, crate::stats::mean(&scores))
+            })
+            .collect();
+        let n = by_context.len();
+        let weighted = |weight: &dyn Fn(usize) -> f64| {
+            let total: f64 = (0..n).map(weight).sum();
+            let sum: f64 = (0..n).map(|i| weight(i) * by_context[i].1).sum();
+            sum / total
+        };
+        let (mean, weighted_inc, weighted_dec) = (
+            weighted(&|_| 1.0),
+            weighted(&|i| (i + 1) as f64),
+            weighted(&|i| (n - i) as f64),
+        );
+        Some(Self {
+            rope: rope.to_owned(),
+            by_context,
+            mean,
+            weighted_inc,
+            weighted_dec,
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! Racing saves work, changes hardly ever who wins, and survives being killed.
+
+use longrope_search::{
+    BlockLoss, BlockLosses, Candidate, FnObjective, Job, Objective, Outcome, Search, SearchConfig,
+    SearchState, StepError,
+};
+
+use crate::analytic::{SMALL, loss, small_config};
+
+const N_SAMPLES: usize = 5;
+const N_BLOCKS: usize = 12;
+
+/// What racing may cost: a hundredth of the spread of losses in a first population, nats.
+const TOLERANCE: f64 = 0.005;
+
+/// Numbers that look random and depend on their arguments only, from -1 to 1.
+fn noise(parts: &[u64]) -> f64 {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for part in parts {
+        state = (state ^ part).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        state ^= state >> 29;
+    }
+    (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+}
+
+/// A formula's loss, with what text does to it: easy and hard blocks for all, and a little of its own for every
+/// candidate and block.
+fn losses(candidate: &Candidate, sample: usize) -> BlockLosses {
+    let steps: Vec<u64> = candidate
+        .steps
+        .iter()
+        .map(|step| u64::from(*step))
+        .collect();
+    let block = |block: usize| {
+        let place = [sample as u64, block as u64];
+        let own = noise(&[&steps[..], &place, &[candidate.start_tokens as u64]].concat());
+        let nats = loss(candidate, 4.0) + 2.0 + noise(&place) + 0.03 * own;
+        BlockLoss {
+            sum_nats: 64.0 * nats,
+            n_tokens: 64,
+        }
+    };
+    BlockLosses::new((0..N_BLOCKS).map(block).collect())
+}
+
+fn objective() -> FnObjective<impl FnMut(&Candidate, usize) -> Outcome> {
+    FnObjective::new(N_SAMPLES, |candidate: &Candidate, sample| {
+        Outcome::Losses(losses(candidate, sample))
+    })
+}
+
+/// The mean over all samples, whatever the search saw of it.
+fn full_score(candidate: &Candidate) -> f64 {
+    let sum: f64 = (0..N_SAMPLES).map(|s| losses(candidate, s).mean()).sum();
+    sum / N_SAMPLES as f64
+}
+
+fn config(strictness: f64) -> SearchConfig {
+    SearchConfig {
+        racing_strictness: strictness,
+        ..small_config()
+    }
+}
+
+fn finished(strictness: f64, seed: u64) -> Search {
+    let mut search = Search::new(SMALL, config(strictness), seed).expect("valid");
+    while !search.is_done() {
+        search
+            .step(&mut objective())
+            .expect("a formula cannot stop");
+    }
+    search
+}
+
+#[test]
+fn the_winner_loses_no_more_than_the_tolerance_and_work_is_saved() {
+    let (mut worst, mut same, mut raced, mut whole) = (f64::MIN, 0, 0, 0);
+    for seed in 0..20 {
+        let (with, without) = (finished(3.0, seed), finished(0.0, seed));
+        let score = |search: &Search| full_score(&search.best().expect("finished").candidate);
+        worst = worst.max(score(&with) - score(&without));
+        same += usize::from(
+            with.best().map(|it| &it.candidate) == without.best().map(|it| &it.candidate),
+        );
+        raced += with.progress().sample_evaluations;
+        whole += without.progress().sample_evaluations;
+    }
+    assert!(worst <= TOLERANCE, "{worst}");
+    assert!(same >= 18, "the same winner {same} times of 20");
+    assert!(raced * 4 <= whole * 3, "{raced} of {whole} samples");
+}
+
+#[test]
+fn without_a_race_everyone_is_scored_in_full_and_no_losses_are_kept() {
+    let search = finished(0.0, 1);
+    for entry in search.state().scored() {
+        assert_eq!(entry.n_samples, N_SAMPLES);
+        assert!(!entry.dropped && entry.losses.is_empty());
+        assert!((entry.score - full_score(&entry.candidate)).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn elites_are_scored_in_full_and_the_dropped_have_no_descendants() {
+    let search = finished(2.0, 2);
+    let scored = search.state().scored();
+    let dropped: Vec<_> = scored.iter().filter(|entry| entry.dropped).collect();
+    assert!(!dropped.is_empty());
+    for entry in &dropped {
+        assert!(entry.n_samples < N_SAMPLES && entry.losses.is_empty());
+        assert!(entry.score.is_finite(), "an estimate");
+    }
+    let best = search.best().expect("finished");
+    assert_eq!(best.n_samples, N_SAMPLES);
+    assert!(
+        scored
+            .iter()
+            .all(|entry| entry.dropped || best.score <= entry.score)
+    );
+    let counts = search.state().history();
+    let n_dropped: usize = counts.iter().map(|generation| generation.dropped).sum();
+    assert_eq!(n_dropped, dropped.len());
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
+/// Stops after a number of calls.
+struct Mortal(usize);
+
+impl Objective for Mortal {
+    type Error = Interrupted;
+
+    fn n_samples(&self) -> usize {
+        N_SAMPLES
+    }
+
+    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, Interrupted> {
+        self.0 = self.0.checked_sub(1).ok_or(Interrupted)?;
+        let answer = |job: &Job| Outcome::Losses(losses(job.candidate, job.sample));
+        Ok(jobs.iter().map(answer).collect())
+    }
+}
+
+#[test]
+fn a_race_that_is_killed_anywhere_ends_as_one_that_was_not() {
+    let config = || SearchConfig {
+        batch_candidates: 3,
+        ..config(2.0)
+    };
+    let new = || Search::new(SMALL, config(), 4).expect("valid");
+    let mut whole = new();
+    while !whole.is_done() {
+        whole.step(&mut objective()).expect("a formula cannot stop");
+    }
+    let expected = whole.state().to_json().expect("plain data");
+    for lifetime in 1..40 {
+        let mut search = new();
+        let mut mortal = Mortal(lifetime);
+        while !search.is_done() {
+            match search.step(&mut mortal) {
+                Ok(_) => {}
+                Err(StepError::Objective { .. }) => {
+                    let saved = search.state().to_json().expect("plain data");
+                    let state = SearchState::from_json(&saved).expect("own output");
+                    search = Search::resume(state).expect("own output");
+                    mortal = Mortal(lifetime);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let found = search.state().to_json().expect("plain data");
+        assert!(found == expected, "killed after every {lifetime} calls");
+    }
+}
+
+/// Remembers the calls it got.
+struct Rounds(Vec<Vec<usize>>);
+
+impl Objective for Rounds {
+    type Error = std::convert::Infallible;
+
+    fn n_samples(&self) -> usize {
+        N_SAMPLES
+    }
+
+    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, Self::Error> {
+        self.0.push(jobs.iter().map(|job| job.sample).collect());
+        let answer = |job: &Job| Outcome::Losses(losses(job.candidate, job.sample));
+        Ok(jobs.iter().map(answer).collect())
+    }
+}
+
+#[test]
+fn a_round_is_one_call_with_all_who_are_left() {
+    let mut search = Search::new(SMALL, config(2.0), 5).expect("valid");
+    let mut rounds = Rounds(Vec::new());
+    search.step(&mut rounds).expect("a formula cannot stop");
+    let (seeds, races) = rounds.0.split_first().expect("calls");
+    assert_eq!(
+        seeds.len(),
+        12 * N_SAMPLES,
+        "four seeds with three policies"
+    );
+    assert_eq!(races.len(), N_SAMPLES);
+    for (sample, round) in races.iter().enumerate() {
+        assert!(round.iter().all(|it| *it == sample));
+        assert!(round.len() <= races[0].len());
+    }
+    assert!(races[N_SAMPLES - 1].len() < races[0].len());
+}

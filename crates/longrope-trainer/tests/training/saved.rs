@@ -1,0 +1,104 @@
+//! Saved states.
+
+use std::path::Path;
+
+use longrope_model::{Decoder, LoraConfig, Trained};
+use longrope_trainer::Trainer;
+use longrope_trainer::checkpoint::{SaveContext, TrainingState, latest, restore, save};
+use serde_json::json;
+
+use crate::support::{adapted, base, config, decoder, lora, train_to};
+
+fn save_state(run: &Path, trainer: &Trainer, lora: Option<&LoraConfig>, base: &Path) -> bool {
+    let state = TrainingState::new(trainer, json!({"place": trainer.n_steps()}), json!({}));
+    let context = SaveContext {
+        base,
+        lora,
+        keep: 2,
+    };
+    save(run, trainer, &state, &context).is_ok()
+}
+
+fn interrupted_equals_uninterrupted(
+    trained: Trained,
+    fresh: impl Fn() -> Decoder,
+    lora: Option<&LoraConfig>,
+) {
+    let mut whole = Trainer::new(fresh(), config(trained)).unwrap();
+    let expected = train_to(&mut whole, 12);
+
+    let run = tempfile::tempdir().unwrap();
+    let mut first = Trainer::new(fresh(), config(trained)).unwrap();
+    let mut found = train_to(&mut first, 7);
+    assert!(save_state(run.path(), &first, lora, &base()));
+    drop(first);
+    let folder = latest(run.path()).unwrap().unwrap();
+    let state = TrainingState::read(&folder).unwrap();
+    assert_eq!((state.n_steps, &state.data), (7, &json!({"place": 7})));
+    let mut second = restore(&folder, &state, fresh(), config(trained)).unwrap();
+    found.extend(train_to(&mut second, 12));
+    assert_eq!(found, expected, "bit for bit");
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() {
+    interrupted_equals_uninterrupted(Trained::All, decoder, None);
+}
+
+#[test]
+fn so_is_one_of_adapters() {
+    interrupted_equals_uninterrupted(Trained::Adapters, adapted, Some(&lora()));
+}
+
+#[test]
+fn the_last_states_are_kept_and_a_failed_one_leaves_them_whole() {
+    let run = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(decoder(), config(Trained::All)).unwrap();
+    for n_steps in 1..=3 {
+        train_to(&mut trainer, n_steps);
+        assert!(save_state(run.path(), &trainer, None, &base()));
+    }
+    let names = |run: &Path| -> Vec<String> {
+        let mut names: Vec<String> = fs_err::read_dir(run)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(run.path()), ["step-000002", "step-000003"]);
+    // The folder of the base model is gone: writing stops in the middle.
+    train_to(&mut trainer, 4);
+    assert!(!save_state(
+        run.path(),
+        &trainer,
+        None,
+        Path::new("nowhere")
+    ));
+    assert_eq!(names(run.path()), ["step-000002", "step-000003"]);
+    let folder = latest(run.path()).unwrap().unwrap();
+    let state = TrainingState::read(&folder).unwrap();
+    let restored = restore(&folder, &state, decoder(), config(Trained::All)).unwrap();
+    assert_eq!(restored.n_steps(), 3);
+}
+
+#[test]
+fn damaged_states_are_named() {
+    let run = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(decoder(), config(Trained::All)).unwrap();
+    train_to(&mut trainer, 1);
+    assert!(save_state(run.path(), &trainer, None, &base()));
+    let folder = latest(run.path()).unwrap().unwrap();
+    let state = TrainingState::read(&folder).unwrap();
+    let path = folder.join("optimizer.safetensors");
+    let bytes = fs_err::read(&path).unwrap();
+    fs_err::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = restore(&folder, &state, decoder(), config(Trained::All)).unwrap_err();
+    assert!(
+        error.to_string().contains("optimizer.safetensors"),
+        "{error}"
+    );
+    fs_err::write(folder.join("state.json"), "{}").unwrap();
+    let error = TrainingState::read(&folder).unwrap_err();
+    assert!(error.to_string().contains("state.json"), "{error}");
+}

@@ -1,0 +1,169 @@
+//! `longrope eval bench`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use longrope_data::Tokenizer;
+use longrope_eval::bench::{
+    Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
+};
+use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
+
+use crate::args::{self, FlagLayer, contexts};
+use crate::config::Config;
+use crate::failure::Hint;
+use crate::interrupt::Interrupt;
+use crate::{input, layers, output, scoring, task_run, task_table};
+
+pub(crate) fn run(args: &args::Bench) -> Result<()> {
+    let paths = |paths: &[PathBuf]| -> Vec<String> {
+        paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    };
+    let flags = FlagLayer::default()
+        .path("model", args.task.model.as_ref())
+        .path("out", args.task.out.as_ref())
+        .list("contexts", contexts(&args.task.contexts))
+        .list("rope", args.task.rope.iter().cloned())
+        .set("bench.name", args.bench.clone())
+        .list("bench.data", paths(&args.data))
+        .list("bench.fewshot", paths(&args.fewshot))
+        .number("bench.shots", args.shots)
+        .number("bench.limit", args.limit)
+        .table();
+    let mut config = layers::load(&args.task.common, flags)?;
+    let bench: Bench = input::required(config.bench.name.as_ref(), "--bench")?.parse()?;
+    let name = format!("bench-{bench}");
+    let keep = task_run::keep(&config, &name, args.task.resume)?;
+    let seed = match args.task.seed {
+        Some(seed) => u32::try_from(seed)?,
+        None => FEWSHOT_SEED,
+    };
+    let prompts = prompts(bench, &config, seed)?;
+    let interrupt = Interrupt::listen()?;
+    let decoder = input::load_model(&config)?;
+    if config.contexts.is_empty() {
+        config.contexts = vec![decoder.config().max_context];
+    }
+    let target = scoring::longest_context(&config)?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
+    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
+    let jobs = task_run::jobs(&config, &ropes, |context| {
+        let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
+        Ok(Box::new(task))
+    })?;
+    let mut results = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    results.iter_mut().for_each(pool_subjects);
+    task_run::write_report(&config, &name, &results)?;
+    if args.task.json {
+        return output::json(&EvalReport::new(results));
+    }
+    output::line(table(&results))?;
+    output::line(format!(
+        "{} of {bench}, {} shots, seed {seed}, as lm-evaluation-harness scores them",
+        results.first().map_or("", |result| &result.metric.name),
+        prompts.shots(),
+    ))
+}
+
+/// Questions with their examples.
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
+    let section = &config.bench;
+    if section.data.is_empty() {
+        return Err(anyhow!("there are no questions").context(Hint(
+            "name the files of the test split (of HellaSwag and TruthfulQA the validation split) \
+             with --data"
+                .to_owned(),
+        )));
+    }
+    let read = |files: &[PathBuf]| -> Result<Vec<Question>> {
+        let mut questions = Vec::new();
+        for file in files {
+            for record in read_records(file)? {
+                questions.push(Question::new(bench, record)?);
+            }
+        }
+        Ok(questions)
+    };
+    let mut questions = read(&section.data)?;
+    if let Some(limit) = section.limit {
+        let mut seen: BTreeMap<Option<String>, usize> = BTreeMap::new();
+        questions.retain(|question| {
+            let n = seen.entry(question.subject.clone()).or_default();
+            *n += 1;
+            *n <= limit
+        });
+    }
+    let shots = section.shots.unwrap_or(bench.default_shots());
+    Prompts::new(bench, questions, read(&section.fewshot)?, shots, seed).map_err(|error| {
+        anyhow!(error).context(Hint(
+            "name the files of the train split (of MMLU the dev split) with --fewshot, or give \
+             another number of --shots"
+                .to_owned(),
+        ))
+    })
+}
+
+/// Where a benchmark has subjects: the error pooled over them, and the mean in which each counts once.
+fn pool_subjects(result: &mut TaskResult) {
+    let mut subjects: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for trial in &result.trials {
+        if let Some(subject) = trial.details.get("subject").and_then(|it| it.as_str()) {
+            subjects.entry(subject).or_default().push(trial.scores[0]);
+        }
+    }
+    if subjects.len() < 2 {
+        return;
+    }
+    let parts: Vec<(f64, usize)> = subjects
+        .values()
+        .map(|scores| (mean_stderr(scores).unwrap_or(0.0), scores.len()))
+        .collect();
+    let means: Vec<f64> = subjects.values().map(|scores| mean(scores)).collect();
+    let squares: f64 = parts.iter().map(|(stderr, _)| stderr * stderr).sum();
+    result.metric.stderr = pooled_stderr(&parts);
+    result.other_metrics.push(MetricValue {
+        name: "acc_subject_mean".to_owned(),
+        value: mean(&means),
+        stderr: Some(squares.sqrt() / means.len() as f64),
+        interval: None,
+        higher_is_better: true,
+    });
+}
+
+/// One row per RoPE, context and metric.
+fn table(results: &[TaskResult]) -> String {
+    let header = [
+        "rope",
+        "context",
+        "questions",
+        "metric",
+        "score",
+        "± stderr",
+        "time",
+    ];
+    let mut rows = Vec::new();
+    for result in results {
+        for metric in std::iter::once(&result.metric).chain(&result.other_metrics) {
+            rows.push(vec![
+                result.rope.clone(),
+                output::grouped(result.context),
+                output::grouped(result.n),
+                metric.name.clone(),
+                task_table::percent(&MetricValue {
+                    interval: None,
+                    stderr: None,
+                    ..metric.clone()
+                }),
+                metric
+                    .stderr
+                    .map_or_else(|| "-".to_owned(), |it| format!("{:.1}", 100.0 * it)),
+                output::duration(result.elapsed_secs),
+            ]);
+        }
+    }
+    output::table(&header.map(str::to_owned), &rows)
+}

@@ -1,0 +1,94 @@
+//! `longrope eval needle`
+
+use anyhow::Result;
+use longrope_data::Tokenizer;
+use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
+
+use crate::args::{self, FlagLayer, contexts};
+use crate::grid::Grid;
+use crate::interrupt::Interrupt;
+use crate::{input, layers, output, run_dir, scoring, task_run};
+
+pub(crate) fn run(args: &args::Needle) -> Result<()> {
+    let flags = FlagLayer::default()
+        .path("model", args.task.model.as_ref())
+        .path("out", args.task.out.as_ref())
+        .list("contexts", contexts(&args.task.contexts))
+        .list("rope", args.task.rope.iter().cloned())
+        .list(
+            "text",
+            args.text.iter().map(|path| path.display().to_string()),
+        )
+        .number("seed", args.task.seed)
+        .number("needle.trials", args.trials)
+        .number("needle.needles", args.needles)
+        .list("needle.depths", args.depths.iter().copied())
+        .set("needle.needle", args.needle.clone())
+        .set("needle.prompt", args.prompt.clone())
+        .set("needle.answer", args.answer.clone())
+        .table();
+    let config = layers::load(&args.task.common, flags)?;
+    let keep = task_run::keep(&config, "needle", args.task.resume)?;
+    let target = scoring::longest_context(&config)?;
+    let interrupt = Interrupt::listen()?;
+    let decoder = input::load_model(&config)?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
+    let haystack = input::haystack(&config)?;
+    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
+    let jobs = task_run::jobs(&config, &ropes, |context| {
+        let task = Needle::new(&tokenizer, &haystack, &config.needle, context, config.seed)?;
+        Ok(Box::new(task))
+    })?;
+    let results = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    task_run::write_report(&config, "needle", &results)?;
+    let grids = Grid::of_ropes(&results);
+    if let Some(out) = &config.out {
+        for (i, grid) in grids.iter().enumerate() {
+            let title = format!("Needles found: {}", grid.rope);
+            let path = out.join(format!("eval/{}", svg_name(&grids, i)));
+            run_dir::write_atomically(&path, &grid.svg(&title)?)?;
+        }
+    }
+    if args.task.json {
+        return output::json(&EvalReport::new(results));
+    }
+    for grid in &grids {
+        output::line(format!("{}\n{}\n", grid.rope, grid.table()))?;
+    }
+    output::line(protocol_line(&results))
+}
+
+/// `needle.svg`, or a name for each RoPE if there are several.
+fn svg_name(grids: &[Grid], i: usize) -> String {
+    if grids.len() == 1 {
+        return "needle.svg".to_owned();
+    }
+    // A RoPE may be a path; what identifies it is its end.
+    let name = std::path::Path::new(&grids[i].rope).file_stem();
+    let name = name.map_or_else(String::new, |name| name.display().to_string());
+    let is_unique = grids
+        .iter()
+        .filter(|grid| grid.rope.contains(&name))
+        .count()
+        == 1;
+    if is_unique {
+        format!("needle-{name}.svg")
+    } else {
+        format!("needle-{name}-{i}.svg")
+    }
+}
+
+/// What the numbers of the grids were measured on.
+fn protocol_line(results: &[TaskResult]) -> String {
+    let Some(first) = results.first() else {
+        return String::new();
+    };
+    let depths = first.settings["depths"].as_array().map_or(0, Vec::len);
+    format!(
+        "share of needles found: {} trials per cell, {} needle(s) per text, {}, seed {}",
+        first.n / depths.max(1),
+        first.settings["needles"],
+        first.protocol,
+        first.seed
+    )
+}

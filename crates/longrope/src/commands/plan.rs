@@ -1,0 +1,219 @@
+//! `longrope plan`
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Distribution, Tensor};
+use longrope_model::ModelConfig;
+use longrope_search::SearchConfig;
+use serde::Serialize;
+
+use crate::args::{Plan, PlanMode};
+use crate::config::Config;
+use crate::estimate::{self, Memory, STEP_FORWARDS, Trained};
+use crate::output;
+
+const GIB: f64 = 1_073_741_824.0;
+/// Part of the memory that is left to everything else.
+const HEADROOM: f64 = 0.95;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct PlanReport {
+    format: &'static str,
+    version: u32,
+    model: String,
+    context: usize,
+    memory_bytes: Option<f64>,
+    flops_per_sec: f64,
+    plans: Vec<PlanRow>,
+}
+
+/// One thing to do.
+#[derive(Serialize)]
+struct PlanRow {
+    mode: &'static str,
+    peak_bytes: f64,
+    #[serde(flatten)]
+    memory: Memory,
+    /// Of one window, one search or one step.
+    secs: f64,
+    /// `None` if it is not known how much memory there is.
+    fits: Option<bool>,
+    /// The longest window that would fit.
+    longest_context: Option<usize>,
+    advice: Vec<String>,
+}
+
+pub(crate) fn run(args: &Plan) -> Result<()> {
+    let model = ModelConfig::from_folder(&args.model)
+        .with_context(|| format!("planning for `{}`", args.model.display()))?;
+    let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(machine_memory);
+    let flops_per_sec = measure_flops(&Device::flex());
+    let modes = match args.mode {
+        Some(mode) => vec![mode],
+        None => vec![
+            PlanMode::Eval,
+            PlanMode::Search,
+            PlanMode::Lora,
+            PlanMode::Full,
+        ],
+    };
+    let row = |mode| plan(&model, args.context, mode, memory_bytes, flops_per_sec);
+    let report = PlanReport {
+        format: "longrope-plan",
+        version: 1,
+        model: args.model.display().to_string(),
+        context: args.context,
+        memory_bytes,
+        flops_per_sec,
+        plans: modes.into_iter().map(row).collect(),
+    };
+    if args.json {
+        output::json(&report)
+    } else {
+        output::line(text(&report))
+    }
+}
+
+fn plan(
+    model: &ModelConfig,
+    context: usize,
+    mode: PlanMode,
+    memory_bytes: Option<f64>,
+    flops_per_sec: f64,
+) -> PlanRow {
+    let forward = estimate::forward_flops(model, context) / flops_per_sec;
+    let rank = Config::default().train.lora.rank;
+    let adapters = Trained::Adapters(estimate::adapter_parameters(model, rank));
+    let (name, memory, secs) = match mode {
+        PlanMode::Eval => ("eval", estimate::eval_memory(model, false), forward),
+        PlanMode::Search => {
+            let memory = estimate::eval_memory(model, false);
+            ("search", memory, forward * search_windows(context))
+        }
+        PlanMode::Lora => (
+            "lora",
+            estimate::train_memory(model, adapters),
+            forward * STEP_FORWARDS,
+        ),
+        PlanMode::Full => (
+            "full",
+            estimate::train_memory(model, Trained::All),
+            forward * STEP_FORWARDS,
+        ),
+    };
+    let peak_bytes = memory.at(context);
+    let room = memory_bytes.map(|bytes| bytes * HEADROOM);
+    let fits = room.map(|room| peak_bytes <= room);
+    let mut advice = Vec::new();
+    if let (Some(room), Some(false)) = (room, fits) {
+        let fits_at = |memory: Memory| memory.at(context) <= room;
+        match mode {
+            PlanMode::Eval | PlanMode::Search => {
+                if fits_at(estimate::eval_memory(model, true)) {
+                    advice.push("--set weights=streamed: layers are read when needed".to_owned());
+                }
+            }
+            PlanMode::Full => {
+                if fits_at(estimate::train_memory(model, adapters)) {
+                    advice.push("--lora: only adapters have gradients and moments".to_owned());
+                }
+            }
+            PlanMode::Lora => {}
+        }
+        match memory.longest(room) {
+            longest if longest >= 2 => advice.push(format!(
+                "a context of up to {} tokens",
+                output::grouped(longest)
+            )),
+            _ => advice.push("no context fits: the weights alone are too large".to_owned()),
+        }
+        advice.push(format!("{:.1} GiB of memory", peak_bytes / HEADROOM / GIB));
+    }
+    PlanRow {
+        mode: name,
+        peak_bytes,
+        memory,
+        secs,
+        fits,
+        longest_context: room.map(|room| memory.longest(room)),
+        advice,
+    }
+}
+
+/// Windows that a search of the default size scores.
+fn search_windows(context: usize) -> f64 {
+    let config = SearchConfig::default();
+    let samples = Config::default().search.run.samples;
+    let halved = if context > config.halve_beyond { 2 } else { 1 };
+    let per_generation = (config.mutations + config.crossovers) / halved;
+    let candidates = config.population / halved + config.generations * per_generation;
+    (candidates * samples) as f64
+}
+
+/// All memory of this machine, where the system tells.
+fn machine_memory() -> Option<f64> {
+    let text = fs_err::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024.0)
+}
+
+/// Operations per second of a matrix product, the best of three.
+fn measure_flops(device: &Device) -> f64 {
+    const ROWS: usize = 768;
+    let shape = [ROWS, ROWS];
+    let a = Tensor::<2>::random(shape, Distribution::Default, device);
+    let b = Tensor::<2>::random(shape, Distribution::Default, device);
+    let mut best = f64::INFINITY;
+    for _ in 0..3 {
+        let started = Instant::now();
+        // Reading a number waits for the product.
+        let _ = a.clone().matmul(b.clone()).sum().into_data();
+        best = best.min(started.elapsed().as_secs_f64());
+    }
+    2.0 * (ROWS as f64).powi(3) / best
+}
+
+fn text(report: &PlanReport) -> String {
+    let header = ["", "peak memory", "time", "fits", "longest context"].map(str::to_owned);
+    let rows: Vec<Vec<String>> = report
+        .plans
+        .iter()
+        .map(|row| {
+            let unit = match row.mode {
+                "eval" => "per window",
+                "search" => "in all",
+                _ => "per step",
+            };
+            vec![
+                row.mode.to_owned(),
+                format!("{:.2} GiB", row.peak_bytes / GIB),
+                format!("{} {unit}", output::duration(row.secs)),
+                match row.fits {
+                    Some(true) => "yes".to_owned(),
+                    Some(false) => "no".to_owned(),
+                    None => "?".to_owned(),
+                },
+                row.longest_context
+                    .map_or_else(|| "-".to_owned(), output::grouped),
+            ]
+        })
+        .collect();
+    let mut lines = vec![output::table(&header, &rows)];
+    for row in report.plans.iter().filter(|row| !row.advice.is_empty()) {
+        lines.push(format!("{} does not fit; it would with one of:", row.mode));
+        lines.extend(row.advice.iter().map(|advice| format!("  {advice}")));
+    }
+    lines.push(match report.memory_bytes {
+        Some(bytes) => format!(
+            "one window of {} tokens on this CPU at {:.0} GFLOP/s, memory {:.1} GiB; memory within a fifth, time within a factor of two",
+            output::grouped(report.context),
+            report.flops_per_sec / 1e9,
+            bytes / GIB
+        ),
+        None => "how much memory there is, is not known: give it with --memory".to_owned(),
+    });
+    lines.join("\n")
+}

@@ -1,0 +1,159 @@
+//! `longrope eval ruler`
+
+use anyhow::Result;
+use longrope_data::Tokenizer;
+use longrope_eval::{
+    Essay, EvalReport, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult,
+};
+use longrope_model::Decoder;
+
+use crate::args::{self, FlagLayer, contexts};
+use crate::config::Config;
+use crate::interrupt::Interrupt;
+use crate::scoring::NamedRope;
+use crate::task_run::Job;
+use crate::{input, layers, output, scoring, task_run};
+
+pub(crate) fn run(args: &args::Ruler) -> Result<()> {
+    let flags = FlagLayer::default()
+        .path("model", args.task.model.as_ref())
+        .path("out", args.task.out.as_ref())
+        .list("contexts", contexts(&args.task.contexts))
+        .list("rope", args.task.rope.iter().cloned())
+        .list(
+            "text",
+            args.text.iter().map(|path| path.display().to_string()),
+        )
+        .number("seed", args.task.seed)
+        .list("ruler.tasks", args.tasks.iter().cloned())
+        .number("ruler.samples", args.samples)
+        .path("ruler.squad", args.squad.as_ref())
+        .path("ruler.hotpotqa", args.hotpotqa.as_ref())
+        .table();
+    let config = layers::load(&args.task.common, flags)?;
+    let keep = task_run::keep(&config, "ruler", args.task.resume)?;
+    let target = scoring::longest_context(&config)?;
+    let tasks = config
+        .ruler
+        .tasks
+        .iter()
+        .map(|name| Ok(name.parse::<RulerTask>()?))
+        .collect::<Result<Vec<_>>>()?;
+    let data = data(&config)?;
+    let interrupt = Interrupt::listen()?;
+    let decoder = input::load_model(&config)?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
+    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
+    let tasks = if tasks.is_empty() {
+        possible(&data)
+    } else {
+        tasks
+    };
+    let jobs = jobs(&config, &tasks, &data, &tokenizer, (&decoder, &ropes))?;
+    let results = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    task_run::write_report(&config, "ruler", &results)?;
+    if args.task.json {
+        return output::json(&EvalReport::new(results));
+    }
+    for named in &ropes {
+        if let Some(averages) = RulerAverages::of(&named.name, &results) {
+            output::line(format!(
+                "{}\n{}\n",
+                named.name,
+                table(&averages, &tasks, &results)
+            ))?;
+            output::line(format!(
+                "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}\n",
+                averages.mean, averages.weighted_inc, averages.weighted_dec
+            ))?;
+        }
+    }
+    output::line(format!(
+        "percent of answers found, {} of 13 tasks, {} samples each, greedy, seed {}",
+        tasks.len(),
+        config.ruler.samples,
+        config.seed
+    ))
+}
+
+/// Reads what the tasks are made from.
+fn data(config: &Config) -> Result<RulerData> {
+    let essay = if config.text.is_empty() {
+        None
+    } else {
+        Essay::new(&input::read_texts(config)?)
+    };
+    let ruler = &config.ruler;
+    Ok(RulerData {
+        essay,
+        squad: ruler.squad.as_deref().map(QaSet::read_squad).transpose()?,
+        hotpotqa: ruler
+            .hotpotqa
+            .as_deref()
+            .map(QaSet::read_hotpotqa)
+            .transpose()?,
+    })
+}
+
+/// The tasks there is material for; says which are left out.
+fn possible(data: &RulerData) -> Vec<RulerTask> {
+    let (tasks, others): (Vec<_>, Vec<_>) = RulerTask::ALL
+        .into_iter()
+        .partition(|task| data.missing(*task).is_none());
+    for task in others {
+        if let Some(what) = data.missing(task) {
+            tracing::warn!("`{task}` is left out, it needs {what}");
+        }
+    }
+    tasks
+}
+
+fn jobs<'a>(
+    config: &Config,
+    tasks: &[RulerTask],
+    data: &'a RulerData,
+    tokenizer: &'a Tokenizer,
+    (decoder, ropes): (&Decoder, &[NamedRope]),
+) -> Result<Vec<Job<'a>>> {
+    let mut jobs = Vec::new();
+    for named in ropes {
+        for &context in &config.contexts {
+            for &task in tasks {
+                let size = (config.ruler.samples, context, config.seed);
+                let stop = &decoder.config().eos_tokens;
+                jobs.push(Job {
+                    task: Box::new(Ruler::new(task, tokenizer, data, size, stop)?),
+                    rope_name: named.name.clone(),
+                    rope: named.rope.spec(context)?,
+                });
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+/// One row per task, one column per context, and the means below.
+fn table(averages: &RulerAverages, tasks: &[RulerTask], results: &[TaskResult]) -> String {
+    let contexts: Vec<usize> = averages.by_context.iter().map(|it| it.0).collect();
+    let header: Vec<String> = std::iter::once("task".to_owned())
+        .chain(contexts.iter().map(|context| output::grouped(*context)))
+        .collect();
+    let value = |task: RulerTask, context: usize| {
+        let name = format!("ruler/{task}");
+        let is_it =
+            |it: &&TaskResult| it.rope == averages.rope && it.task == name && it.context == context;
+        let result = results.iter().find(is_it);
+        result.map_or_else(String::new, |it| format!("{:.1}", 100.0 * it.metric.value))
+    };
+    let mut rows: Vec<Vec<String>> = tasks
+        .iter()
+        .map(|task| {
+            std::iter::once(task.name().to_owned())
+                .chain(contexts.iter().map(|context| value(*task, *context)))
+                .collect()
+        })
+        .collect();
+    let means = averages.by_context.iter().map(|it| format!("{:.1}", it.1));
+    rows.push(std::iter::once("mean".to_owned()).chain(means).collect());
+    output::table(&header, &rows)
+}

@@ -1,0 +1,213 @@
+//! How much memory and time things take: formulas, with constants that were measured.
+//!
+//! All sizes are for one window of `n` tokens in `f32` on the CPU; `h` is the width of the model, `q` that of all
+//! queries, `k` that of all keys, `i` that of the MLP, `v` the vocabulary, `P` the parameters.
+
+use longrope_model::ModelConfig;
+use serde::Serialize;
+
+/// What the program has before it does anything: code, tokenizer, the allocator's first pages. Measured.
+const BASE_BYTES: f64 = 50e6;
+/// Rows that go through a layer at once in an evaluation.
+const CHUNK_ROWS: f64 = 2048.0;
+/// Bytes of a number.
+const F32: f64 = 4.0;
+/// Attention does fewer operations per second than matrix products.
+const ATTENTION_EFFICIENCY: f64 = 0.5;
+
+/// Peak memory, bytes: what every window has, and what every token adds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Memory {
+    pub(crate) fixed_bytes: f64,
+    pub(crate) bytes_per_token: f64,
+}
+
+impl Memory {
+    /// For `n` tokens.
+    pub(crate) fn at(self, n: usize) -> f64 {
+        self.fixed_bytes + self.bytes_per_token * n as f64
+    }
+
+    /// The longest window that fits into so many bytes; 0 if none does.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of tokens"
+    )]
+    pub(crate) fn longest(self, bytes: f64) -> usize {
+        ((bytes - self.fixed_bytes) / self.bytes_per_token).max(0.0) as usize
+    }
+}
+
+/// The sizes a formula needs.
+struct Sizes {
+    params: f64,
+    layer_params: f64,
+    layers: f64,
+    h: f64,
+    q: f64,
+    k: f64,
+    i: f64,
+    v: f64,
+    rotary_dim: f64,
+}
+
+impl Sizes {
+    fn of(model: &ModelConfig) -> Self {
+        let (h, v) = (model.hidden_size as f64, model.vocab_size as f64);
+        let ends = if model.tied_embeddings { 1.0 } else { 2.0 };
+        let params = model.n_parameters() as f64;
+        Self {
+            params,
+            layer_params: (params - ends * h * v) / model.n_layers as f64,
+            layers: model.n_layers as f64,
+            h,
+            q: (model.n_heads * model.head_dim) as f64,
+            k: (model.n_kv_heads * model.head_dim) as f64,
+            i: model.intermediate_size as f64,
+            v,
+            rotary_dim: model.rope.rotary_dim as f64,
+        }
+    }
+
+    /// Cosines and sines of a token, and its ids.
+    fn angle_bytes(&self) -> f64 {
+        F32 * self.rotary_dim + 24.0
+    }
+
+    /// Numbers of a chunk on its way through a layer.
+    fn chunk_bytes(&self) -> f64 {
+        F32 * CHUNK_ROWS * (3.0 * self.i + 2.0 * self.q + 2.0 * self.h)
+    }
+}
+
+/// Perplexity: `4P + chunk + n·4·(h + 4k + rotary)`.
+///
+/// The residual stream of the whole window, and keys and values of one layer, which exist twice while their chunks
+/// are joined. With `streamed` weights, of `P` only the ends and one layer.
+pub(crate) fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
+    let s = Sizes::of(model);
+    let weights = if streamed {
+        s.params - (s.layers - 1.0) * s.layer_params
+    } else {
+        s.params
+    };
+    Memory {
+        fixed_bytes: BASE_BYTES + F32 * weights + s.chunk_bytes(),
+        bytes_per_token: F32 * (s.h + 4.0 * s.k) + s.angle_bytes(),
+    }
+}
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trained {
+    /// All weights.
+    All,
+    /// Adapters of this many parameters.
+    Adapters(usize),
+}
+
+/// Training, layers computed again: `4P + 16T + n·4·((layers + 2)·h + tape)` for `T` trained parameters.
+///
+/// - Of a trained parameter there are gradient and both moments of Adam, and a second gradient while it is scaled.
+/// - Of a token, the input of every layer is kept, and of one layer at a time all that its operations made and the
+///   gradients thereof: `tape = 14h + 6q + 6k + 8i`.
+pub(crate) fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
+    let s = Sizes::of(model);
+    let n_trained = match trained {
+        Trained::All => s.params,
+        Trained::Adapters(n) => n as f64,
+    };
+    let tape = TAPE[0] * s.h + TAPE[1] * s.q + TAPE[2] * s.k + TAPE[3] * s.i;
+    Memory {
+        fixed_bytes: BASE_BYTES + F32 * (s.params + 4.0 * n_trained),
+        bytes_per_token: F32 * ((s.layers + 2.0) * s.h + tape) + s.angle_bytes(),
+    }
+}
+
+/// Numbers of a layer's tape per token, in widths of the model, of queries, of keys, and of the MLP.
+const TAPE: [f64; 4] = [14.0, 6.0, 6.0, 8.0];
+
+/// Parameters of adapters of a rank on query, key, value and output projections of every layer.
+pub(crate) fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
+    let (h, q) = (model.hidden_size, model.n_heads * model.head_dim);
+    let k = model.n_kv_heads * model.head_dim;
+    model.n_layers * rank * ((h + q) + 2 * (h + k) + (q + h))
+}
+
+/// Operations of one forward pass over `n` tokens, attention counted by how slow it is: `2n(P' + hv) + 2n²q·layers`,
+/// where `P'` are the parameters of the layers.
+pub(crate) fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
+    let s = Sizes::of(model);
+    let n = n as f64;
+    // A layer with a sliding window looks no further.
+    let seen: f64 = model
+        .windows
+        .iter()
+        .map(|window| window.map_or(n / 2.0, |window| (window as f64).min(n / 2.0)))
+        .sum();
+    let products = 2.0 * n * (s.layers * s.layer_params + s.h * s.v);
+    products + 4.0 * n * s.q * seen / ATTENTION_EFFICIENCY
+}
+
+/// A training step is a forward pass, each layer once more, and a backward pass of twice that.
+pub(crate) const STEP_FORWARDS: f64 = 4.0;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Peak memory of `eval ppl` and `finetune` on the bundled shape, kibibytes, measured.
+    const EVAL: [(usize, f64); 5] = [
+        (4096, 95_924.0),
+        (16_384, 124_252.0),
+        (32_768, 188_416.0),
+        (65_536, 333_328.0),
+        (131_072, 529_408.0),
+    ];
+
+    fn model() -> ModelConfig {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-llama-256");
+        let mut model = ModelConfig::from_folder(&folder).unwrap();
+        // What was measured, should another model be bundled.
+        (model.vocab_size, model.hidden_size, model.intermediate_size) = (1024, 256, 688);
+        (
+            model.n_layers,
+            model.n_heads,
+            model.n_kv_heads,
+            model.head_dim,
+        ) = (4, 4, 2, 64);
+        model.windows = vec![None; 4];
+        model
+    }
+
+    fn check(memory: Memory, measured: &[(usize, f64)]) {
+        for (n, kibibytes) in measured {
+            let ratio = memory.at(*n) / (kibibytes * 1024.0);
+            assert!((0.8..1.2).contains(&ratio), "{n} tokens: {ratio}");
+        }
+    }
+
+    #[test]
+    fn evaluation_was_measured() {
+        check(eval_memory(&model(), false), &EVAL);
+    }
+
+    #[test]
+    fn the_longest_window_is_the_inverse() {
+        let memory = eval_memory(&model(), false);
+        let longest = memory.longest(1e9);
+        assert!(memory.at(longest) <= 1e9 && memory.at(longest + 1) > 1e9);
+        assert_eq!(memory.longest(1.0), 0);
+    }
+
+    #[test]
+    fn streaming_keeps_one_layer() {
+        let model = model();
+        let (all, one) = (eval_memory(&model, false), eval_memory(&model, true));
+        let layer = Sizes::of(&model).layer_params;
+        assert!((all.fixed_bytes - one.fixed_bytes - 3.0 * F32 * layer).abs() < 1.0);
+    }
+}

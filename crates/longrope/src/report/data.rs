@@ -1,0 +1,203 @@
+//! Everything the page shows: `report.json`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use longrope_eval::{EvalReport, EvalResult, PplResult, TaskResult};
+use longrope_rope::RopeArtifact;
+use serde::Serialize;
+use serde_json::Value;
+use toml::Table;
+
+use crate::failure::Hint;
+use crate::search_run::SearchResult;
+
+/// What a run folder holds.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunReport {
+    pub(crate) format: &'static str,
+    pub(crate) version: u32,
+    pub(crate) run: String,
+    /// In a sentence.
+    pub(crate) question: String,
+    /// The resolved configuration.
+    pub(crate) settings: Option<Table>,
+    pub(crate) rope: Option<RopeArtifact>,
+    pub(crate) search: Option<SearchResult>,
+    /// Lines of `metrics.jsonl` of a search.
+    pub(crate) generations: Vec<Value>,
+    /// Lines of `metrics.jsonl` of a training, by folder.
+    pub(crate) training: Vec<Training>,
+    pub(crate) perplexities: Vec<PplResult>,
+    /// Without their trials.
+    pub(crate) tasks: Vec<TaskResult>,
+    /// With their trials, for figures; they are in the files of the folder.
+    #[serde(skip)]
+    pub(crate) full_tasks: Vec<TaskResult>,
+    pub(crate) tool_version: &'static str,
+}
+
+/// One training run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Training {
+    pub(crate) name: String,
+    pub(crate) lines: Vec<Value>,
+}
+
+impl RunReport {
+    /// Reads what there is.
+    pub(crate) fn read(run: &Path) -> Result<Self> {
+        if !run.is_dir() {
+            return Err(anyhow!("`{}` is not a folder", run.display()).context(Hint(
+                "give the run folder of a search, a training or an evaluation".to_owned(),
+            )));
+        }
+        let mut report = Self {
+            format: "longrope-report",
+            version: 1,
+            run: run.display().to_string(),
+            question: String::new(),
+            settings: text_of(&run.join("config.toml"))?
+                .map(|text| text.parse())
+                .transpose()
+                .context("reading `config.toml` of the run")?,
+            rope: match text_of(&run.join("rope.json"))? {
+                Some(text) => Some(RopeArtifact::from_json(&text)?),
+                None => None,
+            },
+            search: match text_of(&run.join("search/result.json"))? {
+                Some(text) => Some(
+                    serde_json::from_str(&text)
+                        .context("reading `search/result.json` of the run")?,
+                ),
+                None => None,
+            },
+            generations: Vec::new(),
+            training: Vec::new(),
+            perplexities: Vec::new(),
+            tasks: Vec::new(),
+            full_tasks: Vec::new(),
+            tool_version: env!("CARGO_PKG_VERSION"),
+        };
+        for name in ["", "train"] {
+            let lines = lines_of(&run.join(name).join("metrics.jsonl"))?;
+            let (generations, steps): (Vec<Value>, Vec<Value>) = lines
+                .into_iter()
+                .partition(|line| line.get("generation").is_some());
+            report.generations.extend(generations);
+            if !steps.is_empty() {
+                let name = if name.is_empty() { "training" } else { name };
+                report.training.push(Training {
+                    name: name.to_owned(),
+                    lines: steps,
+                });
+            }
+        }
+        for path in json_files(run)? {
+            report.read_results(&path)?;
+        }
+        if report.is_empty() {
+            return Err(anyhow!("`{}` holds nothing to report", run.display()).context(Hint(
+                "a report is about rope.json, metrics.jsonl, search/result.json, and results of \
+                 eval or compare, as with `longrope eval ppl .. --json > RUN/eval/ppl.json`"
+                    .to_owned(),
+            )));
+        }
+        report.question = report.ask();
+        Ok(report)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rope.is_none()
+            && self.search.is_none()
+            && self.generations.is_empty()
+            && self.training.is_empty()
+            && self.perplexities.is_empty()
+            && self.tasks.is_empty()
+    }
+
+    fn read_results(&mut self, path: &Path) -> Result<()> {
+        let text = fs_err::read_to_string(path)?;
+        let Ok(json) = serde_json::from_str::<Value>(&text) else {
+            return Ok(());
+        };
+        if json.get("format").and_then(Value::as_str) != Some("longrope-eval") {
+            return Ok(());
+        }
+        let results: EvalReport = serde_json::from_value(json)
+            .with_context(|| format!("reading results `{}`", path.display()))?;
+        for result in results.results {
+            match result {
+                EvalResult::Ppl(result) => self.perplexities.push(result),
+                EvalResult::Task(result) => {
+                    self.full_tasks.push(result.clone());
+                    self.tasks.push(TaskResult {
+                        trials: Vec::new(),
+                        ..result
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self) -> String {
+        let model = self.setting("model");
+        let model = model.map_or("the model".to_owned(), |model| format!("`{model}`"));
+        let target = self.search.as_ref().map(|search| search.target_context);
+        let original = self.rope.as_ref().map(|rope| rope.original_context);
+        match (target, original) {
+            (Some(target), Some(original)) => format!(
+                "By which factors must RoPE be rescaled for {model} to read {target} tokens instead of {original}?"
+            ),
+            _ if !self.training.is_empty() => {
+                format!("What does training make of {model} under its new RoPE?")
+            }
+            _ => format!("How does {model} do at each context?"),
+        }
+    }
+
+    /// A setting of the top level, as text.
+    pub(crate) fn setting(&self, key: &str) -> Option<String> {
+        let value = self.settings.as_ref()?.get(key)?;
+        Some(
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned),
+        )
+    }
+}
+
+fn text_of(path: &Path) -> Result<Option<String>> {
+    if path.is_file() {
+        Ok(Some(fs_err::read_to_string(path)?))
+    } else {
+        Ok(None)
+    }
+}
+
+/// Lines of JSON; the last may be cut off where a run is going on.
+fn lines_of(path: &Path) -> Result<Vec<Value>> {
+    let text = text_of(path)?.unwrap_or_default();
+    let lines = text.lines().map(serde_json::from_str);
+    Ok(lines.filter_map(Result::ok).collect())
+}
+
+/// JSON files of the folder and of its `eval`, by name.
+fn json_files(run: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in [run.to_owned(), run.join("eval")] {
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in fs_err::read_dir(&folder)? {
+            let path = entry?.path();
+            let is_json = path.extension().is_some_and(|it| it == "json");
+            if is_json && path.is_file() && !path.ends_with("report.json") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

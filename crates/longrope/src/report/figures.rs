@@ -1,0 +1,170 @@
+//! The figures of a page, drawn anew from the data.
+
+use anyhow::Result;
+use longrope_rope::{Method, RopeSpec};
+use serde_json::Value;
+
+use super::data::{RunReport, Training};
+use crate::grid::Grid;
+use crate::output;
+use crate::plot::{self, Series};
+
+/// A drawn figure and what it shows.
+pub(crate) struct Figure {
+    pub(crate) svg: String,
+    pub(crate) caption: String,
+}
+
+impl Figure {
+    fn new(svg: String, caption: &str) -> Self {
+        Self {
+            svg,
+            caption: caption.to_owned(),
+        }
+    }
+}
+
+/// Perplexity by context, a line per RoPE; none for a single context.
+pub(crate) fn perplexity(report: &RunReport) -> Result<Option<Figure>> {
+    let mut names: Vec<&str> = Vec::new();
+    for result in &report.perplexities {
+        if !names.contains(&result.rope.as_str()) {
+            names.push(&result.rope);
+        }
+    }
+    let series: Vec<Series> = names
+        .iter()
+        .map(|name| {
+            let mut points: Vec<(f64, f64)> = report
+                .perplexities
+                .iter()
+                .filter(|result| result.rope == *name)
+                .map(|result| (result.context as f64, result.reported_ppl()))
+                .collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Series {
+                name,
+                points,
+                emphasized: name.ends_with(".json"),
+            }
+        })
+        .collect();
+    if series.iter().all(|series| series.points.len() < 2) {
+        return Ok(None);
+    }
+    let svg = plot::perplexity_by_context("Perplexity by context", &series)?;
+    let caption = "Lower is better. Both axes are logarithmic.";
+    Ok(Some(Figure::new(svg, caption)))
+}
+
+/// Factors by pair of dimensions: of each set of the RoPE, and of the methods for the longest.
+pub(crate) fn factors(report: &RunReport) -> Result<Option<Figure>> {
+    let Some(rope) = &report.rope else {
+        return Ok(None);
+    };
+    let spec = rope.spec();
+    let base = spec.plain();
+    let target = spec.max_context();
+    let curve = |spec: &RopeSpec| -> Vec<(f64, f64)> {
+        let (plain, scaled) = (base.resolve(target), spec.resolve(target));
+        let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
+        let factors = pairs.map(|(plain, scaled)| plain / scaled);
+        factors.enumerate().map(|(i, it)| (i as f64, it)).collect()
+    };
+    let mut series = vec![Series {
+        name: "this run",
+        points: curve(&spec),
+        emphasized: true,
+    }];
+    for method in [Method::Pi, Method::Ntk, Method::Yarn] {
+        series.push(Series {
+            name: method.name(),
+            points: curve(&method.spec(&base, target)?),
+            emphasized: false,
+        });
+    }
+    let title = format!("Rescale factors for {} tokens", output::grouped(target));
+    let svg = plot::factor_curve(&title, &series)?;
+    let caption = "By what the frequency of each pair of dimensions is divided, the fastest pair at the left.";
+    Ok(Some(Figure::new(svg, caption)))
+}
+
+/// Best and median loss by generation.
+pub(crate) fn history(report: &RunReport) -> Result<Option<Figure>> {
+    let curve = |key: &str| -> Vec<(usize, f64)> {
+        let lines = report.generations.iter();
+        lines
+            .filter_map(|line| {
+                let generation = usize::try_from(line.get("generation")?.as_u64()?).ok()?;
+                Some((generation, line.get(key)?.as_f64()?))
+            })
+            .collect()
+    };
+    let best = curve("best_nats");
+    if best.is_empty() {
+        return Ok(None);
+    }
+    let references: Vec<(String, f64)> = report
+        .search
+        .iter()
+        .flat_map(|it| &it.baselines)
+        .map(|it| (it.method.clone(), it.nll_nats))
+        .collect();
+    let title = "Loss of the search by generation";
+    let svg = plot::loss_history(title, &best, &curve("median_nats"), &references)?;
+    let caption = "On the samples that candidates are scored on.";
+    Ok(Some(Figure::new(svg, caption)))
+}
+
+/// Loss by step, and that of the measurements.
+pub(crate) fn training(training: &Training) -> Result<Option<Figure>> {
+    let curve = |event: &str, key: &str| -> Vec<(f64, f64)> {
+        let of_event =
+            |line: &&Value| line.get("event").and_then(Value::as_str).unwrap_or("step") == event;
+        let lines = training.lines.iter().filter(of_event);
+        lines
+            .filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(key)?.as_f64()?)))
+            .collect()
+    };
+    let series: Vec<Series> = [
+        ("step", "loss", "training", false),
+        ("eval", "nll_nats", "held out", true),
+    ]
+    .into_iter()
+    .map(|(event, key, name, emphasized)| Series {
+        name,
+        points: curve(event, key),
+        emphasized,
+    })
+    .filter(|series| !series.points.is_empty())
+    .collect();
+    if series.is_empty() {
+        return Ok(None);
+    }
+    let svg = plot::loss_by_step("Loss by step", &series)?;
+    Ok(Some(Figure::new(svg, "Nats per token.")))
+}
+
+/// Heat maps of tasks whose trials have depths, one per task and RoPE.
+pub(crate) fn grids(report: &RunReport) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for result in &report.full_tasks {
+        let has_depths = result
+            .trials
+            .iter()
+            .any(|trial| trial.details.get("depth").is_some_and(Value::is_number));
+        if has_depths && !names.contains(&result.task.as_str()) {
+            names.push(&result.task);
+        }
+    }
+    for name in names {
+        let of_task = report.full_tasks.iter().filter(|it| it.task == name);
+        let results: Vec<_> = of_task.cloned().collect();
+        for grid in Grid::of_ropes(&results) {
+            let svg = grid.svg(&format!("{name}: {}", grid.rope))?;
+            figures.push(Figure::new(svg, "Share found, by context and depth."));
+        }
+    }
+    Ok(figures)
+}

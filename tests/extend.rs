@@ -1,0 +1,93 @@
+//! `longrope extend`: stages in order, skipped when done.
+
+use crate::support::{Workplace, repository};
+
+const RECIPE: &str = r#"
+model = "m"
+tokens = "tokens.json"
+out = "run"
+
+[search]
+samples = 1
+population = 4
+parents = 2
+mutations = 2
+crossovers = 2
+generations = 2
+
+[train]
+batch = 2
+steps = 4
+warmup-steps = 1
+learning-rate = 1e-3
+save-every = 2
+
+[[stage]]
+name = "find"
+verb = "search"
+search = { target = 64 }
+
+[[stage]]
+name = "train"
+verb = "finetune"
+train = { context = 64 }
+
+[[stage]]
+name = "measure"
+verb = "ppl"
+contexts = [32, 64]
+eval = { windows = 2 }
+
+[[stage]]
+verb = "export"
+"#;
+
+#[test]
+fn stages_run_in_order_and_only_once() {
+    let here = Workplace::with_model();
+    here.write("recipe.toml", RECIPE);
+    let shown = here.run("extend --config recipe.toml").worked();
+    for words in [
+        "stage 1 of 4: find, search",
+        "stage 4 of 4: export, export",
+        "01-find",
+    ] {
+        assert!(shown.contains(words), "{words} in {shown}");
+    }
+    let exported = here.read_json("run/04-export/checkpoint/config.json");
+    assert_eq!(exported["max_position_embeddings"], 64);
+    here.run("extend --config recipe.toml")
+        .refused_with("already holds an extension");
+    // One stage is taken back; the others are not run again.
+    fs_err::remove_dir_all(here.path("run/03-measure")).unwrap();
+    let shown = here.run("extend --config recipe.toml --resume").worked();
+    assert!(
+        shown.contains("stage 3 of 4") && !shown.contains("stage 2 of 4"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn every_recipe_that_comes_along_is_understood() {
+    let folder = repository().join("configs");
+    let mut n_recipes = 0;
+    for entry in fs_err::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_recipe = path.extension().is_some_and(|it| it == "toml")
+            && fs_err::read_to_string(&path).unwrap().contains("[[stage]]");
+        if is_recipe {
+            let line = format!("extend --dry-run --config {}", path.display());
+            Workplace::new().run(&line).worked();
+            n_recipes += 1;
+        }
+    }
+    assert!(n_recipes >= 5, "{n_recipes}");
+}
+
+#[test]
+fn a_file_without_stages_is_no_recipe() {
+    let here = Workplace::new();
+    here.write("recipe.toml", "seed = 1\n");
+    here.run("extend --config recipe.toml")
+        .refused_with("has no stages");
+}

@@ -1,0 +1,145 @@
+//! `longrope finetune`: runs, resumption, adapters, wrong input.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::Workplace;
+
+/// Steps of two windows under a RoPE of twice the window.
+const FINETUNE: &str = "finetune --model m --tokens tokens.json --rope yarn --context 64 --steps 8 \
+    --no-dashboard --set train.batch=2 --set train.learning-rate=1e-3 --set train.warmup-steps=2 \
+    --set train.save-every=3 --set train.recompute=false";
+
+/// Lines of `metrics.jsonl` without what depends on the machine.
+fn metrics(here: &Workplace, run: &str) -> Vec<Value> {
+    let mut lines = here.read_json_lines(&format!("{run}/metrics.jsonl"));
+    for line in &mut lines {
+        let line = line.as_object_mut().unwrap();
+        for key in ["elapsed_secs", "tokens_per_second", "peak_memory_bytes"] {
+            line.remove(key);
+        }
+    }
+    lines
+}
+
+fn weights(here: &Workplace, run: &str) -> Vec<u8> {
+    fs_err::read(here.path(run).join("model/model.safetensors")).unwrap()
+}
+
+#[test]
+fn a_trained_model_is_a_checkpoint_of_its_own() {
+    let here = Workplace::with_model();
+    let shown = here.run(&format!("{FINETUNE} --out run")).worked();
+    assert!(shown.contains("8 steps, 1,024 tokens"), "{shown}");
+    let losses: Vec<f64> = metrics(&here, "run")
+        .iter()
+        .map(|line| line["nll_nats"].as_f64().unwrap())
+        .collect();
+    assert_eq!(losses.len(), 8);
+    assert!(losses[7] < losses[0], "{losses:?}");
+    let ppl = "eval ppl --tokens tokens.json --contexts 64 --rope yarn --json --model";
+    let of = |model: &str| {
+        let report = here.run(&format!("{ppl} {model}")).worked();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        report["results"][0]["ppl"].as_f64().unwrap()
+    };
+    assert!(of("run/model") < of("m"), "it has learnt the text");
+    here.run("finetune --model m --tokens tokens.json --out run")
+        .refused_with("already holds a training run");
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let here = Workplace::with_model();
+    here.run(&format!("{FINETUNE} --out whole")).worked();
+    for n_lines in [1, 5] {
+        let out = format!("killed-{n_lines}");
+        let mut run = here.start(&format!("{FINETUNE} --out {out}"));
+        let started = Instant::now();
+        let path = here.path(&out).join("metrics.jsonl");
+        let has = |n: usize| fs_err::read_to_string(&path).is_ok_and(|it| it.lines().count() >= n);
+        while !has(n_lines) {
+            assert!(started.elapsed() < Duration::from_mins(1), "no progress");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        run.kill().unwrap();
+        run.wait().unwrap();
+        here.run(&format!("finetune --resume --out {out} --no-dashboard"))
+            .worked();
+        assert_eq!(metrics(&here, "whole"), metrics(&here, &out));
+        assert!(weights(&here, "whole") == weights(&here, &out));
+    }
+}
+
+#[test]
+fn adapters_are_saved_as_peft_has_them_and_merged_at_the_end() {
+    let here = Workplace::with_model();
+    let lora = FINETUNE.replace("1e-3", "1e-2");
+    here.run(&format!("{lora} --lora --out run")).worked();
+    let config = here.read_json("run/step-000008/adapter/adapter_config.json");
+    assert_eq!(
+        (&config["r"], &config["peft_type"]),
+        (&8.into(), &"LORA".into())
+    );
+    assert!(
+        here.path("run/step-000008/adapter/adapter_model.safetensors")
+            .is_file()
+    );
+    assert!(!here.path("run/step-000008/model").exists());
+    let base = fs_err::read(here.path("m/model.safetensors")).unwrap();
+    assert!(weights(&here, "run") != base, "adapters are in the weights");
+}
+
+#[test]
+fn short_documents_keep_the_original_rope() {
+    let here = Workplace::with_model();
+    let line = format!("{FINETUNE} --set train.data.short=1.0 --out run");
+    here.run(&line).worked();
+    assert_eq!(metrics(&here, "run").len(), 8);
+}
+
+#[test]
+fn what_cannot_be_trained_is_said() {
+    let here = Workplace::with_model();
+    for (line, message) in [
+        (
+            "finetune --tokens tokens.json --out run",
+            "`--model` is missing",
+        ),
+        ("finetune --model m --out run", "windows of `text`"),
+        (
+            "finetune --model m --tokens tokens.json --out run --set train.learning-rate=0",
+            "`learning-rate` is 0",
+        ),
+        (
+            "finetune --model m --tokens tokens.json --out run --steps 3",
+            "`warmup-steps` is 20, expected at most the 3 steps",
+        ),
+        (
+            "finetune --model m --tokens tokens.json --out run --set train.data.text=0",
+            "leaves nothing to train on",
+        ),
+        (
+            "finetune --model m --tokens tokens.json --out run --lora \
+             --set train.lora.target-modules=[\"query\"]",
+            "target module `query`",
+        ),
+        (
+            "finetune --model m --tokens tokens.json --out run --set weights=streamed",
+            "cannot be trained",
+        ),
+    ] {
+        here.run(line).refused_with(message);
+    }
+}
+
+#[test]
+fn a_run_goes_on_only_as_it_began() {
+    let here = Workplace::with_model();
+    here.run(&format!("{FINETUNE} --out run")).worked();
+    here.run(&format!(
+        "finetune --resume --out run --no-dashboard --set train.learning-rate=0.5"
+    ))
+    .refused_with("other settings");
+}

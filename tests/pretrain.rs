@@ -1,0 +1,127 @@
+//! `longrope pretrain`: a model from nothing.
+
+use serde_json::Value;
+
+use crate::support::{Workplace, number};
+
+/// A model and a run of seconds, with a state after every second step.
+const TINY: &str = r#"
+[pretrain]
+model = { layers = 1, hidden = 32, heads = 2, kv-heads = 1, intermediate = 48, vocab = 300, window = 64 }
+held-out = ["held.txt"]
+eval-every = 3
+save-every = 2
+
+[[pretrain.phases]]
+name = "copying"
+steps = 4
+batch = 4
+window = 48
+learning-rate = 1e-2
+warmup-steps = 2
+shares = { copying = 1.0 }
+
+[[pretrain.phases]]
+name = "mix"
+steps = 4
+batch = 4
+window = 64
+learning-rate = 1e-2
+decay = "linear"
+shares = { text = 0.75, copying = 0.25 }
+"#;
+
+const PRETRAIN: &str = "pretrain --config tiny.toml --text text.txt --json";
+
+fn workplace() -> Workplace {
+    let here = Workplace::new();
+    let text: String = (0..400)
+        .map(|i| format!("fn number_{i}() -> u32 {{ {} }}\n", i * i % 997))
+        .collect();
+    here.write("text.txt", &text);
+    here.write("held.txt", &text[3000..6000]);
+    here.write("tiny.toml", TINY);
+    here
+}
+
+/// Lines of `metrics.jsonl` without times.
+fn metrics(here: &Workplace, run: &str) -> Vec<Value> {
+    let mut lines = here.read_json_lines(&format!("{run}/metrics.jsonl"));
+    for line in &mut lines {
+        line.as_object_mut().unwrap().remove("elapsed-secs");
+    }
+    lines
+}
+
+fn bytes(here: &Workplace, name: &str) -> Vec<u8> {
+    fs_err::read(here.path(name)).unwrap()
+}
+
+#[test]
+fn a_model_is_made_and_other_verbs_read_it() {
+    let here = workplace();
+    let result = here.compute_json(&format!("{PRETRAIN} --out run"));
+    assert_eq!(result["model"], "run/model");
+    assert_eq!(result["steps"], 8);
+    // 300 tokens, and better than chance.
+    let nll = number(&result, "/held_out_nll_nats");
+    assert!(nll < 300_f64.ln(), "{nll}");
+
+    let metrics = metrics(&here, "run");
+    let steps = |phase: &str| -> Vec<u64> {
+        let of_phase = metrics.iter().filter(|line| line["phase"] == phase);
+        let steps = of_phase.filter(|line| line.get("loss").is_some());
+        steps.map(|line| line["step"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(steps("copying"), [1, 2, 3, 4]);
+    assert_eq!(steps("mix"), [1, 2, 3, 4]);
+
+    let inspection = here.inspection("run/model");
+    assert_eq!(inspection["family"], "llama", "{inspection}");
+    here.compute("eval ppl --model run/model --text held.txt --contexts 64 --windows 2");
+    here.compute("generate --model run/model --prompt fn --max-new-tokens 3");
+    assert!(here.read("run/model/README.md").contains("| mix | 4 |"));
+}
+
+#[test]
+fn a_run_that_was_cut_off_ends_as_if_it_had_not_been() {
+    let here = workplace();
+    here.compute(&format!("{PRETRAIN} --out run"));
+    let (model, whole) = (
+        bytes(&here, "run/model/model.safetensors"),
+        metrics(&here, "run"),
+    );
+    // As after a crash behind the state of step 2: lines of steps without a state are there.
+    fs_err::remove_dir_all(here.path("run/model")).unwrap();
+    fs_err::remove_dir_all(here.path("run/2-mix/step-000004")).unwrap();
+    here.compute("pretrain --resume --out run --json");
+    assert!(bytes(&here, "run/model/model.safetensors") == model);
+    let mut resumed = metrics(&here, "run");
+    // Measurements of steps before the state are made once, in whichever run.
+    let key = |line: &Value| line.to_string();
+    let mut whole = whole;
+    whole.sort_by_key(key);
+    resumed.sort_by_key(key);
+    assert_eq!(resumed, whole);
+}
+
+#[test]
+fn what_cannot_be_pretrained_is_refused() {
+    let here = workplace();
+    let refused = |line: &str, expected: &str| {
+        let message = here.fails(line);
+        assert!(message.contains(expected), "{message}");
+    };
+    refused("pretrain --out x", "`pretrain.phases` is empty");
+    refused("pretrain --config tiny.toml", "`--out` is missing");
+    refused("pretrain --resume --out x", "`pretrain.phases` is empty");
+    refused(
+        "pretrain --config tiny.toml --resume --out x",
+        "holds no pretraining to resume",
+    );
+    fs_err::create_dir_all(here.path("y/start")).unwrap();
+    refused(
+        "pretrain --config tiny.toml --out y",
+        "already holds a pretraining",
+    );
+}
