@@ -16,10 +16,14 @@ fn help_of_the_program() {
       demo      The whole story on the bundled tiny model, in minutes
       inspect   What a checkpoint is: its windows, RoPE and size
       doctor    What other programs make of a checkpoint's RoPE, and how to run it there
+      pretrain  Trains a tokenizer and a small model from scratch
       search    Searches rescale factors for a longer context
       recover   Searches factors for short contexts of an extended model
       compare   A perplexity table of RoPE methods by context
       eval      Measures a model at given contexts
+      worker    Lends this machine's devices to searches on other machines
+      finetune  Trains a model under a rescaled RoPE
+      extend    Runs the stages of a recipe: search, train, search again, recover, evaluate, export
       plan      Memory and time of evaluation, search and training, before you start
       report    One HTML page about a run folder
       generate  Continues a prompt
@@ -77,7 +81,8 @@ fn help_of_eval_ppl() {
     Options:
           --config <FILE>     Configuration file (TOML); flags and `--set` override it
           --set <KEY=VALUE>   Sets a configuration key, for instance `search.population=32`; repeatable
-          --device <DEVICE>   Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N]
+          --device <DEVICE>   Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
+                              remote:ws://HOST:PORT; repeatable
           --model <DIR>       Checkpoint folder
           --text <PATH>...    Text: files, folders or JSON lines, also .gz and .zst; repeatable
           --tokens <FILE>     Token ids instead of text: a JSON list of ids, or a list of such lists
