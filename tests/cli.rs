@@ -49,7 +49,8 @@ fn help_of_search() {
           --config <FILE>          Configuration file (TOML); flags and `--set` override it
           --set <KEY=VALUE>        Sets a configuration key, for instance `search.population=32`;
                                    repeatable
-          --device <DEVICE>        Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N]
+          --device <DEVICE>        Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
+                                   remote:ws://HOST:PORT; repeatable
           --model <DIR>            Checkpoint folder
           --text <PATH>...         Text: files, folders or JSON lines, also .gz and .zst; repeatable
           --tokens <FILE>          Token ids instead of text: a JSON list of ids, or a list of such
@@ -64,6 +65,8 @@ fn help_of_search() {
           --samples <N>            Samples every candidate is scored on
           --seed <N>               Seed of every random choice
           --resume                 Continues the search in the run folder
+          --tui                    A dashboard in the terminal instead of a progress bar; `q` stops and
+                                   saves
           --json                   JSON on stdout
       -v, --verbose...             More log lines on stderr; twice for still more
       -h, --help                   Print help

@@ -91,6 +91,7 @@ fn evaluation() {
     results[].ppl: real
     results[].ppl_window_mean: real
     results[].bos: string
+    results[].protocol: string
     results[].elapsed_secs: real
     "#);
     assert_snapshot!(shape(&here.read_json_lines("tokens.jsonl")[0]), @r"

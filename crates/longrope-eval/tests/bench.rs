@@ -71,7 +71,8 @@ fn prompts(bench: Bench, shots: usize) -> Prompts {
 
 fn sha256(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.concat()
 }
 
 fn tokenizer() -> Tokenizer {

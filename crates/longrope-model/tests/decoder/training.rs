@@ -22,9 +22,9 @@ fn rotary(decoder: &Decoder, seq: usize) -> Rotary {
 }
 
 fn batch(decoder: &Decoder, seq: usize) -> TrainingBatch {
-    let vocab_size = decoder.config().vocab_size as u32;
+    let vocab_size = u32::try_from(decoder.config().vocab_size).unwrap();
     let tokens = |row: u32| {
-        (0..seq as u32)
+        (0..u32::try_from(seq).unwrap())
             .map(|t| (t * 7 + row * 31 + t * t) % vocab_size)
             .collect()
     };
@@ -252,7 +252,7 @@ fn adapters_of_peft_give_the_losses_of_peft() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/adapters/peft");
     let mut decoder = load("llama-gqa-tied");
     decoder.read_adapters(&folder).unwrap();
-    let vocab_size = decoder.config().vocab_size as u32;
+    let vocab_size = u32::try_from(decoder.config().vocab_size).unwrap();
     let tokens: Vec<u32> = (0..40).map(|t| (t * 7 + t * t) % vocab_size).collect();
     let text = fs_err::read_to_string(folder.join("expected.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
