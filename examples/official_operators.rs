@@ -84,7 +84,7 @@ fn measure(case: &Case, config: &SearchConfig) -> Result<()> {
             .sum();
         relative += change / parent.steps.len() as f64 / N as f64;
     }
-    let (mut n_none, mut taken) = (0, Vec::new());
+    let (mut n_none, mut taken) = (0_usize, Vec::new());
     for _ in 0..N {
         let (a, b) = (draw(&mut rng).0, draw(&mut rng).0);
         let known = |it: &Candidate| *it == a || *it == b || *it == parent;

@@ -46,24 +46,30 @@ fn help_of_search() {
     Usage: longrope search [OPTIONS]
 
     Options:
-          --config <FILE>    Configuration file (TOML); flags and `--set` override it
-          --set <KEY=VALUE>  Sets a configuration key, for instance `search.population=32`; repeatable
-          --device <DEVICE>  Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
-                             remote:ws://HOST:PORT; repeatable
-          --model <DIR>      Checkpoint folder
-          --text <PATH>...   Text: files, folders or JSON lines, also .gz and .zst; repeatable
-          --tokens <FILE>    Token ids instead of text: a JSON list of ids, or a list of such lists
-          --target <N>       Context wanted, tokens
-          --out <DIR>        Run folder
-          --profile <NAME>   Which search
-          --init <FILE>      Factors to start from as well: a rope.json or a factor CSV
-          --samples <N>      Samples every candidate is scored on
-          --seed <N>         Seed of every random choice
-          --resume           Continues the search in the run folder
-          --tui              A dashboard in the terminal instead of a progress bar; `q` stops and saves
-          --json             JSON on stdout
-      -v, --verbose...       More log lines on stderr; twice for still more
-      -h, --help             Print help
+          --config <FILE>          Configuration file (TOML); flags and `--set` override it
+          --set <KEY=VALUE>        Sets a configuration key, for instance `search.population=32`;
+                                   repeatable
+          --device <DEVICE>        Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
+                                   remote:ws://HOST:PORT; repeatable
+          --model <DIR>            Checkpoint folder
+          --text <PATH>...         Text: files, folders or JSON lines, also .gz and .zst; repeatable
+          --tokens <FILE>          Token ids instead of text: a JSON list of ids, or a list of such
+                                   lists
+          --target <N>             Context wanted, tokens
+          --out <DIR>              Run folder
+          --profile <NAME>         Which search: paper, official, v2 or fast
+          --init <R>               Factors to start from as well, or to search ratios on top of: a
+                                   rope.json, a factor CSV, or a published name
+          --stage <STAGE>          What is searched for: factors, or ratios to those of --init
+          --objective <OBJECTIVE>  What is minimized: perplexity, needle or combined
+          --samples <N>            Samples every candidate is scored on
+          --seed <N>               Seed of every random choice
+          --resume                 Continues the search in the run folder
+          --tui                    A dashboard in the terminal instead of a progress bar; `q` stops and
+                                   saves
+          --json                   JSON on stdout
+      -v, --verbose...             More log lines on stderr; twice for still more
+      -h, --help                   Print help
     ");
 }
 

@@ -138,8 +138,6 @@ fn what_cannot_be_trained_is_said() {
 fn a_run_goes_on_only_as_it_began() {
     let here = Workplace::with_model();
     here.run(&format!("{FINETUNE} --out run")).worked();
-    here.run(&format!(
-        "finetune --resume --out run --no-dashboard --set train.learning-rate=0.5"
-    ))
-    .refused_with("other settings");
+    here.run("finetune --resume --out run --no-dashboard --set train.learning-rate=0.5")
+        .refused_with("other settings");
 }

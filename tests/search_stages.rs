@@ -86,8 +86,8 @@ fn races_save_samples_and_say_so() {
         let line = format!("{search} {flags}");
         serde_json::from_str(&here.run(&line).worked()).unwrap()
     };
-    let race = result("--set search.racing-strictness=1 --samples 4 --out race");
-    let whole = result("--samples 4 --out whole");
+    let race = result("--set search.racing-strictness=1 --out race");
+    let whole = result("--out whole");
     assert_eq!(whole["token_evaluations_saved"], 0);
     assert!(
         race["token_evaluations_saved"].as_u64().unwrap() > 0,

@@ -15,6 +15,10 @@ pub(crate) struct Mlp {
 
 /// The two maps into the MLP, apart or one above the other in one matrix.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per layer, all of the same variant"
+)]
 pub(crate) enum GateUp {
     /// Two matrices.
     Split(SplitGateUp),

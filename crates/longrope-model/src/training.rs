@@ -209,7 +209,7 @@ impl Pass<'_> {
         let d_hidden = leaf
             .grad_remove(&mut tape)
             .expect("the loss depends on the last layer");
-        self.collect_ends(&head, &mut tape, &mut gradients);
+        collect_ends(&head, &mut tape, &mut gradients);
         drop(tape);
 
         let tracked: RefCell<Option<DecoderLayer>> = RefCell::new(None);
@@ -233,7 +233,7 @@ impl Pass<'_> {
         if self.trained == Trained::All {
             let ends = self.tracked_ends();
             let mut tape = (embed(&ends, &input.tokens) * d_embedded).sum().backward();
-            self.collect_ends(&ends, &mut tape, &mut gradients);
+            collect_ends(&ends, &mut tape, &mut gradients);
         }
         (losses, gradients)
     }
@@ -251,7 +251,7 @@ impl Pass<'_> {
         let nll = head_losses(&ends, hidden, input);
         let losses = read(&nll);
         let mut tape = (nll * input.weights.clone()).sum().backward();
-        self.collect_ends(&ends, &mut tape, &mut gradients);
+        collect_ends(&ends, &mut tape, &mut gradients);
         for (layer_idx, layer) in ends.model.layers.iter_mut().enumerate() {
             visit_layer(layer, layer_idx, &mut |parameter| {
                 take(&parameter, &mut tape, &mut gradients);
@@ -272,7 +272,7 @@ impl Pass<'_> {
     fn tracked_layer(&self, layer_idx: usize) -> DecoderLayer {
         let mut layer = self.decoder.weights.model.layers[layer_idx].clone();
         visit_layer(&mut layer, layer_idx, &mut |parameter| {
-            self.track(parameter)
+            self.track(parameter);
         });
         layer
     }
@@ -290,12 +290,12 @@ impl Pass<'_> {
             parameter.track();
         }
     }
+}
 
-    fn collect_ends(&self, ends: &Weights, tape: &mut Tape, gradients: &mut Gradients) {
-        let mut ends = ends.clone();
-        visit_embedding(&mut ends, &mut |it| take(&it, tape, gradients));
-        visit_head(&mut ends, &mut |it| take(&it, tape, gradients));
-    }
+fn collect_ends(ends: &Weights, tape: &mut Tape, gradients: &mut Gradients) {
+    let mut ends = ends.clone();
+    visit_embedding(&mut ends, &mut |it| take(&it, tape, gradients));
+    visit_head(&mut ends, &mut |it| take(&it, tape, gradients));
 }
 
 fn take(parameter: &Parameter<'_>, tape: &mut Tape, gradients: &mut Gradients) {

@@ -333,6 +333,7 @@ pub(crate) struct Passkey {
 }
 
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_field_names, reason = "flags are named as keys are")]
 pub(crate) struct Needle {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
@@ -382,6 +383,7 @@ pub(crate) struct Extend {
 }
 
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_field_names, reason = "flags are named as keys are")]
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
@@ -440,6 +442,7 @@ pub(crate) struct Report {
 }
 
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Finetune {
     #[command(flatten)]
     pub(crate) common: Common,

@@ -139,6 +139,7 @@ mod tests {
     use longrope_search::{Search, SearchConfig};
 
     use super::*;
+    use crate::config::ObjectiveSetting;
     use crate::failure;
     use crate::models::Models;
     use crate::run_dir::RunDir;
@@ -185,7 +186,7 @@ mod tests {
             calibration: &calibration,
             rope: &rope,
             profile: "paper",
-            objective: "loss",
+            objective: ObjectiveSetting::Perplexity,
             model_fingerprint: String::new(),
             text_fingerprint: String::new(),
             tui: false,

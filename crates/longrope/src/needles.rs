@@ -323,6 +323,7 @@ mod tests {
         let text = tokenizer().decode(&text[0].tokens).unwrap();
         assert!(text.contains(" = ") && !text.contains('{'), "{text}");
         let error = needle_texts(&NeedleSection::passkeys(1), &tokenizer(), &[], 20, 3);
-        assert!(error.unwrap_err().to_string().contains("20"));
+        // The hint is the outermost of the error's texts.
+        assert!(format!("{:#}", error.unwrap_err()).contains("room for 20"));
     }
 }

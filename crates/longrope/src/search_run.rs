@@ -9,6 +9,7 @@ use longrope_search::{Generation, Search, SearchProblem, StepError};
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
+use crate::config::ObjectiveSetting;
 use crate::interrupt::Interrupt;
 use crate::model_objective::ModelObjective;
 use crate::models::Models;
@@ -38,7 +39,7 @@ pub(crate) struct SearchSetting<'a> {
     pub(crate) calibration: &'a Calibration,
     pub(crate) rope: &'a TargetRope,
     pub(crate) profile: &'a str,
-    pub(crate) objective: &'static str,
+    pub(crate) objective: ObjectiveSetting,
     pub(crate) model_fingerprint: String,
     pub(crate) text_fingerprint: String,
     /// Whether to draw a dashboard, if there is a terminal for it.
@@ -221,7 +222,7 @@ fn finish(
         text_fingerprint: Some(setting.text_fingerprint.clone()),
         seed: Some(search.state().seed()),
         profile: Some(setting.profile.to_owned()),
-        objective: Some(setting.objective.to_owned()),
+        objective: Some(setting.objective.description().to_owned()),
         score_nats: Some(best.score),
         evaluations: Some(evaluations as u64),
         target_context: Some(target),
@@ -244,7 +245,7 @@ fn finish(
         token_evaluations_saved: (evaluations * n_samples)
             .saturating_sub(progress.sample_evaluations)
             * context,
-        objective: setting.objective.to_owned(),
+        objective: setting.objective.description().to_owned(),
         searched,
         failures: search
             .state()

@@ -65,7 +65,7 @@ impl SearchTask<'_> {
             calibration: &calibration,
             rope: &self.rope,
             profile: config.search.run.profile.name(),
-            objective: config.search.run.objective.description(),
+            objective: config.search.run.objective,
             model_fingerprint: inputs.model_fingerprint,
             text_fingerprint: inputs.text_fingerprint,
             tui: self.tui,

@@ -11,13 +11,16 @@ use burn::train::metric::{
 
 use super::{EvalPoint, TimedStep};
 
+/// Takes the number out of an item.
+type Read<T> = dyn Fn(&T) -> Option<f64> + Send + Sync;
+
 /// One number out of each item that has it.
 #[derive(Clone)]
 pub(super) struct Scalar<T> {
     name: MetricName,
     unit: Option<&'static str>,
     higher_is_better: bool,
-    read: Arc<dyn Fn(&T) -> Option<f64> + Send + Sync>,
+    read: Arc<Read<T>>,
     state: NumericMetricState,
     seen: bool,
 }

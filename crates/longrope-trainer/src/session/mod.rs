@@ -53,6 +53,10 @@ pub struct TimedStep {
 }
 
 /// The caller's part: data in, measurements and files out.
+#[expect(
+    clippy::type_complexity,
+    reason = "each type is used once, and says what a name would hide"
+)]
 pub struct Hooks {
     /// The micro-batches of the next step.
     pub next: Box<dyn FnMut() -> HookResult<Vec<MicroBatch>> + Send>,

@@ -231,7 +231,7 @@ fn search(
         calibration: &calibration,
         rope: &rope,
         profile: config.search.run.profile.name(),
-        objective: config.search.run.objective.description(),
+        objective: config.search.run.objective,
         model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
         text_fingerprint: longrope_data::text_fingerprint(documents),
         tui: false,

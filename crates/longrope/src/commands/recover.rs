@@ -71,6 +71,9 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
         )
         .context(Hint("to extend it, search ratios on top of it".to_owned())));
     }
+    if !args.resume {
+        write_atomically(&out.join("config.toml"), &config.to_toml()?)?;
+    }
     let mut recovered = Vec::new();
     for context in contexts {
         let task = Task {
@@ -130,7 +133,6 @@ fn configuration(args: &args::Recover) -> Result<Config> {
                 )),
             );
         }
-        write_atomically(&saved, &config.to_toml()?)?;
         return Ok(config);
     }
     let out = input::required(args.out.as_ref(), "--out")?;

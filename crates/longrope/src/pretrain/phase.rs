@@ -57,6 +57,10 @@ struct Line {
 
 impl PhaseRun<'_> {
     /// Trains to the end of the phase, from its latest saved state if it has one.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "four hooks that share what the phase owns"
+    )]
     pub(super) fn run(self, device: &Device) -> Result<Ending> {
         let config = TrainerConfig {
             schedule: self.phase.schedule(),

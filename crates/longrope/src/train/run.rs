@@ -393,7 +393,7 @@ impl Lines {
             && !self.to_terminal
             && (report.step == 1 || report.step.is_multiple_of(every))
         {
-            self.line(&format!("step {}/{} {text}", report.step, self.total))?;
+            write_line(&format!("step {}/{} {text}", report.step, self.total))?;
         }
         Ok(())
     }
@@ -401,17 +401,17 @@ impl Lines {
     fn eval(&self, step: usize, context: usize, nll_nats: f64) -> Result<()> {
         if self.shown {
             let ppl = nll_nats.exp();
-            self.line(&format!(
+            write_line(&format!(
                 "step {step}: perplexity {ppl:.3} at {context} tokens, {:.0} s",
                 self.started.elapsed().as_secs_f64()
             ))?;
         }
         Ok(())
     }
+}
 
-    fn line(&self, text: &str) -> Result<()> {
-        Ok(writeln!(progress::stderr_above_bars(), "{text}")?)
-    }
+fn write_line(text: &str) -> Result<()> {
+    Ok(writeln!(progress::stderr_above_bars(), "{text}")?)
 }
 
 /// Writes the trained weights, adapters merged, whole or not at all.
