@@ -13,6 +13,7 @@ import html
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -98,7 +99,7 @@ def main():
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     screen = pyte.Screen(COLUMNS, ROWS)
     stream = pyte.ByteStream(screen)
-    drawn, seen_at, after = None, None, b""
+    drawn, seen_at, asked_at, after = None, None, 0.0, b""
     while True:
         if select.select([terminal], [], [], 0.1)[0]:
             try:
@@ -117,6 +118,11 @@ def main():
             drawn = svg(screen)
             print("\n".join(screen.display))
             os.write(terminal, b"q")
+            asked_at = time.monotonic()
+        # Burn's dashboard asks back when `q` is pressed.
+        if drawn and time.monotonic() - asked_at > 5:
+            os.kill(child, signal.SIGINT)
+            asked_at = float("inf")
     _, status = os.waitpid(child, 0)
     sys.stdout.flush()
     print(after.decode(errors="replace")[-600:])
