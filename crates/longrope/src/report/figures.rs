@@ -1,5 +1,7 @@
 //! The figures of a page, drawn anew from the data.
 
+use std::path::Path;
+
 use anyhow::Result;
 use longrope_rope::{Method, RopeSpec};
 use serde_json::Value;
@@ -45,7 +47,7 @@ pub(crate) fn perplexity(report: &RunReport) -> Result<Option<Figure>> {
             Series {
                 name,
                 points,
-                emphasized: name.ends_with(".json"),
+                emphasized: Path::new(name).extension().is_some_and(|it| it == "json"),
             }
         })
         .collect();
