@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Error;
+use longrope_eval::bench::BenchError;
 
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupted};
 use crate::workers::WorkersError;
@@ -104,6 +105,12 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<longrope_data::Error>() {
         return hint_for_data(error);
+    }
+    if let Some(error) = cause.downcast_ref::<BenchError>() {
+        return hint_for_bench(error);
+    }
+    if let Some(longrope_eval::Error::Bench(error)) = cause.downcast_ref() {
+        return hint_for_bench(error);
     }
     let boxed = cause
         .downcast_ref::<Box<longrope_rope::Error>>()
@@ -212,6 +219,26 @@ fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
         }
         E::ZeroCount { .. } => "leave out a count to get its default".into(),
         E::BadStride { .. } => "give a --stride up to the smallest of the --contexts".into(),
+        _ => return None,
+    })
+}
+
+fn hint_for_bench(error: &BenchError) -> Option<String> {
+    use BenchError as E;
+    Some(match error {
+        E::Data(error) => return hint_for_data(error),
+        E::UnknownBench { .. } => {
+            "the names are those of lm-evaluation-harness, with hyphens".into()
+        }
+        E::Column { .. } => {
+            "the columns have to be those of the data set on Hugging Face, unchanged".into()
+        }
+        E::Parquet { .. } => {
+            "JSON lines are read too; columns compressed with snappy, or not".into()
+        }
+        E::Line { .. } | E::NoRows { .. } => "a file has one JSON object per question".into(),
+        E::ZeroShotOnly { .. } => "leave out --shots".into(),
+        E::AnswerTokens { .. } => "give a larger context with --contexts".into(),
         _ => return None,
     })
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{Plan, PlanMode};
 use crate::config::Config;
 use crate::estimate::{self, Memory, STEP_FORWARDS, Trained};
-use crate::output;
+use crate::{device, output};
 
 const GIB: f64 = 1_073_741_824.0;
 /// Part of the memory that is left to everything else.
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     let model = ModelConfig::from_folder(&args.model)
         .with_context(|| format!("planning for `{}`", args.model.display()))?;
     let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(machine_memory);
-    let flops_per_sec = measure_flops(&Device::flex());
+    let flops_per_sec = measure_flops(&device::open(&Config::default().device)?);
     let modes = match args.mode {
         Some(mode) => vec![mode],
         None => vec![
