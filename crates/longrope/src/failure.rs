@@ -118,9 +118,6 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_rope::Error>().or(boxed) {
         return hint_for_rope(error);
     }
-    if let Some(error) = cause.downcast_ref::<longrope_eval::bench::BenchError>() {
-        return Some(hint_for_bench(error));
-    }
     if let Some(error) = cause.downcast_ref::<longrope_eval::Error>() {
         return hint_for_eval(error);
     }
@@ -266,18 +263,6 @@ fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-fn hint_for_bench(error: &longrope_eval::bench::BenchError) -> String {
-    use longrope_eval::bench::BenchError as E;
-    match error {
-        E::TooFewExamples { .. } => "give more examples with --fewshot, or fewer --shots",
-        E::ZeroShotOnly { .. } => "leave out --shots",
-        E::UnknownBench { .. } => "name one of them with --bench",
-        E::AnswerTokens { .. } => "give longer --contexts",
-        _ => "give files in the data set's own columns, as Hugging Face distributes them",
-    }
-    .to_owned()
 }
 
 fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     let model = ModelConfig::from_folder(&args.model)
         .with_context(|| format!("planning for `{}`", args.model.display()))?;
     let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(machine_memory);
-    let flops_per_sec = measure_flops(&device::open(&Config::default().device)?);
+    let flops_per_sec = measure_flops(&device::open(&Config::default().device.names()?[0])?);
     let modes = match args.mode {
         Some(mode) => vec![mode],
         None => vec![
