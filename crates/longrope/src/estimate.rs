@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// What the program has before it does anything: code, tokenizer, the allocator's first pages. Measured.
 const BASE_BYTES: f64 = 50e6;
+/// The same in training, where texts, windows and buffers of the kernels are there at once. Measured.
+const TRAIN_BASE_BYTES: f64 = 80e6;
 /// Rows that go through a layer at once in an evaluation.
 const CHUNK_ROWS: f64 = 2048.0;
 /// Bytes of a number.
@@ -111,7 +113,7 @@ pub(crate) enum Trained {
 ///
 /// - Of a trained parameter there are gradient and both moments of Adam, and a second gradient while it is scaled.
 /// - Of a token, the input of every layer is kept, and of one layer at a time all that its operations made and the
-///   gradients thereof: `tape = 14h + 6q + 6k + 8i`.
+///   gradients thereof: `tape = 6h + 2q + 2k + 5i`.
 pub(crate) fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
     let s = Sizes::of(model);
     let n_trained = match trained {
@@ -120,13 +122,13 @@ pub(crate) fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
     };
     let tape = TAPE[0] * s.h + TAPE[1] * s.q + TAPE[2] * s.k + TAPE[3] * s.i;
     Memory {
-        fixed_bytes: BASE_BYTES + F32 * (s.params + 4.0 * n_trained),
+        fixed_bytes: TRAIN_BASE_BYTES + F32 * (s.params + 4.0 * n_trained),
         bytes_per_token: F32 * ((s.layers + 2.0) * s.h + tape) + s.angle_bytes(),
     }
 }
 
 /// Numbers of a layer's tape per token, in widths of the model, of queries, of keys, and of the MLP.
-const TAPE: [f64; 4] = [14.0, 6.0, 6.0, 8.0];
+const TAPE: [f64; 4] = [6.0, 2.0, 2.0, 5.0];
 
 /// Parameters of adapters of a rank on query, key, value and output projections of every layer.
 pub(crate) fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
@@ -168,6 +170,15 @@ mod tests {
         (131_072, 529_408.0),
     ];
 
+    const FULL: [(usize, f64); 5] = [
+        (4096, 262_144.0),
+        (8192, 388_096.0),
+        (16_384, 621_568.0),
+        (32_768, 1_082_368.0),
+        (65_536, 2_008_064.0),
+    ];
+    const LORA: [(usize, f64); 3] = [(4096, 204_800.0), (8192, 350_208.0), (16_384, 571_392.0)];
+
     fn model() -> ModelConfig {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-llama-256");
         let mut model = ModelConfig::from_folder(&folder).unwrap();
@@ -193,6 +204,13 @@ mod tests {
     #[test]
     fn evaluation_was_measured() {
         check(eval_memory(&model(), false), &EVAL);
+    }
+
+    #[test]
+    fn training_was_measured() {
+        check(train_memory(&model(), Trained::All), &FULL);
+        let adapters = Trained::Adapters(adapter_parameters(&model(), 8));
+        check(train_memory(&model(), adapters), &LORA);
     }
 
     #[test]

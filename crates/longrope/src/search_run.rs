@@ -59,6 +59,7 @@ pub(crate) struct SearchResult {
     pub(crate) evaluations: usize,
     pub(crate) token_evaluations: usize,
     /// What racing saved of them.
+    #[serde(default)]
     pub(crate) token_evaluations_saved: usize,
     pub(crate) failures: usize,
     /// What was minimized, in words.

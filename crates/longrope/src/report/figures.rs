@@ -1,5 +1,6 @@
 //! The figures of a page, drawn anew from the data.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -147,16 +148,23 @@ pub(crate) fn training(training: &Training) -> Result<Option<Figure>> {
     Ok(Some(Figure::new(svg, "Nats per token.")))
 }
 
+/// Depths of a grid, at most.
+const MOST_ROWS: usize = 24;
+
 /// Heat maps of tasks whose trials have depths, one per task and RoPE.
 pub(crate) fn grids(report: &RunReport) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for result in &report.full_tasks {
-        let has_depths = result
+        let depths: BTreeSet<String> = result
             .trials
             .iter()
-            .any(|trial| trial.details.get("depth").is_some_and(Value::is_number));
-        if has_depths && !names.contains(&result.task.as_str()) {
+            .filter_map(|trial| trial.details.get("depth").filter(|it| it.is_number()))
+            .map(Value::to_string)
+            .collect();
+        // Where every trial has a depth of its own, there is no grid.
+        let has_grid = (1..=MOST_ROWS).contains(&depths.len());
+        if has_grid && !names.contains(&result.task.as_str()) {
             names.push(&result.task);
         }
     }
