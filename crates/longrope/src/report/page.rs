@@ -71,7 +71,7 @@ fn search(report: &RunReport) -> Result<Markup> {
                     output::perplexity(it.nll_nats.exp()),
                     format!("{:+.4}", it.nll_nats - result.best_nats),
                 ])).collect::<Vec<_>>();
-                (table(&["RoPE", "nats/token", "perplexity", "gain, nats"], &rows))
+                div.winner { (table(&["RoPE", "nats/token", "perplexity", "gain, nats"], &rows)) }
                 p {
                     (output::grouped(result.evaluations)) " candidates, "
                     (output::grouped(result.token_evaluations)) " tokens, "
