@@ -6,6 +6,8 @@
 use std::ops::Range;
 
 use longrope_data::Tokenizer;
+pub(crate) use longrope_data::passkey::FILLER;
+use longrope_data::passkey::{QUESTION, TASK, needle};
 use longrope_rope::RopeSpec;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -21,11 +23,6 @@ use crate::report::Trial;
 use crate::task::{Metric, Task, TaskInfo};
 
 const NAME: &str = "passkey";
-const INTRODUCTION: &str = "There is an important info hidden inside a lot of irrelevant text. \
-    Find it and memorize them. I will quiz you about the important information there.";
-pub(crate) const FILLER: &str = "The grass is green. The sky is blue. The sun is yellow. Here we go. \
-    There and back again.";
-const QUESTION: &str = "What is the pass key? The pass key is";
 
 /// Tokens that are run together: short prompts share a batch.
 const BATCH_TOKENS: usize = 2048;
@@ -106,9 +103,9 @@ impl<'a> Passkey<'a> {
     /// The text with so many bytes of filler.
     fn prompt(&self, (key, depth): (u32, f64), filler_bytes: usize) -> String {
         let before = rounded(depth * filler_bytes as f64);
-        let needle = format!("The pass key is {key}. Remember it. {key} is the pass key.");
+        let needle = needle(key);
         [
-            INTRODUCTION,
+            TASK,
             &self.filler.head(before),
             &needle,
             &self.filler.head(filler_bytes - before),

@@ -28,6 +28,36 @@ pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
     lines(&table)
 }
 
+/// One row per RoPE, one column per context, both in the order they first occur in.
+pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, String)>) -> String {
+    let cells: Vec<(&str, usize, String)> = cells.into_iter().collect();
+    let mut contexts: Vec<usize> = Vec::new();
+    for (_, context, _) in &cells {
+        if !contexts.contains(context) {
+            contexts.push(*context);
+        }
+    }
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (rope, context, text) in cells {
+        let row_idx = rows
+            .iter()
+            .position(|row| row[0] == rope)
+            .unwrap_or_else(|| {
+                let mut row = vec![String::new(); contexts.len() + 1];
+                rope.clone_into(&mut row[0]);
+                rows.push(row);
+                rows.len() - 1
+            });
+        if let Some(column) = contexts.iter().position(|it| *it == context) {
+            rows[row_idx][column + 1] = text;
+        }
+    }
+    let header: Vec<String> = std::iter::once("rope".to_owned())
+        .chain(contexts.iter().map(|context| grouped(*context)))
+        .collect();
+    table(&header, &rows)
+}
+
 /// A table of text.
 pub(crate) fn text_table(header: &[String], rows: &[Vec<String>]) -> String {
     lines(&filled(header, rows))

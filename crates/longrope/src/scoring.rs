@@ -180,34 +180,10 @@ fn bos_name(bos: Bos) -> &'static str {
 
 /// One row per RoPE, one column per context.
 pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
-    let mut contexts: Vec<usize> = Vec::new();
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for result in results {
-        if !contexts.contains(&result.context) {
-            contexts.push(result.context);
-        }
-    }
-    for result in results {
-        let row_idx = rows
-            .iter()
-            .position(|row| row[0] == result.rope)
-            .unwrap_or_else(|| {
-                let mut row = vec![String::new(); contexts.len() + 1];
-                row[0].clone_from(&result.rope);
-                rows.push(row);
-                rows.len() - 1
-            });
-        if let Some(column) = contexts
-            .iter()
-            .position(|context| *context == result.context)
-        {
-            rows[row_idx][column + 1] = output::perplexity(result.reported_ppl());
-        }
-    }
-    let header: Vec<String> = std::iter::once("rope".to_owned())
-        .chain(contexts.iter().map(|c| output::grouped(*c)))
-        .collect();
-    output::table(&header, &rows)
+    let cells = results
+        .iter()
+        .map(|it| (it.rope.as_str(), it.context, output::perplexity(it.ppl)));
+    output::by_context(cells)
 }
 
 /// What the numbers of a table were measured on.
