@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What the parts of the search are worth, on the bundled tiny model: the tables of book/src/log.md.
+# What the parts of the search are worth: the tables of book/src/log.md.
 #
-#   benches/search.sh SEARCH_TEXT TEST_TEXT OUT
+#   MODEL=DIR benches/search.sh SEARCH_TEXT TEST_TEXT OUT
 #
-# SEARCH_TEXT is a long text to search on, TEST_TEXT another one to judge on. An hour on two idle cores; a part that is in
-# OUT already is not repeated.
+# SEARCH_TEXT is a long text to search on, TEST_TEXT another one to judge on; MODEL is a checkpoint with a window of 256
+# tokens, by default the bundled one. An hour on two cores; a part that is in OUT already is not repeated.
 set -euo pipefail
 text=$1 test=$2 out=$3
-model=assets/tiny-llama-256
+model=${MODEL:-assets/tiny-llama-256}
+searches=${SEARCHES:-official,fast}
 longrope=${LONGROPE:-target/release/longrope}
 small=(--samples 2 --set search.population=24 --set search.parents=10 --set search.mutations=8
     --set search.crossovers=8)
@@ -17,7 +18,7 @@ run() { # name, verb and flags: runs it once, and keeps what it prints
     local name=$1
     shift
     if [[ ! -f $out/$name.txt ]]; then
-        "$longrope" "$@" --model $model --text "$text" --out "$out/$name" > "$out/$name.partial"
+        "$longrope" "$@" --model "$model" --text "$text" --out "$out/$name" > "$out/$name.partial"
         mv "$out/$name.partial" "$out/$name.txt"
     fi
     printf '\n== %s\n' "$name"
@@ -27,7 +28,7 @@ run() { # name, verb and flags: runs it once, and keeps what it prints
 judge() { # contexts and ropes: perplexity on the test text
     local contexts=$1
     shift
-    "$longrope" compare --model $model --text "$test" --contexts "$contexts" --windows 64 --rope "$@"
+    "$longrope" compare --model "$model" --text "$test" --contexts "$contexts" --windows 64 --rope "$@"
 }
 
 echo "== operators of the released code"
@@ -35,8 +36,8 @@ cargo run --quiet --release --example official_operators
 echo "== proposals, on formulas"
 cargo run --quiet --release --example search_proposals
 echo "== efficiency"
-cargo run --quiet --release --example search_efficiency -- --text "$text" --out "$out/efficiency" \
-    --seeds 1,2,3 --searches official,paper,fast
+cargo run --quiet --release --example search_efficiency -- --model "$model" --text "$text" \
+    --out "$out/efficiency" --seeds 1,2,3 --searches "$searches"
 
 # The second stage: 1,024 and then ratios to 4,096, or 4,096 at once. 200 evaluations each, of 4,096 tokens.
 run first search --target 1024 --profile fast "${small[@]}" --set search.generations=10
@@ -49,6 +50,8 @@ judge 4096 "$out/ratios/rope.json" "$out/one-shot/rope.json"
 run combined search --config configs/tiny-combined.toml
 run v2 search --config configs/tiny-v2.toml
 judge 256,512,1024,2048 "$out/combined/rope.json" "$out/v2/rope.json"
+"$longrope" eval passkey --model "$model" --contexts 256,512,1024,2048 --trials 50 \
+    --rope none ntk yarn "$out/combined/rope.json" "$out/v2/rope.json"
 
 # Short contexts under factors for 2,048: only their own set, as after fine-tuning.
 run long search --target 2048 --profile fast "${small[@]}" --set search.generations=10

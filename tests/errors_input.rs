@@ -192,7 +192,7 @@ fn text_shorter_than_the_context() {
     let message = here.fails("eval ppl --model t --contexts 256 --text short.txt");
     assert_snapshot!(message, @r"
     error: laying windows of 256 tokens
-      caused by: no document fills a context of 256 tokens: found 1 documents, the longest has 10 tokens, expected at least 256
+      caused by: no document fills a context of 256 tokens: found 1 documents, the longest has 13 tokens, expected at least 256
     hint: give longer text, more of it, or a smaller context
     ");
 }
@@ -204,7 +204,7 @@ fn text_shorter_than_the_target() {
     let message = here.fails("search --model t --text short.txt --target 1024 --out run");
     assert_snapshot!(message, @r"
     error: selecting samples of 1024 tokens
-      caused by: not enough text for 5 samples of 1024 tokens: found 1 documents, the longest has 10 tokens, room for 0 samples
+      caused by: not enough text for 5 samples of 1024 tokens: found 1 documents, the longest has 13 tokens, room for 0 samples
     hint: give longer text, more of it, or a smaller context
     ");
 }

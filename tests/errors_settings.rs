@@ -359,3 +359,15 @@ fn resume_of_a_damaged_search() {
     hint: start again without --resume, in another folder
     ");
 }
+
+#[test]
+fn samples_that_rescaling_can_only_harm() {
+    let here = Workplace::with_model();
+    let message = here.fails(&format!(
+        "{TINY_SEARCH} --target 128 --out run --set search.sample-context=32"
+    ));
+    assert_snapshot!(message, @r"
+    error: `search.sample-context` is 32, expected more than the original context, 32
+    hint: within it factors for longer contexts can only do harm; leave the key out for samples of the target's length
+    ");
+}

@@ -1,5 +1,6 @@
 //! `longrope finetune`: runs, resumption, adapters, wrong input.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -45,6 +46,7 @@ fn a_trained_model_is_a_checkpoint_of_its_own() {
         report["results"][0]["ppl"].as_f64().unwrap()
     };
     assert!(of("run/model") < of("m"), "it has learnt the text");
+    assert!(everybody_may_read(&here.path("run/model")));
     here.run("finetune --model m --tokens tokens.json --out run")
         .refused_with("already holds a training run");
 }
@@ -70,6 +72,44 @@ fn a_killed_run_resumes_to_the_same_bytes() {
         assert_eq!(metrics(&here, "whole"), metrics(&here, &out));
         assert!(weights(&here, "whole") == weights(&here, &out));
     }
+}
+
+/// Whether a folder's files are ordinary ones, not those of a temporary file.
+fn everybody_may_read(folder: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mut files = fs_err::read_dir(folder).unwrap();
+        files.all(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o444 == 0o444)
+    }
+    #[cfg(not(unix))]
+    true
+}
+
+/// bf16 has 8 bits of mantissa; losses are about ln 97.
+const BF16: f64 = 0.02;
+
+#[test]
+fn weights_of_16_bits_learn_what_those_of_32_do() {
+    let here = Workplace::with_model();
+    let mut losses = ["f32", "bf16"].map(|precision| {
+        let run = format!("{FINETUNE} --out {precision} --set train.precision={precision}");
+        here.run(&run).worked();
+        let lines = metrics(&here, precision);
+        let losses = lines.iter().map(|line| line["nll_nats"].as_f64().unwrap());
+        losses.collect::<Vec<f64>>()
+    });
+    let [all, half] = &mut losses;
+    assert_ne!(all, half, "they are rounded");
+    for (a, b) in all.iter().zip(half) {
+        assert!((a - *b).abs() < BF16, "{b} is not {a}");
+    }
+    // The masters are part of a state.
+    let before = metrics(&here, "bf16");
+    fs_err::remove_dir_all(here.path("bf16/step-000008")).unwrap();
+    here.run("finetune --resume --out bf16 --no-dashboard")
+        .worked();
+    assert_eq!(metrics(&here, "bf16"), before);
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod extend;
 mod finetune;
 mod generate;
 mod golden_formats;
+#[cfg(feature = "hub")]
+mod hub;
 mod pipeline;
 mod plan_report;
 mod pretrain;

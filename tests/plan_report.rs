@@ -21,6 +21,9 @@ fn a_plan_says_what_fits_and_what_would() {
         .worked();
     assert!(text.contains("does not fit"), "{text}");
     assert!(text.contains("a context of up to"), "{text}");
+    assert!(text.contains(" on flex at "), "{text}");
+    let message = here.fails("plan m --context 64 --device tpu");
+    assert!(message.contains("device `tpu` is unknown"), "{message}");
 }
 
 #[test]

@@ -180,6 +180,7 @@ fn spans_a_space(path: &Path) {
     for key in [
         "profile",
         "samples",
+        "sample-context",
         "init",
         "stage",
         "objective",
@@ -295,6 +296,7 @@ fn the_table_of_keys_is_true() {
                 "search.critical-min",
                 "search.critical-max",
                 "train.context",
+                "search.sample-context",
                 "eval.stride",
                 "bench.shots",
                 "bench.limit",

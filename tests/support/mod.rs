@@ -122,16 +122,15 @@ impl Workplace {
 
     /// Runs a command line to its end.
     pub(crate) fn run(&self, line: &str) -> Outcome {
-        let output = assert_cmd::Command::from(self.command(line))
-            .timeout(TIMEOUT)
-            .output()
-            .unwrap();
-        Outcome {
-            line: line.to_owned(),
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        finish(line, self.command(line))
+    }
+
+    /// As [`Self::run`], with further variables in the environment.
+    #[cfg(feature = "hub")]
+    pub(crate) fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Outcome {
+        let mut command = self.command(line);
+        command.envs(variables.iter().copied());
+        finish(line, command)
     }
 
     /// Runs a command line that has to work, on the device under test; its stdout.
@@ -162,6 +161,20 @@ impl Workplace {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
+    }
+}
+
+/// Runs a command to its end.
+fn finish(line: &str, command: std::process::Command) -> Outcome {
+    let output = assert_cmd::Command::from(command)
+        .timeout(TIMEOUT)
+        .output()
+        .unwrap();
+    Outcome {
+        line: line.to_owned(),
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What an evaluation asks of a model.
 
-use longrope_model::{Decoder, GenerateOptions, Generation, Rotary, TokenBatch};
+use longrope_model::{Decoder, GenerateOptions, Generation, KvCache, Rotary, TokenBatch};
 use longrope_rope::{ResolvedRope, RopeSpec};
 
 use crate::error::Result;
+use crate::prefix::Prefix;
 
 /// Anything that can tell how surprising tokens are, and continue a text.
 pub trait LanguageModel {
@@ -47,11 +48,15 @@ pub trait LanguageModel {
     ) -> Result<Vec<Vec<u32>>>;
 }
 
-/// A [`Decoder`] with the angles it used last, which serve again while the RoPE stays the same.
+/// A [`Decoder`] with the angles it used last, which serve again while the RoPE stays the same, and with the sequence it
+/// ran last, of which the beginning serves again where the next one begins alike.
+///
+/// What is scored behind a beginning that was run before is the same but for rounding.
 #[derive(Debug)]
 pub struct Scorer<'a> {
     decoder: &'a Decoder,
     angles: Option<(ResolvedRope, Rotary)>,
+    prefix: Prefix,
 }
 
 impl<'a> Scorer<'a> {
@@ -60,7 +65,36 @@ impl<'a> Scorer<'a> {
         Self {
             decoder,
             angles: None,
+            prefix: Prefix::default(),
         }
+    }
+
+    /// Runs sequences one after the other behind what they have in common, where that is worth it.
+    fn behind_prefix<T>(
+        &mut self,
+        sequences: &[&[u32]],
+        score_from: usize,
+        rope: &ResolvedRope,
+        run: impl Fn(&Decoder, &[u32], &mut KvCache) -> longrope_model::Result<Vec<T>>,
+    ) -> Result<Option<Vec<Vec<T>>>> {
+        let decoder = self.decoder;
+        if score_from == 0
+            || !self
+                .prefix
+                .is_worth_it(decoder, sequences, score_from, rope)
+        {
+            return Ok(None);
+        }
+        let capacity = sequences.iter().map(|it| it.len()).max().unwrap_or(0);
+        let mut scored = Vec::with_capacity(sequences.len());
+        for sequence in sequences {
+            let mut cache = self
+                .prefix
+                .take(decoder, sequence, score_from, rope, capacity);
+            scored.push(run(decoder, sequence, &mut cache)?);
+            self.prefix.put(sequence, cache);
+        }
+        Ok(Some(scored))
     }
 
     fn rotary(&mut self, rope: &ResolvedRope, n_positions: usize) -> Rotary {
@@ -83,6 +117,15 @@ impl LanguageModel for Scorer<'_> {
         score_from: usize,
         rope: &ResolvedRope,
     ) -> Result<Vec<Vec<f32>>> {
+        let run = |decoder: &Decoder, tokens: &[u32], cache: &mut KvCache| {
+            decoder.token_nll_cached(tokens, score_from, cache)
+        };
+        // One sequence is a window of text, and nothing like it will follow.
+        if sequences.len() > 1
+            && let Some(scored) = self.behind_prefix(sequences, score_from, rope, run)?
+        {
+            return Ok(scored);
+        }
         let n_positions = sequences.first().map_or(0, |sequence| sequence.len());
         let rotary = self.rotary(rope, n_positions);
         Ok(self.decoder.token_nll(
@@ -100,6 +143,12 @@ impl LanguageModel for Scorer<'_> {
         score_from: usize,
         rope: &ResolvedRope,
     ) -> Result<Vec<Vec<u32>>> {
+        let run = |decoder: &Decoder, tokens: &[u32], cache: &mut KvCache| {
+            decoder.greedy_tokens_cached(tokens, score_from, cache)
+        };
+        if let Some(scored) = self.behind_prefix(sequences, score_from, rope, run)? {
+            return Ok(scored);
+        }
         let n_positions = sequences.first().map_or(0, |sequence| sequence.len());
         let rotary = self.rotary(rope, n_positions);
         Ok(self.decoder.greedy_tokens(
@@ -121,10 +170,23 @@ impl LanguageModel for Scorer<'_> {
         prompts
             .iter()
             .map(|prompt| {
+                let total = prompt.len() + options.max_new_tokens;
+                let resolved = rope.resolve(total);
+                let cache = self
+                    .prefix
+                    .take(self.decoder, prompt, prompt.len(), &resolved, total);
                 let mut generation =
-                    Generation::new(self.decoder, rope, &[prompt], options.clone(), 0)?;
+                    Generation::new(self.decoder, rope, &[prompt], options.clone(), 0)?.with_cache(
+                        0,
+                        &prompt[..cache.n_tokens()],
+                        cache,
+                    );
                 while generation.step()?.is_some() {}
-                Ok(generation.new_tokens().concat())
+                let new_tokens = generation.new_tokens().concat();
+                for (tokens, cache) in generation.into_caches() {
+                    self.prefix.put(&tokens, cache);
+                }
+                Ok(new_tokens)
             })
             .collect()
     }

@@ -13,6 +13,7 @@ mod language_model;
 mod needle;
 mod passkey;
 mod perplexity;
+mod prefix;
 mod protocol;
 mod question;
 mod report;

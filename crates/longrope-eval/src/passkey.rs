@@ -53,13 +53,17 @@ impl Default for PasskeyConfig {
 /// Passkey retrieval at one context.
 ///
 /// Prompt and answer together have exactly as many tokens as the context, so the last token of the
-/// answer stands at its last position. Trial `i` has the same key and depth at every context.
+/// answer stands at its last position. Trial `i` has the same key and depth at every context. Depths that are drawn are
+/// sorted, the deepest first: a text then has all before its key in common with the one before it, and a model that
+/// remembers that one need not read it again.
 #[derive(Debug)]
 pub struct Passkey<'a> {
     tokenizer: &'a Tokenizer,
     config: PasskeyConfig,
     context: usize,
     seed: u64,
+    /// Key and depth of every trial.
+    draws: Vec<(u32, f64)>,
     filler: Haystack,
 }
 
@@ -82,22 +86,11 @@ impl<'a> Passkey<'a> {
             config: config.clone(),
             context,
             seed,
+            draws: draws(config, seed),
             filler,
         };
         task.question(0)?; // says now whether the context has room
         Ok(task)
-    }
-
-    /// Key and depth of a trial.
-    fn draw(&self, trial: usize) -> (u32, f64) {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(trial as u64);
-        let key = rng.random_range(10_000..=99_999);
-        let depth = match self.config.depths.as_slice() {
-            [] => rng.random::<f64>(),
-            depths => depths[trial % depths.len()],
-        };
-        (key, depth)
     }
 
     /// The text with so many bytes of filler.
@@ -116,7 +109,7 @@ impl<'a> Passkey<'a> {
 
     /// Tokens of a trial.
     fn question(&self, trial: usize) -> Result<Question> {
-        let drawn = self.draw(trial);
+        let drawn = self.draws[trial];
         let answer = format!(" {}", drawn.0);
         let question = |bytes| Question::new(self.tokenizer, &self.prompt(drawn, bytes), &answer);
         let protocol = self.config.protocol;
@@ -134,7 +127,7 @@ impl Task for Passkey<'_> {
         settings.insert("depths".to_owned(), depths_setting(&self.config.depths));
         TaskInfo {
             name: NAME.to_owned(),
-            version: 1,
+            version: 2,
             protocol: self.config.protocol.name().to_owned(),
             settings,
             seed: self.seed,
@@ -144,7 +137,7 @@ impl Task for Passkey<'_> {
     }
 
     fn n_trials(&self) -> usize {
-        self.config.trials * self.config.depths.len().max(1)
+        self.draws.len()
     }
 
     fn batch_size(&self) -> usize {
@@ -166,7 +159,7 @@ impl Task for Passkey<'_> {
         let records = trials.zip(questions).zip(replies);
         Ok(records
             .map(|((trial, question), reply)| {
-                let (key, depth) = self.draw(trial);
+                let (key, depth) = self.draws[trial];
                 let mut details = Map::new();
                 details.insert("depth".to_owned(), json!(depth));
                 details.insert("expected".to_owned(), json!(key.to_string()));
@@ -180,6 +173,26 @@ impl Task for Passkey<'_> {
             })
             .collect())
     }
+}
+
+/// Key and depth of every trial.
+fn draws(config: &PasskeyConfig, seed: u64) -> Vec<(u32, f64)> {
+    let draw = |trial: usize| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(trial as u64);
+        let key = rng.random_range(10_000..=99_999);
+        let depth = match config.depths.as_slice() {
+            [] => rng.random::<f64>(),
+            depths => depths[trial % depths.len()],
+        };
+        (key, depth)
+    };
+    let n_trials = config.trials * config.depths.len().max(1);
+    let mut draws: Vec<(u32, f64)> = (0..n_trials).map(draw).collect();
+    if config.depths.is_empty() {
+        draws.sort_by(|a, b| b.1.total_cmp(&a.1));
+    }
+    draws
 }
 
 /// Depths as results state them.
@@ -235,7 +248,7 @@ mod tests {
         let tokenizer = tokenizer();
         let config = config(&[0.0], Protocol::TeacherForced);
         let task = Passkey::new(&tokenizer, &config, 260, 7).unwrap();
-        let (key, _) = task.draw(0);
+        let (key, _) = task.draws[0];
         let text = tokenizer.decode(&task.question(0).unwrap().tokens).unwrap();
         let (head, rest) = text.split_once(&FILLER[..12]).unwrap();
         assert_eq!(
@@ -276,13 +289,25 @@ mod tests {
         let short = Passkey::new(&tokenizer, &grid, 256, 42).unwrap();
         let long = Passkey::new(&tokenizer, &grid, 400, 42).unwrap();
         assert_eq!(short.n_trials(), 12);
-        let draws: Vec<(u32, f64)> = (0..12).map(|trial| short.draw(trial)).collect();
-        assert_eq!(
-            draws,
-            (0..12).map(|trial| long.draw(trial)).collect::<Vec<_>>()
-        );
+        let draws = &short.draws;
+        assert_eq!(*draws, long.draws);
         assert!(draws.iter().all(|(key, _)| (10_000..100_000).contains(key)));
         assert!((draws[4].1 - 0.5).abs() < 1e-12 && draws[0].0 != draws[3].0);
+    }
+
+    #[test]
+    fn drawn_depths_are_sorted_so_that_prompts_share_their_beginnings() {
+        let tokenizer = tokenizer();
+        let random = config(&[], Protocol::TeacherForced);
+        let task = Passkey::new(&tokenizer, &random, 1000, 42).unwrap();
+        let questions: Vec<Question> = (0..4).map(|trial| task.question(trial).unwrap()).collect();
+        for (trial, pair) in questions.windows(2).enumerate() {
+            let tokens = pair[0].tokens.iter().zip(&pair[1].tokens);
+            let n_common = tokens.take_while(|(a, b)| a == b).count();
+            // Task, filler and the border of a token.
+            let share = task.draws[trial + 1].1 * 850.0;
+            assert!(n_common as f64 > share, "{n_common} of {share}");
+        }
     }
 
     #[test]
@@ -294,7 +319,7 @@ mod tests {
         let plain = PasskeyConfig::default();
         assert!(matches!(
             new(&plain, 100),
-            Error::ContextTooShort { needed: 114, .. }
+            Error::ContextTooShort { needed: 127, .. }
         ));
         let none = PasskeyConfig {
             trials: 0,

@@ -260,7 +260,7 @@ impl Decoder {
     }
 
     /// Whether layers stay in their files.
-    pub(crate) fn is_streamed(&self) -> bool {
+    pub fn is_streamed(&self) -> bool {
         self.stream.is_some()
     }
 }

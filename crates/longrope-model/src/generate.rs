@@ -128,6 +128,28 @@ impl<'a> Generation<'a> {
         })
     }
 
+    /// Lets a sequence begin behind the tokens that a cache holds, where they are its own and the cache is of its RoPE
+    /// and large enough; otherwise changes nothing.
+    #[must_use]
+    pub fn with_cache(mut self, index: usize, cached: &[u32], cache: KvCache) -> Self {
+        if let Some(sequence) = self.sequences.get_mut(index)
+            && cache.rope() == sequence.cache.rope()
+            && cache.capacity() >= sequence.cache.capacity()
+            && cached.len() == cache.n_tokens()
+            && cached.len() < sequence.tokens.len()
+            && sequence.tokens.starts_with(cached)
+        {
+            sequence.cache = cache;
+        }
+        self
+    }
+
+    /// The sequences, prompts and what was generated, with their caches, which hold all tokens but the last.
+    pub fn into_caches(self) -> Vec<(Vec<u32>, KvCache)> {
+        let sequences = self.sequences.into_iter();
+        sequences.map(|it| (it.tokens, it.cache)).collect()
+    }
+
     /// Adds a token to every unfinished sequence; per sequence the token, if it got one. `None`
     /// when all are finished.
     ///

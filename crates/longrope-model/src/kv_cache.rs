@@ -1,6 +1,6 @@
 //! Keys and values of the tokens so far, for generating one token after another.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use longrope_rope::ResolvedRope;
 
 use crate::decoder::Decoder;
@@ -45,7 +45,7 @@ impl KvCache {
         let config = decoder.config();
         let device = decoder.device();
         let shape = [1, config.n_kv_heads, capacity, config.head_dim];
-        let empty = || Tensor::zeros(shape, (device, DType::F32));
+        let empty = || Tensor::zeros(shape, (device, decoder.dtype()));
         let layers = (0..config.n_layers)
             .map(|_| LayerCache {
                 keys: empty(),
@@ -68,6 +68,19 @@ impl KvCache {
     /// Tokens there is room for.
     pub fn capacity(&self) -> usize {
         self.rotary.n_positions()
+    }
+
+    /// Forgets all but the first `n_tokens`, of which there may be fewer.
+    pub fn truncate(&mut self, n_tokens: usize) {
+        // What is behind them is overwritten before anything looks at it.
+        self.n_tokens = self.n_tokens.min(n_tokens);
+    }
+
+    /// Memory of a cache for so many tokens, bytes.
+    pub fn n_bytes(decoder: &Decoder, capacity: usize) -> usize {
+        let config = decoder.config();
+        let per_token = 2 * config.n_layers * config.n_kv_heads * config.head_dim;
+        per_token * capacity * decoder.dtype().size()
     }
 
     /// The RoPE that rotated the cached keys.

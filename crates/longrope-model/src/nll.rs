@@ -7,6 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::kv_cache::KvCache;
 use crate::rotary::Rotary;
 use crate::sampling::Sampling;
 
@@ -43,8 +44,7 @@ impl Decoder {
     pub fn token_nll(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<f32>>> {
         let weight = self.output_weight();
         self.score(batch, rotary, |hidden, targets| {
-            let nll = linear_nll(hidden, weight.clone(), targets).cast(DType::F32);
-            nll.into_data().iter::<f32>().collect()
+            nll_of_rows(hidden, &weight, targets)
         })
     }
 
@@ -58,20 +58,85 @@ impl Decoder {
     /// As [`Self::token_nll`].
     pub fn greedy_tokens(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<u32>>> {
         let weight = self.output_weight().transpose();
-        let mut rng = ChaCha8Rng::seed_from_u64(0); // greedy choice draws nothing
         self.score(batch, rotary, |hidden, _| {
-            let [rows, _] = hidden.dims();
-            let mut chosen = Vec::with_capacity(rows);
-            for start in (0..rows).step_by(LOGIT_ROWS) {
-                let n = LOGIT_ROWS.min(rows - start);
-                let logits = hidden.clone().narrow(0, start, n).matmul(weight.clone());
-                let [_, vocab] = logits.dims();
-                let logits: Vec<f32> = logits.into_data().iter::<f32>().collect(); // [n, vocab]
-                let rows = logits.chunks(vocab);
-                chosen.extend(rows.map(|row| Sampling::Greedy.choose(row, &mut rng)));
-            }
-            chosen
+            likeliest_of_rows(&hidden, &weight)
         })
+    }
+
+    /// As [`Self::token_nll`] for one sequence whose first tokens, fewer than `score_from`, are in a cache already; the
+    /// others are cached too, but for the last, which predicts nothing.
+    ///
+    /// # Errors
+    /// As [`Self::token_nll`], and if the cache is too small or holds too much.
+    pub fn token_nll_cached(
+        &self,
+        tokens: &[u32],
+        score_from: usize,
+        cache: &mut KvCache,
+    ) -> Result<Vec<f32>> {
+        let weight = self.output_weight();
+        self.score_cached(tokens, score_from, cache, |hidden, targets| {
+            nll_of_rows(hidden, &weight, targets)
+        })
+    }
+
+    /// As [`Self::greedy_tokens`], with a cache as in [`Self::token_nll_cached`].
+    ///
+    /// # Errors
+    /// As [`Self::token_nll_cached`].
+    pub fn greedy_tokens_cached(
+        &self,
+        tokens: &[u32],
+        score_from: usize,
+        cache: &mut KvCache,
+    ) -> Result<Vec<u32>> {
+        let weight = self.output_weight().transpose();
+        self.score_cached(tokens, score_from, cache, |hidden, _| {
+            likeliest_of_rows(&hidden, &weight)
+        })
+    }
+
+    fn score_cached<T>(
+        &self,
+        tokens: &[u32],
+        score_from: usize,
+        cache: &mut KvCache,
+        mut each: impl FnMut(Tensor<2>, Tensor<1, Int>) -> Vec<T>,
+    ) -> Result<Vec<T>> {
+        let sequences = [tokens];
+        self.check(TokenBatch {
+            sequences: &sequences,
+            score_from,
+        })?;
+        let (start, end) = (cache.n_tokens(), tokens.len() - 1);
+        if start >= score_from {
+            return Err(Error::NothingToScore {
+                found: start,
+                score_from,
+            });
+        }
+        cache.reserve(end - start)?;
+        let needed_from = score_from - 1; // the row that predicts the first scored token
+        let ids: Vec<i64> = tokens[start..].iter().map(|id| i64::from(*id)).collect();
+        let n = ids.len();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [n]), self.device());
+        let mut scored = Vec::with_capacity(tokens.len() - score_from);
+        for from in (start..end).step_by(CHUNK_ROWS) {
+            let rows = CHUNK_ROWS.min(end - from);
+            let hidden = self.extend(ids.clone().narrow(0, from - start, rows), cache)?; // [1, t, h]
+            let first = from.max(needed_from);
+            if first >= from + rows {
+                continue;
+            }
+            let [_, _, hidden_size] = hidden.dims();
+            let rows = from + rows - first;
+            let hidden = hidden
+                .narrow(1, first - from, rows)
+                .reshape([rows, hidden_size]);
+            let targets = ids.clone().narrow(0, first + 1 - start, rows);
+            scored.extend(each(hidden, targets));
+        }
+        Ok(scored)
     }
 
     /// Hands the rows that predict scored tokens to `each`, `hidden: [rows, hidden_size]` with the
@@ -164,4 +229,26 @@ impl Decoder {
             }),
         }
     }
+}
+
+/// The losses of the tokens that rows `[rows, hidden]` predict.
+fn nll_of_rows(hidden: Tensor<2>, weight: &Tensor<2>, targets: Tensor<1, Int>) -> Vec<f32> {
+    let nll = linear_nll(hidden, weight.clone(), targets).cast(DType::F32);
+    nll.into_data().iter::<f32>().collect()
+}
+
+/// The most likely token behind every row of `[rows, hidden]`; `weight: [hidden, vocab]`.
+fn likeliest_of_rows(hidden: &Tensor<2>, weight: &Tensor<2>) -> Vec<u32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(0); // greedy choice draws nothing
+    let [rows, _] = hidden.dims();
+    let mut chosen = Vec::with_capacity(rows);
+    for start in (0..rows).step_by(LOGIT_ROWS) {
+        let n = LOGIT_ROWS.min(rows - start);
+        let logits = hidden.clone().narrow(0, start, n).matmul(weight.clone());
+        let [_, vocab] = logits.dims();
+        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect(); // [n, vocab]
+        let rows = logits.chunks(vocab);
+        chosen.extend(rows.map(|row| Sampling::Greedy.choose(row, &mut rng)));
+    }
+    chosen
 }

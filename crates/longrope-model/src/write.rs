@@ -39,8 +39,15 @@ pub fn write_safetensors(path: &Path, entries: Vec<TensorEntry>) -> Result<()> {
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
+    let file = fs_err::File::open(path)?;
+    // The library leaves it readable by its owner only; weights are ordinary files.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
     // Some disks say only now that they are full.
-    fs_err::File::open(path)?.sync_all()?;
+    file.sync_all()?;
     Ok(())
 }
 

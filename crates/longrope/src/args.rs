@@ -111,7 +111,7 @@ pub(crate) struct Demo {
     /// Folder for everything the demo writes.
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     pub(crate) out: PathBuf,
-    /// Text to use instead of the documentation of our dependencies; repeatable.
+    /// Text to use instead of sources of our dependencies; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
 }
@@ -414,7 +414,10 @@ pub(crate) struct Plan {
     /// What is to be done; default: all.
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) mode: Option<PlanMode>,
-    /// Memory there is, GiB; default: that of this machine.
+    /// Where it is to be done, and what the time is estimated on: flex, cuda:0 and so on.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Memory there is, GiB; default: that of this machine, of a GPU unknown.
     #[arg(long, value_name = "GiB")]
     pub(crate) memory: Option<f64>,
     /// JSON on stdout.

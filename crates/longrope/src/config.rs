@@ -337,6 +337,9 @@ pub(crate) struct SearchRunKeys {
     pub(crate) profile: Profile,
     /// Samples of text every candidate is scored on.
     pub(crate) samples: usize,
+    /// Tokens of a sample; without it those of the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sample_context: Option<usize>,
     /// Factors to start from as well, or to search ratios on top of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) init: Option<PathBuf>,
@@ -350,10 +353,11 @@ pub(crate) struct SearchRunKeys {
     pub(crate) passkey_trials: usize,
 }
 
-const SEARCH_RUN_KEYS: [&str; 8] = [
+const SEARCH_RUN_KEYS: [&str; 9] = [
     "target",
     "profile",
     "samples",
+    "sample-context",
     "init",
     "stage",
     "objective",
@@ -367,6 +371,7 @@ impl Default for SearchRunKeys {
             target: None,
             profile: Profile::Paper,
             samples: 5,
+            sample_context: None,
             init: None,
             stage: Stage::Factors,
             objective: ObjectiveSetting::Perplexity,

@@ -6,15 +6,15 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use longrope_data::{
-    Bos, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids, stream_documents,
-    tokenize_documents,
+    Bos, Document, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids,
+    stream_documents, tokenize_documents,
 };
 use longrope_eval::Haystack;
 use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use crate::config::{BosSetting, Config, WeightSetting};
 use crate::failure::Hint;
-use crate::{device, progress};
+use crate::{cargo_sources, device, progress};
 
 /// A required key, by the flag that sets it.
 pub(crate) fn required<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
@@ -103,12 +103,35 @@ pub(crate) fn tokenize(
     let spinner = progress::spinner("tokenizing");
     let documents = tokenize_documents(
         &tokenizer,
-        stream_documents(paths, &options)?.inspect(|_| spinner.tick()),
+        documents(paths, &options)?.inspect(|_| spinner.tick()),
         &cache,
         special,
     )?;
     spinner.finish_and_clear();
     Ok(documents)
+}
+
+/// The documents of files and folders, read one at a time, and of crates' sources, all at once, in front of them.
+fn documents(
+    paths: &[PathBuf],
+    options: &ReadOptions,
+) -> Result<impl Iterator<Item = longrope_data::Result<Document>>> {
+    let (mut sources, mut files) = (Vec::new(), Vec::new());
+    for path in paths {
+        match cargo_sources::documents(path) {
+            Some(found) => sources.extend(found?),
+            None => files.push(path.clone()),
+        }
+    }
+    let files = if files.is_empty() && !sources.is_empty() {
+        None
+    } else {
+        Some(stream_documents(&files, options)?)
+    };
+    Ok(sources
+        .into_iter()
+        .map(Ok)
+        .chain(files.into_iter().flatten()))
 }
 
 /// The configured text as one haystack, the filler of passkeys if there is none.
@@ -129,7 +152,7 @@ pub(crate) fn read_texts(config: &Config) -> Result<String> {
         text_field: config.data.text_field.clone(),
     };
     let mut texts = Vec::new();
-    for document in stream_documents(&config.text, &options)? {
+    for document in documents(&config.text, &options)? {
         texts.push(document?.text);
     }
     Ok(texts.join("\n\n"))

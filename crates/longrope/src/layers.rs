@@ -1,6 +1,6 @@
 //! Configuration in layers: defaults < file < `--set` < flags.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use toml::{Table, Value};
@@ -8,10 +8,31 @@ use toml::{Table, Value};
 use crate::args::Common;
 use crate::config::Config;
 use crate::failure::Hint;
+use crate::{hub, input};
 
 /// Merges the layers and reads them as one configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
     read_layers(Table::new(), common, flags)
+}
+
+/// As [`load`]; where a run is resumed, the file is by default the one that its folder holds.
+pub(crate) fn load_resumable(
+    common: &Common,
+    flags: Table,
+    out: Option<&PathBuf>,
+    resume: bool,
+) -> Result<Config> {
+    if !resume {
+        return load(common, flags);
+    }
+    let saved = input::required(out, "--out")?.join("config.toml");
+    let of_run = (common.config.is_none() && saved.is_file()).then_some(saved);
+    let common = Common {
+        config: of_run.or_else(|| common.config.clone()),
+        set: common.set.clone(),
+        device: common.device.clone(),
+    };
+    load(&common, flags)
 }
 
 /// As [`load`], with other defaults and no flags but the common ones.
@@ -37,10 +58,14 @@ fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config
         }
     }
     let config = Config::deserialize_table(table);
-    match &common.config {
+    let mut config = match &common.config {
         Some(path) => config.with_context(|| format!("configuration with `{}`", path.display())),
         None => config.context("configuration"),
+    }?;
+    if let Some(model) = &mut config.model {
+        *model = hub::model_folder(model)?;
     }
+    Ok(config)
 }
 
 /// Reads a file and, before anything is merged over it, checks it by itself: a message about it

@@ -3,14 +3,15 @@
 
 mod args;
 mod calibration;
+mod cargo_sources;
 mod commands;
 mod config;
-mod demo_text;
 mod device;
 mod estimate;
 mod eval_state;
 mod failure;
 mod grid;
+mod hub;
 mod input;
 mod interrupt;
 mod layers;

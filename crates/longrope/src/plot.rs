@@ -96,6 +96,14 @@ pub(crate) fn perplexity_by_context(title: &str, series: &[Series]) -> Result<St
     draw(title, &x, &y, &lines)
 }
 
+/// Percent per context.
+pub(crate) fn share_by_context(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("context [tokens, k = 1024]", Scale::Log2, xs(&lines));
+    let y = Axis::new("share [%]", Scale::Linear, [0.0, 100.0].into_iter());
+    draw(title, &x, &y, &lines)
+}
+
 /// Loss per training step.
 pub(crate) fn loss_by_step(title: &str, series: &[Series]) -> Result<String> {
     let lines = colored(series);

@@ -43,8 +43,8 @@ impl SearchTask<'_> {
     /// Runs the search, or what is left of it.
     pub(crate) fn run(self, interrupt: &Interrupt) -> Result<SearchResult> {
         let Self { config, models, .. } = self;
-        let context = self.rope.target();
         let model = models.decoder().config();
+        let context = sample_context(config, &self.problem)?;
         let calibration = Calibration::new(config, model, self.documents, context)?;
         let inputs = Inputs::new(config, &calibration, &self.rope)?;
         let (run, search) = if self.resume {
@@ -71,6 +71,23 @@ impl SearchTask<'_> {
             tui: self.tui,
         };
         run_search(&setting, search, interrupt)
+    }
+}
+
+/// Tokens of a sample: those of the target, or fewer, as a cheap proxy.
+fn sample_context(config: &Config, problem: &SearchProblem) -> Result<usize> {
+    let target = problem.target_context;
+    match config.search.run.sample_context {
+        Some(context) if context <= problem.original_context && context < target => Err(anyhow!(
+            "`search.sample-context` is {context}, expected more than the original context, {}",
+            problem.original_context
+        )
+        .context(Hint(
+            "within it factors for longer contexts can only do harm; leave the key out for samples of the target's length"
+                .to_owned(),
+        ))),
+        Some(context) => Ok(context.min(target)),
+        None => Ok(target),
     }
 }
 

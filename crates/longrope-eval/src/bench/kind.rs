@@ -23,6 +23,32 @@ pub enum Bench {
     TruthfulQaMc2,
 }
 
+/// Where the Hugging Face hub has a benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubData {
+    /// Owner and name of the data set.
+    pub dataset: &'static str,
+    /// Its file of questions: the test split, or the validation split where answers to the test are secret.
+    pub questions: &'static str,
+    /// Its file of examples, where there are any.
+    pub examples: Option<&'static str>,
+}
+
+impl HubData {
+    /// Data set and files, in words.
+    pub fn describe(self) -> String {
+        let HubData {
+            dataset,
+            questions,
+            examples,
+        } = self;
+        match examples {
+            None => format!("`{questions}` of data set `{dataset}`"),
+            Some(examples) => format!("`{questions}` and `{examples}` of data set `{dataset}`"),
+        }
+    }
+}
+
 /// How examples before a question are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Draw {
@@ -54,6 +80,42 @@ impl Bench {
             Self::Mmlu => "mmlu",
             Self::TruthfulQaMc1 => "truthfulqa-mc1",
             Self::TruthfulQaMc2 => "truthfulqa-mc2",
+        }
+    }
+
+    /// Where the hub has it, in the columns that are read here.
+    pub fn hub_data(self) -> HubData {
+        let (dataset, questions, examples) = match self {
+            Self::ArcEasy => (
+                "allenai/ai2_arc",
+                "ARC-Easy/test-00000-of-00001.parquet",
+                Some("ARC-Easy/train-00000-of-00001.parquet"),
+            ),
+            Self::ArcChallenge => (
+                "allenai/ai2_arc",
+                "ARC-Challenge/test-00000-of-00001.parquet",
+                Some("ARC-Challenge/train-00000-of-00001.parquet"),
+            ),
+            Self::HellaSwag => (
+                "Rowan/hellaswag",
+                "data/validation-00000-of-00001.parquet",
+                Some("data/train-00000-of-00001.parquet"),
+            ),
+            Self::Mmlu => (
+                "cais/mmlu",
+                "all/test-00000-of-00001.parquet",
+                Some("all/dev-00000-of-00001.parquet"),
+            ),
+            Self::TruthfulQaMc1 | Self::TruthfulQaMc2 => (
+                "truthfulqa/truthful_qa",
+                "multiple_choice/validation-00000-of-00001.parquet",
+                None,
+            ),
+        };
+        HubData {
+            dataset,
+            questions,
+            examples,
         }
     }
 

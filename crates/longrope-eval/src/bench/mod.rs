@@ -19,7 +19,7 @@ mod task;
 mod tokens;
 
 pub use error::BenchError;
-pub use kind::Bench;
+pub use kind::{Bench, HubData};
 pub use prompts::Prompts;
 pub use question::Question;
 pub use records::{Record, read_records};

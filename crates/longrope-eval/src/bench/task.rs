@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use longrope_data::Tokenizer;
-use longrope_rope::{ResolvedRope, RopeSpec};
+use longrope_rope::RopeSpec;
 use serde_json::{Map, Value, json};
 
 use super::error::BenchError;
@@ -19,11 +19,8 @@ use crate::task::{Task, TaskInfo};
 /// The seed lm-evaluation-harness draws examples with.
 pub const FEWSHOT_SEED: u32 = 1234;
 
-/// Questions that are asked together; their choices are batched by length.
+/// Questions between two chances to save and to stop.
 const QUESTIONS: usize = 16;
-
-/// Tokens in one batch.
-const BATCH_TOKENS: usize = 2048;
 
 /// A benchmark: one trial per question.
 ///
@@ -84,86 +81,44 @@ impl<'a> BenchTask<'a> {
         model: &mut dyn LanguageModel,
         rope: &RopeSpec,
     ) -> Result<Vec<Vec<f64>>> {
-        let first = questions.start;
-        let mut found = Vec::with_capacity(questions.len());
-        let mut requests = Vec::new();
-        for question in questions {
-            let answers = self.answers(question)?;
-            found.push(vec![0.0; answers.len()]);
-            let longest = answers.iter().map(|it| it.tokens.len()).max().unwrap_or(1);
-            // The last token is read by nobody.
-            let resolved = rope.resolve(longest - 1);
-            for (choice, answer) in answers.into_iter().enumerate() {
-                requests.push(Request {
-                    place: (question - first, choice),
-                    answer,
-                    rope: resolved.clone(),
-                });
-            }
-        }
-        requests.sort_by_key(|request| std::cmp::Reverse(request.answer.tokens.len()));
-        while !requests.is_empty() {
-            let longest = requests[0].answer.tokens.len();
-            let most = (BATCH_TOKENS / longest).max(1);
-            let rope = requests[0].rope.clone();
-            let mut batch = Vec::new();
-            requests = requests
-                .into_iter()
-                .filter_map(|request| {
-                    if batch.len() < most && request.rope == rope {
-                        batch.push(request);
-                        None
-                    } else {
-                        Some(request)
-                    }
-                })
-                .collect();
-            for ((question, choice), sum) in run_batch(&batch, longest, &rope, model)? {
-                found[question][choice] = sum;
-            }
-        }
-        Ok(found)
+        questions
+            .map(|question| log_likelihoods(&self.answers(question)?, model, rope))
+            .collect()
     }
 }
 
-/// One choice of one question.
-struct Request {
-    /// Question and choice.
-    place: (usize, usize),
-    answer: AnswerTokens,
-    rope: ResolvedRope,
-}
-
-/// Sums of the losses of answers, negated. What is behind an answer has no effect on it, so short sequences are filled
-/// up at their ends.
-fn run_batch(
-    batch: &[Request],
-    longest: usize,
-    rope: &ResolvedRope,
+/// Sums of the losses of the answers to a question, negated.
+///
+/// They are run together, since all but the answers is the same. What is behind an answer has no effect on it, so short
+/// ones are filled up at their ends.
+fn log_likelihoods(
+    answers: &[AnswerTokens],
     model: &mut dyn LanguageModel,
-) -> Result<Vec<((usize, usize), f64)>> {
-    let filled: Vec<Vec<u32>> = batch
+    rope: &RopeSpec,
+) -> Result<Vec<f64>> {
+    let longest = answers.iter().map(|it| it.tokens.len()).max().unwrap_or(1);
+    let filled: Vec<Vec<u32>> = answers
         .iter()
-        .map(|request| {
-            let mut tokens = request.answer.tokens.clone();
+        .map(|answer| {
+            let mut tokens = answer.tokens.clone();
             tokens.resize(longest, tokens[0]);
             tokens
         })
         .collect();
     let sequences: Vec<&[u32]> = filled.iter().map(Vec::as_slice).collect();
-    let answers = batch.iter().map(|request| request.answer.answer_from);
-    let score_from = answers.min().unwrap_or(1);
-    let losses = model.token_nll(&sequences, score_from, rope)?;
-    let sum = |(request, losses): (&Request, Vec<f32>)| {
+    let score_from = answers.iter().map(|it| it.answer_from).min().unwrap_or(1);
+    // The last token is read by nobody.
+    let losses = model.token_nll(&sequences, score_from, &rope.resolve(longest - 1))?;
+    let sum = |(answer, losses): (&AnswerTokens, Vec<f32>)| {
         let AnswerTokens {
             tokens,
             answer_from,
-        } = &request.answer;
+        } = answer;
         let answer = &losses[answer_from - score_from..tokens.len() - score_from];
         let nats: f64 = answer.iter().map(|nll| f64::from(*nll)).sum();
-        (request.place, -nats)
+        -nats
     };
-    Ok(batch.iter().zip(losses).map(sum).collect())
+    Ok(answers.iter().zip(losses).map(sum).collect())
 }
 
 impl Task for BenchTask<'_> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use longrope_model::{Decoder, Error, LayerHook, Rotary, TokenBatch};
+use longrope_model::{Decoder, Error, KvCache, LayerHook, Rotary, TokenBatch};
 
 use crate::support::{device, fixture, load, losses};
 
@@ -146,4 +146,39 @@ fn what_cannot_be_scored_is_an_error() {
         })
     ));
     assert!(nll(&[], 1).unwrap().is_empty());
+}
+
+#[test]
+fn behind_a_cached_beginning_scores_are_those_of_the_whole() {
+    let decoder = load("llama-sharded-bf16");
+    let spec = &decoder.config().rope;
+    // More rows than go through a layer at once, so that chunks meet.
+    let first = tokens(2500, 4);
+    let mut second = first.clone();
+    second[700..].copy_from_slice(&tokens(1800, 5));
+    let rope = spec.resolve(2500);
+    let rotary = Rotary::new(&rope, 2500, decoder.device());
+    let mut cache = KvCache::new(&decoder, &rope, 2500);
+    for (sequence, n_kept) in [(&first, 0), (&second, 700), (&first, 640)] {
+        cache.truncate(n_kept);
+        let batch = TokenBatch {
+            sequences: &[sequence],
+            score_from: 701,
+        };
+        let losses = decoder.token_nll(batch, &rotary).unwrap().remove(0);
+        let found = decoder.token_nll_cached(sequence, 701, &mut cache).unwrap();
+        assert_same(&found, &losses);
+        assert_eq!(cache.n_tokens(), 2499, "the last token predicts nothing");
+        cache.truncate(n_kept);
+        let likeliest = decoder.greedy_tokens(batch, &rotary).unwrap().remove(0);
+        let found = decoder
+            .greedy_tokens_cached(sequence, 701, &mut cache)
+            .unwrap();
+        assert_eq!(found, likeliest);
+    }
+    let full = decoder.token_nll_cached(&first, 2400, &mut cache);
+    assert!(
+        matches!(full, Err(Error::NothingToScore { .. })),
+        "2499 of them are cached"
+    );
 }

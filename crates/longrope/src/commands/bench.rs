@@ -14,7 +14,7 @@ use crate::args::{self, FlagLayer, contexts};
 use crate::config::Config;
 use crate::failure::Hint;
 use crate::interrupt::Interrupt;
-use crate::{input, layers, output, scoring, task_run, task_table};
+use crate::{hub, input, layers, output, scoring, task_run, task_table};
 
 pub(crate) fn run(args: &args::Bench) -> Result<()> {
     let paths = |paths: &[PathBuf]| -> Vec<String> {
@@ -72,12 +72,13 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
 /// Questions with their examples.
 fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
     let section = &config.bench;
-    if section.data.is_empty() {
-        return Err(anyhow!("there are no questions").context(Hint(
-            "name the files of the test split (of HellaSwag and TruthfulQA the validation split) \
-             with --data"
-                .to_owned(),
-        )));
+    let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
+    if data.is_empty() {
+        let (questions, examples) = hub::bench_files(bench.hub_data())?;
+        data.push(questions);
+        if fewshot.is_empty() {
+            fewshot.extend(examples);
+        }
     }
     let read = |files: &[PathBuf]| -> Result<Vec<Question>> {
         let mut questions = Vec::new();
@@ -88,7 +89,7 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
         }
         Ok(questions)
     };
-    let mut questions = read(&section.data)?;
+    let mut questions = read(&data)?;
     if let Some(limit) = section.limit {
         let mut seen: BTreeMap<Option<String>, usize> = BTreeMap::new();
         questions.retain(|question| {
@@ -98,7 +99,7 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
         });
     }
     let shots = section.shots.unwrap_or(bench.default_shots());
-    Prompts::new(bench, questions, read(&section.fewshot)?, shots, seed).map_err(|error| {
+    Prompts::new(bench, questions, read(&fewshot)?, shots, seed).map_err(|error| {
         anyhow!(error).context(Hint(
             "name the files of the train split (of MMLU the dev split) with --fewshot, or give \
              another number of --shots"

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::args::Doctor;
 use crate::failure::Hint;
-use crate::output;
+use crate::{hub, output};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -23,7 +23,8 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &Doctor) -> Result<()> {
     let doing = || format!("diagnosing `{}`", args.model.display());
-    let config = read_config(&args.model).with_context(doing)?;
+    let folder = hub::model_folder(&args.model)?;
+    let config = read_config(&folder).with_context(doing)?;
     let diagnosis = diagnose(&config).with_context(doing)?;
     if args.json {
         output::json(&Report {

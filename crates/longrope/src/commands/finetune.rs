@@ -48,18 +48,7 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
         .number("train.steps", args.steps)
         .set("train.mode", args.lora.then_some("lora"))
         .table();
-    let saved = args.out.as_ref().map(|out| out.join("config.toml"));
-    match saved.filter(|saved| args.resume && args.common.config.is_none() && saved.is_file()) {
-        None => layers::load(&args.common, flags),
-        Some(saved) => layers::load(
-            &args::Common {
-                config: Some(saved),
-                set: args.common.set.clone(),
-                device: args.common.device.clone(),
-            },
-            flags,
-        ),
-    }
+    layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
 fn plan<'a>(config: &'a Config, args: &args::Finetune) -> Result<TrainPlan<'a>> {

@@ -5,7 +5,7 @@ use longrope_model::{Checkpoint, ModelConfig};
 use serde::Serialize;
 
 use crate::args::Inspect;
-use crate::output;
+use crate::{hub, output};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -37,8 +37,9 @@ struct Inspection<'a> {
 
 pub(crate) fn run(args: &Inspect) -> Result<()> {
     let doing = || format!("inspecting `{}`", args.model.display());
-    let config = ModelConfig::from_folder(&args.model).with_context(doing)?;
-    let checkpoint = Checkpoint::open(&args.model).with_context(doing)?;
+    let folder = hub::model_folder(&args.model)?;
+    let config = ModelConfig::from_folder(&folder).with_context(doing)?;
+    let checkpoint = Checkpoint::open(&folder).with_context(doing)?;
     checkpoint.check(&config).with_context(doing)?;
     let mut dtypes: Vec<String> = checkpoint
         .tensors()

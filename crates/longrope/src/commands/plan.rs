@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::args::{Plan, PlanMode};
 use crate::config::Config;
 use crate::estimate::{self, Memory, STEP_FORWARDS, Trained};
-use crate::{device, output};
+use crate::{device, hub, output};
 
 const GIB: f64 = 1_073_741_824.0;
 /// Part of the memory that is left to everything else.
@@ -23,6 +23,7 @@ struct PlanReport {
     format: &'static str,
     version: u32,
     model: String,
+    device: String,
     context: usize,
     memory_bytes: Option<f64>,
     flops_per_sec: f64,
@@ -46,10 +47,19 @@ struct PlanRow {
 }
 
 pub(crate) fn run(args: &Plan) -> Result<()> {
-    let model = ModelConfig::from_folder(&args.model)
+    let model = ModelConfig::from_folder(&hub::model_folder(&args.model)?)
         .with_context(|| format!("planning for `{}`", args.model.display()))?;
-    let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(machine_memory);
-    let flops_per_sec = measure_flops(&device::open(&Config::default().device.names()?[0])?);
+    let device = match &args.device {
+        Some(device) => device.clone(),
+        None => Config::default().device.only()?.to_owned(),
+    };
+    let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(|| {
+        // Which memory a GPU has, Burn does not say.
+        device::uses_host_memory(&device)
+            .then(machine_memory)
+            .flatten()
+    });
+    let flops_per_sec = measure_flops(&device::open(&device)?);
     let modes = match args.mode {
         Some(mode) => vec![mode],
         None => vec![
@@ -64,6 +74,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         format: "longrope-plan",
         version: 1,
         model: args.model.display().to_string(),
+        device,
         context: args.context,
         memory_bytes,
         flops_per_sec,
@@ -208,8 +219,9 @@ fn text(report: &PlanReport) -> String {
     }
     lines.push(match report.memory_bytes {
         Some(bytes) => format!(
-            "one window of {} tokens on this CPU at {:.0} GFLOP/s, memory {:.1} GiB; memory within a fifth, time as a guide",
+            "one window of {} tokens on {} at {:.0} GFLOP/s, memory {:.1} GiB; memory within a fifth, time as a guide",
             output::grouped(report.context),
+            report.device,
             report.flops_per_sec / 1e9,
             bytes / GIB
         ),

@@ -60,17 +60,7 @@ fn configuration(args: &args::Pretrain) -> Result<Config> {
         .path("out", args.out.as_ref())
         .number("seed", args.seed)
         .table();
-    if !args.resume || args.common.config.is_some() {
-        return layers::load(&args.common, flags);
-    }
-    let out = input::required(args.out.as_ref(), "--out")?;
-    let saved = out.join("config.toml");
-    let common = args::Common {
-        config: saved.is_file().then_some(saved),
-        set: args.common.set.clone(),
-        device: args.common.device.clone(),
-    };
-    layers::load(&common, flags)
+    layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
 /// Makes the run folder, or checks that there is a run to go on with.

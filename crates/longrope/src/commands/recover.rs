@@ -122,26 +122,16 @@ fn configuration(args: &args::Recover) -> Result<Config> {
         .set("search.profile", args.profile.clone())
         .number("search.samples", args.samples)
         .table();
-    if !args.resume {
-        let config = layers::load(&args.common, flags)?;
-        let out = input::required(config.out.as_ref(), "--out")?;
-        let saved = out.join("config.toml");
-        if saved.exists() {
-            return Err(
-                anyhow!("`{}` already holds a run", out.display()).context(Hint(
-                    "continue it with --resume, or choose another --out".to_owned(),
-                )),
-            );
-        }
-        return Ok(config);
+    let config = layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)?;
+    let out = input::required(config.out.as_ref(), "--out")?;
+    if !args.resume && out.join("config.toml").exists() {
+        return Err(
+            anyhow!("`{}` already holds a run", out.display()).context(Hint(
+                "continue it with --resume, or choose another --out".to_owned(),
+            )),
+        );
     }
-    let out = input::required(args.out.as_ref(), "--out")?;
-    let common = args::Common {
-        config: Some(out.join("config.toml")),
-        set: args.common.set.clone(),
-        device: args.common.device.clone(),
-    };
-    layers::load(&common, flags)
+    Ok(config)
 }
 
 /// The search for one context.

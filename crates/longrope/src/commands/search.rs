@@ -83,21 +83,10 @@ fn configuration(args: &args::Search) -> Result<Config> {
         .set("search.stage", args.stage.clone())
         .set("search.objective", args.objective.clone())
         .table();
-    if !args.resume {
-        return layers::load(&args.common, flags);
+    if args.resume {
+        RunDir::resume(input::required(args.out.as_ref(), "--out")?)?;
     }
-    let out = input::required(args.out.as_ref(), "--out")?;
-    RunDir::resume(out)?;
-    let saved = out.join("config.toml");
-    if args.common.config.is_some() || !saved.is_file() {
-        return layers::load(&args.common, flags);
-    }
-    let common = args::Common {
-        config: Some(saved),
-        set: args.common.set.clone(),
-        device: args.common.device.clone(),
-    };
-    layers::load(&common, flags)
+    layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
 /// What a search starts from.

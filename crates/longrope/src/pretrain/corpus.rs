@@ -14,8 +14,8 @@ use longrope_model::write_random_llama;
 use serde::{Deserialize, Serialize};
 
 use super::section::Phase;
+use crate::cargo_sources::{LOCK, registries};
 use crate::config::Config;
-use crate::demo_text::{LOCK, registries};
 use crate::failure::Hint;
 use crate::{output, progress};
 

@@ -1,0 +1,76 @@
+//! Sequences that begin alike are run once as far as they are alike.
+
+use longrope_model::{Decoder, KvCache};
+use longrope_rope::ResolvedRope;
+
+/// A sequence is begun in a cache if it is at least so long; a shorter one is run again faster than it is remembered.
+const MIN_TOKENS: usize = 4096;
+
+/// Capacities are multiples of this, so that a somewhat longer sequence finds room.
+const ROOM: usize = 512;
+
+/// Largest cache that is kept, bytes.
+const MAX_BYTES: usize = 4 << 30;
+
+/// The sequence that was run last, as far as it is cached.
+#[derive(Debug, Default)]
+pub(crate) struct Prefix {
+    last: Option<(Vec<u32>, KvCache)>,
+}
+
+impl Prefix {
+    /// Whether sequences should be run one after the other, each behind what it shares with the one before it: whether
+    /// that saves at least half of the tokens, or there is one long sequence, whose like may follow.
+    pub(crate) fn is_worth_it(
+        &self,
+        decoder: &Decoder,
+        sequences: &[&[u32]],
+        score_from: usize,
+        rope: &ResolvedRope,
+    ) -> bool {
+        let Some(longest) = sequences.iter().map(|it| it.len()).max() else {
+            return false;
+        };
+        if decoder.is_streamed() || KvCache::n_bytes(decoder, longest) > MAX_BYTES {
+            return false;
+        }
+        let kept = self.last.as_ref();
+        let kept = kept.filter(|(_, cache)| cache.rope() == rope && cache.capacity() >= longest);
+        let mut before = kept.map_or(&[][..], |(tokens, _)| tokens.as_slice());
+        let (mut n_all, mut n_shared) = (0, 0);
+        for sequence in sequences {
+            n_all += sequence.len();
+            n_shared += n_common(before, sequence).min(score_from - 1);
+            before = sequence;
+        }
+        2 * n_shared >= n_all || (sequences.len() == 1 && longest >= MIN_TOKENS)
+    }
+
+    /// A cache that holds the first tokens of this sequence, fewer than `score_from`; perhaps none.
+    pub(crate) fn take(
+        &mut self,
+        decoder: &Decoder,
+        tokens: &[u32],
+        score_from: usize,
+        rope: &ResolvedRope,
+        capacity: usize,
+    ) -> KvCache {
+        match self.last.take() {
+            Some((cached, mut cache)) if cache.rope() == rope && cache.capacity() >= capacity => {
+                cache.truncate(n_common(&cached, tokens).min(score_from - 1));
+                cache
+            }
+            _ => KvCache::new(decoder, rope, capacity.next_multiple_of(ROOM)),
+        }
+    }
+
+    /// Keeps what has been cached of a sequence.
+    pub(crate) fn put(&mut self, tokens: &[u32], cache: KvCache) {
+        self.last = Some((tokens[..cache.n_tokens()].to_vec(), cache));
+    }
+}
+
+/// How many first tokens two sequences have in common.
+fn n_common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}

@@ -1,0 +1,286 @@
+//! `longrope demo`: the whole story on the bundled model.
+
+mod bundled;
+mod text;
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use longrope_data::{TokenDocument, Tokenizer};
+use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
+use longrope_model::{Checkpoint, ExportOptions, export_hf};
+use longrope_rope::RopeArtifact;
+use longrope_search::Search;
+
+use crate::args::{self, FlagLayer};
+use crate::calibration::Calibration;
+use crate::config::Config;
+use crate::interrupt::Interrupt;
+use crate::models::Models;
+use crate::plot::{self, Series};
+use crate::run_dir::{RunDir, write_atomically};
+use crate::search_run::{SearchSetting, problem, result_table, run_search};
+use crate::target_rope::TargetRope;
+use crate::{layers, output, scoring, task_run, task_table};
+
+/// 1, 2, 4 and 8 times the window.
+const CONTEXTS: [usize; 4] = [256, 512, 1024, 2048];
+const TARGET: usize = 2048;
+
+/// A search that takes a minute or two instead of twenty.
+const SETTINGS: &str = r#"
+[eval]
+windows = 16
+[passkey]
+trials = 20
+[search]
+profile = "fast"
+objective = "combined"
+needle-weight = 0.3
+samples = 2
+passkey-trials = 10
+population = 24
+parents = 10
+mutations = 8
+crossovers = 8
+generations = 6
+[search-needle]
+style = "passkey"
+filler = "sentences"
+digits = 5
+samples = 4
+"#;
+
+/// What the searched factors are called in tables.
+const SEARCHED: &str = "searched";
+
+pub(crate) fn run(args: &args::Demo) -> Result<()> {
+    let config = configuration(args)?;
+    let interrupt = Interrupt::listen()?;
+    let started = Instant::now();
+
+    let folder = args.out.join("model");
+    bundled::unpack(&folder)?;
+    let story = Story {
+        models: Models::load(&config)?,
+        config: &config,
+        folder: &folder,
+        interrupt: &interrupt,
+    };
+    heading("1. The model")?;
+    let model = story.models.decoder().config();
+    output::line(format!(
+        "A LLaMA of {} parameters that was trained on windows of {} tokens; in {}.",
+        output::grouped(model.n_parameters()),
+        model.max_context,
+        folder.display()
+    ))?;
+    let texts = text::read(&config, &folder)?;
+
+    heading("2. What known methods make of windows of 2, 4 and 8 times that length: perplexity")?;
+    let mut results = story.perplexities(&texts.report, &config.compare.methods)?;
+    output::line(scoring::perplexity_table(&results))?;
+    output::line(scoring::protocol_line(&results))?;
+
+    heading("3. What the model finds in them: passkeys, five digits somewhere in filler")?;
+    let before = story.passkeys(&["none".to_owned(), "yarn".to_owned()])?;
+    output::line(task_table::by_context(&before))?;
+
+    heading(&format!(
+        "4. A short search for {TARGET} tokens, {}x, by loss on text and on passkeys",
+        TARGET / CONTEXTS[0]
+    ))?;
+    let run = RunDir::recreate(&args.out.join("search"))?;
+    run.write("config.toml", &config.to_toml()?)?;
+    story.search(&texts.search, &run)?;
+
+    heading("5. The searched factors on text the search has not seen, and on other passkeys")?;
+    let rope = run.path("rope.json");
+    let found = [rope.display().to_string()];
+    results.extend(
+        story
+            .perplexities(&texts.report, &found)?
+            .into_iter()
+            .map(|result| PplResult {
+                rope: SEARCHED.to_owned(),
+                ..result
+            }),
+    );
+    output::line(scoring::perplexity_table(&results))?;
+    let after = story
+        .passkeys(&found)?
+        .into_iter()
+        .map(|result| TaskResult {
+            rope: SEARCHED.to_owned(),
+            ..result
+        });
+    let passkeys: Vec<TaskResult> = before.into_iter().chain(after).collect();
+    output::line(format!("\n{}", task_table::by_context(&passkeys)))?;
+    let plots = [
+        ("perplexity.svg", perplexity_plot(&results)?),
+        ("passkeys.svg", passkey_plot(&passkeys)?),
+    ];
+    for (name, svg) in &plots {
+        write_atomically(&args.out.join(name), svg)?;
+    }
+
+    heading("6. A checkpoint for other programs")?;
+    let exported = args.out.join("exported");
+    let spec = RopeArtifact::from_json(&fs_err::read_to_string(&rope)?)?.spec();
+    let options = ExportOptions {
+        overwrite: true,
+        ..ExportOptions::new(TARGET)
+    };
+    export_hf(&folder, &exported, &spec, options)?;
+    output::line(format!(
+        "{} loads in transformers with AutoModelForCausalLM.from_pretrained.",
+        exported.display()
+    ))?;
+    closing(args, &run, started.elapsed().as_secs_f64())
+}
+
+/// The demo's own settings under those of the user.
+fn configuration(args: &args::Demo) -> Result<Config> {
+    let mut table: toml::Table = SETTINGS.parse().context("the demo's own settings")?;
+    let flags = FlagLayer::default()
+        .path("model", Some(&args.out.join("model")))
+        .list("contexts", args::contexts(&CONTEXTS))
+        .number("search.target", Some(TARGET))
+        .list(
+            "text",
+            args.text.iter().map(|path| path.display().to_string()),
+        )
+        .table();
+    layers::merge(&mut table, flags);
+    layers::load_over(table, &args.common)
+}
+
+/// What every part needs.
+struct Story<'a> {
+    models: Models,
+    config: &'a Config,
+    folder: &'a Path,
+    interrupt: &'a Interrupt,
+}
+
+impl Story<'_> {
+    /// Perplexity of methods or factors at every context.
+    fn perplexities(&self, text: &[TokenDocument], ropes: &[String]) -> Result<Vec<PplResult>> {
+        let ropes = scoring::named_ropes(ropes, self.models.decoder(), TARGET)?;
+        scoring::measure(
+            self.config,
+            &self.models,
+            text,
+            &ropes,
+            self.interrupt,
+            |_, _, _| Ok(()),
+        )
+    }
+
+    /// Passkeys found at every context.
+    fn passkeys(&self, ropes: &[String]) -> Result<Vec<TaskResult>> {
+        let decoder = self.models.decoder();
+        let tokenizer = Tokenizer::from_model_dir(self.folder)?;
+        let ropes = scoring::named_ropes(ropes, decoder, TARGET)?;
+        let config = self.config;
+        let jobs = task_run::jobs(config, &ropes, |context| {
+            let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
+            Ok(Box::new(task))
+        })?;
+        task_run::run(
+            config,
+            &jobs,
+            &mut Scorer::new(decoder),
+            self.interrupt,
+            None,
+        )
+    }
+
+    fn search(&self, documents: &[TokenDocument], run: &RunDir) -> Result<()> {
+        let (config, decoder) = (self.config, self.models.decoder());
+        let calibration = Calibration::new(config, decoder.config(), documents, TARGET)?;
+        let search = Search::new(
+            problem(decoder, TARGET),
+            config.search.evolution.clone(),
+            config.seed,
+        )?;
+        let setting = SearchSetting {
+            run,
+            models: &self.models,
+            calibration: &calibration,
+            rope: &TargetRope::factors(&decoder.config().rope, TARGET),
+            profile: config.search.run.profile.name(),
+            objective: config.search.run.objective,
+            model_fingerprint: Checkpoint::open(self.folder)?.fingerprint()?,
+            text_fingerprint: longrope_data::text_fingerprint(documents),
+            tui: false,
+        };
+        let result = run_search(&setting, search, self.interrupt)?;
+        output::line(result_table(&result))?;
+        output::line(format!(
+            "on {} samples, {} evaluations in {}; start tokens {}, attention scale {:.4}",
+            calibration.samples.len(),
+            output::grouped(result.evaluations),
+            output::duration(result.elapsed_secs),
+            result.start_tokens,
+            result.attention_scale
+        ))
+    }
+}
+
+/// Perplexity by context, one line per RoPE.
+fn perplexity_plot(results: &[PplResult]) -> Result<String> {
+    let points = results
+        .iter()
+        .map(|it| (it.rope.as_str(), it.context, it.ppl));
+    plot::perplexity_by_context("Perplexity on unseen text", &by_rope(points))
+}
+
+/// Share of passkeys found by context, one line per RoPE.
+fn passkey_plot(results: &[TaskResult]) -> Result<String> {
+    let points = results
+        .iter()
+        .map(|it| (it.rope.as_str(), it.context, 100.0 * it.metric.value));
+    plot::share_by_context("Passkeys found", &by_rope(points))
+}
+
+/// One line per RoPE, in the order they first occur in.
+fn by_rope<'a>(points: impl Iterator<Item = (&'a str, usize, f64)>) -> Vec<Series<'a>> {
+    let mut series: Vec<Series> = Vec::new();
+    for (rope, context, value) in points {
+        let point = (context as f64, value);
+        match series.iter_mut().find(|line| line.name == rope) {
+            Some(line) => line.points.push(point),
+            None => series.push(Series {
+                name: rope,
+                points: vec![point],
+                emphasized: rope == SEARCHED,
+            }),
+        }
+    }
+    series
+}
+
+fn heading(text: &str) -> Result<()> {
+    output::line(format!("\n{text}\n{}", "-".repeat(text.chars().count())))
+}
+
+fn closing(args: &args::Demo, run: &RunDir, elapsed_secs: f64) -> Result<()> {
+    heading("What next")?;
+    output::line(format!(
+        "Done in {}. Plots: {}, {}, {}, {}.\n\
+         The search was cut short, and nothing was trained. On a checkpoint and texts of yours:\n\n  \
+         longrope plan    MODEL --context 16384\n  \
+         longrope compare --model MODEL --text BOOK.txt --contexts 8192,16384\n  \
+         longrope search  --model MODEL --text BOOK.txt --target 16384 --out runs/factors\n  \
+         longrope finetune --model MODEL --text BOOKS --rope runs/factors/rope.json --context 16384 --out runs/trained\n  \
+         longrope export  --model runs/trained/model --rope runs/factors/rope.json --out extended\n\n\
+         or all of it, stage by stage and to 512 times the window, with a recipe: longrope extend --config configs/tiny-512x.toml",
+        output::duration(elapsed_secs),
+        args.out.join("perplexity.svg").display(),
+        args.out.join("passkeys.svg").display(),
+        run.path("factors.svg").display(),
+        run.path("history.svg").display(),
+    ))
+}

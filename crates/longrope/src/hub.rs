@@ -1,0 +1,201 @@
+//! Models and benchmarks from the Hugging Face hub, if the program is built with `--features hub`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use longrope_eval::bench::HubData;
+
+/// What a model of the hub begins with where a folder could stand: `hf:OWNER/NAME` or `hf:OWNER/NAME@REVISION`.
+const PREFIX: &str = "hf:";
+
+/// The folder of a model; one of the hub is fetched first, unless it is in the cache.
+pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
+    match model.to_str().and_then(|name| name.strip_prefix(PREFIX)) {
+        None => Ok(model.to_path_buf()),
+        Some(name) => fetch::model(name),
+    }
+}
+
+/// Questions and examples of a benchmark, fetched unless they are in the cache.
+pub(crate) fn bench_files(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
+    fetch::bench(data)
+}
+
+#[cfg(not(feature = "hub"))]
+mod fetch {
+    use std::path::PathBuf;
+
+    use anyhow::{Result, anyhow};
+    use longrope_eval::bench::HubData;
+
+    use crate::failure::Hint;
+
+    pub(super) fn model(name: &str) -> Result<PathBuf> {
+        Err(
+            anyhow!("this program was built without the Hugging Face hub, found model `hf:{name}`")
+                .context(Hint(
+                    "build it with --features hub, or download the model and give its folder"
+                        .to_owned(),
+                )),
+        )
+    }
+
+    pub(super) fn bench(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
+        Err(anyhow!("there are no questions").context(Hint(format!(
+            "name their files with --data and those of examples with --fewshot ({}), or build with --features hub, \
+             which fetches them",
+            data.describe()
+        ))))
+    }
+}
+
+#[cfg(feature = "hub")]
+mod fetch {
+    use std::path::PathBuf;
+
+    use anyhow::{Context, Error, Result, anyhow};
+    use hf_hub::api::Progress;
+    use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+    use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+    use indicatif::ProgressBar;
+    use longrope_eval::bench::HubData;
+    use longrope_model::Checkpoint;
+
+    use crate::failure::Hint;
+    use crate::progress;
+
+    /// A connection that breaks is tried again so often.
+    const RETRIES: usize = 3;
+
+    pub(super) fn model(name: &str) -> Result<PathBuf> {
+        let (id, revision) = name.split_once('@').unwrap_or((name, "main"));
+        let place = Place::new(id, RepoType::Model, revision, format!("model `{id}`"))?;
+        // What has been fetched whole is used without asking.
+        if let Some(config) = place.cached.get("config.json")
+            && let Some(folder) = config.parent()
+            && Checkpoint::open(folder).is_ok()
+            && folder.join("tokenizer.json").exists()
+        {
+            return Ok(folder.to_path_buf());
+        }
+        let info = place
+            .repo
+            .info()
+            .map_err(|error| explain(error, &place.what))?;
+        let files: Vec<String> = info.siblings.into_iter().map(|it| it.rfilename).collect();
+        if !files.iter().any(|file| is_weights(file)) {
+            return Err(
+                anyhow!("{} of the hub has no safetensors", place.what).context(Hint(
+                    "models in other formats have to be converted first".to_owned(),
+                )),
+            );
+        }
+        let mut folder = None;
+        for file in files.iter().filter(|file| is_of_a_model(file)) {
+            folder = get(&place, file)?.parent().map(ToOwned::to_owned);
+        }
+        folder.context("files of the hub's cache have no folder")
+    }
+
+    pub(super) fn bench(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
+        let what = format!("data set `{}`", data.dataset);
+        let place = Place::new(data.dataset, RepoType::Dataset, "main", what)?;
+        let questions = get(&place, data.questions)?;
+        let examples = data.examples.map(|file| get(&place, file)).transpose()?;
+        Ok((questions, examples))
+    }
+
+    /// A repository, on the hub and in the cache.
+    struct Place {
+        repo: ApiRepo,
+        cached: CacheRepo,
+        what: String,
+    }
+
+    impl Place {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the program may read the environment"
+        )]
+        fn new(id: &str, kind: RepoType, revision: &str, what: String) -> Result<Self> {
+            let repo = Repo::with_revision(id.to_owned(), kind, revision.to_owned());
+            let mut builder = ApiBuilder::from_env().with_retries(RETRIES);
+            if let Ok(token) = std::env::var("HF_TOKEN") {
+                builder = builder.with_token(Some(token));
+            }
+            let api = builder.build().context("preparing to ask the hub")?;
+            Ok(Self {
+                repo: api.repo(repo.clone()),
+                cached: Cache::from_env().repo(repo),
+                what,
+            })
+        }
+    }
+
+    /// Weights, sizes and tokenizer.
+    fn is_of_a_model(file: &str) -> bool {
+        let others = [
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "model.safetensors.index.json",
+        ];
+        is_weights(file) || others.contains(&file)
+    }
+
+    /// Some repositories keep the weights of other programs in folders.
+    fn is_weights(file: &str) -> bool {
+        file.ends_with(".safetensors") && !file.contains('/')
+    }
+
+    /// A file of the cache, fetched if it is not there.
+    fn get(place: &Place, file: &str) -> Result<PathBuf> {
+        match place.cached.get(file) {
+            Some(path) => Ok(path),
+            None => {
+                let fetched = place
+                    .repo
+                    .download_with_progress(file, Bar(progress::bar(file, 1)));
+                fetched.map_err(|error| explain(error, &format!("`{file}` of {}", place.what)))
+            }
+        }
+    }
+
+    /// Bytes of one file.
+    struct Bar(ProgressBar);
+
+    impl Progress for Bar {
+        fn init(&mut self, n_bytes: usize, _file: &str) {
+            self.0.set_length(n_bytes as u64);
+            self.0.set_position(0);
+            self.0.set_message("bytes");
+        }
+
+        fn update(&mut self, n_bytes: usize) {
+            self.0.inc(n_bytes as u64);
+        }
+
+        fn finish(&mut self) {
+            self.0.finish_and_clear();
+        }
+    }
+
+    /// What could not be fetched, and what can be done about it.
+    fn explain(error: ApiError, what: &str) -> Error {
+        let text = error.to_string();
+        let hint = if text.contains("http status: 401") || text.contains("http status: 403") {
+            "the hub wants to know who asks: accept the licence on its page if there is one, and set HF_TOKEN"
+        } else if text.contains("http status: 404") {
+            "there is no such thing on the hub, or it is private: check the name, and set HF_TOKEN if it is yours"
+        } else if text.contains("http status") {
+            "the hub answered, but not with the file: try again later"
+        } else {
+            "without the network only what is in the cache (HF_HOME) can be used; or give local files or folders"
+        };
+        Error::from(error)
+            .context(format!("cannot fetch {what} from the Hugging Face hub"))
+            .context(Hint(hint.to_owned()))
+    }
+}
