@@ -17,23 +17,34 @@ pub(crate) const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// The documents that a name stands for, one per crate; none if it is a path.
 ///
-/// `sources:held-out` are the crates that the bundled model was not trained on, `sources:training` all others.
+/// `sources:held-out` are the crates that the bundled model was not trained on, `sources:training` all others,
+/// `sources:NAME` is one crate.
 pub(crate) fn documents(name: &Path) -> Option<Result<Vec<Document>>> {
     let which = name.to_str()?.strip_prefix(PREFIX)?;
+    Some(read(which))
+}
+
+fn read(which: &str) -> Result<Vec<Document>> {
     let joined = |crates: &[SourceCrate]| crates.iter().map(SourceCrate::joined).collect();
-    Some(match which {
-        "training" => find(Vec::new()).map(|corpus| joined(&corpus.training)),
-        "held-out" => {
-            let only = HELD_OUT_CRATES.map(str::to_owned).to_vec();
-            find(only).map(|corpus| joined(&corpus.held_out))
+    match which {
+        "training" => Ok(joined(&find(Vec::new())?.training)),
+        "held-out" => Ok(joined(
+            &find(HELD_OUT_CRATES.map(str::to_owned).to_vec())?.held_out,
+        )),
+        name => {
+            let corpus = find(vec![name.to_owned()])?;
+            let is_named = |found: &&SourceCrate| {
+                let version = found.name.strip_prefix(name);
+                version.is_some_and(|version| version.starts_with('-'))
+            };
+            let mut all = corpus.training.iter().chain(&corpus.held_out);
+            let found = all.find(is_named).ok_or_else(|| {
+                anyhow!("there are no sources of `{name}`, expected training, held-out or a crate of Cargo.lock")
+                    .context(Hint("files and folders are named by their paths".to_owned()))
+            })?;
+            Ok(vec![found.joined()])
         }
-        other => Err(anyhow!(
-            "`{PREFIX}{other}` is unknown, expected `{PREFIX}training` or `{PREFIX}held-out`"
-        )
-        .context(Hint(
-            "files and folders are named by their paths".to_owned(),
-        ))),
-    })
+    }
 }
 
 fn find(only: Vec<String>) -> Result<SourceCorpus> {

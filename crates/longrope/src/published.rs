@@ -89,6 +89,18 @@ pub(crate) const ALL: [Published; 16] = [
     ),
 ];
 
+/// Names of those that were made for a model with these frequencies and this window; whether it is that model, nobody
+/// can see.
+pub(crate) fn fitting(rope: &RopeSpec) -> Vec<&'static str> {
+    let of_model = |spec: &RopeSpec| (spec.rotary_dim, spec.theta, spec.original_context);
+    let fits = |it: &Published| {
+        it.spec()
+            .is_ok_and(|spec| of_model(&spec) == of_model(rope))
+    };
+    let found = ALL.into_iter().filter(fits);
+    found.map(|it| it.name).collect()
+}
+
 /// The one with this name.
 pub(crate) fn find(name: &str) -> Option<Published> {
     ALL.into_iter().find(|published| published.name == name)
@@ -125,6 +137,22 @@ mod tests {
                 published.name
             );
         }
+    }
+
+    #[test]
+    fn those_of_a_model_are_found_by_its_frequencies() {
+        let llama2 = find("llama2-128k").unwrap().spec().unwrap();
+        let names = fitting(&llama2);
+        // Mistral's were searched with the frequencies and the window of LLaMA2.
+        assert_eq!(names.len(), 14, "{names:?}");
+        let is_of_either =
+            |name: &&str| name.starts_with("llama2-") || name.starts_with("mistral-");
+        assert!(names.iter().all(is_of_either), "{names:?}");
+        let other = RopeSpec {
+            theta: 12_345.0,
+            ..llama2
+        };
+        assert_eq!(fitting(&other), [""; 0]);
     }
 
     #[test]

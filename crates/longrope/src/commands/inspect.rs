@@ -5,7 +5,7 @@ use longrope_model::{Checkpoint, ModelConfig};
 use serde::Serialize;
 
 use crate::args::Inspect;
-use crate::{hub, output};
+use crate::{hub, output, published};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -32,6 +32,7 @@ struct Inspection<'a> {
     rope: &'a longrope_rope::RopeSpec,
     attention_scale: f64,
     fingerprint: String,
+    published_factors: Vec<&'static str>,
     warnings: Vec<String>,
 }
 
@@ -70,6 +71,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         rope: &config.rope,
         attention_scale: config.rope.resolve(config.max_context).attention_scale(),
         fingerprint: checkpoint.fingerprint().with_context(doing)?,
+        published_factors: published::fitting(&config.rope),
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
     };
     if args.json {
@@ -132,6 +134,10 @@ fn text(i: &Inspection) -> String {
         ("attention scale", format!("{:.6}", i.attention_scale)),
         ("fingerprint", i.fingerprint.clone()),
     ];
+    if !i.published_factors.is_empty() {
+        let names = i.published_factors.join(", ");
+        facts.push(("published", format!("factors to try with --rope: {names}")));
+    }
     for warning in &i.warnings {
         facts.push(("warning", warning.clone()));
     }
