@@ -50,7 +50,7 @@ judge 4096 "$out/ratios/rope.json" "$out/one-shot/rope.json"
 run combined search --config configs/tiny-combined.toml
 run v2 search --config configs/tiny-v2.toml
 judge 256,512,1024,2048 "$out/combined/rope.json" "$out/v2/rope.json"
-"$longrope" eval passkey --model "$model" --contexts 256,512,1024,2048 --trials 50 \
+"$longrope" eval passkey --model "$model" --contexts 512,1024,2048 --trials 200 \
     --rope none ntk yarn "$out/combined/rope.json" "$out/v2/rope.json"
 
 # Short contexts under factors for 2,048: only their own set, as after fine-tuning.

@@ -7,6 +7,10 @@ use crate::error::{Error, Result};
 /// Lengths to either side of a close guess that are tried one by one.
 const NEAR: usize = 256;
 
+/// Tokens beyond the target where that is given up. Counts jump to and fro where a cut goes through words, and in source
+/// code by more than a few.
+const PAST: usize = 64;
+
 /// Bytes per token of ordinary English, where the search begins.
 const BYTES_PER_TOKEN: f64 = 3.6;
 
@@ -64,9 +68,9 @@ pub(crate) fn fit_filler(
                 return Ok(near);
             }
             let is_past = if goes_longer {
-                found > target + 4
+                found > target + PAST
             } else {
-                found + 4 < target
+                found + PAST < target
             };
             if is_past {
                 break;
@@ -140,6 +144,16 @@ mod tests {
         // Words of 1 to 7 letters; a cut word counts as a token more.
         let tokens = |bytes: usize| bytes / 4 + usize::from(!bytes.is_multiple_of(7)) + 20;
         for target in [20, 21, 100, 5001] {
+            let bytes = fit_filler("t", target, |bytes| Ok(tokens(bytes))).unwrap();
+            assert_eq!(tokens(bytes), target);
+        }
+    }
+
+    #[test]
+    fn the_target_may_be_jumped_over_and_met_later() {
+        // A token per byte, and seven more behind every fifth, until they are all taken back.
+        let tokens = |bytes: usize| bytes + 7 * (bytes / 5 % 11);
+        for target in [62, 75, 87] {
             let bytes = fit_filler("t", target, |bytes| Ok(tokens(bytes))).unwrap();
             assert_eq!(tokens(bytes), target);
         }
