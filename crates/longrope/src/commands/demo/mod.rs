@@ -37,7 +37,7 @@ trials = 20
 [search]
 profile = "fast"
 objective = "combined"
-needle-weight = 0.3
+needle-weight = 0.4
 samples = 2
 passkey-trials = 10
 population = 24
@@ -49,7 +49,7 @@ generations = 6
 style = "passkey"
 filler = "sentences"
 digits = 5
-samples = 4
+samples = 8
 "#;
 
 /// What the searched factors are called in tables.
