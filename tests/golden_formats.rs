@@ -67,6 +67,7 @@ fn inspection() {
     rope.scaling.type: string
     attention_scale: real
     fingerprint: string
+    published_factors: empty
     warnings: empty
     "#);
 }

@@ -58,6 +58,12 @@ fn ratios_chain_and_recovery_adds_sets() {
     let again = format!("{line} --resume");
     let repeated: Value = serde_json::from_str(&here.run(&again).worked()).unwrap();
     assert_eq!(repeated, report);
+    // The set of the original context has an attention policy that this search does not try.
+    let policy = "search.attention={type=\"fixed\",policy={type=\"su\"}}";
+    here.run(&format!(
+        "{recover} {SHORT} --rope c/rope.json --contexts 16 --out f --set {policy}"
+    ))
+    .worked();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::TokenDocument;
-use longrope_rope::{Provenance, RopeArtifact, RopeScaling, RopeSpec};
+use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 use longrope_search::{SearchConfig, SearchProblem};
 use serde::Serialize;
 
@@ -173,12 +173,15 @@ impl Task<'_> {
         if let (Some(set), RopeScaling::LongRope { attention, .. }) =
             (known.factor_set(context), &known.scaling)
         {
-            let mut space = evolution.space(&problem)?;
-            let policy = set.attention.unwrap_or(*attention);
-            space.allow(policy);
-            let near = space.nearest(set.factors.as_slice(), set.start_tokens, policy)?;
-            if space.contains(&near) {
-                init.push(near);
+            let space = evolution.space(&problem)?;
+            let own = set.attention.unwrap_or(*attention);
+            // The policy may be one that the search does not try; then the factors serve under another.
+            for policy in [own, AttentionScale::None {}, AttentionScale::Su {}] {
+                let near = space.nearest(set.factors.as_slice(), set.start_tokens, policy)?;
+                if space.contains(&near) {
+                    init.push(near);
+                    break;
+                }
             }
         }
         let folder = out.join(format!("context-{context}"));
