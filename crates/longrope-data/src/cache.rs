@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::write_atomically;
+use crate::atomic::write_atomically;
 use crate::fingerprint::{sha256_hex, token_bytes};
 use crate::{Result, Tokenizer};
 
@@ -83,7 +83,7 @@ impl TokenCache {
         if self.write_failed.load(Ordering::Relaxed) {
             return;
         }
-        if let Err(error) = write_atomically(folder, path, &encode_file(tokens)) {
+        if let Err(error) = write_atomically(path, &encode_file(tokens)) {
             self.write_failed.store(true, Ordering::Relaxed);
             tracing::warn!(folder = %folder.display(), %error, "cannot write the token cache, going on without it");
         }

@@ -20,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod atomic;
 mod cache;
 mod document;
 mod error;
@@ -43,6 +44,7 @@ mod window;
 #[cfg(test)]
 mod fixtures;
 
+pub use atomic::{publish, stage, write_atomically};
 pub use cache::TokenCache;
 pub use document::{Document, Documents, ReadOptions, read_documents, stream_documents};
 pub use error::{Error, Result};

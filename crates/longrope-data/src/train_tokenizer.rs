@@ -8,7 +8,7 @@ use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::BpeTrainer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-use crate::files::write_atomically;
+use crate::atomic::write_atomically;
 use crate::{Error, Result};
 
 /// Begins a text, id 0; the tokenizer puts it there.
@@ -92,7 +92,7 @@ pub fn save_tokenizer(folder: &Path, tokenizer_json: &str) -> Result<()> {
         ("tokenizer_config.json", &format!("{config:#}\n")),
     ] {
         let path = folder.join(name);
-        write_atomically(folder, &path, content.as_bytes())
+        write_atomically(&path, content.as_bytes())
             .map_err(|source| Error::Write { path, source })?;
     }
     Ok(())

@@ -92,7 +92,7 @@ impl<'a> Scorer<'a> {
                 .prefix
                 .take(decoder, sequence, score_from, rope, capacity);
             scored.push(run(decoder, sequence, &mut cache)?);
-            self.prefix.put(sequence, cache);
+            self.prefix.put(decoder, sequence, cache);
         }
         Ok(Some(scored))
     }
@@ -170,21 +170,16 @@ impl LanguageModel for Scorer<'_> {
         prompts
             .iter()
             .map(|prompt| {
-                let total = prompt.len() + options.max_new_tokens;
-                let resolved = rope.resolve(total);
-                let cache = self
-                    .prefix
-                    .take(self.decoder, prompt, prompt.len(), &resolved, total);
+                let (decoder, prefix) = (self.decoder, &mut self.prefix);
+                let cache = |prompt: &[u32], rope: &ResolvedRope, capacity| {
+                    prefix.take(decoder, prompt, prompt.len(), rope, capacity)
+                };
                 let mut generation =
-                    Generation::new(self.decoder, rope, &[prompt], options.clone(), 0)?.with_cache(
-                        0,
-                        &prompt[..cache.n_tokens()],
-                        cache,
-                    );
+                    Generation::in_caches(decoder, rope, &[prompt], options.clone(), 0, cache)?;
                 while generation.step()?.is_some() {}
                 let new_tokens = generation.new_tokens().concat();
                 for (tokens, cache) in generation.into_caches() {
-                    self.prefix.put(&tokens, cache);
+                    self.prefix.put(decoder, &tokens, cache);
                 }
                 Ok(new_tokens)
             })

@@ -64,9 +64,11 @@ impl Prefix {
         }
     }
 
-    /// Keeps what has been cached of a sequence.
-    pub(crate) fn put(&mut self, tokens: &[u32], cache: KvCache) {
-        self.last = Some((tokens[..cache.n_tokens()].to_vec(), cache));
+    /// Keeps what has been cached of a sequence, unless it takes too much memory.
+    pub(crate) fn put(&mut self, decoder: &Decoder, tokens: &[u32], cache: KvCache) {
+        if KvCache::n_bytes(decoder, cache.capacity()) <= MAX_BYTES {
+            self.last = Some((tokens[..cache.n_tokens()].to_vec(), cache));
+        }
     }
 }
 

@@ -100,6 +100,25 @@ impl<'a> Generation<'a> {
         options: GenerateOptions,
         seed: u64,
     ) -> Result<Self> {
+        let empty =
+            |_: &[u32], rope: &ResolvedRope, capacity| KvCache::new(decoder, rope, capacity);
+        Self::in_caches(decoder, spec, prompts, options, seed, empty)
+    }
+
+    /// As [`Self::new`], in caches of the caller's: `cache` is given a prompt, its RoPE and for how many tokens there must
+    /// be room. What it returns may hold first tokens of the prompt, but not all of them; a cache that does not fit is
+    /// replaced by an empty one.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn in_caches(
+        decoder: &'a Decoder,
+        spec: &'a RopeSpec,
+        prompts: &[&[u32]],
+        options: GenerateOptions,
+        seed: u64,
+        mut cache: impl FnMut(&[u32], &ResolvedRope, usize) -> KvCache,
+    ) -> Result<Self> {
         let mut sequences = Vec::with_capacity(prompts.len());
         for (stream, prompt) in prompts.iter().enumerate() {
             if prompt.is_empty() {
@@ -112,10 +131,19 @@ impl<'a> Generation<'a> {
             };
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream as u64);
+            let rope = spec.resolve(n_tokens);
+            let given = cache(prompt, &rope, total);
+            let fits = *given.rope() == rope
+                && given.capacity() >= total
+                && given.n_tokens() < prompt.len();
             sequences.push(Sequence {
                 tokens: prompt.to_vec(),
                 n_prompt: prompt.len(),
-                cache: KvCache::new(decoder, &spec.resolve(n_tokens), total),
+                cache: if fits {
+                    given
+                } else {
+                    KvCache::new(decoder, &rope, total)
+                },
                 rng,
                 done: options.max_new_tokens == 0,
             });
@@ -126,22 +154,6 @@ impl<'a> Generation<'a> {
             options,
             sequences,
         })
-    }
-
-    /// Lets a sequence begin behind the tokens that a cache holds, where they are its own and the cache is of its RoPE
-    /// and large enough; otherwise changes nothing.
-    #[must_use]
-    pub fn with_cache(mut self, index: usize, cached: &[u32], cache: KvCache) -> Self {
-        if let Some(sequence) = self.sequences.get_mut(index)
-            && cache.rope() == sequence.cache.rope()
-            && cache.capacity() >= sequence.cache.capacity()
-            && cached.len() == cache.n_tokens()
-            && cached.len() < sequence.tokens.len()
-            && sequence.tokens.starts_with(cached)
-        {
-            sequence.cache = cache;
-        }
-        self
     }
 
     /// The sequences, prompts and what was generated, with their caches, which hold all tokens but the last.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use longrope_data::{
     Document, HELD_OUT_CRATES, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
@@ -13,7 +13,7 @@ use crate::failure::Hint;
 const PREFIX: &str = "sources:";
 
 /// The lock file of this build: which crates, in which versions.
-pub(crate) const LOCK: &str = include_str!("../../../Cargo.lock");
+const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// The documents that a name stands for, one per crate; none if it is a path.
 ///
@@ -25,35 +25,27 @@ pub(crate) fn documents(name: &Path) -> Option<Result<Vec<Document>>> {
 }
 
 fn read(which: &str) -> Result<Vec<Document>> {
-    let joined = |crates: &[SourceCrate]| crates.iter().map(SourceCrate::joined).collect();
+    let mut options = SourceOptions::default();
     match which {
-        "training" => Ok(joined(&find(Vec::new())?.training)),
-        "held-out" => Ok(joined(
-            &find(HELD_OUT_CRATES.map(str::to_owned).to_vec())?.held_out,
-        )),
+        "training" => options.held_out.clear(),
+        "held-out" => options.only = HELD_OUT_CRATES.map(str::to_owned).to_vec(),
         name => {
-            let corpus = find(vec![name.to_owned()])?;
-            let is_named = |found: &&SourceCrate| {
-                let version = found.name.strip_prefix(name);
-                version.is_some_and(|version| version.starts_with('-'))
-            };
-            let mut all = corpus.training.iter().chain(&corpus.held_out);
-            let found = all.find(is_named).ok_or_else(|| {
-                anyhow!("there are no sources of `{name}`, expected training, held-out or a crate of Cargo.lock")
-                    .context(Hint("files and folders are named by their paths".to_owned()))
-            })?;
-            Ok(vec![found.joined()])
+            options.only = vec![name.to_owned()];
+            options.held_out.retain(|held_out| held_out == name);
         }
     }
+    let corpus = find(&options)
+        .with_context(|| {
+            format!("there are no sources of `{which}`, expected training, held-out or a crate of Cargo.lock")
+        })
+        .context(Hint("files and folders are named by their paths".to_owned()))?;
+    let all = corpus.training.iter().chain(&corpus.held_out);
+    Ok(all.map(SourceCrate::joined).collect())
 }
 
-fn find(only: Vec<String>) -> Result<SourceCorpus> {
-    let options = SourceOptions {
-        only,
-        ..SourceOptions::default()
-    };
-    SourceCorpus::find(&Lockfile::parse(LOCK)?, &registries(), &options)
-        .context(Hint("give text of your own with --text".to_owned()))
+/// The sources of this build's crates that cargo has unpacked on this machine.
+pub(crate) fn find(options: &SourceOptions) -> longrope_data::Result<SourceCorpus> {
+    SourceCorpus::find(&Lockfile::parse(LOCK)?, &registries(), options)
 }
 
 /// The folders of unpacked sources, one per registry that cargo has used.
@@ -61,18 +53,14 @@ fn find(only: Vec<String>) -> Result<SourceCorpus> {
     clippy::disallowed_methods,
     reason = "the program may read the environment, its libraries not"
 )]
-pub(crate) fn registries() -> Vec<PathBuf> {
+fn registries() -> Vec<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let Some(sources) = home.map(|home| home.join("registry/src")) else {
         return Vec::new();
     };
-    sorted_entries(&sources)
-}
-
-fn sorted_entries(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs_err::read_dir(folder) else {
+    let Ok(entries) = fs_err::read_dir(sources) else {
         return Vec::new();
     };
     let mut paths: Vec<PathBuf> = entries

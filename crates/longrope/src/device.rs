@@ -54,11 +54,6 @@ pub(crate) fn is_cpu(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
 }
 
-/// Whether a device computes in the memory of the machine.
-pub(crate) fn uses_host_memory(name: &str) -> bool {
-    matches!(name, "flex" | "ndarray")
-}
-
 /// Opens the device that a name such as `flex` or `cuda:1` stands for.
 pub(crate) fn open(name: &str) -> Result<Device> {
     let (kind, place) = match name.split_once(':') {

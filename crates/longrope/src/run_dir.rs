@@ -1,11 +1,9 @@
 //! A run folder: what is in it, and writing there without ever leaving half a file.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
-use tempfile::NamedTempFile;
 
 use crate::failure::Hint;
 
@@ -80,40 +78,7 @@ impl RunDir {
 
 /// Writes a text file so that its path holds the old content or the new one, never a part.
 pub(crate) fn write_atomically(path: &Path, content: &str) -> Result<()> {
-    write_bytes_atomically(path, content.as_bytes())
-}
-
-/// As [`write_atomically`], for any content.
-pub(crate) fn write_bytes_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let mut file = stage(path)?;
-    file.write_all(content)?;
-    publish(file, path)
-}
-
-/// A temporary file beside `path`, to be filled and [published](publish).
-pub(crate) fn stage(path: &Path) -> Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs_err::create_dir_all(folder)?;
-    Ok(tempfile::Builder::new()
-        .prefix(".writing-")
-        .tempfile_in(folder)?)
-}
-
-/// Gives a staged file its name.
-pub(crate) fn publish(file: NamedTempFile, path: &Path) -> Result<()> {
-    file.as_file().sync_all()?;
-    // The temporary file is readable by its owner only; results are ordinary files.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let permissions = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(permissions)?;
-    }
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(longrope_data::write_atomically(path, content.as_bytes())?)
 }
 
 /// One JSON object per line.

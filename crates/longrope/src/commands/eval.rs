@@ -11,7 +11,7 @@ use crate::args::{FlagLayer, Ppl, contexts};
 use crate::failure::Hint;
 use crate::interrupt::Interrupt;
 use crate::models::Models;
-use crate::{input, layers, output, run_dir, scoring};
+use crate::{input, layers, output, scoring};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
@@ -129,7 +129,7 @@ struct TokenLine<'a> {
 
 impl<'a> PerToken<'a> {
     fn create(path: &'a Path) -> Result<Self> {
-        let file = run_dir::stage(path)?;
+        let file = longrope_data::stage(path)?;
         Ok(Self {
             path,
             file: std::io::BufWriter::new(file),
@@ -162,6 +162,6 @@ impl<'a> PerToken<'a> {
             .file
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error)?;
-        run_dir::publish(file, self.path)
+        Ok(longrope_data::publish(file, self.path)?)
     }
 }

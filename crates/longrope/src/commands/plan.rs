@@ -55,9 +55,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     };
     let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(|| {
         // Which memory a GPU has, Burn does not say.
-        device::uses_host_memory(&device)
-            .then(machine_memory)
-            .flatten()
+        device::is_cpu(&device).then(machine_memory).flatten()
     });
     let flops_per_sec = measure_flops(&device::open(&device)?);
     let modes = match args.mode {

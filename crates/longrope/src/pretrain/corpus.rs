@@ -6,18 +6,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{
     BOS_TOKEN, Document, EOS_TOKEN, GeneratedConfig, GeneratedKind, GeneratedStream, Grouping,
-    Lockfile, Mixture, MixturePart, PackedStream, PackingConfig, ReadOptions, SourceCorpus,
-    SourceOptions, TokenCache, TokenDocument, Tokenizer, TokenizerTraining, WindowSource,
-    read_documents, save_tokenizer, text_fingerprint, tokenize_documents, train_tokenizer,
+    Mixture, MixturePart, PackedStream, PackingConfig, ReadOptions, SourceOptions, TokenCache,
+    TokenDocument, Tokenizer, TokenizerTraining, WindowSource, read_documents, save_tokenizer,
+    text_fingerprint, tokenize_documents, train_tokenizer,
 };
 use longrope_model::write_random_llama;
 use serde::{Deserialize, Serialize};
 
 use super::section::Phase;
-use crate::cargo_sources::{LOCK, registries};
 use crate::config::Config;
 use crate::failure::Hint;
-use crate::{output, progress};
+use crate::{cargo_sources, output, progress};
 
 /// A weight above 1, by which the answers of documents to measure with are found.
 const MARK: f32 = 2.0;
@@ -76,7 +75,7 @@ pub(crate) fn read_texts(config: &Config) -> Result<Texts> {
             most_crate_bytes: section.most_crate_bytes,
             ..SourceOptions::default()
         };
-        let corpus = SourceCorpus::find(&Lockfile::parse(LOCK)?, &registries(), &options)
+        let corpus = cargo_sources::find(&options)
             .context(Hint("give text of your own with --text".to_owned()))?;
         let n_crates = corpus.training.len();
         // Short windows: files are documents. Measured with long ones: crates are.

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-
-use crate::run_dir::write_bytes_atomically;
+use longrope_data::write_atomically;
 
 const FILES: [(&str, &[u8]); 6] = [
     (
@@ -40,7 +39,7 @@ pub(super) fn unpack(folder: &Path) -> Result<()> {
         let path = folder.join(name);
         let is_there = fs_err::read(&path).is_ok_and(|found| found == content);
         if !is_there {
-            write_bytes_atomically(&path, content)?;
+            write_atomically(&path, content)?;
         }
     }
     Ok(())

@@ -4,14 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{
-    HELD_OUT_CRATES, Lockfile, SourceCorpus, SourceOptions, TokenCache, TokenDocument, Tokenizer,
-    tokenize_documents,
+    HELD_OUT_CRATES, SourceOptions, TokenCache, TokenDocument, Tokenizer, tokenize_documents,
 };
 
-use crate::cargo_sources::{LOCK, registries};
 use crate::config::Config;
 use crate::failure::Hint;
-use crate::{input, output, progress};
+use crate::{cargo_sources, input, output, progress};
 
 /// Of each crate: enough for the windows of the demo, and tokenized in a moment.
 const MOST_CRATE_BYTES: usize = 300 << 10;
@@ -61,8 +59,7 @@ fn held_out(model: &Path) -> Result<Texts> {
         most_held_out_bytes: MOST_CRATE_BYTES,
         ..SourceOptions::default()
     };
-    let corpus =
-        SourceCorpus::find(&Lockfile::parse(LOCK)?, &registries(), &options).with_context(hint)?;
+    let corpus = cargo_sources::find(&options).with_context(hint)?;
     if corpus.held_out.len() < 2 {
         return Err(anyhow!(
             "cargo's registry folder holds {} of the crates that the demo reads, expected 2 or more of {}",
