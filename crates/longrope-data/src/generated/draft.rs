@@ -56,11 +56,12 @@ impl Draft {
         self.tokens.len()
     }
 
-    pub(crate) fn finish(self, rope: RopeChoice) -> TrainingWindow {
+    /// Documents that begin at these places, blind to each other.
+    pub(crate) fn finish(self, document_starts: Vec<usize>, rope: RopeChoice) -> TrainingWindow {
         TrainingWindow {
             tokens: self.tokens,
-            document_starts: vec![0],
-            confined: false,
+            confined: document_starts.len() > 1,
+            document_starts,
             rope,
             loss_weights: Some(self.weights),
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::draft::Draft;
 use super::filler::Filler;
 use super::{copying, passkey, recall};
-use crate::random::{below, generator};
+use crate::random::{below, generator, unit};
 use crate::training::{RopeChoice, TrainingWindow};
 use crate::window::check_context;
 use crate::{Error, Result, TokenDocument, Tokenizer};
@@ -56,8 +56,13 @@ impl GeneratedKind {
 pub struct GeneratedConfig {
     /// What is generated.
     pub kind: GeneratedKind,
-    /// Tokens of every document.
+    /// Tokens of every window.
     pub window: usize,
+    /// Tokens of the shortest documents; without it every window is one document.
+    ///
+    /// With it, a window holds documents that are blind to each other, each up to the window long: as many between n and
+    /// 2n tokens as between 2n and 4n.
+    pub shortest: Option<usize>,
     /// Seed of everything random.
     pub seed: u64,
     /// Begins every document.
@@ -78,6 +83,7 @@ impl GeneratedConfig {
         Self {
             kind,
             window,
+            shortest: None,
             seed,
             bos: None,
             eos: None,
@@ -88,10 +94,10 @@ impl GeneratedConfig {
     }
 }
 
-/// Documents that are tried before a stream begins.
+/// Windows that are tried before a stream begins.
 const N_TRIED: u64 = 64;
 
-/// An endless stream of windows, each of them one document; number `i` depends on the configuration and `i` only.
+/// An endless stream of windows; number `i` depends on the configuration and `i` only.
 #[derive(Clone, Debug)]
 pub struct GeneratedStream {
     config: GeneratedConfig,
@@ -132,27 +138,27 @@ impl GeneratedStream {
         };
         // Lengths vary with what is drawn: better to know now than in the middle of a run.
         for number in 0..N_TRIED {
-            stream.document(number)?;
+            stream.numbered(number)?;
         }
         Ok(stream)
     }
 
-    /// The next document.
+    /// The next window.
     ///
     /// # Errors
     /// [`Error::WindowTooShort`] where the names of a document happen to be too long for it, [`Error::Encode`].
     pub fn next_window(&mut self) -> Result<TrainingWindow> {
-        let window = self.document(self.n_done)?;
+        let window = self.numbered(self.n_done)?;
         self.n_done += 1;
         Ok(window)
     }
 
-    /// How many documents were given.
+    /// How many windows were given.
     pub fn cursor(&self) -> u64 {
         self.n_done
     }
 
-    /// Goes on behind the first `n_done` documents.
+    /// Goes on behind the first `n_done` windows.
     pub fn seek(&mut self, n_done: u64) {
         self.n_done = n_done;
     }
@@ -167,12 +173,32 @@ impl GeneratedStream {
         self.config.rope
     }
 
-    fn document(&self, number: u64) -> Result<TrainingWindow> {
+    /// The window with this number.
+    fn numbered(&self, number: u64) -> Result<TrainingWindow> {
         let config = &self.config;
         let mut rng: ChaCha8Rng = generator(config.seed, number);
         let mut draft = Draft::default();
-        draft.push(config.bos.as_slice(), 1.0);
-        let n_tokens = length(config, &mut rng) - usize::from(config.eos.is_some());
+        let Some(shortest) = config.shortest else {
+            self.document(&mut draft, config.window, &mut rng)?;
+            return Ok(draft.finish(vec![0], config.rope));
+        };
+        let mut starts = Vec::new();
+        while draft.len() < config.window {
+            let room = config.window - draft.len();
+            let drawn = below_on_a_log_scale(shortest, config.window, &mut rng);
+            let fits = drawn + shortest <= room;
+            starts.push(draft.len());
+            self.document(&mut draft, if fits { drawn } else { room }, &mut rng)?;
+        }
+        Ok(draft.finish(starts, config.rope))
+    }
+
+    /// Appends a document of `window` tokens, or a part of one and the beginning of the next.
+    fn document(&self, draft: &mut Draft, window: usize, rng: &mut ChaCha8Rng) -> Result<()> {
+        let config = &self.config;
+        let mut own = Draft::default();
+        own.push(config.bos.as_slice(), 1.0);
+        let n_tokens = length(config.kind, window, rng) - usize::from(config.eos.is_some());
         let texts = (&*self.tokenizer, &self.filler);
         match config.kind {
             GeneratedKind::Copying {
@@ -181,28 +207,29 @@ impl GeneratedStream {
                 ..
             } => {
                 let lengths = (min_length, max_length);
-                copying::fill(&mut draft, config.window, &self.alphabet, lengths, &mut rng);
+                copying::fill(&mut own, window, &self.alphabet, lengths, rng);
             }
             GeneratedKind::Passkey {} => {
-                passkey::fill(&mut draft, n_tokens, texts, config.answer_weight, &mut rng)?;
+                passkey::fill(&mut own, n_tokens, texts, config.answer_weight, rng)?;
             }
             GeneratedKind::Recall { most_facts } => {
                 let weight = config.answer_weight;
-                recall::fill(&mut draft, n_tokens, texts, most_facts, weight, &mut rng)?;
+                recall::fill(&mut own, n_tokens, texts, most_facts, weight, rng)?;
             }
         }
-        if draft.len() < config.window {
-            draft.push(config.eos.as_slice(), 1.0);
+        if own.len() < window {
+            own.push(config.eos.as_slice(), 1.0);
         }
-        if draft.len() < config.window {
+        if own.len() < window {
             // Another text begins.
-            draft.push(config.bos.as_slice(), 1.0);
-            let kind = self.filler.draw_kind(&mut rng);
-            let n_left = config.window.saturating_sub(draft.len());
-            draft.push(&self.filler.line(kind, n_left, &mut rng), 1.0);
+            own.push(config.bos.as_slice(), 1.0);
+            let kind = self.filler.draw_kind(rng);
+            let n_left = window.saturating_sub(own.len());
+            own.push(&self.filler.line(kind, n_left, rng), 1.0);
         }
-        draft.truncate(config.window);
-        Ok(draft.finish(config.rope))
+        own.truncate(window);
+        draft.append(&own);
+        Ok(())
     }
 }
 
@@ -210,18 +237,40 @@ impl GeneratedStream {
 ///
 /// If every answer ended where the window does, a model would learn the place instead of the words: ours gave a full stop
 /// as the last token of 256, whatever stood before it.
-fn length(config: &GeneratedConfig, rng: &mut ChaCha8Rng) -> usize {
+fn length(kind: GeneratedKind, window: usize, rng: &mut ChaCha8Rng) -> usize {
     /// At most an answer and its full stop are cut off.
     const MOST_CUT: usize = 6;
-    if matches!(config.kind, GeneratedKind::Copying { .. }) {
-        return config.window;
+    if matches!(kind, GeneratedKind::Copying { .. }) {
+        return window;
     }
-    let shortest = config.window - config.window / 4;
-    shortest + below(config.window / 4 + MOST_CUT + 1, rng)
+    let shortest = window - window / 4;
+    shortest + below(window / 4 + MOST_CUT + 1, rng)
+}
+
+/// A number from `least` to `most`, every doubling as likely as any other.
+fn below_on_a_log_scale(least: usize, most: usize, rng: &mut ChaCha8Rng) -> usize {
+    let (low, high) = ((least as f64).ln(), (most as f64).ln());
+    let drawn = (low + unit(rng) * (high - low)).exp();
+    // Of numbers this small nothing is lost.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a window's length"
+    )]
+    (drawn.round() as usize).clamp(least, most)
 }
 
 fn check(config: &GeneratedConfig) -> Result<()> {
     check_context(config.window)?;
+    let shortest = config.shortest.unwrap_or(config.window);
+    check_context(shortest)?;
+    if shortest > config.window {
+        return Err(Error::WindowTooShort {
+            document: "shortest",
+            found: config.window,
+            needed: shortest,
+        });
+    }
     for (name, found) in [
         ("answer weight", f64::from(config.answer_weight)),
         ("share of the corpus", config.corpus_share),
@@ -236,10 +285,10 @@ fn check(config: &GeneratedConfig) -> Result<()> {
             alphabet,
             max_length,
         } => {
-            if max_length < min_length || config.window < 2 * min_length + 1 {
+            if max_length < min_length || shortest < 2 * min_length + 1 {
                 return Err(Error::WindowTooShort {
                     document: "copying",
-                    found: config.window.min(*max_length),
+                    found: shortest.min(*max_length),
                     needed: 2 * min_length + 1,
                 });
             }

@@ -167,9 +167,74 @@ fn a_stream_goes_on_from_any_place() {
         assert_eq!(first.next_window().unwrap(), second.next_window().unwrap());
         assert_ne!(
             first.next_window().unwrap(),
-            stream(kind, 800, 0.5).unwrap().document(0).unwrap()
+            stream(kind, 800, 0.5).unwrap().numbered(0).unwrap()
         );
     }
+}
+
+fn with_shortest(shortest: usize) -> Result<GeneratedStream> {
+    let config = GeneratedConfig {
+        bos: Some(BOS),
+        eos: Some(EOS),
+        corpus_share: 0.0,
+        shortest: Some(shortest),
+        ..GeneratedConfig::new(GeneratedKind::Passkey {}, 8192, 3)
+    };
+    GeneratedStream::new(config, Arc::new(tokenizer()), Arc::new([]))
+}
+
+#[test]
+fn documents_of_all_lengths_share_a_window() {
+    let mut stream = with_shortest(512).unwrap();
+    let windows: Vec<TrainingWindow> = (0..200).map(|_| stream.next_window().unwrap()).collect();
+    for window in &windows {
+        assert_eq!(window.tokens.len(), 8192);
+        assert_eq!(window.confined, window.document_starts.len() > 1);
+        for start in &window.document_starts {
+            assert_eq!(window.tokens[*start], BOS);
+        }
+    }
+    let lengths: Vec<usize> = windows
+        .iter()
+        .flat_map(TrainingWindow::document_lengths)
+        .collect();
+    assert!(lengths.iter().all(|length| (512..=8192).contains(length)));
+    // Those that end a window are left out: they are as long as there is room.
+    let drawn = windows.iter().flat_map(|window| {
+        let lengths = window.document_lengths();
+        let (_, drawn) = lengths.split_last().unwrap();
+        drawn.to_vec()
+    });
+    let drawn: Vec<usize> = drawn.collect();
+    let share = |range: std::ops::Range<usize>| {
+        drawn.iter().filter(|it| range.contains(it)).count() as f64 / drawn.len() as f64
+    };
+    // Long ones seldom fit, so the shares of doublings fall, but slowly.
+    let shares = [512..1024, 1024..2048, 2048..4096, 4096..8192].map(share);
+    assert!(
+        shares.is_sorted_by(|a, b| a > b) && shares[3] > 0.05,
+        "{shares:?}"
+    );
+    assert!(windows.iter().any(|window| window.document_starts == [0]));
+    // Each asks for its own key.
+    let n_answers = answers(&windows[0]).len();
+    assert_eq!(n_answers, windows[0].document_starts.len());
+
+    assert!(matches!(
+        with_shortest(9000),
+        Err(Error::WindowTooShort {
+            document: "shortest",
+            found: 8192,
+            needed: 9000
+        })
+    ));
+    assert!(matches!(
+        with_shortest(100),
+        Err(Error::WindowTooShort {
+            document: "passkey",
+            ..
+        })
+    ));
 }
 
 #[test]

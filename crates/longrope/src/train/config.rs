@@ -168,6 +168,9 @@ pub(crate) struct TrainDataSection {
     pub(crate) recall: f64,
     /// Share of generated repetitions.
     pub(crate) copying: f64,
+    /// Tokens of the shortest generated documents; without it each fills a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shortest_document: Option<usize>,
     /// What a token of a generated answer counts.
     pub(crate) answer_weight: f32,
     /// What happens to the rest of a document that a window cannot hold.
@@ -184,6 +187,7 @@ impl Default for TrainDataSection {
             passkey: 0.0,
             recall: 0.0,
             copying: 0.0,
+            shortest_document: None,
             answer_weight: 8.0,
             overflow: Overflow::Continue,
             length_weights: Vec::new(),

@@ -46,6 +46,7 @@ pub(crate) fn mixture(
         let config = GeneratedConfig {
             bos: model.bos_token,
             eos: model.eos_tokens.first().copied(),
+            shortest: section.shortest_document,
             answer_weight: section.answer_weight,
             corpus_share: if documents.is_empty() { 0.0 } else { 0.5 },
             ..GeneratedConfig::new(kind, context, seed)
