@@ -90,8 +90,9 @@ fn help_of_eval_ppl() {
           --text <PATH>...    Text: files, folders or JSON lines, also .gz and .zst; repeatable
           --tokens <FILE>     Token ids instead of text: a JSON list of ids, or a list of such lists
           --contexts <N,..>   Contexts, tokens, separated by commas
-          --rope <R>...       checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, or a rope.json,
-                              factor CSV or HF config.json; repeatable
+          --rope <R>...       checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, scaled for each
+                              context, METHOD@CONTEXT for one, or a rope.json, factor CSV or HF
+                              config.json; repeatable
           --windows <N>       Windows per document, spread evenly
           --stride <N>        Overlapping windows instead: tokens from one to the next
           --protocol <NAME>   Whose perplexity: longrope, yarn, truncate or llama.cpp

@@ -285,7 +285,17 @@ fn an_unknown_rope() {
     let message = here.fails(&format!("{PPL} --model m --rope nkt"));
     assert_snapshot!(message, @r"
     error: RoPE `nkt` is neither a method, nor a published one, nor a file
-    hint: methods are checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3; published are llama2-1024k-ft256k, llama2-128k, llama2-2048k-ft128k, llama2-2048k-ft256k, llama2-256k, llama2-4k-ft128k, llama2-4k-ft256k, llama2-512k-ft256k, llama2-8k-ft128k, llama2-8k-ft256k, llama3-8b-128k-v2, mistral-128k, mistral-2048k-ft128k, mistral-2048k-ft256k, mistral-256k, phi4-mini-128k
+    hint: methods are checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, or METHOD@CONTEXT; published are llama2-1024k-ft256k, llama2-128k, llama2-2048k-ft128k, llama2-2048k-ft256k, llama2-256k, llama2-4k-ft128k, llama2-4k-ft256k, llama2-512k-ft256k, llama2-8k-ft128k, llama2-8k-ft256k, llama3-8b-128k-v2, mistral-128k, mistral-2048k-ft128k, mistral-2048k-ft256k, mistral-256k, phi4-mini-128k
+    ");
+}
+
+#[test]
+fn a_method_for_no_context() {
+    let here = Workplace::with_model();
+    let message = here.fails(&format!("{PPL} --model m --rope yarn@8k"));
+    assert_snapshot!(message, @r"
+    error: RoPE `yarn@8k` has context `8k`, expected a number of tokens
+    hint: for instance yarn@8192
     ");
 }
 

@@ -94,6 +94,22 @@ fn losses_are_those_of_transformers() {
 }
 
 #[test]
+fn a_method_may_be_fixed_to_a_context() {
+    let here = Workplace::with_model();
+    let line = format!("{PPL} --model m --windows 1");
+    let fixed = here.compute_json(&format!("{line} --contexts 64,128 --rope yarn@128"));
+    let scaled = here.compute_json(&format!("{line} --contexts 64,128 --rope yarn"));
+    let (fixed, scaled) = (losses(&fixed), losses(&scaled));
+    assert!(
+        (fixed[0] - scaled[0]).abs() > 1e-4,
+        "{} {}",
+        fixed[0],
+        scaled[0]
+    );
+    assert_close(&fixed[1..], &scaled[1..], f64::EPSILON);
+}
+
+#[test]
 fn lines_per_token_add_up_to_the_result() {
     let here = Workplace::with_model();
     let report = here.compute_json(&format!(

@@ -272,7 +272,8 @@ pub(crate) struct Ppl {
     /// Contexts, tokens, separated by commas.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
-    /// checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, or a rope.json, factor CSV or HF config.json; repeatable.
+    /// checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, scaled for each context, METHOD@CONTEXT for one, or a
+    /// rope.json, factor CSV or HF config.json; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
     /// Windows per document, spread evenly.

@@ -19,7 +19,7 @@ pub(crate) enum RopeArg {
     Checkpoint(RopeSpec),
     /// A method, scaled for the context at hand.
     Method(Method, RopeSpec),
-    /// From a file.
+    /// From a file, or a method scaled for one context.
     File(RopeSpec),
 }
 
@@ -31,6 +31,9 @@ impl RopeArg {
         }
         if let Ok(method) = text.parse::<Method>() {
             return Ok(Self::Method(method, model.rope.plain()));
+        }
+        if let Some((method, context)) = at_context(text)? {
+            return Ok(Self::File(method.spec(&model.rope.plain(), context)?));
         }
         let path = Path::new(text);
         if let Some(published) = published::find(text)
@@ -47,7 +50,7 @@ impl RopeArg {
                 "RoPE `{text}` is neither a method, nor a published one, nor a file"
             )
             .context(Hint(format!(
-                "methods are checkpoint, {methods}; published are {names}"
+                "methods are checkpoint, {methods}, or METHOD@CONTEXT; published are {names}"
             ))));
         }
         let spec = read_file(path, model, target)
@@ -63,6 +66,21 @@ impl RopeArg {
             Self::Method(method, base) => Ok(method.spec(base, context)?),
         }
     }
+}
+
+/// `METHOD@CONTEXT`: a method scaled for that context, whatever the one at hand.
+fn at_context(text: &str) -> Result<Option<(Method, usize)>> {
+    let Some((name, context)) = text.split_once('@') else {
+        return Ok(None);
+    };
+    let Ok(method) = name.parse::<Method>() else {
+        return Ok(None);
+    };
+    let context = context.parse().map_err(|_| {
+        anyhow!("RoPE `{text}` has context `{context}`, expected a number of tokens")
+            .context(Hint(format!("for instance {name}@8192")))
+    })?;
+    Ok(Some((method, context)))
 }
 
 /// Reads a `rope.json`, a `config.json` of Hugging Face, or a list of factors.
