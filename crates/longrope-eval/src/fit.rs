@@ -11,22 +11,39 @@ const NEAR: usize = 256;
 /// code by more than a few.
 const PAST: usize = 64;
 
+/// Most bytes that are moved where no length gives the target.
+const MOST_MOVED: usize = 32;
+
+/// Lengths to either side that are then tried.
+const NEAR_MOVED: usize = 8;
+
 /// Bytes per token of ordinary English, where the search begins.
 const BYTES_PER_TOKEN: f64 = 3.6;
 
-/// Finds a length of filler, in bytes, with which a prompt has exactly `target` tokens.
+/// The filler of a prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fill {
+    /// Its length.
+    pub(crate) bytes: usize,
+    /// How far the place of its other cut is moved, a few bytes at most: where one more byte is two more tokens, a cut
+    /// elsewhere helps.
+    pub(crate) moved: usize,
+}
+
+/// Finds filler with which a prompt has exactly `target` tokens.
 ///
-/// `count` gives the tokens of the prompt with so many bytes of filler. It need not be monotone:
-/// a cut in the middle of a word may cost a token more than the whole word.
+/// `count` gives the tokens of the prompt with some filler. It need not be monotone: a cut in the middle of a word may
+/// cost a token more than the whole word.
 ///
 /// # Errors
 /// If the prompt without filler is too long, or no length gives the target.
 pub(crate) fn fit_filler(
     task: &str,
     target: usize,
-    mut count: impl FnMut(usize) -> Result<usize>,
-) -> Result<usize> {
-    let least = count(0)?;
+    mut count: impl FnMut(Fill) -> Result<usize>,
+) -> Result<Fill> {
+    let fill = |bytes| Fill { bytes, moved: 0 };
+    let least = count(fill(0))?;
     if least > target {
         return Err(Error::ContextTooShort {
             task: task.to_owned(),
@@ -37,14 +54,24 @@ pub(crate) fn fit_filler(
     let wanted = (target - least) as f64;
     let mut bytes = rounded(wanted * BYTES_PER_TOKEN);
     let mut is_short = true;
-    for _ in 0..16 {
-        let found = count(bytes)?;
+    // Between these lengths the target lies, as far as they are known.
+    let (mut below, mut above) = (0, None);
+    for _ in 0..48 {
+        let found = count(fill(bytes))?;
         if found == target {
-            return Ok(bytes);
+            return Ok(fill(bytes));
         }
         let off = target as f64 - found as f64;
+        is_short = off > 0.0;
         if off.abs() <= 3.0 {
-            is_short = off > 0.0;
+            break;
+        }
+        if is_short {
+            below = bytes;
+        } else {
+            above = Some(bytes);
+        }
+        if above.is_some_and(|above| above <= below + 1) {
             break;
         }
         let rate = if found > least && bytes > 0 {
@@ -52,7 +79,13 @@ pub(crate) fn fit_filler(
         } else {
             BYTES_PER_TOKEN
         };
-        bytes = rounded(bytes as f64 + off * rate);
+        let next = rounded(bytes as f64 + off * rate);
+        // What the rate of the whole says may be far off where the text is of another kind.
+        bytes = match above {
+            None => next.max(below + 1),
+            Some(above) if next > below && next < above => next,
+            Some(above) => below.midpoint(above),
+        };
     }
     // One way first, the likely one, until it is clear that the target has been passed.
     for goes_longer in [is_short, !is_short] {
@@ -63,9 +96,9 @@ pub(crate) fn fit_filler(
                 bytes.checked_sub(step)
             };
             let Some(near) = near else { break };
-            let found = count(near)?;
+            let found = count(fill(near))?;
             if found == target {
-                return Ok(near);
+                return Ok(fill(near));
             }
             let is_past = if goes_longer {
                 found > target + PAST
@@ -74,6 +107,14 @@ pub(crate) fn fit_filler(
             };
             if is_past {
                 break;
+            }
+        }
+    }
+    for moved in 1..=MOST_MOVED {
+        for bytes in bytes.saturating_sub(NEAR_MOVED)..=bytes + NEAR_MOVED {
+            let fill = Fill { bytes, moved };
+            if count(fill)? == target {
+                return Ok(fill);
             }
         }
     }
@@ -144,8 +185,21 @@ mod tests {
         // Words of 1 to 7 letters; a cut word counts as a token more.
         let tokens = |bytes: usize| bytes / 4 + usize::from(!bytes.is_multiple_of(7)) + 20;
         for target in [20, 21, 100, 5001] {
-            let bytes = fit_filler("t", target, |bytes| Ok(tokens(bytes))).unwrap();
-            assert_eq!(tokens(bytes), target);
+            let fill = fit_filler("t", target, |fill| Ok(tokens(fill.bytes))).unwrap();
+            assert_eq!((tokens(fill.bytes), fill.moved), (target, 0));
+        }
+    }
+
+    #[test]
+    fn a_stretch_of_another_kind_is_no_hindrance() {
+        // A token per 8 bytes, but 8 per byte in a table in the middle.
+        let tokens = |bytes: usize| {
+            let table = bytes.saturating_sub(4000).min(200);
+            table * 8 + (bytes - table) / 8
+        };
+        for target in [508, 700, 1500, 2100, 2140] {
+            let fill = fit_filler("t", target, |fill| Ok(tokens(fill.bytes))).unwrap();
+            assert_eq!((tokens(fill.bytes), fill.moved), (target, 0));
         }
     }
 
@@ -154,9 +208,17 @@ mod tests {
         // A token per byte, and seven more behind every fifth, until they are all taken back.
         let tokens = |bytes: usize| bytes + 7 * (bytes / 5 % 11);
         for target in [62, 75, 87] {
-            let bytes = fit_filler("t", target, |bytes| Ok(tokens(bytes))).unwrap();
-            assert_eq!(tokens(bytes), target);
+            let fill = fit_filler("t", target, |fill| Ok(tokens(fill.bytes))).unwrap();
+            assert_eq!((tokens(fill.bytes), fill.moved), (target, 0));
         }
+    }
+
+    #[test]
+    fn where_a_byte_is_two_tokens_a_cut_is_moved() {
+        // Always even, until 5 bytes are on the other side of the cut.
+        let tokens = |fill: Fill| 20 + fill.bytes / 10 * 2 + usize::from(fill.moved >= 5);
+        let fill = fit_filler("t", 101, |fill| Ok(tokens(fill))).unwrap();
+        assert_eq!((tokens(fill), fill.moved), (101, 5));
     }
 
     #[test]
@@ -174,9 +236,9 @@ mod tests {
 
     #[test]
     fn what_cannot_fit_is_an_error() {
-        let error = fit_filler("t", 19, |bytes| Ok(20 + bytes)).unwrap_err();
+        let error = fit_filler("t", 19, |fill| Ok(20 + fill.bytes)).unwrap_err();
         assert!(matches!(error, Error::ContextTooShort { needed: 20, .. }));
-        let error = fit_filler("t", 101, |bytes| Ok(20 + bytes / 10 * 2)).unwrap_err();
+        let error = fit_filler("t", 101, |fill| Ok(20 + fill.bytes / 10 * 2)).unwrap_err();
         assert!(matches!(error, Error::NoExactFit { context: 101, .. }));
     }
 }

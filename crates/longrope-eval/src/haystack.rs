@@ -2,7 +2,7 @@
 
 use longrope_data::sha256_hex;
 
-use crate::fit::rounded;
+use crate::fit::{Fill, rounded};
 use crate::passkey::FILLER;
 
 /// A text that repeats without end, its repetitions separated by a blank.
@@ -52,16 +52,17 @@ impl Haystack {
         head
     }
 
-    /// The first `n_bytes` with `needles` put in at relative depths, each behind the end of a
+    /// A stretch of it that begins where the cut is moved to, with `needles` put in at relative depths, each behind the end of a
     /// sentence at or before its depth.
     ///
     /// A depth of 0 is the very beginning, 1 the very end. Needles of equal places keep their
     /// order.
-    pub(crate) fn with_needles(&self, n_bytes: usize, needles: &[(f64, &str)]) -> String {
-        let hay = self.head(n_bytes);
+    pub(crate) fn with_needles(&self, fill: Fill, needles: &[(f64, &str)]) -> String {
+        let head = self.head(fill.bytes + fill.moved);
+        let hay = &head[head.ceil_char_boundary(fill.moved.min(head.len()))..];
         let mut places: Vec<(usize, &str)> = needles
             .iter()
-            .map(|(depth, needle)| (sentence_end(&hay, *depth), *needle))
+            .map(|(depth, needle)| (sentence_end(hay, *depth), *needle))
             .collect();
         places.sort_by_key(|(place, _)| *place);
         let mut text = String::with_capacity(hay.len() + 256);
@@ -127,14 +128,19 @@ mod tests {
     fn needles_go_behind_sentences() {
         let hay = Haystack::new("One two. Three four. Five six.").unwrap();
         let n = "One two. Three four. Five six.".len();
-        let with = |depth| hay.with_needles(n, &[(depth, "NEEDLE.")]);
+        let fill = |bytes, moved| Fill { bytes, moved };
+        let with = |depth| hay.with_needles(fill(n, 0), &[(depth, "NEEDLE.")]);
         assert_eq!(with(0.0), "NEEDLE. One two. Three four. Five six.");
         assert_eq!(with(0.5), "One two. NEEDLE. Three four. Five six.");
         assert_eq!(with(0.9), "One two. Three four. NEEDLE. Five six.");
         assert_eq!(with(1.0), "One two. Three four. Five six. NEEDLE.");
         assert_eq!(
-            hay.with_needles(n, &[(1.0, "B."), (0.3, "A.")]),
+            hay.with_needles(fill(n, 0), &[(1.0, "B."), (0.3, "A.")]),
             "One two. A. Three four. Five six. B."
+        );
+        assert_eq!(
+            hay.with_needles(fill(17, 2), &[(0.5, "A.")]),
+            "e two. A. Three four"
         );
     }
 }

@@ -176,18 +176,18 @@ impl<'a> Needle<'a> {
             .map(|asked| {
                 let prompt = asked.fill(&self.config.prompt);
                 let answer = asked.fill(&self.config.answer);
-                let question = |bytes| {
-                    let text = haystack.with_needles(bytes, &needles);
+                let question = |fill| {
+                    let text = haystack.with_needles(fill, &needles);
                     Question::new(
                         self.tokenizer,
                         &prompt.replace("{haystack}", &text),
                         &answer,
                     )
                 };
-                let bytes = fit_filler(NAME, self.context, |bytes| {
-                    Ok(question(bytes)?.n_tokens(protocol))
+                let fill = fit_filler(NAME, self.context, |fill| {
+                    Ok(question(fill)?.n_tokens(protocol))
                 })?;
-                question(bytes)
+                question(fill)
             })
             .collect()
     }

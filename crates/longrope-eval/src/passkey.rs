@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::fit::{fit_filler, rounded};
+use crate::fit::{Fill, fit_filler, rounded};
 use crate::haystack::Haystack;
 use crate::language_model::LanguageModel;
 use crate::question::{Protocol, Question, ask};
@@ -93,15 +93,15 @@ impl<'a> Passkey<'a> {
         Ok(task)
     }
 
-    /// The text with so many bytes of filler.
-    fn prompt(&self, (key, depth): (u32, f64), filler_bytes: usize) -> String {
-        let before = rounded(depth * filler_bytes as f64);
+    /// The text with some filler.
+    fn prompt(&self, (key, depth): (u32, f64), Fill { bytes, moved }: Fill) -> String {
+        let before = (rounded(depth * bytes as f64) + moved).min(bytes);
         let needle = needle(key);
         [
             TASK,
             &self.filler.head(before),
             &needle,
-            &self.filler.head(filler_bytes - before),
+            &self.filler.head(bytes - before),
             QUESTION,
         ]
         .join("\n")
@@ -111,12 +111,12 @@ impl<'a> Passkey<'a> {
     fn question(&self, trial: usize) -> Result<Question> {
         let drawn = self.draws[trial];
         let answer = format!(" {}", drawn.0);
-        let question = |bytes| Question::new(self.tokenizer, &self.prompt(drawn, bytes), &answer);
+        let question = |fill| Question::new(self.tokenizer, &self.prompt(drawn, fill), &answer);
         let protocol = self.config.protocol;
-        let bytes = fit_filler(NAME, self.context, |bytes| {
-            Ok(question(bytes)?.n_tokens(protocol))
+        let fill = fit_filler(NAME, self.context, |fill| {
+            Ok(question(fill)?.n_tokens(protocol))
         })?;
-        question(bytes)
+        question(fill)
     }
 }
 
