@@ -96,6 +96,7 @@ fn help_of_eval_ppl() {
           --windows <N>       Windows per document, spread evenly
           --stride <N>        Overlapping windows instead: tokens from one to the next
           --protocol <NAME>   Whose perplexity: longrope, yarn, truncate or llama.cpp
+          --out <DIR>         Run folder: results go there
           --per-token <FILE>  Writes one JSON line per scored token
           --json              JSON on stdout
       -v, --verbose...        More log lines on stderr; twice for still more

@@ -56,6 +56,11 @@ fn stages_run_in_order_and_only_once() {
     }
     let exported = here.read_json("run/04-export/checkpoint/config.json");
     assert_eq!(exported["max_position_embeddings"], 64);
+    let measured = here.read_json("run/03-measure/eval/ppl.json");
+    assert_eq!(measured["results"].as_array().unwrap().len(), 2);
+    here.run("report run/03-measure").worked();
+    let message = here.fails("report run");
+    assert!(message.contains("name one of its stages"), "{message}");
     here.run("extend --config recipe.toml")
         .refused_with("already holds an extension");
     // One stage is taken back; the others are not run again.

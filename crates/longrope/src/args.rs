@@ -285,6 +285,9 @@ pub(crate) struct Ppl {
     /// Whose perplexity: longrope, yarn, truncate or llama.cpp.
     #[arg(long, value_name = "NAME")]
     pub(crate) protocol: Option<String>,
+    /// Run folder: results go there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     /// Writes one JSON line per scored token.
     #[arg(long, value_name = "FILE")]
     pub(crate) per_token: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use longrope_eval::{EvalReport, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_eval::{EvalReport, EvalResult, LanguageModel, Task, TaskResult, TaskRun};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
@@ -142,7 +142,11 @@ pub(crate) fn keep(config: &Config, name: &str, resume: bool) -> Result<Option<K
 }
 
 /// Writes `eval/NAME.json` into the run folder, if there is one.
-pub(crate) fn write_report(config: &Config, name: &str, results: &[TaskResult]) -> Result<()> {
+pub(crate) fn write_report<T: Clone + Into<EvalResult>>(
+    config: &Config,
+    name: &str,
+    results: &[T],
+) -> Result<()> {
     let Some(out) = &config.out else {
         return Ok(());
     };

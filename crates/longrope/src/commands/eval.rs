@@ -11,7 +11,7 @@ use crate::args::{FlagLayer, Ppl, contexts};
 use crate::failure::Hint;
 use crate::interrupt::Interrupt;
 use crate::models::Models;
-use crate::{input, layers, output, scoring};
+use crate::{input, layers, output, scoring, task_run};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
@@ -22,6 +22,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .number("eval.windows", args.windows)
         .number("eval.stride", args.stride)
         .set("eval.protocol", args.protocol.clone())
+        .path("out", args.out.as_ref())
         .table();
     let config = layers::load(&args.common, flags)?;
     check_settings(args, config.eval.protocol)?;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     if let Some(file) = per_token {
         file.finish()?;
     }
+    task_run::write_report(&config, "ppl", &results)?;
     if args.json {
         return output::json(&EvalReport::new(results));
     }

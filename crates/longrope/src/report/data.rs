@@ -97,11 +97,14 @@ impl RunReport {
             report.read_results(&path)?;
         }
         if report.is_empty() {
-            return Err(anyhow!("`{}` holds nothing to report", run.display()).context(Hint(
-                "a report is about rope.json, metrics.jsonl, search/result.json, and results of \
-                 eval or compare, as with `longrope eval ppl .. --json > RUN/eval/ppl.json`"
-                    .to_owned(),
-            )));
+            let hint = if run.join("recipe.toml").is_file() {
+                "it is the folder of a recipe: name one of its stages, a folder in it"
+            } else {
+                "a report is about rope.json, metrics.jsonl, search/result.json, and results of eval or compare, as with \
+                 `longrope eval ppl .. --out RUN`"
+            };
+            return Err(anyhow!("`{}` holds nothing to report", run.display())
+                .context(Hint(hint.to_owned())));
         }
         report.question = report.ask();
         Ok(report)
