@@ -27,7 +27,7 @@ pub(crate) fn documents(name: &Path) -> Option<Result<Vec<Document>>> {
 fn read(which: &str) -> Result<Vec<Document>> {
     let mut options = SourceOptions::default();
     match which {
-        "training" => options.held_out.clear(),
+        "training" => {}
         "held-out" => options.only = HELD_OUT_CRATES.map(str::to_owned).to_vec(),
         name => {
             options.only = vec![name.to_owned()];
@@ -39,8 +39,11 @@ fn read(which: &str) -> Result<Vec<Document>> {
             format!("there are no sources of `{which}`, expected training, held-out or a crate of Cargo.lock")
         })
         .context(Hint("files and folders are named by their paths".to_owned()))?;
-    let all = corpus.training.iter().chain(&corpus.held_out);
-    Ok(all.map(SourceCrate::joined).collect())
+    let mut found = corpus.training;
+    if which != "training" {
+        found.extend(corpus.held_out);
+    }
+    Ok(found.iter().map(SourceCrate::joined).collect())
 }
 
 /// The sources of this build's crates that cargo has unpacked on this machine.
@@ -68,4 +71,22 @@ fn registries() -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_out_is_no_text_to_train_on() {
+        let names = |which: &str| -> Vec<String> {
+            let documents = read(which).expect("cargo has built this from them");
+            documents.into_iter().map(|it| it.source).collect()
+        };
+        let (training, held_out) = (names("training"), names("held-out"));
+        assert!(training.len() > held_out.len() && !held_out.is_empty());
+        assert!(held_out.iter().all(|name| !training.contains(name)));
+        let one = names("rayon");
+        assert!(one.len() == 1 && held_out.contains(&one[0]), "{one:?}");
+    }
 }
