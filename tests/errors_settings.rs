@@ -61,7 +61,7 @@ fn an_unknown_key_in_a_section() {
           |
         3 | [search]
           | ^^^^^^^^
-        unknown field `populatoin`, expected one of `operators`, `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `max-factor-extra`, `critical-min`, `critical-max`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `racing-strictness`, `smooth-share`, `difference-share`, `surrogate-pool`, `batch-candidates`
+        unknown field `populatoin`, expected one of `operators`, `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `max-factor-extra`, `critical-min`, `critical-max`, `critical-unscaled`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `racing-strictness`, `smooth-share`, `difference-share`, `surrogate-pool`, `batch-candidates`
     hint: did you mean `population`?
     ");
 }
@@ -72,7 +72,7 @@ fn an_unknown_key_of_set() {
     let message = here.fails(&format!("{PPL} --model m --set search.populatoin=8"));
     assert_snapshot!(message, @r"
     error: configuration
-      caused by: unknown field `populatoin`, expected one of `operators`, `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `max-factor-extra`, `critical-min`, `critical-max`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `racing-strictness`, `smooth-share`, `difference-share`, `surrogate-pool`, `batch-candidates`
+      caused by: unknown field `populatoin`, expected one of `operators`, `population`, `mutations`, `crossovers`, `mutation-prob`, `generations`, `parents`, `max-retries`, `halve-beyond`, `max-factor-ratio`, `max-factor-extra`, `critical-min`, `critical-max`, `critical-unscaled`, `step`, `start-tokens`, `attention`, `seeds`, `yarn-beta-fast`, `yarn-beta-slow`, `patience`, `racing-strictness`, `smooth-share`, `difference-share`, `surrogate-pool`, `batch-candidates`
         in `search`
     hint: did you mean `population`?
     ");

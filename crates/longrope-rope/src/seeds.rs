@@ -92,23 +92,27 @@ pub fn pair_of_period(
     pair.ceil().clamp(0.0, n_pairs as f64) as usize
 }
 
-/// LongRoPE2's factors around a critical pair `c`: `λ_i = λ_c^(i/c)` below it and `λ_c` from there on.
+/// Factors around a critical pair `c`: 1 up to pair `u`, `λ_i = λ_c^((i-u)/(c-u))` from there to `c`, and `λ_c` beyond.
 ///
-/// Below the critical pair this is RoPE with a larger base, `θ · λ_c^((d/2)/c)`.
+/// With `u = 0` this is LongRoPE2's, and below the critical pair RoPE with a larger base, `θ · λ_c^((d/2)/c)`. A larger `u`
+/// leaves the fastest pairs as they were trained, as YaRN does.
 ///
 /// # Reference
-/// LongRoPE2 (arXiv 2502.20082), algorithm 1: the NTK part of every candidate.
-pub fn critical_ntk_factors(n_pairs: usize, critical: usize, factor_at_critical: f64) -> Vec<f64> {
-    let below = |i: usize| factor_at_critical.powf(i as f64 / critical as f64);
-    (0..n_pairs)
-        .map(|i| {
-            if i < critical {
-                below(i)
-            } else {
-                factor_at_critical
-            }
-        })
-        .collect()
+/// LongRoPE2 (arXiv 2502.20082), algorithm 1: the NTK part of every candidate. That `u` may be larger is ours.
+pub fn critical_ntk_factors(
+    n_pairs: usize,
+    unscaled: usize,
+    critical: usize,
+    factor_at_critical: f64,
+) -> Vec<f64> {
+    let factor = |i: usize| {
+        if i >= critical {
+            return factor_at_critical;
+        }
+        let risen = i.saturating_sub(unscaled) as f64 / (critical - unscaled.min(critical)) as f64;
+        factor_at_critical.powf(risen)
+    };
+    (0..n_pairs).map(factor).collect()
 }
 
 #[cfg(test)]
@@ -167,18 +171,22 @@ mod tests {
 
     #[test]
     fn critical_factors_meet_at_the_critical_pair() {
-        let factors = critical_ntk_factors(4, 2, 9.0);
+        let factors = critical_ntk_factors(4, 0, 2, 9.0);
         for (found, expected) in factors.iter().zip([1.0, 3.0, 9.0, 9.0]) {
             assert!((found - expected).abs() < CLOSE);
         }
-        assert_eq!(critical_ntk_factors(2, 0, 9.0), [9.0, 9.0]);
+        assert_eq!(critical_ntk_factors(2, 0, 0, 9.0), [9.0, 9.0]);
+        let late = critical_ntk_factors(6, 2, 4, 9.0);
+        for (found, expected) in late.iter().zip([1.0, 1.0, 1.0, 3.0, 9.0, 9.0]) {
+            assert!((found - expected).abs() < CLOSE);
+        }
     }
 
     #[test]
     fn critical_factors_are_a_larger_base() {
         let (n_pairs, critical, factor, theta) = (64, 33, 21.81_f64, 500_000.0_f64);
         let base = theta * factor.powf(n_pairs as f64 / critical as f64);
-        for (i, lambda) in critical_ntk_factors(n_pairs, critical, factor)
+        for (i, lambda) in critical_ntk_factors(n_pairs, 0, critical, factor)
             .iter()
             .enumerate()
             .take(critical)

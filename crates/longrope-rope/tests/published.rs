@@ -43,7 +43,7 @@ struct Critical {
 
 impl Critical {
     fn factors(&self) -> Vec<f64> {
-        let mut factors = critical_ntk_factors(self.rotary_dim / 2, self.pair, self.tail[0]);
+        let mut factors = critical_ntk_factors(self.rotary_dim / 2, 0, self.pair, self.tail[0]);
         factors[self.pair..].copy_from_slice(&self.tail);
         factors
     }

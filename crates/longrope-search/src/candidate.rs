@@ -78,10 +78,13 @@ pub enum Shape {
         /// Last pair that is not scaled in full.
         to: usize,
     },
-    /// Factors from a critical pair on are genes, and below it `λ_i = λ_c^(i/c)`, exactly.
+    /// Factors from a critical pair on are genes, and below it those of [`critical_ntk_factors`], exactly.
     Critical {
         /// The critical pair, `c`.
         pair: usize,
+        /// Last pair that is not scaled, `u`.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unscaled: usize,
     },
 }
 
@@ -89,6 +92,11 @@ impl Shape {
     fn is_free(&self) -> bool {
         matches!(self, Self::Free)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(pair: &usize) -> bool {
+    *pair == 0
 }
 
 /// Rescale factors, start tokens and attention-scale policy of one trial.
@@ -121,10 +129,10 @@ impl Candidate {
             .iter()
             .map(|&step| self.grid.factor(step))
             .collect();
-        if let Shape::Critical { pair } = self.shape
+        if let Shape::Critical { pair, unscaled } = self.shape
             && let Some(&at_critical) = factors.get(pair)
         {
-            let closed = critical_ntk_factors(pair, pair, at_critical);
+            let closed = critical_ntk_factors(pair, unscaled, pair, at_critical);
             factors[..pair].copy_from_slice(&closed);
         }
         factors
@@ -244,7 +252,10 @@ mod tests {
     fn below_a_critical_pair_factors_are_the_closed_form() {
         let critical = Candidate {
             steps: vec![100, 200, 400, 500],
-            shape: Shape::Critical { pair: 2 },
+            shape: Shape::Critical {
+                pair: 2,
+                unscaled: 0,
+            },
             ..candidate(AttentionScale::Su {})
         };
         let expected = [1.0, 2.0, 4.0, 5.0];
@@ -253,9 +264,17 @@ mod tests {
         }
         let off_grid = Candidate {
             steps: vec![100, 173, 300, 500],
-            ..critical
+            ..critical.clone()
         };
         assert!((off_grid.factors()[1] - 3.0_f64.sqrt()).abs() < 1e-12);
+        let late = Candidate {
+            shape: Shape::Critical {
+                pair: 2,
+                unscaled: 1,
+            },
+            ..critical
+        };
+        assert_eq!(late.factors(), [1.0, 1.0, 4.0, 5.0]);
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub struct SearchConfig {
     /// Largest critical pair; by default the one whose period fits once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical_max: Option<usize>,
+    /// Last pair that candidates with a critical pair leave unscaled; 0 is the paper's closed form.
+    pub critical_unscaled: usize,
     /// Grid step of a factor.
     pub step: f64,
     /// Start tokens to choose from.
@@ -137,6 +139,7 @@ impl Default for SearchConfig {
             max_factor_extra: 0.0,
             critical_min: None,
             critical_max: None,
+            critical_unscaled: 0,
             step: 0.01,
             start_tokens: vec![0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 256],
             attention: AttentionSearch::Seeds {},
@@ -301,6 +304,7 @@ impl SearchConfig {
         CriticalParts {
             first: self.critical_min.unwrap_or_else(|| of_periods(10.0)),
             last: self.critical_max.unwrap_or_else(|| of_periods(1.0)),
+            unscaled: self.critical_unscaled,
             min_factor: problem.scale(),
         }
     }

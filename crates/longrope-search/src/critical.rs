@@ -22,7 +22,7 @@ pub(crate) fn draw<R: Rng>(
     let step = rng.random_range(critical.min_step..=max);
     let mut candidate = template.clone();
     candidate.steps[pair..].fill(step);
-    space.with_closed_form(candidate, pair)
+    critical.with_closed_form(candidate, pair)
 }
 
 /// Redraws factors from the critical pair on, as [`mutate`](crate::mutate) does; the others follow.
@@ -45,14 +45,13 @@ pub(crate) fn mutate<R: Rng>(
     if config.attention.is_gene() && chance(config.mutation_prob, rng) {
         child.attention = *pick(space.attention(), rng);
     }
-    space.with_closed_form(child, pair)
+    critical.with_closed_form(child, pair)
 }
 
 /// The critical pair of one parent, and a mixture of the factors from there on.
 pub(crate) fn crossover<R: Rng>(
     a: &Candidate,
     b: &Candidate,
-    space: &Space,
     critical: CriticalSpace,
     rng: &mut R,
 ) -> Candidate {
@@ -69,12 +68,12 @@ pub(crate) fn crossover<R: Rng>(
     let mixed = mix(&tail(a, pairs[0]), &tail(b, pairs[1]), rng);
     child.steps[pair..].copy_from_slice(&mixed);
     child.attention = *either(&a.attention, &b.attention, rng);
-    space.with_closed_form(child, pair)
+    critical.with_closed_form(child, pair)
 }
 
 fn critical_pair(candidate: &Candidate, critical: CriticalSpace) -> usize {
     match candidate.shape {
-        Shape::Critical { pair } => pair,
+        Shape::Critical { pair, .. } => pair,
         Shape::Free | Shape::Piece { .. } => critical.last,
     }
 }
@@ -111,7 +110,7 @@ mod tests {
             let child = if index % 2 == 0 {
                 mutate(a, &space, critical, &config, &mut rng)
             } else {
-                crossover(a, b, &space, critical, &mut rng)
+                crossover(a, b, critical, &mut rng)
             };
             family.push(child);
         }

@@ -96,9 +96,7 @@ impl Breeder<'_> {
                 official::crossover(better, worse, config, rng, known)
                     .unwrap_or_else(|| self.mutate(better, rng, known))
             }
-            (Operators::Critical, Some(critical)) => {
-                critical::crossover(a, b, space, critical, rng)
-            }
+            (Operators::Critical, Some(critical)) => critical::crossover(a, b, critical, rng),
             _ if config.difference_share > 0.0 && chance(config.difference_share, rng) => {
                 difference(pick(parents, rng), a, b, space, rng)
             }

@@ -34,6 +34,8 @@ pub struct CriticalParts {
     pub first: usize,
     /// Largest critical pair.
     pub last: usize,
+    /// Last pair that is not scaled, before `first`.
+    pub unscaled: usize,
     /// Smallest factor from the critical pair on.
     pub min_factor: f64,
 }
@@ -43,7 +45,23 @@ pub struct CriticalParts {
 pub(crate) struct CriticalSpace {
     pub(crate) first: usize,
     pub(crate) last: usize,
+    pub(crate) unscaled: usize,
     pub(crate) min_step: u32,
+}
+
+impl CriticalSpace {
+    /// The candidate with `pair` as critical pair, and below it the grid points next to the closed form.
+    pub(crate) fn with_closed_form(self, mut candidate: Candidate, pair: usize) -> Candidate {
+        candidate.shape = Shape::Critical {
+            pair,
+            unscaled: self.unscaled,
+        };
+        let (factors, grid) = (candidate.factors(), candidate.grid);
+        for (step, factor) in candidate.steps[..pair].iter_mut().zip(factors) {
+            *step = to_u32(grid.position(factor).round());
+        }
+        candidate
+    }
 }
 
 /// The search space: non-decreasing factors on a grid between two bounds, start tokens and a policy from lists.
@@ -120,15 +138,26 @@ impl Space {
                 return fail("attention", value.to_string(), "a positive number");
             }
         }
-        if let Some(CriticalParts { first, last, .. }) = critical
-            && !(1 <= first && first <= last && last < n_pairs)
+        if let Some(CriticalParts {
+            first,
+            last,
+            unscaled,
+            ..
+        }) = critical
         {
-            let expected = format!("1 to {}, the smaller one first", n_pairs - 1);
-            return fail("critical-min", format!("{first} to {last}"), &expected);
+            if !(1 <= first && first <= last && last < n_pairs) {
+                let expected = format!("1 to {}, the smaller one first", n_pairs - 1);
+                return fail("critical-min", format!("{first} to {last}"), &expected);
+            }
+            if unscaled >= first {
+                let expected = format!("less than the smallest critical pair, {first}");
+                return fail("critical-unscaled", unscaled.to_string(), &expected);
+            }
         }
         let on_grid = |parts: CriticalParts| CriticalSpace {
             first: parts.first,
             last: parts.last,
+            unscaled: parts.unscaled,
             min_step: to_u32((grid.position(parts.min_factor) - BOUND_SLACK).ceil())
                 .clamp(to_u32(min), to_u32(max)),
         };
@@ -237,19 +266,20 @@ impl Space {
 
     /// What is wrong with a candidate's critical pair, as (found, expected).
     fn shape_violation(&self, candidate: &Candidate) -> Option<(String, String)> {
-        let Some(CriticalSpace {
-            first,
-            last,
-            min_step,
-        }) = self.critical
-        else {
-            let Shape::Critical { pair } = candidate.shape else {
+        let Some(critical) = self.critical else {
+            let Shape::Critical { pair, .. } = candidate.shape else {
                 return None;
             };
             return Some((format!("critical pair {pair}"), "none".to_owned()));
         };
+        let CriticalSpace {
+            first,
+            last,
+            min_step,
+            ..
+        } = critical;
         let expected = format!("a critical pair from {first} to {last}");
-        let Shape::Critical { pair } = candidate.shape else {
+        let Shape::Critical { pair, .. } = candidate.shape else {
             return Some(("no critical pair".to_owned(), expected));
         };
         if !(first..=last).contains(&pair) {
@@ -262,22 +292,12 @@ impl Space {
                 format!("at least {low}"),
             ));
         }
-        (self.with_closed_form(candidate.clone(), pair).steps != candidate.steps).then(|| {
+        (critical.with_closed_form(candidate.clone(), pair) != *candidate).then(|| {
             (
                 format!("other factors below the critical pair {pair}"),
                 "those of the closed form".to_owned(),
             )
         })
-    }
-
-    /// The candidate with `pair` as critical pair, and below it the grid points next to the closed form.
-    pub(crate) fn with_closed_form(&self, mut candidate: Candidate, pair: usize) -> Candidate {
-        candidate.shape = Shape::Critical { pair };
-        let factors = candidate.factors();
-        for (step, factor) in candidate.steps[..pair].iter_mut().zip(factors) {
-            *step = to_u32(self.grid.position(factor).round());
-        }
-        candidate
     }
 
     /// Whether a policy is on the list, compared by bits.
@@ -355,7 +375,7 @@ impl Space {
             for step in &mut candidate.steps[pair..] {
                 *step = (*step).max(space.min_step);
             }
-            self.with_closed_form(candidate, pair)
+            space.with_closed_form(candidate, pair)
         };
         let distance = |candidate: &Candidate| -> f64 {
             let pairs = candidate.factors().into_iter().zip(&wanted);
@@ -474,6 +494,7 @@ mod tests {
             critical: Some(CriticalParts {
                 first: 1,
                 last: 2,
+                unscaled: 0,
                 min_factor: 4.0,
             }),
             ..parts()
@@ -483,7 +504,8 @@ mod tests {
         let nearest = space
             .nearest(&[1.0, 2.1, 4.2, 5.0], 0, attention)
             .expect("finite");
-        assert_eq!(nearest.shape, Shape::Critical { pair: 2 });
+        let shape = |pair, unscaled| Shape::Critical { pair, unscaled };
+        assert_eq!(nearest.shape, shape(2, 0));
         assert_eq!(nearest.steps, [100, 205, 420, 500]); // 4.2^(1/2) is 2.049
         assert!(space.contains(&nearest));
         let low = space.nearest(&[1.0; 4], 0, attention).expect("finite");
@@ -494,7 +516,11 @@ mod tests {
                 ..nearest.clone()
             },
             Candidate {
-                shape: Shape::Critical { pair: 3 },
+                shape: shape(3, 0),
+                ..nearest.clone()
+            },
+            Candidate {
+                shape: shape(2, 1),
                 ..nearest.clone()
             },
             Candidate {

@@ -72,7 +72,7 @@ fn v2_tries_all_critical_pairs() {
         .scored()
         .iter()
         .filter_map(|entry| match entry.candidate.shape {
-            Shape::Critical { pair } => Some(pair),
+            Shape::Critical { pair, .. } => Some(pair),
             _ => None,
         })
         .collect();
