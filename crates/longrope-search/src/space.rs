@@ -62,6 +62,26 @@ impl CriticalSpace {
         }
         candidate
     }
+
+    /// The candidate that differs least from the given one, by the squares of the logarithms.
+    fn nearest(self, free: &Candidate) -> Candidate {
+        let wanted = free.factors();
+        let at = |pair: usize| {
+            let mut candidate = free.clone();
+            for step in &mut candidate.steps[pair..] {
+                *step = (*step).max(self.min_step);
+            }
+            self.with_closed_form(candidate, pair)
+        };
+        let distance = |candidate: &Candidate| -> f64 {
+            let pairs = candidate.factors().into_iter().zip(&wanted);
+            pairs.map(|(a, b)| (a / b).ln().powi(2)).sum()
+        };
+        (self.first..=self.last)
+            .map(at)
+            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+            .unwrap_or_else(|| at(self.first))
+    }
 }
 
 /// The search space: non-decreasing factors on a grid between two bounds, start tokens and a policy from lists.
@@ -363,28 +383,8 @@ impl Space {
         };
         Ok(match self.critical {
             None => candidate,
-            Some(critical) => self.nearest_critical(&candidate, critical),
+            Some(critical) => critical.nearest(&candidate),
         })
-    }
-
-    /// The critical pair whose candidate differs least from the given one, by the squares of the logarithms.
-    fn nearest_critical(&self, free: &Candidate, space: CriticalSpace) -> Candidate {
-        let wanted = free.factors();
-        let at = |pair: usize| {
-            let mut candidate = free.clone();
-            for step in &mut candidate.steps[pair..] {
-                *step = (*step).max(space.min_step);
-            }
-            space.with_closed_form(candidate, pair)
-        };
-        let distance = |candidate: &Candidate| -> f64 {
-            let pairs = candidate.factors().into_iter().zip(&wanted);
-            pairs.map(|(a, b)| (a / b).ln().powi(2)).sum()
-        };
-        (space.first..=space.last)
-            .map(at)
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-            .unwrap_or_else(|| at(space.first))
     }
 }
 

@@ -636,6 +636,15 @@ impl FlagLayer {
         self.set(key, (!values.is_empty()).then_some(values))
     }
 
+    /// Sets the keys of [`TaskFlags`].
+    pub(crate) fn task(self, flags: &TaskFlags) -> Self {
+        self.path("model", flags.model.as_ref())
+            .path("out", flags.out.as_ref())
+            .list("contexts", contexts(&flags.contexts))
+            .list("rope", flags.rope.iter().cloned())
+            .number("seed", flags.seed)
+    }
+
     /// Sets the keys of [`TextFlags`].
     pub(crate) fn text(self, flags: &TextFlags) -> Self {
         self.list(

@@ -10,7 +10,7 @@ use longrope_eval::bench::{
 };
 use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
 
-use crate::args::{self, FlagLayer, contexts};
+use crate::args::{self, FlagLayer};
 use crate::config::Config;
 use crate::failure::Hint;
 use crate::interrupt::Interrupt;
@@ -24,10 +24,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
             .collect()
     };
     let flags = FlagLayer::default()
-        .path("model", args.task.model.as_ref())
-        .path("out", args.task.out.as_ref())
-        .list("contexts", contexts(&args.task.contexts))
-        .list("rope", args.task.rope.iter().cloned())
+        .task(&args.task)
         .set("bench.name", args.bench.clone())
         .list("bench.data", paths(&args.data))
         .list("bench.fewshot", paths(&args.fewshot))

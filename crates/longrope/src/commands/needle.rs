@@ -4,22 +4,18 @@ use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
 
-use crate::args::{self, FlagLayer, contexts};
+use crate::args::{self, FlagLayer};
 use crate::grid::Grid;
 use crate::interrupt::Interrupt;
 use crate::{input, layers, output, run_dir, scoring, task_run};
 
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
-        .path("model", args.task.model.as_ref())
-        .path("out", args.task.out.as_ref())
-        .list("contexts", contexts(&args.task.contexts))
-        .list("rope", args.task.rope.iter().cloned())
+        .task(&args.task)
         .list(
             "text",
             args.text.iter().map(|path| path.display().to_string()),
         )
-        .number("seed", args.task.seed)
         .number("needle.trials", args.trials)
         .number("needle.needles", args.needles)
         .list("needle.depths", args.depths.iter().copied())

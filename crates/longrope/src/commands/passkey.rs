@@ -4,17 +4,13 @@ use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_eval::{Passkey, Scorer, TaskResult};
 
-use crate::args::{self, FlagLayer, contexts};
+use crate::args::{self, FlagLayer};
 use crate::interrupt::Interrupt;
 use crate::{input, layers, output, scoring, task_run, task_table};
 
 pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     let flags = FlagLayer::default()
-        .path("model", args.task.model.as_ref())
-        .path("out", args.task.out.as_ref())
-        .list("contexts", contexts(&args.task.contexts))
-        .list("rope", args.task.rope.iter().cloned())
-        .number("seed", args.task.seed)
+        .task(&args.task)
         .number("passkey.trials", args.trials)
         .list("passkey.depths", args.depths.iter().copied())
         .table();

@@ -7,7 +7,7 @@ use longrope_eval::{
 };
 use longrope_model::Decoder;
 
-use crate::args::{self, FlagLayer, contexts};
+use crate::args::{self, FlagLayer};
 use crate::config::Config;
 use crate::interrupt::Interrupt;
 use crate::scoring::NamedRope;
@@ -16,15 +16,11 @@ use crate::{input, layers, output, scoring, task_run};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     let flags = FlagLayer::default()
-        .path("model", args.task.model.as_ref())
-        .path("out", args.task.out.as_ref())
-        .list("contexts", contexts(&args.task.contexts))
-        .list("rope", args.task.rope.iter().cloned())
+        .task(&args.task)
         .list(
             "text",
             args.text.iter().map(|path| path.display().to_string()),
         )
-        .number("seed", args.task.seed)
         .list("ruler.tasks", args.tasks.iter().cloned())
         .number("ruler.samples", args.samples)
         .path("ruler.squad", args.squad.as_ref())

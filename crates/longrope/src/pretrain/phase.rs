@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use burn::tensor::{DType, Device};
-use longrope_data::{Mixture, MixtureCursor, TrainingWindow};
+use longrope_data::{Mixture, TrainingWindow};
 use longrope_model::{Decoder, Recompute, Rotary, Trained, TrainingBatch};
-use longrope_trainer::checkpoint::{self, SaveContext, TrainingState};
+use longrope_trainer::checkpoint::{self, SaveContext};
 use longrope_trainer::{
     Ending, Hooks, MicroBatch, OptimizerConfig, Screen, Session, TimedStep, Trainer, TrainerConfig,
 };
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use super::measure::Yardstick;
 use super::section::Phase;
-use crate::failure::Hint;
 use crate::interrupt::Interrupt;
+use crate::train::saved;
 use crate::{progress, run_dir};
 
 /// Saved states that are kept.
@@ -164,14 +164,12 @@ impl PhaseRun<'_> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .cursor();
-            let state =
-                TrainingState::new(trainer, serde_json::to_value(cursor)?, settings.clone());
             let context = SaveContext {
                 base: &base,
                 lora: None,
                 keep: KEEP,
             };
-            checkpoint::save(&run, trainer, &state, &context)?;
+            saved::save(&run, trainer, &cursor, &settings, &context)?;
             Ok(())
         };
         let interrupt = self.interrupt.clone();
@@ -200,21 +198,7 @@ impl PhaseRun<'_> {
         let Some(folder) = latest(&self.folder)? else {
             return Ok((Trainer::new(decoder, config)?, mixture));
         };
-        let state = TrainingState::read(&folder)?;
-        if state.settings != self.settings {
-            return Err(anyhow!(
-                "`{}` was trained with other settings or text",
-                folder.display()
-            )
-            .context(Hint(
-                "resume with the configuration it was started with, or choose another --out"
-                    .to_owned(),
-            )));
-        }
-        let cursor: MixtureCursor = serde_json::from_value(state.data.clone())
-            .with_context(|| format!("the place in the data of `{}`", folder.display()))?;
-        mixture.seek(&cursor)?;
-        let trainer = checkpoint::restore(&folder, &state, decoder, config)?;
+        let trainer = saved::restore(&folder, &self.settings, decoder, config, &mut mixture)?;
         Ok((trainer, mixture))
     }
 }

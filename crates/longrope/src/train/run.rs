@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
-use longrope_data::{
-    Mixture, MixtureCursor, TokenDocument, TokenWindow, WindowProtocol, plan_windows,
-};
+use longrope_data::{Mixture, TokenDocument, TokenWindow, WindowProtocol, plan_windows};
 use longrope_eval::{PerplexityRun, Scorer};
 use longrope_model::{Decoder, LoraConfig, Rotary};
 use longrope_rope::RopeSpec;
-use longrope_trainer::checkpoint::{self, SaveContext, TrainingState};
+use longrope_trainer::checkpoint::{self, SaveContext};
 use longrope_trainer::{Ending, HookResult, Hooks, Screen, Session, TimedStep, Trainer};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +21,7 @@ use serde_json::{Value, json};
 use super::config::{TrainMode, TrainSection};
 use super::data::{Rotaries, micro_batch, mixture};
 use super::records::{Record, Records, read};
+use super::saved;
 use crate::config::Config;
 use crate::failure::Hint;
 use crate::interrupt::{Interrupt, Interrupted};
@@ -118,14 +117,14 @@ pub(crate) fn train(plan: TrainPlan<'_>, interrupt: &Interrupt) -> Result<TrainR
     }
 
     let settings = settings(section, context, &spec, config.seed, &base)?;
-    let saved = if resume {
-        checkpoint::latest(&run)?
-    } else {
-        None
-    };
-    let trainer = match saved {
-        Some(folder) => restore(&folder, &settings, decoder, section, &mut windows)?,
-        None => Trainer::new(decoder, section.trainer())?,
+    let trained = section.trainer();
+    let latest = resume
+        .then(|| checkpoint::latest(&run))
+        .transpose()?
+        .flatten();
+    let trainer = match latest {
+        Some(folder) => saved::restore(&folder, &settings, decoder, trained, &mut windows)?,
+        None => Trainer::new(decoder, trained)?,
     };
     let first = trainer.n_steps();
     let records = Records::open(&run.join("metrics.jsonl"), first)?;
@@ -220,31 +219,6 @@ fn settings(
     }))
 }
 
-fn restore(
-    folder: &Path,
-    settings: &Value,
-    decoder: Decoder,
-    section: &TrainSection,
-    windows: &mut Mixture,
-) -> Result<Trainer> {
-    let state = TrainingState::read(folder)?;
-    if state.settings != *settings {
-        return Err(anyhow!(
-            "the run in `{}` was started with other settings or another model",
-            folder.display()
-        )
-        .context(Hint(
-            "resume with the configuration in its config.toml, or start again in another --out"
-                .to_owned(),
-        )));
-    }
-    let cursor: MixtureCursor = serde_json::from_value(state.data.clone())
-        .with_context(|| format!("the place in the data of `{}`", folder.display()))?;
-    windows.seek(&cursor)?;
-    checkpoint::restore(folder, &state, decoder, section.trainer())
-        .with_context(|| format!("going on from `{}`", folder.display()))
-}
-
 /// What the hooks own.
 struct HookParts {
     run: PathBuf,
@@ -311,21 +285,13 @@ fn hooks(parts: HookParts) -> Hooks {
             Ok(nll_nats)
         }),
         save: Box::new(move |trainer| {
-            let cursor = serde_json::to_value(lock(&place)?.cursor())?;
-            let state = TrainingState::new(trainer, cursor, settings.clone());
+            let cursor = lock(&place)?.cursor();
             let context = SaveContext {
                 base: &base,
                 lora: lora.as_ref(),
                 keep,
             };
-            let saved = checkpoint::save(&run, trainer, &state, &context);
-            saved.map_err(|error| {
-                anyhow!(error).context(format!(
-                    "saving the state of step {} in `{}`; the states saved before are whole",
-                    trainer.n_steps(),
-                    run.display()
-                ))
-            })?;
+            saved::save(&run, trainer, &cursor, &settings, &context)?;
             Ok(())
         }),
         should_stop: Box::new(move || interrupt.requested()),
