@@ -34,6 +34,9 @@ pub(crate) struct RunReport {
     /// With their trials, for figures; they are in the files of the folder.
     #[serde(skip)]
     pub(crate) full_tasks: Vec<TaskResult>,
+    /// The stages of a recipe that have something to tell, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stages: Vec<RunReport>,
     pub(crate) tool_version: &'static str,
 }
 
@@ -45,13 +48,40 @@ pub(crate) struct Training {
 }
 
 impl RunReport {
-    /// Reads what there is.
+    /// Reads what there is, of a recipe what there is of its stages.
+    ///
+    /// # Errors
+    /// If there is nothing, or a file that cannot be read.
     pub(crate) fn read(run: &Path) -> Result<Self> {
         if !run.is_dir() {
             return Err(anyhow!("`{}` is not a folder", run.display()).context(Hint(
-                "give the run folder of a search, a training or an evaluation".to_owned(),
+                "give the run folder of a search, a training, an evaluation or a recipe".to_owned(),
             )));
         }
+        let mut report = Self::gather(run)?;
+        if let Some(recipe) = text_of(&run.join("recipe.toml"))? {
+            report.settings = Some(recipe.parse().context("reading `recipe.toml` of the run")?);
+            for folder in subfolders(run)? {
+                let mut stage = Self::gather(&folder)?;
+                if !stage.is_empty() {
+                    stage.question = stage.ask();
+                    report.stages.push(stage);
+                }
+            }
+        }
+        if report.is_empty() {
+            return Err(anyhow!("`{}` holds nothing to report", run.display()).context(Hint(
+                "a report is about rope.json, metrics.jsonl, search/result.json, and results of eval or compare, as with \
+                 `longrope eval ppl .. --out RUN`"
+                    .to_owned(),
+            )));
+        }
+        report.question = report.ask();
+        Ok(report)
+    }
+
+    /// What the files of one folder say.
+    fn gather(run: &Path) -> Result<Self> {
         let mut report = Self {
             format: "longrope-report",
             version: 1,
@@ -77,6 +107,7 @@ impl RunReport {
             perplexities: Vec::new(),
             tasks: Vec::new(),
             full_tasks: Vec::new(),
+            stages: Vec::new(),
             tool_version: env!("CARGO_PKG_VERSION"),
         };
         for name in ["", "train"] {
@@ -96,17 +127,6 @@ impl RunReport {
         for path in json_files(run)? {
             report.read_results(&path)?;
         }
-        if report.is_empty() {
-            let hint = if run.join("recipe.toml").is_file() {
-                "it is the folder of a recipe: name one of its stages, a folder in it"
-            } else {
-                "a report is about rope.json, metrics.jsonl, search/result.json, and results of eval or compare, as with \
-                 `longrope eval ppl .. --out RUN`"
-            };
-            return Err(anyhow!("`{}` holds nothing to report", run.display())
-                .context(Hint(hint.to_owned())));
-        }
-        report.question = report.ask();
         Ok(report)
     }
 
@@ -117,6 +137,7 @@ impl RunReport {
             && self.training.is_empty()
             && self.perplexities.is_empty()
             && self.tasks.is_empty()
+            && self.stages.is_empty()
     }
 
     fn read_results(&mut self, path: &Path) -> Result<()> {
@@ -153,11 +174,20 @@ impl RunReport {
             (Some(target), Some(original)) => format!(
                 "By which factors must RoPE be rescaled for {model} to read {target} tokens instead of {original}?"
             ),
+            _ if !self.stages.is_empty() => {
+                format!("How far does this recipe take {model}, and at what price?")
+            }
             _ if !self.training.is_empty() => {
                 format!("What does training make of {model} under its new RoPE?")
             }
             _ => format!("How does {model} do at each context?"),
         }
+    }
+
+    /// The name of its folder.
+    pub(crate) fn name(&self) -> String {
+        let name = Path::new(&self.run).file_name();
+        name.map_or_else(|| self.run.clone(), |name| name.display().to_string())
     }
 
     /// A setting of the top level, as text.
@@ -184,6 +214,19 @@ fn lines_of(path: &Path) -> Result<Vec<Value>> {
     let text = text_of(path)?.unwrap_or_default();
     let lines = text.lines().map(serde_json::from_str);
     Ok(lines.filter_map(Result::ok).collect())
+}
+
+/// Folders in a folder, by name.
+fn subfolders(run: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(run)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// JSON files of the folder and of its `eval`, by name.

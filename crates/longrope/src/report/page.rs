@@ -23,10 +23,12 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
             body {
                 header { h1 { (report.run) } p.question { (report.question) } }
                 main {
-                    (search(report)?)
-                    (perplexity(report)?)
-                    (tasks(report)?)
-                    (training(report)?)
+                    (results(report)?)
+                    @for stage in &report.stages {
+                        h1 { (stage.name()) }
+                        p.question { (stage.question) }
+                        (results(stage)?)
+                    }
                     (settings(report)?)
                     (provenance(report))
                 }
@@ -34,6 +36,16 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
         }
     };
     Ok(page.into_string())
+}
+
+/// What was found, without where it comes from.
+fn results(report: &RunReport) -> Result<Markup> {
+    Ok(markup! {
+        (search(report)?)
+        (perplexity(report)?)
+        (tasks(report)?)
+        (training(report)?)
+    })
 }
 
 fn figure(figure: &Figure) -> Markup {
