@@ -1,16 +1,12 @@
 //! Texts with something hidden in them, asked for at the end.
 
 use anyhow::{Result, anyhow};
-use longrope_data::{TokenDocument, Tokenizer};
+use longrope_data::{TokenDocument, Tokenizer, passkey};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Hint;
-
-/// What a passkey is hidden in, again and again.
-const SENTENCES: &str =
-    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again. ";
 
 /// What hidden numbers are called.
 const NAMES: [&str; 8] = [
@@ -89,7 +85,7 @@ pub(crate) enum NeedleStyle {
 
 impl NeedleStyle {
     /// Introduction, statement and question.
-    fn words(self) -> [&'static str; 3] {
+    fn words(self) -> [String; 3] {
         match self {
             Self::MagicNumber => [
                 "A special magic number is hidden within the following text. Make sure to memorize it. \
@@ -97,12 +93,12 @@ impl NeedleStyle {
                 "\nOne of the special magic numbers for {key} is: {answer}.\n",
                 "\nWhat is the special magic number for {key} mentioned in the provided text? \
                  The special magic number for {key} mentioned in the provided text is",
-            ],
+            ]
+            .map(str::to_owned),
             Self::Passkey => [
-                "There is an important info hidden inside a lot of irrelevant text. Find it and \
-                 memorize them. I will quiz you about the important information there.\n",
-                "\nThe pass key is {answer}. Remember it. {answer} is the pass key.\n",
-                "\nWhat is the pass key? The pass key is",
+                format!("{}\n", passkey::TASK),
+                format!("\n{}\n", passkey::needle("{answer}")),
+                format!("\n{}", passkey::QUESTION),
             ],
         }
     }
@@ -114,7 +110,7 @@ impl NeedleStyle {
 pub(crate) enum Filler {
     /// The documents.
     Text,
-    /// Five short sentences, again and again.
+    /// The sentences of passkey retrieval, again and again.
     Sentences,
 }
 
@@ -177,7 +173,7 @@ fn one(
     let own = [&section.introduction, &section.statement, &section.question];
     let words = section.style.words();
     let part = |index: usize, special: bool| -> Result<Vec<u32>> {
-        let text = own[index].as_deref().unwrap_or(words[index]);
+        let text = own[index].as_ref().unwrap_or(&words[index]);
         let text = text.replace("{key}", key).replace("{answer}", &answer);
         if text.is_empty() {
             return Ok(Vec::new());
@@ -230,7 +226,9 @@ impl<'a> Fill<'a> {
     fn new(filler: Filler, tokenizer: &Tokenizer, documents: &'a [TokenDocument]) -> Result<Self> {
         Ok(match filler {
             Filler::Text => Self::Documents(documents),
-            Filler::Sentences => Self::Sentences(tokenizer.encode(SENTENCES, false)?),
+            Filler::Sentences => {
+                Self::Sentences(tokenizer.encode(&format!("{} ", passkey::FILLER), false)?)
+            }
         })
     }
 

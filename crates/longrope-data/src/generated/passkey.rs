@@ -3,6 +3,8 @@
 //! Mohtashami and Jaggi (arXiv 2305.16300) made the text; papers on long contexts have used it since, `LongRoPE`
 //! (arXiv 2402.13753, appendix A.1) among them. Parts are lines: task, filler, needle, filler, question.
 
+use std::fmt::Display;
+
 use rand_chacha::ChaCha8Rng;
 
 use super::draft::Draft;
@@ -25,7 +27,7 @@ pub const QUESTION: &str = "What is the pass key? The pass key is";
 /// let line = longrope_data::passkey::needle(12345);
 /// assert_eq!(line, "The pass key is 12345. Remember it. 12345 is the pass key.");
 /// ```
-pub fn needle(key: u32) -> String {
+pub fn needle(key: impl Display) -> String {
     format!("The pass key is {key}. Remember it. {key} is the pass key.")
 }
 
