@@ -76,11 +76,20 @@ fn stages_run_in_order_and_only_once() {
         .refused_with("already holds an extension");
     // One stage is taken back; the others are not run again.
     fs_err::remove_dir_all(here.path("run/03-measure")).unwrap();
-    let shown = here.run("extend --config recipe.toml --resume").worked();
+    let resumed = here.run("extend --config recipe.toml --resume");
+    assert_eq!(resumed.stderr.matches("other settings").count(), 0);
+    let shown = resumed.worked();
     assert!(
         shown.contains("stage 3 of 4") && !shown.contains("stage 2 of 4"),
         "{shown}"
     );
+    // What is done under other settings is kept, but not silently.
+    let changed = RECIPE.replace("target = 64", "target = 64, mutation-prob = 0.5");
+    here.write("recipe.toml", changed);
+    let resumed = here.run("extend --config recipe.toml --resume");
+    assert_eq!(resumed.stderr.matches("other settings").count(), 1);
+    assert!(resumed.stderr.contains("stage `find`"));
+    resumed.worked();
 }
 
 #[test]

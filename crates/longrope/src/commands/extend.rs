@@ -16,6 +16,8 @@ use crate::{layers, output};
 
 /// Written into the folder of a stage when it is done.
 const DONE_FILE: &str = "done.json";
+/// The configuration of a stage.
+const SETTINGS_FILE: &str = "stage.toml";
 
 /// One stage as the recipe has it: a verb, where its inputs come from, and configuration keys that
 /// hold for it alone.
@@ -267,6 +269,14 @@ fn read_done(planned: &Planned) -> Result<Option<Done>> {
     }
     let done = serde_json::from_str(&fs_err::read_to_string(&path)?)
         .with_context(|| format!("reading `{}`", path.display()))?;
+    let saved = fs_err::read_to_string(planned.folder.join(SETTINGS_FILE)).unwrap_or_default();
+    if saved != toml::to_string_pretty(&planned.config)? {
+        tracing::warn!(
+            "stage `{}` was done with other settings than the recipe now has, and is kept; to run it again, remove `{}`",
+            planned.stage.name,
+            planned.folder.display()
+        );
+    }
     Ok(Some(done))
 }
 
@@ -282,7 +292,7 @@ fn run_stage(planned: &Planned, (number, of): (usize, usize)) -> Result<Done> {
         stage.verb.words().join(" ")
     ))?;
     let has_begun = folder.is_dir();
-    let path = folder.join("stage.toml");
+    let path = folder.join(SETTINGS_FILE);
     write_atomically(&path, &toml::to_string_pretty(config)?)?;
     let words = command_line(planned, &path, has_begun)?;
     let parsed = Args::try_parse_from(words)
