@@ -105,12 +105,10 @@ pub fn critical_ntk_factors(
     critical: usize,
     factor_at_critical: f64,
 ) -> Vec<f64> {
-    let factor = |i: usize| {
-        if i >= critical {
-            return factor_at_critical;
-        }
-        let risen = i.saturating_sub(unscaled) as f64 / (critical - unscaled.min(critical)) as f64;
-        factor_at_critical.powf(risen)
+    let factor = |i: usize| match i {
+        i if i >= critical => factor_at_critical,
+        i if i <= unscaled => 1.0,
+        i => factor_at_critical.powf((i - unscaled) as f64 / (critical - unscaled) as f64),
     };
     (0..n_pairs).map(factor).collect()
 }
@@ -176,6 +174,7 @@ mod tests {
             assert!((found - expected).abs() < CLOSE);
         }
         assert_eq!(critical_ntk_factors(2, 0, 0, 9.0), [9.0, 9.0]);
+        assert_eq!(critical_ntk_factors(4, 2, 2, 9.0), [1.0, 1.0, 9.0, 9.0]);
         let late = critical_ntk_factors(6, 2, 4, 9.0);
         for (found, expected) in late.iter().zip([1.0, 1.0, 1.0, 3.0, 9.0, 9.0]) {
             assert!((found - expected).abs() < CLOSE);

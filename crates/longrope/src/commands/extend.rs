@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::args::{self, Args};
-use crate::config::Config;
+use crate::config::{Config, SearchRunKeys, Stage as SearchStage};
 use crate::failure::Hint;
 use crate::run_dir::write_atomically;
 use crate::{layers, output};
@@ -193,6 +193,36 @@ struct Planned {
     config: Table,
 }
 
+impl Planned {
+    /// The context that its search is for.
+    fn target(&self) -> Option<usize> {
+        let target = self.config.get("search")?.get("target")?.as_integer()?;
+        (self.stage.verb == Verb::Search).then(|| usize::try_from(target).ok())?
+    }
+}
+
+/// Checks that ratios on top of factors for `ground` tokens are searched for, and on, longer contexts.
+fn check_ratios(search: &SearchRunKeys, ground: usize) -> Result<()> {
+    if search.stage != SearchStage::Ratios {
+        return Ok(());
+    }
+    let lengths = [
+        ("search.target", search.target),
+        ("search.sample-context", search.sample_context),
+    ];
+    for (key, length) in lengths {
+        if let Some(length) = length
+            && length <= ground
+        {
+            return Err(anyhow!(
+                "`{key}` is {length}, but the factors it starts from are for {ground} tokens already"
+            )
+            .context(Hint("ratios extend a context further".to_owned())));
+        }
+    }
+    Ok(())
+}
+
 /// Gives every stage its folder, model and factors, and checks all of their keys before anything
 /// runs.
 fn plan(base: &Table, stages: &[Stage], out: &Path) -> Result<Vec<Planned>> {
@@ -226,8 +256,14 @@ fn plan(base: &Table, stages: &[Stage], out: &Path) -> Result<Vec<Planned>> {
                 config.insert("rope".to_owned(), Value::Array(vec![path]));
             }
         }
-        Config::deserialize_table(config.clone())
+        let parsed = Config::deserialize_table(config.clone())
             .with_context(|| format!("keys of stage `{}`", stage.name))?;
+        if stage.rope_from.is_some()
+            && let Some(ground) = rope.and_then(Planned::target)
+        {
+            check_ratios(&parsed.search.run, ground)
+                .with_context(|| format!("stage `{}`", stage.name))?;
+        }
         planned.push(Planned {
             stage: stage.clone(),
             folder,
@@ -447,6 +483,11 @@ mod tests {
                 "`fund` is no earlier stage",
             ),
             ("steps = 3", "step = 3", "unknown field"),
+            (
+                "target = 4096",
+                "target = 4096, stage = \"ratios\", sample-context = 1024",
+                "factors it starts from are for 1024 tokens",
+            ),
         ] {
             let error = planned(&RECIPE.replace(from, to)).err().unwrap();
             let chain = format!("{error:#}");
