@@ -8,11 +8,11 @@ use longrope_model::ModelConfig;
 use longrope_rope::RopeSpec;
 use longrope_search::BlockLosses;
 
-use crate::config::{Config, ObjectiveSetting};
-use crate::failure::Hint;
+use crate::hint::Hint;
 use crate::input;
 use crate::needles::{NeedleSection, NeedleText, needle_texts};
 use crate::retrieval::MethodLoss;
+use crate::settings::config::{Config, ObjectiveSetting};
 use crate::workers::{Losses, Measure, ScoreJob};
 
 /// Blocks of positions that a sample's loss is reported in. Enough for a test of paired differences, and few enough to be

@@ -8,7 +8,7 @@ use longrope_rope::RopeSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 use crate::run_dir;
 
 const FORMAT: &str = "longrope-eval-state";

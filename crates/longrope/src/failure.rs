@@ -1,29 +1,19 @@
 //! Errors as users see them: the chain of causes once, then hints.
 
-use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Error;
 use longrope_eval::bench::BenchError;
 
-use crate::interrupt::{EXIT_INTERRUPTED, Interrupted};
+use crate::hint::Hint;
+use crate::signals::{EXIT_INTERRUPTED, Interrupted};
 use crate::workers::WorkersError;
 
 /// The user's input was wrong.
 const EXIT_INPUT: u8 = 1;
 /// We were.
 const EXIT_FAULT: u8 = 2;
-
-/// What to do about an error; attached with `context` and shown after the causes.
-#[derive(Clone, Debug)]
-pub(crate) struct Hint(pub(crate) String);
-
-impl fmt::Display for Hint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Whether the user has no part in it: all devices have failed.
 pub(crate) fn is_device_failure(error: &Error) -> bool {

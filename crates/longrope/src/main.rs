@@ -1,42 +1,30 @@
 //! The `longrope` program: the only place that knows paths, flags, terminals and backends.
 #![recursion_limit = "256"]
 
-mod args;
 mod calibration;
-mod cargo_sources;
 mod commands;
-mod config;
-mod device;
 mod estimate;
 mod eval_state;
 mod failure;
-mod grid;
-mod hub;
+mod hint;
 mod input;
-mod interrupt;
-mod layers;
 mod model_objective;
 mod models;
 mod needles;
-mod output;
-mod plot;
 mod pool;
 mod pretrain;
-mod progress;
 mod published;
-mod report;
 mod retrieval;
-mod rope_arg;
 mod run_dir;
 mod scoring;
 mod search_run;
 mod search_task;
-mod search_view;
+mod settings;
+mod show;
+mod signals;
 mod target_rope;
-mod task_run;
-mod task_table;
+mod terminal;
 mod train;
-mod tui;
 mod workers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,7 +39,7 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match settings::args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
             // Help and version are answers; everything else is the user's input.
@@ -80,9 +68,9 @@ fn start_log(verbose: u8) {
         .unwrap_or_else(|_| EnvFilter::new(format!("warn,longrope={level}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(progress::stderr_above_bars)
+        .with_writer(show::progress::stderr_above_bars)
         .with_target(false)
         .without_time()
-        .with_ansi(output::stderr_has_color())
+        .with_ansi(show::output::stderr_has_color())
         .init();
 }

@@ -7,10 +7,10 @@ use longrope_rope::RopeSpec;
 use longrope_search::{BlockLosses, Job, Objective, Outcome};
 
 use crate::calibration::{Calibration, CalibrationSample};
-use crate::interrupt::Interrupt;
 use crate::retrieval::{self, MethodLoss, NamedSpec};
 use crate::search_run::SearchSetting;
-use crate::search_view::SearchView;
+use crate::show::search_view::SearchView;
+use crate::signals::Interrupt;
 use crate::target_rope::TargetRope;
 use crate::workers::{Measure, ScoreJob, Workers, WorkersError, explain};
 
@@ -139,11 +139,11 @@ mod tests {
     use longrope_search::{Search, SearchConfig};
 
     use super::*;
-    use crate::config::ObjectiveSetting;
     use crate::failure;
     use crate::models::Models;
     use crate::run_dir::RunDir;
     use crate::search_run::{SearchResult, problem, run_search_on};
+    use crate::settings::config::ObjectiveSetting;
 
     const TARGET: usize = 64;
 

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use anyhow::Result;
 use longrope_model::Decoder;
 
-use crate::config::Config;
-use crate::{device, input};
+use crate::input;
+use crate::input::device;
+use crate::settings::config::Config;
 
 /// The model, once per worker.
 pub(crate) struct Models {

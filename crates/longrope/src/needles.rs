@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 
 /// What hidden numbers are called.
 const NAMES: [&str; 8] = [

@@ -4,8 +4,8 @@ use longrope_rope::RopeSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Calibration, CalibrationSample};
-use crate::interrupt::Interrupt;
 use crate::pool::CallStatus;
+use crate::signals::Interrupt;
 use crate::workers::{Losses, Measure, Workers, WorkersError};
 
 /// A RoPE and how it does on the samples of a search.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 
 /// The folder of one run.
 #[derive(Clone, Debug)]

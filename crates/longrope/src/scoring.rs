@@ -7,14 +7,15 @@ use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
 use longrope_eval::{PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowPlan};
 use longrope_model::Decoder;
 
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::interrupt::Interrupt;
+use crate::hint::Hint;
+use crate::input;
+use crate::input::rope_arg::RopeArg;
 use crate::models::Models;
 use crate::pool::Answered;
-use crate::rope_arg::RopeArg;
+use crate::settings::config::Config;
+use crate::show::{output, progress};
+use crate::signals::Interrupt;
 use crate::workers::{Losses, Measure, ScoreJob, Workers, explain};
-use crate::{input, output, progress};
 
 /// A RoPE and the name it goes by in tables.
 #[derive(Clone, Debug)]

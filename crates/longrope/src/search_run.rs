@@ -9,17 +9,18 @@ use longrope_search::{Generation, Search, SearchProblem, StepError};
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
-use crate::config::ObjectiveSetting;
-use crate::interrupt::Interrupt;
 use crate::model_objective::ModelObjective;
 use crate::models::Models;
-use crate::plot::{self, Series};
 use crate::retrieval::{MethodLoss, NamedSpec};
 use crate::run_dir::{RunDir, json_lines};
-use crate::search_view::SearchView;
+use crate::settings::config::ObjectiveSetting;
+use crate::show::plot;
+use crate::show::plot::Series;
+use crate::show::search_view::SearchView;
+use crate::show::{output, progress};
+use crate::signals::Interrupt;
 use crate::target_rope::TargetRope;
 use crate::workers::explain;
-use crate::{output, progress};
 
 /// The search for `target` tokens on this model.
 pub(crate) fn problem(decoder: &Decoder, target: usize) -> SearchProblem {

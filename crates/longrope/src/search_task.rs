@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::calibration::Calibration;
-use crate::config::{Config, ObjectiveSetting};
-use crate::failure::{self, Hint};
+use crate::failure;
+use crate::hint::Hint;
 use crate::input;
-use crate::interrupt::{Interrupt, Interrupted};
 use crate::models::Models;
 use crate::run_dir::RunDir;
 use crate::search_run::{SearchResult, SearchSetting, run_search};
+use crate::settings::config::{Config, ObjectiveSetting};
+use crate::signals::{Interrupt, Interrupted};
 use crate::target_rope::TargetRope;
 
 /// Everything a search depends on.

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use longrope_eval::{LanguageModel, Scorer};
 use longrope_rope::ResolvedRope;
 
-use crate::interrupt::Interrupt;
 use crate::models::Models;
 use crate::pool::{Answered, CallStatus, Pool, PoolError};
+use crate::signals::Interrupt;
 
 /// Sequences of equal length to score together.
 #[derive(Clone, Debug)]

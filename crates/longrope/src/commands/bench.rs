@@ -10,11 +10,17 @@ use longrope_eval::bench::{
 };
 use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
 
-use crate::args::{self, FlagLayer};
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::interrupt::Interrupt;
-use crate::{hub, input, layers, output, scoring, task_run, task_table};
+use crate::commands::task_run;
+use crate::hint::Hint;
+use crate::input::hub;
+use crate::settings;
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
+use crate::settings::layers;
+use crate::show::{output, task_table};
+use crate::signals::Interrupt;
+use crate::{input, scoring};
 
 pub(crate) fn run(args: &args::Bench) -> Result<()> {
     let paths = |paths: &[PathBuf]| -> Vec<String> {
@@ -32,7 +38,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .number("bench.limit", args.limit)
         .table();
     let mut config = layers::load(&args.task.common, flags)?;
-    let bench: Bench = input::required(config.bench.name.as_ref(), "--bench")?.parse()?;
+    let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
     let name = format!("bench-{bench}");
     let keep = task_run::keep(&config, &name, args.task.resume)?;
     let seed = match args.task.seed {

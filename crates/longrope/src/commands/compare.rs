@@ -3,10 +3,12 @@
 use anyhow::Result;
 use longrope_eval::EvalReport;
 
-use crate::args::{Compare, FlagLayer, contexts};
-use crate::interrupt::Interrupt;
 use crate::models::Models;
-use crate::{input, layers, output, scoring};
+use crate::settings::args::{Compare, FlagLayer, contexts};
+use crate::settings::layers;
+use crate::show::output;
+use crate::signals::Interrupt;
+use crate::{input, scoring};
 
 pub(crate) fn run(args: &Compare) -> Result<()> {
     let flags = FlagLayer::default()

@@ -7,9 +7,10 @@ use longrope_rope::{Diagnosis, Outcome, Rules, RuntimeView, diagnose};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::Doctor;
-use crate::failure::Hint;
-use crate::{hub, output};
+use crate::hint::Hint;
+use crate::input::hub;
+use crate::settings::args::Doctor;
+use crate::show::output;
 
 /// What `--json` prints.
 #[derive(Serialize)]

@@ -7,11 +7,14 @@ use anyhow::{Result, anyhow};
 use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
 use serde::Serialize;
 
-use crate::args::{FlagLayer, Ppl, contexts};
-use crate::failure::Hint;
-use crate::interrupt::Interrupt;
+use crate::commands::task_run;
+use crate::hint::Hint;
 use crate::models::Models;
-use crate::{input, layers, output, scoring, task_run};
+use crate::settings::args::{FlagLayer, Ppl, contexts};
+use crate::settings::layers;
+use crate::show::output;
+use crate::signals::Interrupt;
+use crate::{input, scoring};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()

@@ -4,9 +4,10 @@ use anyhow::{Context, Result};
 use longrope_model::{ExportOptions, FloatType, ModelConfig, ShardSize, export_hf};
 use longrope_rope::{Provenance, RopeArtifact};
 
-use crate::args::{Export, Format, WeightType};
-use crate::rope_arg::RopeArg;
-use crate::{output, run_dir};
+use crate::input::rope_arg::RopeArg;
+use crate::run_dir;
+use crate::settings::args::{Export, Format, WeightType};
+use crate::show::output;
 
 pub(crate) fn run(args: &Export) -> Result<()> {
     let Format::Hf = args.format;

@@ -8,11 +8,13 @@ use clap::Parser;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::args::{self, Args};
-use crate::config::{Config, SearchRunKeys, Stage as SearchStage};
-use crate::failure::Hint;
+use crate::hint::Hint;
 use crate::run_dir::write_atomically;
-use crate::{layers, output};
+use crate::settings::args;
+use crate::settings::args::Args;
+use crate::settings::config::{Config, SearchRunKeys, Stage as SearchStage};
+use crate::settings::layers;
+use crate::show::output;
 
 /// Written into the folder of a stage when it is done.
 const DONE_FILE: &str = "done.json";

@@ -6,19 +6,24 @@ use anyhow::{Context, Result, anyhow};
 use burn::tensor::DType;
 use longrope_model::Decoder;
 
-use crate::args::{self, FlagLayer};
-use crate::config::{Config, WeightSetting};
-use crate::failure::Hint;
-use crate::interrupt::Interrupt;
-use crate::rope_arg::RopeArg;
+use crate::hint::Hint;
+use crate::input;
+use crate::input::device;
+use crate::input::rope_arg::RopeArg;
 use crate::run_dir::write_atomically;
+use crate::settings;
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::{Config, WeightSetting};
+use crate::settings::layers;
+use crate::show::output;
+use crate::signals::Interrupt;
 use crate::train::config::WeightPrecision;
 use crate::train::{Record, TrainPlan, TrainResult, train};
-use crate::{device, input, layers, output};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
-    let out = input::required(config.out.as_ref(), "--out")?;
+    let out = settings::required(config.out.as_ref(), "--out")?;
     let interrupt = Interrupt::listen()?;
     let plan = plan(&config, args)?;
     if !args.resume && longrope_trainer::checkpoint::latest_in(out).is_some() {
@@ -54,7 +59,7 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
 fn plan<'a>(config: &'a Config, args: &args::Finetune) -> Result<TrainPlan<'a>> {
     let section = &config.train;
     let base = input::model_folder(config)?.clone();
-    let run = input::required(config.out.as_ref(), "--out")?.clone();
+    let run = settings::required(config.out.as_ref(), "--out")?.clone();
     let decoder = load(config, &base)?;
     let context = match section.context {
         Some(context) => context,

@@ -8,12 +8,14 @@ use longrope_data::Tokenizer;
 use longrope_model::{Decoder, GenerateOptions, Generation, Sampling};
 use serde::Serialize;
 
-use crate::args::{FlagLayer, Generate};
-use crate::config::{Config, GenerateSection};
-use crate::failure::Hint;
-use crate::interrupt::{Interrupt, Interrupted};
-use crate::rope_arg::RopeArg;
-use crate::{input, layers, output};
+use crate::hint::Hint;
+use crate::input;
+use crate::input::rope_arg::RopeArg;
+use crate::settings::args::{FlagLayer, Generate};
+use crate::settings::config::{Config, GenerateSection};
+use crate::settings::layers;
+use crate::show::output;
+use crate::signals::{Interrupt, Interrupted};
 
 /// What `--json` prints.
 #[derive(Serialize)]

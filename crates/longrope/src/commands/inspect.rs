@@ -4,8 +4,10 @@ use anyhow::{Context, Result};
 use longrope_model::{Checkpoint, ModelConfig};
 use serde::Serialize;
 
-use crate::args::Inspect;
-use crate::{hub, output, published};
+use crate::input::hub;
+use crate::published;
+use crate::settings::args::Inspect;
+use crate::show::output;
 
 /// What `--json` prints.
 #[derive(Serialize)]

@@ -18,11 +18,12 @@ mod recover;
 mod report;
 mod ruler;
 mod search;
+mod task_run;
 mod worker;
 
 use anyhow::Result;
 
-use crate::args::{Args, Command, Eval};
+use crate::settings::args::{Args, Command, Eval};
 
 /// Runs the verb that was asked for.
 pub(crate) fn run(args: Args) -> Result<()> {

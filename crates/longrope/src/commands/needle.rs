@@ -4,10 +4,14 @@ use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
 
-use crate::args::{self, FlagLayer};
-use crate::grid::Grid;
-use crate::interrupt::Interrupt;
-use crate::{input, layers, output, run_dir, scoring, task_run};
+use crate::commands::task_run;
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::layers;
+use crate::show::grid::Grid;
+use crate::show::output;
+use crate::signals::Interrupt;
+use crate::{input, run_dir, scoring};
 
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()

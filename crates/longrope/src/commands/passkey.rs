@@ -4,9 +4,13 @@ use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_eval::{Passkey, Scorer, TaskResult};
 
-use crate::args::{self, FlagLayer};
-use crate::interrupt::Interrupt;
-use crate::{input, layers, output, scoring, task_run, task_table};
+use crate::commands::task_run;
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::layers;
+use crate::show::{output, task_table};
+use crate::signals::Interrupt;
+use crate::{input, scoring};
 
 pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     let flags = FlagLayer::default()

@@ -8,10 +8,11 @@ use longrope_model::ModelConfig;
 use longrope_search::SearchConfig;
 use serde::Serialize;
 
-use crate::args::{Plan, PlanMode};
-use crate::config::Config;
 use crate::estimate::{self, Memory, STEP_FORWARDS, Trained};
-use crate::{device, hub, output};
+use crate::input::{device, hub};
+use crate::settings::args::{Plan, PlanMode};
+use crate::settings::config::Config;
+use crate::show::output;
 
 const GIB: f64 = 1_073_741_824.0;
 /// Part of the memory that is left to everything else.

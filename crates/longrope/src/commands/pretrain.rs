@@ -7,15 +7,19 @@ use anyhow::{Result, anyhow};
 use longrope_trainer::Screen;
 use serde_json::json;
 
-use crate::args::{self, FlagLayer};
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::{input, layers, output, pretrain, run_dir};
+use crate::hint::Hint;
+use crate::settings;
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
+use crate::settings::layers;
+use crate::show::output;
+use crate::{pretrain, run_dir};
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
     config.pretrain.validate()?;
-    let out = input::required(config.out.as_ref(), "--out")?;
+    let out = settings::required(config.out.as_ref(), "--out")?;
     prepare(out, args.resume)?;
     run_dir::write_atomically(&out.join("config.toml"), &config.to_toml()?)?;
     let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();

@@ -8,20 +8,24 @@ use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeS
 use longrope_search::{SearchConfig, SearchProblem};
 use serde::Serialize;
 
-use crate::args::{self, FlagLayer};
 use crate::calibration::Calibration;
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::interrupt::Interrupt;
+use crate::hint::Hint;
+use crate::input::rope_arg::RopeArg;
 use crate::models::Models;
 use crate::retrieval;
-use crate::rope_arg::RopeArg;
 use crate::run_dir::{RunDir, write_atomically};
 use crate::search_run::{SearchResult, problem};
 use crate::search_task::{SearchTask, explain_interruption};
+use crate::settings;
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
+use crate::settings::layers;
+use crate::show::output;
+use crate::signals::Interrupt;
 use crate::target_rope::TargetRope;
 use crate::workers::{Workers, explain};
-use crate::{input, layers, output, scoring};
+use crate::{input, scoring};
 
 /// What was gained at a context.
 #[derive(Debug, Serialize)]
@@ -46,12 +50,12 @@ struct Recovery {
 
 pub(crate) fn run(args: &args::Recover) -> Result<()> {
     let config = configuration(args)?;
-    let out = input::required(config.out.as_ref(), "--out")?;
+    let out = settings::required(config.out.as_ref(), "--out")?;
     let interrupt = Interrupt::listen()?;
     let models = Models::load(&config)?;
     let decoder = models.decoder();
     let longest = scoring::longest_context(&config)?;
-    let name = input::required(config.rope.first(), "--rope")?;
+    let name = settings::required(config.rope.first(), "--rope")?;
     let mut known =
         RopeArg::parse(name, decoder.config(), longest).and_then(|rope| rope.spec(longest))?;
     if !matches!(known.scaling, RopeScaling::LongRope { .. }) {
@@ -123,7 +127,7 @@ fn configuration(args: &args::Recover) -> Result<Config> {
         .number("search.samples", args.samples)
         .table();
     let config = layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)?;
-    let out = input::required(config.out.as_ref(), "--out")?;
+    let out = settings::required(config.out.as_ref(), "--out")?;
     if !args.resume && out.join("config.toml").exists() {
         return Err(
             anyhow!("`{}` already holds a run", out.display()).context(Hint(

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 
-use crate::args::Report;
-use crate::report::{RunReport, html};
-use crate::{output, run_dir};
+use crate::run_dir;
+use crate::settings::args::Report;
+use crate::show::output;
+use crate::show::report::{RunReport, html};
 
 pub(crate) fn run(args: &Report) -> Result<()> {
     let report = RunReport::read(&args.run)?;

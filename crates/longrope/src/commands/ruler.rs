@@ -7,12 +7,16 @@ use longrope_eval::{
 };
 use longrope_model::Decoder;
 
-use crate::args::{self, FlagLayer};
-use crate::config::Config;
-use crate::interrupt::Interrupt;
+use crate::commands::task_run;
+use crate::commands::task_run::Job;
 use crate::scoring::NamedRope;
-use crate::task_run::Job;
-use crate::{input, layers, output, scoring, task_run};
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
+use crate::settings::layers;
+use crate::show::output;
+use crate::signals::Interrupt;
+use crate::{input, scoring};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     let flags = FlagLayer::default()

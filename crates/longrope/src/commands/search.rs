@@ -5,22 +5,26 @@ use longrope_model::Decoder;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
 use longrope_search::{Candidate, SearchProblem};
 
-use crate::args::{self, FlagLayer};
-use crate::config::{Config, Stage};
-use crate::failure::Hint;
-use crate::interrupt::Interrupt;
+use crate::hint::Hint;
+use crate::input;
+use crate::input::rope_arg::RopeArg;
 use crate::models::Models;
-use crate::rope_arg::RopeArg;
 use crate::run_dir::RunDir;
 use crate::search_run::{SearchResult, problem, result_table};
 use crate::search_task::{SearchTask, explain_interruption};
+use crate::settings;
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::{Config, Stage};
+use crate::settings::layers;
+use crate::show::output;
+use crate::signals::Interrupt;
 use crate::target_rope::TargetRope;
-use crate::{input, layers, output};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
     let config = configuration(args)?;
-    let out = input::required(config.out.as_ref(), "--out")?;
-    let target = *input::required(config.search.run.target.as_ref(), "--target")?;
+    let out = settings::required(config.out.as_ref(), "--out")?;
+    let target = *settings::required(config.search.run.target.as_ref(), "--target")?;
     let interrupt = Interrupt::listen()?;
     let models = Models::load(&config)?;
     let decoder = models.decoder();
@@ -84,7 +88,7 @@ fn configuration(args: &args::Search) -> Result<Config> {
         .set("search.objective", args.objective.clone())
         .table();
     if args.resume {
-        RunDir::resume(input::required(args.out.as_ref(), "--out")?)?;
+        RunDir::resume(settings::required(args.out.as_ref(), "--out")?)?;
     }
     layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
 }

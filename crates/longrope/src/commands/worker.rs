@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::args;
+use crate::settings::args;
 
 /// Serves until the program is stopped.
 #[cfg(feature = "remote")]
@@ -12,8 +12,9 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
     use anyhow::{Context, anyhow};
     use burn::server::WebSocketTransport;
 
-    use crate::failure::Hint;
-    use crate::{device, output};
+    use crate::hint::Hint;
+    use crate::input::device;
+    use crate::show::output;
 
     let devices = args.device.iter().map(|name| device::open(name));
     let devices = devices.collect::<Result<Vec<_>>>()?;
@@ -44,9 +45,7 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
 pub(crate) fn run(_args: &args::Worker) -> Result<()> {
     Err(
         anyhow::anyhow!("this program was built without remote devices").context(
-            crate::failure::Hint(
-                "build it with `cargo build --release --features remote`".to_owned(),
-            ),
+            crate::hint::Hint("build it with `cargo build --release --features remote`".to_owned()),
         ),
     )
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::signals::{Interrupt, Interrupted};
 
 use thread::{Answer, Event, Ticket};
 pub(crate) use thread::{Inbox, silence_panics};

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::corpus::CorpusReport;
 use super::measure::Measured;
-use crate::config::Config;
-use crate::output;
+use crate::settings::config::Config;
+use crate::show::output;
 
 /// `README.md` of the model.
 pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measured) -> String {

@@ -13,10 +13,11 @@ use longrope_data::{
 use longrope_model::write_random_llama;
 use serde::{Deserialize, Serialize};
 
-use super::section::Phase;
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::{cargo_sources, output, progress};
+use crate::hint::Hint;
+use crate::input::cargo_sources;
+use crate::settings::config::Config;
+use crate::settings::pretrain::Phase;
+use crate::show::{output, progress};
 
 /// A weight above 1, by which the answers of documents to measure with are found.
 const MARK: f32 = 2.0;

@@ -13,7 +13,6 @@ mod card;
 mod corpus;
 mod measure;
 mod phase;
-mod section;
 
 use std::path::{Path, PathBuf};
 
@@ -21,12 +20,12 @@ use anyhow::{Result, anyhow};
 use longrope_trainer::{Ending, Screen};
 use serde_json::json;
 
-pub(crate) use section::PretrainSection;
-
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::interrupt::{Interrupt, Interrupted};
-use crate::{device, run_dir};
+use crate::hint::Hint;
+use crate::input::device;
+use crate::run_dir;
+use crate::settings::config::Config;
+use crate::settings::pretrain::Phase;
+use crate::signals::{Interrupt, Interrupted};
 use corpus::Corpus;
 use measure::{Measured, Yardstick};
 use phase::PhaseRun;
@@ -122,7 +121,7 @@ pub(crate) fn run(config: &Config, out: &Path, screen: Screen) -> Result<Outcome
     })
 }
 
-fn yardstick(config: &Config, corpus: &Corpus, phase: &section::Phase) -> Result<Yardstick> {
+fn yardstick(config: &Config, corpus: &Corpus, phase: &Phase) -> Result<Yardstick> {
     let passkeys = corpus.passkeys(config, phase);
     Yardstick::new(&corpus.held_out, phase.window, passkeys)
 }

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::measure::Yardstick;
-use super::section::Phase;
-use crate::interrupt::Interrupt;
+use crate::run_dir;
+use crate::settings::pretrain::Phase;
+use crate::show::progress;
+use crate::signals::Interrupt;
 use crate::train::saved;
-use crate::{progress, run_dir};
 
 /// Saved states that are kept.
 const KEEP: usize = 2;

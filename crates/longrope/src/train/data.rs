@@ -13,7 +13,7 @@ use longrope_model::{ModelConfig, Rotary, TrainingBatch};
 use longrope_trainer::MicroBatch;
 
 use super::config::TrainDataSection;
-use crate::failure::Hint;
+use crate::hint::Hint;
 
 /// Angles of both embeddings that windows may have.
 #[derive(Clone, Debug)]

@@ -22,10 +22,10 @@ use super::config::{TrainMode, TrainSection};
 use super::data::{Rotaries, micro_batch, mixture};
 use super::records::{Record, Records, read};
 use super::saved;
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::interrupt::{Interrupt, Interrupted};
-use crate::progress;
+use crate::hint::Hint;
+use crate::settings::config::Config;
+use crate::show::progress;
+use crate::signals::{Interrupt, Interrupted};
 
 /// Everything a run needs to know.
 pub(crate) struct TrainPlan<'a> {

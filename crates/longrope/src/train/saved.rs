@@ -9,7 +9,7 @@ use longrope_trainer::checkpoint::{self, SaveContext, TrainingState};
 use longrope_trainer::{Trainer, TrainerConfig};
 use serde_json::Value;
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 
 /// Saves where `trainer` and its data are as `run/step-N`.
 ///

@@ -13,16 +13,21 @@ use longrope_model::{Checkpoint, ExportOptions, export_hf};
 use longrope_rope::RopeArtifact;
 use longrope_search::Search;
 
-use crate::args::{self, FlagLayer};
 use crate::calibration::Calibration;
-use crate::config::Config;
-use crate::interrupt::Interrupt;
+use crate::commands::task_run;
 use crate::models::Models;
-use crate::plot::{self, Series};
 use crate::run_dir::{RunDir, write_atomically};
+use crate::scoring;
 use crate::search_run::{SearchSetting, problem, result_table, run_search};
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
+use crate::settings::layers;
+use crate::show::plot;
+use crate::show::plot::Series;
+use crate::show::{output, task_table};
+use crate::signals::Interrupt;
 use crate::target_rope::TargetRope;
-use crate::{layers, output, scoring, task_run, task_table};
 
 /// 1, 2, 4 and 8 times the window.
 const CONTEXTS: [usize; 4] = [256, 512, 1024, 2048];

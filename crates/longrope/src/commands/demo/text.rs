@@ -7,9 +7,11 @@ use longrope_data::{
     HELD_OUT_CRATES, SourceOptions, TokenCache, TokenDocument, Tokenizer, tokenize_documents,
 };
 
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::{cargo_sources, input, output, progress};
+use crate::hint::Hint;
+use crate::input;
+use crate::input::cargo_sources;
+use crate::settings::config::Config;
+use crate::show::{output, progress};
 
 /// Of each crate: enough for the windows of the demo, and tokenized in a moment.
 const MOST_CRATE_BYTES: usize = 300 << 10;

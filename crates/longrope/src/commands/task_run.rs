@@ -8,12 +8,13 @@ use longrope_eval::{EvalReport, EvalResult, LanguageModel, Task, TaskResult, Tas
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
-use crate::config::Config;
 use crate::eval_state::{self, EvalState};
-use crate::failure::Hint;
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::hint::Hint;
 use crate::scoring::NamedRope;
-use crate::{input, progress, run_dir};
+use crate::settings::config::Config;
+use crate::show::progress;
+use crate::signals::{Interrupt, Interrupted};
+use crate::{input, run_dir};
 
 /// Trials are saved at least this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);

@@ -2,52 +2,11 @@
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 
 /// Names that `--device` understands, whether or not this program was built with them.
 const KINDS: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"];
-
-/// The key `device`: where to compute, one name or a list of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum DeviceNames {
-    /// A single device.
-    One(String),
-    /// Several; a name that occurs twice stands for two workers.
-    Several(Vec<String>),
-}
-
-impl DeviceNames {
-    /// All names; at least one.
-    pub(crate) fn names(&self) -> Result<&[String]> {
-        let names = match self {
-            Self::One(name) => std::slice::from_ref(name),
-            Self::Several(names) => names,
-        };
-        if names.is_empty() {
-            return Err(anyhow!("the list of devices is empty")
-                .context(Hint("--device flex works on every machine".to_owned())));
-        }
-        Ok(names)
-    }
-
-    /// The name, for what computes on one device only.
-    pub(crate) fn only(&self) -> Result<&str> {
-        match self.names()? {
-            [name] => Ok(name),
-            names => Err(anyhow!(
-                "{} devices are given, expected one: {}",
-                names.len(),
-                names.join(", ")
-            )
-            .context(Hint(
-                "search, compare and eval ppl use several; here give one --device".to_owned(),
-            ))),
-        }
-    }
-}
 
 /// Whether a name stands for this machine's processor, which its workers have to share.
 pub(crate) fn is_cpu(name: &str) -> bool {
@@ -139,7 +98,7 @@ fn remote(name: &str, place: Option<&str>) -> Result<Device> {
                 .to_owned(),
         )));
     }
-    let spinner = crate::progress::spinner(&format!("connecting to {url}"));
+    let spinner = crate::show::progress::spinner(&format!("connecting to {url}"));
     let device = Device::remote_options(&RemoteHost::websocket(url))
         .device_index(index)
         .init();
@@ -178,21 +137,5 @@ mod tests {
         );
         assert!(open("flex:1").is_err());
         assert!(open("remote:host").is_err());
-    }
-
-    #[test]
-    fn one_name_or_a_list() {
-        let read = |text: &str| -> DeviceNames {
-            let mut table: toml::Table = text.parse().unwrap();
-            table.remove("device").unwrap().try_into().unwrap()
-        };
-        let one = read("device = 'flex'");
-        assert_eq!(one.names().unwrap(), ["flex"]);
-        assert_eq!(one.only().unwrap(), "flex");
-        let several = read("device = ['flex', 'cuda:1']");
-        assert_eq!(several.names().unwrap(), ["flex", "cuda:1"]);
-        let error = several.only().unwrap_err().root_cause().to_string();
-        assert_eq!(error, "2 devices are given, expected one: flex, cuda:1");
-        assert!(read("device = []").names().is_err());
     }
 }

@@ -10,9 +10,9 @@ use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::device::DeviceNames;
 use crate::needles::NeedleSection;
-use crate::pretrain::PretrainSection;
+use crate::settings::device_names::DeviceNames;
+use crate::settings::pretrain::PretrainSection;
 use crate::train::config::TrainSection;
 
 /// All keys. Paths are relative to the working directory.

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use super::data::RunReport;
 use super::figures::{self, Figure};
-use crate::output;
+use crate::show::output;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -28,7 +28,7 @@ mod fetch {
     use anyhow::{Result, anyhow};
     use longrope_eval::bench::HubData;
 
-    use crate::failure::Hint;
+    use crate::hint::Hint;
 
     pub(super) fn model(name: &str) -> Result<PathBuf> {
         Err(
@@ -61,8 +61,8 @@ mod fetch {
     use longrope_eval::bench::HubData;
     use longrope_model::Checkpoint;
 
-    use crate::failure::Hint;
-    use crate::progress;
+    use crate::hint::Hint;
+    use crate::show::progress;
 
     /// A connection that breaks is tried again so often.
     const RETRIES: usize = 3;

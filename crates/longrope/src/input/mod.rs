@@ -1,5 +1,10 @@
 //! Model and text, as the configuration names them.
 
+mod cargo_sources;
+pub(crate) mod device;
+pub(crate) mod hub;
+pub(crate) mod rope_arg;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -12,20 +17,14 @@ use longrope_data::{
 use longrope_eval::Haystack;
 use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
-use crate::config::{BosSetting, Config, WeightSetting};
-use crate::failure::Hint;
-use crate::{cargo_sources, device, progress};
-
-/// A required key, by the flag that sets it.
-pub(crate) fn required<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
-    value.ok_or_else(|| {
-        anyhow!("`{flag}` is missing").context(Hint(format!("give {flag} or set it in --config")))
-    })
-}
+use crate::hint::Hint;
+use crate::settings;
+use crate::settings::config::{BosSetting, Config, WeightSetting};
+use crate::show::progress;
 
 /// The checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
-    required(config.model.as_ref(), "--model")
+    settings::required(config.model.as_ref(), "--model")
 }
 
 /// What identifies the configured model.

@@ -7,7 +7,7 @@ use longrope_model::LlamaShape;
 use longrope_trainer::{Decay, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 
 /// `[pretrain]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

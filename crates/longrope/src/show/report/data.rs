@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use toml::Table;
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 use crate::search_run::SearchResult;
 
 /// What a run folder holds.

@@ -2,7 +2,7 @@
 
 use longrope_eval::{MetricValue, TaskResult};
 
-use crate::output;
+use crate::show::output;
 
 /// One row per RoPE, one column per context.
 pub(crate) fn by_context(results: &[TaskResult]) -> String {

@@ -7,13 +7,13 @@ use indicatif::ProgressBar;
 use longrope_search::Search;
 
 use crate::calibration::Calibration;
-use crate::interrupt::Interrupt;
 use crate::pool::CallStatus;
 use crate::retrieval::MethodLoss;
 use crate::search_run::{SearchSetting, factor_curves};
+use crate::show::tui::{Dashboard, Standing};
+use crate::show::{output, progress};
+use crate::signals::Interrupt;
 use crate::target_rope::TargetRope;
-use crate::tui::{Dashboard, Standing};
-use crate::{output, progress};
 
 /// Follows a search and shows how far it is.
 pub(crate) struct SearchView {

@@ -7,7 +7,7 @@ use longrope_data::{
     Document, HELD_OUT_CRATES, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 
 /// What such text begins with where a file could be named: `sources:training` or `sources:held-out`.
 const PREFIX: &str = "sources:";

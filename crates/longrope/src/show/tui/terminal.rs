@@ -1,29 +1,21 @@
-//! The terminal: taken over, drawn to, given back.
+//! The dashboard's terminal: drawn to, and its keys.
 
 use std::io::{IsTerminal, Stderr, stderr, stdin};
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
-};
 
 use super::draw::draw;
 use super::standing::Standing;
-use crate::interrupt::Interrupt;
-use crate::progress;
+use crate::show::progress;
+use crate::signals::Interrupt;
+use crate::terminal::{restore_terminal, take_terminal};
 
 /// Least time between two drawings.
 const FRAME: Duration = Duration::from_millis(100);
-
-/// Whether the terminal is ours at the moment.
-static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// A dashboard that has the terminal until it is closed.
 pub(crate) struct Dashboard {
@@ -40,11 +32,7 @@ impl Dashboard {
             tracing::warn!("there is no terminal for a dashboard, only progress is shown");
             return Ok(None);
         }
-        restore_on_panic();
-        enable_raw_mode().context("taking the terminal over for a dashboard")?;
-        IS_TAKEN.store(true, Ordering::SeqCst);
-        progress::keep_log();
-        execute!(stderr(), EnterAlternateScreen)?;
+        take_terminal()?;
         Ok(Some(Self {
             terminal: Terminal::new(CrosstermBackend::new(stderr()))?,
             interrupt: interrupt.clone(),
@@ -91,35 +79,4 @@ fn asks_to_stop(key: KeyEvent) -> bool {
     let is_press = key.kind == KeyEventKind::Press;
     let is_ctrl_c = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
     is_press && (is_ctrl_c || key.code == KeyCode::Char('q'))
-}
-
-/// Gives the terminal back if it is taken, and shows the log lines that were kept meanwhile.
-pub(crate) fn restore_terminal() {
-    if IS_TAKEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(
-            stderr(),
-            LeaveAlternateScreen,
-            ratatui::crossterm::cursor::Show
-        );
-        let _ = disable_raw_mode();
-        progress::release_log();
-    }
-}
-
-/// The message of a panic is to be read on the ordinary screen. Panics of workers are none of
-/// ours: the pool deals with them.
-fn restore_on_panic() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // First, so that workers' panics do not come here.
-        crate::pool::silence_panics();
-        let before = std::panic::take_hook();
-        let dashboard_thread = std::thread::current().id();
-        std::panic::set_hook(Box::new(move |info| {
-            if std::thread::current().id() == dashboard_thread {
-                restore_terminal();
-            }
-            before(info);
-        }));
-    });
 }

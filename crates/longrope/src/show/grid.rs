@@ -3,8 +3,8 @@
 use anyhow::Result;
 use longrope_eval::{TaskResult, mean};
 
-use crate::output;
-use crate::plot::{Heat, heat_map};
+use crate::show::output;
+use crate::show::plot::{Heat, heat_map};
 
 /// Results of one RoPE, context by depth.
 #[derive(Clone, Debug, PartialEq)]

@@ -45,7 +45,7 @@ impl Interrupt {
 /// Asked twice: the user does not want to wait.
 #[expect(clippy::exit, reason = "whatever is under way is saved or not wanted")]
 fn leave() -> ! {
-    crate::tui::restore_terminal();
+    crate::terminal::restore_terminal();
     std::process::exit(i32::from(EXIT_INTERRUPTED));
 }
 

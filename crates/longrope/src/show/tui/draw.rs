@@ -11,8 +11,8 @@ use ratatui::widgets::{
 };
 
 use super::standing::Standing;
-use crate::output;
 use crate::pool::{WorkerState, WorkerStatus};
+use crate::show::output;
 
 /// The color of what was searched.
 const OURS: Color = Color::LightRed;

@@ -8,9 +8,10 @@ use longrope_rope::{Method, RopeSpec};
 use serde_json::Value;
 
 use super::data::{RunReport, Training};
-use crate::grid::Grid;
-use crate::output;
-use crate::plot::{self, Series};
+use crate::show::grid::Grid;
+use crate::show::output;
+use crate::show::plot;
+use crate::show::plot::Series;
 
 /// A drawn figure and what it shows.
 pub(crate) struct Figure {

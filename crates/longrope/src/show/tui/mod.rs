@@ -8,4 +8,4 @@ mod standing;
 mod terminal;
 
 pub(crate) use standing::Standing;
-pub(crate) use terminal::{Dashboard, restore_terminal};
+pub(crate) use terminal::Dashboard;

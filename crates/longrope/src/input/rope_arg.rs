@@ -9,7 +9,7 @@ use longrope_rope::{
     read_hf_rope,
 };
 
-use crate::failure::Hint;
+use crate::hint::Hint;
 use crate::published;
 
 /// A RoPE as it was asked for. Methods take the shape each context needs; the others are fixed.

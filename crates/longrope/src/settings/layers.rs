@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use toml::{Table, Value};
 
-use crate::args::Common;
-use crate::config::Config;
-use crate::failure::Hint;
-use crate::{hub, input};
+use crate::hint::Hint;
+use crate::input::hub;
+use crate::settings;
+use crate::settings::args::Common;
+use crate::settings::config::Config;
 
 /// Merges the layers and reads them as one configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
@@ -25,7 +26,7 @@ pub(crate) fn load_resumable(
     if !resume {
         return load(common, flags);
     }
-    let saved = input::required(out, "--out")?.join("config.toml");
+    let saved = settings::required(out, "--out")?.join("config.toml");
     let of_run = (common.config.is_none() && saved.is_file()).then_some(saved);
     let common = Common {
         config: of_run.or_else(|| common.config.clone()),

@@ -1,0 +1,67 @@
+//! The key `device`: one name or a list of them.
+
+use anyhow::{Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::hint::Hint;
+
+/// The key `device`: where to compute, one name or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum DeviceNames {
+    /// A single device.
+    One(String),
+    /// Several; a name that occurs twice stands for two workers.
+    Several(Vec<String>),
+}
+
+impl DeviceNames {
+    /// All names; at least one.
+    pub(crate) fn names(&self) -> Result<&[String]> {
+        let names = match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        };
+        if names.is_empty() {
+            return Err(anyhow!("the list of devices is empty")
+                .context(Hint("--device flex works on every machine".to_owned())));
+        }
+        Ok(names)
+    }
+
+    /// The name, for what computes on one device only.
+    pub(crate) fn only(&self) -> Result<&str> {
+        match self.names()? {
+            [name] => Ok(name),
+            names => Err(anyhow!(
+                "{} devices are given, expected one: {}",
+                names.len(),
+                names.join(", ")
+            )
+            .context(Hint(
+                "search, compare and eval ppl use several; here give one --device".to_owned(),
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_or_a_list() {
+        let read = |text: &str| -> DeviceNames {
+            let mut table: toml::Table = text.parse().unwrap();
+            table.remove("device").unwrap().try_into().unwrap()
+        };
+        let one = read("device = 'flex'");
+        assert_eq!(one.names().unwrap(), ["flex"]);
+        assert_eq!(one.only().unwrap(), "flex");
+        let several = read("device = ['flex', 'cuda:1']");
+        assert_eq!(several.names().unwrap(), ["flex", "cuda:1"]);
+        let error = several.only().unwrap_err().root_cause().to_string();
+        assert_eq!(error, "2 devices are given, expected one: flex, cuda:1");
+        assert!(read("device = []").names().is_err());
+    }
+}

@@ -1,0 +1,18 @@
+//! Arguments, configuration files and how they become one configuration.
+
+pub(crate) mod args;
+pub(crate) mod config;
+pub(crate) mod device_names;
+pub(crate) mod layers;
+pub(crate) mod pretrain;
+
+use anyhow::{Result, anyhow};
+
+use crate::hint::Hint;
+
+/// A required key, by the flag that sets it.
+pub(crate) fn required<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
+    value.ok_or_else(|| {
+        anyhow!("`{flag}` is missing").context(Hint(format!("give {flag} or set it in --config")))
+    })
+}

@@ -1,0 +1,10 @@
+//! What people see: tables, plots, progress, dashboards and pages.
+
+pub(crate) mod grid;
+pub(crate) mod output;
+pub(crate) mod plot;
+pub(crate) mod progress;
+pub(crate) mod report;
+pub(crate) mod search_view;
+pub(crate) mod task_table;
+pub(crate) mod tui;
