@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod error;
+mod interrupt;
+pub mod pool;
+pub mod recipe;
+mod run_dir;
+mod scoring;
+mod search;
+
+pub use error::{Error, Result, ScoringError};
+pub use interrupt::{Interrupt, Interrupted};
+pub use run_dir::RunDir;
+pub use scoring::{
+    Losses, Measure, MeasuredPpl, Models, PplCell, PplOptions, Replica, ScoreJob, Scoring, Workers,
+    perplexities,
+};
+pub use search::{
+    Calibration, CalibrationOptions, CalibrationSample, MethodLoss, ModelObjective, NamedSpec,
+    ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent, SearchOutcome, SearchResult,
+    SearchTask, Watch, measure,
+};

@@ -1,0 +1,11 @@
+//! Losses of token sequences under different RoPEs, measured on all devices at once.
+
+mod perplexities;
+mod replicas;
+#[cfg(test)]
+pub(crate) use replicas::tests;
+mod workers;
+
+pub use perplexities::{MeasuredPpl, PplCell, PplOptions, perplexities};
+pub use replicas::{Models, Replica};
+pub use workers::{Losses, Measure, ScoreJob, Scoring, Workers};

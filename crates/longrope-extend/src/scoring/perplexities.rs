@@ -1,0 +1,175 @@
+//! Perplexities of RoPEs at contexts, on the same windows and on all devices.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
+use longrope_eval::{PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowPlan};
+use longrope_rope::{Precision, RopeSpec};
+
+use super::replicas::Models;
+use super::workers::{Measure, ScoreJob, Workers};
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+
+/// One cell of a table of perplexities: a RoPE at a context.
+#[derive(Clone, Debug)]
+pub struct PplCell {
+    /// What the RoPE is called in results.
+    pub rope: String,
+    /// Tokens of a window.
+    pub context: usize,
+    /// The RoPE for this context.
+    pub spec: RopeSpec,
+}
+
+/// How windows are laid and scored.
+#[derive(Clone, Copy, Debug)]
+pub struct PplOptions {
+    /// Windows per document, spread evenly.
+    pub windows: usize,
+    /// Overlapping windows instead: tokens from one window to the next.
+    pub stride: Option<usize>,
+    /// Where the beginning-of-text token stands.
+    pub bos: Bos,
+    /// Precision of the angles.
+    pub precision: Precision,
+    /// Which program's way of measuring is followed.
+    pub protocol: PplProtocol,
+}
+
+impl Default for PplOptions {
+    /// Eight windows per document, our own protocol.
+    fn default() -> Self {
+        Self {
+            windows: 8,
+            stride: None,
+            bos: Bos::Document,
+            precision: Precision::F64,
+            protocol: PplProtocol::Longrope,
+        }
+    }
+}
+
+/// The perplexity of a cell, and the windows it is the sum of.
+#[derive(Clone, Debug)]
+pub struct MeasuredPpl {
+    /// The sum.
+    pub result: PplResult,
+    /// Every scored window with the loss of each token.
+    pub windows: Vec<ScoredWindow>,
+}
+
+/// Measures every cell, in order. Cells of one context are measured on the same windows. Calls `watch` with the number
+/// of tokens run so far and the number of all tokens.
+///
+/// # Errors
+/// If the text has no window of a context, an interrupt is requested, or the model or all devices fail.
+pub fn perplexities(
+    models: &Models,
+    documents: &[TokenDocument],
+    cells: &[PplCell],
+    options: PplOptions,
+    interrupt: &Interrupt,
+    watch: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<MeasuredPpl>> {
+    let bos_token = models.decoder().config().bos_token;
+    let mut plans = BTreeMap::new();
+    for cell in cells {
+        if let std::collections::btree_map::Entry::Vacant(entry) = plans.entry(cell.context) {
+            entry.insert(Plan::new(documents, cell.context, options, bos_token)?);
+        }
+    }
+    let mut runs = Vec::new();
+    let mut jobs = Vec::new();
+    for cell in cells {
+        let plan = &plans[&cell.context];
+        let mut run = PerplexityRun::new(&plan.windows, &cell.spec).with_precision(options.precision);
+        let batches: Vec<WindowBatch> = std::iter::from_fn(|| run.next_batch()).collect();
+        jobs.extend(batches.iter().map(job));
+        runs.push((cell, plan, run, batches));
+    }
+    let tokens_in = |job: &ScoreJob| job.sequences.iter().map(Vec::len).sum::<usize>() as u64;
+    let sizes: Vec<u64> = jobs.iter().map(tokens_in).collect();
+    let n_tokens = sizes.iter().sum();
+    let mut n_run = 0;
+    let answers = Workers::start(models)?.score(jobs, interrupt, &mut |status| {
+        n_run += status.news.map_or(0, |job| sizes[job]);
+        watch(n_run, n_tokens);
+    })?;
+
+    let mut answers = answers.into_iter();
+    let mut measured = Vec::with_capacity(runs.len());
+    for (cell, plan, mut run, batches) in runs {
+        let mut took = Duration::ZERO;
+        let mut windows = Vec::new();
+        for (batch, answer) in batches.iter().zip(answers.by_ref()) {
+            took += answer.took;
+            windows.extend(run.record(batch, answer.value));
+        }
+        let sum = run.sum();
+        let result = PplResult {
+            task: "ppl".to_owned(),
+            rope: cell.rope.clone(),
+            context: cell.context,
+            stride: plan.layout.stride,
+            n_windows: sum.n_windows,
+            n_tokens: sum.n_tokens,
+            nll_nats: sum.nll_nats(),
+            stderr_nats: options.protocol.stderr_nats(&sum),
+            ppl: sum.ppl(),
+            ppl_window_mean: sum.ppl_window_mean(),
+            bos: bos_name(plan.layout.bos).to_owned(),
+            protocol: options.protocol,
+            elapsed_secs: took.as_secs_f64(),
+        };
+        measured.push(MeasuredPpl { result, windows });
+    }
+    Ok(measured)
+}
+
+/// The windows of one context.
+struct Plan {
+    layout: WindowPlan,
+    windows: Vec<TokenWindow>,
+}
+
+impl Plan {
+    fn new(
+        documents: &[TokenDocument],
+        context: usize,
+        options: PplOptions,
+        bos_token: Option<u32>,
+    ) -> Result<Self> {
+        let layout = options.protocol.plan(
+            context,
+            options.windows,
+            options.stride,
+            options.bos,
+            bos_token,
+        );
+        let windows = plan_windows(documents, context, layout.windows, layout.bos)
+            .map_err(|source| Error::Windows { context, source })?;
+        Ok(Self { layout, windows })
+    }
+}
+
+/// The job of a batch of windows.
+fn job(batch: &WindowBatch) -> ScoreJob {
+    ScoreJob {
+        sequences: batch.sequences.clone().into(),
+        score_from: batch.score_from,
+        rope: batch.rope.clone(),
+        measure: Measure::Nats,
+    }
+}
+
+/// Where the beginning-of-text token stands, in the words of `eval.bos`.
+fn bos_name(bos: Bos) -> &'static str {
+    match bos {
+        Bos::Document => "document",
+        Bos::Window { .. } => "window",
+        Bos::Replace { .. } => "replaced",
+        Bos::None => "none",
+    }
+}

@@ -1,0 +1,127 @@
+//! The model on each device.
+
+use std::collections::HashSet;
+
+use longrope_model::Decoder;
+
+use crate::error::{Error, Result};
+
+/// The model, once per worker.
+#[derive(Clone, Debug)]
+pub struct Models {
+    replicas: Vec<Replica>,
+}
+
+/// The model on the device of one worker.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// The name of the device, for messages.
+    pub device: String,
+    /// The model. Clones share the weights.
+    pub decoder: Decoder,
+    /// Whether the device is this machine's processor, which all such workers share.
+    pub is_cpu: bool,
+    /// Threads for parallel loops; `None` for all of this machine's.
+    pub n_threads: Option<usize>,
+}
+
+impl Replica {
+    /// The model on a device that is called `device` in messages.
+    pub fn new(device: impl Into<String>, decoder: Decoder, is_cpu: bool) -> Self {
+        Self {
+            device: device.into(),
+            decoder,
+            is_cpu,
+            n_threads: None,
+        }
+    }
+}
+
+impl Models {
+    /// One worker per replica. Workers on this machine's processor share its threads.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] if there is none.
+    pub fn new(mut replicas: Vec<Replica>) -> Result<Self> {
+        if replicas.is_empty() {
+            return Err(Error::NoModel);
+        }
+        share_cpu(&mut replicas, rayon::current_num_threads());
+        Ok(Self { replicas })
+    }
+
+    /// One worker, on the device that holds the model.
+    pub fn of(decoder: &Decoder) -> Self {
+        let name = format!("{:?}", decoder.device());
+        Self {
+            replicas: vec![Replica::new(name, decoder.clone(), false)],
+        }
+    }
+
+    /// The model, wherever it is.
+    pub fn decoder(&self) -> &Decoder {
+        &self.replicas[0].decoder
+    }
+
+    /// The model on each worker's device.
+    pub fn replicas(&self) -> &[Replica] {
+        &self.replicas
+    }
+
+    /// Whether there are devices of more than one name.
+    pub fn differ(&self) -> bool {
+        let names: HashSet<&str> = self
+            .replicas
+            .iter()
+            .map(|replica| replica.device.as_str())
+            .collect();
+        names.len() > 1
+    }
+}
+
+/// Divides this machine's threads among the workers that compute on its processor.
+fn share_cpu(replicas: &mut [Replica], n_threads: usize) {
+    let n_workers = replicas.iter().filter(|replica| replica.is_cpu).count();
+    if n_workers < 2 {
+        return;
+    }
+    let on_cpu = replicas.iter_mut().filter(|replica| replica.is_cpu);
+    for (index, replica) in on_cpu.enumerate() {
+        let share = n_threads / n_workers + usize::from(index < n_threads % n_workers);
+        replica.n_threads = Some(share.max(1));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// A tiny model of the fixtures, once per name.
+    pub(crate) fn tiny(devices: &[&str]) -> Models {
+        let fixture = "../../tests/fixtures/models/llama-gqa-tied";
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
+        let decoder = Decoder::load(&folder, &Device::flex()).expect("the fixture");
+        let replicas = devices
+            .iter()
+            .map(|device| Replica::new(*device, decoder.clone(), true));
+        Models::new(replicas.collect()).expect("at least one")
+    }
+
+    #[test]
+    fn workers_on_the_processor_share_its_threads() {
+        let mut models = tiny(&["flex", "flex", "flex"]);
+        assert!(!models.differ());
+        let mut shares = |n_threads| -> Vec<Option<usize>> {
+            share_cpu(&mut models.replicas, n_threads);
+            models.replicas.iter().map(|it| it.n_threads).collect()
+        };
+        assert_eq!(shares(8), [Some(3), Some(3), Some(2)]);
+        assert_eq!(shares(2), [Some(1); 3]);
+        assert_eq!(tiny(&["flex"]).replicas[0].n_threads, None);
+        assert!(matches!(Models::new(Vec::new()), Err(Error::NoModel)));
+    }
+}

@@ -1,0 +1,233 @@
+//! Losses of sequences, measured here or by a worker per device.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use longrope_eval::{LanguageModel, Scorer};
+use longrope_model::Decoder;
+use longrope_rope::ResolvedRope;
+
+use super::replicas::Models;
+use crate::error::{Error, Result, ScoringError};
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::pool::{Answered, CallStatus, Pool, PoolError};
+
+/// Sequences of equal length to score together.
+#[derive(Clone, Debug)]
+pub struct ScoreJob {
+    /// The sequences, token ids.
+    pub sequences: Arc<[Vec<u32>]>,
+    /// The first position whose token is scored.
+    pub score_from: usize,
+    /// The rotary embedding.
+    pub rope: ResolvedRope,
+    /// What is measured.
+    pub measure: Measure,
+}
+
+/// What is measured for every scored token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Measure {
+    /// Its negative log-likelihood, nats.
+    Nats,
+    /// 1 if another token is more likely at its position, else 0.
+    Misses,
+}
+
+/// The measure of every scored token, per sequence.
+pub type Losses = Vec<Vec<f32>>;
+
+/// Who measures losses.
+#[derive(Debug)]
+pub enum Scoring<'a> {
+    /// The model, on the caller's thread.
+    Here(Box<Scorer<'a>>),
+    /// One worker per device.
+    Workers(Workers),
+}
+
+impl Scoring<'_> {
+    /// Measures all jobs and returns their losses in job order. Calls `watch` after every job.
+    ///
+    /// # Errors
+    /// If an interrupt is requested, the model refuses a job, or all devices have failed.
+    pub fn score(
+        &mut self,
+        jobs: Vec<ScoreJob>,
+        interrupt: &Interrupt,
+        watch: &mut dyn FnMut(&CallStatus),
+    ) -> Result<Vec<Answered<Losses>>, ScoringError> {
+        let scorer = match self {
+            Self::Workers(workers) => return workers.score(jobs, interrupt, watch),
+            Self::Here(scorer) => scorer,
+        };
+        let mut answers = Vec::with_capacity(jobs.len());
+        for (index, job) in jobs.iter().enumerate() {
+            if interrupt.requested() {
+                return Err(Interrupted.into());
+            }
+            let started = Instant::now();
+            let value = score(scorer.as_mut(), job).map_err(PoolError::Refused)?;
+            let took = started.elapsed();
+            answers.push(Answered { value, took });
+            watch(&CallStatus {
+                n_answered: index + 1,
+                news: Some(index),
+                workers: &[],
+            });
+        }
+        Ok(answers)
+    }
+}
+
+/// A thread per device, with the model on it.
+#[derive(Debug)]
+pub struct Workers {
+    pool: Pool<ScoreJob, Losses, longrope_eval::Error>,
+}
+
+impl Workers {
+    /// Starts a worker for each replica.
+    ///
+    /// # Errors
+    /// [`Error::Thread`] if a thread cannot be started.
+    pub fn start(models: &Models) -> Result<Self> {
+        let mut workers = Self { pool: Pool::new() };
+        for replica in models.replicas() {
+            let decoder = replica.decoder.clone();
+            workers.hire(&replica.device, replica.n_threads, decoder)?;
+        }
+        Ok(workers)
+    }
+
+    /// Starts one worker. The model stays on the worker's thread, because GPUs keep a stream and a memory pool for each
+    /// thread that uses them.
+    fn hire(
+        &mut self,
+        device: &str,
+        n_threads: Option<usize>,
+        decoder: Decoder,
+    ) -> Result<()> {
+        self.pool
+            .hire(device.to_owned(), n_threads, move |inbox| {
+                let mut scorer = Scorer::new(&decoder);
+                inbox.answer(|job| score(&mut scorer, job));
+            })
+            .map_err(|source| Error::Thread {
+                device: device.to_owned(),
+                source,
+            })
+    }
+
+    /// Measures all jobs and returns their losses in job order. Calls `watch` after every job, and at least every
+    /// 100 ms.
+    ///
+    /// # Errors
+    /// If an interrupt is requested, the model refuses a job, or all devices have failed.
+    pub fn score(
+        &mut self,
+        jobs: Vec<ScoreJob>,
+        interrupt: &Interrupt,
+        watch: &mut dyn FnMut(&CallStatus),
+    ) -> Result<Vec<Answered<Losses>>, ScoringError> {
+        self.pool.run(jobs, interrupt, watch)
+    }
+
+    /// As [`Self::start`], but worker `i` fails after `lives[i]` jobs.
+    #[cfg(test)]
+    pub(crate) fn start_mortal(models: &Models, lives: &[usize]) -> Result<Self> {
+        let mut workers = Self { pool: Pool::new() };
+        for (index, &n_jobs) in lives.iter().enumerate() {
+            let decoder = models.decoder().clone();
+            workers
+                .pool
+                .hire(format!("mortal-{index}"), None, move |inbox| {
+                    let mut scorer = Scorer::new(&decoder);
+                    let mut n_left = n_jobs;
+                    inbox.answer(|job| {
+                        assert!(n_left > 0, "the connection was closed");
+                        n_left -= 1;
+                        score(&mut scorer, job)
+                    });
+                })
+                .map_err(|source| Error::Thread {
+                    device: format!("mortal-{index}"),
+                    source,
+                })?;
+        }
+        Ok(workers)
+    }
+
+    /// Gives the same job to all devices and warns if their losses differ: results then depend on which device
+    /// measures which job, and so on timing. Returns the largest difference from the first device's losses, nats.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub fn compare(
+        &mut self,
+        probe: ScoreJob,
+        interrupt: &Interrupt,
+    ) -> Result<f32, ScoringError> {
+        let answers = self.pool.ask_each(probe, interrupt)?;
+        let Some((first, expected)) = answers.first() else {
+            return Ok(0.0);
+        };
+        let mut most = 0.0_f32;
+        for (name, found) in answers.iter().skip(1) {
+            let differences = found.iter().flatten().zip(expected.iter().flatten());
+            let largest = differences.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+            if largest > 0.0 {
+                tracing::warn!(
+                    "devices `{first}` and `{name}` round differently, losses by up to {largest:.1e} nats: \
+                     results depend on which of them measures which job"
+                );
+            }
+            most = most.max(largest);
+        }
+        Ok(most)
+    }
+}
+
+fn score(model: &mut impl LanguageModel, job: &ScoreJob) -> longrope_eval::Result<Losses> {
+    let sequences: Vec<&[u32]> = job.sequences.iter().map(Vec::as_slice).collect();
+    match job.measure {
+        Measure::Nats => model.token_nll(&sequences, job.score_from, &job.rope),
+        Measure::Misses => {
+            let chosen = model.greedy_tokens(&sequences, job.score_from, &job.rope)?;
+            let misses = |(chosen, sequence): (&Vec<u32>, &&[u32])| -> Vec<f32> {
+                let pairs = chosen.iter().zip(&sequence[job.score_from..]);
+                pairs.map(|(a, b)| f32::from(u8::from(a != b))).collect()
+            };
+            Ok(chosen.iter().zip(&sequences).map(misses).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_rope::RopeSpec;
+
+    use super::*;
+    use crate::scoring::replicas::tests::tiny;
+
+    fn probe(rope: &RopeSpec) -> ScoreJob {
+        let tokens: Vec<u32> = (0..64).map(|i| i * i % 97).collect();
+        ScoreJob {
+            rope: rope.resolve(tokens.len()),
+            sequences: Arc::from([tokens]),
+            score_from: 1,
+            measure: Measure::Nats,
+        }
+    }
+
+    #[test]
+    fn workers_on_one_kind_of_device_agree_bit_for_bit() {
+        let models = tiny(&["flex", "flex"]);
+        let mut workers = Workers::start(&models).unwrap();
+        let rope = models.decoder().config().rope.plain();
+        let interrupt = Interrupt::default();
+        let most = workers.compare(probe(&rope), &interrupt);
+        assert!(most.unwrap().abs() < f32::MIN_POSITIVE);
+    }
+}

@@ -1,0 +1,250 @@
+//! What candidates are scored on: text, hidden needles, or both.
+
+use std::sync::Arc;
+
+use longrope_data::{Sample, TokenDocument, Tokenizer, select_samples, text_fingerprint};
+use longrope_eval::{NeedleText, NeedleTextConfig, needle_texts};
+use longrope_rope::RopeSpec;
+use longrope_search::BlockLosses;
+
+use super::measured::MethodLoss;
+use super::objective_kind::ObjectiveKind;
+use crate::error::{Error, Result};
+use crate::scoring::{Losses, Measure, ScoreJob};
+
+/// Number of blocks of positions that a sample's loss is reported in. Enough for a test of paired differences, few enough
+/// to be kept in the state for every candidate.
+const BLOCKS_PER_SAMPLE: usize = 16;
+
+/// How samples are chosen and made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CalibrationOptions {
+    /// Samples of text.
+    pub samples: usize,
+    /// What is minimized.
+    pub objective: ObjectiveKind,
+    /// Share of the needles in a combined objective, 0 to 1.
+    pub needle_weight: f64,
+    /// How needles are hidden, if they are scored.
+    pub needles: NeedleTextConfig,
+    /// Passkeys that the winner and the methods are tried on.
+    pub passkey_trials: usize,
+    /// Seed of the choice.
+    pub seed: u64,
+}
+
+impl Default for CalibrationOptions {
+    /// Five samples of text, as the paper has them (arXiv 2402.13753, section 4.1), and ten passkeys.
+    fn default() -> Self {
+        Self {
+            samples: 5,
+            objective: ObjectiveKind::Perplexity,
+            needle_weight: 0.5,
+            needles: NeedleTextConfig::default(),
+            passkey_trials: 10,
+            seed: 42,
+        }
+    }
+}
+
+/// A sequence, the part of it that is scored, and the weight of its loss.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CalibrationSample {
+    /// One sequence, in the form that workers take.
+    sequences: Arc<[Vec<u32>]>,
+    /// First position whose token is scored.
+    score_from: usize,
+    /// The loss is multiplied by this.
+    weight: f64,
+}
+
+impl CalibrationSample {
+    /// A sequence of which the tokens from `score_from` on are scored.
+    pub fn new(tokens: Vec<u32>, score_from: usize) -> Self {
+        Self {
+            sequences: Arc::from([tokens]),
+            score_from,
+            weight: 1.0,
+        }
+    }
+
+    /// The sequence, token ids.
+    pub fn tokens(&self) -> &[u32] {
+        self.sequences.first().map_or(&[][..], Vec::as_slice)
+    }
+
+    /// The job of measuring this sample under a RoPE.
+    pub(crate) fn job(&self, measure: Measure, spec: &RopeSpec) -> ScoreJob {
+        ScoreJob {
+            sequences: Arc::clone(&self.sequences),
+            score_from: self.score_from,
+            rope: spec.resolve(self.tokens().len()),
+            measure,
+        }
+    }
+
+    /// Losses by blocks of positions, times the weight.
+    pub(crate) fn blocks(&self, losses: &Losses) -> BlockLosses {
+        let losses = losses.first().map_or(&[][..], Vec::as_slice);
+        BlockLosses::of_tokens(losses, BLOCKS_PER_SAMPLE).weighted(self.weight)
+    }
+}
+
+/// All samples of a search.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// Samples that candidates are scored on. A score is the mean of their losses.
+    pub samples: Vec<CalibrationSample>,
+    /// Stretches of text, for the perplexity of the result.
+    pub text: Vec<CalibrationSample>,
+    /// Texts with a needle, for the perplexity of their answers.
+    pub needles: Vec<CalibrationSample>,
+    /// Texts with a passkey, for the share that is found.
+    pub passkeys: Vec<CalibrationSample>,
+    /// Share of the needles in a score, 0 to 1.
+    pub needle_share: f64,
+}
+
+impl Calibration {
+    /// Selects and makes samples of `context` tokens.
+    ///
+    /// With a combined objective, text and needles alternate, so that a race sees both early. Without a tokenizer there
+    /// are no passkeys.
+    ///
+    /// # Errors
+    /// If the text is too short, or needles are wanted and there is no tokenizer or too little room for them.
+    pub fn new(
+        options: &CalibrationOptions,
+        documents: &[TokenDocument],
+        tokenizer: Option<&Tokenizer>,
+        context: usize,
+    ) -> Result<Self> {
+        let text = select_samples(documents, context, options.samples, options.seed)
+            .map_err(|source| Error::Samples { context, source })?;
+        let text: Vec<CalibrationSample> = text.into_iter().map(CalibrationSample::from).collect();
+        let make = |config: &NeedleTextConfig, tokenizer: &Tokenizer| {
+            let texts = needle_texts(config, tokenizer, documents, context, options.seed)
+                .map_err(|source| Error::Needles { context, source })?;
+            Ok::<_, Error>(texts.into_iter().map(CalibrationSample::from).collect::<Vec<_>>())
+        };
+        let mut needles = Vec::new();
+        if options.objective != ObjectiveKind::Perplexity {
+            let tokenizer = tokenizer.ok_or(Error::NeedlesNeedTokenizer)?;
+            needles = make(&options.needles, tokenizer)?;
+        }
+        let passkeys = tokenizer.and_then(|tokenizer| {
+            let config = NeedleTextConfig::passkeys(options.passkey_trials);
+            // A context that is too short for passkeys is no reason not to search.
+            make(&config, tokenizer).ok()
+        });
+        let passkeys = passkeys.unwrap_or_default();
+        let (samples, needle_share) = match options.objective {
+            ObjectiveKind::Perplexity => (text.clone(), 0.0),
+            ObjectiveKind::Needle => (needles.clone(), 1.0),
+            ObjectiveKind::Combined => {
+                let weight = options.needle_weight;
+                (combined(&text, &needles, weight)?, weight)
+            }
+        };
+        if samples.is_empty() {
+            return Err(Error::NothingToScore);
+        }
+        Ok(Self {
+            samples,
+            text,
+            needles,
+            passkeys,
+            needle_share,
+        })
+    }
+
+    /// The score of a candidate with these losses.
+    pub fn score(&self, losses: &MethodLoss) -> f64 {
+        match losses.answer_nats {
+            Some(answer_nats) if self.needle_share > 0.0 => {
+                (1.0 - self.needle_share) * losses.nll_nats + self.needle_share * answer_nats
+            }
+            _ => losses.nll_nats,
+        }
+    }
+
+    /// Tokens of a sample.
+    pub fn context(&self) -> usize {
+        self.samples
+            .first()
+            .map_or(0, |sample| sample.tokens().len())
+    }
+
+    /// A fingerprint of the tokens of all samples.
+    pub fn fingerprint(&self) -> String {
+        let document = |sample: &CalibrationSample| TokenDocument {
+            source: String::new(),
+            tokens: sample.tokens().to_vec(),
+        };
+        let documents: Vec<TokenDocument> = self.samples.iter().map(document).collect();
+        text_fingerprint(&documents)
+    }
+}
+
+impl From<Sample> for CalibrationSample {
+    fn from(sample: Sample) -> Self {
+        Self::new(sample.tokens, 1)
+    }
+}
+
+impl From<NeedleText> for CalibrationSample {
+    fn from(text: NeedleText) -> Self {
+        Self::new(text.tokens, text.answer_from)
+    }
+}
+
+/// Weights samples so that their mean loss is `(1 - weight) · mean over text + weight · mean over needles`.
+fn combined(
+    text: &[CalibrationSample],
+    needles: &[CalibrationSample],
+    weight: f64,
+) -> Result<Vec<CalibrationSample>> {
+    if !(0.0..=1.0).contains(&weight) {
+        return Err(Error::NeedleWeight { found: weight });
+    }
+    let n = (text.len() + needles.len()) as f64;
+    let weighted = |samples: &[CalibrationSample], share: f64| -> Vec<(f64, CalibrationSample)> {
+        let count = samples.len() as f64;
+        let samples = samples.iter().enumerate();
+        samples
+            .map(|(index, sample)| {
+                let weight = share * n / count;
+                let place = (index as f64 + 0.5) / count;
+                (
+                    place,
+                    CalibrationSample {
+                        weight,
+                        ..sample.clone()
+                    },
+                )
+            })
+            .collect()
+    };
+    let mut all = weighted(text, 1.0 - weight);
+    all.extend(weighted(needles, weight));
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(all.into_iter().map(|(_, sample)| sample).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_make_the_mean_a_mixture_and_kinds_take_turns() {
+        let sample = |score_from| CalibrationSample::new(vec![0; 8], score_from);
+        let all = combined(&vec![sample(1); 2], &vec![sample(7); 4], 0.25).unwrap();
+        let kinds: Vec<usize> = all.iter().map(|sample| sample.score_from).collect();
+        assert_eq!(kinds, [7, 1, 7, 7, 1, 7]);
+        // Text has 2 nats, needles have 6: 0.75 · 2 + 0.25 · 6 = 3.
+        let loss = |sample: &CalibrationSample| if sample.score_from == 1 { 2.0 } else { 6.0 };
+        let mean: f64 = all.iter().map(|s| s.weight * loss(s)).sum::<f64>() / 6.0;
+        assert!((mean - 3.0).abs() < 1e-12);
+        assert!(combined(&[], &[], 1.5).is_err());
+    }
+}

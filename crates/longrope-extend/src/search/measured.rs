@@ -1,0 +1,100 @@
+//! Loss on text and needles, and passkeys found, under different RoPEs.
+
+use longrope_rope::RopeSpec;
+use serde::{Deserialize, Serialize};
+
+use super::calibration::{Calibration, CalibrationSample};
+use crate::error::ScoringError;
+use crate::interrupt::Interrupt;
+use crate::pool::CallStatus;
+use crate::scoring::{Losses, Measure, Scoring};
+
+/// The losses of a RoPE on the samples of a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MethodLoss {
+    /// Name of the RoPE.
+    pub method: String,
+    /// Mean loss on text, nats per token.
+    pub nll_nats: f64,
+    /// Mean loss on the answers of needle texts, nats per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_nats: Option<f64>,
+    /// Share of passkeys that greedy generation finds: each token of the key is the most likely one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey_accuracy: Option<f64>,
+}
+
+/// A RoPE and its name.
+pub type NamedSpec = (String, RopeSpec);
+
+/// Measures RoPEs on all samples of a calibration, all of them at once.
+///
+/// # Errors
+/// If an interrupt is requested, or the model or all devices fail.
+pub fn measure(
+    scoring: &mut Scoring<'_>,
+    calibration: &Calibration,
+    ropes: &[NamedSpec],
+    interrupt: &Interrupt,
+    watch: &mut dyn FnMut(&CallStatus),
+) -> Result<Vec<MethodLoss>, ScoringError> {
+    let samples: Vec<(&CalibrationSample, Measure)> = calibration
+        .text
+        .iter()
+        .chain(&calibration.needles)
+        .map(|sample| (sample, Measure::Nats))
+        .chain(calibration.passkeys.iter().map(|it| (it, Measure::Misses)))
+        .collect();
+    let jobs = ropes.iter().flat_map(|(_, spec)| {
+        let jobs = samples.iter();
+        jobs.map(move |(sample, measure)| sample.job(*measure, spec))
+    });
+    let answers = scoring.score(jobs.collect(), interrupt, watch)?;
+    let mut answers = answers.into_iter().map(|answer| answer.value);
+    let method = |(name, _): &NamedSpec| {
+        let mut take = |samples: &[CalibrationSample]| -> Vec<Losses> {
+            answers.by_ref().take(samples.len()).collect()
+        };
+        let text = take(&calibration.text);
+        let needles = take(&calibration.needles);
+        let passkeys = take(&calibration.passkeys);
+        MethodLoss {
+            method: name.clone(),
+            nll_nats: mean(&calibration.text, &text).unwrap_or(f64::NAN),
+            answer_nats: mean(&calibration.needles, &needles),
+            passkey_accuracy: share_found(&passkeys),
+        }
+    };
+    Ok(ropes.iter().map(method).collect())
+}
+
+/// Mean loss over all samples, in nats; `None` if there are no samples.
+fn mean(samples: &[CalibrationSample], losses: &[Losses]) -> Option<f64> {
+    let means = samples.iter().zip(losses);
+    let sum: f64 = means.map(|(it, losses)| it.blocks(losses).mean()).sum();
+    (!samples.is_empty()).then(|| sum / samples.len() as f64)
+}
+
+/// Share of texts without a miss; `None` if there are no texts.
+fn share_found(misses: &[Losses]) -> Option<f64> {
+    let is_found = |misses: &&Losses| misses.iter().flatten().all(|miss| *miss < 0.5);
+    let n_found = misses.iter().filter(is_found).count();
+    (!misses.is_empty()).then(|| n_found as f64 / misses.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passkey_with_one_wrong_digit_is_not_found() {
+        let texts = [
+            vec![vec![0.0, 0.0]],
+            vec![vec![0.0, 1.0]],
+            vec![vec![0.0, 0.0]],
+            vec![vec![1.0, 1.0]],
+        ];
+        assert_eq!(share_found(&texts), Some(0.5));
+        assert_eq!(share_found(&[]), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! The objective of a search: a model on one or more devices.
+
+use std::sync::Arc;
+
+use longrope_eval::Scorer;
+use longrope_model::Decoder;
+use longrope_rope::RopeSpec;
+use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
+
+use super::calibration::{Calibration, CalibrationSample};
+use super::events::{SearchEvent, Watch};
+use super::measured::{self, MethodLoss, NamedSpec};
+use crate::error::{Result, ScoringError};
+use crate::interrupt::Interrupt;
+use crate::scoring::{Measure, Models, ScoreJob, Scoring, Workers};
+
+/// Tokens that devices are compared on before a search.
+const PROBE_TOKENS: usize = 128;
+
+/// Scores candidates by the loss of a frozen model on samples of text.
+#[derive(Debug)]
+pub struct ModelObjective<'a> {
+    scoring: Scoring<'a>,
+    target: TargetRope,
+    samples: Vec<CalibrationSample>,
+    interrupt: Interrupt,
+    watch: Watch<'a>,
+}
+
+impl<'a> ModelObjective<'a> {
+    /// Scores with this model, on its device and on the caller's thread.
+    pub fn on<S: Into<CalibrationSample>>(
+        model: &'a Decoder,
+        target: &TargetRope,
+        samples: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let scoring = Scoring::Here(Box::new(Scorer::new(model)));
+        Self::new(scoring, target, samples)
+    }
+
+    /// Scores with one worker per device. If devices of several kinds give different losses, logs a warning.
+    ///
+    /// # Errors
+    /// If a worker cannot be started, an interrupt is requested, or all devices fail.
+    pub fn on_devices<S: Into<CalibrationSample>>(
+        models: &Models,
+        target: &TargetRope,
+        samples: impl IntoIterator<Item = S>,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let scoring = Scoring::Workers(Workers::start(models)?);
+        let mut objective = Self::new(scoring, target, samples).with_interrupt(interrupt.clone());
+        if models.differ() {
+            objective.compare_devices()?;
+        }
+        Ok(objective)
+    }
+
+    pub(crate) fn new<S: Into<CalibrationSample>>(
+        scoring: Scoring<'a>,
+        target: &TargetRope,
+        samples: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self {
+            scoring,
+            target: target.clone(),
+            samples: samples.into_iter().map(Into::into).collect(),
+            interrupt: Interrupt::default(),
+            watch: Watch::silent(),
+        }
+    }
+
+    /// Stops when this is requested.
+    #[must_use]
+    pub fn with_interrupt(self, interrupt: Interrupt) -> Self {
+        Self { interrupt, ..self }
+    }
+
+    /// Reports to this function.
+    #[must_use]
+    pub fn with_watch(self, watch: Watch<'a>) -> Self {
+        Self { watch, ..self }
+    }
+
+    pub(crate) fn event(&mut self, event: &SearchEvent<'_>) {
+        self.watch.event(event);
+    }
+
+    fn compare_devices(&mut self) -> Result<(), ScoringError> {
+        let (Some(sample), Scoring::Workers(workers)) = (self.samples.first(), &mut self.scoring)
+        else {
+            return Ok(());
+        };
+        let tokens = sample.tokens();
+        let tokens = tokens[..tokens.len().min(PROBE_TOKENS)].to_vec();
+        let probe = ScoreJob {
+            score_from: 1,
+            rope: self.target.base().resolve(tokens.len()),
+            sequences: Arc::from([tokens]),
+            measure: Measure::Nats,
+        };
+        workers.compare(probe, &self.interrupt)?;
+        Ok(())
+    }
+
+    /// Losses on samples, each under a RoPE.
+    fn score(&mut self, asked: &[(usize, &RopeSpec)]) -> Result<Vec<BlockLosses>, ScoringError> {
+        let jobs = asked
+            .iter()
+            .map(|(sample, spec)| self.samples[*sample].job(Measure::Nats, spec))
+            .collect();
+        let watch = &mut self.watch;
+        let answers = self.scoring.score(jobs, &self.interrupt, &mut |call| {
+            watch.event(&SearchEvent::Scoring {
+                call,
+                planned: true,
+            });
+        })?;
+        let answers = asked.iter().zip(&answers);
+        Ok(answers
+            .map(|((sample, _), answer)| self.samples[*sample].blocks(&answer.value))
+            .collect())
+    }
+
+    /// Measures RoPEs that are not candidates.
+    ///
+    /// # Errors
+    /// If an interrupt is requested, or the model or all devices fail.
+    pub fn measure(
+        &mut self,
+        calibration: &Calibration,
+        ropes: &[NamedSpec],
+    ) -> Result<Vec<MethodLoss>, ScoringError> {
+        let watch = &mut self.watch;
+        measured::measure(
+            &mut self.scoring,
+            calibration,
+            ropes,
+            &self.interrupt,
+            &mut |call| {
+                watch.event(&SearchEvent::Scoring {
+                    call,
+                    planned: false,
+                });
+            },
+        )
+    }
+}
+
+impl Objective for ModelObjective<'_> {
+    type Error = ScoringError;
+
+    fn n_samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, ScoringError> {
+        let specs: Vec<_> = jobs
+            .iter()
+            .map(|job| self.target.candidate_spec(job.candidate))
+            .collect();
+        let asked: Vec<(usize, &RopeSpec)> = jobs
+            .iter()
+            .zip(&specs)
+            .filter_map(|(job, spec)| Some((job.sample, spec.as_ref().ok()?)))
+            .collect();
+        let mut losses = self.score(&asked)?.into_iter();
+        self.watch.event(&SearchEvent::Scored { n_jobs: jobs.len() });
+        let outcomes = specs.iter().map(|spec| match spec {
+            Ok(_) => losses.next().map_or_else(
+                || Outcome::Failed("it was not measured".to_owned()),
+                Outcome::Losses,
+            ),
+            Err(error) => Outcome::Failed(error.to_string()),
+        });
+        Ok(outcomes.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use longrope_search::{Search, SearchConfig};
+
+    use super::*;
+    use crate::error::Error;
+    use crate::run_dir::RunDir;
+    use crate::scoring::tests::tiny;
+    use crate::search::objective_kind::ObjectiveKind;
+    use crate::search::run::{SearchOutcome, SearchRun};
+
+    const TARGET: usize = 64;
+
+    /// Text, needles and passkeys.
+    fn calibration() -> Calibration {
+        let sample = |index: u32, score_from| {
+            let tokens = (0..64).map(|i| (i * i + 31 * index) % 97).collect();
+            CalibrationSample::new(tokens, score_from)
+        };
+        let text: Vec<_> = (0..3).map(|index| sample(index, 1)).collect();
+        Calibration {
+            samples: text.clone(),
+            text,
+            needles: (3..5).map(|index| sample(index, 60)).collect(),
+            passkeys: (5..7).map(|index| sample(index, 63)).collect(),
+            needle_share: 0.0,
+        }
+    }
+
+    fn search(target: &TargetRope) -> Search {
+        let config = SearchConfig {
+            population: 8,
+            parents: 4,
+            mutations: 4,
+            crossovers: 4,
+            generations: 3,
+            ..SearchConfig::default()
+        };
+        Search::new(target.problem(), config, 7).expect("it is valid")
+    }
+
+    /// A search in `folder` on these workers.
+    fn run(folder: &Path, models: &Models, scoring: Scoring<'_>) -> Result<SearchOutcome> {
+        let run = RunDir::create(folder)?;
+        let calibration = calibration();
+        let target = TargetRope::factors(&models.decoder().config().rope, TARGET);
+        let setting = SearchRun {
+            run: &run,
+            calibration: &calibration,
+            target: &target,
+            profile: "paper",
+            objective: ObjectiveKind::Perplexity,
+            model_fingerprint: String::new(),
+            text_fingerprint: String::new(),
+            methods_first: false,
+        };
+        let objective = ModelObjective::new(scoring, &target, calibration.samples.clone());
+        setting.finish_search(search(&target), objective)
+    }
+
+    fn workers(workers: Result<Workers>) -> Scoring<'static> {
+        Scoring::Workers(workers.unwrap())
+    }
+
+    fn read(folder: &Path, name: &str) -> String {
+        fs_err::read_to_string(folder.join(name)).expect("it is written")
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_workers_nor_on_their_health() {
+        let here = tempfile::tempdir().unwrap();
+        let alone = here.path().join("alone");
+        let models = tiny(&["flex"]);
+        let expected = run(&alone, &models, workers(Workers::start(&models))).unwrap();
+        let expected = expected.result;
+
+        let many = tiny(&["flex", "flex", "flex"]);
+        let on_this_thread = Scoring::Here(Box::new(Scorer::new(models.decoder())));
+        for (name, scoring) in [
+            ("three", workers(Workers::start(&many))),
+            ("one dies", workers(Workers::start_mortal(&models, &[usize::MAX, 20]))),
+            ("most die", workers(Workers::start_mortal(&models, &[5, usize::MAX, 0, 33]))),
+            ("none", on_this_thread),
+        ] {
+            let folder = here.path().join(name);
+            let result = run(&folder, &models, scoring).unwrap().result;
+            assert_eq!(result.searched, expected.searched, "{name}");
+            assert_eq!(result.baselines, expected.baselines, "{name}");
+            for file in ["rope.json", "metrics.jsonl", "search/state.json"] {
+                assert!(read(&folder, file) == read(&alone, file), "{name}: {file}");
+            }
+        }
+    }
+
+    #[test]
+    fn when_all_workers_are_gone_the_search_is_saved_and_can_go_on() {
+        let here = tempfile::tempdir().unwrap();
+        let models = tiny(&["flex"]);
+        let scoring = workers(Workers::start_mortal(&models, &[30, 12]));
+        let error = run(here.path(), &models, scoring).unwrap_err();
+        assert!(matches!(error, Error::NoDeviceLeft { .. }), "{error:?}");
+        assert!(error.to_string().contains("the connection was closed"));
+        assert!(!here.path().join("rope.json").exists());
+        let state = read(here.path(), "search/state.json");
+        let state = longrope_search::SearchState::from_json(&state).unwrap();
+        assert!(Search::resume(state).is_ok());
+    }
+}

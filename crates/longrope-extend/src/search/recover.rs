@@ -1,0 +1,221 @@
+//! Factors for short contexts of an extended model.
+//!
+//! Factors for a long context harm short ones. A recovery searches, context by context, for factors with a reduced bound
+//! and adds them as further factor sets (LongRoPE, arXiv 2402.13753, section 3.3).
+
+use std::path::Path;
+
+use longrope_data::{TokenDocument, Tokenizer};
+use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
+use longrope_search::{Candidate, SearchConfig, TargetRope};
+use serde::Serialize;
+
+use super::calibration::{Calibration, CalibrationOptions};
+use super::events::Watch;
+use super::measured::measure;
+use super::run::{RESULT_FILE, SearchResult};
+use super::task::SearchTask;
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::run_dir::{RunDir, read_json};
+use crate::scoring::{Models, Scoring, Workers};
+
+/// What was gained at a context.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recovered {
+    /// The context, tokens.
+    pub context: usize,
+    /// Mean loss of the RoPE as it was, nats per token.
+    pub before_nats: f64,
+    /// Mean loss of the factors found, nats per token.
+    pub after_nats: f64,
+    /// Candidates that were measured.
+    pub evaluations: usize,
+    /// Whether the factors are in the result. Factors that are no better are not.
+    pub kept: bool,
+}
+
+/// A finished recovery.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// Every context, shortest first.
+    pub contexts: Vec<Recovered>,
+    /// The RoPE with all factor sets, as it is saved in `rope.json`.
+    pub spec: RopeSpec,
+}
+
+/// Everything a recovery depends on.
+#[derive(Clone, Debug)]
+pub struct RecoveryTask<'a> {
+    /// The model, on every device that computes.
+    pub models: &'a Models,
+    /// A fingerprint of the model's weights, as [`longrope_model::Checkpoint::fingerprint`] makes it.
+    pub model_fingerprint: String,
+    /// The text that samples are taken from.
+    pub documents: &'a [TokenDocument],
+    /// The tokenizer, for needles and passkeys.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// How samples are chosen.
+    pub calibration: CalibrationOptions,
+    /// Tokens of a sample; `None` for those of the context.
+    pub sample_context: Option<usize>,
+    /// Name of the search's profile, for the provenance.
+    pub profile: &'a str,
+    /// The evolution. Its bounds are replaced by `max_factor_ratio`.
+    pub evolution: SearchConfig,
+    /// Largest factor allowed, as a multiple of context / original context, or of 1 for shorter contexts.
+    pub max_factor_ratio: f64,
+    /// The RoPE of the extended model.
+    pub known: RopeSpec,
+    /// Contexts to recover, tokens, in any order.
+    pub contexts: Vec<usize>,
+    /// Run folder. The search for a context has the folder `context-N` in it.
+    pub out: &'a Path,
+    /// Whether to continue the recovery in that folder.
+    pub resume: bool,
+    /// Kept in the run folders as `config.toml`.
+    pub settings: &'a str,
+}
+
+impl RecoveryTask<'_> {
+    /// Searches factors for every context, or those that are left, and writes `rope.json` with all factor sets.
+    ///
+    /// # Errors
+    /// As [`SearchTask::run`]; also if the RoPE has no factor sets or is made for shorter contexts.
+    pub fn run(mut self, interrupt: &Interrupt, mut watch: Watch<'_>) -> Result<Recovery> {
+        if !matches!(self.known.scaling, RopeScaling::LongRope { .. }) {
+            return Err(Error::NoFactorSets);
+        }
+        let mut contexts = std::mem::take(&mut self.contexts);
+        contexts.sort_unstable();
+        contexts.dedup();
+        let longest = self.known.max_context();
+        if let Some(&context) = contexts.last()
+            && context > longest
+        {
+            return Err(Error::BeyondFactors { longest, context });
+        }
+        if !self.resume {
+            longrope_data::write_atomically(
+                &self.out.join("config.toml"),
+                self.settings.as_bytes(),
+            )?;
+        }
+        let mut recovered = Vec::with_capacity(contexts.len());
+        for context in contexts {
+            let gain = self
+                .recover(context, interrupt, watch.reborrow())
+                .map_err(|source| Error::Recovering {
+                    context,
+                    source: Box::new(source),
+                })?;
+            recovered.push(gain);
+        }
+        let provenance = Provenance {
+            tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            seed: Some(self.calibration.seed),
+            profile: Some(format!("{}, recovered", self.profile)),
+            target_context: Some(self.known.max_context()),
+            ..Provenance::default()
+        };
+        let artifact = RopeArtifact::from_spec(&self.known, provenance);
+        let path = self.out.join("rope.json");
+        longrope_data::write_atomically(&path, artifact.to_json_pretty().as_bytes())?;
+        Ok(Recovery {
+            contexts: recovered,
+            spec: self.known,
+        })
+    }
+
+    /// Searches factors for one context and adds them to the known ones if they are better.
+    fn recover(
+        &mut self,
+        context: usize,
+        interrupt: &Interrupt,
+        watch: Watch<'_>,
+    ) -> Result<Recovered> {
+        let target = TargetRope::beside(&self.known, context);
+        let evolution = SearchConfig {
+            max_factor_ratio: self.max_factor_ratio,
+            max_factor_extra: 0.0,
+            ..self.evolution.clone()
+        };
+        let init = self.known_candidate(&target, &evolution)?;
+        let folder = self.out.join(format!("context-{context}"));
+        let has_begun = self.resume && RunDir::resume(&folder).is_ok();
+        let result = folder.join(RESULT_FILE);
+        let before = self.text_loss(context, interrupt)?;
+        let found: SearchResult = if self.resume && result.is_file() {
+            read_json(&result)?
+        } else {
+            let task = SearchTask {
+                models: self.models,
+                model_fingerprint: self.model_fingerprint.clone(),
+                documents: self.documents,
+                tokenizer: self.tokenizer,
+                calibration: self.calibration.clone(),
+                sample_context: self.sample_context,
+                profile: self.profile,
+                evolution,
+                target,
+                init: init.into_iter().collect(),
+                out: &folder,
+                resume: has_begun,
+                settings: self.settings,
+                methods_first: false,
+            };
+            task.run(interrupt, watch)?.result
+        };
+        let kept = found.searched.nll_nats < before;
+        if kept {
+            let text = fs_err::read_to_string(folder.join("rope.json"))?;
+            self.known = RopeArtifact::from_json(&text)?.spec();
+        }
+        Ok(Recovered {
+            context,
+            before_nats: before,
+            after_nats: found.searched.nll_nats,
+            evaluations: found.evaluations,
+            kept,
+        })
+    }
+
+    /// The factors that serve the context now, as near as the bounds allow.
+    fn known_candidate(
+        &self,
+        target: &TargetRope,
+        evolution: &SearchConfig,
+    ) -> Result<Option<Candidate>> {
+        let (Some(set), RopeScaling::LongRope { attention, .. }) =
+            (self.known.factor_set(target.target()), &self.known.scaling)
+        else {
+            return Ok(None);
+        };
+        let space = evolution.space(&target.problem())?;
+        let own = set.attention.unwrap_or(*attention);
+        // The search may not try this policy; then the factors serve under another.
+        for policy in [own, AttentionScale::None {}, AttentionScale::Su {}] {
+            let near = space.nearest(set.factors.as_slice(), set.start_tokens, policy)?;
+            if space.contains(&near) {
+                return Ok(Some(near));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Mean loss of the known RoPE on text, nats per token.
+    fn text_loss(&self, context: usize, interrupt: &Interrupt) -> Result<f64> {
+        let calibration =
+            Calibration::new(&self.calibration, self.documents, self.tokenizer, context)?;
+        let text_only = Calibration {
+            needles: Vec::new(),
+            passkeys: Vec::new(),
+            ..calibration
+        };
+        let mut scoring = Scoring::Workers(Workers::start(self.models)?);
+        let ropes = [("before".to_owned(), self.known.clone())];
+        let losses = measure(&mut scoring, &text_only, &ropes, interrupt, &mut |_| {})?;
+        let loss = losses.first().ok_or(Error::NoCandidate)?;
+        Ok(loss.nll_nats)
+    }
+}

@@ -1,0 +1,279 @@
+//! The loop of a search, and the files it writes.
+
+use std::time::Instant;
+
+use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
+use longrope_search::{Generation, Search, TargetRope};
+use serde::{Deserialize, Serialize};
+
+use super::calibration::Calibration;
+use super::events::SearchEvent;
+use super::measured::{MethodLoss, NamedSpec};
+use super::objective::ModelObjective;
+use super::objective_kind::ObjectiveKind;
+use crate::error::{Error, Result};
+use crate::run_dir::{RunDir, json_lines};
+
+/// `search/result.json`, relative to the run folder.
+pub(crate) const RESULT_FILE: &str = "search/result.json";
+
+/// The result of a search: `search/result.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchResult {
+    /// `longrope-search-result`
+    pub format: String,
+    /// 1
+    pub version: u32,
+    /// The context that factors were searched for, tokens.
+    pub target_context: usize,
+    /// Score of the winner, nats.
+    pub best_nats: f64,
+    /// `exp(best_nats)`.
+    pub best_ppl: f64,
+    /// First positions that the winner leaves unscaled.
+    pub start_tokens: usize,
+    /// Attention scale of the winner.
+    pub attention_scale: f64,
+    /// Candidates that were measured.
+    pub evaluations: usize,
+    /// Tokens that the model was run on for them.
+    pub token_evaluations: usize,
+    /// Tokens that racing saved.
+    #[serde(default)]
+    pub token_evaluations_saved: usize,
+    /// Measurements that failed.
+    pub failures: usize,
+    /// Description of the objective.
+    pub objective: String,
+    /// The winner on text and needles.
+    pub searched: MethodLoss,
+    /// The methods it is compared with, on the same samples.
+    pub baselines: Vec<MethodLoss>,
+    /// Time of this process, seconds.
+    pub elapsed_secs: f64,
+}
+
+/// A finished search.
+#[derive(Clone, Debug)]
+pub struct SearchOutcome {
+    /// Its numbers.
+    pub result: SearchResult,
+    /// The search, with its history.
+    pub search: Search,
+    /// What candidates stood for.
+    pub target: TargetRope,
+    /// The winner as it was measured: with its own factor set only.
+    pub winner: RopeSpec,
+    /// The winner as it is saved in `rope.json`, with all factor sets.
+    pub spec: RopeSpec,
+    /// Scores that the methods would have as candidates.
+    pub method_scores: Vec<(String, f64)>,
+    /// Number of samples that candidates were scored on.
+    pub n_samples: usize,
+}
+
+/// Methods that a search is compared with.
+const METHODS: [Method; 5] = [
+    Method::None,
+    Method::Pi,
+    Method::Ntk,
+    Method::DynamicNtk,
+    Method::Yarn,
+];
+
+/// What a search needs besides its state and objective.
+pub(crate) struct SearchRun<'a> {
+    pub(crate) run: &'a RunDir,
+    pub(crate) calibration: &'a Calibration,
+    pub(crate) target: &'a TargetRope,
+    pub(crate) profile: &'a str,
+    pub(crate) objective: ObjectiveKind,
+    pub(crate) model_fingerprint: String,
+    pub(crate) text_fingerprint: String,
+    /// Whether the methods are measured before the search, for a display that compares with them.
+    pub(crate) methods_first: bool,
+}
+
+impl SearchRun<'_> {
+    /// Runs a search to its end, saves its state after every generation, and writes the results.
+    pub(crate) fn finish_search(
+        &self,
+        mut search: Search,
+        mut objective: ModelObjective,
+    ) -> Result<SearchOutcome> {
+        let started = Instant::now();
+        objective.event(&SearchEvent::Begun {
+            search: &search,
+            calibration: self.calibration,
+            target: self.target,
+        });
+        let mut baselines = Vec::new();
+        if self.methods_first {
+            baselines = objective.measure(self.calibration, &self.methods()?)?;
+            objective.event(&SearchEvent::Methods {
+                losses: &baselines,
+                calibration: self.calibration,
+            });
+        }
+        while !search.is_done() {
+            let step = search.step(&mut objective);
+            // An interrupted step adds the scores that are known already: worth keeping.
+            save_state(self.run, &search)?;
+            let generation = step?;
+            log_generation(&generation);
+            objective.event(&SearchEvent::Generation {
+                search: &search,
+                generation: &generation,
+            });
+        }
+        let best = search.best().ok_or(Error::NoCandidate)?;
+        let winner = self.target.candidate_spec(&best.candidate)?;
+        let mut to_measure = vec![("searched".to_owned(), winner.clone())];
+        if baselines.is_empty() {
+            to_measure.extend(self.methods()?);
+        }
+        objective.event(&SearchEvent::Comparing);
+        let mut measured = objective.measure(self.calibration, &to_measure)?.into_iter();
+        let searched = measured.next().ok_or(Error::NoCandidate)?;
+        baselines.extend(measured);
+        let outcome = self.write_results(search, winner, searched, baselines, started)?;
+        objective.event(&SearchEvent::Done {
+            run: self.run,
+            outcome: &outcome,
+        });
+        Ok(outcome)
+    }
+
+    /// The methods that a search is compared with, for its target.
+    fn methods(&self) -> Result<Vec<NamedSpec>> {
+        let (base, target) = (self.target.base(), self.target.target());
+        let named = |method: Method| Ok((method.name().to_owned(), method.spec(base, target)?));
+        METHODS.into_iter().map(named).collect()
+    }
+
+    /// Writes the result, then the factors.
+    fn write_results(
+        &self,
+        search: Search,
+        winner: RopeSpec,
+        searched: MethodLoss,
+        baselines: Vec<MethodLoss>,
+        started: Instant,
+    ) -> Result<SearchOutcome> {
+        let best = search.best().ok_or(Error::NoCandidate)?;
+        let target_context = self.target.target();
+        let progress = search.progress();
+        let evaluations = progress.evaluations;
+        let n_samples = self.calibration.samples.len();
+        let context = self.calibration.context();
+        let result = SearchResult {
+            format: "longrope-search-result".to_owned(),
+            version: 1,
+            target_context,
+            best_nats: best.score,
+            best_ppl: best.score.exp(),
+            start_tokens: best.candidate.start_tokens,
+            attention_scale: winner.resolve(target_context).attention_scale(),
+            evaluations,
+            token_evaluations: progress.sample_evaluations * context,
+            token_evaluations_saved: (evaluations * n_samples)
+                .saturating_sub(progress.sample_evaluations)
+                * context,
+            objective: self.objective.description().to_owned(),
+            searched,
+            failures: search
+                .state()
+                .history()
+                .iter()
+                .map(|generation| generation.failures.len())
+                .sum(),
+            baselines,
+            elapsed_secs: started.elapsed().as_secs_f64(),
+        };
+        let spec = self.target.artifact_spec(&best.candidate)?;
+        let artifact = RopeArtifact::from_spec(&spec, self.provenance(&search, best.score));
+        self.run.write_json(RESULT_FILE, &result)?;
+        self.run.write("rope.json", &artifact.to_json_pretty())?;
+        let score = |method: &MethodLoss| (method.method.clone(), self.calibration.score(method));
+        let method_scores = result.baselines.iter().map(score).collect();
+        Ok(SearchOutcome {
+            result,
+            search,
+            target: self.target.clone(),
+            winner,
+            spec,
+            method_scores,
+            n_samples,
+        })
+    }
+
+    fn provenance(&self, search: &Search, score: f64) -> Provenance {
+        Provenance {
+            tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            model_fingerprint: Some(self.model_fingerprint.clone()),
+            text_fingerprint: Some(self.text_fingerprint.clone()),
+            seed: Some(search.state().seed()),
+            profile: Some(self.profile.to_owned()),
+            objective: Some(self.objective.description().to_owned()),
+            score_nats: Some(score),
+            evaluations: Some(search.progress().evaluations as u64),
+            target_context: Some(self.target.target()),
+        }
+    }
+}
+
+/// Saves the state of a search and its history.
+pub(crate) fn save_state(run: &RunDir, search: &Search) -> Result<()> {
+    run.write("search/state.json", &search.state().to_json()?)?;
+    let history = search.state().history();
+    run.write("metrics.jsonl", &json_lines(history.iter().map(metrics))?)
+}
+
+/// One line of a search's `metrics.jsonl`.
+#[derive(Serialize)]
+struct Metrics {
+    generation: usize,
+    best_nats: f64,
+    generation_best_nats: f64,
+    median_nats: f64,
+    evaluations: usize,
+    memo_hits: usize,
+    /// Samples that candidates were scored on.
+    sample_evaluations: usize,
+    /// Candidates that a race ended before they were scored on all samples.
+    dropped: usize,
+    failures: usize,
+}
+
+fn metrics(generation: &Generation) -> Metrics {
+    Metrics {
+        generation: generation.index,
+        best_nats: generation.best.score,
+        generation_best_nats: generation.generation_best,
+        median_nats: generation.median,
+        evaluations: generation.evaluations,
+        memo_hits: generation.memo_hits,
+        sample_evaluations: generation.sample_evaluations,
+        dropped: generation.dropped,
+        failures: generation.failures.len(),
+    }
+}
+
+fn log_generation(generation: &Generation) {
+    tracing::info!(
+        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations, {} ended early",
+        generation.index,
+        generation.best.score,
+        if generation.new_best { " (new)" } else { "" },
+        generation.median,
+        generation.evaluations,
+        generation.dropped,
+    );
+    for failure in &generation.failures {
+        tracing::warn!(
+            "a candidate failed on sample {}: {}",
+            failure.sample,
+            failure.reason
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! Perplexity by RoPE and context, and what it was measured on.
+
+use longrope_eval::{PplProtocol, PplResult};
+
+use crate::show::output;
+
+/// One row per RoPE, one column per context.
+pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
+    let cells = results
+        .iter()
+        .map(|result| {
+        (
+            result.rope.as_str(),
+            result.context,
+            output::perplexity(result.ppl),
+        )
+    });
+    output::by_context(cells)
+}
+
+/// What the numbers of a table were measured on.
+pub(crate) fn protocol_line(results: &[PplResult]) -> String {
+    let Some(first) = results.first() else {
+        return String::new();
+    };
+    let tokens = results.iter().map(|r| r.n_tokens).max().unwrap_or(0);
+    let windows: Vec<usize> = results.iter().map(|r| r.n_windows).collect();
+    let (least, most) = (
+        windows.iter().min().copied().unwrap_or(0),
+        windows.iter().max().copied().unwrap_or(0),
+    );
+    let count = if least == most {
+        most.to_string()
+    } else {
+        format!("{least} to {most}")
+    };
+    let stride = if results.iter().all(|r| r.stride == r.context) {
+        "not overlapping".to_owned()
+    } else {
+        format!("stride {}", first.stride)
+    };
+    let mean = match first.protocol {
+        PplProtocol::Longrope => "exp(nats/token)",
+        PplProtocol::Yarn => "of window means (yarn)",
+        PplProtocol::Truncate => "of document means (truncate)",
+        PplProtocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
+    };
+    format!(
+        "perplexity {mean}, {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
+        output::grouped(tokens),
+        first.bos
+    )
+}
