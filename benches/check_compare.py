@@ -4,7 +4,7 @@
     python check_compare.py MODEL --text book.txt --longrope ../target/release/longrope \
         --methods none,pi,ntk,dynamic-ntk,yarn --contexts 256,512,1024 --windows 6
 
-The text is encoded once, with the model's own tokenizer; both sides get the same tokens and the same windows, f32, CPU.
+The text is encoded once with the model's own tokenizer. Both sides get the same tokens and windows, in f32 on the CPU.
 Without --longrope only transformers runs, on windows spread evenly over the text.
 """
 

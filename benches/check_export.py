@@ -1,10 +1,10 @@
-"""Checks that transformers computes from an exported folder what `longrope` computes from model and artefact.
+"""Checks that transformers on an exported folder and `longrope` on model and `rope.json` give the same losses.
 
     pip install torch transformers==5.23.*
     python check_export.py EXPORT --source MODEL --rope rope.json --text book.txt --longrope ../target/release/longrope
 
-Each context is one forward of a freshly loaded model. transformers takes the short factors of a `longrope` config
-if and only if the input is no longer than the original context, so the contexts around it matter most.
+Each context is one forward pass of a freshly loaded model. transformers uses the short factors of a `longrope` config
+if and only if the input is not longer than the original context, so the contexts around it matter most.
 """
 
 import argparse

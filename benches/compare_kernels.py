@@ -4,9 +4,9 @@
     cargo build --release --workspace --examples
     python compare_kernels.py --cores 0,1
 
-Both sides run in turns, each time in a process of its own that is pinned to the same cores, and the medians over all
-rounds are compared: above 1, longrope is faster. Memory is the most a process had, with inputs, over what it had
-before it made them. With --model and --tokens, `longrope eval ppl` is timed against transformers with SDPA as well.
+Both sides run alternately, each run in its own process that is pinned to the same cores. The ratios compare medians
+over all rounds; above 1, longrope is faster. Memory is the peak of a process, inputs included, minus its memory before
+it made them. With --model and --tokens, `longrope eval ppl` is also timed against transformers with SDPA.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def best_seconds(repeat: int, run: Callable[[], object]) -> float:
 
 
 def torch_worker(case: dict, cores: int) -> None:
-    """One operation in PyTorch; prints a line of JSON as `kernel_times` does."""
+    """Runs one operation in PyTorch and prints a line of JSON like `kernel_times`."""
     import torch
     from torch.nn import functional
 
@@ -101,7 +101,7 @@ def torch_worker(case: dict, cores: int) -> None:
 
 
 def ppl_worker(case: dict, cores: int) -> None:
-    """The losses of one window in transformers, with logits for a chunk of positions at a time."""
+    """Losses of one window in transformers; logits are computed for one chunk of positions at a time."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -122,7 +122,7 @@ def ppl_worker(case: dict, cores: int) -> None:
 
 
 def run_pinned(command: list[str], cores: list[int], env: dict[str, str] | None = None) -> tuple[str, int]:
-    """The last line a program prints, and the most memory it had, KiB."""
+    """Returns the last line that a program prints, and its peak memory in KiB."""
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

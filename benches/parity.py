@@ -1,4 +1,4 @@
-"""What the parity checks share: losses from transformers, losses from `longrope eval ppl`, their difference."""
+"""Shared code of the parity checks: losses from transformers, losses from `longrope eval ppl`, and their difference."""
 
 import argparse
 import json
@@ -45,12 +45,12 @@ class Difference:
 
 
 def parse_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Adds what both checks need, reads the command line and sets PyTorch and transformers up."""
+    """Adds the common options, parses the command line and sets up PyTorch and transformers."""
     parser.add_argument("--text", type=Path, required=True, help="text file")
     bos_help = "first token of a window: the text's, BOS in its place, or BOS in front of it (default: %(default)s)"
     parser.add_argument("--bos", choices=["keep", "replace", "prepend"], default="keep", help=bos_help)
     parser.add_argument("--attention", choices=["auto", "eager", "sdpa"], default="auto", help="auto: eager up to 2048")
-    angles_help = "how both compute angles: f32 as transformers is published, longrope with compat-f32; or both in f64 (default: %(default)s)"
+    angles_help = "how both sides compute angles: f32 (transformers unchanged, longrope with compat-f32) or f64 (default: %(default)s)"
     parser.add_argument("--angles", choices=["f32", "f64"], default="f64", help=angles_help)
     parser.add_argument("--tolerance", type=float, default=TOLERANCE_NATS, help="nats (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (default: all cores)")
@@ -68,12 +68,12 @@ def perplexity(nll_nats: torch.Tensor) -> float:
 
 
 def encode(model_dir: Path, text: str) -> list[int]:
-    """Token ids of the text, with the special tokens the tokenizer adds by itself."""
+    """Token ids of the text, with the special tokens that the tokenizer adds."""
     return AutoTokenizer.from_pretrained(model_dir)(text, verbose=False).input_ids
 
 
 def windows_of(model_dir: Path, tokens: list[int], context: int, bos: str) -> Callable[[int], list[int]]:
-    """The function from a window's start in the text to its tokens, `context` of them, BOS included."""
+    """Returns a function from the start of a window in the text to its `context` tokens, BOS included."""
     bos_id = AutoConfig.from_pretrained(model_dir).bos_token_id
 
     def window_at(start: int) -> list[int]:
@@ -89,13 +89,13 @@ def windows_of(model_dir: Path, tokens: list[int], context: int, bos: str) -> Ca
 
 
 def original_context(config: PreTrainedConfig) -> int:
-    """The context the model was trained for."""
+    """Original context of the model."""
     return config.rope_parameters.get("original_max_position_embeddings") or config.max_position_embeddings
 
 
 @contextmanager
 def f64_arithmetic() -> Iterator[None]:
-    """Where transformers asks for f32 by name, or for the default, it gets f64."""
+    """Gives transformers f64 where it asks for f32 or for the default type."""
     default = torch.get_default_dtype()
     with ExitStack() as stack:
         for name in ("float", "float32"):
@@ -117,7 +117,7 @@ def use_f64_angles(model: torch.nn.Module) -> None:
 
 
 def load(model_dir: Path, config: PreTrainedConfig, attention: str, angles: str, context: int) -> torch.nn.Module:
-    """The model in f32 on the CPU. Load one for each context: dynamic RoPE remembers the longest input it saw."""
+    """Loads the model in f32 on the CPU. Load it anew for each context: dynamic RoPE remembers its longest input."""
     if attention == "auto":
         attention = "eager" if context <= EAGER_UP_TO else "sdpa"
     model = AutoModelForCausalLM.from_pretrained(
@@ -130,7 +130,7 @@ def load(model_dir: Path, config: PreTrainedConfig, attention: str, angles: str,
 
 @torch.inference_mode()
 def losses(model: torch.nn.Module, tokens: list[int]) -> torch.Tensor:
-    """The loss in nats of every token but the first, in one forward."""
+    """Loss in nats of every token except the first, from one forward pass."""
     ids = torch.tensor(tokens)
     hidden = model.base_model(input_ids=ids[None], use_cache=False).last_hidden_state[0, :-1]
     head = model.get_output_embeddings()
@@ -142,7 +142,7 @@ def losses(model: torch.nn.Module, tokens: list[int]) -> torch.Tensor:
 
 
 def timed_losses(model: torch.nn.Module, windows: list[list[int]]) -> tuple[list[torch.Tensor], float]:
-    """The losses of every window, and the seconds they took."""
+    """Losses of every window, and the elapsed seconds."""
     started = time.perf_counter()
     return [losses(model, window) for window in windows], time.perf_counter() - started
 
@@ -150,7 +150,7 @@ def timed_losses(model: torch.nn.Module, windows: list[list[int]]) -> tuple[list
 def run_longrope(
     binary: Path, model_dir: Path, rope: str, tokens: list[int], context: int, n_windows: int, bos: str, angles: str
 ) -> tuple[dict[str, Any], list[WindowLoss]]:
-    """Runs `longrope eval ppl` on the tokens; returns its result row and its loss of every scored token."""
+    """Runs `longrope eval ppl` on the tokens. Returns its result row and the loss of every scored token."""
     with tempfile.TemporaryDirectory() as folder:
         tokens_file, per_token_file = Path(folder, "tokens.json"), Path(folder, "per-token.jsonl")
         tokens_file.write_text(json.dumps(tokens))
@@ -180,7 +180,7 @@ def run_longrope(
 
 
 def read_per_token(path: Path, window_at: Callable[[int], list[int]]) -> list[WindowLoss]:
-    """Reads a per-token file and checks that its windows are those we would cut."""
+    """Reads a per-token file and checks that its windows are the expected ones."""
     windows: dict[int, WindowLoss] = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         row = json.loads(line)
@@ -206,7 +206,7 @@ def read_per_token(path: Path, window_at: Callable[[int], list[int]]) -> list[Wi
 
 
 def compare(windows: list[WindowLoss], reference: list[torch.Tensor]) -> Difference:
-    """Compares the scored tokens with the losses transformers gives for the same windows."""
+    """Compares the losses of the scored tokens with those of transformers for the same windows."""
     ours = torch.cat([torch.tensor(window.nll_nats, dtype=torch.float64) for window in windows])
     theirs = torch.cat(
         [nll[torch.tensor(window.positions) - 1] for window, nll in zip(windows, reference, strict=True)]

@@ -1,9 +1,9 @@
-"""A picture of a program that draws on a terminal, as SVG.
+"""Draws an SVG picture of a program that runs in a terminal.
 
     pip install pyte
-    python book/capture.py OUT.svg --until 'generation 12 of' -- longrope search ... --tui
+    python book/capture.py OUT.svg --until 'generation 12 of' -- longrope search ... --dashboard on
 
-runs the command in a terminal of its own, waits until the text is on the screen and the seconds of `--more` have passed, draws the
+The script runs the command in its own terminal, waits until the text is on the screen, waits `--more` seconds longer, draws the
 screen, and presses `q`.
 """
 
@@ -24,7 +24,7 @@ import pyte
 COLUMNS, ROWS = 124, 36
 WIDTH, HEIGHT = 8.4, 18
 BACKGROUND, FOREGROUND = "#1c1c22", "#d8d8dc"
-# As pyte names them; the palette is that of the figures.
+# Names as in pyte; the palette is that of the figures.
 COLORS = {
     "black": "#000000",
     "red": "#d55e00",
@@ -52,7 +52,7 @@ def style(cell):
 
 
 def runs(line):
-    """Neighbouring cells of one style: first column, text, style."""
+    """Runs of neighbouring cells with one style: first column, text, style."""
     start, text, current = 0, "", style(line[0])
     for column in range(COLUMNS):
         found = style(line[column])
@@ -119,7 +119,7 @@ def main():
             print("\n".join(screen.display))
             os.write(terminal, b"q")
             asked_at = time.monotonic()
-        # Burn's dashboard asks back when `q` is pressed.
+        # Burn's dashboard asks for confirmation when `q` is pressed.
         if drawn and time.monotonic() - asked_at > 5:
             os.kill(child, signal.SIGINT)
             asked_at = float("inf")

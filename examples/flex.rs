@@ -1,4 +1,4 @@
-//! The pipeline on the CPU, by Burn's Flex backend and the kernels written for it.
+//! The pipeline on the CPU, with Burn's Flex backend and this project's kernels for it.
 //!
 //! ```text
 //! cargo run --release --example flex

@@ -4,7 +4,7 @@
 //! cargo run --release --example kernel_times -- attention --seq 4096 --heads 4 --head-dim 64
 //! ```
 //!
-//! `benches/compare_kernels.py` runs this and PyTorch in turns, on the same shapes and cores.
+//! `benches/compare_kernels.py` runs this example and PyTorch alternately, on the same shapes and cores.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 #![recursion_limit = "256"]
 
@@ -15,7 +15,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use clap::{Parser, ValueEnum};
 use longrope_kernels::{AttentionConfig, attention, linear_nll, rms_norm, rotate_half, swiglu};
 
-/// As the program: returning memory to the kernel takes a third of the time otherwise.
+/// The program uses it too: otherwise, returning memory to the kernel takes a third of the time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -36,12 +36,12 @@ struct Args {
     seq: usize,
     #[arg(long, default_value_t = 4)]
     heads: usize,
-    /// Heads of keys and values; as many as heads if not given.
+    /// Heads of keys and values; default: `--heads`.
     #[arg(long)]
     kv_heads: Option<usize>,
     #[arg(long, default_value_t = 64)]
     head_dim: usize,
-    /// Width of rows; heads times head dimension if not given.
+    /// Width of rows; default: heads times head dimension.
     #[arg(long)]
     hidden: Option<usize>,
     #[arg(long, default_value_t = 32_000)]
@@ -49,7 +49,7 @@ struct Args {
     /// Time the forward and the backward pass together.
     #[arg(long)]
     backward: bool,
-    /// Best of so many runs, after one that does not count.
+    /// Number of runs after one warmup run; the best counts.
     #[arg(long, default_value_t = 5)]
     repeat: usize,
 }
@@ -90,7 +90,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Tensors of every operation that is asked for, empty where it does not matter.
+/// Input tensors of the operation; unused ones are empty.
 struct Inputs {
     heads: [Tensor<4>; 3],
     tables: [Tensor<2>; 2],
@@ -153,7 +153,7 @@ impl Inputs {
     }
 }
 
-/// A number of the memory of this process, 0 where the system does not tell.
+/// A memory figure of this process, or 0 if the system does not provide it.
 fn status_kib(name: &str) -> u64 {
     fs_err::read_to_string("/proc/self/status")
         .ok()

@@ -1,4 +1,4 @@
-//! The pipeline on the CPU, by Burn's ndarray backend: slower, and independent of our kernels.
+//! The pipeline on the CPU, with Burn's ndarray backend: slower, and independent of this project's kernels.
 //!
 //! ```text
 //! cargo run --release --features ndarray --example ndarray

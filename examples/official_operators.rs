@@ -1,4 +1,4 @@
-//! How the operators of the released LongRoPE code behave on published factors: what `official` has to reproduce.
+//! Measures the operators of the profile `official` on published factors, to compare them with the released code.
 //!
 //! ```text
 //! cargo run --release --example official_operators
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 /// Mutants and pairs of parents per case.
 const N: usize = 300;
 
-/// A parent, and the scale of the search it is part of.
+/// A parent, and the scale of its search.
 struct Case {
     name: &'static str,
     factors: Vec<f64>,
@@ -68,8 +68,8 @@ fn measure(case: &Case, config: &SearchConfig) -> Result<()> {
     let parent = space.nearest(&case.factors, 0, AttentionScale::Su {})?;
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let draw = |rng: &mut ChaCha8Rng| {
-        official::mutate(&parent, &space, config, problem.scale(), rng, |it| {
-            *it == parent
+        official::mutate(&parent, &space, config, problem.scale(), rng, |candidate| {
+            *candidate == parent
         })
     };
     let mut sweeps = Vec::with_capacity(N);

@@ -4,9 +4,9 @@
 //! cargo run --release --example perplexity [MODEL TEXT]
 //! ```
 //!
-//! What `longrope eval ppl` does, without files, flags and progress bars. The text by default is
-//! this project's description of itself, of which the bundled model, trained on old novels,
-//! understands little.
+//! This is `longrope eval ppl` without files, flags and progress bars. The default text is
+//! `ARCHITECTURE.md`. The bundled model is trained on Rust source code, so its perplexity on this
+//! prose is high.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 #![recursion_limit = "256"]
 
@@ -34,8 +34,8 @@ fn main() -> Result<()> {
         .next()
         .map_or_else(|| PathBuf::from(TEXT), PathBuf::from);
 
-    // A decoder holds weights only. Which angle a position gets is said with every call, so one
-    // decoder serves any number of RoPEs.
+    // A decoder holds weights only. The RoPE is an argument of every call, so one decoder serves any
+    // number of RoPEs.
     let decoder = Decoder::load(&model, &Device::flex())?;
     let rope = &decoder.config().rope;
     let context = 4 * rope.original_context;
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     for method in [Method::None, Method::Yarn] {
         let spec = method.spec(rope, context)?;
         let mut run = PerplexityRun::new(&windows, &spec);
-        // Every step scores the next few windows and returns the losses of their tokens.
+        // Each step scores the next few windows and returns the losses of their tokens.
         while !run.step(&mut scorer)?.is_empty() {}
         let sum = run.sum();
         println!(

@@ -1,5 +1,5 @@
-//! Writes a LLaMA checkpoint of random bf16 weights, in shards: something to measure memory and
-//! time with, of any size.
+//! Writes a LLaMA checkpoint with random bf16 weights, in shards, to measure memory and time at any
+//! model size.
 //!
 //! `cargo run --release --example random_checkpoint -- DIR [7b|1b|tiny]`
 
@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
-/// Tensors of one file.
+/// Size of one weight file.
 const SHARD_BYTES: usize = 5_000_000_000;
 
 fn main() -> Result<()> {
@@ -73,7 +73,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Header, then the tensors: norms of ones, matrices of small random numbers.
+/// Writes the header, then the tensors: norms of ones, matrices of small random numbers.
 fn write_shard(path: &Path, tensors: &[(String, Vec<usize>)], rng: &mut impl Rng) -> Result<()> {
     let mut header = Map::new();
     let mut end = 0;
@@ -99,7 +99,7 @@ fn write_shard(path: &Path, tensors: &[(String, Vec<usize>)], rng: &mut impl Rng
             rng.fill_bytes(&mut random);
             let count = left.min(random.len() / 2);
             for pair in random[..2 * count].as_chunks_mut::<2>().0 {
-                // Sign and mantissa at random, magnitude between 2^-6 and 2^-5.
+                // Random sign and mantissa, magnitude between 2^-6 and 2^-5.
                 let bits = u16::from_le_bytes(*pair);
                 *pair = ((bits & 0x807f) | (121 << 7)).to_le_bytes();
             }

@@ -1,12 +1,12 @@
-//! How each method slows a model's RoPE down, pair by pair.
+//! Rescale factors of each method, pair by pair.
 //!
 //! ```text
 //! cargo run --release --example rope_curves [MODEL [CONTEXT]]
 //! ```
 //!
-//! `λ_i`, the factor that divides the frequency of pair `i`, is what LongRoPE searches. Position
-//! interpolation divides all of them by the scale; NTK-aware scaling leaves the fast pairs nearly
-//! alone; YaRN leaves them alone altogether, and interpolates the slow ones in full.
+//! The rescale factor `λ_i` divides the frequency of pair `i`. LongRoPE searches these factors.
+//! Position interpolation uses the scale for all pairs. NTK-aware scaling leaves the fast pairs
+//! nearly unchanged. YaRN leaves them unchanged and interpolates the slow pairs fully.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::path::PathBuf;
@@ -51,8 +51,8 @@ fn main() -> Result<()> {
         );
     }
 
-    // A pair that turns less than once within the original window has never shown the model all
-    // of its angles: these are the ones that have to be interpolated.
+    // If a pair rotates less than once within the original window, the model has not seen all of its
+    // angles. These pairs have to be interpolated.
     print!("{:>4} {:>10}", "pair", "turns");
     for method in METHODS {
         print!(" {method:>8}");

@@ -1,7 +1,7 @@
-//! What a search costs to get where the search of the released LongRoPE code ends.
+//! Measures how many tokens a search needs to reach the final loss of the released LongRoPE code's search.
 //!
-//! Runs searches by name and seed on a real model, remembers how good each was after how many token-evaluations, and prints
-//! a table. A run that is in the folder already is not repeated, and one that was stopped goes on.
+//! Runs searches by name and seed on a real model, records the best loss after each number of scored tokens, and prints
+//! a table. Runs that are already in the folder are not repeated; interrupted runs continue.
 //!
 //! ```text
 //! cargo run --release --example search_efficiency -- --text karamazov.txt --out runs/efficiency \
@@ -10,7 +10,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "an example prints its result, and how far it is"
+    reason = "an example prints its result and its progress"
 )]
 #![recursion_limit = "256"]
 
@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
 
-/// Blocks of positions that a loss is reported in.
+/// Number of blocks of positions that a loss is reported in.
 const BLOCKS: usize = 16;
 
 #[derive(Debug, Parser)]
@@ -49,16 +49,16 @@ struct Args {
     /// Folder of the traces.
     #[arg(long)]
     out: PathBuf,
-    /// Context wanted, tokens.
+    /// Target context, tokens.
     #[arg(long, default_value_t = 2048)]
     target: usize,
     /// Samples per candidate.
     #[arg(long, default_value_t = 2)]
     samples: usize,
-    /// Seeds of samples and search.
+    /// Seeds of the samples and the search.
     #[arg(long, value_delimiter = ',', default_value = "1,2,3")]
     seeds: Vec<u64>,
-    /// Searches by name, the first one being what the others are measured by.
+    /// Searches by name; the others are compared with the first.
     #[arg(long, value_delimiter = ',', default_value = "official,fast")]
     searches: Vec<String>,
     /// Ends every search after this many generations.
@@ -66,7 +66,7 @@ struct Args {
     generations: Option<usize>,
 }
 
-/// How far a search was after a generation.
+/// Progress of a search after a generation.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Point {
     /// Tokens scored so far.
@@ -196,7 +196,7 @@ fn trace(
     Ok(points)
 }
 
-/// A reader sees all of a file or none of it.
+/// Writes a file so that a reader sees all of it or nothing.
 fn write_whole(path: &Path, text: &str) -> Result<()> {
     let partial = path.with_extension("partial");
     fs::write(&partial, text)?;

@@ -1,4 +1,4 @@
-//! Ideas for better proposals, measured on formulas: how far from the optimum a search is after a number of evaluations.
+//! Compares ideas for better proposals on formulas: the distance from the optimum after a number of evaluations.
 //!
 //! ```text
 //! cargo run --release --example search_proposals
@@ -114,7 +114,7 @@ fn excess(config: &SearchConfig, loss: fn(&Candidate) -> f64) -> Result<[f64; BU
             let scored = search.state().scored();
             let best = scored[..budget.min(scored.len())]
                 .iter()
-                .map(|it| it.score)
+                .map(|scored| scored.score)
                 .fold(f64::INFINITY, f64::min);
             *log += best.ln() / SEEDS as f64;
         }
@@ -122,7 +122,7 @@ fn excess(config: &SearchConfig, loss: fn(&Candidate) -> f64) -> Result<[f64; BU
     Ok(logs.map(f64::exp))
 }
 
-/// Unscaled, a ramp, scaled in full, as released factors look; distances of logarithms.
+/// Optimum: unscaled, then a ramp, then the full scale, like published factors. Loss: distances of logarithms.
 fn ramp(candidate: &Candidate) -> f64 {
     let factors = candidate.factors();
     let n = factors.len() as f64;
@@ -134,7 +134,7 @@ fn ramp(candidate: &Candidate) -> f64 {
     excess.sum::<f64>() / n + attention(candidate)
 }
 
-/// As `ramp`, with neighbours that depend on each other: what counts are sums over stretches of pairs.
+/// As `ramp`, but neighbouring pairs depend on each other: the loss uses sums over runs of pairs.
 fn phases(candidate: &Candidate) -> f64 {
     let factors = candidate.factors();
     let n = factors.len();
@@ -150,7 +150,7 @@ fn phases(candidate: &Candidate) -> f64 {
 }
 
 fn attention(candidate: &Candidate) -> f64 {
-    // The official search knows one policy only, which shall be no handicap here.
+    // The official search has a single policy; this must not be a handicap here.
     match candidate.attention {
         AttentionScale::None {} | AttentionScale::Su {} => 0.0,
         _ => 0.02,

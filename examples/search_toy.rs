@@ -1,12 +1,11 @@
-//! The search without a model: its objective is a formula.
+//! The search without a model: the objective is a formula.
 //!
 //! ```text
 //! cargo run --release --example search_toy
 //! ```
 //!
-//! `longrope-search` asks for the loss of candidates and knows nothing else about the world. Here
-//! the loss grows with the distance from a hidden curve of factors, and the search, which starts
-//! from the closed forms, has to find it.
+//! `longrope-search` only needs the loss of each candidate. Here the loss grows with the distance from
+//! a hidden curve of factors. The search starts from the closed-form methods and has to find it.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::{Context, Result};
@@ -15,11 +14,11 @@ use longrope_search::{
     AttentionSearch, Candidate, FnObjective, Outcome, Search, SearchConfig, SearchProblem,
 };
 
-/// The factors to be found: none for the fast pairs, then a steep rise to the scale of 8.
+/// The factors to find: 1 for the fast pairs, then a steep rise to the scale of 8.
 const HIDDEN: [f64; 8] = [1.0, 1.0, 1.1, 2.4, 5.5, 7.0, 7.8, 8.0];
-/// The hidden number of leading tokens to leave alone.
+/// The start tokens to find.
 const HIDDEN_START_TOKENS: f64 = 4.0;
-/// What a perfect candidate costs, nats per token.
+/// Loss of a perfect candidate, nats per token.
 const FLOOR: f64 = 2.0;
 
 fn loss(candidate: &Candidate) -> f64 {
@@ -40,7 +39,7 @@ fn main() -> Result<()> {
         original_context: 256,
         target_context: 2048,
     };
-    // The paper's settings, except that a formula has no attention to be scaled.
+    // The paper's settings, but a formula has no attention scale.
     let config = SearchConfig {
         attention: AttentionSearch::Fixed {
             policy: AttentionScale::None {},
@@ -53,7 +52,7 @@ fn main() -> Result<()> {
         Outcome::Loss(loss(candidate))
     });
 
-    // The caller steps the search: it could save `search.state()` here, or stop.
+    // The caller steps the search. It could save `search.state()` here, or stop.
     while !search.is_done() {
         let generation = search.step(&mut objective)?;
         if generation.index % 10 == 0 {

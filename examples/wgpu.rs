@@ -1,4 +1,4 @@
-//! The pipeline on any GPU that wgpu finds.
+//! The pipeline on the default GPU of wgpu.
 //!
 //! ```text
 //! cargo run --release --features wgpu --example wgpu

@@ -1,7 +1,7 @@
-//! What the examples of the backends have in common: load the bundled model, compare methods at
-//! twice its window, search factors for a few generations, and compare again.
+//! The pipeline that the backend examples share: load the bundled model, compare methods at twice its
+//! window, search factors for a few generations, and compare again.
 //!
-//! Nothing here knows what device it runs on.
+//! This code does not depend on the device.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -20,10 +20,10 @@ use longrope_search::{Candidate, Job, Objective, Outcome, Search, SearchConfig, 
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
 const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md");
-/// Windows that the search sees; as many others tell how good its result is.
+/// Number of windows for the search, and of other windows to judge its result.
 const N_WINDOWS: usize = 2;
 
-/// Runs the pipeline on a device and prints what came of it.
+/// Runs the pipeline on a device and prints the results.
 pub(crate) fn run(device: &Device) -> Result<()> {
     let start = Instant::now();
     println!("device {device:?}");
@@ -78,7 +78,7 @@ pub(crate) fn run(device: &Device) -> Result<()> {
     Ok(())
 }
 
-/// Windows spread over a text that lies next to this file.
+/// Windows spread over the text file next to this file.
 fn windows(context: usize) -> Result<Vec<TokenWindow>> {
     let tokenizer = Tokenizer::from_model_dir(Path::new(MODEL))?;
     let documents = read_documents(&[Path::new(TEXT).to_owned()], &ReadOptions::default())?;
@@ -101,7 +101,7 @@ fn perplexity(decoder: &Decoder, windows: &[TokenWindow], rope: &RopeSpec) -> Re
     Ok(run.sum().ppl())
 }
 
-/// The RoPE that a candidate stands for.
+/// The RoPE of a candidate.
 fn spec_of(
     rope: &RopeSpec,
     context: usize,
@@ -123,7 +123,7 @@ fn spec_of(
     .validated()
 }
 
-/// The loss of a candidate on windows of text: what the search minimizes.
+/// The objective of the search: the loss of a candidate on windows of text.
 struct MeanLoss<'a> {
     scorer: Scorer<'a>,
     rope: &'a RopeSpec,
