@@ -76,6 +76,7 @@ mod inv_freq;
 mod json_text;
 mod method;
 mod precision;
+pub mod published;
 mod resolved;
 mod scaling;
 mod seeds;

@@ -13,7 +13,6 @@ mod models;
 mod needles;
 mod pool;
 mod pretrain;
-mod published;
 mod retrieval;
 mod run_dir;
 mod scoring;
