@@ -21,7 +21,6 @@ mod search_task;
 mod settings;
 mod show;
 mod signals;
-mod target_rope;
 mod terminal;
 mod train;
 mod workers;

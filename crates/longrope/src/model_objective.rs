@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use longrope_rope::RopeSpec;
-use longrope_search::{BlockLosses, Job, Objective, Outcome};
+use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
 
 use crate::calibration::{Calibration, CalibrationSample};
 use crate::retrieval::{self, MethodLoss, NamedSpec};
 use crate::search_run::SearchSetting;
 use crate::show::search_view::SearchView;
 use crate::signals::Interrupt;
-use crate::target_rope::TargetRope;
 use crate::workers::{Measure, ScoreJob, Workers, WorkersError, explain};
 
 /// Tokens that devices are compared on before a search.
@@ -142,7 +141,7 @@ mod tests {
     use crate::failure;
     use crate::models::Models;
     use crate::run_dir::RunDir;
-    use crate::search_run::{SearchResult, problem, run_search_on};
+    use crate::search_run::{SearchResult, run_search_on};
     use crate::settings::config::ObjectiveSetting;
 
     const TARGET: usize = 64;
@@ -172,7 +171,8 @@ mod tests {
             generations: 3,
             ..SearchConfig::default()
         };
-        Search::new(problem(models.decoder(), TARGET), config, 7).expect("it is valid")
+        let rope = TargetRope::factors(&models.decoder().config().rope, TARGET);
+        Search::new(rope.problem(), config, 7).expect("it is valid")
     }
 
     /// A search in `folder` on these workers.

@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use longrope_model::Decoder;
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
-use longrope_search::{Generation, Search, SearchProblem, StepError};
+use longrope_search::{Generation, Search, StepError, TargetRope, factor_curves};
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
@@ -19,19 +18,7 @@ use crate::show::plot::Series;
 use crate::show::search_view::SearchView;
 use crate::show::{output, progress};
 use crate::signals::Interrupt;
-use crate::target_rope::TargetRope;
 use crate::workers::explain;
-
-/// The search for `target` tokens on this model.
-pub(crate) fn problem(decoder: &Decoder, target: usize) -> SearchProblem {
-    let rope = &decoder.config().rope;
-    SearchProblem {
-        rotary_dim: rope.rotary_dim,
-        theta: rope.theta,
-        original_context: rope.original_context,
-        target_context: target,
-    }
-}
 
 /// What is known of a search besides its state.
 pub(crate) struct SearchSetting<'a> {
@@ -258,9 +245,7 @@ fn finish(
         baselines,
         elapsed_secs: started.elapsed().as_secs_f64(),
     };
-    setting
-        .run
-        .write("factors.svg", &factor_plot(rope, &winner)?)?;
+    setting.run.write("factors.svg", &factor_plot(&winner)?)?;
     setting.run.write(
         "history.svg",
         &history_plot(search, &result, setting.calibration)?,
@@ -273,44 +258,23 @@ fn finish(
 }
 
 /// The factors by pair, against those of the methods.
-fn factor_plot(rope: &TargetRope, winner: &RopeSpec) -> Result<String> {
-    let curves = factor_curves(rope, winner)?;
+fn factor_plot(winner: &RopeSpec) -> Result<String> {
+    let curves = factor_curves("searched", winner)?;
     let series = curves.into_iter().enumerate();
     let series: Vec<Series> = series
-        .map(|(index, (name, points))| Series {
-            name,
-            points,
+        .map(|(index, curve)| Series {
+            name: curve.name,
+            points: curve.points,
             emphasized: index == 0,
         })
         .collect();
     plot::factor_curve(
         &format!(
             "Rescale factors for {} tokens",
-            output::grouped(rope.target())
+            output::grouped(winner.max_context())
         ),
         &series,
     )
-}
-
-/// A name and (pair, factor) of every rotary pair.
-pub(crate) type FactorCurve = (&'static str, Vec<(f64, f64)>);
-
-/// The factors of a winner, then those of the methods.
-pub(crate) fn factor_curves(rope: &TargetRope, winner: &RopeSpec) -> Result<Vec<FactorCurve>> {
-    let (base, target) = (rope.base(), rope.target());
-    let curve = |spec: &RopeSpec| -> Vec<(f64, f64)> {
-        let (plain, scaled) = (base.resolve(target), spec.resolve(target));
-        let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
-        pairs
-            .enumerate()
-            .map(|(i, (plain, scaled))| (i as f64, plain / scaled))
-            .collect()
-    };
-    let mut curves = vec![("searched", curve(winner))];
-    for method in [Method::Pi, Method::Ntk, Method::Yarn] {
-        curves.push((method.name(), curve(&method.spec(base, target)?)));
-    }
-    Ok(curves)
 }
 
 /// Best and median loss by generation, with the methods as lines.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use longrope_data::TokenDocument;
 use longrope_model::Checkpoint;
-use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState};
+use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +19,6 @@ use crate::run_dir::RunDir;
 use crate::search_run::{SearchResult, SearchSetting, run_search};
 use crate::settings::config::{Config, ObjectiveSetting};
 use crate::signals::{Interrupt, Interrupted};
-use crate::target_rope::TargetRope;
 
 /// Everything a search depends on.
 pub(crate) struct SearchTask<'a> {
