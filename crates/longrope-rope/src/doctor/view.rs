@@ -264,6 +264,17 @@ pub(super) fn row(spec: &RopeSpec, name: impl Into<String>, total_tokens: usize)
     FactorRow::new(name, values, spec.attention_scale(total_tokens))
 }
 
+/// The attention scales of a runtime, for a message.
+pub(super) fn scales(rules: &Rules) -> String {
+    let mut texts: Vec<String> = rules
+        .factors
+        .iter()
+        .map(|row| format!("{:.4}", row.attention_scale))
+        .collect();
+    texts.dedup();
+    texts.join(" and ")
+}
+
 /// What a disagreement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
