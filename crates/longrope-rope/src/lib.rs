@@ -67,6 +67,7 @@
 mod angles;
 mod artifact;
 mod attention_scale;
+mod closed_forms;
 mod doctor;
 mod error;
 mod factors;
@@ -79,13 +80,16 @@ mod precision;
 pub mod published;
 mod resolved;
 mod scaling;
-mod seeds;
 mod spec;
 mod warning;
 
 pub use angles::Angles;
 pub use artifact::{Provenance, RopeArtifact};
 pub use attention_scale::AttentionScale;
+pub use closed_forms::{
+    YarnRamp, critical_ntk_factors, linear_ramp_factors, ntk_factors, pair_of_period, pi_factors,
+    yarn_factors,
+};
 pub use doctor::{
     Advice, Diagnosis, Disagreement, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch,
     Topic, diagnose,
@@ -98,9 +102,5 @@ pub use method::Method;
 pub use precision::Precision;
 pub use resolved::ResolvedRope;
 pub use scaling::RopeScaling;
-pub use seeds::{
-    critical_ntk_factors, linear_ramp_factors, ntk_factors, pair_of_period, pi_factors,
-    yarn_factors,
-};
 pub use spec::RopeSpec;
 pub use warning::Warning;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::problem::SearchProblem;
-use crate::seeds::Seed;
+use crate::seed::Seed;
 use crate::space::{CriticalParts, Space, SpaceParts};
 
 /// Grid step of the official operators' candidates: as good as none.
