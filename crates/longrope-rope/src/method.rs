@@ -15,6 +15,7 @@ const LLAMA3_HIGH_FREQ_FACTOR: f64 = 4.0;
 
 /// A scaling method without free parameters: a target context is all it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Method {
     /// Plain RoPE.
     None,

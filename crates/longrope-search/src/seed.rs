@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A closed-form rescaling that a search may start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Seed {
     /// Position interpolation: every factor is the scale.
     Pi,

@@ -28,6 +28,7 @@ pub struct Diagnosis {
 /// A program that runs models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Runtime {
     /// Hugging Face transformers before 5.
     #[serde(rename = "transformers-4")]
@@ -154,6 +155,7 @@ impl FactorRow {
 /// The rule that chooses between factor sets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Switch {
     /// There is one set for all.
     Never {},
@@ -278,6 +280,7 @@ pub(super) fn scales(rules: &Rules) -> String {
 /// What a disagreement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Topic {
     /// Whether the config loads at all.
     Loading,
