@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::{Context, Result};
-use longrope_rope::{AttentionScale, RopeArtifact};
+use longrope_rope::{AttentionScale, published};
 use longrope_search::{Candidate, SearchConfig, SearchProblem, Seed, official};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -22,12 +22,9 @@ struct Case {
 }
 
 fn main() -> Result<()> {
-    let ft_128k = published(include_str!("../configs/factors/llama2-128k.json"), 131_072)?;
-    let ft_256k = published(include_str!("../configs/factors/llama2-256k.json"), 262_144)?;
-    let long = published(
-        include_str!("../configs/factors/llama2-2048k-ft256k.json"),
-        2_097_152,
-    )?;
+    let ft_128k = factors("llama2-128k", 131_072)?;
+    let ft_256k = factors("llama2-256k", 262_144)?;
+    let long = factors("llama2-2048k-ft256k", 2_097_152)?;
     let ratios = long.iter().zip(&ft_256k).map(|(a, b)| a / b).collect();
     let config = SearchConfig::official(false);
     let cases = [
@@ -126,9 +123,9 @@ fn problem(target_context: usize) -> SearchProblem {
     }
 }
 
-/// The factors of a published set.
-fn published(json: &str, context: usize) -> Result<Vec<f64>> {
-    let spec = RopeArtifact::from_json(json)?.spec();
+/// The factors of a published RoPE for `context` tokens.
+fn factors(name: &str, context: usize) -> Result<Vec<f64>> {
+    let spec = published::find(name).context("a known name")?.spec()?;
     let set = spec.factor_set(context).context("a set")?;
     Ok(set.factors.as_slice().to_vec())
 }

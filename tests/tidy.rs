@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use longrope_search::{SearchConfig, SearchProblem};
+use longrope_search::{SearchConfig, SearchProblem, field_names};
 use toml::{Table, Value};
 
 use crate::support::{Workplace, repository};
@@ -177,20 +177,10 @@ fn spans_a_space(path: &Path) {
         Some(Value::Table(section)) => section,
         other => panic!("{}: [search] is {other:?}", path.display()),
     };
-    for key in [
-        "profile",
-        "samples",
-        "sample-context",
-        "init",
-        "stage",
-        "objective",
-        "needle-weight",
-        "passkey-trials",
-    ] {
-        section.remove(key);
-    }
     let target = section.remove("target").expect("it has a target");
     let target = target.as_integer().expect("a number of tokens");
+    // The program has read the file already, so what is left out here is no typing error.
+    section.retain(|key, _| field_names::<SearchConfig>().contains(&key.as_str()));
     let config: SearchConfig = section.try_into().expect("keys of a search");
     let problem = SearchProblem {
         rotary_dim: 64,

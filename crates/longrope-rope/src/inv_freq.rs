@@ -85,14 +85,7 @@ pub(crate) fn dynamic_ntk(base: Base, scale: f64, total_tokens: usize) -> Vec<f6
 /// YaRN: `θ^(-2i/d) · (ramp_i / s + 1 - ramp_i)`.
 pub(crate) fn yarn(base: Base, scale: f64, betas: (f64, f64), truncate: bool) -> Vec<f64> {
     let round = |value| base.precision.round(value);
-    let ramp = yarn_ramp(
-        base.rotary_dim,
-        base.theta,
-        base.original_context,
-        betas,
-        truncate,
-        base.precision,
-    );
+    let ramp = yarn_ramp(base, betas, truncate);
     base.powers(base.theta)
         .zip(ramp)
         .map(|(power, ramp)| {
@@ -107,21 +100,15 @@ pub(crate) fn yarn(base: Base, scale: f64, betas: (f64, f64), truncate: bool) ->
 /// Where each pair stands between "keeps its frequency" (0) and "is interpolated fully" (1).
 ///
 /// `clamp((i - lo) / (hi - lo), 0, 1)` with `lo`, `hi` of [`yarn_bounds`].
-pub(crate) fn yarn_ramp(
-    rotary_dim: usize,
-    theta: f64,
-    original_context: usize,
-    betas: (f64, f64),
-    truncate: bool,
-    precision: Precision,
-) -> Vec<f64> {
-    let (low, high) = yarn_bounds(rotary_dim, theta, original_context, betas, truncate);
-    let low_in_use = precision.round(low);
-    let width = precision.round(high - low);
-    (0..rotary_dim / 2)
+pub(crate) fn yarn_ramp(base: Base, betas: (f64, f64), truncate: bool) -> Vec<f64> {
+    let round = |value| base.precision.round(value);
+    let (low, high) = yarn_bounds(base, betas, truncate);
+    let low_in_use = round(low);
+    let width = round(high - low);
+    (0..base.rotary_dim / 2)
         .map(|i| {
-            let above = precision.round(i as f64 - low_in_use);
-            precision.round(above / width).clamp(0.0, 1.0)
+            let above = round(i as f64 - low_in_use);
+            round(above / width).clamp(0.0, 1.0)
         })
         .collect()
 }
@@ -129,13 +116,13 @@ pub(crate) fn yarn_ramp(
 /// The pairs at which YaRN's ramp starts and ends.
 ///
 /// `c(r) = d ln(L / 2πr) / (2 ln θ)` is the pair that turns `r` times within `L` tokens.
-pub(crate) fn yarn_bounds(
-    rotary_dim: usize,
-    theta: f64,
-    original_context: usize,
-    (beta_fast, beta_slow): (f64, f64),
-    truncate: bool,
-) -> (f64, f64) {
+fn yarn_bounds(base: Base, (beta_fast, beta_slow): (f64, f64), truncate: bool) -> (f64, f64) {
+    let Base {
+        rotary_dim,
+        theta,
+        original_context,
+        ..
+    } = base;
     let pair_turning = |turns: f64| {
         rotary_dim as f64 * (original_context as f64 / (turns * 2.0 * PI)).ln() / (2.0 * theta.ln())
     };
@@ -237,10 +224,10 @@ mod tests {
     #[test]
     fn yarn_of_llama2_blends_pairs_20_to_46() {
         assert_eq!(
-            yarn_bounds(128, 10_000.0, 4096, (32.0, 1.0), true),
+            yarn_bounds(base(128, 10_000.0, 4096), (32.0, 1.0), true),
             (20.0, 46.0)
         );
-        let (low, high) = yarn_bounds(128, 10_000.0, 4096, (32.0, 1.0), false);
+        let (low, high) = yarn_bounds(base(128, 10_000.0, 4096), (32.0, 1.0), false);
         assert!(low > 20.0 && low < 21.0 && high > 45.0 && high < 46.0);
     }
 

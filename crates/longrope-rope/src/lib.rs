@@ -1,4 +1,6 @@
-//! Which angle a position gets: RoPE, its rescalings, and the file that stores them.
+#![doc = include_str!("../README.md")]
+//!
+//! # Formulas
 //!
 //! RoPE turns pair `i` of the dimensions of a query or key at position `p` by the angle
 //!
@@ -6,32 +8,16 @@
 //! p · f_i,    f_i = 1 / (λ_i · θ^(2i/d)),    i = 0 .. d/2
 //! ```
 //!
-//! Plain RoPE has `λ_i = 1`. A longer window needs slower turns; how the `λ_i` are chosen is the scaling. LongRoPE
-//! searches them, and gives ranges of lengths factors of their own ([`FactorSet`]). The first `n̂` positions may keep their
-//! plain angles. Cos and sin are multiplied by an [`AttentionScale`].
+//! Plain RoPE has `λ_i = 1`. A longer context needs slower rotations; a [`RopeScaling`] says how the `λ_i` are chosen.
+//! LongRoPE searches for them and uses different factors for different ranges of sequence lengths ([`FactorSet`]). The
+//! first `n̂` positions may keep their plain angles. Cos and sin are multiplied by an [`AttentionScale`].
 //!
-//! A [`RopeSpec`] describes the rope of a model. [`RopeSpec::resolve`] fixes the frequencies of one sequence, and
-//! [`ResolvedRope::angles`] gives cos and sin for a range of its positions:
+//! # Terms
 //!
-//! ```
-//! use longrope_rope::{Method, RopeScaling, RopeSpec};
-//!
-//! # fn main() -> longrope_rope::Result<()> {
-//! let model = RopeSpec::new(128, 10_000.0, 4096, RopeScaling::None {})?;
-//! let extended = Method::Yarn.spec(&model, 32_768)?;
-//! let rope = extended.resolve(20_000);
-//! let angles = rope.angles(0..512);
-//! assert_eq!((angles.n_positions, angles.n_pairs), (512, 64));
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! # Words
-//!
-//! | word | meaning | elsewhere |
+//! | term | meaning | elsewhere |
 //! |---|---|---|
 //! | `original_context` `L` | context the model was trained for, tokens | `original_max_position_embeddings` |
-//! | `target_context` `L'` | context wanted, tokens | `max_position_embeddings`, `target_length` |
+//! | `target_context` `L'` | context to extend to, tokens | `max_position_embeddings`, `target_length` |
 //! | `scale` `s` | `L' / L` | `factor`, `length_scale` |
 //! | rescale factor `λ_i` | divides the frequency of pair `i` | `long_factor`, `short_factor`, `rescale_factors` |
 //! | `start_tokens` `n̂` | leading positions left unscaled | `start_token_idx` |
@@ -44,12 +30,10 @@
 //! - Pair `i` is dimensions `i` and `i + d/2` of a head (half-split, `rotate_half`), never neighbours.
 //! - `x'_i = x_i cos - x_(i+d/2) sin` and `x'_(i+d/2) = x_(i+d/2) cos + x_i sin`.
 //! - `λ_i` divides the frequency; the attention scale multiplies cos and sin, so scores grow by its square.
-//! - Frequencies are fixed once per sequence, from its total length; never per position, forward or batch.
-//! - All is computed in f64 and cast to f32 at the end.
+//! - Frequencies are fixed once per sequence, from its total length; never per position, forward pass or batch.
+//! - Everything is computed in f64 and cast to f32 at the end.
 //!
-//! # What is not here
-//!
-//! Tensors, files, clocks and models. Strings and JSON values come in, values go out.
+//! The crate reads no files: it takes strings and JSON values and returns values.
 
 #![allow(
     clippy::doc_markdown,
@@ -67,6 +51,7 @@
 mod angles;
 mod artifact;
 mod attention_scale;
+mod closed_forms;
 mod doctor;
 mod error;
 mod factors;
@@ -76,15 +61,19 @@ mod inv_freq;
 mod json_text;
 mod method;
 mod precision;
+pub mod published;
 mod resolved;
 mod scaling;
-mod seeds;
 mod spec;
 mod warning;
 
 pub use angles::Angles;
 pub use artifact::{Provenance, RopeArtifact};
 pub use attention_scale::AttentionScale;
+pub use closed_forms::{
+    YarnRamp, critical_ntk_factors, linear_ramp_factors, ntk_factors, pair_of_period, pi_factors,
+    yarn_factors,
+};
 pub use doctor::{
     Advice, Diagnosis, Disagreement, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch,
     Topic, diagnose,
@@ -97,9 +86,5 @@ pub use method::Method;
 pub use precision::Precision;
 pub use resolved::ResolvedRope;
 pub use scaling::RopeScaling;
-pub use seeds::{
-    critical_ntk_factors, linear_ramp_factors, ntk_factors, pair_of_period, pi_factors,
-    yarn_factors,
-};
 pub use spec::RopeSpec;
 pub use warning::Warning;

@@ -15,6 +15,7 @@ const LLAMA3_HIGH_FREQ_FACTOR: f64 = 4.0;
 
 /// A scaling method without free parameters: a target context is all it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Method {
     /// Plain RoPE.
     None,
@@ -113,7 +114,7 @@ impl FromStr for Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RescaleFactors, ntk_factors, pi_factors, yarn_factors};
+    use crate::{RescaleFactors, YarnRamp, ntk_factors, pi_factors, yarn_factors};
 
     fn base() -> RopeSpec {
         RopeSpec::new(128, 10_000.0, 4096, RopeScaling::None {}).unwrap()
@@ -160,13 +161,17 @@ mod tests {
     #[test]
     fn factors_in_closed_form_give_the_frequencies_of_their_method() {
         let context = 32 * 4096;
+        let ramp = YarnRamp {
+            rotary_dim: 128,
+            theta: 10_000.0,
+            original_context: 4096,
+            beta_fast: YARN_BETA_FAST,
+            beta_slow: YARN_BETA_SLOW,
+        };
         let by_factors = [
             (Method::Pi, pi_factors(64, 32.0)),
             (Method::Ntk, ntk_factors(64, 32.0)),
-            (
-                Method::Yarn,
-                yarn_factors(128, 10_000.0, 4096, 32.0, 32.0, 1.0),
-            ),
+            (Method::Yarn, yarn_factors(ramp, 32.0)),
         ];
         let plain = base().resolve(context);
         for (method, factors) in by_factors {

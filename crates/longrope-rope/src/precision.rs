@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The arithmetic of frequencies and angles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Precision {
     /// Everything in f64, one cast to f32 at the very end.
     #[default]

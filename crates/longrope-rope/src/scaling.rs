@@ -9,6 +9,7 @@ use crate::{AttentionScale, Error, FactorSet, Result};
 /// Below, `f_i = θ^(-2i/d)` is the plain frequency of pair `i`, `s` the scale, `L` the original context.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum RopeScaling {
     /// Plain RoPE: `f_i`.
     None {},

@@ -66,6 +66,7 @@ pub(crate) fn to_u32(value: f64) -> u32 {
 /// How the factors of a candidate hang together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Shape {
     /// Every factor is a gene.
     #[default]

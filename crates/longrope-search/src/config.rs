@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::problem::SearchProblem;
-use crate::seeds::Seed;
+use crate::seed::Seed;
 use crate::space::{CriticalParts, Space, SpaceParts};
 
 /// Grid step of the official operators' candidates: as good as none.
@@ -17,6 +17,7 @@ const OFFICIAL_GRID: f64 = 1e-6;
 /// default is to measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum AttentionSearch {
     /// Each seed is tried with each of none, su and yarn and keeps the best; descendants inherit it.
     Seeds {},
@@ -44,6 +45,7 @@ impl AttentionSearch {
 /// How candidates are made from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Operators {
     /// Ours: see [`mutate`](crate::mutate) and [`crossover`](crate::crossover).
     Windows,

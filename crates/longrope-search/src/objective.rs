@@ -17,6 +17,7 @@ pub struct Job<'a> {
 
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Loss of the sample by blocks of positions, so that candidates can be compared block by block.
     ///

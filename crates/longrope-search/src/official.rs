@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::problem::SearchProblem;
-    use crate::seeds::Seed;
+    use crate::seed::Seed;
 
     const LLAMA2_128K: SearchProblem = SearchProblem {
         rotary_dim: 128,

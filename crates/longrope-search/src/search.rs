@@ -15,8 +15,8 @@ use crate::problem::SearchProblem;
 use crate::propose::Breeder;
 use crate::proposer::Proposer;
 use crate::racing::Race;
-use crate::seeds::{SeedScore, Start, starts};
 use crate::space::Space;
+use crate::starts::{SeedScore, Start, starts};
 use crate::state::SearchState;
 
 /// How far a search is, in candidates.

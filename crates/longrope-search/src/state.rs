@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::memo::{Memo, Scored};
 use crate::problem::SearchProblem;
-use crate::seeds::SeedScore;
 use crate::space::Space;
+use crate::starts::SeedScore;
 
 /// The `format` every state names.
 const FORMAT: &str = "longrope-search-state";

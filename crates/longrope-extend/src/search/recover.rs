@@ -7,7 +7,7 @@ use std::path::Path;
 
 use longrope_data::{TokenDocument, Tokenizer};
 use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
-use longrope_search::{Candidate, SearchConfig, TargetRope};
+use longrope_search::{Candidate, SearchConfig, SearchProblem, Space, TargetRope};
 use serde::Serialize;
 
 use super::calibration::{Calibration, CalibrationOptions};
@@ -140,7 +140,14 @@ impl RecoveryTask<'_> {
             max_factor_extra: 0.0,
             ..self.evolution.clone()
         };
-        let init = self.known_candidate(&target, &evolution)?;
+        // The window of the model, which is not that of the known RoPE for some published factors.
+        let original_context = self.models.decoder().config().rope.original_context;
+        let problem = SearchProblem {
+            original_context,
+            target_context: context.max(original_context),
+            ..target.problem()
+        };
+        let init = self.known_candidate(context, &evolution.space(&problem)?)?;
         let folder = self.out.join(format!("context-{context}"));
         let has_begun = self.resume && RunDir::resume(&folder).is_ok();
         let result = folder.join(RESULT_FILE);
@@ -158,6 +165,7 @@ impl RecoveryTask<'_> {
                 profile: self.profile,
                 evolution,
                 target,
+                problem,
                 init: init.into_iter().collect(),
                 out: &folder,
                 resume: has_begun,
@@ -181,17 +189,12 @@ impl RecoveryTask<'_> {
     }
 
     /// The factors that serve the context now, as near as the bounds allow.
-    fn known_candidate(
-        &self,
-        target: &TargetRope,
-        evolution: &SearchConfig,
-    ) -> Result<Option<Candidate>> {
+    fn known_candidate(&self, context: usize, space: &Space) -> Result<Option<Candidate>> {
         let (Some(set), RopeScaling::LongRope { attention, .. }) =
-            (self.known.factor_set(target.target()), &self.known.scaling)
+            (self.known.factor_set(context), &self.known.scaling)
         else {
             return Ok(None);
         };
-        let space = evolution.space(&target.problem())?;
         let own = set.attention.unwrap_or(*attention);
         // The search may not try this policy; then the factors serve under another.
         for policy in [own, AttentionScale::None {}, AttentionScale::Su {}] {

@@ -39,6 +39,8 @@ pub struct SearchTask<'a> {
     pub evolution: SearchConfig,
     /// What candidates stand for.
     pub target: TargetRope,
+    /// What is searched for; usually [`TargetRope::problem`] of `target`.
+    pub problem: SearchProblem,
     /// Candidates to start from, beside the seeds.
     pub init: Vec<Candidate>,
     /// Run folder.
@@ -61,7 +63,7 @@ impl SearchTask<'_> {
     /// If the inputs do not allow the search, the folder holds another one, an interrupt is requested, or the model or
     /// all devices fail. The state is saved in the last cases.
     pub fn run(self, interrupt: &Interrupt, watch: Watch<'_>) -> Result<SearchOutcome> {
-        let problem = self.target.problem();
+        let problem = self.problem;
         problem.validate()?;
         let context = sample_context(self.sample_context, &problem)?;
         let calibration =

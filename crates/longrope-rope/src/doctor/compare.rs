@@ -112,17 +112,6 @@ fn explain(runtime: Runtime, topic: Topic, facts: &Facts, rules: &Rules) -> Expl
     }
 }
 
-/// The attention scales of a runtime, for a message.
-pub(super) fn scales(rules: &Rules) -> String {
-    let mut texts: Vec<String> = rules
-        .factors
-        .iter()
-        .map(|row| format!("{:.4}", row.attention_scale))
-        .collect();
-    texts.dedup();
-    texts.join(" and ")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

@@ -1,8 +1,7 @@
 //! llama.cpp, with a GGUF made by `convert_hf_to_gguf.py`.
 
-use super::compare::scales;
 use super::facts::{Explanation, Facts, Family, because};
-use super::view::{Rules, Switch, Topic};
+use super::view::{Rules, Switch, Topic, scales};
 use crate::{AttentionScale, RopeScaling};
 
 pub(super) const SOURCE: &str =

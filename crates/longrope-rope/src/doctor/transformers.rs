@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::compare::scales;
 use super::facts::{DEFAULT_THETA, Explanation, Facts, because, ignores_rope_parameters};
-use super::view::{Rules, Switch, Topic};
+use super::view::{Rules, Switch, Topic, scales};
 use crate::{AttentionScale, RopeScaling, RopeSpec};
 
 pub(super) const SOURCE_V4: &str = "huggingface/transformers ef468064, modeling_rope_utils.py";

@@ -28,6 +28,7 @@ pub struct Diagnosis {
 /// A program that runs models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Runtime {
     /// Hugging Face transformers before 5.
     #[serde(rename = "transformers-4")]
@@ -154,6 +155,7 @@ impl FactorRow {
 /// The rule that chooses between factor sets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Switch {
     /// There is one set for all.
     Never {},
@@ -264,9 +266,21 @@ pub(super) fn row(spec: &RopeSpec, name: impl Into<String>, total_tokens: usize)
     FactorRow::new(name, values, spec.attention_scale(total_tokens))
 }
 
+/// The attention scales of a runtime, for a message.
+pub(super) fn scales(rules: &Rules) -> String {
+    let mut texts: Vec<String> = rules
+        .factors
+        .iter()
+        .map(|row| format!("{:.4}", row.attention_scale))
+        .collect();
+    texts.dedup();
+    texts.join(" and ")
+}
+
 /// What a disagreement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Topic {
     /// Whether the config loads at all.
     Loading,

@@ -1,9 +1,8 @@
 //! vLLM.
 
-use super::compare::scales;
 use super::facts::{Explanation, Facts, because};
 use super::transformers;
-use super::view::{Rules, Switch, Topic, row};
+use super::view::{Rules, Switch, Topic, row, scales};
 use crate::hf::PHI3_ORIGINAL;
 use crate::{AttentionScale, RopeScaling};
 

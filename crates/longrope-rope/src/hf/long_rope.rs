@@ -1,8 +1,8 @@
 //! Short and long factors: the two factor sets that a Hugging Face config can hold.
 
+use super::attention::{attention_policy, same};
 use super::fields::Fields;
-use super::read::{Spelling, Top};
-use super::{attention_policy, same};
+use super::spelling::{Spelling, Top};
 use crate::{
     AttentionScale, Error, FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec, Warning,
 };

@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value};
 
+use super::attention::{attention_policy, same};
 use super::fields::Fields;
-use super::{
-    MAX_POSITION, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS, ROPE_SCALING, THETA,
-    attention_policy, head_dim, is_phi3, long_rope, rotary_dim, same,
+use super::head::{head_dim, is_phi3, rotary_dim};
+use super::keys::{
+    MAX_POSITION, ORIGINAL_POSITION, PARTIAL, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA,
 };
+use super::long_rope;
+use super::spelling::{Spelling, Top};
 use crate::error::Names;
 use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, Warning};
 
 const ROPE_TYPES: Names = Names(&["default", "linear", "dynamic", "yarn", "llama3", "longrope"]);
-
-/// `original_max_position_embeddings` of a Phi-3 config that has none.
-pub(crate) const PHI3_ORIGINAL: usize = 4096;
 
 /// The rope of a model config.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,23 +24,6 @@ pub struct HfRope {
     pub max_context: usize,
     /// What a person should know.
     pub warnings: Vec<Warning>,
-}
-
-/// The spelling of transformers 4 or 5; they differ in who wins when numbers disagree.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spelling {
-    V4,
-    V5,
-}
-
-/// What the top level of a config says.
-pub(super) struct Top {
-    pub(super) is_phi3: bool,
-    pub(super) max_context: usize,
-    pub(super) original_context: Option<usize>,
-    head_dim: usize,
-    theta: Option<f64>,
-    partial: Option<f64>,
 }
 
 /// Reads the rope of a Hugging Face model config, as transformers 5 understands it.

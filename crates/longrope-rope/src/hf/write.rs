@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::attention::same;
+use super::head::{head_dim, is_phi3, rotary_dim};
+use super::keys::{MAX_POSITION, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
 use super::long_rope::{ShortAndLong, degrade};
-use super::{
-    MAX_POSITION, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS, ROPE_SCALING, THETA, head_dim,
-    is_phi3, rotary_dim, same,
-};
 use crate::{
     AttentionScale, Error, FactorSet, Precision, RescaleFactors, Result, RopeScaling, RopeSpec,
     Warning, inv_freq,

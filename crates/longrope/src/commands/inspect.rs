@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use longrope_model::{Checkpoint, ModelConfig};
+use longrope_rope::published;
 use serde::Serialize;
 
 use crate::input::hub;
-use crate::published;
 use crate::settings::args::Inspect;
 use crate::show::output;
 

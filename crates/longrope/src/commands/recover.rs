@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use longrope_data::TokenDocument;
 use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
-use longrope_search::{SearchConfig, SearchProblem};
+use longrope_search::{SearchConfig, SearchProblem, TargetRope};
 use serde::Serialize;
 
 use crate::calibration::Calibration;
@@ -14,7 +14,7 @@ use crate::input::rope_arg::RopeArg;
 use crate::models::Models;
 use crate::retrieval;
 use crate::run_dir::{RunDir, write_atomically};
-use crate::search_run::{SearchResult, problem};
+use crate::search_run::SearchResult;
 use crate::search_task::{SearchTask, explain_interruption};
 use crate::settings;
 use crate::settings::args;
@@ -23,7 +23,6 @@ use crate::settings::config::Config;
 use crate::settings::layers;
 use crate::show::output;
 use crate::signals::Interrupt;
-use crate::target_rope::TargetRope;
 use crate::workers::{Workers, explain};
 use crate::{input, scoring};
 
@@ -159,13 +158,12 @@ impl Task<'_> {
         } = self;
         let decoder = models.decoder();
         let rope = TargetRope::beside(known, context);
-        let problem = {
-            let of_model = problem(decoder, context);
-            SearchProblem {
-                // Shorter contexts than the original one are as hard as that.
-                target_context: context.max(of_model.original_context),
-                ..of_model
-            }
+        // The window of the model, which is not that of `known` for some published factors.
+        let original_context = decoder.config().rope.original_context;
+        let problem = SearchProblem {
+            original_context,
+            target_context: context.max(original_context),
+            ..rope.problem()
         };
         let evolution = SearchConfig {
             max_factor_ratio: config.recover.max_factor_ratio,

@@ -3,14 +3,14 @@
 use anyhow::{Context, Result, anyhow, bail};
 use longrope_model::Decoder;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
-use longrope_search::{Candidate, SearchProblem};
+use longrope_search::{Candidate, SearchProblem, TargetRope};
 
 use crate::hint::Hint;
 use crate::input;
 use crate::input::rope_arg::RopeArg;
 use crate::models::Models;
 use crate::run_dir::RunDir;
-use crate::search_run::{SearchResult, problem, result_table};
+use crate::search_run::{SearchResult, result_table};
 use crate::search_task::{SearchTask, explain_interruption};
 use crate::settings;
 use crate::settings::args;
@@ -19,7 +19,6 @@ use crate::settings::config::{Config, Stage};
 use crate::settings::layers;
 use crate::show::output;
 use crate::signals::Interrupt;
-use crate::target_rope::TargetRope;
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
     let config = configuration(args)?;
@@ -101,8 +100,8 @@ struct Start {
 }
 
 fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
-    let problem = problem(decoder, target);
-    let rope = TargetRope::factors(&decoder.config().rope.plain(), target);
+    let rope = TargetRope::factors(&decoder.config().rope, target);
+    let problem = rope.problem();
     let known = match &config.search.run.init {
         Some(path) => Some(known_factors(&path.display().to_string(), decoder, target)?),
         None => None,
@@ -142,13 +141,10 @@ fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
                         .to_owned(),
                 )));
             }
+            let rope = TargetRope::ratios(&spec, &set, target);
             Ok(Start {
-                // The scale is what is still missing, and seeds and bounds go by it.
-                problem: SearchProblem {
-                    original_context: ground,
-                    ..problem
-                },
-                rope: TargetRope::ratios(&spec, &set, target),
+                problem: rope.problem(),
+                rope,
                 init: Vec::new(),
             })
         }

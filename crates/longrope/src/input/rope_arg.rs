@@ -6,11 +6,10 @@ use anyhow::{Context, Result, anyhow};
 use longrope_model::ModelConfig;
 use longrope_rope::{
     AttentionScale, FactorSet, Method, RopeArtifact, RopeScaling, RopeSpec, factors_from_csv,
-    read_hf_rope,
+    published, read_hf_rope,
 };
 
 use crate::hint::Hint;
-use crate::published;
 
 /// A RoPE as it was asked for. Methods take the shape each context needs; the others are fixed.
 #[derive(Clone, Debug)]
@@ -45,7 +44,8 @@ impl RopeArg {
         }
         if !path.exists() {
             let methods = Method::ALL.map(Method::name).join(", ");
-            let names = published::ALL.map(|published| published.name).join(", ");
+            let names: Vec<&str> = published::ALL.iter().map(|rope| rope.name).collect();
+            let names = names.join(", ");
             return Err(anyhow!(
                 "RoPE `{text}` is neither a method, nor a published one, nor a file"
             )

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
-use longrope_search::SearchConfig;
+use longrope_search::{SearchConfig, field_names};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -353,18 +353,6 @@ pub(crate) struct SearchRunKeys {
     pub(crate) passkey_trials: usize,
 }
 
-const SEARCH_RUN_KEYS: [&str; 9] = [
-    "target",
-    "profile",
-    "samples",
-    "sample-context",
-    "init",
-    "stage",
-    "objective",
-    "needle-weight",
-    "passkey-trials",
-];
-
 impl Default for SearchRunKeys {
     fn default() -> Self {
         Self {
@@ -464,9 +452,10 @@ impl TryFrom<Table> for SearchSection {
     type Error = toml::de::Error;
 
     fn try_from(table: Table) -> Result<Self, Self::Error> {
+        let run_keys = field_names::<SearchRunKeys>();
         let (run, evolution): (Table, Table) = table
             .into_iter()
-            .partition(|(key, _)| SEARCH_RUN_KEYS.contains(&key.as_str()));
+            .partition(|(key, _)| run_keys.contains(&key.as_str()));
         let profile = match run.get("profile") {
             Some(profile) => profile.clone().try_into()?,
             None => Profile::Paper,

@@ -4,16 +4,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 use indicatif::ProgressBar;
-use longrope_search::Search;
+use longrope_search::{Search, TargetRope, factor_curves};
 
 use crate::calibration::Calibration;
 use crate::pool::CallStatus;
 use crate::retrieval::MethodLoss;
-use crate::search_run::{SearchSetting, factor_curves};
+use crate::search_run::SearchSetting;
 use crate::show::tui::{Dashboard, Standing};
 use crate::show::{output, progress};
 use crate::signals::Interrupt;
-use crate::target_rope::TargetRope;
 
 /// Follows a search and shows how far it is.
 pub(crate) struct SearchView {
@@ -208,7 +207,7 @@ impl SearchView {
                     .collect();
                 if let Some(best) = search.best()
                     && let Ok(spec) = self.rope.candidate_spec(&best.candidate)
-                    && let Ok(curves) = factor_curves(&self.rope, &spec)
+                    && let Ok(curves) = factor_curves("searched", &spec)
                 {
                     standing.curves = curves;
                     standing.start_tokens = best.candidate.start_tokens;

@@ -11,14 +11,14 @@ use longrope_data::{TokenDocument, Tokenizer};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
 use longrope_model::{Checkpoint, ExportOptions, export_hf};
 use longrope_rope::RopeArtifact;
-use longrope_search::Search;
+use longrope_search::{Search, TargetRope};
 
 use crate::calibration::Calibration;
 use crate::commands::task_run;
 use crate::models::Models;
 use crate::run_dir::{RunDir, write_atomically};
 use crate::scoring;
-use crate::search_run::{SearchSetting, problem, result_table, run_search};
+use crate::search_run::{SearchSetting, result_table, run_search};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
@@ -27,7 +27,6 @@ use crate::show::plot;
 use crate::show::plot::Series;
 use crate::show::{output, task_table};
 use crate::signals::Interrupt;
-use crate::target_rope::TargetRope;
 
 /// 1, 2, 4 and 8 times the window.
 const CONTEXTS: [usize; 4] = [256, 512, 1024, 2048];
@@ -205,16 +204,13 @@ impl Story<'_> {
     fn search(&self, documents: &[TokenDocument], run: &RunDir) -> Result<()> {
         let (config, decoder) = (self.config, self.models.decoder());
         let calibration = Calibration::new(config, decoder.config(), documents, TARGET)?;
-        let search = Search::new(
-            problem(decoder, TARGET),
-            config.search.evolution.clone(),
-            config.seed,
-        )?;
+        let rope = TargetRope::factors(&decoder.config().rope, TARGET);
+        let search = Search::new(rope.problem(), config.search.evolution.clone(), config.seed)?;
         let setting = SearchSetting {
             run,
             models: &self.models,
             calibration: &calibration,
-            rope: &TargetRope::factors(&decoder.config().rope, TARGET),
+            rope: &rope,
             profile: config.search.run.profile.name(),
             objective: config.search.run.objective,
             model_fingerprint: Checkpoint::open(self.folder)?.fingerprint()?,

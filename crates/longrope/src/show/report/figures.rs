@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use longrope_rope::{Method, RopeSpec};
+use longrope_search::factor_curves;
 use serde_json::Value;
 
 use super::data::{RunReport, Training};
@@ -67,27 +67,19 @@ pub(crate) fn factors(report: &RunReport) -> Result<Option<Figure>> {
         return Ok(None);
     };
     let spec = rope.spec();
-    let base = spec.plain();
-    let target = spec.max_context();
-    let curve = |spec: &RopeSpec| -> Vec<(f64, f64)> {
-        let (plain, scaled) = (base.resolve(target), spec.resolve(target));
-        let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
-        let factors = pairs.map(|(plain, scaled)| plain / scaled);
-        factors.enumerate().map(|(i, it)| (i as f64, it)).collect()
-    };
-    let mut series = vec![Series {
-        name: "this run",
-        points: curve(&spec),
-        emphasized: true,
-    }];
-    for method in [Method::Pi, Method::Ntk, Method::Yarn] {
-        series.push(Series {
-            name: method.name(),
-            points: curve(&method.spec(&base, target)?),
-            emphasized: false,
-        });
-    }
-    let title = format!("Rescale factors for {} tokens", output::grouped(target));
+    let curves = factor_curves("this run", &spec)?;
+    let series = curves.into_iter().enumerate();
+    let series: Vec<Series> = series
+        .map(|(index, curve)| Series {
+            name: curve.name,
+            points: curve.points,
+            emphasized: index == 0,
+        })
+        .collect();
+    let title = format!(
+        "Rescale factors for {} tokens",
+        output::grouped(spec.max_context())
+    );
     let svg = plot::factor_curve(&title, &series)?;
     let caption = "By what the frequency of each pair of dimensions is divided, the fastest pair at the left.";
     Ok(Some(Figure::new(svg, caption)))

@@ -136,9 +136,10 @@ fn factors(frame: &mut Frame, area: Rect, standing: &Standing) {
     let curves: Vec<(&str, Vec<(f64, f64)>)> = standing
         .curves
         .iter()
-        .map(|(name, points)| {
-            let logs = points.iter().map(|(pair, factor)| (*pair, factor.ln()));
-            (*name, logs.collect())
+        .map(|curve| {
+            let logs = curve.points.iter();
+            let logs = logs.map(|(pair, factor)| (*pair, factor.ln()));
+            (curve.name, logs.collect())
         })
         .collect();
     let all = || curves.iter().flat_map(|curve| &curve.1);
@@ -327,6 +328,7 @@ fn without_escapes(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
+    use longrope_search::FactorCurve;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -361,8 +363,14 @@ mod tests {
             median: vec![(0.0, 9.0), (1.0, 3.6), (2.0, 3.5), (3.0, f64::INFINITY)],
             methods: vec![("none".to_owned(), 7.0), ("yarn".to_owned(), 3.5)],
             curves: vec![
-                ("searched", vec![(0.0, 1.0), (1.0, 1.5), (2.0, 4.0)]),
-                ("pi", vec![(0.0, 4.0), (1.0, 4.0), (2.0, 4.0)]),
+                FactorCurve {
+                    name: "searched",
+                    points: vec![(0.0, 1.0), (1.0, 1.5), (2.0, 4.0)],
+                },
+                FactorCurve {
+                    name: "pi",
+                    points: vec![(0.0, 4.0), (1.0, 4.0), (2.0, 4.0)],
+                },
             ],
             start_tokens: 8,
             workers: vec![

@@ -1,7 +1,8 @@
 //! What a dashboard shows.
 
+use longrope_search::FactorCurve;
+
 use crate::pool::WorkerStatus;
-use crate::search_run::FactorCurve;
 
 /// How a search stands.
 #[derive(Clone, Debug, Default)]

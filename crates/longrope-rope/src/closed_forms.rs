@@ -1,7 +1,38 @@
-//! Rescale factors in closed form: what interpolation methods amount to, and where a search starts.
+//! Rescale factors in closed form: interpolation methods expressed as factors. A search starts from them.
 
-use crate::inv_freq::yarn_ramp;
+use crate::inv_freq::{Base, yarn_ramp};
 use crate::precision::Precision;
+
+/// Which pairs YaRN interpolates: a ramp from the fast pairs, which stay as they are, to the slow ones.
+///
+/// A pair with more than `beta_fast` turns within the original context keeps its frequency, one with fewer than
+/// `beta_slow` turns is interpolated fully.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct YarnRamp {
+    /// Rotated dimensions of a head, `d`; even.
+    pub rotary_dim: usize,
+    /// Base of the frequencies, `θ`.
+    pub theta: f64,
+    /// Context the model was trained for, `L`, in tokens.
+    pub original_context: usize,
+    /// Turns above which a pair keeps its frequency; 32 for LLaMA models.
+    pub beta_fast: f64,
+    /// Turns below which a pair is interpolated fully; 1 for LLaMA models.
+    pub beta_slow: f64,
+}
+
+impl YarnRamp {
+    /// `1 - m_i` for every pair: 0 for pairs that keep their frequency, 1 for pairs that are interpolated fully.
+    fn values(self) -> Vec<f64> {
+        let base = Base {
+            rotary_dim: self.rotary_dim,
+            theta: self.theta,
+            original_context: self.original_context,
+            precision: Precision::F64,
+        };
+        yarn_ramp(base, (self.beta_fast, self.beta_slow), true)
+    }
+}
 
 /// Position interpolation: `λ_i = s` for every pair.
 pub fn pi_factors(n_pairs: usize, scale: f64) -> Vec<f64> {
@@ -22,24 +53,10 @@ pub fn ntk_factors(n_pairs: usize, scale: f64) -> Vec<f64> {
 ///
 /// # Reference
 /// YaRN (arXiv 2309.00071), section 3.2; the rounding and the clamps are those of transformers.
-pub fn yarn_factors(
-    rotary_dim: usize,
-    theta: f64,
-    original_context: usize,
-    scale: f64,
-    beta_fast: f64,
-    beta_slow: f64,
-) -> Vec<f64> {
-    let ramp = yarn_ramp(
-        rotary_dim,
-        theta,
-        original_context,
-        (beta_fast, beta_slow),
-        true,
-        Precision::F64,
-    );
-    // ramp is 1 - m
-    ramp.iter()
+pub fn yarn_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
+    let values = ramp.values();
+    values
+        .iter()
         .map(|ramp| 1.0 / (ramp / scale + (1.0 - ramp)))
         .collect()
 }
@@ -48,23 +65,10 @@ pub fn yarn_factors(
 ///
 /// # Reference
 /// Where the code released with LongRoPE (github.com/microsoft/LongRoPE) starts its search, under the name YaRN.
-pub fn linear_ramp_factors(
-    rotary_dim: usize,
-    theta: f64,
-    original_context: usize,
-    scale: f64,
-    beta_fast: f64,
-    beta_slow: f64,
-) -> Vec<f64> {
-    let ramp = yarn_ramp(
-        rotary_dim,
-        theta,
-        original_context,
-        (beta_fast, beta_slow),
-        true,
-        Precision::F64,
-    );
-    ramp.iter()
+pub fn linear_ramp_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
+    let values = ramp.values();
+    values
+        .iter()
         .map(|ramp| scale * ramp + (1.0 - ramp))
         .collect()
 }
@@ -119,10 +123,18 @@ mod tests {
 
     const CLOSE: f64 = 1e-12;
 
+    const LLAMA2: YarnRamp = YarnRamp {
+        rotary_dim: 128,
+        theta: 1e4,
+        original_context: 4096,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+    };
+
     #[test]
     fn the_linear_ramp_is_straight_between_yarns_borders() {
         // LLaMA2: the ramp goes from pair 20 to pair 46.
-        let factors = linear_ramp_factors(128, 1e4, 4096, 32.0, 32.0, 1.0);
+        let factors = linear_ramp_factors(LLAMA2, 32.0);
         assert!((factors[20] - 1.0).abs() < CLOSE && (factors[46] - 32.0).abs() < CLOSE);
         assert!((factors[33] - 16.5).abs() < CLOSE);
     }
@@ -155,7 +167,7 @@ mod tests {
 
     #[test]
     fn yarn_leaves_fast_pairs_and_interpolates_slow_ones() {
-        let factors = yarn_factors(128, 10_000.0, 4096, 32.0, 32.0, 1.0);
+        let factors = yarn_factors(LLAMA2, 32.0);
         assert!(factors[..=20].iter().all(|factor| *factor == 1.0));
         assert!(
             factors[46..]

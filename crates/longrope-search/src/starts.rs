@@ -1,6 +1,8 @@
-//! Where a search starts: the closed-form rescalings.
+//! Where a search starts: every seed with every attention-scale policy, and the candidates of the caller.
 
-use longrope_rope::{AttentionScale, linear_ramp_factors, ntk_factors, pi_factors, yarn_factors};
+use longrope_rope::{
+    AttentionScale, YarnRamp, linear_ramp_factors, ntk_factors, pi_factors, yarn_factors,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::candidate::{Candidate, Shape};
@@ -8,55 +10,25 @@ use crate::config::{Operators, SearchConfig};
 use crate::error::Result;
 use crate::loss_json;
 use crate::problem::SearchProblem;
+use crate::seed::Seed;
 use crate::space::Space;
 
-/// A closed-form rescaling that a search may start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Seed {
-    /// Position interpolation: every factor is the scale.
-    Pi,
-    /// NTK-aware: the factors grow geometrically from 1 to the scale.
-    Ntk,
-    /// YaRN: fast pairs unscaled, slow pairs scaled, a ramp between.
-    Yarn,
-    /// As YaRN, with a ramp that is linear in the factor: where the official code starts.
-    LinearRamp,
-    /// No rescaling: every factor is 1. Not a seed of the paper; with it a search cannot end worse than doing nothing,
-    /// which at small scales, and for models that extrapolate, is hard to beat.
-    None,
-}
-
 impl Seed {
-    /// The seed's name in config files and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pi => "pi",
-            Self::Ntk => "ntk",
-            Self::Yarn => "yarn",
-            Self::LinearRamp => "linear-ramp",
-            Self::None => "none",
-        }
-    }
-
     /// The seed's factors for a problem, before they are put on the grid.
     pub fn factors(self, problem: &SearchProblem, config: &SearchConfig) -> Vec<f64> {
         let (n_pairs, scale) = (problem.n_pairs(), problem.scale());
-        let ramp = |factors: fn(usize, f64, usize, f64, f64, f64) -> Vec<f64>| {
-            factors(
-                problem.rotary_dim,
-                problem.theta,
-                problem.original_context,
-                scale,
-                config.yarn_beta_fast,
-                config.yarn_beta_slow,
-            )
+        let ramp = YarnRamp {
+            rotary_dim: problem.rotary_dim,
+            theta: problem.theta,
+            original_context: problem.original_context,
+            beta_fast: config.yarn_beta_fast,
+            beta_slow: config.yarn_beta_slow,
         };
         match self {
             Self::Pi => pi_factors(n_pairs, scale),
             Self::Ntk => ntk_factors(n_pairs, scale),
-            Self::Yarn => ramp(yarn_factors),
-            Self::LinearRamp => ramp(linear_ramp_factors),
+            Self::Yarn => yarn_factors(ramp, scale),
+            Self::LinearRamp => linear_ramp_factors(ramp, scale),
             Self::None => vec![1.0; n_pairs],
         }
     }
@@ -146,20 +118,6 @@ mod tests {
         assert_eq!(ends(Seed::Ntk), (100, 3200));
         assert_eq!(ends(Seed::Yarn), (100, 3200));
         assert_eq!(ends(Seed::None), (100, 100));
-    }
-
-    #[test]
-    fn names_are_what_config_files_say() {
-        for seed in [
-            Seed::Pi,
-            Seed::Ntk,
-            Seed::Yarn,
-            Seed::LinearRamp,
-            Seed::None,
-        ] {
-            let written = serde_json::to_string(&seed).expect("plain data");
-            assert_eq!(written, format!("\"{}\"", seed.name()));
-        }
     }
 
     #[test]

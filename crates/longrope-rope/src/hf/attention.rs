@@ -1,0 +1,26 @@
+//! Attention scales: a number in a config, a policy in a spec.
+
+use crate::AttentionScale;
+
+/// Relative difference below which two numbers of a config mean the same: far above rounding, far below any effect.
+const SAME: f64 = 1e-12;
+
+pub(super) fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= SAME * a.abs().max(b.abs())
+}
+
+/// The policy that gives `value`: the default of the type if it does, so that a number in a config stays a rule.
+pub(super) fn attention_policy(
+    value: f64,
+    default: AttentionScale,
+    scale: f64,
+    original_context: usize,
+) -> AttentionScale {
+    if same(value, default.value(scale, original_context)) {
+        default
+    } else if same(value, 1.0) {
+        AttentionScale::None {}
+    } else {
+        AttentionScale::Constant { value }
+    }
+}

@@ -1,0 +1,11 @@
+//! The keys of a config that are used in several places.
+
+pub(crate) const ROPE_SCALING: &str = "rope_scaling";
+pub(crate) const ROPE_PARAMETERS: &str = "rope_parameters";
+pub(super) const MAX_POSITION: &str = "max_position_embeddings";
+pub(crate) const ORIGINAL_POSITION: &str = "original_max_position_embeddings";
+pub(super) const PARTIAL: &str = "partial_rotary_factor";
+pub(crate) const THETA: &str = "rope_theta";
+
+/// `original_max_position_embeddings` of a Phi-3 config that has none, in tokens.
+pub(crate) const PHI3_ORIGINAL: usize = 4096;

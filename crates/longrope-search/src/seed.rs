@@ -1,0 +1,53 @@
+//! The closed-form rescalings that a search may start from.
+
+use serde::{Deserialize, Serialize};
+
+/// A closed-form rescaling that a search may start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Seed {
+    /// Position interpolation: every factor is the scale.
+    Pi,
+    /// NTK-aware: the factors grow geometrically from 1 to the scale.
+    Ntk,
+    /// YaRN: fast pairs unscaled, slow pairs scaled, a ramp between.
+    Yarn,
+    /// As YaRN, with a ramp that is linear in the factor: where the official code starts.
+    LinearRamp,
+    /// No rescaling: every factor is 1. Not a seed of the paper; with it a search cannot end worse than doing nothing,
+    /// which at small scales, and for models that extrapolate, is hard to beat.
+    None,
+}
+
+impl Seed {
+    /// The seed's name in config files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pi => "pi",
+            Self::Ntk => "ntk",
+            Self::Yarn => "yarn",
+            Self::LinearRamp => "linear-ramp",
+            Self::None => "none",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_config_files_say() {
+        for seed in [
+            Seed::Pi,
+            Seed::Ntk,
+            Seed::Yarn,
+            Seed::LinearRamp,
+            Seed::None,
+        ] {
+            let written = serde_json::to_string(&seed).expect("plain data");
+            assert_eq!(written, format!("\"{}\"", seed.name()));
+        }
+    }
+}
