@@ -31,7 +31,7 @@ impl Prefix {
         let Some(longest) = sequences.iter().map(|it| it.len()).max() else {
             return false;
         };
-        if decoder.is_streamed() || KvCache::n_bytes(decoder, longest) > MAX_BYTES {
+        if decoder.is_streamed() || decoder.kv_cache_bytes(longest) > MAX_BYTES {
             return false;
         }
         let kept = self.last.as_ref();
@@ -60,13 +60,13 @@ impl Prefix {
                 cache.truncate(n_common(&cached, tokens).min(score_from - 1));
                 cache
             }
-            _ => KvCache::new(decoder, rope, capacity.next_multiple_of(ROOM)),
+            _ => decoder.kv_cache(capacity.next_multiple_of(ROOM), rope),
         }
     }
 
     /// Keeps what has been cached of a sequence, unless it takes too much memory.
     pub(crate) fn put(&mut self, decoder: &Decoder, tokens: &[u32], cache: KvCache) {
-        if KvCache::n_bytes(decoder, cache.capacity()) <= MAX_BYTES {
+        if decoder.kv_cache_bytes(cache.capacity()) <= MAX_BYTES {
             self.last = Some((tokens[..cache.n_tokens()].to_vec(), cache));
         }
     }

@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use crate::backend::Operations;
+use crate::backend::operations::Operations;
 
 /// Root-mean-square normalization, `weight * x / sqrt(mean(x²) + epsilon)` over the last
 /// dimension.

@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 
-use crate::backend::Operations;
+use crate::backend::operations::Operations;
 
 /// Negative log-likelihood of each target under the softmax of `hidden · weightᵀ`, in nats.
 ///

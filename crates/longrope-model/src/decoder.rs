@@ -4,18 +4,16 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor};
+use longrope_rope::ResolvedRope;
 
-use crate::attention::{Qkv, SelfAttention, SplitQkv};
 use crate::block::{Chunk, DecoderLayer};
+use crate::builder::{Builder, TensorSource};
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
-use crate::linear::Linear;
-use crate::mlp::{GateUp, Mlp, SplitGateUp};
-use crate::norm::RmsNorm;
+use crate::modules::Weights;
 use crate::rotary::Rotary;
 
 /// A frozen decoder: weights on a device, and the sizes they were loaded for.
@@ -46,28 +44,17 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// The parameters, as a Burn module.
-#[derive(Module, Debug)]
-pub(crate) struct Weights {
-    pub(crate) model: Model,
-    pub(crate) lm_head: Option<Linear>,
-}
-
-/// Everything below the output head.
-#[derive(Module, Debug)]
-pub(crate) struct Model {
-    pub(crate) embed_tokens: Embedding,
-    pub(crate) layers: Vec<DecoderLayer>,
-    pub(crate) norm: RmsNorm,
-}
-
-/// A vector per word, `weight: [vocab, hidden]`.
-#[derive(Module, Debug)]
-pub(crate) struct Embedding {
-    pub(crate) weight: Param<Tensor<2>>,
-}
-
 impl Decoder {
+    /// A decoder whose layers are all in memory.
+    pub(crate) fn new(weights: Weights, config: ModelConfig, device: &Device) -> Self {
+        Self {
+            weights,
+            config,
+            device: device.clone(),
+            stream: None,
+        }
+    }
+
     /// Loads a checkpoint folder: `config.json` and safetensors, whole or in shards.
     ///
     /// Weights are converted to `f32` whatever they are stored as.
@@ -106,22 +93,22 @@ impl Decoder {
         on_layer: impl Fn(usize, usize),
     ) -> Result<Self> {
         let (config, checkpoint) = open(folder)?;
-        let loader = Loader {
-            dtype,
-            ..Loader::new(&checkpoint, &config, device)
+        let mut builder = Builder {
+            config: &config,
+            source: Stored {
+                checkpoint: &checkpoint,
+                device,
+                dtype,
+            },
         };
         let layers = (0..config.n_layers)
             .map(|layer_idx| {
                 on_layer(layer_idx, config.n_layers);
-                loader.layer(layer_idx)
+                builder.layer(layer_idx)
             })
             .collect::<Result<_>>()?;
-        Ok(Self {
-            weights: loader.weights(layers)?,
-            config,
-            device: device.clone(),
-            stream: None,
-        })
+        let weights = builder.weights(layers)?;
+        Ok(Self::new(weights, config, device))
     }
 
     /// Opens a checkpoint of which only the embeddings and the head stay in memory.
@@ -134,15 +121,21 @@ impl Decoder {
     /// As [`Self::load`], and later calls fail if a file has become unreadable.
     pub fn stream(folder: &Path, device: &Device, on_layer: LayerHook) -> Result<Self> {
         let (config, checkpoint) = open(folder)?;
-        let weights = Loader::new(&checkpoint, &config, device).weights(Vec::new())?;
+        let mut builder = Builder {
+            config: &config,
+            source: Stored {
+                checkpoint: &checkpoint,
+                device,
+                dtype: DType::F32,
+            },
+        };
+        let weights = builder.weights(Vec::new())?;
         Ok(Self {
-            weights,
-            config,
-            device: device.clone(),
             stream: Some(Stream {
                 checkpoint,
                 on_layer,
             }),
+            ..Self::new(weights, config, device)
         })
     }
 
@@ -159,6 +152,16 @@ impl Decoder {
     /// Where the weights are.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// An empty cache for one sequence of up to `capacity` tokens, rotated by `rope`.
+    pub fn kv_cache(&self, capacity: usize, rope: &ResolvedRope) -> KvCache {
+        KvCache::new(&self.config, capacity, rope, (&self.device, self.dtype()))
+    }
+
+    /// Size of [`Self::kv_cache`] in bytes.
+    pub fn kv_cache_bytes(&self, capacity: usize) -> usize {
+        KvCache::n_bytes(&self.config, capacity, self.dtype())
     }
 
     /// Hidden states after the last normalization, for the chunks that reach beyond position
@@ -251,7 +254,15 @@ impl Decoder {
 
     fn read_layer(&self, stream: &Stream, layer_idx: usize) -> Result<DecoderLayer> {
         (stream.on_layer)(layer_idx, self.config.n_layers);
-        Loader::new(&stream.checkpoint, &self.config, &self.device).layer(layer_idx)
+        let mut builder = Builder {
+            config: &self.config,
+            source: Stored {
+                checkpoint: &stream.checkpoint,
+                device: &self.device,
+                dtype: DType::F32,
+            },
+        };
+        builder.layer(layer_idx)
     }
 
     /// The matrix that turns hidden states into logits, `[vocab, hidden]`.
@@ -265,36 +276,6 @@ impl Decoder {
     }
 }
 
-impl Weights {
-    /// The matrix that turns hidden states into logits, `[vocab, hidden]`.
-    pub(crate) fn output_weight(&self) -> Tensor<2> {
-        match &self.lm_head {
-            Some(head) => head.weight.val(),
-            None => self.model.embed_tokens.weight.val(),
-        }
-    }
-
-    /// A handle on everything but the layers.
-    pub(crate) fn without_layers(&self) -> Self {
-        Self {
-            model: Model {
-                embed_tokens: self.model.embed_tokens.clone(),
-                layers: Vec::new(),
-                norm: self.model.norm.clone(),
-            },
-            lm_head: self.lm_head.clone(),
-        }
-    }
-}
-
-/// Builds the module from a checkpoint that has been checked against the configuration.
-struct Loader<'a> {
-    checkpoint: &'a Checkpoint,
-    config: &'a ModelConfig,
-    device: &'a Device,
-    dtype: DType,
-}
-
 /// Reads configuration and headers of a folder and checks that they fit.
 fn open(folder: &Path) -> Result<(ModelConfig, Checkpoint)> {
     let config = ModelConfig::from_folder(folder)?;
@@ -303,94 +284,17 @@ fn open(folder: &Path) -> Result<(ModelConfig, Checkpoint)> {
     Ok((config, checkpoint))
 }
 
-impl<'a> Loader<'a> {
-    fn new(checkpoint: &'a Checkpoint, config: &'a ModelConfig, device: &'a Device) -> Self {
-        Self {
-            checkpoint,
-            config,
-            device,
-            dtype: DType::F32,
-        }
-    }
+/// Tensors of a checkpoint that has been checked against the configuration.
+struct Stored<'a> {
+    checkpoint: &'a Checkpoint,
+    device: &'a Device,
+    dtype: DType,
+}
 
-    fn weights(&self, layers: Vec<DecoderLayer>) -> Result<Weights> {
-        Ok(Weights {
-            model: Model {
-                embed_tokens: Embedding {
-                    weight: self.parameter("model.embed_tokens.weight")?,
-                },
-                layers,
-                norm: self.norm("model.norm")?,
-            },
-            lm_head: if self.config.tied_embeddings {
-                None
-            } else {
-                Some(self.linear("lm_head", false)?)
-            },
-        })
-    }
+impl TensorSource for Stored<'_> {
+    type Error = Error;
 
-    fn layer(&self, layer_idx: usize) -> Result<DecoderLayer> {
-        let config = self.config;
-        let at = |name: &str| format!("model.layers.{layer_idx}.{name}");
-        let qkv = |name: &str| self.linear(&at(&format!("self_attn.{name}")), config.qkv_bias);
-        let mlp = |name: &str| self.linear(&at(&format!("mlp.{name}")), config.mlp_bias);
-        let fused = config.family.fused_projections();
-        Ok(DecoderLayer {
-            self_attn: SelfAttention {
-                qkv: if fused {
-                    Qkv::Fused(qkv("qkv_proj")?)
-                } else {
-                    Qkv::Split(SplitQkv {
-                        q_proj: qkv("q_proj")?,
-                        k_proj: qkv("k_proj")?,
-                        v_proj: qkv("v_proj")?,
-                    })
-                },
-                o_proj: self.linear(&at("self_attn.o_proj"), config.output_bias)?,
-                head_dim: config.head_dim,
-            },
-            mlp: Mlp {
-                gate_up: if fused {
-                    GateUp::Fused(mlp("gate_up_proj")?)
-                } else {
-                    GateUp::Split(SplitGateUp {
-                        gate_proj: mlp("gate_proj")?,
-                        up_proj: mlp("up_proj")?,
-                    })
-                },
-                down_proj: mlp("down_proj")?,
-            },
-            input_layernorm: self.norm(&at("input_layernorm"))?,
-            post_attention_layernorm: self.norm(&at("post_attention_layernorm"))?,
-        })
-    }
-
-    fn linear(&self, name: &str, bias: bool) -> Result<Linear> {
-        Ok(Linear {
-            weight: self.parameter(&format!("{name}.weight"))?,
-            bias: if bias {
-                Some(self.parameter(&format!("{name}.bias"))?)
-            } else {
-                None
-            },
-            adapter: None,
-        })
-    }
-
-    fn norm(&self, name: &str) -> Result<RmsNorm> {
-        let weight = self.parameter(&format!("{name}.weight"))?;
-        Ok(RmsNorm {
-            weight,
-            epsilon: self.config.rms_norm_eps,
-        })
-    }
-
-    fn parameter<const D: usize>(&self, name: &str) -> Result<Param<Tensor<D>>> {
-        Ok(Param::from_tensor(self.checkpoint.tensor(
-            name,
-            self.device,
-            self.dtype,
-        )?))
+    fn tensor<const D: usize>(&mut self, name: &str) -> Result<Tensor<D>> {
+        self.checkpoint.tensor(name, self.device, self.dtype)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::checkpoint::WeightReport;
-use crate::export::FloatType;
+use crate::checkpoint::report::WeightReport;
+use crate::export::float_type::FloatType;
+use crate::lora_error::LoraError;
 
 /// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, with which file or tensor.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +47,9 @@ pub enum Error {
         /// What the system says.
         problem: String,
     },
-    /// Adapters do not fit the model or their file.
+    /// Adapters do not fit the model or their files.
     #[error("low-rank adapters: {0}")]
-    Lora(String),
+    Lora(LoraError),
     /// A model whose layers stay in their files was to be trained.
     #[error("a model with streamed weights cannot be trained, its layers are not in memory")]
     StreamedTraining,
@@ -176,4 +177,10 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl From<LoraError> for Error {
+    fn from(error: LoraError) -> Self {
+        Self::Lora(error)
+    }
 }

@@ -100,8 +100,7 @@ impl<'a> Generation<'a> {
         options: GenerateOptions,
         seed: u64,
     ) -> Result<Self> {
-        let empty =
-            |_: &[u32], rope: &ResolvedRope, capacity| KvCache::new(decoder, rope, capacity);
+        let empty = |_: &[u32], rope: &ResolvedRope, capacity| decoder.kv_cache(capacity, rope);
         Self::in_caches(decoder, spec, prompts, options, seed, empty)
     }
 
@@ -142,7 +141,7 @@ impl<'a> Generation<'a> {
                 cache: if fits {
                     given
                 } else {
-                    KvCache::new(decoder, &rope, total)
+                    decoder.kv_cache(total, &rope)
                 },
                 rng,
                 done: options.max_new_tokens == 0,
@@ -208,6 +207,6 @@ fn follow_length(decoder: &Decoder, spec: &RopeSpec, sequence: &mut Sequence) {
             n_tokens = sequence.tokens.len(),
             "sequence outgrew its factor set, running it again"
         );
-        sequence.cache = KvCache::new(decoder, &needed, sequence.cache.capacity());
+        sequence.cache = decoder.kv_cache(sequence.cache.capacity(), &needed);
     }
 }

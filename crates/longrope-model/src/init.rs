@@ -1,157 +1,163 @@
-//! A checkpoint of random weights, to train from.
+//! Random weights: a decoder in memory, or a checkpoint folder to train from.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::f64::consts::TAU;
 use std::io;
 use std::path::Path;
 
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::builder::{Builder, TensorSource};
 use crate::config::ModelConfig;
+use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::llama_shape::{INITIALIZER_RANGE, LlamaShape};
+use crate::modules::Weights;
 
-/// Spread of the normal distribution that weights are drawn from.
-const STD: f64 = 0.02;
-
-/// The sizes of a LLaMA.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct LlamaShape {
-    /// Decoder layers.
-    pub layers: usize,
-    /// Width of the residual stream.
-    pub hidden: usize,
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads; divides `heads`.
-    pub kv_heads: usize,
-    /// Width of the gated part.
-    pub intermediate: usize,
-    /// Tokens of the vocabulary.
-    pub vocab: usize,
-    /// Window, tokens.
-    pub window: usize,
-    /// Base of the rotary embedding.
-    pub theta: f64,
-    /// Whether the head is the embedding.
-    pub tied: bool,
+impl ModelConfig {
+    /// Makes a decoder of this configuration with random `f32` weights, in memory.
+    ///
+    /// Matrices are drawn from a normal distribution with standard deviation 0.02. Matrices that write into the
+    /// residual stream (`o_proj` and `down_proj`) are scaled down by `sqrt(2 * n_layers)`, so that the stream does not
+    /// grow with depth (Radford et al., GPT-2, §2.3). Biases are zero, weights of normalizations are one.
+    ///
+    /// All random numbers come from `rng`, in the order of [`Self::tensors`]: the same configuration and generator
+    /// state give the same weights on every machine. With `ChaCha8Rng::seed_from_u64(seed)` they are the weights that
+    /// [`write_random_llama`] writes for `seed`.
+    pub fn init(&self, device: &Device, rng: &mut impl Rng) -> Decoder {
+        let tensors = random_tensors(self, rng).map(|tensor| (tensor.name.clone(), tensor));
+        let mut builder = Builder {
+            config: self,
+            source: Random {
+                tensors: tensors.collect(),
+                device,
+            },
+        };
+        let Ok(weights) = build(&mut builder);
+        Decoder::new(weights, self.clone(), device)
+    }
 }
 
-impl Default for LlamaShape {
-    /// 3.2 million parameters, window 256.
-    fn default() -> Self {
-        Self {
-            layers: 4,
-            hidden: 256,
-            heads: 4,
-            kv_heads: 2,
-            intermediate: 688,
-            vocab: 1024,
-            window: 256,
-            theta: 10_000.0,
-            tied: true,
+fn build(builder: &mut Builder<'_, Random<'_>>) -> Result<Weights, Infallible> {
+    let layers = (0..builder.config.n_layers).map(|layer_idx| builder.layer(layer_idx));
+    let layers = layers.collect::<Result<_, _>>()?;
+    builder.weights(layers)
+}
+
+/// Tensors that have been drawn and not been used yet.
+struct Random<'a> {
+    tensors: HashMap<String, RandomTensor>,
+    device: &'a Device,
+}
+
+impl TensorSource for Random<'_> {
+    type Error = Infallible;
+
+    fn tensor<const D: usize>(&mut self, name: &str) -> Result<Tensor<D>, Infallible> {
+        let tensor = self.tensors.remove(name);
+        let RandomTensor { shape, values, .. } =
+            tensor.expect("the configuration lists every tensor that the builder asks for, once");
+        let data = TensorData::new(values, shape);
+        Ok(Tensor::from_data(data, (self.device, DType::F32)))
+    }
+}
+
+/// One tensor of a checkpoint with its values in row-major order.
+struct RandomTensor {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// The tensors of a model, drawn one after the other.
+fn random_tensors(config: &ModelConfig, rng: &mut impl Rng) -> impl Iterator<Item = RandomTensor> {
+    let residual_std = INITIALIZER_RANGE / (2.0 * config.n_layers as f64).sqrt();
+    config.tensors().into_iter().map(move |(name, shape)| {
+        let n_elements: usize = shape.iter().product();
+        let values = if name.ends_with("norm.weight") {
+            vec![1.0; n_elements]
+        } else if name.ends_with(".bias") {
+            vec![0.0; n_elements]
+        } else {
+            let writes_residual =
+                name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+            let std = if writes_residual {
+                residual_std
+            } else {
+                INITIALIZER_RANGE
+            };
+            #[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]
+            let draw = || (std * normal(rng)) as f32;
+            std::iter::repeat_with(draw).take(n_elements).collect()
+        };
+        RandomTensor {
+            name,
+            shape,
+            values,
         }
-    }
+    })
 }
 
-impl LlamaShape {
-    /// `config.json` as transformers writes it.
-    fn config_json(&self, bos_token: u32, eos_token: u32) -> Value {
-        json!({
-            "architectures": ["LlamaForCausalLM"],
-            "attention_bias": false,
-            "attention_dropout": 0.0,
-            "bos_token_id": bos_token,
-            "eos_token_id": eos_token,
-            "head_dim": self.hidden / self.heads.max(1),
-            "hidden_act": "silu",
-            "hidden_size": self.hidden,
-            "initializer_range": STD,
-            "intermediate_size": self.intermediate,
-            "max_position_embeddings": self.window,
-            "mlp_bias": false,
-            "model_type": "llama",
-            "num_attention_heads": self.heads,
-            "num_hidden_layers": self.layers,
-            "num_key_value_heads": self.kv_heads,
-            "rms_norm_eps": 1e-5,
-            // transformers 4 reads the one, transformers 5 the other.
-            "rope_theta": self.theta,
-            "rope_parameters": { "rope_theta": self.theta, "rope_type": "default" },
-            "tie_word_embeddings": self.tied,
-            "torch_dtype": "float32",
-            "use_cache": true,
-            "vocab_size": self.vocab,
-        })
-    }
-}
-
-/// Writes `config.json`, `generation_config.json` and `model.safetensors` of a LLaMA with random weights in f32, and
-/// returns the configuration.
+/// Writes `config.json`, `generation_config.json` and `model.safetensors` of a LLaMA model with random `f32` weights,
+/// and returns the configuration.
 ///
-/// Matrices are normal with spread 0.02; those that write into the residual stream are smaller by `sqrt(2 layers)`, so
-/// that the stream does not grow with depth (Radford et al., GPT-2, §2.3). Norms begin with ones. The same shape and
-/// seed give the same weights everywhere.
+/// The weights are those of [`ModelConfig::init`] with `ChaCha8Rng::seed_from_u64(seed)`. `special_tokens` are the ids
+/// of the BOS and EOS tokens.
 ///
 /// # Errors
-/// If the shape makes no model, or a file cannot be written.
+/// If no model has this shape, or a file cannot be written.
 pub fn write_random_llama(
     folder: &Path,
     shape: &LlamaShape,
-    (bos_token, eos_token): (u32, u32),
+    special_tokens: (u32, u32),
     seed: u64,
 ) -> Result<ModelConfig> {
-    let json = shape.config_json(bos_token, eos_token);
+    let json = shape.config_json(Some(special_tokens));
     let config = ModelConfig::from_json(&json, &folder.join("config.json"))?;
     fs_err::create_dir_all(folder)?;
 
-    let residual_std = STD / (2.0 * shape.layers as f64).sqrt();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    for (name, sizes) in config.tensors() {
-        let n_elements: usize = sizes.iter().product();
-        let writes_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-        let mut values = Vec::with_capacity(4 * n_elements);
-        for _ in 0..n_elements {
-            let value = if name.ends_with("norm.weight") {
-                1.0
-            } else if writes_residual {
-                residual_std * normal(&mut rng)
-            } else {
-                STD * normal(&mut rng)
-            };
-            #[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]
-            values.extend((value as f32).to_le_bytes());
-        }
-        tensors.push((name, sizes, values));
-    }
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = random_tensors(&config, &mut rng)
+        .map(
+            |RandomTensor {
+                 name,
+                 shape,
+                 values,
+             }| {
+                let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
+                (name, shape, bytes)
+            },
+        )
+        .collect();
     let mut views = Vec::with_capacity(tensors.len());
     let failed = |error: safetensors::SafeTensorError| Error::Io(io::Error::other(error));
-    for (name, sizes, values) in &tensors {
-        let view = TensorView::new(Dtype::F32, sizes.clone(), values).map_err(failed)?;
+    for (name, shape, bytes) in &tensors {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?;
         views.push((name, view));
     }
-    // transformers refuses files that do not say this.
+    // transformers refuses files without this entry.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(failed)?;
     fs_err::write(folder.join("model.safetensors"), bytes)?;
+    let (bos_token, eos_token) = special_tokens;
     let generation = json!({ "bos_token_id": bos_token, "eos_token_id": eos_token });
     fs_err::write(
         folder.join("generation_config.json"),
         format!("{generation:#}\n"),
     )?;
-    // Last: without it, the folder is no checkpoint.
+    // Written last: a folder without it is not a checkpoint.
     fs_err::write(folder.join("config.json"), format!("{json:#}\n"))?;
     Ok(config)
 }
 
 /// A standard normal number (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+fn normal(rng: &mut impl Rng) -> f64 {
     let mut unit = || ((rng.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     let (radius, angle) = (unit(), unit());
     (-2.0 * radius.ln()).sqrt() * (TAU * angle).cos()
@@ -191,9 +197,8 @@ mod tests {
     fn numbers_are_normal() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let numbers: Vec<f64> = (0..20_000).map(|_| normal(&mut rng)).collect();
-        let moment = |power: i32| {
-            numbers.iter().map(|it| it.powi(power)).sum::<f64>() / numbers.len() as f64
-        };
+        let moment =
+            |power: i32| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / numbers.len() as f64;
         assert!(moment(1).abs() < 0.03, "{}", moment(1));
         assert!((moment(2) - 1.0).abs() < 0.05, "{}", moment(2));
         assert!((moment(4) - 3.0).abs() < 0.3, "{}", moment(4));

@@ -1,9 +1,9 @@
 //! Keys and values of the tokens so far, for generating one token after another.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Device, Tensor};
 use longrope_rope::ResolvedRope;
 
-use crate::decoder::Decoder;
+use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::rotary::Rotary;
 
@@ -40,12 +40,17 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// Room for `capacity` tokens, rotated by `rope`.
-    pub fn new(decoder: &Decoder, rope: &ResolvedRope, capacity: usize) -> Self {
-        let config = decoder.config();
-        let device = decoder.device();
+    /// An empty cache for up to `capacity` tokens of a model with these sizes, rotated by `rope`.
+    ///
+    /// Device and type are those of the decoder; [`Decoder::kv_cache`](crate::Decoder::kv_cache) fills them in.
+    pub fn new(
+        config: &ModelConfig,
+        capacity: usize,
+        rope: &ResolvedRope,
+        (device, dtype): (&Device, DType),
+    ) -> Self {
         let shape = [1, config.n_kv_heads, capacity, config.head_dim];
-        let empty = || Tensor::zeros(shape, (device, decoder.dtype()));
+        let empty = || Tensor::zeros(shape, (device, dtype));
         let layers = (0..config.n_layers)
             .map(|_| LayerCache {
                 keys: empty(),
@@ -76,11 +81,10 @@ impl KvCache {
         self.n_tokens = self.n_tokens.min(n_tokens);
     }
 
-    /// Memory of a cache for so many tokens, bytes.
-    pub fn n_bytes(decoder: &Decoder, capacity: usize) -> usize {
-        let config = decoder.config();
+    /// Size in bytes of the keys and values of a cache for `capacity` tokens.
+    pub fn n_bytes(config: &ModelConfig, capacity: usize, dtype: DType) -> usize {
         let per_token = 2 * config.n_layers * config.n_kv_heads * config.head_dim;
-        per_token * capacity * decoder.dtype().size()
+        per_token * capacity * dtype.size()
     }
 
     /// The RoPE that rotated the cached keys.

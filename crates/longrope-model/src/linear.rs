@@ -5,8 +5,6 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::lora::LowRank;
-
 /// `y = x · weightᵀ + bias`, with `weight: [out, in]`, and a low-rank correction if it has one.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
@@ -36,7 +34,8 @@ impl Linear {
         // One matrix product over all rows: a batched one would repeat the weight.
         let x = x.reshape([batch * seq, width]);
         let correction = self.adapter.as_ref();
-        let correction = correction.map(|it| it.forward_rows(x.clone(), rows.start, n_rows));
+        let correction =
+            correction.map(|adapter| adapter.forward_rows(x.clone(), rows.start, n_rows));
         let y = x.matmul(weight.transpose()); // [b·t, rows]
         let y = match &self.bias {
             Some(bias) => y + bias.val().narrow(0, rows.start, n_rows).unsqueeze(),
@@ -47,5 +46,25 @@ impl Linear {
             None => y,
         };
         y.reshape([batch, seq, n_rows])
+    }
+}
+
+/// The correction of one linear map.
+#[derive(Module, Debug)]
+pub(crate) struct LowRank {
+    /// `[rank, in]`
+    pub(crate) a: Param<Tensor<2>>,
+    /// `[out, rank]`
+    pub(crate) b: Param<Tensor<2>>,
+    pub(crate) scale: f64,
+}
+
+impl LowRank {
+    /// # Shapes
+    /// - `x`: `[rows, in]`
+    /// - output: `[rows, out]`, of which `first..first + n`
+    pub(crate) fn forward_rows(&self, x: Tensor<2>, first: usize, n: usize) -> Tensor<2> {
+        let up = self.b.val().narrow(0, first, n).transpose();
+        x.matmul(self.a.val().transpose()).matmul(up) * self.scale
     }
 }

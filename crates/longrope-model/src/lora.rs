@@ -4,13 +4,14 @@
 //! al., arXiv 2106.09685). The correction is never made as a matrix while training, so that its cost
 //! is `rank / out` of the map's.
 
-use burn::module::{Module, Param};
+use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, RngExt};
 
 use crate::decoder::Decoder;
-use crate::error::{Error, Result};
-use crate::linear::Linear;
+use crate::error::Result;
+use crate::linear::{Linear, LowRank};
+use crate::lora_error::LoraError;
 use crate::parameters::linears_mut;
 
 /// Rank, strength and places of adapters; names and meanings are those of PEFT.
@@ -31,35 +32,15 @@ impl LoraConfig {
     }
 }
 
-/// The correction of one linear map.
-#[derive(Module, Debug)]
-pub(crate) struct LowRank {
-    /// `[rank, in]`
-    pub(crate) a: Param<Tensor<2>>,
-    /// `[out, rank]`
-    pub(crate) b: Param<Tensor<2>>,
-    pub(crate) scale: f64,
-}
-
-impl LowRank {
-    /// # Shapes
-    /// - `x`: `[rows, in]`
-    /// - output: `[rows, out]`, of which `first..first + n`
-    pub(crate) fn forward_rows(&self, x: Tensor<2>, first: usize, n: usize) -> Tensor<2> {
-        let up = self.b.val().narrow(0, first, n).transpose();
-        x.matmul(self.a.val().transpose()).matmul(up) * self.scale
-    }
-}
-
 impl Decoder {
     /// Gives every targeted map an adapter that does nothing yet: `A` uniform in `±1/sqrt(in)`, as
     /// PEFT draws it, `B` zero.
     ///
     /// # Errors
-    /// [`Error::Lora`] if a target names no map of this model, or the rank is 0.
+    /// [`Error::Lora`](crate::Error::Lora) if a target names no map of this model, or the rank is 0.
     pub fn add_adapters(&mut self, config: &LoraConfig, rng: &mut impl Rng) -> Result<()> {
         if config.rank == 0 {
-            return Err(Error::Lora("rank 0, expected at least 1".to_owned()));
+            return Err(LoraError::ZeroRank.into());
         }
         let (device, scale) = (self.device().clone(), config.scale());
         let mut found = vec![false; config.target_modules.len()];
@@ -87,11 +68,11 @@ impl Decoder {
         }
         match found.iter().position(|found| !found) {
             None => Ok(()),
-            Some(index) => Err(Error::Lora(format!(
-                "target module `{}` is not in this model, expected one of {}",
-                config.target_modules[index],
-                self.module_names().join(", ")
-            ))),
+            Some(index) => Err(LoraError::UnknownTarget {
+                target: config.target_modules[index].clone(),
+                known: self.module_names(),
+            }
+            .into()),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::checkpoint::Checkpoint;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::lora::LoraConfig;
+use crate::lora_error::LoraError;
 use crate::parameters::ParameterKind;
 use crate::write::{TensorEntry, write_safetensors};
 
@@ -30,35 +31,36 @@ impl LoraConfig {
             path: path.clone(),
             source,
         })?;
-        let wrong = |what: &str| Error::Lora(format!("`{}`: {what}", path.display()));
         if json["peft_type"] != "LORA" {
-            return Err(wrong(&format!(
-                "peft_type is {}, expected \"LORA\"",
-                json["peft_type"]
-            )));
+            let found = json["peft_type"].to_string();
+            return Err(LoraError::PeftType { path, found }.into());
         }
         for key in ["use_dora", "use_rslora", "fan_in_fan_out"] {
             if json[key] == true {
-                return Err(wrong(&format!("`{key}` is not supported")));
+                return Err(LoraError::UnsupportedKey { path, key }.into());
             }
         }
+        let wrong = |key, expected| LoraError::ConfigKey {
+            path: path.clone(),
+            key,
+            expected,
+        };
         let rank = json["r"]
             .as_u64()
-            .ok_or_else(|| wrong("`r` is no number"))?;
-        let alpha = json["lora_alpha"]
-            .as_f64()
-            .ok_or_else(|| wrong("`lora_alpha` is no number"))?;
+            .and_then(|rank| usize::try_from(rank).ok());
         let targets = json["target_modules"]
             .as_array()
-            .ok_or_else(|| wrong("`target_modules` is no list"))?;
+            .ok_or_else(|| wrong("target_modules", "a list"))?;
         let mut target_modules: Vec<String> = targets
             .iter()
             .filter_map(|name| name.as_str().map(str::to_owned))
             .collect();
         target_modules.sort();
         Ok(Self {
-            rank: usize::try_from(rank).map_err(|_| wrong("`r` is too large"))?,
-            alpha,
+            rank: rank.ok_or_else(|| wrong("r", "a whole number"))?,
+            alpha: json["lora_alpha"]
+                .as_f64()
+                .ok_or_else(|| wrong("lora_alpha", "a number"))?,
             target_modules,
         })
     }
@@ -115,10 +117,16 @@ impl Decoder {
             let key = format!("{KEY_PREFIX}{}", parameter.name);
             let stored = file.tensors().get(&key).map(|stored| stored.shape.clone());
             if stored.as_deref() != Some(parameter.shape().as_slice()) {
-                problem = Some(Error::Lora(format!(
-                    "`{key}` has shape {stored:?}, expected {:?}",
-                    parameter.shape()
-                )));
+                let expected = parameter.shape();
+                let found = stored;
+                problem = Some(
+                    LoraError::Shape {
+                        key,
+                        found,
+                        expected,
+                    }
+                    .into(),
+                );
                 return;
             }
             let dtype = parameter.flat().dtype();
@@ -136,11 +144,12 @@ impl Decoder {
             return Err(error);
         }
         if n_read != file.tensors().len() {
-            return Err(Error::Lora(format!(
-                "`{}` holds {} tensors, of which the model has a place for {n_read}",
-                folder.join(WEIGHTS_FILE).display(),
-                file.tensors().len()
-            )));
+            return Err(LoraError::UnusedTensors {
+                path: folder.join(WEIGHTS_FILE),
+                found: file.tensors().len(),
+                used: n_read,
+            }
+            .into());
         }
         Ok(config)
     }

@@ -15,7 +15,7 @@ use crate::sampling::Sampling;
 ///
 /// Large enough for matrix products at full speed, small enough that a chunk's intermediates stay
 /// in cache and its memory does not count.
-const CHUNK_ROWS: usize = 2048;
+pub(crate) const CHUNK_ROWS: usize = 2048;
 
 /// Rows whose logits exist at once: a few megabytes with large vocabularies.
 const LOGIT_ROWS: usize = 32;

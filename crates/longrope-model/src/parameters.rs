@@ -5,9 +5,10 @@ use burn::tensor::{DType, Gradients as Tape, Tensor};
 
 use crate::attention::Qkv;
 use crate::block::DecoderLayer;
-use crate::decoder::{Decoder, Weights};
+use crate::decoder::Decoder;
 use crate::linear::Linear;
 use crate::mlp::GateUp;
+use crate::modules::Weights;
 use crate::norm::RmsNorm;
 
 /// What a parameter is; optimizers treat kinds differently.

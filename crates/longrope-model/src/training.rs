@@ -7,9 +7,10 @@ use longrope_kernels::{Documents, linear_nll, recompute};
 
 use crate::attention::Place;
 use crate::block::DecoderLayer;
-use crate::decoder::{Decoder, Weights};
+use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::gradients::Gradients;
+use crate::modules::Weights;
 use crate::parameters::{Parameter, Trained, visit_embedding, visit_head, visit_layer};
 use crate::rotary::Rotary;
 

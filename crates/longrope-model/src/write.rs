@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype, View};
 
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::parameters::ParameterKind;
 
 /// A tensor to write: its name, its sizes and its values in row-major order.
 #[derive(Clone, Debug)]
@@ -84,7 +85,7 @@ impl Decoder {
     pub fn write_weights(&self, path: &Path) -> Result<()> {
         let mut entries = Vec::new();
         self.clone().for_each_parameter(|parameter| {
-            if parameter.kind != crate::ParameterKind::Adapter {
+            if parameter.kind != ParameterKind::Adapter {
                 entries.push(TensorEntry {
                     shape: parameter.shape(),
                     values: parameter.flat(),

@@ -3,7 +3,6 @@
 
 mod calibration;
 mod commands;
-mod estimate;
 mod eval_state;
 mod failure;
 mod hint;

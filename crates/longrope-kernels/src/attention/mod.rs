@@ -1,37 +1,16 @@
 //! Causal attention with memory linear in the context.
 
-mod documents;
-mod visible;
+pub(crate) mod config;
+pub(crate) mod documents;
+pub(crate) mod visible;
 
+pub use config::AttentionConfig;
 pub use documents::Documents;
-pub(crate) use visible::Visible;
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use crate::backend::Operations;
-
-/// What an attention call may see.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttentionConfig {
-    /// Multiplies the scores before the softmax, usually `1 / sqrt(head_dim)`.
-    pub scale: f64,
-    /// A query sees itself and this many tokens less one before it; `None` is all of them.
-    pub window: Option<usize>,
-    /// A query sees its own document only; `None` is one document per sequence.
-    pub documents: Option<Documents>,
-}
-
-impl AttentionConfig {
-    /// Full causal attention with scores divided by `sqrt(head_dim)`.
-    pub fn causal(head_dim: usize) -> Self {
-        Self {
-            scale: 1.0 / (head_dim as f64).sqrt(),
-            window: None,
-            documents: None,
-        }
-    }
-}
+use crate::backend::operations::Operations;
 
 /// Causal softmax attention, `softmax(scale * q kᵀ + mask) v`, and its gradients.
 ///

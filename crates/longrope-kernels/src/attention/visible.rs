@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{AttentionConfig, Documents};
+use super::config::AttentionConfig;
+use super::documents::Documents;
 
 /// The causal mask, the window and the documents, as one range of keys for each query.
 ///

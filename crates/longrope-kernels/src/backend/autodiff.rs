@@ -10,8 +10,9 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
-use super::{Kernels, Operations, Saved};
-use crate::AttentionConfig;
+use super::kernels::{Kernels, Saved};
+use super::operations::Operations;
+use crate::attention::config::AttentionConfig;
 
 /// Hands each input its gradient, if it wants one.
 fn register<B: Backend, const N: usize>(

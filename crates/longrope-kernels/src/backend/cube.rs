@@ -13,8 +13,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::DType;
 
-use super::{Kernels, Saved};
-use crate::AttentionConfig;
+use super::kernels::{Kernels, Saved};
+use crate::attention::config::AttentionConfig;
 use crate::composed::Float;
 
 /// Queries of a chunk: CubeK takes multiples of this.

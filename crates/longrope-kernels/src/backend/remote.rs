@@ -12,9 +12,10 @@ use burn::server::{CustomOpIr, HandleContainer, RemoteServer};
 use burn::tensor::{DType, Device, Shape};
 use burn_ir::{BackendIr, ScalarIr, TensorIr};
 
-use super::{Kernels, Saved};
+use super::kernels::{Kernels, Saved};
+use crate::attention::config::AttentionConfig;
+use crate::attention::documents::Documents;
 use crate::composed::wide;
-use crate::{AttentionConfig, Documents};
 
 const ATTENTION: &str = "longrope.attention";
 const LINEAR_NLL: &str = "longrope.linear_nll";

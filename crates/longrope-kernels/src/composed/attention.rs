@@ -6,10 +6,10 @@ use burn::backend::tensor::{BoolTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{DType, Shape, TensorData};
 
+use super::chunks::rows_per_chunk;
 use super::ops::{Float, wide};
-use super::rows_per_chunk;
-use crate::AttentionConfig;
-use crate::attention::Visible;
+use crate::attention::config::AttentionConfig;
+use crate::attention::visible::Visible;
 
 /// Sizes of one call.
 struct Sizes {

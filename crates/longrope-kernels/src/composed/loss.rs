@@ -5,8 +5,8 @@ use burn::backend::Slice;
 use burn::backend::tensor::IntTensor;
 use burn::tensor::Shape;
 
+use super::chunks::rows_per_chunk;
 use super::ops::{Float, wide};
-use super::rows_per_chunk;
 
 /// See [`crate::linear_nll`].
 pub(crate) fn linear_nll<B: Backend>(

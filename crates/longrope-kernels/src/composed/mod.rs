@@ -8,6 +8,7 @@
 )]
 
 mod attention;
+mod chunks;
 mod elementwise;
 mod loss;
 mod ops;
@@ -18,11 +19,3 @@ pub(crate) use loss::{linear_nll, linear_nll_backward};
 pub(crate) use ops::Float;
 #[cfg(feature = "remote")]
 pub(crate) use ops::wide;
-
-/// Bytes that the scores or logits of one chunk may take.
-const CHUNK_BYTES: usize = 64 << 20;
-
-/// Rows of a chunk if a row takes `row_bytes`.
-fn rows_per_chunk(row_bytes: usize, n_rows: usize) -> usize {
-    (CHUNK_BYTES / row_bytes.max(1)).clamp(1, n_rows.max(1))
-}

@@ -17,8 +17,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, FloatDType};
 use burn::tensor::DType;
 
-use crate::AttentionConfig;
-use crate::backend::{Kernels, Saved};
+use crate::attention::config::AttentionConfig;
+use crate::backend::kernels::{Kernels, Saved};
 use crate::composed::{self, Float};
 
 /// Whether the kernels apply to tensors of this type.

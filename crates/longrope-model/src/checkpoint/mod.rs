@@ -4,11 +4,14 @@
 //! Files are read rather than mapped into memory: a file that is cut off or replaced while it is
 //! in use then gives an error, where a mapping would end the process.
 
-mod report;
+mod compare;
+pub(crate) mod report;
 mod shards;
+mod stored;
 
 pub use report::{WeightProblem, WeightReport};
 pub(crate) use shards::INDEX_FILE;
+pub use stored::StoredTensor;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,18 +32,6 @@ pub struct Checkpoint {
     folder: PathBuf,
     files: Vec<PathBuf>,
     tensors: BTreeMap<String, StoredTensor>,
-}
-
-/// Where a tensor lies and how it is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredTensor {
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its element type as stored.
-    pub dtype: Dtype,
-    file_idx: usize,
-    offset: u64,
-    n_bytes: usize,
 }
 
 impl Checkpoint {
@@ -107,7 +98,7 @@ impl Checkpoint {
     /// # Errors
     /// With every missing, unexpected, misshapen or unreadable tensor.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
-        let report = WeightReport::new(config, &self.tensors);
+        let report = compare::compare(config, &self.tensors);
         if report.is_clean() {
             return Ok(());
         }

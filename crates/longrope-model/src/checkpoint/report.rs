@@ -1,12 +1,8 @@
 //! Every tensor that does not fit, not only the first.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use safetensors::Dtype;
-
-use super::StoredTensor;
-use crate::config::ModelConfig;
 
 /// Problems listed in full before the rest is counted.
 const LISTED: usize = 8;
@@ -82,50 +78,6 @@ pub struct WeightReport {
 }
 
 impl WeightReport {
-    pub(super) fn new(config: &ModelConfig, stored: &BTreeMap<String, StoredTensor>) -> Self {
-        let expected: BTreeMap<String, Vec<usize>> = config.tensors().into_iter().collect();
-        let mut problems = Vec::new();
-        for (name, shape) in &expected {
-            match stored.get(name) {
-                None => problems.push(WeightProblem::Missing {
-                    name: name.clone(),
-                    expected: shape.clone(),
-                }),
-                Some(tensor) if tensor.shape != *shape => {
-                    problems.push(WeightProblem::WrongShape {
-                        name: name.clone(),
-                        found: tensor.shape.clone(),
-                        expected: shape.clone(),
-                    });
-                }
-                Some(tensor)
-                    if !matches!(
-                        tensor.dtype,
-                        Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16
-                    ) =>
-                {
-                    problems.push(WeightProblem::WrongType {
-                        name: name.clone(),
-                        found: tensor.dtype,
-                    });
-                }
-                Some(_) => {}
-            }
-        }
-        for (name, tensor) in stored {
-            // Old checkpoints store the frequencies, and some store a tied head twice.
-            let known = name.ends_with("rotary_emb.inv_freq")
-                || (config.tied_embeddings && name == "lm_head.weight");
-            if !expected.contains_key(name) && !known {
-                problems.push(WeightProblem::Unexpected {
-                    name: name.clone(),
-                    found: tensor.shape.clone(),
-                });
-            }
-        }
-        Self { problems }
-    }
-
     /// Whether everything fits.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
 
-use super::StoredTensor;
+use super::stored::StoredTensor;
 use crate::error::{Error, Result};
 
 /// Which tensor lies in which file, if there are several.

@@ -1,6 +1,6 @@
 //! A checkpoint folder with another RoPE, as transformers and its relatives read it.
 
-mod float_type;
+pub(crate) mod float_type;
 mod plan;
 mod shard_size;
 mod weights;
@@ -86,27 +86,16 @@ pub fn export_hf(
     checkpoint.check(&config)?;
     let (json, warnings) = config_json(source, spec, options)?;
 
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs_err::create_dir_all(parent)?;
-    // A folder inside the temporary one: it gets ordinary permissions, and what is left of a
-    // failed export disappears with its parent.
-    let temporary = tempfile::Builder::new()
-        .prefix(".longrope-export-")
-        .tempdir_in(parent)?;
-    let staging = temporary.path().join("new");
-    fs_err::create_dir(&staging)?;
-    fs_err::write(staging.join("config.json"), format!("{json:#}\n"))?;
-    if options.rewrites_weights() {
-        let size = options.shard_size.unwrap_or(ShardSize::DEFAULT);
-        weights::write_weights(&checkpoint, &config, &staging, options.dtype, size)?;
-    } else {
-        copy_weights(&checkpoint, &staging)?;
-    }
-    copy_companions(source, &staging)?;
-    replace(target, &staging, &temporary.path().join("old"))?;
+    replace_folder(target, ".longrope-export-", |staging| {
+        fs_err::write(staging.join("config.json"), format!("{json:#}\n"))?;
+        if options.rewrites_weights() {
+            let size = options.shard_size.unwrap_or(ShardSize::DEFAULT);
+            weights::write_weights(&checkpoint, &config, staging, options.dtype, size)?;
+        } else {
+            copy_weights(&checkpoint, staging)?;
+        }
+        copy_companions(source, staging)
+    })?;
     Ok(warnings)
 }
 
@@ -175,16 +164,33 @@ fn copy_if_there(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the folder `new` in the place of `target`, and what was there into `old`.
-fn replace(target: &Path, new: &Path, old: &Path) -> Result<()> {
-    if target.exists() {
-        fs_err::rename(target, old)?;
-        if let Err(error) = fs_err::rename(new, target) {
-            fs_err::rename(old, target)?;
-            return Err(error.into());
-        }
-    } else {
-        fs_err::rename(new, target)?;
+/// Creates the folder `target`, or replaces it, with the content that `write` puts into the folder it is given.
+///
+/// The content is written into a temporary folder beside `target`, whose name begins with `prefix`, and then renamed:
+/// `target` appears as a whole, or stays as it was if `write` fails.
+fn replace_folder(
+    target: &Path,
+    prefix: &str,
+    write: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs_err::create_dir_all(parent)?;
+    // A folder inside the temporary one: it gets ordinary permissions, and a failed attempt is removed with its parent.
+    let temporary = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
+    let (new, old) = (temporary.path().join("new"), temporary.path().join("old"));
+    fs_err::create_dir(&new)?;
+    write(&new)?;
+    if !target.exists() {
+        fs_err::rename(&new, target)?;
+        return Ok(());
+    }
+    fs_err::rename(target, &old)?;
+    if let Err(error) = fs_err::rename(&new, target) {
+        fs_err::rename(&old, target)?;
+        return Err(error.into());
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use safetensors::Dtype;
 
-use super::{FloatType, ShardSize};
+use super::float_type::FloatType;
+use super::shard_size::ShardSize;
 use crate::checkpoint::StoredTensor;
 
 /// A tensor to write.

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::float_type::FloatType;
 use super::plan::{PlannedFile, PlannedTensor, plan};
-use super::{FloatType, ShardSize};
+use super::shard_size::ShardSize;
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Generation against transformers, and cache against no cache.
 
 use longrope_model::{
-    Error, FactorChoice, GenerateOptions, Generation, KvCache, Rotary, Sampling, TokenBatch,
+    Error, FactorChoice, GenerateOptions, Generation, Rotary, Sampling, TokenBatch,
 };
 use serde::Deserialize;
 
@@ -96,7 +96,7 @@ fn any_way_through_the_cache_gives_the_same_logits() {
         let tokens: Vec<u32> = (0..60).map(|i| 3 + (i * 11) % 90).collect();
         let rope = decoder.config().rope.resolve(60);
         let logits = |pieces: &[usize]| {
-            let mut cache = KvCache::new(&decoder, &rope, 60);
+            let mut cache = decoder.kv_cache(60, &rope);
             let mut last = Vec::new();
             let mut rest = tokens.as_slice();
             for n in pieces {
@@ -124,7 +124,7 @@ fn cached_logits_are_those_of_evaluation() {
     let decoder = load("mistral-window");
     let tokens: Vec<u32> = (0..50).map(|i| 3 + (i * 7) % 90).collect();
     let nll = losses(&decoder, &decoder.config().rope, &tokens);
-    let mut cache = KvCache::new(&decoder, &decoder.config().rope.resolve(50), 50);
+    let mut cache = decoder.kv_cache(50, &decoder.config().rope.resolve(50));
     for (i, token) in tokens[..49].iter().enumerate() {
         let logits = decoder.next_logits(&[*token], &mut cache).unwrap();
         let total: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
@@ -215,7 +215,7 @@ fn what_cannot_be_generated_is_an_error() {
         outside.step(),
         Err(Error::TokenOutOfVocabulary { token: 97, .. })
     ));
-    let mut cache = KvCache::new(&decoder, &spec.resolve(3), 3);
+    let mut cache = decoder.kv_cache(3, &spec.resolve(3));
     let full = decoder.next_logits(&[1, 2, 3, 4], &mut cache);
     assert!(matches!(
         full,

@@ -10,6 +10,8 @@ mod broken;
 mod export;
 mod generation;
 mod golden;
+mod init;
+mod logits;
 mod metamorphic;
 mod support;
 mod training;

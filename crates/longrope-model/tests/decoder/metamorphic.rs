@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use longrope_model::{Decoder, Error, KvCache, LayerHook, Rotary, TokenBatch};
+use longrope_model::{Decoder, Error, LayerHook, Rotary, TokenBatch};
 
 use crate::support::{device, fixture, load, losses};
 
@@ -158,7 +158,7 @@ fn behind_a_cached_beginning_scores_are_those_of_the_whole() {
     second[700..].copy_from_slice(&tokens(1800, 5));
     let rope = spec.resolve(2500);
     let rotary = Rotary::new(&rope, 2500, decoder.device());
-    let mut cache = KvCache::new(&decoder, &rope, 2500);
+    let mut cache = decoder.kv_cache(2500, &rope);
     for (sequence, n_kept) in [(&first, 0), (&second, 700), (&first, 640)] {
         cache.truncate(n_kept);
         let batch = TokenBatch {

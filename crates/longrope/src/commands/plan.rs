@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
 use longrope_model::ModelConfig;
+use longrope_model::estimate::{self, Memory, STEP_FORWARDS, Trained};
 use longrope_search::SearchConfig;
 use serde::Serialize;
 
-use crate::estimate::{self, Memory, STEP_FORWARDS, Trained};
 use crate::input::{device, hub};
 use crate::settings::args::{Plan, PlanMode};
 use crate::settings::config::Config;

@@ -11,9 +11,10 @@
 
 use burn_flex::FlexTensor;
 
-use super::{Band, Block, KEYS, SCORE_UNIT, Tiles, queries_per_block, tiles_over};
-use crate::AttentionConfig;
-use crate::attention::Visible;
+use super::block::{Band, Block, KEYS, SCORE_UNIT, queries_per_block};
+use super::tiles::{Tiles, tiles_over};
+use crate::attention::config::AttentionConfig;
+use crate::attention::visible::Visible;
 use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous, strided};

@@ -6,7 +6,7 @@
 
 use burn_flex::FlexTensor;
 
-use super::{indices, rows_from};
+use super::rows::{indices, rows_from};
 use crate::flex::matrix::{Matrix, multiply};
 use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;

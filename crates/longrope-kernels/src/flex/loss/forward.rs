@@ -3,7 +3,7 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::{indices, rows_from};
+use super::rows::{indices, rows_from};
 use crate::flex::matrix::multiply;
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous};

@@ -3,8 +3,9 @@
 //! All sizes are for one window of `n` tokens in `f32` on the CPU; `h` is the width of the model, `q` that of all
 //! queries, `k` that of all keys, `i` that of the MLP, `v` the vocabulary, `P` the parameters.
 
-use longrope_model::ModelConfig;
 use serde::Serialize;
+
+use crate::config::ModelConfig;
 
 /// What the program has before it does anything: code, tokenizer, the allocator's first pages. Measured.
 const BASE_BYTES: f64 = 50e6;
@@ -19,14 +20,16 @@ const ATTENTION_EFFICIENCY: f64 = 0.5;
 
 /// Peak memory, bytes: what every window has, and what every token adds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Memory {
-    pub(crate) fixed_bytes: f64,
-    pub(crate) bytes_per_token: f64,
+pub struct Memory {
+    /// Bytes that are needed whatever the context.
+    pub fixed_bytes: f64,
+    /// Bytes that each token of the context adds.
+    pub bytes_per_token: f64,
 }
 
 impl Memory {
     /// For `n` tokens.
-    pub(crate) fn at(self, n: usize) -> f64 {
+    pub fn at(self, n: usize) -> f64 {
         self.fixed_bytes + self.bytes_per_token * n as f64
     }
 
@@ -36,7 +39,7 @@ impl Memory {
         clippy::cast_sign_loss,
         reason = "a number of tokens"
     )]
-    pub(crate) fn longest(self, bytes: f64) -> usize {
+    pub fn longest(self, bytes: f64) -> usize {
         ((bytes - self.fixed_bytes) / self.bytes_per_token).max(0.0) as usize
     }
 }
@@ -87,7 +90,7 @@ impl Sizes {
 ///
 /// The residual stream of the whole window, and keys and values of one layer, which exist twice while their chunks
 /// are joined. With `streamed` weights, of `P` only the ends and one layer.
-pub(crate) fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
+pub fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
     let s = Sizes::of(model);
     let weights = if streamed {
         s.params - (s.layers - 1.0) * s.layer_params
@@ -102,7 +105,7 @@ pub(crate) fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
 
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trained {
+pub enum Trained {
     /// All weights.
     All,
     /// Adapters of this many parameters.
@@ -114,7 +117,7 @@ pub(crate) enum Trained {
 /// - Of a trained parameter there are gradient and both moments of Adam, and a second gradient while it is scaled.
 /// - Of a token, the input of every layer is kept, and of one layer at a time all that its operations made and the
 ///   gradients thereof: `tape = 6h + 2q + 2k + 5i`.
-pub(crate) fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
+pub fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
     let s = Sizes::of(model);
     let n_trained = match trained {
         Trained::All => s.params,
@@ -131,7 +134,7 @@ pub(crate) fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
 const TAPE: [f64; 4] = [6.0, 2.0, 2.0, 5.0];
 
 /// Parameters of adapters of a rank on query, key, value and output projections of every layer.
-pub(crate) fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
+pub fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
     let (h, q) = (model.hidden_size, model.n_heads * model.head_dim);
     let k = model.n_kv_heads * model.head_dim;
     model.n_layers * rank * ((h + q) + 2 * (h + k) + (q + h))
@@ -139,7 +142,7 @@ pub(crate) fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
 
 /// Operations of one forward pass over `n` tokens, attention counted by how slow it is: `2n(P' + hv) + 2n²q·layers`,
 /// where `P'` are the parameters of the layers.
-pub(crate) fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
+pub fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
     let s = Sizes::of(model);
     let n = n as f64;
     // A layer with a sliding window looks no further.
@@ -153,7 +156,7 @@ pub(crate) fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
 }
 
 /// A training step is a forward pass, each layer once more, and a backward pass of twice that.
-pub(crate) const STEP_FORWARDS: f64 = 4.0;
+pub const STEP_FORWARDS: f64 = 4.0;
 
 #[cfg(test)]
 mod tests {

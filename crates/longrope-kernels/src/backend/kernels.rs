@@ -1,0 +1,124 @@
+//! The bodies of the operations on one backend, forward and backward.
+
+use burn::backend::Backend;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+
+use crate::attention::config::AttentionConfig;
+use crate::composed::{self, Float};
+
+/// What the backward pass of attention needs besides its inputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Saved<B: Backend> {
+    /// The output of the forward pass.
+    pub(crate) output: FloatTensor<B>,
+    /// Logarithm of each query's sum of exponentials, `[batch, n_heads, seq_q]`, from bodies that
+    /// know it; others sum again.
+    pub(crate) log_sum_exp: Option<FloatTensor<B>>,
+}
+
+impl<B: Backend> Saved<B> {
+    /// The composed forward pass, which keeps its output only.
+    pub(crate) fn composed(
+        query: FloatTensor<B>,
+        key: FloatTensor<B>,
+        value: FloatTensor<B>,
+        config: &AttentionConfig,
+    ) -> Self {
+        let output = composed::attention::<B>(Float(query), Float(key), Float(value), config);
+        Self {
+            output: output.0,
+            log_sum_exp: None,
+        }
+    }
+}
+
+/// Bodies of the operations.
+pub(crate) trait Kernels: Backend {
+    fn attention_forward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: &AttentionConfig,
+    ) -> Saved<Self> {
+        Saved::composed(query, key, value, config)
+    }
+
+    fn attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        _saved: Saved<Self>,
+        grad: FloatTensor<Self>,
+        config: &AttentionConfig,
+    ) -> [FloatTensor<Self>; 3] {
+        let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
+        composed::attention_backward(query, key, value, Float(grad), config).map(|it| it.0)
+    }
+
+    /// Losses, and the logarithm of each row's sum of exponentials, `[rows]`, from bodies that know
+    /// it.
+    fn linear_nll_forward(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets);
+        (nll.0, None)
+    }
+
+    /// Gradients of hidden states and, if asked for, of the weight.
+    fn linear_nll_backward(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        _log_sum_exp: Option<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+        needs_weight: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+        let (d_hidden, d_weight) =
+            composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
+        (d_hidden.0, d_weight.map(|it| it.0))
+    }
+
+    fn rms_norm_forward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        composed::rms_norm::<Self>(Float(x), Float(weight), epsilon).0
+    }
+
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f64,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        composed::rms_norm_backward::<Self>(Float(x), Float(weight), epsilon, Float(grad))
+            .map(|it| it.0)
+    }
+
+    fn rotate_half_forward(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::rotate_half::<Self>(Float(x), Float(cos), Float(sin)).0
+    }
+
+    fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::swiglu::<Self>(Float(gate), Float(up)).0
+    }
+
+    fn swiglu_backward(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        composed::swiglu_backward::<Self>(Float(gate), Float(up), Float(grad)).map(|it| it.0)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl Kernels for burn::backend::NdArray {}

@@ -1,0 +1,97 @@
+//! The operations as tensors call them.
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, backend_extension};
+
+use super::kernels::Kernels;
+use crate::attention::config::AttentionConfig;
+
+/// The operations as tensors call them, whatever backend they are on.
+#[backend_extension(
+    Autodiff,
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda")),
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Remote: cfg(feature = "remote")
+)]
+pub(crate) trait Operations: Backend {
+    fn attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> FloatTensor<Self>;
+
+    fn linear_nll(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64)
+    -> FloatTensor<Self>;
+
+    fn rotate_half(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// The forward bodies are the operations of a backend without autodiff.
+macro_rules! plain_operations {
+    ($backend:ty) => {
+        impl Operations for $backend {
+            fn attention(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+                config: AttentionConfig,
+            ) -> FloatTensor<Self> {
+                Self::attention_forward(query, key, value, &config).output
+            }
+
+            fn linear_nll(
+                hidden: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                targets: IntTensor<Self>,
+            ) -> FloatTensor<Self> {
+                Self::linear_nll_forward(hidden, weight, targets).0
+            }
+
+            fn rms_norm(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                epsilon: f64,
+            ) -> FloatTensor<Self> {
+                Self::rms_norm_forward(x, weight, epsilon)
+            }
+
+            fn rotate_half(
+                x: FloatTensor<Self>,
+                cos: FloatTensor<Self>,
+                sin: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                Self::rotate_half_forward(x, cos, sin)
+            }
+
+            fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::swiglu_forward(gate, up)
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+plain_operations!(burn::backend::Flex);
+
+#[cfg(feature = "ndarray")]
+plain_operations!(burn::backend::NdArray);
+
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+plain_operations!(burn::backend::Cube);
+
+#[cfg(feature = "remote")]
+plain_operations!(burn::backend::Remote);

@@ -1,0 +1,57 @@
+//! Comparing the tensors of a checkpoint with those that its configuration needs.
+
+use std::collections::BTreeMap;
+
+use safetensors::Dtype;
+
+use super::report::{WeightProblem, WeightReport};
+use super::stored::StoredTensor;
+use crate::config::ModelConfig;
+
+/// Finds every tensor that is missing, unexpected, misshapen or of a type that cannot be read.
+pub(super) fn compare(
+    config: &ModelConfig,
+    stored: &BTreeMap<String, StoredTensor>,
+) -> WeightReport {
+    let expected: BTreeMap<String, Vec<usize>> = config.tensors().into_iter().collect();
+    let mut problems = Vec::new();
+    for (name, shape) in &expected {
+        match stored.get(name) {
+            None => problems.push(WeightProblem::Missing {
+                name: name.clone(),
+                expected: shape.clone(),
+            }),
+            Some(tensor) if tensor.shape != *shape => {
+                problems.push(WeightProblem::WrongShape {
+                    name: name.clone(),
+                    found: tensor.shape.clone(),
+                    expected: shape.clone(),
+                });
+            }
+            Some(tensor)
+                if !matches!(
+                    tensor.dtype,
+                    Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16
+                ) =>
+            {
+                problems.push(WeightProblem::WrongType {
+                    name: name.clone(),
+                    found: tensor.dtype,
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    for (name, tensor) in stored {
+        // Old checkpoints store the frequencies, and some store a tied head twice.
+        let known = name.ends_with("rotary_emb.inv_freq")
+            || (config.tied_embeddings && name == "lm_head.weight");
+        if !expected.contains_key(name) && !known {
+            problems.push(WeightProblem::Unexpected {
+                name: name.clone(),
+                found: tensor.shape.clone(),
+            });
+        }
+    }
+    WeightReport { problems }
+}

@@ -1,0 +1,134 @@
+//! A decoder from sizes alone, in the way Burn makes its modules.
+
+use burn::tensor::Device;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::ModelConfig;
+use crate::decoder::Decoder;
+use crate::error::Result;
+use crate::llama_shape::LlamaShape;
+
+/// Makes LLaMA-style decoders with random weights in memory, following Burn's `XConfig::new(..).init(&device)`.
+///
+/// To load a checkpoint instead, use [`Decoder::load`]. For the sizes of other families, use [`ModelConfig::init`].
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use longrope_model::{DecoderConfig, Rotary};
+///
+/// # fn main() -> longrope_model::Result<()> {
+/// let device = Device::flex();
+/// // 100 tokens in the vocabulary, width 32, 2 layers, 4 query heads
+/// let decoder = DecoderConfig::new(100, 32, 2, 4)
+///     .with_kv_heads(2)
+///     .with_seed(7)
+///     .init(&device);
+///
+/// let tokens = Tensor::<2, Int>::from_data([[5, 17, 42]], &device); // [batch, seq]
+/// let rope = decoder.config().rope.resolve(3);
+/// let rotary = Rotary::new(&rope, 3, &device);
+/// let logits = decoder.forward(tokens, &rotary)?;
+/// assert_eq!(logits.dims(), [1, 3, 100]); // [batch, seq, vocab]
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DecoderConfig {
+    shape: LlamaShape,
+    seed: u64,
+}
+
+impl DecoderConfig {
+    /// Sizes of the vocabulary, the residual stream, the stack of layers and the set of query heads.
+    ///
+    /// By default, every query head has a key head of its own, the MLP is four times as wide as the residual stream,
+    /// the output head shares the embedding matrix, and window, `theta` and seed are 256, 10 000 and 0.
+    pub fn new(vocab: usize, hidden: usize, layers: usize, heads: usize) -> Self {
+        Self {
+            shape: LlamaShape {
+                layers,
+                hidden,
+                heads,
+                kv_heads: heads,
+                intermediate: 4 * hidden,
+                vocab,
+                ..LlamaShape::default()
+            },
+            seed: 0,
+        }
+    }
+
+    /// Sets the number of key and value heads, which must divide the number of query heads.
+    #[must_use]
+    pub fn with_kv_heads(mut self, kv_heads: usize) -> Self {
+        self.shape.kv_heads = kv_heads;
+        self
+    }
+
+    /// Sets the width inside the MLP.
+    #[must_use]
+    pub fn with_intermediate(mut self, intermediate: usize) -> Self {
+        self.shape.intermediate = intermediate;
+        self
+    }
+
+    /// Sets the context window in tokens, `max_position_embeddings`.
+    #[must_use]
+    pub fn with_window(mut self, window: usize) -> Self {
+        self.shape.window = window;
+        self
+    }
+
+    /// Sets the base of the rotary embedding, `rope_theta`.
+    #[must_use]
+    pub fn with_theta(mut self, theta: f64) -> Self {
+        self.shape.theta = theta;
+        self
+    }
+
+    /// Sets whether the output head shares the embedding matrix.
+    #[must_use]
+    pub fn with_tied(mut self, tied: bool) -> Self {
+        self.shape.tied = tied;
+        self
+    }
+
+    /// Sets the seed of the random weights.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The full configuration of the model.
+    ///
+    /// # Errors
+    /// If the sizes do not fit together.
+    pub fn model_config(&self) -> Result<ModelConfig> {
+        self.shape.model_config()
+    }
+
+    /// Makes the decoder; the same configuration gives the same weights everywhere.
+    ///
+    /// The weights are those that [`write_random_llama`](crate::write_random_llama) writes for this shape and seed; see
+    /// [`ModelConfig::init`] for their distribution.
+    ///
+    /// # Panics
+    /// If the sizes do not fit together. To get an error instead, call [`Self::model_config`] and
+    /// [`ModelConfig::init`].
+    pub fn init(&self, device: &Device) -> Decoder {
+        let config = match self.model_config() {
+            Ok(config) => config,
+            Err(error) => panic!("sizes of a decoder that do not fit together: {error}"),
+        };
+        config.init(device, &mut ChaCha8Rng::seed_from_u64(self.seed))
+    }
+}
+
+impl From<LlamaShape> for DecoderConfig {
+    /// A decoder of this shape with seed 0.
+    fn from(shape: LlamaShape) -> Self {
+        Self { shape, seed: 0 }
+    }
+}
