@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
+mod circles;
 mod cli;
 mod doctor;
 mod errors_input;

@@ -183,7 +183,7 @@ pub enum Error {
 
     /// A recipe cannot be run as it is written.
     #[error(transparent)]
-    Recipe(#[from] crate::recipe::RecipeError),
+    Recipe(#[from] crate::recipe::error::RecipeError),
 
     /// A value could not be written as JSON.
     #[error("writing JSON")]

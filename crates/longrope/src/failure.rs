@@ -5,22 +5,31 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use longrope_eval::bench::BenchError;
+use longrope_extend::Interrupted;
+use longrope_extend::recipe::RecipeError;
 
 use crate::hint::Hint;
-use crate::signals::{EXIT_INTERRUPTED, Interrupted};
-use crate::workers::WorkersError;
+use crate::signals::EXIT_INTERRUPTED;
 
 /// The user's input was wrong.
 const EXIT_INPUT: u8 = 1;
 /// We were.
 const EXIT_FAULT: u8 = 2;
 
-/// Whether the user has no part in it: all devices have failed.
+/// Whether all devices have failed, which is not the user's fault.
 pub(crate) fn is_device_failure(error: &Error) -> bool {
-    matches!(
-        error.downcast_ref::<WorkersError>(),
-        Some(WorkersError::NobodyLeft { .. })
-    )
+    error
+        .downcast_ref::<longrope_extend::Error>()
+        .is_some_and(longrope_extend::Error::is_device_failure)
+}
+
+/// Whether the user stopped the program.
+pub(crate) fn is_interruption(error: &Error) -> bool {
+    error.root_cause().is::<Interrupted>()
+        || error.is::<Interrupted>()
+        || error
+            .downcast_ref::<longrope_extend::Error>()
+            .is_some_and(longrope_extend::Error::is_interruption)
 }
 
 /// Prints an error and says how the program ends.
@@ -33,7 +42,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     }
     let mut stderr = std::io::stderr().lock();
     let _ = stderr.write_all(render(error).as_bytes());
-    let code = if error.is::<Interrupted>() || error.root_cause().is::<Interrupted>() {
+    let code = if is_interruption(error) {
         EXIT_INTERRUPTED
     } else if is_device_failure(error) {
         EXIT_FAULT
@@ -117,12 +126,8 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
         return hint_for_search(error);
     }
-    if let Some(WorkersError::NobodyLeft { .. }) = cause.downcast_ref::<WorkersError>() {
-        return Some(
-            "look after the device's memory, its driver or the connection to it, or choose another \
-             --device"
-                .to_owned(),
-        );
+    if let Some(error) = cause.downcast_ref::<longrope_extend::Error>() {
+        return hint_for_extend(error);
     }
     if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
         let message = error.to_string();
@@ -139,6 +144,49 @@ fn hint_for_io(error: &std::io::Error) -> Option<String> {
         K::NotFound => "check the path; relative paths start at the working directory".into(),
         K::PermissionDenied => "check the permissions of the file and its folder".into(),
         K::StorageFull => "free some space; what was there before is untouched".into(),
+        _ => return None,
+    })
+}
+
+fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
+    use longrope_extend::Error as E;
+    Some(match error {
+        E::NoDeviceLeft { .. } => {
+            "check the device's memory, its driver and the connection to it, or choose another --device"
+                .into()
+        }
+        E::NothingToScore => "set `search-needle.samples` to 1 or more".into(),
+        E::NeedlesNeedTokenizer => {
+            "give text with --text, and a model folder with a tokenizer.json".into()
+        }
+        E::SampleContext { .. } => {
+            "within the original context, factors for longer contexts can only do harm; leave the key out for samples \
+             of the target's length"
+                .into()
+        }
+        E::RunExists { .. } => "continue it with --resume, or choose another --out".into(),
+        E::NoRun { .. } => "check --out, or begin the search by leaving out --resume".into(),
+        E::OtherSettings { .. } => {
+            "resume with the flags it was started with, or with none: they are in its config.toml"
+                .into()
+        }
+        E::InputsMissing { .. } => {
+            "only a search of `longrope search` can be resumed; start again in another --out".into()
+        }
+        E::OtherInputs { what } => format!(
+            "resume with the {what} its config.toml names, unchanged, or start again in another --out"
+        ),
+        E::BeyondFactors { .. } => "to extend it, search ratios on top of it".into(),
+        E::Recipe(RecipeError::SameName { .. }) => "give one of them another `name`".into(),
+        E::Recipe(RecipeError::NoSource { .. }) => {
+            "models come from finetune, factors from search and recover".into()
+        }
+        // Only their sources are in the chain of causes.
+        E::Eval(error) => return hint_for_eval(error),
+        E::Model(error) => return hint_for_model(error),
+        E::Rope(error) => return hint_for_rope(error),
+        E::Search(error) => return hint_for_search(error),
+        E::Io(error) => return hint_for_io(error),
         _ => return None,
     })
 }

@@ -1,28 +1,16 @@
 //! The `longrope` program: the only place that knows paths, flags, terminals and backends.
 #![recursion_limit = "256"]
 
-mod calibration;
 mod commands;
-mod eval_state;
 mod failure;
 mod hint;
 mod input;
-mod model_objective;
-mod models;
-mod needles;
-mod pool;
 mod pretrain;
-mod retrieval;
-mod run_dir;
-mod scoring;
-mod search_run;
-mod search_task;
 mod settings;
 mod show;
 mod signals;
 mod terminal;
 mod train;
-mod workers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -38,13 +38,12 @@ pub(crate) fn restore_terminal() {
     }
 }
 
-/// The message of a panic is to be read on the ordinary screen. Panics of workers are none of
-/// ours: the pool deals with them.
+/// Shows the message of a panic on the ordinary screen. Panics of workers are not shown: the pool handles them.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // First, so that workers' panics do not come here.
-        crate::pool::silence_panics();
+        longrope_extend::pool::silence_panics();
         let before = std::panic::take_hook();
         let dashboard_thread = std::thread::current().id();
         std::panic::set_hook(Box::new(move |info| {

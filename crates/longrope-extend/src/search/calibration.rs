@@ -7,7 +7,7 @@ use longrope_eval::{NeedleText, NeedleTextConfig, needle_texts};
 use longrope_rope::RopeSpec;
 use longrope_search::BlockLosses;
 
-use super::measured::MethodLoss;
+use super::method_loss::MethodLoss;
 use super::objective_kind::ObjectiveKind;
 use crate::error::{Error, Result};
 use crate::scoring::{Losses, Measure, ScoreJob};

@@ -5,8 +5,8 @@ use std::fmt;
 use longrope_search::{Generation, Search, TargetRope};
 
 use super::calibration::Calibration;
-use super::measured::MethodLoss;
-use super::run::SearchOutcome;
+use super::method_loss::MethodLoss;
+use super::result::SearchOutcome;
 use crate::pool::CallStatus;
 use crate::run_dir::RunDir;
 

@@ -1,28 +1,13 @@
 //! Loss on text and needles, and passkeys found, under different RoPEs.
 
 use longrope_rope::RopeSpec;
-use serde::{Deserialize, Serialize};
 
 use super::calibration::{Calibration, CalibrationSample};
+use super::method_loss::MethodLoss;
 use crate::error::ScoringError;
 use crate::interrupt::Interrupt;
 use crate::pool::CallStatus;
 use crate::scoring::{Losses, Measure, Scoring};
-
-/// The losses of a RoPE on the samples of a search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MethodLoss {
-    /// Name of the RoPE.
-    pub method: String,
-    /// Mean loss on text, nats per token.
-    pub nll_nats: f64,
-    /// Mean loss on the answers of needle texts, nats per token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer_nats: Option<f64>,
-    /// Share of passkeys that greedy generation finds: each token of the key is the most likely one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub passkey_accuracy: Option<f64>,
-}
 
 /// A RoPE and its name.
 pub type NamedSpec = (String, RopeSpec);

@@ -3,17 +3,20 @@
 mod calibration;
 mod events;
 mod measured;
+mod method_loss;
 mod objective;
 mod objective_kind;
 mod recover;
+mod result;
 mod run;
 mod task;
 
 pub use calibration::{Calibration, CalibrationOptions, CalibrationSample};
 pub use events::{SearchEvent, Watch};
-pub use measured::{MethodLoss, NamedSpec, measure};
+pub use measured::{NamedSpec, measure};
+pub use method_loss::MethodLoss;
 pub use objective::ModelObjective;
 pub use objective_kind::ObjectiveKind;
 pub use recover::{Recovered, Recovery, RecoveryTask};
-pub use run::{SearchOutcome, SearchResult};
+pub use result::{SearchOutcome, SearchResult};
 pub use task::SearchTask;

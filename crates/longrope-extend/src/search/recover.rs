@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::calibration::{Calibration, CalibrationOptions};
 use super::events::Watch;
 use super::measured::measure;
-use super::run::{RESULT_FILE, SearchResult};
+use super::result::{RESULT_FILE, SearchResult};
 use super::task::SearchTask;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;

@@ -4,73 +4,17 @@ use std::time::Instant;
 
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
 use longrope_search::{Generation, Search, TargetRope};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::calibration::Calibration;
 use super::events::SearchEvent;
-use super::measured::{MethodLoss, NamedSpec};
+use super::measured::NamedSpec;
+use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
+use super::result::{RESULT_FILE, SearchOutcome, SearchResult};
 use crate::error::{Error, Result};
 use crate::run_dir::{RunDir, json_lines};
-
-/// `search/result.json`, relative to the run folder.
-pub(crate) const RESULT_FILE: &str = "search/result.json";
-
-/// The result of a search: `search/result.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SearchResult {
-    /// `longrope-search-result`
-    pub format: String,
-    /// 1
-    pub version: u32,
-    /// The context that factors were searched for, tokens.
-    pub target_context: usize,
-    /// Score of the winner, nats.
-    pub best_nats: f64,
-    /// `exp(best_nats)`.
-    pub best_ppl: f64,
-    /// First positions that the winner leaves unscaled.
-    pub start_tokens: usize,
-    /// Attention scale of the winner.
-    pub attention_scale: f64,
-    /// Candidates that were measured.
-    pub evaluations: usize,
-    /// Tokens that the model was run on for them.
-    pub token_evaluations: usize,
-    /// Tokens that racing saved.
-    #[serde(default)]
-    pub token_evaluations_saved: usize,
-    /// Measurements that failed.
-    pub failures: usize,
-    /// Description of the objective.
-    pub objective: String,
-    /// The winner on text and needles.
-    pub searched: MethodLoss,
-    /// The methods it is compared with, on the same samples.
-    pub baselines: Vec<MethodLoss>,
-    /// Time of this process, seconds.
-    pub elapsed_secs: f64,
-}
-
-/// A finished search.
-#[derive(Clone, Debug)]
-pub struct SearchOutcome {
-    /// Its numbers.
-    pub result: SearchResult,
-    /// The search, with its history.
-    pub search: Search,
-    /// What candidates stood for.
-    pub target: TargetRope,
-    /// The winner as it was measured: with its own factor set only.
-    pub winner: RopeSpec,
-    /// The winner as it is saved in `rope.json`, with all factor sets.
-    pub spec: RopeSpec,
-    /// Scores that the methods would have as candidates.
-    pub method_scores: Vec<(String, f64)>,
-    /// Number of samples that candidates were scored on.
-    pub n_samples: usize,
-}
 
 /// Methods that a search is compared with.
 const METHODS: [Method; 5] = [
@@ -277,3 +221,7 @@ fn log_generation(generation: &Generation) {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

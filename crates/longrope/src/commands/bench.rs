@@ -10,17 +10,16 @@ use longrope_eval::bench::{
 };
 use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
 
-use crate::commands::task_run;
+use super::task_run;
+use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::settings::layers;
 use crate::show::{output, task_table};
-use crate::signals::Interrupt;
-use crate::{input, scoring};
+use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Bench) -> Result<()> {
     let paths = |paths: &[PathBuf]| -> Vec<String> {
@@ -37,7 +36,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .number("bench.shots", args.shots)
         .number("bench.limit", args.limit)
         .table();
-    let mut config = layers::load(&args.task.common, flags)?;
+    let mut config = input::configuration(&args.task.common, flags)?;
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
     let name = format!("bench-{bench}");
     let keep = task_run::keep(&config, &name, args.task.resume)?;
@@ -46,14 +45,14 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         None => FEWSHOT_SEED,
     };
     let prompts = prompts(bench, &config, seed)?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = signals::listen()?;
     let decoder = input::load_model(&config)?;
     if config.contexts.is_empty() {
         config.contexts = vec![decoder.config().max_context];
     }
-    let target = scoring::longest_context(&config)?;
+    let target = longest_context(&config)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
+    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
     let jobs = task_run::jobs(&config, &ropes, |context| {
         let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
         Ok(Box::new(task))

@@ -1,48 +1,46 @@
 //! `longrope compare`
 
 use anyhow::Result;
-use longrope_eval::EvalReport;
+use longrope_eval::{EvalReport, PplResult};
 
-use crate::models::Models;
+use super::perplexities::{measure, results};
+use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer, contexts};
-use crate::settings::layers;
-use crate::show::output;
-use crate::signals::Interrupt;
-use crate::{input, scoring};
+use crate::settings::config::Config;
+use crate::show::{output, perplexity_table};
+use crate::{input, signals};
 
 pub(crate) fn run(args: &Compare) -> Result<()> {
     let flags = FlagLayer::default()
-        .path("model", args.model.as_ref())
+        .model(&args.model)
         .text(&args.text)
         .list("contexts", contexts(&args.contexts))
         .list("rope", args.rope.iter().cloned())
         .number("eval.windows", args.windows)
         .table();
-    let config = layers::load(&args.common, flags)?;
-    let target = scoring::longest_context(&config)?;
-    let interrupt = Interrupt::listen()?;
-    let models = Models::load(&config)?;
-    let decoder = models.decoder();
-    let names: Vec<String> = config
-        .compare
-        .methods
-        .iter()
-        .chain(&config.rope)
-        .cloned()
-        .collect();
-    let ropes = scoring::named_ropes(&names, decoder, target)?;
-    let documents = input::load_documents(&config, decoder.config())?;
-    let results = scoring::measure(
-        &config,
-        &models,
-        &documents,
-        &ropes,
-        &interrupt,
-        |_, _, _| Ok(()),
-    )?;
+    let results = compare(&input::configuration(&args.common, flags)?)?;
     if args.json {
         return output::json(&EvalReport::new(results));
     }
-    output::line(scoring::perplexity_table(&results))?;
-    output::line(scoring::protocol_line(&results))
+    show(&results)
+}
+
+/// Perplexities of the configured methods and RoPEs at the configured contexts.
+pub(crate) fn compare(config: &Config) -> Result<Vec<PplResult>> {
+    let target = longest_context(config)?;
+    let interrupt = signals::listen()?;
+    let models = input::load_models(config)?;
+    let decoder = models.decoder();
+    let methods = config.compare.methods.iter();
+    let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
+    let ropes = named_ropes(&names, decoder, target)?;
+    let documents = input::load_documents(config, decoder.config())?;
+    let measured = measure(config, &models, &documents, &ropes, &interrupt)?;
+    Ok(results(measured))
+}
+
+/// Shows the results as a table.
+pub(crate) fn show(results: &[PplResult]) -> Result<()> {
+    output::line(perplexity_table::perplexity_table(results))?;
+    output::line(perplexity_table::protocol_line(results))
 }

@@ -23,15 +23,16 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &Doctor) -> Result<()> {
-    let doing = || format!("diagnosing `{}`", args.model.display());
-    let folder = hub::model_folder(&args.model)?;
+    let model_path = args.model.required()?;
+    let doing = || format!("diagnosing `{}`", model_path.display());
+    let folder = hub::model_folder(model_path)?;
     let config = read_config(&folder).with_context(doing)?;
     let diagnosis = diagnose(&config).with_context(doing)?;
     if args.json {
         output::json(&Report {
             format: "longrope-doctor",
             version: 1,
-            model: args.model.display().to_string(),
+            model: model_path.display().to_string(),
             diagnosis: &diagnosis,
         })
     } else {

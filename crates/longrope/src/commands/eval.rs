@@ -7,18 +7,18 @@ use anyhow::{Result, anyhow};
 use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
 use serde::Serialize;
 
-use crate::commands::task_run;
+use super::perplexities::{measure, results};
+use super::task_run;
 use crate::hint::Hint;
-use crate::models::Models;
+use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{FlagLayer, Ppl, contexts};
-use crate::settings::layers;
-use crate::show::output;
-use crate::signals::Interrupt;
-use crate::{input, scoring};
+use crate::settings::config::Config;
+use crate::show::{output, perplexity_table};
+use crate::{input, signals};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
-        .path("model", args.model.as_ref())
+        .model(&args.model)
         .text(&args.text)
         .list("contexts", contexts(&args.contexts))
         .list("rope", args.rope.iter().cloned())
@@ -27,42 +27,45 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .set("eval.protocol", args.protocol.clone())
         .path("out", args.out.as_ref())
         .table();
-    let config = layers::load(&args.common, flags)?;
+    let config = input::configuration(&args.common, flags)?;
     check_settings(args, config.eval.protocol)?;
-    let target = scoring::longest_context(&config)?;
-    let interrupt = Interrupt::listen()?;
-    let models = Models::load(&config)?;
-    let decoder = models.decoder();
-    let ropes = scoring::named_ropes(&scoring::rope_names(&config), decoder, target)?;
-    let documents = input::load_documents(&config, decoder.config())?;
-    let mut per_token = args
-        .per_token
-        .as_deref()
-        .map(PerToken::create)
-        .transpose()?;
-    let results = scoring::measure(
-        &config,
-        &models,
-        &documents,
-        &ropes,
-        &interrupt,
-        |rope, context, window| match &mut per_token {
-            Some(file) => file.write(&rope.name, context, window),
-            None => Ok(()),
-        },
-    )?;
-    if let Some(file) = per_token {
-        file.finish()?;
-    }
-    task_run::write_report(&config, "ppl", &results)?;
+    let results = ppl(&config, args.per_token.as_deref())?;
     if args.json {
         return output::json(&EvalReport::new(results));
     }
-    output::line(table(&results))?;
-    output::line(scoring::protocol_line(&results))
+    show(&results)
 }
 
-/// Protocols of other programs lay their windows themselves.
+/// Perplexities of the configured RoPEs at the configured contexts. `per_token` gets one line per scored token.
+pub(crate) fn ppl(config: &Config, per_token: Option<&Path>) -> Result<Vec<PplResult>> {
+    let target = longest_context(config)?;
+    let interrupt = signals::listen()?;
+    let models = input::load_models(config)?;
+    let decoder = models.decoder();
+    let ropes = named_ropes(&rope_names(config), decoder, target)?;
+    let documents = input::load_documents(config, decoder.config())?;
+    let per_token = per_token.map(PerToken::create).transpose()?;
+    let measured = measure(config, &models, &documents, &ropes, &interrupt)?;
+    if let Some(mut file) = per_token {
+        for cell in &measured {
+            for window in &cell.windows {
+                file.write(&cell.result.rope, cell.result.context, window)?;
+            }
+        }
+        file.finish()?;
+    }
+    let results = results(measured);
+    task_run::write_report(config, "ppl", &results)?;
+    Ok(results)
+}
+
+/// Shows the results as a table.
+pub(crate) fn show(results: &[PplResult]) -> Result<()> {
+    output::line(table(results))?;
+    output::line(perplexity_table::protocol_line(results))
+}
+
+/// Refuses flags that a protocol of another program does not have.
 fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
     let takes_windows = protocol == PplProtocol::Longrope;
     let takes_stride = takes_windows || protocol == PplProtocol::Yarn;
@@ -74,7 +77,7 @@ fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
         return Ok(());
     };
     Err(
-        anyhow!("`{flag}` has no meaning for protocol `{protocol}`").context(Hint(format!(
+        anyhow!("`{flag}` does not apply to protocol `{protocol}`").context(Hint(format!(
             "leave out {flag}, or --protocol to measure as longrope does"
         ))),
     )

@@ -1,13 +1,29 @@
 //! `longrope export`
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
+use longrope_data::write_atomically;
 use longrope_model::{ExportOptions, FloatType, ModelConfig, ShardSize, export_hf};
 use longrope_rope::{Provenance, RopeArtifact};
 
+use crate::input::hub;
 use crate::input::rope_arg::RopeArg;
-use crate::run_dir;
 use crate::settings::args::{Export, Format, WeightType};
 use crate::show::output;
+
+/// What is exported, and how.
+pub(crate) struct Exported<'a> {
+    pub(crate) model: &'a Path,
+    /// The RoPE, as in `--rope`.
+    pub(crate) rope: &'a str,
+    pub(crate) out: &'a Path,
+    /// Window that the exported model claims.
+    pub(crate) target: Option<usize>,
+    pub(crate) dtype: Option<FloatType>,
+    pub(crate) shard_size: Option<ShardSize>,
+    pub(crate) overwrite: bool,
+}
 
 pub(crate) fn run(args: &Export) -> Result<()> {
     let Format::Hf = args.format;
@@ -21,41 +37,53 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         .max_shard_size
         .as_ref()
         .map(|text| text.parse::<ShardSize>());
-    let shard_size = shard_size.transpose().context("reading --max-shard-size")?;
-    let model = ModelConfig::from_folder(&args.model)
-        .with_context(|| format!("reading model `{}`", args.model.display()))?;
-    let wanted = args.target.unwrap_or(model.max_context);
-    let rope = RopeArg::parse(&args.rope, &model, wanted)?;
-    let spec = rope.spec(wanted)?;
-    let target_context = args.target.unwrap_or_else(|| spec.max_context());
+    export(&Exported {
+        model: &hub::model_folder(args.model.required()?)?,
+        rope: &args.rope,
+        out: &args.out,
+        target: args.target,
+        dtype,
+        shard_size: shard_size.transpose().context("reading --max-shard-size")?,
+        overwrite: args.force,
+    })
+}
+
+/// Writes the checkpoint with its new RoPE, and says so.
+pub(crate) fn export(export: &Exported) -> Result<()> {
+    let model = ModelConfig::from_folder(export.model)
+        .with_context(|| format!("reading model `{}`", export.model.display()))?;
+    let wanted = export.target.unwrap_or(model.max_context);
+    let spec = RopeArg::parse(export.rope, &model, wanted)?.spec(wanted)?;
+    let target_context = export.target.unwrap_or_else(|| spec.max_context());
     let options = ExportOptions {
         target_context,
-        overwrite: args.force,
-        dtype,
-        shard_size,
+        overwrite: export.overwrite,
+        dtype: export.dtype,
+        shard_size: export.shard_size,
     };
-    let warnings = export_hf(&args.model, &args.out, &spec, options)
-        .with_context(|| format!("exporting to `{}`", args.out.display()))?;
-    // What config.json cannot express is kept beside it.
-    let artifact = RopeArtifact::from_spec(&spec, provenance(&args.rope));
-    run_dir::write_atomically(&args.out.join("rope.json"), &artifact.to_json_pretty())?;
+    let warnings = export_hf(export.model, export.out, &spec, options)
+        .with_context(|| format!("exporting to `{}`", export.out.display()))?;
+    // config.json cannot express everything that rope.json can.
+    let artifact = RopeArtifact::from_spec(&spec, provenance(export.rope));
+    let path = export.out.join("rope.json");
+    write_atomically(&path, artifact.to_json_pretty().as_bytes())?;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let weights = match (dtype, shard_size) {
+    let weights = match (export.dtype, export.shard_size) {
         (Some(dtype), _) => format!("weights as {dtype}"),
         (None, Some(_)) => "weights in new files".to_owned(),
         (None, None) => "weights unchanged".to_owned(),
     };
     output::line(format!(
         "wrote {}: {} tokens, RoPE {}, {weights}",
-        args.out.display(),
+        export.out.display(),
         output::grouped(target_context),
         spec.scaling.name()
     ))
 }
 
-/// The provenance of a `rope.json` goes along with it.
+/// The provenance of a `rope.json`, which the exported one keeps.
 fn provenance(rope: &str) -> Provenance {
     fs_err::read_to_string(rope)
         .ok()

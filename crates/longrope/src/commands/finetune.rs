@@ -15,16 +15,15 @@ use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::{Config, WeightSetting};
-use crate::settings::layers;
 use crate::show::output;
-use crate::signals::Interrupt;
+use longrope_extend::Interrupt;
 use crate::train::config::WeightPrecision;
 use crate::train::{Record, TrainPlan, TrainResult, train};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
     let out = settings::required(config.out.as_ref(), "--out")?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = signals::listen()?;
     let plan = plan(&config, args)?;
     if !args.resume && longrope_trainer::checkpoint::latest_in(out).is_some() {
         return Err(
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
 /// The configuration; that of the run folder when it is resumed.
 fn configuration(args: &args::Finetune) -> Result<Config> {
     let flags = FlagLayer::default()
-        .path("model", args.model.as_ref())
+        .model(&args.model)
         .text(&args.text)
         .path("out", args.out.as_ref())
         .list("rope", args.rope.iter().cloned())
@@ -53,7 +52,7 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
         .number("train.steps", args.steps)
         .set("train.mode", args.lora.then_some("lora"))
         .table();
-    layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
+    input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
 fn plan<'a>(config: &'a Config, args: &args::Finetune) -> Result<TrainPlan<'a>> {

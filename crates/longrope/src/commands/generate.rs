@@ -5,17 +5,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::Tokenizer;
+use longrope_extend::{Interrupt, Interrupted};
 use longrope_model::{Decoder, GenerateOptions, Generation, Sampling};
 use serde::Serialize;
 
 use crate::hint::Hint;
-use crate::input;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{FlagLayer, Generate};
 use crate::settings::config::{Config, GenerateSection};
-use crate::settings::layers;
 use crate::show::output;
-use crate::signals::{Interrupt, Interrupted};
+use crate::{input, signals};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -38,7 +37,7 @@ struct Continuation {
 
 pub(crate) fn run(args: &Generate) -> Result<()> {
     let flags = FlagLayer::default()
-        .path("model", args.model.as_ref())
+        .model(&args.model)
         .list("rope", args.rope.iter().cloned())
         .number("seed", args.seed)
         .number("generate.max-new-tokens", args.max_new_tokens)
@@ -46,10 +45,10 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         .number("generate.top-k", args.top_k)
         .set("generate.top-p", args.top_p)
         .table();
-    let config = layers::load(&args.common, flags)?;
+    let config = input::configuration(&args.common, flags)?;
     check(&config.generate)?;
     let prompts = prompts(args)?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = signals::listen()?;
     let decoder = input::load_model(&config)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let prompts: Vec<Vec<u32>> = prompts

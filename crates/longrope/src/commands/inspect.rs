@@ -39,8 +39,9 @@ struct Inspection<'a> {
 }
 
 pub(crate) fn run(args: &Inspect) -> Result<()> {
-    let doing = || format!("inspecting `{}`", args.model.display());
-    let folder = hub::model_folder(&args.model)?;
+    let model_path = args.model.required()?;
+    let doing = || format!("inspecting `{}`", model_path.display());
+    let folder = hub::model_folder(model_path)?;
     let config = ModelConfig::from_folder(&folder).with_context(doing)?;
     let checkpoint = Checkpoint::open(&folder).with_context(doing)?;
     checkpoint.check(&config).with_context(doing)?;
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let inspection = Inspection {
         format: "longrope-inspection",
         version: 1,
-        model: args.model.display().to_string(),
+        model: model_path.display().to_string(),
         family: format!("{:?}", config.family).to_lowercase(),
         n_parameters: config.n_parameters(),
         n_layers: config.n_layers,

@@ -12,12 +12,14 @@ mod generate;
 mod inspect;
 mod needle;
 mod passkey;
+mod perplexities;
 mod plan;
 mod pretrain;
 mod recover;
 mod report;
 mod ruler;
 mod search;
+mod searching;
 mod task_run;
 mod worker;
 

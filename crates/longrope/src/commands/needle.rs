@@ -1,17 +1,17 @@
 //! `longrope eval needle`
 
+use longrope_data::write_atomically;
 use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
 
-use crate::commands::task_run;
+use super::task_run;
+use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
-use crate::settings::layers;
 use crate::show::grid::Grid;
 use crate::show::output;
-use crate::signals::Interrupt;
-use crate::{input, run_dir, scoring};
+use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
@@ -27,14 +27,14 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         .set("needle.prompt", args.prompt.clone())
         .set("needle.answer", args.answer.clone())
         .table();
-    let config = layers::load(&args.task.common, flags)?;
+    let config = input::configuration(&args.task.common, flags)?;
     let keep = task_run::keep(&config, "needle", args.task.resume)?;
-    let target = scoring::longest_context(&config)?;
-    let interrupt = Interrupt::listen()?;
+    let target = longest_context(&config)?;
+    let interrupt = signals::listen()?;
     let decoder = input::load_model(&config)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let haystack = input::haystack(&config)?;
-    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
+    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
     let jobs = task_run::jobs(&config, &ropes, |context| {
         let task = Needle::new(&tokenizer, &haystack, &config.needle, context, config.seed)?;
         Ok(Box::new(task))
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         for (i, grid) in grids.iter().enumerate() {
             let title = format!("Needles found: {}", grid.rope);
             let path = out.join(format!("eval/{}", svg_name(&grids, i)));
-            run_dir::write_atomically(&path, &grid.svg(&title)?)?;
+            write_atomically(&path, grid.svg(&title)?.as_bytes())?;
         }
     }
     if args.task.json {

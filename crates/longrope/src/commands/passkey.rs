@@ -2,15 +2,14 @@
 
 use anyhow::Result;
 use longrope_data::Tokenizer;
-use longrope_eval::{Passkey, Scorer, TaskResult};
+use longrope_eval::{EvalReport, Passkey, Scorer, TaskResult};
 
-use crate::commands::task_run;
-use crate::settings::args;
-use crate::settings::args::FlagLayer;
-use crate::settings::layers;
+use super::task_run;
+use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
+use crate::settings::args::{self, FlagLayer};
+use crate::settings::config::Config;
 use crate::show::{output, task_table};
-use crate::signals::Interrupt;
-use crate::{input, scoring};
+use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     let flags = FlagLayer::default()
@@ -18,27 +17,38 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
         .number("passkey.trials", args.trials)
         .list("passkey.depths", args.depths.iter().copied())
         .table();
-    let config = layers::load(&args.task.common, flags)?;
-    let keep = task_run::keep(&config, "passkey", args.task.resume)?;
-    let target = scoring::longest_context(&config)?;
-    let interrupt = Interrupt::listen()?;
-    let decoder = input::load_model(&config)?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
-    let jobs = task_run::jobs(&config, &ropes, |context| {
+    let config = input::configuration(&args.task.common, flags)?;
+    let results = passkey(&config, args.task.resume)?;
+    if args.task.json {
+        return output::json(&EvalReport::new(results));
+    }
+    show(&results)
+}
+
+/// Passkeys found under the configured RoPEs at the configured contexts.
+pub(crate) fn passkey(config: &Config, resume: bool) -> Result<Vec<TaskResult>> {
+    let keep = task_run::keep(config, "passkey", resume)?;
+    let target = longest_context(config)?;
+    let interrupt = signals::listen()?;
+    let decoder = input::load_model(config)?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
+    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
+    let jobs = task_run::jobs(config, &ropes, |context| {
         let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
         Ok(Box::new(task))
     })?;
-    let results = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    task_run::write_report(&config, "passkey", &results)?;
-    if args.task.json {
-        return output::json(&longrope_eval::EvalReport::new(results));
-    }
-    output::line(task_table::by_context(&results))?;
-    output::line(protocol_line(&results))
+    let results = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    task_run::write_report(config, "passkey", &results)?;
+    Ok(results)
 }
 
-/// What the numbers of the table were measured on.
+/// Shows the results as a table.
+pub(crate) fn show(results: &[TaskResult]) -> Result<()> {
+    output::line(task_table::by_context(results))?;
+    output::line(protocol_line(results))
+}
+
+/// What the table's numbers were measured on.
 fn protocol_line(results: &[TaskResult]) -> String {
     let Some(first) = results.first() else {
         return String::new();

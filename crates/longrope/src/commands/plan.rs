@@ -48,8 +48,9 @@ struct PlanRow {
 }
 
 pub(crate) fn run(args: &Plan) -> Result<()> {
-    let model = ModelConfig::from_folder(&hub::model_folder(&args.model)?)
-        .with_context(|| format!("planning for `{}`", args.model.display()))?;
+    let model_path = args.model.required()?;
+    let model = ModelConfig::from_folder(&hub::model_folder(model_path)?)
+        .with_context(|| format!("planning for `{}`", model_path.display()))?;
     let device = match &args.device {
         Some(device) => device.clone(),
         None => Config::default().device.only()?.to_owned(),
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     let report = PlanReport {
         format: "longrope-plan",
         version: 1,
-        model: args.model.display().to_string(),
+        model: model_path.display().to_string(),
         device,
         context: args.context,
         memory_bytes,

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
+use longrope_data::write_atomically;
 use anyhow::{Result, anyhow};
 use longrope_trainer::Screen;
 use serde_json::json;
@@ -12,16 +13,15 @@ use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::settings::layers;
 use crate::show::output;
-use crate::{pretrain, run_dir};
+use crate::pretrain;
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
     config.pretrain.validate()?;
     let out = settings::required(config.out.as_ref(), "--out")?;
     prepare(out, args.resume)?;
-    run_dir::write_atomically(&out.join("config.toml"), &config.to_toml()?)?;
+    write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
     let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let screen = if is_terminal && !args.json && !args.plain {
         Screen::Dashboard
@@ -64,7 +64,7 @@ fn configuration(args: &args::Pretrain) -> Result<Config> {
         .path("out", args.out.as_ref())
         .number("seed", args.seed)
         .table();
-    layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
+    input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
 /// Makes the run folder, or checks that there is a run to go on with.

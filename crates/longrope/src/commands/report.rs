@@ -1,8 +1,8 @@
 //! `longrope report`
 
+use longrope_data::write_atomically;
 use anyhow::Result;
 
-use crate::run_dir;
 use crate::settings::args::Report;
 use crate::show::output;
 use crate::show::report::{RunReport, html};
@@ -10,10 +10,10 @@ use crate::show::report::{RunReport, html};
 pub(crate) fn run(args: &Report) -> Result<()> {
     let report = RunReport::read(&args.run)?;
     let page = args.run.join("report.html");
-    run_dir::write_atomically(&page, &html(&report)?)?;
+    write_atomically(&page, html(&report)?.as_bytes())?;
     let mut json = serde_json::to_string_pretty(&report)?;
     json.push('\n');
-    run_dir::write_atomically(&args.run.join("report.json"), &json)?;
+    write_atomically(&args.run.join("report.json"), json.as_bytes())?;
     output::line(format!(
         "wrote {}, and report.json beside it",
         page.display()

@@ -7,16 +7,13 @@ use longrope_eval::{
 };
 use longrope_model::Decoder;
 
-use crate::commands::task_run;
-use crate::commands::task_run::Job;
-use crate::scoring::NamedRope;
+use super::task_run::{self, Job};
+use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::settings::layers;
 use crate::show::output;
-use crate::signals::Interrupt;
-use crate::{input, scoring};
+use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     let flags = FlagLayer::default()
@@ -30,9 +27,9 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .path("ruler.squad", args.squad.as_ref())
         .path("ruler.hotpotqa", args.hotpotqa.as_ref())
         .table();
-    let config = layers::load(&args.task.common, flags)?;
+    let config = input::configuration(&args.task.common, flags)?;
     let keep = task_run::keep(&config, "ruler", args.task.resume)?;
-    let target = scoring::longest_context(&config)?;
+    let target = longest_context(&config)?;
     let tasks = config
         .ruler
         .tasks
@@ -40,10 +37,10 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .map(|name| Ok(name.parse::<RulerTask>()?))
         .collect::<Result<Vec<_>>>()?;
     let data = data(&config)?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = signals::listen()?;
     let decoder = input::load_model(&config)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let ropes = scoring::named_ropes(&scoring::rope_names(&config), &decoder, target)?;
+    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
     let tasks = if tasks.is_empty() {
         possible(&data)
     } else {

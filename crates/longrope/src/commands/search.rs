@@ -1,81 +1,82 @@
 //! `longrope search`
 
 use anyhow::{Context, Result, anyhow, bail};
+use longrope_extend::{RunDir, SearchResult, SearchTask};
 use longrope_model::Decoder;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
-use longrope_search::{Candidate, SearchProblem, TargetRope};
+use longrope_search::{Candidate, TargetRope};
 
+use super::searching::{calibration, explain_interruption, needs_tokenizer, shown};
 use crate::hint::Hint;
-use crate::input;
 use crate::input::rope_arg::RopeArg;
-use crate::models::Models;
-use crate::run_dir::RunDir;
-use crate::search_run::{SearchResult, result_table};
-use crate::search_task::{SearchTask, explain_interruption};
-use crate::settings;
-use crate::settings::args;
-use crate::settings::args::FlagLayer;
+use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, Stage};
-use crate::settings::layers;
-use crate::show::output;
-use crate::signals::Interrupt;
+use crate::settings::required;
+use crate::show::{output, search_table};
+use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
     let config = configuration(args)?;
-    let out = settings::required(config.out.as_ref(), "--out")?;
-    let target = *settings::required(config.search.run.target.as_ref(), "--target")?;
-    let interrupt = Interrupt::listen()?;
-    let models = Models::load(&config)?;
-    let decoder = models.decoder();
-    let start = start(&config, decoder, target)?;
-    start.problem.validate()?;
-    let documents = input::load_documents(&config, decoder.config())?;
-    let task = SearchTask {
-        config: &config,
-        evolution: config.search.evolution.clone(),
-        models: &models,
-        documents: &documents,
-        problem: start.problem,
-        rope: start.rope,
-        init: start.init,
-        out,
-        resume: args.resume,
-        tui: args.tui,
-    };
-    let result = task
-        .run(&interrupt)
-        .map_err(|error| explain_interruption(error, "search", out))?;
+    let result = search(&config, args.resume, args.dashboard.is_on(args.json))?;
     if args.json {
         return output::json(&result);
     }
-    output::line(result_table(&result))?;
-    output::line(cost(&result))?;
+    show(&config, &result)
+}
+
+/// Searches as configured.
+pub(crate) fn search(config: &Config, resume: bool, dashboard: bool) -> Result<SearchResult> {
+    let out = required(config.out.as_ref(), "--out")?;
+    let target = *required(config.search.run.target.as_ref(), "--target")?;
+    let interrupt = signals::listen()?;
+    let models = input::load_models(config)?;
+    let decoder = models.decoder();
+    let start = start(config, decoder, target)?;
+    start.rope.problem().validate()?;
+    let documents = input::load_documents(config, decoder.config())?;
+    let tokenizer = input::needle_tokenizer(config, decoder.config(), needs_tokenizer(config))?;
+    let settings = config.to_toml()?;
+    let model_fingerprint = input::model_fingerprint(config)?;
+    let search = |evolution: &_, methods_first, watch: longrope_extend::Watch<'_>| {
+        let task = SearchTask {
+            models: &models,
+            model_fingerprint,
+            documents: &documents,
+            tokenizer: tokenizer.as_ref(),
+            calibration: calibration(config),
+            sample_context: config.search.run.sample_context,
+            profile: config.search.run.profile.name(),
+            evolution: longrope_search::SearchConfig::clone(evolution),
+            problem: start.rope.problem(),
+            target: start.rope,
+            init: start.init,
+            out,
+            resume,
+            settings: &settings,
+            methods_first,
+        };
+        task.run(&interrupt, watch)
+    };
+    let outcome = shown(config, dashboard, &interrupt, search)
+        .map_err(|error| explain_interruption(error, "search", out))?;
+    Ok(outcome.result)
+}
+
+/// Shows the result as a table.
+pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
+    let out = required(config.out.as_ref(), "--out")?;
+    output::line(search_table::result_table(result))?;
+    output::line(search_table::cost(result))?;
     output::line(format!(
         "factors in {}, plots beside it",
         out.join("rope.json").display()
     ))
 }
 
-/// What the search cost and found, in a line.
-pub(crate) fn cost(result: &SearchResult) -> String {
-    let saved = match result.token_evaluations_saved {
-        0 => String::new(),
-        saved => format!("{} saved by racing, ", output::grouped(saved)),
-    };
-    format!(
-        "{} evaluations ({} tokens), {saved}{}; start tokens {}, attention scale {:.4}",
-        output::grouped(result.evaluations),
-        output::grouped(result.token_evaluations),
-        output::duration(result.elapsed_secs),
-        result.start_tokens,
-        result.attention_scale
-    )
-}
-
 /// The configuration; that of the run folder when it is resumed.
 fn configuration(args: &args::Search) -> Result<Config> {
     let flags = FlagLayer::default()
-        .path("model", args.model.as_ref())
+        .model(&args.model)
         .text(&args.text)
         .path("out", args.out.as_ref())
         .number("seed", args.seed)
@@ -87,28 +88,25 @@ fn configuration(args: &args::Search) -> Result<Config> {
         .set("search.objective", args.objective.clone())
         .table();
     if args.resume {
-        RunDir::resume(settings::required(args.out.as_ref(), "--out")?)?;
+        RunDir::resume(required(args.out.as_ref(), "--out")?)?;
     }
-    layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
+    input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
 /// What a search starts from.
 struct Start {
-    problem: SearchProblem,
     rope: TargetRope,
     init: Vec<Candidate>,
 }
 
 fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
     let rope = TargetRope::factors(&decoder.config().rope, target);
-    let problem = rope.problem();
     let known = match &config.search.run.init {
         Some(path) => Some(known_factors(&path.display().to_string(), decoder, target)?),
         None => None,
     };
     match (config.search.run.stage, known) {
         (Stage::Factors, None) => Ok(Start {
-            problem,
             rope,
             init: Vec::new(),
         }),
@@ -116,11 +114,10 @@ fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
             let RopeScaling::LongRope { attention, .. } = spec.scaling else {
                 bail!("factors without a policy");
             };
-            let space = config.search.evolution.space(&problem)?;
+            let space = config.search.evolution.space(&rope.problem())?;
             let attention = set.attention.unwrap_or(attention);
             let candidate = space.nearest(set.factors.as_slice(), set.start_tokens, attention)?;
             Ok(Start {
-                problem,
                 rope,
                 init: vec![candidate],
             })
@@ -141,17 +138,15 @@ fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
                         .to_owned(),
                 )));
             }
-            let rope = TargetRope::ratios(&spec, &set, target);
             Ok(Start {
-                problem: rope.problem(),
-                rope,
+                rope: TargetRope::ratios(&spec, &set, target),
                 init: Vec::new(),
             })
         }
     }
 }
 
-/// A RoPE with factor sets, and the one for the longest context.
+/// A RoPE with factor sets, and the set for the longest context.
 fn known_factors(name: &str, decoder: &Decoder, target: usize) -> Result<(RopeSpec, FactorSet)> {
     let spec = RopeArg::parse(name, decoder.config(), target)
         .and_then(|rope| rope.spec(target))

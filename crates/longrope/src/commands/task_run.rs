@@ -4,17 +4,18 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use longrope_data::write_atomically;
 use longrope_eval::{EvalReport, EvalResult, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_extend::{Interrupt, Interrupted};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
-use crate::eval_state::{self, EvalState};
+use longrope_eval::saved::{self, EvalState};
 use crate::hint::Hint;
-use crate::scoring::NamedRope;
+use crate::input::rope_arg::NamedRope;
 use crate::settings::config::Config;
 use crate::show::progress;
-use crate::signals::{Interrupt, Interrupted};
-use crate::{input, run_dir};
+use crate::input;
 
 /// Trials are saved at least this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -153,5 +154,6 @@ pub(crate) fn write_report<T: Clone + Into<EvalResult>>(
     };
     let report = EvalReport::new(results.iter().cloned());
     let text = serde_json::to_string(&report)?;
-    run_dir::write_atomically(&out.join(format!("eval/{name}.json")), &(text + "\n"))
+    let path = out.join(format!("eval/{name}.json"));
+    Ok(write_atomically(&path, (text + "\n").as_bytes())?)
 }

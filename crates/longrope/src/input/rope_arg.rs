@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_model::ModelConfig;
+use longrope_extend::PplCell;
+use longrope_model::{Decoder, ModelConfig};
 use longrope_rope::{
     AttentionScale, FactorSet, Method, RopeArtifact, RopeScaling, RopeSpec, factors_from_csv,
     published, read_hf_rope,
 };
 
 use crate::hint::Hint;
+use crate::settings::config::Config;
 
 /// A RoPE as it was asked for. Methods take the shape each context needs; the others are fixed.
 #[derive(Clone, Debug)]
@@ -66,6 +68,63 @@ impl RopeArg {
             Self::Method(method, base) => Ok(method.spec(base, context)?),
         }
     }
+}
+
+/// A RoPE and the name it goes by in tables.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedRope {
+    pub(crate) name: String,
+    pub(crate) rope: RopeArg,
+}
+
+/// The longest of the configured contexts.
+pub(crate) fn longest_context(config: &Config) -> Result<usize> {
+    config.contexts.iter().copied().max().ok_or_else(|| {
+        anyhow!("there are no contexts").context(Hint(
+            "name them with --contexts, for instance --contexts 256,512,1024".to_owned(),
+        ))
+    })
+}
+
+/// The configured RoPEs, by default what config.json says.
+pub(crate) fn rope_names(config: &Config) -> Vec<String> {
+    match config.rope.as_slice() {
+        [] => vec!["checkpoint".to_owned()],
+        names => names.to_vec(),
+    }
+}
+
+/// Reads a list of `R`.
+pub(crate) fn named_ropes(
+    names: &[String],
+    decoder: &Decoder,
+    target: usize,
+) -> Result<Vec<NamedRope>> {
+    names
+        .iter()
+        .map(|name| {
+            let rope = RopeArg::parse(name, decoder.config(), target)?;
+            Ok(NamedRope {
+                name: name.clone(),
+                rope,
+            })
+        })
+        .collect()
+}
+
+/// Every RoPE at every context, in that order.
+pub(crate) fn ppl_cells(ropes: &[NamedRope], contexts: &[usize]) -> Result<Vec<PplCell>> {
+    let mut cells = Vec::with_capacity(ropes.len() * contexts.len());
+    for named in ropes {
+        for &context in contexts {
+            cells.push(PplCell {
+                rope: named.name.clone(),
+                context,
+                spec: named.rope.spec(context)?,
+            });
+        }
+    }
+    Ok(cells)
 }
 
 /// `METHOD@CONTEXT`: a method scaled for that context, whatever the one at hand.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
+use longrope_extend::ObjectiveKind;
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::{SearchConfig, field_names};
@@ -346,7 +347,7 @@ pub(crate) struct SearchRunKeys {
     /// What is searched for.
     pub(crate) stage: Stage,
     /// What is minimized.
-    pub(crate) objective: ObjectiveSetting,
+    pub(crate) objective: ObjectiveKind,
     /// Share of the needles in a combined objective.
     pub(crate) needle_weight: f64,
     /// Passkeys the result is tried on.
@@ -362,7 +363,7 @@ impl Default for SearchRunKeys {
             sample_context: None,
             init: None,
             stage: Stage::Factors,
-            objective: ObjectiveSetting::Perplexity,
+            objective: ObjectiveKind::Perplexity,
             needle_weight: 0.5,
             passkey_trials: 10,
         }
@@ -377,31 +378,6 @@ pub(crate) enum Stage {
     Factors,
     /// What the factors of `init` are to be multiplied by.
     Ratios,
-}
-
-/// What is minimized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ObjectiveSetting {
-    /// The loss on text.
-    Perplexity,
-    /// The loss on the answers to questions about needles.
-    Needle,
-    /// A weighted mean of both.
-    Combined,
-}
-
-impl ObjectiveSetting {
-    /// For the provenance of factors.
-    pub(crate) fn description(self) -> &'static str {
-        match self {
-            Self::Perplexity => "mean loss per token",
-            Self::Needle => "mean loss per token of needle answers",
-            Self::Combined => {
-                "weighted mean of loss per token and loss per token of needle answers"
-            }
-        }
-    }
 }
 
 /// Which search: what keys have as default.
@@ -439,7 +415,7 @@ impl Profile {
             Self::Paper => SearchConfig::default(),
             Self::Official => SearchConfig::official(false),
             Self::V2 => {
-                run.objective = ObjectiveSetting::Needle;
+                run.objective = ObjectiveKind::Needle;
                 SearchConfig::v2()
             }
             Self::Fast => SearchConfig::fast(),
@@ -515,7 +491,7 @@ mod tests {
     fn a_profile_sets_what_is_not_set() {
         let text = "[search]\nprofile = \"v2\"\npopulation = 8\nparents = 4";
         let search = toml::from_str::<Config>(text).unwrap().search;
-        assert_eq!(search.run.objective, ObjectiveSetting::Needle);
+        assert_eq!(search.run.objective, ObjectiveKind::Needle);
         assert_eq!(
             search.evolution.operators,
             longrope_search::Operators::Critical

@@ -6,10 +6,9 @@ use anyhow::{Context, Result, anyhow};
 use toml::{Table, Value};
 
 use crate::hint::Hint;
-use crate::input::hub;
-use crate::settings;
-use crate::settings::args::Common;
-use crate::settings::config::Config;
+use super::required::required;
+use super::args::Common;
+use super::config::Config;
 
 /// Merges the layers and reads them as one configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
@@ -26,7 +25,7 @@ pub(crate) fn load_resumable(
     if !resume {
         return load(common, flags);
     }
-    let saved = settings::required(out, "--out")?.join("config.toml");
+    let saved = required(out, "--out")?.join("config.toml");
     let of_run = (common.config.is_none() && saved.is_file()).then_some(saved);
     let common = Common {
         config: of_run.or_else(|| common.config.clone()),
@@ -49,24 +48,22 @@ fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config
         merge(&mut table, assignment_table(assignment)?);
     }
     merge(&mut table, flags);
-    match common.device.as_slice() {
-        [] => {}
-        [name] => {
-            table.insert("device".to_owned(), Value::from(name.clone()));
-        }
-        names => {
-            table.insert("device".to_owned(), Value::from(names.to_vec()));
-        }
-    }
+    set_device(&mut table, &common.device);
     let config = Config::deserialize_table(table);
-    let mut config = match &common.config {
+    match &common.config {
         Some(path) => config.with_context(|| format!("configuration with `{}`", path.display())),
         None => config.context("configuration"),
-    }?;
-    if let Some(model) = &mut config.model {
-        *model = hub::model_folder(model)?;
     }
-    Ok(config)
+}
+
+/// Sets `device` to the names of `--device`, if there are any.
+pub(crate) fn set_device(table: &mut Table, names: &[String]) {
+    let value = match names {
+        [] => return,
+        [name] => Value::from(name.clone()),
+        names => Value::from(names.to_vec()),
+    };
+    table.insert("device".to_owned(), value);
 }
 
 /// Reads a file and, before anything is merged over it, checks it by itself: a message about it

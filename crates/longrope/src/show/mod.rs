@@ -2,9 +2,12 @@
 
 pub(crate) mod grid;
 pub(crate) mod output;
+pub(crate) mod perplexity_table;
 pub(crate) mod plot;
 pub(crate) mod progress;
 pub(crate) mod report;
+pub(crate) mod search_figures;
+pub(crate) mod search_table;
 pub(crate) mod search_view;
 pub(crate) mod task_table;
 pub(crate) mod tui;

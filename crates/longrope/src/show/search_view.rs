@@ -1,41 +1,50 @@
-//! What a search shows while it runs: a bar, or a dashboard.
+//! What a search shows while it runs: a progress bar, or a dashboard.
 
 use std::time::Instant;
 
 use anyhow::Result;
 use indicatif::ProgressBar;
+use longrope_extend::pool::CallStatus;
+use longrope_extend::{Calibration, Interrupt, MethodLoss, SearchEvent};
 use longrope_search::{Search, TargetRope, factor_curves};
 
-use crate::calibration::Calibration;
-use crate::pool::CallStatus;
-use crate::retrieval::MethodLoss;
-use crate::search_run::SearchSetting;
+use crate::show::search_figures;
 use crate::show::tui::{Dashboard, Standing};
 use crate::show::{output, progress};
-use crate::signals::Interrupt;
 
-/// Follows a search and shows how far it is.
+/// Shows searches, one after the other, and writes their plots when they are done.
 pub(crate) struct SearchView {
+    profile: &'static str,
+    /// Opened before the search, so that its terminal can be refused in time.
+    dashboard: Option<Dashboard>,
+    shown: Option<Shown>,
+    /// The first plot that could not be written.
+    plots: Result<()>,
+}
+
+/// One search on the screen.
+struct Shown {
     display: Display,
     count: Count,
-    rope: TargetRope,
+    target: TargetRope,
 }
 
 enum Display {
     Bar(ProgressBar),
+    Spinner(ProgressBar),
     Dashboard(Box<Dashboard>, Box<Standing>),
 }
 
-/// Losses, those that were known already included.
+/// Counts of losses, including those that were known already.
 #[derive(Clone, Copy)]
 struct Count {
     n_samples: usize,
     planned: usize,
-    /// Up to the last finished generation.
+    /// Up to the end of the last generation.
     finished: usize,
-    /// In the calls of this generation that are over.
+    /// In the finished calls of this generation.
     answered: usize,
-    /// When this program began to count, and with what.
+    /// When this process began to count, and with how many.
     since: Instant,
     at_first: usize,
 }
@@ -53,7 +62,7 @@ impl Count {
         }
     }
 
-    /// Seconds that are left if it goes on like this.
+    /// Seconds left at this speed.
     fn eta_secs(&self, now: usize) -> Option<f64> {
         let done = now.saturating_sub(self.at_first);
         let left = self.planned.saturating_sub(now);
@@ -61,19 +70,19 @@ impl Count {
     }
 }
 
-/// Candidates that are dealt with.
+/// Number of candidates that have a score or failed.
 fn finished(search: &Search) -> usize {
     let progress = search.progress();
     progress.evaluations + progress.memo_hits
 }
 
-/// Losses that did not have to be measured because a race ended before.
+/// Losses that racing saved.
 fn n_saved(search: &Search, n_samples: usize) -> usize {
     let progress = search.progress();
     (progress.evaluations * n_samples).saturating_sub(progress.sample_evaluations)
 }
 
-/// What share that is of what there would have been, as text; nothing if it is none.
+/// The share of losses that racing saved, as text; empty if it saved none.
 fn saved_share(search: &Search, n_samples: usize) -> String {
     let saved = n_saved(search, n_samples);
     if saved == 0 {
@@ -84,71 +93,111 @@ fn saved_share(search: &Search, n_samples: usize) -> String {
 }
 
 impl SearchView {
-    /// A dashboard if it is wanted and there is a terminal for it, else a bar, which shows itself
-    /// only on a terminal too.
+    /// Takes the terminal over if a dashboard is wanted; else there is a bar, which shows itself only on a terminal.
     pub(crate) fn open(
-        setting: &SearchSetting,
-        search: &Search,
+        profile: &'static str,
+        dashboard: bool,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let count = Count::new(search, setting.calibration.samples.len());
-        let dashboard = if setting.tui {
-            Dashboard::open(interrupt)?
-        } else {
-            None
-        };
-        let rope = setting.rope;
-        let display = match dashboard {
-            None => Display::bar(&count),
-            Some(dashboard) => {
-                let title = format!(
-                    "LongRoPE search, {} to {} tokens, profile {}",
-                    output::grouped(rope.base().original_context),
-                    output::grouped(rope.target()),
-                    setting.profile
-                );
-                Display::Dashboard(Box::new(dashboard), Box::new(Standing::new(title)))
-            }
-        };
-        let mut view = Self {
-            display,
-            count,
-            rope: rope.clone(),
-        };
-        view.follow(search);
-        Ok(view)
+        Ok(Self {
+            profile,
+            dashboard: dashboard.then(|| Dashboard::open(interrupt)).transpose()?,
+            shown: None,
+            plots: Ok(()),
+        })
     }
 
-    /// Shows nothing at all.
-    #[cfg(test)]
-    pub(crate) fn hidden(setting: &SearchSetting, search: &Search) -> Self {
-        Self {
-            display: Display::Bar(ProgressBar::hidden()),
-            count: Count::new(search, setting.calibration.samples.len()),
-            rope: setting.rope.clone(),
+    /// Whether the losses of the methods are shown from the beginning.
+    pub(crate) fn shows_methods(&self) -> bool {
+        self.dashboard.is_some()
+    }
+
+    /// Shows an event.
+    pub(crate) fn event(&mut self, event: &SearchEvent) {
+        if let SearchEvent::Begun {
+            search,
+            calibration,
+            target,
+        } = event
+        {
+            let mut shown = Shown {
+                count: Count::new(search, calibration.samples.len()),
+                display: Display::Bar(ProgressBar::hidden()),
+                target: (*target).clone(),
+            };
+            shown.display = self.display(&shown);
+            shown.follow(search);
+            self.shown = Some(shown);
+            return;
+        }
+        let Some(shown) = &mut self.shown else {
+            return;
+        };
+        match event {
+            SearchEvent::Scoring { call, planned } => shown.tick(call, *planned),
+            SearchEvent::Scored { n_jobs } => shown.count.answered += n_jobs,
+            SearchEvent::Methods {
+                losses,
+                calibration,
+            } => shown.set_methods(losses, calibration),
+            SearchEvent::Generation { search, .. } => shown.generation(search),
+            SearchEvent::Comparing => shown.compare(),
+            SearchEvent::Done { run, outcome } => {
+                shown.close();
+                self.shown = None;
+                let plots = search_figures::write(run, outcome);
+                if self.plots.is_ok() {
+                    self.plots = plots;
+                }
+            }
+            _ => {}
         }
     }
 
-    /// Whether the losses of other methods are of use from the beginning.
-    pub(crate) fn shows_baselines(&self) -> bool {
-        matches!(self.display, Display::Dashboard(..))
+    /// Gives the terminal back.
+    ///
+    /// # Errors
+    /// If a plot could not be written.
+    pub(crate) fn close(mut self) -> Result<()> {
+        if let Some(mut shown) = self.shown.take() {
+            shown.close();
+        }
+        self.plots
     }
 
-    pub(crate) fn set_baselines(&mut self, baselines: &[MethodLoss], calibration: &Calibration) {
+    fn display(&mut self, shown: &Shown) -> Display {
+        let Some(dashboard) = self.dashboard.take() else {
+            let bar = progress::bar("searching", shown.count.planned as u64);
+            bar.set_position(shown.count.finished as u64);
+            bar.reset_eta();
+            return Display::Bar(bar);
+        };
+        let title = format!(
+            "LongRoPE search, {} to {} tokens, profile {}",
+            output::grouped(shown.target.base().original_context),
+            output::grouped(shown.target.target()),
+            self.profile
+        );
+        Display::Dashboard(Box::new(dashboard), Box::new(Standing::new(title)))
+    }
+}
+
+impl Shown {
+    fn set_methods(&mut self, losses: &[MethodLoss], calibration: &Calibration) {
         if let Display::Dashboard(_, standing) = &mut self.display {
-            let pairs = baselines.iter();
-            let pairs = pairs.map(|it| (it.method.clone(), calibration.score(it)));
-            standing.methods = pairs.collect();
+            let score = |loss: &MethodLoss| (loss.method.clone(), calibration.score(loss));
+            standing.methods = losses.iter().map(score).collect();
         }
         self.count.since = Instant::now();
     }
 
-    /// Hears of the workers, and of answers that are part of the search's plan or aside of it.
-    pub(crate) fn tick(&mut self, status: &CallStatus, planned: bool) {
+    /// `planned` are losses of candidates; others are measured for comparison.
+    fn tick(&mut self, status: &CallStatus, planned: bool) {
         let n_answered = if planned { status.n_answered } else { 0 };
         let now = self.count.finished + self.count.answered + n_answered;
         match &mut self.display {
             Display::Bar(bar) => bar.set_position(now as u64),
+            Display::Spinner(spinner) => spinner.tick(),
             Display::Dashboard(dashboard, standing) => {
                 standing.workers.clear();
                 standing.workers.extend_from_slice(status.workers);
@@ -159,13 +208,16 @@ impl SearchView {
         }
     }
 
-    /// A call with so many jobs is over.
-    pub(crate) fn answered(&mut self, n_jobs: usize) {
-        self.count.answered += n_jobs;
+    fn compare(&mut self) {
+        if let Display::Bar(bar) = &self.display {
+            bar.finish_and_clear();
+            let spinner = progress::spinner("scoring the methods on the same samples");
+            self.display = Display::Spinner(spinner);
+        }
     }
 
     /// A generation is over.
-    pub(crate) fn generation(&mut self, search: &Search) {
+    fn generation(&mut self, search: &Search) {
         self.count.finished = finished(search) * self.count.n_samples;
         self.count.answered = 0;
         self.count.planned = search.progress().planned * self.count.n_samples;
@@ -173,15 +225,16 @@ impl SearchView {
     }
 
     /// Gives the terminal back.
-    pub(crate) fn close(&mut self) {
+    fn close(&mut self) {
         match &mut self.display {
-            Display::Bar(bar) => bar.finish_and_clear(),
+            Display::Bar(bar) | Display::Spinner(bar) => bar.finish_and_clear(),
             Display::Dashboard(dashboard, _) => dashboard.close(),
         }
     }
 
     fn follow(&mut self, search: &Search) {
         match &mut self.display {
+            Display::Spinner(_) => {}
             Display::Bar(bar) => {
                 bar.set_position(self.count.finished as u64);
                 if let Some(best) = search.best() {
@@ -199,14 +252,14 @@ impl SearchView {
                 standing.n_saved = n_saved(search, self.count.n_samples);
                 standing.best = history
                     .iter()
-                    .map(|it| (it.index as f64, it.best.score))
+                    .map(|generation| (generation.index as f64, generation.best.score))
                     .collect();
                 standing.median = history
                     .iter()
-                    .map(|it| (it.index as f64, it.median))
+                    .map(|generation| (generation.index as f64, generation.median))
                     .collect();
                 if let Some(best) = search.best()
-                    && let Ok(spec) = self.rope.candidate_spec(&best.candidate)
+                    && let Ok(spec) = self.target.candidate_spec(&best.candidate)
                     && let Ok(curves) = factor_curves("searched", &spec)
                 {
                     standing.curves = curves;
@@ -218,16 +271,7 @@ impl SearchView {
     }
 }
 
-impl Display {
-    fn bar(count: &Count) -> Self {
-        let bar = progress::bar("searching", count.planned as u64);
-        bar.set_position(count.finished as u64);
-        bar.reset_eta();
-        Self::Bar(bar)
-    }
-}
-
-/// The best so far, beside the best of what the search started from.
+/// The best score so far, beside the best seed.
 fn message(best: f64, search: &Search) -> String {
     let seeds = search.seeds().iter();
     match seeds.min_by(|a, b| a.score.total_cmp(&b.score)) {

@@ -7,26 +7,22 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use longrope_data::{TokenDocument, Tokenizer};
+use longrope_data::{TokenDocument, Tokenizer, write_atomically};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
-use longrope_model::{Checkpoint, ExportOptions, export_hf};
-use longrope_rope::RopeArtifact;
-use longrope_search::{Search, TargetRope};
+use longrope_extend::{Interrupt, Models, RunDir, SearchTask};
+use longrope_model::{ExportOptions, export_hf};
+use longrope_rope::RopeSpec;
+use longrope_search::TargetRope;
 
-use crate::calibration::Calibration;
-use crate::commands::task_run;
-use crate::models::Models;
-use crate::run_dir::{RunDir, write_atomically};
-use crate::scoring;
-use crate::search_run::{SearchSetting, result_table, run_search};
-use crate::settings::args;
-use crate::settings::args::FlagLayer;
+use super::perplexities::{measure, results};
+use super::{searching, task_run};
+use crate::input::rope_arg::named_ropes;
+use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::layers;
-use crate::show::plot;
-use crate::show::plot::Series;
-use crate::show::{output, task_table};
-use crate::signals::Interrupt;
+use crate::show::plot::{self, Series};
+use crate::show::{output, perplexity_table, search_table, task_table};
+use crate::{input, signals};
 
 /// 1, 2, 4 and 8 times the window.
 const CONTEXTS: [usize; 4] = [256, 512, 1024, 2048];
@@ -61,13 +57,13 @@ const SEARCHED: &str = "searched";
 
 pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let config = configuration(args)?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = signals::listen()?;
     let started = Instant::now();
 
     let folder = args.out.join("model");
     bundled::unpack(&folder)?;
     let story = Story {
-        models: Models::load(&config)?,
+        models: input::load_models(&config)?,
         config: &config,
         folder: &folder,
         interrupt: &interrupt,
@@ -75,31 +71,31 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     heading("1. The model")?;
     let model = story.models.decoder().config();
     output::line(format!(
-        "A LLaMA of {} parameters that was trained on windows of {} tokens; in {}.",
+        "A LLaMA of {} parameters, trained on windows of {} tokens, in {}.",
         output::grouped(model.n_parameters()),
         model.max_context,
         folder.display()
     ))?;
     let texts = text::read(&config, &folder)?;
 
-    heading("2. What known methods make of windows of 2, 4 and 8 times that length: perplexity")?;
+    heading("2. Perplexity of known methods at 1, 2, 4 and 8 times that window")?;
     let mut results = story.perplexities(&texts.report, &config.compare.methods)?;
-    output::line(scoring::perplexity_table(&results))?;
-    output::line(scoring::protocol_line(&results))?;
+    output::line(perplexity_table::perplexity_table(&results))?;
+    output::line(perplexity_table::protocol_line(&results))?;
 
-    heading("3. What the model finds in them: passkeys, five digits somewhere in filler")?;
+    heading("3. Passkeys found: five digits hidden in filler text")?;
     let before = story.passkeys(&["none".to_owned(), "yarn".to_owned()])?;
     output::line(task_table::by_context(&before))?;
 
     heading(&format!(
-        "4. A short search for {TARGET} tokens, {}x, by loss on text and on passkeys",
+        "4. A short search for {TARGET} tokens ({}x), scored on text and on passkeys",
         TARGET / CONTEXTS[0]
     ))?;
-    let run = RunDir::recreate(&args.out.join("search"))?;
-    run.write("config.toml", &config.to_toml()?)?;
-    story.search(&texts.search, &run)?;
+    let folder_of_search = args.out.join("search");
+    let run = RunDir::recreate(&folder_of_search)?;
+    let spec = story.search(&texts.search, &folder_of_search)?;
 
-    heading("5. The searched factors on text the search has not seen, and on other passkeys")?;
+    heading("5. The searched factors on unseen text and on other passkeys")?;
     let rope = run.path("rope.json");
     let found = [rope.display().to_string()];
     results.extend(
@@ -111,7 +107,7 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
                 ..result
             }),
     );
-    output::line(scoring::perplexity_table(&results))?;
+    output::line(perplexity_table::perplexity_table(&results))?;
     let after = story
         .passkeys(&found)?
         .into_iter()
@@ -126,12 +122,11 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
         ("passkeys.svg", passkey_plot(&passkeys)?),
     ];
     for (name, svg) in &plots {
-        write_atomically(&args.out.join(name), svg)?;
+        write_atomically(&args.out.join(name), svg.as_bytes())?;
     }
 
     heading("6. A checkpoint for other programs")?;
     let exported = args.out.join("exported");
-    let spec = RopeArtifact::from_json(&fs_err::read_to_string(&rope)?)?.spec();
     let options = ExportOptions {
         overwrite: true,
         ..ExportOptions::new(TARGET)
@@ -157,7 +152,7 @@ fn configuration(args: &args::Demo) -> Result<Config> {
         )
         .table();
     layers::merge(&mut table, flags);
-    layers::load_over(table, &args.common)
+    input::configuration_over(table, &args.common)
 }
 
 /// What every part needs.
@@ -171,22 +166,16 @@ struct Story<'a> {
 impl Story<'_> {
     /// Perplexity of methods or factors at every context.
     fn perplexities(&self, text: &[TokenDocument], ropes: &[String]) -> Result<Vec<PplResult>> {
-        let ropes = scoring::named_ropes(ropes, self.models.decoder(), TARGET)?;
-        scoring::measure(
-            self.config,
-            &self.models,
-            text,
-            &ropes,
-            self.interrupt,
-            |_, _, _| Ok(()),
-        )
+        let ropes = named_ropes(ropes, self.models.decoder(), TARGET)?;
+        let measured = measure(self.config, &self.models, text, &ropes, self.interrupt)?;
+        Ok(results(measured))
     }
 
     /// Passkeys found at every context.
     fn passkeys(&self, ropes: &[String]) -> Result<Vec<TaskResult>> {
         let decoder = self.models.decoder();
         let tokenizer = Tokenizer::from_model_dir(self.folder)?;
-        let ropes = scoring::named_ropes(ropes, decoder, TARGET)?;
+        let ropes = named_ropes(ropes, decoder, TARGET)?;
         let config = self.config;
         let jobs = task_run::jobs(config, &ropes, |context| {
             let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
@@ -201,32 +190,45 @@ impl Story<'_> {
         )
     }
 
-    fn search(&self, documents: &[TokenDocument], run: &RunDir) -> Result<()> {
+    /// Searches factors, shows what was found, and returns the winner with all its factor sets.
+    fn search(&self, documents: &[TokenDocument], out: &Path) -> Result<RopeSpec> {
         let (config, decoder) = (self.config, self.models.decoder());
-        let calibration = Calibration::new(config, decoder.config(), documents, TARGET)?;
-        let rope = TargetRope::factors(&decoder.config().rope, TARGET);
-        let search = Search::new(rope.problem(), config.search.evolution.clone(), config.seed)?;
-        let setting = SearchSetting {
-            run,
-            models: &self.models,
-            calibration: &calibration,
-            rope: &rope,
-            profile: config.search.run.profile.name(),
-            objective: config.search.run.objective,
-            model_fingerprint: Checkpoint::open(self.folder)?.fingerprint()?,
-            text_fingerprint: longrope_data::text_fingerprint(documents),
-            tui: false,
+        let target = TargetRope::factors(&decoder.config().rope, TARGET);
+        let tokenizer = Tokenizer::from_model_dir(self.folder)?;
+        let settings = config.to_toml()?;
+        let model_fingerprint = input::model_fingerprint(config)?;
+        let search = |evolution: &_, methods_first, watch: longrope_extend::Watch<'_>| {
+            let task = SearchTask {
+                models: &self.models,
+                model_fingerprint,
+                documents,
+                tokenizer: Some(&tokenizer),
+                calibration: searching::calibration(config),
+                sample_context: None,
+                profile: config.search.run.profile.name(),
+                evolution: longrope_search::SearchConfig::clone(evolution),
+                problem: target.problem(),
+                target,
+                init: Vec::new(),
+                out,
+                resume: false,
+                settings: &settings,
+                methods_first,
+            };
+            task.run(self.interrupt, watch)
         };
-        let result = run_search(&setting, search, self.interrupt)?;
-        output::line(result_table(&result))?;
+        let outcome = searching::shown(config, false, self.interrupt, search)?;
+        let result = &outcome.result;
+        output::line(search_table::result_table(result))?;
         output::line(format!(
             "on {} samples, {} evaluations in {}; start tokens {}, attention scale {:.4}",
-            calibration.samples.len(),
+            outcome.n_samples,
             output::grouped(result.evaluations),
             output::duration(result.elapsed_secs),
             result.start_tokens,
             result.attention_scale
-        ))
+        ))?;
+        Ok(outcome.spec)
     }
 }
 
@@ -271,7 +273,7 @@ fn closing(args: &args::Demo, run: &RunDir, elapsed_secs: f64) -> Result<()> {
     heading("What next")?;
     output::line(format!(
         "Done in {}. Plots: {}, {}, {}, {}.\n\
-         The search was cut short, and nothing was trained. On a checkpoint and texts of yours:\n\n  \
+         The search was a short one, and nothing was trained. With your own checkpoint and texts:\n\n  \
          longrope plan    MODEL --context 16384\n  \
          longrope compare --model MODEL --text BOOK.txt --contexts 8192,16384\n  \
          longrope search  --model MODEL --text BOOK.txt --target 16384 --out runs/factors\n  \

@@ -4,7 +4,7 @@ use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::TEXT;
+use super::colors::TEXT;
 
 /// Width and height of a cell, pixels.
 const CELL: (i32, i32) = (96, 44);

@@ -11,7 +11,7 @@ use ratatui::widgets::{
 };
 
 use super::standing::Standing;
-use crate::pool::{WorkerState, WorkerStatus};
+use longrope_extend::pool::{WorkerState, WorkerStatus};
 use crate::show::output;
 
 /// The color of what was searched.

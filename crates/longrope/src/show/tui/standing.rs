@@ -1,8 +1,7 @@
 //! What a dashboard shows.
 
+use longrope_extend::pool::WorkerStatus;
 use longrope_search::FactorCurve;
-
-use crate::pool::WorkerStatus;
 
 /// How a search stands.
 #[derive(Clone, Debug, Default)]

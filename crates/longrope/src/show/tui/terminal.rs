@@ -1,9 +1,10 @@
 //! The dashboard's terminal: drawn to, and its keys.
 
-use std::io::{IsTerminal, Stderr, stderr, stdin};
+use std::io::{Stderr, stderr};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use longrope_extend::Interrupt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -11,7 +12,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use super::draw::draw;
 use super::standing::Standing;
 use crate::show::progress;
-use crate::signals::Interrupt;
+use crate::signals;
 use crate::terminal::{restore_terminal, take_terminal};
 
 /// Least time between two drawings.
@@ -26,19 +27,15 @@ pub(crate) struct Dashboard {
 }
 
 impl Dashboard {
-    /// Takes the terminal over; `None` if there is none.
-    pub(crate) fn open(interrupt: &Interrupt) -> Result<Option<Self>> {
-        if !stderr().is_terminal() || !stdin().is_terminal() {
-            tracing::warn!("there is no terminal for a dashboard, only progress is shown");
-            return Ok(None);
-        }
+    /// Takes the terminal over.
+    pub(crate) fn open(interrupt: &Interrupt) -> Result<Self> {
         take_terminal()?;
-        Ok(Some(Self {
+        Ok(Self {
             terminal: Terminal::new(CrosstermBackend::new(stderr()))?,
             interrupt: interrupt.clone(),
             opened: Instant::now(),
             drawn: None,
-        }))
+        })
     }
 
     /// Draws, unless it has just been done, and obeys the keys that were pressed.
@@ -51,7 +48,7 @@ impl Dashboard {
             if let Ok(Event::Key(key)) = event::read()
                 && asks_to_stop(key)
             {
-                self.interrupt.request();
+                signals::ask_to_stop(&self.interrupt);
             }
         }
         standing.log = progress::kept_log();

@@ -1,0 +1,18 @@
+//! The losses of a RoPE on the samples of a search.
+
+use serde::{Deserialize, Serialize};
+
+/// The losses of a RoPE on the samples of a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MethodLoss {
+    /// Name of the RoPE.
+    pub method: String,
+    /// Mean loss on text, nats per token.
+    pub nll_nats: f64,
+    /// Mean loss on the answers of needle texts, nats per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_nats: Option<f64>,
+    /// Share of passkeys that greedy generation finds: each token of the key is the most likely one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey_accuracy: Option<f64>,
+}

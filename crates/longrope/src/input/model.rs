@@ -1,0 +1,73 @@
+//! The configured model, on one device or on several.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use longrope_extend::{Models, Replica};
+use longrope_model::{Checkpoint, Decoder};
+
+use super::device;
+use crate::settings::config::{Config, WeightSetting};
+use crate::settings::required;
+use crate::show::progress;
+
+/// The checkpoint folder.
+pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
+    required(config.model.as_ref(), "--model")
+}
+
+/// What identifies the configured model.
+pub(crate) fn model_fingerprint(config: &Config) -> Result<String> {
+    Ok(Checkpoint::open(model_folder(config)?)?.fingerprint()?)
+}
+
+/// Loads the model onto every configured device: onto each once, however many workers it has.
+pub(crate) fn load_models(config: &Config) -> Result<Models> {
+    let names = config.device.names()?;
+    let mut replicas: Vec<Replica> = Vec::with_capacity(names.len());
+    for name in names {
+        let loaded = replicas.iter().find(|replica| replica.device == *name);
+        let decoder = match loaded {
+            Some(replica) => replica.decoder.clone(),
+            None => load_onto(config, name)?,
+        };
+        replicas.push(Replica::new(name, decoder, device::is_cpu(name)));
+    }
+    Ok(Models::new(replicas)?)
+}
+
+/// Loads the model onto the configured device, of which there has to be one.
+pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
+    load_onto(config, config.device.only()?)
+}
+
+fn load_onto(config: &Config, device: &str) -> Result<Decoder> {
+    let folder = model_folder(config)?;
+    let device = device::open(device)?;
+    let bar = progress::bar(&format!("loading {}", folder.display()), 1);
+    let decoder = match config.weights {
+        WeightSetting::Resident => Decoder::load_with(folder, &device, |layer_idx, n_layers| {
+            bar.set_length(n_layers as u64);
+            bar.set_position(layer_idx as u64);
+        }),
+        WeightSetting::Streamed => Decoder::stream(folder, &device, Arc::new(show_layer)),
+    };
+    let decoder = decoder.with_context(|| format!("loading model `{}`", folder.display()))?;
+    bar.finish_and_clear();
+    for warning in &decoder.config().warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(decoder)
+}
+
+/// Shows which layer is being read, while layers are streamed.
+fn show_layer(layer_idx: usize, n_layers: usize) {
+    static BAR: OnceLock<ProgressBar> = OnceLock::new();
+    let bar = BAR.get_or_init(|| progress::bar("layers", n_layers as u64));
+    bar.set_position(layer_idx as u64 + 1);
+    if layer_idx + 1 == n_layers {
+        bar.reset();
+    }
+}

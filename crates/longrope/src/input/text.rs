@@ -1,0 +1,141 @@
+//! Text, as the configuration names it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use longrope_data::{
+    Bos, Document, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids,
+    stream_documents, tokenize_documents,
+};
+use longrope_eval::Haystack;
+use longrope_model::ModelConfig;
+
+use super::cargo_sources;
+use super::model::model_folder;
+use crate::hint::Hint;
+use crate::settings::config::{BosSetting, Config};
+use crate::show::progress;
+
+/// The tokenizer for needles and passkeys. Token ids come without one: then only passkeys are missing, unless `needed`.
+pub(crate) fn needle_tokenizer(
+    config: &Config,
+    model: &ModelConfig,
+    needed: bool,
+) -> Result<Option<Tokenizer>> {
+    if config.tokens.is_some() && !needed {
+        return Ok(None);
+    }
+    match Tokenizer::from_model_dir(model_folder(config)?) {
+        Ok(tokenizer) if tokenizer.vocab_size() <= model.vocab_size => Ok(Some(tokenizer)),
+        Ok(tokenizer) if needed => Err(anyhow!(
+            "the tokenizer has {} tokens, the model only {}",
+            tokenizer.vocab_size(),
+            model.vocab_size
+        )),
+        Err(error) if needed => Err(error).context("needles are made of words"),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// Reads and tokenizes the configured text, or reads token ids.
+pub(crate) fn load_documents(config: &Config, model: &ModelConfig) -> Result<Vec<TokenDocument>> {
+    if let Some(path) = &config.tokens {
+        return read_token_ids(path, model.vocab_size)
+            .with_context(|| format!("reading token ids `{}`", path.display()));
+    }
+    if config.text.is_empty() {
+        return Err(anyhow!("there is no text").context(Hint(
+            "give files or folders with --text, or token ids with --tokens".into(),
+        )));
+    }
+    tokenize(config, model_folder(config)?, &config.text)
+}
+
+/// Reads and tokenizes files and folders.
+pub(crate) fn tokenize(
+    config: &Config,
+    model: &Path,
+    paths: &[PathBuf],
+) -> Result<Vec<TokenDocument>> {
+    let tokenizer = Tokenizer::from_model_dir(model)?;
+    let options = ReadOptions {
+        text_field: config.data.text_field.clone(),
+    };
+    let cache = match &config.data.cache {
+        Some(folder) => TokenCache::new(folder.clone()),
+        None => TokenCache::disabled(),
+    };
+    let special = config
+        .eval
+        .protocol
+        .tokenize_with_special(config.eval.bos == BosSetting::Document);
+    let spinner = progress::spinner("tokenizing");
+    let documents = tokenize_documents(
+        &tokenizer,
+        documents(paths, &options)?.inspect(|_| spinner.tick()),
+        &cache,
+        special,
+    )?;
+    spinner.finish_and_clear();
+    Ok(documents)
+}
+
+/// The documents of files and folders, read one at a time, and of crates' sources, all at once, in front of them.
+fn documents(
+    paths: &[PathBuf],
+    options: &ReadOptions,
+) -> Result<impl Iterator<Item = longrope_data::Result<Document>>> {
+    let (mut sources, mut files) = (Vec::new(), Vec::new());
+    for path in paths {
+        match cargo_sources::documents(path) {
+            Some(found) => sources.extend(found?),
+            None => files.push(path.clone()),
+        }
+    }
+    let files = if files.is_empty() && !sources.is_empty() {
+        None
+    } else {
+        Some(stream_documents(&files, options)?)
+    };
+    Ok(sources
+        .into_iter()
+        .map(Ok)
+        .chain(files.into_iter().flatten()))
+}
+
+/// The configured text as one haystack, the filler of passkeys if there is none.
+pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
+    if config.text.is_empty() {
+        return Ok(Haystack::filler());
+    }
+    Haystack::new(&read_texts(config)?).ok_or_else(|| {
+        anyhow!("the haystack is empty").context(Hint(
+            "give files or folders with text with --text".to_owned(),
+        ))
+    })
+}
+
+/// The configured texts, one after the other.
+pub(crate) fn read_texts(config: &Config) -> Result<String> {
+    let options = ReadOptions {
+        text_field: config.data.text_field.clone(),
+    };
+    let mut texts = Vec::new();
+    for document in documents(&config.text, &options)? {
+        texts.push(document?.text);
+    }
+    Ok(texts.join("\n\n"))
+}
+
+/// How windows treat the beginning-of-text token.
+pub(crate) fn bos(config: &Config, model: &ModelConfig) -> Result<Bos> {
+    Ok(match config.eval.bos {
+        BosSetting::Document => Bos::Document,
+        BosSetting::None => Bos::None,
+        BosSetting::Window => Bos::Window {
+            bos_id: model.bos_token.ok_or_else(|| {
+                anyhow!("`eval.bos` is `window`, but config.json has no bos_token_id")
+            })?,
+        },
+    })
+}

@@ -1,0 +1,79 @@
+//! Flags as a layer of configuration keys.
+
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::common::{ModelArg, TaskFlags, TextFlags};
+
+/// A layer of configuration keys made from flags.
+#[derive(Debug, Default)]
+pub(crate) struct FlagLayer(Table);
+
+impl FlagLayer {
+    /// Sets a key of the top level or of a section, if the flag was given.
+    pub(crate) fn set(mut self, key: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value {
+            match key.split_once('.') {
+                None => {
+                    self.0.insert(key.to_owned(), value.into());
+                }
+                Some((section, key)) => {
+                    let section = self.0.entry(section).or_insert_with(|| Table::new().into());
+                    if let Value::Table(section) = section {
+                        section.insert(key.to_owned(), value.into());
+                    }
+                }
+            }
+        }
+        self
+    }
+
+    /// Sets a number.
+    pub(crate) fn number(self, key: &str, value: Option<impl TryInto<i64>>) -> Self {
+        self.set(key, value.and_then(|n| n.try_into().ok()))
+    }
+
+    /// Sets a path.
+    pub(crate) fn path(self, key: &str, value: Option<&PathBuf>) -> Self {
+        self.set(key, value.map(|path| path.display().to_string()))
+    }
+
+    /// Sets the model.
+    pub(crate) fn model(self, model: &ModelArg) -> Self {
+        self.set("model", model.path().map(|path| path.display().to_string()))
+    }
+
+    /// Sets a list, unless it is empty.
+    pub(crate) fn list<T: Into<Value>>(
+        self,
+        key: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+        self.set(key, (!values.is_empty()).then_some(values))
+    }
+
+    /// Sets the keys of [`TaskFlags`].
+    pub(crate) fn task(self, flags: &TaskFlags) -> Self {
+        self.model(&flags.model)
+            .path("out", flags.out.as_ref())
+            .list("contexts", super::common::contexts(&flags.contexts))
+            .list("rope", flags.rope.iter().cloned())
+            .number("seed", flags.seed)
+    }
+
+    /// Sets the keys of [`TextFlags`].
+    pub(crate) fn text(self, flags: &TextFlags) -> Self {
+        self.list(
+            "text",
+            flags.text.iter().map(|path| path.display().to_string()),
+        )
+        .path("tokens", flags.tokens.as_ref())
+    }
+
+    /// The finished layer.
+    pub(crate) fn table(self) -> Table {
+        self.0
+    }
+}

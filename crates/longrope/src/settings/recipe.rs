@@ -1,0 +1,256 @@
+//! A recipe file: configuration keys for all stages, then the stages.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use longrope_extend::recipe::{Place, Stage, Verb};
+use toml::{Table, Value};
+
+use super::args;
+use super::config::{Config, SearchRunKeys, Stage as SearchStage};
+use super::layers;
+use crate::hint::Hint;
+
+/// A recipe as it is written.
+pub(crate) struct Recipe {
+    /// The file.
+    pub(crate) text: String,
+    /// Keys for all stages.
+    base: Table,
+    /// Run folder.
+    pub(crate) out: PathBuf,
+    /// The stages, each with keys of its own.
+    pub(crate) stages: Vec<Stage<Table>>,
+}
+
+/// The configuration of one stage.
+#[derive(Clone, Debug)]
+pub(crate) struct StageConfig {
+    /// Its keys: those of the recipe, those of the stage, and its inputs.
+    pub(crate) table: Table,
+    /// The same, read.
+    pub(crate) config: Config,
+}
+
+impl Recipe {
+    /// Reads the file of `--config`, with `--set`, `--device` and `--out` over its keys.
+    pub(crate) fn read(args: &args::Extend) -> Result<Self> {
+        let path = &args.config;
+        let text = fs_err::read_to_string(path)?;
+        let (mut base, stages) =
+            parse(&text).with_context(|| format!("recipe `{}`", path.display()))?;
+        for assignment in &args.set {
+            layers::merge(&mut base, layers::assignment_table(assignment)?);
+        }
+        layers::set_device(&mut base, &args.device);
+        if let Some(model) = args.model.path() {
+            base.insert("model".to_owned(), path_value(model));
+        }
+        let out = match (&args.out, base.get("out")) {
+            (Some(out), _) => out.clone(),
+            (None, Some(Value::String(out))) => PathBuf::from(out),
+            (None, _) => {
+                return Err(anyhow!("`--out` is missing")
+                    .context(Hint("give --out or set `out` in the recipe".to_owned())));
+            }
+        };
+        Ok(Self {
+            text,
+            base,
+            out,
+            stages,
+        })
+    }
+}
+
+/// Splits a recipe into the keys of all stages and the stages.
+fn parse(text: &str) -> Result<(Table, Vec<Stage<Table>>)> {
+    let mut base: Table = toml::from_str(text).context("it is not valid TOML")?;
+    let stages = match base.remove("stage") {
+        Some(Value::Array(stages)) if !stages.is_empty() => stages,
+        _ => {
+            return Err(anyhow!("it has no stages").context(Hint(
+                "a recipe lists them as [[stage]] tables; see configs/README.md".to_owned(),
+            )));
+        }
+    };
+    let stages = (1..).zip(stages).map(|(number, stage): (usize, Value)| {
+        read_stage(stage).with_context(|| format!("stage {number}"))
+    });
+    Ok((base, stages.collect::<Result<_>>()?))
+}
+
+fn read_stage(stage: Value) -> Result<Stage<Table>> {
+    let Value::Table(mut keys) = stage else {
+        return Err(anyhow!("a stage must be a table, found {stage}"));
+    };
+    let mut text = |key: &str| match keys.remove(key) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(anyhow!("`{key}` is {other}, expected a string")),
+    };
+    let name = text("name")?;
+    let verb = text("verb")?.ok_or_else(|| anyhow!("`verb` is missing"))?;
+    let model_from = text("model-from")?;
+    let rope_from = text("rope-from")?;
+    let known = Verb::ALL.into_iter().find(|known| known.name() == verb);
+    let known = known.ok_or_else(|| {
+        let names = Verb::ALL.map(Verb::name).join(", ");
+        anyhow!("verb `{verb}` is unknown").context(Hint(format!("verbs of stages are {names}")))
+    })?;
+    Ok(Stage {
+        name: name.unwrap_or(verb),
+        verb: known,
+        model_from,
+        rope_from,
+        settings: keys,
+    })
+}
+
+/// The configuration of every stage: the keys of the recipe, those of the stage over them, and the inputs from earlier
+/// stages.
+pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<StageConfig>> {
+    let mut configs: Vec<StageConfig> = Vec::with_capacity(places.len());
+    for (stage, place) in recipe.stages.iter().zip(places) {
+        let table = stage_table(&recipe.base, stage, place);
+        let config = Config::deserialize_table(table.clone())
+            .with_context(|| format!("keys of stage `{}`", stage.name))?;
+        if stage.rope_from.is_some()
+            && let Some(earlier) = place.rope_stage
+            && recipe.stages[earlier].verb == Verb::Search
+            && let Some(known) = configs[earlier].config.search.run.target
+        {
+            check_ratios(&config.search.run, known)
+                .with_context(|| format!("stage `{}`", stage.name))?;
+        }
+        configs.push(StageConfig { table, config });
+    }
+    Ok(configs)
+}
+
+fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Table {
+    let mut table = base.clone();
+    layers::merge(&mut table, stage.settings.clone());
+    table.insert("out".to_owned(), path_value(&place.folder));
+    if let Some(model) = &place.model {
+        table.insert("model".to_owned(), path_value(model));
+    }
+    // A stage that names a RoPE of its own does not take an earlier one's.
+    if let Some(rope) = &place.rope
+        && !stage.settings.contains_key("rope")
+    {
+        if stage.verb == Verb::Search {
+            let search = table
+                .entry("search")
+                .or_insert_with(|| Table::new().into());
+            if let Value::Table(search) = search {
+                search.insert("init".to_owned(), path_value(rope));
+            }
+        } else {
+            table.insert("rope".to_owned(), Value::Array(vec![path_value(rope)]));
+        }
+    }
+    table
+}
+
+fn path_value(path: &Path) -> Value {
+    Value::from(path.display().to_string())
+}
+
+/// Checks that ratios on top of factors for `known` tokens are searched for, and on, longer contexts.
+fn check_ratios(search: &SearchRunKeys, known: usize) -> Result<()> {
+    if search.stage != SearchStage::Ratios {
+        return Ok(());
+    }
+    let lengths = [
+        ("search.target", search.target),
+        ("search.sample-context", search.sample_context),
+    ];
+    for (key, length) in lengths {
+        if let Some(length) = length
+            && length <= known
+        {
+            return Err(anyhow!(
+                "`{key}` is {length}, but the factors it starts from are for {known} tokens already"
+            )
+            .context(Hint("ratios extend a context further".to_owned())));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_extend::recipe::plan;
+
+    use super::*;
+
+    fn configs(text: &str) -> Result<Vec<StageConfig>> {
+        let (base, stages) = parse(text)?;
+        let recipe = Recipe {
+            text: text.to_owned(),
+            base,
+            out: PathBuf::from("run"),
+            stages,
+        };
+        let places = plan(&recipe.stages, &recipe.out)?;
+        stage_configs(&recipe, &places)
+    }
+
+    const RECIPE: &str = r#"
+        model = "base"
+        [[stage]]
+        name = "find"
+        verb = "search"
+        search = { target = 1024 }
+        [[stage]]
+        name = "train"
+        verb = "finetune"
+        train = { steps = 3 }
+        [[stage]]
+        name = "further"
+        verb = "search"
+        rope-from = "find"
+        search = { target = 4096 }
+        [[stage]]
+        verb = "ppl"
+        contexts = [4096]
+    "#;
+
+    #[test]
+    fn inputs_come_from_the_stages_before() {
+        let configs = configs(RECIPE).unwrap();
+        let model = |index: usize| configs[index].table["model"].as_str().unwrap();
+        assert_eq!((model(0), model(1)), ("base", "base"));
+        let trained = "run/02-train/model";
+        assert_eq!((model(2), model(3)), (trained, trained));
+        let rope = |index: usize| configs[index].table["rope"][0].as_str().unwrap();
+        assert_eq!(rope(1), "run/01-find/rope.json");
+        assert_eq!(rope(3), "run/03-further/rope.json");
+        let init = configs[2].table["search"]["init"].as_str();
+        assert_eq!(init, Some("run/01-find/rope.json"));
+        assert!(configs[0].table["search"].get("init").is_none());
+    }
+
+    #[test]
+    fn mistakes_are_found_before_anything_runs() {
+        for (from, to, message) in [
+            ("verb = \"ppl\"", "verb = \"pll\"", "verb `pll` is unknown"),
+            (
+                "rope-from = \"find\"",
+                "rope-from = \"fund\"",
+                "`fund` is not an earlier stage",
+            ),
+            ("steps = 3", "step = 3", "unknown field"),
+            (
+                "target = 4096",
+                "target = 4096, stage = \"ratios\", sample-context = 1024",
+                "factors it starts from are for 1024 tokens",
+            ),
+        ] {
+            let error = configs(&RECIPE.replace(from, to)).err().unwrap();
+            let chain = format!("{error:#}");
+            assert!(chain.contains(message), "{chain}");
+        }
+    }
+}

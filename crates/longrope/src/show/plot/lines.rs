@@ -1,0 +1,303 @@
+//! Figures of lines.
+
+use anyhow::Result;
+use plotters::prelude::*;
+
+use super::axis::{Axis, Scale};
+use super::colors::TEXT;
+
+const SIZE: (u32, u32) = (900, 560);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+/// The color for emphasis.
+const VERMILION: RGBColor = RGBColor(213, 94, 0);
+/// The rest of the palette of Okabe and Ito, without yellow, which is too pale on white.
+const PALETTE: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 0, 0),
+];
+/// Lines with more points than this have no markers.
+const MAX_MARKERS: usize = 16;
+
+/// A named line of a figure.
+pub(crate) struct Series<'a> {
+    /// As it stands in the legend.
+    pub(crate) name: &'a str,
+    /// (x, y), from left to right.
+    pub(crate) points: Vec<(f64, f64)>,
+    /// Drawn thicker, in a color of its own.
+    pub(crate) emphasized: bool,
+}
+
+/// Rescale factor per rotary pair.
+pub(crate) fn factor_curve(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("rotary pair index i", Scale::Integer, xs(&lines));
+    let y = Axis::new("rescale factor λ (log scale)", Scale::Log, ys(&lines));
+    draw(title, &x, &y, &lines)
+}
+
+/// Loss per generation, best so far and median of the proposals, against that of other methods.
+pub(crate) fn loss_history(
+    title: &str,
+    best: &[(usize, f64)],
+    median: &[(usize, f64)],
+    references: &[(String, f64)],
+) -> Result<String> {
+    let previous = best.first().into_iter().chain(best);
+    let steps = best
+        .iter()
+        .zip(previous)
+        .flat_map(|(new, old)| [(new.0 as f64, old.1), (new.0 as f64, new.1)]);
+    let median = median.iter().map(|&(x, y)| (x as f64, y));
+    let best = Line::new("best so far", steps.collect(), VERMILION, 3);
+    let mut lines = vec![
+        Line {
+            markers: false,
+            ..best
+        },
+        Line::new("median of generation", median.collect(), PALETTE[0], 2),
+    ];
+    let x = Axis::new("generation", Scale::Integer, xs(&lines));
+    let (left, right) = x.ends();
+    for ((name, loss), color) in references.iter().zip(PALETTE[1..].iter().cycle()) {
+        let name = format!("{name}: {loss:.3}");
+        let points = vec![(left, *loss), (right, *loss)];
+        lines.push(Line {
+            markers: false,
+            dashed: true,
+            ..Line::new(&name, points, *color, 2)
+        });
+    }
+    let top = ceiling(&lines);
+    for line in &mut lines {
+        line.cut_above(top);
+    }
+    let y = Axis::new("loss [nats per token]", Scale::Linear, ys(&lines));
+    draw(title, &x, &y, &lines)
+}
+
+/// Perplexity per context, both on a logarithmic scale.
+pub(crate) fn perplexity_by_context(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("context [tokens, k = 1024]", Scale::Log2, xs(&lines));
+    let y = Axis::new("perplexity (log scale)", Scale::Log, ys(&lines));
+    draw(title, &x, &y, &lines)
+}
+
+/// Percent per context.
+pub(crate) fn share_by_context(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("context [tokens, k = 1024]", Scale::Log2, xs(&lines));
+    let y = Axis::new("share [%]", Scale::Linear, [0.0, 100.0].into_iter());
+    draw(title, &x, &y, &lines)
+}
+
+/// Loss per training step.
+pub(crate) fn loss_by_step(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("step", Scale::Integer, xs(&lines));
+    let y = Axis::new("loss [nats per token]", Scale::Linear, ys(&lines));
+    draw(title, &x, &y, &lines)
+}
+
+/// A line ready to draw.
+struct Line {
+    name: String,
+    points: Vec<(f64, f64)>,
+    color: RGBColor,
+    width: u32,
+    markers: bool,
+    dashed: bool,
+}
+
+impl Line {
+    fn new(name: &str, points: Vec<(f64, f64)>, color: RGBColor, width: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            markers: points.len() <= MAX_MARKERS,
+            points,
+            color,
+            width,
+            dashed: false,
+        }
+    }
+
+    /// Leaves out what is above `top`, and says so if nothing else was there.
+    fn cut_above(&mut self, top: f64) {
+        let is_cut = |point: &&mut (f64, f64)| point.1.is_finite() && point.1 > top;
+        let n_cut = self
+            .points
+            .iter_mut()
+            .filter(is_cut)
+            .map(|point| point.1 = f64::NAN)
+            .count();
+        if n_cut > 0 && !self.points.iter().any(|point| point.1.is_finite()) {
+            self.name.push_str(" (above)");
+        }
+    }
+}
+
+fn colored(series: &[Series]) -> Vec<Line> {
+    let mut others = PALETTE.iter().cycle();
+    let line = |one: &Series| {
+        let (color, width) = if one.emphasized {
+            (VERMILION, 4)
+        } else {
+            (others.next().copied().unwrap_or(BLACK), 2)
+        };
+        Line::new(one.name, one.points.clone(), color, width)
+    };
+    series.iter().map(line).collect()
+}
+
+fn xs(lines: &[Line]) -> impl Iterator<Item = f64> {
+    lines
+        .iter()
+        .flat_map(|line| line.points.iter().map(|p| p.0))
+}
+
+fn ys(lines: &[Line]) -> impl Iterator<Item = f64> {
+    lines
+        .iter()
+        .flat_map(|line| line.points.iter().map(|p| p.1))
+}
+
+/// The loss above which a few outliers would squeeze the rest of the figure flat.
+fn ceiling(lines: &[Line]) -> f64 {
+    let mut losses: Vec<f64> = ys(lines).filter(|loss| loss.is_finite()).collect();
+    losses.sort_by(f64::total_cmp);
+    let Some(lowest) = losses.first() else {
+        return f64::INFINITY;
+    };
+    let high = losses[(losses.len() - 1) * 4 / 5];
+    high + 1.5 * (high - lowest).max(0.02 * high.abs())
+}
+
+fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Result<String> {
+    let mut svg = String::new();
+    let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    let font = |size: u32| ("sans-serif", size).into_font().color(&TEXT);
+    let longest = lines.iter().map(|line| line.name.chars().count()).max();
+    let legend_width = (60 + 8 * u32::try_from(longest.unwrap_or(0))?).clamp(130, 320);
+    let (area, legend) = root.split_horizontally(SIZE.0 - legend_width);
+
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, font(20))
+        .margin(14)
+        .x_label_area_size(48)
+        .y_label_area_size(64)
+        .build_cartesian_2d(x.clone(), y.clone())?;
+    chart
+        .configure_mesh()
+        .axis_style(TEXT)
+        .bold_line_style(GRID)
+        .label_style(font(14))
+        .axis_desc_style(font(15))
+        .x_desc(x.label)
+        .y_desc(y.label)
+        .draw()?;
+
+    let is_shown = |point: &(f64, f64)| x.shows(point.0) && y.shows(point.1);
+    // Reversed, so that the first line lies on top.
+    for line in lines.iter().rev() {
+        let style = line.color.stroke_width(line.width);
+        for run in line.points.split(|point| !is_shown(point)) {
+            if line.markers || run.first() == run.last() {
+                let marker = |point: &(f64, f64)| Circle::new(*point, 4, line.color.filled());
+                chart.draw_series(run.iter().map(marker))?;
+            }
+            let run = run.iter().copied();
+            if line.dashed {
+                chart.draw_series(DashedLineSeries::new(run, 7, 5, style))?;
+            } else {
+                chart.draw_series(LineSeries::new(run, style))?;
+            }
+        }
+    }
+
+    for (row, line) in (0_i32..).zip(lines) {
+        let middle = 60 + 24 * row;
+        let strokes: &[_] = if line.dashed {
+            &[(0, 7), (11, 18), (22, 29)]
+        } else {
+            &[(0, 29)]
+        };
+        for &(from, to) in strokes {
+            let style = line.color.stroke_width(line.width);
+            legend.draw(&PathElement::new([(from, middle), (to, middle)], style))?;
+        }
+        let is_empty = !line.name.ends_with("(above)") && !line.points.iter().any(is_shown);
+        let note = if is_empty { " (no data)" } else { "" };
+        let text = format!("{}{note}", line.name);
+        legend.draw(&Text::new(text, (36, middle - 7), font(14)))?;
+    }
+    root.present()?;
+    drop((chart, area, legend, root));
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(name: &str, points: Vec<(f64, f64)>) -> Series<'_> {
+        Series {
+            name,
+            points,
+            emphasized: false,
+        }
+    }
+
+    fn assert_svg(svg: &str, texts: &[&str]) {
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+        for text in texts {
+            assert!(svg.contains(text), "`{text}` is missing");
+        }
+    }
+
+    #[test]
+    fn figures_name_their_series() {
+        let pi = series("pi", vec![(0.0, 8.0), (1.0, 8.0)]);
+        let both = [pi, series("ntk", vec![(0.0, 1.0), (1.0, 8.0)])];
+        let svg = factor_curve("a < b & c", &both).unwrap();
+        assert_svg(&svg, &["a &lt; b &amp; c", "pi", "ntk"]);
+        let svg = perplexity_by_context("t", &both).unwrap();
+        assert_svg(&svg, &["pi", "ntk", "perplexity"]);
+        let references = [("yarn".to_owned(), 3.2), ("none".to_owned(), 90.0)];
+        let (best, median) = ([(0, 3.0), (1, 2.9)], [(0, 3.5), (1, 3.1)]);
+        let svg = loss_history("t", &best, &median, &references).unwrap();
+        assert_svg(&svg, &["best", "median", "yarn: 3.200", "90.000 (above)"]);
+    }
+
+    #[test]
+    fn degenerate_input_gives_a_figure() {
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        let inputs = [
+            vec![],
+            vec![(1.0, 1.0)],
+            vec![(nan, nan), (inf, 1.0), (1.0, inf)],
+            vec![(0.0, 0.0), (-1.0, -1.0)],
+            vec![(4.0, 2.0), (4.0, 2.0)],
+            vec![(256.0, 1e300), (512.0, 1e-300)],
+            vec![(-f64::MAX, f64::MAX), (f64::MAX, -f64::MAX)],
+            vec![(1.0, 3.0), (2.0, nan), (3.0, 3.0 + 1e-12)],
+        ];
+        for points in inputs {
+            let losses: Vec<_> = points.iter().map(|point| (7, point.1)).collect();
+            let references = losses.iter().map(|loss| ("r".to_owned(), loss.1));
+            let references: Vec<_> = references.collect();
+            let one = [series("one", points)];
+            assert_svg(&factor_curve("t", &one).unwrap(), &["one"]);
+            assert_svg(&perplexity_by_context("t", &one).unwrap(), &["one"]);
+            let svg = loss_history("t", &losses, &losses, &references).unwrap();
+            assert_svg(&svg, &["best so far"]);
+        }
+        assert_svg(&factor_curve("t", &[]).unwrap(), &[]);
+        assert_svg(&loss_history("t", &[], &[], &[]).unwrap(), &["no data"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! The plots of a search.
+
+use anyhow::Result;
+use longrope_extend::{RunDir, SearchOutcome};
+use longrope_search::factor_curves;
+
+use crate::show::output;
+use crate::show::plot::{self, Series};
+
+/// Writes `factors.svg` and `history.svg` into the run folder.
+pub(crate) fn write(run: &RunDir, outcome: &SearchOutcome) -> Result<()> {
+    run.write("factors.svg", &factor_plot(outcome)?)?;
+    run.write("history.svg", &history_plot(outcome)?)?;
+    Ok(())
+}
+
+/// The factors by pair, beside those of the methods.
+fn factor_plot(outcome: &SearchOutcome) -> Result<String> {
+    let curves = factor_curves("searched", &outcome.winner)?;
+    let series = curves.into_iter().enumerate();
+    let series: Vec<Series> = series
+        .map(|(index, curve)| Series {
+            name: curve.name,
+            points: curve.points,
+            emphasized: index == 0,
+        })
+        .collect();
+    let target = output::grouped(outcome.target.target());
+    plot::factor_curve(&format!("Rescale factors for {target} tokens"), &series)
+}
+
+/// Best and median score by generation, with the methods as lines.
+fn history_plot(outcome: &SearchOutcome) -> Result<String> {
+    let history = outcome.search.state().history();
+    let best: Vec<(usize, f64)> = history
+        .iter()
+        .map(|generation| (generation.index, generation.best.score))
+        .collect();
+    let median: Vec<(usize, f64)> = history
+        .iter()
+        .map(|generation| (generation.index, generation.median))
+        .collect();
+    plot::loss_history(
+        "Loss of the search by generation",
+        &best,
+        &median,
+        &outcome.method_scores,
+    )
+}

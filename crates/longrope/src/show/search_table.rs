@@ -1,0 +1,62 @@
+//! The table at the end of a search.
+
+use longrope_extend::{MethodLoss, SearchResult};
+
+use crate::show::output;
+
+/// The winner, then every method and the gain over it.
+pub(crate) fn result_table(result: &SearchResult) -> String {
+    let rows: Vec<&MethodLoss> = std::iter::once(&result.searched)
+        .chain(&result.baselines)
+        .collect();
+    let has_answers = rows.iter().any(|row| row.answer_nats.is_some());
+    let has_passkeys = rows.iter().any(|row| row.passkey_accuracy.is_some());
+    let mut header = vec!["rope", "nats/token", "perplexity", "gain (nats)"];
+    if has_answers {
+        header.push("answer perplexity");
+    }
+    if has_passkeys {
+        header.push("passkeys found");
+    }
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
+    let cells = |row: &MethodLoss| {
+        let gain = row.nll_nats - result.searched.nll_nats;
+        let mut cells = vec![
+            row.method.clone(),
+            format!("{:.4}", row.nll_nats),
+            output::perplexity(row.nll_nats.exp()),
+            if *row == result.searched {
+                String::new()
+            } else {
+                format!("{gain:+.4}")
+            },
+        ];
+        if has_answers {
+            let nats = row.answer_nats.map(f64::exp);
+            cells.push(nats.map_or_else(String::new, output::perplexity));
+        }
+        if has_passkeys {
+            let share = row.passkey_accuracy;
+            cells.push(share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share)));
+        }
+        cells
+    };
+    let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
+    output::table(&header, &rows)
+}
+
+/// What the search cost and found, in one line.
+pub(crate) fn cost(result: &SearchResult) -> String {
+    let saved = match result.token_evaluations_saved {
+        0 => String::new(),
+        saved => format!("{} saved by racing, ", output::grouped(saved)),
+    };
+    format!(
+        "{} evaluations ({} tokens), {saved}{}; start tokens {}, attention scale {:.4}",
+        output::grouped(result.evaluations),
+        output::grouped(result.token_evaluations),
+        output::duration(result.elapsed_secs),
+        result.start_tokens,
+        result.attention_scale
+    )
+}
