@@ -63,7 +63,7 @@ fn truncated_weights() {
     let message = here.fails(&format!("{PPL} --model m"));
     assert_snapshot!(message, @r"
     error: loading model `m`
-      caused by: `m/model.safetensors` is not a readable safetensors file: it has 100996 bytes, its header describes 101096
+      caused by: `m/model.safetensors` is not a readable safetensors file: it has 100996 bytes, but its header describes 101096
     hint: the file was probably cut off: copy or download it again
     ");
 }
@@ -76,7 +76,7 @@ fn a_missing_shard() {
     let message = here.fails(&format!("{PPL} --model s"));
     assert_snapshot!(message, @r"
     error: loading model `s`
-      caused by: shard `model-00003-of-00004.safetensors` of `s` is missing, it holds 5 tensors such as `model.layers.1.mlp.gate_proj.weight`
+      caused by: shard `model-00003-of-00004.safetensors` of `s` is missing; it holds 5 tensors such as `model.layers.1.mlp.gate_proj.weight`
     hint: download the missing shard again, next to the others
     ");
 }

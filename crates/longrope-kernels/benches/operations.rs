@@ -1,11 +1,11 @@
-//! Every operation on the CPU, forward and with its gradients, over lengths and widths.
+//! Every operation on the CPU, forward and with gradients, for several lengths and widths.
 //!
 //! ```text
 //! cargo bench --workspace --bench operations
 //! ```
 //!
-//! Throughput of attention counts the products a causal mask leaves: `2 · 2 · heads · head_dim ·
-//! seq² / 2` operations forward, two and a half times as many backward.
+//! The throughput of attention counts only the products that a causal mask does not hide: `2 · 2 · heads · head_dim ·
+//! seq² / 2` operations forward, and two and a half times as many backward.
 #![recursion_limit = "256"]
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
@@ -13,14 +13,14 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use longrope_kernels::{AttentionConfig, attention, linear_nll, rms_norm, rotate_half, swiglu};
 
-/// As the program: with the system's allocator, returning memory takes a third of the time.
+/// The allocator of the `longrope` program. With the system's allocator, freeing memory takes a third of the time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const HEADS: usize = 4;
 const HIDDEN: usize = 512;
 const VOCAB: usize = 32_000;
-/// Tokens of the operations whose time is linear in them.
+/// Number of tokens, for operations whose time is linear in it.
 const ROWS: usize = 4096;
 
 fn main() {
@@ -33,7 +33,7 @@ fn random<const D: usize>(dims: [usize; D], grad: bool) -> Tensor<D> {
     Tensor::random(dims, Distribution::Normal(0.0, 1.0), &device).set_require_grad(grad)
 }
 
-/// Runs `operation` and, if asked for, its backward pass.
+/// Times `operation`, with its backward pass if `grad`.
 fn time<const D: usize>(bencher: Bencher, grad: bool, operation: impl Fn() -> Tensor<D> + Sync) {
     if grad {
         bencher.bench_local(|| operation().sum().backward());

@@ -7,11 +7,11 @@ use crate::backend::operations::Operations;
 
 /// Negative log-likelihood of each target under the softmax of `hidden · weightᵀ`, in nats.
 ///
-/// `nll = ln Σ_v exp(logit_v) - logit_target`, in `f32` (in `f64` for `f64`). Logits exist for a
-/// chunk of rows at a time only, in the backward pass too, which makes them again.
+/// `nll = ln Σ_v exp(logit_v) - logit_target`, in `f32` (in `f64` for `f64`). Logits are computed for one chunk of rows
+/// at a time. The backward pass computes them again, also in chunks.
 ///
-/// Weighting tokens is multiplying the result: `(linear_nll(..) * token_weights).sum() / total`. A
-/// token of weight 0 has no part in any gradient.
+/// To weight tokens, multiply the result: `(linear_nll(..) * token_weights).sum() / total`. A token of weight 0 does
+/// not contribute to any gradient.
 ///
 /// # Shapes
 /// - `hidden`: `[rows, hidden]`
@@ -20,11 +20,11 @@ use crate::backend::operations::Operations;
 /// - output: `[rows]`
 ///
 /// # Panics
-/// If the shapes do not fit together.
+/// If the shapes do not match.
 pub fn linear_nll(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     let [n_rows, hidden_size] = hidden.dims();
     let [_, weight_size] = weight.dims();
-    assert_eq!(weight_size, hidden_size, "hidden size of the head");
+    assert_eq!(weight_size, hidden_size, "hidden size of the weight");
     assert_eq!(targets.dims(), [n_rows], "one target per row");
     Tensor::from_dispatch(<Dispatch as Operations>::linear_nll(
         hidden.into_dispatch(),

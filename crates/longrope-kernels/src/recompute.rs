@@ -1,27 +1,27 @@
-//! Backpropagation that keeps the input of each layer and computes the rest again.
+//! Backpropagation that stores only the input of each layer and recomputes the rest (gradient checkpointing).
 //!
-//! A tape over a whole model holds what every operation of every layer made. Here [`forward`] runs
-//! the layers without a tape and keeps what went into each; [`backward`] goes from the last layer
-//! to the first, runs each once more with a tape, and drops that tape before the next. Memory is
-//! the inputs of all layers, `[batch, seq, hidden]` each, and the tape of one. Time is one more
-//! forward pass (Chen et al., arXiv 1604.06174, with a segment per layer).
+//! An autodiff tape over a whole model holds the intermediate results of every layer. Here, [`forward`] runs the layers
+//! without a tape and stores the input of each. [`backward`] goes from the last layer to the first: it runs each layer
+//! once more with a tape, and drops that tape before the next layer. The memory needed is the inputs of all layers,
+//! `[batch, seq, hidden]` each, and the tape of one layer. The cost is one more forward pass (Chen et al., arXiv
+//! 1604.06174, with one segment per layer).
 
 use burn::tensor::{Gradients, Tensor};
 
-/// What went into each layer, in order.
+/// The input of each layer, in order.
 #[derive(Clone, Debug)]
 pub struct LayerInputs(Vec<Tensor<3>>);
 
 impl LayerInputs {
-    /// Number of layers that ran.
+    /// Number of layers.
     pub fn n_layers(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Runs `layer(0, ..)` to `layer(n_layers - 1, ..)` one after another and keeps their inputs.
+/// Runs `layer(0, ..)` to `layer(n_layers - 1, ..)` in order and stores their inputs. Returns the output of the last.
 ///
-/// The layers should be without autodiff (`module.valid()`), or their tapes stay in memory.
+/// The layers should not be tracked by autodiff (`module.valid()`); otherwise their tapes stay in memory.
 ///
 /// # Shapes
 /// - `x`, output: `[batch, seq, hidden]`
@@ -39,15 +39,14 @@ pub fn forward(
     (x, LayerInputs(inputs))
 }
 
-/// Runs the layers again from the last to the first, now with autodiff, and gives the gradient of
-/// the input of the first.
+/// Runs the layers again from the last to the first, now with autodiff, and returns the gradient of the input of the
+/// first layer.
 ///
-/// `layer` must compute what it computed in [`forward`], with parameters that require gradients.
-/// `collect` gets the gradients of each layer's parameters as soon as they are there; what it does
-/// not take is dropped.
+/// `layer` must compute the same as in [`forward`], with parameters that require gradients. `collect` is called with
+/// the gradients of each layer's parameters as soon as they are computed; gradients that it does not take are dropped.
 ///
 /// # Shapes
-/// - `d_output`, output: `[batch, seq, hidden]`, without autodiff
+/// - `d_output`, output: `[batch, seq, hidden]`, not tracked by autodiff
 ///
 /// # Panics
 /// If a layer's output does not depend on its input.
@@ -63,8 +62,7 @@ pub fn backward(
         let layer_idx = inputs.len();
         let input = input.autodiff().require_grad();
         let output = layer(layer_idx, input.clone());
-        // The gradient of this sum with respect to the output is `d_output`: a constant to the
-        // graph, since it is without autodiff.
+        // The gradient of this sum with respect to the output is `d_output`, a constant in the graph.
         let mut gradients = (output * d_output).sum().backward();
         d_output = input
             .grad_remove(&mut gradients)

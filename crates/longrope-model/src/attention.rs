@@ -1,4 +1,4 @@
-//! Self-attention of one layer, in the two steps that chunked evaluation needs.
+//! Self-attention of one layer, split into the two steps that chunked evaluation needs.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -15,36 +15,33 @@ pub(crate) struct SelfAttention {
     pub(crate) head_dim: usize,
 }
 
-/// Where queries stand and what they may see.
+/// Position and mask of a stretch of queries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     /// Position of the first query.
     pub(crate) start: usize,
-    /// How many of the last keys are seen; all without one.
+    /// Sliding window in tokens; `None` means no limit.
     pub(crate) window: Option<usize>,
-    /// Documents that are blind to each other.
+    /// Packed documents that do not attend to each other.
     pub(crate) documents: Option<&'a Documents>,
 }
 
-/// The three maps into attention, apart or one above the other in one matrix.
+/// The projections to queries, keys and values: three matrices, or one.
 #[derive(Module, Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one per layer, all of the same variant"
+    reason = "one per layer, all with the same variant"
 )]
 pub(crate) enum Qkv {
-    /// Three matrices.
+    /// Separate matrices.
     Split(SplitQkv),
-    /// Rows of the queries, then of the keys, then of the values.
+    /// One matrix: rows of the queries, then of the keys, then of the values.
     Fused(Linear),
 }
 
 /// Query, key and value as three matrices.
 #[derive(Module, Debug)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of the checkpoint"
-)]
+#[expect(clippy::struct_field_names, reason = "the names in the checkpoint")]
 pub(crate) struct SplitQkv {
     pub(crate) q_proj: Linear,
     pub(crate) k_proj: Linear,
@@ -52,7 +49,7 @@ pub(crate) struct SplitQkv {
 }
 
 impl SelfAttention {
-    /// Rotated keys, and values, of a chunk that begins at position `start`.
+    /// Rotated keys, and values, of a chunk that starts at position `start`.
     ///
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`
@@ -74,7 +71,7 @@ impl SelfAttention {
         (rotary.apply(self.heads(keys), start), self.heads(values))
     }
 
-    /// Attends from a chunk to the keys up to its own end, as far as `place` lets it see.
+    /// Attends from a chunk to the keys up to the end of the chunk that `place` makes visible.
     ///
     /// # Shapes
     /// - `x`, output: `[batch, seq, hidden]`
@@ -109,14 +106,14 @@ impl SelfAttention {
         self.o_proj.forward(joined)
     }
 
-    /// Rows of the queries, and rows of the keys, which are as many as those of the values.
+    /// Number of rows of the queries and of the keys. Values have as many rows as keys.
     fn fused_rows(&self, map: &Linear) -> (usize, usize) {
         let [rows, _] = map.weight.dims();
         let [_, queries] = self.o_proj.weight.dims();
         (queries, (rows - queries) / 2)
     }
 
-    /// Splits a projection into heads: `[b, t, h·d]` to `[b, h, t, d]`, a view.
+    /// Splits a projection into heads without a copy: `[b, t, h·d]` to `[b, h, t, d]`.
     fn heads(&self, x: Tensor<3>) -> Tensor<4> {
         let [batch, seq, width] = x.dims();
         x.reshape([batch, seq, width / self.head_dim, self.head_dim])

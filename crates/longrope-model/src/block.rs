@@ -11,7 +11,7 @@ use crate::mlp::Mlp;
 use crate::norm::RmsNorm;
 use crate::rotary::Rotary;
 
-/// Attention and MLP, each behind a normalization and added to the residual stream.
+/// Attention and MLP; each takes a normalized input, and its output is added to the residual stream.
 #[derive(Module, Debug)]
 pub(crate) struct DecoderLayer {
     pub(crate) self_attn: SelfAttention,
@@ -20,15 +20,14 @@ pub(crate) struct DecoderLayer {
     pub(crate) post_attention_layernorm: RmsNorm,
 }
 
-/// A stretch of the sequence: the position of its first row and its hidden states,
-/// `[batch, seq, hidden]`.
+/// A part of the sequence: the position of its first token, and its hidden states `[batch, seq, hidden]`.
 pub(crate) struct Chunk {
     pub(crate) start: usize,
     pub(crate) hidden: Tensor<3>,
 }
 
 impl Chunk {
-    /// The positions it covers.
+    /// The positions of the chunk.
     pub(crate) fn positions(&self) -> Range<usize> {
         let [_, seq, _] = self.hidden.dims();
         self.start..self.start + seq
@@ -36,11 +35,11 @@ impl Chunk {
 }
 
 impl DecoderLayer {
-    /// Replaces the hidden states of all chunks by those after this layer.
+    /// Runs this layer on the hidden states of all chunks.
     ///
-    /// Keys and values of the whole sequence are made first, then each chunk attends to what is
-    /// before it, or to the last `window` tokens of that. Chunks that end at or before `needed_from` are dropped: nobody reads them when
-    /// this is the last layer.
+    /// Keys and values of the whole sequence are computed first. Then each chunk attends to itself and to earlier
+    /// tokens, within `window` if there is one. Chunks that end at or before `needed_from` are dropped: in the last
+    /// layer, their output is not used.
     pub(crate) fn forward(
         &self,
         chunks: Vec<Chunk>,
@@ -78,7 +77,7 @@ impl DecoderLayer {
             .collect()
     }
 
-    /// Runs a stretch of one sequence behind the tokens in a cache, and caches it too.
+    /// Runs the tokens that follow those in a cache, and adds them to the cache.
     ///
     /// # Shapes
     /// - `hidden`, output: `[1, seq, hidden]`
@@ -103,7 +102,7 @@ impl DecoderLayer {
         self.feed_forward(hidden + mixed)
     }
 
-    /// Runs whole sequences in one piece, as training does.
+    /// Runs whole sequences at once, for training.
     ///
     /// # Shapes
     /// - `hidden`, output: `[batch, seq, hidden]`

@@ -1,4 +1,4 @@
-//! What a checkpoint is: Hugging Face's `config.json`, read and resolved.
+//! Reading the configuration of a model from Hugging Face's `config.json`.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::family::Family;
 
-/// Sizes and constants of a decoder, with nothing left to guess.
+/// All sizes and constants of a decoder, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about a checkpoint"
+    reason = "each is an independent property of a checkpoint"
 )]
 pub struct ModelConfig {
-    /// Which family.
+    /// The model family.
     pub family: Family,
-    /// Words of the vocabulary.
+    /// Number of tokens in the vocabulary.
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -25,15 +25,15 @@ pub struct ModelConfig {
     pub intermediate_size: usize,
     /// Number of decoder layers.
     pub n_layers: usize,
-    /// Query heads.
+    /// Number of query heads.
     pub n_heads: usize,
-    /// Key and value heads; divides [`Self::n_heads`].
+    /// Number of key and value heads; divides [`Self::n_heads`].
     pub n_kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
-    /// Added to the mean square in the normalization.
+    /// Constant that is added to the mean square in normalizations.
     pub rms_norm_eps: f64,
-    /// Whether the output head is the embedding matrix.
+    /// Whether the output head shares the embedding matrix.
     pub tied_embeddings: bool,
     /// Whether the query, key and value projections have biases.
     pub qkv_bias: bool,
@@ -41,17 +41,17 @@ pub struct ModelConfig {
     pub output_bias: bool,
     /// Whether the MLP projections have biases.
     pub mlp_bias: bool,
-    /// By layer, how many tokens a query sees, itself included; `None` is all before it.
+    /// Sliding window of each layer: how many tokens a query sees, including itself. `None` means all earlier tokens.
     pub windows: Vec<Option<usize>>,
-    /// The RoPE that the checkpoint asks for.
+    /// The RoPE of the checkpoint.
     pub rope: RopeSpec,
-    /// The window that the checkpoint claims, `max_position_embeddings`.
+    /// The context window of the checkpoint, `max_position_embeddings`.
     pub max_context: usize,
-    /// Token that begins a document, if there is one.
+    /// Token that starts a document, if there is one.
     pub bos_token: Option<u32>,
     /// Tokens that end a text.
     pub eos_tokens: Vec<u32>,
-    /// What was odd about the RoPE configuration but not wrong.
+    /// Parts of the RoPE configuration that are unusual but valid.
     pub warnings: Vec<Warning>,
 }
 
@@ -59,8 +59,7 @@ impl ModelConfig {
     /// Reads `config.json` of a checkpoint folder.
     ///
     /// # Errors
-    /// If the file is missing or no JSON, a size is missing, or the model is of a kind that the
-    /// decoder does not compute.
+    /// If the file is missing or is not JSON, a size is missing, or the decoder does not support the model.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::NotAFolder {
@@ -82,10 +81,10 @@ impl ModelConfig {
         Self::from_json(&json, &path)
     }
 
-    /// Resolves the content of a `config.json`; `path` is for messages only.
+    /// Resolves the content of a `config.json`; `path` is only used in error messages.
     ///
     /// # Errors
-    /// As [`Self::from_folder`].
+    /// The same as [`Self::from_folder`], apart from reading the file.
     pub fn from_json(json: &Value, path: &Path) -> Result<Self> {
         let keys = Keys { json, path };
         let model_type = keys.text("model_type")?;
@@ -141,7 +140,7 @@ impl ModelConfig {
         })
     }
 
-    /// Every tensor the checkpoint has to hold, by name and shape, in the order of computation.
+    /// Name and shape of every tensor that a checkpoint must contain, in the order of computation.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let (query, key) = (
@@ -190,7 +189,7 @@ impl ModelConfig {
         list
     }
 
-    /// Number of parameters.
+    /// Total number of parameters.
     pub fn n_parameters(&self) -> usize {
         self.tensors()
             .iter()
@@ -199,7 +198,7 @@ impl ModelConfig {
     }
 }
 
-/// Typed access to the keys of one file.
+/// Typed access to the keys of a configuration.
 struct Keys<'a> {
     json: &'a Value,
     path: &'a Path,
@@ -253,7 +252,7 @@ impl<'a> Keys<'a> {
         self.json.get(key).and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// One id, or a list of them.
+    /// The token ids of a key that holds one id or a list of ids.
     fn tokens(&self, key: &str) -> Vec<u32> {
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
         match self.json.get(key) {

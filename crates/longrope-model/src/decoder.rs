@@ -1,4 +1,4 @@
-//! The whole model.
+//! The whole model: loading it and running its layers.
 
 use std::fmt;
 use std::path::Path;
@@ -16,20 +16,22 @@ use crate::kv_cache::KvCache;
 use crate::modules::Weights;
 use crate::rotary::Rotary;
 
-/// A frozen decoder: weights on a device, and the sizes they were loaded for.
+/// A decoder: its configuration, and its weights on a device.
+///
+/// Load a checkpoint with [`Self::load`], or make random weights with [`DecoderConfig`](crate::DecoderConfig).
 #[derive(Clone, Debug)]
 pub struct Decoder {
     pub(crate) weights: Weights,
     config: ModelConfig,
     device: Device,
-    /// Where layers are read from, each time one is needed, if they are not kept.
+    /// Where layers are read from each time they are needed; `None` if they are in memory.
     stream: Option<Stream>,
 }
 
-/// Told of every layer that is read: its index and their number.
+/// Called before each layer is read, with its index and the number of layers.
 pub type LayerHook = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
-/// Layers that stay in their files.
+/// Layers that are read from their files when they are needed.
 #[derive(Clone)]
 struct Stream {
     checkpoint: Checkpoint,
@@ -57,19 +59,19 @@ impl Decoder {
 
     /// Loads a checkpoint folder: `config.json` and safetensors, whole or in shards.
     ///
-    /// Weights are converted to `f32` whatever they are stored as.
+    /// Weights of any stored type are converted to `f32`.
     ///
     /// # Errors
-    /// If a file is missing or damaged, or any tensor does not fit the configuration; the error
-    /// then lists all of them.
+    /// If a file is missing or damaged, or tensors do not match the configuration; the error lists all of those
+    /// tensors.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         Self::load_with(folder, device, |_, _| {})
     }
 
-    /// As [`Self::load`], telling `on_layer` of every layer that is read.
+    /// Like [`Self::load`], but calls `on_layer` before each layer is read, with its index and the number of layers.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// The same as [`Self::load`].
     pub fn load_with(
         folder: &Path,
         device: &Device,
@@ -78,10 +80,10 @@ impl Decoder {
         Self::load_layers(folder, device, DType::F32, on_layer)
     }
 
-    /// As [`Self::load`], converting weights to `dtype`.
+    /// Like [`Self::load`], but converts weights to `dtype`.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// The same as [`Self::load`].
     pub fn load_as(folder: &Path, device: &Device, dtype: DType) -> Result<Self> {
         Self::load_layers(folder, device, dtype, |_, _| {})
     }
@@ -111,14 +113,13 @@ impl Decoder {
         Ok(Self::new(weights, config, device))
     }
 
-    /// Opens a checkpoint of which only the embeddings and the head stay in memory.
+    /// Opens a checkpoint and keeps only the embeddings, the last normalization and the head in memory.
     ///
-    /// Layers are read one at a time for every call that needs them. Memory is that of one layer,
-    /// whatever the model's size; each call reads all weights, so batches should be large. `on_layer`
-    /// is told of every layer that is read.
+    /// Each call reads the layers one at a time, so only one layer is in memory. Since each call reads all weights,
+    /// batches should be large. `on_layer` is called before each layer is read.
     ///
     /// # Errors
-    /// As [`Self::load`], and later calls fail if a file has become unreadable.
+    /// The same as [`Self::load`]. Later calls fail if a file has become unreadable.
     pub fn stream(folder: &Path, device: &Device, on_layer: LayerHook) -> Result<Self> {
         let (config, checkpoint) = open(folder)?;
         let mut builder = Builder {
@@ -139,17 +140,17 @@ impl Decoder {
         })
     }
 
-    /// The sizes.
+    /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The type of the weights.
+    /// The element type of the weights.
     pub fn dtype(&self) -> DType {
         self.weights.model.norm.weight.val().dtype()
     }
 
-    /// Where the weights are.
+    /// The device that holds the weights.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -164,8 +165,8 @@ impl Decoder {
         KvCache::n_bytes(&self.config, capacity, self.dtype())
     }
 
-    /// Hidden states after the last normalization, for the chunks that reach beyond position
-    /// `needed_from`.
+    /// Hidden states after the last normalization, in chunks. Chunks that end at or before position `needed_from` are
+    /// left out.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, seq]`
@@ -214,8 +215,8 @@ impl Decoder {
         Ok(chunks)
     }
 
-    /// Runs tokens of one sequence behind those in a cache, and caches them too; hidden states
-    /// after the last normalization.
+    /// Runs the tokens that follow those in a cache and adds them to the cache. Returns their hidden states after the
+    /// last normalization.
     ///
     /// # Shapes
     /// - `tokens`: `[seq]`
@@ -265,18 +266,18 @@ impl Decoder {
         builder.layer(layer_idx)
     }
 
-    /// The matrix that turns hidden states into logits, `[vocab, hidden]`.
+    /// The matrix that maps hidden states to logits, `[vocab, hidden]`.
     pub(crate) fn output_weight(&self) -> Tensor<2> {
         self.weights.output_weight()
     }
 
-    /// Whether layers stay in their files.
+    /// Whether layers are read from their files for each call.
     pub fn is_streamed(&self) -> bool {
         self.stream.is_some()
     }
 }
 
-/// Reads configuration and headers of a folder and checks that they fit.
+/// Reads the configuration and the headers of a folder and checks that they match.
 fn open(folder: &Path) -> Result<(ModelConfig, Checkpoint)> {
     let config = ModelConfig::from_folder(folder)?;
     let checkpoint = Checkpoint::open(folder)?;

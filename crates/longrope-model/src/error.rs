@@ -1,4 +1,4 @@
-//! What can go wrong with a checkpoint.
+//! Errors of this crate.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use crate::checkpoint::report::WeightReport;
 use crate::export::float_type::FloatType;
 use crate::lora_error::LoraError;
 
-/// Result of this crate.
+/// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, with which file or tensor.
+/// What went wrong, and with which file or tensor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,7 +19,7 @@ pub enum Error {
         /// The path given.
         path: PathBuf,
     },
-    /// A file of the checkpoint is not there.
+    /// A file of the checkpoint is missing.
     #[error("model folder `{}` has no `{file}`", folder.display())]
     FileMissing {
         /// The checkpoint folder.
@@ -27,14 +27,14 @@ pub enum Error {
         /// The file that was looked for.
         file: String,
     },
-    /// A shard that the index lists is not there.
-    #[error("shard `{shard}` of `{}` is missing, it holds {n_tensors} tensors such as `{tensor}`", folder.display())]
+    /// A shard that the index lists is missing.
+    #[error("shard `{shard}` of `{}` is missing; it holds {n_tensors} tensors such as `{tensor}`", folder.display())]
     ShardMissing {
         /// The checkpoint folder.
         folder: PathBuf,
         /// The shard's file name.
         shard: String,
-        /// How many tensors the index places there.
+        /// Number of tensors that the index places in the shard.
         n_tensors: usize,
         /// One of them.
         tensor: String,
@@ -44,14 +44,14 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The message of the system.
         problem: String,
     },
     /// Adapters do not fit the model or their files.
     #[error("low-rank adapters: {0}")]
     Lora(LoraError),
-    /// A model whose layers stay in their files was to be trained.
-    #[error("a model with streamed weights cannot be trained, its layers are not in memory")]
+    /// A model with streamed layers cannot be trained.
+    #[error("a model with streamed weights cannot be trained: its layers are not in memory")]
     StreamedTraining,
     /// A file could not be read or written; the source names the path.
     #[error(transparent)]
@@ -61,7 +61,7 @@ pub enum Error {
     Json {
         /// The file.
         path: PathBuf,
-        /// The parser's complaint, with line and column.
+        /// The error of the parser, with line and column.
         #[source]
         source: serde_json::Error,
     },
@@ -72,10 +72,10 @@ pub enum Error {
         path: PathBuf,
         /// The key.
         key: String,
-        /// What it has to be.
+        /// What the value has to be.
         expected: &'static str,
     },
-    /// The configuration asks for something the decoder does not do.
+    /// The configuration asks for something that the decoder does not support.
     #[error("`{}` has `{key}` = {found}, supported: {supported}", path.display())]
     Unsupported {
         /// The configuration file.
@@ -84,15 +84,15 @@ pub enum Error {
         key: String,
         /// Its value.
         found: String,
-        /// The values that work.
+        /// The supported values.
         supported: String,
     },
-    /// The RoPE part of `config.json` is wrong.
+    /// The RoPE settings of `config.json` are invalid.
     #[error("`{}` has a RoPE that cannot be used", path.display())]
     Rope {
         /// The configuration file.
         path: PathBuf,
-        /// Which key, and why.
+        /// Which key is invalid, and why.
         #[source]
         source: Box<longrope_rope::Error>,
     },
@@ -101,23 +101,23 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// What is wrong.
         problem: String,
     },
-    /// Tensors are missing, unexpected or of the wrong shape.
+    /// Tensors are missing, unexpected, or have the wrong shape or type.
     #[error("the tensors of `{}` do not fit its config.json\n{report}", folder.display())]
     Weights {
         /// The checkpoint folder.
         folder: PathBuf,
-        /// Every tensor that does not fit.
+        /// All tensors that do not match.
         report: WeightReport,
     },
-    /// Token ids outside the vocabulary.
+    /// A token id is outside the vocabulary.
     #[error("token {token} at index {index} is outside the vocabulary of {vocab_size}")]
     TokenOutOfVocabulary {
         /// The id.
         token: u32,
-        /// Its place in the window.
+        /// Its index in the sequence.
         index: usize,
         /// Size of the vocabulary.
         vocab_size: usize,
@@ -125,25 +125,25 @@ pub enum Error {
     /// The sequences of a batch have different lengths.
     #[error("sequence {index} of the batch has {found} tokens, expected {expected}")]
     UnequalLengths {
-        /// Which sequence.
+        /// Index of the sequence.
         index: usize,
         /// Its length.
         found: usize,
         /// The length of the first one.
         expected: usize,
     },
-    /// A prompt without tokens.
+    /// A prompt has no tokens.
     #[error("the prompt has no tokens, expected at least one")]
     EmptyPrompt,
-    /// More tokens than a cache was made for.
-    #[error("the cache has room for {capacity} tokens, the sequence needs {needed}")]
+    /// The sequence does not fit into the cache.
+    #[error("the cache has room for {capacity} tokens, but the sequence needs {needed}")]
     CacheFull {
-        /// Tokens of the sequence.
+        /// Tokens in the whole sequence.
         needed: usize,
-        /// Room in the cache.
+        /// Tokens that fit into the cache.
         capacity: usize,
     },
-    /// A sequence too short to predict anything.
+    /// No token of the sequence would be scored.
     #[error(
         "a window has {found} tokens and scores from {score_from}, expected at least one scored token after the first"
     )]
@@ -153,7 +153,7 @@ pub enum Error {
         /// First scored token.
         score_from: usize,
     },
-    /// A weight does not fit the type it is to be written in.
+    /// A weight is too large for the type that it should be written in.
     #[error("tensor `{tensor}` holds {value}, the largest {dtype} is {}", dtype.largest())]
     WeightOverflow {
         /// The tensor.
@@ -163,15 +163,15 @@ pub enum Error {
         /// The type.
         dtype: FloatType,
     },
-    /// The size of weight files is no size.
+    /// The maximum size of weight files cannot be parsed.
     #[error(
         "the shard size is `{text}`, expected a whole number of bytes, kB, MB, GB, TB, KiB, MiB, GiB or TiB"
     )]
     ShardSize {
-        /// What was given.
+        /// The text given.
         text: String,
     },
-    /// The export folder is there already.
+    /// The export folder already exists.
     #[error("`{}` exists already", path.display())]
     OutputExists {
         /// The folder.

@@ -1,39 +1,40 @@
-//! How much memory and time things take: formulas, with constants that were measured.
+//! Estimates of memory and time for evaluation and training: formulas with measured constants.
 //!
-//! All sizes are for one window of `n` tokens in `f32` on the CPU; `h` is the width of the model, `q` that of all
-//! queries, `k` that of all keys, `i` that of the MLP, `v` the vocabulary, `P` the parameters.
+//! All formulas are for one window of `n` tokens in `f32` on the CPU. `h` is the width of the residual stream, `q` the
+//! width of all query heads, `k` the width of all key heads, `i` the width of the MLP, `v` the size of the vocabulary,
+//! and `P` the number of parameters.
 
 use serde::Serialize;
 
 use crate::config::ModelConfig;
 
-/// What the program has before it does anything: code, tokenizer, the allocator's first pages. Measured.
+/// Memory of an idle program: code, tokenizer and the first pages of the allocator. Measured.
 const BASE_BYTES: f64 = 50e6;
-/// The same in training, where texts, windows and buffers of the kernels are there at once. Measured.
+/// The same for training, where texts, windows and buffers of the kernels are in memory together. Measured.
 const TRAIN_BASE_BYTES: f64 = 80e6;
-/// Rows that go through a layer at once in an evaluation.
+/// Number of rows that go through a layer at once in an evaluation.
 const CHUNK_ROWS: f64 = 2048.0;
-/// Bytes of a number.
+/// Bytes per number.
 const F32: f64 = 4.0;
-/// Attention does fewer operations per second than matrix products.
+/// Speed of attention in operations per second, relative to matrix products.
 const ATTENTION_EFFICIENCY: f64 = 0.5;
 
-/// Peak memory, bytes: what every window has, and what every token adds.
+/// Peak memory in bytes, as a linear function of the number of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Memory {
-    /// Bytes that are needed whatever the context.
+    /// Bytes that do not depend on the number of tokens.
     pub fixed_bytes: f64,
-    /// Bytes that each token of the context adds.
+    /// Bytes that each token adds.
     pub bytes_per_token: f64,
 }
 
 impl Memory {
-    /// For `n` tokens.
+    /// Memory for `n` tokens, in bytes.
     pub fn at(self, n: usize) -> f64 {
         self.fixed_bytes + self.bytes_per_token * n as f64
     }
 
-    /// The longest window that fits into so many bytes; 0 if none does.
+    /// The largest number of tokens that fit into `bytes`; 0 if not even an empty window fits.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -44,7 +45,7 @@ impl Memory {
     }
 }
 
-/// The sizes a formula needs.
+/// The sizes that the formulas use.
 struct Sizes {
     params: f64,
     layer_params: f64,
@@ -75,21 +76,21 @@ impl Sizes {
         }
     }
 
-    /// Cosines and sines of a token, and its ids.
+    /// Bytes per token for cosines, sines and ids.
     fn angle_bytes(&self) -> f64 {
         F32 * self.rotary_dim + 24.0
     }
 
-    /// Numbers of a chunk on its way through a layer.
+    /// Bytes of the intermediate results of a chunk in a layer.
     fn chunk_bytes(&self) -> f64 {
         F32 * CHUNK_ROWS * (3.0 * self.i + 2.0 * self.q + 2.0 * self.h)
     }
 }
 
-/// Perplexity: `4P + chunk + n·4·(h + 4k + rotary)`.
+/// Memory to evaluate perplexity: `4P + chunk + n·4·(h + 4k + rotary)`.
 ///
-/// The residual stream of the whole window, and keys and values of one layer, which exist twice while their chunks
-/// are joined. With `streamed` weights, of `P` only the ends and one layer.
+/// Each token needs its residual stream, and its keys and values in one layer, which exist twice while chunks are
+/// joined. With `streamed` weights, `P` counts only embeddings, head and one layer.
 pub fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
     let s = Sizes::of(model);
     let weights = if streamed {
@@ -103,20 +104,20 @@ pub fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
     }
 }
 
-/// What is trained.
+/// Which parameters are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trained {
-    /// All weights.
+    /// All parameters.
     All,
-    /// Adapters of this many parameters.
+    /// Adapters with this many parameters.
     Adapters(usize),
 }
 
-/// Training, layers computed again: `4P + 16T + n·4·((layers + 2)·h + tape)` for `T` trained parameters.
+/// Memory to train `T` parameters while recomputing layers: `4P + 16T + n·4·((layers + 2)·h + tape)`.
 ///
-/// - Of a trained parameter there are gradient and both moments of Adam, and a second gradient while it is scaled.
-/// - Of a token, the input of every layer is kept, and of one layer at a time all that its operations made and the
-///   gradients thereof: `tape = 6h + 2q + 2k + 5i`.
+/// - Each trained parameter needs its gradient, both moments of Adam, and a second gradient while gradients are scaled.
+/// - Each token needs the input of every layer, and the intermediate results of one layer with their gradients: `tape =
+///   6h + 2q + 2k + 5i`.
 pub fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
     let s = Sizes::of(model);
     let n_trained = match trained {
@@ -130,22 +131,22 @@ pub fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
     }
 }
 
-/// Numbers of a layer's tape per token, in widths of the model, of queries, of keys, and of the MLP.
+/// Numbers per token on the tape of a layer, as multiples of `h`, `q`, `k` and `i`.
 const TAPE: [f64; 4] = [6.0, 2.0, 2.0, 5.0];
 
-/// Parameters of adapters of a rank on query, key, value and output projections of every layer.
+/// Number of parameters of adapters on the query, key, value and output projections of every layer.
 pub fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
     let (h, q) = (model.hidden_size, model.n_heads * model.head_dim);
     let k = model.n_kv_heads * model.head_dim;
     model.n_layers * rank * ((h + q) + 2 * (h + k) + (q + h))
 }
 
-/// Operations of one forward pass over `n` tokens, attention counted by how slow it is: `2n(P' + hv) + 2n²q·layers`,
-/// where `P'` are the parameters of the layers.
+/// Floating-point operations of a forward pass over `n` tokens: `2n(P' + hv)` for matrix products, where `P'` are the
+/// parameters of the layers, and `2n²q·layers` for attention, whose operations count twice because they are slower.
 pub fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
     let s = Sizes::of(model);
     let n = n as f64;
-    // A layer with a sliding window looks no further.
+    // A layer with a sliding window sees at most `window` tokens.
     let seen: f64 = model
         .windows
         .iter()
@@ -155,7 +156,7 @@ pub fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
     products + 4.0 * n * s.q * seen / ATTENTION_EFFICIENCY
 }
 
-/// A training step is a forward pass, each layer once more, and a backward pass of twice that.
+/// Time of a training step in forward passes: one forward pass, one to recompute layers, and two for the backward pass.
 pub const STEP_FORWARDS: f64 = 4.0;
 
 #[cfg(test)]
@@ -164,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// Peak memory of `eval ppl` and `finetune` on the bundled shape, kibibytes, measured.
+    /// Measured peak memory of `eval ppl` and `finetune` on the bundled model, in KiB.
     const EVAL: [(usize, f64); 5] = [
         (4096, 95_924.0),
         (16_384, 124_252.0),
@@ -185,7 +186,7 @@ mod tests {
     fn model() -> ModelConfig {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-llama-256");
         let mut model = ModelConfig::from_folder(&folder).unwrap();
-        // What was measured, should another model be bundled.
+        // The sizes that were measured, in case another model is bundled later.
         (model.vocab_size, model.hidden_size, model.intermediate_size) = (1024, 256, 688);
         (
             model.n_layers,

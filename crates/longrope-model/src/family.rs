@@ -1,27 +1,27 @@
-//! What tells one model family from another: which projections are fused, which have biases, and
-//! which layers see a window only.
+//! The differences between model families: which projections are fused or have biases, and which layers use a sliding
+//! window.
 
 use serde_json::Value;
 
-/// Model families the decoder computes.
+/// The supported model families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Family {
-    /// LLaMA 1, 2, 3 and what shares their architecture.
+    /// LLaMA 1, 2 and 3, and models with the same architecture.
     Llama,
     /// Mistral: LLaMA with a sliding window in every layer.
     Mistral,
-    /// Phi-3, Phi-3.5 and Phi-4-mini: fused projections, part of a head may be left unrotated.
+    /// Phi-3, Phi-3.5 and Phi-4-mini: fused projections; part of a head may be left unrotated.
     Phi3,
-    /// Qwen2 and Qwen2.5: biases on query, key and value; a window in some layers.
+    /// Qwen2 and Qwen2.5: biases on query, key and value; a sliding window in some layers.
     Qwen2,
 }
 
 impl Family {
-    /// Every family.
+    /// All families.
     pub const ALL: [Self; 4] = [Self::Llama, Self::Mistral, Self::Phi3, Self::Qwen2];
 
-    /// The `model_type` of its configurations.
+    /// The `model_type` in its configurations.
     pub fn model_type(self) -> &'static str {
         match self {
             Self::Llama => "llama",
@@ -37,21 +37,21 @@ impl Family {
             .find(|family| family.model_type() == model_type)
     }
 
-    /// Whether query, key and value are one matrix, and gate and up another.
+    /// Whether query, key and value share one matrix, and gate and up share another.
     pub fn fused_projections(self) -> bool {
         self == Self::Phi3
     }
 
-    /// Whether query, key and value projections have biases although no key says so.
+    /// Whether query, key and value projections have biases even if no key of the configuration says so.
     pub(crate) fn always_has_qkv_bias(self) -> bool {
         self == Self::Qwen2
     }
 
-    /// The window of each layer, `None` where a query sees everything before it.
+    /// The sliding window of each layer; `None` for layers where a query sees all earlier tokens.
     ///
-    /// A query sees itself and `window - 1` tokens before it. Mistral and Phi-3 have their
-    /// `sliding_window` in every layer. Qwen2 has it in the layers that `layer_types` names, or,
-    /// without that key, from `max_window_layers` on, and nowhere unless `use_sliding_window`.
+    /// A query sees itself and the `window - 1` tokens before it. Mistral and Phi-3 use `sliding_window` in every
+    /// layer. Qwen2 uses it only if `use_sliding_window` is true: in the layers that `layer_types` lists or, without
+    /// that key, in all layers from `max_window_layers` on.
     pub(crate) fn windows(self, config: &Value, n_layers: usize) -> Vec<Option<usize>> {
         let window = config
             .get("sliding_window")

@@ -1,4 +1,4 @@
-//! Generating text, token by token.
+//! Generating text token by token.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use longrope_rope::{ResolvedRope, RopeSpec};
@@ -10,41 +10,41 @@ use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
 use crate::sampling::Sampling;
 
-/// Tokens of a prompt that go through the layers at once.
+/// Number of prompt tokens that go through the layers at once.
 const PREFILL_CHUNK: usize = 512;
 
-/// Which factor set a sequence is generated under.
+/// Which factor set is used to generate a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FactorChoice {
-    /// That of the longest the sequence may become, prompt and new tokens: fixed at the start, so
-    /// nothing ever has to be computed again. The default.
+    /// The factor set for the maximum length of the sequence, prompt and new tokens. It is fixed at the start, so
+    /// nothing has to be recomputed. The default.
     #[default]
     Total,
-    /// That of its length so far, as transformers does for Phi-3: where a border is crossed, the
-    /// sequence is run again under the next set.
+    /// The factor set for the current length, as transformers does for Phi-3. When the sequence crosses the boundary
+    /// between two sets, it is run again with the next set.
     Length,
 }
 
-/// How to generate.
+/// Settings of [`Generation`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerateOptions {
-    /// Most tokens to add to each prompt.
+    /// Maximum number of new tokens per prompt.
     pub max_new_tokens: usize,
-    /// How each is chosen.
+    /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Tokens that end a sequence; the one that ended it is part of the result.
+    /// Tokens that end a sequence; the stop token is part of the result.
     pub stop_tokens: Vec<u32>,
     /// Which factor set is used.
     pub factors: FactorChoice,
 }
 
 impl Decoder {
-    /// Runs tokens behind those in the cache and gives the logits of the token to follow.
+    /// Runs the tokens that follow those in the cache, adds them to it, and returns the logits of the next token.
     ///
-    /// The result does not depend on how a sequence is cut into calls.
+    /// The result does not depend on how a sequence is split into calls, up to rounding.
     ///
     /// # Errors
-    /// If there are no tokens, one is outside the vocabulary, or the cache is full.
+    /// If there are no tokens, a token is outside the vocabulary, or the cache is too small.
     pub fn next_logits(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
         self.check_vocabulary(tokens)?;
         cache.reserve(tokens.len())?;
@@ -57,7 +57,7 @@ impl Decoder {
             let [_, _, hidden_size] = hidden.dims();
             last = Some(hidden.narrow(1, n - 1, 1).reshape([1, hidden_size]));
         }
-        // Only the last row predicts a token that is not known yet.
+        // Only the last row predicts an unknown token.
         let Some(last) = last else {
             return Err(Error::EmptyPrompt);
         };
@@ -66,7 +66,7 @@ impl Decoder {
     }
 }
 
-/// One sequence that is being generated.
+/// One sequence in progress.
 #[derive(Debug)]
 struct Sequence {
     tokens: Vec<u32>,
@@ -76,10 +76,10 @@ struct Sequence {
     done: bool,
 }
 
-/// Generation of a batch of prompts in progress; stepped by its caller.
+/// Generates continuations for a batch of prompts; each call of [`Self::step`] adds one token per sequence.
 ///
-/// Prompts may have different lengths. Each sequence has a cache, a factor set and random numbers
-/// of its own, so what it becomes does not depend on the others.
+/// Prompts may have different lengths. Each sequence has its own cache, factor set and random numbers, so its
+/// continuation does not depend on the other sequences.
 #[derive(Debug)]
 pub struct Generation<'a> {
     decoder: &'a Decoder,
@@ -89,7 +89,7 @@ pub struct Generation<'a> {
 }
 
 impl<'a> Generation<'a> {
-    /// Prepares to continue `prompts`; sequence `i` draws from stream `i` of `seed`.
+    /// Prepares to continue `prompts`. Sequence `i` draws its random numbers from stream `i` of `seed`.
     ///
     /// # Errors
     /// If a prompt is empty.
@@ -104,12 +104,12 @@ impl<'a> Generation<'a> {
         Self::in_caches(decoder, spec, prompts, options, seed, empty)
     }
 
-    /// As [`Self::new`], in caches of the caller's: `cache` is given a prompt, its RoPE and for how many tokens there must
-    /// be room. What it returns may hold first tokens of the prompt, but not all of them; a cache that does not fit is
-    /// replaced by an empty one.
+    /// Like [`Self::new`], but gets caches from the caller: `cache` is called with a prompt, its RoPE and the number of
+    /// tokens that must fit. The cache it returns may already contain the first tokens of the prompt, but not all of
+    /// them. A cache that does not fit is replaced by an empty one.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// The same as [`Self::new`].
     pub fn in_caches(
         decoder: &'a Decoder,
         spec: &'a RopeSpec,
@@ -155,14 +155,16 @@ impl<'a> Generation<'a> {
         })
     }
 
-    /// The sequences, prompts and what was generated, with their caches, which hold all tokens but the last.
+    /// The sequences (prompt and new tokens) and their caches, which contain all tokens except the last.
     pub fn into_caches(self) -> Vec<(Vec<u32>, KvCache)> {
         let sequences = self.sequences.into_iter();
-        sequences.map(|it| (it.tokens, it.cache)).collect()
+        sequences
+            .map(|sequence| (sequence.tokens, sequence.cache))
+            .collect()
     }
 
-    /// Adds a token to every unfinished sequence; per sequence the token, if it got one. `None`
-    /// when all are finished.
+    /// Adds one token to every unfinished sequence. Returns the new token of each sequence (`None` for finished
+    /// sequences), or `None` if all sequences are finished.
     ///
     /// # Errors
     /// If the decoder cannot run a sequence.
@@ -190,7 +192,7 @@ impl<'a> Generation<'a> {
         Ok(Some(added))
     }
 
-    /// What has been generated so far, per sequence, prompts not included.
+    /// The tokens generated so far, per sequence, without the prompts.
     pub fn new_tokens(&self) -> Vec<&[u32]> {
         self.sequences
             .iter()
@@ -199,13 +201,13 @@ impl<'a> Generation<'a> {
     }
 }
 
-/// Gives a sequence that has outgrown its factor set an empty cache under the next one.
+/// If a sequence has become too long for its factor set, gives it an empty cache with the next set.
 fn follow_length(decoder: &Decoder, spec: &RopeSpec, sequence: &mut Sequence) {
     let needed: ResolvedRope = spec.resolve(sequence.tokens.len());
     if needed != *sequence.cache.rope() {
         tracing::debug!(
             n_tokens = sequence.tokens.len(),
-            "sequence outgrew its factor set, running it again"
+            "sequence is too long for its factor set, running it again with the next one"
         );
         sequence.cache = decoder.kv_cache(sequence.cache.capacity(), &needed);
     }

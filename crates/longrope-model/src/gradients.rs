@@ -1,15 +1,15 @@
-//! Gradients of a decoder's parameters, by name.
+//! Gradients of the parameters of a decoder, by name.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Tensor};
 
-/// A gradient per trained parameter, flat, in the parameter's type.
+/// The gradient of each trained parameter, as a flat vector in the type of the parameter.
 #[derive(Clone, Debug, Default)]
 pub struct Gradients(BTreeMap<String, Tensor<1>>);
 
 impl Gradients {
-    /// Adds to the gradient of a parameter.
+    /// Adds a gradient to that of the parameter `name`.
     pub fn add(&mut self, name: String, gradient: Tensor<1>) {
         let sum = match self.0.remove(&name) {
             Some(sum) => sum + gradient,
@@ -18,24 +18,24 @@ impl Gradients {
         self.0.insert(name, sum);
     }
 
-    /// Adds those of another micro-batch.
+    /// Adds all gradients of another micro-batch.
     pub fn merge(&mut self, other: Self) {
         for (name, gradient) in other.0 {
             self.add(name, gradient);
         }
     }
 
-    /// Takes the gradient of a parameter away.
+    /// Removes and returns the gradient of a parameter.
     pub fn take(&mut self, name: &str) -> Option<Tensor<1>> {
         self.0.remove(name)
     }
 
-    /// Names and values, by name.
+    /// Names and gradients, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor<1>)> {
         self.0.iter().map(|(name, values)| (name.as_str(), values))
     }
 
-    /// Multiplies all by a number.
+    /// Multiplies all gradients by `factor`.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         let scaled = self.0.into_iter();
@@ -46,7 +46,7 @@ impl Gradients {
         )
     }
 
-    /// Euclidean norm over all of them together; not finite if any element is not.
+    /// Euclidean norm over all gradients; not finite if any element is not finite.
     pub fn norm(&self) -> f64 {
         let sums: Vec<Tensor<1>> = self
             .0
@@ -56,7 +56,7 @@ impl Gradients {
         if sums.is_empty() {
             return 0.0;
         }
-        // One transfer for all.
+        // One transfer from the device for all sums.
         let sums = Tensor::cat(sums, 0).into_data();
         sums.iter::<f64>().sum::<f64>().sqrt()
     }

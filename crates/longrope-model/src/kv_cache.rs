@@ -1,4 +1,4 @@
-//! Keys and values of the tokens so far, for generating one token after another.
+//! Cached keys and values of earlier tokens, for token-by-token generation.
 
 use burn::tensor::{DType, Device, Tensor};
 use longrope_rope::ResolvedRope;
@@ -15,11 +15,11 @@ pub(crate) struct LayerCache {
 }
 
 impl LayerCache {
-    /// Writes the keys and values of new tokens behind those of `n_tokens` earlier ones.
+    /// Writes the keys and values of new tokens after those of the first `n_tokens` tokens.
     pub(crate) fn append(&mut self, keys: Tensor<4>, values: Tensor<4>, n_tokens: usize) {
         let [_, n_kv_heads, seq, head_dim] = keys.dims();
         let place = [0..1, 0..n_kv_heads, n_tokens..n_tokens + seq, 0..head_dim];
-        // In place: the tensor is moved out and back, so nobody else holds it.
+        // The tensor is moved out and back in, so it is not shared and can be changed in place.
         self.keys
             .inplace(|cached| cached.slice_assign(place.clone(), keys));
         self.values
@@ -29,8 +29,8 @@ impl LayerCache {
 
 /// Cached keys and values of one sequence, with the RoPE they were rotated by.
 ///
-/// Keys under one set of frequencies are meaningless under another, so the cache belongs to one
-/// [`ResolvedRope`] for good. A sequence that needs another one is run again from its beginning.
+/// Keys rotated by one RoPE cannot be used with another, so a cache always belongs to one [`ResolvedRope`]. A sequence
+/// that needs another RoPE must be run again from its start.
 #[derive(Debug)]
 pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
@@ -65,19 +65,19 @@ impl KvCache {
         }
     }
 
-    /// Tokens cached so far.
+    /// Number of cached tokens.
     pub fn n_tokens(&self) -> usize {
         self.n_tokens
     }
 
-    /// Tokens there is room for.
+    /// Number of tokens that fit into the cache.
     pub fn capacity(&self) -> usize {
         self.rotary.n_positions()
     }
 
-    /// Forgets all but the first `n_tokens`, of which there may be fewer.
+    /// Drops all tokens after the first `n_tokens`; does nothing if there are not more than that.
     pub fn truncate(&mut self, n_tokens: usize) {
-        // What is behind them is overwritten before anything looks at it.
+        // Dropped entries are overwritten before they are read.
         self.n_tokens = self.n_tokens.min(n_tokens);
     }
 
@@ -92,7 +92,7 @@ impl KvCache {
         &self.rope
     }
 
-    /// Makes sure that `n` more tokens fit.
+    /// Checks that `n` more tokens fit.
     pub(crate) fn reserve(&self, n: usize) -> Result<()> {
         let needed = self.n_tokens + n;
         if needed > self.capacity() {

@@ -1,15 +1,13 @@
-//! One decoder for RoPE language models on Burn, and Hugging Face checkpoints in and out.
+#![doc = include_str!("../README.md")]
 //!
-//! The decoder holds weights and nothing else. Which angle a position gets is an argument of every
-//! call ([`Rotary`], made from a [`longrope_rope::ResolvedRope`]), so that thousands of rescalings
-//! can be tried on one frozen model.
+//! # Design
 //!
-//! Evaluation is layer-major: the whole sequence goes through one layer in chunks, then through
-//! the next. Memory is a few tensors of `[seq, hidden]`; there is no `[seq, seq]`, no `[seq, vocab]`
-//! and, but for generation, no cache over all layers.
+//! Evaluation is layer-major: the whole sequence goes through one layer in chunks, then through the next. It needs a few
+//! tensors of `[seq, hidden]`. There is no `[seq, seq]` tensor, no `[seq, vocab]` tensor (except in
+//! [`Decoder::forward`]), and no cache over all layers (except for generation).
 //!
-//! Module fields carry Hugging Face's parameter names, so a field path is a checkpoint key, and
-//! nothing is transposed or permuted on the way in or out.
+//! Module fields have the parameter names of Hugging Face, so the path of a field is its key in a checkpoint. No tensor
+//! is transposed or permuted when it is read or written.
 #![recursion_limit = "256"]
 
 mod attention;

@@ -1,11 +1,11 @@
-//! Linear maps stored as Hugging Face stores them.
+//! Linear maps with the weight layout of Hugging Face checkpoints.
 
 use std::ops::Range;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-/// `y = x · weightᵀ + bias`, with `weight: [out, in]`, and a low-rank correction if it has one.
+/// `y = x · weightᵀ + bias` with `weight: [out, in]`, plus a low-rank correction if there is an adapter.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
     pub(crate) weight: Param<Tensor<2>>,
@@ -22,7 +22,7 @@ impl Linear {
         self.forward_rows(x, 0..out)
     }
 
-    /// The outputs in `rows` only: one part of a fused projection.
+    /// Computes only the outputs in `rows`, which are one part of a fused projection.
     ///
     /// # Shapes
     /// - `x`: `[batch, seq, in]`
@@ -31,7 +31,7 @@ impl Linear {
         let [batch, seq, width] = x.dims();
         let n_rows = rows.len();
         let weight = self.weight.val().narrow(0, rows.start, n_rows);
-        // One matrix product over all rows: a batched one would repeat the weight.
+        // One matrix product over all rows. A batched product would repeat the weight.
         let x = x.reshape([batch * seq, width]);
         let correction = self.adapter.as_ref();
         let correction =
@@ -62,7 +62,7 @@ pub(crate) struct LowRank {
 impl LowRank {
     /// # Shapes
     /// - `x`: `[rows, in]`
-    /// - output: `[rows, out]`, of which `first..first + n`
+    /// - output: `[rows, n]`, the outputs `first..first + n`
     pub(crate) fn forward_rows(&self, x: Tensor<2>, first: usize, n: usize) -> Tensor<2> {
         let up = self.b.val().narrow(0, first, n).transpose();
         x.matmul(self.a.val().transpose()).matmul(up) * self.scale

@@ -11,8 +11,8 @@ impl Decoder {
     /// The logits of the token that follows each position.
     ///
     /// This allocates the whole `[batch, seq, vocab]` tensor, because that is what the caller asks for. For long
-    /// contexts use [`Self::token_nll`] or [`Self::greedy_tokens`], which never hold the logits of more than a few rows,
-    /// and to generate text use [`Generation`](crate::Generation).
+    /// contexts use [`Self::token_nll`] or [`Self::greedy_tokens`], which never hold the logits of more than a few
+    /// rows, and to generate text use [`Generation`](crate::Generation).
     ///
     /// The pass is not recorded for autodiff; to train, use [`Self::loss_gradients`]. Token ids are not checked, since
     /// that would copy them from the device: ids outside the vocabulary give undefined logits or a panic of the

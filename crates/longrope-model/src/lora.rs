@@ -1,8 +1,8 @@
-//! Low-rank adapters: a frozen weight and a trained correction of small rank.
+//! Low-rank adapters: frozen weights with trained corrections of small rank.
 //!
-//! `y = x Wᵀ + s · (x Aᵀ) Bᵀ` with `A: [rank, in]`, `B: [out, rank]`, `s = alpha / rank` (Hu et
-//! al., arXiv 2106.09685). The correction is never made as a matrix while training, so that its cost
-//! is `rank / out` of the map's.
+//! `y = x Wᵀ + s · (x Aᵀ) Bᵀ` with `A: [rank, in]`, `B: [out, rank]`, `s = alpha / rank` (Hu et al., arXiv 2106.09685).
+//! While training, the product `B A` is never computed, so the correction takes only a small part of the time of the
+//! linear map.
 
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
@@ -14,30 +14,30 @@ use crate::linear::{Linear, LowRank};
 use crate::lora_error::LoraError;
 use crate::parameters::linears_mut;
 
-/// Rank, strength and places of adapters; names and meanings are those of PEFT.
+/// Rank, strength and target modules of adapters, with the names and meanings of PEFT.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
     /// Rank of each correction.
     pub rank: usize,
-    /// Its strength times the rank.
+    /// Strength of the correction, times the rank.
     pub alpha: f64,
-    /// Names of linear maps that get one, `q_proj` and the like.
+    /// Names of the linear maps that get an adapter, such as `q_proj`.
     pub target_modules: Vec<String>,
 }
 
 impl LoraConfig {
-    /// What the low-rank product is multiplied by.
+    /// The factor of the low-rank product, `alpha / rank`.
     pub fn scale(&self) -> f64 {
         self.alpha / self.rank as f64
     }
 }
 
 impl Decoder {
-    /// Gives every targeted map an adapter that does nothing yet: `A` uniform in `±1/sqrt(in)`, as
-    /// PEFT draws it, `B` zero.
+    /// Adds an adapter to every target module. The output does not change yet: `A` is uniform in `±1/sqrt(in)`, as in
+    /// PEFT, and `B` is zero.
     ///
     /// # Errors
-    /// [`Error::Lora`](crate::Error::Lora) if a target names no map of this model, or the rank is 0.
+    /// [`Error::Lora`](crate::Error::Lora) if the model does not have a target module, or the rank is 0.
     pub fn add_adapters(&mut self, config: &LoraConfig, rng: &mut impl Rng) -> Result<()> {
         if config.rank == 0 {
             return Err(LoraError::ZeroRank.into());
@@ -76,7 +76,7 @@ impl Decoder {
         }
     }
 
-    /// Adds every adapter to the weight it corrects, and removes it.
+    /// Adds every adapter to its weight, and removes the adapter.
     pub fn merge_adapters(&mut self) {
         for layer in &mut self.weights.model.layers {
             for (_, linear) in linears_mut(layer) {

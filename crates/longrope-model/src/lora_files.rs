@@ -1,4 +1,4 @@
-//! Adapters as PEFT stores them: `adapter_config.json` and `adapter_model.safetensors`.
+//! Reading and writing adapters in the format of PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
 use std::path::Path;
 
@@ -16,14 +16,14 @@ use crate::write::{TensorEntry, write_safetensors};
 const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
-/// PEFT wraps the model twice, and its keys say so.
+/// Prefix of tensor names in PEFT files, which wrap the model twice.
 const KEY_PREFIX: &str = "base_model.model.";
 
 impl LoraConfig {
     /// Reads `adapter_config.json` of a PEFT folder.
     ///
     /// # Errors
-    /// If it is missing or describes something other than plain low-rank adapters.
+    /// If the file is missing, or describes something other than plain low-rank adapters.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG_FILE);
         let text = fs_err::read_to_string(&path)?;
@@ -67,7 +67,7 @@ impl LoraConfig {
 }
 
 impl Decoder {
-    /// Writes the adapters into a folder that PEFT loads.
+    /// Writes the adapters to a folder that PEFT can load; `base` is the path of the base model.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -99,14 +99,14 @@ impl Decoder {
         Ok(())
     }
 
-    /// Puts the adapters of a PEFT folder onto the model, in the place of those it has.
+    /// Loads the adapters of a PEFT folder, replacing existing adapters.
     ///
     /// # Errors
-    /// If they do not fit the model, or a file is missing or damaged.
+    /// If the adapters do not fit the model, or a file is missing or damaged.
     pub fn read_adapters(&mut self, folder: &Path) -> Result<LoraConfig> {
         let config = LoraConfig::read(folder)?;
         let file = Checkpoint::open_file(&folder.join(WEIGHTS_FILE))?;
-        // Shapes come from the model; what is drawn here is overwritten.
+        // Shapes come from the model; the random values are overwritten below.
         let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(0);
         self.add_adapters(&config, &mut rng)?;
         let (device, mut problem, mut n_read) = (self.device().clone(), None, 0);

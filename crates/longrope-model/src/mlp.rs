@@ -13,16 +13,16 @@ pub(crate) struct Mlp {
     pub(crate) down_proj: Linear,
 }
 
-/// The two maps into the MLP, apart or one above the other in one matrix.
+/// The projections to gate and up: two matrices, or one.
 #[derive(Module, Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one per layer, all of the same variant"
+    reason = "one per layer, all with the same variant"
 )]
 pub(crate) enum GateUp {
-    /// Two matrices.
+    /// Separate matrices.
     Split(SplitGateUp),
-    /// Rows of the gate, then those of up.
+    /// One matrix: rows of the gate, then of up.
     Fused(Linear),
 }
 

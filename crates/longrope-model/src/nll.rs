@@ -1,4 +1,4 @@
-//! The loss of every token of a window, and the token the model would have preferred.
+//! Scoring sequences: the loss of every token, and the most likely token at every position.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use longrope_kernels::linear_nll;
@@ -11,33 +11,32 @@ use crate::kv_cache::KvCache;
 use crate::rotary::Rotary;
 use crate::sampling::Sampling;
 
-/// Rows (sequences × positions) that go through a layer at once.
+/// Number of rows (sequences × positions) that go through a layer at once.
 ///
-/// Large enough for matrix products at full speed, small enough that a chunk's intermediates stay
-/// in cache and its memory does not count.
+/// Large enough for fast matrix products, and small enough that the memory of a chunk's intermediate results does not
+/// matter.
 pub(crate) const CHUNK_ROWS: usize = 2048;
 
-/// Rows whose logits exist at once: a few megabytes with large vocabularies.
+/// Number of rows whose logits are in memory at once: a few megabytes for large vocabularies.
 const LOGIT_ROWS: usize = 32;
 
-/// Sequences of equal length that are scored together.
+/// Sequences of equal length to score together.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenBatch<'a> {
     /// The token ids of each sequence.
     pub sequences: &'a [&'a [u32]],
-    /// The first position whose token is scored; at least 1, since nothing predicts the first.
+    /// Position of the first scored token; at least 1, since the first token is not predicted.
     pub score_from: usize,
 }
 
 impl Decoder {
-    /// Negative log-likelihood in nats of every token from `score_from` on, per sequence.
+    /// Negative log-likelihood in nats of every token from position `score_from` on, per sequence.
     ///
-    /// `nll[t] = -ln p(token[t] | token[..t])`. The whole sequence is rotated by one table, which
-    /// has to cover it.
+    /// `nll[t] = -ln p(token[t] | token[..t])`. `rotary` must cover the whole sequence. Memory is linear in the length
+    /// of the sequence.
     ///
     /// # Errors
-    /// If the sequences differ in length, hold ids outside the vocabulary, or leave nothing to
-    /// score.
+    /// If the sequences differ in length, contain ids outside the vocabulary, or have no token to score.
     ///
     /// # Panics
     /// If `rotary` has fewer positions than the sequences.
@@ -48,14 +47,14 @@ impl Decoder {
         })
     }
 
-    /// The most likely token at every position from `score_from` on, per sequence, the first of
-    /// equals: `argmax p(· | token[..t])` at position `t`.
+    /// The most likely token at every position from `score_from` on, per sequence: `argmax p(· | token[..t])` for
+    /// position `t`. Of equally likely tokens, the one with the lowest id.
     ///
     /// # Errors
-    /// As [`Self::token_nll`].
+    /// The same as [`Self::token_nll`].
     ///
     /// # Panics
-    /// As [`Self::token_nll`].
+    /// The same as [`Self::token_nll`].
     pub fn greedy_tokens(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<u32>>> {
         let weight = self.output_weight().transpose();
         self.score(batch, rotary, |hidden, _| {
@@ -63,11 +62,11 @@ impl Decoder {
         })
     }
 
-    /// As [`Self::token_nll`] for one sequence whose first tokens, fewer than `score_from`, are in a cache already; the
-    /// others are cached too, but for the last, which predicts nothing.
+    /// Like [`Self::token_nll`], for one sequence whose first tokens (fewer than `score_from`) are already in a cache.
+    /// Adds the other tokens to the cache, except the last one, which predicts no token of the sequence.
     ///
     /// # Errors
-    /// As [`Self::token_nll`], and if the cache is too small or holds too much.
+    /// The same as [`Self::token_nll`], and if the cache is too small or contains `score_from` or more tokens.
     pub fn token_nll_cached(
         &self,
         tokens: &[u32],
@@ -80,10 +79,10 @@ impl Decoder {
         })
     }
 
-    /// As [`Self::greedy_tokens`], with a cache as in [`Self::token_nll_cached`].
+    /// Like [`Self::greedy_tokens`], with a cache as in [`Self::token_nll_cached`].
     ///
     /// # Errors
-    /// As [`Self::token_nll_cached`].
+    /// The same as [`Self::token_nll_cached`].
     pub fn greedy_tokens_cached(
         &self,
         tokens: &[u32],
@@ -139,8 +138,8 @@ impl Decoder {
         Ok(scored)
     }
 
-    /// Hands the rows that predict scored tokens to `each`, `hidden: [rows, hidden_size]` with the
-    /// tokens they predict, `[rows]`, and collects what it makes of every row, per sequence.
+    /// Calls `each` with the rows that predict scored tokens, `[rows, hidden_size]`, and the tokens they predict,
+    /// `[rows]`. Returns the values that it computes for the rows, per sequence.
     fn score<T: Clone>(
         &self,
         batch: TokenBatch,
@@ -169,7 +168,7 @@ impl Decoder {
         for chunk in chunks {
             let positions = chunk.positions();
             let first = positions.start.max(needed_from);
-            let last = positions.end.min(seq - 1); // the last row predicts nothing
+            let last = positions.end.min(seq - 1); // the last row predicts no token of the sequence
             if first >= last {
                 continue;
             }
@@ -191,7 +190,7 @@ impl Decoder {
         Ok(scored)
     }
 
-    /// The common length of the sequences, `None` if there are none.
+    /// Checks the batch and returns the length of its sequences, or `None` if there are none.
     fn check(&self, batch: TokenBatch) -> Result<Option<usize>> {
         let Some(first) = batch.sequences.first() else {
             return Ok(None);
@@ -216,7 +215,7 @@ impl Decoder {
         Ok(Some(seq))
     }
 
-    /// Refuses ids that no embedding exists for.
+    /// Checks that all ids are inside the vocabulary.
     pub(crate) fn check_vocabulary(&self, tokens: &[u32]) -> Result<()> {
         let vocab_size = self.config().vocab_size;
         let outside = |token: &u32| *token as usize >= vocab_size;
@@ -231,15 +230,15 @@ impl Decoder {
     }
 }
 
-/// The losses of the tokens that rows `[rows, hidden]` predict.
+/// The losses of `targets`, which are predicted by the rows of `hidden`, `[rows, hidden]`.
 fn nll_of_rows(hidden: Tensor<2>, weight: &Tensor<2>, targets: Tensor<1, Int>) -> Vec<f32> {
     let nll = linear_nll(hidden, weight.clone(), targets).cast(DType::F32);
     nll.into_data().iter::<f32>().collect()
 }
 
-/// The most likely token behind every row of `[rows, hidden]`; `weight: [hidden, vocab]`.
+/// The most likely next token for every row of `hidden`, `[rows, hidden]`; `weight: [hidden, vocab]`.
 fn likeliest_of_rows(hidden: &Tensor<2>, weight: &Tensor<2>) -> Vec<u32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(0); // greedy choice draws nothing
+    let mut rng = ChaCha8Rng::seed_from_u64(0); // not used by greedy sampling
     let [rows, _] = hidden.dims();
     let mut chosen = Vec::with_capacity(rows);
     for start in (0..rows).step_by(LOGIT_ROWS) {

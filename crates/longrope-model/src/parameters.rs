@@ -1,4 +1,4 @@
-//! The parameters of a decoder by name, for optimizers and files.
+//! Access to the parameters of a decoder by name, for optimizers and files.
 
 use burn::module::Param;
 use burn::tensor::{DType, Gradients as Tape, Tensor};
@@ -11,12 +11,12 @@ use crate::mlp::GateUp;
 use crate::modules::Weights;
 use crate::norm::RmsNorm;
 
-/// What a parameter is; optimizers treat kinds differently.
+/// The kind of a parameter; optimizers may treat kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
-    /// A vector per word, tied to the head or not.
+    /// The embedding matrix, tied to the head or not.
     Embedding,
-    /// The weight of a linear map, the head included.
+    /// The weight of a linear map, including the head.
     Matrix,
     /// The bias of a linear map.
     Bias,
@@ -29,14 +29,14 @@ pub enum ParameterKind {
 /// Which parameters are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trained {
-    /// All of them.
+    /// All parameters.
     All,
-    /// Low-rank adapters only; the rest is frozen.
+    /// Only low-rank adapters; all other parameters are frozen.
     Adapters,
 }
 
 impl Trained {
-    /// Whether a parameter of this kind is trained.
+    /// Whether parameters of this kind are trained.
     pub fn includes(self, kind: ParameterKind) -> bool {
         match self {
             Self::All => true,
@@ -47,12 +47,12 @@ impl Trained {
 
 /// One parameter, borrowed from its decoder.
 ///
-/// Values come and go as flat vectors: optimizers work element by element.
+/// Values are read and written as flat vectors, since optimizers work element by element.
 #[derive(Debug)]
 pub struct Parameter<'a> {
-    /// Its key in a checkpoint, `model.layers.0.mlp.up_proj.weight`.
+    /// Its name in a checkpoint, such as `model.layers.0.mlp.up_proj.weight`.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: ParameterKind,
     slot: Slot<'a>,
 }
@@ -64,7 +64,7 @@ enum Slot<'a> {
 }
 
 impl Parameter<'_> {
-    /// Its sizes.
+    /// Its shape.
     pub fn shape(&self) -> Vec<usize> {
         match &self.slot {
             Slot::Vector(param) => param.dims().to_vec(),
@@ -83,10 +83,10 @@ impl Parameter<'_> {
         }
     }
 
-    /// Replaces its values by others in row-major order.
+    /// Replaces its values; `values` is in row-major order, `[elements]`.
     ///
     /// # Panics
-    /// If there are more or fewer of them.
+    /// If the number of values differs.
     pub fn set_flat(&mut self, values: Tensor<1>) {
         match &mut self.slot {
             Slot::Vector(param) => {
@@ -100,7 +100,7 @@ impl Parameter<'_> {
         }
     }
 
-    /// Puts the parameter on a tape.
+    /// Tracks the parameter with autodiff.
     pub(crate) fn track(&mut self) {
         match &mut self.slot {
             Slot::Vector(param) => {
@@ -112,7 +112,7 @@ impl Parameter<'_> {
         }
     }
 
-    /// Takes its gradient from a tape, flat.
+    /// Takes its gradient from a tape, as a flat vector.
     pub(crate) fn take_gradient(&self, tape: &mut Tape) -> Option<Tensor<1>> {
         match &self.slot {
             Slot::Vector(param) => param.val().grad_remove(tape),
@@ -131,7 +131,7 @@ impl Decoder {
         visit_weights(&mut self.weights, &mut f);
     }
 
-    /// Converts all parameters.
+    /// Converts all parameters to `dtype`.
     #[must_use]
     pub fn cast(mut self, dtype: DType) -> Self {
         self.for_each_parameter(|mut parameter| {
@@ -152,7 +152,7 @@ fn visit_weights(weights: &mut Weights, f: Visit<'_>) {
     visit_head(weights, f);
 }
 
-/// The embeddings.
+/// Visits the embedding matrix.
 pub(crate) fn visit_embedding(weights: &mut Weights, f: Visit<'_>) {
     f(Parameter {
         name: "model.embed_tokens.weight".to_owned(),
@@ -161,7 +161,7 @@ pub(crate) fn visit_embedding(weights: &mut Weights, f: Visit<'_>) {
     });
 }
 
-/// The last normalization, and the head if it has a matrix of its own.
+/// Visits the last normalization, and the head if it is not tied to the embeddings.
 pub(crate) fn visit_head(weights: &mut Weights, f: Visit<'_>) {
     visit_norm(&mut weights.model.norm, "model.norm", f);
     if let Some(head) = &mut weights.lm_head {
@@ -169,7 +169,7 @@ pub(crate) fn visit_head(weights: &mut Weights, f: Visit<'_>) {
     }
 }
 
-/// One layer.
+/// Visits the parameters of one layer.
 pub(crate) fn visit_layer(layer: &mut DecoderLayer, layer_idx: usize, f: Visit<'_>) {
     let at = |name: &str| format!("model.layers.{layer_idx}.{name}");
     visit_norm(&mut layer.input_layernorm, &at("input_layernorm"), f);
@@ -190,7 +190,7 @@ pub(crate) fn visit_layer(layer: &mut DecoderLayer, layer_idx: usize, f: Visit<'
     }
 }
 
-/// The linear maps of a layer with their names below it.
+/// The linear maps of a layer, with their names relative to the layer.
 pub(crate) fn linears_mut(layer: &mut DecoderLayer) -> Vec<(&'static str, &mut Linear)> {
     let mut maps = match &mut layer.self_attn.qkv {
         Qkv::Split(maps) => vec![

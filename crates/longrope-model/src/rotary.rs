@@ -1,13 +1,13 @@
-//! The angles of one sequence, on the device.
+//! The rotation angles of a sequence, on the device.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use longrope_kernels::rotate_half;
 use longrope_rope::ResolvedRope;
 
-/// Cosines and sines of the first positions under one resolved RoPE.
+/// Cosines and sines of positions `0..n_positions` for one resolved RoPE.
 ///
-/// Computed on the host in `f64` and uploaded once, then shared by all layers and by every
-/// sequence of the same resolution. Cloning is cheap.
+/// Computed on the host in `f64` and uploaded once. All layers share the table, and so can all sequences with the same
+/// resolved RoPE. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Rotary {
     cos: Tensor<2>,
@@ -16,7 +16,7 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// Makes the table for positions `0..n_positions`.
+    /// Computes the table and uploads it.
     pub fn new(rope: &ResolvedRope, n_positions: usize, device: &Device) -> Self {
         let angles = rope.angles(0..n_positions);
         let shape = [angles.n_positions, angles.n_pairs];
@@ -35,7 +35,7 @@ impl Rotary {
         self.n_positions
     }
 
-    /// Rotates heads whose first row is at position `start`.
+    /// Rotates heads; their first row is at position `start`.
     ///
     /// # Shapes
     /// - `x`, output: `[batch, heads, seq, head_dim]`

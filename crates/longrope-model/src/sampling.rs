@@ -5,22 +5,22 @@ use rand::{Rng, RngExt};
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Sampling {
-    /// The most likely token; the first of equals.
+    /// The most likely token; of equally likely tokens, the one with the lowest id.
     #[default]
     Greedy,
-    /// At random by `softmax(logits / temperature)`, cut to the most likely tokens.
+    /// A random token from `softmax(logits / temperature)`, restricted to the most likely tokens.
     Random {
-        /// Above 0; 1 leaves the model's distribution as it is.
+        /// Must be above 0; 1 does not change the distribution of the model.
         temperature: f64,
-        /// Keep this many of the most likely tokens.
+        /// Keeps only this many of the most likely tokens.
         top_k: Option<usize>,
-        /// Keep the smallest set of most likely tokens whose probability reaches this.
+        /// Keeps the smallest set of most likely tokens whose total probability reaches this value.
         top_p: Option<f64>,
     },
 }
 
 impl Sampling {
-    /// Chooses a token; `rng` is used only by [`Self::Random`].
+    /// Chooses a token; only [`Self::Random`] uses `rng`.
     pub fn choose(self, logits: &[f32], rng: &mut impl Rng) -> u32 {
         let chosen = match self {
             Self::Greedy => most_likely(logits),
@@ -52,7 +52,7 @@ fn draw(
     rng: &mut impl Rng,
 ) -> usize {
     let max = f64::from(logits[most_likely(logits)]);
-    // Most likely first; equals in the order of their ids, so that the same seed gives the same.
+    // Most likely first. Equally likely tokens are sorted by id, so that the same seed gives the same token.
     let mut ranked: Vec<(usize, f64)> = logits
         .iter()
         .map(|logit| ((f64::from(*logit) - max) / temperature).exp())

@@ -1,4 +1,4 @@
-//! The loss of a batch and its gradients.
+//! The loss of a training batch, and its gradients.
 
 use std::cell::RefCell;
 
@@ -19,35 +19,35 @@ use crate::rotary::Rotary;
 pub struct TrainingBatch {
     /// Token ids, `[batch][seq]`.
     pub tokens: Vec<Vec<u32>>,
-    /// What the loss of each token counts, `[batch][seq]`; 1 for all if empty. The first token of a
-    /// sequence is predicted by nothing and never counts.
+    /// Weight of the loss of each token, `[batch][seq]`; if empty, all weights are 1. The first token of a sequence is
+    /// not predicted, so its weight is ignored.
     pub loss_weights: Vec<Vec<f32>>,
-    /// Documents of the sequences that are blind to each other; one per sequence without.
+    /// Packed documents that do not attend to each other; `None` if each sequence is one document.
     ///
-    /// Positions do not restart with a document. Under rotary embeddings attention depends on
-    /// distances only, as long as no start tokens are left alone.
+    /// Positions do not restart at document boundaries. With rotary embeddings, attention depends only on distances,
+    /// unless the RoPE treats the first tokens of a sequence differently.
     pub documents: Option<Documents>,
 }
 
-/// How much of the forward pass is kept for the backward pass.
+/// Which parts of the forward pass are recomputed in the backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recompute {
-    /// The input of each layer; the rest is computed again. Least memory.
+    /// Stores the input of each layer and recomputes the rest. Needs the least memory.
     Layers,
-    /// Everything. A quarter faster, memory of all layers.
+    /// Stores everything. A quarter faster, but needs memory for all layers.
     Nothing,
 }
 
-/// What a batch gives to an optimizer.
+/// Loss and gradients of a batch.
 #[derive(Clone, Debug)]
 pub struct LossGradients {
-    /// Weighted sum of the negative log-likelihoods, nats.
+    /// Weighted sum of the negative log-likelihoods, in nats.
     pub nll: f64,
     /// Sum of the weights.
     pub weight: f64,
-    /// Sum of the negative log-likelihoods of all tokens that count, each once, nats.
+    /// Sum of the negative log-likelihoods of all tokens with non-zero weight, without weights, in nats.
     pub plain_nll: f64,
-    /// Number of tokens that count.
+    /// Number of tokens with non-zero weight.
     pub n_tokens: usize,
     /// Gradients of the weighted sum.
     pub gradients: Gradients,
@@ -56,15 +56,15 @@ pub struct LossGradients {
 impl Decoder {
     /// Computes the loss of a batch and its gradients with respect to the trained parameters.
     ///
-    /// Sums, not means: of several micro-batches add up `nll`, `weight` and the gradients, then
-    /// divide by the weight.
+    /// The results are sums, not means: to combine micro-batches, add up `nll`, `weight` and the gradients, and divide
+    /// by the total weight.
     ///
     /// # Errors
-    /// If sequences differ in length, are shorter than two tokens, hold ids outside the vocabulary,
-    /// or if layers are streamed.
+    /// If sequences differ in length, are shorter than two tokens or contain ids outside the vocabulary, or if layers
+    /// are streamed.
     ///
     /// # Panics
-    /// If `rotary` has fewer positions than the sequences, or `documents` have other lengths.
+    /// If `rotary` has fewer positions than the sequences, or `documents` do not match them.
     pub fn loss_gradients(
         &self,
         batch: &TrainingBatch,
@@ -116,7 +116,7 @@ impl Decoder {
 struct Input {
     /// `[batch, seq]`
     tokens: Tensor<2, Int>,
-    /// `[batch · seq]`; the last of each sequence is a placeholder.
+    /// `[batch · seq]`; the last target of each sequence is a placeholder.
     targets: Tensor<1, Int>,
     /// `[batch · seq]`, in the type of the model.
     weights: Tensor<1>,
@@ -144,7 +144,7 @@ impl Input {
                 (1..seq).map(weight).chain([0.0])
             })
             .collect();
-        // Losses are `f32` whatever the weights are, but for `f64`.
+        // Losses are `f32`, or `f64` if the weights are.
         let dtype = match decoder.dtype() {
             DType::F64 => DType::F64,
             _ => DType::F32,
@@ -160,7 +160,7 @@ impl Input {
         }
     }
 
-    /// Sums the losses of the rows in `f64`.
+    /// Sums up the losses of the rows in `f64`.
     fn total(&self, losses: &[f64], gradients: Gradients) -> LossGradients {
         let counted = losses.iter().zip(&self.host_weights);
         let counted = counted.filter(|(_, weight)| **weight != 0.0);
@@ -190,7 +190,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Keeps the input of each layer.
+    /// Stores only the input of each layer ([`Recompute::Layers`]).
     fn by_layer(&self, input: &Input) -> (Vec<f64>, Gradients) {
         let decoder = self.decoder;
         let layers = &decoder.weights.model.layers;
@@ -201,7 +201,7 @@ impl Pass<'_> {
             self.layer(&layers[layer_idx], layer_idx, x)
         });
 
-        // The head has a tape of its own, which begins at what the last layer gave.
+        // The head has a separate tape that starts at the output of the last layer.
         let head = self.tracked_ends();
         let leaf = hidden.autodiff().require_grad();
         let nll = head_losses(&head, leaf.clone(), input);
@@ -239,12 +239,14 @@ impl Pass<'_> {
         (losses, gradients)
     }
 
-    /// Keeps everything.
+    /// Stores everything ([`Recompute::Nothing`]).
     fn in_one(&self, input: &Input) -> (Vec<f64>, Gradients) {
         let mut gradients = Gradients::default();
         let mut ends = self.tracked_ends();
         let n_layers = self.decoder.weights.model.layers.len();
-        ends.model.layers = (0..n_layers).map(|it| self.tracked_layer(it)).collect();
+        ends.model.layers = (0..n_layers)
+            .map(|layer_idx| self.tracked_layer(layer_idx))
+            .collect();
         let mut hidden = embed(&ends, &input.tokens);
         for (layer_idx, layer) in ends.model.layers.iter().enumerate() {
             hidden = self.layer(layer, layer_idx, hidden);
@@ -278,7 +280,7 @@ impl Pass<'_> {
         layer
     }
 
-    /// Everything but the layers, tracked.
+    /// Embeddings, last normalization and head, tracked by autodiff.
     fn tracked_ends(&self) -> Weights {
         let mut ends = self.decoder.weights.without_layers();
         visit_embedding(&mut ends, &mut |parameter| self.track(parameter));
@@ -293,10 +295,15 @@ impl Pass<'_> {
     }
 }
 
+/// Collects the gradients of embeddings, last normalization and head.
 fn collect_ends(ends: &Weights, tape: &mut Tape, gradients: &mut Gradients) {
     let mut ends = ends.clone();
-    visit_embedding(&mut ends, &mut |it| take(&it, tape, gradients));
-    visit_head(&mut ends, &mut |it| take(&it, tape, gradients));
+    visit_embedding(&mut ends, &mut |parameter| {
+        take(&parameter, tape, gradients);
+    });
+    visit_head(&mut ends, &mut |parameter| {
+        take(&parameter, tape, gradients);
+    });
 }
 
 fn take(parameter: &Parameter<'_>, tape: &mut Tape, gradients: &mut Gradients) {
@@ -305,7 +312,7 @@ fn take(parameter: &Parameter<'_>, tape: &mut Tape, gradients: &mut Gradients) {
     }
 }
 
-/// `[batch, seq]` to `[batch, seq, hidden]`
+/// Embeds tokens: `[batch, seq]` to `[batch, seq, hidden]`.
 fn embed(weights: &Weights, tokens: &Tensor<2, Int>) -> Tensor<3> {
     let [batch, seq] = tokens.dims();
     let table = weights.model.embed_tokens.weight.val();
@@ -314,7 +321,7 @@ fn embed(weights: &Weights, tokens: &Tensor<2, Int>) -> Tensor<3> {
     table.select(0, ids).reshape([batch, seq, hidden_size])
 }
 
-/// The loss of every row, `[batch · seq]`.
+/// The loss of each row, `[batch · seq]`.
 fn head_losses(weights: &Weights, hidden: Tensor<3>, input: &Input) -> Tensor<1> {
     let [batch, seq, hidden_size] = hidden.dims();
     let hidden = weights.model.norm.forward(hidden);

@@ -1,4 +1,4 @@
-//! Tensors of a device as a safetensors file.
+//! Writing tensors of a device to a safetensors file.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,43 +11,43 @@ use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::parameters::ParameterKind;
 
-/// A tensor to write: its name, its sizes and its values in row-major order.
+/// A tensor to write.
 #[derive(Clone, Debug)]
 pub struct TensorEntry {
-    /// Key in the file.
+    /// Its name in the file.
     pub name: String,
-    /// Sizes.
+    /// Its shape.
     pub shape: Vec<usize>,
-    /// Values, `[elements]`.
+    /// Its values in row-major order, `[elements]`.
     pub values: Tensor<1>,
 }
 
-/// Writes tensors to a file of that type, and waits until the disk has them.
+/// Writes tensors to a safetensors file, and waits until they are on the disk.
 ///
-/// Values leave the device one tensor at a time. The file is not replaced as a whole: write it into
-/// a folder that is renamed when it is complete.
+/// Tensors are copied from the device one at a time. The file is not replaced atomically: write it to a folder that is
+/// renamed when it is complete.
 ///
 /// # Errors
 /// If the file cannot be written, for instance because the disk is full.
 ///
 /// # Panics
-/// If a tensor has a type that no parameter has.
+/// If a tensor is not of type `f32`, `f64`, `f16` or `bf16`.
 pub fn write_safetensors(path: &Path, entries: Vec<TensorEntry>) -> Result<()> {
-    let views = entries.into_iter().map(|it| (it.name.clone(), it));
-    // transformers refuses files that do not say this.
+    let views = entries.into_iter().map(|entry| (entry.name.clone(), entry));
+    // transformers refuses files without this entry.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(views, Some(metadata), path).map_err(|error| Error::Write {
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
     let file = fs_err::File::open(path)?;
-    // The library leaves it readable by its owner only; weights are ordinary files.
+    // The library makes the file readable by its owner only; give it ordinary permissions.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
     }
-    // Some disks say only now that they are full.
+    // Some systems only report here that the disk is full.
     file.sync_all()?;
     Ok(())
 }
@@ -78,7 +78,7 @@ impl View for TensorEntry {
 }
 
 impl Decoder {
-    /// Writes all weights, without adapters, as one safetensors file.
+    /// Writes all weights except adapters to one safetensors file.
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -1,20 +1,20 @@
-//! What an attention call computes.
+//! Settings of an attention call.
 
 use super::documents::Documents;
 
-/// What an attention call may see.
+/// Scale and mask of an attention call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionConfig {
     /// Multiplies the scores before the softmax, usually `1 / sqrt(head_dim)`.
     pub scale: f64,
-    /// A query sees itself and this many tokens less one before it; `None` is all of them.
+    /// Sliding window in tokens: a query sees itself and the `window - 1` tokens before it. `None` means no limit.
     pub window: Option<usize>,
-    /// A query sees its own document only; `None` is one document per sequence.
+    /// Packed documents: a query sees keys of its own document only. `None` means that each sequence is one document.
     pub documents: Option<Documents>,
 }
 
 impl AttentionConfig {
-    /// Full causal attention with scores divided by `sqrt(head_dim)`.
+    /// Full causal attention, with scores divided by `sqrt(head_dim)`.
     pub fn causal(head_dim: usize) -> Self {
         Self {
             scale: 1.0 / (head_dim as f64).sqrt(),

@@ -1,23 +1,23 @@
-//! Packed sequences: several documents behind one another, blind to each other.
+//! Packed sequences: several documents in a row that do not attend to each other.
 
 use std::sync::Arc;
 
-/// Where the documents of packed sequences begin and end.
+/// The boundaries of documents in packed sequences.
 ///
-/// Several short documents may share a row of a batch. A query then sees keys of its own document
-/// only, as if each had a row to itself. Cheap to clone.
+/// Several short documents may share a row of a batch. A query then sees only keys of its own document, as if each
+/// document had its own row. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
-    /// For each position of each sequence, the position at which its document begins.
+    /// Start position of the document at each position, row-major over `[batch, seq]`.
     starts: Arc<[usize]>,
     seq: usize,
 }
 
 impl Documents {
-    /// The documents of each sequence of a batch by their lengths in tokens, in order.
+    /// Makes documents from their lengths in tokens, in order, for each sequence of a batch.
     ///
     /// # Panics
-    /// If there is no sequence, or the sequences differ in their total length.
+    /// If there are no sequences, or their total lengths differ.
     pub fn from_lengths<S: AsRef<[usize]>>(sequences: &[S]) -> Self {
         let seq: usize = sequences
             .first()
@@ -39,13 +39,13 @@ impl Documents {
         }
     }
 
-    /// The documents of sequences of `seq` positions by what [`Self::starts`] gave.
+    /// Makes documents from the result of [`Self::starts`] and the length of a sequence.
     #[cfg(feature = "remote")]
     pub(crate) fn from_starts(starts: Arc<[usize]>, seq: usize) -> Self {
         Self { starts, seq }
     }
 
-    /// For each position of each sequence, where its document begins.
+    /// Start position of the document at each position, row-major over `[batch, seq]`.
     #[cfg(feature = "remote")]
     pub(crate) fn starts(&self) -> &[usize] {
         &self.starts
@@ -61,7 +61,7 @@ impl Documents {
         self.seq
     }
 
-    /// The position at which the document of `position` begins.
+    /// Start position of the document that `position` belongs to.
     pub(crate) fn start_of(&self, sequence: usize, position: usize) -> usize {
         self.starts[sequence * self.seq + position]
     }

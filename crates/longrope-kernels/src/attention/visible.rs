@@ -1,24 +1,24 @@
-//! Which keys a query sees.
+//! The attention mask as ranges of keys.
 
 use std::ops::Range;
 
 use super::config::AttentionConfig;
 use super::documents::Documents;
 
-/// The causal mask, the window and the documents, as one range of keys for each query.
+/// Causal mask, window and documents combined: one range of visible keys for each query.
 ///
-/// Both ends of the range rise with the query, so a block of queries sees one range as well, and
-/// the blocks that see a given key are neighbours.
+/// Both ends of the range never decrease from one query to the next. So a block of queries also sees one contiguous
+/// range, and the blocks that see a given key are consecutive.
 #[derive(Clone, Debug)]
 pub(crate) struct Visible {
-    /// Keys before the first query.
+    /// Number of keys before the first query.
     past: usize,
     window: Option<usize>,
     documents: Option<Documents>,
 }
 
 impl Visible {
-    /// The mask of `seq_q` queries that end where the `seq_kv` keys end.
+    /// The mask of `seq_q` queries and `seq_kv` keys, where the last query sees the last key.
     pub(crate) fn new(config: &AttentionConfig, seq_q: usize, seq_kv: usize) -> Self {
         Self {
             past: seq_kv - seq_q,
@@ -47,7 +47,7 @@ impl Visible {
         first.start..last.end
     }
 
-    /// Sequences whose masks may differ: the batch if it is packed, else one stands for all.
+    /// Number of different masks: one per sequence if documents are packed, otherwise 1.
     pub(crate) fn n_masks(&self) -> usize {
         self.documents.as_ref().map_or(1, Documents::batch)
     }

@@ -1,6 +1,6 @@
 //! The operations as nodes of Burn's autodiff graph.
 //!
-//! Each keeps its inputs, which the graph keeps anyway, and at most a number per row.
+//! Each node stores its inputs, which the graph keeps alive anyway, and at most one number per row.
 
 use burn::backend::Backend;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -14,7 +14,7 @@ use super::kernels::{Kernels, Saved};
 use super::operations::Operations;
 use crate::attention::config::AttentionConfig;
 
-/// Hands each input its gradient, if it wants one.
+/// Registers the gradient of each input that is tracked.
 fn register<B: Backend, const N: usize>(
     grads: &mut Gradients,
     parents: [Option<NodeId>; N],
@@ -27,7 +27,7 @@ fn register<B: Backend, const N: usize>(
     }
 }
 
-/// The tensor below its node.
+/// The tensor without its autodiff node.
 fn primitive<B: Backend, C: CheckpointStrategy>(
     tensor: FloatTensor<Autodiff<B, C>>,
 ) -> FloatTensor<B> {
@@ -44,7 +44,11 @@ impl<B: Kernels> Backward<B, 3> for AttentionStep {
         let grad = grads.consume::<B>(&ops.node);
         let ([query, key, value], saved, config) = ops.state;
         let values = B::attention_backward(query, key, value, saved, grad, &config);
-        register::<B, 3>(grads, ops.parents.map(|it| it.map(|node| node.id)), values);
+        register::<B, 3>(
+            grads,
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            values,
+        );
     }
 }
 
@@ -57,7 +61,7 @@ impl<B: Kernels> Backward<B, 2> for LinearNllStep {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let ([hidden, weight], targets, log_sum_exp) = ops.state;
-        let [hidden_node, weight_node] = ops.parents.map(|it| it.map(|node| node.id));
+        let [hidden_node, weight_node] = ops.parents.map(|parent| parent.map(|node| node.id));
         let needs_weight = weight_node.is_some();
         let (d_hidden, d_weight) =
             B::linear_nll_backward(hidden, weight, targets, log_sum_exp, grad, needs_weight);
@@ -78,7 +82,11 @@ impl<B: Kernels> Backward<B, 2> for RmsNormStep {
         let grad = grads.consume::<B>(&ops.node);
         let ([x, weight], epsilon) = ops.state;
         let values = B::rms_norm_backward(x, weight, epsilon, grad);
-        register::<B, 2>(grads, ops.parents.map(|it| it.map(|node| node.id)), values);
+        register::<B, 2>(
+            grads,
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            values,
+        );
     }
 }
 
@@ -86,14 +94,18 @@ impl<B: Kernels> Backward<B, 2> for RmsNormStep {
 struct RotateHalfStep;
 
 impl<B: Kernels> Backward<B, 1> for RotateHalfStep {
-    /// Cosines and sines. Angles are constants: they come from a table.
+    /// Cosines and sines, which are constants.
     type State = [FloatTensor<B>; 2];
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let [cos, sin] = ops.state;
         let value = B::rotate_half_forward(grad, cos, B::float_neg(sin));
-        register::<B, 1>(grads, ops.parents.map(|it| it.map(|node| node.id)), [value]);
+        register::<B, 1>(
+            grads,
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            [value],
+        );
     }
 }
 
@@ -107,7 +119,11 @@ impl<B: Kernels> Backward<B, 2> for SwigluStep {
         let grad = grads.consume::<B>(&ops.node);
         let [gate, up] = ops.state;
         let values = B::swiglu_backward(gate, up, grad);
-        register::<B, 2>(grads, ops.parents.map(|it| it.map(|node| node.id)), values);
+        register::<B, 2>(
+            grads,
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            values,
+        );
     }
 }
 
@@ -188,7 +204,7 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
                 let [gate, up] = inputs.clone();
                 step.finish(inputs, B::swiglu_forward(gate, up))
             }
-            // The gate may be overwritten: nothing else is to hold it.
+            // The kernel may overwrite the gate, so no clone of it must be kept here.
             OpsKind::UnTracked(step) => {
                 let (gate, up) = (gate.into_primitive(), up.into_primitive());
                 step.finish(B::swiglu_forward(gate, up))

@@ -1,12 +1,15 @@
-//! GPUs: CubeK's flash attention for half precision, else the composed bodies.
+//! GPUs: CubeK's flash attention for half precision, and the composed implementations for everything else.
 //!
-//! CubeK multiplies in `f16` whatever it is given, so `f32` is not given to it. It has no windows
-//! and no documents, and reads past the end of keys that have fewer heads than the queries, unless
-//! there is one key head. And where a shape does not suit it, Burn quietly takes a body that
-//! allocates all scores. Hence what is done here: heads that share a key head become the batch's
-//! neighbours of one key head, and queries go in chunks of one size, each with the keys up to its
-//! own end, so that the quiet body stays small, half of the masked products are never made, and
-//! kernels are tuned once.
+//! CubeK's kernel has these limits:
+//!
+//! - It multiplies in `f16` whatever the input type is, so `f32` does not use it.
+//! - It supports neither windows nor documents.
+//! - If there are fewer key heads than query heads, but more than one, it reads past the end of the keys.
+//! - For shapes that it does not support, Burn silently falls back to an implementation that allocates all scores.
+//!
+//! Therefore each key head becomes an element of the batch, with the query heads that share it. And queries are
+//! processed in chunks of equal size, each with the keys up to its own end: the fallback then needs little memory, half
+//! of the masked products are skipped, and kernels are tuned only once.
 
 use burn::backend::ops::{AttentionModuleOptions, ModuleOps};
 use burn::backend::tensor::FloatTensor;
@@ -17,10 +20,10 @@ use super::kernels::{Kernels, Saved};
 use crate::attention::config::AttentionConfig;
 use crate::composed::Float;
 
-/// Queries of a chunk: CubeK takes multiples of this.
+/// Fewest queries of a chunk; CubeK needs multiples of this number.
 const FEWEST_ROWS: usize = 128;
 const MOST_ROWS: usize = 2048;
-/// Bytes that the scores of a chunk would take if they were allocated after all.
+/// Most bytes that the scores of a chunk may take if the fallback allocates them.
 const SCORE_BYTES: usize = 1 << 30;
 /// Matrix units multiply tiles of this width.
 const TILE: usize = 16;
@@ -61,7 +64,7 @@ fn flash(
     let [batch, n_heads, seq_q, head_dim] = query.dims();
     let [_, n_kv_heads, seq_kv, _] = key.dims();
     let (n_groups, group) = (batch * n_kv_heads, n_heads / n_kv_heads);
-    // Burn's own scale is `1 / sqrt(head_dim)`; any other sends it to the body with all scores.
+    // With any scale but its own, `1 / sqrt(head_dim)`, Burn takes the fallback.
     let scale = config.scale * (head_dim as f64).sqrt();
     let query = if (scale - 1.0).abs() < 1e-9 {
         query
@@ -76,7 +79,7 @@ fn flash(
     let past = seq_kv - seq_q;
     let mut parts = Vec::with_capacity(seq_q.div_ceil(n_rows));
     for start in (0..seq_q).step_by(n_rows) {
-        // The last chunk begins early enough to be as long as the others.
+        // The last chunk overlaps the one before it, so that all have the same size.
         let first = start.min(seq_q - n_rows);
         let end = past + first + n_rows;
         let output = Float::<Cube>(Cube::attention(
@@ -96,7 +99,7 @@ fn flash(
     Float::cat(parts, 2).reshape([batch, n_heads, seq_q, head_dim])
 }
 
-/// The largest power of two of rows whose scores stay within [`SCORE_BYTES`].
+/// Rows of a chunk: the largest power of two whose scores fit into [`SCORE_BYTES`].
 fn rows_of_chunk(scores_per_row: usize, seq_q: usize) -> usize {
     let mut n_rows = FEWEST_ROWS;
     while 2 * n_rows <= seq_q.min(MOST_ROWS) && 4 * 2 * n_rows * scores_per_row <= SCORE_BYTES {

@@ -1,4 +1,4 @@
-//! The bodies of the operations on one backend, forward and backward.
+//! The implementations of the operations on one backend, forward and backward.
 
 use burn::backend::Backend;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -6,18 +6,18 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use crate::attention::config::AttentionConfig;
 use crate::composed::{self, Float};
 
-/// What the backward pass of attention needs besides its inputs.
+/// What the forward pass of attention saves for the backward pass, besides the inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Saved<B: Backend> {
     /// The output of the forward pass.
     pub(crate) output: FloatTensor<B>,
-    /// Logarithm of each query's sum of exponentials, `[batch, n_heads, seq_q]`, from bodies that
-    /// know it; others sum again.
+    /// Log-sum-exp of each query's scores, `[batch, n_heads, seq_q]`. `None` if the forward pass does not compute it;
+    /// the backward pass then computes it again.
     pub(crate) log_sum_exp: Option<FloatTensor<B>>,
 }
 
 impl<B: Backend> Saved<B> {
-    /// The composed forward pass, which keeps its output only.
+    /// The composed forward pass, which saves only its output.
     pub(crate) fn composed(
         query: FloatTensor<B>,
         key: FloatTensor<B>,
@@ -32,7 +32,7 @@ impl<B: Backend> Saved<B> {
     }
 }
 
-/// Bodies of the operations.
+/// The implementations of the operations; the default ones are composed of Burn's operations.
 pub(crate) trait Kernels: Backend {
     fn attention_forward(
         query: FloatTensor<Self>,
@@ -52,11 +52,11 @@ pub(crate) trait Kernels: Backend {
         config: &AttentionConfig,
     ) -> [FloatTensor<Self>; 3] {
         let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
-        composed::attention_backward(query, key, value, Float(grad), config).map(|it| it.0)
+        composed::attention_backward(query, key, value, Float(grad), config)
+            .map(|gradient| gradient.0)
     }
 
-    /// Losses, and the logarithm of each row's sum of exponentials, `[rows]`, from bodies that know
-    /// it.
+    /// Losses, and the log-sum-exp of each row's logits, `[rows]`, if the implementation computes it.
     fn linear_nll_forward(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -66,7 +66,7 @@ pub(crate) trait Kernels: Backend {
         (nll.0, None)
     }
 
-    /// Gradients of hidden states and, if asked for, of the weight.
+    /// Gradients of the hidden states and, if `needs_weight`, of the weight.
     fn linear_nll_backward(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -78,7 +78,7 @@ pub(crate) trait Kernels: Backend {
         let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
         let (d_hidden, d_weight) =
             composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
-        (d_hidden.0, d_weight.map(|it| it.0))
+        (d_hidden.0, d_weight.map(|gradient| gradient.0))
     }
 
     fn rms_norm_forward(
@@ -96,7 +96,7 @@ pub(crate) trait Kernels: Backend {
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
         composed::rms_norm_backward::<Self>(Float(x), Float(weight), epsilon, Float(grad))
-            .map(|it| it.0)
+            .map(|gradient| gradient.0)
     }
 
     fn rotate_half_forward(
@@ -116,7 +116,8 @@ pub(crate) trait Kernels: Backend {
         up: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        composed::swiglu_backward::<Self>(Float(gate), Float(up), Float(grad)).map(|it| it.0)
+        composed::swiglu_backward::<Self>(Float(gate), Float(up), Float(grad))
+            .map(|gradient| gradient.0)
     }
 }
 

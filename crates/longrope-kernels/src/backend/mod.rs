@@ -1,13 +1,13 @@
 //! One set of operations for every backend, with gradients.
 //!
-//! [`Kernels`](kernels::Kernels) are bodies, forward and backward, on the tensors of one backend. They default to
-//! those composed of Burn's operations; Flex has its own. [`Operations`](operations::Operations) is what tensors
-//! call: on a plain backend the forward body, under autodiff a node of the graph whose step back
-//! is the backward body.
+//! [`Kernels`](kernels::Kernels) are the implementations for one backend, forward and backward. The default ones are
+//! composed of Burn's operations; Flex has its own. [`Operations`](operations::Operations) are what the public
+//! functions call. On a plain backend they run the forward implementation. Under autodiff they also add a node to the
+//! graph, whose backward step runs the backward implementation.
 
 #![cfg_attr(
     feature = "ndarray",
-    expect(deprecated, reason = "ndarray is still one of our backends")
+    expect(deprecated, reason = "ndarray is still supported")
 )]
 
 mod autodiff;

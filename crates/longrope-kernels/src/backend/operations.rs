@@ -1,4 +1,4 @@
-//! The operations as tensors call them.
+//! The operations as the public functions call them.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
@@ -6,7 +6,7 @@ use burn::backend::{Backend, backend_extension};
 use super::kernels::Kernels;
 use crate::attention::config::AttentionConfig;
 
-/// The operations as tensors call them, whatever backend they are on.
+/// The operations on tensors of any backend.
 #[backend_extension(
     Autodiff,
     Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda")),
@@ -40,7 +40,7 @@ pub(crate) trait Operations: Backend {
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// The forward bodies are the operations of a backend without autodiff.
+/// Implements [`Operations`] for a backend without autodiff by its forward implementations.
 macro_rules! plain_operations {
     ($backend:ty) => {
         impl Operations for $backend {

@@ -1,9 +1,9 @@
-//! Devices of another process: each operation travels as one, under a name, and runs there as the
-//! body of the backend that it arrives at.
+//! Devices of another process: each operation is sent as one named message, and the server runs the implementation of
+//! its own backend.
 //!
-//! Composed of Burn's operations, attention alone would be hundreds of messages per layer. And a
-//! device that is used through a connection is to give the very numbers that it gives without.
-//! Gradients are composed all the same: nothing trains through a connection.
+//! Composed of Burn's operations, attention alone would take hundreds of messages per layer. And a device gives the
+//! same numbers whether it is used directly or through a connection. Backward passes use the composed implementations,
+//! since nothing trains through a connection.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{DispatchDevice, Remote, TensorMetadata};
@@ -23,14 +23,14 @@ const RMS_NORM: &str = "longrope.rms_norm";
 const ROTATE_HALF: &str = "longrope.rotate_half";
 const SWIGLU: &str = "longrope.swiglu";
 
-/// A server of devices that also runs the operations of this crate, on bodies of their backend.
+/// A server that gives other processes access to `devices` and also runs the operations of this crate.
 ///
-/// All devices have to belong to one backend; [`RemoteServer::serve`] refuses others. Client and
-/// server have to be built from the same version of this crate.
+/// All devices must belong to one backend; otherwise [`RemoteServer::serve`] fails. Client and server must be built
+/// from the same version of this crate.
 pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
     let first = devices.first().map(|device| device.clone().inner());
     let server = RemoteServer::new(devices);
-    // A server refuses operations for a backend that it does not serve.
+    // A server rejects operations registered for a backend that it does not serve.
     match first.as_ref().map(Device::as_dispatch) {
         #[cfg(feature = "flex")]
         Some(DispatchDevice::Flex(_)) => host::<burn::backend::Flex>(server),
@@ -42,7 +42,7 @@ pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
     }
 }
 
-/// The side that asks.
+/// The client.
 impl Kernels for Remote {
     fn attention_forward(
         query: FloatTensor<Self>,
@@ -93,7 +93,7 @@ impl Kernels for Remote {
     }
 }
 
-/// Sends an operation of one output; integers and floats are the same kind of handle.
+/// Sends an operation with one output. Integer and float tensors have the same type of handle.
 fn ask<const N: usize>(
     id: &'static str,
     inputs: [FloatTensor<Remote>; N],
@@ -108,7 +108,7 @@ fn ask<const N: usize>(
     client.register(operation).swap_remove(0)
 }
 
-/// The side that answers.
+/// Registers the operations on the server.
 fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
     server
         .with_custom_op::<B, _>(ATTENTION, |handles, operation, _| {
@@ -138,7 +138,7 @@ fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
         })
 }
 
-/// The first inputs of an operation.
+/// The first `N` inputs of an operation, as float tensors.
 fn floats<B: BackendIr, const N: usize>(
     handles: &mut HandleContainer<B::Handle>,
     operation: &CustomOpIr,
@@ -154,8 +154,8 @@ fn answer<B: BackendIr>(
     handles.register_float_tensor::<B>(&operation.outputs[0].id, output);
 }
 
-/// Scale, window (0 for none), and where documents begin, if there are several: their number of
-/// positions per sequence, then the beginnings.
+/// Encodes scale and window (0 for none) and, if there are documents, the length of a sequence and the start position
+/// of the document at each position.
 fn scalars_of(config: &AttentionConfig) -> Vec<ScalarIr> {
     let number = |n: usize| ScalarIr::UInt(n as u64);
     let mut scalars = vec![
@@ -169,6 +169,7 @@ fn scalars_of(config: &AttentionConfig) -> Vec<ScalarIr> {
     scalars
 }
 
+/// The inverse of [`scalars_of`].
 fn config_of(scalars: &[ScalarIr]) -> AttentionConfig {
     let number = |scalar: &ScalarIr| usize::try_from(scalar.elem::<u64>()).unwrap_or(usize::MAX);
     let window = number(&scalars[1]);

@@ -40,7 +40,7 @@ impl Sizes {
     }
 }
 
-/// A chunk of queries, and the keys that any of them sees.
+/// A chunk of queries, and the range of keys that at least one of them sees.
 struct Chunk {
     queries: Range<usize>,
     keys: Range<usize>,
@@ -91,9 +91,8 @@ pub(crate) fn attention<B: Backend>(
 
 /// Gradients of [`attention`] with respect to queries, keys and values.
 ///
-/// With `P` the softmax of the scores `S = scale · Q Kᵀ`:
-/// `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`, `dQ = scale · dS K`,
-/// `dK = scale · dSᵀ Q`.
+/// With `P` the softmax of the scores `S = scale · Q Kᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`,
+/// `dQ = scale · dS K`, `dK = scale · dSᵀ Q`.
 pub(crate) fn attention_backward<B: Backend>(
     query: Float<B>,
     key: Float<B>,
@@ -137,8 +136,8 @@ pub(crate) fn attention_backward<B: Backend>(
     ]
 }
 
-/// The queries of a chunk with heads that share a key head as rows of one matrix, so that no key
-/// is repeated: `[batch, n_kv_heads, group · rows, head_dim]`.
+/// The queries of a chunk, `[batch, n_kv_heads, group · rows, head_dim]`: the heads that share a key head are rows of
+/// one matrix, so keys need not be repeated.
 fn rows_of_groups<B: Backend>(heads: Float<B>, chunk: &Chunk, sizes: &Sizes) -> Float<B> {
     heads.part(2, chunk.queries.clone()).wide().reshape([
         sizes.batch,

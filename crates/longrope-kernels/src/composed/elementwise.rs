@@ -1,4 +1,4 @@
-//! Normalization, rotation and the gated activation, with their gradients.
+//! Normalization, rotary embedding and gated activation, with their gradients.
 
 use burn::backend::Backend;
 
@@ -15,8 +15,8 @@ pub(crate) fn rms_norm<B: Backend>(x: Float<B>, weight: Float<B>, epsilon: f64) 
 
 /// Gradients of [`rms_norm`] with respect to `x` and the weight.
 ///
-/// With `n = x / r` and `r` the root mean square: `dw = Σ dy ∘ n` over all rows, and
-/// `dx = (dn - n · mean(dn ∘ n)) / r` with `dn = dy ∘ w`.
+/// With `n = x / r` and `r` the root mean square: `dw = Σ dy ∘ n` over all rows, and `dx = (dn - n · mean(dn ∘ n)) / r`
+/// with `dn = dy ∘ w`.
 pub(crate) fn rms_norm_backward<B: Backend>(
     x: Float<B>,
     weight: Float<B>,
@@ -43,7 +43,7 @@ fn root_mean_square<B: Backend>(x: Float<B>, epsilon: f64) -> Float<B> {
     (x.clone() * x).mean(2).plus(epsilon).sqrt()
 }
 
-/// See [`crate::rotate_half`]. Its gradient is the rotation by the opposite angles.
+/// See [`crate::rotate_half`]. The gradient is the rotation by the negative angles.
 pub(crate) fn rotate_half<B: Backend>(x: Float<B>, cos: Float<B>, sin: Float<B>) -> Float<B> {
     let [_, _, seq, head_dim] = x.dims();
     let [_, n_pairs] = cos.dims();
@@ -69,8 +69,7 @@ pub(crate) fn swiglu<B: Backend>(gate: Float<B>, up: Float<B>) -> Float<B> {
 
 /// Gradients of [`swiglu`] with respect to gate and up.
 ///
-/// With `σ` the sigmoid of the gate: `d_up = dy · gate · σ` and
-/// `d_gate = dy · up · σ · (1 + gate · (1 - σ))`.
+/// With `σ` the sigmoid of the gate: `d_up = dy · gate · σ` and `d_gate = dy · up · σ · (1 + gate · (1 - σ))`.
 pub(crate) fn swiglu_backward<B: Backend>(
     gate: Float<B>,
     up: Float<B>,

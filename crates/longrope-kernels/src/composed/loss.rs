@@ -34,8 +34,8 @@ pub(crate) fn linear_nll<B: Backend>(
     Float::cat(losses.collect(), 0)
 }
 
-/// Gradients of [`linear_nll`] with respect to hidden states and, if asked for, the weight, for
-/// the gradient `grad` of each loss.
+/// Gradients of [`linear_nll`] with respect to the hidden states and, if `needs_weight`, the weight; `grad` is the
+/// gradient of each loss.
 ///
 /// With `p` the softmax of a row's logits, the gradient of its logits is `grad · (p - onehot)`.
 pub(crate) fn linear_nll_backward<B: Backend>(
@@ -71,7 +71,7 @@ pub(crate) fn linear_nll_backward<B: Backend>(
     (Float::cat(d_hidden, 0), d_weight)
 }
 
-/// The targets of a chunk as a column.
+/// The targets of a chunk as a column, `[n, 1]`.
 fn targets_of<B: Backend>(targets: &IntTensor<B>, start: usize, n: usize) -> IntTensor<B> {
     let rows = B::int_slice(targets.clone(), &[Slice::from(start..start + n)]);
     B::int_reshape(rows, Shape::from([n, 1]))

@@ -1,7 +1,6 @@
-//! Bodies made of Burn's own operations: they run on every backend.
+//! Implementations composed of Burn's own operations, which run on every backend.
 //!
-//! Where a body needs scores or logits, it makes them for a chunk of rows at a time, as many as
-//! fit into a fixed number of bytes.
+//! Scores and logits are computed for one chunk of rows at a time, as many rows as fit into a fixed number of bytes.
 #![expect(
     clippy::needless_pass_by_value,
     reason = "tensors are handles, passed as Burn passes them"

@@ -1,4 +1,4 @@
-//! Burn's float primitives with the names that formulas have.
+//! Short names for Burn's float primitives, so that code reads like formulas.
 
 use std::ops::{Add, Div, Mul, Range, Sub};
 
@@ -8,8 +8,8 @@ use burn::tensor::{DType, IndexingUpdateOp, Shape, Slice};
 
 /// A float tensor of one backend.
 ///
-/// Bodies of operations are written on primitives, below the tensors that users see: the backward
-/// pass of a custom operation has nothing else.
+/// Implementations work on primitives rather than on [`Tensor`](burn::tensor::Tensor), because the backward pass of a
+/// custom operation only has primitives.
 pub(crate) struct Float<B: Backend>(pub(crate) FloatTensor<B>);
 
 impl<B: Backend> Clone for Float<B> {
@@ -42,7 +42,7 @@ impl<B: Backend> Float<B> {
         Self(B::float_cast(self.0, FloatDType::from(dtype)))
     }
 
-    /// In the type that sums are taken in.
+    /// Casts to the type that sums are computed in.
     pub(crate) fn wide(self) -> Self {
         let dtype = wide(self.dtype());
         self.cast(dtype)
@@ -67,7 +67,7 @@ impl<B: Backend> Float<B> {
 
     pub(crate) fn cat(parts: Vec<Self>, dim: usize) -> Self {
         Self(B::float_cat(
-            parts.into_iter().map(|it| it.0).collect(),
+            parts.into_iter().map(|part| part.0).collect(),
             dim,
         ))
     }
@@ -104,12 +104,12 @@ impl<B: Backend> Float<B> {
         Self(B::float_sqrt(self.0))
     }
 
-    /// `1 / (1 + e^-x)`; some backends compute their own in `f32` whatever they are given.
+    /// `1 / (1 + e^-x)`. Not the primitive of the backend, which some backends compute in `f32` even for `f64`.
     pub(crate) fn sigmoid(self) -> Self {
         Self(B::float_recip(self.neg().exp().plus(1.0).0))
     }
 
-    /// Sum along a dimension, which stays as one of size 1.
+    /// Sum along a dimension, which is kept with size 1.
     pub(crate) fn sum(self, dim: usize) -> Self {
         Self(B::float_sum_dim(self.0, dim))
     }
@@ -122,7 +122,7 @@ impl<B: Backend> Float<B> {
         Self(B::float_max_dim(self.0, dim))
     }
 
-    /// Minus infinity where `mask` is true.
+    /// Sets elements to minus infinity where `mask` is true.
     pub(crate) fn hide(self, mask: BoolTensor<B>) -> Self {
         Self(B::float_mask_fill(self.0, mask, f32::NEG_INFINITY.into()))
     }
@@ -137,7 +137,7 @@ impl<B: Backend> Float<B> {
     }
 }
 
-/// `f64` for `f64`, `f32` for all else.
+/// The type that sums are computed in: `f64` for `f64`, `f32` for all other types.
 pub(crate) fn wide(dtype: DType) -> DType {
     match dtype {
         DType::F64 => DType::F64,

@@ -1,4 +1,5 @@
-//! One pass over memory for what composed operations do in four to eight.
+//! Normalization, rotary embedding and gated activation in one pass over memory; composed operations need four to
+//! eight.
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -6,13 +7,13 @@ use rayon::prelude::*;
 use super::simd;
 use super::view::{View, contiguous, strided};
 
-/// Elements below which threads cost more than they bring.
+/// Number of elements from which on several threads are faster than one.
 const PARALLEL_FROM: usize = 1 << 14;
 
-/// Rows whose contributions to the gradient of a weight are summed one after another.
+/// Number of rows whose contributions to the gradient of a weight go into one partial sum.
 const ROWS_PER_SUM: usize = 256;
 
-/// Runs `body(row_idx, row)` over the rows of `out`, on all cores if there is enough to do.
+/// Calls `body(row_idx, row)` for each row of `out`, on all cores if `out` is large enough.
 fn for_each_row(out: &mut [f32], row: usize, body: impl Fn(usize, &mut [f32]) + Sync + Send) {
     let parallel = out.len() >= PARALLEL_FROM;
     let rows_per_task = (PARALLEL_FROM / 4 / row.max(1)).max(1);
@@ -28,7 +29,7 @@ fn for_each_row(out: &mut [f32], row: usize, body: impl Fn(usize, &mut [f32]) + 
     }
 }
 
-/// A weight of normalization as neighbours in memory, and its epsilon in `f32`.
+/// The weight of a normalization as a contiguous vector, and its epsilon in `f32`.
 fn norm_parameters(weight: &FlexTensor, epsilon: f64) -> (Vec<f32>, f32) {
     let mut scratch = Vec::new();
     let weight = View::<1>::new(weight).row([0], &mut scratch).to_vec();
@@ -53,7 +54,7 @@ pub(super) fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> Fle
     contiguous(out, vec![batch, seq, hidden])
 }
 
-/// Gradients of `x` and the weight.
+/// Gradients of [`rms_norm`] with respect to `x` and the weight.
 pub(super) fn rms_norm_backward(
     x: &FlexTensor,
     weight: &FlexTensor,
@@ -64,8 +65,8 @@ pub(super) fn rms_norm_backward(
     let [batch, seq, hidden] = x.dims;
     let (weight, epsilon) = norm_parameters(weight, epsilon);
     let mut d_x = vec![0f32; batch * seq * hidden];
-    // One sum of weight gradients per stretch of rows, added up in order: the same for any number
-    // of threads.
+    // One partial sum of weight gradients per stretch of rows; the partial sums are added in order, so the result does
+    // not depend on the number of threads.
     let n_stretches = (batch * seq).div_ceil(ROWS_PER_SUM).max(1);
     let mut d_weights = vec![0f32; n_stretches * hidden];
     d_x.par_chunks_mut(ROWS_PER_SUM * hidden)
@@ -93,8 +94,8 @@ pub(super) fn rms_norm_backward(
     ]
 }
 
-/// See [`crate::rotate_half`]. The result keeps the heads of a position together in memory, as
-/// projections make them.
+/// See [`crate::rotate_half`]. The result is stored as `[batch, seq, heads, head_dim]`, like the output of a
+/// projection.
 pub(super) fn rotate_half(x: &FlexTensor, cos: &FlexTensor, sin: &FlexTensor) -> FlexTensor {
     let (x, cos, sin) = (View::<4>::new(x), View::<2>::new(cos), View::<2>::new(sin));
     let [batch, heads, seq, head_dim] = x.dims;
@@ -118,7 +119,7 @@ pub(super) fn rotate_half(x: &FlexTensor, cos: &FlexTensor, sin: &FlexTensor) ->
     )
 }
 
-/// See [`crate::swiglu`]. Overwrites the gate where nobody else holds it.
+/// See [`crate::swiglu`]. Overwrites the gate if no other tensor shares its memory.
 pub(super) fn swiglu(mut gate: FlexTensor, up: &FlexTensor) -> FlexTensor {
     let up = View::<3>::new(up);
     let [batch, seq, width] = up.dims;
@@ -145,7 +146,7 @@ pub(super) fn swiglu(mut gate: FlexTensor, up: &FlexTensor) -> FlexTensor {
     contiguous(out, vec![batch, seq, width])
 }
 
-/// Gradients of gate and up.
+/// Gradients of [`swiglu`] with respect to gate and up.
 pub(super) fn swiglu_backward(
     gate: &FlexTensor,
     up: &FlexTensor,
@@ -173,5 +174,5 @@ pub(super) fn swiglu_backward(
             let up = up.row(index, &mut up_scratch);
             simd::swiglu_backward(d_gate, d_up, gate, up);
         });
-    [d_gate, d_up].map(|it| contiguous(it, vec![batch, seq, width]))
+    [d_gate, d_up].map(|gradient| contiguous(gradient, vec![batch, seq, width]))
 }

@@ -1,8 +1,8 @@
-//! Products of matrices that lie inside slices, on the calling thread.
+//! Products of matrices that are stored in slices, on the calling thread.
 
 use gemm::{Parallelism, gemm};
 
-/// A matrix inside a slice, by the strides of its rows and columns.
+/// A matrix stored in a slice, with the strides of its rows and columns.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     pub(super) data: &'a [f32],
@@ -10,7 +10,7 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows that lie `stride` apart.
+    /// A matrix with contiguous rows that start `stride` elements apart.
     pub(super) fn rows(data: &'a [f32], stride: usize) -> Self {
         Self {
             data,
@@ -26,6 +26,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Whether a matrix of this size is inside the slice.
     fn holds(&self, rows: usize, columns: usize) -> bool {
         let [row, column] = self.strides;
         let last = (rows.cast_signed() - 1) * row + (columns.cast_signed() - 1) * column;
@@ -33,11 +34,11 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Columns that a product may have before `gemm` copies its left operand into another order.
+/// With at most this many columns, `gemm` does not copy its left operand.
 const NARROW: usize = 128;
 
-/// `out = left · right` as [`multiply`] does, in strips of columns: for products that are so short
-/// along their sums that copying operands counts.
+/// `out = left · right` like [`multiply`], in strips of columns. Faster for products with short sums (a small `k`),
+/// where copying an operand would take a large part of the time.
 pub(super) fn multiply_narrow(
     [m, n, k]: [usize; 3],
     left: Matrix,
@@ -62,8 +63,8 @@ pub(super) fn multiply_narrow(
     }
 }
 
-/// `out = left · right`, or `out += left · right`, on the calling thread; `[m, n, k]` are the
-/// sizes and `out` is row-major with rows `out_stride` apart.
+/// `out = left · right`, or `out += left · right` if `accumulate`, on the calling thread. `left` is `[m, k]`, `right`
+/// is `[k, n]`, and `out` is `[m, n]` with contiguous rows that start `out_stride` elements apart.
 pub(super) fn multiply(
     [m, n, k]: [usize; 3],
     left: Matrix,
@@ -77,14 +78,14 @@ pub(super) fn multiply(
     }
     assert!(
         left.holds(m, k) && right.holds(k, n),
-        "operands inside their slices"
+        "the operands are inside their slices"
     );
     assert!(
         (m - 1) * out_stride + n <= out.len(),
-        "result inside its slice"
+        "the result is inside its slice"
     );
-    // SAFETY: the assertions above keep every index inside its slice, and `out` is borrowed
-    // mutably, so it does not overlap the operands.
+    // SAFETY: the assertions above keep every index inside its slice. `out` is borrowed mutably, so it does not overlap
+    // the operands.
     #[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
     unsafe {
         gemm(

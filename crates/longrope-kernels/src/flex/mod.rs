@@ -1,8 +1,8 @@
 //! Hand-written kernels for Burn's Flex backend.
 //!
-//! They compute in `f32`; `f16` and `bf16` are widened on the way in and rounded on the way out,
-//! and `f64` goes to the composed bodies. Every kernel reads through strides, so views made by
-//! reshapes, transposes and slices are never copied first.
+//! They compute in `f32`. Attention and loss convert `f16` and `bf16` inputs to `f32` and round the results; everything
+//! else uses the composed implementations. Kernels read through strides, so views made by reshapes, transposes and
+//! slices are not copied first.
 
 mod attention;
 mod elementwise;
@@ -21,7 +21,7 @@ use crate::attention::config::AttentionConfig;
 use crate::backend::kernels::{Kernels, Saved};
 use crate::composed::{self, Float};
 
-/// Whether the kernels apply to tensors of this type.
+/// Whether the kernels of attention and loss support the type of this tensor.
 fn computes_in_f32(tensor: &FloatTensor<Flex>) -> bool {
     matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16)
 }
@@ -67,13 +67,13 @@ impl Kernels for Flex {
         let Some(log_sum_exp) = saved.log_sum_exp else {
             let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
             return composed::attention_backward(query, key, value, Float(grad), config)
-                .map(|it| it.0);
+                .map(|gradient| gradient.0);
         };
         let dtype = query.dtype();
         let [query, key, value, output, grad] = [query, key, value, saved.output, grad].map(widen);
         let inputs = [&query, &key, &value];
         attention::attention_backward(inputs, &output, &log_sum_exp, &grad, config)
-            .map(|it| round_to(it, dtype))
+            .map(|gradient| round_to(gradient, dtype))
     }
 
     fn linear_nll_forward(
@@ -101,7 +101,7 @@ impl Kernels for Flex {
             let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
             let (d_hidden, d_weight) =
                 composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
-            return (d_hidden.0, d_weight.map(|it| it.0));
+            return (d_hidden.0, d_weight.map(|gradient| gradient.0));
         };
         let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
         let [hidden, weight, grad] = [hidden, weight, grad].map(widen);
@@ -113,7 +113,7 @@ impl Kernels for Flex {
             &grad,
             needs_weight,
         );
-        let d_weight = d_weight.map(|it| round_to(it, weight_dtype));
+        let d_weight = d_weight.map(|gradient| round_to(gradient, weight_dtype));
         (round_to(d_hidden, dtype), d_weight)
     }
 
@@ -136,7 +136,8 @@ impl Kernels for Flex {
     ) -> [FloatTensor<Self>; 2] {
         if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
             let (x, weight) = (Float::<Self>(x), Float(weight));
-            return composed::rms_norm_backward(x, weight, epsilon, Float(grad)).map(|it| it.0);
+            return composed::rms_norm_backward(x, weight, epsilon, Float(grad))
+                .map(|gradient| gradient.0);
         }
         elementwise::rms_norm_backward(&x, &weight, epsilon, &grad)
     }
@@ -166,7 +167,7 @@ impl Kernels for Flex {
     ) -> [FloatTensor<Self>; 2] {
         if gate.dtype() != DType::F32 {
             return composed::swiglu_backward::<Self>(Float(gate), Float(up), Float(grad))
-                .map(|it| it.0);
+                .map(|gradient| gradient.0);
         }
         elementwise::swiglu_backward(&gate, &up, &grad)
     }

@@ -1,16 +1,16 @@
-//! Buffers that several threads write at once, each its own part or each in its turn.
+//! Buffers that several threads write to at the same time: each to its own rows, or one after the other.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A buffer whose rows belong to different tasks.
+/// A buffer in which different tasks write different rows.
 pub(super) struct SharedRows<'a> {
     start: *mut f32,
     len: usize,
     buffer: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: the pointer is only used through `row`, whose callers promise disjoint rows.
+// SAFETY: the pointer is only used in `row`, and its callers guarantee disjoint rows.
 #[expect(unsafe_code, reason = "tasks write disjoint rows of one buffer")]
 unsafe impl Send for SharedRows<'_> {}
 // SAFETY: as above.
@@ -26,30 +26,30 @@ impl<'a> SharedRows<'a> {
         }
     }
 
-    /// The `n` elements from `at` on.
+    /// The `n` elements starting at `at`.
     ///
     /// # Safety
-    /// While the slice lives, nobody else may use any of these elements.
+    /// While the slice is alive, no other code may access any of these elements.
     #[expect(unsafe_code, reason = "tasks write disjoint rows of one buffer")]
-    #[expect(clippy::mut_from_ref, reason = "callers promise disjoint rows")]
+    #[expect(clippy::mut_from_ref, reason = "callers guarantee disjoint rows")]
     pub(super) unsafe fn row(&self, at: usize, n: usize) -> &mut [f32] {
-        assert!(at + n <= self.len, "row inside the buffer");
-        // SAFETY: inside the buffer by the assertion, which outlives `self`; exclusive by the
-        // caller's promise.
+        assert!(at + n <= self.len, "the row is inside the buffer");
+        // SAFETY: the assertion keeps the row inside the buffer, which outlives `self`; the caller guarantees exclusive
+        // access.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), n) }
     }
 }
 
-/// Sums that tasks add to in a fixed order, so that rounding does not depend on timing.
+/// Makes tasks add to shared sums in a fixed order, so that rounding does not depend on timing.
 ///
-/// Each slot has a turn. A task adds to a slot when its turn has come, and passes it on.
+/// Each slot has a turn number. A task waits until the slot reaches its turn, adds to the sum, and advances the number.
 pub(super) struct InTurns {
     turns: Vec<AtomicUsize>,
     failed: AtomicBool,
 }
 
 impl InTurns {
-    /// One slot per element, whose first turn it is.
+    /// One slot per element of `first_turns`, which are their first turns.
     pub(super) fn new(first_turns: impl IntoIterator<Item = usize>) -> Self {
         Self {
             turns: first_turns.into_iter().map(AtomicUsize::new).collect(),
@@ -57,10 +57,10 @@ impl InTurns {
         }
     }
 
-    /// Waits for `turn` at `slot`, runs `body`, and passes the turn to the next.
+    /// Waits for `turn` at `slot`, runs `body`, and advances the slot to the next turn.
     ///
     /// # Panics
-    /// If another task has panicked: its turn would never pass.
+    /// If another task has panicked, because its turn would never end.
     pub(super) fn take(&self, slot: usize, turn: usize, body: impl FnOnce()) {
         let mut rounds = 0;
         while self.turns[slot].load(Ordering::Acquire) != turn {
@@ -76,10 +76,10 @@ impl InTurns {
         self.turns[slot].store(turn + 1, Ordering::Release);
     }
 
-    /// Runs tasks `0..n_tasks` on all cores, handed out in this order.
+    /// Runs tasks `0..n_tasks` on all cores and starts them in this order.
     ///
-    /// A task may wait for turns of tasks before it: those have begun when it begins, each on a
-    /// thread of its own, so the first unfinished one never waits.
+    /// A task may wait for turns of earlier tasks. Those have already started, each on its own thread, so the first
+    /// unfinished task never waits and there is no deadlock.
     pub(super) fn run<S>(
         &self,
         n_tasks: usize,
@@ -107,7 +107,7 @@ impl InTurns {
     }
 }
 
-/// Tells the others if it is dropped, which happens in a panic only.
+/// Sets the flag when it is dropped, which only happens during a panic.
 struct Alarm<'a>(&'a AtomicBool);
 
 impl Drop for Alarm<'_> {

@@ -1,22 +1,20 @@
-//! Loops over rows that the compiler turns into vector instructions, built for the instruction
-//! sets of the machine they run on.
+//! Loops over rows that the compiler vectorizes, compiled for several instruction sets and selected at run time.
 //!
-//! Sums and maxima run over [`LANES`] independent accumulators: floating-point addition may not be
-//! reordered by the compiler, so one accumulator would not vectorize. The order of the additions
-//! is fixed by the length alone; the same input gives the same bits on machines with the same
-//! instruction set.
+//! Sums and maxima use [`LANES`] independent accumulators. The compiler may not reorder floating-point additions, so a
+//! loop with one accumulator would not be vectorized. The order of the additions depends only on the length of the row:
+//! the same input gives the same bits on all machines with the same instruction set.
 #![expect(
     clippy::inline_always,
-    reason = "a call in an inner loop would not be vectorized"
+    reason = "a loop with a call inside is not vectorized"
 )]
 
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
-/// Independent accumulators: two registers of AVX-512, four of AVX2.
+/// Number of independent accumulators: two AVX-512 registers, or four AVX2 registers.
 const LANES: usize = 32;
 
-/// `a · b + c`, in one instruction where the target has one. Elsewhere it would be a call.
+/// `a · b + c`, fused if the target has an instruction for that. Without one, `mul_add` would be a slow function call.
 #[inline(always)]
 fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
@@ -25,14 +23,17 @@ fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the low mantissa bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// `2^x` to about two units in the last place, for `x <= 127`; below -126, where normal numbers
-/// end, it stays at 2^-126.
+/// `2^x` with an error of about two units in the last place, for `x <= 127`. Below -126, where normal numbers end, the
+/// result is 2^-126.
 ///
-/// `x = n + r` with `|r| <= 1/2`; `2^r` by the polynomial of degree 5 whose largest relative error
-/// is smallest (9e-8), and `2^n` by adding `n` to the exponent bits.
+/// `x = n + r` with `|r| <= 1/2`. `2^r` is the minimax polynomial of degree 5 (largest relative error 9e-8), and `2^n`
+/// is computed by adding `n` to the exponent bits.
 #[inline(always)]
 fn exp2<const FMA: bool>(x: f32) -> f32 {
-    #[expect(clippy::approx_constant, reason = "near ln 2, and better than it")]
+    #[expect(
+        clippy::approx_constant,
+        reason = "a minimax coefficient, close to ln 2 but not equal"
+    )]
     const FIRST: f32 = 0.693_147;
     let x = if x > -126.0 { x } else { -126.0 };
     let shifted = x + ROUND;
@@ -45,10 +46,10 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
-/// `e^x` to about two units in the last place; 0 below -87, where `f32` ends.
+/// `e^x` with an error of about two units in the last place; 0 below -87, where normal `f32` numbers end.
 ///
-/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`; `e^r` by its Taylor polynomial of degree 6 and `2^n`
-/// by adding `n` to the exponent bits.
+/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`. `e^r` is the Taylor polynomial of degree 6, and `2^n` is computed by adding
+/// `n` to the exponent bits.
 #[inline(always)]
 fn exp<const FMA: bool>(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
@@ -66,7 +67,7 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { power }
 }
 
-/// Largest element; negative infinity for none.
+/// The largest element; negative infinity for an empty row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn max(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -82,7 +83,7 @@ pub(super) fn max(row: &[f32]) -> f32 {
         .fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Replaces each `x` by `2^(x - max)` and gives their sum.
+/// Replaces each `x` by `2^(x - max)` and returns their sum.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn exp2_sum_in_place(row: &mut [f32], max: f32) -> f32 {
     const FMA: bool = target_cfg_f!(target_feature = "fma");
@@ -126,8 +127,8 @@ pub(super) fn exp_scaled_in_place(row: &mut [f32], shift: f32, factor: f32) {
     }
 }
 
-/// Turns scores `s` into weights `p = 2^(s - log_sum_exp)`, and gradients of weights `dp` into
-/// gradients of scores, `p · (dp - along)`.
+/// Replaces scores `s` by weights `p = 2^(s - log_sum_exp)`, and gradients of weights `dp` by gradients of scores `p ·
+/// (dp - along)`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn softmax_backward(
     scores: &mut [f32],
@@ -157,7 +158,7 @@ pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
     lanes.into_iter().sum::<f32>() + tail
 }
 
-/// Multiplies every element.
+/// Multiplies every element by `factor`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn scale_in_place(row: &mut [f32], factor: f32) {
     for x in row {
@@ -191,8 +192,8 @@ pub(super) fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32)
     }
 }
 
-/// The gradient of a row's normalization, `dx = (dn - n · mean(dn ∘ n)) / r` with
-/// `dn = dy ∘ weight`, `n = x / r` and `r` the root mean square; adds `dy ∘ n` to `d_weight`.
+/// The gradient of the normalization of one row: `dx = (dn - n · mean(dn ∘ n)) / r` with `dn = dy ∘ weight`, `n = x /
+/// r` and the root mean square `r`. Adds `dy ∘ n` to `d_weight`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn rms_norm_backward(
     d_x: &mut [f32],
@@ -251,7 +252,7 @@ pub(super) fn swiglu_in_place(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-/// Turns `grad` into the gradient of up, and `d_gate` from whatever it was into that of the gate.
+/// Overwrites `grad` with the gradient of up, and `d_gate` with the gradient of the gate.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn swiglu_backward(d_gate: &mut [f32], grad: &mut [f32], gate: &[f32], up: &[f32]) {
     const FMA: bool = target_cfg_f!(target_feature = "fma");
@@ -269,7 +270,7 @@ pub(super) fn swiglu_backward(d_gate: &mut [f32], grad: &mut [f32], gate: &[f32]
 mod tests {
     use super::*;
 
-    /// The largest relative error of `f` against `exact` over `-87_000..=0` thousandths.
+    /// The largest relative error of `f` against `exact`, in steps of 0.001 from -87 to 0.
     fn worst(f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> f64 {
         let errors = (-87_000..=0i32).map(|i| {
             let x = i as f32 / 1000.0;

@@ -1,9 +1,9 @@
-//! Strided reading of Flex tensors, and making new ones.
+//! Reading Flex tensors through their strides, and making new ones.
 
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
-/// The `f32` storage of a tensor of rank `D`, read through its strides.
+/// An `f32` tensor of rank `D`, read through its strides.
 pub(super) struct View<'a, const D: usize> {
     data: &'a [f32],
     pub(super) dims: [usize; D],
@@ -27,7 +27,7 @@ impl<'a, const D: usize> View<'a, D> {
         }
     }
 
-    /// Where the element at `index` lies in the storage.
+    /// Position of the element at `index` in the storage.
     fn position(&self, index: [usize; D]) -> usize {
         let mut at = self.offset.cast_signed();
         for (i, stride) in index.iter().zip(self.strides) {
@@ -36,18 +36,18 @@ impl<'a, const D: usize> View<'a, D> {
         at.cast_unsigned()
     }
 
-    /// The storage from the element at `index` on.
+    /// The storage, starting at the element at `index`.
     pub(super) fn from(&self, index: [usize; D]) -> &'a [f32] {
         &self.data[self.position(index)..]
     }
 
-    /// Whether elements along the last dimension are neighbours in memory.
+    /// Whether elements along the last dimension are contiguous in memory.
     pub(super) fn has_dense_rows(&self) -> bool {
         self.strides[D - 1] == 1 || self.dims[D - 1] == 1
     }
 
-    /// The elements along the last dimension at `index`, whose last entry is ignored. Copied into
-    /// `scratch` if they are not neighbours.
+    /// The elements along the last dimension at `index`; the last entry of `index` is ignored. Copies them into
+    /// `scratch` if they are not contiguous.
     pub(super) fn row<'s>(&self, mut index: [usize; D], scratch: &'s mut Vec<f32>) -> &'s [f32]
     where
         'a: 's,
@@ -66,7 +66,7 @@ impl<'a, const D: usize> View<'a, D> {
     }
 }
 
-/// A tensor that owns `data`, laid out by `strides`.
+/// A tensor that owns `data`, with the given strides.
 pub(super) fn strided(data: Vec<f32>, dims: Vec<usize>, strides: Vec<isize>) -> FlexTensor {
     let layout = Layout::new(Shape::from(dims), strides, 0);
     FlexTensor::new(Bytes::from_elems(data), layout, DType::F32)

@@ -9,7 +9,7 @@ use crate::support::{
     values,
 };
 
-/// A call of attention, on numbers that follow from the seed.
+/// A call of attention, on numbers that depend only on the seed.
 #[derive(Clone, Debug)]
 struct Case {
     batch: usize,
@@ -74,8 +74,7 @@ impl Case {
         ]
     }
 
-    /// Output and gradients of queries, keys and values: plain softmax attention over nested
-    /// loops, the definition.
+    /// Output and gradients of queries, keys and values by the definition: softmax attention as nested loops.
     fn reference(&self) -> [Vec<f64>; 4] {
         let [q, k, v, grad] = self.inputs();
         let scale = 1.0 / (self.dim as f64).sqrt();
@@ -156,7 +155,7 @@ impl Case {
         }
     }
 
-    /// Output and gradients as the library computes them.
+    /// Output and gradients computed by the library.
     fn run(&self, dtype: DType) -> [Vec<f64>; 4] {
         let device = device();
         let [q, k, v, grad] = self.inputs();
@@ -273,7 +272,7 @@ fn chunks_of_queries_equal_the_whole() {
         )
     });
     let parts = values(Tensor::cat(parts.to_vec(), 2));
-    // The same sums in f32, in blocks that begin elsewhere.
+    // The same sums in f32, but in blocks with other boundaries.
     assert_close(&parts, &values(whole), 1e-6, "chunks");
 }
 
@@ -287,7 +286,7 @@ fn a_packed_sequence_is_its_documents_one_by_one() {
     let device = device();
     let query: Tensor<4> = tensor(&q, packed.query_dims(), DType::F32, &device);
     let [key, value]: [Tensor<4>; 2] =
-        [k, v].map(|it| tensor(&it, packed.key_dims(), DType::F32, &device));
+        [k, v].map(|numbers| tensor(&numbers, packed.key_dims(), DType::F32, &device));
     let whole = attention(query.clone(), key.clone(), value.clone(), packed.config());
     for (start, n) in [(0, 70), (70, 1), (71, 129)] {
         let part = |it: &Tensor<4>| it.clone().narrow(2, start, n);
@@ -297,7 +296,7 @@ fn a_packed_sequence_is_its_documents_one_by_one() {
             part(&value),
             AttentionConfig::causal(packed.dim),
         );
-        // The same sums in f32, in blocks that begin elsewhere.
+        // The same sums in f32, but in blocks with other boundaries.
         assert_close(&values(part(&whole)), &values(alone), 1e-6, "document");
     }
 }
@@ -314,8 +313,8 @@ fn gradients_do_not_depend_on_timing() {
     }
 }
 
-/// Halves are multiplied as such or widened on the way in; sums are in single precision. The error
-/// is that of rounding inputs, weights and the result to 11 or 8 bits.
+/// Products are computed in half precision or in f32, and sums in f32. The error comes from rounding inputs, weights
+/// and result to 11 or 8 bits.
 #[test]
 fn half_precision_sums_in_single() {
     let device = device();
@@ -332,7 +331,7 @@ fn half_precision_sums_in_single() {
         }
         let query: Tensor<4> = tensor(&q, case.query_dims(), dtype, &device);
         let [key, value]: [Tensor<4>; 2] =
-            [&k, &v].map(|it| tensor(it, case.key_dims(), dtype, &device));
+            [&k, &v].map(|numbers| tensor(numbers, case.key_dims(), dtype, &device));
         let found = attention(query, key, value, case.config());
         assert_eq!(found.dtype(), dtype);
         assert_close(&values(found), &expected, tolerance, &format!("{dtype:?}"));

@@ -7,7 +7,7 @@ use crate::support::{
     assert_close, device, gradient, numbers, precisions, scaled, tensor, tracked, values,
 };
 
-/// The gradient of `Σ grad ∘ f(x)` by central differences, whose error is about 1e-9 here.
+/// The gradient of `Σ grad ∘ f(x)` by central differences; the error is about 1e-9 here.
 fn differences(x: &[f64], grad: &[f64], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     const STEP: f64 = 1e-5;
     let loss = |x: &[f64]| -> f64 { f(x).iter().zip(grad).map(|(y, g)| y * g).sum() };
@@ -25,7 +25,7 @@ fn differences(x: &[f64], grad: &[f64], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f
         .collect()
 }
 
-/// Differences are good to this, in whatever precision the gradient was computed.
+/// Tolerance for gradients against central differences, in every precision.
 const DIFFERENCES: f64 = 1e-7;
 
 /// The definition of [`rms_norm`].
@@ -51,7 +51,7 @@ fn rms_norm_on_numbers_checked_by_hand() {
 
 #[test]
 fn rms_norm_and_its_gradients() {
-    // Rows longer than a vector register; more rows than are summed in one go.
+    // Rows longer than a vector register, and more rows than go into one partial sum.
     for (batch, seq, hidden) in [(2, 5, 83), (1, 300, 4)] {
         let device = device();
         let x = numbers(batch * seq * hidden, 1);
@@ -90,7 +90,7 @@ fn rms_norm_and_its_gradients() {
 #[test]
 fn rotation_pairs_the_halves_and_leaves_the_rest() {
     let device = device();
-    // One head of five: rotary_dim 4, pairs (0, 2) and (1, 3), the last element passes.
+    // One head of five: rotary_dim 4, pairs (0, 2) and (1, 3), the last element is not rotated.
     let x = Tensor::<4>::from_data([[[[1.0, 2.0, 3.0, 4.0, 5.0]]]], &device);
     let cos = Tensor::<2>::from_data([[0.0, 0.6]], &device);
     let sin = Tensor::<2>::from_data([[1.0, 0.8]], &device);

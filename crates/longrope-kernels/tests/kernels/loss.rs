@@ -9,7 +9,7 @@ use crate::support::{
     values,
 };
 
-/// Losses, and gradients of hidden states and weight, from logits in full: the definition.
+/// Losses and gradients of hidden states and weight by the definition, from all logits.
 fn reference(
     hidden: &[f64],
     weight: &[f64],
@@ -47,7 +47,7 @@ fn check(rows: usize, vocab: usize, size: usize, seed: u64) {
     let device = device();
     let hidden = scaled(numbers(rows * size, 3 * seed), 6.0);
     let weight = numbers(vocab * size, 3 * seed + 1);
-    // One token in three has no weight.
+    // Every third token has weight 0.
     let mut token_weights = numbers(rows, 3 * seed + 2);
     token_weights.iter_mut().step_by(3).for_each(|w| *w = 0.0);
     let targets: Vec<usize> = (0..rows).map(|i| i * 31 % vocab).collect();

@@ -12,7 +12,7 @@ const SEQ: usize = 37;
 const HIDDEN: usize = 16;
 const HEADS: usize = 2;
 
-/// A small pre-norm layer: attention without projections but one, and a gate.
+/// A small pre-norm layer: attention with a single projection, and a gate.
 #[derive(Clone)]
 struct Layer {
     norm: Tensor<1>,
@@ -88,7 +88,10 @@ fn gradients_equal_those_of_one_tape() {
                 parameters.push((idx, gradient(norm, gradients), gradient(map, gradients)));
             },
         );
-        let order: Vec<usize> = parameters.iter().map(|it| it.0).collect();
+        let order: Vec<usize> = parameters
+            .iter()
+            .map(|(layer_idx, ..)| *layer_idx)
+            .collect();
         assert_eq!(order, [2, 1, 0]);
         for (idx, norm, map) in parameters {
             let same = &whole[idx];

@@ -1,18 +1,18 @@
-//! Numbers, tensors and comparison.
+//! Devices, numbers, tensors and comparison.
 
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 
-/// The device under test: `LONGROPE_DEVICE`, by default flex.
+/// The device under test: `LONGROPE_DEVICE`, or flex if it is not set.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the script that runs these tests says on which backend"
+    reason = "the environment selects the backend of these tests"
 )]
 pub(crate) fn device() -> Device {
     match std::env::var("LONGROPE_DEVICE").as_deref() {
         #[cfg(feature = "ndarray")]
         Ok("ndarray") =>
         {
-            #[expect(deprecated, reason = "ndarray is still one of our backends")]
+            #[expect(deprecated, reason = "ndarray is still supported")]
             Device::ndarray()
         }
         #[cfg(feature = "vulkan")]
@@ -25,7 +25,9 @@ pub(crate) fn device() -> Device {
         Ok("remote") => remote(),
         #[cfg(feature = "flex")]
         Ok("flex") | Err(_) => Device::flex(),
-        other => panic!("LONGROPE_DEVICE is {other:?}, and these tests are built without it"),
+        other => {
+            panic!("LONGROPE_DEVICE is {other:?}, but these tests were built without that backend")
+        }
     }
 }
 
@@ -37,7 +39,7 @@ fn remote() -> Device {
     static DEVICE: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
     let connect = || {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the socket is bound");
         std::thread::spawn(move || {
             longrope_kernels::remote_server(vec![Device::flex()])
                 .serve(WebSocketTransport::from_listener(listener))
@@ -50,9 +52,9 @@ fn remote() -> Device {
     DEVICE.get_or_init(connect).clone()
 }
 
-/// Whether the device under test is a GPU, or a driver that plays one.
+/// Whether the device under test is a GPU, or a software driver for one.
 ///
-/// GPUs compile a kernel for each shape, and software drivers are slow: they get fewer shapes.
+/// GPUs compile a kernel for each shape, and software drivers are slow, so they are tested with fewer shapes.
 pub(crate) fn is_gpu() -> bool {
     let name = format!("{:?}", device());
     !["Flex", "NdArray", "Remote"]
@@ -60,16 +62,15 @@ pub(crate) fn is_gpu() -> bool {
         .any(|cpu| name.contains(cpu))
 }
 
-/// Random cases of a property test.
+/// Number of random cases of a property test.
 pub(crate) fn n_cases() -> u32 {
     if is_gpu() { 2 } else { 24 }
 }
 
-/// Precisions to test in, each with the largest difference allowed, relative to the largest
-/// number of the tensor.
+/// Precisions to test in, each with the largest difference allowed, relative to the largest number of the tensor.
 ///
-/// f64 sums of up to a thousand terms are good to about 1e-13, f32 to about 1e-6. GPUs round
-/// exponentials and products of f32 more coarsely, and few have f64.
+/// Sums of up to a thousand terms have an error of about 1e-13 in f64 and 1e-6 in f32. GPUs round exponentials and
+/// products of f32 more coarsely, and few support f64.
 pub(crate) fn precisions() -> Vec<(DType, f64)> {
     if is_gpu() {
         return vec![(DType::F32, 1e-4)];
@@ -106,7 +107,7 @@ pub(crate) fn tensor<const D: usize>(
     Tensor::from_data(data, (device, dtype))
 }
 
-/// As [`tensor`], tracked by autodiff.
+/// Like [`tensor`], but tracked by autodiff.
 pub(crate) fn tracked<const D: usize>(
     values: &[f64],
     dims: [usize; D],
@@ -123,11 +124,11 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 }
 
 pub(crate) fn gradient<const D: usize>(of: &Tensor<D>, gradients: &Gradients) -> Vec<f64> {
-    values(of.grad(gradients).expect("it is tracked"))
+    values(of.grad(gradients).expect("the tensor is tracked"))
 }
 
-/// What a tensor's largest number counts as at least: a gradient that is zero by cancellation is
-/// as exact as the terms that cancel.
+/// Lower bound for the scale that errors are relative to: a gradient that is zero by cancellation is only as exact as
+/// the terms that cancel.
 const SMALLEST_SCALE: f64 = 0.1;
 
 pub(crate) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {

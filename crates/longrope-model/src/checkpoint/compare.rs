@@ -8,7 +8,7 @@ use super::report::{WeightProblem, WeightReport};
 use super::stored::StoredTensor;
 use crate::config::ModelConfig;
 
-/// Finds every tensor that is missing, unexpected, misshapen or of a type that cannot be read.
+/// Lists all tensors that are missing, are unexpected, or have the wrong shape or an unreadable type.
 pub(super) fn compare(
     config: &ModelConfig,
     stored: &BTreeMap<String, StoredTensor>,
@@ -43,7 +43,7 @@ pub(super) fn compare(
         }
     }
     for (name, tensor) in stored {
-        // Old checkpoints store the frequencies, and some store a tied head twice.
+        // Old checkpoints store the RoPE frequencies, and some store a tied head twice.
         let known = name.ends_with("rotary_emb.inv_freq")
             || (config.tied_embeddings && name == "lm_head.weight");
         if !expected.contains_key(name) && !known {

@@ -1,8 +1,8 @@
-//! The files of a checkpoint: which tensors there are, and reading one of them.
+//! The weight files of a checkpoint: listing tensors and reading them.
 //!
-//! Headers are read when the checkpoint is opened, tensors one at a time when they are asked for.
-//! Files are read rather than mapped into memory: a file that is cut off or replaced while it is
-//! in use then gives an error, where a mapping would end the process.
+//! Headers are read when the checkpoint is opened, and tensors one at a time when they are requested. Files are read
+//! rather than mapped into memory: if a file is truncated or replaced while it is in use, reading returns an error,
+//! where a mapping would crash the process.
 
 mod compare;
 pub(crate) mod report;
@@ -35,11 +35,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads the headers of `model.safetensors`, or of the shards that
-    /// `model.safetensors.index.json` lists.
+    /// Reads the headers of `model.safetensors`, or of the shards that `model.safetensors.index.json` lists.
     ///
     /// # Errors
-    /// If a file is missing, cut off or no safetensors file.
+    /// If a file is missing, truncated, or not a safetensors file.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::NotAFolder {
@@ -60,10 +59,10 @@ impl Checkpoint {
         })
     }
 
-    /// Opens one safetensors file by itself.
+    /// Opens a single safetensors file.
     ///
     /// # Errors
-    /// If it is missing or damaged.
+    /// If the file is missing or damaged.
     pub fn open_file(path: &Path) -> Result<Self> {
         let tensors = shards::read_header(path, 0)?;
         Ok(Self {
@@ -78,25 +77,25 @@ impl Checkpoint {
         &self.folder
     }
 
-    /// The weight files, in the order of their names.
+    /// The weight files, sorted by name.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// Every stored tensor by name.
+    /// All stored tensors, by name.
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
         &self.tensors
     }
 
-    /// Size of the stored tensors.
+    /// Total size of the stored tensors in bytes.
     pub fn n_bytes(&self) -> u64 {
         self.tensors.values().map(|t| t.n_bytes as u64).sum()
     }
 
-    /// Compares what is stored with what `config` needs.
+    /// Checks that the stored tensors match `config`.
     ///
     /// # Errors
-    /// With every missing, unexpected, misshapen or unreadable tensor.
+    /// If any tensor is missing, is unexpected, or has the wrong shape or type; the error lists all of them.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
         let report = compare::compare(config, &self.tensors);
         if report.is_clean() {
@@ -108,7 +107,7 @@ impl Checkpoint {
         })
     }
 
-    /// Reads one tensor onto a device as `dtype`. The shape has to be the stored one.
+    /// Reads one tensor to a device and converts it to `dtype`. `D` must be the rank of the stored tensor.
     ///
     /// # Errors
     /// If the tensor is missing or its file cannot be read.
@@ -153,7 +152,7 @@ impl Checkpoint {
         Ok(bytes)
     }
 
-    /// Reads one tensor in order, in pieces of at most `chunk_bytes`.
+    /// Reads one tensor in order and calls `consume` with pieces of at most `chunk_bytes`.
     pub(crate) fn read_chunks(
         &self,
         name: &str,
@@ -174,14 +173,14 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The file of a tensor, at its first byte.
+    /// Opens the file of a tensor at the first byte of the tensor.
     fn seek(&self, stored: &StoredTensor) -> Result<fs_err::File> {
         let mut file = fs_err::File::open(&self.files[stored.file_idx])?;
         file.seek(SeekFrom::Start(stored.offset))?;
         Ok(file)
     }
 
-    /// Headers were checked when the checkpoint was opened, but the file may have changed since.
+    /// The error for a failed read. The header was valid when the checkpoint was opened, but the file may have changed.
     fn cut_off(&self, name: &str, stored: &StoredTensor, error: io::Error) -> Error {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             return error.into();
@@ -192,9 +191,10 @@ impl Checkpoint {
         }
     }
 
-    /// SHA-256 that tells one checkpoint from another: over `config.json`, over name, shape and
-    /// type of every tensor, and over the bytes of each (of tensors above 1 MiB, the first and
-    /// last half MiB, so that large checkpoints take seconds).
+    /// SHA-256 that identifies the checkpoint, in hexadecimal.
+    ///
+    /// It covers `config.json`, the name, shape and type of every tensor, and the bytes of every tensor. Of tensors
+    /// above 1 MiB only the first and last half MiB are read, so that large checkpoints take seconds.
     ///
     /// # Errors
     /// If a file cannot be read.

@@ -1,31 +1,31 @@
-//! Every tensor that does not fit, not only the first.
+//! The report on all tensors that do not match a configuration.
 
 use std::fmt;
 
 use safetensors::Dtype;
 
-/// Problems listed in full before the rest is counted.
+/// Number of problems that are listed; the others are only counted.
 const LISTED: usize = 8;
 
 /// What is wrong with one tensor.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum WeightProblem {
-    /// Needed but not stored.
+    /// The tensor is needed but not stored.
     Missing {
         /// Its name.
         name: String,
         /// Its shape according to the configuration.
         expected: Vec<usize>,
     },
-    /// Stored but not needed.
+    /// The tensor is stored but not needed.
     Unexpected {
         /// Its name.
         name: String,
         /// Its shape.
         found: Vec<usize>,
     },
-    /// Stored with another shape than the configuration says.
+    /// The stored shape differs from the shape in the configuration.
     WrongShape {
         /// Its name.
         name: String,
@@ -34,7 +34,7 @@ pub enum WeightProblem {
         /// The shape according to the configuration.
         expected: Vec<usize>,
     },
-    /// Stored in a type that cannot be read.
+    /// The stored type cannot be read.
     WrongType {
         /// Its name.
         name: String,
@@ -70,15 +70,15 @@ impl fmt::Display for WeightProblem {
     }
 }
 
-/// The comparison of a checkpoint with its configuration.
+/// The differences between a checkpoint and its configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WeightReport {
-    /// Every tensor that does not fit.
+    /// All tensors that do not match.
     pub problems: Vec<WeightProblem>,
 }
 
 impl WeightReport {
-    /// Whether everything fits.
+    /// Whether all tensors match.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::stored::StoredTensor;
 use crate::error::{Error, Result};
 
-/// Which tensor lies in which file, if there are several.
+/// The file that maps tensors to shards, if there are several weight files.
 pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// The content of [`INDEX_FILE`].
@@ -19,7 +19,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The weight files of a folder: the shards of the index if there is one, else the single file.
+/// The weight files of a folder: the shards that the index lists, or the single file if there is no index.
 pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let index_path = folder.join(INDEX_FILE);
     if !index_path.is_file() {
@@ -57,10 +57,10 @@ pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Largest header that is believed; real ones stay far below.
+/// Largest header that is accepted; real headers are much smaller.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
-/// The tensors of one file, after checking that the file is as long as its header says.
+/// Reads the tensors of one file, and checks that the file has the length that its header describes.
 pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, StoredTensor)>> {
     let damaged = |problem: String| Error::Damaged {
         path: path.to_owned(),
@@ -78,13 +78,13 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
     let header_bytes = u64::from_le_bytes(length);
     if header_bytes > MAX_HEADER_BYTES || 8 + header_bytes > found {
         return Err(damaged(format!(
-            "it announces a header of {header_bytes} bytes, the file has {found}"
+            "its first bytes announce a header of {header_bytes} bytes, but the file has {found}"
         )));
     }
     let mut header = Vec::new();
     (&mut file).take(header_bytes).read_to_end(&mut header)?;
     let metadata: Metadata = serde_json::from_slice(&header)
-        .map_err(|error| damaged(format!("its header does not parse ({error})")))?;
+        .map_err(|error| damaged(format!("its header cannot be parsed ({error})")))?;
 
     let start = 8 + header_bytes;
     let mut tensors = Vec::new();
@@ -104,7 +104,7 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
     let expected = start + end as u64;
     if found != expected {
         return Err(damaged(format!(
-            "it has {found} bytes, its header describes {expected}"
+            "it has {found} bytes, but its header describes {expected}"
         )));
     }
     Ok(tensors)

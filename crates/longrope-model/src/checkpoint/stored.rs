@@ -1,13 +1,13 @@
-//! One tensor in a file.
+//! Where a tensor is stored.
 
 use safetensors::Dtype;
 
-/// Where a tensor lies and how it is stored.
+/// Location, shape and type of a stored tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredTensor {
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Its element type as stored.
+    /// Its stored element type.
     pub dtype: Dtype,
     pub(super) file_idx: usize,
     pub(super) offset: u64,

@@ -1,4 +1,4 @@
-//! The types that weights can be written in, and rounding to them.
+//! The types that weights can be written in, and conversion to them.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use safetensors::Dtype;
 pub enum FloatType {
     /// 32 bits.
     F32,
-    /// 16 bits, 5 of them exponent: up to 65504.
+    /// 16 bits with a 5-bit exponent: at most 65504.
     F16,
-    /// The upper 16 bits of an f32: its range, 8 bits of precision.
+    /// The upper 16 bits of an `f32`: the same range with 8 bits of precision.
     BF16,
 }
 
@@ -46,8 +46,7 @@ impl FloatType {
 
     /// Appends numbers stored as `from` to `out`, rounded to nearest, ties to even.
     ///
-    /// What is infinite or no number stays so. A finite number that would become infinite ends the
-    /// conversion and is returned.
+    /// Infinities and NaN are kept. If a finite number would become infinite, the conversion stops and returns it.
     pub(super) fn convert(self, from: Dtype, bytes: &[u8], out: &mut Vec<u8>) -> Option<f64> {
         match from {
             Dtype::F64 => self.encode(bytes, f64::from_le_bytes, out),
@@ -92,7 +91,7 @@ impl fmt::Display for FloatType {
     }
 }
 
-/// Appends rounded numbers up to the first finite one that is infinite after rounding.
+/// Appends rounded numbers, up to and including the first finite one that becomes infinite.
 fn append<const M: usize>(
     mut numbers: impl Iterator<Item = f64>,
     out: &mut Vec<u8>,
@@ -107,23 +106,23 @@ fn append<const M: usize>(
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "this cast rounds to nearest, ties to even, and is infinite beyond the range"
+    reason = "this cast rounds to nearest, ties to even, and gives infinity beyond the range"
 )]
 fn nearest_f32(x: f64) -> f32 {
     x as f32
 }
 
-/// Rounds to the neighbour with an odd last bit, unless `x` is an f32 already.
+/// Rounds to the neighbouring `f32` with an odd last bit, unless `x` is exactly an `f32` (round to odd).
 ///
-/// Rounding that to 16 bits gives what rounding `x` itself would. Rounding to nearest twice does
-/// not: the first time may end on a tie that the second one breaks the wrong way.
+/// Rounding the result to 16 bits gives the same as rounding `x` directly. Rounding to nearest twice does not: the
+/// first rounding may produce a tie that the second one breaks in the wrong direction.
 fn odd_f32(x: f64) -> f32 {
     let nearest = nearest_f32(x);
     let is_odd = nearest.to_bits() & 1 == 1;
     if is_odd || x.is_nan() || f64::from(nearest).to_bits() == x.to_bits() {
         return nearest;
     }
-    // The neighbour on the other side of `x`; magnitudes are in the order of their bits.
+    // The neighbour on the other side of `x`. Larger magnitudes have larger bit patterns.
     if f64::from(nearest).abs() < x.abs() {
         f32::from_bits(nearest.to_bits() + 1)
     } else {
@@ -135,7 +134,7 @@ fn odd_f32(x: f64) -> f32 {
 mod tests {
     use super::*;
 
-    /// Compares bits, so that zeros have signs.
+    /// Compares bits, to tell 0 from -0.
     fn assert_bf16(x: f64, expected: f64) {
         let mut out = Vec::new();
         let too_large = FloatType::BF16.convert(Dtype::F64, &x.to_le_bytes(), &mut out);
@@ -150,7 +149,7 @@ mod tests {
         for (steps, even) in [(0.5, 0.0), (1.5, 2.0), (2.5, 2.0)] {
             let tie = 1.0 + steps * ulp;
             assert_bf16(tie, 1.0 + even * ulp);
-            // One bit of f64 beside the tie decides, though an f32 cannot hold it.
+            // A change in the last bit of the f64 decides, although an f32 cannot represent it.
             assert_bf16(tie.next_up(), 1.0 + (steps + 0.5) * ulp);
             assert_bf16(tie.next_down(), 1.0 + (steps - 0.5) * ulp);
             assert_bf16(-tie.next_up(), -1.0 - (steps + 0.5) * ulp);
@@ -193,7 +192,7 @@ mod tests {
             let (before, _) = bytes.as_chunks::<2>();
             let (after, _) = again.as_chunks::<2>();
             for (x, y) in before.iter().zip(after) {
-                // Not-a-numbers may become quiet.
+                // A signalling NaN may become quiet.
                 let is_nan = match half {
                     FloatType::F16 => f16::from_le_bytes(*x).is_nan(),
                     _ => bf16::from_le_bytes(*x).is_nan(),

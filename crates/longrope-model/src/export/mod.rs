@@ -1,4 +1,4 @@
-//! A checkpoint folder with another RoPE, as transformers and its relatives read it.
+//! Exporting a checkpoint with another RoPE, in the format of transformers and compatible programs.
 
 pub(crate) mod float_type;
 mod plan;
@@ -17,22 +17,22 @@ use crate::checkpoint::{Checkpoint, INDEX_FILE};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 
-/// How to export.
+/// Settings of an export.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportOptions {
-    /// The window that the exported model claims.
+    /// Context window of the exported model.
     pub target_context: usize,
     /// Whether an existing folder may be replaced.
     pub overwrite: bool,
-    /// The type weights are written in; without one, each keeps its own.
+    /// Type of the written weights; `None` keeps the stored type of each tensor.
     pub dtype: Option<FloatType>,
-    /// How large a weight file may be; without a limit, files stay as they are, or hold
-    /// [`ShardSize::DEFAULT`] if there is a `dtype`.
+    /// Maximum size of a weight file. With `None`, files are copied unchanged, or limited to [`ShardSize::DEFAULT`] if
+    /// there is a `dtype`.
     pub shard_size: Option<ShardSize>,
 }
 
 impl ExportOptions {
-    /// Weight files byte for byte, into a folder that is not there yet.
+    /// Copies weight files byte for byte, to a folder that must not exist yet.
     pub fn new(target_context: usize) -> Self {
         Self {
             target_context,
@@ -42,13 +42,13 @@ impl ExportOptions {
         }
     }
 
-    /// Whether weights are written anew.
+    /// Whether weight files are rewritten rather than copied.
     fn rewrites_weights(self) -> bool {
         self.dtype.is_some() || self.shard_size.is_some()
     }
 }
 
-/// Files that go along unchanged if the source has them.
+/// Files that are copied unchanged if the source has them.
 const COMPANIONS: &[&str] = &[
     "generation_config.json",
     "tokenizer.json",
@@ -63,13 +63,13 @@ const COMPANIONS: &[&str] = &[
 
 /// Writes the checkpoint in `source` to `target` with the RoPE `spec` in its `config.json`.
 ///
-/// Weight files are copied byte by byte, since extending a window by rescaling changes none of
-/// them, unless `options` ask for another type or size. The folder appears whole or not at all.
-/// Returns what the format could not express.
+/// Weight files are copied byte for byte, because rescaling RoPE does not change weights, unless `options` ask for
+/// another type or file size. The folder is created atomically. Returns warnings about settings that the format cannot
+/// express.
 ///
 /// # Errors
-/// If `target` exists and may not be replaced, the source is no sound checkpoint, a weight does
-/// not fit the type asked for, or a file cannot be written.
+/// If `target` exists and `overwrite` is false, the source is not a valid checkpoint, a weight does not fit into the
+/// requested type, or a file cannot be written.
 pub fn export_hf(
     source: &Path,
     target: &Path,
@@ -99,7 +99,7 @@ pub fn export_hf(
     Ok(warnings)
 }
 
-/// The source's `config.json` with another RoPE, and with the type of the weights if that changes.
+/// The `config.json` of the source with another RoPE, and with the new type of the weights if it changes.
 fn config_json(
     source: &Path,
     spec: &RopeSpec,
@@ -124,7 +124,7 @@ fn config_json(
             source: Box::new(source),
         })?;
     if let Some(dtype) = options.dtype {
-        // transformers 5 and 4; without either, readers look at the weights.
+        // The keys of transformers 5 and 4. If a key is missing, readers look at the weights.
         for key in ["dtype", "torch_dtype"] {
             if let Some(value) = map.get_mut(key) {
                 *value = dtype.config_name().into();
@@ -134,7 +134,7 @@ fn config_json(
     Ok((json, warnings))
 }
 
-/// Copies tokenizer and generation settings, as far as `source` has them.
+/// Copies tokenizer and generation settings from `source` to `target`, if they exist.
 ///
 /// # Errors
 /// If a file cannot be read or written.

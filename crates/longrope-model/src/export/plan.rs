@@ -1,4 +1,4 @@
-//! Which tensor goes into which file.
+//! Distributing tensors over files.
 
 use safetensors::Dtype;
 
@@ -10,9 +10,9 @@ use crate::checkpoint::StoredTensor;
 #[derive(Clone, Debug)]
 pub(super) struct PlannedTensor<'a> {
     pub(super) name: &'a str,
-    /// Where it comes from.
+    /// The stored tensor.
     pub(super) source: &'a StoredTensor,
-    /// The type to write, if it is another one.
+    /// The type to convert to; `None` if it stays the same.
     pub(super) convert_to: Option<FloatType>,
 }
 
@@ -25,12 +25,12 @@ impl<'a> PlannedTensor<'a> {
         }
     }
 
-    /// The type it is written in.
+    /// The written type.
     pub(super) fn dtype(&self) -> Dtype {
         self.convert_to.map_or(self.source.dtype, FloatType::stored)
     }
 
-    /// The size it is written in.
+    /// The written size in bytes.
     pub(super) fn n_bytes(&self) -> u64 {
         let n_elements: usize = self.source.shape.iter().product();
         (n_elements * self.dtype().bitsize() / 8) as u64
@@ -41,12 +41,12 @@ impl<'a> PlannedTensor<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct PlannedFile<'a> {
     pub(super) name: String,
-    /// In the order of the file.
+    /// In file order.
     pub(super) tensors: Vec<PlannedTensor<'a>>,
 }
 
-/// Fills one file after the other, in the order of the tensors. A file holds at most `size`, or
-/// one tensor that is larger.
+/// Fills one file after the other, in the order of the tensors. Each file holds at most `size`, or a single larger
+/// tensor.
 pub(super) fn plan(tensors: Vec<PlannedTensor<'_>>, size: ShardSize) -> Vec<PlannedFile<'_>> {
     let mut groups: Vec<Vec<PlannedTensor>> = Vec::new();
     let mut filled = 0;
@@ -62,8 +62,7 @@ pub(super) fn plan(tensors: Vec<PlannedTensor<'_>>, size: ShardSize) -> Vec<Plan
     }
     let n_files = groups.len();
     let named = groups.into_iter().enumerate().map(|(i, mut tensors)| {
-        // Wide types first: every tensor then begins at a multiple of its element size. The sort
-        // is stable, so that otherwise the order stays.
+        // Wide types first, so that every tensor starts at a multiple of its element size. The sort is stable.
         tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.dtype()));
         let name = if n_files == 1 {
             "model.safetensors".to_owned()

@@ -1,14 +1,14 @@
-//! How large a weight file may be.
+//! The maximum size of a weight file.
 
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// Size of tensors above which a new weight file begins.
+/// Maximum size of the tensors in one weight file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardSize(u64);
 
-/// Words behind a number. Those of two letters are powers of 1000, those of three of 1024.
+/// Units and their sizes in bytes: two-letter units are powers of 1000, three-letter units powers of 1024.
 const UNITS: [(&str, u64); 9] = [
     ("", 1),
     ("kb", 1_000),
@@ -22,10 +22,10 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 impl ShardSize {
-    /// 5 GB, as transformers 4 writes them.
+    /// 5 GB, the default of transformers 4.
     pub const DEFAULT: Self = Self(5_000_000_000);
 
-    /// The size.
+    /// The size in bytes.
     pub fn n_bytes(self) -> u64 {
         self.0
     }
@@ -34,7 +34,7 @@ impl ShardSize {
 impl FromStr for ShardSize {
     type Err = Error;
 
-    /// Reads a number of bytes with or without a unit: `5GB`, `500 MB`, `2GiB`, `1000000`.
+    /// Parses a number of bytes with an optional unit: `5GB`, `500 MB`, `2GiB`, `1000000`.
     fn from_str(text: &str) -> Result<Self, Error> {
         let trimmed = text.trim();
         let end = trimmed

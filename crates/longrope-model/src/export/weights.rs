@@ -1,4 +1,4 @@
-//! Weights written anew: in another type, or in files of another size.
+//! Rewriting weights in another type, or in files of another size.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,12 +12,11 @@ use crate::checkpoint::{Checkpoint, INDEX_FILE};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 
-/// Bytes read at once; a whole number of elements of every type. Memory does not depend on the
-/// sizes of tensors.
+/// Number of bytes read at once, a multiple of every element size. Memory does not depend on the sizes of tensors.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// Writes the tensors that `config` needs into `folder`, in the order of computation: as
-/// `model.safetensors` if they fit, else as numbered files with an index.
+/// Writes the tensors that `config` needs to `folder`, in the order of computation: as `model.safetensors` if they fit
+/// into one file, otherwise as numbered files with an index.
 pub(super) fn write_weights(
     source: &Checkpoint,
     config: &ModelConfig,
@@ -65,16 +64,16 @@ fn write_file(source: &Checkpoint, planned: &PlannedFile, path: &Path) -> Result
             Ok(file.write_all(&converted)?)
         })?;
     }
-    // Some disks say only now that they are full.
+    // Some systems only report here that the disk is full.
     file.sync_all()?;
     Ok(())
 }
 
-/// What comes before the tensors: the length of the description, and the description, padded so
-/// that the tensors begin at a multiple of eight.
+/// The header of a safetensors file: its length, then the description of the tensors, padded so that the tensors start
+/// at a multiple of eight.
 fn header(file: &PlannedFile) -> Vec<u8> {
     let mut entries = Map::new();
-    // transformers refuses files that do not say this.
+    // transformers refuses files without this entry.
     entries.insert("__metadata__".to_owned(), json!({"format": "pt"}));
     let mut offset = 0;
     for tensor in &file.tensors {

@@ -1,4 +1,4 @@
-//! Damaged checkpoints are refused by name, and nothing panics.
+//! Damaged checkpoints give errors that name the problem, and never panics.
 
 use std::path::Path;
 
@@ -87,7 +87,7 @@ fn noise_in_the_header_is_no_panic() {
         let mut noisy = bytes.clone();
         noisy[at] ^= 0x55;
         fs_err::write(&path, &noisy).unwrap();
-        // Most changes are errors, some hit a name nobody reads; none may end the process.
+        // Most changes give an error. Some only change a name that is not read. None may panic.
         n_errors += usize::from(Decoder::load(folder.path(), &device()).is_err());
     }
     assert!(n_errors > 60, "{n_errors} of 86");

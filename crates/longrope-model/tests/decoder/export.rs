@@ -1,4 +1,4 @@
-//! Checkpoint to checkpoint.
+//! Exporting checkpoints.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -41,7 +41,7 @@ fn options(overwrite: bool) -> ExportOptions {
     }
 }
 
-/// Options that write the weights anew.
+/// Options that rewrite the weights.
 fn rewrite(dtype: impl Into<Option<FloatType>>, shard_size: &str) -> ExportOptions {
     ExportOptions {
         dtype: dtype.into(),
@@ -50,7 +50,7 @@ fn rewrite(dtype: impl Into<Option<FloatType>>, shard_size: &str) -> ExportOptio
     }
 }
 
-/// Exports with the RoPE as it is.
+/// Exports without changing the RoPE.
 fn export(source: &Path, target: &Path, options: ExportOptions) -> Result<(), Error> {
     let config = ModelConfig::from_folder(source).unwrap();
     let options = ExportOptions {
@@ -60,7 +60,7 @@ fn export(source: &Path, target: &Path, options: ExportOptions) -> Result<(), Er
     export_hf(source, target, &config.rope, options).map(|_| ())
 }
 
-/// Type, shape and bytes by name, read by the crate of the format.
+/// Type, shape and bytes of each tensor, read with the safetensors crate.
 type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 fn stored(folder: &Path) -> Stored {
@@ -79,7 +79,7 @@ fn stored(folder: &Path) -> Stored {
     all
 }
 
-/// Replaces the weights of a checkpoint of one file.
+/// Replaces the weights of a checkpoint with a single file.
 fn store(folder: &Path, tensors: &Stored) {
     let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
         let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
@@ -181,7 +181,10 @@ fn a_failed_export_leaves_nothing_behind() {
 
 #[test]
 fn files_of_another_size_hold_the_same_bits() {
-    for name in CHECKPOINTS.into_iter().chain(FAMILIES.map(|it| it.0)) {
+    for name in CHECKPOINTS
+        .into_iter()
+        .chain(FAMILIES.map(|(name, _)| name))
+    {
         let place = tempfile::tempdir().unwrap();
         let (split, joined) = (place.path().join("split"), place.path().join("joined"));
         let source = fixture(name);
@@ -211,7 +214,11 @@ fn types_that_hold_every_weight_lose_nothing() {
         let (wide, back) = (place.path().join("wide"), place.path().join("back"));
         export(&fixture(name), &wide, rewrite(FloatType::F32, "20kB")).unwrap();
         export(&wide, &back, rewrite(original, "7kB")).unwrap();
-        assert!(stored(&wide).values().all(|it| it.0 == Dtype::F32));
+        assert!(
+            stored(&wide)
+                .values()
+                .all(|(dtype, ..)| *dtype == Dtype::F32)
+        );
         assert!(stored(&back) == stored(&fixture(name)), "{name}");
     }
 }
@@ -273,10 +280,10 @@ fn shards_are_numbered_indexed_and_small_enough() {
     }
     assert_eq!(index["metadata"]["total_size"], sizes.iter().sum::<usize>());
     assert_eq!(weight_map.len(), stored(&source).len());
-    // The embedding comes first and is larger than a file may be.
+    // The embedding comes first and is larger than the maximum file size.
     assert_eq!(sizes[0], 97 * 48 * 4);
 
-    // Nothing else is there, and writing again writes the same.
+    // There are no other files, and a second export writes the same bytes.
     let mut expected: Vec<&str> = files
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap())
@@ -320,7 +327,7 @@ fn mixed_types_are_kept_and_aligned_and_what_no_one_reads_is_left_out() {
     let mut tensors = stored(source.path());
     let needed = tensors.clone();
     let embedding = tensors["model.embed_tokens.weight"].clone();
-    tensors.insert("lm_head.weight".to_owned(), embedding); // tied, and stored twice
+    tensors.insert("lm_head.weight".to_owned(), embedding); // tied, but also stored separately
     let inv_freq = (Dtype::F32, vec![8], vec![0; 32]);
     tensors.insert(
         "model.layers.0.self_attn.rotary_emb.inv_freq".to_owned(),
@@ -336,7 +343,7 @@ fn mixed_types_are_kept_and_aligned_and_what_no_one_reads_is_left_out() {
     let written = stored(&target);
     assert!(written.keys().eq(needed.keys()));
     assert!(written["model.norm.weight"] == norm);
-    // The doubles come first, so that they begin at a multiple of their size.
+    // The f64 tensors come first, so that they start at a multiple of their element size.
     let bytes = fs_err::read(target.join("model.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     assert_eq!(

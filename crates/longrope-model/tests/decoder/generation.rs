@@ -1,4 +1,4 @@
-//! Generation against transformers, and cache against no cache.
+//! Generation compared with transformers, and with the cache compared with no cache.
 
 use longrope_model::{
     Error, FactorChoice, GenerateOptions, Generation, Rotary, Sampling, TokenBatch,
@@ -56,8 +56,8 @@ fn greedy_tokens_are_those_of_transformers() {
         assert_eq!(continuations.len(), n, "{checkpoint}");
         for case in continuations {
             assert_eq!((case.max_new_tokens, case.tokens.len()), (64, 64));
-            // `crossing` is what transformers does for Phi-3: it runs the sequence again when its
-            // length calls for the other factors. All others are pinned from the start.
+            // `crossing` is how transformers handles Phi-3: it runs the sequence again when its length requires the
+            // other factors. In all other cases the factors are fixed at the start.
             let factors = if case.name == "crossing" {
                 FactorChoice::Length
             } else {
@@ -81,7 +81,7 @@ fn prompts_of_a_batch_do_not_see_each_other() {
     }
 }
 
-/// f32 rounding between one row and many.
+/// Tolerance for f32 rounding between one row and many.
 const SAME: f32 = 1e-5;
 
 #[test]
@@ -154,7 +154,7 @@ fn one_forward_tells_whether_greedy_generation_would_say_the_same() {
             decoder.greedy_tokens(batch, &rotary).unwrap().remove(0)
         };
         assert_eq!(forced(&generated), generated, "{checkpoint}");
-        // An answer that is not generated differs first where generation would leave it.
+        // If a token of the answer is wrong, greedy tokens agree with generation up to and including its position.
         let mut wrong = generated.clone();
         wrong[5] = (wrong[5] + 1) % 97;
         assert_eq!(forced(&wrong)[..6], generated[..6], "{checkpoint}");

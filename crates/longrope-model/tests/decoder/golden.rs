@@ -1,4 +1,4 @@
-//! Per-token losses against transformers, for every RoPE type on both sides of the window.
+//! Per-token losses against transformers, for every RoPE type, within and beyond the original window.
 
 use longrope_rope::read_hf_rope;
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::support::{CHECKPOINTS, FAMILIES, fixture, load, losses};
 
-/// f32 sums in another order move these losses by up to 1.4e-5 nats (an f64 forward was compared);
-/// a wrong frequency or scale moves them by 1e-2 and more.
+/// Another order of f32 sums changes these losses by up to 1.4e-5 nats (measured against an f64 forward pass). A wrong
+/// frequency or scale changes them by 1e-2 or more.
 const TOLERANCE_NATS: f32 = 1e-4;
 
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ struct Case {
     nll_nats: Vec<f32>,
 }
 
-/// The checkpoint's config with the RoPE of a case in place of its own.
+/// The configuration of the checkpoint with its RoPE replaced by that of a case.
 fn config(checkpoint: &str, case: &Case) -> Value {
     let text = fs_err::read_to_string(fixture(checkpoint).join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&text).unwrap();

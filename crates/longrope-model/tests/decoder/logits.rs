@@ -5,7 +5,7 @@ use longrope_model::{Decoder, Rotary};
 
 use crate::support::{CHECKPOINTS, FAMILIES, load, losses};
 
-/// Rows share matrix products with others; f32 rounding only.
+/// Tolerance for f32 rounding, which differs when rows share matrix products.
 const SAME: f64 = 1e-5;
 
 fn tokens(n: usize) -> Vec<u32> {

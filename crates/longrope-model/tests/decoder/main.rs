@@ -1,4 +1,4 @@
-//! What the decoder computes and what it refuses, on tiny checkpoints made by transformers.
+//! What the decoder computes and which inputs it rejects, on tiny checkpoints made by transformers.
 #![recursion_limit = "256"]
 #![allow(
     clippy::unwrap_used,

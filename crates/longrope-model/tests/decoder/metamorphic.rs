@@ -1,4 +1,4 @@
-//! Ways of asking that must not change the answer.
+//! Different ways to compute the same losses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use longrope_model::{Decoder, Error, LayerHook, Rotary, TokenBatch};
 
 use crate::support::{device, fixture, load, losses};
 
-/// Rows share matrix products with others in a batch; f32 rounding only.
+/// Tolerance for f32 rounding, which differs when rows share matrix products.
 const SAME: f32 = 1e-5;
 
 fn tokens(n: usize, seed: u32) -> Vec<u32> {
@@ -47,7 +47,7 @@ fn a_batch_is_its_sequences_one_by_one() {
 #[test]
 fn scoring_from_later_on_gives_the_end_of_scoring_all() {
     let decoder = load("llama-sharded-bf16");
-    // More rows than go through a layer at once, so that chunks meet.
+    // More rows than go through a layer at once, so there are several chunks.
     let sequence = tokens(2500, 4);
     let spec = &decoder.config().rope;
     let all = losses(&decoder, spec, &sequence);
@@ -152,7 +152,7 @@ fn what_cannot_be_scored_is_an_error() {
 fn behind_a_cached_beginning_scores_are_those_of_the_whole() {
     let decoder = load("llama-sharded-bf16");
     let spec = &decoder.config().rope;
-    // More rows than go through a layer at once, so that chunks meet.
+    // More rows than go through a layer at once, so there are several chunks.
     let first = tokens(2500, 4);
     let mut second = first.clone();
     second[700..].copy_from_slice(&tokens(1800, 5));

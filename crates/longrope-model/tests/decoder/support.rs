@@ -1,4 +1,4 @@
-//! Where the fixtures are, and on which device the tests run.
+//! The fixtures, and the device that the tests run on.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// Names of the tiny checkpoints.
 pub(crate) const CHECKPOINTS: [&str; 3] = ["llama-gqa-tied", "llama-sharded-bf16", "llama-f16"];
 
-/// Names of the tiny checkpoints of further families, and how many losses each has.
+/// Names of the tiny checkpoints of further families, and the number of cases of each.
 pub(crate) const FAMILIES: [(&str, usize); 6] = [
     ("mistral-window", 8),
     ("phi3-longrope", 4),
@@ -31,10 +31,10 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     }
 }
 
-/// `LONGROPE_DEVICE`, by default flex.
+/// The device under test: `LONGROPE_DEVICE`, or flex if it is not set.
 #[expect(
     clippy::disallowed_methods,
-    reason = "tests choose their device by the environment"
+    reason = "the environment selects the device of these tests"
 )]
 pub(crate) fn device() -> Device {
     match std::env::var("LONGROPE_DEVICE").as_deref() {
@@ -55,7 +55,7 @@ pub(crate) fn load(name: &str) -> Decoder {
     Decoder::load(&fixture(name), &device()).unwrap()
 }
 
-/// Losses of one sequence under a RoPE resolved for its length.
+/// Losses of one sequence, with the RoPE resolved for its length.
 pub(crate) fn losses(decoder: &Decoder, spec: &RopeSpec, tokens: &[u32]) -> Vec<f32> {
     let rotary = Rotary::new(&spec.resolve(tokens.len()), tokens.len(), decoder.device());
     let batch = TokenBatch {

@@ -1,4 +1,4 @@
-//! Gradients: recomputed ones against one tape, one tape against differences of the loss.
+//! Gradients: with recompute against a single tape, and a single tape against differences of the loss.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::support::{FAMILIES, load, losses};
 
-/// Sums of `f64` in another order.
+/// Tolerance for another order of `f64` sums.
 const F64_TOLERANCE: f64 = 1e-9;
 
 fn rotary(decoder: &Decoder, seq: usize) -> Rotary {
@@ -105,7 +105,7 @@ fn the_loss_is_that_of_evaluation() {
             score_from: 1,
         };
         let losses = decoder.token_nll(scored, &rotary(&decoder, 33)).unwrap();
-        let sum: f64 = losses.iter().flatten().map(|it| f64::from(*it)).sum();
+        let sum: f64 = losses.iter().flatten().map(|nll| f64::from(*nll)).sum();
         assert_eq!(result.n_tokens, 64);
         // Sums of `f32` losses whose rounding differs with the size of the pieces.
         assert!((result.nll - sum).abs() < 1e-4 * sum, "{name}");
@@ -133,8 +133,8 @@ fn gradients_are_the_slopes_of_the_loss() {
         };
         let slope = (at(step) - at(-step)) / (2.0 * step);
         let found = gradients[name][index];
-        // The error of a central difference is of the order of its step squared, and that of the
-        // sum of losses over the step.
+        // The error of a central difference is about the square of the step, plus the rounding error of the loss
+        // divided by the step.
         assert!((found - slope).abs() < 1e-5, "{name}: {found} {slope}");
     }
 }
@@ -159,7 +159,7 @@ fn documents_are_blind_to_each_other() {
     let mut packed = batch(&decoder, 40);
     packed.tokens.truncate(1);
     packed.loss_weights = vec![vec![1.0; 40]];
-    // Nothing predicts the first token of the second document.
+    // The first token of the second document is not predicted.
     packed.loss_weights[0][16] = 0.0;
     packed.documents = Some(Documents::from_lengths(&[vec![16, 24]]));
     let together = run(&decoder, &packed, Trained::All, Recompute::Layers);
@@ -171,7 +171,7 @@ fn documents_are_blind_to_each_other() {
         };
         apart += run(&decoder, &alone, Trained::All, Recompute::Layers).nll;
     }
-    // Angles are `f32`, and the second document has larger ones when packed.
+    // Angles are `f32`, and the second document has larger positions when it is packed.
     assert!(
         (together.nll - apart).abs() < 1e-4 * apart,
         "{} {apart}",
@@ -207,7 +207,7 @@ fn adapters_train_alone_and_merge_without_a_trace() {
     let whole = run(&decoder, &batch, Trained::Adapters, Recompute::Nothing);
     assert_same(&result, &whole, F64_TOLERANCE);
 
-    // Any values will do.
+    // Any values work here.
     decoder.for_each_parameter(|mut parameter| {
         if parameter.name.contains("lora_B") {
             let values = parameter.flat();
@@ -264,7 +264,7 @@ fn adapters_of_peft_give_the_losses_of_peft() {
     assert_eq!(adapted.len(), expected.len());
     for ((adapted, merged), expected) in adapted.iter().zip(&merged).zip(expected) {
         let expected = expected.as_f64().unwrap();
-        // Sums of `f32` in another order.
+        // Another order of `f32` sums.
         assert!(
             (f64::from(*adapted) - expected).abs() < 1e-4,
             "{adapted} {expected}"

@@ -1,13 +1,13 @@
 //! The backward pass.
 //!
-//! With the logarithm of each row's sum of exponentials saved, a tile of the softmax comes back
-//! by one product and one exponential, and all five products of the backward pass are done while
-//! it is in cache (Dao et al., arXiv 2205.14135, algorithm 4).
+//! From the saved log-sum-exp of each row, a tile of the softmax is recomputed with one product and one exponential.
+//! All five products of the backward pass are computed while the tile is in cache (Dao et al., arXiv 2205.14135,
+//! algorithm 4).
 //!
-//! A task has a block of queries and walks over the tiles of keys that it sees. The gradient of
-//! its queries is its own. Those of keys and values are sums over all blocks: at each tile, tasks
-//! add theirs in the order of their blocks. They start in that order too, so they follow one
-//! another over the tiles and seldom wait; the result is the same for any number of threads.
+//! Each task handles one block of queries and iterates over the tiles of keys that the block sees. It alone writes the
+//! gradient of its queries. The gradients of keys and values are sums over all blocks: at each tile, tasks add their
+//! part in the order of their blocks. Tasks also start in that order, so they rarely have to wait. The result does not
+//! depend on the number of threads.
 
 use burn_flex::FlexTensor;
 
@@ -19,9 +19,9 @@ use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous, strided};
 
-/// Gradients of queries, keys and values for the gradient `grad` of the output.
+/// Gradients of queries, keys and values; `grad` is the gradient of the output.
 ///
-/// `output` and `log_sum_exp` are what the forward pass gave.
+/// `output` and `log_sum_exp` are the results of the forward pass.
 pub(in crate::flex) fn attention_backward(
     [query, key, value]: [&FlexTensor; 3],
     output: &FlexTensor,
@@ -59,8 +59,8 @@ pub(in crate::flex) fn attention_backward(
     let query_rows = SharedRows::new(&mut d_query);
     let (key_rows, value_rows) = (SharedRows::new(&mut d_key), SharedRows::new(&mut d_value));
 
-    // Blocks go from the last, which sees the most keys, to the first. A tile's first turn is that
-    // of the last block which sees it.
+    // Blocks are processed from the last, which sees the most keys, to the first. The first turn of a tile belongs to
+    // the last block that sees it.
     let turn_of = |block: usize| n_blocks - 1 - block;
     let mut first_turns = vec![0; batch * n_kv_heads * n_tiles];
     for sequence in 0..batch {
@@ -93,8 +93,7 @@ pub(in crate::flex) fn attention_backward(
                 turns.take(head * n_tiles + tile, turn, || {
                     let at = (head * seq_kv + first) * head_dim;
                     let n = n_keys * head_dim;
-                    // SAFETY: only tasks of this head touch these rows, and of them only the one
-                    // whose turn it is.
+                    // SAFETY: only tasks of this head access these rows, and only the one whose turn it is.
                     #[expect(unsafe_code, reason = "rows written in turns")]
                     let (d_key, d_value) = unsafe { (key_rows.row(at, n), value_rows.row(at, n)) };
                     scratch.add_to_keys(head_dim, d_key, d_value);
@@ -121,6 +120,7 @@ pub(in crate::flex) fn attention_backward(
     ]
 }
 
+/// The inputs of the backward pass.
 struct Inputs<'a> {
     query: View<'a, 4>,
     keys: Tiles<'a>,
@@ -129,27 +129,27 @@ struct Inputs<'a> {
     grad: View<'a, 4>,
     log_sum_exp: View<'a, 3>,
     scale: f32,
-    /// `scale` in units of scores.
+    /// `scale` times [`SCORE_UNIT`].
     score_scale: f32,
 }
 
-/// What a thread needs besides its input, for the rows of a block.
+/// Working memory of a thread, for the rows of one block.
 struct Scratch {
-    /// Queries that give scores.
+    /// Queries times `score_scale`.
     score_queries: Vec<f32>,
-    /// Queries times scale.
+    /// Queries times `scale`.
     queries: Vec<f32>,
     /// Gradients of the outputs.
     grads: Vec<f32>,
     d_queries: Vec<f32>,
     /// The softmax, `P`.
     weights: Vec<f32>,
-    /// Its gradient, then that of the scores, `dS`.
+    /// The gradient of the softmax, `dP`, then the gradient of the scores, `dS`.
     d_scores: Vec<f32>,
     /// `rowsum(dO ∘ O)`, which is `rowsum(P ∘ dP)`.
     along: Vec<f32>,
     log_sum_exp: Vec<f32>,
-    /// What was made of the last tile.
+    /// The bands of the current tile.
     bands: Vec<Band>,
 }
 
@@ -168,7 +168,7 @@ impl Scratch {
         }
     }
 
-    /// Takes in the rows of a block.
+    /// Copies the rows of a block.
     fn load(&mut self, inputs: &Inputs, block: &Block) {
         let head_dim = inputs.query.dims[3];
         block.load(&inputs.query, inputs.score_scale, &mut self.score_queries);
@@ -185,7 +185,7 @@ impl Scratch {
         }
     }
 
-    /// Makes `P` and `dS` of a tile, and adds to the gradient of the queries.
+    /// Computes `P` and `dS` of a tile, and adds to the gradient of the queries.
     fn tile(
         &mut self,
         inputs: &Inputs,

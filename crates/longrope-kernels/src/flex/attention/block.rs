@@ -7,15 +7,14 @@ use crate::flex::matrix::{Matrix, multiply, multiply_narrow};
 use crate::flex::simd;
 use crate::flex::view::View;
 
-/// Query rows of a task, over all heads of its group.
+/// Query rows per task, over all heads of its group.
 pub(super) const ROWS: usize = 256;
-/// Keys of a tile: with [`ROWS`] rows of scores, 512 KiB.
+/// Keys per tile; with [`ROWS`] rows, the scores of a tile take 512 KiB.
 pub(super) const KEYS: usize = 512;
-/// Query rows of a band at the edge of the causal mask.
+/// Query rows per band at the edge of the causal mask.
 const BAND: usize = 64;
 
-/// A block of queries of the heads that share one key head. Its rows are ordered (head of the
-/// group, query).
+/// A block of queries of the heads that share one key head. Its rows are ordered by head of the group, then by query.
 pub(super) struct Block {
     pub(super) sequence: usize,
     pub(super) kv_head: usize,
@@ -24,7 +23,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Block `index` of all blocks of `block` queries, ordered (queries, sequence, key head).
+    /// Block `index` of all blocks of `block` queries, ordered by queries, then sequence, then key head.
     pub(super) fn nth(index: usize, block: usize, query: &View<4>, n_kv_heads: usize) -> Self {
         let [batch, n_heads, seq_q, _] = query.dims;
         let (block_idx, rest) = (index / (batch * n_kv_heads), index % (batch * n_kv_heads));
@@ -41,7 +40,7 @@ impl Block {
         self.group * self.queries.len()
     }
 
-    /// Each row with its head and its query.
+    /// The rows as (row, head, query).
     pub(super) fn rows(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let heads = self.kv_head * self.group..(self.kv_head + 1) * self.group;
         heads
@@ -50,11 +49,10 @@ impl Block {
             .map(|(row, (head, query))| (row, head, query))
     }
 
-    /// The rows that see keys of a tile of `n_keys` from `first` on, with the keys they are
-    /// multiplied with.
+    /// The products to compute for a tile of `n_keys` keys that starts at `first`.
     ///
-    /// All rows and keys, unless the causal mask crosses the tile: then fewer rows at a time, each
-    /// with the keys up to the last that one of them sees.
+    /// This is one band of all rows and keys, unless the causal mask crosses the tile. Then there are several bands of
+    /// fewer rows, each with the keys up to the last one that any of its rows sees.
     pub(super) fn bands(&self, visible: &Visible, first: usize, n_keys: usize) -> Vec<Band> {
         let end = |query| {
             visible
@@ -84,12 +82,12 @@ impl Block {
         bands
     }
 
-    /// The query of a row.
+    /// The query that a row belongs to.
     fn query_of(&self, row: usize) -> usize {
         self.queries.start + row % self.queries.len()
     }
 
-    /// Copies the rows out of `[batch, heads, seq, head_dim]`, multiplied by `factor`.
+    /// Copies the rows of this block from `[batch, heads, seq, head_dim]`, multiplied by `factor`.
     pub(super) fn load(&self, from: &View<4>, factor: f32, rows: &mut [f32]) {
         let head_dim = from.dims[3];
         let mut scratch = Vec::new();
@@ -100,14 +98,14 @@ impl Block {
     }
 }
 
-/// Rows of a block by leading keys of a tile.
+/// Some rows of a block, multiplied with the first keys of a tile.
 pub(super) struct Band {
     pub(super) rows: Range<usize>,
     pub(super) n_keys: usize,
 }
 
 impl Band {
-    /// The keys of the band that one of its rows sees, counted from the beginning of the tile.
+    /// The keys of the band that a row sees, relative to the start of the tile.
     pub(super) fn seen(
         &self,
         visible: &Visible,
@@ -120,7 +118,7 @@ impl Band {
         keys.start.saturating_sub(first).min(end)..end
     }
 
-    /// `out = left · columns` for the rows of the band: scores, or their gradients.
+    /// `out = left · columns` for the rows of the band: scores, or gradients of weights.
     pub(super) fn multiply(&self, left: &[f32], columns: Matrix, head_dim: usize, out: &mut [f32]) {
         multiply_narrow(
             [self.rows.len(), self.n_keys, head_dim],
@@ -162,10 +160,10 @@ impl Band {
     }
 }
 
-/// Queries of a block, so that it has about [`ROWS`] rows.
+/// Number of queries per block, so that a block has about [`ROWS`] rows.
 pub(super) fn queries_per_block(group: usize, seq_q: usize) -> usize {
     (ROWS / group).clamp(1, seq_q)
 }
 
-/// Scores are in units of a power of two: `2^(x log2 e) = e^x`, and powers of two are cheaper.
+/// Scores are multiplied by this factor, so that the softmax can use `2^x`, which is cheaper: `2^(x log2 e) = e^x`.
 pub(super) const SCORE_UNIT: f64 = std::f64::consts::LOG2_E;

@@ -1,9 +1,9 @@
 //! The forward pass, with an online softmax.
 //!
-//! A task walks over tiles of keys up to the last one a query of its block may see, keeps for each
-//! row the maximum, the sum of exponentials and the weighted sum of values so far, and rescales
-//! them when the maximum rises (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv
-//! 2205.14135). Tasks are independent, so results do not depend on the number of threads.
+//! A task iterates over the tiles of keys that its block sees. For each row it keeps the maximum, the sum of
+//! exponentials and the weighted sum of values so far, and rescales them when the maximum increases (Milakov and
+//! Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135). Tasks are independent, so results do not depend on the
+//! number of threads.
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -16,11 +16,11 @@ use crate::flex::shared::SharedRows;
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous, strided};
 
-/// Attention over `[batch, heads, seq, head_dim]`, and the base-2 logarithm of each query's sum of
-/// exponentials, `[batch, heads, seq]`.
+/// Attention over `[batch, heads, seq, head_dim]`, and the base-2 log-sum-exp of each query's scores, `[batch, heads,
+/// seq]`.
 ///
-/// The result is stored as `[batch, seq, heads, head_dim]` behind a permuted layout, so that
-/// joining the heads is free.
+/// The result is stored as `[batch, seq, heads, head_dim]` with permuted strides, so that joining the heads needs no
+/// copy.
 pub(in crate::flex) fn attention(
     query: &FlexTensor,
     key: &FlexTensor,
@@ -48,7 +48,7 @@ pub(in crate::flex) fn attention(
     let mut log_sum_exp = vec![0f32; batch * n_heads * seq_q];
     let out_rows = SharedRows::new(&mut out);
     let sum_rows = SharedRows::new(&mut log_sum_exp);
-    // The last blocks see the most keys: started first, they do not end up alone.
+    // The last blocks see the most keys. They start first, so that no core has to finish a long block alone.
     let n_tasks = seq_q.div_ceil(n_queries) * batch * n_kv_heads;
     (0..n_tasks).into_par_iter().with_max_len(1).for_each_init(
         || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
@@ -78,7 +78,7 @@ pub(in crate::flex) fn attention(
     )
 }
 
-/// What a thread needs besides its input, for the rows of a block.
+/// Working memory of a thread, for the rows of one block.
 struct Scratch {
     queries: Vec<f32>,
     scores: Vec<f32>,
@@ -99,7 +99,7 @@ impl Scratch {
     }
 }
 
-/// Leaves the weighted sums of values in `scratch.sums` and their weights in `scratch.totals`.
+/// Writes the weighted sums of values to `scratch.sums`, and the sums of the weights to `scratch.totals`.
 fn attend(keys: &Tiles, values: &Tiles, visible: &Visible, block: &Block, scratch: &mut Scratch) {
     let [_, _, seq_kv, head_dim] = keys.view.dims;
     let n_rows = block.n_rows();

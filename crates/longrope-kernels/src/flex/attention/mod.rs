@@ -1,8 +1,7 @@
 //! Attention in tiles that stay in cache.
 //!
-//! A task is a block of query rows of all the heads that share one key head: their rows form one
-//! matrix, so a tile of keys is read once for the whole group. Tasks are many even for one head,
-//! which therefore keeps all cores busy.
+//! A task is a block of queries of all the heads that share one key head. Their rows form one matrix, so a tile of keys
+//! is read once for the whole group. Even a single head is split into many tasks, which keeps all cores busy.
 
 mod backward;
 mod block;

@@ -1,4 +1,4 @@
-//! Keys and values in pieces that stay in cache.
+//! Keys and values in tiles that stay in cache.
 
 use std::ops::Range;
 
@@ -8,19 +8,19 @@ use super::block::{Block, KEYS, ROWS};
 use crate::flex::matrix::Matrix;
 use crate::flex::view::View;
 
-/// Query rows from which on a transposed copy of the keys is made once.
+/// Number of query rows from which on it is worth making a transposed copy of the keys.
 const ROWS_WORTH_TRANSPOSING: usize = 2 * ROWS;
 
-/// Keys or values in tiles of [`KEYS`], from position 0 on.
+/// Keys or values in tiles of [`KEYS`] positions.
 pub(super) struct Tiles<'a> {
     pub(super) view: &'a View<'a, 4>,
-    /// Each tile once more, `[head_dim, KEYS]`: products along `head_dim` would otherwise
-    /// transpose a tile for each block of queries.
+    /// A transposed copy of each tile, `[head_dim, KEYS]`. Without it, products along `head_dim` would transpose each
+    /// tile again for every block of queries.
     transposed: Option<Vec<f32>>,
 }
 
 impl<'a> Tiles<'a> {
-    /// Tiles that `n_rows` rows are going to be multiplied with.
+    /// Tiles that will be multiplied with `n_rows` query rows.
     pub(super) fn new(view: &'a View<'a, 4>, n_rows: usize) -> Self {
         let transposed = (n_rows >= ROWS_WORTH_TRANSPOSING).then(|| {
             let [batch, n_heads, seq, head_dim] = view.dims;
@@ -45,7 +45,7 @@ impl<'a> Tiles<'a> {
         Self { view, transposed }
     }
 
-    /// A tile as it is, `[keys, head_dim]`.
+    /// A tile, `[keys, head_dim]`.
     pub(super) fn rows(&self, block: &Block, tile: usize) -> Matrix<'a> {
         Matrix {
             data: (self.view).from([block.sequence, block.kv_head, tile * KEYS, 0]),
@@ -53,7 +53,7 @@ impl<'a> Tiles<'a> {
         }
     }
 
-    /// A tile transposed, `[head_dim, keys]`.
+    /// A transposed tile, `[head_dim, keys]`.
     pub(super) fn columns(&self, block: &Block, tile: usize) -> Matrix<'_> {
         let Some(transposed) = &self.transposed else {
             return self.rows(block, tile).transposed();
@@ -65,7 +65,7 @@ impl<'a> Tiles<'a> {
     }
 }
 
-/// The tiles that hold any of `keys`.
+/// The tiles that contain `keys`.
 pub(super) fn tiles_over(keys: &Range<usize>) -> Range<usize> {
     keys.start / KEYS..keys.end.div_ceil(KEYS)
 }

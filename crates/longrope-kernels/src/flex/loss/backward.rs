@@ -1,8 +1,8 @@
-//! Gradients of the losses.
+//! The backward pass of the loss.
 //!
-//! A task has a block of rows and walks over tiles of words. The gradient of its hidden states is
-//! its own; to the gradient of the weight, tasks add in the order of their blocks, as the backward
-//! pass of attention does for keys and values.
+//! Each task handles one block of rows and iterates over tiles of the vocabulary. It alone writes the gradient of its
+//! hidden states. All tasks add to the gradient of the weight, in the order of their blocks, as in the backward pass of
+//! attention.
 
 use burn_flex::FlexTensor;
 
@@ -12,17 +12,16 @@ use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous};
 
-/// Most rows of a task.
+/// Most rows per task.
 const ROWS: usize = 512;
-/// Fewest rows of a task.
+/// Fewest rows per task.
 const FEWEST_ROWS: usize = 64;
-/// Tasks to make before they get longer than [`FEWEST_ROWS`].
+/// Number of tasks from which on tasks get more rows than [`FEWEST_ROWS`].
 const TASKS: usize = 8;
-/// Words of a tile of logits: with [`ROWS`] rows, 512 KiB.
-const WORDS: usize = 256;
+/// Tokens per tile of logits; with [`ROWS`] rows, a tile takes 512 KiB.
+const TOKENS: usize = 256;
 
-/// Gradients of hidden states and, if asked for, of the weight, for the gradient `grad` of each
-/// loss.
+/// Gradients of the hidden states and, if `needs_weight`, of the weight; `grad` is the gradient of each loss.
 pub(in crate::flex) fn linear_nll_backward(
     hidden: &FlexTensor,
     weight: &FlexTensor,
@@ -36,7 +35,7 @@ pub(in crate::flex) fn linear_nll_backward(
     let (log_sum_exp, grad) = (View::<1>::new(log_sum_exp), View::<1>::new(grad));
     let [n_rows, size] = hidden.dims;
     let [vocab, _] = weight.dims;
-    let n_tiles = vocab.div_ceil(WORDS);
+    let n_tiles = vocab.div_ceil(TOKENS);
     let block = n_rows.div_ceil(TASKS).clamp(FEWEST_ROWS, ROWS);
 
     let mut d_hidden = vec![0f32; n_rows * size];
@@ -46,7 +45,7 @@ pub(in crate::flex) fn linear_nll_backward(
     let turns = InTurns::new(vec![0; n_tiles]);
     turns.run(
         n_rows.div_ceil(block),
-        || vec![0f32; block * WORDS],
+        || vec![0f32; block * TOKENS],
         |logits, task| {
             let start = task * block;
             let n = block.min(n_rows - start);
@@ -54,36 +53,36 @@ pub(in crate::flex) fn linear_nll_backward(
             #[expect(unsafe_code, reason = "disjoint rows of one buffer")]
             let d_hidden = unsafe { hidden_rows.row(start * size, n * size) };
             for tile in 0..n_tiles {
-                let first = tile * WORDS;
-                let n_words = WORDS.min(vocab - first);
-                let words = rows_from(&weight, first);
+                let first = tile * TOKENS;
+                let n_tokens = TOKENS.min(vocab - first);
+                let tokens = rows_from(&weight, first);
                 let rows = rows_from(&hidden, start);
                 multiply(
-                    [n, n_words, size],
+                    [n, n_tokens, size],
                     rows,
-                    words.transposed(),
+                    tokens.transposed(),
                     logits,
-                    WORDS,
+                    TOKENS,
                     false,
                 );
                 for row in 0..n {
-                    let line = &mut logits[row * WORDS..][..n_words];
+                    let line = &mut logits[row * TOKENS..][..n_tokens];
                     let grad = grad.from([start + row])[0];
                     simd::exp_scaled_in_place(line, log_sum_exp.from([start + row])[0], grad);
                     let target = targets[start + row];
-                    if (first..first + n_words).contains(&target) {
+                    if (first..first + n_tokens).contains(&target) {
                         line[target - first] -= grad;
                     }
                 }
-                let d_logits = Matrix::rows(logits, WORDS);
-                multiply([n, size, n_words], d_logits, words, d_hidden, size, true);
+                let d_logits = Matrix::rows(logits, TOKENS);
+                multiply([n, size, n_tokens], d_logits, tokens, d_hidden, size, true);
                 if needs_weight {
                     turns.take(tile, task, || {
-                        // SAFETY: only the task whose turn it is touches the rows of this tile.
+                        // SAFETY: only the task whose turn it is accesses the rows of this tile.
                         #[expect(unsafe_code, reason = "rows written in turns")]
-                        let d_weight = unsafe { weight_rows.row(first * size, n_words * size) };
+                        let d_weight = unsafe { weight_rows.row(first * size, n_tokens * size) };
                         let d_logits = d_logits.transposed();
-                        multiply([n_words, size, n], d_logits, rows, d_weight, size, true);
+                        multiply([n_tokens, size, n], d_logits, rows, d_weight, size, true);
                     });
                 }
             }

@@ -1,4 +1,4 @@
-//! Losses: a running log-sum-exp over tiles of logits.
+//! The forward pass of the loss: a running log-sum-exp over tiles of logits.
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -8,12 +8,12 @@ use crate::flex::matrix::multiply;
 use crate::flex::simd;
 use crate::flex::view::{View, contiguous};
 
-/// Rows of a task.
+/// Rows per task.
 const ROWS: usize = 256;
-/// Words of a tile of logits: with [`ROWS`] rows, 512 KiB.
-const WORDS: usize = 512;
+/// Tokens per tile of logits; with [`ROWS`] rows, a tile takes 512 KiB.
+const TOKENS: usize = 512;
 
-/// The losses of [`crate::linear_nll`], and the logarithm of each row's sum of exponentials.
+/// The losses of [`crate::linear_nll`], and the log-sum-exp of each row's logits.
 pub(in crate::flex) fn linear_nll(
     hidden: &FlexTensor,
     weight: &FlexTensor,
@@ -29,25 +29,25 @@ pub(in crate::flex) fn linear_nll(
         .par_chunks_mut(ROWS)
         .zip(log_sum_exp.par_chunks_mut(ROWS));
     tasks.enumerate().for_each_init(
-        || vec![0f32; ROWS * WORDS],
+        || vec![0f32; ROWS * TOKENS],
         |logits, (task, (losses, log_sum_exp))| {
             let start = task * ROWS;
             let n = losses.len();
             let mut maxima = [f32::NEG_INFINITY; ROWS];
             let mut totals = [0f32; ROWS];
             let mut chosen = [f32::NAN; ROWS];
-            for first in (0..vocab).step_by(WORDS) {
-                let n_words = WORDS.min(vocab - first);
+            for first in (0..vocab).step_by(TOKENS) {
+                let n_tokens = TOKENS.min(vocab - first);
                 multiply(
-                    [n, n_words, size],
+                    [n, n_tokens, size],
                     rows_from(&hidden, start),
                     rows_from(&weight, first).transposed(),
                     logits,
-                    WORDS,
+                    TOKENS,
                     false,
                 );
                 for row in 0..n {
-                    let line = &logits[row * WORDS..][..n_words];
+                    let line = &logits[row * TOKENS..][..n_tokens];
                     let max = simd::max(line);
                     if max > maxima[row] {
                         totals[row] *= (maxima[row] - max).exp();
@@ -55,7 +55,7 @@ pub(in crate::flex) fn linear_nll(
                     }
                     totals[row] += simd::exp_sum(line, maxima[row]);
                     let target = targets[start + row];
-                    if (first..first + n_words).contains(&target) {
+                    if (first..first + n_tokens).contains(&target) {
                         chosen[row] = line[target - first];
                     }
                 }

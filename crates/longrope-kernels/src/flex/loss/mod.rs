@@ -1,4 +1,4 @@
-//! Losses from hidden states without logits: tiles of rows by words.
+//! The loss of [`crate::linear_nll`]: logits are computed in tiles of rows by tokens of the vocabulary.
 
 mod backward;
 mod forward;

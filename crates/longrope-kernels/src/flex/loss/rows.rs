@@ -1,4 +1,4 @@
-//! The operands of a loss as rows and indices.
+//! Reading the operands of the loss.
 
 use burn::tensor::DType;
 use burn_flex::FlexTensor;
@@ -6,7 +6,7 @@ use burn_flex::FlexTensor;
 use crate::flex::matrix::Matrix;
 use crate::flex::view::View;
 
-/// The rows of a matrix from `first` on.
+/// The rows of a matrix, starting at `first`.
 pub(super) fn rows_from<'a>(view: &View<'a, 2>, first: usize) -> Matrix<'a> {
     Matrix {
         data: view.from([first, 0]),
@@ -14,8 +14,8 @@ pub(super) fn rows_from<'a>(view: &View<'a, 2>, first: usize) -> Matrix<'a> {
     }
 }
 
-/// The elements of a 1-D integer tensor. A negative one becomes a number outside any vocabulary,
-/// which leaves its loss NaN.
+/// The elements of a 1-D integer tensor. A negative element becomes an index outside any vocabulary, so its loss is
+/// NaN.
 pub(super) fn indices(tensor: &FlexTensor) -> Vec<usize> {
     let dense = tensor.to_contiguous();
     match dense.dtype() {
