@@ -1,4 +1,4 @@
-//! The knobs of a search, with the paper's values as defaults.
+//! The settings of a search, with the paper's values as defaults.
 
 use longrope_rope::{AttentionScale, pair_of_period};
 use serde::{Deserialize, Serialize};
@@ -8,22 +8,22 @@ use crate::problem::SearchProblem;
 use crate::seed::Seed;
 use crate::space::{CriticalParts, Space, SpaceParts};
 
-/// Grid step of the official operators' candidates: as good as none.
+/// Grid step of the candidates of the official operators: so fine that it has no effect.
 const OFFICIAL_GRID: f64 = 1e-6;
 
 /// How the attention-scale policy of a candidate is found.
 ///
-/// The paper has no such scale while its code always uses one, and which one suits depends on the factors; so the
-/// default is to measure.
+/// The paper has no attention scale, its code always uses one, and the best one depends on the factors. So the default
+/// is to measure several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum AttentionSearch {
-    /// Each seed is tried with each of none, su and yarn and keeps the best; descendants inherit it.
+    /// Each seed is measured with each of none, su and yarn and keeps the best; descendants inherit it.
     Seeds {},
     /// As `Seeds`, and mutation redraws the policy like any other gene.
     Gene {},
-    /// As `Gene`, with policies of the caller's choice, constants among them.
+    /// As `Gene`, with a list of policies, which may include constants.
     Among {
         /// The policies.
         policies: Vec<AttentionScale>,
@@ -42,32 +42,33 @@ impl AttentionSearch {
     }
 }
 
-/// How candidates are made from others.
+/// How new candidates are made from known ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Operators {
-    /// Ours: see [`mutate`](crate::mutate) and [`crossover`](crate::crossover).
+    /// The operators of this crate: [`mutate`](crate::mutate) and [`crossover`](crate::crossover).
     Windows,
-    /// Those of the code released with LongRoPE, `dim_mono`: see [`official`](crate::official).
+    /// `dim_mono` of the code released with LongRoPE: see [`official`](crate::official).
     DimMono,
-    /// Its `dim_piece_mono`, which keeps a head of ones and a tail of the scale.
+    /// `dim_piece_mono` of the same code: the first factors are 1, the last ones are the scale.
     DimPieceMono,
-    /// LongRoPE2's: only factors from a critical pair on are genes, the others follow in closed form.
+    /// The operators of LongRoPE2: factors from a critical pair on are genes, the others follow in closed form.
     Critical,
 }
 
 /// Settings of a search; the defaults are the paper's.
 ///
-/// Keys are kebab-case in files, unknown keys are refused, missing ones have their default.
+/// In files, keys are in kebab case, unknown keys are an error, and missing keys have their default;
+/// [`field_names()`](crate::field_names()) lists them.
 ///
 /// # Reference
-/// LongRoPE, arXiv 2402.13753, table 4 and algorithm 1. Ours are: the seed `none`, the attention search, the bound on
-/// retries (20 is the official code's), early stopping.
+/// LongRoPE, arXiv 2402.13753, table 4 and algorithm 1. Not in the paper: the seed `none`, the attention search, the
+/// bound on retries (20 in the official code), early stopping, racing, bends, differences and the surrogate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct SearchConfig {
-    /// How candidates are made from others.
+    /// How new candidates are made from known ones.
     pub operators: Operators,
     /// Candidates of the first population, seeds included.
     pub population: usize,
@@ -79,9 +80,9 @@ pub struct SearchConfig {
     pub mutation_prob: f64,
     /// Generations after the first population.
     pub generations: usize,
-    /// The best candidates so far that may have descendants.
+    /// Number of best candidates that may have descendants.
     pub parents: usize,
-    /// Redraws of a proposal that is already known; after these the duplicate is taken, which costs nothing.
+    /// How often a proposal that is already known is drawn again. After that the duplicate is kept, which costs nothing.
     pub max_retries: usize,
     /// Above this target context `population`, `mutations` and `crossovers` are halved, tokens.
     pub halve_beyond: usize,
@@ -89,10 +90,10 @@ pub struct SearchConfig {
     pub max_factor_ratio: f64,
     /// Added to the largest factor allowed.
     pub max_factor_extra: f64,
-    /// Smallest critical pair; by default the one whose period fits ten times into the original context.
+    /// Smallest critical pair; by default the pair whose period fits ten times into the original context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical_min: Option<usize>,
-    /// Largest critical pair; by default the one whose period fits once.
+    /// Largest critical pair; by default the pair whose period fits once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical_max: Option<usize>,
     /// Last pair that candidates with a critical pair leave unscaled; 0 is the paper's closed form.
@@ -112,16 +113,16 @@ pub struct SearchConfig {
     /// Stop after this many generations without a new best; never if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
-    /// Candidates that miss the border of the parents by this many standard errors are dropped before all samples are
-    /// scored; 0 scores every candidate in full.
+    /// Candidates that are worse than the last parent by this many standard errors are dropped before they are scored on
+    /// all samples; 0 scores every candidate in full.
     pub racing_strictness: f64,
     /// Share of the mutations that bend all factors smoothly instead of redrawing some.
     pub smooth_share: f64,
     /// Share of the crossovers that add the difference of two parents to a third instead of mixing two.
     pub difference_share: f64,
-    /// Proposals drawn for each one that is measured; a model of the scores so far chooses. 1 measures all.
+    /// Proposals drawn for each one that is measured. A model of the scores so far selects; 1 measures all proposals.
     pub surrogate_pool: usize,
-    /// Candidates sent to the objective in one call; an interruption loses at most these.
+    /// Candidates sent to the objective in one call. An interruption loses the scores of at most one call.
     pub batch_candidates: usize,
 }
 
@@ -158,7 +159,7 @@ impl Default for SearchConfig {
     }
 }
 
-/// How many candidates each part of a search proposes, after halving.
+/// The number of candidates that each part of a search proposes, after halving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Candidates of the first population.
@@ -170,8 +171,8 @@ pub struct Sizes {
 }
 
 impl SearchConfig {
-    /// The search of the code released with LongRoPE, as it is coded: one seed, the bound 1 + s, no start tokens, the
-    /// attention scale `su`, and its operators. `piece` chooses `dim_piece_mono` instead of `dim_mono`.
+    /// The search of the code released with LongRoPE: one seed, the bound 1 + s, no start tokens, the attention scale
+    /// `su`, and its operators. `piece` selects `dim_piece_mono` instead of `dim_mono`.
     ///
     /// # Reference
     /// github.com/microsoft/LongRoPE, `evolution`.
@@ -194,8 +195,8 @@ impl SearchConfig {
         }
     }
 
-    /// Ours for most purposes: the paper's space, with a quarter of its candidates and what measured better than its
-    /// operators. `book/src/log.md` has the measurements.
+    /// A good choice for most purposes: the paper's space, a quarter of its candidates, and operators that measured
+    /// better. The measurements are in `book/src/log.md` of the repository.
     pub fn fast() -> Self {
         Self {
             population: 32,
@@ -214,7 +215,7 @@ impl SearchConfig {
     /// LongRoPE2's search: critical pairs, factors from s to 2s above, the closed form below, no start tokens.
     ///
     /// # Reference
-    /// LongRoPE2, arXiv 2502.20082, algorithm 1. Its crossover is not described; ours is used.
+    /// LongRoPE2, arXiv 2502.20082, algorithm 1. It does not describe its crossover; this crate's is used.
     pub fn v2() -> Self {
         Self {
             operators: Operators::Critical,
@@ -243,13 +244,14 @@ impl SearchConfig {
         }
     }
 
-    /// Candidates a full search proposes, duplicates included and trials of attention policies not: 1,344 by default.
+    /// Number of candidates that a full search proposes, including duplicates but not the trials of attention policies:
+    /// 1,344 by default.
     pub fn planned_proposals(&self, target_context: usize) -> usize {
         let sizes = self.sizes(target_context);
         sizes.population + self.generations * (sizes.mutations + sizes.crossovers)
     }
 
-    /// Policies that every seed is tried with.
+    /// The policies that every seed is measured with.
     pub fn policies(&self) -> Vec<AttentionScale> {
         match &self.attention {
             AttentionSearch::Seeds {} | AttentionSearch::Gene {} => {
@@ -264,7 +266,7 @@ impl SearchConfig {
         }
     }
 
-    /// The space this configuration spans for a problem.
+    /// The search space of a problem with these settings.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] or [`Error::InvalidProblem`] if either is out of range.
@@ -276,10 +278,10 @@ impl SearchConfig {
         let max_factor = self.max_factor_ratio * scale + self.max_factor_extra;
         Space::new(SpaceParts {
             n_pairs: problem.n_pairs(),
-            // The official code draws in steps from its parents' factors, which lie between grid points.
+            // The official code draws in steps from the factors of the parents, which lie between grid points.
             step: if official { OFFICIAL_GRID } else { self.step },
             min_factor: 1.0,
-            // And its ranges overshoot by a step, now and then.
+            // Its ranges sometimes exceed the bound by a step.
             max_factor: if official {
                 max_factor + 3.0 * self.step
             } else {
@@ -291,7 +293,7 @@ impl SearchConfig {
         })
     }
 
-    /// Which pairs may be critical, and how far the factors from there on have to be scaled.
+    /// Which pairs may be critical, and the smallest factor from there on.
     fn critical(&self, problem: &SearchProblem) -> CriticalParts {
         let of_periods = |periods| {
             let SearchProblem {
@@ -311,7 +313,7 @@ impl SearchConfig {
         }
     }
 
-    /// Checks every key by itself and against the others.
+    /// Checks every key, alone and in relation to others.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] names the first key that is out of range.

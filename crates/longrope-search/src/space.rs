@@ -1,4 +1,4 @@
-//! Which candidates are allowed: bounds, grid, order and the lists of the discrete genes.
+//! The rules for candidates: bounds, grid, order and the lists of the discrete genes.
 
 use longrope_rope::AttentionScale;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Slack in grid steps when a bound is put on the grid, so that `1.25 * 32` does not lose its last step to rounding.
 const BOUND_SLACK: f64 = 1e-6;
 
-/// The parts a [`Space`] is made of, not yet checked.
+/// The parts of a [`Space`], not yet checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpaceParts {
     /// Number of rescale factors.
@@ -23,11 +23,11 @@ pub struct SpaceParts {
     pub start_tokens: Vec<usize>,
     /// Attention-scale policies to choose from.
     pub attention: Vec<AttentionScale>,
-    /// Candidates have a critical pair, if this is set.
+    /// Set if candidates have a critical pair.
     pub critical: Option<CriticalParts>,
 }
 
-/// The part of a space that concerns critical pairs: below one, factors follow in closed form.
+/// The rules for critical pairs. Below the critical pair, factors follow in closed form.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CriticalParts {
     /// Smallest critical pair.
@@ -50,7 +50,7 @@ pub(crate) struct CriticalSpace {
 }
 
 impl CriticalSpace {
-    /// The candidate with `pair` as critical pair, and below it the grid points next to the closed form.
+    /// The candidate with the critical pair `pair`; below it, steps are the grid points nearest to the closed form.
     pub(crate) fn with_closed_form(self, mut candidate: Candidate, pair: usize) -> Candidate {
         candidate.shape = Shape::Critical {
             pair,
@@ -63,7 +63,7 @@ impl CriticalSpace {
         candidate
     }
 
-    /// The candidate that differs least from the given one, by the squares of the logarithms.
+    /// The candidate that differs least from the given one, by the sum of squared logarithms of ratios.
     fn nearest(self, free: &Candidate) -> Candidate {
         let wanted = free.factors();
         let at = |pair: usize| {
@@ -87,8 +87,8 @@ impl CriticalSpace {
 /// The search space: non-decreasing factors on a grid between two bounds, start tokens and a policy from lists.
 ///
 /// # Reference
-/// LongRoPE, arXiv 2402.13753, table 4; the order of the factors is its monotone constraint. That attention
-/// policies are part of the space is ours.
+/// LongRoPE, arXiv 2402.13753, table 4; the order of the factors is its monotone constraint. Attention
+/// policies are not part of the paper's space.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Space {
     n_pairs: usize,
@@ -101,10 +101,10 @@ pub struct Space {
 }
 
 impl Space {
-    /// Checks the parts and puts the bounds on the grid.
+    /// Checks the parts and rounds the bounds to the grid.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if the space would be empty or its numbers make no sense.
+    /// [`Error::InvalidConfig`] if the space would be empty or a number is out of range.
     pub fn new(parts: SpaceParts) -> Result<Self> {
         let fail = |key, found: String, expected: &str| {
             Err(Error::InvalidConfig {
@@ -192,7 +192,7 @@ impl Space {
         })
     }
 
-    /// The part that concerns critical pairs.
+    /// The rules for critical pairs, if candidates have one.
     pub(crate) fn critical(&self) -> Option<CriticalSpace> {
         self.critical
     }
@@ -222,12 +222,12 @@ impl Space {
         &self.attention
     }
 
-    /// Whether a candidate may be tried.
+    /// Whether a candidate satisfies all rules.
     pub fn contains(&self, candidate: &Candidate) -> bool {
         self.violation(candidate).is_none()
     }
 
-    /// What keeps a candidate outside, as (found, expected).
+    /// The first rule that a candidate violates, as (found, expected).
     pub(crate) fn violation(&self, candidate: &Candidate) -> Option<(String, String)> {
         let (n_found, grid) = (candidate.steps.len(), self.grid.steps_per_unit());
         if n_found != self.n_pairs {
@@ -265,8 +265,8 @@ impl Space {
             .position(|pair| pair[0] > pair[1])
         {
             return Some((
-                format!("a factor that falls after pair {pair}"),
-                "factors that never fall".to_owned(),
+                format!("a factor that decreases after pair {pair}"),
+                "factors that never decrease".to_owned(),
             ));
         }
         if !self.start_tokens.contains(&candidate.start_tokens) {
@@ -284,7 +284,7 @@ impl Space {
         None
     }
 
-    /// What is wrong with a candidate's critical pair, as (found, expected).
+    /// The first rule for critical pairs that a candidate violates, as (found, expected).
     fn shape_violation(&self, candidate: &Candidate) -> Option<(String, String)> {
         let Some(critical) = self.critical else {
             let Shape::Critical { pair, .. } = candidate.shape else {
@@ -320,26 +320,26 @@ impl Space {
         })
     }
 
-    /// Whether a policy is on the list, compared by bits.
+    /// Whether a policy is in the list, compared by bits.
     fn allows(&self, attention: AttentionScale) -> bool {
         self.attention
             .iter()
             .any(|&allowed| attention_key(allowed) == attention_key(attention))
     }
 
-    /// Adds a policy to the list unless it is there.
+    /// Adds a policy to the list unless it is already there.
     pub fn allow(&mut self, attention: AttentionScale) {
         if !self.allows(attention) {
             self.attention.push(attention);
         }
     }
 
-    /// The candidate of this space next to the given numbers.
+    /// The candidate of this space that is nearest to the given values.
     ///
-    /// Factors are rounded to the grid, clamped to the bounds and raised where they would fall below the factor before
-    /// them; start tokens become the nearest value of the list (the smaller of two equally near). In a space of critical
-    /// pairs, the one is chosen whose closed form is nearest. The policy is kept as it is, so the result lies in the space
-    /// if the policy is on its list.
+    /// Factors are rounded to the grid, clamped to the bounds, and raised where they would be below the factor before
+    /// them. Start tokens become the nearest value of the list (the smaller of two equally near). In a space with critical
+    /// pairs, the critical pair whose closed form is nearest is chosen. The policy is not changed, so the result is in the
+    /// space if the policy is in its list.
     ///
     /// # Errors
     /// [`Error::FactorCount`] for a vector of the wrong length, [`Error::FactorValue`] for a factor that is not finite.

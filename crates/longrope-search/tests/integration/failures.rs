@@ -132,6 +132,6 @@ fn searches_that_cannot_start_say_why() {
     let message = result.expect_err("the factors fall").to_string();
     assert_eq!(
         message,
-        "initial candidate 0 has a factor that falls after pair 3, expected factors that never fall"
+        "initial candidate 0 has a factor that decreases after pair 3, expected factors that never decrease"
     );
 }
