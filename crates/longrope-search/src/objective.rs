@@ -26,7 +26,7 @@ pub enum Outcome {
     /// Mean loss over the sample's scored tokens, nats per token: a sample of one block. NaN and infinity count as
     /// failures.
     Loss(f64),
-    /// This candidate could not be measured, with the reason; the search goes on without it.
+    /// This candidate could not be measured, with the reason; the search continues without it.
     Failed(String),
 }
 

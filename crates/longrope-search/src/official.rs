@@ -223,8 +223,9 @@ mod tests {
         let (space, parent) = seed(&config, Shape::Free);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..20 {
-            let (child, n_sweeps) =
-                mutate(&parent, &space, &config, 32.0, &mut rng, |it| *it == parent);
+            let (child, n_sweeps) = mutate(&parent, &space, &config, 32.0, &mut rng, |one| {
+                *one == parent
+            });
             assert!(space.contains(&child) && child != parent && n_sweeps > 0);
         }
     }
@@ -235,7 +236,9 @@ mod tests {
         let (space, parent) = seed(&config, Shape::Piece { from: 0, to: 0 });
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for _ in 0..20 {
-            let (child, _) = mutate(&parent, &space, &config, 32.0, &mut rng, |it| *it == parent);
+            let (child, _) = mutate(&parent, &space, &config, 32.0, &mut rng, |one| {
+                *one == parent
+            });
             let Shape::Piece { from, to } = child.shape else {
                 panic!("a piece stays one: {child:?}");
             };
