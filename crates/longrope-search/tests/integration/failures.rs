@@ -5,7 +5,7 @@ use longrope_search::{Candidate, Error, FnObjective, Outcome, Search, SearchConf
 
 use crate::analytic::{SMALL, loss, small_config};
 
-/// Fails wherever the last factor is small, in both ways there are.
+/// Fails wherever the last factor is small, in both possible ways.
 fn fragile(candidate: &Candidate, sample: usize) -> Outcome {
     match (candidate.factors()[7] < 3.0, sample) {
         (true, 0) => Outcome::Loss(f64::NAN),
