@@ -62,13 +62,13 @@ fn phi3_as_published() {
      longrope        short 1.05..2, long 1.08..64.8          1.1902           per sequence above 4096                   no limit
 
     Disagreements
-      transformers 4, transformers 5: chooses by the largest position of each forward pass, over the whole batch, and computes the cache anew when a generation crosses the border; prefill in chunks mixes both sets in one cache, and one long row changes the short ones beside it
+      transformers 4, transformers 5: chooses by the largest position of each forward pass, over the whole batch, and recomputes the cache when a generation crosses the border; prefill in chunks mixes both sets in one cache, and one long row changes the short rows of its batch
       vLLM: chooses once at load: a server with max_model_len above 4096 uses the long factors for every request; no cache is ever mixed, but short requests lose quality on a server for long ones
-      vLLM: serves 4096 tokens unless told otherwise, the config claims 131072; longer requests are refused, and the long factors stay unused
-      llama.cpp: chooses once by the room of the context, which is 131072 tokens by default: above 4096 the long factors serve all texts; short texts lose quality in a large context
-      candle: multiplies frequencies by the factors, where all others divide; wrong angles at every length but where factors are 1
-      candle: has no attention scale; attention is softer than it was trained
-      candle: takes the factors of each token by its position, in a table of the model's own number type; a long text mixes both sets in one sequence, and a bf16 table is too coarse for far positions
+      vLLM: serves 4096 tokens by default, but the config claims 131072; longer requests are refused, and the long factors stay unused
+      llama.cpp: chooses once by the allocated context (131072 tokens by default) and above 4096 uses the long factors for all texts; short texts lose quality in a large context
+      candle: multiplies frequencies by the factors, where all others divide by them; wrong angles wherever a factor is not 1
+      candle: has no attention scale; attention is softer than in training
+      candle: chooses the factors of each token by its position, in a table of the model's number type; a long text mixes both sets in one sequence, and a bf16 table is too coarse for far positions
 
     What to do
       transformers 4, transformers 5: prefill in one pass, and do not batch texts of up to 4096 tokens with longer ones
@@ -93,10 +93,10 @@ fn llama_in_the_new_spelling() {
 
     Disagreements
       transformers 4, candle: does not know `rope_parameters` and computes plain RoPE with theta 10000; the model was not trained for these angles
-      transformers 5: chooses by the largest position of each forward pass, over the whole batch, and keeps the cache when a generation crosses the border (only Phi-3 models compute it anew); a generation across the border and prefill in chunks mix both sets in one cache, which ruins the text
-      vLLM: ignores `attention_factor` and `factor` of longrope and uses 1.1435 (it reads `short_mscale` and `long_mscale` instead); attention is sharpened otherwise than it was trained
+      transformers 5: chooses by the largest position of each forward pass, over the whole batch, and keeps the cache when a generation crosses the border (only Phi-3 models recompute it); a generation across the border and prefill in chunks mix both sets in one cache, which ruins the text
+      vLLM: ignores `attention_factor` and `factor` of longrope and uses 1.1435 (it reads `short_mscale` and `long_mscale` instead); attention is sharpened differently than in training
       vLLM: chooses once at load: a server with max_model_len above 8192 uses the long factors for every request; no cache is ever mixed, but short requests lose quality on a server for long ones
-      llama.cpp: its converter writes the name of the type but no factors for `llama` models: plain RoPE, attention scale 1; the extension is lost without a word
+      llama.cpp: its converter writes the name of the type but no factors for `llama` models: plain RoPE, attention scale 1; the extension is silently lost
 
     What to do
       config.json: write `rope_theta` and `rope_scaling` beside `rope_parameters` for transformers 4; `longrope export` writes both spellings
@@ -124,7 +124,7 @@ fn yarn_that_keeps_the_window() {
 
     Disagreements
       vLLM: serves 131072 tokens by default, multiplying by `factor`; the config claims 32768; check which of the two the model was made for
-      candle: has no scaling for `qwen2` models and computes plain RoPE; the extension is lost without a word
+      candle: has no scaling for `qwen2` models and computes plain RoPE; the extension is silently lost
 
     What to do
       transformers 4: some 4.x releases replace `factor` by max / original, here 1; compare a loss with version 5 before trusting one

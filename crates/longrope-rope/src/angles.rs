@@ -15,17 +15,17 @@ pub struct Angles {
     pub cos: Vec<f32>,
     /// `attention_scale · sin(position · inv_freq)`.
     pub sin: Vec<f32>,
-    /// Rows.
+    /// Number of rows.
     pub n_positions: usize,
-    /// Columns.
+    /// Number of columns.
     pub n_pairs: usize,
 }
 
 impl ResolvedRope {
-    /// Cos and sin for `positions`, only those: a table for millions of positions would not fit.
+    /// Cos and sin for a range of positions. A table for millions of positions would not fit into memory.
     ///
     /// Angles of positions below [`start_tokens`](Self::start_tokens) are plain. The attention scale multiplies every
-    /// row, also those. Microsoft's research branch leaves the start rows unmultiplied, so that scores between a start
+    /// row, including those. Microsoft's research branch leaves the start rows unmultiplied, so that scores between a start
     /// token and a later one grow by the scale there, and by its square here.
     pub fn angles(&self, positions: Range<usize>) -> Angles {
         let n_positions = positions.len();

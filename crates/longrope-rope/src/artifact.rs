@@ -1,4 +1,4 @@
-//! `rope.json`: a rope spec and where it comes from.
+//! `rope.json`: a rope spec and its provenance.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,9 +34,9 @@ pub struct RopeArtifact {
     pub provenance: Provenance,
 }
 
-/// Where factors come from; whatever is not known is absent.
+/// Where factors come from. Unknown fields are absent.
 ///
-/// There is no time in it: the same search gives the same bytes, also when it was interrupted.
+/// It has no time stamp, so that the same search always gives the same bytes, even if it was interrupted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Provenance {
@@ -46,7 +46,7 @@ pub struct Provenance {
     /// Identifies the model the factors were searched for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_fingerprint: Option<String>,
-    /// Identifies the text they were scored on.
+    /// Identifies the text that the factors were scored on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_fingerprint: Option<String>,
     /// Seed of the search.
@@ -58,10 +58,10 @@ pub struct Provenance {
     /// What was minimized.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// Its value for these factors, in nats per token.
+    /// Value of the objective for these factors, nats per token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score_nats: Option<f64>,
-    /// How many candidates were scored.
+    /// Number of candidates scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluations: Option<u64>,
     /// Context the search was for, in tokens.
@@ -83,7 +83,7 @@ impl RopeArtifact {
         }
     }
 
-    /// The spec it holds; valid if the artefact was read from JSON or made from a valid spec.
+    /// The spec in the artefact. It is valid if the artefact was read from JSON or made from a valid spec.
     pub fn spec(&self) -> RopeSpec {
         RopeSpec {
             rotary_dim: self.rotary_dim,
@@ -97,7 +97,7 @@ impl RopeArtifact {
     ///
     /// # Errors
     /// [`Error::ArtifactFormat`] or [`Error::ArtifactVersion`] for another kind of file, [`Error::Json`] for unknown,
-    /// missing or ill-typed fields, and those of [`RopeSpec::validate`].
+    /// missing or ill-typed fields, and the errors of [`RopeSpec::validate`].
     pub fn from_json(text: &str) -> Result<Self> {
         let json_error = |source| Error::Json {
             what: "rope artefact",
@@ -116,7 +116,7 @@ impl RopeArtifact {
                 expected: VERSION,
             });
         }
-        // Parsed from the text once more, so that errors carry line and column.
+        // Parsed from the text again, so that errors carry line and column.
         let artifact: Self = serde_json::from_str(text).map_err(json_error)?;
         artifact.spec().validate()?;
         Ok(artifact)

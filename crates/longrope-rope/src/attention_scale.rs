@@ -1,4 +1,4 @@
-//! How much attention is sharpened to make up for a longer window.
+//! How much attention is sharpened to compensate for a longer context.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AttentionScale {
-    /// Attention stays as it is.
+    /// Attention is unchanged.
     None {},
     /// The default of LongRoPE models.
     Su {},
@@ -35,7 +35,7 @@ pub enum AttentionScale {
 }
 
 impl AttentionScale {
-    /// The number for a window of `scale` times `original_context` tokens.
+    /// The number for a context of `scale` times `original_context` tokens.
     pub fn value(&self, scale: f64, original_context: usize) -> f64 {
         match self {
             Self::Constant { value } => *value,
@@ -47,7 +47,7 @@ impl AttentionScale {
         }
     }
 
-    /// Fails unless the policy gives a usable number.
+    /// Fails if the policy gives no usable number.
     pub(crate) fn validate(&self) -> Result<()> {
         match self {
             Self::Constant { value } if !(value.is_finite() && *value > 0.0) => {

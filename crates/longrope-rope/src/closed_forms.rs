@@ -41,7 +41,7 @@ pub fn pi_factors(n_pairs: usize, scale: f64) -> Vec<f64> {
 
 /// NTK-aware interpolation: `λ_i = s^(2i / (d - 2))`, from 1 for the fastest pair to `s` for the slowest.
 pub fn ntk_factors(n_pairs: usize, scale: f64) -> Vec<f64> {
-    // d - 2 is 2 (n_pairs - 1); a single pair has nothing to be spread over and stays at 1.
+    // d - 2 is 2 (n_pairs - 1). A single pair stays at 1.
     let last = n_pairs.saturating_sub(1).max(1) as f64;
     (0..n_pairs).map(|i| scale.powf(i as f64 / last)).collect()
 }
@@ -61,10 +61,10 @@ pub fn yarn_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A ramp as YaRN's, but linear in the factor: `λ_i = s (1 - m_i) + m_i` with the `m_i` of [`yarn_factors`].
+/// YaRN's ramp, but linear in the factor: `λ_i = s (1 - m_i) + m_i` with the `m_i` of [`yarn_factors`].
 ///
 /// # Reference
-/// Where the code released with LongRoPE (github.com/microsoft/LongRoPE) starts its search, under the name YaRN.
+/// The code released with LongRoPE (github.com/microsoft/LongRoPE) starts its search here and calls it YaRN.
 pub fn linear_ramp_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
     let values = ramp.values();
     values
@@ -75,14 +75,14 @@ pub fn linear_ramp_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
 
 /// The pair whose period fits `periods` times into the original context, rounded up: `(d/2) log_θ(L / 2πn)`.
 ///
-/// With one period this is the theoretical critical pair: from it on a model has not seen a whole turn.
+/// With one period this is the theoretical critical pair: from this pair on, the model has not seen a whole turn in training.
 ///
 /// # Reference
 /// LongRoPE2 (arXiv 2502.20082), section 3.1.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "clamped to the pairs there are"
+    reason = "clamped to the number of pairs"
 )]
 pub fn pair_of_period(
     rotary_dim: usize,
@@ -98,11 +98,11 @@ pub fn pair_of_period(
 
 /// Factors around a critical pair `c`: 1 up to pair `u`, `λ_i = λ_c^((i-u)/(c-u))` from there to `c`, and `λ_c` beyond.
 ///
-/// With `u = 0` this is LongRoPE2's, and below the critical pair RoPE with a larger base, `θ · λ_c^((d/2)/c)`. A larger `u`
-/// leaves the fastest pairs as they were trained, as YaRN does.
+/// `u = 0` gives the factors of LongRoPE2. Below the critical pair they amount to RoPE with a larger base,
+/// `θ · λ_c^((d/2)/c)`. A larger `u` leaves the fastest pairs as they were trained, as YaRN does.
 ///
 /// # Reference
-/// LongRoPE2 (arXiv 2502.20082), algorithm 1: the NTK part of every candidate. That `u` may be larger is ours.
+/// LongRoPE2 (arXiv 2502.20082), algorithm 1: the NTK part of every candidate. A `u` above 0 is an addition of this crate.
 pub fn critical_ntk_factors(
     n_pairs: usize,
     unscaled: usize,

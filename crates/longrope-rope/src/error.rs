@@ -1,8 +1,8 @@
-//! What can be wrong with a rope description, told as what, where, found, expected.
+//! Errors: what is wrong, where, the value found and what was expected.
 
 use std::fmt;
 
-/// The result of everything in this crate that can fail.
+/// Result of the fallible functions of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that can be wrong with a rope spec, its factors or the files that hold them.
@@ -14,7 +14,7 @@ pub enum Error {
     RotaryDim {
         /// The value given.
         found: usize,
-        /// The smallest value that makes sense here; the NTK rules divide by `rotary_dim - 2`.
+        /// The smallest valid value; the NTK rules divide by `rotary_dim - 2`.
         minimum: usize,
     },
     /// The original context is too small to be scaled.
@@ -23,14 +23,14 @@ pub enum Error {
         /// The value given.
         found: usize,
     },
-    /// A number is outside of what its formula allows.
+    /// A number is outside the range that its formula allows.
     #[error("`{name}` is {found}, expected {expected}")]
     Number {
         /// The field that holds the number.
         name: &'static str,
         /// The value given.
         found: f64,
-        /// What the formula needs.
+        /// What the formula requires.
         expected: &'static str,
     },
     /// A rescale factor cannot divide a frequency.
@@ -50,9 +50,9 @@ pub enum Error {
         set: usize,
         /// The context the set is for.
         max_context: usize,
-        /// How many factors it has.
+        /// Number of factors.
         found: usize,
-        /// How many pairs there are.
+        /// Number of pairs.
         expected: usize,
     },
     /// A LongRoPE scaling without any factor set.
@@ -60,14 +60,14 @@ pub enum Error {
     NoSets {},
     /// Factor sets are not ordered by context.
     #[error(
-        "factor set {set} has `max_context` {found}, expected more than {previous}, that of the set before it"
+        "factor set {set} has `max_context` {found}, expected more than {previous}, the `max_context` of the set before it"
     )]
     SetOrder {
         /// Index of the set, from 0.
         set: usize,
         /// Its context.
         found: usize,
-        /// The context of the set before, 0 for the first.
+        /// The context of the set before it, 0 for the first set.
         previous: usize,
     },
     /// No scaling method has this name.
@@ -75,15 +75,15 @@ pub enum Error {
     UnknownMethod {
         /// The name given.
         found: String,
-        /// The names there are.
+        /// The known names.
         expected: Names,
     },
-    /// A text is not the JSON it should be.
+    /// A text is not valid JSON of its format.
     #[error("the {what} is not valid")]
     Json {
-        /// What the text should have been.
+        /// What the text was read as.
         what: &'static str,
-        /// Where and why parsing stopped.
+        /// The parser's error, with line and column.
         #[source]
         source: serde_json::Error,
     },
@@ -103,7 +103,7 @@ pub enum Error {
         /// The version this crate reads and writes.
         expected: u32,
     },
-    /// A factor table without a number in it.
+    /// A factor table holds no number.
     #[error("the factor table holds no numbers")]
     CsvEmpty {},
     /// A field of a factor table is not a number.
@@ -123,9 +123,9 @@ pub enum Error {
     CsvRowLength {
         /// Line of the text, from 1.
         line: u64,
-        /// How many numbers it has.
+        /// Numbers in the line.
         found: usize,
-        /// How many the first row has.
+        /// Numbers in the first row.
         expected: usize,
     },
     /// A layers × pairs table holds different factors for different layers.
@@ -143,20 +143,20 @@ pub enum Error {
         /// The value of the first row.
         expected: f64,
     },
-    /// A model config lacks a key that the frequencies depend on.
+    /// A model config has no value for a key that the frequencies depend on.
     #[error("the model config has no `{key}`")]
     MissingKey {
         /// The key, with the section it belongs to.
         key: String,
     },
-    /// A key of a model config holds something of the wrong kind.
+    /// A key of a model config has a value of the wrong kind.
     #[error("`{key}` of the model config is {found}, expected {expected}")]
     WrongValue {
         /// The key, with the section it belongs to.
         key: String,
         /// The value found.
         found: serde_json::Value,
-        /// What it should have been.
+        /// What was expected.
         expected: &'static str,
     },
     /// A model config names a RoPE type that this crate does not know.
@@ -166,15 +166,15 @@ pub enum Error {
         key: String,
         /// The type named.
         found: String,
-        /// The types that can be read.
+        /// The known types.
         expected: Names,
     },
-    /// It is not known here how runtimes treat a family of models.
+    /// [`diagnose`](crate::diagnose) does not know how runtimes treat a family of models.
     #[error("`model_type` of the model config is \"{found}\", expected one of {expected}")]
     UnknownFamily {
         /// The family; empty if the key is missing.
         found: String,
-        /// The families that are known.
+        /// The known families.
         expected: Names,
     },
     /// A key is given twice, with different values.
@@ -186,9 +186,9 @@ pub enum Error {
         first: String,
         /// The other spelling.
         second: String,
-        /// What the first says.
+        /// Value of the first.
         first_value: String,
-        /// What the second says.
+        /// Value of the second.
         second_value: String,
     },
     /// A model config gives different kinds of layers different frequencies.
@@ -201,7 +201,7 @@ pub enum Error {
         /// The first layer type found in it.
         layer_type: String,
     },
-    /// A scaling has no equivalent that a family of models can load.
+    /// A family of models can load no equivalent of a scaling.
     #[error(
         "a `{scaling}` scaling cannot be written for `model_type` \"{model_type}\", which loads only longrope"
     )]

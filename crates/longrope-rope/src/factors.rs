@@ -6,8 +6,8 @@ use crate::{AttentionScale, Error, Result};
 
 /// Rescale factors `λ_i`, one per pair: `λ_i` divides the frequency of pair `i`.
 ///
-/// Every factor is finite and above 0. Factors usually start near 1 and grow with `i`, yet published ones of Mistral
-/// models do not, so order is something to ask about ([`first_decrease`](Self::first_decrease)), not a condition.
+/// Every factor is finite and above 0. Factors usually start near 1 and grow with `i`. This is not required, because
+/// published factors of Mistral models decrease in places; see [`first_decrease`](Self::first_decrease).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
 pub struct RescaleFactors(Vec<f64>);
@@ -40,17 +40,17 @@ impl RescaleFactors {
         &self.0
     }
 
-    /// How many pairs there are factors for.
+    /// Number of factors, one per pair.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no factor at all.
+    /// Whether there are no factors.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The first index whose factor is below the one before it, if there is one.
+    /// The first index whose factor is below the factor before it; `None` if the factors never decrease.
     pub fn first_decrease(&self) -> Option<usize> {
         self.0
             .windows(2)
@@ -83,7 +83,8 @@ pub struct FactorSet {
     pub start_tokens: usize,
     /// One factor per pair.
     pub factors: RescaleFactors,
-    /// The set's own attention scale, computed from its own `max_context`; the family's policy when absent.
+    /// The set's own attention-scale policy, evaluated at its own `max_context`. Without one, the policy of the whole
+    /// RoPE applies, evaluated at the largest context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<AttentionScale>,
 }

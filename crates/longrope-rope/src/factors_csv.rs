@@ -4,8 +4,8 @@ use crate::{Error, RescaleFactors, Result};
 
 /// Reads factors from a table: one value per line, or layers × pairs with equal rows.
 ///
-/// Blank lines, lines that start with `#`, a header line without numbers and trailing commas are skipped. A single row of
-/// several values is taken as the factors of one layer.
+/// Blank lines, lines that start with `#`, a header line without numbers, and trailing commas are ignored. A single row
+/// of several values holds the factors of one layer.
 ///
 /// # Errors
 /// The `Csv..` variants of [`Error`] with line and column, and [`Error::Factor`] for numbers that cannot be factors.

@@ -1,13 +1,13 @@
-//! The only place where frequencies are made: one function per scaling.
+//! The frequencies, one function per scaling. Nothing else computes frequencies.
 //!
 //! Every step goes through [`Precision::round`], so that the same formula gives the exact f64 frequencies and the f32
-//! ones of transformers. The order of operations is that of transformers for the sake of the latter.
+//! ones of transformers. For the latter, the order of operations is the same as in transformers.
 
 use std::f64::consts::PI;
 
 use crate::Precision;
 
-/// What every scaling starts from.
+/// The input that all scalings share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Base {
     pub(crate) rotary_dim: usize,
@@ -37,7 +37,7 @@ impl Base {
             .collect()
     }
 
-    /// The exponent that makes the slowest pair scale by exactly `s` when the base does by `s^(d/(d-2))`.
+    /// `d/(d-2)`: with the base times `s` to this power, the slowest pair slows by exactly `s`.
     fn ntk_exponent(self) -> f64 {
         self.rotary_dim as f64 / (self.rotary_dim as f64 - 2.0)
     }
@@ -72,7 +72,7 @@ pub(crate) fn dynamic_ntk(base: Base, scale: f64, total_tokens: usize) -> Vec<f6
     if total_tokens <= base.original_context {
         return plain(base);
     }
-    // transformers has the length in an f32 tensor by now, so its base is rounded at each step.
+    // transformers keeps the length in an f32 tensor here, so every step is rounded.
     let round = |value| base.precision.round(value);
     let ratio =
         round(round(round(scale) * round(total_tokens as f64)) / base.original_context as f64);
@@ -97,7 +97,7 @@ pub(crate) fn yarn(base: Base, scale: f64, betas: (f64, f64), truncate: bool) ->
         .collect()
 }
 
-/// Where each pair stands between "keeps its frequency" (0) and "is interpolated fully" (1).
+/// For each pair a number from 0 (keeps its frequency) to 1 (is interpolated fully).
 ///
 /// `clamp((i - lo) / (hi - lo), 0, 1)` with `lo`, `hi` of [`yarn_bounds`].
 pub(crate) fn yarn_ramp(base: Base, betas: (f64, f64), truncate: bool) -> Vec<f64> {
@@ -131,7 +131,7 @@ fn yarn_bounds(base: Base, (beta_fast, beta_slow): (f64, f64), truncate: bool) -
         (low, high) = (low.floor(), high.ceil());
     }
     let (low, high) = (low.max(0.0), high.min(rotary_dim as f64 - 1.0));
-    // A ramp of no width would divide by zero; a thousandth of a pair is a step just as well.
+    // A ramp of zero width would divide by zero; with a thousandth of a pair it is a step all the same.
     #[expect(clippy::float_cmp, reason = "only the exact coincidence is singular")]
     let high = if low == high { high + 0.001 } else { high };
     (low, high)

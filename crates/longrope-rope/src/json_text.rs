@@ -1,4 +1,4 @@
-//! JSON for people: indented, but every list of numbers on one line.
+//! Indented JSON that is easy to read: every list of numbers is on one line.
 
 use std::fmt::Write;
 

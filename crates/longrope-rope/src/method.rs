@@ -1,4 +1,4 @@
-//! Scaling methods by name, ready for a context: what LongRoPE is compared with.
+//! Scaling methods by name, which LongRoPE is compared with.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ const YARN_BETA_SLOW: f64 = 1.0;
 const LLAMA3_LOW_FREQ_FACTOR: f64 = 1.0;
 const LLAMA3_HIGH_FREQ_FACTOR: f64 = 4.0;
 
-/// A scaling method without free parameters: a target context is all it needs.
+/// A scaling method without free parameters: the target context determines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -44,7 +44,7 @@ impl Method {
         Self::Llama3,
     ];
 
-    /// The name it is asked for by.
+    /// The method's name, for instance `dynamic-ntk`.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => NAMES[0],
@@ -56,12 +56,12 @@ impl Method {
         }
     }
 
-    /// The model of `base`, its scaling replaced by this method for `context` tokens: `s = context / original_context`.
+    /// `base` with its scaling replaced by this method for `context` tokens: `s = context / original_context`.
     ///
-    /// Up to the original context nothing has to be scaled and the result is plain.
+    /// Within the original context nothing needs to be scaled, and the result is plain RoPE.
     ///
     /// # Errors
-    /// Those of [`RopeSpec::validate`].
+    /// The errors of [`RopeSpec::validate`].
     pub fn spec(self, base: &RopeSpec, context: usize) -> Result<RopeSpec> {
         let scale = context as f64 / base.original_context as f64;
         let scaling = match self {

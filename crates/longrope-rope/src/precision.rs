@@ -1,4 +1,4 @@
-//! Which floating-point numbers angles are computed in.
+//! The floating-point arithmetic of angles.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +10,16 @@ pub enum Precision {
     /// Everything in f64, one cast to f32 at the very end.
     #[default]
     F64,
-    /// Every step rounded to f32, as transformers computes it; for comparisons only. The rounding turns angles by the
-    /// order of 1e-2 rad at position 131,071 and 1e-1 rad at 2 million.
+    /// Every step rounded to f32, as in transformers; for comparisons only. The rounding changes angles by about
+    /// 1e-2 rad at position 131,071 and 1e-1 rad at 2 million.
     CompatF32,
 }
 
 impl Precision {
-    /// `value` as this arithmetic stores it.
+    /// `value` rounded to this arithmetic.
     ///
     /// Rounding an f64 result of two f32 numbers gives exactly what f32 arithmetic gives for `+ - * /`, because f64 has
-    /// more than twice the digits; so one formula serves both precisions.
+    /// more than twice the digits. So one formula serves both precisions.
     pub(crate) fn round(self, value: f64) -> f64 {
         match self {
             Self::F64 => value,
@@ -31,7 +31,7 @@ impl Precision {
 /// The nearest f32.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "rounding to f32 is what is asked for"
+    reason = "rounding to f32 is the purpose"
 )]
 pub(crate) fn to_f32(value: f64) -> f32 {
     value as f32

@@ -30,22 +30,22 @@ impl ResolvedRope {
         }
     }
 
-    /// How many leading positions `n̂` keep their plain angles.
+    /// Number of leading positions `n̂` that keep their plain angles.
     pub fn start_tokens(&self) -> usize {
         self.start_tokens
     }
 
-    /// What cos and sin are multiplied by, at every position.
+    /// The number that multiplies cos and sin at every position.
     pub fn attention_scale(&self) -> f64 {
         self.attention_scale
     }
 
-    /// How many pairs of dimensions are rotated.
+    /// Number of rotated pairs of dimensions.
     pub fn n_pairs(&self) -> usize {
         self.inv_freq.len()
     }
 
-    /// How many dimensions of a head are rotated.
+    /// Number of rotated dimensions of a head.
     pub fn rotary_dim(&self) -> usize {
         2 * self.inv_freq.len()
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AttentionScale, Error, FactorSet, Result};
 
-/// How the frequencies of a model are changed for a longer window.
+/// How the frequencies of a model are changed for a longer context.
 ///
 /// Below, `f_i = θ^(-2i/d)` is the plain frequency of pair `i`, `s` the scale, `L` the original context.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,22 +15,22 @@ pub enum RopeScaling {
     None {},
     /// Position interpolation: `f_i / s`.
     Linear {
-        /// Window growth `s`.
+        /// Growth of the context, `s`.
         scale: f64,
     },
     /// NTK-aware: plain RoPE with `θ' = θ · s^(d/(d-2))`.
     NtkAware {
-        /// Window growth `s`.
+        /// Growth of the context, `s`.
         scale: f64,
     },
     /// NTK whose base follows the sequence: `θ' = θ · (s·n/L - (s - 1))^(d/(d-2))` with `n = max(total, L)`.
     DynamicNtk {
-        /// Growth per growth of the sequence; transformers' `factor`.
+        /// `s`, the `factor` of transformers.
         scale: f64,
     },
     /// Interpolation by parts: `f_i · ((1 - m_i)/s + m_i)`; see [`yarn_factors`](crate::yarn_factors) for `m_i`.
     Yarn {
-        /// Window growth `s`.
+        /// Growth of the context, `s`.
         scale: f64,
         /// Pairs with more turns than this within `L` keep their frequency.
         beta_fast: f64,
@@ -43,7 +43,7 @@ pub enum RopeScaling {
     },
     /// Llama 3.1: `f_i / s` below `low` turns within `L`, `f_i` above `high`, blended in between.
     Llama3 {
-        /// Window growth `s`.
+        /// Growth of the context, `s`.
         scale: f64,
         /// Turns below which a pair is interpolated fully.
         low_freq_factor: f64,
@@ -56,13 +56,13 @@ pub enum RopeScaling {
     LongRope {
         /// The sets, ordered by `max_context`.
         sets: Vec<FactorSet>,
-        /// Attention-scale policy of every set that has none of its own; its scale is that of the largest set.
+        /// Attention-scale policy of every set without its own, evaluated at the context of the largest set.
         attention: AttentionScale,
     },
 }
 
 impl RopeScaling {
-    /// The name it has in JSON.
+    /// The scaling's name in JSON.
     pub fn name(&self) -> &'static str {
         match self {
             Self::None {} => "none",
@@ -75,7 +75,7 @@ impl RopeScaling {
         }
     }
 
-    /// Fails unless every number fits its formula.
+    /// Fails if a number is outside the range that its formula allows.
     pub(crate) fn validate(&self, rotary_dim: usize) -> Result<()> {
         match self {
             Self::None {} => Ok(()),

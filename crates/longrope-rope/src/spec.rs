@@ -7,12 +7,12 @@ use crate::{AttentionScale, Error, FactorSet, Precision, ResolvedRope, Result, R
 
 /// The rope of a model.
 ///
-/// Fields are public because a spec is data; a spec built as a literal is checked by [`validated`](Self::validated), one
-/// that is read from JSON while it is read. Methods expect a valid spec.
+/// Fields are public because a spec is data. [`validated`](Self::validated) checks a spec that was built as a literal;
+/// a spec read from JSON is checked while it is read. Methods expect a valid spec.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedSpec")]
 pub struct RopeSpec {
-    /// How many dimensions of a head are rotated, `d`; even.
+    /// Number of rotated dimensions of a head, `d`; even.
     pub rotary_dim: usize,
     /// Base of the frequencies, `θ`.
     pub theta: f64,
@@ -26,7 +26,7 @@ impl RopeSpec {
     /// Builds a valid spec.
     ///
     /// # Errors
-    /// The same as [`validate`](Self::validate).
+    /// The errors of [`validate`](Self::validate).
     pub fn new(
         rotary_dim: usize,
         theta: f64,
@@ -45,7 +45,7 @@ impl RopeSpec {
     /// This spec, if it is valid.
     ///
     /// # Errors
-    /// The same as [`validate`](Self::validate).
+    /// The errors of [`validate`](Self::validate).
     pub fn validated(self) -> Result<Self> {
         self.validate()?;
         Ok(self)
@@ -54,7 +54,8 @@ impl RopeSpec {
     /// Checks every number against the formula it enters.
     ///
     /// # Errors
-    /// [`Error::RotaryDim`], [`Error::Number`], [`Error::OriginalContext`], and those of the factor sets.
+    /// [`Error::RotaryDim`], [`Error::Number`], [`Error::OriginalContext`], and the errors of factor sets:
+    /// [`Error::NoSets`], [`Error::SetOrder`] and [`Error::FactorCount`].
     pub fn validate(&self) -> Result<()> {
         if self.rotary_dim < 2 || !self.rotary_dim.is_multiple_of(2) {
             return Err(Error::RotaryDim {
@@ -69,7 +70,7 @@ impl RopeSpec {
                 expected: "a finite number above 1",
             });
         }
-        // One token has the logarithm 0, by which the attention scale divides.
+        // The attention scale divides by the logarithm of the context, which is 0 for one token.
         if self.original_context < 2 {
             return Err(Error::OriginalContext {
                 found: self.original_context,
@@ -78,7 +79,7 @@ impl RopeSpec {
         self.scaling.validate(self.rotary_dim)
     }
 
-    /// How many pairs of dimensions are rotated: `d / 2`.
+    /// Number of rotated pairs of dimensions, `d / 2`.
     pub fn n_pairs(&self) -> usize {
         self.rotary_dim / 2
     }
@@ -94,7 +95,7 @@ impl RopeSpec {
 
     /// The longest context the spec was made for, in tokens.
     ///
-    /// That of the largest factor set, else scale × original context.
+    /// The `max_context` of the largest factor set, or scale × original context for other scalings.
     pub fn max_context(&self) -> usize {
         match &self.scaling {
             RopeScaling::None {} => self.original_context,
@@ -111,10 +112,10 @@ impl RopeSpec {
         }
     }
 
-    /// Fixes the frequencies of one whole sequence of `total_tokens`: its prompt and all that may be generated.
+    /// Fixes the frequencies of one sequence of up to `total_tokens`: its prompt and everything that may be generated.
     ///
-    /// Call it once per sequence. Keys that were rotated by one [`ResolvedRope`] do not fit the queries of another, so a
-    /// sequence that outgrows its frequencies has to be computed anew.
+    /// Call it once per sequence. Keys that were rotated by one [`ResolvedRope`] do not match the queries of another, so a
+    /// sequence that outgrows its frequencies must be computed again from its start.
     pub fn resolve(&self, total_tokens: usize) -> ResolvedRope {
         self.resolve_with(total_tokens, Precision::F64)
     }
@@ -168,7 +169,7 @@ impl RopeSpec {
         }
     }
 
-    /// What cos and sin of a sequence of `total_tokens` are multiplied by.
+    /// The number that multiplies cos and sin in a sequence of `total_tokens`.
     pub fn attention_scale(&self, total_tokens: usize) -> f64 {
         match &self.scaling {
             RopeScaling::Yarn {
@@ -192,7 +193,8 @@ impl RopeSpec {
         }
     }
 
-    /// A set's own policy goes by the set's context, the family's by that of the largest set.
+    /// The attention scale of a set. Its own policy is evaluated at its context, the policy of the whole RoPE (`family`)
+    /// at the context of the largest set.
     pub(crate) fn set_attention_scale(&self, set: &FactorSet, family: AttentionScale) -> f64 {
         let (policy, context) = match set.attention {
             Some(own) => (own, set.max_context),

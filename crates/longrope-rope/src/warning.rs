@@ -1,19 +1,19 @@
-//! What a person should know about a config that was read or written, although it is no error.
+//! Warnings about a config that was read or written.
 
 use std::fmt;
 
-/// Something that was understood, but not as its author may have meant it, or that could not be written.
+/// A part of a config that may not mean what its author intended, or a part of a spec that a config cannot express.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A key of a rope section that nothing reads.
+    /// A key of a rope section that is not used.
     UnusedKey {
         /// The section.
         section: &'static str,
         /// The key.
         key: String,
     },
-    /// The explicit `factor` is not the ratio of the two windows.
+    /// The explicit `factor` is not the ratio of the two contexts.
     FactorDisagrees {
         /// The factor written in the config.
         factor: f64,
@@ -38,7 +38,7 @@ pub enum Warning {
         /// First index whose factor is below the one before it.
         index: usize,
     },
-    /// The long factors start beyond the window of the model.
+    /// The long factors start beyond the context of the model.
     LongFactorsUnused {
         /// `original_max_position_embeddings`.
         original_context: usize,
@@ -47,7 +47,7 @@ pub enum Warning {
     },
     /// Start tokens cannot be written.
     StartTokensDropped {
-        /// How many positions were left unscaled.
+        /// Number of unscaled positions.
         start_tokens: usize,
     },
     /// Factor sets beyond short and long cannot be written.
@@ -67,7 +67,7 @@ pub enum Warning {
         /// Where the file does.
         to: usize,
     },
-    /// Two factor sets have different attention scales, of which transformers reads one.
+    /// Two factor sets have different attention scales, but transformers reads only one.
     SetAttentionDropped {
         /// The scale of the short set.
         short: f64,
@@ -84,11 +84,11 @@ pub enum Warning {
         /// The scaling.
         scaling: &'static str,
     },
-    /// `max_position_embeddings` had to stay the original window, because the formula of the type reads it there.
+    /// `max_position_embeddings` stays the original context, because the formula of the type reads it from there.
     MaxPositionKept {
         /// The value written.
         original_context: usize,
-        /// The window asked for.
+        /// The context asked for.
         target_context: usize,
     },
     /// Phi-3 in transformers 4 accepts three keys in `rope_scaling`, and this spec needs more.
@@ -123,7 +123,7 @@ impl fmt::Display for Warning {
             ),
             Self::StartTokensDropped { start_tokens } => write!(
                 f,
-                "the first {start_tokens} positions were unscaled; the config cannot say so and scales them"
+                "the config cannot leave the first {start_tokens} positions unscaled and scales them"
             ),
             Self::SetsDropped { max_contexts } => write!(
                 f,

@@ -1,4 +1,4 @@
-//! Hugging Face configs: what is read, what is written, and that one undoes the other.
+//! Hugging Face configs: reading, writing, and that reading undoes writing.
 
 #![allow(
     clippy::unwrap_used,

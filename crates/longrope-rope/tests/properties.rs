@@ -1,4 +1,4 @@
-//! What must hold for every model and every set of factors.
+//! Properties of every model and every set of factors.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

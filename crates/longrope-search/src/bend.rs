@@ -6,24 +6,24 @@ use crate::candidate::Candidate;
 use crate::operators::{chance, normal};
 use crate::space::Space;
 
-/// Largest halvings of the width and the height of a bend.
+/// How often the width and the height of a bend are halved at most.
 const WIDTH_HALVINGS: i32 = 3;
 const HEIGHT_HALVINGS: i32 = 5;
 
-/// Standard deviation of the highest bends, in the logarithm of a factor.
+/// Standard deviation of the height before halving, in the logarithm of a factor.
 const HEIGHT: f64 = 0.5;
 
 /// A mutant whose factors are multiplied by a smooth bump: a bell over the pairs, of any place, width and sign.
 ///
-/// A factor hardly matters alone; its neighbours turn at nearly the same speed. Few numbers describe the rough shape of
-/// a good curve, and a bend changes it along those.
+/// A single factor has little effect, because its neighbours turn at nearly the same speed. Few numbers describe the
+/// rough shape of a good curve, and a bend changes those.
 pub fn bend<R: Rng>(parent: &Candidate, space: &Space, rng: &mut R) -> Candidate {
     let n_pairs = parent.steps.len();
     let centre = rng.random::<f64>() * n_pairs as f64;
     let halved = |most: i32, rng: &mut R| 0.5_f64.powi(rng.random_range(0..=most));
     let width = n_pairs as f64 / 4.0 * halved(WIDTH_HALVINGS, rng);
     let height = HEIGHT * normal(rng) * halved(HEIGHT_HALVINGS, rng);
-    // Half of the bends are steps instead: all slower pairs move along.
+    // Half of the bends are steps: all slower pairs move along.
     let is_step = chance(0.5, rng);
     let bump = |pair: usize| {
         let away = (pair as f64 - centre) / width;
@@ -43,8 +43,8 @@ pub fn bend<R: Rng>(parent: &Candidate, space: &Space, rng: &mut R) -> Candidate
 
 /// A child that differs from `base` as `a` differs from `b`, times a number from 0.3 to 1.
 ///
-/// The differences within a population tell which factors move together and how far: what covariance adaptation
-/// estimates, without the estimate.
+/// The differences within a population show which factors change together and how far, which covariance adaptation
+/// would have to estimate.
 ///
 /// # Reference
 /// Differential evolution: Storn and Price, Journal of Global Optimization 11 (1997).
@@ -65,7 +65,7 @@ pub fn difference<R: Rng>(
 
 /// `candidate` with other factors, in grid steps: on the grid, inside the bounds, and in order.
 ///
-/// What falls is brought to the middle between raising the later and lowering the earlier factors.
+/// Where factors would decrease, the result is the middle between raising the later and lowering the earlier ones.
 fn with_factors(candidate: &Candidate, mut steps: Vec<f64>, space: &Space) -> Candidate {
     let (min, max) = space.bounds();
     for step in &mut steps {

@@ -1,4 +1,4 @@
-//! The loss of a sample in parts, for comparisons that are more certain than their means.
+//! The loss of a sample by blocks of positions, which compares candidates with less noise than the mean does.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(f64, usize)", into = "(f64, usize)")]
 pub struct BlockLoss {
-    /// Sum over the tokens, nats.
+    /// Sum over the tokens of the block, nats.
     pub sum_nats: f64,
-    /// Tokens of the block.
+    /// Number of tokens in the block.
     pub n_tokens: usize,
 }
 
@@ -26,8 +26,8 @@ impl From<BlockLoss> for (f64, usize) {
 
 /// The loss of one sample by blocks of positions.
 ///
-/// Two candidates on the same sample have the same blocks; the differences between them vary far less than the losses
-/// do, because easy text is easy for both.
+/// Two candidates on the same sample have the same blocks. Their differences vary far less than their losses, because
+/// easy text is easy for both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BlockLosses(Vec<BlockLoss>);
@@ -62,7 +62,7 @@ impl BlockLosses {
         &self.0
     }
 
-    /// Tokens in all blocks.
+    /// Number of tokens in all blocks.
     pub fn n_tokens(&self) -> usize {
         self.0.iter().map(|block| block.n_tokens).sum()
     }
@@ -73,7 +73,7 @@ impl BlockLosses {
         sum / self.n_tokens() as f64
     }
 
-    /// The losses times a number, for samples that shall weigh more or less than others.
+    /// The losses times a number, to give a sample more or less weight than others.
     #[must_use]
     pub fn weighted(mut self, weight: f64) -> Self {
         for block in &mut self.0 {

@@ -1,4 +1,4 @@
-//! One point of the search space, stored so that equal means identical.
+//! A point of the search space, stored in whole numbers so that equality is exact.
 
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Finest grid accepted; finer steps than this say nothing about a model.
+/// The finest grid that is accepted; finer steps make no difference to a model.
 const MAX_STEPS_PER_UNIT: f64 = 1e6;
 
-/// The grid factors live on, as the number of steps between 1 and 2.
+/// The grid of the factors, as the number of steps between 1 and 2.
 ///
 /// A count instead of a step size: `123 / 100` is the `f64` nearest to 1.23, `123 * 0.01` need not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Grid {
             })
     }
 
-    /// Steps between 1 and 2.
+    /// Number of steps between 1 and 2.
     pub fn steps_per_unit(self) -> u32 {
         self.0.get()
     }
@@ -46,13 +46,13 @@ impl Grid {
         f64::from(step) / f64::from(self.0.get())
     }
 
-    /// Position of a factor on the grid, between grid points in general.
+    /// Position of a factor on the grid; in general between two grid points.
     pub(crate) fn position(self, factor: f64) -> f64 {
         factor * f64::from(self.0.get())
     }
 }
 
-/// Converts a rounded number that the caller has checked or does not mind saturating.
+/// Converts a rounded number; numbers out of range saturate.
 pub(crate) fn to_u32(value: f64) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -63,7 +63,7 @@ pub(crate) fn to_u32(value: f64) -> u32 {
     whole
 }
 
-/// How the factors of a candidate hang together.
+/// How the factors of a candidate depend on each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -71,15 +71,15 @@ pub enum Shape {
     /// Every factor is a gene.
     #[default]
     Free,
-    /// Factors are 1 up to pair `from`, the scale after pair `to`, and genes between: the official code's
-    /// `dim_piece_mono`, which keeps the two as genes of their own.
+    /// Factors are 1 up to pair `from`, the scale after pair `to`, and genes between. `from` and `to` are genes too. This
+    /// is `dim_piece_mono` of the official code.
     Piece {
         /// Last pair that is not scaled.
         from: usize,
         /// Last pair that is not scaled in full.
         to: usize,
     },
-    /// Factors from a critical pair on are genes, and below it those of [`critical_ntk_factors`], exactly.
+    /// Factors from a critical pair on are genes; below it they are exactly those of [`critical_ntk_factors`].
     Critical {
         /// The critical pair, `c`.
         pair: usize,
@@ -95,30 +95,33 @@ impl Shape {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
 fn is_zero(pair: &usize) -> bool {
     *pair == 0
 }
 
 /// Rescale factors, start tokens and attention-scale policy of one trial.
 ///
-/// Factors are whole grid steps, so that two candidates are equal exactly if a model would see the same numbers, and a
-/// candidate survives any number of trips through JSON.
+/// Factors are whole grid steps. So two candidates are equal exactly if a model would see the same numbers, and JSON
+/// preserves them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
     /// The grid that [`steps`](Self::steps) counts in.
     #[serde(rename = "steps_per_unit")]
     pub grid: Grid,
-    /// One rescale factor per pair, in grid steps; below a critical pair only next to the factor, which lies off the
-    /// grid.
+    /// One rescale factor per pair, in grid steps. Below a critical pair these are rounded; [`factors`](Self::factors) has
+    /// the exact values.
     pub steps: Vec<u32>,
-    /// How they hang together.
+    /// How the factors depend on each other.
     #[serde(default, skip_serializing_if = "Shape::is_free")]
     pub shape: Shape,
     /// Leading positions left unscaled, tokens.
     pub start_tokens: usize,
-    /// How cos and sin are scaled.
+    /// The attention-scale policy.
     pub attention: AttentionScale,
 }
 
@@ -139,7 +142,7 @@ impl Candidate {
         factors
     }
 
-    /// Everything that makes two candidates the same, in comparable form.
+    /// Everything that equality depends on, in comparable form.
     fn key(&self) -> (Grid, &[u32], Shape, usize, (u8, u64)) {
         (
             self.grid,
@@ -151,7 +154,7 @@ impl Candidate {
     }
 }
 
-/// Identity of a policy: its kind and the bits of its value.
+/// Identity of a policy: its kind, and the bits of its value.
 pub(crate) fn attention_key(attention: AttentionScale) -> (u8, u64) {
     match attention {
         AttentionScale::None {} => (0, 0),

@@ -1,4 +1,4 @@
-//! Operators of LongRoPE2: genes are the critical pair and the factors from there on.
+//! Operators of LongRoPE2: the genes are the critical pair and the factors from there on.
 
 use rand::{Rng, RngExt};
 
@@ -7,9 +7,9 @@ use crate::config::SearchConfig;
 use crate::operators::{chance, either, mix, pick, redraw_some};
 use crate::space::{CriticalSpace, Space};
 
-/// A start as the paper draws it: critical pairs in turn, one factor from there on.
+/// A member of the first population as in the paper: the critical pairs are used in turn, with one factor from there on.
 ///
-/// `template` gives what is no factor.
+/// Everything except the factors is copied from `template`.
 pub(crate) fn draw<R: Rng>(
     template: &Candidate,
     index: usize,
@@ -25,7 +25,7 @@ pub(crate) fn draw<R: Rng>(
     critical.with_closed_form(candidate, pair)
 }
 
-/// Redraws factors from the critical pair on, as [`mutate`](crate::mutate) does; the others follow.
+/// Redraws factors from the critical pair on, as [`mutate`](crate::mutate) does; the others follow in closed form.
 pub(crate) fn mutate<R: Rng>(
     parent: &Candidate,
     space: &Space,
@@ -57,7 +57,7 @@ pub(crate) fn crossover<R: Rng>(
 ) -> Candidate {
     let pairs = [a, b].map(|parent| critical_pair(parent, critical));
     let pair = *either(&pairs[0], &pairs[1], rng);
-    // A parent that becomes critical later has the factor at its own critical pair up to there.
+    // Before its own critical pair, a parent contributes the factor at its critical pair.
     let tail = |parent: &Candidate, own: usize| -> Vec<u32> {
         let at_own = parent.steps[own.max(pair)];
         let tail = parent.steps[pair..].iter().enumerate();

@@ -1,8 +1,8 @@
-//! What can go wrong, named so that a caller can tell a user what to change.
+//! Errors: each names the value found and what was expected, so that a user knows what to change.
 
 use std::error::Error as StdError;
 
-/// Why a search could not be set up or its state not be read.
+/// Why a search could not be set up, or why its state could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,7 +16,7 @@ pub enum Error {
         /// What would have been accepted.
         expected: String,
     },
-    /// The model or the target cannot be searched for.
+    /// The model or the target context is out of range.
     #[error("search problem `{field}` is {found}, expected {expected}")]
     InvalidProblem {
         /// The field of [`SearchProblem`](crate::SearchProblem).
@@ -42,7 +42,7 @@ pub enum Error {
         /// The value given.
         found: f64,
     },
-    /// A starting candidate of the caller lies outside the search space.
+    /// An initial candidate of the caller is outside the search space.
     #[error("initial candidate {index} has {found}, expected {expected}")]
     InitOutsideSpace {
         /// Position in the list given.
@@ -52,14 +52,14 @@ pub enum Error {
         /// What the space allows.
         expected: String,
     },
-    /// The state is not JSON of the right shape.
+    /// The state is not valid JSON, or not of the right shape.
     #[error("search state cannot be read or written as JSON")]
     StateJson {
         /// The parser's message, with line and column.
         #[source]
         source: serde_json::Error,
     },
-    /// The JSON is some other file.
+    /// The JSON is a file of another kind.
     #[error("search state `format` is {found}, expected `{expected}`")]
     StateFormat {
         /// The format named in the file.
@@ -75,7 +75,7 @@ pub enum Error {
         /// The version this crate reads.
         expected: u32,
     },
-    /// The state contradicts itself, so resuming from it would give wrong results.
+    /// The state contradicts itself, so a search resumed from it would give wrong results.
     #[error("search state `{field}` has {found}, expected {expected}")]
     StateCorrupt {
         /// The part of the state.
@@ -87,17 +87,16 @@ pub enum Error {
     },
 }
 
-/// Result of everything in this crate but [`Search::step`](crate::Search::step).
+/// Result of the functions of this crate, except [`Search::step`](crate::Search::step).
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a step was abandoned.
 ///
-/// Whatever the reason, the search is as it was before the step, except that the candidates scored until then stay
-/// known.
+/// The search is as it was before the step, except that it keeps the scores measured until then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError<E: StdError + 'static> {
-    /// The objective gave up or was interrupted.
+    /// The objective failed or was interrupted.
     #[error("objective stopped in generation {generation}")]
     Objective {
         /// The generation that was being scored.
@@ -114,18 +113,18 @@ pub enum StepError<E: StdError + 'static> {
         /// Jobs sent.
         expected: usize,
     },
-    /// The objective has no samples, or not as many as the scores so far were measured on.
+    /// The objective has no samples, or another number of samples than before.
     #[error("objective has {found} samples, expected {expected}")]
     SampleCount {
         /// Samples of this objective.
         found: usize,
-        /// What the search needs.
+        /// What the search requires.
         expected: String,
     },
     /// The search is over; see [`Search::is_done`](crate::Search::is_done).
     #[error("search has finished after {generations} generations")]
     Finished {
-        /// Generations done, the first population not counted.
+        /// Generations done, not counting the first population.
         generations: usize,
     },
 }

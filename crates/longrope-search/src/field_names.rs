@@ -6,8 +6,8 @@ use serde::forward_to_deserialize_any;
 
 /// The names of the fields of a struct as its derived `Deserialize` accepts them, after `rename` and `rename_all`.
 ///
-/// Programs that keep the keys of a search beside their own in one table split the table with it. Empty for a type
-/// that is not deserialized as a struct with named fields.
+/// A program that keeps the keys of a search and its own keys in one table can split the table with it. The result is
+/// empty for a type that is not deserialized as a struct with named fields.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]

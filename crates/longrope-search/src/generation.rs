@@ -6,7 +6,7 @@ use crate::candidate::Candidate;
 use crate::loss_json;
 use crate::memo::{Memo, Scored};
 
-/// A measurement that failed, and so keeps its candidate out of the running.
+/// A failed measurement. Its candidate has an infinite score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
@@ -14,7 +14,7 @@ pub struct Failure {
     pub candidate: Candidate,
     /// Index of the sample.
     pub sample: usize,
-    /// The objective's reason, or the loss that is no number.
+    /// The reason given by the objective, or the loss if it is not finite.
     pub reason: String,
 }
 
@@ -37,24 +37,24 @@ pub struct Generation {
     /// Median score of this generation's proposals.
     #[serde(with = "loss_json")]
     pub median: f64,
-    /// Candidates proposed, duplicates included.
+    /// Candidates proposed, including duplicates.
     pub proposals: usize,
-    /// Seeds tried with further attention-scale policies, in addition to the proposals.
+    /// Measurements of seeds with further attention-scale policies, in addition to the proposals.
     pub policy_trials: usize,
     /// Candidates measured.
     pub evaluations: usize,
     /// Proposals and policy trials that were known already.
     pub memo_hits: usize,
-    /// Samples that candidates were scored on.
+    /// Number of (candidate, sample) pairs scored.
     pub sample_evaluations: usize,
-    /// Candidates that a race ended.
+    /// Candidates that were dropped before they were scored on all samples.
     pub dropped: usize,
     /// Measurements that failed.
     pub failures: Vec<Failure>,
 }
 
 impl Generation {
-    /// Sums up a generation from its proposals' ids; `population` is ranked and not empty.
+    /// Summarizes a generation, given the ids of its proposals; `population` is ranked and not empty.
     pub(crate) fn summarize(
         index: usize,
         memo: &Memo,

@@ -12,37 +12,37 @@ use crate::loss_json;
 use crate::objective::{Job, Objective, Outcome};
 use crate::racing::{self, Race};
 
-/// A candidate and what it scored.
+/// A candidate and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scored {
     /// The candidate.
     pub candidate: Candidate,
-    /// Mean loss over the samples, nats per token; infinite if a sample failed or the candidate is still being scored,
-    /// an estimate if it was dropped.
+    /// Mean loss over the samples, nats per token. Infinite if a sample failed or the candidate is still being scored, an
+    /// estimate if it was dropped.
     #[serde(with = "loss_json")]
     pub score: f64,
     /// The generation it was measured for.
     pub generation: usize,
     /// The samples that could not be measured.
     pub failures: Vec<SampleFailure>,
-    /// Samples it was scored on, failed ones included.
+    /// Number of samples it was scored on, including failed ones.
     pub n_samples: usize,
-    /// Whether a race ended it before it was scored on all samples. It then takes no part in the evolution.
+    /// Whether it was dropped before it was scored on all samples. It then takes no part in the evolution.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dropped: bool,
-    /// Losses by sample and block, as long as others may be compared with it.
+    /// Losses by sample and block, kept only while other candidates may be compared with this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<BlockLosses>,
 }
 
 impl Scored {
-    /// Whether nothing is left to be measured.
+    /// Whether nothing is left to measure.
     fn is_finished(&self, n_samples: usize) -> bool {
         self.dropped || !self.failures.is_empty() || self.n_samples >= n_samples
     }
 
-    /// Takes in the outcome of the next sample.
+    /// Records the outcome of the next sample.
     fn add(&mut self, outcome: Outcome) {
         let sample = self.n_samples;
         self.n_samples += 1;
@@ -80,11 +80,11 @@ fn is_false(value: &bool) -> bool {
 pub struct SampleFailure {
     /// Index of the sample.
     pub sample: usize,
-    /// The objective's reason, or the loss that is no number.
+    /// The reason given by the objective, or the loss if it is not finite.
     pub reason: String,
 }
 
-/// Scored candidates in the order they were measured, found by their content.
+/// Scored candidates in the order they were measured, indexed by their content.
 ///
 /// The order is part of the saved state and the same with and without interruptions; an entry's index is its id.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ impl Memo {
         &self.entries
     }
 
-    /// Whether some candidate is there twice, which only a damaged file can bring about.
+    /// Whether a candidate is stored twice, which can only happen in a damaged file.
     pub(crate) fn has_duplicates(&self) -> bool {
         self.ids.len() != self.entries.len()
     }
@@ -131,7 +131,7 @@ impl Memo {
             .is_some_and(|&id| self.entries[id].generation < generation)
     }
 
-    /// Ids ordered from best to worst, each once; equal scores by age, and dropped ones after all others.
+    /// The ids from best to worst, without duplicates; equal scores by age, dropped candidates last.
     pub(crate) fn ranked(&self, mut ids: Vec<usize>) -> Vec<usize> {
         ids.sort_by(|&a, &b| {
             let (one, other) = (&self.entries[a], &self.entries[b]);
@@ -143,7 +143,7 @@ impl Memo {
         ids
     }
 
-    /// Forgets the losses of all candidates but these.
+    /// Deletes the losses of all candidates except these.
     pub(crate) fn keep_losses_of(&mut self, ids: &[usize]) {
         let kept: HashSet<usize> = ids.iter().copied().collect();
         for (id, entry) in self.entries.iter_mut().enumerate() {
@@ -153,13 +153,14 @@ impl Memo {
         }
     }
 
-    /// Makes sure all candidates are measured, asking the objective for those that are not, and returns their ids.
+    /// Measures the candidates that are not measured yet, and returns the ids of all.
     ///
-    /// In a race they go out sample by sample, and those that fall behind are dropped in between; otherwise with all
-    /// samples at once. Either way `batch` candidates make a call, and what is back is kept.
+    /// In a race, candidates are measured sample by sample, and those that fall behind are dropped in between; otherwise
+    /// all samples are measured at once. A call to the objective holds up to `batch` candidates, and the outcomes of every
+    /// finished call are kept.
     ///
-    /// A race that was interrupted is run again with the losses that are known: whatever is decided after a round depends
-    /// on that round's losses and those before it.
+    /// A race that was interrupted runs again with the known losses and has the same result, because decisions after a
+    /// round depend only on the losses of that round and the rounds before.
     pub(crate) fn measure<O: Objective>(
         &mut self,
         candidates: &[Candidate],
@@ -197,7 +198,7 @@ impl Memo {
             .collect())
     }
 
-    /// Whether a candidate waits for its sample `next`.
+    /// Whether sample `next` of a candidate is still to be measured.
     fn is_due(&self, candidate: &Candidate, next: usize, n_samples: usize) -> bool {
         self.ids.get(candidate).is_none_or(|&id| {
             let entry = &self.entries[id];
@@ -205,7 +206,7 @@ impl Memo {
         })
     }
 
-    /// Sends candidates out with some samples.
+    /// Measures candidates on some samples.
     fn ask<O: Objective>(
         &mut self,
         candidates: &[&Candidate],
@@ -246,7 +247,7 @@ impl Memo {
         Ok(())
     }
 
-    /// The id of a candidate, a new one if need be.
+    /// The id of a candidate; unknown candidates get a new one.
     fn id_of(&mut self, candidate: &Candidate, generation: usize) -> usize {
         if let Some(&id) = self.ids.get(candidate) {
             return id;
@@ -265,7 +266,7 @@ impl Memo {
         id
     }
 
-    /// Drops the candidates that, after `n_seen` samples, are beyond doubt behind the border.
+    /// Drops the candidates that are significantly worse than the border after `n_seen` samples.
     fn drop_behind(&mut self, racers: &[&Candidate], n_seen: usize, race: Race<'_>) {
         let ids: Vec<usize> = racers.iter().map(|&one| self.ids[one]).collect();
         let seen = |id: usize| self.entries[id].losses.get(..n_seen);

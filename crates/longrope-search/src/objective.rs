@@ -1,4 +1,4 @@
-//! What a search asks of the world: the loss of a candidate on a sample.
+//! The interface to whatever measures the loss of a candidate on a sample.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -15,7 +15,7 @@ pub struct Job<'a> {
     pub sample: usize,
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -26,35 +26,36 @@ pub enum Outcome {
     /// Mean loss over the sample's scored tokens, nats per token: a sample of one block. NaN and infinity count as
     /// failures.
     Loss(f64),
-    /// This candidate could not be measured, with the reason; the search goes on without it.
+    /// This candidate could not be measured, with the reason; the search continues without it.
     Failed(String),
 }
 
 /// Measures losses of candidates.
 ///
-/// The search never sees a model. What answers may be one model, several devices or a formula.
+/// The search knows no model. An objective may use one model, several devices or a formula.
 ///
-/// A candidate's score is the mean of its losses over the samples, so samples should score equally many tokens. The
-/// same job must have the same answer every time, or a resumed search will differ from an uninterrupted one.
+/// The score of a candidate is the mean of its losses over the samples, so all samples should score the same number of
+/// tokens. The same job must give the same outcome every time; otherwise a resumed search differs from an uninterrupted
+/// one.
 pub trait Objective {
     /// Why the objective had to stop.
     type Error: StdError + Send + Sync + 'static;
 
-    /// Number of samples every candidate is measured on; constant and at least 1.
+    /// Number of samples that every candidate is measured on; constant and at least 1.
     fn n_samples(&self) -> usize;
 
-    /// Answers jobs, one outcome per job in the same order.
+    /// Measures jobs and returns one outcome per job, in the same order.
     ///
-    /// The jobs of a call do not depend on each other and may be answered in any order, on any number of devices. A
+    /// The jobs of a call do not depend on each other and may run in any order, on any number of devices. A
     /// call holds up to [`batch_candidates`](crate::SearchConfig::batch_candidates) candidates.
     ///
     /// # Errors
-    /// An error ends the step: for a fatal fault, or an interruption by the user. A candidate that merely cannot be
-    /// measured is [`Outcome::Failed`].
+    /// An error ends the step. Return one for a fatal failure or an interruption by the user. For a single candidate that
+    /// cannot be measured, return [`Outcome::Failed`].
     fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, Self::Error>;
 }
 
-/// An [`Objective`] made of a function, for analytic objectives and tests.
+/// An [`Objective`] that calls a function, for analytic objectives and tests.
 #[derive(Clone, Debug)]
 pub struct FnObjective<F> {
     n_samples: usize,
@@ -62,7 +63,7 @@ pub struct FnObjective<F> {
 }
 
 impl<F: FnMut(&Candidate, usize) -> Outcome> FnObjective<F> {
-    /// Answers each (candidate, sample) with the function.
+    /// Measures each (candidate, sample) by calling `loss`.
     pub fn new(n_samples: usize, loss: F) -> Self {
         Self { n_samples, loss }
     }

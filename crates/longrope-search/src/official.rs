@@ -1,12 +1,12 @@
-//! The operators of the code that was released with LongRoPE, as it runs rather than as the paper tells it.
+//! The operators of the code that was released with LongRoPE, as that code runs, not as the paper describes it.
 //!
-//! - Mutation sweeps over the pairs until the result is in order and new; changes of all sweeps add up. Since the ranges
-//!   drawn from end a step late now and then, a plateau is disturbed and takes dozens of sweeps to come into order again: most
-//!   mutants have little left of their parent.
-//! - Crossover stops at the first valid new vector, so most children have one factor of the second parent; where 20
+//! - Mutation sweeps over the pairs until the result is in order and new; changes of all sweeps add up. The ranges
+//!   sometimes end a step late, which disturbs plateaus; it takes dozens of sweeps until they are in order again, and most
+//!   mutants have little in common with their parent.
+//! - Crossover stops at the first valid new vector, so most children have one factor of the second parent. If 20
 //!   attempts find none, there is no child.
 //!
-//! Only the statistics are reproduced, not the random numbers: see `examples/official_operators.rs`.
+//! Only the statistics are reproduced, not the random numbers: see `examples/official_operators.rs` in the repository.
 //!
 //! # Reference
 //! github.com/microsoft/LongRoPE, `evolution/algorithms/dim_mono.py` and `dim_piece_mono.py`.
@@ -18,17 +18,17 @@ use crate::config::SearchConfig;
 use crate::operators::{chance, normal};
 use crate::space::Space;
 
-/// Sweeps after which a mutation gives its parent back. Plateaus of hundreds of steps take a few hundred.
+/// Sweeps after which a mutation returns its parent. Plateaus of hundreds of steps take a few hundred.
 const MAX_SWEEPS: usize = 10_000;
 
 /// Standard deviation of a step of the two borders of `dim_piece_mono`, pairs.
 const BORDER_DRIFT: f64 = 2.0;
 
-/// A mutant, and the sweeps it took.
+/// A mutant, and the number of sweeps it took.
 ///
 /// Each sweep redraws every factor with probability `mutation_prob` from the list that begins at the factor before it
 /// and ends at the one after it, in steps of `config.step`; the last factor's list ends at `1 + scale`. With
-/// [`Shape::Piece`] a sweep first moves one of the borders, and sets what lies outside of them. If 10,000 sweeps bring
+/// [`Shape::Piece`] a sweep first moves one of the borders and sets the factors outside of them. If 10,000 sweeps give
 /// nothing new, the parent is returned.
 pub fn mutate<R: Rng>(
     parent: &Candidate,
@@ -49,10 +49,10 @@ pub fn mutate<R: Rng>(
     (parent.clone(), MAX_SWEEPS)
 }
 
-/// A child of two parents, the better one first; none if the attempts are used up.
+/// A child of two parents, the better one first; `None` if `max_retries` attempts fail.
 ///
-/// Gene by gene, with probability `mutation_prob`: half of the time the second parent's value is taken, then the child
-/// is ready if it is in order and new.
+/// Every gene is visited with probability `mutation_prob`. Half of the visits take the value of the second parent, and
+/// after each visit the child is returned if it is in order and new.
 pub fn crossover<R: Rng>(
     first: &Candidate,
     second: &Candidate,
@@ -123,7 +123,7 @@ impl Lists {
         };
         let (from, to) = drift(from, to, n_pairs - 1, rng);
         child.shape = Shape::Piece { from, to };
-        // The original ends two pairs early; the seed has the scale there.
+        // The original leaves out the last two pairs, where the seed has the scale.
         for pair in 0..n_pairs.saturating_sub(2) {
             if pair <= from {
                 child.steps[pair] = self.grid_step(1.0);
@@ -155,7 +155,7 @@ impl Lists {
     }
 }
 
-/// Points from `start` to before `stop`, one too many where the division rounds up.
+/// Number of points from `start` to `stop`, exclusive; one too many where the division rounds up.
 fn count(start: f64, stop: f64, step: f64) -> usize {
     to_u32(((stop - start) / step).ceil().max(0.0)) as usize
 }
@@ -164,7 +164,7 @@ fn place(start: f64, index: usize, step: f64) -> f64 {
     start + index as f64 * ((start + step) - start)
 }
 
-/// Moves one border, and then either until they are in order.
+/// Moves the borders, a random one at a time, until they are in order.
 fn drift<R: Rng>(from: usize, to: usize, last: usize, rng: &mut R) -> (usize, usize) {
     let (mut low, mut high) = (from as f64, to as f64);
     for _ in 0..MAX_SWEEPS {
@@ -223,8 +223,9 @@ mod tests {
         let (space, parent) = seed(&config, Shape::Free);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..20 {
-            let (child, n_sweeps) =
-                mutate(&parent, &space, &config, 32.0, &mut rng, |it| *it == parent);
+            let (child, n_sweeps) = mutate(&parent, &space, &config, 32.0, &mut rng, |one| {
+                *one == parent
+            });
             assert!(space.contains(&child) && child != parent && n_sweeps > 0);
         }
     }
@@ -235,7 +236,9 @@ mod tests {
         let (space, parent) = seed(&config, Shape::Piece { from: 0, to: 0 });
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for _ in 0..20 {
-            let (child, _) = mutate(&parent, &space, &config, 32.0, &mut rng, |it| *it == parent);
+            let (child, _) = mutate(&parent, &space, &config, 32.0, &mut rng, |one| {
+                *one == parent
+            });
             let Shape::Piece { from, to } = child.shape else {
                 panic!("a piece stays one: {child:?}");
             };

@@ -8,8 +8,8 @@ use crate::space::Space;
 
 /// Windows of a mutation, in pairs to either side.
 ///
-/// Many sizes, because wide ones find the rough shape and narrow ones polish it: on analytic objectives with 64
-/// pairs and the default settings, a widest window of 4 ends at up to three times the excess loss of this list.
+/// Wide windows find the rough shape, narrow ones refine it. On analytic objectives with 64 pairs and the default
+/// settings, a widest window of 4 ends at up to three times the excess loss of this list.
 const REACHES: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// On a plateau the range of a draw is halved up to this many times.
@@ -17,7 +17,7 @@ const MAX_HALVINGS: u32 = 7;
 
 /// Probability that a crossover changes parents after a pair.
 ///
-/// Neighbouring factors belong together: runs of about six pairs end lower than a fresh choice for every pair.
+/// Neighbouring factors belong together: runs of about six pairs reach a lower loss than a new choice for every pair.
 const SWITCH_PROB: f64 = 0.15;
 
 /// A neighbour of `parent`: each gene is redrawn with probability `mutation_prob`.
@@ -25,13 +25,13 @@ const SWITCH_PROB: f64 = 0.15;
 /// The factor of pair `i` is drawn from the grid points between the factors of the pairs `w` to its left and right
 /// (the bounds of the space beyond the ends), and the pairs in between follow where they would break the order; `w` is
 /// drawn from 1, 2, 4, 8 and 16, once per mutant. So the result is always valid, and the size of a change fits the slope
-/// around it. Where those two are equal the window grows until they are not, and the draw stays near the old value at a
-/// scale that is drawn too: plateaus, which every seed has, are neither frozen nor torn apart.
+/// around it. If the factors at both ends of the window are equal, the window grows until they differ, and the draw stays
+/// within a random distance of the old value. So plateaus, which every seed has, can move without breaking up.
 ///
-/// Start tokens are redrawn from their list; so is the attention policy where it is a gene.
+/// Start tokens are redrawn from their list, as is the attention policy if it is a gene.
 ///
 /// # Reference
-/// LongRoPE, arXiv 2402.13753, algorithm 1 names a monotone mutation without giving its mechanics; these are ours.
+/// LongRoPE, arXiv 2402.13753, algorithm 1 names a monotone mutation but gives no details; these are not from the paper.
 pub fn mutate<R: Rng>(
     parent: &Candidate,
     space: &Space,
@@ -57,7 +57,7 @@ pub(crate) fn redraw_some<R: Rng>(
     rng: &mut R,
 ) {
     let (n_pairs, reach) = (steps.len(), *pick(&REACHES, rng));
-    // A pair redrawn early is the neighbour of later ones, so either direction alone would drift.
+    // A pair redrawn early limits later ones, so a fixed direction would drift.
     let rising = chance(0.5, rng);
     for k in 0..n_pairs {
         let pair = if rising { k } else { n_pairs - 1 - k };
@@ -69,10 +69,10 @@ pub(crate) fn redraw_some<R: Rng>(
 
 /// A mixture of two parents.
 ///
-/// Factors are taken in runs from either parent, in rising or falling order, and where only one of the two keeps the
-/// order, from that one (there always is one). If that gives one of the parents again `max_retries` times over, the
-/// parents are joined at one cut, raising what would fall; if even that is no mixture, `a` is mutated. Equal parents
-/// have themselves as child.
+/// Factors are taken in runs from either parent, in rising or falling order of the pairs. Where only one parent keeps the
+/// factors in order, its factor is taken (there is always at least one). If the result equals a parent `max_retries`
+/// times, the head of `a` and the tail of `b` are joined, raising factors that would decrease; if that equals a parent
+/// too, `a` is mutated. If the parents are equal, so is the child.
 pub fn crossover<R: Rng>(
     a: &Candidate,
     b: &Candidate,
@@ -125,7 +125,7 @@ fn redraw<R: Rng>(
             reach *= 2;
             (low, high) = window(reach);
         }
-        // A plateau has no slope to tell how far to go, so any scale may be right.
+        // A plateau has no slope that shows how far to go, so the distance is drawn on all scales.
         let span = ((high - low) >> rng.random_range(0..=MAX_HALVINGS)).max(1);
         low = low.max(old.saturating_sub(span));
         high = high.min(old.saturating_add(span));
@@ -143,9 +143,8 @@ fn redraw<R: Rng>(
 
 /// Crossover in runs that keeps the order.
 ///
-/// If the last value came from one parent, the same parent's next one is never on the wrong side of it, so a valid
-/// choice always exists. Going up favours large values and going down small ones; the direction is drawn to even that
-/// out.
+/// The next value of the parent that the last value came from never breaks the order, so there is always a valid choice.
+/// Going up favours large values, going down small ones; the direction is random to balance this.
 pub(crate) fn mix<R: Rng>(a: &[u32], b: &[u32], rng: &mut R) -> Vec<u32> {
     let rising = chance(0.5, rng);
     let mut from_a = chance(0.5, rng);
@@ -166,7 +165,7 @@ pub(crate) fn mix<R: Rng>(a: &[u32], b: &[u32], rng: &mut R) -> Vec<u32> {
     child
 }
 
-/// The head of `a` and the tail of `b`, raised where it would fall below the head.
+/// The head of `a` and the tail of `b`, raised where it would be below the head.
 fn join<R: Rng>(a: &[u32], b: &[u32], rng: &mut R) -> Vec<u32> {
     let cut = rng.random_range(0..=a.len());
     let floor = cut.checked_sub(1).map_or(0, |last| a[last]);

@@ -1,20 +1,20 @@
-//! What is searched for: a RoPE and the window it shall get.
+//! The problem of a search: a RoPE and the context to extend it to.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The RoPE of a model and the context it is to be extended to.
+/// The RoPE of a model and the context to extend it to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchProblem {
-    /// Rotated part of a head; even.
+    /// Rotated dimensions of a head; even.
     pub rotary_dim: usize,
-    /// RoPE base.
+    /// Base of the frequencies.
     pub theta: f64,
     /// Context the model was trained for, tokens.
     pub original_context: usize,
-    /// Context wanted, tokens.
+    /// Context to extend to, tokens.
     pub target_context: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Which operator makes the next candidate.
+//! Chooses the operator that makes the next candidate.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -9,7 +9,7 @@ use crate::operators::{chance, crossover, mutate, pick, pick_two};
 use crate::space::Space;
 use crate::{critical, official};
 
-/// What the operators of a search need besides their parents.
+/// What the operators of a search need in addition to parents.
 #[derive(Clone, Copy)]
 pub(crate) struct Breeder<'a> {
     pub(crate) space: &'a Space,
@@ -19,7 +19,7 @@ pub(crate) struct Breeder<'a> {
 }
 
 impl Breeder<'_> {
-    /// A member of the first population that is no seed.
+    /// A member of the first population that is not a seed.
     pub(crate) fn first(
         &self,
         index: usize,
@@ -43,7 +43,7 @@ impl Breeder<'_> {
         self.mutate(pick(parents, rng), rng, known)
     }
 
-    /// A child of two of the parents, which are given best first.
+    /// A child of two of the parents; `parents` is ordered from best to worst.
     pub(crate) fn child(
         &self,
         parents: &[Candidate],

@@ -8,7 +8,7 @@ use crate::candidate::Candidate;
 use crate::state::SearchState;
 use crate::surrogate::Surrogate;
 
-/// Collects proposals that are new, as far as a bounded number of retries gets.
+/// Collects proposals. Known ones are drawn again, a limited number of times.
 pub(crate) struct Proposer<'a> {
     generation: usize,
     state: &'a SearchState,
@@ -18,7 +18,7 @@ pub(crate) struct Proposer<'a> {
 }
 
 impl<'a> Proposer<'a> {
-    /// Starts a generation in which some candidates are known already.
+    /// Starts a generation; the candidates in `seen` count as known.
     pub(crate) fn new(state: &'a SearchState, generation: usize, seen: HashSet<Candidate>) -> Self {
         let surrogate = (state.config.surrogate_pool > 1)
             .then(|| learn(state, generation))
@@ -32,14 +32,14 @@ impl<'a> Proposer<'a> {
         }
     }
 
-    /// What was collected.
+    /// The proposals.
     pub(crate) fn proposed(self) -> Vec<Candidate> {
         self.proposed
     }
 
-    /// Adds `count` proposals, of several times as many if there is a surrogate to choose.
+    /// Adds `count` proposals. With a surrogate, several times as many are drawn and it selects from them.
     ///
-    /// `draw` is told which proposals are known, as index and test.
+    /// `draw` gets the index of the draw, the random number generator, and a test for candidates that are known.
     pub(crate) fn add(
         &mut self,
         count: usize,
@@ -91,7 +91,8 @@ impl<'a> Proposer<'a> {
     }
 }
 
-/// A model of the scores of earlier generations; a part of this one may be known already, and must not matter.
+/// A model of the scores of earlier generations. Scores of this generation, which may be known after an interruption, must
+/// not change the result.
 fn learn(state: &SearchState, generation: usize) -> Option<Surrogate> {
     let entries = state.memo.entries();
     let earlier = (0..entries.len()).filter(|&id| entries[id].generation < generation);

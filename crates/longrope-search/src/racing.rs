@@ -1,16 +1,16 @@
-//! Which candidates need not be scored on the remaining samples.
+//! Racing: which candidates need not be scored on the remaining samples.
 
 use crate::block_losses::BlockLosses;
 
 /// Fewer blocks than this say nothing about how certain a difference is.
 const MIN_BLOCKS: usize = 8;
 
-/// How a race is run.
+/// The rules of a race.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Race<'a> {
-    /// Standard errors by which a candidate has to miss the border.
+    /// A candidate is dropped if it is worse than the border by this many standard errors.
     pub(crate) strictness: f64,
-    /// Places there are: the border is the candidate in the last one.
+    /// Number of places. The border is the candidate in the last place.
     pub(crate) n_places: usize,
     /// Ids of candidates that are scored in full and compete for the places.
     pub(crate) elites: &'a [usize],
@@ -23,9 +23,9 @@ pub(crate) struct Difference {
     pub(crate) stderr: f64,
 }
 
-/// Compares two candidates on the samples both have; none if their blocks are too few or not the same.
+/// Compares two candidates on the samples that both have; `None` if there are too few blocks or they do not match.
 ///
-/// Blocks weigh equally within a sample, and samples with each other.
+/// Within a sample all blocks have the same weight, and all samples have the same weight.
 pub(crate) fn difference(a: &[BlockLosses], b: &[BlockLosses]) -> Option<Difference> {
     let mut differences = Vec::new();
     let mut mean = 0.0;
@@ -57,7 +57,8 @@ pub(crate) fn mean(losses: &[BlockLosses]) -> f64 {
     losses.iter().map(BlockLosses::mean).sum::<f64>() / losses.len() as f64
 }
 
-/// The candidate in the last place, among contenders with equally many samples; none if there are fewer than places.
+/// The losses of the candidate in the last place. All contenders have the same number of samples; `None` if there are
+/// fewer contenders than places.
 pub(crate) fn border<'a>(
     contenders: impl Iterator<Item = &'a [BlockLosses]>,
     n_places: usize,

@@ -22,24 +22,24 @@ use crate::state::SearchState;
 /// How far a search is, in candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Candidates measured, those of an unfinished generation included.
+    /// Candidates measured, including those of an unfinished generation.
     pub evaluations: usize,
-    /// Samples they were scored on, in all.
+    /// Number of (candidate, sample) pairs scored.
     pub sample_evaluations: usize,
-    /// Proposals of finished generations that were known already and cost nothing.
+    /// Proposals of finished generations that were known already, and so cost nothing.
     pub memo_hits: usize,
-    /// Proposals and policy trials of the whole search; the sum of the two above at the end, unless it stops early.
+    /// Proposals and policy trials of the whole search. Unless it stops early, this is `evaluations + memo_hits` at the end.
     pub planned: usize,
 }
 
 /// An evolutionary search, stepped by its caller.
 ///
-/// Step 0 measures the first population: the seeds, then mutants of them. Every later step proposes mutants and
+/// The first step measures the first population: the seeds, then mutants of them. Every later step proposes mutants and
 /// crossovers of the best candidates so far and keeps the best of all.
 ///
-/// A step either happens or does not: when the objective stops in the middle, only the memo of scores grows, and the
-/// next step, or a search resumed from [`state`](Self::state), proposes the same candidates again and finds the first
-/// ones known. The result is the same as without the interruption.
+/// If the objective stops in the middle of a step, the search keeps the scores measured so far and is otherwise unchanged.
+/// The next step, or a search resumed from [`state`](Self::state), proposes the same candidates again and uses these
+/// scores, so the result is the same as without the interruption.
 ///
 /// # Reference
 /// LongRoPE, arXiv 2402.13753, algorithm 1.
@@ -55,7 +55,7 @@ struct Round {
     rng: ChaCha8Rng,
     proposals: Vec<usize>,
     policy_trials: usize,
-    /// Only of the first generation.
+    /// Only in the first generation.
     seeds: Vec<SeedScore>,
 }
 
@@ -68,13 +68,13 @@ impl Search {
         Self::with_init(problem, config, Vec::new(), seed)
     }
 
-    /// A search that starts from candidates of the caller as well, such as the result of an earlier one.
+    /// A search that also starts from given candidates, such as the result of an earlier search.
     ///
-    /// They are tried as they are, with their own attention-scale policy. [`Space::nearest`] of
-    /// [`SearchConfig::space`] makes them.
+    /// They are measured unchanged, with their own attention-scale policy. Make them with [`Space::nearest`] on the result
+    /// of [`SearchConfig::space`].
     ///
     /// # Errors
-    /// As [`new`](Self::new), and [`Error::InitOutsideSpace`].
+    /// The errors of [`new`](Self::new), and [`Error::InitOutsideSpace`].
     pub fn with_init(
         problem: SearchProblem,
         config: SearchConfig,
@@ -84,10 +84,10 @@ impl Search {
         Self::set_up(SearchState::new(problem, config, init, seed))
     }
 
-    /// Continues where a state was taken.
+    /// Continues a search from its saved state.
     ///
     /// # Errors
-    /// As [`SearchState::from_json`], for a state whose parts do not fit each other.
+    /// [`Error::StateCorrupt`] if parts of the state contradict each other, and the errors of [`with_init`](Self::with_init).
     pub fn resume(state: SearchState) -> Result<Self> {
         Self::set_up(state.checked()?)
     }
@@ -117,8 +117,8 @@ impl Search {
     /// Measures one generation.
     ///
     /// # Errors
-    /// [`StepError::Objective`] if the objective stopped; the step can be repeated. Otherwise the objective broke its
-    /// contract, or the search is over.
+    /// [`StepError::Objective`] if the objective stopped; the step can be repeated. [`StepError::Finished`] if the search is
+    /// over, and the other errors if the objective broke its contract.
     pub fn step<O: Objective>(
         &mut self,
         objective: &mut O,
@@ -136,7 +136,7 @@ impl Search {
             self.next_round(objective)?
         };
 
-        // Nothing fails from here on: the generation is over.
+        // The generation is complete: nothing can fail from here on.
         let state = &mut self.state;
         let candidates = [&state.population[..], &round.proposals].concat();
         state.population = state.memo.ranked(candidates);
@@ -169,7 +169,7 @@ impl Search {
         Ok(generation)
     }
 
-    /// Whether all generations are done, or none of the last `patience` brought a new best.
+    /// Whether all generations are done, or the last `patience` generations found no new best.
     pub fn is_done(&self) -> bool {
         let history = &self.state.history;
         let stale = history
@@ -186,24 +186,24 @@ impl Search {
                 .is_some_and(|patience| stale >= patience)
     }
 
-    /// The best candidate of the finished generations; none before the first step.
+    /// The best candidate of the finished generations; `None` before the first step.
     ///
     /// Its score is infinite if every candidate so far has failed.
     pub fn best(&self) -> Option<&Scored> {
         self.state.best()
     }
 
-    /// What to save; [`SearchState::to_json`] makes it text.
+    /// The state to save, with [`SearchState::to_json`].
     pub fn state(&self) -> &SearchState {
         &self.state
     }
 
-    /// The space searched.
+    /// The search space.
     pub fn space(&self) -> &Space {
         &self.space
     }
 
-    /// How each seed did with each attention-scale policy; empty before the first step.
+    /// The score of each seed with each attention-scale policy; empty before the first step.
     pub fn seeds(&self) -> &[SeedScore] {
         self.state.seeds()
     }
@@ -229,7 +229,7 @@ impl Search {
         }
     }
 
-    /// Most candidates the search will measure: its proposals, and the seeds' trials of further policies.
+    /// The largest number of candidates that the search will measure: its proposals, and the seeds with further policies.
     pub fn planned_evaluations(&self) -> usize {
         let config = &self.state.config;
         config.planned_proposals(self.state.problem.target_context) + self.policy_trials()
@@ -241,7 +241,7 @@ impl Search {
         config.seeds.len() * (config.policies().len() - 1)
     }
 
-    /// Makes sure all scores are means over the same number of samples.
+    /// Fails if the number of samples has changed, because scores must be means over the same samples.
     fn fix_samples<O: Objective>(
         &mut self,
         objective: &O,
@@ -258,7 +258,7 @@ impl Search {
         }
     }
 
-    /// Measures the seeds with every policy, then fills the population with mutants of the better ones.
+    /// Measures the seeds with every policy, then fills the population with mutants of them.
     fn first_round<O: Objective>(
         &mut self,
         objective: &mut O,
@@ -367,7 +367,7 @@ fn breeder<'a>(state: &'a SearchState, space: &'a Space) -> Breeder<'a> {
     }
 }
 
-/// The race for the places of parents, if candidates are to race.
+/// The race for the places of parents; `None` if racing is off.
 fn race<'a>(config: &SearchConfig, elites: &'a [usize]) -> Option<Race<'a>> {
     (config.racing_strictness > 0.0).then_some(Race {
         strictness: config.racing_strictness,
@@ -376,7 +376,7 @@ fn race<'a>(config: &SearchConfig, elites: &'a [usize]) -> Option<Race<'a>> {
     })
 }
 
-/// Those among these that could be measured.
+/// The ids of the candidates that could be measured.
 fn finite(ids: &[usize], state: &SearchState) -> Vec<usize> {
     let entries = state.memo.entries();
     ids.iter()
@@ -385,7 +385,7 @@ fn finite(ids: &[usize], state: &SearchState) -> Vec<usize> {
         .collect()
 }
 
-/// The candidates among these that may have descendants: those that could be measured, or all if none could.
+/// The candidates that may have descendants: those that could be measured, or all if none could.
 fn fertile(ranked: &[usize], state: &SearchState) -> Vec<Candidate> {
     let entries = state.memo.entries();
     let n_finite = ranked

@@ -13,10 +13,10 @@ pub enum Seed {
     Ntk,
     /// YaRN: fast pairs unscaled, slow pairs scaled, a ramp between.
     Yarn,
-    /// As YaRN, with a ramp that is linear in the factor: where the official code starts.
+    /// As YaRN, with a ramp that is linear in the factor. The official code starts here.
     LinearRamp,
-    /// No rescaling: every factor is 1. Not a seed of the paper; with it a search cannot end worse than doing nothing,
-    /// which at small scales, and for models that extrapolate, is hard to beat.
+    /// No rescaling: every factor is 1. Not in the paper. With this seed a search cannot end worse than no rescaling, which
+    /// is hard to beat at small scales and for models that extrapolate.
     None,
 }
 

@@ -14,7 +14,7 @@ use crate::seed::Seed;
 use crate::space::Space;
 
 impl Seed {
-    /// The seed's factors for a problem, before they are put on the grid.
+    /// The seed's factors for a problem, before they are rounded to the grid.
     pub fn factors(self, problem: &SearchProblem, config: &SearchConfig) -> Vec<f64> {
         let (n_pairs, scale) = (problem.n_pairs(), problem.scale());
         let ramp = YarnRamp {
@@ -34,29 +34,29 @@ impl Seed {
     }
 }
 
-/// How one seed did with one attention-scale policy.
+/// The score of a seed with one attention-scale policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeedScore {
-    /// `pi`, `ntk`, `yarn`, `none`, or `init-0` and so on for candidates of the caller.
+    /// [`Seed::name`], or `init-0`, `init-1` and so on for candidates of the caller.
     pub name: String,
-    /// The policy it was tried with.
+    /// The policy.
     pub attention: AttentionScale,
     /// Mean loss over the samples, nats per token; infinite if it could not be measured.
     #[serde(with = "loss_json")]
     pub score: f64,
-    /// Whether this policy was the seed's best, so that it is in the first population.
+    /// Whether this is the seed's best policy, which is the one in the first population.
     pub kept: bool,
 }
 
-/// A seed and the candidates it is tried as, one per policy.
+/// A seed as candidates, one per policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
     pub(crate) name: String,
     pub(crate) trials: Vec<Candidate>,
 }
 
-/// Every start of a search: the configured seeds with each policy, then the caller's candidates as they are.
+/// The configured seeds with each policy, then the caller's candidates unchanged.
 pub(crate) fn starts(
     problem: &SearchProblem,
     config: &SearchConfig,

@@ -1,4 +1,4 @@
-//! Everything a search has to remember, as one JSON document.
+//! The state of a search as one JSON document.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -13,16 +13,16 @@ use crate::problem::SearchProblem;
 use crate::space::Space;
 use crate::starts::SeedScore;
 
-/// The `format` every state names.
+/// The `format` of every state.
 const FORMAT: &str = "longrope-search-state";
 
 /// The `version` this crate writes and reads.
 const VERSION: u32 = 2;
 
-/// The state of a search between two steps, or in the middle of one that was interrupted.
+/// The state of a search between two steps, or after a step that was interrupted.
 ///
-/// A search resumed from it goes on exactly as if it had never stopped. The random number generator, population and
-/// history are those of the last finished generation; the memo may already hold part of the next one.
+/// A search resumed from it continues exactly as if it had never stopped. The random number generator, population and
+/// history are those of the last finished generation; the memo may already hold part of the next generation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchState {
@@ -33,7 +33,7 @@ pub struct SearchState {
     pub(crate) init: Vec<Candidate>,
     seed: u64,
     pub(crate) rng: ChaCha8Rng,
-    /// Samples the scores were measured on; none before the first measurement.
+    /// Number of samples that the scores were measured on; `None` before the first measurement.
     pub(crate) n_samples: Option<usize>,
     /// Memo ids of the best candidates, best first.
     pub(crate) population: Vec<usize>,
@@ -42,7 +42,7 @@ pub struct SearchState {
     pub(crate) memo: Memo,
 }
 
-/// The part of any file of ours that says what the rest is.
+/// The fields that identify the kind of a file.
 #[derive(Deserialize)]
 struct Header {
     format: Option<serde_json::Value>,
@@ -72,22 +72,22 @@ impl SearchState {
         }
     }
 
-    /// The state as JSON, equal for equal states byte for byte.
+    /// The state as JSON. Equal states give the same bytes.
     ///
     /// # Errors
-    /// [`Error::StateJson`] if the configuration holds something that is not JSON, which checked ones do not.
+    /// [`Error::StateJson`] if a value cannot be written as JSON, which does not happen for a checked configuration.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|source| Error::StateJson { source })
     }
 
-    /// Reads what [`to_json`](Self::to_json) writes and checks that it is sound.
+    /// Reads the output of [`to_json`](Self::to_json) and checks that its parts fit each other.
     ///
     /// # Errors
     /// [`Error::StateJson`], [`Error::StateFormat`], [`Error::StateVersion`] or [`Error::StateCorrupt`], and the errors
     /// of the configuration and the problem in it.
     pub fn from_json(json: &str) -> Result<Self> {
         let parse = |source| Error::StateJson { source };
-        // Format and version first, so that a foreign or newer file is called that and not a syntax error.
+        // Format and version first, so that a foreign or newer file is not reported as a syntax error.
         let header: Header = serde_json::from_str(json).map_err(parse)?;
         let found = |value: Option<serde_json::Value>| {
             value.map_or("missing".to_owned(), |value| value.to_string())
@@ -109,7 +109,7 @@ impl SearchState {
         Ok(state)
     }
 
-    /// What is searched for.
+    /// The problem.
     pub fn problem(&self) -> &SearchProblem {
         &self.problem
     }
@@ -124,17 +124,17 @@ impl SearchState {
         self.seed
     }
 
-    /// The generations finished, the first population as number 0.
+    /// The finished generations; number 0 is the first population.
     pub fn history(&self) -> &[Generation] {
         &self.history
     }
 
-    /// How each seed did with each attention-scale policy; empty before the first step.
+    /// The score of each seed with each attention-scale policy; empty before the first step.
     pub fn seeds(&self) -> &[SeedScore] {
         &self.seeds
     }
 
-    /// Every candidate measured, in order.
+    /// All measured candidates, in order of measurement.
     pub fn scored(&self) -> &[Scored] {
         self.memo.entries()
     }
@@ -144,7 +144,7 @@ impl SearchState {
         self.population.first().map(|&id| &self.memo.entries()[id])
     }
 
-    /// The search space, the caller's candidates being allowed to bring their own attention-scale policy.
+    /// The search space, including the attention-scale policies of the caller's candidates.
     pub(crate) fn space(&self) -> Result<Space> {
         let mut space = self.config.space(&self.problem)?;
         for (index, candidate) in self.init.iter().enumerate() {
@@ -162,7 +162,7 @@ impl SearchState {
         Ok(space)
     }
 
-    /// Checks what the types do not: that the parts fit each other.
+    /// Checks that the parts fit each other.
     fn check(&self) -> Result<()> {
         let space = self.space()?;
         let fail = |field, found: String, expected: String| {
@@ -237,7 +237,7 @@ impl SearchState {
         Ok(())
     }
 
-    /// As [`from_json`](Self::from_json) does, for a state that came another way.
+    /// The state, after the checks of [`from_json`](Self::from_json).
     pub(crate) fn checked(self) -> Result<Self> {
         self.check()?;
         Ok(self)

@@ -1,15 +1,15 @@
-//! A model of the scores so far that says which proposals are worth a measurement.
+//! A model of the scores so far, which selects the proposals that are measured.
 
 use crate::candidate::Candidate;
 use longrope_rope::AttentionScale;
 
-/// Scores that the model is made of: the best so many. Its cost grows with the cube.
+/// Number of best scores that the model learns from. Its cost grows with their cube.
 const MAX_POINTS: usize = 240;
 
-/// Variance of a score that the model does not explain, where scores vary by 1.
+/// Variance of the noise, for scores with variance 1.
 const NOISE: f64 = 1e-3;
 
-/// How many standard deviations a proposal is taken to be better than expected: some reward for the unknown.
+/// Number of standard deviations that are subtracted from an expected score, in favour of uncertain proposals.
 const OPTIMISM: f64 = 0.5;
 
 /// A Gaussian process over the logarithms of the factors, with one length scale.
@@ -24,7 +24,7 @@ pub(crate) struct Surrogate {
 }
 
 impl Surrogate {
-    /// Learns from candidates and their scores, best first; none if there are too few to learn from.
+    /// Learns from candidates and their scores, best first; `None` if there are too few.
     pub(crate) fn fit<'a>(scored: impl Iterator<Item = (&'a Candidate, f64)>) -> Option<Self> {
         let (points, scores): (Vec<_>, Vec<_>) = scored
             .filter(|(_, score)| score.is_finite())
@@ -77,7 +77,7 @@ impl Surrogate {
         })
     }
 
-    /// An optimistic guess of a candidate's score, in units of its own; lower is better.
+    /// An optimistic guess of a candidate's score, on the scale of the model; lower is better.
     pub(crate) fn guess(&self, candidate: &Candidate) -> f64 {
         let point = features(candidate);
         let covariances: Vec<f64> = self
@@ -96,8 +96,8 @@ impl Surrogate {
     }
 }
 
-/// Scores on a logarithmic scale above the best, so that the worst do not hide what tells the good apart; mean 0 and
-/// variance 1.
+/// Scores on a logarithmic scale above the best, so that bad scores do not hide the differences between good ones; mean 0
+/// and variance 1.
 fn standardized(scores: &[f64]) -> Vec<f64> {
     let best = scores.iter().copied().fold(f64::INFINITY, f64::min);
     let mut above: Vec<f64> = scores.iter().map(|score| score - best).collect();
@@ -125,7 +125,7 @@ fn forward(factor: &[Vec<f64>], right: &[f64]) -> Vec<f64> {
     solved
 }
 
-/// A candidate as numbers whose distances say how alike two candidates are.
+/// A candidate as numbers; the distance between two candidates measures how different they are.
 fn features(candidate: &Candidate) -> Vec<f64> {
     let mut features: Vec<f64> = candidate.factors().into_iter().map(f64::ln).collect();
     features.push((candidate.start_tokens as f64).ln_1p() / 4.0);
@@ -181,10 +181,11 @@ mod tests {
         let mut draw = || mutate(&start, &space, &config, &mut rng);
         let mut seen: Vec<(Candidate, f64)> = (0..100)
             .map(|_| draw())
-            .map(|it| (it.clone(), loss(&it)))
+            .map(|candidate| (candidate.clone(), loss(&candidate)))
             .collect();
         seen.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let model = Surrogate::fit(seen.iter().map(|(it, score)| (it, *score))).expect("enough");
+        let model = Surrogate::fit(seen.iter().map(|(candidate, score)| (candidate, *score)))
+            .expect("enough");
         let new: Vec<Candidate> = (0..60).map(|_| draw()).collect();
         let mut concordant = 0;
         let mut pairs = 0;

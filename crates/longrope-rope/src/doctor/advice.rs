@@ -1,4 +1,4 @@
-//! What to do so that a checkpoint is run as it was made.
+//! Recommended settings, so that a checkpoint runs as it was trained.
 
 use super::compare;
 use super::facts::{Facts, Family};
@@ -7,7 +7,7 @@ use crate::RopeScaling;
 
 type Lines = Vec<(Vec<Runtime>, String)>;
 
-/// Changes of the config first, then settings of each runtime; empty if all is well.
+/// Changes of the config first, then settings of each runtime; empty if nothing needs to change.
 pub(super) fn advice(facts: &Facts, views: &[RuntimeView]) -> Vec<Advice> {
     let mut lines: Lines = config(facts)
         .into_iter()
@@ -43,7 +43,7 @@ fn config(facts: &Facts) -> Vec<String> {
     if !facts.is_long_rope() {
         return texts;
     }
-    let is_su = |key| facts.value(key).and_then(|it| it.as_str()) == Some("su");
+    let is_su = |key| facts.value(key).and_then(|value| value.as_str()) == Some("su");
     if is_su("type") || is_su("rope_type") {
         texts.push("call the type longrope; \"su\" is its old name".to_owned());
     }
@@ -206,7 +206,7 @@ fn others(facts: &Facts) -> Lines {
     lines
 }
 
-/// Whatever is scaled and not understood there is better run elsewhere.
+/// Advises against candle if it computes other factors.
 fn candle(facts: &Facts, views: &[RuntimeView]) -> Option<(Vec<Runtime>, String)> {
     let ours = rules(views, Runtime::Longrope)?;
     let right = rules(views, Runtime::Candle)

@@ -9,11 +9,11 @@ use crate::{RescaleFactors, RopeScaling, RopeSpec};
 pub(super) const SOURCE: &str =
     "huggingface/candle 2a13b0f3f models/phi3.rs; llama.rs, mistral.rs, qwen2.rs of unknown commit";
 
-/// What candle computes, or what its config struct stumbles over.
+/// What candle computes, or why it does not load the config.
 ///
 /// Phi-3: `inv_freq = factor / theta^(2i/d)`, so it multiplies where all others divide; positions below the original context
 /// use the short factors and later ones the long factors, in one sequence; there is no attention scale. LLaMA knows llama3
-/// only. Mistral and Qwen2 know no scaling. None reads `rope_parameters`.
+/// only. Mistral and Qwen2 know no scaling. No model reads `rope_parameters`.
 ///
 /// # Reference
 /// `candle-transformers/src/models/phi3.rs` lines 60-130 at 2a13b0f3f, and the `Config` structs beside it.
@@ -40,7 +40,7 @@ fn phi3(facts: &Facts) -> Result<RopeSpec, String> {
         return Ok(facts.spec.plain());
     };
     if section.get("type").and_then(Value::as_str) != Some("longrope") {
-        return Err("`type` of `rope_scaling` has to be \"longrope\"".to_owned());
+        return Err("`type` of `rope_scaling` must be \"longrope\"".to_owned());
     }
     let mut spec = facts.with_attention(1.0);
     if let RopeScaling::LongRope { sets, .. } = &mut spec.scaling {
@@ -48,8 +48,13 @@ fn phi3(facts: &Facts) -> Result<RopeSpec, String> {
             sets.truncate(1);
         }
         for set in sets {
-            let inverse: Vec<f64> = set.factors.as_slice().iter().map(|it| 1.0 / it).collect();
-            // The inverse of a factor is a factor, but for the extremes of f64.
+            let inverse: Vec<f64> = set
+                .factors
+                .as_slice()
+                .iter()
+                .map(|factor| 1.0 / factor)
+                .collect();
+            // The inverse of a factor is a factor, except at the extremes of f64.
             set.factors = RescaleFactors::new(inverse)
                 .map_err(|_| "a factor is too small to be inverted".to_owned())?;
         }
@@ -77,7 +82,7 @@ fn llama(facts: &Facts) -> Result<RopeSpec, String> {
         }),
         Some("default") if complete => Ok(facts.spec.plain()),
         _ => Err(
-            "`rope_scaling` of a LLaMA has to be llama3 with `rope_type` and its four numbers"
+            "`rope_scaling` of a LLaMA must be llama3 with `rope_type` and its four numbers"
                 .to_owned(),
         ),
     }
@@ -93,7 +98,7 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
                 "has no scaling for `{}` models and computes plain RoPE",
                 facts.model_type
             ),
-            "the extension is lost without a word",
+            "the extension is silently lost",
         );
     }
     match topic {
@@ -106,26 +111,28 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
         ),
         Topic::Factors if facts.is_phi3() => {
             let stitched = if facts.top_original.is_none() {
-                ", and uses the short ones alone for lack of `original_max_position_embeddings` at the top level"
+                ", and uses only the short ones because there is no `original_max_position_embeddings` at the top level"
             } else {
                 ""
             };
             because(
-                format!("multiplies frequencies by the factors, where all others divide{stitched}"),
-                "wrong angles at every length but where factors are 1",
+                format!(
+                    "multiplies frequencies by the factors, where all others divide by them{stitched}"
+                ),
+                "wrong angles wherever a factor is not 1",
             )
         }
         Topic::AttentionScale => because(
             "has no attention scale",
-            "attention is softer than it was trained",
+            "attention is softer than in training",
         ),
         Topic::Switch => because(
-            "takes the factors of each token by its position, in a table of the model's own number type",
+            "chooses the factors of each token by its position, in a table of the model's number type",
             "a long text mixes both sets in one sequence, and a bf16 table is too coarse for far positions",
         ),
         _ => because(
             "reads `original_max_position_embeddings` inside `rope_scaling`, where others prefer the top level",
-            "the blend of frequencies is another",
+            "the frequencies are blended differently",
         ),
     }
 }

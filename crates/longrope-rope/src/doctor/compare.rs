@@ -4,7 +4,7 @@ use super::facts::{Explanation, Facts, because};
 use super::view::{Disagreement, Outcome, Rules, Runtime, RuntimeView, Topic};
 use super::{candle, llama_cpp, transformers, vllm};
 
-/// Relative difference below which two numbers are the same: below what f32 can tell apart.
+/// Relative difference below which two numbers are equal: below the resolution of f32.
 const SAME: f64 = 1e-8;
 
 const TOPICS: [Topic; 5] = [
@@ -15,7 +15,7 @@ const TOPICS: [Topic; 5] = [
     Topic::DefaultContext,
 ];
 
-/// One line for everything that some runtime does otherwise, told once if it has one cause.
+/// The differences between the runtimes and this project. Topics and runtimes with the same cause share an entry.
 pub(super) fn disagreements(facts: &Facts, views: &[RuntimeView]) -> Vec<Disagreement> {
     let Some(ours) = views
         .iter()
@@ -46,9 +46,9 @@ pub(super) fn disagreements(facts: &Facts, views: &[RuntimeView]) -> Vec<Disagre
             }
         }
         for (topics, Explanation { what, consequence }) in lines {
-            let same = found
-                .iter_mut()
-                .find(|it| it.topics == topics && it.what == what && it.consequence == consequence);
+            let same = found.iter_mut().find(|line| {
+                line.topics == topics && line.what == what && line.consequence == consequence
+            });
             match same {
                 Some(same) => same.runtimes.push(view.runtime),
                 None => found.push(Disagreement {
@@ -63,7 +63,7 @@ pub(super) fn disagreements(facts: &Facts, views: &[RuntimeView]) -> Vec<Disagre
     found
 }
 
-/// Whether two runtimes do the same; the default context is compared with the window the config claims.
+/// Whether two runtimes agree. The default context is compared with the context that the config claims.
 pub(super) fn agree(topic: Topic, facts: &Facts, theirs: &Rules, ours: &Rules) -> bool {
     match topic {
         Topic::Loading => true,
@@ -76,7 +76,7 @@ pub(super) fn agree(topic: Topic, facts: &Facts, theirs: &Rules, ours: &Rules) -
                 })
         }
         Topic::AttentionScale => {
-            // With different numbers of sets every one has to be like each of ours.
+            // If the numbers of sets differ, all scales must be equal.
             let scales = |rules: &Rules| -> Vec<f64> {
                 rules
                     .factors

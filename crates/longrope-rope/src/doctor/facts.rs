@@ -1,4 +1,4 @@
-//! What a config says, as far as runtimes read it differently.
+//! The parts of a config that runtimes read differently.
 
 use serde_json::{Map, Value};
 
@@ -6,10 +6,10 @@ use crate::error::Names;
 use crate::hf::{ORIGINAL_POSITION, ROPE_PARAMETERS, ROPE_SCALING, THETA};
 use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, read_hf_rope};
 
-/// Families whose treatment is known.
+/// Families with known rules.
 const FAMILIES: Names = Names(&["llama", "mistral", "phi3", "qwen2"]);
 
-/// Every runtime that has a default for it has this one.
+/// The default of every runtime that has one.
 pub(super) const DEFAULT_THETA: f64 = 10_000.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub(super) enum Family {
     Qwen2,
 }
 
-/// A config with what we understand of it.
+/// A config and how this project reads it.
 pub(super) struct Facts<'a> {
     pub(super) model_type: &'a str,
     pub(super) family: Family,
-    /// As we read it.
+    /// The rope as this project reads it.
     pub(super) spec: RopeSpec,
     pub(super) max_context: usize,
     /// `original_max_position_embeddings` at the top level.
@@ -33,7 +33,7 @@ pub(super) struct Facts<'a> {
     pub(super) top_theta: Option<f64>,
     /// `rope_scaling`, the spelling of transformers 4.
     pub(super) rope_scaling: Option<&'a Map<String, Value>>,
-    /// `rope_parameters`, that of transformers 5.
+    /// `rope_parameters`, the spelling of transformers 5.
     pub(super) rope_parameters: Option<&'a Map<String, Value>>,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Facts<'a> {
         !matches!(self.spec.scaling, RopeScaling::None {})
     }
 
-    /// Whether the rope section has a key, were it `null`.
+    /// Whether the rope section has a key, even if its value is `null`.
     pub(super) fn has(&self, key: &str) -> bool {
         let section = self.rope_scaling.or(self.rope_parameters);
         section.is_some_and(|section| section.contains_key(key))
@@ -102,7 +102,7 @@ impl<'a> Facts<'a> {
         count(self.value(ORIGINAL_POSITION))
     }
 
-    /// Whether the original context is written anywhere.
+    /// Whether the config states the original context.
     pub(super) fn names_original(&self) -> bool {
         self.top_original.or(self.inner_original()).is_some()
     }
@@ -112,7 +112,7 @@ impl<'a> Facts<'a> {
         self.max_context as f64 / self.spec.original_context as f64
     }
 
-    /// The config has a scaling, but not where transformers 4 and candle look for it.
+    /// Whether the config has a rope section, but not where transformers 4 and candle look for it.
     pub(super) fn is_only_v5(&self) -> bool {
         self.rope_parameters.is_some() && self.rope_scaling.is_none()
     }
@@ -129,7 +129,7 @@ impl<'a> Facts<'a> {
         spec
     }
 
-    /// The policy of LongRoPE models for a window that grew by `scale`.
+    /// The attention scale of LongRoPE models for a context that grew by `scale`.
     pub(super) fn su(&self, scale: f64) -> f64 {
         AttentionScale::Su {}.value(scale, self.spec.original_context)
     }
@@ -158,6 +158,7 @@ pub(super) fn because(what: impl Into<String>, consequence: &'static str) -> Exp
         consequence,
     }
 }
+
 /// Why a runtime that reads only the spelling of version 4 sees no scaling.
 pub(super) fn ignores_rope_parameters(theta: f64) -> Explanation {
     because(

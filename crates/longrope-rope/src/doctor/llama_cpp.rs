@@ -12,8 +12,8 @@ const LLAMA3_ORIGINAL: usize = 8192;
 
 /// What llama.cpp computes.
 ///
-/// The converter writes the factors of longrope for the Phi-3 family only; of the other families it writes the name of the
-/// type. The set is chosen by the tokens a context has room for. Attention is `su` of the ratio, or `0.1 ln s + 1` for YaRN.
+/// The converter writes the factors of longrope for the Phi-3 family only; for other families it writes only the name of the
+/// type. The set is chosen by the number of tokens allocated for the context. Attention is `su` of the ratio, or `0.1 ln s + 1` for YaRN.
 /// Dynamic NTK is not written. llama3 factors are made from the top level's original context, else 8192.
 ///
 /// # Reference
@@ -61,11 +61,11 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
                 "its converter writes the name of the type but no factors for `{}` models: plain RoPE, attention scale 1",
                 facts.model_type
             ),
-            "the extension is lost without a word",
+            "the extension is silently lost",
         ),
         RopeScaling::LongRope { .. } if topic == Topic::Switch => because(
             format!(
-                "chooses once by the room of the context, which is {} tokens by default: above {} the long factors serve all texts",
+                "chooses once by the allocated context ({} tokens by default) and above {} uses the long factors for all texts",
                 facts.max_context, facts.spec.original_context
             ),
             "short texts lose quality in a large context",
@@ -88,7 +88,7 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
             format!(
                 "its converter reads the original context of llama3 at the top level only, else takes {LLAMA3_ORIGINAL}"
             ),
-            "the factors are those of another window",
+            "the factors are for another original context",
         ),
         scaling => because(
             format!(
@@ -96,7 +96,7 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
                 scaling.name(),
                 facts.model_type
             ),
-            "the extension is lost without a word",
+            "the extension is silently lost",
         ),
     }
 }

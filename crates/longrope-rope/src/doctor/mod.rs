@@ -1,8 +1,8 @@
-//! What other programs make of a checkpoint's `config.json`, and where they would compute different angles.
+//! How other programs interpret a checkpoint's `config.json`, and where their angles differ.
 //!
-//! Each runtime has a file with its rules as they were read in its source, named in `SOURCE`. The rules give a
-//! [`RuntimeView`] per runtime; [`compare`](compare::disagreements) finds where it differs from ours and asks the
-//! runtime's file why. Nothing here is run or loaded, and releases other than the ones read may differ.
+//! Each runtime has a file with its rules. They were read in the source that `SOURCE` names; other releases may differ.
+//! The rules give a [`RuntimeView`] per runtime. [`compare`](compare::disagreements) finds where it differs from the view
+//! of this project and gets the reason from the runtime's file. Nothing is run or loaded.
 
 mod advice;
 mod candle;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::Result;
 use facts::Facts;
 
-/// Says what transformers 4 and 5, vLLM, llama.cpp, candle and this project each compute for a model config.
+/// Describes what transformers 4 and 5, vLLM, llama.cpp, candle and this project each compute for a model config.
 ///
 /// ```
 /// # fn main() -> longrope_rope::Result<()> {
@@ -36,8 +36,8 @@ use facts::Facts;
 /// ```
 ///
 /// # Errors
-/// Those of [`read_hf_rope`](crate::read_hf_rope), and [`Error::UnknownFamily`](crate::Error::UnknownFamily) for a
-/// `model_type` whose treatment by the runtimes is not known here.
+/// The errors of [`read_hf_rope`](crate::read_hf_rope), and [`Error::UnknownFamily`](crate::Error::UnknownFamily) for a
+/// `model_type` for which the rules of the runtimes are not known.
 pub fn diagnose(config: &Value) -> Result<Diagnosis> {
     let facts = Facts::new(config)?;
     let runtimes: Vec<RuntimeView> = Runtime::ALL

@@ -44,7 +44,10 @@ pub(super) fn with(mut config: Value, pointer: &str, key: &str, value: Value) ->
 
 pub(super) fn rules(config: &Value, runtime: Runtime) -> Rules {
     let diagnosis = diagnose(config).unwrap();
-    let view = diagnosis.runtimes.iter().find(|it| it.runtime == runtime);
+    let view = diagnosis
+        .runtimes
+        .iter()
+        .find(|view| view.runtime == runtime);
     view.unwrap().rules().unwrap().clone()
 }
 
@@ -53,7 +56,7 @@ fn reason(config: &Value, runtime: Runtime) -> Option<String> {
     let view = diagnosis
         .runtimes
         .into_iter()
-        .find(|it| it.runtime == runtime);
+        .find(|view| view.runtime == runtime);
     match view.unwrap().outcome {
         Outcome::Loads(_) => None,
         Outcome::Refuses { reason } => Some(reason),

@@ -9,7 +9,7 @@ use crate::{AttentionScale, RopeScaling, RopeSpec};
 pub(super) const SOURCE_V4: &str = "huggingface/transformers ef468064, modeling_rope_utils.py";
 pub(super) const SOURCE_V5: &str = "huggingface/transformers 5 (configuration_phi3.py 008e574, modeling_rope_utils.py of unknown commit)";
 
-/// What transformers 4 computes, or what it stumbles over.
+/// What transformers 4 computes, or why it does not load the config.
 ///
 /// It knows `rope_scaling` only. For longrope it takes the original context from the top level only and, if it is there,
 /// replaces `factor` by the ratio. Phi-3 accepts exactly three keys. Its YaRN takes the original context from
@@ -31,7 +31,7 @@ pub(super) fn v4(facts: &Facts) -> Result<Rules, String> {
         let known = ["type", "short_factor", "long_factor"];
         if section.len() != known.len() || known.iter().any(|key| !section.contains_key(*key)) {
             return Err(
-                "`rope_scaling` of Phi-3 has to hold `type`, `short_factor`, `long_factor` and nothing else"
+                "`rope_scaling` of Phi-3 must hold `type`, `short_factor`, `long_factor` and nothing else"
                     .to_owned(),
             );
         }
@@ -100,7 +100,7 @@ pub(super) fn v4(facts: &Facts) -> Result<Rules, String> {
 /// `standardize_rope_params` and `_compute_longrope_parameters` of version 5.
 pub(super) fn v5(facts: &Facts) -> Result<Rules, String> {
     if facts.is_phi3() && !facts.is_long_rope() && facts.is_scaled() {
-        return Err("Phi-3 configs load no type but longrope".to_owned());
+        return Err("Phi-3 configs load only longrope".to_owned());
     }
     if facts.is_yarn() && !facts.has("factor") {
         return Err("YaRN needs `factor` (KeyError)".to_owned());
@@ -161,7 +161,7 @@ pub(super) fn explain_v4(topic: Topic, facts: &Facts, rules: &Rules) -> Explanat
         ),
         Topic::Factors => because(
             "reads `original_max_position_embeddings` inside `rope_scaling`, where others prefer the top level",
-            "the blend of frequencies is another",
+            "the frequencies are blended differently",
         ),
         Topic::AttentionScale => attention(facts, rules),
         _ => switch(facts),
@@ -184,7 +184,7 @@ fn attention(facts: &Facts, rules: &Rules) -> Explanation {
     {
         because(
             format!("does not read `short_mscale` and `long_mscale` and uses {scales}"),
-            "attention is sharpened otherwise than it was trained",
+            "attention is sharpened differently than in training",
         )
     } else {
         because(
@@ -202,19 +202,19 @@ fn switch(facts: &Facts) -> Explanation {
     if !facts.is_long_rope() {
         return because(
             "recomputes the base in each forward pass from the length so far and keeps keys rotated by older ones",
-            "beyond the window a long generation differs from the same text read at once",
+            "beyond the original context a long generation differs from the same text in one pass",
         );
     }
     if facts.is_phi3() {
         because(
-            "chooses by the largest position of each forward pass, over the whole batch, and computes the cache anew when a \
+            "chooses by the largest position of each forward pass, over the whole batch, and recomputes the cache when a \
              generation crosses the border",
-            "prefill in chunks mixes both sets in one cache, and one long row changes the short ones beside it",
+            "prefill in chunks mixes both sets in one cache, and one long row changes the short rows of its batch",
         )
     } else {
         because(
             "chooses by the largest position of each forward pass, over the whole batch, and keeps the cache when a generation \
-             crosses the border (only Phi-3 models compute it anew)",
+             crosses the border (only Phi-3 models recompute it)",
             "a generation across the border and prefill in chunks mix both sets in one cache, which ruins the text",
         )
     }

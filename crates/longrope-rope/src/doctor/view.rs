@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use crate::{RopeScaling, RopeSpec};
 
-/// Everything that `diagnose` found.
+/// The result of [`diagnose`](crate::diagnose).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Diagnosis {
     /// `model_type` of the config.
     pub model_type: String,
-    /// The scaling, by our name.
+    /// The scaling, see [`RopeScaling::name`].
     pub rope: &'static str,
     /// Context before the extension, in tokens.
     pub original_context: usize,
@@ -19,9 +19,9 @@ pub struct Diagnosis {
     pub max_context: usize,
     /// One view per runtime, in the order of [`Runtime::ALL`].
     pub runtimes: Vec<RuntimeView>,
-    /// Where a runtime computes something else than this project does.
+    /// Where a runtime computes something different from this project.
     pub disagreements: Vec<Disagreement>,
-    /// How to run the checkpoint so that it is right.
+    /// How to run the checkpoint correctly.
     pub advice: Vec<Advice>,
 }
 
@@ -48,7 +48,7 @@ pub enum Runtime {
 }
 
 impl Runtime {
-    /// All of them, this project last.
+    /// All runtimes, this project last.
     pub const ALL: [Self; 6] = [
         Self::Transformers4,
         Self::Transformers5,
@@ -58,7 +58,7 @@ impl Runtime {
         Self::Longrope,
     ];
 
-    /// Its name.
+    /// The name to display.
     pub fn name(self) -> &'static str {
         match self {
             Self::Transformers4 => "transformers 4",
@@ -71,14 +71,14 @@ impl Runtime {
     }
 }
 
-/// What one runtime makes of the config.
+/// How one runtime interprets the config.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RuntimeView {
     /// The runtime.
     pub runtime: Runtime,
-    /// The source whose rules these are.
+    /// The source that the rules were read in.
     pub source: &'static str,
-    /// The rules, or why there are none.
+    /// The rules, or why the config does not load.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -97,29 +97,29 @@ impl RuntimeView {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It does, with these rules.
+    /// It loads the config, with these rules.
     Loads(Rules),
-    /// It does not.
+    /// It does not load the config.
     Refuses {
-        /// What it stumbles over.
+        /// Why it does not load.
         reason: String,
     },
 }
 
-/// What decides the angles of a runtime.
+/// The rules that determine the angles in a runtime.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rules {
     /// Base of the frequencies.
     pub theta: f64,
-    /// The factor sets there are, the one for the shortest texts first.
+    /// The factor sets, the set for the shortest texts first.
     pub factors: Vec<FactorRow>,
-    /// Which of them a token gets.
+    /// Which set a token uses.
     pub switch: Switch,
-    /// Context used when nobody asks for another, in tokens; `None` if the runtime has no limit of its own.
+    /// Context used by default, in tokens; `None` if the runtime has no limit of its own.
     pub default_context: Option<usize>,
 }
 
-/// One set of factors, in effect: what the plain frequencies are divided by.
+/// One factor set as the runtime applies it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FactorRow {
     /// `plain`, `all`, `short`, `long`, or the length they are for.
@@ -128,9 +128,9 @@ pub struct FactorRow {
     pub first: f64,
     /// The factor of the slowest pair.
     pub last: f64,
-    /// What cos and sin are multiplied by.
+    /// The number that multiplies cos and sin.
     pub attention_scale: f64,
-    /// The factors of all pairs.
+    /// The numbers that divide the plain frequencies, one per pair.
     #[serde(skip)]
     pub values: Vec<f64>,
 }
@@ -146,7 +146,7 @@ impl FactorRow {
         }
     }
 
-    /// Whether it leaves every frequency as it is.
+    /// Whether all frequencies are plain.
     pub fn is_plain(&self) -> bool {
         self.values.iter().all(|factor| (factor - 1.0).abs() < 1e-9)
     }
@@ -157,23 +157,23 @@ impl FactorRow {
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Switch {
-    /// There is one set for all.
+    /// There is one set for all tokens.
     Never {},
     /// Each forward pass by the largest position in its batch.
     PerForward {
         /// Largest length of the first set, in tokens.
         border: usize,
-        /// Whether the key-value cache is dropped and computed anew at the border.
+        /// Whether the key-value cache is computed again at the border.
         recomputes_cache: bool,
     },
-    /// Once for all requests, by the `max_model_len` the server was started with.
+    /// Once for all requests, by the `max_model_len` of the server.
     AtLoad {
         /// Largest `max_model_len` for the first set.
         border: usize,
     },
-    /// Once per context, by the tokens it has room for.
+    /// Once per context, by the number of tokens allocated for it.
     ByAllocation {
-        /// Largest room for the first set.
+        /// Largest allocation for the first set, in tokens.
         border: usize,
     },
     /// Each token by its own position.
@@ -181,7 +181,7 @@ pub enum Switch {
         /// First position of the second set.
         border: usize,
     },
-    /// Once per sequence, by its prompt and all that may be generated.
+    /// Once per sequence, by the length of its prompt and everything that may be generated.
     PerSequence {
         /// Largest length of the first set, in tokens.
         border: usize,
@@ -249,9 +249,9 @@ impl Rules {
     }
 }
 
-/// What a spec does to a sequence of `total_tokens`.
+/// The factors of a spec for a sequence of `total_tokens`.
 pub(super) fn row(spec: &RopeSpec, name: impl Into<String>, total_tokens: usize) -> FactorRow {
-    // Written factors stay as they are written; a quotient of frequencies loses its rounding.
+    // Factors of a factor set are exact. Quotients of frequencies are rounded to remove rounding errors.
     let written = spec
         .factor_set(total_tokens)
         .map(|set| set.factors.as_slice().to_vec());
@@ -288,30 +288,30 @@ pub enum Topic {
     Theta,
     /// The factors.
     Factors,
-    /// What cos and sin are multiplied by.
+    /// The number that multiplies cos and sin.
     AttentionScale,
-    /// Which set a token gets.
+    /// Which set a token uses.
     Switch,
-    /// The context without any flag, against the one the config claims.
+    /// The default context, compared with the context that the config claims.
     DefaultContext,
 }
 
-/// What some runtimes do otherwise than this project, and what comes of it.
+/// Where some runtimes differ from this project, and the consequence.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Disagreement {
-    /// What differs.
+    /// The topics that differ.
     pub topics: Vec<Topic>,
-    /// Who differs.
+    /// The runtimes that differ.
     pub runtimes: Vec<Runtime>,
-    /// What they do.
+    /// What these runtimes do.
     pub what: String,
-    /// What comes of it.
+    /// The consequence.
     pub consequence: String,
 }
 
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.runtimes.iter().map(|it| it.name()).collect();
+        let names: Vec<&str> = self.runtimes.iter().map(|runtime| runtime.name()).collect();
         write!(
             f,
             "{}: {}; {}",
@@ -322,12 +322,12 @@ impl fmt::Display for Disagreement {
     }
 }
 
-/// Something to do.
+/// A recommended change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Advice {
-    /// Where; none for the config itself.
+    /// The runtimes to configure; empty for a change of the config itself.
     pub runtimes: Vec<Runtime>,
-    /// What.
+    /// What to do.
     pub text: String,
 }
 
@@ -336,7 +336,7 @@ impl fmt::Display for Advice {
         if self.runtimes.is_empty() {
             write!(f, "config.json: {}", self.text)
         } else {
-            let names: Vec<&str> = self.runtimes.iter().map(|it| it.name()).collect();
+            let names: Vec<&str> = self.runtimes.iter().map(|runtime| runtime.name()).collect();
             write!(f, "{}: {}", names.join(", "), self.text)
         }
     }

@@ -66,7 +66,7 @@ pub(super) fn rules(facts: &Facts) -> Result<Rules, String> {
     ))
 }
 
-/// The top level's original context; one inside the rope section is not looked at.
+/// The original context at the top level; vLLM ignores one inside the rope section.
 fn long_rope_default(facts: &Facts) -> usize {
     let phi3 = facts.is_phi3().then_some(PHI3_ORIGINAL);
     facts.top_original.or(phi3).unwrap_or(facts.max_context)
@@ -89,14 +89,14 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
                 "ignores `attention_factor` and `factor` of longrope and uses {} (it reads `short_mscale` and `long_mscale` instead)",
                 scales(rules)
             ),
-            "attention is sharpened otherwise than it was trained",
+            "attention is sharpened differently than in training",
         ),
         Topic::AttentionScale => because(
             format!(
                 "reads neither `attention_factor` nor `mscale` of YaRN, only `attn_factor`, and uses {}",
                 scales(rules)
             ),
-            "attention is sharpened otherwise than it was trained",
+            "attention is sharpened differently than in training",
         ),
         Topic::Switch if facts.is_long_rope() => because(
             format!(
@@ -107,7 +107,7 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
         ),
         Topic::DefaultContext if facts.is_long_rope() => because(
             format!(
-                "serves {default} tokens unless told otherwise, the config claims {}",
+                "serves {default} tokens by default, but the config claims {}",
                 facts.max_context
             ),
             "longer requests are refused, and the long factors stay unused",
@@ -121,9 +121,9 @@ pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation
         ),
         _ => because(
             format!(
-                "fixes dynamic NTK at load as for {default} tokens, whatever the length of a request"
+                "fixes dynamic NTK at load for {default} tokens, whatever the length of a request"
             ),
-            "requests within the window are rescaled, where others leave them as they are",
+            "requests within the original context are rescaled, which other runtimes leave unscaled",
         ),
     }
 }

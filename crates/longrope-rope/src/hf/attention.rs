@@ -2,14 +2,14 @@
 
 use crate::AttentionScale;
 
-/// Relative difference below which two numbers of a config mean the same: far above rounding, far below any effect.
+/// Relative difference below which two numbers of a config are equal: far above rounding, far below any effect.
 const SAME: f64 = 1e-12;
 
 pub(super) fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= SAME * a.abs().max(b.abs())
 }
 
-/// The policy that gives `value`: the default of the type if it does, so that a number in a config stays a rule.
+/// The policy that gives `value`. The default of the type is preferred, so that it survives being written as a number.
 pub(super) fn attention_policy(
     value: f64,
     default: AttentionScale,

@@ -1,4 +1,4 @@
-//! Typed access to one JSON object that remembers which keys were asked for.
+//! Typed access to a JSON object that records which keys were read.
 
 use serde_json::{Map, Value};
 
@@ -82,12 +82,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes back that `key` was used: it was there, but it changes nothing.
+    /// Marks `key` as not used again, because its value has no effect.
     pub(super) fn ignore(&mut self, key: &'static str) {
         self.used.retain(|used| *used != key);
     }
 
-    /// A warning for every key that nobody asked for.
+    /// A warning for every key that was not read.
     pub(super) fn unused(&self) -> Vec<Warning> {
         self.map
             .iter()

@@ -16,7 +16,7 @@ pub(super) fn head_dim(config: &Map<String, Value>) -> Result<usize> {
     }
 }
 
-/// Phi-3 configs differ from the others: they load no type but longrope, and call it by older names.
+/// Whether this is a Phi-3 config. These load only the type longrope, and call it by older names.
 pub(super) fn is_phi3(config: &Map<String, Value>) -> bool {
     config
         .get("model_type")

@@ -7,7 +7,7 @@ use crate::{
     AttentionScale, Error, FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec, Warning,
 };
 
-/// Reads `short_factor`, `long_factor` and what decides the attention scale.
+/// Reads `short_factor`, `long_factor` and the keys of the attention scale.
 pub(super) fn read(
     top: &Top,
     spelling: Spelling,
@@ -87,7 +87,7 @@ fn factors(
     Ok(factors)
 }
 
-/// What a config can hold of the factor sets of a spec.
+/// The two factor sets that a config can hold.
 pub(super) struct ShortAndLong {
     pub(super) short: RescaleFactors,
     pub(super) long: RescaleFactors,
@@ -113,7 +113,7 @@ pub(super) fn degrade(
     let long_index = index_for(target_context);
     let short_index = index_for(spec.original_context);
     let long = &sets[long_index];
-    // Within the original window only the short factors are ever used, so they have to be the chosen ones.
+    // Within the original context only the short factors are ever used, so the chosen set becomes the short one.
     let short = if target_context <= spec.original_context {
         Some(long)
     } else {

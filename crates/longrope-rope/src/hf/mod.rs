@@ -1,8 +1,8 @@
-//! The rope of a Hugging Face `config.json`, in and out.
+//! Reads and writes the rope of a Hugging Face `config.json`.
 //!
 //! transformers 4 spreads it over `rope_theta`, `partial_rotary_factor`, `original_max_position_embeddings` and
-//! `rope_scaling`; transformers 5 has one object, `rope_parameters`. Hugging Face's words are used in this module and
-//! in `doctor`, nowhere else.
+//! `rope_scaling`; transformers 5 has one object, `rope_parameters`. The terms of Hugging Face are used in this module and
+//! in `doctor` only.
 
 mod attention;
 mod fields;

@@ -18,11 +18,11 @@ const ROPE_TYPES: Names = Names(&["default", "linear", "dynamic", "yarn", "llama
 /// The rope of a model config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HfRope {
-    /// What decides the angles.
+    /// The spec that determines the angles.
     pub spec: RopeSpec,
-    /// `max_position_embeddings`, the window the config claims, in tokens.
+    /// `max_position_embeddings`, the context that the config claims, in tokens.
     pub max_context: usize,
-    /// What a person should know.
+    /// Warnings to show to the user.
     pub warnings: Vec<Warning>,
 }
 
@@ -34,7 +34,7 @@ pub struct HfRope {
 ///
 /// # Errors
 /// [`Error::MissingKey`], [`Error::WrongValue`], [`Error::UnknownRopeType`], [`Error::Disagree`] when two spellings in
-/// one config differ, [`Error::LayerTypes`], and those of [`RopeSpec::validate`].
+/// one config differ, [`Error::LayerTypes`], and the errors of [`RopeSpec::validate`].
 pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
     let config = config.as_object().ok_or_else(|| Error::WrongValue {
         key: "config.json".to_owned(),
@@ -112,7 +112,7 @@ fn read_section(
                 RopeScaling::Linear { scale },
             )
         }
-        // The formula takes the window from `max_position_embeddings`, whatever else is written.
+        // The formula takes the original context from `max_position_embeddings`, whatever else is written.
         "dynamic" => (
             top.max_context,
             RopeScaling::DynamicNtk {
@@ -152,7 +152,7 @@ fn read_section(
     Ok((spec, warnings))
 }
 
-/// A number that may stand in the section, at the top level, or at both with the same value.
+/// A number that may be in the section, at the top level, or in both with the same value.
 fn agreed(fields: &mut Fields, key: &'static str, top: Option<f64>) -> Result<Option<f64>> {
     match (fields.number(key)?, top) {
         (Some(inner), Some(outer)) if !same(inner, outer) => Err(Error::Disagree {
@@ -165,7 +165,7 @@ fn agreed(fields: &mut Fields, key: &'static str, top: Option<f64>) -> Result<Op
     }
 }
 
-/// The type under its current name.
+/// The rope type by its current name.
 fn rope_type(fields: &mut Fields, is_phi3: bool) -> Result<&'static str> {
     let current = |name: &str| match name {
         "su" => "longrope".to_owned(),
@@ -197,7 +197,7 @@ fn rope_type(fields: &mut Fields, is_phi3: bool) -> Result<&'static str> {
         })
 }
 
-/// The window before the extension: the top level wins, then the section, then the whole window.
+/// The context before the extension: from the top level, else from the section, else the whole context.
 fn original_context(top: &Top, fields: &mut Fields) -> Result<usize> {
     let inner = fields.count(ORIGINAL_POSITION)?;
     let default = if top.is_phi3 {
@@ -217,7 +217,7 @@ fn yarn(
     let ratio = top.max_context as f64 / original_context as f64;
     let scale = match fields.number("factor")? {
         Some(factor) => {
-            // A ratio of 1 is usual: many configs keep the original window in `max_position_embeddings`.
+            // A ratio of 1 is usual: many configs keep the original context in `max_position_embeddings`.
             if !same(factor, ratio) && !same(ratio, 1.0) {
                 warnings.push(Warning::FactorDisagrees {
                     factor,

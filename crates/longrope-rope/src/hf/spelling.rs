@@ -1,13 +1,13 @@
-//! The two spellings of a rope section, and what stands outside of it.
+//! The two spellings of a rope section, and the keys beside it.
 
-/// The spelling of transformers 4 or 5; they differ in who wins when numbers disagree.
+/// The spelling of transformers 4 or 5. They differ in which number wins when two disagree.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
     V4,
     V5,
 }
 
-/// What the top level of a config says.
+/// The keys at the top level of a config that concern its rope.
 pub(super) struct Top {
     pub(super) is_phi3: bool,
     pub(super) max_context: usize,

@@ -11,7 +11,7 @@ use crate::{
     Warning, inv_freq,
 };
 
-/// Writes `spec` into a Hugging Face model config, for a window of `target_context` tokens.
+/// Writes `spec` into a Hugging Face model config, for a context of `target_context` tokens.
 ///
 /// Sets `max_position_embeddings`, `original_max_position_embeddings`, `rope_theta`, `partial_rotary_factor`,
 /// `rope_scaling` and `rope_parameters`, so that transformers 4 and 5 compute the same. A config holds two factor sets:
@@ -19,14 +19,14 @@ use crate::{
 /// there is no smaller set). The attention scale is always written as a number, and also as `short_mscale` and
 /// `long_mscale` where it is not the default, because not every runtime reads the same key.
 ///
-/// Phi-3 configs load no type but longrope: other scalings are written as equal short and long factors, and `rope_scaling`
+/// Phi-3 configs load only the type longrope: other scalings are written as equal short and long factors, and `rope_scaling`
 /// has just the three keys that transformers 4 accepts there, unless the attention scale needs more.
 ///
-/// Returns what the config cannot say.
+/// Returns warnings about everything that the config cannot express.
 ///
 /// # Errors
 /// [`Error::MissingKey`] if the size of a head is not in the config, [`Error::Disagree`] if `rotary_dim` does not fit it,
-/// [`Error::NotWritable`], and those of [`RopeSpec::validate`].
+/// [`Error::NotWritable`], and the errors of [`RopeSpec::validate`].
 pub fn write_hf_rope(
     config: &mut Map<String, Value>,
     spec: &RopeSpec,
@@ -92,7 +92,7 @@ pub fn write_hf_rope(
     Ok(warnings)
 }
 
-/// What both spellings have in common.
+/// The values that both spellings share.
 struct Section {
     rope_type: &'static str,
     theta: f64,
@@ -299,7 +299,7 @@ fn partial_rotary_factor(config: &Map<String, Value>, rotary: usize) -> Result<f
     }
     let written = config.get(PARTIAL).and_then(Value::as_f64);
     let exact = rotary as f64 / head_dim as f64;
-    // The quotient may round to just below the whole number; half a dimension more is cut off again.
+    // The quotient may round to just below the whole number. Half a dimension more is truncated again.
     let safe = (rotary as f64 + 0.5) / head_dim as f64;
     let fits = |share: &f64| rotary_dim(head_dim, *share) == rotary;
     Ok(written

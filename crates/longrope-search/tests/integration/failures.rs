@@ -5,7 +5,7 @@ use longrope_search::{Candidate, Error, FnObjective, Outcome, Search, SearchConf
 
 use crate::analytic::{SMALL, loss, small_config};
 
-/// Fails wherever the last factor is small, in both ways there are.
+/// Fails wherever the last factor is small, in both possible ways.
 fn fragile(candidate: &Candidate, sample: usize) -> Outcome {
     match (candidate.factors()[7] < 3.0, sample) {
         (true, 0) => Outcome::Loss(f64::NAN),
@@ -132,6 +132,6 @@ fn searches_that_cannot_start_say_why() {
     let message = result.expect_err("the factors fall").to_string();
     assert_eq!(
         message,
-        "initial candidate 0 has a factor that falls after pair 3, expected factors that never fall"
+        "initial candidate 0 has a factor that decreases after pair 3, expected factors that never decrease"
     );
 }

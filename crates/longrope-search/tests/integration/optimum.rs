@@ -1,4 +1,4 @@
-//! A search finds what there is to find, and within its budget.
+//! A search finds the optimum within its budget.
 
 use longrope_rope::AttentionScale;
 use longrope_search::{
@@ -8,7 +8,7 @@ use longrope_search::{
 
 use crate::analytic::{LARGE, SMALL, loss, small_config, target};
 
-/// Excess loss left after the paper's budget, as a part of the best seed's. The worst of 20 seeds leaves 0.08.
+/// Excess loss left after the paper's budget, as a fraction of the best seed's. The worst of 20 seeds leaves 0.08.
 const LEFT_OVER: f64 = 0.1;
 
 fn run(search: &mut Search, problem: SearchProblem) {

@@ -1,4 +1,4 @@
-//! One seeded search, number by number: a change of the algorithm or of a dependency's random numbers shows here.
+//! The numbers of one seeded search. They change with the algorithm and with the random numbers of a dependency.
 
 use longrope_search::{Candidate, FnObjective, Outcome, Search};
 

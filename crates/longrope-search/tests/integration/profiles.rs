@@ -95,7 +95,12 @@ fn mutations_take_as_many_sweeps_as_in_the_original() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let n = 100;
     let sweeps: usize = (0..n)
-        .map(|_| official::mutate(&parent, &space, &config, 32.0, &mut rng, |it| *it == parent).1)
+        .map(|_| {
+            official::mutate(&parent, &space, &config, 32.0, &mut rng, |one| {
+                *one == parent
+            })
+            .1
+        })
         .sum();
     let mean = sweeps as f64 / f64::from(n);
     assert!((75.0..110.0).contains(&mean), "{mean}");

@@ -1,4 +1,4 @@
-//! Racing saves work, changes hardly ever who wins, and survives being killed.
+//! Racing saves work, hardly ever changes the winner, and survives interruptions.
 
 use longrope_search::{
     BlockLoss, BlockLosses, Candidate, FnObjective, Job, Objective, Outcome, Search, SearchConfig,
@@ -23,8 +23,8 @@ fn noise(parts: &[u64]) -> f64 {
     (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
 }
 
-/// A formula's loss, with what text does to it: easy and hard blocks for all, and a little of its own for every
-/// candidate and block.
+/// A formula's loss with the variation that text causes: blocks that are easy or hard for all candidates, and a small
+/// deviation for every candidate and block.
 fn losses(candidate: &Candidate, sample: usize) -> BlockLosses {
     let steps: Vec<u64> = candidate
         .steps
@@ -49,7 +49,7 @@ fn objective() -> FnObjective<impl FnMut(&Candidate, usize) -> Outcome> {
     })
 }
 
-/// The mean over all samples, whatever the search saw of it.
+/// The mean over all samples, including those that the search did not measure.
 fn full_score(candidate: &Candidate) -> f64 {
     let sum: f64 = (0..N_SAMPLES).map(|s| losses(candidate, s).mean()).sum();
     sum / N_SAMPLES as f64
@@ -80,7 +80,7 @@ fn the_winner_loses_no_more_than_the_tolerance_and_work_is_saved() {
         let score = |search: &Search| full_score(&search.best().expect("finished").candidate);
         worst = worst.max(score(&with) - score(&without));
         same += usize::from(
-            with.best().map(|it| &it.candidate) == without.best().map(|it| &it.candidate),
+            with.best().map(|best| &best.candidate) == without.best().map(|best| &best.candidate),
         );
         raced += with.progress().sample_evaluations;
         whole += without.progress().sample_evaluations;
@@ -175,7 +175,7 @@ fn a_race_that_is_killed_anywhere_ends_as_one_that_was_not() {
     }
 }
 
-/// Remembers the calls it got.
+/// Records its calls.
 struct Rounds(Vec<Vec<usize>>);
 
 impl Objective for Rounds {
@@ -205,7 +205,7 @@ fn a_round_is_one_call_with_all_who_are_left() {
     );
     assert_eq!(races.len(), N_SAMPLES);
     for (sample, round) in races.iter().enumerate() {
-        assert!(round.iter().all(|it| *it == sample));
+        assert!(round.iter().all(|job| *job == sample));
         assert!(round.len() <= races[0].len());
     }
     assert!(races[N_SAMPLES - 1].len() < races[0].len());

@@ -1,4 +1,4 @@
-//! A search that was interrupted ends as one that was not, byte for byte.
+//! An interrupted search ends with the same bytes as an uninterrupted one.
 
 use longrope_search::{
     AttentionSearch, Candidate, FnObjective, Generation, Job, Objective, Outcome, Search,

@@ -1,4 +1,4 @@
-//! The state as a file: its header is pinned, and damage is named.
+//! The state as a file: its header is pinned, and errors name the damage.
 
 use longrope_search::{Candidate, Error, FnObjective, Outcome, Search, SearchState};
 use serde_json::{Value, json};
