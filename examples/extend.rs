@@ -1,7 +1,11 @@
 //! Load, search, evaluate: the crates without the program. Searches rescale factors for twice the window of the bundled
 //! model and prints perplexities on text that the search has not seen.
 //!
-//! `cargo run --example extend`, or `cargo run --example extend --features ndarray -- ndarray` on the other backend.
+//! `cargo run --example extend` runs on the CPU. Another backend is a feature and a name:
+//! `cargo run --example extend --features wgpu -- wgpu`.
+
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+#![recursion_limit = "256"]
 
 use std::path::Path;
 
@@ -22,12 +26,8 @@ const SEEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md")
 const UNSEEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../CONTRIBUTING.md");
 
 fn main() -> Result<()> {
-    let device = match std::env::args().nth(1).as_deref() {
-        None | Some("flex") => Device::flex(),
-        #[cfg(feature = "ndarray")]
-        Some("ndarray") => Device::ndarray(),
-        Some(name) => bail!("device `{name}` is unknown or not compiled in"),
-    };
+    let name = std::env::args().nth(1);
+    let device = device(name.as_deref().unwrap_or("flex"))?;
     let model = Decoder::load(Path::new(MODEL), &device)?;
     let tokenizer = Tokenizer::from_model_dir(Path::new(MODEL))?;
     let read = |text| read_documents(&[text], &ReadOptions::default());
@@ -64,4 +64,23 @@ fn main() -> Result<()> {
     let ppl = perplexity(&model, &windows, &searched)?.ppl();
     println!("| searched | {ppl:.2} |");
     Ok(())
+}
+
+/// The device of a backend that is compiled in.
+fn device(name: &str) -> Result<Device> {
+    match name {
+        #[cfg(feature = "flex")]
+        "flex" => Ok(Device::flex()),
+        #[cfg(feature = "ndarray")]
+        #[expect(
+            deprecated,
+            reason = "an independent second backend to check results with"
+        )]
+        "ndarray" => Ok(Device::ndarray()),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Ok(Device::wgpu(burn::tensor::DeviceKind::default())),
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Device::cuda(0)),
+        _ => bail!("device `{name}` is unknown or not compiled in"),
+    }
 }

@@ -13,7 +13,8 @@ const MOST_LINES: usize = 700;
 const USUAL_LINES: usize = 400;
 
 /// Files below a folder with this ending, in the order of their paths.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<PathBuf> {
+    let folder = folder.as_ref();
     let mut found = Vec::new();
     let mut folders = vec![repository().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -27,7 +28,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         }
     }
     found.sort();
-    assert!(!found.is_empty(), "no .{ending} in {folder}");
+    assert!(!found.is_empty(), "no .{ending} in {}", folder.display());
     found
 }
 
@@ -41,6 +42,17 @@ fn sources() -> Vec<(PathBuf, String)> {
         .flat_map(|folder| files(folder, "rs"))
         .map(|path| (path.clone(), read(path)))
         .collect()
+}
+
+/// The manifest of every crate.
+fn manifests() -> Vec<PathBuf> {
+    let crates = fs_err::read_dir(repository().join("crates")).unwrap();
+    let mut found: Vec<PathBuf> = crates
+        .map(|entry| entry.unwrap().path().join("Cargo.toml"))
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort();
+    found
 }
 
 fn manifest(path: impl AsRef<Path>) -> Table {
@@ -92,6 +104,62 @@ fn every_example_is_a_target() {
     assert_eq!(listed, there);
 }
 
+/// Dependencies that only select features of other libraries.
+const FEATURE_ONLY: [&str; 2] = ["memchr", "cubecl"];
+
+#[test]
+fn every_dependency_is_used() {
+    for path in manifests() {
+        let folder = path.parent().unwrap();
+        let code = |folders: &[&str]| -> String {
+            let folders = folders.iter().map(|name| folder.join(name));
+            let there = folders.filter(|folder| folder.is_dir());
+            there
+                .flat_map(|folder| files(folder, "rs"))
+                .map(read)
+                .collect()
+        };
+        let manifest = manifest(&path);
+        let own = code(&["src"]);
+        // The tests and examples of the program lie at the top of the repository.
+        let all = code(&["src", "tests", "benches", "../../tests", "../../examples"]);
+        for (section, code) in [("dependencies", &own), ("dev-dependencies", &all)] {
+            let Some(Value::Table(section)) = manifest.get(section) else {
+                continue;
+            };
+            for name in section.keys() {
+                let used = code.contains(&format!("{}::", name.replace('-', "_")));
+                assert!(
+                    used || FEATURE_ONLY.contains(&name.as_str()),
+                    "{} does not use `{name}`",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crate_can_be_published() {
+    for path in manifests() {
+        let package = manifest(&path)["package"].clone();
+        for key in ["description", "readme", "keywords", "categories", "license"] {
+            assert!(package.get(key).is_some(), "{}: {key}", path.display());
+        }
+        // What a package includes at compile time lies inside it.
+        let source = path.parent().unwrap().join("src");
+        for file in files(&source, "rs") {
+            let own = file.strip_prefix(&source).unwrap();
+            let depth = own.components().count();
+            let outside = format!("(\"{}", "../".repeat(depth + 1));
+            let text = read(&file);
+            for line in text.lines().filter(|line| line.contains("include_")) {
+                assert!(!line.contains(&outside), "{}: {line}", file.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn every_module_of_these_tests_is_declared() {
     let main = read("tests/main.rs");
@@ -111,12 +179,8 @@ fn the_changelog_has_this_version() {
 #[test]
 fn crates_are_described_in_one_place_word_by_word() {
     let list = read("crates/README.md");
-    let mut n_crates = 0;
-    for entry in fs_err::read_dir(repository().join("crates")).unwrap() {
-        let path = entry.unwrap().path().join("Cargo.toml");
-        if !path.is_file() {
-            continue;
-        }
+    let manifests = manifests();
+    for path in &manifests {
         let manifest = manifest(path);
         let (name, description) = (
             manifest["package"]["name"].as_str().unwrap(),
@@ -124,9 +188,8 @@ fn crates_are_described_in_one_place_word_by_word() {
         );
         let row = format!("| `{name}` | {description} |");
         assert!(list.contains(&row), "crates/README.md lacks: {row}");
-        n_crates += 1;
     }
-    assert_eq!(list.matches("\n| `").count(), n_crates);
+    assert_eq!(list.matches("\n| `").count(), manifests.len());
 }
 
 /// The verb that a configuration is for: that of the first command line in its comments.
