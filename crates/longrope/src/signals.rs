@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use longrope_extend::Interrupt;
 
-use crate::terminal::restore_terminal;
+use crate::terminal::restore_any_terminal;
 
 /// Exit code of a program that was interrupted, by convention of shells.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
@@ -38,6 +38,6 @@ pub(crate) fn ask_to_stop(interrupt: &Interrupt) {
     reason = "asked twice: the user does not want to wait, and what is saved is whole"
 )]
 fn leave() -> ! {
-    restore_terminal();
+    restore_any_terminal();
     std::process::exit(i32::from(EXIT_INTERRUPTED));
 }
