@@ -62,17 +62,18 @@ pub(crate) fn kind_of_named_file(path: &Path) -> FileKind {
 }
 
 /// Replaces each folder by the text files below it, sorted by path; files stay as they are.
-pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(crate) fn expand(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
     if paths.is_empty() {
         return Err(Error::NoPaths);
     }
     let mut files = Vec::new();
     for path in paths {
+        let path = path.as_ref();
         let metadata = fs_err::metadata(path).map_err(|source| read_error(path, source))?;
         if metadata.is_dir() {
             files.extend(text_files_below(path)?);
         } else {
-            files.push(path.clone());
+            files.push(path.to_path_buf());
         }
     }
     Ok(files)
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn missing_paths_and_folders_without_text_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(expand(&[]), Err(Error::NoPaths)));
+        assert!(matches!(expand(&[] as &[&Path]), Err(Error::NoPaths)));
         let missing = dir.path().join("nowhere.txt");
         assert!(
             matches!(expand(std::slice::from_ref(&missing)), Err(Error::NotFound { path }) if path == missing)

@@ -31,6 +31,18 @@ pub enum WindowProtocol {
     SecondHalves,
 }
 
+impl WindowProtocol {
+    /// Up to `n_windows` windows per document that do not overlap.
+    pub const fn spread(n_windows: usize) -> Self {
+        Self::Spread { n_windows }
+    }
+
+    /// Overlapping windows that advance by `stride` tokens.
+    pub const fn sliding(stride: usize) -> Self {
+        Self::Sliding { stride }
+    }
+}
+
 /// Where the beginning-of-text token (BOS) stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bos {

@@ -84,4 +84,79 @@ pub enum Error {
         /// What it may be.
         expected: &'static str,
     },
+
+    /// The parts of a needle text are longer than the text may be.
+    #[error("a needle and its question take {needed} tokens, there is room for {room}")]
+    NeedleTooLong {
+        /// Tokens of the parts without filler.
+        needed: usize,
+        /// Tokens of the whole text.
+        room: usize,
+    },
+
+    /// No document is long enough to hide a needle in.
+    #[error("no document has {n_tokens} tokens to hide a needle in")]
+    NoFillerText {
+        /// Tokens of filler needed.
+        n_tokens: usize,
+    },
+
+    /// A new evaluation would overwrite the state of an interrupted one.
+    #[error("`{}` holds an evaluation that was interrupted", path.display())]
+    StateExists {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// There is no saved state to resume.
+    #[error("there is no evaluation to resume, expected `{}`", path.display())]
+    NoState {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A saved state belongs to another model.
+    #[error("`{}` was made with another model", path.display())]
+    StateModel {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A saved state belongs to other tasks or settings.
+    #[error("`{}` was made with other settings", path.display())]
+    StateSettings {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A saved state cannot be parsed.
+    #[error("`{}` is not the state of an evaluation", path.display())]
+    StateJson {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON parser says.
+        source: serde_json::Error,
+    },
+
+    /// A file says that it is of another format.
+    #[error("`{}`: `format` is `{found}`, expected `{expected}`", path.display())]
+    StateFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format in the file.
+        found: String,
+        /// The format of saved states.
+        expected: &'static str,
+    },
+
+    /// A saved state was written by another version of this crate.
+    #[error("`{}`: `version` is {found}, this program reads {expected}", path.display())]
+    StateVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: u32,
+        /// The version that can be read.
+        expected: u32,
+    },
 }

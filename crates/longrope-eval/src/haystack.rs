@@ -1,9 +1,9 @@
 //! Text to hide something in.
 
+use longrope_data::needle::FILLER;
 use longrope_data::sha256_hex;
 
 use crate::fit::{Fill, rounded};
-use crate::passkey::FILLER;
 
 /// A text that repeats without end, its repetitions separated by a blank.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,10 +16,11 @@ use crate::error::{Error, Result};
 use crate::fit::fit_filler;
 use crate::haystack::Haystack;
 use crate::language_model::LanguageModel;
-use crate::passkey::{check, depths_setting};
+use crate::metric::Metric;
 use crate::question::{Protocol, Question, ask};
 use crate::report::Trial;
-use crate::task::{Metric, Task, TaskInfo};
+use crate::settings::{check, depths_setting};
+use crate::task::{Task, TaskInfo};
 
 const NAME: &str = "needle";
 

@@ -6,21 +6,22 @@
 use std::ops::Range;
 
 use longrope_data::Tokenizer;
-pub(crate) use longrope_data::passkey::FILLER;
-use longrope_data::passkey::{QUESTION, TASK, needle};
+use longrope_data::needle::{NeedleParts, filler_before};
 use longrope_rope::RopeSpec;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use crate::error::{Error, Result};
-use crate::fit::{Fill, fit_filler, rounded};
+use crate::error::Result;
+use crate::fit::{Fill, fit_filler};
 use crate::haystack::Haystack;
 use crate::language_model::LanguageModel;
+use crate::metric::Metric;
 use crate::question::{Protocol, Question, ask};
 use crate::report::Trial;
-use crate::task::{Metric, Task, TaskInfo};
+use crate::settings::{check, depths_setting};
+use crate::task::{Task, TaskInfo};
 
 const NAME: &str = "passkey";
 
@@ -95,16 +96,11 @@ impl<'a> Passkey<'a> {
 
     /// The text with some filler.
     fn prompt(&self, (key, depth): (u32, f64), Fill { bytes, moved }: Fill) -> String {
-        let before = (rounded(depth * bytes as f64) + moved).min(bytes);
-        let needle = needle(key);
-        [
-            TASK,
-            &self.filler.head(before),
-            &needle,
-            &self.filler.head(bytes - before),
-            QUESTION,
-        ]
-        .join("\n")
+        let before = (filler_before(depth, bytes) + moved).min(bytes);
+        NeedleParts::PASSKEY
+            .filled("", &key.to_string())
+            .with_filler(self.filler.head(before), self.filler.head(bytes - before))
+            .join("\n")
     }
 
     /// Tokens of a trial.
@@ -195,39 +191,11 @@ fn draws(config: &PasskeyConfig, seed: u64) -> Vec<(u32, f64)> {
     draws
 }
 
-/// Depths as results state them.
-pub(crate) fn depths_setting(depths: &[f64]) -> Value {
-    if depths.is_empty() {
-        json!("random")
-    } else {
-        json!(depths)
-    }
-}
-
-/// Refuses settings that ask for nothing, or for places outside.
-pub(crate) fn check(task: &str, trials: usize, depths: &[f64]) -> Result<()> {
-    if trials == 0 {
-        return Err(Error::InvalidSetting {
-            task: task.to_owned(),
-            setting: "trials",
-            found: "0".to_owned(),
-            expected: "1 or more",
-        });
-    }
-    match depths.iter().find(|depth| !(0.0..=1.0).contains(*depth)) {
-        None => Ok(()),
-        Some(depth) => Err(Error::InvalidSetting {
-            task: task.to_owned(),
-            setting: "depths",
-            found: depth.to_string(),
-            expected: "numbers from 0 to 1",
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
+    use longrope_data::needle::FILLER;
     use std::path::Path;
 
     fn tokenizer() -> Tokenizer {

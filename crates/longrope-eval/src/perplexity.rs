@@ -1,10 +1,11 @@
 //! Perplexity over windows.
 
 use longrope_data::TokenWindow;
+use longrope_model::Decoder;
 use longrope_rope::{Precision, ResolvedRope, RopeSpec};
 
 use crate::error::Result;
-use crate::language_model::LanguageModel;
+use crate::language_model::{LanguageModel, Scorer};
 
 /// Tokens that are scored together: short windows share a batch.
 const BATCH_TOKENS: usize = 2048;
@@ -203,6 +204,38 @@ impl<'a> PerplexityRun<'a> {
     pub fn progress(&self) -> (usize, usize) {
         (self.next, self.windows.len())
     }
+}
+
+/// Measures the perplexity of `model` on `windows` under `rope`, in one call.
+///
+/// For progress, interruption or the losses of single tokens, step a [`PerplexityRun`].
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use burn::tensor::Device;
+/// use longrope_data::{Bos, ReadOptions, Tokenizer, WindowProtocol, plan_windows, read_documents, tokenize};
+/// use longrope_eval::perplexity;
+/// use longrope_model::Decoder;
+///
+/// let folder = Path::new("model");
+/// let tokenizer = Tokenizer::from_model_dir(folder)?;
+/// let documents = tokenize(&tokenizer, read_documents(&["book.txt"], &ReadOptions::default())?)?;
+/// let windows = plan_windows(&documents, 8192, WindowProtocol::spread(8), Bos::Document)?;
+///
+/// let model = Decoder::load(folder, &Device::flex())?;
+/// let spec = &model.config().rope;
+/// println!("{:.2}", perplexity(&model, &windows, spec)?.ppl());
+/// # Ok::<(), longrope_eval::Error>(())
+/// ```
+///
+/// # Errors
+/// If the model cannot score a window.
+pub fn perplexity(model: &Decoder, windows: &[TokenWindow], rope: &RopeSpec) -> Result<Perplexity> {
+    let mut scorer = Scorer::new(model);
+    let mut run = PerplexityRun::new(windows, rope);
+    while !run.step(&mut scorer)?.is_empty() {}
+    Ok(run.sum())
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::metric::Metric;
 use crate::protocol::PplProtocol;
 use crate::stats::{mean, mean_stderr, wilson_interval};
-use crate::task::Metric;
 
 /// The file or output of an evaluation: `format`, `version`, results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,26 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::language_model::LanguageModel;
+use crate::metric::Metric;
 use crate::report::{MetricValue, TaskResult, Trial};
-
-/// A number a task gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name, such as `accuracy` or `acc_norm`.
-    pub name: String,
-    /// Whether more is better.
-    pub higher_is_better: bool,
-}
-
-impl Metric {
-    /// A metric of which more is better.
-    pub fn higher(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            higher_is_better: true,
-        }
-    }
-}
 
 /// What a task is and how it measures: everything a result has to say besides the numbers.
 #[derive(Clone, Debug, PartialEq)]

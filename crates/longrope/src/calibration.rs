@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{Sample, TokenDocument, Tokenizer, select_samples, text_fingerprint};
+use longrope_eval::{NeedleText, NeedleTextConfig, needle_texts};
 use longrope_model::ModelConfig;
 use longrope_rope::RopeSpec;
 use longrope_search::BlockLosses;
 
 use crate::hint::Hint;
 use crate::input;
-use crate::needles::{NeedleSection, NeedleText, needle_texts};
 use crate::retrieval::MethodLoss;
 use crate::settings::config::{Config, ObjectiveSetting};
 use crate::workers::{Losses, Measure, ScoreJob};
@@ -93,7 +93,7 @@ impl Calibration {
         let text: Vec<CalibrationSample> = text.into_iter().map(of_text).collect();
         let wants_needles = search.objective != ObjectiveSetting::Perplexity;
         let tokenizer = tokenizer(config, model, wants_needles)?;
-        let make = |section: &NeedleSection, tokenizer: &Tokenizer| {
+        let make = |section: &NeedleTextConfig, tokenizer: &Tokenizer| {
             let texts = needle_texts(section, tokenizer, documents, context, config.seed)
                 .with_context(|| format!("hiding needles in {context} tokens"))?;
             anyhow::Ok(texts.into_iter().map(of_needle).collect::<Vec<_>>())
@@ -104,7 +104,7 @@ impl Calibration {
             if wants_needles {
                 needles = make(&config.search_needle, tokenizer)?;
             }
-            let section = NeedleSection::passkeys(search.passkey_trials);
+            let section = NeedleTextConfig::passkeys(search.passkey_trials);
             // A context that is too short for passkeys is no reason not to search.
             passkeys = make(&section, tokenizer).unwrap_or_default();
         }

@@ -4,13 +4,11 @@
 mod calibration;
 mod commands;
 mod estimate;
-mod eval_state;
 mod failure;
 mod hint;
 mod input;
 mod model_objective;
 mod models;
-mod needles;
 mod pool;
 mod pretrain;
 mod published;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packed::{DataCursor, PackedStream};
 use super::window::{RopeChoice, TrainingWindow};
-use crate::{Error, GeneratedStream, Result};
+use crate::{Error, Result, SyntheticStream};
 
 /// Where windows come from.
 #[derive(Clone, Debug)]
@@ -12,29 +12,29 @@ pub enum WindowSource {
     /// Text.
     Packed(PackedStream),
     /// Generated documents.
-    Generated(GeneratedStream),
+    Synthetic(SyntheticStream),
 }
 
 impl WindowSource {
     fn next_window(&mut self) -> Result<TrainingWindow> {
         match self {
             Self::Packed(stream) => Ok(stream.next_window()),
-            Self::Generated(stream) => stream.next_window(),
+            Self::Synthetic(stream) => stream.next_window(),
         }
     }
 
     fn cursor(&self) -> SourceCursor {
         match self {
             Self::Packed(stream) => SourceCursor::Packed(stream.cursor()),
-            Self::Generated(stream) => SourceCursor::Generated(stream.cursor()),
+            Self::Synthetic(stream) => SourceCursor::Synthetic(stream.cursor()),
         }
     }
 
     fn seek(&mut self, cursor: &SourceCursor) -> Result<()> {
         match (self, cursor) {
             (Self::Packed(stream), SourceCursor::Packed(cursor)) => stream.seek(*cursor)?,
-            (Self::Generated(stream), SourceCursor::Generated(n_done)) => stream.seek(*n_done),
-            (Self::Packed(_) | Self::Generated(_), found) => {
+            (Self::Synthetic(stream), SourceCursor::Synthetic(n_done)) => stream.seek(*n_done),
+            (Self::Packed(_) | Self::Synthetic(_), found) => {
                 return Err(Error::BadCursor {
                     found: format!("{found:?} in a source of another kind"),
                 });
@@ -46,14 +46,14 @@ impl WindowSource {
     fn window(&self) -> usize {
         match self {
             Self::Packed(stream) => stream.window(),
-            Self::Generated(stream) => stream.window(),
+            Self::Synthetic(stream) => stream.window(),
         }
     }
 
     fn rope(&self) -> RopeChoice {
         match self {
             Self::Packed(stream) => stream.rope(),
-            Self::Generated(stream) => stream.rope(),
+            Self::Synthetic(stream) => stream.rope(),
         }
     }
 }
@@ -87,7 +87,8 @@ pub enum SourceCursor {
     /// In text.
     Packed(DataCursor),
     /// Behind this many generated documents.
-    Generated(u64),
+    #[serde(rename = "generated")]
+    Synthetic(u64),
 }
 
 /// A place in a [`Mixture`].

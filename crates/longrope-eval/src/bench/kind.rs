@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::error::BenchError;
-use crate::task::Metric;
+use crate::metric::Metric;
 
 /// A benchmark of questions with choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use longrope_data::sha256_hex;
 use serde::Deserialize;
 
-use super::RulerTask;
+use super::kind::RulerTask;
 use crate::error::{Error, Result};
 
 /// Material for the tasks that need some.

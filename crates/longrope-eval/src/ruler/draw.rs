@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::words::{ADJECTIVES, NOUNS};
+use super::vocabulary::{ADJECTIVES, NOUNS};
 
 /// `k` of the numbers below `n`, each at most once, in random order.
 pub(super) fn some_of(n: usize, k: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {

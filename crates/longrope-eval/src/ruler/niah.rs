@@ -1,12 +1,13 @@
 //! The eight needle tasks.
 
+use longrope_data::needle::FILLER;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::data::Essay;
 use super::draw::{number, some_of, uuid, word};
-use super::{RulerTask, Sample};
-use crate::passkey::FILLER;
+use super::kind::RulerTask;
+use super::sample::Sample;
 
 /// Needles stand at one of so many depths, evenly from beginning to end.
 const N_DEPTHS: usize = 40;

@@ -3,9 +3,9 @@
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Sample;
 use super::data::QaSet;
 use super::draw::some_of;
+use super::sample::Sample;
 
 /// The documents a question cannot do without.
 pub(super) fn least_documents(set: Option<&QaSet>, trial: usize) -> usize {

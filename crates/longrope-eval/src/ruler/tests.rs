@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use longrope_data::needle::FILLER;
 use serde_json::Value;
 
 use super::data::Essay;
 use super::niah::{Hay, between, depth_percent, listed, needle, prompt, shape};
 use super::words::{WordList, common_prompt, frequent_prompt, zipf_counts};
 use super::*;
-use crate::passkey::FILLER;
 use crate::report::{MetricValue, TaskResult};
 
 fn reference() -> Value {

@@ -1,13 +1,13 @@
 //! Variable tracking: a chain of assignments in filler, with one solved example in front.
 
 use longrope_data::Tokenizer;
+use longrope_data::needle::FILLER;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::Sample;
 use super::draw::{distinct, some_of};
+use super::sample::Sample;
 use crate::fit::fit_units;
-use crate::passkey::FILLER;
 
 /// Assignments behind the first of a chain.
 const HOPS: usize = 4;

@@ -5,9 +5,9 @@ use std::f64::consts::PI;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Sample;
 use super::data::Essay;
 use super::draw::{distinct, some_of};
+use super::sample::Sample;
 
 /// Contexts from here on have the longer example and more repetitions.
 const LONG: usize = 4096;
@@ -19,26 +19,6 @@ pub(super) const LEAST_COMMON: usize = 2 * N_COMMON;
 pub(super) const LEAST_FREQUENT: usize = 40;
 /// Letters of a coded word.
 const CODED_LETTERS: usize = 6;
-
-/// First parts of keys.
-pub(super) const ADJECTIVES: [&str; 40] = [
-    "amber", "ancient", "bitter", "brave", "bright", "calm", "clever", "cold", "crisp", "curious",
-    "distant", "eager", "empty", "faint", "fierce", "gentle", "golden", "grave", "hollow",
-    "humble", "idle", "jolly", "keen", "lively", "lonely", "mellow", "narrow", "noble", "pale",
-    "proud", "quiet", "rapid", "rusty", "silent", "slender", "steady", "tidy", "vivid", "warm",
-    "wild",
-];
-
-/// Second parts of keys.
-pub(super) const NOUNS: [&str; 60] = [
-    "acorn", "anchor", "badger", "barrel", "basket", "beacon", "bridge", "candle", "canyon",
-    "castle", "cedar", "cloud", "compass", "copper", "cottage", "falcon", "feather", "fiddle",
-    "forest", "garden", "glacier", "hammer", "harbor", "hedge", "island", "ivory", "jacket",
-    "kettle", "ladder", "lantern", "library", "marble", "meadow", "mirror", "mountain", "needle",
-    "orchard", "otter", "paddle", "pebble", "pepper", "pillow", "quarry", "ribbon", "river",
-    "saddle", "sailor", "shadow", "shovel", "spider", "summit", "temple", "thistle", "timber",
-    "tunnel", "valley", "violin", "wagon", "willow", "window",
-];
 
 /// The ten words of a list that occur most often, behind a solved example.
 pub(super) fn common(

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use longrope_eval::{EvalReport, EvalResult, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_eval::{EvalReport, EvalResult, EvalState, LanguageModel, Task, TaskResult, TaskRun};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
-use crate::eval_state::{self, EvalState};
 use crate::hint::Hint;
 use crate::scoring::NamedRope;
 use crate::settings::config::Config;
@@ -64,16 +63,16 @@ pub(crate) fn run(
 ) -> Result<Vec<TaskResult>> {
     let keys = jobs
         .iter()
-        .map(|job| eval_state::key(&job.task.info(), &job.rope_name, &job.rope))
-        .collect::<Result<Vec<Value>>>()?;
+        .map(|job| EvalState::key(&job.task.info(), &job.rope_name, &job.rope))
+        .collect::<longrope_eval::Result<Vec<Value>>>()?;
     let mut state = keep
         .map(|keep| {
             let fingerprint = input::model_fingerprint(config)?;
-            if keep.resume {
-                EvalState::resume(keep.state, &fingerprint, &keys)
+            anyhow::Ok(if keep.resume {
+                EvalState::resume(keep.state, &fingerprint, &keys)?
             } else {
-                EvalState::begin(keep.state, fingerprint)
-            }
+                EvalState::begin(keep.state, fingerprint)?
+            })
         })
         .transpose()?;
 

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
+use longrope_eval::{NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::needles::NeedleSection;
 use crate::settings::device_names::DeviceNames;
 use crate::settings::pretrain::PretrainSection;
 use crate::train::config::TrainSection;
@@ -49,7 +48,7 @@ pub(crate) struct Config {
     /// The search.
     pub(crate) search: SearchSection,
     /// What a search hides in texts, if it scores that.
-    pub(crate) search_needle: NeedleSection,
+    pub(crate) search_needle: NeedleTextConfig,
     /// How short contexts are recovered.
     pub(crate) recover: RecoverSection,
     /// How text is generated.
@@ -84,7 +83,7 @@ impl Default for Config {
             eval: EvalSection::default(),
             compare: CompareSection::default(),
             search: SearchSection::default(),
-            search_needle: NeedleSection::default(),
+            search_needle: NeedleTextConfig::default(),
             recover: RecoverSection::default(),
             generate: GenerateSection::default(),
             bench: BenchSection::default(),

@@ -7,8 +7,8 @@
 mod copying;
 mod draft;
 mod filler;
-pub mod passkey;
+mod passkey;
 mod recall;
 mod stream;
 
-pub use stream::{GeneratedConfig, GeneratedKind, GeneratedStream};
+pub use stream::{SyntheticConfig, SyntheticKind, SyntheticStream};

@@ -21,7 +21,7 @@ use crate::{Error, Result, TokenDocument, Tokenizer};
     rename_all_fields = "kebab-case",
     deny_unknown_fields
 )]
-pub enum GeneratedKind {
+pub enum SyntheticKind {
     /// Random tokens, repeated; the repeats alone count.
     Copying {
         /// Tokens of the shortest sequences.
@@ -31,7 +31,7 @@ pub enum GeneratedKind {
         /// How many different tokens there are, digits among them.
         alphabet: usize,
     },
-    /// The passkey test; see [`passkey`].
+    /// The passkey test, [`NeedleParts::PASSKEY`](crate::needle::NeedleParts::PASSKEY).
     Passkey {},
     /// Facts and questions about them.
     Recall {
@@ -40,7 +40,7 @@ pub enum GeneratedKind {
     },
 }
 
-impl GeneratedKind {
+impl SyntheticKind {
     /// 8 to 60 tokens out of 64.
     pub const COPYING: Self = Self::Copying {
         min_length: 8,
@@ -53,9 +53,9 @@ impl GeneratedKind {
 
 /// How documents are generated.
 #[derive(Clone, Debug, PartialEq)]
-pub struct GeneratedConfig {
+pub struct SyntheticConfig {
     /// What is generated.
-    pub kind: GeneratedKind,
+    pub kind: SyntheticKind,
     /// Tokens of every window.
     pub window: usize,
     /// Tokens of the shortest documents; without it every window is one document.
@@ -77,9 +77,9 @@ pub struct GeneratedConfig {
     pub corpus_share: f64,
 }
 
-impl GeneratedConfig {
+impl SyntheticConfig {
     /// Documents of `window` tokens with answers that count eightfold, half of them filled with text of the corpus.
-    pub fn new(kind: GeneratedKind, window: usize, seed: u64) -> Self {
+    pub fn new(kind: SyntheticKind, window: usize, seed: u64) -> Self {
         Self {
             kind,
             window,
@@ -99,8 +99,8 @@ const N_TRIED: u64 = 64;
 
 /// An endless stream of windows; number `i` depends on the configuration and `i` only.
 #[derive(Clone, Debug)]
-pub struct GeneratedStream {
-    config: GeneratedConfig,
+pub struct SyntheticStream {
+    config: SyntheticConfig,
     tokenizer: Arc<Tokenizer>,
     filler: Filler,
     /// Token ids to copy.
@@ -108,7 +108,7 @@ pub struct GeneratedStream {
     n_done: u64,
 }
 
-impl GeneratedStream {
+impl SyntheticStream {
     /// A stream at its beginning.
     ///
     /// # Errors
@@ -117,14 +117,14 @@ impl GeneratedStream {
     /// - [`Error::ZeroCount`] for no facts, no tokens to copy, or no length.
     /// - [`Error::Encode`].
     pub fn new(
-        config: GeneratedConfig,
+        config: SyntheticConfig,
         tokenizer: Arc<Tokenizer>,
         corpus: Arc<[TokenDocument]>,
     ) -> Result<Self> {
         check(&config)?;
         let special: Vec<u32> = [config.bos, config.eos].into_iter().flatten().collect();
         let alphabet = match config.kind {
-            GeneratedKind::Copying { alphabet, .. } => {
+            SyntheticKind::Copying { alphabet, .. } => {
                 copying::alphabet(&tokenizer, &special, alphabet)
             }
             _ => Vec::new(),
@@ -201,7 +201,7 @@ impl GeneratedStream {
         let n_tokens = length(config.kind, window, rng) - usize::from(config.eos.is_some());
         let texts = (&*self.tokenizer, &self.filler);
         match config.kind {
-            GeneratedKind::Copying {
+            SyntheticKind::Copying {
                 min_length,
                 max_length,
                 ..
@@ -209,10 +209,10 @@ impl GeneratedStream {
                 let lengths = (min_length, max_length);
                 copying::fill(&mut own, window, &self.alphabet, lengths, rng);
             }
-            GeneratedKind::Passkey {} => {
+            SyntheticKind::Passkey {} => {
                 passkey::fill(&mut own, n_tokens, texts, config.answer_weight, rng)?;
             }
-            GeneratedKind::Recall { most_facts } => {
+            SyntheticKind::Recall { most_facts } => {
                 let weight = config.answer_weight;
                 recall::fill(&mut own, n_tokens, texts, most_facts, weight, rng)?;
             }
@@ -237,10 +237,10 @@ impl GeneratedStream {
 ///
 /// If every answer ended where the window does, a model would learn the place instead of the words: ours gave a full stop
 /// as the last token of 256, whatever stood before it.
-fn length(kind: GeneratedKind, window: usize, rng: &mut ChaCha8Rng) -> usize {
+fn length(kind: SyntheticKind, window: usize, rng: &mut ChaCha8Rng) -> usize {
     /// At most an answer and its full stop are cut off.
     const MOST_CUT: usize = 6;
-    if matches!(kind, GeneratedKind::Copying { .. }) {
+    if matches!(kind, SyntheticKind::Copying { .. }) {
         return window;
     }
     let shortest = window - window / 4;
@@ -260,7 +260,7 @@ fn below_on_a_log_scale(least: usize, most: usize, rng: &mut ChaCha8Rng) -> usiz
     (drawn.round() as usize).clamp(least, most)
 }
 
-fn check(config: &GeneratedConfig) -> Result<()> {
+fn check(config: &SyntheticConfig) -> Result<()> {
     check_context(config.window)?;
     let shortest = config.shortest.unwrap_or(config.window);
     check_context(shortest)?;
@@ -280,7 +280,7 @@ fn check(config: &GeneratedConfig) -> Result<()> {
         }
     }
     let counts: &[(&'static str, usize)] = match &config.kind {
-        GeneratedKind::Copying {
+        SyntheticKind::Copying {
             min_length,
             alphabet,
             max_length,
@@ -294,8 +294,8 @@ fn check(config: &GeneratedConfig) -> Result<()> {
             }
             &[("min-length", *min_length), ("alphabet", *alphabet)]
         }
-        GeneratedKind::Passkey {} => &[],
-        GeneratedKind::Recall { most_facts } => &[("most-facts", *most_facts)],
+        SyntheticKind::Passkey {} => &[],
+        SyntheticKind::Recall { most_facts } => &[("most-facts", *most_facts)],
     };
     match counts.iter().find(|(_, count)| *count == 0) {
         Some((name, _)) => Err(Error::ZeroCount { name }),

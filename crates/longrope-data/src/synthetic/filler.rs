@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::passkey::FILLER;
+use crate::needle::FILLER;
 use crate::random::{below, unit};
 use crate::{Result, TokenDocument, Tokenizer};
 
