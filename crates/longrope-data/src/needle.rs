@@ -6,8 +6,8 @@
 //! introduction │ filler │ statement │ filler │ question
 //! ```
 //!
-//! This module holds the wording and the order of the parts. Who builds a text brings the filler and decides what a part
-//! is: a string, tokens, or tokens with weights. It has three users: the training windows of
+//! This module holds the wording and the order of the parts. The caller brings the filler and decides what a part is: a
+//! string, tokens, or tokens with loss weights. There are three callers: the training windows of
 //! [`SyntheticKind::Passkey`](crate::SyntheticKind::Passkey), the passkey task of `longrope-eval`, and the calibration
 //! samples of a search.
 

@@ -30,16 +30,16 @@ pub fn read_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Resu
     stream_documents(paths, options)?.collect()
 }
 
-/// Reads the documents of files and folders one after the other, so that one is in memory at a time.
+/// Reads the documents of files and folders one after the other, with one in memory at a time.
 ///
 /// - A folder stands for the files below it that end in `.txt`, `.text`, `.md` or `.jsonl`, sorted by path; hidden
-///   files and folders are passed over.
-/// - A file named by itself may have any ending: `.jsonl` and `.json` are read as JSON lines, all others as plain text.
-/// - `.gz` or `.zst` behind any of these means compressed.
+///   files and folders are skipped.
+/// - A file given by name may have any ending: `.jsonl` and `.json` are read as JSON lines, all others as plain text.
+/// - An additional `.gz` or `.zst` means that the file is compressed.
 ///
 /// # Errors
 /// - [`Error::NoPaths`], [`Error::NotFound`], [`Error::NoTextFiles`] and [`Error::Read`], before anything is read.
-/// - The iterator gives an error in place of a document: [`Error::Read`], [`Error::EmptyText`], [`Error::NotUtf8`], and
+/// - The iterator returns errors in place of documents: [`Error::Read`], [`Error::EmptyText`], [`Error::NotUtf8`], and
 ///   for JSON lines [`Error::BadLine`], [`Error::NotAnObject`], [`Error::MissingField`], [`Error::FieldNotText`].
 pub fn stream_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Result<Documents> {
     let files = files::expand(paths)?;
@@ -51,7 +51,7 @@ pub fn stream_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Re
     })
 }
 
-/// The documents of a list of files, read when they are asked for; made by [`stream_documents`].
+/// Iterator over the documents of a list of files, made by [`stream_documents`]. Files are read on demand.
 pub struct Documents {
     files: vec::IntoIter<PathBuf>,
     lines: Option<JsonLines>,

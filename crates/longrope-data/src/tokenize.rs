@@ -13,8 +13,8 @@ pub fn tokenize(tokenizer: &Tokenizer, documents: Vec<Document>) -> Result<Vec<T
 
 /// Tokenizes documents one after the other, through a cache.
 ///
-/// Takes the iterator of [`stream_documents`](crate::stream_documents), so that only one text is in memory; for
-/// documents that are there already, `documents.into_iter().map(Ok)`.
+/// Takes the iterator of [`stream_documents`](crate::stream_documents), so that only one text is in memory. For
+/// documents in memory, pass `documents.into_iter().map(Ok)`.
 ///
 /// # Errors
 /// The first error of the iterator or of [`tokenize_document`].
@@ -30,10 +30,10 @@ pub fn tokenize_documents(
         .collect()
 }
 
-/// Tokenizes one document, or takes its tokens from the cache; `special` is that of [`Tokenizer::encode`].
+/// Tokenizes one document, or takes its tokens from the cache. `special` is passed to [`Tokenizer::encode`].
 ///
 /// # Errors
-/// [`Error::Encode`](crate::Error::Encode). The cache never is a reason to fail.
+/// [`Error::Encode`](crate::Error::Encode). Failures of the cache are not errors.
 pub fn tokenize_document(
     tokenizer: &Tokenizer,
     document: Document,

@@ -1,7 +1,7 @@
-//! Passkey retrieval: a number hidden in filler, asked for at the end.
+//! Passkey retrieval: a number hidden in filler, with a question for it at the end.
 //!
-//! The text is that of Landmark Attention (Mohtashami and Jaggi 2023), which position
-//! interpolation, YaRN and LongRoPE (appendix A.1) took over.
+//! The text is that of Landmark Attention (Mohtashami and Jaggi 2023), which is also used by position
+//! interpolation, YaRN and LongRoPE (appendix A.1).
 
 use std::ops::Range;
 
@@ -25,19 +25,19 @@ use crate::task::{Task, TaskInfo};
 
 const NAME: &str = "passkey";
 
-/// Tokens that are run together: short prompts share a batch.
+/// Tokens of a batch. Short prompts share one.
 const BATCH_TOKENS: usize = 2048;
 
 /// How passkeys are hidden.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct PasskeyConfig {
-    /// Trials per context, or per depth where depths are given.
+    /// Trials per context, or per depth if depths are given.
     pub trials: usize,
-    /// Where the key is hidden, 0 at the beginning of the filler and 1 at its end; if there are
+    /// Where the key is hidden, 0 at the beginning of the filler and 1 at its end. If there are
     /// none, every trial draws its own.
     pub depths: Vec<f64>,
-    /// How it is asked for.
+    /// How answers are scored.
     pub protocol: Protocol,
 }
 
@@ -54,9 +54,9 @@ impl Default for PasskeyConfig {
 /// Passkey retrieval at one context.
 ///
 /// Prompt and answer together have exactly as many tokens as the context, so the last token of the
-/// answer stands at its last position. Trial `i` has the same key and depth at every context. Depths that are drawn are
-/// sorted, the deepest first: a text then has all before its key in common with the one before it, and a model that
-/// remembers that one need not read it again.
+/// answer is at its last position. Trial `i` has the same key and depth at every context. Depths that are drawn are
+/// sorted, the deepest first. A text then shares everything before its key with the previous one, and a model that
+/// caches sequences does not read that part again.
 #[derive(Debug)]
 pub struct Passkey<'a> {
     tokenizer: &'a Tokenizer,
@@ -90,7 +90,7 @@ impl<'a> Passkey<'a> {
             draws: draws(config, seed),
             filler,
         };
-        task.question(0)?; // says now whether the context has room
+        task.question(0)?; // fails if the context is too short
         Ok(task)
     }
 

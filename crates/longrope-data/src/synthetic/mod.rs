@@ -1,8 +1,8 @@
-//! Documents made up by a program, whose answers are known: what teaches a model to look things up.
+//! Synthetic training documents with known answers, which teach a model to look things up in its context.
 //!
-//! A document fills its window exactly, and the tokens of its answers weigh more than the rest. Texts are tokenized
-//! piece by piece; every piece begins with a line break or a space, where byte-level tokenizers divide a text anyway, so
-//! the tokens are those of the whole text.
+//! A document fills its window exactly, and the tokens of its answers have a larger loss weight than the rest. Texts
+//! are tokenized piece by piece. Every piece begins with a line break or a space, where byte-level tokenizers divide a
+//! text anyway, so the tokens are those of the whole text.
 
 mod copying;
 mod draft;

@@ -1,4 +1,4 @@
-//! An endless stream of generated documents.
+//! An endless stream of synthetic documents.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::training::{RopeChoice, TrainingWindow};
 use crate::window::check_context;
 use crate::{Error, Result, TokenDocument, Tokenizer};
 
-/// What is generated.
+/// The kind of synthetic document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -22,63 +22,64 @@ use crate::{Error, Result, TokenDocument, Tokenizer};
     deny_unknown_fields
 )]
 pub enum SyntheticKind {
-    /// Random tokens, repeated; the repeats alone count.
+    /// Random tokens and their repetitions. Only the repetitions have a loss weight.
     Copying {
-        /// Tokens of the shortest sequences.
+        /// Tokens of the shortest sequence.
         min_length: usize,
-        /// Tokens of the longest sequences.
+        /// Tokens of the longest sequence.
         max_length: usize,
-        /// How many different tokens there are, digits among them.
+        /// Number of different tokens, including the digits.
         alphabet: usize,
     },
     /// The passkey test, [`NeedleParts::PASSKEY`](crate::needle::NeedleParts::PASSKEY).
     Passkey {},
     /// Facts and questions about them.
     Recall {
-        /// Facts of a document, at most.
+        /// Maximum number of facts in a document.
         most_facts: usize,
     },
 }
 
 impl SyntheticKind {
-    /// 8 to 60 tokens out of 64.
+    /// Sequences of 8 to 60 tokens out of 64 different ones.
     pub const COPYING: Self = Self::Copying {
         min_length: 8,
         max_length: 60,
         alphabet: 64,
     };
-    /// Up to 8 facts.
+    /// Documents of up to 8 facts.
     pub const RECALL: Self = Self::Recall { most_facts: 8 };
 }
 
-/// How documents are generated.
+/// How synthetic documents are made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyntheticConfig {
-    /// What is generated.
+    /// The kind of document.
     pub kind: SyntheticKind,
     /// Tokens of every window.
     pub window: usize,
-    /// Tokens of the shortest documents; without it every window is one document.
+    /// Tokens of the shortest document. If it is `None`, every window is one document.
     ///
-    /// With it, a window holds documents that are blind to each other, each up to the window long: as many between n and
-    /// 2n tokens as between 2n and 4n.
+    /// If it is set, a window holds several documents that do not attend to each other. Their lengths are log-uniform
+    /// between this and the window: as many between n and 2n tokens as between 2n and 4n.
     pub shortest: Option<usize>,
-    /// Seed of everything random.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// Begins every document.
+    /// Token at the beginning of every document.
     pub bos: Option<u32>,
-    /// Ends documents that have an end.
+    /// Token at the end of every document that is not cut off.
     pub eos: Option<u32>,
-    /// Under which rotary embedding these windows are trained.
+    /// The rotary embedding to train under.
     pub rope: RopeChoice,
-    /// How much a token of an answer counts.
+    /// Loss weight of the tokens of an answer.
     pub answer_weight: f32,
-    /// Share of documents that are filled with text of the corpus instead of the standard sentences.
+    /// Share of documents with text of the corpus as filler instead of the standard sentences.
     pub corpus_share: f64,
 }
 
 impl SyntheticConfig {
-    /// Documents of `window` tokens with answers that count eightfold, half of them filled with text of the corpus.
+    /// Documents of `window` tokens. Answers have a loss weight of 8, and half of the documents are filled with text of
+    /// the corpus.
     pub fn new(kind: SyntheticKind, window: usize, seed: u64) -> Self {
         Self {
             kind,
@@ -94,10 +95,10 @@ impl SyntheticConfig {
     }
 }
 
-/// Windows that are tried before a stream begins.
+/// Windows that are made in advance to find out whether documents fit.
 const N_TRIED: u64 = 64;
 
-/// An endless stream of windows; number `i` depends on the configuration and `i` only.
+/// An endless stream of windows. Window `i` depends only on the configuration and `i`.
 #[derive(Clone, Debug)]
 pub struct SyntheticStream {
     config: SyntheticConfig,
@@ -112,7 +113,8 @@ impl SyntheticStream {
     /// A stream at its beginning.
     ///
     /// # Errors
-    /// - [`Error::ContextTooShort`] for windows below 2 tokens, [`Error::WindowTooShort`] where a document does not fit.
+    /// - [`Error::ContextTooShort`] for windows below 2 tokens, [`Error::WindowTooShort`] where a document does not
+    ///   fit.
     /// - [`Error::BadWeight`] for an answer weight or a share that is negative or not finite.
     /// - [`Error::ZeroCount`] for no facts, no tokens to copy, or no length.
     /// - [`Error::Encode`].
@@ -136,7 +138,7 @@ impl SyntheticStream {
             tokenizer,
             n_done: 0,
         };
-        // Lengths vary with what is drawn: better to know now than in the middle of a run.
+        // Lengths vary with the random choices. What does not fit should be known now, not in the middle of a run.
         for number in 0..N_TRIED {
             stream.numbered(number)?;
         }
@@ -146,19 +148,19 @@ impl SyntheticStream {
     /// The next window.
     ///
     /// # Errors
-    /// [`Error::WindowTooShort`] where the names of a document happen to be too long for it, [`Error::Encode`].
+    /// [`Error::WindowTooShort`] if the names of a document happen to be too long for it, [`Error::Encode`].
     pub fn next_window(&mut self) -> Result<TrainingWindow> {
         let window = self.numbered(self.n_done)?;
         self.n_done += 1;
         Ok(window)
     }
 
-    /// How many windows were given.
+    /// Number of windows returned so far.
     pub fn cursor(&self) -> u64 {
         self.n_done
     }
 
-    /// Goes on behind the first `n_done` windows.
+    /// Continues after the first `n_done` windows.
     pub fn seek(&mut self, n_done: u64) {
         self.n_done = n_done;
     }
@@ -168,7 +170,7 @@ impl SyntheticStream {
         self.config.window
     }
 
-    /// Under which rotary embedding the windows are trained.
+    /// The rotary embedding to train under.
     pub fn rope(&self) -> RopeChoice {
         self.config.rope
     }
@@ -233,10 +235,10 @@ impl SyntheticStream {
     }
 }
 
-/// How long a document is that asks for something: from three quarters of the window to a little more than all of it.
+/// Length of a document with questions: from three quarters of the window to a little more than the window.
 ///
-/// If every answer ended where the window does, a model would learn the place instead of the words: ours gave a full stop
-/// as the last token of 256, whatever stood before it.
+/// If every answer ended with the window, a model would learn the position instead of the words: one of ours predicted
+/// a full stop as the last of 256 tokens, whatever came before.
 fn length(kind: SyntheticKind, window: usize, rng: &mut ChaCha8Rng) -> usize {
     /// At most an answer and its full stop are cut off.
     const MOST_CUT: usize = 6;
@@ -247,7 +249,7 @@ fn length(kind: SyntheticKind, window: usize, rng: &mut ChaCha8Rng) -> usize {
     shortest + below(window / 4 + MOST_CUT + 1, rng)
 }
 
-/// A number from `least` to `most`, every doubling as likely as any other.
+/// A log-uniform number from `least` to `most`.
 fn below_on_a_log_scale(least: usize, most: usize, rng: &mut ChaCha8Rng) -> usize {
     let (low, high) = ((least as f64).ln(), (most as f64).ln());
     let drawn = (low + unit(rng) * (high - low)).exp();

@@ -210,7 +210,7 @@ fn documents_of_all_lengths_share_a_window() {
     });
     let drawn: Vec<usize> = drawn.collect();
     let share = |range: std::ops::Range<usize>| {
-        drawn.iter().filter(|it| range.contains(it)).count() as f64 / drawn.len() as f64
+        drawn.iter().filter(|length| range.contains(length)).count() as f64 / drawn.len() as f64
     };
     // Long ones seldom fit, so the shares of doublings fall, but slowly.
     let shares = [512..1024, 1024..2048, 2048..4096, 4096..8192].map(share);

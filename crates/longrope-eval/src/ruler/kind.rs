@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// One of the thirteen.
+/// A task of RULER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RulerTask {
     /// A number in repeated filler.
@@ -37,7 +37,7 @@ pub enum RulerTask {
 }
 
 impl RulerTask {
-    /// All of them, in the order of the paper.
+    /// All tasks, in the order of the paper.
     pub const ALL: [Self; 13] = [
         Self::NiahSingle1,
         Self::NiahSingle2,
@@ -73,7 +73,7 @@ impl RulerTask {
         }
     }
 
-    /// New tokens the model may use.
+    /// Tokens that the model generates for an answer.
     pub fn tokens_to_generate(self) -> usize {
         match self {
             Self::Vt => 30,
@@ -84,7 +84,7 @@ impl RulerTask {
         }
     }
 
-    /// What it needs besides a tokenizer, if anything.
+    /// What the task needs besides a tokenizer, if anything.
     pub(super) fn needs(self) -> Option<&'static str> {
         match self {
             Self::NiahSingle2

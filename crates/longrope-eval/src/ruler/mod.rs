@@ -1,7 +1,7 @@
 //! RULER (Hsieh et al. 2024, arXiv 2404.06654): thirteen synthetic tasks at chosen lengths.
 //!
-//! Prompts, metric and averages are those of NVIDIA's generator; what differs is said at each task
-//! and in the book. A sample is a function of seed, task, number and context.
+//! Prompts, metrics and averages are those of NVIDIA's generator; differences are documented with each task
+//! and in the book. A sample depends only on seed, task, number and context.
 
 mod data;
 mod draw;
@@ -39,7 +39,7 @@ pub use score::{RulerAverages, string_match_all, string_match_part};
 
 /// One task of RULER at one context.
 ///
-/// A prompt is as long as it can be such that it and the tokens to generate fit into the context.
+/// Prompts are as long as possible, such that prompt and generated tokens fit into the context.
 #[derive(Debug)]
 pub struct Ruler<'a> {
     task: RulerTask,
@@ -49,7 +49,7 @@ pub struct Ruler<'a> {
     context: usize,
     seed: u64,
     stop_tokens: Vec<u32>,
-    /// The name results carry.
+    /// The name in results.
     name: String,
 }
 
@@ -80,18 +80,18 @@ impl<'a> Ruler<'a> {
             stop_tokens: stop_tokens.to_vec(),
             name,
         };
-        task.sample(0)?; // says now whether the context has room
+        task.sample(0)?; // fails if the context is too short
         Ok(task)
     }
 
-    /// The random numbers of a trial.
+    /// The random generator of a trial.
     fn rng(&self, trial: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(trial as u64);
         rng
     }
 
-    /// A sample with so many units: words of an essay, lines, list entries or documents.
+    /// A sample with a number of units: words of an essay, lines, list entries or documents.
     fn build(&self, trial: usize, example: &str, units: usize) -> Sample {
         let rng = &mut self.rng(trial);
         match self.task {

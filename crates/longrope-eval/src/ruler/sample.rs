@@ -1,6 +1,6 @@
 //! A sample of a task.
 
-/// A prompt and what its continuation should hold.
+/// A prompt, and the answers that its continuation should contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) prompt: String,
