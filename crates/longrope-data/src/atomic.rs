@@ -1,43 +1,39 @@
-//! Files that appear whole or not at all.
+//! Files and folders that are replaced as a whole: readers see the old content or the new one, never a part.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Writes a file, and the folders it lies in.
+/// Writes a file, and creates the folders it lies in.
 ///
 /// # Errors
-/// If a folder or the file cannot be written, for instance because the disk is full; what was there before is then
-/// still there.
+/// If a folder or the file cannot be written, for example because the disk is full. The file then has its old content.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = stage(path)?;
     file.write_all(bytes)?;
     publish(file, path)
 }
 
-/// A temporary file beside `path`, to be filled and [published](publish).
+/// Creates a temporary file next to `path`, to be filled and [published](publish).
 ///
 /// # Errors
-/// If its folder cannot be written.
+/// If the folder of `path` cannot be created or written to.
 pub fn stage(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = parent(path);
     fs_err::create_dir_all(folder)?;
     tempfile::Builder::new()
         .prefix(".writing-")
         .tempfile_in(folder)
 }
 
-/// Gives a [staged](stage) file its name, once the disk has it.
+/// Flushes a [staged](stage) file to disk and renames it to `path`.
 ///
 /// # Errors
 /// As [`write_atomically`].
 pub fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
-    // A temporary file is readable by its owner only; what is written is an ordinary file.
+    // Temporary files are readable by their owner only; the result is an ordinary file.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -46,4 +42,133 @@ pub fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
     }
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Writes a folder and puts it in the place of `target`, which may exist.
+///
+/// `write` fills an empty folder next to `target`; the name of the temporary folder around it begins with `prefix`.
+/// When `write` succeeds, the new folder is renamed to `target`. If that fails, the old folder is put back. Whatever a
+/// failure leaves behind is deleted together with the temporary folder.
+///
+/// Files are not flushed to disk: `write` calls `sync_all` on those that must survive a power failure.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let target = dir.path().join("model");
+/// let n_bytes = longrope_data::replace_folder(&target, ".saving-", |folder| {
+///     std::fs::write(folder.join("a.txt"), "text")?;
+///     std::io::Result::Ok(4)
+/// })?;
+/// assert_eq!(n_bytes, 4);
+/// assert_eq!(std::fs::read_to_string(target.join("a.txt"))?, "text");
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Errors
+/// The error of `write`, or an I/O error if a folder cannot be created or renamed. In both cases `target` is as it was
+/// before.
+pub fn replace_folder<T, E: From<io::Error>>(
+    target: &Path,
+    prefix: &str,
+    write: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let parent = parent(target);
+    fs_err::create_dir_all(parent)?;
+    // The new folder lies inside the temporary one, so that it gets ordinary permissions.
+    let temporary = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
+    let new = temporary.path().join("new");
+    fs_err::create_dir(&new)?;
+    let written = write(&new)?;
+    swap(&new, target, &temporary.path().join("old"))?;
+    Ok(written)
+}
+
+/// Renames `new` to `target`, and moves what was there to `old`.
+fn swap(new: &Path, target: &Path, old: &Path) -> io::Result<()> {
+    if !target.exists() {
+        return fs_err::rename(new, target);
+    }
+    fs_err::rename(target, old)?;
+    fs_err::rename(new, target).inspect_err(|_| {
+        // The first error is the one that is reported.
+        let _ = fs_err::rename(old, target);
+    })
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs_err::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn replace(target: &Path, name: &str) -> io::Result<()> {
+        replace_folder(target, ".saving-", |folder| {
+            fs_err::write(folder.join(name), "text")
+        })
+    }
+
+    #[test]
+    fn a_folder_is_created_and_then_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("parent/model");
+        replace(&target, "first").unwrap();
+        assert_eq!(names(&target), ["first"]);
+        replace(&target, "second").unwrap();
+        assert_eq!(names(&target), ["second"]);
+        assert_eq!(
+            names(target.parent().unwrap()),
+            ["model"],
+            "nothing is left behind"
+        );
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("model");
+        replace(&target, "first").unwrap();
+        let result = replace_folder(&target, ".saving-", |folder| {
+            fs_err::write(folder.join("half"), "te")?;
+            Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(names(&target), ["first"]);
+        assert_eq!(names(dir.path()), ["model"]);
+    }
+
+    #[test]
+    fn a_failed_rename_puts_the_old_folder_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("model");
+        replace(&target, "first").unwrap();
+        // The new folder is gone, so the second of the two renames fails.
+        let result = replace_folder(&target, ".saving-", |folder| fs_err::remove_dir(folder));
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(names(&target), ["first"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("parent/a.txt");
+        for text in ["first", "second"] {
+            write_atomically(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs_err::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(names(path.parent().unwrap()), ["a.txt"]);
+    }
 }

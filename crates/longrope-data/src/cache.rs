@@ -1,4 +1,4 @@
-//! Tokens of texts that were tokenized before, on disk.
+//! A cache of token ids on disk.
 //!
 //! A file is named after everything its content depends on, so it never goes stale and can be deleted at any time:
 //!
@@ -32,14 +32,14 @@ struct Header {
     sha256: String,
 }
 
-/// A folder of token ids keyed by content, or nothing.
+/// A folder of token ids keyed by content, or a disabled cache.
 ///
-/// It saves time and changes nothing else: what is missing, damaged or unwritable is tokenized again, with a warning
-/// event where something was wrong.
+/// The cache saves time and never changes results: texts whose tokens are missing or damaged are tokenized again.
+/// Damaged files and failed writes are reported as `tracing` warnings.
 #[derive(Debug)]
 pub struct TokenCache {
     folder: Option<PathBuf>,
-    /// One warning is enough, and a full disk will not get better.
+    /// Set by the first failed write. Later writes are not tried: most likely the disk is full.
     write_failed: AtomicBool,
 }
 
@@ -52,7 +52,7 @@ impl TokenCache {
         }
     }
 
-    /// A cache that remembers nothing.
+    /// A cache that stores nothing.
     pub fn disabled() -> Self {
         Self {
             folder: None,
@@ -91,7 +91,7 @@ impl TokenCache {
 }
 
 fn file_name(tokenizer_fingerprint: &str, text: &str, special: bool) -> String {
-    // All parts before the text have a fixed length, so no two sets of parts read the same.
+    // All parts before the text have a fixed length, so different parts never give the same bytes.
     let parts: [&[u8]; 4] = [
         &VERSION.to_le_bytes(),
         tokenizer_fingerprint.as_bytes(),
@@ -167,7 +167,7 @@ mod tests {
             .collect()
     }
 
-    /// Stores `TEXT`, changes its file, and asks again: the right tokens must come back and the file be mended.
+    /// Stores `TEXT`, damages the file and asks again: the tokens must be right and the file repaired.
     fn check_recovers(change: impl FnOnce(&mut Vec<u8>)) {
         let dir = tempfile::tempdir().unwrap();
         let cache = TokenCache::new(dir.path());

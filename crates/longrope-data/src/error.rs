@@ -1,4 +1,4 @@
-//! Everything that can be wrong with text, tokens and windows.
+//! Errors of reading and tokenizing text and of cutting it into windows.
 
 use std::io;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A folder holds nothing that is read as text.
+    /// A folder contains no text files.
     #[error("folder `{}` holds no text, expected files ending in {expected}", folder.display())]
     NoTextFiles {
         /// The folder.
@@ -88,7 +88,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// The field that was asked for.
+        /// The requested field.
         field: String,
         /// The fields there are, each in backticks.
         found: String,
@@ -130,7 +130,7 @@ pub enum Error {
         expected: &'static str,
     },
 
-    /// A value in a list of token ids is no token of the vocabulary.
+    /// A value in a list of token ids is not a token of the vocabulary.
     #[error(
         "`{location}`: token {token_idx} is {found}, expected an id below the vocabulary size {vocab_size}"
     )]
@@ -161,7 +161,7 @@ pub enum Error {
         has_sentencepiece: bool,
     },
 
-    /// A `tokenizer.json` is not understood.
+    /// A `tokenizer.json` cannot be used.
     #[error("`{}` is not a usable tokenizer", path.display())]
     BadTokenizer {
         /// The file.
@@ -171,7 +171,7 @@ pub enum Error {
         source: tokenizers::Error,
     },
 
-    /// The tokenizer refused a text.
+    /// A text cannot be tokenized.
     #[error("cannot tokenize a text of {n_bytes} bytes")]
     Encode {
         /// The size of the text.
@@ -181,7 +181,7 @@ pub enum Error {
         source: tokenizers::Error,
     },
 
-    /// The tokenizer refused token ids.
+    /// Token ids cannot be decoded to text.
     #[error("cannot turn {n_tokens} tokens into text")]
     Decode {
         /// The number of ids.
@@ -198,7 +198,7 @@ pub enum Error {
         name: &'static str,
     },
 
-    /// The documents do not hold the samples that were asked for.
+    /// The documents are too short for the requested samples.
     #[error(
         "not enough text for {n_samples} samples of {n_tokens} tokens: found {n_documents} documents, \
          the longest has {longest} tokens, room for {n_possible} samples"
@@ -206,7 +206,7 @@ pub enum Error {
     NotEnoughText {
         /// Tokens needed per sample.
         n_tokens: usize,
-        /// Samples asked for.
+        /// Samples requested.
         n_samples: usize,
         /// Documents there are.
         n_documents: usize,
@@ -216,14 +216,14 @@ pub enum Error {
         n_possible: usize,
     },
 
-    /// A context in which nothing can be predicted.
+    /// The context is too short to predict a token.
     #[error("context is {context} tokens, expected at least 2")]
     ContextTooShort {
         /// The context, tokens.
         context: usize,
     },
 
-    /// A stride that no sliding window can have.
+    /// The stride of sliding windows is out of range.
     #[error("stride is {stride} tokens, expected 1 to {context} (the context)")]
     BadStride {
         /// The stride, tokens.
@@ -257,10 +257,10 @@ pub enum Error {
         n_documents: usize,
     },
 
-    /// A weight or share that is no proportion of anything.
+    /// A weight or share is negative or not finite, or all shares are zero.
     #[error("{name} is {found}, expected a positive number")]
     BadWeight {
-        /// What it is a weight of.
+        /// Which weight.
         name: &'static str,
         /// The number.
         found: f64,
@@ -271,20 +271,22 @@ pub enum Error {
         "parts `{first}` and `{second}` differ in window or rotary embedding, expected one for all"
     )]
     PartsDisagree {
-        /// A part.
+        /// The first part.
         first: String,
-        /// Another one.
+        /// A part that differs from it.
         second: String,
     },
 
-    /// A saved place in training data does not exist in these data.
-    #[error("saved place does not exist in the training data, which must have changed: {found}")]
+    /// A saved position does not exist in the training data.
+    #[error(
+        "the saved position does not exist in the training data, which must have changed: {found}"
+    )]
     BadCursor {
         /// What was looked for.
         found: String,
     },
 
-    /// A generated document does not fit into its window.
+    /// A synthetic document does not fit into its window.
     #[error("a {document} document has at least {needed} tokens, found room for {found}")]
     WindowTooShort {
         /// Which kind of document.
@@ -295,10 +297,10 @@ pub enum Error {
         needed: usize,
     },
 
-    /// A vocabulary that lacks room for what every vocabulary has.
+    /// The vocabulary is too small for the special tokens and the bytes.
     #[error("vocabulary of {found} tokens, expected at least {needed}: special tokens and bytes")]
     VocabTooSmall {
-        /// Tokens asked for.
+        /// Tokens requested.
         found: usize,
         /// Tokens needed.
         needed: usize,
@@ -322,15 +324,15 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A lock file of cargo is not understood.
-    #[error("the lock file is not understood")]
+    /// A `Cargo.lock` cannot be parsed.
+    #[error("the lock file cannot be parsed")]
     BadLockfile {
         /// What the parser says.
         #[source]
         source: toml::de::Error,
     },
 
-    /// None of the packages of a lock file has its sources here.
+    /// No package of a lock file has its sources in the registry folders.
     #[error("found no sources in cargo's registry folder: {n_missing} packages are missing")]
     NoSources {
         /// Packages that were looked for.

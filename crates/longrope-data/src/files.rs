@@ -1,4 +1,4 @@
-//! From the paths a user names to the files to read, in an order that does not depend on the file system.
+//! Expands the paths a user gives to the files to read, in an order that does not depend on the file system.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use walkdir::WalkDir;
 
 use crate::{Error, Result};
 
-/// What a file's name says about its content, compression taken off.
+/// The kind of content, by the file name without the ending for compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     /// The whole file is one document.
@@ -16,7 +16,7 @@ pub(crate) enum FileKind {
     JsonLines,
 }
 
-/// The compression a file's name announces.
+/// The compression, by the file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -24,9 +24,9 @@ pub(crate) enum Compression {
     Zstd,
 }
 
-const EXPECTED: &str = "`.txt`, `.text`, `.md` or `.jsonl`, plain or with `.gz` or `.zst` behind";
+const EXPECTED: &str = "`.txt`, `.text`, `.md` or `.jsonl`, plain or followed by `.gz` or `.zst`";
 
-/// Reads compression and kind off a file name; the kind is `None` for endings that a folder's files must not have.
+/// Compression and kind of a file, by its name. The kind is `None` for files that are skipped in folders.
 pub(crate) fn classify(path: &Path) -> (Compression, Option<FileKind>) {
     let compression = match extension(path).as_deref() {
         Some("gz") => Compression::Gzip,
@@ -46,7 +46,8 @@ pub(crate) fn classify(path: &Path) -> (Compression, Option<FileKind>) {
     (compression, kind)
 }
 
-/// How a file that was named itself is read: data sets often call JSON lines `.json`; all other endings are plain text.
+/// How a file is read that the user gave by name. `.json` means JSON lines, as in many data sets; files with unknown
+/// endings are plain text.
 pub(crate) fn kind_of_named_file(path: &Path) -> FileKind {
     let (compression, kind) = classify(path);
     let bare = if compression == Compression::None {
@@ -62,23 +63,24 @@ pub(crate) fn kind_of_named_file(path: &Path) -> FileKind {
 }
 
 /// Replaces each folder by the text files below it, sorted by path; files stay as they are.
-pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(crate) fn expand(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
     if paths.is_empty() {
         return Err(Error::NoPaths);
     }
     let mut files = Vec::new();
     for path in paths {
+        let path = path.as_ref();
         let metadata = fs_err::metadata(path).map_err(|source| read_error(path, source))?;
         if metadata.is_dir() {
             files.extend(text_files_below(path)?);
         } else {
-            files.push(path.clone());
+            files.push(path.to_path_buf());
         }
     }
     Ok(files)
 }
 
-/// Tells "there is no such file" from everything else that can go wrong with a file.
+/// [`Error::NotFound`] for a missing file, [`Error::Read`] for all other I/O errors.
 pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
     let path = path.to_path_buf();
     match source.kind() {
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn missing_paths_and_folders_without_text_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(expand(&[]), Err(Error::NoPaths)));
+        assert!(matches!(expand(&[] as &[&Path]), Err(Error::NoPaths)));
         let missing = dir.path().join("nowhere.txt");
         assert!(
             matches!(expand(std::slice::from_ref(&missing)), Err(Error::NotFound { path }) if path == missing)

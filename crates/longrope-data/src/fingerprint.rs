@@ -1,4 +1,4 @@
-//! Short names for long content.
+//! Hashes of token ids and bytes.
 
 use std::fmt::Write;
 
@@ -8,7 +8,8 @@ use crate::TokenDocument;
 
 /// A SHA-256, in hexadecimal, of the token ids of `documents` in their order.
 ///
-/// It says which text a result was made from: it depends on the ids and on where documents end, not on file names.
+/// Identifies the text a result was made from. The hash depends on the ids and on where documents end, not on file
+/// names.
 pub fn text_fingerprint(documents: &[TokenDocument]) -> String {
     let mut hash = Sha256::new();
     // A version of this scheme; the counts keep `[1, 2], [3]` apart from `[1], [2, 3]`.
@@ -23,7 +24,7 @@ pub fn text_fingerprint(documents: &[TokenDocument]) -> String {
     hex(&hash.finalize())
 }
 
-/// The SHA-256 of `parts` one behind the other, in hexadecimal.
+/// The SHA-256 of the concatenated `parts`, in hexadecimal.
 pub fn sha256_hex(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -32,7 +33,7 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
     hex(&hash.finalize())
 }
 
-/// Token ids as bytes, the same on every machine.
+/// Token ids as little-endian bytes.
 pub(crate) fn token_bytes(tokens: &[u32]) -> Vec<u8> {
     tokens
         .iter()

@@ -9,14 +9,14 @@ use crate::files::read_error;
 use crate::reader::{self, BYTE_ORDER_MARK};
 use crate::{Document, Error, Result};
 
-/// A bad line is quoted up to here.
+/// Errors quote at most this many characters of a bad line.
 const MAX_QUOTED_CHARS: usize = 60;
 
 /// Reads the documents of one JSONL file, a line at a time.
 pub(crate) struct JsonLines {
     path: PathBuf,
     field: String,
-    /// `None` once the file is read to its end.
+    /// `None` after the end of the file.
     reader: Option<Box<dyn BufRead + Send>>,
     line: usize,
     byte_offset: u64,
@@ -36,7 +36,7 @@ impl JsonLines {
         })
     }
 
-    /// The next line with its number; blank lines are passed over.
+    /// The next line that is not blank.
     fn next_line(&mut self) -> Result<Option<String>> {
         let Some(reader) = &mut self.reader else {
             return Ok(None);
@@ -116,7 +116,7 @@ impl Iterator for JsonLines {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // A file that was read to its end has given its verdict already.
+        // At the end of the file, its result has been returned already.
         self.reader.as_ref()?;
         loop {
             let text = match self.next_line() {

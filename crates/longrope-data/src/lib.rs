@@ -26,14 +26,16 @@ mod document;
 mod error;
 mod files;
 mod fingerprint;
-mod generated;
 mod jsonl;
+pub mod needle;
 mod plan;
 mod random;
+mod read_documents;
 mod reader;
 mod sample;
 mod sources;
 mod split;
+mod synthetic;
 mod tokenize;
 mod tokenizer;
 mod tokens;
@@ -44,19 +46,20 @@ mod window;
 #[cfg(test)]
 mod fixtures;
 
-pub use atomic::{publish, stage, write_atomically};
+pub use atomic::{publish, replace_folder, stage, write_atomically};
 pub use cache::TokenCache;
-pub use document::{Document, Documents, ReadOptions, read_documents, stream_documents};
+pub use document::Document;
 pub use error::{Error, Result};
 pub use fingerprint::{sha256_hex, text_fingerprint};
-pub use generated::{GeneratedConfig, GeneratedKind, GeneratedStream, passkey};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
+pub use read_documents::{Documents, ReadOptions, read_documents, stream_documents};
 pub use reader::read_text;
 pub use sample::{Sample, select_samples};
 pub use sources::{
     HELD_OUT_CRATES, LockedPackage, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
-pub use tokenize::{tokenize_document, tokenize_documents};
+pub use synthetic::{SyntheticConfig, SyntheticKind, SyntheticStream};
+pub use tokenize::{tokenize, tokenize_document, tokenize_documents};
 pub use tokenizer::Tokenizer;
 pub use tokens::{TokenDocument, read_token_ids};
 pub use train_tokenizer::{

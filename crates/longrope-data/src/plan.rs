@@ -21,34 +21,46 @@ pub enum WindowProtocol {
         /// Tokens from one window to the next.
         stride: usize,
     },
-    /// Windows that begin at multiples of `stride`; the last one may be shorter. Each scores what the one before it did
-    /// not reach.
+    /// Windows that begin at multiples of `stride`; the last one may be shorter. Each scores the tokens after the end
+    /// of the previous one.
     Strided {
         /// Tokens from one window to the next.
         stride: usize,
     },
-    /// Full windows one behind the other; each scores its second half but for that half's first token.
+    /// Consecutive full windows. Each scores its second half without that half's first token.
     SecondHalves,
 }
 
-/// Where the beginning-of-text token (BOS) stands.
+impl WindowProtocol {
+    /// Up to `n_windows` windows per document that do not overlap.
+    pub const fn spread(n_windows: usize) -> Self {
+        Self::Spread { n_windows }
+    }
+
+    /// Overlapping windows that advance by `stride` tokens.
+    pub const fn sliding(stride: usize) -> Self {
+        Self::Sliding { stride }
+    }
+}
+
+/// Where the beginning-of-text token (BOS) is placed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bos {
-    /// Where the tokenizer puts it: once, at the document's beginning. Later windows have none.
+    /// Where the tokenizer puts it: at the beginning of the document. Later windows have none.
     #[default]
     Document,
-    /// In front of every window, which is BOS and `context - 1` tokens of the document. BOS predicts the first of
-    /// them, so that it is scored too. A document that begins with BOS does not get it twice.
+    /// In front of every window, which then consists of BOS and `context - 1` tokens of the document. BOS predicts the
+    /// first of them, so all of them are scored. A BOS at the beginning of the document is not doubled.
     Window {
         /// The token id of BOS.
         bos_id: u32,
     },
-    /// In the place of the first token of every window.
+    /// BOS replaces the first token of every window.
     Replace {
         /// The token id of BOS.
         bos_id: u32,
     },
-    /// Nowhere.
+    /// There is no BOS.
     None,
 }
 
@@ -78,7 +90,7 @@ pub struct TokenWindow {
 }
 
 impl TokenWindow {
-    /// The tokens in the order in which the model reads them, BOS in front where the window has its own.
+    /// The tokens in the order in which the model reads them, with BOS in front if the window has its own.
     pub fn tokens(&self) -> Vec<u32> {
         self.bos_id
             .into_iter()
@@ -96,8 +108,8 @@ impl TokenWindow {
         self.n_tokens() - self.score_from
     }
 
-    /// The index in the document of the window's token `token_idx`; `None` for a BOS of the window's own and behind
-    /// the window's end.
+    /// The index in the document of the window's token `token_idx`; `None` for the window's own BOS and past the end of
+    /// the window.
     pub fn document_idx_of(&self, token_idx: usize) -> Option<usize> {
         let offset = token_idx.checked_sub(usize::from(self.bos_id.is_some()))?;
         (offset < self.span.len()).then_some(self.start + offset)
@@ -125,7 +137,7 @@ impl From<Sample> for TokenWindow {
     }
 }
 
-/// Lays windows of `context` tokens over `documents`; documents that do not fill one have none.
+/// Divides `documents` into windows of `context` tokens. Documents that are shorter than one window have none.
 ///
 /// # Errors
 /// - [`Error::ContextTooShort`], [`Error::BadStride`] and [`Error::ZeroCount`] for impossible windows.
@@ -151,7 +163,7 @@ pub fn plan_windows(
     };
     let in_front = matches!(bos, Bos::Window { .. });
     let n_unpredicted = usize::from(!in_front);
-    // Tokens of the document that BOS takes the place of, and places that BOS takes in a window.
+    // Document tokens that BOS replaces, and positions that BOS adds to a window.
     let n_replaced = usize::from(matches!(bos, Bos::Replace { .. }));
     let n_added = usize::from(in_front);
     let span = Span {

@@ -11,7 +11,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use crate::files::{Compression, classify, read_error};
 use crate::{Error, Result};
 
-/// Opens `path`, decompressing `.gz` and `.zst` on the way.
+/// Opens `path`; `.gz` and `.zst` are decompressed.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
     Ok(match classify(path).0 {
@@ -30,7 +30,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads all of `path` as UTF-8, `.gz` and `.zst` decompressed; a byte order mark in front is no part of the text.
+/// Reads a whole file as UTF-8. `.gz` and `.zst` are decompressed, and a leading byte order mark is removed.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Read`] and [`Error::NotUtf8`].
@@ -45,10 +45,10 @@ pub fn read_text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Editors on some systems put it in front of UTF-8; to a tokenizer it would be a letter.
+/// Some editors put it in front of UTF-8. A tokenizer would read it as a character.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A Zstandard file: any number of frames, with frames to skip between them, as parallel compressors write them.
+/// A Zstandard file: any number of frames with skippable frames between them, as parallel compressors write them.
 struct ZstdFrames<R> {
     source: R,
     decoder: FrameDecoder,

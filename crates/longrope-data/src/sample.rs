@@ -11,7 +11,7 @@ use crate::{Error, Result, TokenDocument};
 pub struct Sample {
     /// The document's source.
     pub source: String,
-    /// The document's index in the list that was chosen from.
+    /// The document's index in the given list.
     pub doc_idx: usize,
     /// The index of the first token in the document.
     pub start: usize,
@@ -21,9 +21,9 @@ pub struct Sample {
 
 /// Chooses `n_samples` samples of exactly `n_tokens` tokens that do not overlap.
 ///
-/// If there are enough documents of that length, each sample is the beginning of another one, in seeded order.
-/// Otherwise the samples are dealt out to the documents in turn; a document with `k` of them is divided into `k` equal
-/// parts, and each sample lies at a seeded place in its part. A sample that does not begin its document has no
+/// If there are enough documents of that length, every sample is the beginning of a different document, in seeded
+/// order. Otherwise the samples are dealt out to the documents in turn; a document with `k` of them is divided into `k`
+/// equal parts, and each sample lies at a seeded place in its part. A sample that does not begin its document has no
 /// beginning-of-text token in front.
 ///
 /// The result depends on the arguments only, and so do repeated calls with one seed.

@@ -1,14 +1,14 @@
-//! Where a long text may be cut so that its pieces have the tokens of the whole.
+//! Where a long text can be cut so that its pieces have the tokens of the whole text.
 //!
-//! Byte-level BPE tokenizers first cut the text into words with a regular expression, then work on each word alone.
-//! In the expressions listed here a space can only be the first character of a word or a part of a run of white space,
-//! and the only look-ahead is behind such a run. So between a character that is not white space and a space there is
-//! always a border, whatever follows; cutting there changes nothing. Tokenizers of any other make are left whole.
+//! Byte-level BPE tokenizers first cut the text into words with a regular expression, then work on each word alone. In
+//! the expressions listed here a space can only be the first character of a word or part of a run of white space, and
+//! the only look-ahead comes after such a run. So there is always a word boundary between a character that is not white
+//! space and a space, and cutting there changes nothing. With all other tokenizers texts are not cut.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The word expressions for which the argument above was checked.
+/// The regular expressions for which the argument above was checked.
 const WORD_EXPRESSIONS: [&str; 3] = [
     // LLaMA 3
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -18,7 +18,7 @@ const WORD_EXPRESSIONS: [&str; 3] = [
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 ];
 
-/// The parts of a `tokenizer.json` that decide; the vocabulary is passed over.
+/// The parts of a `tokenizer.json` that matter here; the vocabulary is skipped.
 #[derive(Deserialize)]
 struct TokenizerFile {
     #[serde(default)]
@@ -42,19 +42,19 @@ struct Model {
     dropout: Option<f32>,
 }
 
-/// Whether texts may be cut by [`pieces`] under this `tokenizer.json`; in doubt, no.
+/// Whether texts may be cut by [`pieces`] with this `tokenizer.json`; `false` in doubt.
 pub(crate) fn is_splittable(tokenizer_json: &[u8]) -> bool {
     let Ok(file) = serde_json::from_slice::<TokenizerFile>(tokenizer_json) else {
         return false;
     };
-    // An added token that reaches over white space, or eats it, could lie across a cut.
+    // An added token that contains or strips white space could lie across a cut.
     let added_tokens_are_words = file.added_tokens.iter().all(|token| {
         !(token.single_word
             || token.lstrip
             || token.rstrip
             || token.content.contains(char::is_whitespace))
     });
-    // NFC neither joins a space with its neighbours nor makes or removes one.
+    // NFC does not combine a space with its neighbours, and does not add or remove spaces.
     let normalizer_is_local = file
         .normalizer
         .as_ref()
@@ -65,7 +65,7 @@ pub(crate) fn is_splittable(tokenizer_json: &[u8]) -> bool {
     added_tokens_are_words && normalizer_is_local && is_plain_bpe && words == Some(true)
 }
 
-/// Whether a pre-tokenizer puts a border at every cut; `None` if it is of an unknown make.
+/// Whether a pre-tokenizer has a word boundary at every cut; `None` for unknown pre-tokenizers.
 fn makes_words(pre_tokenizer: &Value) -> Option<bool> {
     match pre_tokenizer["type"].as_str()? {
         "Sequence" => {
@@ -91,7 +91,7 @@ fn makes_words(pre_tokenizer: &Value) -> Option<bool> {
     }
 }
 
-/// Cuts `text` into pieces of about `piece_bytes`, never elsewhere than between a visible character and a space.
+/// Cuts `text` into pieces of about `piece_bytes`, only between a visible character and a space.
 pub(crate) fn pieces(text: &str, piece_bytes: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,11 +1,20 @@
-//! Documents to token documents, through the cache.
+//! Documents to token documents.
 
 use crate::{Document, Result, TokenCache, TokenDocument, Tokenizer};
 
-/// Tokenizes documents one after the other.
+/// Tokenizes documents with the special tokens that the tokenizer puts around a text, without a cache.
 ///
-/// Takes the iterator of [`stream_documents`](crate::stream_documents), so that only one text is in memory; for
-/// documents that are there already, `documents.into_iter().map(Ok)`.
+/// # Errors
+/// [`Error::Encode`](crate::Error::Encode).
+pub fn tokenize(tokenizer: &Tokenizer, documents: Vec<Document>) -> Result<Vec<TokenDocument>> {
+    let documents = documents.into_iter().map(Ok);
+    tokenize_documents(tokenizer, documents, &TokenCache::disabled(), true)
+}
+
+/// Tokenizes documents one after the other, through a cache.
+///
+/// Takes the iterator of [`stream_documents`](crate::stream_documents), so that only one text is in memory. For
+/// documents in memory, pass `documents.into_iter().map(Ok)`.
 ///
 /// # Errors
 /// The first error of the iterator or of [`tokenize_document`].
@@ -21,10 +30,10 @@ pub fn tokenize_documents(
         .collect()
 }
 
-/// Tokenizes one document, or takes its tokens from the cache; `special` is that of [`Tokenizer::encode`].
+/// Tokenizes one document, or takes its tokens from the cache. `special` is passed to [`Tokenizer::encode`].
 ///
 /// # Errors
-/// [`Error::Encode`](crate::Error::Encode). The cache never is a reason to fail.
+/// [`Error::Encode`](crate::Error::Encode). Failures of the cache are not errors.
 pub fn tokenize_document(
     tokenizer: &Tokenizer,
     document: Document,
@@ -68,10 +77,22 @@ mod tests {
         assert_eq!(
             documents
                 .into_iter()
-                .map(|it| (it.source, it.tokens))
+                .map(|document| (document.source, document.tokens))
                 .collect::<Vec<_>>(),
             expected
         );
+    }
+
+    #[test]
+    fn the_short_form_adds_special_tokens() {
+        let documents = vec![Document {
+            source: "a.txt".to_owned(),
+            text: "the".to_owned(),
+        }];
+        let tokenizer = tokenizer();
+        let documents = tokenize(&tokenizer, documents).unwrap();
+        assert_eq!(documents[0].source, "a.txt");
+        assert_eq!(documents[0].tokens, [0, tokenizer.token_id("the").unwrap()]);
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::path::Path;
 use crate::fingerprint::sha256_hex;
 use crate::{Error, Result, files, split};
 
-/// Texts longer than two of these are tokenized piece by piece where that provably gives the same ids: the library
-/// below needs up to 160 bytes of memory per byte of text.
+/// Texts longer than two of these are tokenized piece by piece if that provably gives the same ids: the `tokenizers`
+/// library needs up to 160 bytes of memory per byte of text.
 const PIECE_BYTES: usize = 1 << 16;
 
 /// Turns text into token ids and back, exactly as the `tokenizer.json` says.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     fingerprint: String,
-    /// What surrounds a text with special tokens; `None` where texts must not be cut.
+    /// The special tokens around a text; `None` if texts must not be cut.
     specials: Option<Specials>,
 }
 
@@ -26,10 +26,10 @@ struct Specials {
 impl Tokenizer {
     /// Reads a `tokenizer.json`.
     ///
-    /// Truncation and padding that may be set in the file are training leftovers and are switched off.
+    /// Truncation and padding in the file are leftovers of training and are switched off.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Read`], and [`Error::BadTokenizer`] for a file of another kind.
+    /// [`Error::NotFound`], [`Error::Read`], and [`Error::BadTokenizer`] for other files.
     pub fn from_file(path: &Path) -> Result<Self> {
         let bytes = fs_err::read(path).map_err(|source| files::read_error(path, source))?;
         Self::from_bytes(&bytes, path)
@@ -82,8 +82,8 @@ impl Tokenizer {
         self.encode_in_pieces(text, special, PIECE_BYTES)
     }
 
-    /// The token ids of a text that will be continued: with the special tokens that stand in front
-    /// of a text, such as `<s>`, and without those behind it.
+    /// The token ids of a text that will be continued: with the special tokens before a text, such as `<s>`, and
+    /// without those after it.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -146,7 +146,7 @@ impl Tokenizer {
     }
 
     fn encode_whole(&self, text: &str, special: bool) -> Result<Vec<u32>> {
-        // The fast variant leaves out character offsets only.
+        // The fast variant only leaves out character offsets.
         let encoding = self.inner.encode_fast(text, special);
         let encoding = encoding.map_err(|source| Error::Encode {
             n_bytes: text.len(),
@@ -155,7 +155,7 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Finds out what stands before and behind a text by looking at a short one.
+    /// Finds the special tokens before and after a text by encoding a short one.
     fn probe_specials(&self) -> Result<Option<Specials>> {
         let bare = self.encode_whole("a", false)?;
         let full = self.encode_whole("a", true)?;

@@ -1,4 +1,4 @@
-//! Token ids: what texts become, and what can be given instead of text.
+//! Documents as token ids, made from text or read from a file.
 
 use std::path::Path;
 
@@ -20,11 +20,11 @@ const EXPECTED: &str = "`[1, 2]`, `[[1, 2], [3]]` or `{\"tokens\": ..}`";
 
 /// Reads token ids from JSON: `[1, 2, 3]`, `[[1, 2], [3]]`, or `{"tokens": ..}` with one of these.
 ///
-/// In a list of documents, each is called `path#n`, counted from 1. `.gz` and `.zst` are decompressed.
+/// The documents of a list are named `path#n`, counted from 1. `.gz` and `.zst` are decompressed.
 ///
 /// # Errors
 /// - [`Error::NotFound`] and [`Error::Read`].
-/// - [`Error::TokensNotJson`] and [`Error::TokensForm`] for another content.
+/// - [`Error::TokensNotJson`] and [`Error::TokensForm`] for other content.
 /// - [`Error::NoTokens`] for an empty list.
 /// - [`Error::BadTokenId`] for anything but a whole number below `vocab_size`.
 pub fn read_token_ids(path: &Path, vocab_size: usize) -> Result<Vec<TokenDocument>> {

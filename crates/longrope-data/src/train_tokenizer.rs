@@ -1,4 +1,4 @@
-//! A tokenizer made from text: byte-level BPE, digits one by one.
+//! Trains a byte-level BPE tokenizer with one token per digit.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use crate::atomic::write_atomically;
 use crate::{Error, Result};
 
-/// Begins a text, id 0; the tokenizer puts it there.
+/// Token at the beginning of every text, id 0. The tokenizer adds it.
 pub const BOS_TOKEN: &str = "<s>";
-/// Ends a text, id 1.
+/// Token at the end of a text, id 1. The tokenizer does not add it.
 pub const EOS_TOKEN: &str = "</s>";
 /// The special tokens and the bytes.
 const LEAST_VOCAB: usize = 2 + 256;
@@ -21,11 +21,11 @@ const LEAST_VOCAB: usize = 2 + 256;
 /// How a tokenizer is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenizerTraining {
-    /// Tokens, special ones and bytes included. There are fewer where the text does not hold enough pairs.
+    /// Number of tokens, including special tokens and bytes. There are fewer if the text does not have enough pairs.
     pub vocab_size: usize,
     /// How often a pair must occur to become a token.
     pub min_frequency: u64,
-    /// Bytes of the longest tokens. Without a limit, lines of dashes become tokens.
+    /// Bytes of the longest token. Without a limit, lines of dashes become tokens.
     pub longest_token: usize,
 }
 
@@ -42,8 +42,8 @@ impl TokenizerTraining {
 
 /// The `tokenizer.json` of a byte-level BPE trained on `texts`.
 ///
-/// The same texts give the same tokenizer: the most frequent pair is merged first, of equally frequent ones that with
-/// the smaller ids. Every digit is a token of its own, so that numbers are copied digit by digit.
+/// The same texts give the same tokenizer: the most frequent pair is merged first, and of equally frequent pairs the
+/// one with the smaller ids. Every digit is a token of its own, so that numbers are copied digit by digit.
 ///
 /// # Errors
 /// [`Error::VocabTooSmall`] below the special tokens and the 256 bytes, [`Error::TokenizerTraining`] if the tokenizer
@@ -76,7 +76,7 @@ pub fn train_tokenizer<S: AsRef<str> + Send>(
     tokenizer.to_string(true).map_err(failed)
 }
 
-/// Writes `tokenizer.json` and the `tokenizer_config.json` that transformers reads beside it.
+/// Writes `tokenizer.json`, and the `tokenizer_config.json` that transformers reads.
 ///
 /// # Errors
 /// [`Error::Write`].

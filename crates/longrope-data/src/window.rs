@@ -15,10 +15,10 @@ pub struct Window {
 
 /// Windows of `context` tokens that advance by `stride` and together score every token but the first exactly once.
 ///
-/// The first window scores all its tokens but the first, each later one its last `stride`. The last one is moved back
-/// so that it is full, and scores what is left. Small strides give every token a long past and cost
-/// `context / stride` times the work. A stride of `context` counts as `context - 1`, since the first token of a window
-/// cannot be scored. A document shorter than `context` has no windows.
+/// The first window scores all its tokens but the first, each later one its last `stride`. The last window is moved
+/// back so that it is full, and scores the rest. Small strides give every token a long history and cost `context /
+/// stride` times the work. A stride of `context` counts as `context - 1`, since the first token of a window cannot be
+/// scored. A document shorter than `context` has no windows.
 ///
 /// ```
 /// # use longrope_data::{Window, sliding_windows};
@@ -47,7 +47,7 @@ pub fn sliding_windows(n_tokens: usize, context: usize, stride: usize) -> Result
 /// Up to `n_windows` windows of `context` tokens that do not overlap, spread evenly from the beginning of the document
 /// to its end; each scores `context - 1` tokens.
 ///
-/// There are fewer windows where fewer fit, and a single one lies at the beginning.
+/// There are fewer windows if fewer fit. A single window lies at the beginning.
 ///
 /// # Errors
 /// [`Error::ContextTooShort`] below 2 tokens, [`Error::ZeroCount`] for no windows.
@@ -88,12 +88,12 @@ pub(crate) fn check_n_windows(n_windows: usize) -> Result<()> {
     }
 }
 
-/// What a window takes of a document.
+/// The part of a window that is document text.
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
     /// Tokens of the document in one window.
     pub(crate) n_tokens: usize,
-    /// Leading ones among them that nothing predicts: 1, or 0 where the window brings its own first token.
+    /// How many of the first of them are not predicted: 1, or 0 if the window has its own BOS.
     pub(crate) n_unpredicted: usize,
 }
 
@@ -135,8 +135,8 @@ pub(crate) fn spread(n_tokens: usize, span: Span, n_windows: usize) -> Vec<Windo
     (0..n_windows).map(window).collect()
 }
 
-/// Windows that begin at multiples of `stride` and score what the one before did not reach; the last one ends with the
-/// document and may be shorter.
+/// Windows that begin at multiples of `stride` and score the tokens after the end of the previous one. The last window
+/// ends with the document and may be shorter.
 pub(crate) fn strided(n_tokens: usize, span: Span, stride: usize) -> Vec<Window> {
     if n_tokens < span.n_tokens {
         return Vec::new();
@@ -160,7 +160,7 @@ pub(crate) fn strided(n_tokens: usize, span: Span, stride: usize) -> Vec<Window>
     windows
 }
 
-/// Full windows one behind the other, each scoring its second half but for that half's first token.
+/// Consecutive full windows. Each scores its second half without that half's first token.
 pub(crate) fn halves(n_tokens: usize, span: Span) -> Vec<Window> {
     let half = span.n_tokens / 2 + 1;
     if half >= span.n_tokens {

@@ -1,15 +1,15 @@
-//! What can go wrong while measuring.
+//! Errors of measuring.
 
 use std::path::PathBuf;
 
-/// Result of this crate.
+/// The result of this crate's fallible functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong.
+/// What went wrong while measuring.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The model refused a batch.
+    /// The model could not run a batch.
     #[error("the model could not score a window")]
     Model(#[from] longrope_model::Error),
 
@@ -21,29 +21,29 @@ pub enum Error {
     #[error("a prompt could not be tokenized")]
     Data(#[from] longrope_data::Error),
 
-    /// The parts of a prompt that may not be left out are longer than the context.
+    /// The required parts of a prompt are longer than the context.
     #[error(
         "`{task}` does not fit into {context} tokens: with this tokenizer its text alone has {needed}"
     )]
     ContextTooShort {
         /// Name of the task.
         task: String,
-        /// Tokens there is room for.
+        /// The context, tokens.
         context: usize,
-        /// Tokens of the shortest prompt and its answer.
+        /// Tokens of the shortest prompt with its answer.
         needed: usize,
     },
 
-    /// No cut of the filler gives the wanted number of tokens.
+    /// No cut of the filler gives exactly the requested number of tokens.
     #[error("`{task}`: no prompt of exactly {context} tokens was found")]
     NoExactFit {
         /// Name of the task.
         task: String,
-        /// Tokens wanted.
+        /// Tokens requested.
         context: usize,
     },
 
-    /// A task was asked for without what it is made from.
+    /// The text or data that a task is made from is missing.
     #[error("`{task}` needs {what}")]
     MissingData {
         /// Name of the task.
@@ -56,8 +56,8 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
 
-    /// A file of questions has another form.
-    #[error("`{}` is not in the form of its data set", path.display())]
+    /// A file of questions does not have the form of its data set.
+    #[error("`{}` does not have the form of its data set", path.display())]
     QaForm {
         /// The file.
         path: PathBuf,
@@ -65,7 +65,7 @@ pub enum Error {
         source: serde_json::Error,
     },
 
-    /// A file of questions has none with an answer.
+    /// A file of questions has no question with an answer.
     #[error("`{}` has no question with an answer", path.display())]
     NoQuestions {
         /// The file.
@@ -81,7 +81,82 @@ pub enum Error {
         setting: &'static str,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// Values that are allowed.
         expected: &'static str,
+    },
+
+    /// The parts of a needle text are longer than the text may be.
+    #[error("a needle and its question take {needed} tokens, there is room for {room}")]
+    NeedleTooLong {
+        /// Tokens of the parts without filler.
+        needed: usize,
+        /// Tokens of the whole text.
+        room: usize,
+    },
+
+    /// No document is long enough to hide a needle in.
+    #[error("no document has {n_tokens} tokens to hide a needle in")]
+    NoFillerText {
+        /// Tokens of filler needed.
+        n_tokens: usize,
+    },
+
+    /// A new evaluation would overwrite the state of an interrupted one.
+    #[error("`{}` holds an evaluation that was interrupted", path.display())]
+    StateExists {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// There is no saved state to resume.
+    #[error("there is no evaluation to resume, expected `{}`", path.display())]
+    NoState {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A saved state belongs to another model.
+    #[error("`{}` was made with another model", path.display())]
+    StateModel {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A saved state belongs to other tasks or settings.
+    #[error("`{}` was made with other settings", path.display())]
+    StateSettings {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A saved state cannot be parsed.
+    #[error("`{}` is not the state of an evaluation", path.display())]
+    StateJson {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON parser says.
+        source: serde_json::Error,
+    },
+
+    /// A file says that it is of another format.
+    #[error("`{}`: `format` is `{found}`, expected `{expected}`", path.display())]
+    StateFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format in the file.
+        found: String,
+        /// The format of saved states.
+        expected: &'static str,
+    },
+
+    /// A saved state was written by another version of this crate.
+    #[error("`{}`: `version` is {found}, this program reads {expected}", path.display())]
+    StateVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: u32,
+        /// The version that can be read.
+        expected: u32,
     },
 }

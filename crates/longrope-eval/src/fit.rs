@@ -4,17 +4,17 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 
-/// Lengths to either side of a close guess that are tried one by one.
+/// Lengths on either side of a close guess that are tried one by one.
 const NEAR: usize = 256;
 
-/// Tokens beyond the target where that is given up. Counts jump to and fro where a cut goes through words, and in source
-/// code by more than a few.
+/// The search in one direction ends this many tokens past the target. Counts go up and down where a cut goes through
+/// words, in source code by more than a few tokens.
 const PAST: usize = 64;
 
-/// Most bytes that are moved where no length gives the target.
+/// Maximum bytes that the other cut is moved if no length gives the target.
 const MOST_MOVED: usize = 32;
 
-/// Lengths to either side that are then tried.
+/// Lengths on either side that are then tried.
 const NEAR_MOVED: usize = 8;
 
 /// Bytes per token of ordinary English, where the search begins.
@@ -25,15 +25,14 @@ const BYTES_PER_TOKEN: f64 = 3.6;
 pub(crate) struct Fill {
     /// Its length.
     pub(crate) bytes: usize,
-    /// How far the place of its other cut is moved, a few bytes at most: where one more byte is two more tokens, a cut
-    /// elsewhere helps.
+    /// Bytes that the other cut is moved, a few at most. This helps where one more byte adds two tokens.
     pub(crate) moved: usize,
 }
 
 /// Finds filler with which a prompt has exactly `target` tokens.
 ///
 /// `count` gives the tokens of the prompt with some filler. It need not be monotone: a cut in the middle of a word may
-/// cost a token more than the whole word.
+/// take a token more than the whole word.
 ///
 /// # Errors
 /// If the prompt without filler is too long, or no length gives the target.
@@ -54,7 +53,7 @@ pub(crate) fn fit_filler(
     let wanted = (target - least) as f64;
     let mut bytes = rounded(wanted * BYTES_PER_TOKEN);
     let mut is_short = true;
-    // Between these lengths the target lies, as far as they are known.
+    // The target lies between these lengths, as far as they are known.
     let (mut below, mut above) = (0, None);
     for _ in 0..48 {
         let found = count(fill(bytes))?;
@@ -80,14 +79,14 @@ pub(crate) fn fit_filler(
             BYTES_PER_TOKEN
         };
         let next = rounded(bytes as f64 + off * rate);
-        // What the rate of the whole says may be far off where the text is of another kind.
+        // The average rate may be far off where the text is of another kind.
         bytes = match above {
             None => next.max(below + 1),
             Some(above) if next > below && next < above => next,
             Some(above) => below.midpoint(above),
         };
     }
-    // One way first, the likely one, until it is clear that the target has been passed.
+    // First in the likely direction, until it is clear that the target has been passed.
     for goes_longer in [is_short, !is_short] {
         for step in 1..=NEAR {
             let near = if goes_longer {
@@ -124,10 +123,10 @@ pub(crate) fn fit_filler(
     })
 }
 
-/// Finds about the largest number of units, within `range` (its end included), with which a prompt
+/// Finds approximately the largest number of units in `range` (its end included) with which a prompt
 /// has at most `room` tokens of a context.
 ///
-/// `count` gives the tokens of the prompt with so many units; it grows with them but for noise.
+/// `count` gives the tokens of the prompt with a number of units. Apart from noise, it grows with that number.
 ///
 /// # Errors
 /// If the prompt with the fewest units is too long.
@@ -166,7 +165,7 @@ pub(crate) fn fit_units(
     Ok(best)
 }
 
-/// The nearest whole number of bytes, not below 0.
+/// The nearest whole number, at least 0.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_of_another_kind_is_no_hindrance() {
+    fn the_target_is_met_across_text_of_another_kind() {
         // A token per 8 bytes, but 8 per byte in a table in the middle.
         let tokens = |bytes: usize| {
             let table = bytes.saturating_sub(4000).min(200);

@@ -1,41 +1,41 @@
-//! Text to hide something in.
+//! Text that needles are hidden in.
 
+use longrope_data::needle::FILLER;
 use longrope_data::sha256_hex;
 
 use crate::fit::{Fill, rounded};
-use crate::passkey::FILLER;
 
-/// A text that repeats without end, its repetitions separated by a blank.
+/// A text that repeats without end, with a space between repetitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Haystack {
     text: String,
 }
 
 impl Haystack {
-    /// Repeats `text`, its white space made single blanks; `None` if there is nothing else in it.
+    /// Repeats `text`, with every run of white space replaced by one space. `None` if there is only white space.
     pub fn new(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
         (!words.is_empty()).then(|| Self::of(&words.join(" ")))
     }
 
-    /// The sentences passkeys are hidden in, for want of a better text.
+    /// The sentences of the passkey test, [`FILLER`], for use without a text of one's own.
     pub fn filler() -> Self {
         Self::of(FILLER)
     }
 
-    /// What identifies the text.
+    /// SHA-256 of the text, in hexadecimal.
     pub fn fingerprint(&self) -> String {
         sha256_hex(&[self.text.as_bytes()])
     }
 
-    /// Repeats a text that is known to have words.
+    /// Repeats a text that has words.
     pub(crate) fn of(text: &str) -> Self {
         Self {
             text: format!("{text} "),
         }
     }
 
-    /// The same text, beginning behind the last sentence that ends at or before a relative place.
+    /// The same text, beginning after the last sentence that ends at or before a relative place from 0 to 1.
     #[must_use]
     pub(crate) fn starting_at(&self, place: f64) -> Self {
         let start = sentence_end(&self.text, place);
@@ -44,7 +44,7 @@ impl Haystack {
         Self::of(parts.join(" ").trim())
     }
 
-    /// The first `n_bytes` of it, or up to three fewer so that no character is cut.
+    /// The first `n_bytes` of the repeated text, or up to three fewer so that no character is cut.
     pub fn head(&self, n_bytes: usize) -> String {
         let mut head = self.text.repeat(n_bytes / self.text.len());
         let rest = n_bytes - head.len();
@@ -52,11 +52,11 @@ impl Haystack {
         head
     }
 
-    /// A stretch of it that begins where the cut is moved to, with `needles` put in at relative depths, each behind the end of a
-    /// sentence at or before its depth.
+    /// A stretch of the text, with `needles` inserted at relative depths, each after the end of a sentence at or before
+    /// its depth.
     ///
-    /// A depth of 0 is the very beginning, 1 the very end. Needles of equal places keep their
-    /// order.
+    /// The stretch has `fill.bytes` bytes and begins at `fill.moved`. A depth of 0 is its beginning and 1 its end.
+    /// Needles at the same place keep their order.
     pub(crate) fn with_needles(&self, fill: Fill, needles: &[(f64, &str)]) -> String {
         let head = self.head(fill.bytes + fill.moved);
         let hay = &head[head.ceil_char_boundary(fill.moved.min(head.len()))..];
@@ -77,7 +77,7 @@ impl Haystack {
     }
 }
 
-/// Adds a part with one blank between it and what is there, unless there is white space.
+/// Appends a part, with a space before it unless there is white space already.
 fn push_apart(text: &mut String, part: &str) {
     let is_apart = text.is_empty()
         || part.is_empty()
@@ -89,7 +89,7 @@ fn push_apart(text: &mut String, part: &str) {
     text.push_str(part);
 }
 
-/// The place behind the last sentence that ends at or before a relative depth.
+/// The end of the last sentence that ends at or before a relative depth.
 fn sentence_end(hay: &str, depth: f64) -> usize {
     if depth >= 1.0 {
         return hay.len();

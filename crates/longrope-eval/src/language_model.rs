@@ -1,4 +1,4 @@
-//! What an evaluation asks of a model.
+//! The interface between evaluations and models.
 
 use longrope_model::{Decoder, GenerateOptions, Generation, KvCache, Rotary, TokenBatch};
 use longrope_rope::{ResolvedRope, RopeSpec};
@@ -6,10 +6,10 @@ use longrope_rope::{ResolvedRope, RopeSpec};
 use crate::error::Result;
 use crate::prefix::Prefix;
 
-/// Anything that can tell how surprising tokens are, and continue a text.
+/// A model that scores tokens and continues texts.
 pub trait LanguageModel {
     /// Negative log-likelihood in nats of every token from `score_from` on, for sequences of equal
-    /// length that are rotated by `rope`.
+    /// length under `rope`.
     ///
     /// # Errors
     /// If the model cannot score the sequences.
@@ -21,9 +21,9 @@ pub trait LanguageModel {
     ) -> Result<Vec<Vec<f32>>>;
 
     /// The most likely token at every position from `score_from` on, given the tokens before it,
-    /// for sequences of equal length that are rotated by `rope`.
+    /// for sequences of equal length under `rope`.
     ///
-    /// Greedy generation behind `sequence[..score_from]` gives `sequence[score_from..]` if and
+    /// Greedy generation after `sequence[..score_from]` gives `sequence[score_from..]` if and
     /// only if this does: the first token that differs would have been generated instead.
     ///
     /// # Errors
@@ -35,8 +35,8 @@ pub trait LanguageModel {
         rope: &ResolvedRope,
     ) -> Result<Vec<Vec<u32>>>;
 
-    /// New tokens behind every prompt. The frequencies of a sequence are resolved from what it may
-    /// become, prompt and new tokens.
+    /// New tokens after every prompt. The frequencies of a sequence are resolved from the length it may
+    /// reach, with prompt and new tokens.
     ///
     /// # Errors
     /// If the model cannot run a prompt.
@@ -48,10 +48,10 @@ pub trait LanguageModel {
     ) -> Result<Vec<Vec<u32>>>;
 }
 
-/// A [`Decoder`] with the angles it used last, which serve again while the RoPE stays the same, and with the sequence it
-/// ran last, of which the beginning serves again where the next one begins alike.
+/// A [`Decoder`] as a [`LanguageModel`], with two caches.
 ///
-/// What is scored behind a beginning that was run before is the same but for rounding.
+/// The angles of the last RoPE are reused while the RoPE stays the same. The keys and values of the last sequence are
+/// reused for the tokens that the next sequence begins with as well; this changes losses only by rounding.
 #[derive(Debug)]
 pub struct Scorer<'a> {
     decoder: &'a Decoder,
@@ -69,7 +69,8 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// Runs sequences one after the other behind what they have in common, where that is worth it.
+    /// Runs sequences one after the other, each after the beginning it shares with the previous one. `None` if that
+    /// would not save time.
     fn behind_prefix<T>(
         &mut self,
         sequences: &[&[u32]],
@@ -85,7 +86,11 @@ impl<'a> Scorer<'a> {
         {
             return Ok(None);
         }
-        let capacity = sequences.iter().map(|it| it.len()).max().unwrap_or(0);
+        let capacity = sequences
+            .iter()
+            .map(|tokens| tokens.len())
+            .max()
+            .unwrap_or(0);
         let mut scored = Vec::with_capacity(sequences.len());
         for sequence in sequences {
             let mut cache = self
@@ -120,7 +125,7 @@ impl LanguageModel for Scorer<'_> {
         let run = |decoder: &Decoder, tokens: &[u32], cache: &mut KvCache| {
             decoder.token_nll_cached(tokens, score_from, cache)
         };
-        // One sequence is a window of text, and nothing like it will follow.
+        // A single sequence is a window of text, and the next one will not begin alike.
         if sequences.len() > 1
             && let Some(scored) = self.behind_prefix(sequences, score_from, rope, run)?
         {
@@ -166,7 +171,7 @@ impl LanguageModel for Scorer<'_> {
         options: &GenerateOptions,
         rope: &RopeSpec,
     ) -> Result<Vec<Vec<u32>>> {
-        // One sequence at a time: a cache is the largest thing a model has.
+        // One sequence at a time, since the cache takes the most memory.
         prompts
             .iter()
             .map(|prompt| {

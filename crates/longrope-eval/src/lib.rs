@@ -10,7 +10,9 @@ mod error;
 mod fit;
 mod haystack;
 mod language_model;
+mod metric;
 mod needle;
+mod needle_text;
 mod passkey;
 mod perplexity;
 mod prefix;
@@ -18,20 +20,25 @@ mod protocol;
 mod question;
 mod report;
 mod ruler;
+mod saved;
+mod settings;
 mod stats;
 mod task;
 
 pub use error::{Error, Result};
 pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
+pub use metric::Metric;
 pub use needle::{Needle, NeedleConfig};
+pub use needle_text::{Filler, NeedleStyle, NeedleText, NeedleTextConfig, needle_texts};
 pub use passkey::{Passkey, PasskeyConfig};
-pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch};
+pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
 pub use ruler::{
     Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, string_match_all, string_match_part,
 };
+pub use saved::{EvalState, SavedJob};
 pub use stats::{mean, mean_stderr, wilson_interval};
-pub use task::{Metric, Task, TaskInfo, TaskRun};
+pub use task::{Task, TaskInfo, TaskRun};

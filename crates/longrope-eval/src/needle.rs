@@ -1,7 +1,7 @@
 //! Needle in a haystack: facts hidden in long text, asked for at the end, by depth.
 //!
-//! Layout and wording are those of EasyContext, whose answers are forced as ours are; several
-//! needles are spread as in gkamradt's multi-needle test.
+//! Layout and wording are those of EasyContext, which scores answers teacher-forced, as this task does by
+//! default. Several needles are spread as in gkamradt's multi-needle test.
 
 use std::ops::Range;
 
@@ -16,14 +16,15 @@ use crate::error::{Error, Result};
 use crate::fit::fit_filler;
 use crate::haystack::Haystack;
 use crate::language_model::LanguageModel;
-use crate::passkey::{check, depths_setting};
+use crate::metric::Metric;
 use crate::question::{Protocol, Question, ask};
 use crate::report::Trial;
-use crate::task::{Metric, Task, TaskInfo};
+use crate::settings::{check, depths_setting};
+use crate::task::{Task, TaskInfo};
 
 const NAME: &str = "needle";
 
-/// What `{key}` may stand for.
+/// The values of `{key}`.
 const KEYS: [&str; 16] = [
     "Singapore",
     "Lisbon",
@@ -50,21 +51,21 @@ const KEYS: [&str; 16] = [
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct NeedleConfig {
-    /// What is hidden.
+    /// The needle.
     pub needle: String,
     /// The whole prompt; `{haystack}` stands for the text with the needles in it.
     pub prompt: String,
-    /// What has to follow the prompt.
+    /// The answer, which follows the prompt.
     pub answer: String,
     /// Digits of a value.
     pub digits: u32,
-    /// Needles in one text. The first is at the depth, the others follow evenly up to the end.
+    /// Needles in one text. The first is at the depth, the others are spread evenly from there to the end.
     pub needles: usize,
     /// Depths, 0 at the beginning of the text and 1 at its end.
     pub depths: Vec<f64>,
     /// Trials per context and depth.
     pub trials: usize,
-    /// How an answer is asked for.
+    /// How answers are scored.
     pub protocol: Protocol,
 }
 
@@ -104,7 +105,7 @@ impl Hidden {
 
 /// Needles in a haystack at one context and all depths.
 ///
-/// Every needle is asked for in a question of its own; a trial's score is the share that was found.
+/// Every needle has a question of its own. The score of a trial is the share of needles that were found.
 /// Prompt and answer together have exactly as many tokens as the context.
 #[derive(Debug)]
 pub struct Needle<'a> {
@@ -135,11 +136,11 @@ impl<'a> Needle<'a> {
             context,
             seed,
         };
-        task.questions(0)?; // says now whether the context has room
+        task.questions(0)?; // fails if the context is too short
         Ok(task)
     }
 
-    /// The needles of a trial, and where its text begins.
+    /// The needles of a trial, and where in the haystack its text begins, from 0 to 1.
     fn draw(&self, trial: usize) -> (Vec<Hidden>, f64) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(trial as u64);
@@ -327,7 +328,7 @@ mod tests {
             let (book, _) = book.split_once(" </book>").unwrap();
             let needle = format!("The special magic {key} number is: {value}.");
             let at = book.find(&needle).unwrap() as f64;
-            // Needles move back to the end of a sentence, here at most 31 bytes away.
+            // Needles are moved back to the end of a sentence, here by at most 31 bytes.
             let place = share * (book.len() - needle.len()) as f64;
             assert!(at <= place + 2.0 && at >= place - 33.0, "{at}, {place}");
         }

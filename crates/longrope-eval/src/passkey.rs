@@ -1,42 +1,43 @@
-//! Passkey retrieval: a number hidden in filler, asked for at the end.
+//! Passkey retrieval: a number hidden in filler, with a question for it at the end.
 //!
-//! The text is that of Landmark Attention (Mohtashami and Jaggi 2023), which position
-//! interpolation, YaRN and LongRoPE (appendix A.1) took over.
+//! The text is that of Landmark Attention (Mohtashami and Jaggi 2023), which is also used by position
+//! interpolation, YaRN and LongRoPE (appendix A.1).
 
 use std::ops::Range;
 
 use longrope_data::Tokenizer;
-pub(crate) use longrope_data::passkey::FILLER;
-use longrope_data::passkey::{QUESTION, TASK, needle};
+use longrope_data::needle::{NeedleParts, filler_before};
 use longrope_rope::RopeSpec;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use crate::error::{Error, Result};
-use crate::fit::{Fill, fit_filler, rounded};
+use crate::error::Result;
+use crate::fit::{Fill, fit_filler};
 use crate::haystack::Haystack;
 use crate::language_model::LanguageModel;
+use crate::metric::Metric;
 use crate::question::{Protocol, Question, ask};
 use crate::report::Trial;
-use crate::task::{Metric, Task, TaskInfo};
+use crate::settings::{check, depths_setting};
+use crate::task::{Task, TaskInfo};
 
 const NAME: &str = "passkey";
 
-/// Tokens that are run together: short prompts share a batch.
+/// Tokens of a batch. Short prompts share one.
 const BATCH_TOKENS: usize = 2048;
 
 /// How passkeys are hidden.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct PasskeyConfig {
-    /// Trials per context, or per depth where depths are given.
+    /// Trials per context, or per depth if depths are given.
     pub trials: usize,
-    /// Where the key is hidden, 0 at the beginning of the filler and 1 at its end; if there are
+    /// Where the key is hidden, 0 at the beginning of the filler and 1 at its end. If there are
     /// none, every trial draws its own.
     pub depths: Vec<f64>,
-    /// How it is asked for.
+    /// How answers are scored.
     pub protocol: Protocol,
 }
 
@@ -53,9 +54,9 @@ impl Default for PasskeyConfig {
 /// Passkey retrieval at one context.
 ///
 /// Prompt and answer together have exactly as many tokens as the context, so the last token of the
-/// answer stands at its last position. Trial `i` has the same key and depth at every context. Depths that are drawn are
-/// sorted, the deepest first: a text then has all before its key in common with the one before it, and a model that
-/// remembers that one need not read it again.
+/// answer is at its last position. Trial `i` has the same key and depth at every context. Depths that are drawn are
+/// sorted, the deepest first. A text then shares everything before its key with the previous one, and a model that
+/// caches sequences does not read that part again.
 #[derive(Debug)]
 pub struct Passkey<'a> {
     tokenizer: &'a Tokenizer,
@@ -89,22 +90,17 @@ impl<'a> Passkey<'a> {
             draws: draws(config, seed),
             filler,
         };
-        task.question(0)?; // says now whether the context has room
+        task.question(0)?; // fails if the context is too short
         Ok(task)
     }
 
     /// The text with some filler.
     fn prompt(&self, (key, depth): (u32, f64), Fill { bytes, moved }: Fill) -> String {
-        let before = (rounded(depth * bytes as f64) + moved).min(bytes);
-        let needle = needle(key);
-        [
-            TASK,
-            &self.filler.head(before),
-            &needle,
-            &self.filler.head(bytes - before),
-            QUESTION,
-        ]
-        .join("\n")
+        let before = (filler_before(depth, bytes) + moved).min(bytes);
+        NeedleParts::PASSKEY
+            .filled("", &key.to_string())
+            .with_filler(self.filler.head(before), self.filler.head(bytes - before))
+            .join("\n")
     }
 
     /// Tokens of a trial.
@@ -195,39 +191,11 @@ fn draws(config: &PasskeyConfig, seed: u64) -> Vec<(u32, f64)> {
     draws
 }
 
-/// Depths as results state them.
-pub(crate) fn depths_setting(depths: &[f64]) -> Value {
-    if depths.is_empty() {
-        json!("random")
-    } else {
-        json!(depths)
-    }
-}
-
-/// Refuses settings that ask for nothing, or for places outside.
-pub(crate) fn check(task: &str, trials: usize, depths: &[f64]) -> Result<()> {
-    if trials == 0 {
-        return Err(Error::InvalidSetting {
-            task: task.to_owned(),
-            setting: "trials",
-            found: "0".to_owned(),
-            expected: "1 or more",
-        });
-    }
-    match depths.iter().find(|depth| !(0.0..=1.0).contains(*depth)) {
-        None => Ok(()),
-        Some(depth) => Err(Error::InvalidSetting {
-            task: task.to_owned(),
-            setting: "depths",
-            found: depth.to_string(),
-            expected: "numbers from 0 to 1",
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
+    use longrope_data::needle::FILLER;
     use std::path::Path;
 
     fn tokenizer() -> Tokenizer {

@@ -1,15 +1,16 @@
-//! Perplexity over windows.
+//! Perplexity of windows.
 
 use longrope_data::TokenWindow;
+use longrope_model::Decoder;
 use longrope_rope::{Precision, ResolvedRope, RopeSpec};
 
 use crate::error::Result;
-use crate::language_model::LanguageModel;
+use crate::language_model::{LanguageModel, Scorer};
 
-/// Tokens that are scored together: short windows share a batch.
+/// Tokens of a batch. Short windows share one.
 const BATCH_TOKENS: usize = 2048;
 
-/// Losses added up, in `f64`.
+/// Sums of losses, in `f64`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Perplexity {
     /// Sum of the losses, nats.
@@ -53,7 +54,7 @@ impl Perplexity {
     }
 
     /// `exp` of the mean over windows of their mean loss, as other tools report it. Equal to
-    /// [`Self::ppl`] where all windows score equally many tokens.
+    /// [`Self::ppl`] if all windows score equally many tokens.
     pub fn ppl_window_mean(&self) -> f64 {
         (self.window_means / self.n_windows as f64).exp()
     }
@@ -100,14 +101,14 @@ pub struct WindowBatch {
     pub sequences: Vec<Vec<u32>>,
     /// The first scored position.
     pub score_from: usize,
-    /// By which angles they are rotated.
+    /// The RoPE of these windows.
     pub rope: ResolvedRope,
     /// Index of the first window in the run.
     first: usize,
 }
 
 impl WindowBatch {
-    /// Tokens of all its windows.
+    /// Tokens of all windows of the batch.
     pub fn n_tokens(&self) -> usize {
         self.sequences.iter().map(Vec::len).sum()
     }
@@ -115,10 +116,10 @@ impl WindowBatch {
 
 /// A perplexity measurement in progress.
 ///
-/// [`step`](Self::step) lays out and scores one batch after another. For scoring in any order, on
-/// several devices, [`next_batch`](Self::next_batch) lays them out and [`record`](Self::record)
-/// takes the losses; recorded in the order they were laid out in, the sums are those of `step`,
-/// bit for bit.
+/// [`step`](Self::step) prepares and scores one batch after another. To score batches on several
+/// devices, [`next_batch`](Self::next_batch) prepares them and [`record`](Self::record) takes their
+/// losses. If they are recorded in the order in which they were prepared, the sums are those of
+/// `step`, bit for bit.
 #[derive(Debug)]
 pub struct PerplexityRun<'a> {
     windows: &'a [TokenWindow],
@@ -129,7 +130,7 @@ pub struct PerplexityRun<'a> {
 }
 
 impl<'a> PerplexityRun<'a> {
-    /// Measures `windows` under `rope`. The frequencies of a window are resolved from its length.
+    /// Measures `windows` under `rope`, with the frequencies of every window resolved from its length.
     pub fn new(windows: &'a [TokenWindow], rope: &'a RopeSpec) -> Self {
         let precision = Precision::default();
         Self {
@@ -141,13 +142,13 @@ impl<'a> PerplexityRun<'a> {
         }
     }
 
-    /// Computes angles in another precision than `f64`, to compare with programs that do.
+    /// Computes angles in another precision than `f64`, for comparison with programs that do.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// Scores the next windows; none are left when the result is empty.
+    /// Scores the next windows. The result is empty when no windows are left.
     ///
     /// # Errors
     /// If the model cannot score them.
@@ -160,7 +161,7 @@ impl<'a> PerplexityRun<'a> {
         Ok(self.record(&batch, losses))
     }
 
-    /// Lays out the next windows that can be scored together.
+    /// Prepares the next windows that can be scored together; `None` when no windows are left.
     pub fn next_batch(&mut self) -> Option<WindowBatch> {
         let first = self.windows.get(self.next)?;
         let most = (BATCH_TOKENS / first.n_tokens()).max(1);
@@ -194,15 +195,47 @@ impl<'a> PerplexityRun<'a> {
         scored.collect()
     }
 
-    /// What the windows so far add up to.
+    /// The sums over the windows so far.
     pub fn sum(&self) -> Perplexity {
         self.sum
     }
 
-    /// Windows laid out, and windows in all.
+    /// Windows prepared so far, and windows in total.
     pub fn progress(&self) -> (usize, usize) {
         (self.next, self.windows.len())
     }
+}
+
+/// Measures the perplexity of `model` on `windows` under `rope`, in one call.
+///
+/// For progress, interruption or the losses of single tokens, step a [`PerplexityRun`].
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use burn::tensor::Device;
+/// use longrope_data::{Bos, ReadOptions, Tokenizer, WindowProtocol, plan_windows, read_documents, tokenize};
+/// use longrope_eval::perplexity;
+/// use longrope_model::Decoder;
+///
+/// let folder = Path::new("model");
+/// let tokenizer = Tokenizer::from_model_dir(folder)?;
+/// let documents = tokenize(&tokenizer, read_documents(&["book.txt"], &ReadOptions::default())?)?;
+/// let windows = plan_windows(&documents, 8192, WindowProtocol::spread(8), Bos::Document)?;
+///
+/// let model = Decoder::load(folder, &Device::flex())?;
+/// let spec = &model.config().rope;
+/// println!("{:.2}", perplexity(&model, &windows, spec)?.ppl());
+/// # Ok::<(), longrope_eval::Error>(())
+/// ```
+///
+/// # Errors
+/// If the model cannot score a window.
+pub fn perplexity(model: &Decoder, windows: &[TokenWindow], rope: &RopeSpec) -> Result<Perplexity> {
+    let mut scorer = Scorer::new(model);
+    let mut run = PerplexityRun::new(windows, rope);
+    while !run.step(&mut scorer)?.is_empty() {}
+    Ok(run.sum())
 }
 
 #[cfg(test)]
@@ -301,7 +334,7 @@ mod tests {
         let mut losses: Vec<_> = batches
             .iter()
             .rev()
-            .map(|it| score(&mut model, it))
+            .map(|batch| score(&mut model, batch))
             .collect();
         losses.reverse();
         for (batch, losses) in batches.iter().zip(losses) {

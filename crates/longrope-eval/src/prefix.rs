@@ -1,26 +1,26 @@
-//! Sequences that begin alike are run once as far as they are alike.
+//! Runs the common beginning of consecutive sequences only once.
 
 use longrope_model::{Decoder, KvCache};
 use longrope_rope::ResolvedRope;
 
-/// A sequence is begun in a cache if it is at least so long; a shorter one is run again faster than it is remembered.
+/// A single sequence is cached if it is at least this long. Shorter ones are faster to run again.
 const MIN_TOKENS: usize = 4096;
 
-/// Capacities are multiples of this, so that a somewhat longer sequence finds room.
+/// Capacities are multiples of this, so that a slightly longer sequence fits.
 const ROOM: usize = 512;
 
-/// Largest cache that is kept, bytes.
+/// Largest cache that is kept, in bytes.
 const MAX_BYTES: usize = 4 << 30;
 
-/// The sequence that was run last, as far as it is cached.
+/// The cached tokens of the last sequence.
 #[derive(Debug, Default)]
 pub(crate) struct Prefix {
     last: Option<(Vec<u32>, KvCache)>,
 }
 
 impl Prefix {
-    /// Whether sequences should be run one after the other, each behind what it shares with the one before it: whether
-    /// that saves at least half of the tokens, or there is one long sequence, whose like may follow.
+    /// Whether sequences should be run one after the other, each after the beginning it shares with the previous one:
+    /// if that saves at least half of the tokens, or if there is a single long sequence and a similar one may follow.
     pub(crate) fn is_worth_it(
         &self,
         decoder: &Decoder,
@@ -28,7 +28,7 @@ impl Prefix {
         score_from: usize,
         rope: &ResolvedRope,
     ) -> bool {
-        let Some(longest) = sequences.iter().map(|it| it.len()).max() else {
+        let Some(longest) = sequences.iter().map(|tokens| tokens.len()).max() else {
             return false;
         };
         if decoder.is_streamed() || decoder.kv_cache_bytes(longest) > MAX_BYTES {
@@ -46,7 +46,7 @@ impl Prefix {
         2 * n_shared >= n_all || (sequences.len() == 1 && longest >= MIN_TOKENS)
     }
 
-    /// A cache that holds the first tokens of this sequence, fewer than `score_from`; perhaps none.
+    /// A cache with some of the first tokens of this sequence, fewer than `score_from`. It may be empty.
     pub(crate) fn take(
         &mut self,
         decoder: &Decoder,
@@ -64,7 +64,7 @@ impl Prefix {
         }
     }
 
-    /// Keeps what has been cached of a sequence, unless it takes too much memory.
+    /// Keeps the cached tokens of a sequence, unless they take too much memory.
     pub(crate) fn put(&mut self, decoder: &Decoder, tokens: &[u32], cache: KvCache) {
         if decoder.kv_cache_bytes(cache.capacity()) <= MAX_BYTES {
             self.last = Some((tokens[..cache.n_tokens()].to_vec(), cache));
@@ -72,7 +72,7 @@ impl Prefix {
     }
 }
 
-/// How many first tokens two sequences have in common.
+/// Length of the common beginning of two sequences.
 fn n_common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

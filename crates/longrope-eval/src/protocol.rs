@@ -1,4 +1,4 @@
-//! Ways to measure a perplexity, by the names of the programs they are those of.
+//! Perplexity protocols, named after the programs that use them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::perplexity::Perplexity;
 
-/// Tokens from one window to the next where the protocol of `YaRN` is not told otherwise.
+/// Default stride of the protocol of `YaRN`, tokens.
 const YARN_STRIDE: usize = 256;
 
-/// How windows are laid, where BOS stands, and what is averaged.
+/// How text is divided into windows, where BOS is placed, and what is averaged.
 ///
 /// Perplexities of different protocols cannot be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PplProtocol {
-    /// Ours: spread or sliding windows, `exp(Σ nats / Σ tokens)`.
+    /// The protocol of this crate: spread or sliding windows, `exp(Σ nats / Σ tokens)`.
     #[default]
     #[serde(rename = "longrope")]
     Longrope,
-    /// That of `YaRN`, `LongRoPE` and `EasyContext`: windows at multiples of a stride (256), BOS in front of each,
-    /// `exp` of the mean of window means over all documents.
+    /// The protocol of `YaRN`, `LongRoPE` and `EasyContext`: windows at multiples of a stride (256), BOS in front of
+    /// each, `exp` of the mean of window means over all documents.
     #[serde(rename = "yarn")]
     Yarn,
-    /// The same with one full window per document, its beginning: what published curves show.
+    /// As `Yarn`, with only the first window of every document. Published curves show this.
     #[serde(rename = "truncate")]
     Truncate,
-    /// That of `llama-perplexity`: full chunks one behind the other, BOS in the place of each one's first token, the
-    /// second half scored, tokens weighted equally, standard error over tokens.
+    /// The protocol of `llama-perplexity`: consecutive full chunks, BOS in place of the first token of each, the second
+    /// half scored, tokens weighted equally, standard error over tokens.
     #[serde(rename = "llama.cpp")]
     LlamaCpp,
 }
 
-/// A name that is no protocol.
+/// The name of a protocol is unknown.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown protocol `{found}`, expected one of `longrope`, `yarn`, `truncate`, `llama.cpp`")]
 pub struct UnknownProtocol {
@@ -41,22 +41,22 @@ pub struct UnknownProtocol {
     pub found: String,
 }
 
-/// The protocol of a measurement with its choices made.
+/// The windows of a protocol with all settings resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowPlan {
-    /// How windows are laid.
+    /// How documents are divided into windows.
     pub windows: WindowProtocol,
-    /// Tokens from one window to the next; the context where windows do not overlap.
+    /// Tokens from one window to the next; the context if windows do not overlap.
     pub stride: usize,
-    /// Where BOS stands.
+    /// Where BOS is placed.
     pub bos: Bos,
 }
 
 impl PplProtocol {
-    /// All of them.
+    /// All protocols.
     pub const ALL: [Self; 4] = [Self::Longrope, Self::Yarn, Self::Truncate, Self::LlamaCpp];
 
-    /// The name it goes by.
+    /// The name in configuration files and results.
     pub fn name(self) -> &'static str {
         match self {
             Self::Longrope => "longrope",
@@ -66,7 +66,7 @@ impl PplProtocol {
         }
     }
 
-    /// Whether documents are tokenized with the tokenizer's special tokens; `own` is what ours is set to.
+    /// Whether documents are tokenized with the tokenizer's special tokens. `own` is the setting for `Longrope`.
     pub fn tokenize_with_special(self, own: bool) -> bool {
         match self {
             Self::Longrope => own,
@@ -75,10 +75,10 @@ impl PplProtocol {
         }
     }
 
-    /// How windows of `context` tokens are laid.
+    /// How documents are divided into windows of `context` tokens.
     ///
-    /// `n_windows`, `stride` and `own_bos` are settings of ours; of the other protocols, `yarn` takes the stride. A
-    /// model without BOS (`bos_id` is none) is measured without.
+    /// `n_windows`, `stride` and `own_bos` are settings of `Longrope`; `Yarn` uses `stride` too. A model without BOS
+    /// (`bos_id` is `None`) is measured without.
     pub fn plan(
         self,
         context: usize,
@@ -118,7 +118,7 @@ impl PplProtocol {
         }
     }
 
-    /// The perplexity that the program of this name reports.
+    /// The perplexity that the program with this protocol reports.
     pub fn ppl(self, sum: &Perplexity) -> f64 {
         match self {
             Self::Longrope | Self::LlamaCpp => sum.ppl(),
@@ -162,7 +162,7 @@ mod tests {
 
     const BOS_ID: u32 = 1000;
 
-    /// Token `t` costs `t` nats: what a window costs can be added up by hand.
+    /// Token `t` has a loss of `t` nats, so that losses can be added up by hand.
     fn measure(
         protocol: PplProtocol,
         lengths: &[u32],

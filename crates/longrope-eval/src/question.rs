@@ -1,4 +1,4 @@
-//! A prompt with the one answer that is right, and asking it.
+//! A prompt with its one right answer, and asking a model.
 
 use longrope_data::Tokenizer;
 use longrope_model::GenerateOptions;
@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::language_model::LanguageModel;
 
-/// How an answer is asked for.
+/// How an answer is scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
-    /// One forward over prompt and answer: right if every token of the answer is the most likely
-    /// one behind those before it, which is when greedy generation begins with the answer. Needs
-    /// no cache, and as much time as reading the prompt.
+    /// One forward pass over prompt and answer. The answer is right if each of its tokens is the most likely
+    /// one after those before it, which is the case exactly when greedy generation begins with the answer. Takes as
+    /// much time as reading the prompt.
     #[default]
     TeacherForced,
-    /// The prompt is continued greedily by ten tokens: right if the first number in them is the
-    /// answer, or, where the answer is no number, if they hold it.
+    /// The prompt is continued greedily by ten tokens. The answer is right if it is the first number in them or, for
+    /// answers that are not numbers, if it occurs in them.
     Generated,
 }
 
 impl Protocol {
-    /// The word used in files.
+    /// The name in configuration files and results.
     pub fn name(self) -> &'static str {
         match self {
             Self::TeacherForced => "teacher-forced",
@@ -35,7 +35,7 @@ impl Protocol {
 /// New tokens of [`Protocol::Generated`].
 const NEW_TOKENS: usize = 10;
 
-/// Tokens of a prompt and its answer.
+/// The tokens of a prompt and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
     /// Prompt, then answer.
@@ -46,20 +46,20 @@ pub(crate) struct Question {
     pub(crate) answer: String,
 }
 
-/// What became of a question.
+/// The reply of a model to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// Whether it was answered.
+    /// Whether the answer is right.
     pub(crate) is_right: bool,
-    /// What the model says: up to the first wrong token where answers are forced.
+    /// The answer of the model; with teacher forcing, up to its first wrong token.
     pub(crate) text: String,
 }
 
 impl Question {
     /// Tokenizes a prompt together with its answer.
     ///
-    /// The answer begins where the tokens of both together depart from those of the prompt, so it
-    /// does not matter whether a tokenizer merges across that place.
+    /// The answer begins at the first token that differs from the tokens of the prompt alone, so tokenizers that
+    /// merge across that place are handled as well.
     pub(crate) fn new(tokenizer: &Tokenizer, prompt: &str, answer: &str) -> Result<Self> {
         let alone = tokenizer.encode_prompt(prompt)?;
         let tokens = tokenizer.encode_prompt(&format!("{prompt}{answer}"))?;
@@ -76,7 +76,7 @@ impl Question {
         })
     }
 
-    /// Tokens of the context it takes: the prompt, and room for what is generated.
+    /// Tokens of the context that the question needs: the prompt, and the answer or the tokens to generate.
     pub(crate) fn n_tokens(&self, protocol: Protocol) -> usize {
         match protocol {
             Protocol::TeacherForced => self.tokens.len(),
@@ -85,7 +85,7 @@ impl Question {
     }
 }
 
-/// Asks questions that take equally many tokens.
+/// Asks questions that have equally many tokens.
 pub(crate) fn ask(
     questions: &[Question],
     protocol: Protocol,

@@ -1,13 +1,13 @@
-//! Results as programs read them.
+//! Results in the form they are written to files.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::metric::Metric;
 use crate::protocol::PplProtocol;
 use crate::stats::{mean, mean_stderr, wilson_interval};
-use crate::task::Metric;
 
-/// The file or output of an evaluation: `format`, `version`, results.
+/// The results of an evaluation, as one JSON file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalReport {
     /// Always `longrope-eval`.
@@ -19,7 +19,7 @@ pub struct EvalReport {
 }
 
 impl EvalReport {
-    /// Wraps results.
+    /// A report of these results.
     pub fn new(results: impl IntoIterator<Item = impl Into<EvalResult>>) -> Self {
         Self {
             format: "longrope-eval".to_owned(),
@@ -29,13 +29,13 @@ impl EvalReport {
     }
 }
 
-/// One entry of a report. Its `task` says which it is: `ppl`, or the name of a [`crate::Task`].
+/// One entry of a report. Its `task` is `ppl`, or the name of a [`Task`](crate::Task).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum EvalResult {
     /// A perplexity.
     Ppl(PplResult),
-    /// Trials that were passed or failed.
+    /// The trials of a task.
     Task(TaskResult),
 }
 
@@ -51,16 +51,16 @@ impl From<TaskResult> for EvalResult {
     }
 }
 
-/// A perplexity and how it was measured.
+/// A perplexity, and how it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PplResult {
     /// Always `ppl`.
     pub task: String,
-    /// The RoPE as it was named.
+    /// Name of the RoPE.
     pub rope: String,
     /// Tokens of a window.
     pub context: usize,
-    /// Tokens from one window to the next; the context where windows do not overlap.
+    /// Tokens from one window to the next; the context if windows do not overlap.
     pub stride: usize,
     /// Windows scored.
     pub n_windows: usize,
@@ -68,15 +68,15 @@ pub struct PplResult {
     pub n_tokens: usize,
     /// Mean loss per token, nats.
     pub nll_nats: f64,
-    /// Standard error of the mean loss by the spread between windows, nats.
+    /// Standard error of the mean loss, from the spread between windows, nats.
     pub stderr_nats: Option<f64>,
     /// `exp(Σ nats / Σ tokens)`.
     pub ppl: f64,
     /// `exp` of the mean of window means.
     pub ppl_window_mean: f64,
-    /// Where the beginning-of-text token stands: `document`, `window`, `replaced` or `none`.
+    /// Where the beginning-of-text token is placed: `document`, `window`, `replaced` or `none`.
     pub bos: String,
-    /// How it was measured, by name; says which of the two perplexities that program reports.
+    /// The protocol. It decides which of the two perplexities is reported.
     #[serde(default)]
     pub protocol: PplProtocol,
     /// Time taken, seconds.
@@ -84,7 +84,7 @@ pub struct PplResult {
 }
 
 impl PplResult {
-    /// The perplexity that the protocol reports: of window means for `yarn` and `truncate`, else of tokens.
+    /// The perplexity that the protocol reports: `ppl_window_mean` for `yarn` and `truncate`, otherwise `ppl`.
     pub fn reported_ppl(&self) -> f64 {
         match self.protocol {
             PplProtocol::Longrope | PplProtocol::LlamaCpp => self.ppl,
@@ -93,7 +93,7 @@ impl PplResult {
     }
 }
 
-/// A number, how sure it is, and which way is good.
+/// The value of a metric, with its uncertainty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetricValue {
     /// Name of the metric.
@@ -103,14 +103,14 @@ pub struct MetricValue {
     pub value: f64,
     /// Standard error of the mean, from the spread of the scores.
     pub stderr: Option<f64>,
-    /// Wilson's interval of 95%, where every score is 0 or 1.
+    /// Wilson's 95% interval, if every score is 0 or 1.
     pub interval: Option<[f64; 2]>,
-    /// Whether more is better.
+    /// Whether higher values are better.
     pub higher_is_better: bool,
 }
 
 impl MetricValue {
-    /// The mean of scores.
+    /// The mean of these scores.
     pub fn of(metric: &Metric, scores: &[f64]) -> Self {
         let is = |score: &f64, whole: f64| (score - whole).abs() < f64::EPSILON;
         let n_success = scores.iter().filter(|score| is(score, 1.0)).count();
@@ -127,32 +127,32 @@ impl MetricValue {
     }
 }
 
-/// One question to the model and what became of it.
+/// One trial of a task: the question and its scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Number of the trial.
     pub trial: usize,
     /// One score per metric of the task.
     pub scores: Vec<f64>,
-    /// What the task has to say about it: depth, expected and given answer, tokens and so on.
+    /// Details that depend on the task: depth, expected and given answer, number of tokens and so on.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }
 
-/// A task's result at one context under one RoPE, and how it was measured.
+/// The result of a task at one context under one RoPE, and how it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
     /// Name of the task.
     pub task: String,
     /// Version of its prompts and scores.
     pub task_version: u32,
-    /// The RoPE as it was named.
+    /// Name of the RoPE.
     pub rope: String,
     /// Tokens of prompt and answer together.
     pub context: usize,
-    /// Trials.
+    /// Number of trials.
     pub n: usize,
-    /// The metric people compare.
+    /// The main metric.
     #[serde(flatten)]
     pub metric: MetricValue,
     /// Further metrics of the same trials.
@@ -160,13 +160,13 @@ pub struct TaskResult {
     pub other_metrics: Vec<MetricValue>,
     /// How it was scored.
     pub protocol: String,
-    /// Settings that change the numbers.
+    /// Settings that affect the numbers.
     pub settings: Map<String, Value>,
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     pub seed: u64,
     /// Time taken, seconds.
     pub elapsed_secs: f64,
-    /// Every trial.
+    /// All trials.
     pub trials: Vec<Trial>,
 }
 

@@ -1,9 +1,9 @@
-//! Means and how sure they are.
+//! Means and their uncertainty.
 
-/// Standard normal quantile of a two-sided interval of 95%.
+/// Standard normal quantile of a two-sided 95% interval.
 const Z_95: f64 = 1.959_963_984_540_054;
 
-/// Arithmetic mean; NaN of nothing.
+/// Arithmetic mean; NaN if there are no values.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -20,9 +20,9 @@ pub fn mean_stderr(values: &[f64]) -> Option<f64> {
     Some((squares / (n - 1.0) / n).sqrt())
 }
 
-/// Wilson's interval of 95% for a probability of which `n_success` of `n` trials succeeded.
+/// Wilson's 95% interval for a probability, if `n_success` of `n` trials succeeded.
 ///
-/// Unlike `p ± 1.96·stderr` it is right for few trials, and for none or all successes.
+/// Unlike `p ± 1.96·stderr`, it is valid for few trials, and if none or all of them succeeded.
 ///
 /// `(p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)` (Wilson 1927).
 pub fn wilson_interval(n_success: usize, n: usize) -> [f64; 2] {
@@ -35,7 +35,7 @@ pub fn wilson_interval(n_success: usize, n: usize) -> [f64; 2] {
     let center = p + z2 / (2.0 * n_trials);
     let half = Z_95 * (p * (1.0 - p) / n_trials + z2 / (4.0 * n_trials * n_trials)).sqrt();
     let scale = 1.0 + z2 / n_trials;
-    // Rounding must not carry the ends past what a probability can be.
+    // Rounding must not move the ends outside of 0..=1.
     let low = if n_success == 0 {
         0.0
     } else {

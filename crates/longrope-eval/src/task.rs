@@ -1,4 +1,4 @@
-//! What every task has in common, and running one.
+//! The interface of all tasks, and running a task.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -8,63 +8,45 @@ use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::language_model::LanguageModel;
+use crate::metric::Metric;
 use crate::report::{MetricValue, TaskResult, Trial};
 
-/// A number a task gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name, such as `accuracy` or `acc_norm`.
-    pub name: String,
-    /// Whether more is better.
-    pub higher_is_better: bool,
-}
-
-impl Metric {
-    /// A metric of which more is better.
-    pub fn higher(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            higher_is_better: true,
-        }
-    }
-}
-
-/// What a task is and how it measures: everything a result has to say besides the numbers.
+/// What a task measures and how: everything in a result besides the numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskInfo {
     /// Name of the task.
     pub name: String,
-    /// Raised whenever prompts or scores change, so that numbers of two versions are not compared.
+    /// Version of prompts and scores. Numbers of different versions cannot be compared.
     pub version: u32,
-    /// How it is scored, in a word or two.
+    /// Short name of the way answers are scored.
     pub protocol: String,
-    /// Settings that change the numbers.
+    /// Settings that affect the numbers.
     pub settings: Map<String, Value>,
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     pub seed: u64,
     /// Tokens of prompt and answer together.
     pub context: usize,
-    /// What is measured; the first is the one people compare.
+    /// The metrics. The first is the main one.
     pub metrics: Vec<Metric>,
 }
 
-/// A list of trials at one context that a model passes or fails.
+/// A list of numbered trials at one context.
 ///
-/// Trials are numbered, and what a trial is depends on its number and the task's settings alone:
-/// any part can be run at any time, in any order, on any number of devices.
+/// A trial depends only on its number and the task's settings, so trials can be run at any time, in any
+/// order and on any number of devices.
 pub trait Task {
-    /// What is measured, and how.
+    /// What the task measures, and how.
     fn info(&self) -> TaskInfo;
 
     /// Number of trials, at least 1.
     fn n_trials(&self) -> usize;
 
-    /// Trials that should be run by one call, since they share work.
+    /// Number of trials to run in one call, because they share work.
     fn batch_size(&self) -> usize {
         1
     }
 
-    /// Runs the trials of a range; one record each, in their order, with one score per metric.
+    /// Runs a range of trials. Returns one record per trial, in order, with one score per metric.
     ///
     /// # Errors
     /// If the model cannot run them.
@@ -76,7 +58,7 @@ pub trait Task {
     ) -> Result<Vec<Trial>>;
 }
 
-/// A task in progress, stepped by its caller.
+/// A task in progress. The caller steps it batch by batch.
 pub struct TaskRun<'a> {
     task: &'a dyn Task,
     rope: &'a RopeSpec,
@@ -86,7 +68,7 @@ pub struct TaskRun<'a> {
 }
 
 impl<'a> TaskRun<'a> {
-    /// Runs `task` under `rope`, which the result calls `rope_name`.
+    /// Runs `task` under `rope`. `rope_name` is its name in the result.
     pub fn new(task: &'a dyn Task, rope_name: &'a str, rope: &'a RopeSpec) -> Self {
         Self {
             task,
@@ -97,8 +79,8 @@ impl<'a> TaskRun<'a> {
         }
     }
 
-    /// Goes on behind trials that were run before, in `elapsed_secs`; those beyond the task's own
-    /// are left out.
+    /// Continues after trials that were run before and took `elapsed_secs`. More trials than the task has are
+    /// ignored.
     #[must_use]
     pub fn with_trials(mut self, mut trials: Vec<Trial>, elapsed_secs: f64) -> Self {
         trials.truncate(self.task.n_trials());
@@ -107,7 +89,7 @@ impl<'a> TaskRun<'a> {
         self
     }
 
-    /// Runs the next trials; how many, 0 when all are done.
+    /// Runs the next trials and returns their number, 0 when all are done.
     ///
     /// # Errors
     /// If the model cannot run them.
@@ -129,17 +111,17 @@ impl<'a> TaskRun<'a> {
         &self.trials
     }
 
-    /// Time the trials so far have taken, seconds.
+    /// Time that the trials so far took, seconds.
     pub fn elapsed_secs(&self) -> f64 {
         self.elapsed.as_secs_f64()
     }
 
-    /// Trials run, and trials in all.
+    /// Trials so far, and trials in total.
     pub fn progress(&self) -> (usize, usize) {
         (self.trials.len(), self.task.n_trials())
     }
 
-    /// What the trials so far add up to.
+    /// The result of the trials so far.
     pub fn result(&self) -> TaskResult {
         let info = self.task.info();
         let mut metrics = info

@@ -119,7 +119,7 @@ fn scores_follow_from_log_likelihoods() {
                 bench
                     .metrics()
                     .iter()
-                    .position(|it| it.name == *metric)
+                    .position(|known| known.name == *metric)
                     .unwrap()
             })
             .collect();

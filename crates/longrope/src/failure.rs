@@ -316,6 +316,20 @@ fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
             "give the JSON file as the data set's authors distribute it".into()
         }
         E::InvalidSetting { .. } => "configs/README.md lists every key with its meaning".into(),
+        E::NeedleTooLong { .. } => {
+            "`search-needle.style = \"passkey\"` is shorter; or search for a longer context".into()
+        }
+        E::NoFillerText { .. } => {
+            "give longer documents, or `search-needle.filler = \"sentences\"`".into()
+        }
+        E::StateExists { .. } => "continue it with --resume, or choose another --out".into(),
+        E::NoState { .. } => {
+            "check --out, or begin by leaving out --resume; a finished evaluation has no state"
+                .into()
+        }
+        E::StateModel { .. } | E::StateSettings { .. } => {
+            "repeat the settings it was begun with, or choose another --out".into()
+        }
         _ => return None,
     })
 }

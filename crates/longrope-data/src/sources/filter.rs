@@ -1,13 +1,13 @@
-//! Which files were written by people.
+//! Tells source code written by people from generated code and tables.
 
 /// Generated code has longer lines than this, or whole files in one line.
 const LONGEST_LINE: usize = 400;
-/// Tables are made of numbers.
+/// Files with a larger share of digits are tables.
 const MOST_DIGITS: f64 = 0.15;
-/// Where a file says that it is generated.
+/// A mark of generated code is looked for in this many bytes.
 const HEAD_BYTES: usize = 1000;
 
-/// Whether a package holds little else than declarations of an operating system's or a browser's functions.
+/// Whether a package is little more than declarations of functions of an operating system or browser.
 pub(crate) fn is_binding(name: &str) -> bool {
     name.ends_with("-sys")
         || name.starts_with("windows")
@@ -15,7 +15,7 @@ pub(crate) fn is_binding(name: &str) -> bool {
         || ["libc", "ash", "cudarc"].contains(&name)
 }
 
-/// Whether a text has been written rather than generated.
+/// Whether a text was written by hand rather than generated.
 pub(crate) fn is_written(text: &str) -> bool {
     let head: String = text.chars().take(HEAD_BYTES).collect();
     let head = head.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! What a `Cargo.lock` says.
+//! The packages of a `Cargo.lock`.
 
 use std::cmp::Ordering;
 
@@ -69,7 +69,7 @@ impl Lockfile {
     }
 }
 
-/// By the numbers of the version, then by its text; a release candidate comes before its release.
+/// Compares the numbers of two versions, then their texts. A release candidate comes before its release.
 fn compare_versions(a: &str, b: &str) -> Ordering {
     let key = |version: &str| {
         let core = version.split(['-', '+']).next().unwrap_or_default();
@@ -104,13 +104,16 @@ mod tests {
         let versions: Vec<_> = lockfile
             .packages()
             .iter()
-            .map(|it| it.version.as_str())
+            .map(|package| package.version.as_str())
             .collect();
         assert_eq!(
             versions,
             ["1.0.0+spec-1.1.0", "0.9.0", "0.10.0-rc.1", "0.10.0"]
         );
-        let newest: Vec<_> = lockfile.newest().map(|it| it.version.as_str()).collect();
+        let newest: Vec<_> = lockfile
+            .newest()
+            .map(|package| package.version.as_str())
+            .collect();
         assert_eq!(newest, ["1.0.0+spec-1.1.0", "0.10.0"]);
     }
 

@@ -1,7 +1,7 @@
 //! Text that every machine has that can build this program: the sources of the crates it is built from.
 //!
 //! Cargo keeps them unpacked in its registry folder, one folder per package and version, and a lock file says which
-//! versions. Some crates are held out, by name: what is trained on never measures anything.
+//! versions. Some crates are held out by name, so that no text is both trained on and measured with.
 
 mod filter;
 mod lockfile;
@@ -15,8 +15,8 @@ use crate::{Document, Error, Result, files};
 
 pub use lockfile::{LockedPackage, Lockfile};
 
-/// Crates that are never trained on. The program cannot be built without them, and each of them is longer than 131,072
-/// tokens of a vocabulary of 1,024.
+/// Crates that are never trained on. The program cannot be built without them, and each has more than 131,072 tokens
+/// under a vocabulary of 1,024.
 pub const HELD_OUT_CRATES: [&str; 7] = [
     "clap_builder",
     "indexmap",
@@ -30,15 +30,15 @@ pub const HELD_OUT_CRATES: [&str; 7] = [
 /// Which sources are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceOptions {
-    /// Names of the crates to train on; none: all of the lock file but bindings to operating systems.
+    /// Names of the crates to train on. If empty, all crates of the lock file except bindings to operating systems.
     pub only: Vec<String>,
-    /// Names of the crates that are held out.
+    /// Names of the held-out crates.
     pub held_out: Vec<String>,
-    /// Bytes of one crate to train on; the file that exceeds it is the last.
+    /// Maximum bytes of one training crate. The file that exceeds it is still taken.
     pub most_crate_bytes: usize,
-    /// Bytes of one held-out crate.
+    /// Maximum bytes of one held-out crate.
     pub most_held_out_bytes: usize,
-    /// Larger files are passed over: most are generated.
+    /// Larger files are skipped: most of them are generated.
     pub most_file_bytes: usize,
 }
 
@@ -57,14 +57,14 @@ impl Default for SourceOptions {
 /// The sources of one crate, in the order of their paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceCrate {
-    /// Name and version, as its folder is called.
+    /// Name and version, as in the name of the crate's folder.
     pub name: String,
-    /// The files, each a document whose source is its path from the registry folder on, with `/`.
+    /// The files. The source of each is its path below the registry folder, with `/`.
     pub files: Vec<Document>,
 }
 
 impl SourceCrate {
-    /// All files as one long document, each behind a comment with its path.
+    /// All files as one document. A comment with its path precedes each file.
     pub fn joined(&self) -> Document {
         let mut text = String::new();
         for file in &self.files {
@@ -84,23 +84,23 @@ impl SourceCrate {
     }
 }
 
-/// Sources to train on, and held-out ones to measure with.
+/// Sources to train on and held-out sources to measure with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceCorpus {
     /// Crates to train on, sorted by name.
     pub training: Vec<SourceCrate>,
-    /// Crates that are held out, sorted by name.
+    /// Held-out crates, sorted by name.
     pub held_out: Vec<SourceCrate>,
-    /// `name-version` of packages that were looked for and are not there.
+    /// `name-version` of packages without sources.
     pub missing: Vec<String>,
 }
 
 impl SourceCorpus {
-    /// Reads the sources of the packages of a lock file from registry folders, the first that has a package.
+    /// Reads the sources of the packages of a lock file, each from the first registry folder that has it.
     ///
-    /// The same lock file and options give the same text wherever all packages are there: of packages with several
-    /// versions the newest is taken, files in the order of their paths. A file is passed over if it is large, says that
-    /// it was generated, or looks like a table.
+    /// The same lock file and options give the same text on every machine that has all packages. Of several versions of
+    /// a package the newest is taken, and files are in the order of their paths. Files are skipped that are large, say
+    /// that they were generated, or look like tables.
     ///
     /// # Errors
     /// [`Error::NoSources`] if nothing is found at all, [`Error::Read`] for a folder that cannot be read.
@@ -149,7 +149,7 @@ impl SourceCorpus {
         Ok(corpus)
     }
 
-    /// SHA-256, in hexadecimal, of names and texts of the sources to train on: who has the same has the same text.
+    /// SHA-256, in hexadecimal, of names and texts of the sources to train on. Equal fingerprints mean equal text.
     pub fn training_fingerprint(&self) -> String {
         fingerprint(&self.training)
     }
@@ -161,7 +161,7 @@ impl SourceCorpus {
 }
 
 fn fingerprint(crates: &[SourceCrate]) -> String {
-    let files = crates.iter().flat_map(|it| &it.files);
+    let files = crates.iter().flat_map(|source| &source.files);
     let digests: Vec<String> = files
         .map(|file| sha256_hex(&[file.source.as_bytes(), b"\0", file.text.as_bytes()]))
         .collect();
@@ -184,7 +184,8 @@ fn read_crate(
         for entry in WalkDir::new(&sources) {
             let entry = entry.map_err(|error| files::read_error(&sources, error.into()))?;
             let path = entry.path();
-            if entry.file_type().is_file() && path.extension().is_some_and(|it| it == "rs") {
+            if entry.file_type().is_file() && path.extension().is_some_and(|ending| ending == "rs")
+            {
                 paths.push((relative(folder, path), path.to_owned()));
             }
         }
@@ -204,7 +205,7 @@ fn read_crate(
         if bytes.len() > most_file_bytes {
             continue;
         }
-        // Line ends depend on how a package was made, not on where it is read, so they stay.
+        // Line endings belong to the package and are the same on every machine, so they are kept.
         if let Ok(text) = String::from_utf8(bytes)
             && filter::is_written(&text)
         {

@@ -63,7 +63,7 @@ fn written_files_of_the_newest_versions_are_read_in_order() {
     let corpus = find(&options()).unwrap();
     assert_eq!(corpus.missing, ["away-1.0.0"]);
     let names = |crates: &[SourceCrate]| -> Vec<String> {
-        crates.iter().map(|it| it.name.clone()).collect()
+        crates.iter().map(|source| source.name.clone()).collect()
     };
     assert_eq!(names(&corpus.training), ["alpha-1.0.0"]);
     assert_eq!(names(&corpus.held_out), ["held-2.0.0"]);

@@ -4,37 +4,37 @@ use serde::{Deserialize, Serialize};
 
 use super::packed::{DataCursor, PackedStream};
 use super::window::{RopeChoice, TrainingWindow};
-use crate::{Error, GeneratedStream, Result};
+use crate::{Error, Result, SyntheticStream};
 
 /// Where windows come from.
 #[derive(Clone, Debug)]
 pub enum WindowSource {
-    /// Text.
+    /// Packed text.
     Packed(PackedStream),
-    /// Generated documents.
-    Generated(GeneratedStream),
+    /// Synthetic documents.
+    Synthetic(SyntheticStream),
 }
 
 impl WindowSource {
     fn next_window(&mut self) -> Result<TrainingWindow> {
         match self {
             Self::Packed(stream) => Ok(stream.next_window()),
-            Self::Generated(stream) => stream.next_window(),
+            Self::Synthetic(stream) => stream.next_window(),
         }
     }
 
     fn cursor(&self) -> SourceCursor {
         match self {
             Self::Packed(stream) => SourceCursor::Packed(stream.cursor()),
-            Self::Generated(stream) => SourceCursor::Generated(stream.cursor()),
+            Self::Synthetic(stream) => SourceCursor::Synthetic(stream.cursor()),
         }
     }
 
     fn seek(&mut self, cursor: &SourceCursor) -> Result<()> {
         match (self, cursor) {
             (Self::Packed(stream), SourceCursor::Packed(cursor)) => stream.seek(*cursor)?,
-            (Self::Generated(stream), SourceCursor::Generated(n_done)) => stream.seek(*n_done),
-            (Self::Packed(_) | Self::Generated(_), found) => {
+            (Self::Synthetic(stream), SourceCursor::Synthetic(n_done)) => stream.seek(*n_done),
+            (Self::Packed(_) | Self::Synthetic(_), found) => {
                 return Err(Error::BadCursor {
                     found: format!("{found:?} in a source of another kind"),
                 });
@@ -46,14 +46,14 @@ impl WindowSource {
     fn window(&self) -> usize {
         match self {
             Self::Packed(stream) => stream.window(),
-            Self::Generated(stream) => stream.window(),
+            Self::Synthetic(stream) => stream.window(),
         }
     }
 
     fn rope(&self) -> RopeChoice {
         match self {
             Self::Packed(stream) => stream.rope(),
-            Self::Generated(stream) => stream.rope(),
+            Self::Synthetic(stream) => stream.rope(),
         }
     }
 }
@@ -69,41 +69,42 @@ pub struct MixturePart {
     pub source: WindowSource,
 }
 
-/// What the parts of a mixture take turns in.
+/// The unit in which the parts of a mixture take turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grouping {
-    /// Windows: a batch has windows of several parts, which must agree in length and rotary embedding.
+    /// Windows: a batch has windows of several parts, which must have the same length and rotary embedding.
     #[default]
     Window,
     /// Batches: all windows of a batch are of one part (`LongRoPE2`, arXiv 2502.20082, §3.3).
     Batch,
 }
 
-/// Where a source is.
+/// The position of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceCursor {
-    /// In text.
+    /// A position in packed text.
     Packed(DataCursor),
-    /// Behind this many generated documents.
-    Generated(u64),
+    /// The number of synthetic windows so far.
+    #[serde(rename = "generated")]
+    Synthetic(u64),
 }
 
-/// A place in a [`Mixture`].
+/// A position in a [`Mixture`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MixtureCursor {
-    /// How often each part had its turn.
+    /// Turns of each part so far.
     pub turns: Vec<u64>,
-    /// Where each part is.
+    /// Position of each part.
     pub sources: Vec<SourceCursor>,
 }
 
 /// An endless stream of batches from several sources.
 ///
-/// The turn is always that of the part that is furthest behind its share, so the shares are right at any moment and no
-/// random number is needed: after `n` turns a part has had its share of `n`, give or take one turn for each other part.
+/// The next turn goes to the part that is furthest behind its share. No random numbers are needed, and after `n` turns
+/// every part has had its share of `n`, up to one turn for each other part.
 #[derive(Clone, Debug)]
 pub struct Mixture {
     parts: Vec<MixturePart>,
@@ -112,7 +113,7 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// A mixture at its beginning. Parts with a share of 0 never have a turn.
+    /// A mixture at its beginning. Parts with a share of 0 are never used.
     ///
     /// # Errors
     /// - [`Error::BadWeight`] for a share that is negative or not finite, or if all are 0.
@@ -147,7 +148,7 @@ impl Mixture {
         })
     }
 
-    /// The mixture of one source.
+    /// A mixture of a single source.
     pub fn of_one(name: &str, source: WindowSource) -> Self {
         Self {
             parts: vec![MixturePart {
@@ -163,7 +164,7 @@ impl Mixture {
     /// The next `n_windows` windows, all of one length and one [`RopeChoice`].
     ///
     /// # Errors
-    /// Those of the source.
+    /// The errors of the source.
     pub fn next_batch(&mut self, n_windows: usize) -> Result<Vec<TrainingWindow>> {
         match self.grouping {
             Grouping::Window => (0..n_windows)
@@ -176,7 +177,7 @@ impl Mixture {
         }
     }
 
-    /// Where the mixture is.
+    /// The current position.
     pub fn cursor(&self) -> MixtureCursor {
         MixtureCursor {
             turns: self.turns.clone(),
@@ -184,10 +185,10 @@ impl Mixture {
         }
     }
 
-    /// Goes on from a place of the same mixture, exactly as that one would have.
+    /// Continues from a position of the same mixture, with exactly the windows that followed there.
     ///
     /// # Errors
-    /// [`Error::BadCursor`] for a place of another mixture; what follows is then undefined but no worse.
+    /// [`Error::BadCursor`] for a position of another mixture. The windows that follow are then unspecified.
     pub fn seek(&mut self, cursor: &MixtureCursor) -> Result<()> {
         let n_parts = self.parts.len();
         let found = [cursor.turns.len(), cursor.sources.len()];
@@ -208,7 +209,7 @@ impl Mixture {
         &self.parts
     }
 
-    /// Tokens of the longest windows.
+    /// Tokens of the longest window.
     pub fn longest_window(&self) -> usize {
         let windows = self.parts.iter().map(|part| part.source.window());
         windows.max().unwrap_or(0)
@@ -260,7 +261,11 @@ mod tests {
         for n_batches in 1..=40 {
             let batch = mixture.next_batch(3).unwrap();
             let kind = (batch[0].rope, batch[0].tokens.len());
-            assert!(batch.iter().all(|it| (it.rope, it.tokens.len()) == kind));
+            assert!(
+                batch
+                    .iter()
+                    .all(|window| (window.rope, window.tokens.len()) == kind)
+            );
             n_short += usize::from(kind == (RopeChoice::Original, 8));
             assert!((n_short as f64 - f64::from(n_batches) / 4.0).abs() < 1.0);
         }

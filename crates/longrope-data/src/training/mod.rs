@@ -1,4 +1,4 @@
-//! Windows to train on: an endless, repeatable stream whose place can be saved and found again.
+//! Windows to train on: an endless, repeatable stream with positions that can be saved.
 
 mod mixture;
 mod packed;

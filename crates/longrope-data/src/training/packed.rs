@@ -1,4 +1,4 @@
-//! Documents one behind the other, cut into windows.
+//! Concatenated documents, cut into windows.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ pub struct PackingConfig {
     pub seed: u64,
     /// Put in front of a document that does not begin with it.
     pub bos: Option<u32>,
-    /// Put behind a document that does not end with it.
+    /// Appended to a document that does not end with it.
     pub eos: Option<u32>,
     /// Under which rotary embedding these windows are trained.
     pub rope: RopeChoice,
     /// Whether attention stays inside a document.
     pub confined: bool,
-    /// Longer documents are several documents of at most this many tokens: under the original rotary embedding, the
-    /// window the model was trained on.
+    /// Longer documents are split into documents of at most this many tokens. Under the original rotary embedding this
+    /// is the window the model was trained on.
     pub piece: Option<usize>,
     /// What happens to the rest of a document that a window cannot hold.
     pub overflow: Overflow,
-    /// How often documents occur, by length. Of those that apply the one with the largest `at_least` counts; without
-    /// one, a document occurs once per epoch.
+    /// How often documents occur, by length. Of several weights that apply, the one with the largest `at_least` is
+    /// used. If none applies, a document occurs once per epoch.
     pub length_weights: Vec<LengthWeight>,
 }
 
@@ -51,8 +51,9 @@ impl PackingConfig {
         }
     }
 
-    /// Windows that teach a model to stay what it was: short documents packed, each blind to the others and no longer
-    /// than `original_context`, under the original rotary embedding (`LongRoPE2`, arXiv 2502.20082, §3.3).
+    /// Windows that preserve a model's abilities at its original context: packed short documents that do not attend to
+    /// each other, each at most `original_context` long, under the original rotary embedding (`LongRoPE2`, arXiv
+    /// 2502.20082, §3.3).
     pub fn short(window: usize, original_context: usize, seed: u64) -> Self {
         Self {
             rope: RopeChoice::Original,
@@ -67,10 +68,10 @@ impl PackingConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overflow {
-    /// It begins the next window: every token is trained on.
+    /// The rest begins the next window: every token is trained on.
     #[default]
     Continue,
-    /// It is left out: every window begins with the beginning of a document.
+    /// The rest is dropped: every window begins with the beginning of a document.
     Drop,
 }
 
@@ -78,28 +79,27 @@ pub enum Overflow {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LengthWeight {
-    /// Tokens from which on this applies.
+    /// Tokens of the shortest document this applies to.
     pub at_least: usize,
-    /// Occurrences per epoch; a fraction is a chance, 0 leaves documents out.
+    /// Occurrences per epoch. The fractional part is a probability; 0 excludes documents.
     pub weight: f64,
 }
 
-/// A place in a [`PackedStream`].
+/// A position in a [`PackedStream`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DataCursor {
     /// Complete passes through the documents.
     pub epoch: u64,
-    /// Documents of this pass that are done.
+    /// Finished documents of this epoch.
     pub n_done: usize,
-    /// Tokens of the next document that are done.
+    /// Tokens of the current document that are done.
     pub offset: usize,
 }
 
-/// An endless stream of windows: in each epoch, the documents in another order.
+/// An endless stream of windows over documents, which have another order in each epoch.
 ///
-/// The order of an epoch depends on the seed and the number of the epoch only, so a [`DataCursor`] is all there is to
-/// remember.
+/// The order of an epoch depends only on the seed and the number of the epoch, so a [`DataCursor`] is the whole state.
 #[derive(Clone, Debug)]
 pub struct PackedStream {
     documents: Arc<[TokenDocument]>,
@@ -110,7 +110,7 @@ pub struct PackedStream {
 }
 
 impl PackedStream {
-    /// A stream at its beginning. Documents without tokens are passed over.
+    /// A stream at its beginning. Documents without tokens are skipped.
     ///
     /// # Errors
     /// - [`Error::ContextTooShort`] for windows, or pieces, below 2 tokens.
@@ -177,15 +177,16 @@ impl PackedStream {
         }
     }
 
-    /// Where the stream is.
+    /// The current position.
     pub fn cursor(&self) -> DataCursor {
         self.cursor
     }
 
-    /// Goes on from a place of a stream of the same documents and configuration, exactly as that one would have.
+    /// Continues from a position of a stream of the same documents and configuration, with exactly the windows that
+    /// followed there.
     ///
     /// # Errors
-    /// [`Error::BadCursor`] for a place that this stream does not have; it then stays where it is.
+    /// [`Error::BadCursor`] for a position that does not exist in this stream, which then stays where it is.
     pub fn seek(&mut self, cursor: DataCursor) -> Result<()> {
         let order = self.order_of(cursor.epoch);
         let bad_cursor = |found| Error::BadCursor { found };
@@ -218,7 +219,7 @@ impl PackedStream {
         self.config.rope
     }
 
-    /// Tokens of the current epoch: documents with their surrounding tokens, as often as they occur.
+    /// Tokens of the current epoch, including BOS and EOS. Repeated documents count repeatedly.
     pub fn epoch_tokens(&self) -> usize {
         let length = |doc_idx: &usize| self.wrapped(*doc_idx).len();
         self.order.iter().map(length).sum()
@@ -248,7 +249,7 @@ impl PackedStream {
             }
         }
         if order.is_empty() {
-            // Small weights and bad luck: an epoch has to have something.
+            // With small weights, chance can exclude all documents, but an epoch must not be empty.
             order.extend((0..self.documents.len()).filter(|doc_idx| self.weight(*doc_idx) > 0.0));
         }
         shuffle(&mut order, &mut rng);
@@ -262,9 +263,9 @@ impl PackedStream {
         }
         let applying = self.config.length_weights.iter();
         applying
-            .filter(|it| it.at_least <= document.tokens.len())
-            .max_by_key(|it| it.at_least)
-            .map_or(1.0, |it| it.weight)
+            .filter(|length| length.at_least <= document.tokens.len())
+            .max_by_key(|length| length.at_least)
+            .map_or(1.0, |length| length.weight)
     }
 
     fn wrapped(&self, doc_idx: usize) -> Wrapped<'_> {
@@ -280,7 +281,7 @@ impl PackedStream {
     }
 }
 
-/// A document between its surrounding tokens, without a copy of it.
+/// A document with BOS and EOS, without copying its tokens.
 struct Wrapped<'a> {
     bos: Option<u32>,
     tokens: &'a [u32],
@@ -305,7 +306,7 @@ impl Wrapped<'_> {
     }
 }
 
-/// Documents of up to `most` tokens, and the longer ones.
+/// Divides documents into those of up to `most` tokens and longer ones.
 pub fn partition_by_length(
     documents: Vec<TokenDocument>,
     most: usize,

@@ -199,7 +199,7 @@ proptest! {
         found.truncate(n_tokens);
         let mut found: Vec<u32> = found.into_iter().filter(|token| *token < BOS).collect();
         found.sort_unstable();
-        let expected: Vec<u32> = documents.iter().flat_map(|it| it.tokens.clone()).collect();
+        let expected: Vec<u32> = documents.iter().flat_map(|document| document.tokens.clone()).collect();
         prop_assert_eq!(found, expected);
     }
 

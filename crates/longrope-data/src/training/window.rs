@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RopeChoice {
-    /// That of the model before it was extended: for documents of its own window.
+    /// The rotary embedding of the model before extension, for documents within its original window.
     Original,
-    /// The extended one.
+    /// The extended rotary embedding.
     #[default]
     Rescaled,
 }
@@ -18,18 +18,18 @@ pub enum RopeChoice {
 pub struct TrainingWindow {
     /// The token ids; all but the first are predicted.
     pub tokens: Vec<u32>,
-    /// Where documents, or pieces of them, begin: ascending, the first is 0.
+    /// Where documents, or pieces of them, begin. Ascending; the first is 0.
     pub document_starts: Vec<usize>,
     /// Whether attention stays inside a document.
     pub confined: bool,
-    /// Under which rotary embedding.
+    /// The rotary embedding to train under.
     pub rope: RopeChoice,
-    /// How much the prediction of each token counts, as many as tokens; `None`: all count 1.
+    /// Loss weight of every token; `None` if all weights are 1.
     pub loss_weights: Option<Vec<f32>>,
 }
 
 impl TrainingWindow {
-    /// The lengths of the documents in order; they add up to the window.
+    /// The lengths of the documents in order. They add up to the length of the window.
     pub fn document_lengths(&self) -> Vec<usize> {
         let ends = self.document_starts.iter().skip(1).copied();
         self.document_starts
@@ -39,10 +39,10 @@ impl TrainingWindow {
             .collect()
     }
 
-    /// How much the prediction of each token counts, as many as there are tokens.
+    /// Loss weight of every token.
     ///
-    /// The first of a window is predicted by nothing and weighs 0; so does the first of a document where attention is
-    /// confined, since what predicts it belongs to another.
+    /// The first token of a window is not predicted and has weight 0. With confined attention, so has the first token
+    /// of every document.
     pub fn token_weights(&self) -> Vec<f32> {
         let mut weights = match &self.loss_weights {
             Some(weights) => weights.clone(),

@@ -1,4 +1,4 @@
-//! What can be wrong with a benchmark's data.
+//! Errors of reading and preparing benchmarks.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ pub enum BenchError {
     #[error(transparent)]
     Data(#[from] longrope_data::Error),
 
-    /// A parquet file cannot be read.
-    #[error("`{}` is not a parquet file that can be read", path.display())]
+    /// A Parquet file cannot be read.
+    #[error("`{}` cannot be read as a Parquet file", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -39,36 +39,36 @@ pub enum BenchError {
         path: PathBuf,
     },
 
-    /// A row lacks a column, or has something else in it.
+    /// A column is missing in a row, or has another type.
     #[error("`{place}`: column `{column}` is {found}, expected {expected}")]
     Column {
         /// File and row, counted from 1.
         place: String,
         /// The column; `a.b` is `b` inside `a`.
         column: String,
-        /// What is there.
+        /// What was found.
         found: String,
-        /// What should be there.
+        /// What was expected.
         expected: &'static str,
     },
 
     /// There are fewer examples than shots.
     #[error("{needed} shots need {needed} examples{}, found {found}", group.as_ref().map_or(String::new(), |group| format!(" of `{group}`")))]
     TooFewExamples {
-        /// Shots, one more where a question might be among its own examples.
+        /// The number of shots, plus one if a question might be among its own examples.
         needed: usize,
-        /// Examples.
+        /// Number of examples.
         found: usize,
-        /// The subject they have to be of.
+        /// The subject that the examples must have.
         group: Option<String>,
     },
 
-    /// The benchmark has no examples.
-    #[error("benchmark `{bench}` is asked without examples, found {shots} shots")]
+    /// The benchmark does not use examples.
+    #[error("benchmark `{bench}` does not use examples, found {shots} shots")]
     ZeroShotOnly {
         /// Its name.
         bench: &'static str,
-        /// The shots that were asked for.
+        /// The requested number of shots.
         shots: usize,
     },
 
@@ -77,11 +77,11 @@ pub enum BenchError {
     UnknownBench {
         /// The name.
         found: String,
-        /// The names there are, each in backticks.
+        /// The known names, each in backticks.
         expected: String,
     },
 
-    /// The tokens of an answer cannot be told from those of the question, or do not fit.
+    /// An answer has no tokens of its own, or more than the context.
     #[error(
         "question {question}, choice {choice}: its answer has {n_tokens} tokens, expected 1 to {context} (the context)"
     )]
@@ -92,7 +92,7 @@ pub enum BenchError {
         choice: usize,
         /// Tokens of the answer.
         n_tokens: usize,
-        /// Most tokens the model reads.
+        /// The context, tokens.
         context: usize,
     },
 }

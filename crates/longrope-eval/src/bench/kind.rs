@@ -1,41 +1,41 @@
-//! Which benchmarks there are.
+//! The benchmarks.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::error::BenchError;
-use crate::task::Metric;
+use crate::metric::Metric;
 
-/// A benchmark of questions with choices.
+/// A multiple choice benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bench {
     /// ARC, the easy questions (arXiv 1803.05457).
     ArcEasy,
-    /// ARC, the hard ones.
+    /// ARC, the hard questions.
     ArcChallenge,
     /// `HellaSwag` (arXiv 1905.07830).
     HellaSwag,
     /// MMLU (arXiv 2009.03300), one subject or many.
     Mmlu,
-    /// `TruthfulQA` (arXiv 2109.07958), one right answer.
+    /// `TruthfulQA` (arXiv 2109.07958) with one right answer.
     TruthfulQaMc1,
-    /// `TruthfulQA`, the probability of all right answers.
+    /// `TruthfulQA` by the probability of all right answers.
     TruthfulQaMc2,
 }
 
-/// Where the Hugging Face hub has a benchmark.
+/// The files of a benchmark on the Hugging Face hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubData {
     /// Owner and name of the data set.
     pub dataset: &'static str,
-    /// Its file of questions: the test split, or the validation split where answers to the test are secret.
+    /// The file of questions: the test split, or the validation split where answers to the test are secret.
     pub questions: &'static str,
-    /// Its file of examples, where there are any.
+    /// The file of examples, if there are any.
     pub examples: Option<&'static str>,
 }
 
 impl HubData {
-    /// Data set and files, in words.
+    /// Data set and files as text for messages.
     pub fn describe(self) -> String {
         let HubData {
             dataset,
@@ -52,16 +52,16 @@ impl HubData {
 /// How examples before a question are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Draw {
-    /// The first ones of the subject.
+    /// The first examples of the subject.
     First,
-    /// Drawn from all.
+    /// Drawn from all examples.
     Random,
-    /// Drawn from all, one more than needed, and the question itself left out if it is among them.
+    /// Drawn from all examples, one more than needed. The question itself is removed if it is among them.
     RandomWithoutQuestion,
 }
 
 impl Bench {
-    /// All of them.
+    /// All benchmarks.
     pub const ALL: [Self; 6] = [
         Self::ArcEasy,
         Self::ArcChallenge,
@@ -71,7 +71,7 @@ impl Bench {
         Self::TruthfulQaMc2,
     ];
 
-    /// The name, with hyphens where lm-evaluation-harness has underscores.
+    /// The name in lm-evaluation-harness, with hyphens instead of underscores.
     pub fn name(self) -> &'static str {
         match self {
             Self::ArcEasy => "arc-easy",
@@ -83,7 +83,7 @@ impl Bench {
         }
     }
 
-    /// Where the hub has it, in the columns that are read here.
+    /// Its files on the Hugging Face hub, with the columns that are read here.
     pub fn hub_data(self) -> HubData {
         let (dataset, questions, examples) = match self {
             Self::ArcEasy => (
@@ -129,12 +129,12 @@ impl Bench {
         }
     }
 
-    /// Whether examples have no place in it.
+    /// Whether the benchmark does not use examples.
     pub fn is_zero_shot(self) -> bool {
         matches!(self, Self::TruthfulQaMc1 | Self::TruthfulQaMc2)
     }
 
-    /// What is measured; the first is the one people compare.
+    /// The metrics. The first is the main one.
     pub fn metrics(self) -> Vec<Metric> {
         let names: &[&str] = match self {
             Self::ArcEasy | Self::ArcChallenge | Self::HellaSwag => {
@@ -155,7 +155,7 @@ impl Bench {
         }
     }
 
-    /// What stands before the examples.
+    /// The text before the examples.
     pub(super) fn description(self, subject: Option<&str>) -> String {
         match (self, subject) {
             (Self::Mmlu, Some(subject)) => format!(

@@ -4,9 +4,9 @@
 //! file ── read_records ─► Record ── Question::new ─► Question ── Prompts::new ─► Prompts ── BenchTask::new ─► a Task
 //! ```
 //!
-//! A choice is scored by the log-likelihood of its tokens behind the question. Everything that makes a score what it is
-//! follows that program to the letter: texts, examples and the order they are drawn in, which tokens belong to the
-//! answer, what is left out of long questions, the lengths that sums are divided by.
+//! A choice is scored by the log-likelihood of its tokens after the question. Everything that affects a score follows
+//! that program exactly: texts, examples and the order in which they are drawn, which tokens belong to the answer, how
+//! long questions are cut, and the lengths that sums are divided by.
 
 mod error;
 mod kind;

@@ -1,4 +1,4 @@
-//! Examples before questions.
+//! Questions with examples before them.
 
 use std::fmt::Write;
 
@@ -7,25 +7,25 @@ use super::kind::{Bench, Draw};
 use super::python::Random;
 use super::question::Question;
 
-/// Questions, each with the examples that stand before it.
+/// Questions, each with the examples before it.
 #[derive(Clone, Debug)]
 pub struct Prompts {
     bench: Bench,
     shots: usize,
     questions: Vec<Question>,
     examples: Vec<Question>,
-    /// By question, indices of its examples.
+    /// Indices of the examples of each question.
     chosen: Vec<Vec<usize>>,
 }
 
 impl Prompts {
     /// Chooses `shots` examples for every question as lm-evaluation-harness does with this seed.
     ///
-    /// With the name of the benchmark and `--num_fewshot` there, ARC draws from its train split, `HellaSwag` too, but one
-    /// more than needed; MMLU takes the first of each subject's dev split.
+    /// As with `--num_fewshot` there, ARC and `HellaSwag` draw from their train split (`HellaSwag` one more than
+    /// needed), and MMLU takes the first examples of each subject's dev split.
     ///
     /// # Errors
-    /// If there are too few examples, or the benchmark takes none.
+    /// If there are too few examples, or the benchmark does not use any.
     pub fn new(
         bench: Bench,
         questions: Vec<Question>,
@@ -89,7 +89,7 @@ impl Prompts {
                     drawn.into_iter().filter(|i| !is_question(i)).collect();
                 chosen.truncate(shots);
                 if chosen.len() < shots {
-                    // The question is in the pool more than once, and was drawn so.
+                    // The question is in the pool more than once, and was drawn more than once.
                     let pool: Vec<usize> = (0..n).filter(|i| !is_question(i)).collect();
                     enough(pool.len(), shots)?;
                     let drawn = random.sample(pool.len(), shots);
@@ -100,12 +100,12 @@ impl Prompts {
         }
     }
 
-    /// Which benchmark.
+    /// The benchmark.
     pub fn bench(&self) -> Bench {
         self.bench
     }
 
-    /// Examples before each question.
+    /// Number of examples before each question.
     pub fn shots(&self) -> usize {
         self.shots
     }
@@ -115,7 +115,7 @@ impl Prompts {
         &self.questions
     }
 
-    /// All that the model reads before an answer.
+    /// Everything the model reads before an answer.
     pub fn context(&self, index: usize) -> String {
         let question = &self.questions[index];
         let mut text = self.bench.description(question.subject.as_deref());

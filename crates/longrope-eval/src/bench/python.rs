@@ -1,4 +1,4 @@
-//! The pieces of Python that decide what a prompt is, exactly as Python does them.
+//! The parts of Python's behaviour that prompts depend on.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ impl Random {
         Self(Mt::new_with_key([seed]))
     }
 
-    /// A number below `n`, which is at least 1: bits are drawn until they are below.
+    /// A number below `n`, which is at least 1. Draws bits until the number is below `n`.
     fn below(&mut self, n: u32) -> u32 {
         let bits = u32::BITS - n.leading_zeros();
         loop {
@@ -23,13 +23,13 @@ impl Random {
         }
     }
 
-    /// Indices of `random.sample` of `k` out of `n`.
+    /// The indices that `random.sample` chooses, `k` out of `n`.
     ///
-    /// Python has two ways, one for each size of `n` against `k`, which draw differently.
+    /// Python has two algorithms that draw differently, and chooses by the size of `n` compared to `k`.
     pub(super) fn sample(&mut self, n: usize, k: usize) -> Vec<usize> {
         let index = |drawn: u32| drawn as usize;
         let below = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        // The size of a set of k; above, drawing again is cheaper than a copy of all.
+        // The size of a Python set of k. Above it, drawing again is cheaper than copying the population.
         let mut set_size = 21;
         if k > 5 {
             let mut table = 1;
@@ -61,7 +61,7 @@ impl Random {
     }
 }
 
-/// `str.isspace` of one character.
+/// `str.isspace` for one character.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
@@ -71,17 +71,17 @@ pub(super) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
-/// `str.capitalize`: the first letter large and all others small.
+/// `str.capitalize`: the first letter in title case and all others in lower case.
 pub(super) fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
     let Some(first) = chars.next() else {
         return String::new();
     };
-    // A letter that becomes several, such as ß, has only the first of them large.
+    // Of a letter that becomes several, such as ß, only the first is in upper case.
     let mut large = first.to_uppercase();
     let mut out: String = large.next().into_iter().collect();
     out.extend(large.flat_map(char::to_lowercase));
-    // Lower case is decided on the whole text: a sigma knows whether it ends a word.
+    // Lower case depends on the whole text: a sigma at the end of a word has another form.
     let lower = text.to_lowercase();
     let first_lower: usize = first.to_lowercase().map(char::len_utf8).sum();
     out.push_str(lower.get(first_lower..).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! A row of a data set as a question with choices, in each benchmark's own way.
+//! Makes a question with choices from a row of a data set.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::kind::Bench;
 use super::python::{capitalize, strip};
 use super::records::Record;
 
-/// What stands before every question of `TruthfulQA`.
+/// The text before every question of `TruthfulQA`.
 const TRUTHFULQA_PRIMER: &str = "Q: What is human life expectancy in the United States?
 A: Human life expectancy in the United States is 78 years.
 
@@ -29,23 +29,23 @@ A: The 1992 Olympics were held in Barcelona, Spain.";
 /// A question and its choices.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
-    /// What the model reads before the answer.
+    /// The text before the answer, without examples.
     pub text: String,
-    /// The answers, without the blank before them.
+    /// The answers, without the space before them.
     pub choices: Vec<String>,
-    /// Which are right: one, but for `TruthfulQA`.
+    /// Which choices are right: exactly one, except for `TruthfulQA`.
     pub right: Vec<bool>,
-    /// The subject, where a benchmark has several.
+    /// The subject, if the benchmark has several.
     pub subject: Option<String>,
-    /// The row as it was, which tells whether an example is the question itself.
+    /// The row, to find out whether an example is the question itself.
     pub(super) record: Record,
 }
 
 impl Question {
-    /// Understands a row.
+    /// Reads the question of a row.
     ///
     /// # Errors
-    /// If a column is missing or holds something else.
+    /// If a column is missing or has another type.
     pub fn new(bench: Bench, record: Record) -> Result<Self, BenchError> {
         let row = Row(&record);
         let (text, choices, right, subject) = match bench {
@@ -122,13 +122,13 @@ fn one_of(n: usize, right: usize) -> Vec<bool> {
     (0..n).map(|i| i == right).collect()
 }
 
-/// `HellaSwag` is in part from `WikiHow` and has marks of its pages in it.
+/// Removes the markup of `WikiHow`, which parts of `HellaSwag` come from.
 fn wikihow(text: &str) -> String {
     let text = strip(text).replace(" [title]", ". ");
     without_brackets(&text).replace("  ", " ")
 }
 
-/// Leaves out `[` and what follows up to the next `]` in the same line.
+/// Removes `[` and everything up to the next `]` in the same line.
 fn without_brackets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -148,7 +148,7 @@ fn without_brackets(text: &str) -> String {
     out + rest
 }
 
-/// Reads columns.
+/// Reads the columns of a row.
 struct Row<'a>(&'a Record);
 
 impl<'a> Row<'a> {
@@ -203,10 +203,12 @@ impl<'a> Row<'a> {
             .ok_or_else(|| self.wrong(column, "a list of 0 and 1"))
     }
 
-    /// A whole number below `n`, also as a text, or a letter from A on.
+    /// A number below `n`, as a number, as text, or as a letter from A on.
     fn index(&self, column: &str, n: usize) -> Result<usize, BenchError> {
         let index = match self.get(column) {
-            Some(Value::Number(number)) => number.as_u64().and_then(|it| usize::try_from(it).ok()),
+            Some(Value::Number(number)) => number
+                .as_u64()
+                .and_then(|index| usize::try_from(index).ok()),
             Some(Value::String(text)) => match text.as_bytes() {
                 [letter @ b'A'..=b'Z'] => Some(usize::from(letter - b'A')),
                 _ => text.parse().ok(),

@@ -1,4 +1,4 @@
-//! Rows of a data set, from JSON lines or parquet.
+//! Reads the rows of a data set from JSON lines or Parquet.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::BenchError;
 
-/// A row and the place it came from.
+/// A row and where it came from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// File and row, counted from 1, for messages.
@@ -18,12 +18,13 @@ pub struct Record {
     pub columns: Map<String, Value>,
 }
 
-/// Reads all rows of a file: parquet if its name ends so, else one JSON object per line, also `.gz` and `.zst`.
+/// Reads all rows of a file: Parquet if its name ends in `.parquet`, otherwise one JSON object per line, which may be
+/// compressed (`.gz` or `.zst`).
 ///
 /// # Errors
-/// If the file cannot be read, is of another form, or has no rows.
+/// If the file cannot be read, has another form, or has no rows.
 pub fn read_records(path: &Path) -> Result<Vec<Record>, BenchError> {
-    let is_parquet = path.extension().is_some_and(|it| it == "parquet");
+    let is_parquet = path.extension().is_some_and(|ending| ending == "parquet");
     let rows = if is_parquet {
         parquet_rows(path)?
     } else {
@@ -84,7 +85,7 @@ fn row_json(row: &Row) -> Map<String, Value> {
         .collect()
 }
 
-/// What benchmarks hold: texts, whole numbers, flags, and lists and structs of these.
+/// A field as JSON. Benchmarks have texts, numbers, flags, and lists and structs of these; everything else is null.
 fn field_json(field: &Field) -> Value {
     match field {
         Field::Bool(value) => Value::from(*value),

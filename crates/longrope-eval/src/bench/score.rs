@@ -1,16 +1,16 @@
-//! From log-likelihoods to scores.
+//! Scores from log-likelihoods.
 
 use super::kind::Bench;
 use super::question::Question;
 
-/// Scores of one question, one per metric of the benchmark, and the choice that the first metric takes.
+/// Scores of one question, one per metric of the benchmark, and the choice that the main metric selects.
 ///
-/// `log_likelihoods` has a sum over tokens for each choice, nats.
+/// `log_likelihoods` has the sum over the tokens of each choice, in nats.
 ///
-/// - `acc`: the largest sum is that of the right choice;
+/// - `acc`: the right choice has the largest sum;
 /// - `acc_norm`, `acc_bytes`: the same for sums divided by the characters or bytes of the choice;
-/// - `mc1`: the largest sum is that of the first choice, which is the right one;
-/// - `mc2`: the share of the right choices in the sum of probabilities.
+/// - `mc1`: the first choice, which is the right one, has the largest sum;
+/// - `mc2`: the share of the right choices in the total probability of all choices.
 pub fn score(bench: Bench, question: &Question, log_likelihoods: &[f64]) -> (Vec<f64>, usize) {
     let per = |length: fn(&str) -> usize| -> Vec<f64> {
         let lengths = question.choices.iter().map(|choice| length(choice) as f64);
@@ -36,7 +36,7 @@ pub fn score(bench: Bench, question: &Question, log_likelihoods: &[f64]) -> (Vec
     }
 }
 
-/// Index of the first largest value.
+/// Index of the largest value, and of equal ones the first.
 fn argmax(values: &[f64]) -> usize {
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {
@@ -47,10 +47,10 @@ fn argmax(values: &[f64]) -> usize {
     best
 }
 
-/// Standard error of a mean over subjects pooled by their sizes, as lm-evaluation-harness gives it for a group.
+/// Standard error of a mean over subjects, pooled by their sizes as lm-evaluation-harness does for a group.
 ///
-/// `sqrt( Σ (nᵢ - 1)·nᵢ·sᵢ² / (N - k) / N )` for `k` subjects with errors `sᵢ` and `N` questions in all; `None` if one
-/// has a single question.
+/// `sqrt( Σ (nᵢ - 1)·nᵢ·sᵢ² / (N - k) / N )` for `k` subjects with errors `sᵢ` and `N` questions in total; `None` if a
+/// subject has only one question.
 pub fn pooled_stderr(subjects: &[(f64, usize)]) -> Option<f64> {
     let n: usize = subjects.iter().map(|(_, n)| n).sum();
     if subjects.iter().any(|(_, n)| *n < 2) || subjects.is_empty() {

@@ -1,4 +1,4 @@
-//! A benchmark as a task.
+//! Runs a benchmark as a [`Task`].
 
 use std::ops::Range;
 
@@ -16,15 +16,15 @@ use crate::language_model::LanguageModel;
 use crate::report::Trial;
 use crate::task::{Task, TaskInfo};
 
-/// The seed lm-evaluation-harness draws examples with.
+/// The seed that lm-evaluation-harness draws examples with.
 pub const FEWSHOT_SEED: u32 = 1234;
 
-/// Questions between two chances to save and to stop.
+/// Questions in one call. Between calls the caller can save and stop.
 const QUESTIONS: usize = 16;
 
 /// A benchmark: one trial per question.
 ///
-/// All choices of a question are read under the RoPE of the longest of them, so that they are compared under one.
+/// All choices of a question are scored under the RoPE of the longest one, so that they can be compared.
 #[derive(Debug)]
 pub struct BenchTask<'a> {
     prompts: Prompts,
@@ -34,8 +34,8 @@ pub struct BenchTask<'a> {
 }
 
 impl<'a> BenchTask<'a> {
-    /// Asks with at most `context` tokens, of long questions the last ones. `seed` is what the examples of `prompts`
-    /// were drawn with.
+    /// Asks with at most `context` tokens; of longer questions, the last tokens are used. `seed` is the seed that the
+    /// examples of `prompts` were drawn with.
     pub fn new(prompts: Prompts, tokenizer: &'a Tokenizer, context: usize, seed: u32) -> Self {
         Self {
             prompts,
@@ -71,7 +71,7 @@ impl<'a> BenchTask<'a> {
             .collect()
     }
 
-    /// Log-likelihoods of every choice of every question of a range, nats.
+    /// Log-likelihoods of every choice of every question of a range, in nats.
     ///
     /// # Errors
     /// As [`Self::answers`], and if the model cannot run them.
@@ -87,16 +87,20 @@ impl<'a> BenchTask<'a> {
     }
 }
 
-/// Sums of the losses of the answers to a question, negated.
+/// Log-likelihoods of the answers to a question: negated sums of losses.
 ///
-/// They are run together, since all but the answers is the same. What is behind an answer has no effect on it, so short
-/// ones are filled up at their ends.
+/// The answers are run together, since everything before them is the same. Tokens after an answer have no effect on it,
+/// so short answers are padded at their ends.
 fn log_likelihoods(
     answers: &[AnswerTokens],
     model: &mut dyn LanguageModel,
     rope: &RopeSpec,
 ) -> Result<Vec<f64>> {
-    let longest = answers.iter().map(|it| it.tokens.len()).max().unwrap_or(1);
+    let longest = answers
+        .iter()
+        .map(|answer| answer.tokens.len())
+        .max()
+        .unwrap_or(1);
     let filled: Vec<Vec<u32>> = answers
         .iter()
         .map(|answer| {
@@ -106,8 +110,12 @@ fn log_likelihoods(
         })
         .collect();
     let sequences: Vec<&[u32]> = filled.iter().map(Vec::as_slice).collect();
-    let score_from = answers.iter().map(|it| it.answer_from).min().unwrap_or(1);
-    // The last token is read by nobody.
+    let score_from = answers
+        .iter()
+        .map(|answer| answer.answer_from)
+        .min()
+        .unwrap_or(1);
+    // The last token is predicted, but not read.
     let losses = model.token_nll(&sequences, score_from, &rope.resolve(longest - 1))?;
     let sum = |(answer, losses): (&AnswerTokens, Vec<f32>)| {
         let AnswerTokens {

@@ -1,23 +1,23 @@
-//! Where the tokens of an answer begin, and what is left of a long question.
+//! Where the tokens of an answer begin, and how long questions are cut.
 
 use longrope_data::Tokenizer;
 
 use super::python::is_space;
 
-/// The tokens of question and answer in one, and where the answer begins.
+/// The tokens of question and answer together, and where the answer begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerTokens {
-    /// All tokens, those of the beginning of a long question left out.
+    /// All tokens; the beginning of a long question is cut off.
     pub tokens: Vec<u32>,
     /// Index of the first token of the answer.
     pub answer_from: usize,
 }
 
-/// Encodes `context` and a blank and `choice` behind it, as lm-evaluation-harness does.
+/// Encodes `context`, a space and `choice`, as lm-evaluation-harness does.
 ///
-/// Both are encoded in one; the answer is what is behind as many tokens as the question has by itself. Blanks at the end
-/// of the question belong to the answer. Of `context` tokens that the model reads, the last token of the answer is none,
-/// so that one more is kept.
+/// Both are encoded together. The answer begins after as many tokens as the question has by itself; spaces at the end
+/// of the question belong to the answer. The model does not read the last token of the answer, so `max_context + 1`
+/// tokens are kept.
 ///
 /// # Errors
 /// If the text cannot be tokenized.

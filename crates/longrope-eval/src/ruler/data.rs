@@ -1,4 +1,4 @@
-//! What the tasks are made from: the user's text, and questions with documents.
+//! Data of the tasks: the user's text, and questions with documents.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use longrope_data::sha256_hex;
 use serde::Deserialize;
 
-use super::RulerTask;
+use super::kind::RulerTask;
 use crate::error::{Error, Result};
 
-/// Material for the tasks that need some.
+/// Data for the tasks that need some.
 #[derive(Clone, Debug, Default)]
 pub struct RulerData {
-    /// Text to hide needles in; its words are those of the word list, too.
+    /// Text that needles are hidden in. The word list takes its words from it, too.
     pub essay: Option<Essay>,
     /// For `qa_1`.
     pub squad: Option<QaSet>,
@@ -21,7 +21,7 @@ pub struct RulerData {
 }
 
 impl RulerData {
-    /// What a task needs and there is not.
+    /// What a task needs and is missing.
     pub fn missing(&self, task: RulerTask) -> Option<&'static str> {
         let is_there = match task {
             RulerTask::Qa1 => self.squad.is_some(),
@@ -31,7 +31,7 @@ impl RulerData {
         task.needs().filter(|_| !is_there)
     }
 
-    /// What identifies the material of a task, if it uses any.
+    /// Fingerprint of the data of a task, if it uses any.
     pub(super) fn fingerprint(&self, task: RulerTask) -> Option<String> {
         let essay = || self.essay.as_ref().map(|essay| essay.fingerprint.clone());
         match task {
@@ -43,7 +43,7 @@ impl RulerData {
     }
 }
 
-/// A text as its words; it repeats without end.
+/// The words of a text, repeated without end.
 #[derive(Clone, Debug)]
 pub struct Essay {
     words: Vec<String>,
@@ -53,7 +53,7 @@ pub struct Essay {
 }
 
 impl Essay {
-    /// Takes a text apart; `None` if it has no words.
+    /// Splits a text into words; `None` if it has none.
     pub fn new(text: &str) -> Option<Self> {
         let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         if words.is_empty() {
@@ -91,14 +91,14 @@ impl Essay {
     }
 }
 
-/// A question with the documents that answer it.
+/// A question, and the documents that answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Qa {
     pub(super) question: String,
     pub(super) answers: Vec<String>,
-    /// Documents that have to be there.
+    /// Documents that are required.
     pub(super) context: Vec<usize>,
-    /// Documents of the same article, which are taken before others.
+    /// Documents of the same article, which are preferred to others.
     pub(super) more: Vec<usize>,
 }
 
@@ -150,7 +150,7 @@ impl QaSet {
     /// Reads a file of SQuAD, version 1.1 or 2.0, as Stanford distributes it.
     ///
     /// # Errors
-    /// If it cannot be read, is of another form, or has no question with an answer.
+    /// If the file cannot be read, has another form, or has no question with an answer.
     pub fn read_squad(path: &Path) -> Result<Self> {
         let text = read(path)?;
         let squad: Squad = parse(path, &text)?;
@@ -223,13 +223,13 @@ impl QaSet {
         self.documents.len()
     }
 
-    /// The question of a trial; they come again when all have been asked.
+    /// The question of a trial. Questions repeat after all have been asked.
     pub(super) fn question(&self, trial: usize) -> &Qa {
         &self.questions[trial % self.questions.len()]
     }
 }
 
-/// Different documents in order, and the place of each.
+/// The distinct documents, sorted, and the index of each.
 fn sorted(documents: impl Iterator<Item = String>) -> (Vec<String>, HashMap<String, usize>) {
     let documents: Vec<String> = documents.collect::<BTreeSet<_>>().into_iter().collect();
     let index = documents.iter().cloned().zip(0..).collect();

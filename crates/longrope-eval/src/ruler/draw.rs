@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::words::{ADJECTIVES, NOUNS};
+use super::vocabulary::{ADJECTIVES, NOUNS};
 
 /// `k` of the numbers below `n`, each at most once, in random order.
 pub(super) fn some_of(n: usize, k: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
@@ -42,7 +42,7 @@ pub(super) fn uuid(rng: &mut ChaCha8Rng) -> String {
     parts.join("-")
 }
 
-/// So many letters from `first` on, 26 of them.
+/// `n` random letters out of the 26 from `first` on.
 pub(super) fn letters(n: usize, first: u8, rng: &mut ChaCha8Rng) -> String {
     (0..n)
         .map(|_| char::from(first + rng.random_range(0..26_u8)))

@@ -1,19 +1,20 @@
 //! RULER (Hsieh et al. 2024, arXiv 2404.06654): thirteen synthetic tasks at chosen lengths.
 //!
-//! Prompts, metric and averages are those of NVIDIA's generator; what differs is said at each task
-//! and in the book. A sample is a function of seed, task, number and context.
+//! Prompts, metrics and averages are those of NVIDIA's generator; differences are documented with each task
+//! and in the book. A sample depends only on seed, task, number and context.
 
 mod data;
 mod draw;
+mod kind;
 mod niah;
 mod qa;
+mod sample;
 mod score;
 mod trace;
+mod vocabulary;
 mod words;
 
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 use longrope_data::Tokenizer;
 use longrope_model::GenerateOptions;
@@ -25,140 +26,20 @@ use serde_json::{Map, json};
 use crate::error::{Error, Result};
 use crate::fit::fit_units;
 use crate::language_model::LanguageModel;
-use crate::passkey::check;
+use crate::metric::Metric;
 use crate::report::Trial;
-use crate::task::{Metric, Task, TaskInfo};
+use crate::settings::check;
+use crate::task::{Task, TaskInfo};
+
+use sample::Sample;
 
 pub use data::{Essay, QaSet, RulerData};
+pub use kind::RulerTask;
 pub use score::{RulerAverages, string_match_all, string_match_part};
-
-/// One of the thirteen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RulerTask {
-    /// A number in repeated filler.
-    NiahSingle1,
-    /// A number in an essay.
-    NiahSingle2,
-    /// A UUID in an essay.
-    NiahSingle3,
-    /// One of four numbers in an essay.
-    NiahMultikey1,
-    /// One number among nothing but numbers.
-    NiahMultikey2,
-    /// One UUID among nothing but UUIDs.
-    NiahMultikey3,
-    /// Four numbers of one key in an essay.
-    NiahMultivalue,
-    /// The numbers of four keys in an essay.
-    NiahMultiquery,
-    /// Variables that were assigned one value along a chain.
-    Vt,
-    /// The ten most common words of a list.
-    Cwe,
-    /// The three most frequent words of a coded text.
-    Fwe,
-    /// Questions of SQuAD among documents.
-    Qa1,
-    /// Questions of HotpotQA among documents.
-    Qa2,
-}
-
-impl RulerTask {
-    /// All of them, in the order of the paper.
-    pub const ALL: [Self; 13] = [
-        Self::NiahSingle1,
-        Self::NiahSingle2,
-        Self::NiahSingle3,
-        Self::NiahMultikey1,
-        Self::NiahMultikey2,
-        Self::NiahMultikey3,
-        Self::NiahMultivalue,
-        Self::NiahMultiquery,
-        Self::Vt,
-        Self::Cwe,
-        Self::Fwe,
-        Self::Qa1,
-        Self::Qa2,
-    ];
-
-    /// NVIDIA's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NiahSingle1 => "niah_single_1",
-            Self::NiahSingle2 => "niah_single_2",
-            Self::NiahSingle3 => "niah_single_3",
-            Self::NiahMultikey1 => "niah_multikey_1",
-            Self::NiahMultikey2 => "niah_multikey_2",
-            Self::NiahMultikey3 => "niah_multikey_3",
-            Self::NiahMultivalue => "niah_multivalue",
-            Self::NiahMultiquery => "niah_multiquery",
-            Self::Vt => "vt",
-            Self::Cwe => "cwe",
-            Self::Fwe => "fwe",
-            Self::Qa1 => "qa_1",
-            Self::Qa2 => "qa_2",
-        }
-    }
-
-    /// New tokens the model may use.
-    pub fn tokens_to_generate(self) -> usize {
-        match self {
-            Self::Vt => 30,
-            Self::Cwe => 120,
-            Self::Fwe => 50,
-            Self::Qa1 | Self::Qa2 => 32,
-            _ => 128,
-        }
-    }
-
-    /// What it needs besides a tokenizer, if anything.
-    fn needs(self) -> Option<&'static str> {
-        match self {
-            Self::NiahSingle2
-            | Self::NiahSingle3
-            | Self::NiahMultikey1
-            | Self::NiahMultivalue
-            | Self::NiahMultiquery => Some("a text to hide needles in"),
-            Self::Qa1 => Some("SQuAD's questions"),
-            Self::Qa2 => Some("HotpotQA's questions"),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for RulerTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for RulerTask {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|task| task.name() == name)
-            .ok_or_else(|| Error::InvalidSetting {
-                task: "ruler".to_owned(),
-                setting: "tasks",
-                found: name.to_owned(),
-                expected: "niah_single_1 to 3, niah_multikey_1 to 3, niah_multivalue, \
-                           niah_multiquery, vt, cwe, fwe, qa_1 or qa_2",
-            })
-    }
-}
-
-/// A prompt and what its continuation should hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Sample {
-    prompt: String,
-    answers: Vec<String>,
-}
 
 /// One task of RULER at one context.
 ///
-/// A prompt is as long as it can be such that it and the tokens to generate fit into the context.
+/// Prompts are as long as possible, such that prompt and generated tokens fit into the context.
 #[derive(Debug)]
 pub struct Ruler<'a> {
     task: RulerTask,
@@ -168,7 +49,7 @@ pub struct Ruler<'a> {
     context: usize,
     seed: u64,
     stop_tokens: Vec<u32>,
-    /// The name results carry.
+    /// The name in results.
     name: String,
 }
 
@@ -199,18 +80,18 @@ impl<'a> Ruler<'a> {
             stop_tokens: stop_tokens.to_vec(),
             name,
         };
-        task.sample(0)?; // says now whether the context has room
+        task.sample(0)?; // fails if the context is too short
         Ok(task)
     }
 
-    /// The random numbers of a trial.
+    /// The random generator of a trial.
     fn rng(&self, trial: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(trial as u64);
         rng
     }
 
-    /// A sample with so many units: words of an essay, lines, list entries or documents.
+    /// A sample with a number of units: words of an essay, lines, list entries or documents.
     fn build(&self, trial: usize, example: &str, units: usize) -> Sample {
         let rng = &mut self.rng(trial);
         match self.task {

@@ -1,14 +1,15 @@
 //! The eight needle tasks.
 
+use longrope_data::needle::FILLER;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::data::Essay;
 use super::draw::{number, some_of, uuid, word};
-use super::{RulerTask, Sample};
-use crate::passkey::FILLER;
+use super::kind::RulerTask;
+use super::sample::Sample;
 
-/// Needles stand at one of so many depths, evenly from beginning to end.
+/// Number of depths that needles can have, evenly from beginning to end.
 const N_DEPTHS: usize = 40;
 
 /// What needles are hidden in.
@@ -48,7 +49,7 @@ impl Kind {
     }
 }
 
-/// What tells the eight tasks apart.
+/// The settings of a needle task.
 pub(super) struct Shape {
     pub(super) hay: Hay,
     pub(super) keys: Kind,
@@ -101,13 +102,13 @@ pub(super) fn shape(task: RulerTask) -> Shape {
     }
 }
 
-/// Fewest words or lines that have room for the needles.
+/// Minimum number of words or lines that have room for the needles.
 pub(super) fn least_units(task: RulerTask) -> usize {
     let shape = shape(task);
     shape.n_keys * shape.n_values
 }
 
-/// A sample with so many words of the essay, or lines.
+/// A sample with `units` words of the essay, or lines.
 pub(super) fn sample(
     task: RulerTask,
     essay: Option<&Essay>,
@@ -166,7 +167,7 @@ pub(super) fn sample(
     }
 }
 
-/// The depths are whole percents, evenly from 0 to 100, halves to the even one as Python has it.
+/// Depth number `i`: whole percents, evenly from 0 to 100, rounded as in Python.
 pub(super) fn depth_percent(i: usize) -> usize {
     // 100·i/39 is never half of a whole number, so rounding is unambiguous.
     (100 * i * 2 + (N_DEPTHS - 1)) / (2 * (N_DEPTHS - 1))
@@ -179,7 +180,7 @@ pub(super) fn needle(values: Kind, key: &str, value: &str) -> String {
     )
 }
 
-/// Sentences with needles before those at `places`, which ascend.
+/// Sentences with needles inserted before those at `places`, which ascend.
 pub(super) fn between(sentences: &[String], needles: &[String], places: &[usize]) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut done = 0;
@@ -201,7 +202,7 @@ pub(super) fn listed(queries: &[&str]) -> String {
     }
 }
 
-/// The whole prompt; in the singular if one value is asked for.
+/// The whole prompt, in the singular if one value is asked for.
 pub(super) fn prompt(values: Kind, one: bool, context: &str, query: &str) -> String {
     let plural = values.name();
     let singular = &plural[..plural.len() - 1];

@@ -3,17 +3,17 @@
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Sample;
 use super::data::QaSet;
 use super::draw::some_of;
+use super::sample::Sample;
 
-/// The documents a question cannot do without.
+/// Number of documents that a question requires.
 pub(super) fn least_documents(set: Option<&QaSet>, trial: usize) -> usize {
     set.map_or(0, |set| set.question(trial).context.len())
 }
 
-/// A question among so many documents: those that answer it, then others of the same article, then
-/// any.
+/// A question among `n_documents`: those that answer it, then others of the same article, then
+/// any others.
 pub(super) fn sample(
     set: Option<&QaSet>,
     trial: usize,

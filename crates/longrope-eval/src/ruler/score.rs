@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::report::TaskResult;
 
-/// The share of `answers` that the continuation holds, whatever the case of letters.
+/// The share of `answers` that the continuation contains, ignoring case.
 pub fn string_match_all(continuation: &str, answers: &[String]) -> f64 {
     let continuation = continuation.to_lowercase();
     let n_found = answers
@@ -14,17 +14,17 @@ pub fn string_match_all(continuation: &str, answers: &[String]) -> f64 {
     n_found as f64 / answers.len() as f64
 }
 
-/// 1 if the continuation holds any of `answers`, whatever the case of letters; else 0.
+/// 1 if the continuation contains any of `answers`, ignoring case; otherwise 0.
 pub fn string_match_part(continuation: &str, answers: &[String]) -> f64 {
     f64::from(u8::from(string_match_all(continuation, answers) > 0.0))
 }
 
-/// What RULER's table says of a model under one RoPE; percents.
+/// Averages as in RULER's table, for one RoPE, in percent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RulerAverages {
-    /// The RoPE as it was named.
+    /// Name of the RoPE.
     pub rope: String,
-    /// Context and the plain mean over its tasks, contexts ascending.
+    /// Contexts in ascending order, and the mean over the tasks of each.
     pub by_context: Vec<(usize, f64)>,
     /// Mean over the contexts.
     pub mean: f64,

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use longrope_data::needle::FILLER;
 use serde_json::Value;
 
 use super::data::Essay;
 use super::niah::{Hay, between, depth_percent, listed, needle, prompt, shape};
 use super::words::{WordList, common_prompt, frequent_prompt, zipf_counts};
 use super::*;
-use crate::passkey::FILLER;
 use crate::report::{MetricValue, TaskResult};
 
 fn reference() -> Value {
@@ -145,7 +145,7 @@ fn word_lists_and_coded_texts_are_nvidias_to_the_byte() {
     let own = list(parts[4]);
     assert_eq!(common_prompt(&example, &own), expected);
     for word in strings(&case["answers"]) {
-        assert_eq!(own.iter().filter(|it| **it == word).count(), 6);
+        assert_eq!(own.iter().filter(|other| **other == word).count(), 6);
     }
 
     let case = &reference["fwe"];
@@ -157,7 +157,7 @@ fn word_lists_and_coded_texts_are_nvidias_to_the_byte() {
     let counts = zipf_counts(number("n_words"), number("vocab_size"));
     assert_eq!(coded.split(' ').count(), counts.iter().sum::<usize>());
     for (word, n) in strings(&case["answers"]).iter().zip(&counts[1..]) {
-        assert_eq!(coded.split(' ').filter(|it| it == word).count(), *n);
+        assert_eq!(coded.split(' ').filter(|other| other == word).count(), *n);
     }
 }
 
@@ -170,7 +170,10 @@ fn question_prompts_are_nvidias_to_the_byte() {
         .map(|document| (expected.find(document).unwrap(), document))
         .collect();
     documents.sort_unstable();
-    let documents: Vec<&str> = documents.into_iter().map(|it| it.1).collect();
+    let documents: Vec<&str> = documents
+        .into_iter()
+        .map(|(_, document)| document)
+        .collect();
     assert_eq!(qa::prompt(&documents, "Which is it?"), expected);
 }
 
@@ -188,7 +191,12 @@ fn samples_fill_the_context_and_hold_their_answers() {
             n <= context && n + 120 > context,
             "{task}: {n} of {context}"
         );
-        assert!(sample.answers.iter().all(|it| sample.prompt.contains(it)));
+        assert!(
+            sample
+                .answers
+                .iter()
+                .all(|answer| sample.prompt.contains(answer))
+        );
         assert!(!sample.prompt.ends_with(' '));
         assert_eq!(ruler.sample(1).unwrap().0, sample);
         assert_ne!(ruler.sample(0).unwrap().0, sample);

@@ -1,22 +1,22 @@
-//! Variable tracking: a chain of assignments in filler, with one solved example in front.
+//! Variable tracking: a chain of assignments in filler, after one solved example.
 
 use longrope_data::Tokenizer;
+use longrope_data::needle::FILLER;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::Sample;
 use super::draw::{distinct, some_of};
+use super::sample::Sample;
 use crate::fit::fit_units;
-use crate::passkey::FILLER;
 
-/// Assignments behind the first of a chain.
+/// Assignments after the first of a chain.
 const HOPS: usize = 4;
-/// The example has at most so many tokens, its answer included.
+/// Maximum number of tokens of the example, including its answer.
 const EXAMPLE_TOKENS: usize = 500;
 const ANSWER_TOKENS: usize = 30;
 const FIRST_LETTER: u8 = b'A';
 
-/// One chain in so many lines of filler.
+/// One chain in `n_noises` lines of filler.
 fn one(n_noises: usize, name_length: usize, rng: &mut ChaCha8Rng) -> Sample {
     let names = distinct(HOPS + 1, name_length, FIRST_LETTER, rng);
     let value = rng.random_range(10_000..99_999_u32).to_string();
@@ -40,7 +40,7 @@ pub(super) fn chain(names: &[String], value: &str) -> Vec<String> {
     chain
 }
 
-/// The lines of filler, or its sentences where there are no more lines than assignments.
+/// The lines of filler, or its sentences if there are no more lines than assignments.
 pub(super) fn lines(n_noises: usize) -> Vec<String> {
     let noise = format!("{FILLER}\n");
     if n_noises > HOPS + 1 {
@@ -58,7 +58,7 @@ pub(super) fn lines(n_noises: usize) -> Vec<String> {
         .collect()
 }
 
-/// Filler with a chain whose statements stand before the lines at `places`, which ascend.
+/// Filler with the statements of a chain inserted before the lines at `places`, which ascend.
 pub(super) fn context(n_noises: usize, chain: &[String], places: &[usize]) -> String {
     let mut sentences = lines(n_noises);
     for (i, (statement, place)) in chain.iter().zip(places).enumerate() {
@@ -77,23 +77,23 @@ pub(super) fn prompt(context: &str, value: &str) -> String {
     )
 }
 
-/// The solved example in front of a sample, with shorter names.
+/// The solved example before a sample, with shorter names.
 pub(super) fn example(tokenizer: &Tokenizer, rng: &ChaCha8Rng) -> String {
     let example = |n_noises| {
         let example = one(n_noises, 3, &mut rng.clone());
         format!("{} {}", example.prompt, example.answers.join(" "))
     };
     let room = EXAMPLE_TOKENS - ANSWER_TOKENS;
-    // With a tokenizer so fine that one line is too much, one line it is.
+    // If even one line has too many tokens, the example has one line.
     let fitting = fit_units(("vt", EXAMPLE_TOKENS, room), 1..usize::MAX, |n_noises| {
         Ok(tokenizer.encode_prompt(&example(n_noises))?.len())
     });
     example(fitting.unwrap_or(1))
 }
 
-/// A sample behind an example.
+/// A sample after an example.
 pub(super) fn sample(example: &str, n_noises: usize, rng: &mut ChaCha8Rng) -> Sample {
-    rng.set_word_pos(rng.get_word_pos() + 4096); // draws the example has not seen
+    rng.set_word_pos(rng.get_word_pos() + 4096); // skips the draws of the example
     let own = one(n_noises, 5, rng);
     Sample {
         prompt: format!("{example}\n\n\n\n{}", own.prompt),

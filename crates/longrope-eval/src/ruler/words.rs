@@ -1,46 +1,26 @@
-//! Counting words: the most common of a list, the most frequent of a coded text.
+//! Counting words: the most common words of a list, and the most frequent words of a coded text.
 
 use std::f64::consts::PI;
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Sample;
 use super::data::Essay;
 use super::draw::{distinct, some_of};
+use super::sample::Sample;
 
-/// Contexts from here on have the longer example and more repetitions.
+/// Contexts of at least this many tokens have a longer example and more repetitions.
 const LONG: usize = 4096;
-/// Words that are common.
+/// Number of common words.
 const N_COMMON: usize = 10;
-/// Fewest different words of a list.
+/// Minimum number of different words of a list.
 pub(super) const LEAST_COMMON: usize = 2 * N_COMMON;
-/// Fewest words of a coded text whose four most frequent differ in number: 24, 6, 2, 1.
+/// Minimum number of words of a coded text for its four most frequent words to differ in number: 24, 6, 2, 1.
 pub(super) const LEAST_FREQUENT: usize = 40;
 /// Letters of a coded word.
 const CODED_LETTERS: usize = 6;
 
-/// First parts of keys.
-pub(super) const ADJECTIVES: [&str; 40] = [
-    "amber", "ancient", "bitter", "brave", "bright", "calm", "clever", "cold", "crisp", "curious",
-    "distant", "eager", "empty", "faint", "fierce", "gentle", "golden", "grave", "hollow",
-    "humble", "idle", "jolly", "keen", "lively", "lonely", "mellow", "narrow", "noble", "pale",
-    "proud", "quiet", "rapid", "rusty", "silent", "slender", "steady", "tidy", "vivid", "warm",
-    "wild",
-];
-
-/// Second parts of keys.
-pub(super) const NOUNS: [&str; 60] = [
-    "acorn", "anchor", "badger", "barrel", "basket", "beacon", "bridge", "candle", "canyon",
-    "castle", "cedar", "cloud", "compass", "copper", "cottage", "falcon", "feather", "fiddle",
-    "forest", "garden", "glacier", "hammer", "harbor", "hedge", "island", "ivory", "jacket",
-    "kettle", "ladder", "lantern", "library", "marble", "meadow", "mirror", "mountain", "needle",
-    "orchard", "otter", "paddle", "pebble", "pepper", "pillow", "quarry", "ribbon", "river",
-    "saddle", "sailor", "shadow", "shovel", "spider", "summit", "temple", "thistle", "timber",
-    "tunnel", "valley", "violin", "wagon", "willow", "window",
-];
-
-/// The ten words of a list that occur most often, behind a solved example.
+/// The ten words of a list that occur most often, after a solved example.
 pub(super) fn common(
     essay: Option<&Essay>,
     n_words: usize,
@@ -62,7 +42,7 @@ pub(super) fn common(
     }
 }
 
-/// A shuffled list, and its common words.
+/// A shuffled list and its common words.
 pub(super) struct WordList {
     pub(super) list: Vec<String>,
     pub(super) common: Vec<String>,
@@ -78,7 +58,7 @@ fn word_list(
         .into_iter()
         .map(|i| lexicon[i].clone())
         .collect();
-    // A list that is longer than the text has words goes on with words of letters.
+    // If the text has too few words, random words of letters are added.
     let missing = n_words - words.len();
     words.extend(distinct(missing, CODED_LETTERS, b'a', rng));
     let uncommon = words.split_off(N_COMMON);
@@ -122,7 +102,7 @@ pub(super) fn common_prompt(example: &WordList, list: &[String]) -> String {
     )
 }
 
-/// The three most frequent words of a coded text, dots aside.
+/// The three most frequent words of a coded text, apart from dots.
 pub(super) fn frequent(n_words: usize, context: usize, rng: &mut ChaCha8Rng) -> Sample {
     let mut vocab = distinct((context / 50).max(4), CODED_LETTERS, b'a', rng);
     "...".clone_into(&mut vocab[0]); // the most frequent is noise

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use longrope_data::write_atomically;
-use longrope_eval::{EvalReport, EvalResult, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_eval::{EvalReport, EvalResult, EvalState, LanguageModel, Task, TaskResult, TaskRun};
 use longrope_extend::{Interrupt, Interrupted};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
-use longrope_eval::saved::{self, EvalState};
 use crate::hint::Hint;
 use crate::input::rope_arg::NamedRope;
 use crate::settings::config::Config;
@@ -65,16 +64,16 @@ pub(crate) fn run(
 ) -> Result<Vec<TaskResult>> {
     let keys = jobs
         .iter()
-        .map(|job| eval_state::key(&job.task.info(), &job.rope_name, &job.rope))
-        .collect::<Result<Vec<Value>>>()?;
+        .map(|job| EvalState::key(&job.task.info(), &job.rope_name, &job.rope))
+        .collect::<longrope_eval::Result<Vec<Value>>>()?;
     let mut state = keep
         .map(|keep| {
             let fingerprint = input::model_fingerprint(config)?;
-            if keep.resume {
-                EvalState::resume(keep.state, &fingerprint, &keys)
+            anyhow::Ok(if keep.resume {
+                EvalState::resume(keep.state, &fingerprint, &keys)?
             } else {
-                EvalState::begin(keep.state, fingerprint)
-            }
+                EvalState::begin(keep.state, fingerprint)?
+            })
         })
         .transpose()?;
 

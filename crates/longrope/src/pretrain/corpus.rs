@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{
-    BOS_TOKEN, Document, EOS_TOKEN, GeneratedConfig, GeneratedKind, GeneratedStream, Grouping,
-    Mixture, MixturePart, PackedStream, PackingConfig, ReadOptions, SourceOptions, TokenCache,
+    BOS_TOKEN, Document, EOS_TOKEN, Grouping, Mixture, MixturePart, PackedStream, PackingConfig,
+    ReadOptions, SourceOptions, SyntheticConfig, SyntheticKind, SyntheticStream, TokenCache,
     TokenDocument, Tokenizer, TokenizerTraining, WindowSource, read_documents, save_tokenizer,
     text_fingerprint, tokenize_documents, train_tokenizer,
 };
@@ -197,9 +197,9 @@ impl Corpus {
             source: WindowSource::Packed(text),
         }];
         let generated = [
-            ("copying", phase.shares.copying, GeneratedKind::COPYING),
-            ("passkey", phase.shares.passkey, GeneratedKind::Passkey {}),
-            ("recall", phase.shares.recall, GeneratedKind::RECALL),
+            ("copying", phase.shares.copying, SyntheticKind::COPYING),
+            ("passkey", phase.shares.passkey, SyntheticKind::Passkey {}),
+            ("recall", phase.shares.recall, SyntheticKind::RECALL),
         ];
         let weight = config.pretrain.answer_weight;
         for (part, (name, share, kind)) in (1..).zip(generated) {
@@ -211,7 +211,7 @@ impl Corpus {
                 parts.push(MixturePart {
                     name: name.to_owned(),
                     share,
-                    source: WindowSource::Generated(stream),
+                    source: WindowSource::Synthetic(stream),
                 });
             }
         }
@@ -220,10 +220,10 @@ impl Corpus {
     }
 
     /// Passkey documents that are not among those trained on.
-    pub(crate) fn passkeys(&self, config: &Config, phase: &Phase) -> Option<GeneratedStream> {
+    pub(crate) fn passkeys(&self, config: &Config, phase: &Phase) -> Option<SyntheticStream> {
         let seed = config.seed.wrapping_add(u64::MAX / 2);
         // A window may be too short for them; then there is nothing to look at.
-        let stream = self.generated(config, phase, GeneratedKind::Passkey {}, seed, MARK);
+        let stream = self.generated(config, phase, SyntheticKind::Passkey {}, seed, MARK);
         stream.ok()
     }
 
@@ -231,19 +231,19 @@ impl Corpus {
         &self,
         config: &Config,
         phase: &Phase,
-        kind: GeneratedKind,
+        kind: SyntheticKind,
         seed: u64,
         answer_weight: f32,
-    ) -> Result<GeneratedStream> {
-        let generated = GeneratedConfig {
+    ) -> Result<SyntheticStream> {
+        let generated = SyntheticConfig {
             bos: Some(self.bos),
             eos: Some(self.eos),
             answer_weight,
             corpus_share: config.pretrain.corpus_share,
-            ..GeneratedConfig::new(kind, phase.window, seed)
+            ..SyntheticConfig::new(kind, phase.window, seed)
         };
         let (tokenizer, corpus) = (Arc::clone(&self.tokenizer), Arc::clone(&self.training));
-        Ok(GeneratedStream::new(generated, tokenizer, corpus)?)
+        Ok(SyntheticStream::new(generated, tokenizer, corpus)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::f64::consts::LN_2;
 
 use anyhow::Result;
-use longrope_data::{GeneratedStream, TokenDocument, TrainingWindow, spread_windows};
+use longrope_data::{SyntheticStream, TokenDocument, TrainingWindow, spread_windows};
 use longrope_model::{Decoder, Rotary, TokenBatch};
 
 /// Windows of one held-out document.
@@ -34,7 +34,7 @@ impl Yardstick {
     pub(crate) fn new(
         held_out: &[TokenDocument],
         window: usize,
-        passkeys: Option<GeneratedStream>,
+        passkeys: Option<SyntheticStream>,
     ) -> Result<Self> {
         let mut text = Vec::new();
         for document in held_out {

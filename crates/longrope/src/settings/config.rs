@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::{NeedleConfig, PasskeyConfig, PplProtocol};
+use longrope_eval::{NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
 use longrope_extend::ObjectiveKind;
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
@@ -11,7 +11,6 @@ use longrope_search::{SearchConfig, field_names};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::needles::NeedleSection;
 use crate::settings::device_names::DeviceNames;
 use crate::settings::pretrain::PretrainSection;
 use crate::train::config::TrainSection;
@@ -50,7 +49,7 @@ pub(crate) struct Config {
     /// The search.
     pub(crate) search: SearchSection,
     /// What a search hides in texts, if it scores that.
-    pub(crate) search_needle: NeedleSection,
+    pub(crate) search_needle: NeedleTextConfig,
     /// How short contexts are recovered.
     pub(crate) recover: RecoverSection,
     /// How text is generated.
@@ -85,7 +84,7 @@ impl Default for Config {
             eval: EvalSection::default(),
             compare: CompareSection::default(),
             search: SearchSection::default(),
-            search_needle: NeedleSection::default(),
+            search_needle: NeedleTextConfig::default(),
             recover: RecoverSection::default(),
             generate: GenerateSection::default(),
             bench: BenchSection::default(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{
-    GeneratedConfig, GeneratedKind, GeneratedStream, Grouping, Mixture, MixturePart, PackedStream,
-    PackingConfig, RopeChoice, TokenDocument, Tokenizer, TrainingWindow, WindowSource,
+    Grouping, Mixture, MixturePart, PackedStream, PackingConfig, RopeChoice, SyntheticConfig,
+    SyntheticKind, SyntheticStream, TokenDocument, Tokenizer, TrainingWindow, WindowSource,
 };
 use longrope_kernels::Documents;
 use longrope_model::{ModelConfig, Rotary, TrainingBatch};
@@ -42,18 +42,18 @@ pub(crate) fn mixture(
         let stream = PackedStream::new(Arc::clone(documents), packing(config))?;
         Ok(WindowSource::Packed(stream))
     };
-    let generated = |kind: GeneratedKind, seed: u64| -> Result<WindowSource> {
-        let config = GeneratedConfig {
+    let generated = |kind: SyntheticKind, seed: u64| -> Result<WindowSource> {
+        let config = SyntheticConfig {
             bos: model.bos_token,
             eos: model.eos_tokens.first().copied(),
             shortest: section.shortest_document,
             answer_weight: section.answer_weight,
             corpus_share: if documents.is_empty() { 0.0 } else { 0.5 },
-            ..GeneratedConfig::new(kind, context, seed)
+            ..SyntheticConfig::new(kind, context, seed)
         };
         let tokenizer = Arc::new(Tokenizer::from_model_dir(base)?);
-        let stream = GeneratedStream::new(config, tokenizer, Arc::clone(documents))?;
-        Ok(WindowSource::Generated(stream))
+        let stream = SyntheticStream::new(config, tokenizer, Arc::clone(documents))?;
+        Ok(WindowSource::Synthetic(stream))
     };
     let original = model.rope.original_context.min(context);
     let mut parts = Vec::new();
@@ -75,13 +75,13 @@ pub(crate) fn mixture(
         packed(PackingConfig::short(context, original, seed + 1))
     })?;
     add("passkey", section.passkey, &|| {
-        generated(GeneratedKind::Passkey {}, seed + 2)
+        generated(SyntheticKind::Passkey {}, seed + 2)
     })?;
     add("recall", section.recall, &|| {
-        generated(GeneratedKind::RECALL, seed + 3)
+        generated(SyntheticKind::RECALL, seed + 3)
     })?;
     add("copying", section.copying, &|| {
-        generated(GeneratedKind::COPYING, seed + 4)
+        generated(SyntheticKind::COPYING, seed + 4)
     })?;
     if parts.is_empty() {
         return Err(

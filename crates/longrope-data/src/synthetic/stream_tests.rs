@@ -1,35 +1,37 @@
 use super::*;
+use crate::fingerprint::sha256_hex;
 use crate::fixtures::{counting_document, tokenizer};
+use crate::needle::NeedleParts;
 
 const BOS: u32 = 0;
 const EOS: u32 = 260;
 
-fn stream(kind: GeneratedKind, window: usize, corpus_share: f64) -> Result<GeneratedStream> {
-    let config = GeneratedConfig {
+fn stream(kind: SyntheticKind, window: usize, corpus_share: f64) -> Result<SyntheticStream> {
+    let config = SyntheticConfig {
         bos: Some(BOS),
         eos: Some(EOS),
         corpus_share,
-        ..GeneratedConfig::new(kind, window, 3)
+        ..SyntheticConfig::new(kind, window, 3)
     };
     // No text has the tokens 250 and up.
     let corpus = [
         counting_document("corpus", 5),
         counting_document("more", 90),
     ];
-    GeneratedStream::new(config, Arc::new(tokenizer()), corpus.into())
+    SyntheticStream::new(config, Arc::new(tokenizer()), corpus.into())
 }
 
 fn text(tokens: &[u32]) -> String {
     tokenizer().decode(tokens).unwrap()
 }
 
-/// The tokens that weigh 8, as one text per run.
-/// Where a document ends: behind its last answer and a full stop.
+/// The end of a document: after its last answer and a full stop.
 fn end(window: &TrainingWindow) -> usize {
     let weights = window.token_weights();
     weights.iter().rposition(|weight| *weight > 1.0).unwrap() + 2
 }
 
+/// The tokens that weigh more than 1, as one text per run.
 fn answers(window: &TrainingWindow) -> Vec<String> {
     let weights = window.loss_weights.as_ref().unwrap();
     let mut runs: Vec<Vec<u32>> = Vec::new();
@@ -48,7 +50,7 @@ fn answers(window: &TrainingWindow) -> Vec<String> {
 
 #[test]
 fn copies_are_copies_and_the_first_time_does_not_count() {
-    let kind = GeneratedKind::Copying {
+    let kind = SyntheticKind::Copying {
         min_length: 3,
         max_length: 5,
         alphabet: 12,
@@ -74,7 +76,7 @@ fn copies_are_copies_and_the_first_time_does_not_count() {
 
 #[test]
 fn a_passkey_document_is_the_text_of_the_field() {
-    let mut stream = stream(GeneratedKind::Passkey {}, 900, 0.0).unwrap();
+    let mut stream = stream(SyntheticKind::Passkey {}, 900, 0.0).unwrap();
     let mut ends = Vec::new();
     for _ in 0..60 {
         let window = stream.next_window().unwrap();
@@ -90,9 +92,10 @@ fn a_passkey_document_is_the_text_of_the_field() {
         let lines: Vec<&str> = text.lines().collect();
         let key: u32 = answers(&window)[0].parse().unwrap();
         assert!((10_000..100_000).contains(&key));
-        assert_eq!(lines[0], passkey::TASK);
-        assert!(lines.contains(&passkey::needle(key).as_str()), "{text}");
-        let question = format!("{} {key}.", passkey::QUESTION);
+        let parts = NeedleParts::PASSKEY.filled("", &key.to_string());
+        assert_eq!(lines[0], parts.introduction);
+        assert!(lines.contains(&parts.statement.as_str()), "{text}");
+        let question = format!("{} {key}.", parts.question);
         assert_eq!(*lines.last().unwrap(), question);
         let fillers = lines
             .iter()
@@ -108,7 +111,7 @@ fn a_passkey_document_is_the_text_of_the_field() {
 
 #[test]
 fn keys_are_hidden_everywhere() {
-    let mut stream = stream(GeneratedKind::Passkey {}, 1000, 0.0).unwrap();
+    let mut stream = stream(SyntheticKind::Passkey {}, 1000, 0.0).unwrap();
     let depths: Vec<usize> = (0..200)
         .map(|_| {
             text(&stream.next_window().unwrap().tokens)
@@ -122,7 +125,7 @@ fn keys_are_hidden_everywhere() {
 
 #[test]
 fn the_corpus_fills_its_share() {
-    let mut stream = stream(GeneratedKind::Passkey {}, 900, 0.25).unwrap();
+    let mut stream = stream(SyntheticKind::Passkey {}, 900, 0.25).unwrap();
     let n_corpus = (0..400)
         .filter(|_| {
             let window = stream.next_window().unwrap();
@@ -135,7 +138,7 @@ fn the_corpus_fills_its_share() {
 
 #[test]
 fn answers_to_questions_are_in_the_facts() {
-    let mut stream = stream(GeneratedKind::RECALL, 700, 0.0).unwrap();
+    let mut stream = stream(SyntheticKind::RECALL, 700, 0.0).unwrap();
     let mut n_answers = 0;
     for _ in 0..60 {
         let window = stream.next_window().unwrap();
@@ -154,9 +157,9 @@ fn answers_to_questions_are_in_the_facts() {
 #[test]
 fn a_stream_goes_on_from_any_place() {
     for kind in [
-        GeneratedKind::COPYING,
-        GeneratedKind::Passkey {},
-        GeneratedKind::RECALL,
+        SyntheticKind::COPYING,
+        SyntheticKind::Passkey {},
+        SyntheticKind::RECALL,
     ] {
         let mut first = stream(kind, 800, 0.5).unwrap();
         for _ in 0..5 {
@@ -172,15 +175,15 @@ fn a_stream_goes_on_from_any_place() {
     }
 }
 
-fn with_shortest(shortest: usize) -> Result<GeneratedStream> {
-    let config = GeneratedConfig {
+fn with_shortest(shortest: usize) -> Result<SyntheticStream> {
+    let config = SyntheticConfig {
         bos: Some(BOS),
         eos: Some(EOS),
         corpus_share: 0.0,
         shortest: Some(shortest),
-        ..GeneratedConfig::new(GeneratedKind::Passkey {}, 8192, 3)
+        ..SyntheticConfig::new(SyntheticKind::Passkey {}, 8192, 3)
     };
-    GeneratedStream::new(config, Arc::new(tokenizer()), Arc::new([]))
+    SyntheticStream::new(config, Arc::new(tokenizer()), Arc::new([]))
 }
 
 #[test]
@@ -207,7 +210,7 @@ fn documents_of_all_lengths_share_a_window() {
     });
     let drawn: Vec<usize> = drawn.collect();
     let share = |range: std::ops::Range<usize>| {
-        drawn.iter().filter(|it| range.contains(it)).count() as f64 / drawn.len() as f64
+        drawn.iter().filter(|length| range.contains(length)).count() as f64 / drawn.len() as f64
     };
     // Long ones seldom fit, so the shares of doublings fall, but slowly.
     let shares = [512..1024, 1024..2048, 2048..4096, 4096..8192].map(share);
@@ -240,29 +243,55 @@ fn documents_of_all_lengths_share_a_window() {
 #[test]
 fn what_does_not_fit_is_refused() {
     assert!(matches!(
-        stream(GeneratedKind::Passkey {}, 100, 0.5),
+        stream(SyntheticKind::Passkey {}, 100, 0.5),
         Err(Error::WindowTooShort { document: "passkey", found, needed }) if found < 110 && needed > 200
     ));
     assert!(matches!(
-        stream(GeneratedKind::RECALL, 20, 0.5),
+        stream(SyntheticKind::RECALL, 20, 0.5),
         Err(Error::WindowTooShort {
             document: "recall",
             ..
         })
     ));
     assert!(matches!(
-        stream(GeneratedKind::COPYING, 16, 0.5),
+        stream(SyntheticKind::COPYING, 16, 0.5),
         Err(Error::WindowTooShort {
             document: "copying",
             ..
         })
     ));
     assert!(matches!(
-        stream(GeneratedKind::Recall { most_facts: 0 }, 700, 0.5),
+        stream(SyntheticKind::Recall { most_facts: 0 }, 700, 0.5),
         Err(Error::ZeroCount { name: "most-facts" })
     ));
     assert!(matches!(
-        stream(GeneratedKind::RECALL, 700, -0.5),
+        stream(SyntheticKind::RECALL, 700, -0.5),
         Err(Error::BadWeight { .. })
     ));
+}
+
+#[test]
+fn the_tokens_of_every_kind_are_pinned() {
+    let print = |kind| {
+        let mut stream = stream(kind, 800, 0.5).unwrap();
+        let mut bytes = Vec::new();
+        for _ in 0..40 {
+            let window = stream.next_window().unwrap();
+            bytes.extend(window.tokens.iter().flat_map(|token| token.to_le_bytes()));
+            let weights = window.loss_weights.unwrap();
+            bytes.extend(weights.iter().flat_map(|weight| weight.to_le_bytes()));
+        }
+        sha256_hex(&[&bytes])
+    };
+    let kinds = [
+        SyntheticKind::COPYING,
+        SyntheticKind::Passkey {},
+        SyntheticKind::RECALL,
+    ];
+    let expected = [
+        "3643286692e87fee4464a57db898cf4d0cb2651e3fa941699f011d334138b2a5",
+        "cbbcd908c5f561dd9ae5cd41cc3cc61eaa71948036595251b1745982c34cff31",
+        "8418efbcf4dde6f57fe12a89bccc2b3bf9af654a8ddbfd00fc270bab24733b6f",
+    ];
+    assert_eq!(kinds.map(print), expected);
 }

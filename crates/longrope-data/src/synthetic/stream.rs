@@ -1,4 +1,4 @@
-//! An endless stream of generated documents.
+//! An endless stream of synthetic documents.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::training::{RopeChoice, TrainingWindow};
 use crate::window::check_context;
 use crate::{Error, Result, TokenDocument, Tokenizer};
 
-/// What is generated.
+/// The kind of synthetic document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -21,65 +21,66 @@ use crate::{Error, Result, TokenDocument, Tokenizer};
     rename_all_fields = "kebab-case",
     deny_unknown_fields
 )]
-pub enum GeneratedKind {
-    /// Random tokens, repeated; the repeats alone count.
+pub enum SyntheticKind {
+    /// Random tokens and their repetitions. Only the repetitions have a loss weight.
     Copying {
-        /// Tokens of the shortest sequences.
+        /// Tokens of the shortest sequence.
         min_length: usize,
-        /// Tokens of the longest sequences.
+        /// Tokens of the longest sequence.
         max_length: usize,
-        /// How many different tokens there are, digits among them.
+        /// Number of different tokens, including the digits.
         alphabet: usize,
     },
-    /// The passkey test; see [`passkey`].
+    /// The passkey test, [`NeedleParts::PASSKEY`](crate::needle::NeedleParts::PASSKEY).
     Passkey {},
     /// Facts and questions about them.
     Recall {
-        /// Facts of a document, at most.
+        /// Maximum number of facts in a document.
         most_facts: usize,
     },
 }
 
-impl GeneratedKind {
-    /// 8 to 60 tokens out of 64.
+impl SyntheticKind {
+    /// Sequences of 8 to 60 tokens out of 64 different ones.
     pub const COPYING: Self = Self::Copying {
         min_length: 8,
         max_length: 60,
         alphabet: 64,
     };
-    /// Up to 8 facts.
+    /// Documents of up to 8 facts.
     pub const RECALL: Self = Self::Recall { most_facts: 8 };
 }
 
-/// How documents are generated.
+/// How synthetic documents are made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct GeneratedConfig {
-    /// What is generated.
-    pub kind: GeneratedKind,
+pub struct SyntheticConfig {
+    /// The kind of document.
+    pub kind: SyntheticKind,
     /// Tokens of every window.
     pub window: usize,
-    /// Tokens of the shortest documents; without it every window is one document.
+    /// Tokens of the shortest document. If it is `None`, every window is one document.
     ///
-    /// With it, a window holds documents that are blind to each other, each up to the window long: as many between n and
-    /// 2n tokens as between 2n and 4n.
+    /// If it is set, a window holds several documents that do not attend to each other. Their lengths are log-uniform
+    /// between this and the window: as many between n and 2n tokens as between 2n and 4n.
     pub shortest: Option<usize>,
-    /// Seed of everything random.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// Begins every document.
+    /// Token at the beginning of every document.
     pub bos: Option<u32>,
-    /// Ends documents that have an end.
+    /// Token at the end of every document that is not cut off.
     pub eos: Option<u32>,
-    /// Under which rotary embedding these windows are trained.
+    /// The rotary embedding to train under.
     pub rope: RopeChoice,
-    /// How much a token of an answer counts.
+    /// Loss weight of the tokens of an answer.
     pub answer_weight: f32,
-    /// Share of documents that are filled with text of the corpus instead of the standard sentences.
+    /// Share of documents with text of the corpus as filler instead of the standard sentences.
     pub corpus_share: f64,
 }
 
-impl GeneratedConfig {
-    /// Documents of `window` tokens with answers that count eightfold, half of them filled with text of the corpus.
-    pub fn new(kind: GeneratedKind, window: usize, seed: u64) -> Self {
+impl SyntheticConfig {
+    /// Documents of `window` tokens. Answers have a loss weight of 8, and half of the documents are filled with text of
+    /// the corpus.
+    pub fn new(kind: SyntheticKind, window: usize, seed: u64) -> Self {
         Self {
             kind,
             window,
@@ -94,13 +95,13 @@ impl GeneratedConfig {
     }
 }
 
-/// Windows that are tried before a stream begins.
+/// Windows that are made in advance to find out whether documents fit.
 const N_TRIED: u64 = 64;
 
-/// An endless stream of windows; number `i` depends on the configuration and `i` only.
+/// An endless stream of windows. Window `i` depends only on the configuration and `i`.
 #[derive(Clone, Debug)]
-pub struct GeneratedStream {
-    config: GeneratedConfig,
+pub struct SyntheticStream {
+    config: SyntheticConfig,
     tokenizer: Arc<Tokenizer>,
     filler: Filler,
     /// Token ids to copy.
@@ -108,23 +109,24 @@ pub struct GeneratedStream {
     n_done: u64,
 }
 
-impl GeneratedStream {
+impl SyntheticStream {
     /// A stream at its beginning.
     ///
     /// # Errors
-    /// - [`Error::ContextTooShort`] for windows below 2 tokens, [`Error::WindowTooShort`] where a document does not fit.
+    /// - [`Error::ContextTooShort`] for windows below 2 tokens, [`Error::WindowTooShort`] where a document does not
+    ///   fit.
     /// - [`Error::BadWeight`] for an answer weight or a share that is negative or not finite.
     /// - [`Error::ZeroCount`] for no facts, no tokens to copy, or no length.
     /// - [`Error::Encode`].
     pub fn new(
-        config: GeneratedConfig,
+        config: SyntheticConfig,
         tokenizer: Arc<Tokenizer>,
         corpus: Arc<[TokenDocument]>,
     ) -> Result<Self> {
         check(&config)?;
         let special: Vec<u32> = [config.bos, config.eos].into_iter().flatten().collect();
         let alphabet = match config.kind {
-            GeneratedKind::Copying { alphabet, .. } => {
+            SyntheticKind::Copying { alphabet, .. } => {
                 copying::alphabet(&tokenizer, &special, alphabet)
             }
             _ => Vec::new(),
@@ -136,7 +138,7 @@ impl GeneratedStream {
             tokenizer,
             n_done: 0,
         };
-        // Lengths vary with what is drawn: better to know now than in the middle of a run.
+        // Lengths vary with the random choices. What does not fit should be known now, not in the middle of a run.
         for number in 0..N_TRIED {
             stream.numbered(number)?;
         }
@@ -146,19 +148,19 @@ impl GeneratedStream {
     /// The next window.
     ///
     /// # Errors
-    /// [`Error::WindowTooShort`] where the names of a document happen to be too long for it, [`Error::Encode`].
+    /// [`Error::WindowTooShort`] if the names of a document happen to be too long for it, [`Error::Encode`].
     pub fn next_window(&mut self) -> Result<TrainingWindow> {
         let window = self.numbered(self.n_done)?;
         self.n_done += 1;
         Ok(window)
     }
 
-    /// How many windows were given.
+    /// Number of windows returned so far.
     pub fn cursor(&self) -> u64 {
         self.n_done
     }
 
-    /// Goes on behind the first `n_done` windows.
+    /// Continues after the first `n_done` windows.
     pub fn seek(&mut self, n_done: u64) {
         self.n_done = n_done;
     }
@@ -168,7 +170,7 @@ impl GeneratedStream {
         self.config.window
     }
 
-    /// Under which rotary embedding the windows are trained.
+    /// The rotary embedding to train under.
     pub fn rope(&self) -> RopeChoice {
         self.config.rope
     }
@@ -201,7 +203,7 @@ impl GeneratedStream {
         let n_tokens = length(config.kind, window, rng) - usize::from(config.eos.is_some());
         let texts = (&*self.tokenizer, &self.filler);
         match config.kind {
-            GeneratedKind::Copying {
+            SyntheticKind::Copying {
                 min_length,
                 max_length,
                 ..
@@ -209,10 +211,10 @@ impl GeneratedStream {
                 let lengths = (min_length, max_length);
                 copying::fill(&mut own, window, &self.alphabet, lengths, rng);
             }
-            GeneratedKind::Passkey {} => {
+            SyntheticKind::Passkey {} => {
                 passkey::fill(&mut own, n_tokens, texts, config.answer_weight, rng)?;
             }
-            GeneratedKind::Recall { most_facts } => {
+            SyntheticKind::Recall { most_facts } => {
                 let weight = config.answer_weight;
                 recall::fill(&mut own, n_tokens, texts, most_facts, weight, rng)?;
             }
@@ -233,21 +235,21 @@ impl GeneratedStream {
     }
 }
 
-/// How long a document is that asks for something: from three quarters of the window to a little more than all of it.
+/// Length of a document with questions: from three quarters of the window to a little more than the window.
 ///
-/// If every answer ended where the window does, a model would learn the place instead of the words: ours gave a full stop
-/// as the last token of 256, whatever stood before it.
-fn length(kind: GeneratedKind, window: usize, rng: &mut ChaCha8Rng) -> usize {
+/// If every answer ended with the window, a model would learn the position instead of the words: one of ours predicted
+/// a full stop as the last of 256 tokens, whatever came before.
+fn length(kind: SyntheticKind, window: usize, rng: &mut ChaCha8Rng) -> usize {
     /// At most an answer and its full stop are cut off.
     const MOST_CUT: usize = 6;
-    if matches!(kind, GeneratedKind::Copying { .. }) {
+    if matches!(kind, SyntheticKind::Copying { .. }) {
         return window;
     }
     let shortest = window - window / 4;
     shortest + below(window / 4 + MOST_CUT + 1, rng)
 }
 
-/// A number from `least` to `most`, every doubling as likely as any other.
+/// A log-uniform number from `least` to `most`.
 fn below_on_a_log_scale(least: usize, most: usize, rng: &mut ChaCha8Rng) -> usize {
     let (low, high) = ((least as f64).ln(), (most as f64).ln());
     let drawn = (low + unit(rng) * (high - low)).exp();
@@ -260,7 +262,7 @@ fn below_on_a_log_scale(least: usize, most: usize, rng: &mut ChaCha8Rng) -> usiz
     (drawn.round() as usize).clamp(least, most)
 }
 
-fn check(config: &GeneratedConfig) -> Result<()> {
+fn check(config: &SyntheticConfig) -> Result<()> {
     check_context(config.window)?;
     let shortest = config.shortest.unwrap_or(config.window);
     check_context(shortest)?;
@@ -280,7 +282,7 @@ fn check(config: &GeneratedConfig) -> Result<()> {
         }
     }
     let counts: &[(&'static str, usize)] = match &config.kind {
-        GeneratedKind::Copying {
+        SyntheticKind::Copying {
             min_length,
             alphabet,
             max_length,
@@ -294,8 +296,8 @@ fn check(config: &GeneratedConfig) -> Result<()> {
             }
             &[("min-length", *min_length), ("alphabet", *alphabet)]
         }
-        GeneratedKind::Passkey {} => &[],
-        GeneratedKind::Recall { most_facts } => &[("most-facts", *most_facts)],
+        SyntheticKind::Passkey {} => &[],
+        SyntheticKind::Recall { most_facts } => &[("most-facts", *most_facts)],
     };
     match counts.iter().find(|(_, count)| *count == 0) {
         Some((name, _)) => Err(Error::ZeroCount { name }),

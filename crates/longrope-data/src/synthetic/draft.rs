@@ -1,4 +1,4 @@
-//! A window in the making.
+//! A window under construction.
 
 use crate::training::{RopeChoice, TrainingWindow};
 use crate::{Result, Tokenizer};
@@ -26,7 +26,7 @@ impl Draft {
         Ok(())
     }
 
-    /// A value to be found again: the space before it is no part of what has to be known.
+    /// Appends an answer. The space before it is not part of what has to be known, and has weight 1.
     pub(crate) fn push_answer(
         &mut self,
         tokenizer: &Tokenizer,
@@ -46,7 +46,7 @@ impl Draft {
         self.weights.extend_from_slice(&other.weights);
     }
 
-    /// Forgets what is beyond `n_tokens`.
+    /// Drops the tokens beyond `n_tokens`.
     pub(crate) fn truncate(&mut self, n_tokens: usize) {
         self.tokens.truncate(n_tokens);
         self.weights.truncate(n_tokens);
@@ -56,7 +56,7 @@ impl Draft {
         self.tokens.len()
     }
 
-    /// Documents that begin at these places, blind to each other.
+    /// The finished window, with documents that begin at `document_starts` and do not attend to each other.
     pub(crate) fn finish(self, document_starts: Vec<usize>, rope: RopeChoice) -> TrainingWindow {
         TrainingWindow {
             tokens: self.tokens,

@@ -1,10 +1,10 @@
-//! What stands between a fact and the question about it.
+//! Text between a fact and the question about it.
 
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::passkey::FILLER;
+use crate::needle::FILLER;
 use crate::random::{below, unit};
 use crate::{Result, TokenDocument, Tokenizer};
 
@@ -12,14 +12,14 @@ use crate::{Result, TokenDocument, Tokenizer};
 #[derive(Clone, Debug)]
 pub(crate) struct Filler {
     line_break: Vec<u32>,
-    /// The sentences where they begin a line, and where they go on.
+    /// The sentences at the beginning of a line, and after others.
     first: Vec<u32>,
     again: Vec<u32>,
     corpus: Arc<[TokenDocument]>,
     corpus_share: f64,
 }
 
-/// Which text fills one document.
+/// The filler of one document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FillerKind {
     Sentences,
@@ -50,7 +50,7 @@ impl Filler {
         }
     }
 
-    /// A line of exactly `n_tokens` tokens; like that of the usual tests, it may break off anywhere.
+    /// A line of exactly `n_tokens` tokens. As in the usual tests, it may be cut anywhere.
     pub(crate) fn line(&self, kind: FillerKind, n_tokens: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
         let mut tokens = Vec::with_capacity(n_tokens + self.again.len());
         tokens.extend_from_slice(&self.line_break);
@@ -68,7 +68,7 @@ impl Filler {
                         continue;
                     }
                     let room = n_tokens - tokens.len();
-                    // Anywhere as long as it fills the room; short documents are taken whole.
+                    // Any stretch that fills the room; short documents are taken whole.
                     let start = below(document.len().saturating_sub(room) + 1, rng);
                     tokens.extend(document[start..].iter().take(room));
                 }

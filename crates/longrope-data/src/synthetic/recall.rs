@@ -1,4 +1,4 @@
-//! Facts about made-up names, and questions about some of them.
+//! Training documents with facts about made-up names, and questions about them.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -7,13 +7,13 @@ use super::filler::Filler;
 use crate::random::{below, shuffle};
 use crate::{Error, Result, Tokenizer};
 
-/// How facts and questions are written: `{name}` stands for the name.
+/// Wording of facts and questions; `{name}` stands for the name.
 struct Template {
-    /// What the value follows, behind a space, when it is told.
+    /// The fact up to its value, which follows after a space.
     fact: &'static str,
-    /// What the value follows, behind a space, when it is asked for.
+    /// The question up to the value, which follows after a space.
     question: &'static str,
-    /// Behind the value.
+    /// Text after the value.
     end: &'static str,
     value: Value,
 }
@@ -63,8 +63,8 @@ const TEMPLATES: [Template; 6] = [
     },
 ];
 
-/// Fills `draft` with `n_tokens` in all: up to `most_facts` facts with filler behind each of them, then questions about
-/// them in another order.
+/// Fills `draft` up to `n_tokens`: up to `most_facts` facts, each followed by filler, then questions about them in
+/// another order.
 pub(crate) fn fill(
     draft: &mut Draft,
     n_tokens: usize,
@@ -125,7 +125,7 @@ pub(crate) fn fill(
     Ok(())
 }
 
-/// Divides `room` into `n_gaps`: at random places, or, as often, all behind the last fact.
+/// Divides `room` into `n_gaps`: at random places or, with equal probability, all of it after the last fact.
 fn gaps(room: usize, n_gaps: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let at_random = below(2, rng) == 0;
     let mut borders: Vec<usize> = (1..n_gaps)
@@ -146,7 +146,7 @@ fn number(rng: &mut ChaCha8Rng) -> String {
     (least + below(9 * least, rng)).to_string()
 }
 
-/// A word of two or three syllables that means nothing.
+/// A made-up word of two or three syllables.
 fn word(rng: &mut ChaCha8Rng) -> String {
     const CONSONANTS: &[u8] = b"bdfgklmnprstvz";
     const VOWELS: &[u8] = b"aeiou";

@@ -1,7 +1,7 @@
-//! A few random tokens, over and over.
+//! Training documents that repeat a few random tokens.
 //!
-//! A model that has seen nothing but text for a while does not learn to copy any more, small ones at least; sequences
-//! like these, given first and out of a small set of tokens, teach it within some hundred steps.
+//! A small model that has been trained on text for a while no longer learns to copy. Trained on these sequences first,
+//! with a small set of tokens, it learns to copy within a few hundred steps.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -9,7 +9,7 @@ use super::draft::Draft;
 use crate::Tokenizer;
 use crate::random::below;
 
-/// `n_tokens` token ids to copy: the digits, and others evenly spread over the vocabulary.
+/// `n_tokens` token ids to copy: the digits, and other tokens evenly spread over the vocabulary.
 pub(crate) fn alphabet(tokenizer: &Tokenizer, special: &[u32], n_tokens: usize) -> Vec<u32> {
     let digits = ('0'..='9').filter_map(|digit| tokenizer.token_id(&digit.to_string()));
     let mut alphabet: Vec<u32> = digits.take(n_tokens).collect();
@@ -22,7 +22,7 @@ pub(crate) fn alphabet(tokenizer: &Tokenizer, special: &[u32], n_tokens: usize) 
     alphabet
 }
 
-/// `min_length` to `max_length` random tokens repeated to the end of the window; the first time, they weigh nothing.
+/// Repeats `min_length` to `max_length` random tokens up to the end of the window. Their first occurrence has weight 0.
 pub(crate) fn fill(
     draft: &mut Draft,
     window: usize,

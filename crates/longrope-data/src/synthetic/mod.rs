@@ -1,0 +1,14 @@
+//! Synthetic training documents with known answers, which teach a model to look things up in its context.
+//!
+//! A document fills its window exactly, and the tokens of its answers have a larger loss weight than the rest. Texts
+//! are tokenized piece by piece. Every piece begins with a line break or a space, where byte-level tokenizers divide a
+//! text anyway, so the tokens are those of the whole text.
+
+mod copying;
+mod draft;
+mod filler;
+mod passkey;
+mod recall;
+mod stream;
+
+pub use stream::{SyntheticConfig, SyntheticKind, SyntheticStream};

@@ -1,0 +1,229 @@
+//! The state of an interrupted evaluation.
+
+use std::path::{Path, PathBuf};
+
+use longrope_rope::RopeSpec;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::report::Trial;
+use crate::task::TaskInfo;
+
+const FORMAT: &str = "longrope-eval-state";
+const VERSION: u32 = 1;
+
+/// The trials of one task at one context under one RoPE.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedJob {
+    /// See [`EvalState::key`].
+    key: Value,
+    /// The trials so far.
+    pub trials: Vec<Trial>,
+    /// Time they took, seconds.
+    pub elapsed_secs: f64,
+}
+
+/// The trials of an evaluation so far, and the file they are kept in.
+///
+/// The file exists as long as the evaluation is not finished.
+///
+/// ```
+/// # use longrope_eval::EvalState;
+/// # let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("eval/passkey.state.json");
+/// let key = serde_json::json!({ "task": "passkey" });
+///
+/// let mut state = EvalState::begin(path.clone(), "fingerprint of the model".to_owned())?;
+/// state.save(&key, &[], 1.5)?;
+///
+/// // Later, in another process:
+/// let state = EvalState::resume(path, "fingerprint of the model", &[key.clone()])?;
+/// assert_eq!(state.job(&key).map(|job| job.elapsed_secs), Some(1.5));
+/// state.finish()?;
+/// # Ok::<(), longrope_eval::Error>(())
+/// ```
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EvalState {
+    format: String,
+    version: u32,
+    model_fingerprint: String,
+    jobs: Vec<SavedJob>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl EvalState {
+    /// A state without trials, to be kept at `path`. Nothing is written yet.
+    ///
+    /// # Errors
+    /// [`Error::StateExists`] if there is a file at `path`.
+    pub fn begin(path: PathBuf, model_fingerprint: String) -> Result<Self> {
+        if path.exists() {
+            return Err(Error::StateExists { path });
+        }
+        Ok(Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            model_fingerprint,
+            jobs: Vec::new(),
+            path,
+        })
+    }
+
+    /// Reads a state and checks that it belongs to this model and to these [keys](Self::key).
+    ///
+    /// # Errors
+    /// - [`Error::NoState`] if there is no file at `path`, [`Error::Io`] if it cannot be read.
+    /// - [`Error::StateJson`], [`Error::StateFormat`] and [`Error::StateVersion`] for a file of another form.
+    /// - [`Error::StateModel`] and [`Error::StateSettings`] for the state of another evaluation.
+    pub fn resume(path: PathBuf, model_fingerprint: &str, keys: &[Value]) -> Result<Self> {
+        if !path.is_file() {
+            return Err(Error::NoState { path });
+        }
+        let state = read(&path)?;
+        if state.model_fingerprint != model_fingerprint {
+            return Err(Error::StateModel { path });
+        }
+        if !state.jobs.iter().all(|job| keys.contains(&job.key)) {
+            return Err(Error::StateSettings { path });
+        }
+        Ok(Self { path, ..state })
+    }
+
+    /// Everything that decides what the trials of a task under a RoPE are, as one value.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if `rope` cannot be represented in JSON.
+    pub fn key(info: &TaskInfo, rope_name: &str, rope: &RopeSpec) -> Result<Value> {
+        let spec = serde_json::to_value(rope).map_err(std::io::Error::from)?;
+        Ok(json!({
+            "task": info.name,
+            "task_version": info.version,
+            "protocol": info.protocol,
+            "settings": info.settings,
+            "seed": info.seed,
+            "context": info.context,
+            "rope": rope_name,
+            "spec": spec,
+        }))
+    }
+
+    /// The saved trials of the task with this [key](Self::key).
+    pub fn job(&self, key: &Value) -> Option<&SavedJob> {
+        self.jobs.iter().find(|job| job.key == *key)
+    }
+
+    /// Replaces the trials of a task and writes the file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be written; it then has its old content.
+    pub fn save(&mut self, key: &Value, trials: &[Trial], elapsed_secs: f64) -> Result<()> {
+        let job = SavedJob {
+            key: key.clone(),
+            trials: trials.to_vec(),
+            elapsed_secs,
+        };
+        match self.jobs.iter_mut().find(|saved| saved.key == *key) {
+            Some(saved) => *saved = job,
+            None => self.jobs.push(job),
+        }
+        let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
+        longrope_data::write_atomically(&self.path, text.as_bytes())?;
+        Ok(())
+    }
+
+    /// Deletes the file: the evaluation is finished.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be deleted.
+    pub fn finish(self) -> Result<()> {
+        if self.path.exists() {
+            fs_err::remove_file(&self.path)?;
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<EvalState> {
+    let text = fs_err::read_to_string(path)?;
+    let state: EvalState = serde_json::from_str(&text).map_err(|source| Error::StateJson {
+        path: path.to_owned(),
+        source,
+    })?;
+    if state.format != FORMAT {
+        return Err(Error::StateFormat {
+            path: path.to_owned(),
+            found: state.format,
+            expected: FORMAT,
+        });
+    }
+    if state.version != VERSION {
+        return Err(Error::StateVersion {
+            path: path.to_owned(),
+            found: state.version,
+            expected: VERSION,
+        });
+    }
+    Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(path: &Path) -> EvalState {
+        EvalState::begin(path.to_owned(), "model".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_state_is_resumed_for_its_own_evaluation_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eval/state.json");
+        let resume = |model: &str, keys: &[Value]| EvalState::resume(path.clone(), model, keys);
+        let (key, other) = (json!({ "task": "a" }), json!({ "task": "b" }));
+        let trial = Trial {
+            trial: 0,
+            scores: vec![1.0],
+            details: serde_json::Map::new(),
+        };
+
+        let keys = [key.clone()];
+        assert!(matches!(resume("model", &keys), Err(Error::NoState { .. })));
+        let mut saved = state(&path);
+        saved.save(&key, &[], 0.0).unwrap();
+        saved.save(&key, &[trial.clone()], 2.0).unwrap();
+        let begun = EvalState::begin(path.clone(), "model".to_owned());
+        assert!(matches!(begun, Err(Error::StateExists { .. })));
+
+        let resumed = resume("model", &keys).unwrap();
+        assert_eq!(resumed.job(&key).unwrap().trials, [trial]);
+        assert!(resumed.job(&other).is_none());
+        let result = resume("another model", &keys);
+        assert!(matches!(result, Err(Error::StateModel { .. })));
+        let result = resume("model", &[other]);
+        assert!(matches!(result, Err(Error::StateSettings { .. })));
+        resumed.finish().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_file_is_pinned_and_other_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        state(&path).save(&json!(1), &[], 0.5).unwrap();
+        let text = fs_err::read_to_string(&path).unwrap();
+        let expected = r#"{"format":"longrope-eval-state","version":1,"model_fingerprint":"model","jobs":[{"key":1,"trials":[],"elapsed_secs":0.5}]}"#;
+        assert_eq!(text, expected);
+
+        let read_back = |text: &str| {
+            fs_err::write(&path, text).unwrap();
+            EvalState::resume(path.clone(), "model", &[json!(1)])
+        };
+        let result = read_back(&text.replace("eval-state", "state"));
+        assert!(matches!(result, Err(Error::StateFormat { .. })));
+        let result = read_back(&text.replace(":1,", ":2,"));
+        assert!(matches!(result, Err(Error::StateVersion { found: 2, .. })));
+        assert!(matches!(read_back("{"), Err(Error::StateJson { .. })));
+    }
+}
