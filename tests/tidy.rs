@@ -243,7 +243,7 @@ fn spans_a_space(path: &Path) {
     let target = section.remove("target").expect("it has a target");
     let target = target.as_integer().expect("a number of tokens");
     // The program has read the file already, so what is left out here is no typing error.
-    section.retain(|key, _| field_names::<SearchConfig>().contains(&key.as_str()));
+    section.retain(|key, _| field_names::<SearchConfig>().contains(&key));
     let config: SearchConfig = section.try_into().expect("keys of a search");
     let problem = SearchProblem {
         rotary_dim: 64,
