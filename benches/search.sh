@@ -7,7 +7,7 @@
 # 256 tokens, by default the bundled one. It takes an hour on two cores. Parts that are already in OUT are not repeated.
 set -euo pipefail
 text=$1 test=$2 out=$3
-model=${MODEL:-assets/tiny-llama-256}
+model=${MODEL:-crates/longrope/assets/tiny-llama-256}
 searches=${SEARCHES:-official,fast}
 longrope=${LONGROPE:-target/release/longrope}
 small=(--samples 2 --set search.population=24 --set search.parents=10 --set search.mutations=8

@@ -22,7 +22,7 @@ use longrope_eval::{PerplexityRun, Scorer};
 use longrope_model::Decoder;
 use longrope_rope::Method;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny-llama-256");
 const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md");
 
 fn main() -> Result<()> {

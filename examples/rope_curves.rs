@@ -15,7 +15,7 @@ use anyhow::Result;
 use longrope_model::ModelConfig;
 use longrope_rope::Method;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny-llama-256");
 const METHODS: [Method; 4] = [Method::Pi, Method::Ntk, Method::Yarn, Method::Llama3];
 /// Rows of the table; a head has up to 64 pairs.
 const MOST_ROWS: usize = 16;

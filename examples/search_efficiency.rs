@@ -33,7 +33,7 @@ use longrope_search::{
 };
 use serde::{Deserialize, Serialize};
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny-llama-256");
 
 /// Number of blocks of positions that a loss is reported in.
 const BLOCKS: usize = 16;

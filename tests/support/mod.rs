@@ -55,7 +55,10 @@ impl Workplace {
     /// A folder with the checkpoint `t`, which has a tokenizer; its window is 256.
     pub(crate) fn with_tokenizer() -> Self {
         let here = Self::new();
-        copy_folder(&repository().join("assets/tiny-llama-256"), &here.path("t"));
+        copy_folder(
+            &repository().join("crates/longrope/assets/tiny-llama-256"),
+            &here.path("t"),
+        );
         here
     }
 

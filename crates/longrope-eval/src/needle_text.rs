@@ -273,7 +273,10 @@ mod tests {
     use super::*;
 
     fn tokenizer() -> Tokenizer {
-        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/tiny-llama-256");
+        let model = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../longrope/assets/tiny-llama-256"
+        );
         Tokenizer::from_model_dir(Path::new(model)).expect("it is bundled")
     }
 

@@ -8,7 +8,7 @@ use crate::interrupt::Interrupted;
 use crate::pool::PoolError;
 
 /// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why losses could not be measured.
 pub type ScoringError = PoolError<longrope_eval::Error>;
@@ -77,7 +77,9 @@ pub enum Error {
     NothingToScore,
 
     /// Samples are shorter than what factors for long contexts are for.
-    #[error("`search.sample-context` is {found}, expected more than the original context, {original}")]
+    #[error(
+        "`search.sample-context` is {found}, expected more than the original context, {original}"
+    )]
     SampleContext {
         /// Tokens of a sample.
         found: usize,

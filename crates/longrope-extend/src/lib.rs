@@ -13,7 +13,7 @@ pub use error::{Error, Result, ScoringError};
 pub use interrupt::{Interrupt, Interrupted};
 pub use run_dir::RunDir;
 pub use scoring::{
-    Losses, Measure, MeasuredPpl, Models, PplCell, PplOptions, Replica, ScoreJob, Scoring, Workers,
+    Losses, Measure, Models, PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring, Workers,
     perplexities,
 };
 pub use search::{

@@ -184,7 +184,8 @@ mod tests {
     const LORA: [(usize, f64); 3] = [(4096, 204_800.0), (8192, 350_208.0), (16_384, 571_392.0)];
 
     fn model() -> ModelConfig {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-llama-256");
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../longrope/assets/tiny-llama-256");
         let mut model = ModelConfig::from_folder(&folder).unwrap();
         // The sizes that were measured, in case another model is bundled later.
         (model.vocab_size, model.hidden_size, model.intermediate_size) = (1024, 256, 688);

@@ -1,8 +1,8 @@
 //! The terminal when a dashboard has taken it over: who gives it back, whatever happens.
 
 use std::io::{stderr, stdout};
-use std::sync::{Arc, Once};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -32,11 +32,7 @@ pub(crate) fn take_terminal() -> Result<()> {
 /// Gives the terminal back if it is taken, and shows the log lines that were kept meanwhile.
 pub(crate) fn restore_terminal() {
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(
-            stderr(),
-            LeaveAlternateScreen,
-            Show
-        );
+        let _ = execute!(stderr(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
         progress::release_log();
     }

@@ -28,7 +28,7 @@ fn strings(value: &Value) -> Vec<String> {
 }
 
 fn tokenizer() -> Tokenizer {
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-llama-256");
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../longrope/assets/tiny-llama-256");
     Tokenizer::from_model_dir(&assets).unwrap()
 }
 

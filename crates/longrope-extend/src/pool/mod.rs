@@ -10,6 +10,7 @@
 mod thread;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -121,6 +122,13 @@ struct Call<J, T> {
     n_answered: usize,
 }
 
+impl<J, T, E> fmt::Debug for Pool<J, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = self.workers.iter().map(|worker| &worker.status);
+        f.debug_list().entries(workers).finish()
+    }
+}
+
 impl<J, T, E> Default for Pool<J, T, E>
 where
     J: Send + Sync + 'static,
@@ -181,7 +189,10 @@ where
 
     /// The state of every worker.
     pub fn status(&self) -> Vec<WorkerStatus> {
-        self.workers.iter().map(|worker| worker.status.clone()).collect()
+        self.workers
+            .iter()
+            .map(|worker| worker.status.clone())
+            .collect()
     }
 
     /// Runs all jobs and returns their answers in job order. Calls `watch` after every answer, and at least every

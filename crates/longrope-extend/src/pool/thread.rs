@@ -128,7 +128,7 @@ pub fn silence_panics() {
 }
 
 /// The message of a panic, on one line.
-pub fn message(payload: &(dyn Any + Send)) -> String {
+pub(super) fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -63,8 +63,8 @@ pub struct Turn {
 /// The error of `run`, or of a file that cannot be read or written. Stages before it stay done.
 pub fn run<W, E: From<Error>>(
     stages: &[PlannedStage<W>],
-    mut run: impl FnMut(&PlannedStage<W>, Turn) -> std::result::Result<(), E>,
-) -> std::result::Result<Vec<DoneStage>, E> {
+    mut run: impl FnMut(&PlannedStage<W>, Turn) -> Result<(), E>,
+) -> Result<Vec<DoneStage>, E> {
     let mut done = Vec::with_capacity(stages.len());
     for (index, stage) in stages.iter().enumerate() {
         if let Some(earlier) = read_done(stage)? {
@@ -134,7 +134,11 @@ mod tests {
         let first = run(&planned, |stage, turn| {
             ran.push((stage.work, turn.has_begun));
             let failed = std::io::Error::other("no power");
-            if stage.work == 1 { Err(Error::from(failed)) } else { Ok(()) }
+            if stage.work == 1 {
+                Err(Error::from(failed))
+            } else {
+                Ok(())
+            }
         });
         assert!(first.is_err());
         let done = run::<_, Error>(&planned, |stage, turn| {

@@ -6,6 +6,6 @@ mod replicas;
 pub(crate) use replicas::tests;
 mod workers;
 
-pub use perplexities::{MeasuredPpl, PplCell, PplOptions, perplexities};
+pub use perplexities::{PplCell, PplEvent, PplOptions, perplexities};
 pub use replicas::{Models, Replica};
 pub use workers::{Losses, Measure, ScoreJob, Scoring, Workers};

@@ -51,17 +51,27 @@ impl Default for PplOptions {
     }
 }
 
-/// The perplexity of a cell, and the windows it is the sum of.
-#[derive(Clone, Debug)]
-pub struct MeasuredPpl {
-    /// The sum.
-    pub result: PplResult,
-    /// Every scored window with the loss of each token.
-    pub windows: Vec<ScoredWindow>,
+/// What happened while perplexities are measured.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum PplEvent<'e> {
+    /// The model was run on so many of all tokens.
+    Scoring {
+        /// Tokens run so far.
+        n_run: u64,
+        /// All tokens.
+        n_tokens: u64,
+    },
+    /// The losses of a window, once all windows are measured.
+    Window {
+        /// The cell it belongs to.
+        cell: &'e PplCell,
+        /// The window with the loss of each token.
+        window: &'e ScoredWindow<'e>,
+    },
 }
 
-/// Measures every cell, in order. Cells of one context are measured on the same windows. Calls `watch` with the number
-/// of tokens run so far and the number of all tokens.
+/// Measures every cell, in order. Cells of one context are measured on the same windows.
 ///
 /// # Errors
 /// If the text has no window of a context, an interrupt is requested, or the model or all devices fail.
@@ -71,8 +81,8 @@ pub fn perplexities(
     cells: &[PplCell],
     options: PplOptions,
     interrupt: &Interrupt,
-    watch: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<MeasuredPpl>> {
+    watch: &mut dyn FnMut(PplEvent<'_>),
+) -> Result<Vec<PplResult>> {
     let bos_token = models.decoder().config().bos_token;
     let mut plans = BTreeMap::new();
     for cell in cells {
@@ -84,7 +94,8 @@ pub fn perplexities(
     let mut jobs = Vec::new();
     for cell in cells {
         let plan = &plans[&cell.context];
-        let mut run = PerplexityRun::new(&plan.windows, &cell.spec).with_precision(options.precision);
+        let mut run =
+            PerplexityRun::new(&plan.windows, &cell.spec).with_precision(options.precision);
         let batches: Vec<WindowBatch> = std::iter::from_fn(|| run.next_batch()).collect();
         jobs.extend(batches.iter().map(job));
         runs.push((cell, plan, run, batches));
@@ -95,20 +106,21 @@ pub fn perplexities(
     let mut n_run = 0;
     let answers = Workers::start(models)?.score(jobs, interrupt, &mut |status| {
         n_run += status.news.map_or(0, |job| sizes[job]);
-        watch(n_run, n_tokens);
+        watch(PplEvent::Scoring { n_run, n_tokens });
     })?;
 
     let mut answers = answers.into_iter();
-    let mut measured = Vec::with_capacity(runs.len());
+    let mut results = Vec::with_capacity(runs.len());
     for (cell, plan, mut run, batches) in runs {
         let mut took = Duration::ZERO;
-        let mut windows = Vec::new();
         for (batch, answer) in batches.iter().zip(answers.by_ref()) {
             took += answer.took;
-            windows.extend(run.record(batch, answer.value));
+            for window in &run.record(batch, answer.value) {
+                watch(PplEvent::Window { cell, window });
+            }
         }
         let sum = run.sum();
-        let result = PplResult {
+        results.push(PplResult {
             task: "ppl".to_owned(),
             rope: cell.rope.clone(),
             context: cell.context,
@@ -122,10 +134,9 @@ pub fn perplexities(
             bos: bos_name(plan.layout.bos).to_owned(),
             protocol: options.protocol,
             elapsed_secs: took.as_secs_f64(),
-        };
-        measured.push(MeasuredPpl { result, windows });
+        });
     }
-    Ok(measured)
+    Ok(results)
 }
 
 /// The windows of one context.

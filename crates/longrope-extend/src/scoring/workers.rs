@@ -103,12 +103,7 @@ impl Workers {
 
     /// Starts one worker. The model stays on the worker's thread, because GPUs keep a stream and a memory pool for each
     /// thread that uses them.
-    fn hire(
-        &mut self,
-        device: &str,
-        n_threads: Option<usize>,
-        decoder: Decoder,
-    ) -> Result<()> {
+    fn hire(&mut self, device: &str, n_threads: Option<usize>, decoder: Decoder) -> Result<()> {
         self.pool
             .hire(device.to_owned(), n_threads, move |inbox| {
                 let mut scorer = Scorer::new(&decoder);
@@ -164,11 +159,7 @@ impl Workers {
     ///
     /// # Errors
     /// As [`Self::score`].
-    pub fn compare(
-        &mut self,
-        probe: ScoreJob,
-        interrupt: &Interrupt,
-    ) -> Result<f32, ScoringError> {
+    pub fn compare(&mut self, probe: ScoreJob, interrupt: &Interrupt) -> Result<f32, ScoringError> {
         let answers = self.pool.ask_each(probe, interrupt)?;
         let Some((first, expected)) = answers.first() else {
             return Ok(0.0);

@@ -125,7 +125,12 @@ impl Calibration {
         let make = |config: &NeedleTextConfig, tokenizer: &Tokenizer| {
             let texts = needle_texts(config, tokenizer, documents, context, options.seed)
                 .map_err(|source| Error::Needles { context, source })?;
-            Ok::<_, Error>(texts.into_iter().map(CalibrationSample::from).collect::<Vec<_>>())
+            Ok::<_, Error>(
+                texts
+                    .into_iter()
+                    .map(CalibrationSample::from)
+                    .collect::<Vec<_>>(),
+            )
         };
         let mut needles = Vec::new();
         if options.objective != ObjectiveKind::Perplexity {

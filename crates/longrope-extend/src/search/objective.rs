@@ -166,7 +166,8 @@ impl Objective for ModelObjective<'_> {
             .filter_map(|(job, spec)| Some((job.sample, spec.as_ref().ok()?)))
             .collect();
         let mut losses = self.score(&asked)?.into_iter();
-        self.watch.event(&SearchEvent::Scored { n_jobs: jobs.len() });
+        self.watch
+            .event(&SearchEvent::Scored { n_jobs: jobs.len() });
         let outcomes = specs.iter().map(|spec| match spec {
             Ok(_) => losses.next().map_or_else(
                 || Outcome::Failed("it was not measured".to_owned()),

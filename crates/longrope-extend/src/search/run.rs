@@ -77,7 +77,9 @@ impl SearchRun<'_> {
             to_measure.extend(self.methods()?);
         }
         objective.event(&SearchEvent::Comparing);
-        let mut measured = objective.measure(self.calibration, &to_measure)?.into_iter();
+        let mut measured = objective
+            .measure(self.calibration, &to_measure)?
+            .into_iter();
         let searched = measured.next().ok_or(Error::NoCandidate)?;
         baselines.extend(measured);
         let outcome = self.write_results(search, winner, searched, baselines, started)?;

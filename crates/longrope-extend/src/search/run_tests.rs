@@ -3,10 +3,10 @@ use std::path::Path;
 use longrope_search::SearchConfig;
 
 use super::*;
-use crate::search::calibration::CalibrationSample;
-use crate::scoring::{Models, Scoring, Workers};
-use longrope_eval::Scorer;
 use crate::scoring::tests::tiny;
+use crate::scoring::{Models, Scoring, Workers};
+use crate::search::calibration::CalibrationSample;
+use longrope_eval::Scorer;
 
 const TARGET: usize = 64;
 
@@ -77,8 +77,14 @@ fn results_do_not_depend_on_the_number_of_workers_nor_on_their_health() {
     let on_this_thread = Scoring::Here(Box::new(Scorer::new(models.decoder())));
     for (name, scoring) in [
         ("three", workers(Workers::start(&many))),
-        ("one dies", workers(Workers::start_mortal(&models, &[usize::MAX, 20]))),
-        ("most die", workers(Workers::start_mortal(&models, &[5, usize::MAX, 0, 33]))),
+        (
+            "one dies",
+            workers(Workers::start_mortal(&models, &[usize::MAX, 20])),
+        ),
+        (
+            "most die",
+            workers(Workers::start_mortal(&models, &[5, usize::MAX, 0, 33])),
+        ),
         ("none", on_this_thread),
     ] {
         let folder = here.path().join(name);

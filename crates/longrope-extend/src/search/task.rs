@@ -86,8 +86,7 @@ impl SearchTask<'_> {
         // Saved before the first generation, so that a run killed in it can be resumed too.
         save_state(&run, &search)?;
         let samples = calibration.samples.iter().cloned();
-        let objective =
-            ModelObjective::on_devices(self.models, &self.target, samples, interrupt)?;
+        let objective = ModelObjective::on_devices(self.models, &self.target, samples, interrupt)?;
         let setting = SearchRun {
             run: &run,
             calibration: &calibration,

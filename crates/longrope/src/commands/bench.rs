@@ -11,9 +11,9 @@ use longrope_eval::bench::{
 use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
 
 use super::task_run;
-use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::hint::Hint;
 use crate::input::hub;
+use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use longrope_eval::{EvalReport, PplResult};
 
-use super::perplexities::{measure, results};
+use super::perplexities::measure;
 use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer, contexts};
 use crate::settings::config::Config;
@@ -35,8 +35,9 @@ pub(crate) fn compare(config: &Config) -> Result<Vec<PplResult>> {
     let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
     let ropes = named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
-    let measured = measure(config, &models, &documents, &ropes, &interrupt)?;
-    Ok(results(measured))
+    measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
+        Ok(())
+    })
 }
 
 /// Shows the results as a table.

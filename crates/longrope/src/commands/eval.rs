@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
+use longrope_extend::PplCell;
 use serde::Serialize;
 
-use super::perplexities::{measure, results};
+use super::perplexities::measure;
 use super::task_run;
 use crate::hint::Hint;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
@@ -44,17 +45,15 @@ pub(crate) fn ppl(config: &Config, per_token: Option<&Path>) -> Result<Vec<PplRe
     let decoder = models.decoder();
     let ropes = named_ropes(&rope_names(config), decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
-    let per_token = per_token.map(PerToken::create).transpose()?;
-    let measured = measure(config, &models, &documents, &ropes, &interrupt)?;
-    if let Some(mut file) = per_token {
-        for cell in &measured {
-            for window in &cell.windows {
-                file.write(&cell.result.rope, cell.result.context, window)?;
-            }
-        }
+    let mut per_token = per_token.map(PerToken::create).transpose()?;
+    let each = |cell: &PplCell, window: &ScoredWindow| match &mut per_token {
+        Some(file) => file.write(&cell.rope, cell.context, window),
+        None => Ok(()),
+    };
+    let results = measure(config, &models, &documents, &ropes, &interrupt, each)?;
+    if let Some(file) = per_token {
         file.finish()?;
     }
-    let results = results(measured);
     task_run::write_report(config, "ppl", &results)?;
     Ok(results)
 }

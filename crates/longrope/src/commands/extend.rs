@@ -79,8 +79,14 @@ fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {
         words(stage.verb)
     ))?;
     let config = input::fetched(stage.work.config.clone())?;
-    run_verb(stage.verb, &config, &stage.folder, turn.has_begun, dashboard)
-        .with_context(|| format!("stage `{}`", stage.name))
+    run_verb(
+        stage.verb,
+        &config,
+        &stage.folder,
+        turn.has_begun,
+        dashboard,
+    )
+    .with_context(|| format!("stage `{}`", stage.name))
 }
 
 /// Runs a verb and shows its results, as if it had been typed.

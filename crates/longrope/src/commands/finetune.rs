@@ -16,9 +16,9 @@ use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::{Config, WeightSetting};
 use crate::show::output;
-use longrope_extend::Interrupt;
 use crate::train::config::WeightPrecision;
 use crate::train::{Record, TrainPlan, TrainResult, train};
+use longrope_extend::Interrupt;
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;

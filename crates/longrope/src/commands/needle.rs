@@ -1,8 +1,8 @@
 //! `longrope eval needle`
 
-use longrope_data::write_atomically;
 use anyhow::Result;
 use longrope_data::Tokenizer;
+use longrope_data::write_atomically;
 use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
 
 use super::task_run;

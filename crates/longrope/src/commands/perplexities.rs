@@ -2,22 +2,24 @@
 
 use anyhow::Result;
 use longrope_data::TokenDocument;
-use longrope_eval::PplResult;
-use longrope_extend::{Interrupt, MeasuredPpl, Models, PplOptions, perplexities};
+use longrope_eval::{PplResult, ScoredWindow};
+use longrope_extend::{Interrupt, Models, PplCell, PplEvent, PplOptions, perplexities};
 
 use crate::input;
 use crate::input::rope_arg::{NamedRope, ppl_cells};
 use crate::settings::config::Config;
 use crate::show::progress;
 
-/// Measures every RoPE at every configured context, on the same windows and on all devices.
+/// Measures every RoPE at every configured context, on the same windows and on all devices. Hands each scored window to
+/// `each`.
 pub(crate) fn measure(
     config: &Config,
     models: &Models,
     documents: &[TokenDocument],
     ropes: &[NamedRope],
     interrupt: &Interrupt,
-) -> Result<Vec<MeasuredPpl>> {
+    mut each: impl FnMut(&PplCell, &ScoredWindow) -> Result<()>,
+) -> Result<Vec<PplResult>> {
     let eval = &config.eval;
     let options = PplOptions {
         windows: eval.windows,
@@ -28,16 +30,18 @@ pub(crate) fn measure(
     };
     let cells = ppl_cells(ropes, &config.contexts)?;
     let bar = progress::bar("scoring tokens", 0);
-    let mut watch = |n_run, n_tokens| {
-        bar.set_length(n_tokens);
-        bar.set_position(n_run);
+    let mut handled = Ok(());
+    let mut watch = |event: PplEvent| match event {
+        PplEvent::Scoring { n_run, n_tokens } => {
+            bar.set_length(n_tokens);
+            bar.set_position(n_run);
+        }
+        PplEvent::Window { cell, window } if handled.is_ok() => handled = each(cell, window),
+        _ => {}
     };
-    let measured = perplexities(models, documents, &cells, options, interrupt, &mut watch);
+    let results = perplexities(models, documents, &cells, options, interrupt, &mut watch);
     bar.finish_and_clear();
-    Ok(measured?)
-}
-
-/// The results without their windows.
-pub(crate) fn results(measured: Vec<MeasuredPpl>) -> Vec<PplResult> {
-    measured.into_iter().map(|cell| cell.result).collect()
+    let results = results?;
+    handled?;
+    Ok(results)
 }

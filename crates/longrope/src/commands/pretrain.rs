@@ -3,18 +3,18 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use longrope_data::write_atomically;
 use anyhow::{Result, anyhow};
+use longrope_data::write_atomically;
 use longrope_trainer::Screen;
 use serde_json::json;
 
 use crate::hint::Hint;
+use crate::pretrain;
 use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
 use crate::show::output;
-use crate::pretrain;
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;

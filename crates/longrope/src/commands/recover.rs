@@ -99,8 +99,7 @@ fn configuration(args: &args::Recover) -> Result<Config> {
         .set("search.profile", args.profile.clone())
         .number("search.samples", args.samples)
         .table();
-    let config =
-        input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)?;
+    let config = input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)?;
     let out = required(config.out.as_ref(), "--out")?;
     if !args.resume && out.join("config.toml").exists() {
         return Err(

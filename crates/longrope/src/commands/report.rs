@@ -1,7 +1,7 @@
 //! `longrope report`
 
-use longrope_data::write_atomically;
 use anyhow::Result;
+use longrope_data::write_atomically;
 
 use crate::settings::args::Report;
 use crate::show::output;

@@ -11,10 +11,10 @@ use longrope_rope::RopeSpec;
 use serde_json::Value;
 
 use crate::hint::Hint;
+use crate::input;
 use crate::input::rope_arg::NamedRope;
 use crate::settings::config::Config;
 use crate::show::progress;
-use crate::input;
 
 /// Trials are saved at least this often.
 const SAVE_EVERY: Duration = Duration::from_secs(5);

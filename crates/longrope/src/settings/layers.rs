@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use toml::{Table, Value};
 
-use crate::hint::Hint;
-use super::required::required;
 use super::args::Common;
 use super::config::Config;
+use super::required::required;
+use crate::hint::Hint;
 
 /// Merges the layers and reads them as one configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {

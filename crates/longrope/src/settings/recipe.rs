@@ -140,9 +140,7 @@ fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Table {
         && !stage.settings.contains_key("rope")
     {
         if stage.verb == Verb::Search {
-            let search = table
-                .entry("search")
-                .or_insert_with(|| Table::new().into());
+            let search = table.entry("search").or_insert_with(|| Table::new().into());
             if let Value::Table(search) = search {
                 search.insert("init".to_owned(), path_value(rope));
             }

@@ -6,9 +6,7 @@ use crate::show::output;
 
 /// One row per RoPE, one column per context.
 pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
-    let cells = results
-        .iter()
-        .map(|result| {
+    let cells = results.iter().map(|result| {
         (
             result.rope.as_str(),
             result.context,

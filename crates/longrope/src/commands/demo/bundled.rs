@@ -8,27 +8,27 @@ use longrope_data::write_atomically;
 const FILES: [(&str, &[u8]); 6] = [
     (
         "README.md",
-        include_bytes!("../../../../../assets/tiny-llama-256/README.md"),
+        include_bytes!("../../../assets/tiny-llama-256/README.md"),
     ),
     (
         "config.json",
-        include_bytes!("../../../../../assets/tiny-llama-256/config.json"),
+        include_bytes!("../../../assets/tiny-llama-256/config.json"),
     ),
     (
         "generation_config.json",
-        include_bytes!("../../../../../assets/tiny-llama-256/generation_config.json"),
+        include_bytes!("../../../assets/tiny-llama-256/generation_config.json"),
     ),
     (
         "model.safetensors",
-        include_bytes!("../../../../../assets/tiny-llama-256/model.safetensors"),
+        include_bytes!("../../../assets/tiny-llama-256/model.safetensors"),
     ),
     (
         "tokenizer.json",
-        include_bytes!("../../../../../assets/tiny-llama-256/tokenizer.json"),
+        include_bytes!("../../../assets/tiny-llama-256/tokenizer.json"),
     ),
     (
         "tokenizer_config.json",
-        include_bytes!("../../../../../assets/tiny-llama-256/tokenizer_config.json"),
+        include_bytes!("../../../assets/tiny-llama-256/tokenizer_config.json"),
     ),
 ];
 

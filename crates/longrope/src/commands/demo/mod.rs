@@ -14,7 +14,7 @@ use longrope_model::{ExportOptions, export_hf};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
 
-use super::perplexities::{measure, results};
+use super::perplexities::measure;
 use super::{searching, task_run};
 use crate::input::rope_arg::named_ropes;
 use crate::settings::args::{self, FlagLayer};
@@ -167,8 +167,15 @@ impl Story<'_> {
     /// Perplexity of methods or factors at every context.
     fn perplexities(&self, text: &[TokenDocument], ropes: &[String]) -> Result<Vec<PplResult>> {
         let ropes = named_ropes(ropes, self.models.decoder(), TARGET)?;
-        let measured = measure(self.config, &self.models, text, &ropes, self.interrupt)?;
-        Ok(results(measured))
+        let each = |_: &_, _: &_| Ok(());
+        measure(
+            self.config,
+            &self.models,
+            text,
+            &ropes,
+            self.interrupt,
+            each,
+        )
     }
 
     /// Passkeys found at every context.

@@ -44,7 +44,12 @@ pub(crate) struct ModelArg {
     #[arg(value_name = "MODEL")]
     place: Option<PathBuf>,
     /// Checkpoint folder, or `hf:OWNER/NAME`; also without the flag.
-    #[arg(long = "model", value_name = "MODEL", conflicts_with = "place", hide = true)]
+    #[arg(
+        long = "model",
+        value_name = "MODEL",
+        conflicts_with = "place",
+        hide = true
+    )]
     flag: Option<PathBuf>,
 }
 
@@ -57,8 +62,9 @@ impl ModelArg {
     /// The model of a verb that takes it from nowhere else.
     pub(crate) fn required(&self) -> Result<&Path> {
         self.path().ok_or_else(|| {
-            anyhow!("the model is missing")
-                .context(Hint("give its folder as MODEL or as --model MODEL".to_owned()))
+            anyhow!("the model is missing").context(Hint(
+                "give its folder as MODEL or as --model MODEL".to_owned(),
+            ))
         })
     }
 }

@@ -11,8 +11,8 @@ use ratatui::widgets::{
 };
 
 use super::standing::Standing;
-use longrope_extend::pool::{WorkerState, WorkerStatus};
 use crate::show::output;
+use longrope_extend::pool::{WorkerState, WorkerStatus};
 
 /// The color of what was searched.
 const OURS: Color = Color::LightRed;
