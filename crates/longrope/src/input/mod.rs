@@ -1,6 +1,6 @@
 //! Model and text, as the configuration names them.
 
-mod cargo_sources;
+pub(crate) mod cargo_sources;
 pub(crate) mod device;
 pub(crate) mod hub;
 pub(crate) mod rope_arg;
