@@ -1,10 +1,13 @@
 //! `longrope finetune`
 
+use std::io::IsTerminal;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
-use burn::tensor::DType;
+use anyhow::{Context, Error, Result, anyhow};
 use longrope_model::Decoder;
+use longrope_trainer::Screen;
+use longrope_trainer::run::records::Record;
+use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult, train};
 
 use crate::hint::Hint;
 use crate::input;
@@ -17,15 +20,14 @@ use crate::settings::args::FlagLayer;
 use crate::settings::config::{Config, WeightSetting};
 use crate::settings::layers;
 use crate::show::output;
-use crate::signals::Interrupt;
-use crate::train::config::WeightPrecision;
-use crate::train::{Record, TrainPlan, TrainResult, train};
+use crate::signals::{Interrupt, Interrupted};
+use crate::train::{Lines, Perplexities};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
     let out = settings::required(config.out.as_ref(), "--out")?;
     let interrupt = Interrupt::listen()?;
-    let plan = plan(&config, args)?;
+    let (plan, perplexities) = plan(&config, args)?;
     if !args.resume && longrope_trainer::checkpoint::latest_in(out).is_some() {
         return Err(
             anyhow!("`{}` already holds a training run", out.display()).context(Hint(
@@ -34,14 +36,35 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
         );
     }
     write_atomically(&out.join("config.toml"), &config.to_toml()?)?;
-    let result = train(plan, &interrupt)?;
+    let callbacks = callbacks(&plan, perplexities, interrupt);
+    let result = match train(plan, callbacks)? {
+        TrainOutcome::Done(result) => result,
+        TrainOutcome::Interrupted => {
+            return Err(Error::from(Interrupted).context(Hint(format!(
+                "the state is saved; continue with --resume --out {}",
+                out.display()
+            ))));
+        }
+    };
     if args.json {
         return output::json(&result);
     }
     show(&result)
 }
 
-/// The configuration; that of the run folder when it is resumed.
+/// Measures perplexity, shows the progress and stops on Ctrl-C.
+fn callbacks(plan: &TrainPlan, perplexities: Perplexities, interrupt: Interrupt) -> Callbacks {
+    let lines = Lines::new(plan.config.steps, plan.screen == Screen::Nothing);
+    Callbacks {
+        measure: Box::new(move |decoder, _step, context| {
+            Ok(perplexities.nll_nats(decoder, context)?.into())
+        }),
+        watch: Box::new(move |event| Ok(lines.show(event)?)),
+        should_stop: Box::new(move || interrupt.requested()),
+    }
+}
+
+/// The configuration, which a resumed run takes from its folder.
 fn configuration(args: &args::Finetune) -> Result<Config> {
     let flags = FlagLayer::default()
         .path("model", args.model.as_ref())
@@ -56,16 +79,17 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
     layers::load_resumable(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
-fn plan<'a>(config: &'a Config, args: &args::Finetune) -> Result<TrainPlan<'a>> {
+/// Loads model and text.
+fn plan(config: &Config, args: &args::Finetune) -> Result<(TrainPlan, Perplexities)> {
     let section = &config.train;
     let base = input::model_folder(config)?.clone();
-    let run = settings::required(config.out.as_ref(), "--out")?.clone();
+    let folder = settings::required(config.out.as_ref(), "--out")?.clone();
     let decoder = load(config, &base)?;
     let context = match section.context {
         Some(context) => context,
         None => decoder.config().rope.original_context,
     };
-    let spec = match config.rope.as_slice() {
+    let rope = match config.rope.as_slice() {
         [] => decoder.config().rope.clone(),
         [name] => RopeArg::parse(name, decoder.config(), context)?.spec(context)?,
         _ => {
@@ -88,21 +112,34 @@ fn plan<'a>(config: &'a Config, args: &args::Finetune) -> Result<TrainPlan<'a>> 
     } else {
         config.contexts.clone()
     };
-    Ok(TrainPlan {
-        run,
+    let bos = input::bos(config, decoder.config())?;
+    let perplexities = Perplexities::new(
+        &eval_documents,
+        &contexts,
+        section.eval_windows,
+        bos,
+        rope.clone(),
+    )?;
+    let dashboard = !args.no_dashboard && !args.json && std::io::stdout().is_terminal();
+    let plan = TrainPlan {
+        folder,
         base,
         decoder,
-        spec,
+        rope,
         context,
         documents,
-        eval_documents,
-        contexts,
-        section,
-        config,
+        config: section.clone(),
+        contexts: perplexities.contexts(),
+        seed: config.seed,
         resume: args.resume,
-        dashboard: !args.no_dashboard && !args.json,
+        screen: if dashboard {
+            Screen::Dashboard
+        } else {
+            Screen::Nothing
+        },
         label: "fine-tuning".to_owned(),
-    })
+    };
+    Ok((plan, perplexities))
 }
 
 /// Loads the weights in the type they are trained in.
@@ -112,11 +149,7 @@ fn load(config: &Config, base: &Path) -> Result<Decoder> {
             .context(Hint("leave `weights` at its default, resident".to_owned())));
     }
     let device = device::open(config.device.only()?)?;
-    let dtype = match config.train.precision {
-        WeightPrecision::F32 => DType::F32,
-        WeightPrecision::Bf16 => DType::BF16,
-    };
-    Decoder::load_as(base, &device, dtype)
+    Decoder::load_as(base, &device, config.train.precision.dtype())
         .with_context(|| format!("loading model `{}`", base.display()))
 }
 
@@ -131,13 +164,14 @@ fn show(result: &TrainResult) -> Result<()> {
                 context,
                 nll_nats,
                 ppl,
+                ..
             } => Some(vec![
                 output::grouped(*step),
-                output::grouped(*context),
+                context.map_or_else(String::new, output::grouped),
                 format!("{nll_nats:.4}"),
                 output::perplexity(*ppl),
             ]),
-            Record::Step { .. } => None,
+            _ => None,
         })
         .collect();
     if !rows.is_empty() {

@@ -1,10 +1,7 @@
-//! Training runs: what `finetune`, `pretrain` and `extend` share.
+//! What `finetune` measures and shows while it trains.
 
-pub(crate) mod config;
-mod data;
-mod records;
-mod run;
-pub(crate) mod saved;
+mod lines;
+mod measure;
 
-pub(crate) use records::Record;
-pub(crate) use run::{TrainPlan, TrainResult, train};
+pub(crate) use lines::Lines;
+pub(crate) use measure::Perplexities;
