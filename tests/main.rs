@@ -20,6 +20,7 @@ mod pretrain;
 #[cfg(feature = "remote")]
 mod remote;
 mod resume;
+mod resume_old;
 mod search_stages;
 mod support;
 mod tasks;

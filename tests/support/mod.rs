@@ -90,9 +90,29 @@ impl Workplace {
             .collect()
     }
 
+    /// Lines of a training's `metrics.jsonl` after the header, without what depends on the machine.
+    pub(crate) fn training_metrics(&self, name: &str) -> Vec<Value> {
+        let mut lines = self.read_json_lines(name);
+        let header = lines.remove(0);
+        assert_eq!(header["format"], "longrope-metrics", "{header}");
+        for line in &mut lines {
+            let line = line.as_object_mut().unwrap();
+            for key in ["elapsed_secs", "tokens_per_second", "peak_memory_bytes"] {
+                line.remove(key);
+            }
+        }
+        lines
+    }
+
     /// Copies a tiny checkpoint of the fixtures; those of further families are at `../families/`.
     pub(crate) fn checkpoint(&self, fixture: &str, name: &str) {
         let source = repository().join("tests/fixtures/models").join(fixture);
+        copy_folder(&source, &self.path(name));
+    }
+
+    /// Copies a folder of the fixtures.
+    pub(crate) fn fixture(&self, fixture: &str, name: &str) {
+        let source = repository().join("tests/fixtures").join(fixture);
         copy_folder(&source, &self.path(name));
     }
 
@@ -240,11 +260,17 @@ pub(crate) fn token_ids(n: usize) -> Vec<u32> {
     (0..n).map(|_| next()).collect()
 }
 
+/// Copies a folder with its subfolders.
 fn copy_folder(from: &Path, to: &Path) {
     fs_err::create_dir(to).unwrap();
     for entry in fs_err::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        fs_err::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs_err::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -13,8 +13,8 @@ pub use error::{Error, Result, ScoringError};
 pub use interrupt::{Interrupt, Interrupted};
 pub use run_dir::RunDir;
 pub use scoring::{
-    Losses, Measure, Models, PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring, Workers,
-    perplexities,
+    HeldOut, Losses, Measure, Models, PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring,
+    Workers, perplexities,
 };
 pub use search::{
     Calibration, CalibrationOptions, CalibrationSample, MethodLoss, ModelObjective, NamedSpec,

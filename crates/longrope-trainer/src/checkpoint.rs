@@ -1,14 +1,14 @@
-//! Saved states: everything a run needs to go on as if it had never stopped.
+//! Saved states: everything that is needed to resume a run as if it had never stopped.
 //!
 //! ```text
-//! RUN/step-000200/state.json             step, data cursor, what the run was
-//!                 optimizer.safetensors  moments
-//!                 model/                 a Hugging Face folder of its own
-//!                 adapter/               instead, where adapters are trained: a PEFT folder
+//! RUN/step-000200/state.json             step, data position, settings of the run
+//!                 optimizer.safetensors  moments and master weights
+//!                 model/                 a Hugging Face checkpoint
+//!                 adapter/               instead of `model/` if adapters are trained: a PEFT folder
 //! ```
 //!
-//! A folder is written beside its final name and renamed when the disk has all of it, so that a
-//! crash or a full disk leaves the states before it whole.
+//! A folder is written under a temporary name and renamed when it is complete, so a crash or a full disk leaves the
+//! earlier states intact.
 
 use std::path::{Path, PathBuf};
 
@@ -23,18 +23,18 @@ use crate::trainer::{Trainer, TrainerConfig};
 const FORMAT: &str = "longrope-training-state";
 const VERSION: u32 = 1;
 
-/// `state.json`
+/// The content of `state.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingState {
     format: String,
     version: u32,
-    /// Steps made, skipped ones included.
+    /// Steps made, including skipped ones.
     pub n_steps: usize,
-    /// Steps the optimizer made.
+    /// Steps of the optimizer, which does not count skipped ones.
     pub optimizer_steps: u64,
-    /// Where the data goes on; the caller's.
+    /// Position in the data, in a form of the caller's choice.
     pub data: Value,
-    /// Identifies the settings that must be the same for the run to go on; the caller's.
+    /// Settings that must be the same for the run to be resumed, in a form of the caller's choice.
     pub settings: Value,
 }
 
@@ -65,7 +65,7 @@ impl TrainingState {
         let state: Self = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
         if state.format != FORMAT || state.version != VERSION {
             return Err(bad(format!(
-                "it is `{}` version {}, expected `{FORMAT}` version {VERSION}",
+                "found format `{}` version {}, expected `{FORMAT}` version {VERSION}",
                 state.format, state.version
             )));
         }
@@ -73,26 +73,26 @@ impl TrainingState {
     }
 }
 
-/// Where the weights of a saved state come from besides the trainer.
+/// What a saved state needs besides the trainer.
 #[derive(Clone, Debug)]
 pub struct SaveContext<'a> {
-    /// The checkpoint that training began with: its `config.json` and tokenizer go along.
+    /// The checkpoint that training began with; its `config.json` and tokenizer are copied.
     pub base: &'a Path,
-    /// Settings of the adapters, if those are trained.
+    /// Settings of the adapters, if adapters are trained.
     pub lora: Option<&'a LoraConfig>,
-    /// How many states are kept.
+    /// Number of states to keep, at least 1.
     pub keep: usize,
 }
 
-/// Name of the folder of a step.
+/// The folder of the state after `n_steps` steps.
 pub fn step_folder(run: &Path, n_steps: usize) -> PathBuf {
     run.join(format!("step-{n_steps:06}"))
 }
 
-/// Saves a state and removes the oldest beyond those to keep. Returns its folder.
+/// Saves a state, removes the oldest states beyond those to keep, and returns the folder of the new one.
 ///
 /// # Errors
-/// If something cannot be written; earlier states are whole then.
+/// If something cannot be written; earlier states stay intact.
 pub fn save(
     run: &Path,
     trainer: &Trainer,
@@ -101,45 +101,34 @@ pub fn save(
 ) -> Result<PathBuf> {
     fs_err::create_dir_all(run)?;
     let target = step_folder(run, state.n_steps);
-    // A folder inside the temporary one: it gets ordinary permissions, and what a failure leaves
-    // disappears with its parent.
-    let temporary = tempfile::Builder::new()
-        .prefix(".saving-")
-        .tempdir_in(run)?;
-    let staging = temporary.path().join("new");
-    fs_err::create_dir(&staging)?;
-    match context.lora {
-        None => {
-            let model = staging.join("model");
-            fs_err::create_dir(&model)?;
-            write_model(trainer.decoder(), context.base, &model)?;
-        }
-        Some(lora) => {
-            let adapter = staging.join("adapter");
-            fs_err::create_dir(&adapter)?;
-            trainer
-                .decoder()
-                .write_adapters(&adapter, lora, context.base)?;
-        }
-    }
-    trainer
-        .optimizer()
-        .write(&staging.join("optimizer.safetensors"))?;
     let mut text = serde_json::to_string_pretty(state).map_err(std::io::Error::from)?;
     text.push('\n');
-    let path = staging.join("state.json");
-    fs_err::write(&path, text)?;
-    fs_err::File::open(&path)?.sync_all()?;
-    if target.exists() {
-        fs_err::rename(&target, temporary.path().join("old"))?;
-    }
-    fs_err::rename(&staging, &target)?;
+    longrope_data::replace_folder(&target, ".saving-", |folder| {
+        match context.lora {
+            None => {
+                let model = folder.join("model");
+                fs_err::create_dir(&model)?;
+                write_model(trainer.decoder(), context.base, &model)?;
+            }
+            Some(lora) => {
+                let adapter = folder.join("adapter");
+                fs_err::create_dir(&adapter)?;
+                let decoder = trainer.decoder();
+                decoder.write_adapters(&adapter, lora, context.base)?;
+            }
+        }
+        let optimizer = folder.join("optimizer.safetensors");
+        trainer.optimizer().write(&optimizer)?;
+        let path = folder.join("state.json");
+        fs_err::write(&path, text)?;
+        fs_err::File::open(&path)?.sync_all()?;
+        Ok::<(), Error>(())
+    })?;
     remove_old(run, context.keep)?;
     Ok(target)
 }
 
-/// Writes the weights as a checkpoint folder that every program reads, with what `base` has beside
-/// its weights.
+/// Writes the weights as a Hugging Face checkpoint, with `config.json`, tokenizer and the like copied from `base`.
 ///
 /// # Errors
 /// If something cannot be written.
@@ -150,7 +139,7 @@ pub fn write_model(decoder: &Decoder, base: &Path, folder: &Path) -> Result<()> 
     Ok(())
 }
 
-/// The folder of the latest saved state.
+/// The folder of the latest saved state; `None` if the run has none.
 ///
 /// # Errors
 /// If the run folder cannot be read.
@@ -158,15 +147,15 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
     Ok(saved(run)?.pop())
 }
 
-/// As [`latest`]; a folder that cannot be read has none.
+/// Like [`latest`], but `None` if the folder cannot be read.
 pub fn latest_in(run: &Path) -> Option<PathBuf> {
     latest(run).ok().flatten()
 }
 
-/// Restores a trainer from a saved state. `decoder` is the model training began with.
+/// Restores a trainer from a saved state. `decoder` is the model that training began with.
 ///
 /// # Errors
-/// If a file is missing, damaged or does not fit.
+/// If a file is missing, damaged or does not fit the model.
 pub fn restore(
     folder: &Path,
     state: &TrainingState,

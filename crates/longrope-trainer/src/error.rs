@@ -1,21 +1,27 @@
-//! What can go wrong in training.
+//! Errors of training.
 
 use std::path::PathBuf;
 
-/// Result of this crate.
+/// Result of the functions in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong.
+/// Result of a callback that the caller passes in.
+pub type HookResult<T> = std::result::Result<T, HookError>;
+
+/// Error of a callback that the caller passes in.
+pub type HookError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error of training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peak learning rate is no positive number.
+    /// The peak learning rate is not a positive number.
     #[error("`learning-rate` is {found}, expected a positive number")]
     LearningRate {
         /// The value given.
         found: f64,
     },
-    /// Warming up takes longer than training.
+    /// The warmup is longer than the training.
     #[error("`warmup-steps` is {warmup}, expected at most the {total} steps of the run")]
     Warmup {
         /// Steps of warmup.
@@ -31,23 +37,35 @@ pub enum Error {
         /// The value given.
         found: f64,
     },
-    /// Two steps in a row had no finite loss or gradient.
+    /// Two consecutive steps had a loss or gradient that was not finite.
     #[error(
-        "step {step} has loss {loss} and gradient norm {norm}, the second in a row that is not finite"
+        "step {step} has loss {loss} and gradient norm {norm}, the second step in a row that is not finite"
     )]
     NotFinite {
         /// The step.
         step: usize,
-        /// Its loss.
+        /// Its loss, nats per token.
         loss: f64,
         /// Norm of its gradients.
         norm: f64,
     },
-    /// A step has no token whose loss counts.
+    /// All tokens of a step have weight 0.
     #[error("step {step} has no token whose loss counts")]
     NothingCounts {
         /// The step.
         step: usize,
+    },
+    /// No part of the training data has a share above 0.
+    #[error("`train.data` leaves nothing to train on")]
+    NothingToTrainOn,
+    /// A part of the training data cannot be made into windows.
+    #[error("windows of `{part}`")]
+    Windows {
+        /// The part, as in the configuration.
+        part: &'static str,
+        /// Why not.
+        #[source]
+        source: longrope_data::Error,
     },
     /// A saved state is damaged or of another version.
     #[error("training state `{}`: {problem}", path.display())]
@@ -57,16 +75,73 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A saved state belongs to a run with other settings.
+    #[error("the run in `{}` was started with other settings, another model or other text", folder.display())]
+    OtherSettings {
+        /// The folder of the state.
+        folder: PathBuf,
+    },
+    /// The position in the data that a state holds cannot be read.
+    #[error("the data position saved in `{}`", folder.display())]
+    DataPosition {
+        /// The folder of the state.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Model or optimizer cannot be restored from a saved state.
+    #[error("resuming from `{}`", folder.display())]
+    Resume {
+        /// The folder of the state.
+        folder: PathBuf,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A state cannot be saved.
+    #[error("saving the state of step {step} in `{}`; the states saved before are intact", folder.display())]
+    Save {
+        /// The step.
+        step: usize,
+        /// The folder of the run.
+        folder: PathBuf,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A run failed between its first and its last step.
+    #[error("training in `{}`", folder.display())]
+    Run {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// What failed.
+        source: Box<Error>,
+    },
+    /// A file of metrics is of another format or version.
+    #[error("metrics `{}` have format `{format}` version {version}, which is not supported", path.display())]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: String,
+        /// Its version.
+        version: u32,
+    },
     /// A file could not be read or written; the source names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The model refuses, or one of its files does.
+    /// An error of the model, or of one of its files.
     #[error(transparent)]
     Model(#[from] longrope_model::Error),
-    /// A session ended in a way it should not.
-    #[error("{0}")]
-    Session(String),
-    /// What the caller's part of a session says.
+    /// An error of the training data.
     #[error(transparent)]
-    Hook(crate::session::HookError),
+    Data(#[from] longrope_data::Error),
+    /// The training thread panicked.
+    #[error("the training thread panicked")]
+    Panicked,
+    /// The training loop returned before the last step without an error.
+    #[error("the training loop ended before its last step")]
+    CutOff,
+    /// A callback of the caller failed.
+    #[error(transparent)]
+    Hook(HookError),
 }

@@ -1,6 +1,6 @@
-//! How much memory this process has had.
+//! Memory use of this process.
 
-/// The most resident memory so far, bytes; `None` where the system does not tell.
+/// Peak resident memory of this process so far, bytes; `None` where the system does not report it (only Linux does).
 pub fn peak_memory() -> Option<u64> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

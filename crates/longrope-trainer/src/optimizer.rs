@@ -11,21 +11,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Settings of the optimizer; the defaults are those LongRoPE2 was trained with.
+/// Settings of the optimizer. The defaults are those of LongRoPE2 (arXiv 2502.20082).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Decay of the mean of the gradients.
+    /// Decay rate of the mean of the gradients, `β₁`.
     pub beta1: f64,
-    /// Decay of the mean of their squares.
+    /// Decay rate of the mean of the squared gradients, `β₂`.
     pub beta2: f64,
-    /// Added to the root of the mean square.
+    /// Added to the root of the mean square, `ε`.
     pub epsilon: f64,
-    /// Share of a weight that goes with every step of rate 1.
+    /// Decoupled weight decay, `λ`.
     pub weight_decay: f64,
-    /// Whether embeddings, normalizations and biases decay too.
+    /// Whether embeddings, norms and biases decay as well.
     pub decay_all: bool,
-    /// Largest norm of all gradients together; larger ones are scaled down to it.
+    /// Largest norm of all gradients together; larger gradients are scaled down to it.
     pub max_grad_norm: f64,
 }
 
@@ -70,12 +70,12 @@ impl OptimizerConfig {
     }
 }
 
-/// What the optimizer knows of one parameter, each `[elements]` in `f32` (`f64` for `f64` weights).
+/// State of one parameter; each tensor is `[elements]` in `f32` (`f64` for `f64` weights).
 #[derive(Clone, Debug)]
 struct Moments {
     mean: Tensor<1>,
     square: Tensor<1>,
-    /// The weights themselves, where the model has them in half precision.
+    /// The weights in full precision, if the model has them in half precision.
     master: Option<Tensor<1>>,
 }
 
@@ -83,7 +83,7 @@ struct Moments {
 ///
 /// With gradient `g` of step `t ≥ 1` and rate `η`: `m ← β₁ m + (1-β₁) g`, `v ← β₂ v + (1-β₂) g²`,
 /// `w ← w - η (λ w + (m / (1-β₁ᵗ)) / (√(v / (1-β₂ᵗ)) + ε))`. Burn's own optimizer keeps its state in
-/// the weights' type, where a step of 2e-5 vanishes in `bf16`; so this one is ours.
+/// the type of the weights, and in `bf16` a step of 2e-5 is rounded away; hence this implementation.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     config: OptimizerConfig,
@@ -92,7 +92,7 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// An optimizer that has seen nothing.
+    /// An optimizer before its first step.
     pub fn new(config: OptimizerConfig) -> Self {
         Self {
             config,
@@ -106,7 +106,7 @@ impl AdamW {
         self.n_steps
     }
 
-    /// Moves the weights against their gradients.
+    /// Makes one step. Parameters without a gradient stay unchanged.
     pub fn step(&mut self, decoder: &mut Decoder, mut gradients: Gradients, learning_rate: f64) {
         self.n_steps += 1;
         let OptimizerConfig {
@@ -127,7 +127,7 @@ impl AdamW {
             let precise = precise(stored);
             let gradient = gradient.cast(precise);
             let (mean, square, master) = match self.moments.remove(&parameter.name) {
-                Some(it) => (it.mean, it.square, it.master),
+                Some(moments) => (moments.mean, moments.square, moments.master),
                 None => (
                     Tensor::zeros_like(&gradient),
                     Tensor::zeros_like(&gradient),
@@ -182,7 +182,7 @@ impl AdamW {
     /// Reads the state of an optimizer that has taken `n_steps`.
     ///
     /// # Errors
-    /// If the file cannot be read or lacks a part of a parameter's state.
+    /// If the file cannot be read, or a part of a parameter's state is missing.
     pub fn read(
         path: &Path,
         config: OptimizerConfig,
@@ -242,7 +242,7 @@ impl AdamW {
     }
 }
 
-/// The type that a parameter's state has.
+/// The type of the state of a parameter that is stored as `stored`.
 fn precise(stored: DType) -> DType {
     if stored == DType::F64 {
         DType::F64

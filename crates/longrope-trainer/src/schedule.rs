@@ -6,40 +6,55 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What follows the warmup.
+/// How the learning rate changes after the warmup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Decay {
-    /// The peak to the end; LongRoPE's setting for Mistral.
+    /// Stays at its peak; LongRoPE's setting for Mistral.
     Constant,
-    /// A straight line to zero; LongRoPE's setting for LLaMA 2.
+    /// Falls linearly to zero; LongRoPE's setting for LLaMA 2.
     Linear,
-    /// Half a cosine to zero; LongRoPE2's setting.
+    /// Falls to zero along half a cosine; LongRoPE2's setting.
     Cosine,
 }
 
 /// A learning rate that rises linearly to its peak and then decays.
+///
+/// ```
+/// use longrope_trainer::{Decay, Schedule};
+///
+/// let schedule = Schedule {
+///     learning_rate: 2.0,
+///     warmup_steps: 4,
+///     total_steps: 12,
+///     decay: Decay::Linear,
+/// };
+/// let rates: Vec<f64> = [0, 3, 8, 12].map(|step| schedule.at(step)).to_vec();
+/// assert_eq!(rates, [0.5, 2.0, 1.0, 0.0]);
+/// ```
 ///
 /// With peak `η`, warmup `w`, total `n`: step `t < w` has `η (t + 1) / w`. After that, with
 /// `u = (t - w) / (n - w)`, constant decay has `η`, linear `η (1 - u)`, cosine `η (1 + cos πu) / 2`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Schedule {
-    /// Highest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
-    /// Steps that rise to it.
+    /// Steps in which the rate rises to its peak.
     pub warmup_steps: usize,
     /// Steps in all.
     pub total_steps: usize,
-    /// What follows the warmup.
+    /// How the rate changes after the warmup.
     pub decay: Decay,
 }
 
 impl Schedule {
-    /// Checks the numbers.
+    /// This schedule, if its numbers are valid.
     ///
     /// # Errors
-    /// If the rate is not positive or the warmup longer than the run.
+    /// [`Error::LearningRate`] if the rate is not positive and finite, [`Error::Warmup`] if the warmup is longer than the
+    /// run.
     pub fn validated(self) -> Result<Self> {
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return Err(Error::LearningRate {
@@ -85,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn warmup_is_a_line_that_ends_at_the_peak() {
+    fn warmup_rises_linearly_to_the_peak() {
         let rates: Vec<f64> = (0..5).map(|t| schedule(Decay::Constant).at(t)).collect();
         assert_eq!(rates, [0.5, 1.0, 1.5, 2.0, 2.0]);
     }

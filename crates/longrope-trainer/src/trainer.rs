@@ -1,4 +1,4 @@
-//! The engine: one optimizer step at a time.
+//! Training, one optimizer step at a time.
 
 use longrope_model::{Decoder, Gradients, Recompute, Rotary, Trained, TrainingBatch};
 use serde::{Deserialize, Serialize};
@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::optimizer::{AdamW, OptimizerConfig};
 use crate::schedule::Schedule;
 
-/// Sequences that go through the model at once, and how they are rotated.
+/// Sequences that go through the model at once, and their RoPE.
 #[derive(Clone, Debug)]
 pub struct MicroBatch {
-    /// The sequences.
+    /// The sequences, all of the same length.
     pub batch: TrainingBatch,
-    /// Angles of every position.
+    /// Angles of every position of a sequence.
     pub rotary: Rotary,
 }
 
-/// How steps are made.
+/// Settings of a [`Trainer`].
 #[derive(Clone, Debug)]
 pub struct TrainerConfig {
     /// Learning rate by step.
@@ -25,30 +25,30 @@ pub struct TrainerConfig {
     pub optimizer: OptimizerConfig,
     /// Which parameters change.
     pub trained: Trained,
-    /// What is kept from the forward pass.
+    /// Which activations the backward pass recomputes.
     pub recompute: Recompute,
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
-    /// Steps so far, this one included.
+    /// Steps so far, including this one.
     pub step: usize,
     /// Weighted mean loss before the step, nats per token.
     pub loss: f64,
-    /// Mean loss of the tokens that count, unweighted, nats per token.
+    /// Unweighted mean loss of the tokens with a positive weight, nats per token.
     pub nll_nats: f64,
     /// Tokens that went through the model.
     pub n_tokens: usize,
-    /// Rate of the step.
+    /// Learning rate of the step.
     pub learning_rate: f64,
     /// Norm of all gradients together, before clipping.
     pub grad_norm: f64,
-    /// Whether the weights were left alone because loss or gradients were not finite.
+    /// Whether the weights were left unchanged because loss or gradients were not finite.
     pub skipped: bool,
 }
 
-/// Trains a decoder; stepped by its caller, who owns data, files and the terminal.
+/// Trains a decoder. The caller provides the data and calls [`step`](Self::step).
 #[derive(Clone, Debug)]
 pub struct Trainer {
     decoder: Decoder,
@@ -59,7 +59,7 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer at its first step.
+    /// A trainer before its first step.
     ///
     /// # Errors
     /// If a setting is out of range.
@@ -68,7 +68,7 @@ impl Trainer {
         Self::at_step(decoder, config, optimizer, 0)
     }
 
-    /// A trainer that goes on where another stopped.
+    /// A trainer that continues after `n_steps` steps; see [`checkpoint::restore`](crate::checkpoint::restore).
     ///
     /// # Errors
     /// If a setting is out of range.
@@ -89,38 +89,38 @@ impl Trainer {
         })
     }
 
-    /// The model as it is now.
+    /// The model in its current state.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
     }
 
-    /// Gives the model away.
+    /// The model, without the trainer.
     pub fn into_decoder(self) -> Decoder {
         self.decoder
     }
 
-    /// The optimizer's state.
+    /// The optimizer.
     pub fn optimizer(&self) -> &AdamW {
         &self.optimizer
     }
 
-    /// Steps so far, skipped ones included.
+    /// Steps so far, including skipped ones.
     pub fn n_steps(&self) -> usize {
         self.n_steps
     }
 
-    /// Whether all steps of the schedule were made.
+    /// Whether all steps of the schedule have been made.
     pub fn is_done(&self) -> bool {
         self.n_steps >= self.config.schedule.total_steps
     }
 
-    /// Makes one optimizer step from the mean over the tokens of all micro-batches.
+    /// Makes one optimizer step on the weighted mean loss of all micro-batches.
     ///
-    /// A loss or gradient that is not finite leaves the weights alone, once.
+    /// If loss or gradients are not finite, the weights stay unchanged and the report is marked as skipped.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when that happens twice in a row; the weights are still those of before.
-    /// Otherwise if a batch does not fit the model.
+    /// [`Error::NotFinite`] if that happens twice in a row; the weights are unchanged. [`Error::NothingCounts`] if no
+    /// token has a positive weight. [`Error::Model`] if a batch does not fit the model.
     pub fn step(&mut self, batches: &[MicroBatch]) -> Result<StepReport> {
         let mut gradients = Gradients::default();
         let (mut nll, mut weight, mut plain_nll, mut counted, mut n_tokens) = (0.0, 0.0, 0.0, 0, 0);

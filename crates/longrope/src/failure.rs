@@ -120,7 +120,10 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_eval::Error>() {
         return hint_for_eval(error);
     }
-    if let Some(error) = cause.downcast_ref::<longrope_trainer::Error>() {
+    let boxed = cause
+        .downcast_ref::<Box<longrope_trainer::Error>>()
+        .map(Box::as_ref);
+    if let Some(error) = cause.downcast_ref::<longrope_trainer::Error>().or(boxed) {
         return hint_for_training(error);
     }
     if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
@@ -345,9 +348,19 @@ fn hint_for_training(error: &longrope_trainer::Error) -> Option<String> {
                 "the state is saved; a lower train.learning-rate or more train.warmup-steps may help"
             }
             E::NothingCounts { .. } => "use a longer --context or other text",
-            E::State { .. } => "remove that folder, the run then goes on from the state before",
+            E::State { .. } => "remove that folder; the run then resumes from the state before it",
+            E::NothingToTrainOn => {
+                "give at least one of text, short, passkey, recall and copying a share above 0"
+            }
+            E::OtherSettings { .. } => {
+                "resume with the configuration in its config.toml, or start again in another --out"
+            }
+            E::Run { .. } => "--resume continues from the last saved state",
+            E::Metrics { .. } => "resume with the version that wrote the file",
             E::Io(error) => return hint_for_io(error),
             E::Model(error) => return hint_for_model(error),
+            E::Data(error) => return hint_for_data(error),
+            E::Hook(error) => return hint_for(error.as_ref()),
             _ => return None,
         }
         .to_owned(),

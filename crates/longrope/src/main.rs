@@ -10,7 +10,6 @@ mod settings;
 mod show;
 mod signals;
 mod terminal;
-mod train;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

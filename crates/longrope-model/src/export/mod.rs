@@ -86,7 +86,7 @@ pub fn export_hf(
     checkpoint.check(&config)?;
     let (json, warnings) = config_json(source, spec, options)?;
 
-    replace_folder(target, ".longrope-export-", |staging| {
+    longrope_data::replace_folder(target, ".longrope-export-", |staging| {
         fs_err::write(staging.join("config.json"), format!("{json:#}\n"))?;
         if options.rewrites_weights() {
             let size = options.shard_size.unwrap_or(ShardSize::DEFAULT);
@@ -160,37 +160,6 @@ fn copy_weights(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
 fn copy_if_there(from: &Path, to: &Path) -> Result<()> {
     if from.is_file() {
         fs_err::copy(from, to)?;
-    }
-    Ok(())
-}
-
-/// Creates the folder `target`, or replaces it, with the content that `write` puts into the folder it is given.
-///
-/// The content is written into a temporary folder beside `target`, whose name begins with `prefix`, and then renamed:
-/// `target` appears as a whole, or stays as it was if `write` fails.
-fn replace_folder(
-    target: &Path,
-    prefix: &str,
-    write: impl FnOnce(&Path) -> Result<()>,
-) -> Result<()> {
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs_err::create_dir_all(parent)?;
-    // A folder inside the temporary one: it gets ordinary permissions, and a failed attempt is removed with its parent.
-    let temporary = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
-    let (new, old) = (temporary.path().join("new"), temporary.path().join("old"));
-    fs_err::create_dir(&new)?;
-    write(&new)?;
-    if !target.exists() {
-        fs_err::rename(&new, target)?;
-        return Ok(());
-    }
-    fs_err::rename(target, &old)?;
-    if let Err(error) = fs_err::rename(&new, target) {
-        fs_err::rename(&old, target)?;
-        return Err(error.into());
     }
     Ok(())
 }

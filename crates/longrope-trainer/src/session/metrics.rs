@@ -1,4 +1,4 @@
-//! What Burn's dashboard plots.
+//! The curves of Burn's dashboard.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use burn::train::metric::{
     NumericAttributes, NumericEntry, SerializedEntry,
 };
 
-use super::{EvalPoint, TimedStep};
+use super::parts::{EvalPoint, TimedStep};
 
-/// Takes the number out of an item.
+/// Reads the number from an item.
 type Read<T> = dyn Fn(&T) -> Option<f64> + Send + Sync;
 
-/// One number out of each item that has it.
+/// A curve of one number per item; items without the number are skipped.
 #[derive(Clone)]
 pub(super) struct Scalar<T> {
     name: MetricName,
@@ -50,7 +50,7 @@ impl<T> Scalar<T> {
     }
 }
 
-/// Loss, perplexity, speed, rate, gradient norm and memory of each step.
+/// Loss, perplexity, gradient norm, learning rate, speed and peak memory of each step.
 pub(super) fn step_metrics() -> Vec<Scalar<TimedStep>> {
     let mut speed = Scalar::new("Tokens per second", None, |step: &TimedStep| {
         Some(step.report.n_tokens as f64 / step.elapsed_secs.max(1e-9))
@@ -77,7 +77,7 @@ pub(super) fn step_metrics() -> Vec<Scalar<TimedStep>> {
     ]
 }
 
-/// Perplexity at one context.
+/// Perplexity at one context length.
 pub(super) fn eval_metric(context: usize) -> Scalar<EvalPoint> {
     let name = format!("Perplexity at {context}");
     Scalar::new(&name, None, move |point: &EvalPoint| {

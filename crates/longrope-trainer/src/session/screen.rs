@@ -1,4 +1,4 @@
-//! A renderer that shows nothing, for runs without a terminal.
+//! A renderer that draws nothing, for runs without a dashboard.
 
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::MetricDefinition;
@@ -7,7 +7,7 @@ use burn::train::renderer::{
     MetricsRendererTraining,
 };
 
-/// Shows nothing: results go through the caller's hooks.
+/// Draws nothing; results reach the caller through its hooks.
 pub(super) struct NoScreen;
 
 impl MetricsRendererTraining for NoScreen {

@@ -1,4 +1,4 @@
-//! Burn's loop, counted in optimizer steps.
+//! Burn's training loop, counted in optimizer steps.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -13,20 +13,20 @@ use burn::train::{
     TrainStep, TrainingComponents, TrainingItem, ValidLoader,
 };
 
-use super::{Ending, EvalPoint, Session, TimedStep};
+use super::parts::{Ending, EvalPoint, Session, TimedStep};
 use crate::error::{Error, Result};
 use crate::memory::peak_memory;
 
-/// What Burn takes for a model: a handle on the session.
+/// A handle on the session, which Burn treats as the model.
 #[derive(Module, Debug)]
 pub(super) struct Engine {
-    /// Burn asks a model where it is.
+    /// A parameter on the session's device: Burn asks the model for its device.
     place: Param<Tensor<1>>,
     #[module(skip)]
     state: Shared,
 }
 
-/// The session, and how it ended.
+/// The session and how it ended.
 #[derive(Clone)]
 struct Shared {
     session: Arc<Mutex<Option<Session>>>,
@@ -53,11 +53,16 @@ impl Engine {
 
     /// How the loop ended.
     pub(super) fn ending(&self) -> Result<Ending> {
-        let outcome = self.state.outcome.lock().ok().and_then(|mut it| it.take());
-        outcome.unwrap_or_else(|| Err(Error::Session("training was cut off".to_owned())))
+        let outcome = self
+            .state
+            .outcome
+            .lock()
+            .map_err(|_| Error::Panicked)?
+            .take();
+        outcome.unwrap_or(Err(Error::CutOff))
     }
 
-    /// Runs a part of the loop on the session; its first error ends the loop.
+    /// Calls `f` with the session. The first error ends the loop.
     fn with<T>(&self, f: impl FnOnce(&mut Session) -> Result<T>) -> Option<T> {
         let mut session = self.state.session.lock().ok()?;
         match f(session.as_mut()?) {
@@ -69,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// Records the ending, unless there is one.
+    /// Records how the loop ends; only the first call counts.
     fn end(&self, outcome: Result<Ending>) {
         if let Ok(mut slot) = self.state.outcome.lock() {
             slot.get_or_insert(outcome);
@@ -77,14 +82,17 @@ impl Engine {
     }
 
     fn has_ended(&self) -> bool {
-        self.state.outcome.lock().map_or(true, |it| it.is_some())
+        self.state
+            .outcome
+            .lock()
+            .map_or(true, |outcome| outcome.is_some())
     }
 
     fn save(&self) {
         self.with(|session| (session.hooks.save)(&session.trainer).map_err(Error::Hook));
     }
 
-    fn is_stopped_by_user(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.with(|session| Ok((session.hooks.should_stop)()))
             .unwrap_or(true)
     }
@@ -94,7 +102,7 @@ impl TrainStep for Engine {
     type Input = usize;
     type Output = TimedStep;
 
-    /// One optimizer step. What a failed one gives is not looked at.
+    /// Makes one optimizer step. After an error, the returned item is not used.
     fn step(&self, _number: usize) -> TrainOutput<TimedStep> {
         let item = self.with(|session| {
             let start = Instant::now();
@@ -109,7 +117,7 @@ impl TrainStep for Engine {
             Ok(step)
         });
         TrainOutput {
-            // The engine has moved the weights already.
+            // The trainer has already updated the weights.
             grads: GradientsParams::new(),
             item: item.unwrap_or_default(),
         }
@@ -120,7 +128,7 @@ impl InferenceStep for Engine {
     type Input = usize;
     type Output = EvalPoint;
 
-    /// Measures one context. What a failed measurement gives is not looked at.
+    /// Measures at one context length. After an error, the returned point is not used.
     fn step(&self, context: usize) -> EvalPoint {
         let nll_nats = self.with(|session| {
             let trainer = &session.trainer;
@@ -134,7 +142,7 @@ impl InferenceStep for Engine {
     }
 }
 
-/// The strategy.
+/// The training strategy: steps, measurements and saves in order.
 pub(super) struct StepByStep {
     pub(super) total_steps: usize,
     pub(super) eval_every: usize,
@@ -162,7 +170,7 @@ impl SupervisedLearningStrategy<Engine> for StepByStep {
         let mut n_done = self.total_steps.saturating_sub(steps.num_items());
         let mut saved_at = None;
         while n_done < self.total_steps && !engine.has_ended() {
-            // The first stretch of a resumed run ends where it would have ended.
+            // The first stretch of a resumed run ends where it would have ended without the interruption.
             let epoch = n_done / self.eval_every + 1;
             let last = (epoch * self.eval_every).min(self.total_steps);
             let first = n_done;
@@ -186,7 +194,7 @@ impl SupervisedLearningStrategy<Engine> for StepByStep {
                     engine.save();
                     saved_at = Some(n_done);
                 }
-                if interrupter.should_stop() || engine.is_stopped_by_user() {
+                if interrupter.should_stop() || engine.should_stop() {
                     engine.end(Ok(Ending::Interrupted));
                 }
             }
@@ -205,7 +213,7 @@ impl SupervisedLearningStrategy<Engine> for StepByStep {
     }
 }
 
-/// Measures every context.
+/// Measures at every context length.
 fn measure(engine: &Engine, contexts: &ValidLoader<Engine>, screen: &mut Events, epoch: usize) {
     let total_items = contexts.num_items();
     screen.valid(LearnerEvent::StartSplit {
@@ -224,7 +232,7 @@ fn measure(engine: &Engine, contexts: &ValidLoader<Engine>, screen: &mut Events,
     screen.valid(LearnerEvent::EndSplit(epoch));
 }
 
-/// Where events go.
+/// Forwards events to Burn's event processor.
 struct Events {
     processor: Processor,
     interrupter: Interrupter,

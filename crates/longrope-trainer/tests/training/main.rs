@@ -7,6 +7,7 @@
 )]
 
 mod curve;
+mod run;
 mod saved;
 mod session;
 mod support;

@@ -2,45 +2,76 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
-use burn::tensor::DType;
+use anyhow::{Context, Error, Result, anyhow};
+use longrope_data::write_atomically;
+use longrope_extend::{HeldOut, Interrupt, Interrupted};
 use longrope_model::Decoder;
+use longrope_trainer::Screen;
+use longrope_trainer::run::records::Record;
+use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult, train};
 
 use crate::hint::Hint;
-use crate::input;
 use crate::input::device;
 use crate::input::rope_arg::RopeArg;
-use crate::run_dir::write_atomically;
-use crate::settings;
-use crate::settings::args;
-use crate::settings::args::FlagLayer;
+use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, WeightSetting};
+use crate::settings::required;
 use crate::show::output;
-use crate::train::config::WeightPrecision;
-use crate::train::{Record, TrainPlan, TrainResult, train};
-use longrope_extend::Interrupt;
+use crate::show::training_lines::Lines;
+use crate::terminal::CtrlCInDashboard;
+use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
-    let out = settings::required(config.out.as_ref(), "--out")?;
-    let interrupt = signals::listen()?;
-    let plan = plan(&config, args)?;
-    if !args.resume && longrope_trainer::checkpoint::latest_in(out).is_some() {
-        return Err(
-            anyhow!("`{}` already holds a training run", out.display()).context(Hint(
-                "continue it with --resume, or choose another --out".to_owned(),
-            )),
-        );
-    }
-    write_atomically(&out.join("config.toml"), &config.to_toml()?)?;
-    let result = train(plan, &interrupt)?;
+    let result = finetune(&config, args.resume, args.dashboard.is_on(args.json))?;
     if args.json {
         return output::json(&result);
     }
     show(&result)
 }
 
-/// The configuration; that of the run folder when it is resumed.
+/// Trains as configured.
+pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result<TrainResult> {
+    let out = required(config.out.as_ref(), "--out")?;
+    let interrupt = signals::listen()?;
+    let screen = if dashboard {
+        Screen::Dashboard
+    } else {
+        Screen::Nothing
+    };
+    let (plan, held_out) = plan(config, resume, screen)?;
+    if !resume && longrope_trainer::checkpoint::latest_in(out).is_some() {
+        return Err(
+            anyhow!("`{}` already holds a training run", out.display()).context(Hint(
+                "continue it with --resume, or choose another --out".to_owned(),
+            )),
+        );
+    }
+    write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
+    let callbacks = callbacks(&plan, held_out, interrupt);
+    let _ctrl_c = CtrlCInDashboard::watch();
+    match train(plan, callbacks)? {
+        TrainOutcome::Done(result) => Ok(result),
+        TrainOutcome::Interrupted => Err(Error::from(Interrupted).context(Hint(format!(
+            "the state is saved; continue with --resume --out {}",
+            out.display()
+        )))),
+    }
+}
+
+/// Measures perplexity, shows the progress and stops on Ctrl-C.
+fn callbacks(plan: &TrainPlan, held_out: HeldOut, interrupt: Interrupt) -> Callbacks {
+    let lines = Lines::new(plan.config.steps, plan.screen == Screen::Nothing);
+    Callbacks {
+        measure: Box::new(move |decoder, _step, context| {
+            Ok(held_out.nll_nats(decoder, context)?.into())
+        }),
+        watch: Box::new(move |event| Ok(lines.show(event)?)),
+        should_stop: Box::new(move || interrupt.requested()),
+    }
+}
+
+/// The configuration, which a resumed run takes from its folder.
 fn configuration(args: &args::Finetune) -> Result<Config> {
     let flags = FlagLayer::default()
         .model(&args.model)
@@ -55,16 +86,17 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
     input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
-fn plan<'a>(config: &'a Config, args: &args::Finetune) -> Result<TrainPlan<'a>> {
+/// Loads model and text.
+fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, HeldOut)> {
     let section = &config.train;
     let base = input::model_folder(config)?.clone();
-    let run = settings::required(config.out.as_ref(), "--out")?.clone();
+    let folder = required(config.out.as_ref(), "--out")?.clone();
     let decoder = load(config, &base)?;
     let context = match section.context {
         Some(context) => context,
         None => decoder.config().rope.original_context,
     };
-    let spec = match config.rope.as_slice() {
+    let rope = match config.rope.as_slice() {
         [] => decoder.config().rope.clone(),
         [name] => RopeArg::parse(name, decoder.config(), context)?.spec(context)?,
         _ => {
@@ -87,21 +119,29 @@ fn plan<'a>(config: &'a Config, args: &args::Finetune) -> Result<TrainPlan<'a>> 
     } else {
         config.contexts.clone()
     };
-    Ok(TrainPlan {
-        run,
+    let bos = input::bos(config, decoder.config())?;
+    let held_out = HeldOut::new(
+        &eval_documents,
+        &contexts,
+        section.eval_windows,
+        bos,
+        rope.clone(),
+    )?;
+    let plan = TrainPlan {
+        folder,
         base,
         decoder,
-        spec,
+        rope,
         context,
         documents,
-        eval_documents,
-        contexts,
-        section,
-        config,
-        resume: args.resume,
-        dashboard: !args.no_dashboard && !args.json,
+        config: section.clone(),
+        contexts: held_out.contexts(),
+        seed: config.seed,
+        resume,
+        screen,
         label: "fine-tuning".to_owned(),
-    })
+    };
+    Ok((plan, held_out))
 }
 
 /// Loads the weights in the type they are trained in.
@@ -111,15 +151,12 @@ fn load(config: &Config, base: &Path) -> Result<Decoder> {
             .context(Hint("leave `weights` at its default, resident".to_owned())));
     }
     let device = device::open(config.device.only()?)?;
-    let dtype = match config.train.precision {
-        WeightPrecision::F32 => DType::F32,
-        WeightPrecision::Bf16 => DType::BF16,
-    };
-    Decoder::load_as(base, &device, dtype)
+    Decoder::load_as(base, &device, config.train.precision.dtype())
         .with_context(|| format!("loading model `{}`", base.display()))
 }
 
-fn show(result: &TrainResult) -> Result<()> {
+/// Shows the result as a table.
+pub(crate) fn show(result: &TrainResult) -> Result<()> {
     let header = ["step", "context", "nats/token", "perplexity"].map(str::to_owned);
     let rows: Vec<Vec<String>> = result
         .evals
@@ -130,13 +167,14 @@ fn show(result: &TrainResult) -> Result<()> {
                 context,
                 nll_nats,
                 ppl,
+                ..
             } => Some(vec![
                 output::grouped(*step),
-                output::grouped(*context),
+                context.map_or_else(String::new, output::grouped),
                 format!("{nll_nats:.4}"),
                 output::perplexity(*ppl),
             ]),
-            Record::Step { .. } => None,
+            _ => None,
         })
         .collect();
     if !rows.is_empty() {

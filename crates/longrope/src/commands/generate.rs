@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::Tokenizer;
-use longrope_extend::{Interrupt, Interrupted};
+use longrope_extend::Interrupted;
 use longrope_model::{Decoder, GenerateOptions, Generation, Sampling};
 use serde::Serialize;
 

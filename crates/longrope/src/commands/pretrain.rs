@@ -1,6 +1,5 @@
 //! `longrope pretrain`
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -9,12 +8,13 @@ use longrope_trainer::Screen;
 use serde_json::json;
 
 use crate::hint::Hint;
-use crate::pretrain;
 use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
 use crate::show::output;
+use crate::terminal::CtrlCInDashboard;
+use crate::{input, pretrain};
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
@@ -22,8 +22,8 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let out = settings::required(config.out.as_ref(), "--out")?;
     prepare(out, args.resume)?;
     write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
-    let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    let screen = if is_terminal && !args.json && !args.plain {
+    let _ctrl_c = CtrlCInDashboard::watch();
+    let screen = if args.dashboard.is_on(args.json) {
         Screen::Dashboard
     } else {
         Screen::Nothing
@@ -67,7 +67,7 @@ fn configuration(args: &args::Pretrain) -> Result<Config> {
     input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
-/// Makes the run folder, or checks that there is a run to go on with.
+/// Makes the run folder, or checks that there is a run to continue.
 fn prepare(out: &Path, resume: bool) -> Result<()> {
     let is_there = out.join("corpus.json").is_file() || out.join("start").exists();
     if is_there && !resume {

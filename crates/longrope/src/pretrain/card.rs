@@ -1,14 +1,15 @@
-//! The card of a model: what it is made of and how good it is.
+//! The model card: shape, training data and final measurement.
 
 use std::fmt::Write;
 
+use longrope_trainer::run::Measurement;
+
 use super::corpus::CorpusReport;
-use super::measure::Measured;
 use crate::settings::config::Config;
 use crate::show::output;
 
-/// `README.md` of the model.
-pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measured) -> String {
+/// The text of the model's `README.md`.
+pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measurement) -> String {
     let section = &config.pretrain;
     let shape = &section.model;
     let mut text = String::from("# A small LLaMA, trained by `longrope pretrain`\n\n");
@@ -40,7 +41,7 @@ pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measured) -
     if measured.nll_nats.is_finite() {
         line(format!(
             "- Held-out text: perplexity {:.2} ({:.4} nats per token).",
-            measured.nll_nats.exp(),
+            measured.ppl(),
             measured.nll_nats
         ));
     }

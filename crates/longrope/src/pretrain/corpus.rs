@@ -1,4 +1,4 @@
-//! What a model is trained on: text, its tokenizer and its tokens.
+//! The data of a pretraining: text, its tokenizer and its tokens.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,41 +19,41 @@ use crate::settings::config::Config;
 use crate::settings::pretrain::Phase;
 use crate::show::{output, progress};
 
-/// A weight above 1, by which the answers of documents to measure with are found.
+/// Loss weight above 1 that marks the answers in documents to measure with.
 const MARK: f32 = 2.0;
 
-/// Texts, before there is a tokenizer for them.
+/// Texts before they are tokenized.
 pub(crate) struct Texts {
     training: Vec<Document>,
     held_out: Vec<Document>,
-    /// Where they are from, for people.
+    /// Where the texts come from, in words.
     pub(crate) origin: String,
-    /// Packages of the lock file that are not on this machine.
+    /// Packages of the lock file whose sources are not on this machine.
     pub(crate) missing: Vec<String>,
 }
 
-/// `corpus.json`: which text and tokens a run was made from.
+/// `corpus.json`: the text and tokens of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CorpusReport {
     format: String,
     version: u32,
-    /// Where the text is from.
+    /// Where the text comes from, in words.
     pub(crate) origin: String,
-    /// Documents to train on.
+    /// Number of training documents.
     pub(crate) n_documents: usize,
-    /// Their tokens.
+    /// Number of tokens in them.
     pub(crate) n_tokens: usize,
-    /// Identifies them.
+    /// Fingerprint of the training documents.
     pub(crate) text_fingerprint: String,
-    /// Identifies the held-out ones.
+    /// Fingerprint of the held-out documents.
     pub(crate) held_out_fingerprint: String,
-    /// Identifies the tokenizer.
+    /// Fingerprint of the tokenizer.
     pub(crate) tokenizer_fingerprint: String,
-    /// Packages that were not there.
+    /// Packages whose sources were missing.
     pub(crate) missing: Vec<String>,
 }
 
-/// Everything that windows are made of.
+/// Everything that training windows are made of.
 pub(crate) struct Corpus {
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) training: Arc<[TokenDocument]>,
@@ -63,7 +63,7 @@ pub(crate) struct Corpus {
     pub(crate) eos: u32,
 }
 
-/// Reads the configured text, or the sources this program is built from.
+/// Reads the configured text; without any, the sources of the crates this program is built from.
 pub(crate) fn read_texts(config: &Config) -> Result<Texts> {
     let section = &config.pretrain;
     let spinner = progress::spinner("reading text");
@@ -79,8 +79,8 @@ pub(crate) fn read_texts(config: &Config) -> Result<Texts> {
         let corpus = cargo_sources::find(&options)
             .context(Hint("give text of your own with --text".to_owned()))?;
         let n_crates = corpus.training.len();
-        // Short windows: files are documents. Measured with long ones: crates are.
-        let files = corpus.training.into_iter().flat_map(|it| it.files);
+        // Training windows are short, so each file is a document; measured windows are long, so each crate is one.
+        let files = corpus.training.into_iter().flat_map(|source| source.files);
         Texts {
             training: files.collect(),
             held_out: corpus
@@ -100,7 +100,7 @@ pub(crate) fn read_texts(config: &Config) -> Result<Texts> {
         let names: Vec<String> = config
             .text
             .iter()
-            .map(|it| it.display().to_string())
+            .map(|path| path.display().to_string())
             .collect();
         Texts {
             training: read_documents(&config.text, &options)?,
@@ -118,7 +118,7 @@ pub(crate) fn read_texts(config: &Config) -> Result<Texts> {
     Ok(texts)
 }
 
-/// Writes the checkpoint that training begins with: a tokenizer made from the text, and random weights.
+/// Writes the checkpoint that training begins with: a tokenizer trained on the text, and random weights.
 pub(crate) fn write_start(config: &Config, texts: &Texts, folder: &Path) -> Result<()> {
     let section = &config.pretrain;
     let spinner = progress::spinner("training the tokenizer");
@@ -130,13 +130,13 @@ pub(crate) fn write_start(config: &Config, texts: &Texts, folder: &Path) -> Resu
     save_tokenizer(folder, &json)?;
     let tokenizer = Tokenizer::from_model_dir(folder)?;
     let special = special_tokens(&tokenizer, folder)?;
-    // Last, with `config.json`: the folder counts as a checkpoint from then on.
+    // Last, because the folder counts as a checkpoint as soon as it has `config.json`.
     write_random_llama(folder, &section.model, special, config.seed)?;
     Ok(())
 }
 
 impl Corpus {
-    /// Tokenizes the text with the tokenizer of a checkpoint.
+    /// Tokenizes the texts with the tokenizer of `checkpoint`.
     pub(crate) fn new(config: &Config, texts: Texts, checkpoint: &Path) -> Result<Self> {
         let tokenizer = Arc::new(Tokenizer::from_model_dir(checkpoint)?);
         let (bos, eos) = special_tokens(&tokenizer, checkpoint)?;
@@ -178,7 +178,7 @@ impl Corpus {
         })
     }
 
-    /// The windows of a phase. Every part of every phase has a seed of its own.
+    /// The training windows of a phase. Every part of every phase has its own seed.
     pub(crate) fn mixture(&self, config: &Config, phase_idx: usize) -> Result<Mixture> {
         let phase = &config.pretrain.phases[phase_idx];
         let seed = |part: u64| {
@@ -203,7 +203,7 @@ impl Corpus {
         ];
         let weight = config.pretrain.answer_weight;
         for (part, (name, share, kind)) in (1..).zip(generated) {
-            // What has no share need not fit into the window either.
+            // A part without a share may be too long for the window.
             if share > 0.0 {
                 let stream = self
                     .generated(config, phase, kind, seed(part), weight)
@@ -219,10 +219,9 @@ impl Corpus {
             .with_context(|| format!("the shares of phase `{}`", phase.name))
     }
 
-    /// Passkey documents that are not among those trained on.
+    /// Passkey documents that do not occur in training; `None` if the window is too short for them.
     pub(crate) fn passkeys(&self, config: &Config, phase: &Phase) -> Option<SyntheticStream> {
         let seed = config.seed.wrapping_add(u64::MAX / 2);
-        // A window may be too short for them; then there is nothing to look at.
         let stream = self.generated(config, phase, SyntheticKind::Passkey {}, seed, MARK);
         stream.ok()
     }

@@ -1,14 +1,15 @@
-//! What is measured while a model is trained: text it has not seen, and passkeys.
+//! Measures a model during pretraining: loss on held-out text, and the share of passkeys found.
 
 use std::f64::consts::LN_2;
 
 use anyhow::Result;
 use longrope_data::{SyntheticStream, TokenDocument, TrainingWindow, spread_windows};
 use longrope_model::{Decoder, Rotary, TokenBatch};
+use longrope_trainer::run::Measurement;
 
-/// Windows of one held-out document.
+/// Windows per held-out document.
 const WINDOWS_PER_DOCUMENT: usize = 8;
-/// Passkey documents.
+/// Number of passkey documents.
 const N_PASSKEYS: usize = 64;
 /// Sequences that are scored together.
 const BATCH: usize = 16;
@@ -20,17 +21,8 @@ pub(crate) struct Yardstick {
     passkeys: Vec<TrainingWindow>,
 }
 
-/// What was measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Measured {
-    /// Mean loss on held-out text, nats per token; not a number without such text.
-    pub(crate) nll_nats: f64,
-    /// Share of passkeys whose digits all have a probability above a half, which greedy generation
-    /// would give; there may be none.
-    pub(crate) passkeys: Option<f64>,
-}
-
 impl Yardstick {
+    /// Windows of held-out documents, and of passkey documents if there is a stream of them.
     pub(crate) fn new(
         held_out: &[TokenDocument],
         window: usize,
@@ -56,7 +48,9 @@ impl Yardstick {
         })
     }
 
-    pub(crate) fn measure(&self, decoder: &Decoder) -> Result<Measured> {
+    /// Mean loss on held-out text, NaN if there is none, and the share of passkeys whose digits all have a probability
+    /// above 1/2, so that greedy generation finds them.
+    pub(crate) fn measure(&self, decoder: &Decoder) -> Result<Measurement> {
         let rope = decoder.config().rope.resolve(self.window);
         let rotary = Rotary::new(&rope, self.window, decoder.device());
         let losses = |sequences: &[&[u32]]| -> Result<Vec<Vec<f32>>> {
@@ -78,7 +72,7 @@ impl Yardstick {
         let documents: Vec<&[u32]> = self
             .passkeys
             .iter()
-            .map(|it| it.tokens.as_slice())
+            .map(|document| document.tokens.as_slice())
             .collect();
         let found = losses(&documents)?;
         let n_found = self
@@ -87,14 +81,14 @@ impl Yardstick {
             .zip(&found)
             .filter(|(document, losses)| is_found(document, losses))
             .count();
-        Ok(Measured {
+        Ok(Measurement {
             nll_nats: sum / n_scored as f64,
             passkeys: (!found.is_empty()).then(|| n_found as f64 / found.len() as f64),
         })
     }
 }
 
-/// Whether every token of the answer is likelier than all others together.
+/// Whether every token of the answer has a probability above 1/2.
 fn is_found(document: &TrainingWindow, losses: &[f32]) -> bool {
     let weights = document.loss_weights.iter().flatten().skip(1);
     weights

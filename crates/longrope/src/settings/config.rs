@@ -8,12 +8,12 @@ use longrope_extend::ObjectiveKind;
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::{SearchConfig, field_names};
+use longrope_trainer::run::TrainConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::settings::device_names::DeviceNames;
 use crate::settings::pretrain::PretrainSection;
-use crate::train::config::TrainSection;
 
 /// All keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub(crate) struct Config {
     /// Which benchmark is asked.
     pub(crate) bench: BenchSection,
     /// How a model is trained.
-    pub(crate) train: TrainSection,
+    pub(crate) train: TrainConfig,
     /// What RULER asks.
     pub(crate) ruler: RulerSection,
 }
@@ -88,7 +88,7 @@ impl Default for Config {
             recover: RecoverSection::default(),
             generate: GenerateSection::default(),
             bench: BenchSection::default(),
-            train: TrainSection::default(),
+            train: TrainConfig::default(),
             pretrain: PretrainSection::default(),
             passkey: PasskeyConfig::default(),
             needle: NeedleConfig::default(),

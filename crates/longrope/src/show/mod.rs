@@ -10,4 +10,5 @@ pub(crate) mod search_figures;
 pub(crate) mod search_table;
 pub(crate) mod search_view;
 pub(crate) mod task_table;
+pub(crate) mod training_lines;
 pub(crate) mod tui;

@@ -167,14 +167,13 @@ impl Story<'_> {
     /// Perplexity of methods or factors at every context.
     fn perplexities(&self, text: &[TokenDocument], ropes: &[String]) -> Result<Vec<PplResult>> {
         let ropes = named_ropes(ropes, self.models.decoder(), TARGET)?;
-        let each = |_: &_, _: &_| Ok(());
         measure(
             self.config,
             &self.models,
             text,
             &ropes,
             self.interrupt,
-            each,
+            |_, _| Ok(()),
         )
     }
 

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use longrope_eval::{EvalReport, EvalResult, PplResult, TaskResult};
+use longrope_extend::SearchResult;
 use longrope_rope::RopeArtifact;
+use longrope_trainer::run::records::{self, Record};
 use serde::Serialize;
 use serde_json::Value;
 use toml::Table;
 
 use crate::hint::Hint;
-use crate::search_run::SearchResult;
 
 /// What a run folder holds.
 #[derive(Debug, Serialize)]
@@ -26,7 +27,7 @@ pub(crate) struct RunReport {
     pub(crate) search: Option<SearchResult>,
     /// Lines of `metrics.jsonl` of a search.
     pub(crate) generations: Vec<Value>,
-    /// Lines of `metrics.jsonl` of a training, by folder.
+    /// Records of `metrics.jsonl` of a training, by folder.
     pub(crate) training: Vec<Training>,
     pub(crate) perplexities: Vec<PplResult>,
     /// Without their trials.
@@ -44,7 +45,7 @@ pub(crate) struct RunReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct Training {
     pub(crate) name: String,
-    pub(crate) lines: Vec<Value>,
+    pub(crate) lines: Vec<Record>,
 }
 
 impl RunReport {
@@ -111,16 +112,17 @@ impl RunReport {
             tool_version: env!("CARGO_PKG_VERSION"),
         };
         for name in ["", "train"] {
-            let lines = lines_of(&run.join(name).join("metrics.jsonl"))?;
-            let (generations, steps): (Vec<Value>, Vec<Value>) = lines
-                .into_iter()
-                .partition(|line| line.get("generation").is_some());
-            report.generations.extend(generations);
-            if !steps.is_empty() {
+            let metrics = run.join(name).join("metrics.jsonl");
+            let generations = lines_of(&metrics)?.into_iter();
+            report
+                .generations
+                .extend(generations.filter(|line| line.get("generation").is_some()));
+            let lines = records::read(&metrics)?;
+            if !lines.is_empty() {
                 let name = if name.is_empty() { "training" } else { name };
                 report.training.push(Training {
                     name: name.to_owned(),
-                    lines: steps,
+                    lines,
                 });
             }
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use longrope_search::factor_curves;
+use longrope_trainer::run::records::{self, Record};
 use serde_json::Value;
 
 use super::data::{RunReport, Training};
@@ -112,27 +113,35 @@ pub(crate) fn history(report: &RunReport) -> Result<Option<Figure>> {
     Ok(Some(Figure::new(svg, caption)))
 }
 
-/// Loss by step, and that of the measurements.
+/// Loss of the steps and of the measurements, by step counted across all phases.
 pub(crate) fn training(training: &Training) -> Result<Option<Figure>> {
-    let curve = |event: &str, key: &str| -> Vec<(f64, f64)> {
-        let of_event =
-            |line: &&Value| line.get("event").and_then(Value::as_str).unwrap_or("step") == event;
-        let lines = training.lines.iter().filter(of_event);
+    let steps = records::total_steps(&training.lines);
+    let curve = |loss: fn(&Record) -> Option<f64>| -> Vec<(f64, f64)> {
+        let lines = steps.iter().zip(&training.lines);
         lines
-            .filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(key)?.as_f64()?)))
+            .filter_map(|(step, line)| Some((*step as f64, loss(line)?)))
+            .filter(|(_, loss)| loss.is_finite())
             .collect()
     };
+    let of_step = |line: &Record| match line {
+        Record::Step { loss, .. } => Some(*loss),
+        _ => None,
+    };
+    let of_eval = |line: &Record| match line {
+        Record::Eval { nll_nats, .. } => Some(*nll_nats),
+        _ => None,
+    };
     let series: Vec<Series> = [
-        ("step", "loss", "training", false),
-        ("eval", "nll_nats", "held out", true),
+        ("training", curve(of_step), false),
+        ("held out", curve(of_eval), true),
     ]
     .into_iter()
-    .map(|(event, key, name, emphasized)| Series {
+    .filter(|(_, points, _)| !points.is_empty())
+    .map(|(name, points, emphasized)| Series {
         name,
-        points: curve(event, key),
+        points,
         emphasized,
     })
-    .filter(|series| !series.points.is_empty())
     .collect();
     if series.is_empty() {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! The page: no scripts, no network, readable on a phone and on paper.
 
 use anyhow::Result;
+use longrope_trainer::run::records;
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use super::data::RunReport;
@@ -201,21 +202,22 @@ fn tasks(report: &RunReport) -> Result<Markup> {
 fn training(report: &RunReport) -> Result<Markup> {
     let mut sections = Vec::new();
     for run in &report.training {
+        let last_step = records::total_steps(&run.lines).into_iter().max();
         let of = |key: &str| {
-            run.lines
-                .iter()
-                .rev()
+            let lines = run.lines.iter().rev();
+            lines
+                .filter_map(|line| serde_json::to_value(line).ok())
                 .find_map(|line| line.get(key)?.as_f64())
         };
         let rows = [
-            ("last step", "step"),
-            ("loss, nats/token", "loss"),
-            ("learning rate", "learning_rate"),
-            ("tokens per second", "tokens_per_second"),
-            ("peak memory, bytes", "peak_memory_bytes"),
+            ("last step", last_step.map(|step| step as f64)),
+            ("loss, nats/token", of("loss")),
+            ("learning rate", of("learning_rate")),
+            ("tokens per second", of("tokens_per_second")),
+            ("peak memory, bytes", of("peak_memory_bytes")),
         ]
         .into_iter()
-        .filter_map(|(name, key)| Some(vec![name.to_owned(), of(key)?.to_string()]))
+        .filter_map(|(name, value)| Some(vec![name.to_owned(), value?.to_string()]))
         .collect::<Vec<_>>();
         sections.push((run.name.as_str(), figures::training(run)?, rows));
     }

@@ -1,0 +1,249 @@
+//! How a model is trained: the keys of `[train]` in a configuration file.
+
+use std::path::PathBuf;
+
+use burn::tensor::DType;
+use longrope_data::{LengthWeight, Overflow};
+use longrope_model::{LoraConfig, Recompute, Trained};
+use serde::{Deserialize, Serialize};
+
+use crate::optimizer::OptimizerConfig;
+use crate::schedule::{Decay, Schedule};
+use crate::trainer::TrainerConfig;
+
+/// Settings of a training run. Keys are in kebab case, every key has a default, and unknown keys are rejected.
+///
+/// The settings are part of every saved state: a run can only be resumed with the same ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Tokens of a window; by default the context the model was trained for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Windows that go through the model at once.
+    pub batch: usize,
+    /// Batches of a step.
+    pub accumulate: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps in which the learning rate rises to its peak.
+    pub warmup_steps: usize,
+    /// Learning rate after the warmup.
+    pub decay: Decay,
+    /// Which weights are trained.
+    pub mode: TrainMode,
+    /// Type of the weights.
+    pub precision: WeightPrecision,
+    /// Whether the backward pass recomputes each layer instead of keeping its activations.
+    pub recompute: bool,
+    /// Steps between two measurements.
+    pub eval_every: usize,
+    /// Text to measure on; if empty, nothing is measured.
+    pub eval_text: Vec<PathBuf>,
+    /// Windows per measurement.
+    pub eval_windows: usize,
+    /// Steps between two saved states.
+    pub save_every: usize,
+    /// Number of saved states to keep.
+    pub keep: usize,
+    /// Settings of AdamW.
+    pub optimizer: OptimizerConfig,
+    /// Settings of the adapters, for [`TrainMode::Lora`].
+    pub lora: LoraSettings,
+    /// Which windows the model is trained on.
+    pub data: TrainDataConfig,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            context: None,
+            steps: 400,
+            batch: 1,
+            accumulate: 1,
+            learning_rate: 2e-5,
+            warmup_steps: 20,
+            decay: Decay::Linear,
+            mode: TrainMode::Full,
+            precision: WeightPrecision::F32,
+            recompute: true,
+            eval_every: 100,
+            eval_text: Vec::new(),
+            eval_windows: 8,
+            save_every: 100,
+            keep: 2,
+            optimizer: OptimizerConfig::default(),
+            lora: LoraSettings::default(),
+            data: TrainDataConfig::default(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The part that concerns the [`Trainer`](crate::Trainer).
+    pub fn trainer(&self) -> TrainerConfig {
+        TrainerConfig {
+            schedule: Schedule {
+                learning_rate: self.learning_rate,
+                warmup_steps: self.warmup_steps,
+                total_steps: self.steps,
+                decay: self.decay,
+            },
+            optimizer: self.optimizer,
+            trained: match self.mode {
+                TrainMode::Full => Trained::All,
+                TrainMode::Lora => Trained::Adapters,
+            },
+            recompute: if self.recompute {
+                Recompute::Layers
+            } else {
+                Recompute::Nothing
+            },
+        }
+    }
+}
+
+/// Which weights are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TrainMode {
+    /// All weights.
+    Full,
+    /// Low-rank adapters.
+    Lora,
+}
+
+/// Type of the weights while training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WeightPrecision {
+    /// `f32`.
+    F32,
+    /// `bf16`, with `f32` copies in the optimizer.
+    Bf16,
+}
+
+impl WeightPrecision {
+    /// The type to load the weights as; see [`Decoder::load_as`](longrope_model::Decoder::load_as).
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+}
+
+/// Settings of the adapters, with the names and meanings of PEFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct LoraSettings {
+    /// Rank.
+    pub rank: usize,
+    /// Strength times rank.
+    pub alpha: f64,
+    /// Linear layers that get an adapter.
+    pub target_modules: Vec<String>,
+}
+
+impl Default for LoraSettings {
+    fn default() -> Self {
+        Self {
+            rank: 8,
+            alpha: 16.0,
+            target_modules: ["q_proj", "k_proj", "v_proj", "o_proj"]
+                .map(str::to_owned)
+                .to_vec(),
+        }
+    }
+}
+
+impl From<&LoraSettings> for LoraConfig {
+    fn from(settings: &LoraSettings) -> Self {
+        Self {
+            rank: settings.rank,
+            alpha: settings.alpha,
+            target_modules: settings.target_modules.clone(),
+        }
+    }
+}
+
+/// Which windows a model is trained on. Shares are relative to each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct TrainDataConfig {
+    /// Share of text under the rescaled RoPE.
+    pub text: f64,
+    /// Share of text in pieces of the original context under the original RoPE; pieces do not attend to each other.
+    pub short: f64,
+    /// Share of generated passkey documents.
+    pub passkey: f64,
+    /// Share of generated documents of facts and questions.
+    pub recall: f64,
+    /// Share of generated repetitions.
+    pub copying: f64,
+    /// Tokens of the shortest generated documents; by default each fills a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortest_document: Option<usize>,
+    /// Loss weight of a token of a generated answer; other tokens have weight 1.
+    pub answer_weight: f32,
+    /// What happens to the rest of a document that does not fit into a window.
+    pub overflow: Overflow,
+    /// How often documents occur, by length.
+    pub length_weights: Vec<LengthWeight>,
+}
+
+impl Default for TrainDataConfig {
+    fn default() -> Self {
+        Self {
+            text: 1.0,
+            short: 0.0,
+            passkey: 0.0,
+            recall: 0.0,
+            copying: 0.0,
+            shortest_document: None,
+            answer_weight: 8.0,
+            overflow: Overflow::Continue,
+            length_weights: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_are_in_kebab_case_and_have_defaults() {
+        let given = json!({
+            "learning-rate": 0.5,
+            "mode": "lora",
+            "precision": "bf16",
+            "lora": { "target-modules": ["q_proj"] },
+            "data": { "short": 0.25 },
+        });
+        let config: TrainConfig = serde_json::from_value(given).unwrap();
+        let expected = TrainConfig {
+            learning_rate: 0.5,
+            mode: TrainMode::Lora,
+            precision: WeightPrecision::Bf16,
+            lora: LoraSettings {
+                target_modules: vec!["q_proj".to_owned()],
+                ..LoraSettings::default()
+            },
+            data: TrainDataConfig {
+                short: 0.25,
+                ..TrainDataConfig::default()
+            },
+            ..TrainConfig::default()
+        };
+        assert_eq!(config, expected);
+        assert_eq!(config.trainer().trained, Trained::Adapters);
+        let unknown = serde_json::from_value::<TrainConfig>(json!({ "step": 3 }));
+        assert!(unknown.unwrap_err().to_string().contains("unknown field"));
+    }
+}

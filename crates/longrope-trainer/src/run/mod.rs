@@ -1,0 +1,30 @@
+//! Whole training runs: data in, metrics, saved states and a trained checkpoint out.
+//!
+//! - [`train`] fine-tunes a checkpoint as a [`TrainPlan`] describes.
+//! - [`Phase`] is the part below: one stretch of training in one folder, on data of any kind. Pretraining is a sequence
+//!   of phases that share one file of metrics.
+//! - [`Callbacks`] measure the model, receive the progress ([`TrainEvent`]) and interrupt the run.
+//! - [`records`] reads the metrics.
+//!
+//! ```text
+//! RUN/metrics.jsonl   a line per step and per measurement
+//!     step-000200/    a saved state, see `checkpoint`
+//!     model/          the trained checkpoint
+//! ```
+//!
+//! A run that is resumed from a saved state takes the same steps as one that was never interrupted, bit for bit on
+//! the same machine and device.
+
+mod callbacks;
+mod config;
+mod data;
+mod phase;
+mod plan;
+pub mod records;
+mod saved;
+
+pub use callbacks::{Callbacks, Measure, Measurement, TrainEvent, Watch};
+pub use config::{LoraSettings, TrainConfig, TrainDataConfig, TrainMode, WeightPrecision};
+pub use data::Rotaries;
+pub use phase::Phase;
+pub use plan::{TrainOutcome, TrainPlan, TrainResult, train};

@@ -1,0 +1,248 @@
+//! A stretch of training with one schedule: begun or resumed in a folder, recorded and saved there.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use longrope_data::Mixture;
+use longrope_model::{Decoder, LoraConfig};
+use serde_json::Value;
+
+use super::callbacks::{Callbacks, Measure, TrainEvent, Watch};
+use super::data::{Rotaries, micro_batch};
+use super::records::{Record, Records};
+use super::saved;
+use crate::checkpoint::{self, SaveContext};
+use crate::error::{Error, HookError, HookResult, Result};
+use crate::session::{Ending, Hooks, Screen, Session, TimedStep};
+use crate::trainer::{MicroBatch, Trainer, TrainerConfig};
+
+/// A stretch of training with one schedule.
+///
+/// Fine-tuning is one phase, see [`train`](super::train); pretraining is several, each with its own data and schedule.
+pub struct Phase {
+    /// Name of the phase in the metrics; `None` if there is only one.
+    pub name: Option<String>,
+    /// Folder of the saved states.
+    pub folder: PathBuf,
+    /// The checkpoint that training began with; saved states take their `config.json` and tokenizer from it.
+    pub base: PathBuf,
+    /// The file of metrics, which phases may share; see [`records`](super::records).
+    pub metrics: PathBuf,
+    /// Schedule, optimizer and trained weights.
+    pub trainer: TrainerConfig,
+    /// Settings of the decoder's adapters, if those are trained.
+    pub lora: Option<LoraConfig>,
+    /// The data, at its beginning.
+    pub windows: Mixture,
+    /// The angles of the windows.
+    pub rotaries: Rotaries,
+    /// Windows that go through the model at once.
+    pub batch: usize,
+    /// Batches of a step.
+    pub accumulate: usize,
+    /// Context lengths to measure, tokens.
+    pub contexts: Vec<usize>,
+    /// Steps between two measurements.
+    pub eval_every: usize,
+    /// Steps between two saved states.
+    pub save_every: usize,
+    /// Number of saved states to keep.
+    pub keep: usize,
+    /// Identifies everything that must be the same for a saved state to be resumed.
+    pub settings: Value,
+    /// Whether to resume from the latest saved state, if there is one.
+    pub resume: bool,
+    /// What is drawn in the terminal.
+    pub screen: Screen,
+    /// Name of the run, shown by the dashboard.
+    pub label: String,
+}
+
+impl Phase {
+    /// Trains `decoder`, the model of `base`, to the last step or until interrupted. The last state is saved either way.
+    ///
+    /// # Errors
+    /// - [`Error::OtherSettings`] if a state was saved under other settings, and others for a state that cannot be read.
+    /// - [`Error::Run`] for everything that fails between the first and the last step.
+    /// - Settings that are out of range, and files that cannot be written.
+    pub fn train(self, decoder: Decoder, callbacks: Callbacks) -> Result<(Trainer, Ending)> {
+        let Self {
+            name,
+            folder,
+            base,
+            metrics,
+            trainer: config,
+            lora,
+            mut windows,
+            rotaries,
+            batch,
+            accumulate,
+            contexts,
+            eval_every,
+            save_every,
+            keep,
+            settings,
+            resume,
+            screen,
+            label,
+        } = self;
+        let Callbacks {
+            measure,
+            mut watch,
+            should_stop,
+        } = callbacks;
+        let total_steps = config.schedule.total_steps;
+        let latest = if resume {
+            checkpoint::latest(&folder)?
+        } else {
+            None
+        };
+        let (trainer, event) = match latest {
+            Some(state) => {
+                let trainer = saved::restore(&state, &settings, decoder, config, &mut windows)?;
+                let step = trainer.n_steps();
+                (trainer, TrainEvent::Resumed { step, total_steps })
+            }
+            None => {
+                let trainer = Trainer::new(decoder, config)?;
+                (trainer, TrainEvent::Begun { total_steps })
+            }
+        };
+        watch(event).map_err(Error::Hook)?;
+        let records = Records::open(&metrics, name.as_deref(), trainer.n_steps())?;
+        let parts = Parts {
+            name,
+            folder: folder.clone(),
+            base,
+            lora,
+            windows,
+            rotaries,
+            batch: batch.max(1),
+            accumulate: accumulate.max(1),
+            keep,
+            settings,
+            records,
+            measure,
+            watch,
+        };
+        let session = Session {
+            trainer,
+            hooks: hooks(parts, should_stop),
+            total_steps,
+            eval_every,
+            contexts,
+            save_every,
+            screen,
+            label,
+        };
+        session.run().map_err(|error| Error::Run {
+            folder,
+            source: Box::new(unwrapped(error)),
+        })
+    }
+}
+
+/// What the hooks of the session share.
+struct Parts {
+    name: Option<String>,
+    folder: PathBuf,
+    base: PathBuf,
+    lora: Option<LoraConfig>,
+    windows: Mixture,
+    rotaries: Rotaries,
+    batch: usize,
+    accumulate: usize,
+    keep: usize,
+    settings: Value,
+    records: Records,
+    measure: Measure,
+    watch: Watch,
+}
+
+impl Parts {
+    /// The batches of the next step.
+    fn next(&mut self) -> Result<Vec<MicroBatch>> {
+        (0..self.accumulate)
+            .map(|_| {
+                let windows = self.windows.next_batch(self.batch)?;
+                Ok(micro_batch(windows, &self.rotaries))
+            })
+            .collect()
+    }
+
+    fn on_step(&mut self, step: &TimedStep) -> HookResult<()> {
+        let report = &step.report;
+        self.records
+            .add(&Record::of_step(self.name.as_deref(), step))?;
+        if report.skipped {
+            tracing::warn!(
+                "step {}: loss {} or gradients not finite, weights left unchanged",
+                report.step,
+                report.loss
+            );
+        }
+        (self.watch)(TrainEvent::Step(step))
+    }
+
+    /// Measures at one context length and returns the loss, nats per token.
+    fn evaluate(&mut self, decoder: &Decoder, step: usize, context: usize) -> HookResult<f64> {
+        let measurement = (self.measure)(decoder, step, context)?;
+        self.records.add(&Record::Eval {
+            phase: self.name.clone(),
+            step,
+            context: Some(context),
+            nll_nats: measurement.nll_nats,
+            ppl: measurement.ppl(),
+            passkeys: measurement.passkeys,
+        })?;
+        (self.watch)(TrainEvent::Measured {
+            step,
+            context,
+            measurement,
+        })?;
+        Ok(measurement.nll_nats)
+    }
+
+    fn save(&mut self, trainer: &Trainer) -> HookResult<()> {
+        let cursor = self.windows.cursor();
+        let context = SaveContext {
+            base: &self.base,
+            lora: self.lora.as_ref(),
+            keep: self.keep,
+        };
+        let folder = saved::save(&self.folder, trainer, &cursor, &self.settings, &context)?;
+        (self.watch)(TrainEvent::Saved {
+            step: trainer.n_steps(),
+            folder: &folder,
+        })
+    }
+}
+
+fn hooks(parts: Parts, should_stop: Box<dyn Fn() -> bool + Send>) -> Hooks {
+    /// Calls `f` with the parts, which the hooks use one at a time.
+    fn with<T>(parts: &Mutex<Parts>, f: impl FnOnce(&mut Parts) -> HookResult<T>) -> HookResult<T> {
+        f(&mut *parts.lock().map_err(|_| Error::Panicked)?)
+    }
+    let shared = Arc::new(Mutex::new(parts));
+    let [next, on_step, evaluate, save] = std::array::from_fn(|_| Arc::clone(&shared));
+    Hooks {
+        next: Box::new(move || with(&next, |parts| parts.next().map_err(HookError::from))),
+        on_step: Box::new(move |step| with(&on_step, |parts| parts.on_step(step))),
+        evaluate: Box::new(move |decoder, step, context| {
+            with(&evaluate, |parts| parts.evaluate(decoder, step, context))
+        }),
+        save: Box::new(move |trainer| with(&save, |parts| parts.save(trainer))),
+        should_stop,
+    }
+}
+
+/// The error of this crate that a hook has returned.
+fn unwrapped(error: Error) -> Error {
+    match error {
+        Error::Hook(inner) => match inner.downcast::<Error>() {
+            Ok(inner) => *inner,
+            Err(inner) => Error::Hook(inner),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,199 @@
+//! Trains a checkpoint under a RoPE, and writes the result as a checkpoint.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use longrope_data::TokenDocument;
+use longrope_model::{Checkpoint, Decoder, LoraConfig};
+use longrope_rope::RopeSpec;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use serde_json::json;
+
+use super::callbacks::Callbacks;
+use super::config::{TrainConfig, TrainMode};
+use super::data::{Rotaries, mixture};
+use super::phase::Phase;
+use super::records::{self, Record};
+use crate::checkpoint;
+use crate::error::Result;
+use crate::session::{Ending, Screen};
+
+/// What to train, on what, and where to put it.
+pub struct TrainPlan {
+    /// Folder of the run: `metrics.jsonl`, saved states `step-N`, and at the end `model`.
+    pub folder: PathBuf,
+    /// The checkpoint to begin with.
+    pub base: PathBuf,
+    /// Its weights, loaded in the precision of `config`.
+    pub decoder: Decoder,
+    /// The RoPE to train under.
+    pub rope: RopeSpec,
+    /// Tokens of a window.
+    pub context: usize,
+    /// Text to train on; may be empty if all windows are generated.
+    pub documents: Vec<TokenDocument>,
+    /// The settings. The keys `context`, `eval-text`, `eval-windows` and `precision` are for the caller to apply; they
+    /// only count as settings that must not change when the run is resumed.
+    pub config: TrainConfig,
+    /// Context lengths to measure, tokens; if empty, nothing is measured.
+    pub contexts: Vec<usize>,
+    /// Seed of the order of documents, generated documents and new adapters.
+    pub seed: u64,
+    /// Whether to resume from the latest saved state, if there is one.
+    pub resume: bool,
+    /// What is drawn in the terminal.
+    pub screen: Screen,
+    /// Name of the run, shown by the dashboard.
+    pub label: String,
+}
+
+/// How a training run ended.
+#[derive(Clone, Debug)]
+pub enum TrainOutcome {
+    /// After its last step.
+    Done(TrainResult),
+    /// Earlier, because the caller or the dashboard asked for it; the state is saved and can be resumed.
+    Interrupted,
+}
+
+/// The result of a training run.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct TrainResult {
+    /// `longrope-training`
+    pub format: &'static str,
+    /// Version of the format.
+    pub version: u32,
+    /// Folder of the trained checkpoint.
+    pub model: PathBuf,
+    /// Steps made.
+    pub steps: usize,
+    /// Tokens that went through the model.
+    pub n_tokens: usize,
+    /// Mean loss of the first tenth of the steps, nats per token.
+    pub first_nats: f64,
+    /// Mean loss of the last tenth of the steps, nats per token.
+    pub last_nats: f64,
+    /// Duration of all steps, seconds.
+    pub step_secs: f64,
+    /// Peak memory of the process, bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// All measurements, as [`Record::Eval`].
+    pub evals: Vec<Record>,
+}
+
+/// Trains to the last step, and writes the trained weights (adapters merged) as a checkpoint to `model` in the run's
+/// folder.
+///
+/// # Errors
+/// - [`Error::NothingToTrainOn`](crate::Error::NothingToTrainOn) and [`Error::Windows`](crate::Error::Windows) if the
+///   data of the configuration cannot be made.
+/// - Those of [`Phase::train`].
+pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
+    let TrainPlan {
+        folder,
+        base,
+        mut decoder,
+        rope,
+        context,
+        documents,
+        config,
+        contexts,
+        seed,
+        resume,
+        screen,
+        label,
+    } = plan;
+    let model = decoder.config().clone();
+    let documents: Arc<[TokenDocument]> = documents.into();
+    let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
+    let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
+    let lora = (config.mode == TrainMode::Lora).then(|| LoraConfig::from(&config.lora));
+    if let Some(lora) = &lora {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        decoder.add_adapters(lora, &mut rng)?;
+    }
+    let settings = json!({
+        "train": config,
+        "context": context,
+        "rope": rope,
+        "seed": seed,
+        "model": Checkpoint::open(&base)?.fingerprint()?,
+    });
+    let metrics = folder.join("metrics.jsonl");
+    let phase = Phase {
+        name: None,
+        folder: folder.clone(),
+        base: base.clone(),
+        metrics: metrics.clone(),
+        trainer: config.trainer(),
+        lora,
+        windows,
+        rotaries,
+        batch: config.batch,
+        accumulate: config.accumulate,
+        contexts,
+        eval_every: config.eval_every,
+        save_every: config.save_every,
+        keep: config.keep,
+        settings,
+        resume,
+        screen,
+        label,
+    };
+    let (trainer, ending) = phase.train(decoder, callbacks)?;
+    if ending == Ending::Interrupted {
+        return Ok(TrainOutcome::Interrupted);
+    }
+    let target = folder.join("model");
+    let mut decoder = trainer.into_decoder();
+    decoder.merge_adapters();
+    longrope_data::replace_folder(&target, ".writing-", |folder| {
+        checkpoint::write_model(&decoder, &base, folder)
+    })?;
+    Ok(TrainOutcome::Done(summary(
+        records::read(&metrics)?,
+        target,
+    )))
+}
+
+fn summary(records: Vec<Record>, model: PathBuf) -> TrainResult {
+    let mut losses = Vec::new();
+    let (mut steps, mut n_tokens, mut step_secs, mut peak) = (0, 0, 0.0, None);
+    for record in &records {
+        if let Record::Step {
+            nll_nats,
+            n_tokens: tokens,
+            elapsed_secs,
+            peak_memory_bytes,
+            ..
+        } = record
+        {
+            steps += 1;
+            // Skipped steps may have no loss.
+            losses.extend(nll_nats.is_finite().then_some(*nll_nats));
+            n_tokens += tokens;
+            step_secs += elapsed_secs;
+            peak = peak.max(*peak_memory_bytes);
+        }
+    }
+    let tenth = losses.len().div_ceil(10).max(1);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+    TrainResult {
+        format: "longrope-training",
+        version: 1,
+        model,
+        steps,
+        n_tokens,
+        first_nats: mean(&losses[..tenth.min(losses.len())]),
+        last_nats: mean(&losses[losses.len().saturating_sub(tenth)..]),
+        step_secs,
+        peak_memory_bytes: peak,
+        evals: records
+            .into_iter()
+            .filter(|record| matches!(record, Record::Eval { .. }))
+            .collect(),
+    }
+}

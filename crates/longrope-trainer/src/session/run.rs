@@ -1,0 +1,104 @@
+//! Runs a session under Burn's training loop.
+
+use std::sync::{Arc, Mutex};
+
+use burn::data::dataloader::{DataLoader, DataLoaderBuilder, batcher::Batcher};
+use burn::data::dataset::InMemDataset;
+use burn::lr_scheduler::constant::ConstantLr;
+use burn::optim::SgdConfig;
+use burn::tensor::Device;
+use burn::train::logger::InMemoryMetricLogger;
+use burn::train::renderer::{MetricsRenderer, tui::TuiMetricsRendererWrapper};
+use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
+
+use super::metrics::{eval_metric, step_metrics};
+use super::parts::{Ending, Screen, Session};
+use super::screen::NoScreen;
+use super::strategy::{Engine, StepByStep};
+use crate::error::{Error, Result};
+use crate::trainer::Trainer;
+
+impl Session {
+    /// Trains to the last step, or until [`Hooks::should_stop`](super::Hooks::should_stop) says so.
+    ///
+    /// The state is saved every `save_every` steps, after the last step, on interruption, and before an error of the
+    /// trainer is returned.
+    ///
+    /// # Errors
+    /// Those of the trainer; [`Error::Hook`] for those of the hooks.
+    pub fn run(self) -> Result<(Trainer, Ending)> {
+        let Self {
+            total_steps,
+            eval_every,
+            save_every,
+            screen,
+            ref label,
+            ..
+        } = self;
+        let (label, contexts) = (label.clone(), self.contexts.clone());
+        let first = self.trainer.n_steps();
+        let device = self.trainer.decoder().device().clone();
+        let eval_every = eval_every.max(1);
+        let n_epochs = total_steps.div_ceil(eval_every).max(1);
+        let shared = Arc::new(Mutex::new(Some(self)));
+        let engine = Engine::new(Arc::clone(&shared), &device);
+        let interrupter = Interrupter::new();
+        let renderer: Box<dyn MetricsRenderer> = match screen {
+            Screen::Dashboard => {
+                Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None))
+            }
+            Screen::Nothing => Box::new(NoScreen),
+        };
+        let mut training = SupervisedTraining::<Engine>::new(
+            std::env::temp_dir(),
+            numbers((first..total_steps).collect()),
+            numbers(contexts.clone()),
+        )
+        .with_interrupter(interrupter)
+        // Burn's own log files are not written: the hooks keep the records.
+        .with_application_logger(None)
+        .with_metric_logger(InMemoryMetricLogger::new())
+        .renderer(renderer)
+        .num_epochs(n_epochs)
+        .checkpoint(first / eval_every)
+        .label(&label)
+        .with_training_strategy(TrainingStrategy::Custom(Arc::new(StepByStep {
+            total_steps,
+            eval_every,
+            save_every: save_every.max(1),
+        })));
+        for metric in step_metrics() {
+            training = training.metric_train_numeric(metric);
+        }
+        for context in contexts {
+            training = training.metric_valid_numeric(eval_metric(context));
+        }
+        // Burn requires an optimizer and a learning rate; the trainer uses its own.
+        let learner = Learner::new(
+            engine.clone(),
+            SgdConfig::new().init(),
+            ConstantLr::from(0.0),
+        );
+        let result = training.launch(learner);
+        drop(result);
+        let ending = engine.ending()?;
+        drop(engine);
+        let session = shared.lock().map_err(|_| Error::Panicked)?.take();
+        let session = session.ok_or(Error::CutOff)?;
+        Ok((session.trainer, ending))
+    }
+}
+
+/// Numbers as Burn's data loader; the hooks fetch the actual data.
+fn numbers(numbers: Vec<usize>) -> Arc<dyn DataLoader<usize>> {
+    #[derive(Clone)]
+    struct One;
+    impl Batcher<usize, usize> for One {
+        fn batch(&self, items: Vec<usize>, _device: &Device) -> usize {
+            items.first().copied().unwrap_or_default()
+        }
+    }
+    DataLoaderBuilder::new(One)
+        .batch_size(1)
+        .build(InMemDataset::new(numbers))
+}

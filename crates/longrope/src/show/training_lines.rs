@@ -1,0 +1,79 @@
+//! The progress of `finetune` without a dashboard: a bar on a terminal, otherwise lines on stderr.
+
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use longrope_trainer::TimedStep;
+use longrope_trainer::run::TrainEvent;
+
+use crate::show::progress;
+
+/// Shows the progress of a run.
+pub(crate) struct Lines {
+    bar: ProgressBar,
+    to_terminal: bool,
+    shown: bool,
+    started: Instant,
+    total: usize,
+}
+
+impl Lines {
+    /// Shows a run of `total` steps, or nothing while a dashboard is drawn.
+    pub(crate) fn new(total: usize, shown: bool) -> Self {
+        Self {
+            bar: if shown {
+                progress::bar("training", total as u64)
+            } else {
+                ProgressBar::hidden()
+            },
+            to_terminal: std::io::stderr().is_terminal(),
+            shown,
+            started: Instant::now(),
+            total,
+        }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&self, event: TrainEvent<'_>) -> Result<()> {
+        match event {
+            TrainEvent::Resumed { step, .. } => self.bar.set_position(step as u64),
+            TrainEvent::Step(timed) => self.step(timed)?,
+            TrainEvent::Measured {
+                step,
+                context,
+                measurement,
+            } if self.shown => write_line(&format!(
+                "step {step}: perplexity {:.3} at {context} tokens, {:.0} s",
+                measurement.ppl(),
+                self.started.elapsed().as_secs_f64()
+            ))?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn step(&self, timed: &TimedStep) -> Result<()> {
+        let report = &timed.report;
+        let speed = report.n_tokens as f64 / timed.elapsed_secs.max(1e-9);
+        let text = format!(
+            "loss {:.4} grad {:.3} lr {:.2e} {speed:.0} tokens/s",
+            report.nll_nats, report.grad_norm, report.learning_rate
+        );
+        self.bar.set_position(report.step as u64);
+        self.bar.set_message(text.clone());
+        let every = (self.total / 40).max(1);
+        if self.shown
+            && !self.to_terminal
+            && (report.step == 1 || report.step.is_multiple_of(every))
+        {
+            write_line(&format!("step {}/{} {text}", report.step, self.total))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_line(text: &str) -> Result<()> {
+    Ok(writeln!(progress::stderr_above_bars(), "{text}")?)
+}

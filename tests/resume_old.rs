@@ -1,0 +1,105 @@
+//! Runs that version 0.1 began are resumed by this version.
+
+use serde_json::Value;
+
+use crate::support::Workplace;
+
+/// Relative. Other CPU instruction sets add numbers up in another order, and the optimizer amplifies the last bits.
+const TOLERANCE: f64 = 1e-5;
+
+/// A folder with the inputs of the fixture and a copy of its run, `run`.
+fn workplace(fixture: &str) -> Workplace {
+    let here = Workplace::with_model();
+    let lines: Vec<String> = (0..400)
+        .map(|i| format!("fn number_{i}() -> u32 {{ {} }}\n", i * i % 997))
+        .collect();
+    let text = lines.concat();
+    here.write("text.txt", &text);
+    here.write("held.txt", &text[3000..6000]);
+    here.fixture(&format!("states-0.1/{fixture}"), "fixture");
+    fs_err::rename(here.path("fixture/run"), here.path("run")).unwrap();
+    let rope = here.path("fixture/rope.json");
+    if rope.is_file() {
+        fs_err::rename(rope, here.path("rope.json")).unwrap();
+    }
+    here
+}
+
+/// Compares a number of each line, under its present and its former name, and the lines' phases and steps.
+fn assert_same_curve(found: &[Value], expected: &[Value], names: (&str, &str)) {
+    let numbers = |lines: &[Value], name: &str| -> Vec<(String, f64)> {
+        let of_line = |line: &Value| {
+            let number = line.get(name)?.as_f64()?;
+            Some((format!("{} {}", line["phase"], line["step"]), number))
+        };
+        lines.iter().filter_map(of_line).collect()
+    };
+    let (found, expected) = (numbers(found, names.0), numbers(expected, names.1));
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    assert!(!found.is_empty(), "{names:?}");
+    for ((place, found), (expected_place, expected)) in found.iter().zip(&expected) {
+        assert_eq!(place, expected_place);
+        let difference = (found - expected).abs();
+        assert!(
+            difference <= TOLERANCE * expected,
+            "{place}: {found}, expected {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_finetuning_resumes() {
+    for fixture in ["finetune", "finetune-lora"] {
+        let here = workplace(fixture);
+        here.run("finetune --resume --out run --no-dashboard")
+            .worked();
+        let found = here.training_metrics("run/metrics.jsonl");
+        let expected = here.read_json_lines("fixture/expected.jsonl");
+        assert_eq!(found.len(), 8, "{fixture}");
+        for name in ["loss", "nll_nats", "learning_rate", "grad_norm"] {
+            assert_same_curve(&found, &expected, (name, name));
+        }
+        let state = here.read_json("run/step-000008/state.json");
+        assert!(
+            state["settings"]["rope"].is_object(),
+            "new states have JSON"
+        );
+        assert!(here.path("run/model/model.safetensors").is_file());
+    }
+}
+
+#[test]
+fn a_finetuning_does_not_resume_under_another_rope() {
+    let here = workplace("finetune");
+    here.run("finetune --resume --out run --no-dashboard --rope pi")
+        .refused_with("other settings");
+}
+
+#[test]
+fn a_pretraining_resumes() {
+    let here = workplace("pretrain");
+    here.run("pretrain --resume --out run --json").worked();
+    let found = here.training_metrics("run/metrics.jsonl");
+    let expected = here.read_json_lines("fixture/expected.jsonl");
+    assert_eq!(found.len(), 12);
+    for names in [
+        ("loss", "loss"),
+        ("learning_rate", "learning-rate"),
+        ("grad_norm", "grad-norm"),
+    ] {
+        assert_same_curve(&found, &expected, names);
+    }
+    let (evals, steps): (Vec<Value>, Vec<Value>) =
+        found.into_iter().partition(|line| line["event"] == "eval");
+    assert_same_curve(&steps, &expected, ("nll_nats", "nll-nats"));
+    assert_same_curve(&evals, &expected, ("nll_nats", "held-out-nll-nats"));
+    assert!(here.path("run/model/model.safetensors").is_file());
+}
+
+#[test]
+fn an_old_pretraining_is_reported() {
+    let here = workplace("pretrain");
+    here.run("report run").worked();
+    let page = here.read("run/report.html");
+    assert!(page.contains("<td>last step</td><td>7</td>"), "{page}");
+}
