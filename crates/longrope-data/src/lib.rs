@@ -1,22 +1,22 @@
-//! Text to token windows, deterministically.
+#![doc = include_str!("../README.md")]
 //!
-//! The way through this crate is a straight line, and every step is a function of its arguments:
+//! # The way through the crate
+//!
+//! Every step is a function of its arguments:
 //!
 //! ```text
-//! paths ── read_documents ─► Document ── tokenize_documents ─► TokenDocument ─┬─ select_samples ─► Sample       (search)
-//!                                              │                              ├─ plan_windows   ─► TokenWindow  (evaluation)
-//!                                              │                              ├─ PackedStream   ─► TrainingWindow (training)
-//!                        token ids as JSON ────┘ read_token_ids               └─ text_fingerprint               (provenance)
+//! paths ── read_documents ─► Document ── tokenize ─► TokenDocument ─┬─ select_samples ─► Sample         (search)
+//!                                                         ▲         ├─ plan_windows   ─► TokenWindow    (evaluation)
+//!                                                         │         ├─ PackedStream   ─► TrainingWindow (training)
+//!               token ids as JSON ── read_token_ids ──────┘         └─ text_fingerprint                 (provenance)
 //! ```
 //!
-//! What must hold here:
+//! # What always holds
 //!
 //! - The same files, tokenizer and seed give the same tokens on every machine: files are read in the order of their
 //!   paths, random choices come from a `ChaCha8` stream of the seed, and nothing depends on threads or hash order.
 //! - A window says which of its tokens are scored, and no token is scored twice; see [`Window`].
 //! - The token cache changes time, never results; see [`TokenCache`].
-//!
-//! Nothing here knows of models, tensors or devices, and nothing prints: what is worth a note is a `tracing` event.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
@@ -41,6 +41,7 @@ mod tokenizer;
 mod tokens;
 mod train_tokenizer;
 mod training;
+mod training_window;
 mod window;
 
 #[cfg(test)]
@@ -67,7 +68,7 @@ pub use train_tokenizer::{
 };
 pub use training::{
     DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
-    PackedStream, PackingConfig, RopeChoice, SourceCursor, TrainingWindow, WindowSource,
-    partition_by_length,
+    PackedStream, PackingConfig, SourceCursor, WindowSource, partition_by_length,
 };
+pub use training_window::{RopeChoice, TrainingWindow};
 pub use window::{Window, sliding_windows, spread_windows};

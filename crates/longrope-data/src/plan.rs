@@ -10,6 +10,7 @@ use crate::{Error, Result, Sample, TokenDocument, Window};
 
 /// How a document is covered with windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WindowProtocol {
     /// Up to this many windows per document that do not overlap; see [`spread_windows`](crate::spread_windows).
     Spread {

@@ -1,9 +1,4 @@
-//! Measures a model at a context.
-//!
-//! A run is stepped by its caller: [`PerplexityRun::step`] scores the next windows and returns
-//! what it found, so progress bars, interruption and per-token files belong to whoever calls.
-//! Every result says how it was measured: context, stride, windows, scored tokens, treatment of
-//! the beginning-of-text token.
+#![doc = include_str!("../README.md")]
 
 pub mod bench;
 mod error;

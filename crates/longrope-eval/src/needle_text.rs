@@ -109,6 +109,7 @@ impl NeedleTextConfig {
 /// The wording of a needle text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum NeedleStyle {
     /// [`NeedleParts::MAGIC_NUMBER`], the wording of LongRoPE2 and RULER.
     MagicNumber,
@@ -128,6 +129,7 @@ impl NeedleStyle {
 /// What a needle is hidden in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Filler {
     /// A stretch of one of the documents.
     Text,

@@ -11,6 +11,7 @@ use crate::language_model::LanguageModel;
 /// How an answer is scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Protocol {
     /// One forward pass over prompt and answer. The answer is right if each of its tokens is the most likely
     /// one after those before it, which is the case exactly when greedy generation begins with the answer. Takes as

@@ -192,7 +192,7 @@ mod tests {
         assert!(matches!(resume("model", &keys), Err(Error::NoState { .. })));
         let mut saved = state(&path);
         saved.save(&key, &[], 0.0).unwrap();
-        saved.save(&key, &[trial.clone()], 2.0).unwrap();
+        saved.save(&key, std::slice::from_ref(&trial), 2.0).unwrap();
         let begun = EvalState::begin(path.clone(), "model".to_owned());
         assert!(matches!(begun, Err(Error::StateExists { .. })));
 

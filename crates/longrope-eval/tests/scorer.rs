@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use longrope_eval::{LanguageModel, Scorer};
+use longrope_data::{Bos, TokenDocument, WindowProtocol, plan_windows};
+use longrope_eval::{LanguageModel, PerplexityRun, Scorer, perplexity};
 use longrope_model::{Decoder, GenerateOptions};
 use longrope_rope::RopeSpec;
 
@@ -16,6 +17,25 @@ fn decoder() -> Decoder {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models/llama-gqa-tied");
     Decoder::load(&folder, &Device::flex()).unwrap()
+}
+
+#[test]
+fn a_perplexity_in_one_call_is_that_of_its_steps() {
+    let decoder = decoder();
+    let spec = &decoder.config().rope;
+    let document = TokenDocument {
+        source: String::new(),
+        tokens: (0..200).map(|i| (i * 7 + 3) % 97).collect(),
+    };
+    let windows = plan_windows(&[document], 64, WindowProtocol::spread(3), Bos::Document).unwrap();
+    let found = perplexity(&decoder, &windows, spec).unwrap();
+
+    let mut run = PerplexityRun::new(&windows, spec);
+    let mut scorer = Scorer::new(&decoder);
+    while !run.step(&mut scorer).unwrap().is_empty() {}
+    assert_eq!(found, run.sum());
+    assert_eq!((found.n_windows, found.n_tokens), (3, 3 * 63));
+    assert!(found.ppl() > 1.0);
 }
 
 /// A question with four answers, more than half of it the same.

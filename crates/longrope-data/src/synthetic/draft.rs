@@ -1,6 +1,6 @@
 //! A window under construction.
 
-use crate::training::{RopeChoice, TrainingWindow};
+use crate::training_window::{RopeChoice, TrainingWindow};
 use crate::{Result, Tokenizer};
 
 /// Tokens and their weights, appended piece by piece.

@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::filler::Filler;
 use super::{copying, passkey, recall};
 use crate::random::{below, generator, unit};
-use crate::training::{RopeChoice, TrainingWindow};
+use crate::training_window::{RopeChoice, TrainingWindow};
 use crate::window::check_context;
 use crate::{Error, Result, TokenDocument, Tokenizer};
 
@@ -21,6 +21,7 @@ use crate::{Error, Result, TokenDocument, Tokenizer};
     rename_all_fields = "kebab-case",
     deny_unknown_fields
 )]
+#[non_exhaustive]
 pub enum SyntheticKind {
     /// Random tokens and their repetitions. Only the repetitions have a loss weight.
     Copying {

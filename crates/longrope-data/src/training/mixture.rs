@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::packed::{DataCursor, PackedStream};
-use super::window::{RopeChoice, TrainingWindow};
+use crate::training_window::{RopeChoice, TrainingWindow};
 use crate::{Error, Result, SyntheticStream};
 
 /// Where windows come from.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum WindowSource {
     /// Packed text.
     Packed(PackedStream),
@@ -72,6 +73,7 @@ pub struct MixturePart {
 /// The unit in which the parts of a mixture take turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Grouping {
     /// Windows: a batch has windows of several parts, which must have the same length and rotary embedding.
     #[default]
@@ -83,6 +85,7 @@ pub enum Grouping {
 /// The position of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SourceCursor {
     /// A position in packed text.
     Packed(DataCursor),

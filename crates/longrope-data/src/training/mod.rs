@@ -2,10 +2,8 @@
 
 mod mixture;
 mod packed;
-mod window;
 
 pub use mixture::{Grouping, Mixture, MixtureCursor, MixturePart, SourceCursor, WindowSource};
 pub use packed::{
     DataCursor, LengthWeight, Overflow, PackedStream, PackingConfig, partition_by_length,
 };
-pub use window::{RopeChoice, TrainingWindow};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::window::{RopeChoice, TrainingWindow};
 use crate::random::{generator, shuffle, unit};
+use crate::training_window::{RopeChoice, TrainingWindow};
 use crate::window::check_context;
 use crate::{Error, Result, TokenDocument};
 
@@ -67,6 +67,7 @@ impl PackingConfig {
 /// What happens to the rest of a document that a window cannot hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Overflow {
     /// The rest begins the next window: every token is trained on.
     #[default]
