@@ -1,4 +1,4 @@
-//! A decoder from sizes alone, in the way Burn makes its modules.
+//! Making a decoder from its sizes, following Burn's conventions.
 
 use burn::tensor::Device;
 use rand::SeedableRng;
@@ -40,7 +40,8 @@ pub struct DecoderConfig {
 }
 
 impl DecoderConfig {
-    /// Sizes of the vocabulary, the residual stream, the stack of layers and the set of query heads.
+    /// A decoder with a vocabulary of `vocab` tokens, a residual stream of width `hidden`, and `heads` query heads in each
+    /// of its `layers`.
     ///
     /// By default, every query head has a key head of its own, the MLP is four times as wide as the residual stream,
     /// the output head shares the embedding matrix, and window, `theta` and seed are 256, 10 000 and 0.

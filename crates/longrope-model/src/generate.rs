@@ -15,6 +15,7 @@ const PREFILL_CHUNK: usize = 512;
 
 /// Which factor set is used to generate a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FactorChoice {
     /// The factor set for the maximum length of the sequence, prompt and new tokens. It is fixed at the start, so
     /// nothing has to be recomputed. The default.

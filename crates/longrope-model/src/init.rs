@@ -82,8 +82,8 @@ fn random_tensors(config: &ModelConfig, rng: &mut impl Rng) -> impl Iterator<Ite
         let n_elements: usize = shape.iter().product();
         let values = if name.ends_with("norm.weight") {
             vec![1.0; n_elements]
-        } else if name.ends_with(".bias") {
-            vec![0.0; n_elements]
+        } else if shape.len() == 1 {
+            vec![0.0; n_elements] // a bias
         } else {
             let writes_residual =
                 name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");

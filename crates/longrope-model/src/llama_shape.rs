@@ -1,4 +1,4 @@
-//! The sizes of a LLaMA model that is made from nothing.
+//! The sizes of a LLaMA model with random weights.
 
 use std::path::Path;
 

@@ -13,6 +13,7 @@ use crate::norm::RmsNorm;
 
 /// The kind of a parameter; optimizers may treat kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ParameterKind {
     /// The embedding matrix, tied to the head or not.
     Embedding,

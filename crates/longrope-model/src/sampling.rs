@@ -4,6 +4,7 @@ use rand::{Rng, RngExt};
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Sampling {
     /// The most likely token; of equally likely tokens, the one with the lowest id.
     #[default]

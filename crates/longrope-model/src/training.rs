@@ -31,6 +31,7 @@ pub struct TrainingBatch {
 
 /// Which parts of the forward pass are recomputed in the backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Recompute {
     /// Stores the input of each layer and recomputes the rest. Needs the least memory.
     Layers,

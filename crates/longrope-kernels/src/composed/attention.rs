@@ -62,7 +62,7 @@ fn chunks(sizes: &Sizes, visible: &Visible) -> Vec<Chunk> {
         .collect()
 }
 
-/// See [`crate::attention`].
+/// See [`crate::attention()`].
 pub(crate) fn attention<B: Backend>(
     query: Float<B>,
     key: Float<B>,

@@ -7,6 +7,7 @@ use safetensors::Dtype;
 
 /// A type of stored weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FloatType {
     /// 32 bits.
     F32,

@@ -86,7 +86,7 @@ fn every_family_can_be_made_in_memory() {
             "{name}: {found:?}"
         );
         for (name, values) in parameters(decoder) {
-            if name.ends_with(".bias") {
+            if name.rsplit('.').next() == Some("bias") {
                 assert!(values.iter().all(|x| x.to_bits() == 0), "{name}");
             }
         }
