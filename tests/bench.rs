@@ -67,5 +67,5 @@ fn protocols_have_their_windows() {
     let line =
         "eval ppl --model m --tokens tokens.json --contexts 32 --protocol llama.cpp --stride 8";
     let message = here.fails(line);
-    assert!(message.contains("`--stride` has no meaning"), "{message}");
+    assert!(message.contains("`--stride` does not apply"), "{message}");
 }

@@ -368,6 +368,6 @@ fn samples_that_rescaling_can_only_harm() {
     ));
     assert_snapshot!(message, @r"
     error: `search.sample-context` is 32, expected more than the original context, 32
-    hint: within it factors for longer contexts can only do harm; leave the key out for samples of the target's length
+    hint: within the original context, factors for longer contexts can only do harm; leave the key out for samples of the target's length
     ");
 }

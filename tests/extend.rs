@@ -73,7 +73,7 @@ fn stages_run_in_order_and_only_once() {
     let stages = &here.read_json("run/report.json")["stages"];
     assert_eq!(stages.as_array().unwrap().len(), 3);
     here.run("extend --config recipe.toml")
-        .refused_with("already holds an extension");
+        .refused_with("already holds a run of a recipe");
     // One stage is taken back; the others are not run again.
     fs_err::remove_dir_all(here.path("run/03-measure")).unwrap();
     let resumed = here.run("extend --config recipe.toml --resume");

@@ -9,7 +9,7 @@ use crate::support::Workplace;
 
 /// Steps of two windows under a RoPE of twice the window.
 const FINETUNE: &str = "finetune --model m --tokens tokens.json --rope yarn --context 64 --steps 8 \
-    --no-dashboard --set train.batch=2 --set train.learning-rate=1e-3 --set train.warmup-steps=2 \
+    --dashboard off --set train.batch=2 --set train.learning-rate=1e-3 --set train.warmup-steps=2 \
     --set train.save-every=3 --set train.recompute=false";
 
 /// Lines of `metrics.jsonl` without what depends on the machine.
@@ -62,7 +62,7 @@ fn a_killed_run_resumes_to_the_same_bytes() {
         }
         run.kill().unwrap();
         run.wait().unwrap();
-        here.run(&format!("finetune --resume --out {out} --no-dashboard"))
+        here.run(&format!("finetune --resume --out {out} --dashboard off"))
             .worked();
         assert_eq!(metrics(&here, "whole"), metrics(&here, &out));
         assert!(weights(&here, "whole") == weights(&here, &out));
@@ -102,7 +102,7 @@ fn weights_of_16_bits_learn_what_those_of_32_do() {
     // The masters are part of a state.
     let before = metrics(&here, "bf16");
     fs_err::remove_dir_all(here.path("bf16/step-000008")).unwrap();
-    here.run("finetune --resume --out bf16 --no-dashboard")
+    here.run("finetune --resume --out bf16 --dashboard off")
         .worked();
     assert_eq!(metrics(&here, "bf16"), before);
 }
@@ -175,6 +175,6 @@ fn a_run_resumes_only_with_the_settings_it_began_with() {
     here.run(&format!("{FINETUNE} --out run")).worked();
     let state = here.read_json("run/step-000008/state.json");
     assert_eq!(state["settings"]["rope"]["rotary_dim"], 16, "saved as JSON");
-    here.run("finetune --resume --out run --no-dashboard --set train.learning-rate=0.5")
+    here.run("finetune --resume --out run --dashboard off --set train.learning-rate=0.5")
         .refused_with("other settings");
 }

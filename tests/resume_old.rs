@@ -51,7 +51,7 @@ fn assert_same_curve(found: &[Value], expected: &[Value], names: (&str, &str)) {
 fn a_finetuning_resumes() {
     for fixture in ["finetune", "finetune-lora"] {
         let here = workplace(fixture);
-        here.run("finetune --resume --out run --no-dashboard")
+        here.run("finetune --resume --out run --dashboard off")
             .worked();
         let found = here.training_metrics("run/metrics.jsonl");
         let expected = here.read_json_lines("fixture/expected.jsonl");
@@ -71,7 +71,7 @@ fn a_finetuning_resumes() {
 #[test]
 fn a_finetuning_does_not_resume_under_another_rope() {
     let here = workplace("finetune");
-    here.run("finetune --resume --out run --no-dashboard --rope pi")
+    here.run("finetune --resume --out run --dashboard off --rope pi")
         .refused_with("other settings");
 }
 
@@ -102,4 +102,87 @@ fn an_old_pretraining_is_reported() {
     here.run("report run").worked();
     let page = here.read("run/report.html");
     assert!(page.contains("<td>last step</td><td>7</td>"), "{page}");
+}
+
+/// A folder with the model and the tokens of the fixtures, and a copy of one of their runs.
+fn begun(fixture: &str) -> Workplace {
+    let here = Workplace::with_model();
+    here.fixture(&format!("states-0.1/{fixture}"), fixture);
+    here.fixture("states-0.1/expected", "expected");
+    here
+}
+
+fn score(here: &Workplace, rope: &str) -> f64 {
+    here.read_json(rope)["provenance"]["score_nats"]
+        .as_f64()
+        .unwrap()
+}
+
+#[test]
+fn a_search_resumes_where_it_was() {
+    let here = begun("search");
+    let history = |here: &Workplace| {
+        let state = here.read_json("search/search/state.json");
+        state["history"].as_array().unwrap().clone()
+    };
+    let before = history(&here);
+    assert_eq!(before.len(), 3);
+    here.run("search --resume --out search").worked();
+    let after = history(&here);
+    assert_eq!(after.len(), 7);
+    assert_eq!(after[..3], before, "what was done is not done again");
+    let difference = score(&here, "search/rope.json") - score(&here, "expected/search/rope.json");
+    assert!(difference.abs() < TOLERANCE, "{difference}");
+}
+
+#[test]
+fn a_recovery_resumes_in_its_second_context() {
+    let here = begun("recover");
+    let first = "recover/context-16/search/state.json";
+    let before = here.read(first);
+    here.run("search --model m --tokens tokens.json --target 128 --out search-whole --samples 1 --set search.generations=0")
+        .worked();
+    let whole = here.read("expected/search/rope.json");
+    here.write("search-whole/rope.json", whole);
+    here.run("recover --resume --out recover").worked();
+    assert!(
+        here.read(first) == before,
+        "the first context was searched already"
+    );
+    let sets = |rope: &str| {
+        here.read_json(rope)["scaling"]["sets"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!(
+        sets("recover/rope.json"),
+        sets("expected/recover/rope.json")
+    );
+}
+
+#[test]
+fn a_recipe_resumes_in_its_second_stage() {
+    let here = begun("extend");
+    let found = here.read("extend/01-find/rope.json");
+    here.run("extend --config extend/recipe.toml --resume --dashboard off")
+        .worked();
+    assert!(here.read("extend/01-find/rope.json") == found);
+    let metrics = here.training_metrics("extend/02-train/metrics.jsonl");
+    let expected = here.read_json_lines("expected/extend/metrics.jsonl");
+    assert_eq!(metrics.len(), 12);
+    for name in ["loss", "learning_rate"] {
+        assert_same_curve(&metrics, &expected, (name, name));
+    }
+    let ppl = |file: &str| {
+        here.read_json(file)["results"][1]["nll_nats"]
+            .as_f64()
+            .unwrap()
+    };
+    let difference = ppl("extend/03-measure/eval/ppl.json") - ppl("expected/extend/ppl.json");
+    assert!(difference.abs() < TOLERANCE, "{difference}");
+    assert!(
+        here.path("extend/04-export/checkpoint/config.json")
+            .is_file()
+    );
 }

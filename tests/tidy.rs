@@ -105,7 +105,7 @@ fn every_example_is_a_target() {
 }
 
 /// Dependencies that only select features of other libraries.
-const FEATURE_ONLY: [&str; 2] = ["memchr", "cubecl"];
+const FEATURE_ONLY: [&str; 3] = ["memchr", "cubecl", "longrope-kernels"];
 
 #[test]
 fn every_dependency_is_used() {

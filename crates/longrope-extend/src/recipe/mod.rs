@@ -13,6 +13,46 @@
 //! [`plan`] finds out where every stage takes its inputs from, before anything runs. [`run`] runs the stages that are
 //! not done: for each it calls a function of the caller's, which starts a [`SearchTask`](crate::SearchTask), a
 //! [`RecoveryTask`](crate::RecoveryTask), a training run or an evaluation with the inputs of the plan.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use longrope_extend::recipe::{self, PlannedStage, Stage, Verb};
+//!
+//! # fn search(model: &Path, stage: &PlannedStage<recipe::Place>) -> Result<(), longrope_extend::Error> { Ok(()) }
+//! # fn train(model: &Path, stage: &PlannedStage<recipe::Place>) -> Result<(), longrope_extend::Error> { Ok(()) }
+//! # fn main() -> Result<(), longrope_extend::Error> {
+//! let stage = |name: &str, verb| Stage {
+//!     name: name.to_owned(),
+//!     verb,
+//!     model_from: None,
+//!     rope_from: None,
+//!     settings: "target = 16384".to_owned(),
+//! };
+//! let stages = [stage("find", Verb::Search), stage("train", Verb::Finetune)];
+//! let places = recipe::plan(&stages, Path::new("runs/extension"))?;
+//! let planned: Vec<_> = stages
+//!     .into_iter()
+//!     .zip(places)
+//!     .map(|(stage, place)| PlannedStage {
+//!         name: stage.name,
+//!         verb: stage.verb,
+//!         folder: place.folder.clone(),
+//!         settings: stage.settings,
+//!         work: place,
+//!     })
+//!     .collect();
+//! recipe::run(&planned, |stage, _turn| {
+//!     let model = stage.work.model.as_deref().unwrap_or(Path::new("models/base"));
+//!     match stage.verb {
+//!         Verb::Search => search(model, stage),  // fills in a SearchTask and calls `run`
+//!         Verb::Finetune => train(model, stage), // fills in a TrainPlan and calls `train`
+//!         _ => Ok(()),
+//!     }
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub(crate) mod error;
 mod plan;

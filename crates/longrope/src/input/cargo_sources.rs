@@ -13,7 +13,7 @@ use crate::hint::Hint;
 const PREFIX: &str = "sources:";
 
 /// The lock file of this build: which crates, in which versions.
-const LOCK: &str = include_str!("../../../../Cargo.lock");
+const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
 
 /// The documents that a name stands for, one per crate; none if it is a path.
 ///

@@ -30,7 +30,6 @@ pub(crate) struct Pretrain {
 }
 
 #[derive(Debug, ClapArgs)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Finetune {
     #[command(flatten)]
     pub(crate) common: Common,
