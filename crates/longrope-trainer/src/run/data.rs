@@ -36,6 +36,9 @@ impl Rotaries {
     }
 }
 
+/// Makes the source of a part's windows.
+type MakeSource<'a> = &'a dyn Fn() -> longrope_data::Result<WindowSource>;
+
 /// The windows of `config`, `context` tokens each. Generated documents need the tokenizer in the folder `base`.
 ///
 /// # Errors
@@ -74,8 +77,7 @@ pub(super) fn mixture(
     };
     let original = model.rope.original_context.min(context);
     let mut parts = Vec::new();
-    type Source<'a> = &'a dyn Fn() -> longrope_data::Result<WindowSource>;
-    let mut add = |part: &'static str, share: f64, source: Source<'_>| -> Result<()> {
+    let mut add = |part: &'static str, share: f64, source: MakeSource<'_>| -> Result<()> {
         if share > 0.0 {
             let source = source().map_err(|source| Error::Windows { part, source })?;
             parts.push(MixturePart {

@@ -97,16 +97,13 @@ impl Phase {
         } else {
             None
         };
-        let (trainer, event) = match latest {
-            Some(state) => {
-                let trainer = saved::restore(&state, &settings, decoder, config, &mut windows)?;
-                let step = trainer.n_steps();
-                (trainer, TrainEvent::Resumed { step, total_steps })
-            }
-            None => {
-                let trainer = Trainer::new(decoder, config)?;
-                (trainer, TrainEvent::Begun { total_steps })
-            }
+        let (trainer, event) = if let Some(state) = latest {
+            let trainer = saved::restore(&state, &settings, decoder, config, &mut windows)?;
+            let step = trainer.n_steps();
+            (trainer, TrainEvent::Resumed { step, total_steps })
+        } else {
+            let trainer = Trainer::new(decoder, config)?;
+            (trainer, TrainEvent::Begun { total_steps })
         };
         watch(event).map_err(Error::Hook)?;
         let records = Records::open(&metrics, name.as_deref(), trainer.n_steps())?;
