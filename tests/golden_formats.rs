@@ -133,7 +133,9 @@ fn files_of_a_search() {
     baselines[].nll_nats: real
     elapsed_secs: real
     "#);
-    assert_snapshot!(shape(&here.read_json_lines("run/metrics.jsonl")[0]), @r"
+    let metrics = here.read_json_lines("run/metrics.jsonl");
+    assert_snapshot!(metrics[0], @r#"{"format":"longrope-metrics","version":1,"kind":"search"}"#);
+    assert_snapshot!(shape(&metrics[1]), @r"
     generation: whole
     best_nats: real
     generation_best_nats: real

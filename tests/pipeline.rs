@@ -191,8 +191,8 @@ fn a_search_writes_its_files() {
     let metrics = here.read_json_lines("run/metrics.jsonl");
     assert_eq!(
         metrics.len(),
-        3 + 1,
-        "the first population, then generations"
+        1 + 1 + 3,
+        "a header, the first population, then generations"
     );
     assert_close(&[number(&metrics[3], "/best_nats")], &[best], 0.0);
     assert_eq!(artifact.provenance.score_nats, Some(best));

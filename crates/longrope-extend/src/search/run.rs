@@ -168,11 +168,15 @@ impl SearchRun<'_> {
     }
 }
 
+/// The first line of a search's `metrics.jsonl`.
+const METRICS_HEADER: &str =
+    "{\"format\":\"longrope-metrics\",\"version\":1,\"kind\":\"search\"}\n";
+
 /// Saves the state of a search and its history.
 pub(crate) fn save_state(run: &RunDir, search: &Search) -> Result<()> {
     run.write("search/state.json", &search.state().to_json()?)?;
-    let history = search.state().history();
-    run.write("metrics.jsonl", &json_lines(history.iter().map(metrics))?)
+    let lines = search.state().history().iter().map(metrics);
+    run.write("metrics.jsonl", &(METRICS_HEADER.to_owned() + &json_lines(lines)?))
 }
 
 /// One line of a search's `metrics.jsonl`.
