@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use longrope_eval::{TaskResult, mean};
+use longrope_figures::{HeatMap, heat_map};
 
 use crate::show::output;
-use crate::show::plot::{Heat, heat_map};
 
 /// Results of one RoPE, context by depth.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,14 +91,14 @@ impl Grid {
 
     /// The heat map.
     pub(crate) fn svg(&self, title: &str) -> Result<String> {
-        heat_map(&Heat {
+        Ok(heat_map(&HeatMap {
             title,
             x_label: "context [tokens]",
             y_label: "depth of the needle",
             columns: self.contexts.iter().map(|c| output::grouped(*c)).collect(),
             rows: self.depths.iter().map(|depth| percent(*depth)).collect(),
             cells: &self.cells,
-        })
+        })?)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use longrope_extend::{RunDir, SearchOutcome};
+use longrope_figures::Series;
 use longrope_search::factor_curves;
 
 use crate::show::output;
-use crate::show::plot::{self, Series};
 
 /// Writes `factors.svg` and `history.svg` into the run folder.
 pub(crate) fn write(run: &RunDir, outcome: &SearchOutcome) -> Result<()> {
@@ -26,7 +26,8 @@ fn factor_plot(outcome: &SearchOutcome) -> Result<String> {
         })
         .collect();
     let target = output::grouped(outcome.target.target());
-    plot::factor_curve(&format!("Rescale factors for {target} tokens"), &series)
+    let title = format!("Rescale factors for {target} tokens");
+    Ok(longrope_figures::factor_curve(&title, &series)?)
 }
 
 /// Best and median score by generation, with the methods as lines.
@@ -40,10 +41,10 @@ fn history_plot(outcome: &SearchOutcome) -> Result<String> {
         .iter()
         .map(|generation| (generation.index, generation.median))
         .collect();
-    plot::loss_history(
+    Ok(longrope_figures::loss_history(
         "Loss of the search by generation",
         &best,
         &median,
         &outcome.method_scores,
-    )
+    )?)
 }

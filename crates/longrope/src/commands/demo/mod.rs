@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use longrope_data::{TokenDocument, Tokenizer, write_atomically};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
 use longrope_extend::{Interrupt, Models, RunDir, SearchTask};
+use longrope_figures::Series;
 use longrope_model::{ExportOptions, export_hf};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
@@ -20,7 +21,6 @@ use crate::input::rope_arg::named_ropes;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::layers;
-use crate::show::plot::{self, Series};
 use crate::show::{output, perplexity_table, search_table, task_table};
 use crate::{input, signals};
 
@@ -243,7 +243,11 @@ fn perplexity_plot(results: &[PplResult]) -> Result<String> {
     let points = results
         .iter()
         .map(|it| (it.rope.as_str(), it.context, it.ppl));
-    plot::perplexity_by_context("Perplexity on unseen text", &by_rope(points))
+    let series = by_rope(points);
+    Ok(longrope_figures::perplexity_by_context(
+        "Perplexity on unseen text",
+        &series,
+    )?)
 }
 
 /// Share of passkeys found by context, one line per RoPE.
@@ -251,7 +255,11 @@ fn passkey_plot(results: &[TaskResult]) -> Result<String> {
     let points = results
         .iter()
         .map(|it| (it.rope.as_str(), it.context, 100.0 * it.metric.value));
-    plot::share_by_context("Passkeys found", &by_rope(points))
+    let series = by_rope(points);
+    Ok(longrope_figures::share_by_context(
+        "Passkeys found",
+        &series,
+    )?)
 }
 
 /// One line per RoPE, in the order they first occur in.

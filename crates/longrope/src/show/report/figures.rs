@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
+use longrope_figures::Series;
 use longrope_search::factor_curves;
 use longrope_trainer::run::records::{self, Record};
 use serde_json::Value;
@@ -11,8 +12,6 @@ use serde_json::Value;
 use super::data::{RunReport, Training};
 use crate::show::grid::Grid;
 use crate::show::output;
-use crate::show::plot;
-use crate::show::plot::Series;
 
 /// A drawn figure and what it shows.
 pub(crate) struct Figure {
@@ -57,7 +56,7 @@ pub(crate) fn perplexity(report: &RunReport) -> Result<Option<Figure>> {
     if series.iter().all(|series| series.points.len() < 2) {
         return Ok(None);
     }
-    let svg = plot::perplexity_by_context("Perplexity by context", &series)?;
+    let svg = longrope_figures::perplexity_by_context("Perplexity by context", &series)?;
     let caption = "Lower is better. Both axes are logarithmic.";
     Ok(Some(Figure::new(svg, caption)))
 }
@@ -81,7 +80,7 @@ pub(crate) fn factors(report: &RunReport) -> Result<Option<Figure>> {
         "Rescale factors for {} tokens",
         output::grouped(spec.max_context())
     );
-    let svg = plot::factor_curve(&title, &series)?;
+    let svg = longrope_figures::factor_curve(&title, &series)?;
     let caption = "By what the frequency of each pair of dimensions is divided, the fastest pair at the left.";
     Ok(Some(Figure::new(svg, caption)))
 }
@@ -108,7 +107,7 @@ pub(crate) fn history(report: &RunReport) -> Result<Option<Figure>> {
         .map(|it| (it.method.clone(), it.nll_nats))
         .collect();
     let title = "Loss of the search by generation";
-    let svg = plot::loss_history(title, &best, &curve("median_nats"), &references)?;
+    let svg = longrope_figures::loss_history(title, &best, &curve("median_nats"), &references)?;
     let caption = "On the samples that candidates are scored on.";
     Ok(Some(Figure::new(svg, caption)))
 }
@@ -146,7 +145,7 @@ pub(crate) fn training(training: &Training) -> Result<Option<Figure>> {
     if series.is_empty() {
         return Ok(None);
     }
-    let svg = plot::loss_by_step("Loss by step", &series)?;
+    let svg = longrope_figures::loss_by_step("Loss by step", &series)?;
     Ok(Some(Figure::new(svg, "Nats per token.")))
 }
 

@@ -2,4 +2,4 @@
 
 use plotters::style::RGBColor;
 
-pub(super) const TEXT: RGBColor = RGBColor(40, 40, 40);
+pub(crate) const TEXT: RGBColor = RGBColor(40, 40, 40);

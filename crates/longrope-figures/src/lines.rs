@@ -1,14 +1,15 @@
-//! Figures of lines.
+//! Line charts.
 
-use anyhow::Result;
 use plotters::prelude::*;
 
-use super::axis::{Axis, Scale};
-use super::colors::TEXT;
+use crate::axis::{Axis, Scale};
+use crate::colors::TEXT;
+use crate::error::{Drawn, Error, Result};
 
+/// Width and height of a figure, in pixels.
 const SIZE: (u32, u32) = (900, 560);
 const GRID: RGBColor = RGBColor(225, 225, 225);
-/// The color for emphasis.
+/// The color of emphasized lines.
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
 /// The rest of the palette of Okabe and Ito, without yellow, which is too pale on white.
 const PALETTE: [RGBColor; 6] = [
@@ -19,29 +20,43 @@ const PALETTE: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
     RGBColor(0, 0, 0),
 ];
-/// Lines with more points than this have no markers.
+/// Lines with more points than this are drawn without markers.
 const MAX_MARKERS: usize = 16;
 
 /// A named line of a figure.
-pub(crate) struct Series<'a> {
-    /// As it stands in the legend.
-    pub(crate) name: &'a str,
-    /// (x, y), from left to right.
-    pub(crate) points: Vec<(f64, f64)>,
-    /// Drawn thicker, in a color of its own.
-    pub(crate) emphasized: bool,
+///
+/// Points that cannot be drawn (NaN, infinite, not positive on a logarithmic axis) break the line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series<'a> {
+    /// The name in the legend.
+    pub name: &'a str,
+    /// (x, y), from left to right, in the units of the figure.
+    pub points: Vec<(f64, f64)>,
+    /// Whether the line is drawn thicker and in vermilion.
+    pub emphasized: bool,
 }
 
-/// Rescale factor per rotary pair.
-pub(crate) fn factor_curve(title: &str, series: &[Series]) -> Result<String> {
+/// Draws rescale factors (no unit, logarithmic) over the index of the rotary pair, as an SVG document.
+///
+/// # Errors
+/// [`Error::Drawing`] if the drawing library fails.
+pub fn factor_curve(title: &str, series: &[Series]) -> Result<String> {
     let lines = colored(series);
     let x = Axis::new("rotary pair index i", Scale::Integer, xs(&lines));
     let y = Axis::new("rescale factor λ (log scale)", Scale::Log, ys(&lines));
-    draw(title, &x, &y, &lines)
+    figure(title, &x, &y, &lines)
 }
 
-/// Loss per generation, best so far and median of the proposals, against that of other methods.
-pub(crate) fn loss_history(
+/// Draws the losses of a search over its generations, as an SVG document.
+///
+/// `best` (the best loss so far, drawn as steps) and `median` (of the generation) are pairs of generation and loss.
+/// `references` are named losses to compare with, drawn as dashed horizontal lines. Losses are in nats per token. Those
+/// so high that they would flatten the rest of the figure are left out; a line that loses all its points this way is
+/// marked "(above)" in the legend.
+///
+/// # Errors
+/// [`Error::Drawing`] if the drawing library fails.
+pub fn loss_history(
     title: &str,
     best: &[(usize, f64)],
     median: &[(usize, f64)],
@@ -77,34 +92,43 @@ pub(crate) fn loss_history(
         line.cut_above(top);
     }
     let y = Axis::new("loss [nats per token]", Scale::Linear, ys(&lines));
-    draw(title, &x, &y, &lines)
+    figure(title, &x, &y, &lines)
 }
 
-/// Perplexity per context, both on a logarithmic scale.
-pub(crate) fn perplexity_by_context(title: &str, series: &[Series]) -> Result<String> {
+/// Draws perplexities (no unit) over contexts (tokens), both logarithmic, as an SVG document.
+///
+/// # Errors
+/// [`Error::Drawing`] if the drawing library fails.
+pub fn perplexity_by_context(title: &str, series: &[Series]) -> Result<String> {
     let lines = colored(series);
     let x = Axis::new("context [tokens, k = 1024]", Scale::Log2, xs(&lines));
     let y = Axis::new("perplexity (log scale)", Scale::Log, ys(&lines));
-    draw(title, &x, &y, &lines)
+    figure(title, &x, &y, &lines)
 }
 
-/// Percent per context.
-pub(crate) fn share_by_context(title: &str, series: &[Series]) -> Result<String> {
+/// Draws shares (percent, 0 to 100) over contexts (tokens, logarithmic), as an SVG document.
+///
+/// # Errors
+/// [`Error::Drawing`] if the drawing library fails.
+pub fn share_by_context(title: &str, series: &[Series]) -> Result<String> {
     let lines = colored(series);
     let x = Axis::new("context [tokens, k = 1024]", Scale::Log2, xs(&lines));
     let y = Axis::new("share [%]", Scale::Linear, [0.0, 100.0].into_iter());
-    draw(title, &x, &y, &lines)
+    figure(title, &x, &y, &lines)
 }
 
-/// Loss per training step.
-pub(crate) fn loss_by_step(title: &str, series: &[Series]) -> Result<String> {
+/// Draws losses (nats per token) over training steps, as an SVG document.
+///
+/// # Errors
+/// [`Error::Drawing`] if the drawing library fails.
+pub fn loss_by_step(title: &str, series: &[Series]) -> Result<String> {
     let lines = colored(series);
     let x = Axis::new("step", Scale::Integer, xs(&lines));
     let y = Axis::new("loss [nats per token]", Scale::Linear, ys(&lines));
-    draw(title, &x, &y, &lines)
+    figure(title, &x, &y, &lines)
 }
 
-/// A line ready to draw.
+/// A line with its style.
 struct Line {
     name: String,
     points: Vec<(f64, f64)>,
@@ -126,7 +150,7 @@ impl Line {
         }
     }
 
-    /// Leaves out what is above `top`, and says so if nothing else was there.
+    /// Leaves out points above `top`, and adds "(above)" to the name if no others are left.
     fn cut_above(&mut self, top: f64) {
         let is_cut = |point: &&mut (f64, f64)| point.1.is_finite() && point.1 > top;
         let n_cut = self
@@ -166,7 +190,7 @@ fn ys(lines: &[Line]) -> impl Iterator<Item = f64> {
         .flat_map(|line| line.points.iter().map(|p| p.1))
 }
 
-/// The loss above which a few outliers would squeeze the rest of the figure flat.
+/// The loss above which points are left out, since a few outliers would flatten the rest of the figure.
 fn ceiling(lines: &[Line]) -> f64 {
     let mut losses: Vec<f64> = ys(lines).filter(|loss| loss.is_finite()).collect();
     losses.sort_by(f64::total_cmp);
@@ -177,13 +201,19 @@ fn ceiling(lines: &[Line]) -> f64 {
     high + 1.5 * (high - lowest).max(0.02 * high.abs())
 }
 
-fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Result<String> {
+fn figure(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Result<String> {
     let mut svg = String::new();
-    let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    draw(&mut svg, title, x, y, lines).map_err(Error::Drawing)?;
+    Ok(svg)
+}
+
+fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Drawn {
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let font = |size: u32| ("sans-serif", size).into_font().color(&TEXT);
     let longest = lines.iter().map(|line| line.name.chars().count()).max();
-    let legend_width = (60 + 8 * u32::try_from(longest.unwrap_or(0))?).clamp(130, 320);
+    let text_width = u32::try_from(longest.unwrap_or(0))?.saturating_mul(8);
+    let legend_width = text_width.saturating_add(60).clamp(130, 320);
     let (area, legend) = root.split_horizontally(SIZE.0 - legend_width);
 
     let mut chart = ChartBuilder::on(&area)
@@ -203,7 +233,7 @@ fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Result<String> {
         .draw()?;
 
     let is_shown = |point: &(f64, f64)| x.shows(point.0) && y.shows(point.1);
-    // Reversed, so that the first line lies on top.
+    // In reverse order, so that the first line is drawn on top.
     for line in lines.iter().rev() {
         let style = line.color.stroke_width(line.width);
         for run in line.points.split(|point| !is_shown(point)) {
@@ -237,67 +267,9 @@ fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Result<String> {
         legend.draw(&Text::new(text, (36, middle - 7), font(14)))?;
     }
     root.present()?;
-    drop((chart, area, legend, root));
-    Ok(svg)
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn series(name: &str, points: Vec<(f64, f64)>) -> Series<'_> {
-        Series {
-            name,
-            points,
-            emphasized: false,
-        }
-    }
-
-    fn assert_svg(svg: &str, texts: &[&str]) {
-        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-        for text in texts {
-            assert!(svg.contains(text), "`{text}` is missing");
-        }
-    }
-
-    #[test]
-    fn figures_name_their_series() {
-        let pi = series("pi", vec![(0.0, 8.0), (1.0, 8.0)]);
-        let both = [pi, series("ntk", vec![(0.0, 1.0), (1.0, 8.0)])];
-        let svg = factor_curve("a < b & c", &both).unwrap();
-        assert_svg(&svg, &["a &lt; b &amp; c", "pi", "ntk"]);
-        let svg = perplexity_by_context("t", &both).unwrap();
-        assert_svg(&svg, &["pi", "ntk", "perplexity"]);
-        let references = [("yarn".to_owned(), 3.2), ("none".to_owned(), 90.0)];
-        let (best, median) = ([(0, 3.0), (1, 2.9)], [(0, 3.5), (1, 3.1)]);
-        let svg = loss_history("t", &best, &median, &references).unwrap();
-        assert_svg(&svg, &["best", "median", "yarn: 3.200", "90.000 (above)"]);
-    }
-
-    #[test]
-    fn degenerate_input_gives_a_figure() {
-        let (nan, inf) = (f64::NAN, f64::INFINITY);
-        let inputs = [
-            vec![],
-            vec![(1.0, 1.0)],
-            vec![(nan, nan), (inf, 1.0), (1.0, inf)],
-            vec![(0.0, 0.0), (-1.0, -1.0)],
-            vec![(4.0, 2.0), (4.0, 2.0)],
-            vec![(256.0, 1e300), (512.0, 1e-300)],
-            vec![(-f64::MAX, f64::MAX), (f64::MAX, -f64::MAX)],
-            vec![(1.0, 3.0), (2.0, nan), (3.0, 3.0 + 1e-12)],
-        ];
-        for points in inputs {
-            let losses: Vec<_> = points.iter().map(|point| (7, point.1)).collect();
-            let references = losses.iter().map(|loss| ("r".to_owned(), loss.1));
-            let references: Vec<_> = references.collect();
-            let one = [series("one", points)];
-            assert_svg(&factor_curve("t", &one).unwrap(), &["one"]);
-            assert_svg(&perplexity_by_context("t", &one).unwrap(), &["one"]);
-            let svg = loss_history("t", &losses, &losses, &references).unwrap();
-            assert_svg(&svg, &["best so far"]);
-        }
-        assert_svg(&factor_curve("t", &[]).unwrap(), &[]);
-        assert_svg(&loss_history("t", &[], &[], &[]).unwrap(), &["no data"]);
-    }
-}
+#[path = "lines_tests.rs"]
+mod tests;

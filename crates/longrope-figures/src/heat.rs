@@ -1,45 +1,65 @@
-//! Heat maps: shares in a grid, each with its number.
+//! Heat maps: a grid of shares.
 
-use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::colors::TEXT;
+use crate::colors::TEXT;
+use crate::error::{Drawn, Error, Result};
 
-/// Width and height of a cell, pixels.
+/// Width and height of a cell, in pixels.
 const CELL: (i32, i32) = (96, 44);
-/// Room for the title and the names of columns, and for the names of rows.
+/// Margins around the grid, in pixels: the title and column names are at the top, the row names at the left.
 const TOP: i32 = 84;
 const LEFT: i32 = 96;
 const BOTTOM: i32 = 44;
 const RIGHT: i32 = 24;
-/// A share of nothing, and of everything.
+/// Colors of the shares 0 and 1.
 const NONE: RGBColor = RGBColor(240, 240, 236);
 const ALL: RGBColor = RGBColor(0, 90, 150);
 
-/// What a heat map shows.
-pub(crate) struct Heat<'a> {
-    pub(crate) title: &'a str,
-    pub(crate) x_label: &'a str,
-    pub(crate) y_label: &'a str,
-    /// Names, from left to right.
-    pub(crate) columns: Vec<String>,
-    /// Names, from top to bottom.
-    pub(crate) rows: Vec<String>,
-    /// Shares from 0 to 1, row by row.
-    pub(crate) cells: &'a [Vec<Option<f64>>],
+/// The content of a heat map.
+#[derive(Clone, Debug)]
+pub struct HeatMap<'a> {
+    /// Title, above the grid.
+    pub title: &'a str,
+    /// Label of the columns, below the grid.
+    pub x_label: &'a str,
+    /// Label of the rows, above their names.
+    pub y_label: &'a str,
+    /// Names of the columns, from left to right.
+    pub columns: Vec<String>,
+    /// Names of the rows, from top to bottom.
+    pub rows: Vec<String>,
+    /// Shares from 0 to 1, `[rows, columns]`. Cells that are `None` stay white.
+    pub cells: &'a [Vec<Option<f64>>],
 }
 
-/// Draws a grid of shares, darker the higher, with the number in every cell.
-pub(crate) fn heat_map(heat: &Heat) -> Result<String> {
-    let (n_columns, n_rows) = (
-        i32::try_from(heat.columns.len())?,
-        i32::try_from(heat.rows.len())?,
-    );
-    let grid_width = (n_columns * CELL.0).max(360);
-    let size = (LEFT + grid_width + RIGHT, TOP + n_rows * CELL.1 + BOTTOM);
+/// Draws a grid of shares as an SVG document: the higher a share, the darker its cell, with the percentage in it.
+///
+/// Shares below 0 or above 1 get the color of 0 or 1; NaN and infinite shares get the color of 0.
+///
+/// # Errors
+/// [`Error::TooLarge`] if there are too many rows or columns, [`Error::Drawing`] if the drawing library fails.
+pub fn heat_map(heat: &HeatMap) -> Result<String> {
+    let (columns, rows) = (heat.columns.len(), heat.rows.len());
+    let size = size(columns, rows).ok_or(Error::TooLarge { columns, rows })?;
     let mut svg = String::new();
-    let root = SVGBackend::with_string(&mut svg, (size.0.unsigned_abs(), size.1.unsigned_abs()))
+    draw(&mut svg, heat, size).map_err(Error::Drawing)?;
+    Ok(svg)
+}
+
+/// Width and height of a figure with these numbers of columns and rows, in pixels; `None` if they overflow.
+fn size(columns: usize, rows: usize) -> Option<(i32, i32)> {
+    let pixels = |n: usize, cell: i32| i32::try_from(n).ok()?.checked_mul(cell);
+    let grid_width = pixels(columns, CELL.0)?.max(360);
+    let width = grid_width.checked_add(LEFT + RIGHT)?;
+    let height = pixels(rows, CELL.1)?.checked_add(TOP + BOTTOM)?;
+    Some((width, height))
+}
+
+fn draw(svg: &mut String, heat: &HeatMap, size: (i32, i32)) -> Drawn {
+    let n_columns = i32::try_from(heat.columns.len())?;
+    let root = SVGBackend::with_string(svg, (size.0.unsigned_abs(), size.1.unsigned_abs()))
         .into_drawing_area();
     root.fill(&WHITE)?;
     let style = |height: u32, color: &RGBColor, at: Pos| {
@@ -76,11 +96,10 @@ pub(crate) fn heat_map(heat: &Heat) -> Result<String> {
         }
     }
     root.present()?;
-    drop(root);
-    Ok(svg)
+    Ok(())
 }
 
-/// A color between those of nothing and everything.
+/// The color of a share, between those of 0 and 1.
 fn mixed(share: f64) -> RGBColor {
     let share = if share.is_finite() {
         share.clamp(0.0, 1.0)
@@ -92,7 +111,7 @@ fn mixed(share: f64) -> RGBColor {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "it lies between two bytes"
+            reason = "a number between two bytes fits into a byte"
         )]
         let byte = value.round() as u8;
         byte
@@ -101,34 +120,5 @@ fn mixed(share: f64) -> RGBColor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grid_without_cells_is_a_figure_too() {
-        let heat = Heat {
-            title: "t",
-            x_label: "x",
-            y_label: "y",
-            columns: Vec::new(),
-            rows: Vec::new(),
-            cells: &[],
-        };
-        assert!(heat_map(&heat).unwrap().starts_with("<svg"));
-        let cells = [vec![None, Some(f64::NAN), Some(2.0)]];
-        let heat = Heat {
-            columns: ["a", "b", "c"].map(str::to_owned).to_vec(),
-            rows: vec!["r".to_owned()],
-            cells: &cells,
-            ..heat
-        };
-        assert!(heat_map(&heat).unwrap().contains(">\nc\n</text>"));
-    }
-
-    #[test]
-    fn more_is_darker() {
-        assert_eq!(mixed(0.0), NONE);
-        assert_eq!(mixed(1.0), ALL);
-        assert!(mixed(0.5).0 < mixed(0.25).0);
-    }
-}
+#[path = "heat_tests.rs"]
+mod tests;

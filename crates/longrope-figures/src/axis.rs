@@ -1,11 +1,11 @@
-//! Axes: what they span and where they are labelled.
+//! Axes: their range and their ticks.
 
 use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     Linear,
     Integer,
     Log,
@@ -14,17 +14,17 @@ pub(super) enum Scale {
 }
 
 #[derive(Clone)]
-pub(super) struct Axis {
-    pub(super) label: &'static str,
+pub(crate) struct Axis {
+    pub(crate) label: &'static str,
     scale: Scale,
-    /// Of what is drawn: log2 of the values on a logarithmic axis.
+    /// Range of the drawn coordinate, which is log2 of the value on a logarithmic axis.
     low: f64,
     high: f64,
 }
 
 impl Axis {
-    /// An axis that shows all of `values` that it can, with a margin.
-    pub(super) fn new(
+    /// An axis that spans all values that can be drawn, with a margin on both sides.
+    pub(crate) fn new(
         label: &'static str,
         scale: Scale,
         values: impl Iterator<Item = f64>,
@@ -53,17 +53,17 @@ impl Axis {
         }
     }
 
-    /// Whether it has a place for this value.
-    pub(super) fn shows(&self, value: f64) -> bool {
+    /// Whether the value can be drawn on this axis.
+    pub(crate) fn shows(&self, value: f64) -> bool {
         self.scale.drawn(value).is_finite()
     }
 
-    /// First and last value.
-    pub(super) fn ends(&self) -> (f64, f64) {
+    /// The values at both ends of the axis, lowest first.
+    pub(crate) fn ends(&self) -> (f64, f64) {
         (self.scale.value(self.low), self.scale.value(self.high))
     }
 
-    /// The labelled values.
+    /// The values that get a label.
     fn ticks(&self) -> Vec<f64> {
         let (low, high) = self.ends();
         match self.scale {
@@ -95,7 +95,7 @@ impl Axis {
 }
 
 impl Scale {
-    /// Where a value is drawn; not finite if it cannot be.
+    /// The drawn coordinate of a value; NaN if the value cannot be drawn.
     fn drawn(self, value: f64) -> f64 {
         let (drawn, limit) = match self {
             Self::Linear | Self::Integer => (value, 1e15),
@@ -108,6 +108,7 @@ impl Scale {
         }
     }
 
+    /// The value at a drawn coordinate.
     fn value(self, drawn: f64) -> f64 {
         match self {
             Self::Linear | Self::Integer => drawn,
@@ -127,7 +128,7 @@ impl Ranged for Axis {
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        // The finer lines between the ticks are not drawn.
+        // Light points are the grid lines between the ticks, which are not drawn.
         if hint.weight().allow_light_points() {
             Vec::new()
         } else {
@@ -145,7 +146,7 @@ impl ValueFormatter<f64> for Axis {
     fn format(value: &f64) -> String {
         match *value {
             value if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) => format!("{value:.0e}"),
-            // The sum removes the sign of -0.
+            // Adding 0 turns -0 into 0.
             value => format!("{}", (value * 1e4).round() / 1e4 + 0.0),
         }
     }
@@ -159,7 +160,7 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// A step of 1, 2 or 5 times a power of ten that cuts `span` into at most eight.
+/// The smallest step of 1, 2 or 5 times a power of ten that divides `span` into at most eight parts.
 fn nice_step(span: f64) -> f64 {
     let power = 10_f64.powf((span / 8.0).log10().floor());
     let steps = [1.0, 2.0, 5.0].map(|mantissa| mantissa * power);
@@ -167,7 +168,7 @@ fn nice_step(span: f64) -> f64 {
     enough.unwrap_or(10.0 * power)
 }
 
-/// Multiples of `step` from `low` to `high`, never more than a figure can hold.
+/// Multiples of `step` from `low` to `high`, 50 at most.
 fn multiples(step: f64, low: f64, high: f64) -> Vec<f64> {
     let first = (low / step).ceil();
     let all = (0..50_u32).map(|i| (first + f64::from(i)) * step);
@@ -175,25 +176,5 @@ fn multiples(step: f64, low: f64, high: f64) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(scale: Scale, values: &[f64]) -> Vec<String> {
-        let axis = Axis::new("", scale, values.iter().copied());
-        let ticks = axis.ticks();
-        ticks.iter().map(|tick| axis.format_ext(tick)).collect()
-    }
-
-    #[test]
-    fn ticks_by_hand() {
-        let contexts = labels(Scale::Log2, &[256.0, 4096.0]);
-        assert_eq!(contexts, ["256", "512", "1k", "2k", "4k"]);
-        let perplexities = labels(Scale::Log, &[1.0, 90.0, f64::INFINITY]);
-        assert_eq!(perplexities, ["1", "2", "5", "10", "20", "50", "100"]);
-        let losses = labels(Scale::Linear, &[3.0, 3.2]);
-        assert_eq!(losses, ["3", "3.05", "3.1", "3.15", "3.2"]);
-        assert_eq!(labels(Scale::Integer, &[0.0, 3.0]), ["0", "1", "2", "3"]);
-        let one = labels(Scale::Linear, &[2.0, f64::NAN]);
-        assert_eq!(one, ["1.6", "1.8", "2", "2.2", "2.4"]);
-    }
-}
+#[path = "axis_tests.rs"]
+mod tests;

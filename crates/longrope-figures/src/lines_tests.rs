@@ -1,0 +1,57 @@
+use super::*;
+
+fn series(name: &str, points: Vec<(f64, f64)>) -> Series<'_> {
+    Series {
+        name,
+        points,
+        emphasized: false,
+    }
+}
+
+fn assert_svg(svg: &str, texts: &[&str]) {
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for text in texts {
+        assert!(svg.contains(text), "`{text}` is missing");
+    }
+}
+
+#[test]
+fn figures_name_their_series() {
+    let pi = series("pi", vec![(0.0, 8.0), (1.0, 8.0)]);
+    let both = [pi, series("ntk", vec![(0.0, 1.0), (1.0, 8.0)])];
+    let svg = factor_curve("a < b & c", &both).unwrap();
+    assert_svg(&svg, &["a &lt; b &amp; c", "pi", "ntk"]);
+    let svg = perplexity_by_context("t", &both).unwrap();
+    assert_svg(&svg, &["pi", "ntk", "perplexity"]);
+    let references = [("yarn".to_owned(), 3.2), ("none".to_owned(), 90.0)];
+    let (best, median) = ([(0, 3.0), (1, 2.9)], [(0, 3.5), (1, 3.1)]);
+    let svg = loss_history("t", &best, &median, &references).unwrap();
+    assert_svg(&svg, &["best", "median", "yarn: 3.200", "90.000 (above)"]);
+}
+
+#[test]
+fn degenerate_input_gives_a_figure() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let inputs = [
+        vec![],
+        vec![(1.0, 1.0)],
+        vec![(nan, nan), (inf, 1.0), (1.0, inf)],
+        vec![(0.0, 0.0), (-1.0, -1.0)],
+        vec![(4.0, 2.0), (4.0, 2.0)],
+        vec![(256.0, 1e300), (512.0, 1e-300)],
+        vec![(-f64::MAX, f64::MAX), (f64::MAX, -f64::MAX)],
+        vec![(1.0, 3.0), (2.0, nan), (3.0, 3.0 + 1e-12)],
+    ];
+    for points in inputs {
+        let losses: Vec<_> = points.iter().map(|point| (7, point.1)).collect();
+        let references = losses.iter().map(|loss| ("r".to_owned(), loss.1));
+        let references: Vec<_> = references.collect();
+        let one = [series("one", points)];
+        assert_svg(&factor_curve("t", &one).unwrap(), &["one"]);
+        assert_svg(&perplexity_by_context("t", &one).unwrap(), &["one"]);
+        let svg = loss_history("t", &losses, &losses, &references).unwrap();
+        assert_svg(&svg, &["best so far"]);
+    }
+    assert_svg(&factor_curve("t", &[]).unwrap(), &[]);
+    assert_svg(&loss_history("t", &[], &[], &[]).unwrap(), &["no data"]);
+}
