@@ -1,4 +1,4 @@
-//! Errors of searches, recoveries and recipes.
+//! Errors of searches, recoveries, recipes and pretrainings.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use longrope_search::StepError;
 
 use crate::interrupt::Interrupted;
 use crate::pool::PoolError;
+use crate::pretrain::error::PretrainError;
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -187,6 +188,10 @@ pub enum Error {
     #[error(transparent)]
     Recipe(#[from] crate::recipe::error::RecipeError),
 
+    /// A pretraining cannot be run as it is configured, or its files are not as expected.
+    #[error(transparent)]
+    Pretrain(Box<PretrainError>),
+
     /// A value could not be written as JSON.
     #[error("writing JSON")]
     Json(#[from] serde_json::Error),
@@ -194,6 +199,10 @@ pub enum Error {
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+
+    /// Text could not be read, tokenized or cut into windows.
+    #[error(transparent)]
+    Data(#[from] longrope_data::Error),
 
     /// An evaluation failed.
     #[error(transparent)]
@@ -210,6 +219,10 @@ pub enum Error {
     /// A search could not be set up.
     #[error(transparent)]
     Search(#[from] longrope_search::Error),
+
+    /// Training failed.
+    #[error(transparent)]
+    Trainer(#[from] longrope_trainer::Error),
 }
 
 impl Error {
@@ -229,6 +242,12 @@ impl Error {
             Self::Recovering { source, .. } => source.is_device_failure(),
             _ => false,
         }
+    }
+}
+
+impl From<PretrainError> for Error {
+    fn from(error: PretrainError) -> Self {
+        Self::Pretrain(Box::new(error))
     }
 }
 

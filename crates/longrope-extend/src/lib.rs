@@ -4,6 +4,7 @@
 mod error;
 mod interrupt;
 pub mod pool;
+pub mod pretrain;
 pub mod recipe;
 mod run_dir;
 mod scoring;

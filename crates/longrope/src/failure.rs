@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Error;
 use longrope_eval::bench::BenchError;
 use longrope_extend::Interrupted;
+use longrope_extend::pretrain::PretrainError;
 use longrope_extend::recipe::RecipeError;
 
 use crate::hint::Hint;
@@ -184,11 +185,21 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
         E::Recipe(RecipeError::NoSource { .. }) => {
             "models come from finetune, factors from search and recover".into()
         }
+        E::Pretrain(error) => match **error {
+            PretrainError::NoPhases => "start from configs/pretrain-tiny.toml with --config".into(),
+            PretrainError::NoText => {
+                "`pretrain.source-crates` names crates of Cargo.lock; or give files with --text"
+                    .into()
+            }
+            _ => return None,
+        },
         // Only their sources are in the chain of causes.
+        E::Data(error) => return hint_for_data(error),
         E::Eval(error) => return hint_for_eval(error),
         E::Model(error) => return hint_for_model(error),
         E::Rope(error) => return hint_for_rope(error),
         E::Search(error) => return hint_for_search(error),
+        E::Trainer(error) => return hint_for_training(error),
         E::Io(error) => return hint_for_io(error),
         _ => return None,
     })

@@ -5,7 +5,6 @@ mod commands;
 mod failure;
 mod hint;
 mod input;
-mod pretrain;
 mod settings;
 mod show;
 mod signals;

@@ -176,7 +176,10 @@ const METRICS_HEADER: &str =
 pub(crate) fn save_state(run: &RunDir, search: &Search) -> Result<()> {
     run.write("search/state.json", &search.state().to_json()?)?;
     let lines = search.state().history().iter().map(metrics);
-    run.write("metrics.jsonl", &(METRICS_HEADER.to_owned() + &json_lines(lines)?))
+    run.write(
+        "metrics.jsonl",
+        &(METRICS_HEADER.to_owned() + &json_lines(lines)?),
+    )
 }
 
 /// One line of a search's `metrics.jsonl`.

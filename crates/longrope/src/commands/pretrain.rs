@@ -2,19 +2,23 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
-use longrope_data::write_atomically;
+use anyhow::{Context, Error, Result, anyhow};
+use longrope_data::{
+    ReadOptions, SourceCrate, SourceOptions, TokenCache, read_documents, write_atomically,
+};
+use longrope_extend::pretrain::{PretrainOutcome, PretrainTask, PretrainTexts};
 use longrope_trainer::Screen;
 use serde_json::json;
 
 use crate::hint::Hint;
-use crate::settings;
+use crate::input::{cargo_sources, device};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::output;
+use crate::show::pretrain_lines::PretrainLines;
+use crate::show::{output, progress};
 use crate::terminal::CtrlCInDashboard;
-use crate::{input, pretrain};
+use crate::{input, settings, signals};
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
@@ -28,7 +32,7 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     } else {
         Screen::Nothing
     };
-    let outcome = pretrain::run(&config, out, screen)?;
+    let outcome = pretrain(&config, out, screen)?;
     let measured = outcome.measured;
     if args.json {
         return output::json(&json!({
@@ -54,6 +58,77 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
         facts.push(("passkeys found", format!("{:.0}%", 100.0 * share)));
     }
     output::line(output::facts(&facts))
+}
+
+/// Trains as configured, or resumes what the folder holds.
+fn pretrain(config: &Config, out: &Path, screen: Screen) -> Result<PretrainOutcome> {
+    let interrupt = signals::listen()?;
+    let device = device::open(config.device.only()?)?;
+    let task = PretrainTask {
+        config: config.pretrain.clone(),
+        texts: read_texts(config)?,
+        seed: config.seed,
+        cache: match &config.data.cache {
+            Some(folder) => TokenCache::new(folder.clone()),
+            None => TokenCache::disabled(),
+        },
+        device,
+        out: out.to_owned(),
+        screen,
+    };
+    let mut lines = PretrainLines::new(screen == Screen::Nothing);
+    let outcome = task.run(&interrupt, move |event| Ok(lines.show(event)?));
+    outcome.map_err(|error| {
+        if error.is_interruption() {
+            return Error::from(error).context(Hint(format!(
+                "everything is saved; continue with: longrope pretrain --resume --out {}",
+                out.display()
+            )));
+        }
+        error.into()
+    })
+}
+
+/// Reads the configured text; without any, the sources of the crates this program is built from.
+fn read_texts(config: &Config) -> Result<PretrainTexts> {
+    let section = &config.pretrain;
+    let spinner = progress::spinner("reading text");
+    let options = ReadOptions {
+        text_field: config.data.text_field.clone(),
+    };
+    let texts = if config.text.is_empty() {
+        let options = SourceOptions {
+            only: section.source_crates.clone(),
+            most_crate_bytes: section.most_crate_bytes,
+            ..SourceOptions::default()
+        };
+        let corpus = cargo_sources::find(&options)
+            .context(Hint("give text of your own with --text".to_owned()))?;
+        let n_crates = corpus.training.len();
+        // Training windows are short, so each file is a document; measured windows are long, so each crate is one.
+        let files = corpus.training.into_iter().flat_map(|source| source.files);
+        PretrainTexts {
+            training: files.collect(),
+            held_out: corpus.held_out.iter().map(SourceCrate::joined).collect(),
+            origin: format!("Rust sources of {n_crates} crates"),
+            missing: corpus.missing,
+        }
+    } else {
+        let held_out = if section.held_out.is_empty() {
+            Vec::new()
+        } else {
+            read_documents(&section.held_out, &options)?
+        };
+        let names = config.text.iter().map(|path| path.display().to_string());
+        PretrainTexts {
+            training: read_documents(&config.text, &options)?,
+            held_out,
+            origin: names.collect::<Vec<_>>().join(", "),
+            missing: Vec::new(),
+        }
+    };
+    spinner.finish_and_clear();
+    Ok(texts)
 }
 
 /// The configuration; that of the run folder when it is resumed.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use longrope_eval::{NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
 use longrope_extend::ObjectiveKind;
+use longrope_extend::pretrain::PretrainConfig;
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::{SearchConfig, field_names};
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::settings::device_names::DeviceNames;
-use crate::settings::pretrain::PretrainSection;
 
 /// All keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub(crate) struct Config {
     /// How text is generated.
     pub(crate) generate: GenerateSection,
     /// A model from nothing.
-    pub(crate) pretrain: PretrainSection,
+    pub(crate) pretrain: PretrainConfig,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
     /// How needles are hidden.
@@ -89,7 +89,7 @@ impl Default for Config {
             generate: GenerateSection::default(),
             bench: BenchSection::default(),
             train: TrainConfig::default(),
-            pretrain: PretrainSection::default(),
+            pretrain: PretrainConfig::default(),
             passkey: PasskeyConfig::default(),
             needle: NeedleConfig::default(),
             ruler: RulerSection::default(),

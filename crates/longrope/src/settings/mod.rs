@@ -4,7 +4,6 @@ pub(crate) mod args;
 pub(crate) mod config;
 pub(crate) mod device_names;
 pub(crate) mod layers;
-pub(crate) mod pretrain;
 pub(crate) mod recipe;
 mod required;
 

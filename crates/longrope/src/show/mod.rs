@@ -3,6 +3,7 @@
 pub(crate) mod grid;
 pub(crate) mod output;
 pub(crate) mod perplexity_table;
+pub(crate) mod pretrain_lines;
 pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod search_figures;

@@ -2,10 +2,11 @@
 
 use std::f64::consts::LN_2;
 
-use anyhow::Result;
 use longrope_data::{SyntheticStream, TokenDocument, TrainingWindow, spread_windows};
 use longrope_model::{Decoder, Rotary, TokenBatch};
 use longrope_trainer::run::Measurement;
+
+use crate::error::Result;
 
 /// Windows per held-out document.
 const WINDOWS_PER_DOCUMENT: usize = 8;
@@ -15,7 +16,7 @@ const N_PASSKEYS: usize = 64;
 const BATCH: usize = 16;
 
 /// Windows of one length to measure a model on.
-pub(crate) struct Yardstick {
+pub(super) struct Yardstick {
     window: usize,
     text: Vec<Vec<u32>>,
     passkeys: Vec<TrainingWindow>,
@@ -23,7 +24,7 @@ pub(crate) struct Yardstick {
 
 impl Yardstick {
     /// Windows of held-out documents, and of passkey documents if there is a stream of them.
-    pub(crate) fn new(
+    pub(super) fn new(
         held_out: &[TokenDocument],
         window: usize,
         passkeys: Option<SyntheticStream>,
@@ -50,7 +51,7 @@ impl Yardstick {
 
     /// Mean loss on held-out text, NaN if there is none, and the share of passkeys whose digits all have a probability
     /// above 1/2, so that greedy generation finds them.
-    pub(crate) fn measure(&self, decoder: &Decoder) -> Result<Measurement> {
+    pub(super) fn measure(&self, decoder: &Decoder) -> Result<Measurement> {
         let rope = decoder.config().rope.resolve(self.window);
         let rotary = Rotary::new(&rope, self.window, decoder.device());
         let losses = |sequences: &[&[u32]]| -> Result<Vec<Vec<f32>>> {

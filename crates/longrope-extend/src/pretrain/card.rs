@@ -4,14 +4,18 @@ use std::fmt::Write;
 
 use longrope_trainer::run::Measurement;
 
+use super::config::PretrainConfig;
 use super::corpus::CorpusReport;
-use crate::settings::config::Config;
-use crate::show::output;
+use super::digits::grouped;
 
 /// The text of the model's `README.md`.
-pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measurement) -> String {
-    let section = &config.pretrain;
-    let shape = &section.model;
+pub(super) fn text(
+    config: &PretrainConfig,
+    seed: u64,
+    corpus: &CorpusReport,
+    measured: Measurement,
+) -> String {
+    let shape = &config.model;
     let mut text = String::from("# A small LLaMA, trained by `longrope pretrain`\n\n");
     let mut line = |line: String| {
         // Writing to a string cannot fail.
@@ -33,11 +37,11 @@ pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measurement
     line(format!(
         "- Text: {}, {} documents, {} tokens; fingerprint `{}`.",
         corpus.origin,
-        output::grouped(corpus.n_documents),
-        output::grouped(corpus.n_tokens),
+        grouped(corpus.n_documents),
+        grouped(corpus.n_tokens),
         corpus.text_fingerprint
     ));
-    line(format!("- Seed: {}.", config.seed));
+    line(format!("- Seed: {seed}."));
     if measured.nll_nats.is_finite() {
         line(format!(
             "- Held-out text: perplexity {:.2} ({:.4} nats per token).",
@@ -52,7 +56,7 @@ pub(super) fn text(config: &Config, corpus: &CorpusReport, measured: Measurement
         ));
     }
     line("\n| phase | steps | windows × tokens | learning rate | text | copying | passkey | recall |\n|---|---|---|---|---|---|---|---|".to_owned());
-    for phase in &section.phases {
+    for phase in &config.phases {
         let shares = &phase.shares;
         line(format!(
             "| {} | {} | {} × {} | {:e}, {} of warmup, then {:?} | {} | {} | {} | {} |",

@@ -1,0 +1,185 @@
+//! How a model is pretrained: the keys of `[pretrain]` in a configuration file.
+
+use std::path::PathBuf;
+
+use longrope_model::LlamaShape;
+use longrope_trainer::{Decay, Schedule};
+use serde::{Deserialize, Serialize};
+
+use super::error::PretrainError;
+use crate::error::Result;
+
+/// Settings of a pretraining. Keys are in kebab case, every key has a default (but those of a phase), and unknown keys are
+/// rejected.
+///
+/// The keys `source-crates`, `most-crate-bytes` and `held-out` say which text to read; they are for the caller to apply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct PretrainConfig {
+    /// Sizes of the model.
+    pub model: LlamaShape,
+    /// Crates whose sources are the text, if no text is given; empty for all crates of the lock file.
+    pub source_crates: Vec<String>,
+    /// Most bytes to read of one crate.
+    pub most_crate_bytes: usize,
+    /// Files to measure on, if text is given. Otherwise sources of held-out crates are measured.
+    pub held_out: Vec<PathBuf>,
+    /// Loss weight of a token of a generated answer; other tokens have weight 1.
+    pub answer_weight: f32,
+    /// Share of generated documents that are filled with text instead of standard sentences.
+    pub corpus_share: f64,
+    /// Steps between two measurements.
+    pub eval_every: usize,
+    /// Steps between two saved states.
+    pub save_every: usize,
+    /// The phases, in order.
+    pub phases: Vec<PretrainPhase>,
+}
+
+impl Default for PretrainConfig {
+    fn default() -> Self {
+        Self {
+            model: LlamaShape::default(),
+            source_crates: Vec::new(),
+            most_crate_bytes: 256 << 10,
+            held_out: Vec::new(),
+            answer_weight: 8.0,
+            corpus_share: 0.5,
+            eval_every: 50,
+            save_every: 100,
+            phases: Vec::new(),
+        }
+    }
+}
+
+/// A stretch of training on one mixture of data, with one schedule. The optimizer starts afresh.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PretrainPhase {
+    /// Name of the phase, part of its folder's name: letters, digits and hyphens.
+    pub name: String,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Windows per step.
+    pub batch: usize,
+    /// Tokens of a window.
+    pub window: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps in which the learning rate rises to its peak.
+    #[serde(default)]
+    pub warmup_steps: usize,
+    /// Learning rate after the warmup.
+    #[serde(default = "constant")]
+    pub decay: Decay,
+    /// Decoupled weight decay.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// What the windows are made of.
+    pub shares: Shares,
+}
+
+fn constant() -> Decay {
+    Decay::Constant
+}
+
+/// Shares of the kinds of windows, relative to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Shares {
+    /// Text.
+    pub text: f64,
+    /// Random tokens, repeated.
+    pub copying: f64,
+    /// Passkey documents.
+    pub passkey: f64,
+    /// Documents of facts and questions about them.
+    pub recall: f64,
+}
+
+impl PretrainPhase {
+    pub(super) fn schedule(&self) -> Schedule {
+        Schedule {
+            learning_rate: self.learning_rate,
+            warmup_steps: self.warmup_steps,
+            total_steps: self.steps,
+            decay: self.decay,
+        }
+    }
+}
+
+impl PretrainConfig {
+    /// Checks the phases.
+    ///
+    /// # Errors
+    /// [`PretrainError::NoPhases`], [`PretrainError::PhaseName`], [`PretrainError::ZeroCount`] or
+    /// [`PretrainError::PhaseWindow`].
+    pub fn validate(&self) -> Result<()> {
+        if self.phases.is_empty() {
+            return Err(PretrainError::NoPhases.into());
+        }
+        for (number, phase) in (1..).zip(&self.phases) {
+            let name = || phase.name.clone();
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if phase.name.is_empty() || !phase.name.chars().all(is_plain) {
+                let name = name();
+                return Err(PretrainError::PhaseName { number, name }.into());
+            }
+            for (key, count) in [("steps", phase.steps), ("batch", phase.batch)] {
+                if count == 0 {
+                    let name = name();
+                    return Err(PretrainError::ZeroCount { number, name, key }.into());
+                }
+            }
+            if phase.window > self.model.window {
+                return Err(PretrainError::PhaseWindow {
+                    number,
+                    name: name(),
+                    found: phase.window,
+                    longest: self.model.window,
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PHASE: &str = r#"{ "phases": [{
+        "name": "a", "steps": 3, "batch": 2, "window": 64, "learning-rate": 1e-3, "shares": { "text": 1.0 }
+    }] }"#;
+
+    fn config(json: &str) -> PretrainConfig {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_phase_needs_little() {
+        let config = config(PHASE);
+        config.validate().unwrap();
+        let phase = &config.phases[0];
+        assert_eq!(phase.schedule().decay, Decay::Constant);
+        assert!(phase.shares.copying.abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn phases_that_cannot_be_are_named() {
+        for (from, to, expected) in [
+            ("\"a\"", "\"../a\"", "letters, digits"),
+            ("\"steps\": 3", "\"steps\": 0", "`steps` is 0"),
+            (
+                "\"window\": 64",
+                "\"window\": 300",
+                "at most the 256 tokens",
+            ),
+        ] {
+            let error = config(&PHASE.replace(from, to)).validate().unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        assert!(config("{}").validate().is_err());
+    }
+}

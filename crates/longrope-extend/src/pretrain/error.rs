@@ -1,0 +1,92 @@
+//! Errors of pretrainings.
+
+use std::path::PathBuf;
+
+/// A pretraining that cannot be run as it is configured, or whose files are not as expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PretrainError {
+    /// There are no phases.
+    #[error("`pretrain.phases` is empty: there is nothing to do")]
+    NoPhases,
+    /// The name of a phase cannot be part of a folder's name.
+    #[error(
+        "phase {number} of `pretrain.phases`, `{name}`: expected letters, digits and hyphens as its name"
+    )]
+    PhaseName {
+        /// Number of the phase, from 1.
+        number: usize,
+        /// Its name.
+        name: String,
+    },
+    /// A count is 0.
+    #[error("phase {number} of `pretrain.phases`, `{name}`: `{key}` is 0, expected at least 1")]
+    ZeroCount {
+        /// Number of the phase, from 1.
+        number: usize,
+        /// Its name.
+        name: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// The windows of a phase are longer than the model's.
+    #[error(
+        "phase {number} of `pretrain.phases`, `{name}`: `window` is {found}, expected at most the {longest} tokens of \
+         the model's window"
+    )]
+    PhaseWindow {
+        /// Number of the phase, from 1.
+        number: usize,
+        /// Its name.
+        name: String,
+        /// Tokens of its windows.
+        found: usize,
+        /// Tokens of the model's window.
+        longest: usize,
+    },
+    /// There are no training documents.
+    #[error("there is no text to train on")]
+    NoText,
+    /// The tokenizer lacks a token that separates documents.
+    #[error("the tokenizer in `{}` has no token `{token}`", .folder.display())]
+    NoSpecialToken {
+        /// Folder of the tokenizer.
+        folder: PathBuf,
+        /// The token.
+        token: &'static str,
+    },
+    /// The model that a phase begins with cannot be loaded.
+    #[error("loading model `{}`", .folder.display())]
+    Load {
+        /// Folder of the model.
+        folder: PathBuf,
+        /// Why not.
+        source: longrope_model::Error,
+    },
+    /// Documents of a phase cannot be generated.
+    #[error("{kind} documents of phase `{phase}`")]
+    Documents {
+        /// What the documents are: `copying`, `passkey` or `recall`.
+        kind: &'static str,
+        /// Name of the phase.
+        phase: String,
+        /// Why not.
+        source: longrope_data::Error,
+    },
+    /// The windows of a phase cannot be mixed in its shares.
+    #[error("the shares of phase `{phase}`")]
+    Shares {
+        /// Name of the phase.
+        phase: String,
+        /// Why not.
+        source: longrope_data::Error,
+    },
+    /// A phase ended without a saved state.
+    #[error("phase `{phase}` left no state in `{}`", .folder.display())]
+    NoState {
+        /// Name of the phase.
+        phase: String,
+        /// Its folder.
+        folder: PathBuf,
+    },
+}

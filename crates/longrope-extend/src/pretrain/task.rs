@@ -1,0 +1,256 @@
+//! A pretraining from its text to its files.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Device};
+use longrope_data::{TokenCache, write_atomically};
+use longrope_model::{Decoder, Recompute, Trained};
+use longrope_trainer::run::{Callbacks, Measurement, Phase, Rotaries};
+use longrope_trainer::{Ending, HookResult, OptimizerConfig, Screen, TrainerConfig, checkpoint};
+use serde_json::json;
+
+use super::card;
+use super::config::{PretrainConfig, PretrainPhase};
+use super::corpus::{Corpus, PretrainTexts};
+use super::error::PretrainError;
+use super::events::{PretrainEvent, Watch};
+use super::measure::Yardstick;
+use super::start::write_start;
+use crate::error::Result;
+use crate::interrupt::{Interrupt, Interrupted};
+
+/// Saved states to keep of each phase.
+const KEEP: usize = 2;
+
+/// Everything a pretraining depends on.
+pub struct PretrainTask {
+    /// The settings.
+    pub config: PretrainConfig,
+    /// The text.
+    pub texts: PretrainTexts,
+    /// Seed of the weights, the order of documents and the generated documents.
+    pub seed: u64,
+    /// Cache of token ids.
+    pub cache: TokenCache,
+    /// The device to train on.
+    pub device: Device,
+    /// Run folder.
+    pub out: PathBuf,
+    /// What is drawn in the terminal.
+    pub screen: Screen,
+}
+
+/// The result of a pretraining.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PretrainOutcome {
+    /// Folder of the checkpoint.
+    pub model: PathBuf,
+    /// Tokens of the training text.
+    pub n_text_tokens: usize,
+    /// Steps of all phases.
+    pub n_steps: usize,
+    /// Measurement of the final model, at the window of the last phase. The loss is NaN without held-out text.
+    pub measured: Measurement,
+}
+
+impl PretrainTask {
+    /// Trains all phases, or resumes from the latest saved state in the run folder.
+    ///
+    /// `watch` receives the progress. It is called on the training thread too, one event at a time.
+    ///
+    /// # Errors
+    /// - [`PretrainError`] if the settings or the text do not allow the pretraining.
+    /// - [`Error::Interrupted`](crate::Error::Interrupted) if `interrupt` is requested while a phase is trained, or the
+    ///   dashboard is left. The state is saved.
+    /// - [`Error::Trainer`](crate::Error::Trainer) if training fails, `watch` returns an error, or the run in the folder
+    ///   has other settings or other text.
+    /// - Text that cannot be tokenized, a model that cannot be made, and files that cannot be read or written.
+    pub fn run(
+        self,
+        interrupt: &Interrupt,
+        watch: impl FnMut(PretrainEvent<'_>) -> HookResult<()> + Send + 'static,
+    ) -> Result<PretrainOutcome> {
+        let Self {
+            config,
+            texts,
+            seed,
+            cache,
+            device,
+            out,
+            screen,
+        } = self;
+        config.validate()?;
+        if texts.training.is_empty() {
+            return Err(PretrainError::NoText.into());
+        }
+        if !texts.missing.is_empty() {
+            tracing::warn!(
+                "sources of {} crates are not on this machine: {}",
+                texts.missing.len(),
+                texts.missing.join(", ")
+            );
+        }
+        let watch = Watch::new(watch);
+        let start = out.join("start");
+        if !start.join("config.json").is_file() {
+            write_start(&config.model, &texts.training, seed, &start, &watch)?;
+        }
+        let corpus = Corpus::new(texts, &cache, &start, &watch)?;
+        let report = serde_json::to_string_pretty(&corpus.report)? + "\n";
+        write_atomically(&out.join("corpus.json"), report.as_bytes())?;
+        let run = Run {
+            config,
+            corpus,
+            seed,
+            device,
+            out,
+            screen,
+        };
+        let mut base = start;
+        for phase_idx in 0..run.config.phases.len() {
+            base = run.train(phase_idx, &base, interrupt, &watch)?;
+        }
+        run.finish(&base)
+    }
+}
+
+/// A pretraining whose text is tokenized.
+struct Run {
+    config: PretrainConfig,
+    corpus: Corpus,
+    seed: u64,
+    device: Device,
+    out: PathBuf,
+    screen: Screen,
+}
+
+impl Run {
+    /// Trains one phase that begins with the model `base`, and returns the model it ends with.
+    fn train(
+        &self,
+        phase_idx: usize,
+        base: &Path,
+        interrupt: &Interrupt,
+        watch: &Watch,
+    ) -> Result<PathBuf> {
+        let settings = &self.config.phases[phase_idx];
+        let decoder = Decoder::load_as(base, &self.device, DType::F32).map_err(|source| {
+            PretrainError::Load {
+                folder: base.to_owned(),
+                source,
+            }
+        })?;
+        let phase = self.phase(phase_idx, base, &decoder)?;
+        let folder = phase.folder.clone();
+        let callbacks = callbacks(settings, self.yardstick(settings)?, interrupt, watch);
+        let (_, ending) = phase.train(decoder, callbacks)?;
+        if ending == Ending::Interrupted {
+            return Err(Interrupted.into());
+        }
+        let Some(last) = checkpoint::latest(&folder)? else {
+            let phase = settings.name.clone();
+            return Err(PretrainError::NoState { phase, folder }.into());
+        };
+        Ok(last.join("model"))
+    }
+
+    /// One phase as a run of the trainer, which resumes from its latest saved state if it has one.
+    fn phase(&self, phase_idx: usize, base: &Path, decoder: &Decoder) -> Result<Phase> {
+        let Self { config, corpus, .. } = self;
+        let phase = &config.phases[phase_idx];
+        let rope = &decoder.config().rope;
+        Ok(Phase {
+            name: Some(phase.name.clone()),
+            folder: self.out.join(format!("{}-{}", phase_idx + 1, phase.name)),
+            base: base.to_owned(),
+            metrics: self.out.join("metrics.jsonl"),
+            trainer: TrainerConfig {
+                schedule: phase.schedule(),
+                optimizer: OptimizerConfig {
+                    weight_decay: phase.weight_decay,
+                    ..OptimizerConfig::default()
+                },
+                trained: Trained::All,
+                // Small models and short windows: there is memory for all activations.
+                recompute: Recompute::Nothing,
+            },
+            lora: None,
+            windows: corpus.mixture(config, phase_idx, self.seed)?,
+            rotaries: Rotaries::new(rope, &rope.plain(), phase.window, decoder.device()),
+            batch: phase.batch,
+            accumulate: 1,
+            contexts: vec![phase.window],
+            eval_every: config.eval_every,
+            save_every: config.save_every,
+            keep: KEEP,
+            settings: json!({
+                "phase": phase,
+                "seed": self.seed,
+                "answer-weight": config.answer_weight,
+                "corpus-share": config.corpus_share,
+                "text": corpus.report.text_fingerprint,
+                "tokenizer": corpus.report.tokenizer_fingerprint,
+            }),
+            resume: true,
+            screen: self.screen,
+            label: format!("pretrain: {}", phase.name),
+        })
+    }
+
+    fn yardstick(&self, phase: &PretrainPhase) -> Result<Yardstick> {
+        let passkeys = self.corpus.passkeys(&self.config, phase, self.seed);
+        Yardstick::new(&self.corpus.held_out, phase.window, passkeys)
+    }
+
+    /// Measures the model of the last phase, and writes it with its card.
+    fn finish(&self, base: &Path) -> Result<PretrainOutcome> {
+        let Self { config, corpus, .. } = self;
+        let decoder = Decoder::load(base, &self.device)?;
+        let measured = match config.phases.last() {
+            Some(phase) => self.yardstick(phase)?.measure(&decoder)?,
+            None => f64::NAN.into(),
+        };
+        let card = card::text(config, self.seed, &corpus.report, measured);
+        let model = self.out.join("model");
+        write_model(base, &model, &card)?;
+        Ok(PretrainOutcome {
+            model,
+            n_text_tokens: corpus.report.n_tokens,
+            n_steps: config.phases.iter().map(|phase| phase.steps).sum(),
+            measured,
+        })
+    }
+}
+
+/// Measures with the yardstick, passes the progress on, and stops when asked to.
+fn callbacks(
+    phase: &PretrainPhase,
+    yardstick: Yardstick,
+    interrupt: &Interrupt,
+    watch: &Watch,
+) -> Callbacks {
+    let (phase, interrupt, watch) = (phase.clone(), interrupt.clone(), watch.clone());
+    Callbacks {
+        measure: Box::new(move |decoder, _step, _context| Ok(yardstick.measure(decoder)?)),
+        watch: Box::new(move |event| {
+            watch.try_event(PretrainEvent::Phase {
+                phase: &phase,
+                event,
+            })
+        }),
+        should_stop: Box::new(move || interrupt.requested()),
+    }
+}
+
+/// Copies the model of the last state and adds a card. A failure leaves an earlier `to` as it was.
+fn write_model(from: &Path, to: &Path, card: &str) -> Result<()> {
+    longrope_data::replace_folder(to, ".saving-", |folder| {
+        for entry in fs_err::read_dir(from)? {
+            let path = entry?.path();
+            if let Some(name) = path.file_name() {
+                fs_err::copy(&path, folder.join(name))?;
+            }
+        }
+        Ok(fs_err::write(folder.join("README.md"), card)?)
+    })
+}

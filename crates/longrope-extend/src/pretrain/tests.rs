@@ -1,0 +1,111 @@
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::Device;
+use longrope_data::{Document, TokenCache};
+use longrope_trainer::Screen;
+use longrope_trainer::run::TrainEvent;
+
+use super::*;
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+
+const TINY: &str = r#"{
+    "model": { "layers": 1, "hidden": 16, "heads": 2, "kv-heads": 1, "intermediate": 24, "vocab": 300, "window": 32 },
+    "eval-every": 100,
+    "phases": [
+        { "name": "a", "steps": 2, "batch": 2, "window": 32, "learning-rate": 1e-2, "shares": { "text": 1.0 } },
+        { "name": "b", "steps": 1, "batch": 2, "window": 32, "learning-rate": 1e-2, "shares": { "copying": 1.0 } }
+    ]
+}"#;
+
+fn task(out: &Path) -> PretrainTask {
+    let lines = (0..200).map(|i| format!("fn number_{i}() -> u32 {{ {} }}\n", i * i % 997));
+    let document = Document {
+        source: "text".to_owned(),
+        text: lines.collect(),
+    };
+    PretrainTask {
+        config: serde_json::from_str(TINY).unwrap(),
+        texts: PretrainTexts {
+            training: vec![document.clone()],
+            held_out: vec![document],
+            origin: "text".to_owned(),
+            missing: Vec::new(),
+        },
+        seed: 1,
+        cache: TokenCache::disabled(),
+        device: Device::flex(),
+        out: out.to_owned(),
+        screen: Screen::Nothing,
+    }
+}
+
+/// Runs the task, with the steps and other events in the order in which they came.
+fn run(task: PretrainTask, interrupt: &Interrupt) -> (Result<PretrainOutcome>, Vec<String>) {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    let outcome = task.run(interrupt, move |event| {
+        let text = match event {
+            PretrainEvent::TrainingTokenizer => "training tokenizer".to_owned(),
+            PretrainEvent::TrainedTokenizer => "trained tokenizer".to_owned(),
+            PretrainEvent::Tokenizing { done, total } => format!("{done}/{total} documents"),
+            PretrainEvent::Phase { phase, event } => match event {
+                TrainEvent::Step(step) => format!("{} step {}", phase.name, step.report.step),
+                _ => return Ok(()),
+            },
+        };
+        seen.lock().unwrap().push(text);
+        Ok(())
+    });
+    let events = events.lock().unwrap().clone();
+    (outcome, events)
+}
+
+#[test]
+fn an_interrupted_pretraining_ends_with_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, resumed] = ["whole", "resumed"].map(|name| folder.path().join(name));
+    let begin = ["training tokenizer", "trained tokenizer"];
+    let tokenized = ["0/2 documents", "1/2 documents", "2/2 documents"];
+
+    let (outcome, events) = run(task(&whole), &Interrupt::default());
+    let outcome = outcome.unwrap();
+    let steps = ["a step 1", "a step 2", "b step 1"];
+    assert_eq!(
+        events,
+        [begin.as_slice(), tokenized.as_slice(), steps.as_slice()].concat()
+    );
+    assert_eq!(outcome.n_steps, 3);
+    assert!(outcome.measured.nll_nats.is_finite());
+
+    let interrupt = Interrupt::default();
+    interrupt.request();
+    let (stopped, events) = run(task(&resumed), &interrupt);
+    assert!(stopped.unwrap_err().is_interruption());
+    assert_eq!(
+        events,
+        [begin.as_slice(), tokenized.as_slice(), &steps[..1]].concat()
+    );
+    let (again, events) = run(task(&resumed), &Interrupt::default());
+    assert_eq!(events, [tokenized.as_slice(), &steps[1..]].concat());
+    let again = again.unwrap();
+    assert_eq!(again.measured, outcome.measured);
+    let weights =
+        |outcome: &PretrainOutcome| fs_err::read(outcome.model.join("model.safetensors")).unwrap();
+    assert!(weights(&again) == weights(&outcome));
+}
+
+#[test]
+fn without_text_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut task = task(&out);
+    task.texts.training.clear();
+    let (outcome, _) = run(task, &Interrupt::default());
+    let Err(Error::Pretrain(error)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(matches!(*error, PretrainError::NoText));
+    assert!(!out.exists());
+}

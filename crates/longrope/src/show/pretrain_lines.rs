@@ -1,0 +1,83 @@
+//! The progress of `pretrain`: bars while the text is prepared, then lines on stderr unless there is a dashboard.
+
+use std::io::Write;
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use longrope_extend::pretrain::PretrainEvent;
+use longrope_trainer::run::TrainEvent;
+
+use crate::show::progress;
+
+/// Steps between two lines.
+const LINE_EVERY: usize = 10;
+
+/// Shows the progress of a pretraining.
+pub(crate) struct PretrainLines {
+    bar: ProgressBar,
+    with_steps: bool,
+}
+
+impl PretrainLines {
+    /// Shows the steps of phases only if `with_steps`.
+    pub(crate) fn new(with_steps: bool) -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            with_steps,
+        }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&mut self, event: PretrainEvent<'_>) -> Result<()> {
+        match event {
+            PretrainEvent::TrainingTokenizer => {
+                self.bar = progress::spinner("training the tokenizer");
+            }
+            PretrainEvent::TrainedTokenizer => self.bar.finish_and_clear(),
+            PretrainEvent::Tokenizing { done, total } => {
+                if done == 0 {
+                    self.bar = progress::bar("tokenizing", total as u64);
+                }
+                self.bar.set_position(done as u64);
+                if done == total {
+                    self.bar.finish_and_clear();
+                }
+            }
+            PretrainEvent::Phase { phase, event } if self.with_steps => {
+                show_training(event, &phase.name, phase.steps)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Shows one event of the phase `name` of `steps` steps.
+fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) -> Result<()> {
+    match event {
+        TrainEvent::Step(timed) if timed.report.step.is_multiple_of(LINE_EVERY) => {
+            let report = &timed.report;
+            let tokens_per_sec = report.n_tokens as f64 / timed.elapsed_secs;
+            note(&format!(
+                "{name} {}/{steps}: loss {:.4}, gradient {:.3}, {tokens_per_sec:.0} tokens/s",
+                report.step, report.loss, report.grad_norm
+            ))
+        }
+        TrainEvent::Measured {
+            step, measurement, ..
+        } => {
+            let passkeys = measurement.passkeys.map_or_else(String::new, |share| {
+                format!(", passkeys {:.0}%", 100.0 * share)
+            });
+            note(&format!(
+                "{name} {step}/{steps}: held-out perplexity {:.2}{passkeys}",
+                measurement.ppl()
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn note(text: &str) -> Result<()> {
+    Ok(writeln!(progress::stderr_above_bars(), "{text}")?)
+}
