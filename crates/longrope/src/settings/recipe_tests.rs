@@ -62,7 +62,7 @@ fn mistakes_are_found_before_anything_runs() {
         (
             "target = 4096",
             "target = 4096, stage = \"ratios\", sample-context = 1024",
-            "factors it starts from are for 1024 tokens",
+            "expected more than 1024, the context of the factors",
         ),
     ] {
         let error = configs(&RECIPE.replace(from, to)).err().unwrap();

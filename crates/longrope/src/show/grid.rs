@@ -1,4 +1,4 @@
-//! Results by context and depth: blocks in the terminal, a heat map as SVG.
+//! Results by context and depth, as a table for the terminal and as an SVG heat map.
 
 use anyhow::Result;
 use longrope_eval::{TaskResult, mean};
@@ -6,13 +6,13 @@ use longrope_eval::{TaskResult, mean};
 use crate::show::output;
 use crate::show::plot::{Heat, heat_map};
 
-/// Results of one RoPE, context by depth.
+/// Results of one RoPE by context and depth.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Grid {
     pub(crate) rope: String,
     contexts: Vec<usize>,
     depths: Vec<f64>,
-    /// Mean score per depth, then per context.
+    /// Mean scores `[depth][context]`.
     cells: Vec<Vec<Option<f64>>>,
 }
 
@@ -28,8 +28,10 @@ impl Grid {
         ropes
             .iter()
             .map(|rope| {
-                let of_rope: Vec<&TaskResult> =
-                    results.iter().filter(|it| it.rope == *rope).collect();
+                let of_rope: Vec<&TaskResult> = results
+                    .iter()
+                    .filter(|result| result.rope == *rope)
+                    .collect();
                 Self::new(rope, &of_rope)
             })
             .collect()
@@ -46,7 +48,7 @@ impl Grid {
             let scores: Vec<f64> = result
                 .trials
                 .iter()
-                .filter(|trial| depth(trial).is_some_and(|it| it.total_cmp(&at).is_eq()))
+                .filter(|trial| depth(trial).is_some_and(|depth| depth.total_cmp(&at).is_eq()))
                 .map(|trial| trial.scores[0])
                 .collect();
             (!scores.is_empty()).then(|| mean(&scores))
@@ -63,8 +65,7 @@ impl Grid {
         }
     }
 
-    /// One row per depth, one column per context, each cell a number and a block as dark as it is
-    /// high.
+    /// One row per depth, one column per context. Each cell has a number and a block whose darkness shows it.
     pub(crate) fn table(&self) -> String {
         let header: Vec<String> = std::iter::once("depth".to_owned())
             .chain(
@@ -89,7 +90,7 @@ impl Grid {
         output::table(&header, &rows)
     }
 
-    /// The heat map.
+    /// The grid as a heat map.
     pub(crate) fn svg(&self, title: &str) -> Result<String> {
         heat_map(&Heat {
             title,
@@ -110,7 +111,7 @@ fn percent(share: f64) -> String {
     format!("{:.0}%", 100.0 * share)
 }
 
-/// Nothing, a quarter, half, three quarters, all.
+/// A block in one of five shades.
 fn block(share: f64) -> &'static str {
     match share {
         s if s < 0.125 => "····",

@@ -1,4 +1,4 @@
-//! What people see: tables, plots, progress, dashboards and pages.
+//! Output: tables, plots, progress, dashboards and HTML pages.
 
 pub(crate) mod grid;
 pub(crate) mod output;

@@ -55,7 +55,7 @@ fn standing() -> Standing {
 }
 
 #[test]
-fn everything_there_is_to_know_is_shown() {
+fn all_parts_of_the_state_are_shown() {
     let text = drawn(&standing(), 120, 36);
     for part in [
         "generation 3 of 8",
@@ -82,7 +82,7 @@ fn everything_there_is_to_know_is_shown() {
 }
 
 #[test]
-fn nothing_known_yet_and_no_room_are_drawn_too() {
+fn empty_states_and_small_terminals_are_drawn() {
     for (width, height) in [(120, 36), (80, 24), (20, 5), (1, 1)] {
         drawn(&Standing::default(), width, height);
         drawn(&standing(), width, height);
