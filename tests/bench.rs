@@ -1,4 +1,4 @@
-//! Benchmarks and protocols, as typed.
+//! `longrope eval bench` and the protocols of `longrope eval ppl`.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ fn expected() -> Value {
 }
 
 #[test]
-fn a_benchmark_gives_the_harness_score() {
+fn a_benchmark_has_the_score_of_the_harness() {
     let here = workplace();
     let line = "eval bench --model b --bench mmlu --data data/mmlu-test.parquet \
         --fewshot data/mmlu-dev.jsonl --json";
@@ -38,7 +38,7 @@ fn a_benchmark_gives_the_harness_score() {
 }
 
 #[test]
-fn benchmarks_say_what_is_missing() {
+fn missing_benchmark_inputs_are_named() {
     let here = workplace();
     let message = here.fails("eval bench --model b --bench arc --data data/arc-test.jsonl");
     assert!(message.contains("unknown benchmark `arc`"), "{message}");
@@ -52,7 +52,7 @@ fn benchmarks_say_what_is_missing() {
 }
 
 #[test]
-fn protocols_have_their_windows() {
+fn protocols_choose_their_windows() {
     let here = Workplace::with_model();
     let measured = |protocol: &str| {
         let line = format!(

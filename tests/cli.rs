@@ -1,4 +1,4 @@
-//! What the program says about itself, and how its streams and exit codes behave.
+//! Help, version, output streams and exit codes.
 
 use insta::assert_snapshot;
 
@@ -8,30 +8,31 @@ use crate::support::Workplace;
 fn help_of_the_program() {
     let help = Workplace::new().run("--help").worked();
     assert_snapshot!(help, @r"
-    Extends the context window of RoPE language models by LongRoPE: search, compare, evaluate, export.
+    Extends the context window of RoPE language models by LongRoPE: search, fine-tune, evaluate, export,
+    on any Burn backend.
 
     Usage: longrope [OPTIONS] <COMMAND>
 
     Commands:
-      demo      The whole story on the bundled tiny model, in minutes
-      inspect   What a checkpoint is: its windows, RoPE and size
-      doctor    What other programs make of a checkpoint's RoPE, and how to run it there
-      pretrain  Trains a tokenizer and a small model from scratch
-      search    Searches rescale factors for a longer context
-      recover   Searches factors for short contexts of an extended model
-      compare   A perplexity table of RoPE methods by context
-      eval      Measures a model at given contexts
-      worker    Lends this machine's devices to searches on other machines
-      finetune  Trains a model under a rescaled RoPE
-      extend    Runs the stages of a recipe: search, train, search again, recover, evaluate, export
-      plan      Memory and time of evaluation, search and training, before you start
-      report    One HTML page about a run folder
-      generate  Continues a prompt
-      export    Writes the checkpoint with another RoPE, ready for other programs
+      demo      Run the main steps on the bundled tiny model, in minutes
+      inspect   Show the sizes, contexts, RoPE and fingerprint of a checkpoint
+      doctor    Show how other programs read a checkpoint's RoPE, and how to run it there
+      pretrain  Train a tokenizer and a small model from scratch
+      search    Search rescale factors for a longer context
+      recover   Search factor sets for the short contexts of an extended model
+      compare   Print perplexity by RoPE method and context
+      eval      Measure a model at given contexts
+      worker    Lend this machine's devices to other machines
+      finetune  Train all weights or low-rank adapters under a rescaled RoPE
+      extend    Run a recipe of searches, trainings and measurements, stage by stage
+      plan      Estimate the memory and time of evaluation, search and training
+      report    Write an HTML page about a run folder
+      generate  Continue prompts
+      export    Write the checkpoint with another RoPE, for other programs
       help      Print this message or the help of the given subcommand(s)
 
     Options:
-      -v, --verbose...  More log lines on stderr; twice for still more
+      -v, --verbose...  Print more log lines on stderr; -vv prints still more
       -h, --help        Print help
       -V, --version     Print version
     ");
@@ -41,34 +42,38 @@ fn help_of_the_program() {
 fn help_of_search() {
     let help = Workplace::new().run("search --help").worked();
     assert_snapshot!(help, @r"
-    Searches rescale factors for a longer context
+    Search rescale factors for a longer context
 
-    Usage: longrope search [OPTIONS]
+    Usage: longrope search [OPTIONS] [MODEL]
+
+    Arguments:
+      [MODEL]  Checkpoint folder or `hf:OWNER/NAME`; also accepted as --model MODEL
 
     Options:
           --config <FILE>          Configuration file (TOML); flags and `--set` override it
-          --set <KEY=VALUE>        Sets a configuration key, for instance `search.population=32`;
+          --set <KEY=VALUE>        Set a configuration key, for example `search.population=32`;
                                    repeatable
-          --device <DEVICE>        Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
-                                   remote:ws://HOST:PORT; repeatable
-          --model <DIR>            Checkpoint folder
-          --text <PATH>...         Text: files, folders or JSON lines, also .gz and .zst; repeatable
-          --tokens <FILE>          Token ids instead of text: a JSON list of ids, or a list of such
-                                   lists
-          --target <N>             Context wanted, tokens
+          --device <DEVICE>        Device to compute on: flex (default), ndarray, wgpu[:N],
+                                   vulkan[:N|:cpu], cuda[:N], remote:ws://HOST:PORT; repeatable
+          --text <PATH>...         Text: files, folders or JSON lines, optionally .gz or .zst;
+                                   repeatable
+          --tokens <FILE>          Token ids to use instead of text: a JSON list of ids, or a list of
+                                   such lists
+          --target <N>             Context to extend to, in tokens
           --out <DIR>              Run folder
-          --profile <NAME>         Which search: paper, official, v2 or fast
-          --init <R>               Factors to start from as well, or to search ratios on top of: a
-                                   rope.json, a factor CSV, or a published name
-          --stage <STAGE>          What is searched for: factors, or ratios to those of --init
-          --objective <OBJECTIVE>  What is minimized: perplexity, needle or combined
-          --samples <N>            Samples every candidate is scored on
-          --seed <N>               Seed of every random choice
-          --resume                 Continues the search in the run folder
-          --tui                    A dashboard in the terminal instead of a progress bar; `q` stops and
-                                   saves
-          --json                   JSON on stdout
-      -v, --verbose...             More log lines on stderr; twice for still more
+          --profile <NAME>         Search profile: paper (default), official, v2 or fast
+          --init <R>               Factors to add to the seeds, or to search ratios on top of: a
+                                   rope.json, a factor CSV or a published name
+          --stage <STAGE>          What to search: factors (default), or ratios to the factors of --init
+          --objective <OBJECTIVE>  What to minimize: perplexity (default), needle (default of profile
+                                   v2) or combined
+          --samples <N>            Text samples that every candidate is scored on; default: 5
+          --seed <N>               Seed of all random choices; default: 42
+          --resume                 Resume the search in the run folder
+          --dashboard <WHEN>       When to show a dashboard; auto shows it in a terminal. `q` and Ctrl-C
+                                   save and stop [default: auto] [possible values: auto, on, off]
+          --json                   Print JSON on stdout
+      -v, --verbose...             Print more log lines on stderr; -vv prints still more
       -h, --help                   Print help
     ");
 }
@@ -77,29 +82,34 @@ fn help_of_search() {
 fn help_of_eval_ppl() {
     let help = Workplace::new().run("eval ppl --help").worked();
     assert_snapshot!(help, @r"
-    Perplexity over windows of text
+    Measure perplexity over windows of text
 
-    Usage: longrope eval ppl [OPTIONS]
+    Usage: longrope eval ppl [OPTIONS] [MODEL]
+
+    Arguments:
+      [MODEL]  Checkpoint folder or `hf:OWNER/NAME`; also accepted as --model MODEL
 
     Options:
           --config <FILE>     Configuration file (TOML); flags and `--set` override it
-          --set <KEY=VALUE>   Sets a configuration key, for instance `search.population=32`; repeatable
-          --device <DEVICE>   Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
-                              remote:ws://HOST:PORT; repeatable
-          --model <DIR>       Checkpoint folder
-          --text <PATH>...    Text: files, folders or JSON lines, also .gz and .zst; repeatable
-          --tokens <FILE>     Token ids instead of text: a JSON list of ids, or a list of such lists
-          --contexts <N,..>   Contexts, tokens, separated by commas
-          --rope <R>...       checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, scaled for each
-                              context, METHOD@CONTEXT for one, or a rope.json, factor CSV or HF
-                              config.json; repeatable
-          --windows <N>       Windows per document, spread evenly
-          --stride <N>        Overlapping windows instead: tokens from one to the next
-          --protocol <NAME>   Whose perplexity: longrope, yarn, truncate or llama.cpp
-          --out <DIR>         Run folder: results go there
-          --per-token <FILE>  Writes one JSON line per scored token
-          --json              JSON on stdout
-      -v, --verbose...        More log lines on stderr; twice for still more
+          --set <KEY=VALUE>   Set a configuration key, for example `search.population=32`; repeatable
+          --device <DEVICE>   Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu],
+                              cuda[:N], remote:ws://HOST:PORT; repeatable
+          --text <PATH>...    Text: files, folders or JSON lines, optionally .gz or .zst; repeatable
+          --tokens <FILE>     Token ids to use instead of text: a JSON list of ids, or a list of such
+                              lists
+          --contexts <N,..>   Context lengths in tokens, separated by commas
+          --rope <R>...       RoPE: checkpoint (default); a method scaled for each context (none, pi,
+                              ntk, dynamic-ntk, yarn, llama3); METHOD@CONTEXT, scaled for one context; a
+                              published name; or a rope.json, factor CSV or Hugging Face config.json;
+                              repeatable
+          --windows <N>       Windows per document, evenly spaced; default: 8
+          --stride <N>        Tokens from the start of one window to the start of the next, for
+                              overlapping windows
+          --protocol <NAME>   Perplexity as measured by: longrope (default), yarn, truncate or llama.cpp
+          --out <DIR>         Run folder for the results
+          --per-token <FILE>  File to write one JSON line per scored token to
+          --json              Print JSON on stdout
+      -v, --verbose...        Print more log lines on stderr; -vv prints still more
       -h, --help              Print help
     ");
 }
@@ -118,7 +128,7 @@ fn every_verb_has_help_that_fits_a_terminal() {
 }
 
 #[test]
-fn the_version_is_that_of_the_workspace() {
+fn the_version_is_the_version_of_the_workspace() {
     let version = Workplace::new().run("--version").worked();
     assert_eq!(
         version,
@@ -127,7 +137,7 @@ fn the_version_is_that_of_the_workspace() {
 }
 
 #[test]
-fn a_wrong_flag_is_the_users_input() {
+fn an_unknown_flag_is_wrong_input() {
     let outcome = Workplace::new().run("eval ppl --contexs 32");
     assert_eq!(outcome.code, Some(1));
     assert!(
@@ -148,7 +158,7 @@ fn flags_that_exclude_each_other_are_refused() {
 }
 
 #[test]
-fn results_go_to_stdout_and_nothing_else_does() {
+fn only_results_go_to_stdout() {
     let here = Workplace::with_model();
     let line = "eval ppl --model m --tokens tokens.json --contexts 32 --json";
     let plain = here.run(line);
@@ -181,16 +191,16 @@ fn inspection_is_readable() {
 }
 
 #[test]
-fn an_inspection_tells_of_sliding_windows() {
+fn an_inspection_shows_sliding_windows() {
     let here = Workplace::new();
     here.checkpoint("../families/qwen2-layers", "q");
     let text = here.run("inspect q").worked();
-    let expected = "20 tokens in 2 of 3 layers; a longer context reaches no further there";
+    let expected = "20 tokens in 2 of 3 layers; a longer context does not widen it";
     assert!(text.contains(expected), "{text}");
 }
 
 #[test]
-fn later_layers_of_configuration_win() {
+fn later_layers_of_configuration_override_earlier_ones() {
     let here = Workplace::with_model();
     here.write("a.toml", "contexts = [16]\n[eval]\nwindows = 3\n");
     let line = "eval ppl --model m --tokens tokens.json --config a.toml --json";

@@ -1,11 +1,11 @@
-//! `longrope doctor` on checkpoints of three kinds.
+//! `longrope doctor` on three kinds of checkpoints.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::support::Workplace;
 
-/// As Phi-3-mini-128k is published, with heads of 8.
+/// The config of the published Phi-3-mini-128k, with heads of 8.
 fn phi3() -> Value {
     json!({
         "model_type": "phi3", "hidden_size": 32, "num_attention_heads": 4,
@@ -19,7 +19,7 @@ fn phi3() -> Value {
     })
 }
 
-/// A LLaMA with longrope as transformers 5 writes it.
+/// A LLaMA with longrope, as written by transformers 5.
 fn llama() -> Value {
     json!({
         "model_type": "llama", "hidden_size": 32, "num_attention_heads": 4,
@@ -33,7 +33,7 @@ fn llama() -> Value {
     })
 }
 
-/// YaRN as the cards of Qwen2.5 recommend it: `max_position_embeddings` stays.
+/// YaRN as recommended by the model cards of Qwen2.5, with `max_position_embeddings` unchanged.
 fn yarn() -> Value {
     json!({
         "model_type": "qwen2", "hidden_size": 32, "num_attention_heads": 4,
@@ -135,7 +135,7 @@ fn yarn_that_keeps_the_window() {
 }
 
 #[test]
-fn a_plain_model_is_the_same_everywhere() {
+fn a_plain_model_is_the_same_in_all_runtimes() {
     let here = Workplace::with_model();
     assert_snapshot!(here.run("doctor m").worked(), @r"
     llama with none RoPE, original context 32, claimed context 32
@@ -149,7 +149,7 @@ fn a_plain_model_is_the_same_everywhere() {
      longrope        plain 1  1.0000           never   no limit
 
     Disagreements
-      none: every runtime computes the same
+      none: all runtimes compute the same RoPE
 
     What to do
       config.json: write `rope_theta` and `rope_scaling` beside `rope_parameters` for transformers 4 and candle; `longrope export` writes both spellings
@@ -157,14 +157,14 @@ fn a_plain_model_is_the_same_everywhere() {
 }
 
 #[test]
-fn a_folder_and_its_config_are_the_same() {
+fn a_folder_and_its_config_give_the_same_diagnosis() {
     let here = Workplace::with_model();
     let folder = here.run("doctor m").worked();
     assert_eq!(here.run("doctor m/config.json").worked(), folder);
 }
 
 #[test]
-fn what_cannot_be_diagnosed_is_named() {
+fn errors_name_what_cannot_be_diagnosed() {
     let here = Workplace::new();
     let mut config = yarn();
     config["model_type"] = "gemma".into();
@@ -172,7 +172,7 @@ fn what_cannot_be_diagnosed_is_named() {
     assert_snapshot!(here.fails("doctor config.json"), @r#"
     error: diagnosing `config.json`
       caused by: `model_type` of the model config is "gemma", expected one of `llama`, `mistral`, `phi3`, `qwen2`
-    hint: the rules of each runtime were read for these families only
+    hint: doctor knows the rules of the runtimes for these model types only
     "#);
     here.fails("doctor nowhere");
     here.write("config.json", "{");

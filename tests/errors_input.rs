@@ -1,4 +1,4 @@
-//! Promised messages about models, text and RoPEs: what, where, found, expected, and a hint.
+//! Error messages about models, text and RoPEs: what, where, found, expected, and a hint.
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -64,7 +64,7 @@ fn truncated_weights() {
     assert_snapshot!(message, @r"
     error: loading model `m`
       caused by: `m/model.safetensors` is not a readable safetensors file: it has 100996 bytes, but its header describes 101096
-    hint: the file was probably cut off: copy or download it again
+    hint: the file is probably truncated: copy or download it again
     ");
 }
 
@@ -95,7 +95,7 @@ fn tensors_of_another_shape() {
           tensor `model.layers.1.mlp.down_proj.weight` has shape [32, 48], expected [32, 64]
           tensor `model.layers.1.mlp.gate_proj.weight` has shape [48, 32], expected [64, 32]
           tensor `model.layers.1.mlp.up_proj.weight` has shape [48, 32], expected [64, 32]
-    hint: config.json and the weights belong to different models, or one was edited
+    hint: config.json and the weights belong to different models, or one of them was edited
     ");
 }
 
@@ -110,7 +110,7 @@ fn a_config_without_rope_theta() {
     error: loading model `m`
       caused by: `m/config.json` has a RoPE that cannot be used
       caused by: the model config has no `rope_theta`
-    hint: take config.json from where the weights came from, or correct it
+    hint: use the config.json that was published with the weights, or correct it
     ");
 }
 
@@ -122,12 +122,12 @@ fn a_config_without_a_size() {
     assert_snapshot!(message, @r"
     error: loading model `m`
       caused by: `m/config.json` has no usable key `vocab_size`, expected a positive integer
-    hint: take config.json from where the weights came from, or correct it
+    hint: use the config.json that was published with the weights, or correct it
     ");
 }
 
 #[test]
-fn a_config_that_is_no_json() {
+fn a_config_that_is_not_json() {
     let here = Workplace::with_model();
     here.write("m/config.json", "{\"model_type\": ");
     let message = here.fails(&format!("{PPL} --model m"));
@@ -135,7 +135,7 @@ fn a_config_that_is_no_json() {
     error: loading model `m`
       caused by: `m/config.json` is not valid JSON
       caused by: EOF while parsing a value at line 1 column 15
-    hint: take config.json from where the weights came from, or correct it
+    hint: use the config.json that was published with the weights, or correct it
     ");
 }
 
@@ -147,7 +147,7 @@ fn another_architecture() {
     assert_snapshot!(message, @r#"
     error: inspecting `m`
       caused by: `m/config.json` has `model_type` = "mamba", supported: llama, mistral, phi3, qwen2
-    hint: the decoder does not compute this kind of model
+    hint: this kind of model is not supported
     "#);
 }
 
@@ -159,7 +159,7 @@ fn no_such_text() {
     let message = here.fails("eval ppl --model t --contexts 32 --text nowhere.txt");
     assert_snapshot!(message, @r"
     error: no such file or folder: `nowhere.txt`
-    hint: check the path; relative paths start at the working directory
+    hint: check the path; relative paths are relative to the working directory
     ");
 }
 
@@ -170,7 +170,7 @@ fn an_empty_text() {
     let message = here.fails("eval ppl --model t --contexts 32 --text empty.txt");
     assert_snapshot!(message, @r"
     error: `empty.txt` holds no text, found white space only or nothing
-    hint: leave it out, or give a file or folder with text
+    hint: give a file or folder with text
     ");
 }
 
@@ -181,7 +181,7 @@ fn text_that_is_not_utf8() {
     let message = here.fails("eval ppl --model t --contexts 32 --text latin1.txt");
     assert_snapshot!(message, @r"
     error: `latin1.txt` is not UTF-8: found an invalid byte sequence at byte 3 (after decompression)
-    hint: convert the file to UTF-8, for instance with iconv
+    hint: convert the file to UTF-8, for example with iconv
     ");
 }
 
@@ -191,9 +191,9 @@ fn text_shorter_than_the_context() {
     here.write("short.txt", "It was the best of times.");
     let message = here.fails("eval ppl --model t --contexts 256 --text short.txt");
     assert_snapshot!(message, @r"
-    error: laying windows of 256 tokens
+    error: placing windows of 256 tokens
       caused by: no document fills a context of 256 tokens: found 1 documents, the longest has 13 tokens, expected at least 256
-    hint: give longer text, more of it, or a smaller context
+    hint: give longer documents, more text, or a smaller context
     ");
 }
 
@@ -205,7 +205,7 @@ fn text_shorter_than_the_target() {
     assert_snapshot!(message, @r"
     error: selecting samples of 1024 tokens
       caused by: not enough text for 5 samples of 1024 tokens: found 1 documents, the longest has 13 tokens, room for 0 samples
-    hint: give longer text, more of it, or a smaller context
+    hint: give longer documents, more text, or a smaller context
     ");
 }
 
@@ -216,7 +216,7 @@ fn too_few_tokens_for_the_samples() {
     assert_snapshot!(message, @r"
     error: selecting samples of 512 tokens
       caused by: not enough text for 2 samples of 512 tokens: found 1 documents, the longest has 600 tokens, room for 1 samples
-    hint: give longer text, more of it, or a smaller context
+    hint: give longer documents, more text, or a smaller context
     ");
 }
 
@@ -227,7 +227,7 @@ fn a_model_without_tokenizer() {
     let message = here.fails("eval ppl --model m --contexts 32 --text a.txt");
     assert_snapshot!(message, @r"
     error: folder `m` has no `tokenizer.json`
-    hint: put the model's tokenizer.json there, or give token ids with --tokens
+    hint: add the tokenizer.json of the model, or give token ids with --tokens
     ");
 }
 
@@ -236,7 +236,7 @@ fn no_text_at_all() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --contexts 32");
     assert_snapshot!(message, @r"
-    error: there is no text
+    error: `--text` is missing
     hint: give files or folders with --text, or token ids with --tokens
     ");
 }
@@ -248,12 +248,12 @@ fn no_such_token_file() {
     assert_snapshot!(message, @r"
     error: reading token ids `nowhere.json`
       caused by: no such file or folder: `nowhere.json`
-    hint: check the path; relative paths start at the working directory
+    hint: check the path; relative paths are relative to the working directory
     ");
 }
 
 #[test]
-fn tokens_that_are_no_json() {
+fn tokens_that_are_not_json() {
     let here = Workplace::with_model();
     here.write("tokens.json", "[1, 2");
     let message = here.fails(&format!("{PPL} --model m"));
@@ -261,7 +261,7 @@ fn tokens_that_are_no_json() {
     error: reading token ids `tokens.json`
       caused by: `tokens.json` is not JSON, expected token ids: `[1, 2]`, `[[1, 2], [3]]` or `{"tokens": ..}`
       caused by: EOF while parsing a list at line 1 column 5
-    hint: for text instead of token ids use --text
+    hint: to give text instead of token ids, use --text
     "#);
 }
 
@@ -273,7 +273,7 @@ fn a_token_outside_the_vocabulary() {
     assert_snapshot!(message, @r"
     error: reading token ids `tokens.json`
       caused by: `tokens.json`: token 2 is 97, expected an id below the vocabulary size 97
-    hint: the token ids were made with the tokenizer of another model
+    hint: the token ids come from the tokenizer of another model
     ");
 }
 
@@ -284,18 +284,18 @@ fn an_unknown_rope() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --rope nkt"));
     assert_snapshot!(message, @r"
-    error: RoPE `nkt` is neither a method, nor a published one, nor a file
-    hint: methods are checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, or METHOD@CONTEXT; published are llama2-1024k-ft256k, llama2-128k, llama2-2048k-ft128k, llama2-2048k-ft256k, llama2-256k, llama2-4k-ft128k, llama2-4k-ft256k, llama2-512k-ft256k, llama2-8k-ft128k, llama2-8k-ft256k, llama3-8b-128k-v2, mistral-128k, mistral-2048k-ft128k, mistral-2048k-ft256k, mistral-256k, phi4-mini-128k
+    error: RoPE `nkt` is neither a method, nor a published RoPE, nor a file
+    hint: methods are checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3 and METHOD@CONTEXT; published RoPEs are llama2-1024k-ft256k, llama2-128k, llama2-2048k-ft128k, llama2-2048k-ft256k, llama2-256k, llama2-4k-ft128k, llama2-4k-ft256k, llama2-512k-ft256k, llama2-8k-ft128k, llama2-8k-ft256k, llama3-8b-128k-v2, mistral-128k, mistral-2048k-ft128k, mistral-2048k-ft256k, mistral-256k, phi4-mini-128k
     ");
 }
 
 #[test]
-fn a_method_for_no_context() {
+fn a_method_for_an_invalid_context() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --rope yarn@8k"));
     assert_snapshot!(message, @r"
-    error: RoPE `yarn@8k` has context `8k`, expected a number of tokens
-    hint: for instance yarn@8192
+    error: the context of RoPE `yarn@8k` is `8k`, expected a number of tokens
+    hint: for example yarn@8192
     ");
 }
 
@@ -307,7 +307,7 @@ fn a_factor_csv_of_another_length() {
     assert_snapshot!(message, @r"
     error: reading RoPE `factors.csv`
       caused by: factor set 0 (`max_context` 32) has 3 factors, expected 8 (`rotary_dim` / 2)
-    hint: the factors were made for a model with another head size; a list has one factor per rotated pair, rotary_dim / 2
+    hint: the factors are for a model with another head size; a list needs one factor per rotated pair, rotary_dim / 2
     ");
 }
 
@@ -324,19 +324,19 @@ fn a_rope_json_of_another_length() {
     assert_snapshot!(message, @r"
     error: reading RoPE `rope.json`
       caused by: factor set 0 (`max_context` 128) has 3 factors, expected 8 (`rotary_dim` / 2)
-    hint: the factors were made for a model with another head size; a list has one factor per rotated pair, rotary_dim / 2
+    hint: the factors are for a model with another head size; a list needs one factor per rotated pair, rotary_dim / 2
     ");
 }
 
 #[test]
-fn a_factor_that_is_no_number() {
+fn a_factor_that_is_not_a_number() {
     let here = Workplace::with_model();
     here.write("factors.csv", "1\n1.5\ntwo\n");
     let message = here.fails(&format!("{PPL} --model m --rope factors.csv"));
     assert_snapshot!(message, @r"
     error: reading RoPE `factors.csv`
       caused by: the factor table has `two` in line 3, column 1, expected a number
-    hint: a factor CSV has one factor per line, or one row per layer
+    hint: a factor CSV has one factor per line, or one row of factors per layer
     ");
 }
 
@@ -349,18 +349,18 @@ fn factors_of_another_model() {
     let message = here.fails(&format!("{PPL} --model m --rope pi/rope.json"));
     assert_snapshot!(message, @r"
     error: using RoPE `pi/rope.json`
-      caused by: it has theta 25000, the model has 10000
-    hint: it was made for another model
+      caused by: its theta is 25000, that of the model is 10000
+    hint: the RoPE is for another model
     ");
 }
 
 #[test]
-fn json_that_is_no_rope() {
+fn json_that_is_not_a_rope() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --rope tokens.json"));
     assert_snapshot!(message, @r"
     error: reading RoPE `tokens.json`
-      caused by: it is JSON but no object, expected a rope.json or a config.json
-    hint: factors alone go into a CSV file, one per line
+      caused by: the file is not a JSON object, expected a rope.json or a config.json
+    hint: give a plain list of factors as a CSV file, one per line
     ");
 }

@@ -1,4 +1,4 @@
-//! Promised messages about configuration, devices and folders.
+//! Error messages about configuration, devices and folders.
 
 use insta::assert_snapshot;
 
@@ -14,12 +14,12 @@ fn no_such_configuration_file() {
     let message = here.fails(&format!("{PPL} --model m --config nowhere.toml"));
     assert_snapshot!(message, @r"
     error: failed to open file `nowhere.toml`: No such file or directory (os error 2)
-    hint: check the path; relative paths start at the working directory
+    hint: check the path; relative paths are relative to the working directory
     ");
 }
 
 #[test]
-fn a_configuration_file_that_is_no_toml() {
+fn a_configuration_file_that_is_not_toml() {
     let here = Workplace::with_model();
     here.write("a.toml", "seed = = 1\n");
     let message = here.fails(&format!("{PPL} --model m --config a.toml"));
@@ -30,7 +30,7 @@ fn a_configuration_file_that_is_no_toml() {
         1 | seed = = 1
           |        ^
         extra `=`, expected nothing
-    hint: configs/README.md lists every key with its type and default
+    hint: configs/README.md lists every key with its default
     ");
 }
 
@@ -67,7 +67,7 @@ fn an_unknown_key_in_a_section() {
 }
 
 #[test]
-fn an_unknown_key_of_set() {
+fn an_unknown_key_in_set() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --set search.populatoin=8"));
     assert_snapshot!(message, @r"
@@ -84,24 +84,24 @@ fn a_set_without_value() {
     let message = here.fails(&format!("{PPL} --model m --set seed"));
     assert_snapshot!(message, @r"
     error: `--set seed` has no `=`, expected key=value
-    hint: for instance --set search.population=32
+    hint: for example --set search.population=32
     ");
 }
 
 #[test]
-fn a_value_of_another_type() {
+fn a_value_of_the_wrong_type() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --set seed=first"));
     assert_snapshot!(message, @r#"
     error: configuration
       caused by: invalid type: string "first", expected u64
         in `seed`
-    hint: configs/README.md lists every key with its type and default
+    hint: configs/README.md lists every key with its default
     "#);
 }
 
 #[test]
-fn a_value_that_does_not_exist() {
+fn an_unknown_value() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --set eval.bos=windw"));
     assert_snapshot!(message, @r"
@@ -134,7 +134,7 @@ fn a_search_setting_out_of_range() {
     ));
     assert_snapshot!(message, @r"
     error: search config `parents` is 100, expected at most `population`, 8
-    hint: configs/README.md lists every key of [search] with its meaning
+    hint: configs/README.md describes every key of [search]
     ");
 }
 
@@ -143,8 +143,8 @@ fn no_contexts() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --tokens tokens.json");
     assert_snapshot!(message, @r"
-    error: there are no contexts
-    hint: name them with --contexts, for instance --contexts 256,512,1024
+    error: `--contexts` is missing
+    hint: for example --contexts 256,512,1024
     ");
 }
 
@@ -174,7 +174,7 @@ fn a_target_below_the_original_window() {
     let message = here.fails(&format!("{TINY_SEARCH} --target 16 --out run"));
     assert_snapshot!(message, @r"
     error: search problem `target_context` is 16, expected at least the original context, 32
-    hint: choose a target above the window the model was trained for; longrope inspect shows it
+    hint: choose a target above the original context, which longrope inspect shows
     ");
 }
 
@@ -183,9 +183,9 @@ fn a_stride_above_the_context() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --stride 64"));
     assert_snapshot!(message, @r"
-    error: laying windows of 32 tokens
+    error: placing windows of 32 tokens
       caused by: stride is 64 tokens, expected 1 to 32 (the context)
-    hint: give a --stride up to the smallest of the --contexts
+    hint: give a --stride of at most the smallest of the --contexts
     ");
 }
 
@@ -194,9 +194,9 @@ fn a_context_of_one_token() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --tokens tokens.json --contexts 1");
     assert_snapshot!(message, @r"
-    error: laying windows of 1 tokens
+    error: placing windows of 1 tokens
       caused by: context is 1 tokens, expected at least 2
-    hint: a token is predicted from those before it, so a window needs two
+    hint: each token is predicted from the tokens before it, so a window needs at least two
     ");
 }
 
@@ -205,9 +205,9 @@ fn no_windows() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --windows 0"));
     assert_snapshot!(message, @r"
-    error: laying windows of 32 tokens
+    error: placing windows of 32 tokens
       caused by: `n_windows` is 0, expected at least 1
-    hint: leave out a count to get its default
+    hint: leave the count out to use its default
     ");
 }
 
@@ -228,14 +228,14 @@ fn a_number_for_the_only_device() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --device flex:1"));
     assert_snapshot!(message, @r"
-    error: device `flex:1` has a number, `flex` has only one device
+    error: device `flex:1` has a number, but `flex` has only one device
     hint: write --device flex
     ");
 }
 
 #[cfg(not(feature = "cuda"))]
 #[test]
-fn a_device_that_was_not_built() {
+fn a_device_without_its_feature() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --device cuda:1"));
     assert_snapshot!(message, @r"
@@ -245,20 +245,20 @@ fn a_device_that_was_not_built() {
 }
 
 #[test]
-fn several_devices_where_one_computes() {
+fn several_devices_for_a_verb_that_takes_one() {
     let here = Workplace::with_tokenizer();
     let line = "generate --model t --prompt a --device flex --device flex";
     assert_snapshot!(here.fails(line), @r"
     error: 2 devices are given, expected one: flex, flex
-    hint: search, compare and eval ppl use several; here give one --device
+    hint: search, recover, compare, eval ppl and demo use several devices; give one --device
     ");
 }
 
 #[cfg(not(feature = "remote"))]
 #[test]
-fn a_worker_that_was_not_built() {
+fn a_worker_without_its_feature() {
     assert_snapshot!(Workplace::new().fails("worker"), @r"
-    error: this program was built without remote devices
+    error: this program was built without the feature `remote`
     hint: build it with `cargo build --release --features remote`
     ");
 }
@@ -278,14 +278,14 @@ fn an_existing_export_folder() {
 }
 
 #[test]
-fn a_size_of_weight_files_that_is_none() {
+fn an_invalid_shard_size() {
     let here = Workplace::with_model();
     let message =
         here.fails("export --model m --rope yarn --target 128 --out x --max-shard-size 5XB");
     assert_snapshot!(message, @r"
     error: reading --max-shard-size
       caused by: the shard size is `5XB`, expected a whole number of bytes, kB, MB, GB, TB, KiB, MiB, GiB or TiB
-    hint: for instance 5GB, 500MB or 2GiB
+    hint: for example 5GB, 500MB or 2GiB
     ");
     assert!(!here.path("x").exists());
 }
@@ -300,7 +300,7 @@ fn a_folder_that_holds_a_search() {
     let message = here.fails(&format!("{TINY_SEARCH} --target 128 --out run"));
     assert_snapshot!(message, @r"
     error: `run` already holds a search
-    hint: continue it with --resume, or choose another --out
+    hint: continue with --resume, or choose another --out
     ");
 }
 
@@ -310,7 +310,7 @@ fn resume_without_a_search() {
     let message = here.fails("search --resume --out run");
     assert_snapshot!(message, @r"
     error: `run` holds no search to resume, expected `run/search/state.json`
-    hint: check --out, or begin the search by leaving out --resume
+    hint: check --out, or start a new search without --resume
     ");
 }
 
@@ -324,8 +324,8 @@ fn resume_with_other_settings() {
     let message =
         here.fails("search --resume --out run --seed 7 --target 128 --set search.parents=2");
     assert_snapshot!(message, @r"
-    error: the search in `run/search/state.json` has other settings: `target_context` is 64 there and 128 here, `search.parents` is 4 there and 2 here, `seed` is 42 there and 7 here
-    hint: resume with the flags it was started with, or with none: they are in its config.toml
+    error: the search in `run/search/state.json` has other settings: `target_context` was 64 and is 128, `search.parents` was 4 and is 2, `seed` was 42 and is 7
+    hint: resume without these flags: the settings of the search are in its config.toml
     ");
 }
 
@@ -340,7 +340,7 @@ fn resume_with_other_text() {
     let message = here.fails("search --resume --out run");
     assert_snapshot!(message, @r"
     error: the search was started with another text
-    hint: resume with the text its config.toml names, unchanged, or start again in another --out
+    hint: resume with the original text, which config.toml names, or start again with another --out
     ");
 }
 
@@ -356,18 +356,18 @@ fn resume_of_a_damaged_search() {
     assert_snapshot!(message, @r"
     error: reading search state `run/search/state.json`
       caused by: search state `format` is missing, expected `longrope-search-state`
-    hint: start again without --resume, in another folder
+    hint: start again without --resume in another folder
     ");
 }
 
 #[test]
-fn samples_that_rescaling_can_only_harm() {
+fn samples_within_the_original_context() {
     let here = Workplace::with_model();
     let message = here.fails(&format!(
         "{TINY_SEARCH} --target 128 --out run --set search.sample-context=32"
     ));
     assert_snapshot!(message, @r"
     error: `search.sample-context` is 32, expected more than the original context, 32
-    hint: within the original context, factors for longer contexts can only do harm; leave the key out for samples of the target's length
+    hint: up to the original context, rescaling can only do harm; without this key, samples are as long as the target
     ");
 }

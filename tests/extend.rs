@@ -1,4 +1,4 @@
-//! `longrope extend`: stages in order, skipped when done.
+//! `longrope extend`: stages run in order and are skipped once done.
 
 use crate::support::{Workplace, repository};
 
@@ -74,7 +74,7 @@ fn stages_run_in_order_and_only_once() {
     assert_eq!(stages.as_array().unwrap().len(), 3);
     here.run("extend --config recipe.toml")
         .refused_with("already holds a run of a recipe");
-    // One stage is taken back; the others are not run again.
+    // One stage is removed; the others are not run again.
     fs_err::remove_dir_all(here.path("run/03-measure")).unwrap();
     let resumed = here.run("extend --config recipe.toml --resume");
     assert_eq!(resumed.stderr.matches("other settings").count(), 0);
@@ -93,7 +93,7 @@ fn stages_run_in_order_and_only_once() {
 }
 
 #[test]
-fn every_recipe_that_comes_along_is_understood() {
+fn every_bundled_recipe_is_valid() {
     let folder = repository().join("configs");
     let mut n_recipes = 0;
     for entry in fs_err::read_dir(&folder).unwrap() {
@@ -110,7 +110,7 @@ fn every_recipe_that_comes_along_is_understood() {
 }
 
 #[test]
-fn a_file_without_stages_is_no_recipe() {
+fn a_recipe_without_stages_is_refused() {
     let here = Workplace::new();
     here.write("recipe.toml", "seed = 1\n");
     here.run("extend --config recipe.toml")

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::support::Workplace;
 
-/// Steps of two windows under a RoPE of twice the window.
+/// A run with two windows per step, under a RoPE for twice the window.
 const FINETUNE: &str = "finetune --model m --tokens tokens.json --rope yarn --context 64 --steps 8 \
     --dashboard off --set train.batch=2 --set train.learning-rate=1e-3 --set train.warmup-steps=2 \
     --set train.save-every=3 --set train.recompute=false";
 
-/// Lines of `metrics.jsonl` without what depends on the machine.
+/// Lines of `metrics.jsonl` without values that depend on the machine.
 fn metrics(here: &Workplace, run: &str) -> Vec<Value> {
     here.training_metrics(&format!("{run}/metrics.jsonl"))
 }
@@ -22,7 +22,7 @@ fn weights(here: &Workplace, run: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_trained_model_is_a_checkpoint_of_its_own() {
+fn a_trained_model_is_a_complete_checkpoint() {
     let here = Workplace::with_model();
     let shown = here.run(&format!("{FINETUNE} --out run")).worked();
     assert!(shown.contains("8 steps, 1,024 tokens"), "{shown}");
@@ -69,7 +69,7 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     }
 }
 
-/// Whether a folder's files are ordinary ones, not those of a temporary file.
+/// Whether the files of a folder have ordinary permissions, not those of temporary files.
 fn everybody_may_read(folder: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -85,7 +85,7 @@ fn everybody_may_read(folder: &Path) -> bool {
 const BF16: f64 = 0.02;
 
 #[test]
-fn weights_of_16_bits_learn_what_those_of_32_do() {
+fn bf16_weights_learn_as_f32_weights_do() {
     let here = Workplace::with_model();
     let mut losses = ["f32", "bf16"].map(|precision| {
         let run = format!("{FINETUNE} --out {precision} --set train.precision={precision}");
@@ -108,7 +108,7 @@ fn weights_of_16_bits_learn_what_those_of_32_do() {
 }
 
 #[test]
-fn adapters_are_saved_as_peft_has_them_and_merged_at_the_end() {
+fn adapters_are_saved_in_the_peft_format_and_merged_at_the_end() {
     let here = Workplace::with_model();
     let lora = FINETUNE.replace("1e-3", "1e-2");
     here.run(&format!("{lora} --lora --out run")).worked();
@@ -135,7 +135,7 @@ fn short_documents_keep_the_original_rope() {
 }
 
 #[test]
-fn what_cannot_be_trained_is_said() {
+fn wrong_training_input_is_refused() {
     let here = Workplace::with_model();
     for (line, message) in [
         (
@@ -170,7 +170,7 @@ fn what_cannot_be_trained_is_said() {
 }
 
 #[test]
-fn a_run_resumes_only_with_the_settings_it_began_with() {
+fn a_run_resumes_only_with_its_original_settings() {
     let here = Workplace::with_model();
     here.run(&format!("{FINETUNE} --out run")).worked();
     let state = here.read_json("run/step-000008/state.json");

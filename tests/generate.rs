@@ -1,4 +1,4 @@
-//! Continuing prompts.
+//! `longrope generate`
 
 use insta::assert_snapshot;
 
@@ -8,7 +8,7 @@ const PASSKEY: &str = "The pass key is 48213. Remember it. 48213 is the pass key
                        key? The pass key is";
 
 #[test]
-fn a_continuation_is_streamed_and_is_the_one_of_the_report() {
+fn the_streamed_text_is_the_text_of_the_report() {
     let here = Workplace::with_tokenizer();
     here.write("prompt.txt", PASSKEY);
     let run = "generate --model t --prompt-file prompt.txt --max-new-tokens 6";
@@ -37,7 +37,7 @@ fn streamed_weights_and_either_factor_choice_give_the_same_inside_the_window() {
 }
 
 #[test]
-fn several_prompts_are_told_apart_and_sampling_repeats() {
+fn several_prompts_are_separated_and_sampling_is_reproducible() {
     let here = Workplace::with_tokenizer();
     let run = "generate --model t --prompt Once --prompt She --max-new-tokens 8 --temperature 0.9 \
                --top-k 20 --top-p 0.95 --seed 3";
@@ -51,19 +51,19 @@ fn several_prompts_are_told_apart_and_sampling_repeats() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn wrong_input_is_refused() {
     let here = Workplace::with_tokenizer();
     assert_snapshot!(here.fails("generate --model t"), @r"
-    error: there is no prompt
-    hint: give one with --prompt or --prompt-file
+    error: `--prompt` is missing
+    hint: give a prompt with --prompt or --prompt-file
     ");
     assert_snapshot!(here.fails("generate --model t --prompt a --temperature=-1"), @r"
     error: `generate.temperature` is -1, expected 0 or a positive number
-    hint: temperature 0 takes the most likely token every time
+    hint: temperature 0 always takes the most likely token
     ");
     assert_snapshot!(here.fails("generate --model t --prompt-file nowhere.txt"), @r"
     error: reading prompt `nowhere.txt`
       caused by: failed to open file `nowhere.txt`: No such file or directory (os error 2)
-    hint: check the path; relative paths start at the working directory
+    hint: check the path; relative paths are relative to the working directory
     ");
 }

@@ -1,12 +1,12 @@
-//! The JSON that other programs read: its keys, their order and the kinds of their values.
+//! The JSON formats that other programs read: keys, their order and the kinds of their values.
 
 use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::support::{TINY_SEARCH, Workplace};
 
-/// A line for every key of a JSON value, with the kind of its value; strings and numbers that
-/// identify a format are shown. A list is described by its first item.
+/// One line per key of a JSON value with the kind of its value, or the value if it identifies a format. A list is
+/// described by its first item.
 fn shape(value: &Value) -> String {
     let mut lines = Vec::new();
     describe("", value, &mut lines);

@@ -1,6 +1,6 @@
-//! Models and benchmarks of a hub, which here is a thread of the test.
+//! Models and benchmarks from a hub, served by a thread of the test.
 //!
-//! These tests exist where the program is built with it: `cargo test --features hub`.
+//! These tests need the feature: `cargo test --features hub`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use crate::support::{Outcome, Workplace};
 /// A commit of the hub.
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Serves the files of a folder as the hub does, until the test ends; its address.
+/// Serves the files of a folder like the hub, until the test ends. Returns the address.
 fn serve(root: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -87,7 +87,7 @@ fn workplace() -> Workplace {
     here
 }
 
-/// Runs a command line against a hub, with a cache of its own.
+/// Runs a command line with this hub and a cache of its own.
 fn run(here: &Workplace, hub: &str, line: &str) -> Outcome {
     let cache = here.path("cache");
     let variables = [
@@ -128,7 +128,7 @@ fn models_and_benchmarks_are_fetched_once() {
     );
 }
 
-/// Without the only thing that differs between runs.
+/// A report without times, which differ between runs.
 fn strip_times(json: &str) -> serde_json::Value {
     let mut value: serde_json::Value = serde_json::from_str(json).unwrap();
     value["results"][0]["elapsed_secs"] = json!(0);
@@ -136,7 +136,7 @@ fn strip_times(json: &str) -> serde_json::Value {
 }
 
 #[test]
-fn what_cannot_be_fetched_is_said() {
+fn errors_name_what_cannot_be_fetched() {
     let here = workplace();
     let hub = serve(here.path("hub"));
     let outcome = run(&here, &hub, "eval bench --model hf:o/m --bench hellaswag");
@@ -144,7 +144,7 @@ fn what_cannot_be_fetched_is_said() {
     for words in [
         "cannot fetch `data/validation-00000-of-00001.parquet` of data set `Rowan/hellaswag`",
         "404",
-        "hint: there is no such thing on the hub",
+        "hint: it does not exist on the hub",
     ] {
         assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     }
@@ -152,7 +152,7 @@ fn what_cannot_be_fetched_is_said() {
     assert_eq!(outcome.code, Some(1));
     for words in [
         "cannot fetch model `o/other`",
-        "hint: without the network only what is in the cache",
+        "hint: check the network, or give local files",
     ] {
         assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     }

@@ -1,4 +1,4 @@
-//! The program as its users meet it: command lines in, files and messages out.
+//! Tests of the program through its command line, files and messages.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

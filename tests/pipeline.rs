@@ -1,4 +1,4 @@
-//! From a checkpoint to an extended checkpoint, verb by verb, on a model of two layers.
+//! From a checkpoint to an extended checkpoint, verb by verb, with a model of two layers.
 
 use longrope_rope::RopeArtifact;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const SAME_MODEL: f64 = 1e-5;
 
 const PPL: &str = "eval ppl --tokens tokens.json --json";
 
-/// Mean losses of all results, in their order.
+/// Mean losses of all results, in order.
 fn losses(report: &Value) -> Vec<f64> {
     let results = report["results"].as_array().unwrap();
     results
@@ -30,7 +30,7 @@ fn assert_close(a: &[f64], b: &[f64], tolerance: f64) {
     }
 }
 
-/// A finished search for 128 tokens in `run`, on two documents that are the samples as a whole.
+/// A finished search for 128 tokens in `run`, on two documents, each of which is one sample.
 fn searched(flags: &str) -> Workplace {
     let here = Workplace::with_model();
     let ids = token_ids(256);
@@ -67,7 +67,7 @@ fn compare_has_every_method_at_every_context() {
 }
 
 #[test]
-fn losses_are_those_of_transformers() {
+fn losses_equal_those_of_transformers() {
     let here = Workplace::with_model();
     let expected = here.read_json("m/expected.json");
     here.write("tokens.json", expected["tokens"].to_string());
@@ -94,7 +94,7 @@ fn losses_are_those_of_transformers() {
 }
 
 #[test]
-fn a_method_may_be_fixed_to_a_context() {
+fn a_method_can_be_scaled_for_a_fixed_context() {
     let here = Workplace::with_model();
     let line = format!("{PPL} --model m --windows 1");
     let fixed = here.compute_json(&format!("{line} --contexts 64,128 --rope yarn@128"));
@@ -110,7 +110,7 @@ fn a_method_may_be_fixed_to_a_context() {
 }
 
 #[test]
-fn lines_per_token_add_up_to_the_result() {
+fn losses_per_token_add_up_to_the_result() {
     let here = Workplace::with_model();
     let report = here.compute_json(&format!(
         "{PPL} --model m --contexts 32,128 --rope pi yarn --per-token out/tokens.jsonl"
@@ -242,7 +242,7 @@ fn a_search_starts_from_given_factors() {
 }
 
 #[test]
-fn an_exported_checkpoint_is_the_searched_one() {
+fn an_exported_checkpoint_computes_as_the_searched_rope() {
     let here = searched("--set search.start-tokens=[0]");
     let said = here
         .run("export --model m --rope run/rope.json --out extended")
@@ -267,7 +267,7 @@ fn an_exported_checkpoint_is_the_searched_one() {
 }
 
 #[test]
-fn weights_are_exported_in_another_type_and_in_smaller_files() {
+fn exports_can_change_the_type_and_the_size_of_weight_files() {
     let here = Workplace::with_model();
     let export = "export --model m --rope yarn --target 64";
     let said = here
@@ -290,7 +290,7 @@ fn weights_are_exported_in_another_type_and_in_smaller_files() {
 }
 
 #[test]
-fn what_a_config_cannot_say_is_a_warning_and_kept_beside_it() {
+fn what_config_json_cannot_express_is_a_warning_and_kept_in_rope_json() {
     let here = searched("--set search.start-tokens=[8]");
     let outcome = here.run("export --model m --rope run/rope.json --out extended");
     assert!(outcome.stderr.contains("WARN"), "{}", outcome.stderr);
@@ -303,7 +303,7 @@ fn what_a_config_cannot_say_is_a_warning_and_kept_beside_it() {
 }
 
 #[test]
-fn export_replaces_a_folder_only_when_told() {
+fn export_replaces_a_folder_only_with_force() {
     let here = Workplace::with_model();
     let line = "export --model m --rope yarn --target 64 --out extended";
     here.run(line).worked();
@@ -315,7 +315,7 @@ fn export_replaces_a_folder_only_when_told() {
 }
 
 #[test]
-fn factors_come_from_csv_too() {
+fn factors_can_come_from_csv() {
     let here = Workplace::with_model();
     let factors = ["1", "1", "1.25", "1.5", "2", "2.5", "3", "4"];
     let row = factors.join(",");
@@ -341,7 +341,7 @@ fn factors_come_from_csv_too() {
 }
 
 #[test]
-fn several_workers_measure_what_one_does() {
+fn several_workers_give_the_results_of_one() {
     let here = Workplace::with_model();
     let compare = "compare --model m --tokens tokens.json --contexts 32,64,128 --json";
     let measure = |devices: &str| -> Vec<Value> {

@@ -1,9 +1,9 @@
-//! Plans and reports.
+//! `longrope plan` and `longrope report`
 
 use crate::support::{TINY_SEARCH, Workplace};
 
 #[test]
-fn a_plan_says_what_fits_and_what_would() {
+fn a_plan_shows_what_fits_and_suggests_changes() {
     let here = Workplace::with_model();
     let json = serde_json::from_str::<serde_json::Value>(
         &here.run("plan m --context 64 --json --memory 1").worked(),
@@ -27,7 +27,7 @@ fn a_plan_says_what_fits_and_what_would() {
 }
 
 #[test]
-fn a_report_is_one_page_with_everything_in_it() {
+fn a_report_is_one_self_contained_page() {
     let here = Workplace::with_model();
     let search = format!("{TINY_SEARCH} --set search.generations=2 --target 64 --out run");
     here.compute(&search);
@@ -46,7 +46,7 @@ fn a_report_is_one_page_with_everything_in_it() {
     ] {
         assert!(page.contains(part), "{part}");
     }
-    // Nothing is fetched: the only address is the name of the language of figures.
+    // Nothing is fetched: the only address is the XML namespace of SVG.
     let addresses = page.matches("http").count();
     assert_eq!(
         addresses,
@@ -56,15 +56,15 @@ fn a_report_is_one_page_with_everything_in_it() {
     let json = here.read_json("run/report.json");
     assert_eq!(json["format"], "longrope-report");
     assert_eq!(json["perplexities"].as_array().unwrap().len(), 4);
-    // A second report does not take the first for results.
+    // A second report does not read the first one as results.
     here.run("report run").worked();
     assert_eq!(here.read_json("run/report.json"), json);
 }
 
 #[test]
-fn a_folder_with_nothing_to_tell_is_refused() {
+fn a_folder_without_results_is_refused() {
     let here = Workplace::with_model();
     let message = here.fails("report m");
-    assert!(message.contains("holds nothing to report"), "{message}");
+    assert!(message.contains("holds no results to report"), "{message}");
     assert!(here.fails("report nowhere").contains("is not a folder"));
 }

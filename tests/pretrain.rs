@@ -1,10 +1,10 @@
-//! `longrope pretrain`: a model from nothing.
+//! `longrope pretrain`: a model from scratch.
 
 use serde_json::Value;
 
 use crate::support::{Workplace, number};
 
-/// A model and a run of seconds, with a state after every second step.
+/// A tiny model and a run of seconds, saved after every second step.
 const TINY: &str = r#"
 [pretrain]
 model = { layers = 1, hidden = 32, heads = 2, kv-heads = 1, intermediate = 48, vocab = 300, window = 64 }
@@ -55,7 +55,7 @@ fn bytes(here: &Workplace, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_model_is_made_and_other_verbs_read_it() {
+fn other_verbs_read_the_trained_model() {
     let here = workplace();
     let result = here.compute_json(&format!("{PRETRAIN} --out run"));
     assert_eq!(result["model"], "run/model");
@@ -86,7 +86,7 @@ fn a_model_is_made_and_other_verbs_read_it() {
 }
 
 #[test]
-fn a_run_that_was_cut_off_ends_as_if_it_had_not_been() {
+fn a_resumed_run_ends_like_an_uninterrupted_one() {
     let here = workplace();
     here.compute(&format!("{PRETRAIN} --out run"));
     let (model, whole) = (
@@ -108,7 +108,7 @@ fn a_run_that_was_cut_off_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn what_cannot_be_pretrained_is_refused() {
+fn wrong_pretraining_input_is_refused() {
     let here = workplace();
     let refused = |line: &str, expected: &str| {
         let message = here.fails(line);
@@ -119,11 +119,11 @@ fn what_cannot_be_pretrained_is_refused() {
     refused("pretrain --resume --out x", "`pretrain.phases` is empty");
     refused(
         "pretrain --config tiny.toml --resume --out x",
-        "holds no pretraining to resume",
+        "holds no pretraining run to resume",
     );
     fs_err::create_dir_all(here.path("y/start")).unwrap();
     refused(
         "pretrain --config tiny.toml --out y",
-        "already holds a pretraining",
+        "already holds a pretraining run",
     );
 }

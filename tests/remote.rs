@@ -1,5 +1,4 @@
-//! Devices of another process. These tests exist where the program is built with them:
-//! `cargo test --features remote`.
+//! Devices of another process. These tests need the feature: `cargo test --features remote`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -10,12 +9,12 @@ use crate::support::Workplace;
 /// A `longrope worker`, stopped when the test ends.
 struct Worker {
     process: Child,
-    /// What `--device` wants.
+    /// The device, as for `--device`.
     device: String,
 }
 
 impl Worker {
-    /// Starts one and waits until it listens.
+    /// Starts a worker and waits until it listens.
     fn start(here: &Workplace) -> Self {
         let mut process = here
             .command("worker --listen 127.0.0.1:0")
@@ -32,7 +31,7 @@ impl Worker {
         Self { process, device }
     }
 
-    /// Ends it without a chance to say so.
+    /// Kills the worker, without a chance to close connections.
     fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -74,7 +73,7 @@ fn a_comparison_on_a_remote_device_gives_the_same_table() {
 }
 
 #[test]
-fn a_search_outlives_the_process_that_helps_it() {
+fn a_search_survives_the_loss_of_a_remote_device() {
     let here = Workplace::with_model();
     here.run(&format!("{SEARCH} --out local")).worked();
     let mut worker = Worker::start(&here);
@@ -89,7 +88,7 @@ fn a_search_outlives_the_process_that_helps_it() {
 }
 
 #[test]
-fn a_search_that_lost_its_only_device_goes_on_elsewhere() {
+fn a_search_that_lost_its_only_device_can_be_resumed_on_another() {
     let here = Workplace::with_model();
     here.run(&format!("{SEARCH} --out local")).worked();
     let mut worker = Worker::start(&here);
@@ -114,7 +113,7 @@ fn addresses_are_checked() {
     let line = "eval ppl --model m --tokens tokens.json --contexts 64 --device remote:host";
     insta::assert_snapshot!(here.fails(line), @r"
     error: device `remote:host` has no address
-    hint: write --device remote:ws://HOST:PORT, with #1 behind it for the second device there
+    hint: write --device remote:ws://HOST:PORT, or remote:ws://HOST:PORT#1 for the second device there
     ");
     let message = here.fails("worker --listen 256.0.0.1:3000");
     assert!(
@@ -124,7 +123,7 @@ fn addresses_are_checked() {
 }
 
 #[test]
-fn a_worker_that_others_can_reach_warns_of_it() {
+fn a_worker_reachable_from_other_machines_prints_a_warning() {
     let here = Workplace::new();
     let mut process = here
         .command("worker --listen 0.0.0.0:0")

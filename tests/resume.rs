@@ -1,4 +1,4 @@
-//! A search that is stopped, in whatever way, ends as if it had not been.
+//! A search that is stopped and resumed gives the same results as an uninterrupted one.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::support::Workplace;
 
-/// Long enough that every stop below comes in the middle; with races, which stop in the middle too.
+/// A search long enough to be stopped in the middle, with racing, which ends candidates early.
 pub(crate) const SEARCH: &str = "search --model m --tokens tokens.json --target 128 --samples 2 \
     --set search.population=8 --set search.parents=4 --set search.mutations=4 \
     --set search.crossovers=4 --set search.generations=24 --set search.racing-strictness=1";
 
-/// Files that say nothing about time.
+/// Result files that do not depend on time.
 const RESULTS: [&str; 5] = [
     "rope.json",
     "metrics.jsonl",
@@ -67,7 +67,7 @@ fn a_killed_search_resumes_to_the_same_bytes() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_search_saves_and_says_how_to_go_on() {
+fn an_interrupted_search_saves_and_prints_how_to_continue() {
     let here = Workplace::with_model();
     here.run(&format!("{SEARCH} --out whole")).worked();
     let search = start(&here, SEARCH, "stopped", 2);
@@ -80,7 +80,7 @@ fn an_interrupted_search_saves_and_says_how_to_go_on() {
     assert_eq!(output.status.code(), Some(130));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
     error: interrupted
-    hint: everything is saved; continue with: longrope search --resume --out stopped
+    hint: the state is saved; continue with: longrope search --resume --out stopped
     ");
     here.run("search --resume --out stopped").worked();
     assert_same(&here, "whole", "stopped");
@@ -93,7 +93,7 @@ fn two_workers_give_the_same_bytes_as_one() {
     let two = format!("{SEARCH} --device flex --device flex");
     here.run(&format!("{two} --out two")).worked();
     assert_same(&here, "one", "two");
-    // Killed on two, it goes on with two, as its config.toml says, or with one.
+    // A run killed with two workers resumes with two, as in its config.toml, or with one.
     for device in ["", "--device flex"] {
         let out = format!("killed{}", device.len());
         let mut search = start(&here, &two, &out, 5);
@@ -119,7 +119,7 @@ fn a_finished_search_can_be_resumed_too() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_search_and_another_one_another() {
+fn equal_seeds_give_equal_searches_and_other_seeds_do_not() {
     let here = Workplace::with_model();
     let line = SEARCH.replace("generations=24", "generations=2");
     for (out, seed) in [("a", 3), ("b", 3), ("c", 4)] {

@@ -1,10 +1,10 @@
-//! Runs that version 0.1 began are resumed by this version.
+//! This version resumes runs that version 0.1 started.
 
 use serde_json::Value;
 
 use crate::support::Workplace;
 
-/// Relative. Other CPU instruction sets add numbers up in another order, and the optimizer amplifies the last bits.
+/// Relative tolerance. CPU instruction sets sum in different orders, and the optimizer amplifies the last bits.
 const TOLERANCE: f64 = 1e-5;
 
 /// A folder with the inputs of the fixture and a copy of its run, `run`.
@@ -25,7 +25,7 @@ fn workplace(fixture: &str) -> Workplace {
     here
 }
 
-/// Compares a number of each line, under its present and its former name, and the lines' phases and steps.
+/// Compares phase, step and one number of each line, under its present and former name.
 fn assert_same_curve(found: &[Value], expected: &[Value], names: (&str, &str)) {
     let numbers = |lines: &[Value], name: &str| -> Vec<(String, f64)> {
         let of_line = |line: &Value| {
@@ -48,7 +48,7 @@ fn assert_same_curve(found: &[Value], expected: &[Value], names: (&str, &str)) {
 }
 
 #[test]
-fn a_finetuning_resumes() {
+fn a_fine_tuning_run_resumes() {
     for fixture in ["finetune", "finetune-lora"] {
         let here = workplace(fixture);
         here.run("finetune --resume --out run --dashboard off")
@@ -69,14 +69,14 @@ fn a_finetuning_resumes() {
 }
 
 #[test]
-fn a_finetuning_does_not_resume_under_another_rope() {
+fn a_fine_tuning_run_does_not_resume_under_another_rope() {
     let here = workplace("finetune");
     here.run("finetune --resume --out run --dashboard off --rope pi")
         .refused_with("other settings");
 }
 
 #[test]
-fn a_pretraining_resumes() {
+fn a_pretraining_run_resumes() {
     let here = workplace("pretrain");
     here.run("pretrain --resume --out run --json").worked();
     let found = here.training_metrics("run/metrics.jsonl");
@@ -97,7 +97,7 @@ fn a_pretraining_resumes() {
 }
 
 #[test]
-fn an_old_pretraining_is_reported() {
+fn an_old_pretraining_run_can_be_reported() {
     let here = workplace("pretrain");
     here.run("report run").worked();
     let page = here.read("run/report.html");

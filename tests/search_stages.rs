@@ -1,4 +1,4 @@
-//! Searches beyond the first: ratios on top of factors, recovery, needles, published factors, races.
+//! Ratios on top of factors, recovery, needles, published factors and racing.
 
 use serde_json::Value;
 
@@ -67,16 +67,16 @@ fn ratios_chain_and_recovery_adds_sets() {
 }
 
 #[test]
-fn stages_that_cannot_be_say_why() {
+fn impossible_stages_are_refused() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{TINY_SEARCH} --target 64 --out x --stage ratios"));
-    assert!(message.contains("there is no --init"), "{message}");
+    assert!(message.contains("`--init` is missing"), "{message}");
     here.run(&format!("{TINY_SEARCH} {SHORT} --target 64 --out a"))
         .worked();
     let message = here.fails(&format!(
         "{TINY_SEARCH} --target 48 --out x --stage ratios --init a/rope.json"
     ));
-    assert!(message.contains("for 64 tokens already"), "{message}");
+    assert!(message.contains("expected at least 64"), "{message}");
     let recover = "recover --model m --tokens tokens.json --out y";
     let message = here.fails(&format!("{recover} --rope a/rope.json --contexts 128"));
     assert!(message.contains("nothing to recover at 128"), "{message}");
@@ -85,7 +85,7 @@ fn stages_that_cannot_be_say_why() {
 }
 
 #[test]
-fn races_save_samples_and_say_so() {
+fn racing_saves_samples_and_reports_it() {
     let here = Workplace::with_model();
     let search = format!("{TINY_SEARCH} --target 128 --set search.generations=4 --json");
     let result = |flags: &str| -> Value {
@@ -140,9 +140,9 @@ fn needles_and_passkeys_are_part_of_the_result() {
 }
 
 #[test]
-fn published_factors_have_names_and_are_refused_by_other_models() {
+fn published_factors_work_by_name_and_only_for_their_models() {
     let here = Workplace::with_model();
     let message = here
         .fails("eval ppl --model m --tokens tokens.json --contexts 64 --rope llama2-2048k-ft256k");
-    assert!(message.contains("it has rotary_dim 128"), "{message}");
+    assert!(message.contains("its `rotary_dim` is 128"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Tasks with trials: passkeys and their kin.
+//! Tasks with trials: passkeys, needles and RULER.
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ fn passkeys_are_found_inside_the_window_and_lost_beyond() {
 }
 
 #[test]
-fn generating_an_answer_gives_what_forcing_it_gives() {
+fn generated_and_teacher_forced_answers_agree() {
     let here = Workplace::with_tokenizer();
     let line = "eval passkey --model t --rope none --contexts 256,280 --trials 4 --seed 3 --json";
     let forced = here.compute_json(line);
@@ -46,7 +46,7 @@ fn contexts_without_room_are_refused() {
     assert!(message.contains("--out"), "{message}");
 }
 
-/// Needles in the words the tiny model was trained on, long enough to be stopped in the middle.
+/// Needles in the words that the tiny model was trained on. The evaluation is long enough to be stopped in the middle.
 const GRID: &str = "eval needle --model t --rope yarn --contexts 200,256 --depths 0,1 --trials 3 \
     --config needle.toml";
 const NEEDLE: &str = r#"[needle]
@@ -55,7 +55,7 @@ prompt = "{haystack}\nWhat is the pass key? The pass key is"
 digits = 5
 "#;
 
-/// The results of a report without what says how long it took.
+/// The results of a report without times.
 fn timeless(mut report: Value) -> Value {
     for result in report["results"].as_array_mut().unwrap() {
         result.as_object_mut().unwrap().remove("elapsed_secs");
@@ -101,7 +101,7 @@ fn a_stopped_grid_resumes_to_the_same_results() {
 }
 
 #[test]
-fn ruler_asks_what_there_is_material_for() {
+fn ruler_runs_the_tasks_with_available_data() {
     let here = Workplace::with_tokenizer();
     let line = "eval ruler --model t --contexts 512 --samples 1 --tasks fwe,niah_single_1";
     let report = here.compute_json(&format!("{line} --json"));

@@ -1,4 +1,4 @@
-//! Rules about the repository that nobody should have to remember.
+//! Checks of rules about the repository.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use toml::{Table, Value};
 
 use crate::support::{Workplace, repository};
 
-/// No source file is longer, and few are longer than [`USUAL_LINES`].
+/// Maximum length of a source file. Few files are longer than [`USUAL_LINES`].
 const MOST_LINES: usize = 700;
 const USUAL_LINES: usize = 400;
 
-/// Files below a folder with this ending, in the order of their paths.
+/// Files in a folder with this extension, recursively and sorted by path.
 fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<PathBuf> {
     let folder = folder.as_ref();
     let mut found = Vec::new();
@@ -309,7 +309,7 @@ fn the_table_of_keys_is_true() {
             assert_eq!(default["x"], value, "{key}");
         }
     }
-    // The other way round: a file with every documented default is accepted.
+    // Conversely, a file with every documented default is accepted.
     let lines = |section: &str| -> String {
         documented
             .iter()

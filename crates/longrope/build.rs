@@ -1,5 +1,5 @@
-//! Copies the lock file of this build to where the program includes it from: `longrope demo` and `sources:..` read the
-//! sources of the libraries that it lists. It lies at the top of the workspace, or in the package itself.
+//! Copies the lock file of this build, which the program includes: `longrope demo` and `sources:..` read the sources of the
+//! libraries in it. It lies at the top of the workspace, or in the package itself.
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,7 +18,7 @@ fn main() -> std::io::Result<()> {
             println!("cargo::rerun-if-changed={}", lock.display());
             std::fs::copy(lock, copy).map(|_| ())
         }
-        // Without one, the demo asks for text.
+        // Without a lock file, the demo needs --text.
         None => std::fs::write(copy, "version = 4\n"),
     }
 }

@@ -1,4 +1,4 @@
-//! A folder to work in, and the program to run there.
+//! A temporary folder and the program, run in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// No command of these tests takes longer, on any machine.
+/// Maximum time of a command, on any machine.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Tokens in the vocabulary of the tiny checkpoints.
 const VOCAB: u32 = 97;
 
-/// A search of seconds on a tiny checkpoint; to be followed by a target and a folder.
+/// A search of seconds on a tiny checkpoint; append a target and a folder.
 pub(crate) const TINY_SEARCH: &str = "search --model m --tokens tokens.json --samples 2 \
     --set search.population=8 --set search.parents=4 --set search.mutations=3 \
     --set search.crossovers=3";
@@ -22,7 +22,7 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The device of tests that compare numbers: `LONGROPE_DEVICE`, else the CPU.
+/// The device of tests that compare numbers: `LONGROPE_DEVICE`, or the CPU if it is not set.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one switch of the tests, so that a machine with a GPU can run them there"
@@ -31,7 +31,7 @@ pub(crate) fn device() -> String {
     std::env::var("LONGROPE_DEVICE").unwrap_or_else(|_| "flex".to_owned())
 }
 
-/// A folder of its own for every test. Commands run inside, so that messages hold relative paths.
+/// A temporary folder. Commands run in it, so that messages have relative paths.
 pub(crate) struct Workplace {
     folder: tempfile::TempDir,
 }

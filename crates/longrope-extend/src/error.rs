@@ -8,13 +8,13 @@ use crate::interrupt::Interrupted;
 use crate::pool::PoolError;
 use crate::pretrain::error::PretrainError;
 
-/// Result of this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why losses could not be measured.
 pub type ScoringError = PoolError<longrope_eval::Error>;
 
-/// What went wrong.
+/// An error of a search, recovery or recipe.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -40,11 +40,11 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// There is no model to compute with.
-    #[error("there is no model: a list of replicas has to have at least one")]
+    /// The list of replicas is empty.
+    #[error("the list of replicas is empty")]
     NoModel,
 
-    /// The text does not hold the samples that were asked for.
+    /// The text is too short for the samples.
     #[error("selecting samples of {context} tokens")]
     Samples {
         /// Tokens of a sample.
@@ -53,7 +53,7 @@ pub enum Error {
         source: longrope_data::Error,
     },
 
-    /// Needles could not be hidden.
+    /// Needle texts could not be made.
     #[error("hiding needles in {context} tokens")]
     Needles {
         /// Tokens of a text.
@@ -62,33 +62,33 @@ pub enum Error {
         source: longrope_eval::Error,
     },
 
-    /// Needle texts are words, but only token ids were given.
-    #[error("needles are made of words, but there is no tokenizer")]
+    /// The objective needs needle texts, but there is no tokenizer to make them.
+    #[error("scoring on needles needs a tokenizer")]
     NeedlesNeedTokenizer,
 
-    /// The share of the needles is no share.
+    /// The weight of the needles is not between 0 and 1.
     #[error("`search.needle-weight` is {found}, expected 0 to 1")]
     NeedleWeight {
-        /// The share asked for.
+        /// The given weight.
         found: f64,
     },
 
-    /// There are no samples.
-    #[error("there is nothing to score candidates on")]
+    /// There are no samples to score candidates on.
+    #[error("there are no samples to score candidates on")]
     NothingToScore,
 
-    /// Samples are shorter than what factors for long contexts are for.
+    /// Samples are not longer than the original context, but the target is.
     #[error(
         "`search.sample-context` is {found}, expected more than the original context, {original}"
     )]
     SampleContext {
         /// Tokens of a sample.
         found: usize,
-        /// The window the model was trained for.
+        /// Context that the model was trained for, tokens.
         original: usize,
     },
 
-    /// A search would overwrite another.
+    /// The run folder already holds a search.
     #[error("`{}` already holds a search", .folder.display())]
     RunExists {
         /// The run folder.
@@ -122,21 +122,21 @@ pub enum Error {
         differences: String,
     },
 
-    /// A folder holds a search whose inputs nobody wrote down.
+    /// The file with the inputs of a saved search is missing.
     #[error("`{}` is missing", .path.display())]
     InputsMissing {
         /// The file that is missing.
         path: PathBuf,
     },
 
-    /// The saved search had another model, text, objective or other known factors.
+    /// The saved search was started with another model, text or objective, or with other known factors.
     #[error("the search was started with another {what}")]
     OtherInputs {
         /// What differs.
         what: &'static str,
     },
 
-    /// A file this crate wrote cannot be read back.
+    /// A file written by this crate cannot be read.
     #[error("reading `{}`", .path.display())]
     ReadJson {
         /// The file.
@@ -157,12 +157,12 @@ pub enum Error {
     #[error("the RoPE has no factor sets")]
     NoFactorSets,
 
-    /// A context lies beyond those a RoPE is made for.
-    #[error("the RoPE is made for {longest} tokens, there is nothing to recover at {context}")]
+    /// A context is longer than the contexts of the RoPE.
+    #[error("the RoPE is for up to {longest} tokens, so there is nothing to recover at {context}")]
     BeyondFactors {
-        /// The longest context the RoPE is made for, tokens.
+        /// The longest context of the RoPE, tokens.
         longest: usize,
-        /// The context asked for.
+        /// The context to recover.
         context: usize,
     },
 
@@ -175,8 +175,8 @@ pub enum Error {
         source: Box<Error>,
     },
 
-    /// Windows of a context could not be laid.
-    #[error("laying windows of {context} tokens")]
+    /// Windows of a context could not be placed.
+    #[error("placing windows of {context} tokens")]
     Windows {
         /// Tokens of a window.
         context: usize,
@@ -235,7 +235,7 @@ impl Error {
         }
     }
 
-    /// Whether every device has failed: nothing the input could have prevented.
+    /// Whether every device has failed, which is not an error of the input.
     pub fn is_device_failure(&self) -> bool {
         match self {
             Self::NoDeviceLeft { .. } => true,

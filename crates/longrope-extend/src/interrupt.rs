@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A flag that asks long work to stop at the next point where nothing is lost.
 ///
-/// Clones share the flag: keep one, hand the others to the work. Nothing in this crate listens for signals.
+/// Clones share the flag: keep one and pass the others to the work. Nothing in this crate listens for signals.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Asks to stop. Returns whether somebody had asked before.
+    /// Requests a stop. Returns whether a stop was requested before.
     pub fn request(&self) -> bool {
         self.0.swap(true, Ordering::SeqCst)
     }
 
-    /// Whether to stop now.
+    /// Whether a stop was requested.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! The folder of a search: what is in it, and writing there without ever leaving half a file.
+//! The run folder of a search, and atomic writes into it.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes a folder for a new search.
+    /// Creates a folder for a new search.
     ///
     /// # Errors
     /// [`Error::RunExists`] if it holds a search; [`Error::Io`] if it cannot be made.
@@ -29,7 +29,7 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Makes a folder for a search that may be repeated, and removes the earlier search in it.
+    /// Creates a folder for a search and removes an earlier search in it.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be removed or made.
@@ -62,20 +62,20 @@ impl RunDir {
         }
     }
 
-    /// A path inside.
+    /// The path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Where a search keeps its state.
+    /// The path of the saved state.
     pub fn search_state(&self) -> PathBuf {
         self.path("search/state.json")
     }
 
-    /// Writes a file inside, whole or not at all.
+    /// Writes a file in the folder, completely or not at all.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written; the old content is then still there.
+    /// [`Error::Io`] if it cannot be written. An existing file is then unchanged.
     pub fn write(&self, name: &str, content: &str) -> Result<()> {
         Ok(longrope_data::write_atomically(
             &self.path(name),
@@ -91,7 +91,7 @@ impl RunDir {
     }
 }
 
-/// Reads a JSON file of ours.
+/// Reads a JSON file written by this crate.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs_err::read_to_string(path)?;
     serde_json::from_str(&text).map_err(|source| Error::ReadJson {
@@ -100,7 +100,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
-/// One JSON object per line.
+/// Serializes items as JSON lines.
 pub(crate) fn json_lines<T: Serialize>(items: impl IntoIterator<Item = T>) -> Result<String> {
     let mut text = String::new();
     for item in items {

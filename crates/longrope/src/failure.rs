@@ -1,4 +1,4 @@
-//! Errors as users see them: the chain of causes once, then hints.
+//! Error messages: the chain of causes without repetitions, then hints.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,12 +12,12 @@ use longrope_extend::recipe::RecipeError;
 use crate::hint::Hint;
 use crate::signals::EXIT_INTERRUPTED;
 
-/// The user's input was wrong.
+/// Exit code for wrong input.
 const EXIT_INPUT: u8 = 1;
-/// We were.
+/// Exit code for a fault of the program or of all devices.
 const EXIT_FAULT: u8 = 2;
 
-/// Whether all devices have failed, which is not the user's fault.
+/// Whether all devices have failed.
 pub(crate) fn is_device_failure(error: &Error) -> bool {
     error
         .downcast_ref::<longrope_extend::Error>()
@@ -33,9 +33,9 @@ pub(crate) fn is_interruption(error: &Error) -> bool {
             .is_some_and(longrope_extend::Error::is_interruption)
 }
 
-/// Prints an error and says how the program ends.
+/// Prints an error and returns the exit code.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    // A reader that closed its end (`longrope ... | head`) is no failure.
+    // A closed pipe (`longrope ... | head`) is not an error.
     if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>()
         && io.kind() == std::io::ErrorKind::BrokenPipe
     {
@@ -53,15 +53,15 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Says that a panic is not the user's doing.
+/// Prints that the program panicked and returns the exit code.
 pub(crate) fn report_panic() -> ExitCode {
-    let text = "error: longrope stopped on a fault of its own, described above\n\
+    let text = "error: longrope stopped because of a bug, described above\n\
                 hint: please report it with the command you ran\n";
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     ExitCode::from(EXIT_FAULT)
 }
 
-/// The whole message.
+/// Formats the whole message.
 fn render(error: &Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
@@ -70,16 +70,16 @@ fn render(error: &Error) -> String {
     }
     for cause in error.chain() {
         let text = cause.to_string().trim_end().to_owned();
-        // A hint is part of the chain like any context; it is shown apart.
+        // Hints are in the chain like any context, but are printed separately.
         if hints.contains(&text) {
             continue;
         }
         hints.extend(hint_for(cause));
-        // Some errors repeat their source in their own text.
+        // Some errors repeat the text of their source.
         if causes.last().is_some_and(|last| last.contains(&text)) {
             continue;
         }
-        // Lines after the first are indented, empty ones dropped: one cause is one block.
+        // Further lines are indented, and empty lines removed, so that each cause is one block.
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         causes.push(lines.join("\n    "));
     }
@@ -98,7 +98,7 @@ fn render(error: &Error) -> String {
     out
 }
 
-/// What can be done about errors of our libraries.
+/// The hint for an error of our libraries.
 fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_model::Error>() {
         return hint_for_model(error);
@@ -135,9 +135,8 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
         let message = error.to_string();
-        return suggestion(&message).or_else(|| {
-            Some("configs/README.md lists every key with its type and default".to_owned())
-        });
+        return suggestion(&message)
+            .or_else(|| Some("configs/README.md lists every key with its default".to_owned()));
     }
     cause.downcast_ref::<std::io::Error>().and_then(hint_for_io)
 }
@@ -145,9 +144,11 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 fn hint_for_io(error: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind as K;
     Some(match error.kind() {
-        K::NotFound => "check the path; relative paths start at the working directory".into(),
+        K::NotFound => {
+            "check the path; relative paths are relative to the working directory".into()
+        }
         K::PermissionDenied => "check the permissions of the file and its folder".into(),
-        K::StorageFull => "free some space; what was there before is untouched".into(),
+        K::StorageFull => "free some space; existing files are unchanged".into(),
         _ => return None,
     })
 }
@@ -156,7 +157,7 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
     use longrope_extend::Error as E;
     Some(match error {
         E::NoDeviceLeft { .. } => {
-            "check the device's memory, its driver and the connection to it, or choose another --device"
+            "check the device's memory, driver and connection, or choose another --device"
                 .into()
         }
         E::NothingToScore => "set `search-needle.samples` to 1 or more".into(),
@@ -164,26 +165,25 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
             "give text with --text, and a model folder with a tokenizer.json".into()
         }
         E::SampleContext { .. } => {
-            "within the original context, factors for longer contexts can only do harm; leave the key out for samples \
-             of the target's length"
+            "up to the original context, rescaling can only do harm; without this key, samples are as long as the target"
                 .into()
         }
-        E::RunExists { .. } => "continue it with --resume, or choose another --out".into(),
-        E::NoRun { .. } => "check --out, or begin the search by leaving out --resume".into(),
+        E::RunExists { .. } => "continue with --resume, or choose another --out".into(),
+        E::NoRun { .. } => "check --out, or start a new search without --resume".into(),
         E::OtherSettings { .. } => {
-            "resume with the flags it was started with, or with none: they are in its config.toml"
+            "resume without these flags: the settings of the search are in its config.toml"
                 .into()
         }
         E::InputsMissing { .. } => {
-            "only a search of `longrope search` can be resumed; start again in another --out".into()
+            "only a run of `longrope search` can be resumed; start again with another --out".into()
         }
         E::OtherInputs { what } => format!(
-            "resume with the {what} its config.toml names, unchanged, or start again in another --out"
+            "resume with the original {what}, which config.toml names, or start again with another --out"
         ),
-        E::BeyondFactors { .. } => "to extend it, search ratios on top of it".into(),
-        E::Recipe(RecipeError::SameName { .. }) => "give one of them another `name`".into(),
+        E::BeyondFactors { .. } => "to extend the RoPE, use `longrope search --stage ratios`".into(),
+        E::Recipe(RecipeError::SameName { .. }) => "rename one of the stages".into(),
         E::Recipe(RecipeError::NoSource { .. }) => {
-            "models come from finetune, factors from search and recover".into()
+            "only finetune makes a model, and only search and recover make factors".into()
         }
         E::Pretrain(error) => match **error {
             PretrainError::NoPhases => "start from configs/pretrain-tiny.toml with --config".into(),
@@ -193,7 +193,7 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
             }
             _ => return None,
         },
-        // Only their sources are in the chain of causes.
+        // These are transparent: only their sources are in the chain.
         E::Data(error) => return hint_for_data(error),
         E::Eval(error) => return hint_for_eval(error),
         E::Model(error) => return hint_for_model(error),
@@ -213,28 +213,29 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
                 .into()
         }
         E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
-        E::Damaged { .. } => "the file was probably cut off: copy or download it again".into(),
+        E::Damaged { .. } => "the file is probably truncated: copy or download it again".into(),
         E::Weights { .. } => {
-            "config.json and the weights belong to different models, or one was edited".into()
+            "config.json and the weights belong to different models, or one of them was edited"
+                .into()
         }
         E::OutputExists { .. } => "choose another folder, or replace it with --force".into(),
         E::TokenOutOfVocabulary { .. } => {
-            "the token ids were made with the tokenizer of another model".into()
+            "the token ids come from the tokenizer of another model".into()
         }
         E::ConfigKey { .. } | E::Rope { .. } | E::Json { .. } => {
-            "take config.json from where the weights came from, or correct it".into()
+            "use the config.json that was published with the weights, or correct it".into()
         }
         E::Io(error) => return hint_for_io(error),
         E::WeightOverflow { .. } => {
-            "--dtype bf16 has the range of f32, and --dtype keep changes nothing".into()
+            "use --dtype bf16, which has the range of f32, or --dtype keep".into()
         }
-        E::ShardSize { .. } => "for instance 5GB, 500MB or 2GiB".into(),
-        E::Unsupported { .. } => "the decoder does not compute this kind of model".into(),
-        E::Write { .. } => "make room on the disk, or choose another --out".into(),
+        E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
+        E::Unsupported { .. } => "this kind of model is not supported".into(),
+        E::Write { .. } => "free some disk space, or choose another --out".into(),
         E::Lora(_) => {
-            "maps are named as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]".into()
+            "name linear maps as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]".into()
         }
-        E::StreamedTraining => "leave `weights` at its default, resident".into(),
+        E::StreamedTraining => "use the default, weights = \"resident\"".into(),
         _ => return None,
     })
 }
@@ -243,31 +244,28 @@ fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
     use longrope_data::Error as E;
     Some(match error {
         E::NoWindow { .. } | E::NotEnoughText { .. } => {
-            "give longer text, more of it, or a smaller context".into()
+            "give longer documents, more text, or a smaller context".into()
         }
         E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
-        E::NotUtf8 { .. } => "convert the file to UTF-8, for instance with iconv".into(),
+        E::NotUtf8 { .. } => "convert the file to UTF-8, for example with iconv".into(),
         E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
         E::NotFound { .. } => {
-            "check the path; relative paths start at the working directory".into()
+            "check the path; relative paths are relative to the working directory".into()
         }
-        E::EmptyText { .. } | E::NoTextFiles { .. } => {
-            "leave it out, or give a file or folder with text".into()
-        }
+        E::EmptyText { .. } | E::NoTextFiles { .. } => "give a file or folder with text".into(),
         E::NoTokenizer { .. } => {
-            "put the model's tokenizer.json there, or give token ids with --tokens".into()
+            "add the tokenizer.json of the model, or give token ids with --tokens".into()
         }
         E::TokensNotJson { .. } | E::TokensForm { .. } | E::NoTokens { .. } => {
-            "for text instead of token ids use --text".into()
+            "to give text instead of token ids, use --text".into()
         }
-        E::BadTokenId { .. } => {
-            "the token ids were made with the tokenizer of another model".into()
-        }
+        E::BadTokenId { .. } => "the token ids come from the tokenizer of another model".into(),
         E::ContextTooShort { .. } => {
-            "a token is predicted from those before it, so a window needs two".into()
+            "each token is predicted from the tokens before it, so a window needs at least two"
+                .into()
         }
-        E::ZeroCount { .. } => "leave out a count to get its default".into(),
-        E::BadStride { .. } => "give a --stride up to the smallest of the --contexts".into(),
+        E::ZeroCount { .. } => "leave the count out to use its default".into(),
+        E::BadStride { .. } => "give a --stride of at most the smallest of the --contexts".into(),
         _ => return None,
     })
 }
@@ -277,15 +275,15 @@ fn hint_for_bench(error: &BenchError) -> Option<String> {
     Some(match error {
         E::Data(error) => return hint_for_data(error),
         E::UnknownBench { .. } => {
-            "the names are those of lm-evaluation-harness, with hyphens".into()
+            "names are as in lm-evaluation-harness, with hyphens".into()
         }
         E::Column { .. } => {
-            "the columns have to be those of the data set on Hugging Face, unchanged".into()
+            "the columns must be those of the data set on Hugging Face".into()
         }
         E::Parquet { .. } => {
-            "JSON lines are read too; columns compressed with snappy, or not".into()
+            "convert the file to JSON lines, or to parquet that is uncompressed or compressed with snappy".into()
         }
-        E::Line { .. } | E::NoRows { .. } => "a file has one JSON object per question".into(),
+        E::Line { .. } | E::NoRows { .. } => "the file must have one JSON object per line and question".into(),
         E::ZeroShotOnly { .. } => "leave out --shots".into(),
         E::AnswerTokens { .. } => "give a larger context with --contexts".into(),
         _ => return None,
@@ -296,22 +294,21 @@ fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
     use longrope_rope::Error as E;
     Some(match error {
         E::FactorCount { .. } => {
-            "the factors were made for a model with another head size; a list has one factor per \
-             rotated pair, rotary_dim / 2"
+            "the factors are for a model with another head size; a list needs one factor per rotated pair, rotary_dim / 2"
                 .into()
         }
         E::CsvEmpty { .. } | E::CsvNumber { .. } | E::CsvRowLength { .. } => {
-            "a factor CSV has one factor per line, or one row per layer".into()
+            "a factor CSV has one factor per line, or one row of factors per layer".into()
         }
         E::MissingKey { .. }
         | E::WrongValue { .. }
         | E::UnknownRopeType { .. }
         | E::Disagree { .. }
         | E::LayerTypes { .. } => {
-            "take config.json from where the weights came from, or correct it".into()
+            "use the config.json that was published with the weights, or correct it".into()
         }
         E::UnknownFamily { .. } => {
-            "the rules of each runtime were read for these families only".into()
+            "doctor knows the rules of the runtimes for these model types only".into()
         }
         _ => return None,
     })
@@ -327,22 +324,22 @@ fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
         }
         E::Io(error) => return hint_for_io(error),
         E::QaForm { .. } | E::NoQuestions { .. } => {
-            "give the JSON file as the data set's authors distribute it".into()
+            "give the JSON file that the authors of the data set distribute".into()
         }
-        E::InvalidSetting { .. } => "configs/README.md lists every key with its meaning".into(),
+        E::InvalidSetting { .. } => "configs/README.md describes every key".into(),
         E::NeedleTooLong { .. } => {
-            "`search-needle.style = \"passkey\"` is shorter; or search for a longer context".into()
+            "set `search-needle.style = \"passkey\"`, which is shorter, or search for a longer context".into()
         }
         E::NoFillerText { .. } => {
-            "give longer documents, or `search-needle.filler = \"sentences\"`".into()
+            "give longer documents, or set `search-needle.filler = \"sentences\"`".into()
         }
-        E::StateExists { .. } => "continue it with --resume, or choose another --out".into(),
+        E::StateExists { .. } => "continue with --resume, or choose another --out".into(),
         E::NoState { .. } => {
-            "check --out, or begin by leaving out --resume; a finished evaluation has no state"
+            "check --out, or start without --resume; a finished evaluation has no saved state"
                 .into()
         }
         E::StateModel { .. } | E::StateSettings { .. } => {
-            "repeat the settings it was begun with, or choose another --out".into()
+            "use the settings that the evaluation was started with, or choose another --out".into()
         }
         _ => return None,
     })
@@ -353,21 +350,21 @@ fn hint_for_training(error: &longrope_trainer::Error) -> Option<String> {
     Some(
         match error {
             E::LearningRate { .. } | E::Warmup { .. } | E::Setting { .. } => {
-                "configs/README.md lists the keys of [train] with their meanings"
+                "configs/README.md describes every key of [train]"
             }
             E::NotFinite { .. } => {
-                "the state is saved; a lower train.learning-rate or more train.warmup-steps may help"
+                "the state is saved; try a lower train.learning-rate or more train.warmup-steps"
             }
             E::NothingCounts { .. } => "use a longer --context or other text",
-            E::State { .. } => "remove that folder; the run then resumes from the state before it",
+            E::State { .. } => "remove that folder; the run then resumes from the previous state",
             E::NothingToTrainOn => {
-                "give at least one of text, short, passkey, recall and copying a share above 0"
+                "set at least one share of train.data above 0: text, short, passkey, recall or copying"
             }
             E::OtherSettings { .. } => {
-                "resume with the configuration in its config.toml, or start again in another --out"
+                "resume with the configuration in the run's config.toml, or start again with another --out"
             }
-            E::Run { .. } => "--resume continues from the last saved state",
-            E::Metrics { .. } => "resume with the version that wrote the file",
+            E::Run { .. } => "continue from the last saved state with --resume",
+            E::Metrics { .. } => "resume with the version of longrope that wrote the file",
             E::Io(error) => return hint_for_io(error),
             E::Model(error) => return hint_for_model(error),
             E::Data(error) => return hint_for_data(error),
@@ -384,27 +381,22 @@ fn hint_for_search(error: &longrope_search::Error) -> Option<String> {
         E::InvalidProblem {
             field: "target_context",
             ..
-        } => {
-            "choose a target above the window the model was trained for; longrope inspect shows it"
-                .into()
-        }
-        E::InvalidConfig { .. } => {
-            "configs/README.md lists every key of [search] with its meaning".into()
-        }
+        } => "choose a target above the original context, which longrope inspect shows".into(),
+        E::InvalidConfig { .. } => "configs/README.md describes every key of [search]".into(),
         E::StateJson { .. }
         | E::StateFormat { .. }
         | E::StateVersion { .. }
-        | E::StateCorrupt { .. } => "start again without --resume, in another folder".into(),
+        | E::StateCorrupt { .. } => "start again without --resume in another folder".into(),
         _ => return None,
     })
 }
 
-/// "Did you mean" for a message that names a wrong word and then the right ones, in backticks.
+/// "Did you mean" for a message with the unknown word and then the known words in backticks.
 fn suggestion(message: &str) -> Option<String> {
     let start = message
         .find("unknown field")
         .or_else(|| message.find("unknown variant"))?;
-    // What follows on further lines is where it stands, not what is allowed.
+    // Further lines name the place of the error, not allowed words.
     let line = message[start..].lines().next()?;
     let mut words = line.split('`').skip(1).step_by(2);
     let wrong = words.next()?;
@@ -414,27 +406,5 @@ fn suggestion(message: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use anyhow::anyhow;
-
-    #[test]
-    fn causes_come_in_order_and_hints_last() {
-        let error = anyhow!("disk on fire")
-            .context("writing `a`")
-            .context(Hint("pour water".into()));
-        assert_eq!(
-            render(&error),
-            "error: writing `a`\n  caused by: disk on fire\nhint: pour water\n"
-        );
-    }
-
-    #[test]
-    fn typos_are_answered_with_the_nearest_word() {
-        let message = "unknown field `populatoin`, expected one of `parents`, `population`";
-        assert_eq!(suggestion(message).unwrap(), "did you mean `population`?");
-        assert_eq!(suggestion("unknown field `zzz`, expected `seed`"), None);
-        let message = "unknown variant `offical`, expected `paper`\nin `profile`";
-        assert_eq!(suggestion(message), None, "`profile` is a place");
-    }
-}
+#[path = "failure_tests.rs"]
+mod tests;

@@ -1,8 +1,8 @@
-//! What to do about an error, in a sentence.
+//! Hints: one sentence on how to fix an error.
 
 use std::fmt;
 
-/// What to do about an error; attached with `context` and shown after the causes.
+/// How to fix an error. Attached with `context` and printed after the causes.
 #[derive(Clone, Debug)]
 pub(crate) struct Hint(pub(crate) String);
 

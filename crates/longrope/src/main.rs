@@ -1,10 +1,11 @@
-//! The `longrope` program: the only place that knows paths, flags, terminals and backends.
+//! The `longrope` program. Only this crate knows flags, terminals and backends.
 #![recursion_limit = "256"]
 
 mod commands;
 mod failure;
 mod hint;
 mod input;
+mod progress;
 mod settings;
 mod show;
 mod signals;
@@ -16,8 +17,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-/// Tensors of megabytes come and go with every operation. The system's allocator returns each to
-/// the kernel and asks for it again, which took a third of the time of an evaluation.
+/// Every operation allocates and frees tensors of megabytes. The system's allocator returns them to the kernel each
+/// time, which took a third of the time of an evaluation.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     let args = match settings::args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are answers; everything else is the user's input.
+            // Help and version go to stdout with exit code 0; everything else is wrong input.
             let code = u8::from(error.use_stderr());
             let _ = error.print();
             return ExitCode::from(code);
@@ -35,12 +36,12 @@ fn main() -> ExitCode {
     match catch_unwind(AssertUnwindSafe(|| commands::run(args))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => failure::report(&error),
-        // The panic's own message is on stderr already.
+        // The message of the panic is already on stderr.
         Err(_) => failure::report_panic(),
     }
 }
 
-/// Warnings by default, more with `-v`; `RUST_LOG` overrides both.
+/// Starts logging: warnings by default, more with `-v`. `RUST_LOG` overrides both.
 fn start_log(verbose: u8) {
     let level = match verbose {
         0 => "warn",
@@ -51,7 +52,7 @@ fn start_log(verbose: u8) {
         .unwrap_or_else(|_| EnvFilter::new(format!("warn,longrope={level}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(show::progress::stderr_above_bars)
+        .with_writer(progress::stderr_above_bars)
         .with_target(false)
         .without_time()
         .with_ansi(show::output::stderr_has_color())

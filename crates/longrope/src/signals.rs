@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one asks to stop, the second one leaves at once.
+//! Ctrl-C: the first one requests a stop, the second one exits at once.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,12 +7,12 @@ use longrope_extend::Interrupt;
 
 use crate::terminal::restore_any_terminal;
 
-/// Exit code of a program that was interrupted, by convention of shells.
+/// Exit code after an interruption, by the convention of shells (128 + SIGINT).
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
-/// Listens for Ctrl-C and for the signal that asks a process to end.
+/// Starts listening for Ctrl-C and termination signals.
 ///
-/// There is one listener: verbs that run one after the other share it.
+/// There is one listener per process: later calls return the same interrupt.
 pub(crate) fn listen() -> Result<Interrupt> {
     static SHARED: Mutex<Option<Interrupt>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +26,7 @@ pub(crate) fn listen() -> Result<Interrupt> {
     Ok(interrupt)
 }
 
-/// Asks to stop, as Ctrl-C does. The second time, the program ends at once.
+/// Requests a stop, as Ctrl-C does. The second call exits at once.
 pub(crate) fn ask_to_stop(interrupt: &Interrupt) {
     if interrupt.request() {
         leave();
@@ -35,7 +35,7 @@ pub(crate) fn ask_to_stop(interrupt: &Interrupt) {
 
 #[expect(
     clippy::exit,
-    reason = "asked twice: the user does not want to wait, and what is saved is whole"
+    reason = "the user asked twice and does not want to wait; saved files are complete"
 )]
 fn leave() -> ! {
     restore_any_terminal();

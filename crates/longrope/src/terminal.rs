@@ -1,4 +1,4 @@
-//! The terminal when a dashboard has taken it over: who gives it back, whatever happens.
+//! Switches the terminal to a dashboard and back, also after errors and panics.
 
 use std::io::{stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,22 +14,22 @@ use ratatui::crossterm::terminal::{
     is_raw_mode_enabled,
 };
 
-use crate::show::progress;
+use crate::progress;
 
-/// Whether the terminal is ours at the moment.
+/// Whether our dashboard has the terminal.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Takes the terminal over: keys come one by one, and what is drawn leaves the ordinary screen as it was.
+/// Switches the terminal to raw mode and to the alternate screen.
 pub(crate) fn take_terminal() -> Result<()> {
     restore_on_panic();
-    enable_raw_mode().context("taking the terminal over for a dashboard")?;
+    enable_raw_mode().context("preparing the terminal for a dashboard")?;
     IS_TAKEN.store(true, Ordering::SeqCst);
     progress::keep_log();
     execute!(stderr(), EnterAlternateScreen)?;
     Ok(())
 }
 
-/// Gives the terminal back if it is taken, and shows the log lines that were kept meanwhile.
+/// Restores the terminal if our dashboard has it, and prints the log lines kept in the meantime.
 pub(crate) fn restore_terminal() {
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(stderr(), LeaveAlternateScreen, Show);
@@ -38,7 +38,7 @@ pub(crate) fn restore_terminal() {
     }
 }
 
-/// Gives the terminal back, whoever took it: also where Burn's dashboard has it, which leaves that to the end of a run.
+/// Restores the terminal, also from Burn's dashboard, which would do so only at the end of a run.
 pub(crate) fn restore_any_terminal() {
     restore_terminal();
     if is_raw_mode_enabled().unwrap_or(false) {
@@ -47,18 +47,18 @@ pub(crate) fn restore_any_terminal() {
     }
 }
 
-/// While it lives, Ctrl-C is a signal even where a dashboard has the terminal.
+/// A guard: while it exists, Ctrl-C raises a signal even in a dashboard.
 ///
-/// Burn's dashboard puts the terminal into raw mode, in which Ctrl-C is an ordinary key, and does nothing with that key.
-/// A thread looks five times a second whether that is so and turns signals on again. Our handler then asks the run to
-/// stop, which saves its state.
+/// Burn's dashboard puts the terminal into raw mode, in which Ctrl-C is an ordinary key, and ignores that key. A thread
+/// checks for this five times a second and enables signals again. Our handler then requests a stop, and the run saves
+/// its state.
 #[derive(Debug)]
 pub(crate) struct CtrlCInDashboard {
     is_over: Arc<AtomicBool>,
 }
 
 impl CtrlCInDashboard {
-    /// Begins to look.
+    /// Starts the thread.
     pub(crate) fn watch() -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&is_over);
@@ -80,7 +80,7 @@ impl Drop for CtrlCInDashboard {
     }
 }
 
-/// Lets keys such as Ctrl-C raise signals; the rest of the terminal's mode stays.
+/// Enables signals from keys such as Ctrl-C and keeps the rest of the terminal's mode.
 #[cfg(unix)]
 fn turn_signals_on() {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
@@ -89,7 +89,7 @@ fn turn_signals_on() {
         && !mode.local_modes.contains(LocalModes::ISIG)
     {
         mode.local_modes.insert(LocalModes::ISIG);
-        // Without it, `q` stops the run.
+        // If this fails, `q` still stops the run.
         let _ = tcsetattr(&stdin, OptionalActions::Now, &mode);
     }
 }
@@ -97,11 +97,12 @@ fn turn_signals_on() {
 #[cfg(not(unix))]
 fn turn_signals_on() {}
 
-/// Shows the message of a panic on the ordinary screen. Panics of workers are not shown: the pool handles them.
+/// Installs a panic hook that restores the terminal first, so that the message stays visible. The pool handles panics of
+/// workers.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // First, so that workers' panics do not come here.
+        // Installed first, so that panics of workers do not reach our hook.
         longrope_extend::pool::silence_panics();
         let before = std::panic::take_hook();
         let dashboard_thread = std::thread::current().id();

@@ -80,7 +80,7 @@ pub enum WorkerState {
 pub struct CallStatus<'a> {
     /// Number of jobs of this call that are answered.
     pub n_answered: usize,
-    /// Index of the job that was answered just now, if there is one.
+    /// Index of the job that was just answered, if any.
     pub news: Option<usize>,
     /// All workers.
     pub workers: &'a [WorkerStatus],
@@ -386,7 +386,7 @@ where
             }
         }
         let (name, reason) = last.map_or_else(
-            || ("none".to_owned(), "there was none".to_owned()),
+            || ("none".to_owned(), "the pool has no workers".to_owned()),
             |(name, reason)| (name.clone(), reason.clone()),
         );
         Err(PoolError::NobodyLeft { name, reason })

@@ -7,7 +7,7 @@ type Numbers = Pool<u32, u32, String>;
 
 fn quiet(_: &CallStatus) {}
 
-/// Squares, at most so many times before it panics.
+/// A worker that squares numbers and panics after `n_jobs` jobs.
 fn squarer(pool: &mut Numbers, name: &str, n_jobs: usize) {
     let name = name.to_owned();
     pool.hire(name, None, move |inbox| {
@@ -23,7 +23,7 @@ fn squarer(pool: &mut Numbers, name: &str, n_jobs: usize) {
 
 fn run(pool: &mut Numbers, n: u32) -> Result<Vec<u32>, PoolError<String>> {
     let answers = pool.run((0..n).collect(), &Interrupt::default(), &mut quiet)?;
-    Ok(answers.into_iter().map(|it| it.value).collect())
+    Ok(answers.into_iter().map(|answer| answer.value).collect())
 }
 
 fn squares(n: u32) -> Vec<u32> {
@@ -49,13 +49,13 @@ fn answers_come_in_the_order_of_the_jobs() {
         assert_eq!(run(&mut pool, 24).unwrap(), squares(24));
         assert_eq!(run(&mut pool, 3).unwrap(), squares(3));
         assert_eq!(run(&mut pool, 0).unwrap(), [0; 0]);
-        let n_answered: usize = pool.status().iter().map(|it| it.n_answered).sum();
+        let n_answered: usize = pool.status().iter().map(|worker| worker.n_answered).sum();
         assert_eq!(n_answered, 27);
     }
 }
 
 #[test]
-fn nobody_waits_while_there_are_jobs() {
+fn jobs_run_in_parallel() {
     // Each of the two first jobs ends only when both are under way.
     let barrier = Arc::new(Barrier::new(2));
     let mut pool = Pool::new();
@@ -135,13 +135,13 @@ fn a_refused_job_ends_the_call_and_costs_no_worker() {
         })
         .unwrap();
     }
-    assert!(matches!(run(&mut pool, 8), Err(PoolError::Refused(it)) if it == "five"));
-    // What was under way then does not answer now.
+    assert!(matches!(run(&mut pool, 8), Err(PoolError::Refused(error)) if error == "five"));
+    // Answers to jobs of the failed call are ignored.
     assert_eq!(run(&mut pool, 5).unwrap(), squares(5));
 }
 
 #[test]
-fn what_a_silent_worker_holds_is_done_by_another() {
+fn the_job_of_a_silent_worker_is_done_by_another() {
     let mut pool = Pool::new();
     let (release, hold) = mpsc::channel::<()>();
     pool.hire("silent".to_owned(), None, move |inbox| {
@@ -154,14 +154,14 @@ fn what_a_silent_worker_holds_is_done_by_another() {
     squarer(&mut pool, "lively", 100);
     assert_eq!(run(&mut pool, 6).unwrap(), squares(6));
     assert_eq!(pool.status()[0].state, WorkerState::Working);
-    // Its late answer is to a call that is over.
+    // Its late answer belongs to a finished call.
     drop(release);
     assert_eq!(run(&mut pool, 6).unwrap().len(), 6);
     assert_eq!(run(&mut pool, 0).unwrap().len(), 0);
 }
 
 #[test]
-fn every_worker_can_be_asked_the_same() {
+fn a_job_can_be_given_to_every_worker() {
     let mut pool = Pool::new();
     for (name, addend) in [("exact", 0), ("rough", 1)] {
         pool.hire(name.to_owned(), None, move |inbox| {

@@ -1,16 +1,16 @@
-//! Recipes that cannot be run.
+//! Errors of recipes.
 
-/// A recipe that cannot be run as it is written.
+/// A recipe contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
-    /// Two stages would share a folder.
+    /// Two stages have the same name.
     #[error("two stages have the name `{name}`")]
     SameName {
         /// The name.
         name: String,
     },
-    /// A stage names one that does not make what it takes.
+    /// A stage takes its model or factors from a stage that does not make them.
     #[error("stage `{stage}`: `{from}` is not an earlier stage that makes {what}")]
     NoSource {
         /// The stage.

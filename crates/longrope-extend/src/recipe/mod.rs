@@ -1,4 +1,4 @@
-//! Recipes: stages that run in order, each in a folder of its own, and are skipped when they are done.
+//! Recipes: stages that run in order, each in a folder of its own, and are skipped once they are done.
 //!
 //! A stage may train the model (`finetune`), make factors (`search`, `recover`), measure (`ppl`, `passkey`, `compare`) or
 //! write a checkpoint (`export`). Later stages take the model and the factors from earlier ones:
@@ -10,8 +10,8 @@
 //! | finetune | model, factors | `model/` |
 //! | ppl, passkey, compare, export | model, factors | results |
 //!
-//! [`plan`] finds out where every stage takes its inputs from, before anything runs. [`run`] runs the stages that are
-//! not done: for each it calls a function of the caller's, which starts a [`SearchTask`](crate::SearchTask), a
+//! [`plan`] determines the inputs of every stage before any stage runs. [`run`] runs the stages that are
+//! not done: for each of them it calls a function of the caller, which starts a [`SearchTask`](crate::SearchTask), a
 //! [`RecoveryTask`](crate::RecoveryTask), a training run or an evaluation with the inputs of the plan.
 //!
 //! ```no_run

@@ -17,7 +17,7 @@ pub struct Stage<S> {
     pub model_from: Option<String>,
     /// The stage whose factors it takes. `None` for the last one that makes some, `base` for none.
     pub rope_from: Option<String>,
-    /// What else it needs to know.
+    /// Further settings.
     pub settings: S,
 }
 
@@ -89,10 +89,10 @@ pub struct Place {
     pub rope_stage: Option<usize>,
 }
 
-/// Gives every stage its folder in `out`, and finds out where it takes its model and its factors from.
+/// Assigns every stage a folder in `out` and determines the sources of its model and factors.
 ///
 /// # Errors
-/// If two stages have one name, or a stage names one that does not make what it takes.
+/// If two stages have the same name, or a stage takes inputs from a stage that does not make them.
 pub fn plan<S>(stages: &[Stage<S>], out: &Path) -> Result<Vec<Place>, RecipeError> {
     let folder = |index: usize| out.join(format!("{:02}-{}", index + 1, stages[index].name));
     let mut places = Vec::with_capacity(stages.len());
@@ -118,7 +118,7 @@ pub fn plan<S>(stages: &[Stage<S>], out: &Path) -> Result<Vec<Place>, RecipeErro
         };
         let model = source(stage.model_from.as_deref(), Verb::makes_model, "a model")?;
         let factors = source(stage.rope_from.as_deref(), Verb::makes_factors, "factors")?;
-        // A search starts from factors only where the recipe says so.
+        // A search starts from factors only if the recipe says so.
         let takes_factors = stage.verb != Verb::Search || stage.rope_from.is_some();
         let rope_stage = factors.filter(|_| takes_factors);
         places.push(Place {

@@ -24,7 +24,7 @@ pub struct PlannedStage<W> {
     pub verb: Verb,
     /// Its folder.
     pub folder: PathBuf,
-    /// Its settings as text. They are kept in its folder as `stage.toml`.
+    /// Its settings as text, saved in its folder as `stage.toml`.
     pub settings: String,
     /// What the caller's function needs to run it.
     pub work: W,
@@ -56,8 +56,8 @@ pub struct Turn {
 
 /// Runs the stages that are not done, in order. Returns all of them as done.
 ///
-/// `run` is called for each with the work of the plan; when it returns, the stage is done. A stage that is done with
-/// other settings than it now has is kept, with a warning in the log.
+/// Calls `run` for each of them; when `run` returns, the stage is done. A finished stage whose settings have changed is
+/// not run again, with a warning in the log.
 ///
 /// # Errors
 /// The error of `run`, or of a file that cannot be read or written. Stages before it stay done.
@@ -102,7 +102,7 @@ fn read_done<W>(stage: &PlannedStage<W>) -> Result<Option<DoneStage>> {
     let saved = fs_err::read_to_string(stage.folder.join(SETTINGS_FILE)).unwrap_or_default();
     if saved != stage.settings {
         tracing::warn!(
-            "stage `{}` was done with other settings than the recipe now has, and is kept; to run it again, remove `{}`",
+            "stage `{}` is done and is not run again, but the recipe has other settings for it now; to run it again, remove `{}`",
             stage.name,
             stage.folder.display()
         );

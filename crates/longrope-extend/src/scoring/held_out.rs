@@ -15,7 +15,7 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Plans `n_windows` windows for each context length. Without documents there is nothing to measure.
+    /// Plans `n_windows` windows for each context length. Without documents there are no contexts to measure.
     ///
     /// # Errors
     /// If the documents have no window of a context.

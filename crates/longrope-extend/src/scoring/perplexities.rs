@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 /// One cell of a table of perplexities: a RoPE at a context.
 #[derive(Clone, Debug)]
 pub struct PplCell {
-    /// What the RoPE is called in results.
+    /// Name of the RoPE in results.
     pub rope: String,
     /// Tokens of a window.
     pub context: usize,
@@ -23,23 +23,23 @@ pub struct PplCell {
     pub spec: RopeSpec,
 }
 
-/// How windows are laid and scored.
+/// How windows are placed and scored.
 #[derive(Clone, Copy, Debug)]
 pub struct PplOptions {
-    /// Windows per document, spread evenly.
+    /// Windows per document, evenly spaced.
     pub windows: usize,
-    /// Overlapping windows instead: tokens from one window to the next.
+    /// Tokens from the start of one window to the start of the next, for overlapping windows.
     pub stride: Option<usize>,
-    /// Where the beginning-of-text token stands.
+    /// Position of the beginning-of-text token.
     pub bos: Bos,
     /// Precision of the angles.
     pub precision: Precision,
-    /// Which program's way of measuring is followed.
+    /// The protocol.
     pub protocol: PplProtocol,
 }
 
 impl Default for PplOptions {
-    /// Eight windows per document, our own protocol.
+    /// Eight windows per document and our own protocol.
     fn default() -> Self {
         Self {
             windows: 8,
@@ -55,14 +55,14 @@ impl Default for PplOptions {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum PplEvent<'e> {
-    /// The model was run on so many of all tokens.
+    /// The progress, in tokens that the model was run on.
     Scoring {
         /// Tokens run so far.
         n_run: u64,
         /// All tokens.
         n_tokens: u64,
     },
-    /// The losses of a window, once all windows are measured.
+    /// The losses of a window. Comes after all windows are measured.
     Window {
         /// The cell it belongs to.
         cell: &'e PplCell,
@@ -175,7 +175,7 @@ fn job(batch: &WindowBatch) -> ScoreJob {
     }
 }
 
-/// Where the beginning-of-text token stands, in the words of `eval.bos`.
+/// Position of the beginning-of-text token, named as by `eval.bos`.
 fn bos_name(bos: Bos) -> &'static str {
     match bos {
         Bos::Document => "document",

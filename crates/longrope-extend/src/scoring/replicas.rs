@@ -1,4 +1,4 @@
-//! The model on each device.
+//! Copies of the model, one per worker.
 
 use std::collections::HashSet;
 
@@ -19,14 +19,14 @@ pub struct Replica {
     pub device: String,
     /// The model. Clones share the weights.
     pub decoder: Decoder,
-    /// Whether the device is this machine's processor, which all such workers share.
+    /// Whether the device is this machine's CPU, which all such workers share.
     pub is_cpu: bool,
-    /// Threads for parallel loops; `None` for all of this machine's.
+    /// Threads for parallel loops; `None` for all threads of this machine.
     pub n_threads: Option<usize>,
 }
 
 impl Replica {
-    /// The model on a device that is called `device` in messages.
+    /// A replica on a device named `device` in messages.
     pub fn new(device: impl Into<String>, decoder: Decoder, is_cpu: bool) -> Self {
         Self {
             device: device.into(),
@@ -38,10 +38,10 @@ impl Replica {
 }
 
 impl Models {
-    /// One worker per replica. Workers on this machine's processor share its threads.
+    /// One worker per replica. Workers on this machine's CPU share its threads.
     ///
     /// # Errors
-    /// [`Error::NoModel`] if there is none.
+    /// [`Error::NoModel`] if there are no replicas.
     pub fn new(mut replicas: Vec<Replica>) -> Result<Self> {
         if replicas.is_empty() {
             return Err(Error::NoModel);
@@ -58,7 +58,7 @@ impl Models {
         }
     }
 
-    /// The model, wherever it is.
+    /// The model of the first replica.
     pub fn decoder(&self) -> &Decoder {
         &self.replicas[0].decoder
     }
@@ -68,7 +68,7 @@ impl Models {
         &self.replicas
     }
 
-    /// Whether there are devices of more than one name.
+    /// Whether the devices have different names.
     pub fn differ(&self) -> bool {
         let names: HashSet<&str> = self
             .replicas
@@ -79,7 +79,7 @@ impl Models {
     }
 }
 
-/// Divides this machine's threads among the workers that compute on its processor.
+/// Divides this machine's threads among the workers on its CPU.
 fn share_cpu(replicas: &mut [Replica], n_threads: usize) {
     let n_workers = replicas.iter().filter(|replica| replica.is_cpu).count();
     if n_workers < 2 {
@@ -112,12 +112,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn workers_on_the_processor_share_its_threads() {
+    fn workers_on_the_cpu_share_its_threads() {
         let mut models = tiny(&["flex", "flex", "flex"]);
         assert!(!models.differ());
         let mut shares = |n_threads| -> Vec<Option<usize>> {
             share_cpu(&mut models.replicas, n_threads);
-            models.replicas.iter().map(|it| it.n_threads).collect()
+            models
+                .replicas
+                .iter()
+                .map(|replica| replica.n_threads)
+                .collect()
         };
         assert_eq!(shares(8), [Some(3), Some(3), Some(2)]);
         assert_eq!(shares(2), [Some(1); 3]);

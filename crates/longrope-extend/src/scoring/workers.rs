@@ -1,4 +1,4 @@
-//! Losses of sequences, measured here or by a worker per device.
+//! Measures losses of sequences, on the caller's thread or with one worker per device.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,7 +35,7 @@ pub enum Measure {
     Misses,
 }
 
-/// The measure of every scored token, per sequence.
+/// The measured value of every scored token, per sequence.
 pub type Losses = Vec<Vec<f32>>;
 
 /// Who measures losses.

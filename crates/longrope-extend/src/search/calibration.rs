@@ -12,8 +12,8 @@ use super::objective_kind::ObjectiveKind;
 use crate::error::{Error, Result};
 use crate::scoring::{Losses, Measure, ScoreJob};
 
-/// Number of blocks of positions that a sample's loss is reported in. Enough for a test of paired differences, few enough
-/// to be kept in the state for every candidate.
+/// Number of blocks that the losses of a sample are averaged in: enough for a test of paired differences, and few enough
+/// to save them for every candidate.
 const BLOCKS_PER_SAMPLE: usize = 16;
 
 /// How samples are chosen and made.
@@ -23,18 +23,18 @@ pub struct CalibrationOptions {
     pub samples: usize,
     /// What is minimized.
     pub objective: ObjectiveKind,
-    /// Share of the needles in a combined objective, 0 to 1.
+    /// Weight of the needles in a combined objective, 0 to 1.
     pub needle_weight: f64,
     /// How needles are hidden, if they are scored.
     pub needles: NeedleTextConfig,
-    /// Passkeys that the winner and the methods are tried on.
+    /// Passkey trials of the winner and of the methods.
     pub passkey_trials: usize,
-    /// Seed of the choice.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
 impl Default for CalibrationOptions {
-    /// Five samples of text, as the paper has them (arXiv 2402.13753, section 4.1), and ten passkeys.
+    /// Five samples of text, as in the paper (arXiv 2402.13753, section 4.1), and ten passkeys.
     fn default() -> Self {
         Self {
             samples: 5,
@@ -139,7 +139,7 @@ impl Calibration {
         }
         let passkeys = tokenizer.and_then(|tokenizer| {
             let config = NeedleTextConfig::passkeys(options.passkey_trials);
-            // A context that is too short for passkeys is no reason not to search.
+            // A context that is too short for passkeys must not prevent the search.
             make(&config, tokenizer).ok()
         });
         let passkeys = passkeys.unwrap_or_default();
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_make_the_mean_a_mixture_and_kinds_take_turns() {
+    fn samples_are_weighted_and_kinds_alternate() {
         let sample = |score_from| CalibrationSample::new(vec![0; 8], score_from);
         let all = combined(&vec![sample(1); 2], &vec![sample(7); 4], 0.25).unwrap();
         let kinds: Vec<usize> = all.iter().map(|sample| sample.score_from).collect();

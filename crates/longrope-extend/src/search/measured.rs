@@ -12,7 +12,7 @@ use crate::scoring::{Losses, Measure, Scoring};
 /// A RoPE and its name.
 pub type NamedSpec = (String, RopeSpec);
 
-/// Measures RoPEs on all samples of a calibration, all of them at once.
+/// Measures RoPEs on all samples of a calibration, in one call.
 ///
 /// # Errors
 /// If an interrupt is requested, or the model or all devices fail.
@@ -28,7 +28,12 @@ pub fn measure(
         .iter()
         .chain(&calibration.needles)
         .map(|sample| (sample, Measure::Nats))
-        .chain(calibration.passkeys.iter().map(|it| (it, Measure::Misses)))
+        .chain(
+            calibration
+                .passkeys
+                .iter()
+                .map(|sample| (sample, Measure::Misses)),
+        )
         .collect();
     let jobs = ropes.iter().flat_map(|(_, spec)| {
         let jobs = samples.iter();
@@ -56,7 +61,9 @@ pub fn measure(
 /// Mean loss over all samples, in nats; `None` if there are no samples.
 fn mean(samples: &[CalibrationSample], losses: &[Losses]) -> Option<f64> {
     let means = samples.iter().zip(losses);
-    let sum: f64 = means.map(|(it, losses)| it.blocks(losses).mean()).sum();
+    let sum: f64 = means
+        .map(|(sample, losses)| sample.blocks(losses).mean())
+        .sum();
     (!samples.is_empty()).then(|| sum / samples.len() as f64)
 }
 

@@ -1,4 +1,4 @@
-//! Searches for rescale factors on a model: what candidates are scored on, who scores them, and the files of a run.
+//! Searches for rescale factors on a model: samples, objective, and the files of a run.
 
 mod calibration;
 mod events;

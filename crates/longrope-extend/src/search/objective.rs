@@ -71,13 +71,13 @@ impl<'a> ModelObjective<'a> {
         }
     }
 
-    /// Stops when this is requested.
+    /// Stops when this interrupt is requested.
     #[must_use]
     pub fn with_interrupt(self, interrupt: Interrupt) -> Self {
         Self { interrupt, ..self }
     }
 
-    /// Reports to this function.
+    /// Reports events to this function.
     #[must_use]
     pub fn with_watch(self, watch: Watch<'a>) -> Self {
         Self { watch, ..self }
@@ -104,7 +104,7 @@ impl<'a> ModelObjective<'a> {
         Ok(())
     }
 
-    /// Losses on samples, each under a RoPE.
+    /// Measures losses on samples, each under a RoPE.
     fn score(&mut self, asked: &[(usize, &RopeSpec)]) -> Result<Vec<BlockLosses>, ScoringError> {
         let jobs = asked
             .iter()
@@ -170,7 +170,7 @@ impl Objective for ModelObjective<'_> {
             .event(&SearchEvent::Scored { n_jobs: jobs.len() });
         let outcomes = specs.iter().map(|spec| match spec {
             Ok(_) => losses.next().map_or_else(
-                || Outcome::Failed("it was not measured".to_owned()),
+                || Outcome::Failed("the candidate was not measured".to_owned()),
                 Outcome::Losses,
             ),
             Err(error) => Outcome::Failed(error.to_string()),

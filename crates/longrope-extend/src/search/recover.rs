@@ -20,7 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::run_dir::{RunDir, read_json};
 use crate::scoring::{Models, Scoring, Workers};
 
-/// What was gained at a context.
+/// The result of a recovery at one context.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recovered {
     /// The context, tokens.
@@ -31,7 +31,7 @@ pub struct Recovered {
     pub after_nats: f64,
     /// Candidates that were measured.
     pub evaluations: usize,
-    /// Whether the factors are in the result. Factors that are no better are not.
+    /// Whether the factors are in the result, which has only factors that are better.
     pub kept: bool,
 }
 
@@ -78,7 +78,7 @@ pub struct RecoveryTask<'a> {
 }
 
 impl RecoveryTask<'_> {
-    /// Searches factors for every context, or those that are left, and writes `rope.json` with all factor sets.
+    /// Searches factors for every context, or for the remaining ones, and writes `rope.json` with all factor sets.
     ///
     /// # Errors
     /// As [`SearchTask::run`]; also if the RoPE has no factor sets or is made for shorter contexts.
@@ -140,7 +140,7 @@ impl RecoveryTask<'_> {
             max_factor_extra: 0.0,
             ..self.evolution.clone()
         };
-        // The window of the model, which is not that of the known RoPE for some published factors.
+        // The original context of the model. Some published factors were made for another one.
         let original_context = self.models.decoder().config().rope.original_context;
         let problem = SearchProblem {
             original_context,
@@ -188,7 +188,7 @@ impl RecoveryTask<'_> {
         })
     }
 
-    /// The factors that serve the context now, as near as the bounds allow.
+    /// The candidate nearest to the factors now used at the context, within the bounds.
     fn known_candidate(&self, context: usize, space: &Space) -> Result<Option<Candidate>> {
         let (Some(set), RopeScaling::LongRope { attention, .. }) =
             (self.known.factor_set(context), &self.known.scaling)
@@ -196,7 +196,7 @@ impl RecoveryTask<'_> {
             return Ok(None);
         };
         let own = set.attention.unwrap_or(*attention);
-        // The search may not try this policy; then the factors serve under another.
+        // If the search space does not have this policy, use another one with the same factors.
         for policy in [own, AttentionScale::None {}, AttentionScale::Su {}] {
             let near = space.nearest(set.factors.as_slice(), set.start_tokens, policy)?;
             if space.contains(&near) {

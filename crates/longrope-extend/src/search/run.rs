@@ -61,7 +61,7 @@ impl SearchRun<'_> {
         }
         while !search.is_done() {
             let step = search.step(&mut objective);
-            // An interrupted step adds the scores that are known already: worth keeping.
+            // Saved after an interrupted step too, to keep the scores measured in it.
             save_state(self.run, &search)?;
             let generation = step?;
             log_generation(&generation);

@@ -48,7 +48,7 @@ pub struct SearchTask<'a> {
     pub out: &'a Path,
     /// Whether to continue the search in that folder.
     pub resume: bool,
-    /// Kept in the run folder as `config.toml`, to tell how the search was made.
+    /// Saved in the run folder as `config.toml`, to document the search.
     pub settings: &'a str,
     /// Whether to measure the methods before the search instead of after it.
     pub methods_first: bool,
@@ -83,7 +83,7 @@ impl SearchTask<'_> {
             run.write_json(INPUTS_FILE, &inputs)?;
             (run, search)
         };
-        // Saved before the first generation, so that a run killed in it can be resumed too.
+        // Saved before the first generation, so that a run killed during it can be resumed.
         save_state(&run, &search)?;
         let samples = calibration.samples.iter().cloned();
         let objective = ModelObjective::on_devices(self.models, &self.target, samples, interrupt)?;
@@ -105,7 +105,7 @@ impl SearchTask<'_> {
 fn sample_context(wanted: Option<usize>, problem: &SearchProblem) -> Result<usize> {
     let (original, target) = (problem.original_context, problem.target_context);
     match wanted {
-        // Within the original context, factors for longer contexts can only do harm.
+        // Up to the original context, rescaling can only do harm.
         Some(found) if found <= original && found < target => {
             Err(Error::SampleContext { found, original })
         }
@@ -114,7 +114,10 @@ fn sample_context(wanted: Option<usize>, problem: &SearchProblem) -> Result<usiz
     }
 }
 
-/// Continues a search, unless the settings now ask for a different one.
+/// Resumes a search.
+///
+/// # Errors
+/// If its state cannot be read, or its settings differ from the present ones.
 fn resume(
     run: &RunDir,
     seed: u64,
@@ -143,7 +146,7 @@ fn resume(
     Ok(Search::resume(state)?)
 }
 
-/// Keys whose values differ, each with the saved value and the one asked for now.
+/// Keys with different values, each with the saved and the present value.
 fn differences(section: &str, saved: &impl Serialize, now: &impl Serialize) -> Result<Vec<String>> {
     let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
     let keys: BTreeSet<&String> = [&saved, &now]
@@ -158,12 +161,12 @@ fn differences(section: &str, saved: &impl Serialize, now: &impl Serialize) -> R
     };
     let differing = keys.into_iter().filter_map(|key| {
         let (saved, now) = (text(&saved, key), text(&now, key));
-        (saved != now).then(|| format!("`{section}{key}` is {saved} there and {now} here"))
+        (saved != now).then(|| format!("`{section}{key}` was {saved} and is {now}"))
     });
     Ok(differing.collect())
 }
 
-/// `search/inputs.json`: what candidates are scored with. Scores of other inputs are of no use to a resumed search.
+/// `search/inputs.json`: the inputs of the scores. A search can be resumed only with the same inputs.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Inputs {
     format: String,
@@ -172,7 +175,7 @@ struct Inputs {
     text_fingerprint: String,
     /// What is minimized, with its weight.
     objective: String,
-    /// The factors that a candidate's ratios are multiplied with, if they are ratios.
+    /// The factors that the ratios of a candidate multiply, if candidates are ratios.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ground: Option<Vec<f64>>,
 }
@@ -196,7 +199,7 @@ impl Inputs {
         }
     }
 
-    /// Compares with the inputs that the search was started with.
+    /// Checks that the search was started with the same inputs.
     fn check(&self, run: &RunDir) -> Result<()> {
         let path = run.path(INPUTS_FILE);
         if !path.is_file() {

@@ -65,13 +65,13 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     }
     output::line(table(&results))?;
     output::line(format!(
-        "{} of {bench}, {} shots, seed {seed}, as lm-evaluation-harness scores them",
+        "{} on {bench}, {} shots, seed {seed}, scored as by lm-evaluation-harness",
         results.first().map_or("", |result| &result.metric.name),
         prompts.shots(),
     ))
 }
 
-/// Questions with their examples.
+/// Reads the questions and examples.
 fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
@@ -103,18 +103,21 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
     let shots = section.shots.unwrap_or(bench.default_shots());
     Prompts::new(bench, questions, read(&fewshot)?, shots, seed).map_err(|error| {
         anyhow!(error).context(Hint(
-            "name the files of the train split (of MMLU the dev split) with --fewshot, or give \
-             another number of --shots"
+            "give the train split (for MMLU the dev split) with --fewshot, or change --shots"
                 .to_owned(),
         ))
     })
 }
 
-/// Where a benchmark has subjects: the error pooled over them, and the mean in which each counts once.
+/// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.
 fn pool_subjects(result: &mut TaskResult) {
     let mut subjects: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for trial in &result.trials {
-        if let Some(subject) = trial.details.get("subject").and_then(|it| it.as_str()) {
+        if let Some(subject) = trial
+            .details
+            .get("subject")
+            .and_then(|subject| subject.as_str())
+        {
             subjects.entry(subject).or_default().push(trial.scores[0]);
         }
     }
@@ -163,7 +166,7 @@ fn table(results: &[TaskResult]) -> String {
                 }),
                 metric
                     .stderr
-                    .map_or_else(|| "-".to_owned(), |it| format!("{:.1}", 100.0 * it)),
+                    .map_or_else(|| "-".to_owned(), |stderr| format!("{:.1}", 100.0 * stderr)),
                 output::duration(result.elapsed_secs),
             ]);
         }

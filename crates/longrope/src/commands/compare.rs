@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
     show(&results)
 }
 
-/// Perplexities of the configured methods and RoPEs at the configured contexts.
+/// Measures the perplexity of the configured methods and RoPEs at the configured contexts.
 pub(crate) fn compare(config: &Config) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
@@ -40,7 +40,7 @@ pub(crate) fn compare(config: &Config) -> Result<Vec<PplResult>> {
     })
 }
 
-/// Shows the results as a table.
+/// Prints the results as a table.
 pub(crate) fn show(results: &[PplResult]) -> Result<()> {
     output::line(perplexity_table::perplexity_table(results))?;
     output::line(perplexity_table::protocol_line(results))

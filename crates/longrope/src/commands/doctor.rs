@@ -12,7 +12,7 @@ use crate::input::hub;
 use crate::settings::args::Doctor;
 use crate::show::output;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     format: &'a str,
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
     }
 }
 
-/// A `config.json`, or the one in a folder.
+/// Reads a `config.json`, given as a path or by its folder.
 fn read_config(path: &Path) -> Result<Value> {
     let path = if path.is_dir() {
         path.join("config.json")
@@ -80,7 +80,7 @@ fn text(diagnosis: &Diagnosis) -> String {
             .iter()
             .map(ToString::to_string)
             .collect(),
-        "none: every runtime computes the same",
+        "none: all runtimes compute the same RoPE",
     );
     section(
         &mut lines,
@@ -125,7 +125,7 @@ fn row(view: &RuntimeView) -> Vec<String> {
     ]
 }
 
-/// What the plain frequencies are divided by, from the fastest pair to the slowest.
+/// The divisors of the plain frequencies, from the fastest pair to the slowest.
 fn factors(rules: &Rules) -> String {
     let sets: Vec<String> = rules
         .factors
@@ -141,7 +141,7 @@ fn factors(rules: &Rules) -> String {
     sets.join(", ")
 }
 
-/// Four decimals, without zeros at the end.
+/// Formats a number with up to four decimals.
 fn short(value: f64) -> String {
     let rounded = format!("{value:.4}");
     rounded

@@ -37,7 +37,8 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     show(&results)
 }
 
-/// Perplexities of the configured RoPEs at the configured contexts. `per_token` gets one line per scored token.
+/// Measures the perplexity of the configured RoPEs at the configured contexts. Writes one line per scored token to the
+/// file `per_token`.
 pub(crate) fn ppl(config: &Config, per_token: Option<&Path>) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
@@ -58,13 +59,13 @@ pub(crate) fn ppl(config: &Config, per_token: Option<&Path>) -> Result<Vec<PplRe
     Ok(results)
 }
 
-/// Shows the results as a table.
+/// Prints the results as a table.
 pub(crate) fn show(results: &[PplResult]) -> Result<()> {
     output::line(table(results))?;
     output::line(perplexity_table::protocol_line(results))
 }
 
-/// Refuses flags that a protocol of another program does not have.
+/// Refuses flags that do not apply to the protocol.
 fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
     let takes_windows = protocol == PplProtocol::Longrope;
     let takes_stride = takes_windows || protocol == PplProtocol::Yarn;
@@ -75,14 +76,11 @@ fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(
-        anyhow!("`{flag}` does not apply to protocol `{protocol}`").context(Hint(format!(
-            "leave out {flag}, or --protocol to measure as longrope does"
-        ))),
-    )
+    Err(anyhow!("`{flag}` does not apply to protocol `{protocol}`")
+        .context(Hint(format!("leave out {flag}, or leave out --protocol"))))
 }
 
-/// One row per RoPE and context, with everything that was measured.
+/// One row per RoPE and context, with all measurements.
 fn table(results: &[PplResult]) -> String {
     let header = [
         "rope",
@@ -113,7 +111,7 @@ fn table(results: &[PplResult]) -> String {
     output::table(&header.map(str::to_owned), &rows)
 }
 
-/// `--per-token`: one JSON line per scored token, under its name only when it is complete.
+/// `--per-token`: one JSON line per scored token. The file gets its name only when it is complete.
 struct PerToken<'a> {
     path: &'a Path,
     file: std::io::BufWriter<tempfile::NamedTempFile>,
@@ -123,12 +121,13 @@ struct PerToken<'a> {
 struct TokenLine<'a> {
     rope: &'a str,
     context: usize,
-    /// Index of the document, and where it comes from.
+    /// Index of the document.
     document: usize,
+    /// File of the document.
     source: &'a str,
     window: usize,
     window_start: usize,
-    /// Index in the window: the position RoPE sees.
+    /// Index in the window, which is the position for RoPE.
     position: usize,
     token: u32,
     nll_nats: f32,

@@ -12,13 +12,13 @@ use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{Export, Format, WeightType};
 use crate::show::output;
 
-/// What is exported, and how.
+/// What to export, and how.
 pub(crate) struct Exported<'a> {
     pub(crate) model: &'a Path,
     /// The RoPE, as in `--rope`.
     pub(crate) rope: &'a str,
     pub(crate) out: &'a Path,
-    /// Window that the exported model claims.
+    /// Context that the exported model claims, in tokens.
     pub(crate) target: Option<usize>,
     pub(crate) dtype: Option<FloatType>,
     pub(crate) shard_size: Option<ShardSize>,
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     })
 }
 
-/// Writes the checkpoint with its new RoPE, and says so.
+/// Writes the checkpoint with its new RoPE and prints what was written.
 pub(crate) fn export(export: &Exported) -> Result<()> {
     let model = ModelConfig::from_folder(export.model)
         .with_context(|| format!("reading model `{}`", export.model.display()))?;
@@ -83,7 +83,7 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
     ))
 }
 
-/// The provenance of a `rope.json`, which the exported one keeps.
+/// The provenance in a `rope.json`, which the export keeps; empty for other RoPEs.
 fn provenance(rope: &str) -> Provenance {
     fs_err::read_to_string(rope)
         .ok()

@@ -1,4 +1,4 @@
-//! `longrope extend`: the stages of a recipe, in order.
+//! `longrope extend`
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     if out.join("recipe.toml").is_file() && !args.resume {
         return Err(
             anyhow!("`{}` already holds a run of a recipe", out.display()).context(Hint(
-                "continue it with --resume, or choose another --out".to_owned(),
+                "continue with --resume, or choose another --out".to_owned(),
             )),
         );
     }
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     output::line(output::table(&header, &rows))
 }
 
-/// Finds the inputs of every stage and reads its configuration, before anything runs.
+/// Finds the inputs of every stage and reads its configuration, before any stage runs.
 fn plan(recipe: &Recipe) -> Result<(Vec<Planned>, Vec<Place>)> {
     let places = recipe::plan(&recipe.stages, &recipe.out)?;
     let configs = stage_configs(recipe, &places)?;
@@ -89,7 +89,7 @@ fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {
     .with_context(|| format!("stage `{}`", stage.name))
 }
 
-/// Runs a verb and shows its results, as if it had been typed.
+/// Runs a verb and prints its results, as on the command line.
 fn run_verb(
     verb: Verb,
     config: &Config,
@@ -118,18 +118,18 @@ fn run_verb(
             rope: config
                 .rope
                 .first()
-                .ok_or_else(|| anyhow!("the stage has no `rope`"))?,
+                .ok_or_else(|| anyhow!("the export stage has no `rope`"))?,
             out: &folder.join("checkpoint"),
             target: None,
             dtype: None,
             shard_size: None,
             overwrite: true,
         }),
-        verb => Err(anyhow!("`{}` is not implemented", verb.name())),
+        verb => Err(anyhow!("the verb `{}` cannot be a stage", verb.name())),
     }
 }
 
-/// The verb as it is typed.
+/// The verb as on the command line.
 fn words(verb: Verb) -> &'static str {
     match verb {
         Verb::Ppl => "eval ppl",

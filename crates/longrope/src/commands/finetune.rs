@@ -30,7 +30,7 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     show(&result)
 }
 
-/// Trains as configured.
+/// Trains with the given configuration.
 pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result<TrainResult> {
     let out = required(config.out.as_ref(), "--out")?;
     let interrupt = signals::listen()?;
@@ -43,7 +43,7 @@ pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result
     if !resume && longrope_trainer::checkpoint::latest_in(out).is_some() {
         return Err(
             anyhow!("`{}` already holds a training run", out.display()).context(Hint(
-                "continue it with --resume, or choose another --out".to_owned(),
+                "continue with --resume, or choose another --out".to_owned(),
             )),
         );
     }
@@ -59,7 +59,7 @@ pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result
     }
 }
 
-/// Measures perplexity, shows the progress and stops on Ctrl-C.
+/// Callbacks that measure perplexity, show the progress and stop on Ctrl-C.
 fn callbacks(plan: &TrainPlan, held_out: HeldOut, interrupt: Interrupt) -> Callbacks {
     let lines = Lines::new(plan.config.steps, plan.screen == Screen::Nothing);
     Callbacks {
@@ -71,7 +71,7 @@ fn callbacks(plan: &TrainPlan, held_out: HeldOut, interrupt: Interrupt) -> Callb
     }
 }
 
-/// The configuration, which a resumed run takes from its folder.
+/// Reads the configuration; for a resumed run, from its run folder.
 fn configuration(args: &args::Finetune) -> Result<Config> {
     let flags = FlagLayer::default()
         .model(&args.model)
@@ -86,7 +86,7 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
     input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
-/// Loads model and text.
+/// Loads the model and the text.
 fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, HeldOut)> {
     let section = &config.train;
     let base = input::model_folder(config)?.clone();
@@ -100,7 +100,7 @@ fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, Hel
         [] => decoder.config().rope.clone(),
         [name] => RopeArg::parse(name, decoder.config(), context)?.spec(context)?,
         _ => {
-            return Err(anyhow!("there are several RoPEs to train under")
+            return Err(anyhow!("`--rope` names several RoPEs, training takes one")
                 .context(Hint("give one --rope".to_owned())));
         }
     };
@@ -144,18 +144,20 @@ fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, Hel
     Ok((plan, held_out))
 }
 
-/// Loads the weights in the type they are trained in.
+/// Loads the weights in the type for training.
 fn load(config: &Config, base: &Path) -> Result<Decoder> {
     if config.weights == WeightSetting::Streamed {
-        return Err(anyhow!("weights = \"streamed\" cannot be trained")
-            .context(Hint("leave `weights` at its default, resident".to_owned())));
+        return Err(
+            anyhow!("a model with weights = \"streamed\" cannot be trained")
+                .context(Hint("use the default, weights = \"resident\"".to_owned())),
+        );
     }
     let device = device::open(config.device.only()?)?;
     Decoder::load_as(base, &device, config.train.precision.dtype())
         .with_context(|| format!("loading model `{}`", base.display()))
 }
 
-/// Shows the result as a table.
+/// Prints the result as a table.
 pub(crate) fn show(result: &TrainResult) -> Result<()> {
     let header = ["step", "context", "nats/token", "perplexity"].map(str::to_owned);
     let rows: Vec<Vec<String>> = result
@@ -181,7 +183,7 @@ pub(crate) fn show(result: &TrainResult) -> Result<()> {
         output::line(output::table(&header, &rows))?;
     }
     output::line(format!(
-        "{} steps, {} tokens, {}; loss {:.4} in the first tenth, {:.4} in the last",
+        "{} steps, {} tokens, {}; mean loss {:.4} over the first tenth of the steps, {:.4} over the last",
         output::grouped(result.steps),
         output::grouped(result.n_tokens),
         output::duration(result.step_secs),
@@ -189,7 +191,7 @@ pub(crate) fn show(result: &TrainResult) -> Result<()> {
         result.last_nats,
     ))?;
     output::line(format!(
-        "model in {}, every step in metrics.jsonl",
+        "model in {}, metrics of every step in metrics.jsonl",
         result.model.display()
     ))
 }

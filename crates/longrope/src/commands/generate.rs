@@ -16,7 +16,7 @@ use crate::settings::config::{Config, GenerateSection};
 use crate::show::output;
 use crate::{input, signals};
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Report {
     format: &'static str,
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         generate_options(&config.generate, &decoder),
         config.seed,
     )?;
-    // One continuation is shown as it grows; several would be torn into each other.
+    // A single continuation is printed as it grows. Several would be mixed up.
     let mut stream = Stream {
         tokenizer: &tokenizer,
         shown: String::new(),
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     } else {
         show_all(&results)?;
     }
-    // What there is was shown; the exit code still tells that it is not all.
+    // The text so far was printed; the exit code shows that it is incomplete.
     if interrupt.requested() {
         Err(Interrupted.into())
     } else {
@@ -126,7 +126,7 @@ fn show_all(results: &[Continuation]) -> Result<()> {
     Ok(())
 }
 
-/// The prompts of the command line, in its order: texts, then files.
+/// Reads the prompts: first those of --prompt, then those of --prompt-file.
 fn prompts(args: &Generate) -> Result<Vec<String>> {
     let mut prompts = args.prompt.clone();
     for path in &args.prompt_file {
@@ -135,8 +135,9 @@ fn prompts(args: &Generate) -> Result<Vec<String>> {
         prompts.push(text);
     }
     if prompts.is_empty() {
-        return Err(anyhow!("there is no prompt")
-            .context(Hint("give one with --prompt or --prompt-file".to_owned())));
+        return Err(anyhow!("`--prompt` is missing").context(Hint(
+            "give a prompt with --prompt or --prompt-file".to_owned(),
+        )));
     }
     Ok(prompts)
 }
@@ -156,7 +157,7 @@ fn check(section: &GenerateSection) -> Result<()> {
     let wrong = |key: &str, found: String, expected: &str| {
         Err(
             anyhow!("`generate.{key}` is {found}, expected {expected}").context(Hint(
-                "temperature 0 takes the most likely token every time".to_owned(),
+                "temperature 0 always takes the most likely token".to_owned(),
             )),
         )
     };
@@ -201,15 +202,15 @@ fn generate_options(section: &GenerateSection, decoder: &Decoder) -> GenerateOpt
     }
 }
 
-/// Shows text as far as it is certain.
+/// Prints text as it grows.
 struct Stream<'a> {
     tokenizer: &'a Tokenizer,
     shown: String,
 }
 
 impl Stream<'_> {
-    /// Prints what `tokens` add to what was printed before. A character whose bytes are not all
-    /// there yet decodes to the replacement character and waits.
+    /// Prints what `tokens` add to the text printed so far. An incomplete character decodes to the replacement character
+    /// and is not printed yet.
     fn show(&mut self, tokens: &[u32]) -> Result<()> {
         let text = self.tokenizer.decode(tokens)?;
         let certain = text.trim_end_matches('\u{fffd}');

@@ -9,7 +9,7 @@ use crate::input::hub;
 use crate::settings::args::Inspect;
 use crate::show::output;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Inspection<'a> {
     format: &'a str,
@@ -29,7 +29,7 @@ struct Inspection<'a> {
     n_files: usize,
     n_bytes: u64,
     max_context: usize,
-    /// By layer, how many tokens a query sees; null is all before it.
+    /// Width of the sliding window by layer; null for full attention.
     windows: &'a [Option<usize>],
     rope: &'a longrope_rope::RopeSpec,
     attention_scale: f64,
@@ -147,13 +147,13 @@ fn text(i: &Inspection) -> String {
     output::facts(&facts)
 }
 
-/// Which layers see a window only, and how wide it is.
+/// Describes the sliding windows of the layers.
 fn windows(windows: &[Option<usize>]) -> String {
     let sliding: Vec<usize> = windows.iter().flatten().copied().collect();
     match sliding.iter().max() {
         None => "none".to_owned(),
         Some(width) => format!(
-            "{} tokens in {} of {} layers; a longer context reaches no further there",
+            "{} tokens in {} of {} layers; a longer context does not widen it",
             output::grouped(*width),
             sliding.len(),
             windows.len()

@@ -27,7 +27,7 @@ use anyhow::Result;
 
 use crate::settings::args::{Args, Command, Eval};
 
-/// Runs the verb that was asked for.
+/// Runs the verb of the command line.
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Demo(args) => demo::run(&args),

@@ -58,12 +58,12 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
     output::line(protocol_line(&results))
 }
 
-/// `needle.svg`, or a name for each RoPE if there are several.
+/// The file name of a plot: `needle.svg`, or a name per RoPE if there are several.
 fn svg_name(grids: &[Grid], i: usize) -> String {
     if grids.len() == 1 {
         return "needle.svg".to_owned();
     }
-    // A RoPE may be a path; what identifies it is its end.
+    // A RoPE may be a path; its file name identifies it.
     let name = std::path::Path::new(&grids[i].rope).file_stem();
     let name = name.map_or_else(String::new, |name| name.display().to_string());
     let is_unique = grids
@@ -78,7 +78,7 @@ fn svg_name(grids: &[Grid], i: usize) -> String {
     }
 }
 
-/// What the numbers of the grids were measured on.
+/// A line about how the numbers of the grids were measured.
 fn protocol_line(results: &[TaskResult]) -> String {
     let Some(first) = results.first() else {
         return String::new();

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     show(&results)
 }
 
-/// Passkeys found under the configured RoPEs at the configured contexts.
+/// Measures passkey retrieval under the configured RoPEs at the configured contexts.
 pub(crate) fn passkey(config: &Config, resume: bool) -> Result<Vec<TaskResult>> {
     let keep = task_run::keep(config, "passkey", resume)?;
     let target = longest_context(config)?;
@@ -42,13 +42,13 @@ pub(crate) fn passkey(config: &Config, resume: bool) -> Result<Vec<TaskResult>> 
     Ok(results)
 }
 
-/// Shows the results as a table.
+/// Prints the results as a table.
 pub(crate) fn show(results: &[TaskResult]) -> Result<()> {
     output::line(task_table::by_context(results))?;
     output::line(protocol_line(results))
 }
 
-/// What the table's numbers were measured on.
+/// A line about how the numbers of the table were measured.
 fn protocol_line(results: &[TaskResult]) -> String {
     let Some(first) = results.first() else {
         return String::new();
@@ -58,7 +58,7 @@ fn protocol_line(results: &[TaskResult]) -> String {
         None => "random depths".to_owned(),
     };
     format!(
-        "keys of five digits found, {} trials per context at {depths}, {}, seed {}; intervals of 95% (Wilson)",
+        "share of five-digit keys found, {} trials per context at {depths}, {}, seed {}; 95% intervals (Wilson)",
         first.n, first.protocol, first.seed
     )
 }

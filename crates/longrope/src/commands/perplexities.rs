@@ -1,4 +1,4 @@
-//! Perplexities with a progress bar: what `eval ppl`, `compare` and `demo` have in common.
+//! Measuring perplexity with a progress bar, for `eval ppl`, `compare` and `demo`.
 
 use anyhow::Result;
 use longrope_data::TokenDocument;
@@ -7,11 +7,11 @@ use longrope_extend::{Interrupt, Models, PplCell, PplEvent, PplOptions, perplexi
 
 use crate::input;
 use crate::input::rope_arg::{NamedRope, ppl_cells};
+use crate::progress;
 use crate::settings::config::Config;
-use crate::show::progress;
 
-/// Measures every RoPE at every configured context, on the same windows and on all devices. Hands each scored window to
-/// `each`.
+/// Measures every RoPE at every configured context, on the same windows and on all devices. Calls `each` with every
+/// scored window.
 pub(crate) fn measure(
     config: &Config,
     models: &Models,

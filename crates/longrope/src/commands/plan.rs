@@ -15,10 +15,10 @@ use crate::settings::config::Config;
 use crate::show::output;
 
 const GIB: f64 = 1_073_741_824.0;
-/// Part of the memory that is left to everything else.
+/// Share of the memory that the plan may use; the rest is left to other programs.
 const HEADROOM: f64 = 0.95;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct PlanReport {
     format: &'static str,
@@ -31,18 +31,18 @@ struct PlanReport {
     plans: Vec<PlanRow>,
 }
 
-/// One thing to do.
+/// The estimate for one mode.
 #[derive(Serialize)]
 struct PlanRow {
     mode: &'static str,
     peak_bytes: f64,
     #[serde(flatten)]
     memory: Memory,
-    /// Of one window, one search or one step.
+    /// Time of one window, one search or one step.
     secs: f64,
-    /// `None` if it is not known how much memory there is.
+    /// Whether the peak fits into memory; `None` if the memory is unknown.
     fits: Option<bool>,
-    /// The longest window that would fit.
+    /// Longest window that fits, in tokens.
     longest_context: Option<usize>,
     advice: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         None => Config::default().device.only()?.to_owned(),
     };
     let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(|| {
-        // Which memory a GPU has, Burn does not say.
+        // Burn does not report the memory of a GPU.
         device::is_cpu(&device).then(machine_memory).flatten()
     });
     let flops_per_sec = measure_flops(&device::open(&device)?);
@@ -123,12 +123,17 @@ fn plan(
         match mode {
             PlanMode::Eval | PlanMode::Search => {
                 if fits_at(estimate::eval_memory(model, true)) {
-                    advice.push("--set weights=streamed: layers are read when needed".to_owned());
+                    advice.push(
+                        "--set weights=streamed, which reads layers when they are needed"
+                            .to_owned(),
+                    );
                 }
             }
             PlanMode::Full => {
                 if fits_at(estimate::train_memory(model, adapters)) {
-                    advice.push("--lora: only adapters have gradients and moments".to_owned());
+                    advice.push(
+                        "--lora, which needs gradients and moments for adapters only".to_owned(),
+                    );
                 }
             }
             PlanMode::Lora => {}
@@ -153,7 +158,7 @@ fn plan(
     }
 }
 
-/// Windows that a search of the default size scores.
+/// Number of windows that a search of the default size scores.
 fn search_windows(context: usize) -> f64 {
     let config = SearchConfig::default();
     let samples = Config::default().search.run.samples;
@@ -163,7 +168,7 @@ fn search_windows(context: usize) -> f64 {
     (candidates * samples) as f64
 }
 
-/// All memory of this machine, where the system tells.
+/// Total memory of this machine, bytes; `None` if the system does not report it.
 fn machine_memory() -> Option<f64> {
     let text = fs_err::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
@@ -171,7 +176,8 @@ fn machine_memory() -> Option<f64> {
     Some(kibibytes * 1024.0)
 }
 
-/// Operations per second of a matrix product, the best of several: the first wake the threads.
+/// Measures the operations per second of a matrix product. Takes the best of several, because the first ones start
+/// threads.
 fn measure_flops(device: &Device) -> f64 {
     const ROWS: usize = 768;
     let shape = [ROWS, ROWS];
@@ -180,7 +186,7 @@ fn measure_flops(device: &Device) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..12 {
         let started = Instant::now();
-        // Reading a number waits for the product.
+        // Reading a number waits until the product is computed.
         let _ = a.clone().matmul(b.clone()).sum().into_data();
         best = best.min(started.elapsed().as_secs_f64());
     }
@@ -195,7 +201,7 @@ fn text(report: &PlanReport) -> String {
         .map(|row| {
             let unit = match row.mode {
                 "eval" => "per window",
-                "search" => "in all",
+                "search" => "in total",
                 _ => "per step",
             };
             vec![
@@ -214,18 +220,21 @@ fn text(report: &PlanReport) -> String {
         .collect();
     let mut lines = vec![output::table(&header, &rows)];
     for row in report.plans.iter().filter(|row| !row.advice.is_empty()) {
-        lines.push(format!("{} does not fit; it would with one of:", row.mode));
+        lines.push(format!(
+            "{} does not fit; it would fit with one of:",
+            row.mode
+        ));
         lines.extend(row.advice.iter().map(|advice| format!("  {advice}")));
     }
     lines.push(match report.memory_bytes {
         Some(bytes) => format!(
-            "one window of {} tokens on {} at {:.0} GFLOP/s, memory {:.1} GiB; memory within a fifth, time as a guide",
+            "one window of {} tokens on {} at {:.0} GFLOP/s, memory {:.1} GiB; memory is accurate to about 20%, time is a rough guide",
             output::grouped(report.context),
             report.device,
             report.flops_per_sec / 1e9,
             bytes / GIB
         ),
-        None => "how much memory there is, is not known: give it with --memory".to_owned(),
+        None => "the available memory is unknown: give it with --memory".to_owned(),
     });
     lines.join("\n")
 }

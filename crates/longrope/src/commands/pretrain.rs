@@ -12,11 +12,12 @@ use serde_json::json;
 
 use crate::hint::Hint;
 use crate::input::{cargo_sources, device};
+use crate::progress;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
+use crate::show::output;
 use crate::show::pretrain_lines::PretrainLines;
-use crate::show::{output, progress};
 use crate::terminal::CtrlCInDashboard;
 use crate::{input, settings, signals};
 
@@ -131,7 +132,7 @@ fn read_texts(config: &Config) -> Result<PretrainTexts> {
     Ok(texts)
 }
 
-/// The configuration; that of the run folder when it is resumed.
+/// Reads the configuration; for a resumed run, from its run folder.
 fn configuration(args: &args::Pretrain) -> Result<Config> {
     let paths = args.text.iter().map(|path| path.display().to_string());
     let flags = FlagLayer::default()
@@ -142,20 +143,20 @@ fn configuration(args: &args::Pretrain) -> Result<Config> {
     input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
 }
 
-/// Makes the run folder, or checks that there is a run to continue.
+/// Creates the run folder, or checks that there is a run to resume.
 fn prepare(out: &Path, resume: bool) -> Result<()> {
     let is_there = out.join("corpus.json").is_file() || out.join("start").exists();
     if is_there && !resume {
         return Err(
-            anyhow!("`{}` already holds a pretraining", out.display()).context(Hint(
-                "continue it with --resume, or choose another --out".to_owned(),
+            anyhow!("`{}` already holds a pretraining run", out.display()).context(Hint(
+                "continue with --resume, or choose another --out".to_owned(),
             )),
         );
     }
     if !is_there && resume {
         return Err(
-            anyhow!("`{}` holds no pretraining to resume", out.display()).context(Hint(
-                "check --out, or begin by leaving out --resume".to_owned(),
+            anyhow!("`{}` holds no pretraining run to resume", out.display()).context(Hint(
+                "check --out, or start a new run without --resume".to_owned(),
             )),
         );
     }

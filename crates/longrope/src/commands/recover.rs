@@ -46,10 +46,9 @@ pub(crate) fn recover(config: &Config, resume: bool, dashboard: bool) -> Result<
     let known =
         RopeArg::parse(name, decoder.config(), longest).and_then(|rope| rope.spec(longest))?;
     if !matches!(known.scaling, RopeScaling::LongRope { .. }) {
-        return Err(
-            anyhow!("RoPE `{name}` has no factor sets to recover contexts of")
-                .context(Hint("name the rope.json of a search".to_owned())),
-        );
+        return Err(anyhow!("RoPE `{name}` has no factor sets").context(Hint(
+            "give the rope.json of a search with --rope".to_owned(),
+        )));
     }
     let documents = input::load_documents(config, decoder.config())?;
     let tokenizer = input::needle_tokenizer(config, decoder.config(), needs_tokenizer(config))?;
@@ -78,7 +77,7 @@ pub(crate) fn recover(config: &Config, resume: bool, dashboard: bool) -> Result<
         .map_err(|error| explain_interruption(error, "recover", out))
 }
 
-/// Shows the result as a table.
+/// Prints the result as a table.
 pub(crate) fn show(config: &Config, recovery: &Recovery) -> Result<()> {
     let out = required(config.out.as_ref(), "--out")?;
     output::line(table(&recovery.contexts))?;
@@ -104,7 +103,7 @@ fn configuration(args: &args::Recover) -> Result<Config> {
     if !args.resume && out.join("config.toml").exists() {
         return Err(
             anyhow!("`{}` already holds a run", out.display()).context(Hint(
-                "continue it with --resume, or choose another --out".to_owned(),
+                "continue with --resume, or choose another --out".to_owned(),
             )),
         );
     }

@@ -66,14 +66,14 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         }
     }
     output::line(format!(
-        "percent of answers found, {} of 13 tasks, {} samples each, greedy, seed {}",
+        "percentage of answers found, {} of 13 tasks, {} samples per task and context, greedy, seed {}",
         tasks.len(),
         config.ruler.samples,
         config.seed
     ))
 }
 
-/// Reads what the tasks are made from.
+/// Reads the data of the tasks.
 fn data(config: &Config) -> Result<RulerData> {
     let essay = if config.text.is_empty() {
         None
@@ -92,14 +92,14 @@ fn data(config: &Config) -> Result<RulerData> {
     })
 }
 
-/// The tasks there is material for; says which are left out.
+/// All tasks with available data. Logs a warning for each of the others.
 fn possible(data: &RulerData) -> Vec<RulerTask> {
     let (tasks, others): (Vec<_>, Vec<_>) = RulerTask::ALL
         .into_iter()
         .partition(|task| data.missing(*task).is_none());
     for task in others {
         if let Some(what) = data.missing(task) {
-            tracing::warn!("`{task}` is left out, it needs {what}");
+            tracing::warn!("skipping task `{task}`, which needs {what}");
         }
     }
     tasks
@@ -129,18 +129,24 @@ fn jobs<'a>(
     Ok(jobs)
 }
 
-/// One row per task, one column per context, and the means below.
+/// One row per task, one column per context, and a last row with the means.
 fn table(averages: &RulerAverages, tasks: &[RulerTask], results: &[TaskResult]) -> String {
-    let contexts: Vec<usize> = averages.by_context.iter().map(|it| it.0).collect();
+    let contexts: Vec<usize> = averages
+        .by_context
+        .iter()
+        .map(|(context, _)| *context)
+        .collect();
     let header: Vec<String> = std::iter::once("task".to_owned())
         .chain(contexts.iter().map(|context| output::grouped(*context)))
         .collect();
     let value = |task: RulerTask, context: usize| {
         let name = format!("ruler/{task}");
-        let is_it =
-            |it: &&TaskResult| it.rope == averages.rope && it.task == name && it.context == context;
-        let result = results.iter().find(is_it);
-        result.map_or_else(String::new, |it| format!("{:.1}", 100.0 * it.metric.value))
+        let result = results.iter().find(|result| {
+            result.rope == averages.rope && result.task == name && result.context == context
+        });
+        result.map_or_else(String::new, |result| {
+            format!("{:.1}", 100.0 * result.metric.value)
+        })
     };
     let mut rows: Vec<Vec<String>> = tasks
         .iter()
@@ -150,7 +156,10 @@ fn table(averages: &RulerAverages, tasks: &[RulerTask], results: &[TaskResult]) 
                 .collect()
         })
         .collect();
-    let means = averages.by_context.iter().map(|it| format!("{:.1}", it.1));
+    let means = averages
+        .by_context
+        .iter()
+        .map(|(_, mean)| format!("{mean:.1}"));
     rows.push(std::iter::once("mean".to_owned()).chain(means).collect());
     output::table(&header, &rows)
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
     show(&config, &result)
 }
 
-/// Searches as configured.
+/// Searches with the given configuration.
 pub(crate) fn search(config: &Config, resume: bool, dashboard: bool) -> Result<SearchResult> {
     let out = required(config.out.as_ref(), "--out")?;
     let target = *required(config.search.run.target.as_ref(), "--target")?;
@@ -62,18 +62,18 @@ pub(crate) fn search(config: &Config, resume: bool, dashboard: bool) -> Result<S
     Ok(outcome.result)
 }
 
-/// Shows the result as a table.
+/// Prints the result as a table.
 pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
     let out = required(config.out.as_ref(), "--out")?;
     output::line(search_table::result_table(result))?;
     output::line(search_table::cost(result))?;
     output::line(format!(
-        "factors in {}, plots beside it",
+        "factors in {}, plots in the same folder",
         out.join("rope.json").display()
     ))
 }
 
-/// The configuration; that of the run folder when it is resumed.
+/// Reads the configuration; for a resumed search, from its run folder.
 fn configuration(args: &args::Search) -> Result<Config> {
     let flags = FlagLayer::default()
         .model(&args.model)
@@ -112,7 +112,7 @@ fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
         }),
         (Stage::Factors, Some((spec, set))) => {
             let RopeScaling::LongRope { attention, .. } = spec.scaling else {
-                bail!("factors without a policy");
+                bail!("factors without an attention policy");
             };
             let space = config.search.evolution.space(&rope.problem())?;
             let attention = set.attention.unwrap_or(attention);
@@ -122,19 +122,21 @@ fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
                 init: vec![candidate],
             })
         }
-        (Stage::Ratios, None) => Err(anyhow!("`search.stage` is ratios, but there is no --init")
-            .context(Hint(
-                "name the factors to search on top of, as in --init runs/first/rope.json"
-                    .to_owned(),
-            ))),
+        (Stage::Ratios, None) => Err(anyhow!(
+            "`search.stage` is `ratios`, but `--init` is missing"
+        )
+        .context(Hint(
+            "give the factors to search on top of, for example --init runs/first/rope.json"
+                .to_owned(),
+        ))),
         (Stage::Ratios, Some((spec, set))) => {
             let ground = spec.max_context();
             if ground > target {
                 return Err(anyhow!(
-                    "the factors of --init are for {ground} tokens already, --target is {target}"
+                    "`--target` is {target}, expected at least {ground}, the context of the factors of --init"
                 )
                 .context(Hint(
-                    "ratios extend a context further; `longrope recover` is for shorter ones"
+                    "ratios extend factors to a longer context; for shorter contexts, use `longrope recover`"
                         .to_owned(),
                 )));
             }
@@ -153,6 +155,6 @@ fn known_factors(name: &str, decoder: &Decoder, target: usize) -> Result<(RopeSp
         .context("reading --init")?;
     match spec.factor_set(target).cloned() {
         Some(set) => Ok((spec, set)),
-        None => bail!("`{name}` holds no rescale factors to start from"),
+        None => bail!("`{name}` has no rescale factors to start from"),
     }
 }

@@ -1,4 +1,4 @@
-//! What the verbs that search have in common.
+//! Shared code of the verbs that search.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::hint::Hint;
 use crate::settings::config::Config;
 use crate::show::search_view::SearchView;
 
-/// How samples are chosen, as configured.
+/// The configured choice of samples.
 pub(crate) fn calibration(config: &Config) -> CalibrationOptions {
     let search = &config.search.run;
     CalibrationOptions {
@@ -24,12 +24,12 @@ pub(crate) fn calibration(config: &Config) -> CalibrationOptions {
     }
 }
 
-/// Whether candidates are scored on needles, which need a tokenizer.
+/// Whether the objective needs a tokenizer, because candidates are scored on needles.
 pub(crate) fn needs_tokenizer(config: &Config) -> bool {
     config.search.run.objective != ObjectiveKind::Perplexity
 }
 
-/// Runs a search while it is shown: with a dashboard if one is wanted, else with a bar.
+/// Runs a search and shows it, as a dashboard or as a progress bar.
 pub(crate) fn shown<T>(
     config: &Config,
     dashboard: bool,
@@ -46,11 +46,11 @@ pub(crate) fn shown<T>(
     Ok(result)
 }
 
-/// Adds how to continue, if the run was interrupted or lost its devices.
+/// Adds a hint on how to continue if the run was interrupted or all devices failed.
 pub(crate) fn explain_interruption(error: anyhow::Error, verb: &str, out: &Path) -> anyhow::Error {
     if failure::is_interruption(&error) || failure::is_device_failure(&error) {
         let resume = format!(
-            "everything is saved; continue with: longrope {verb} --resume --out {}",
+            "the state is saved; continue with: longrope {verb} --resume --out {}",
             out.display()
         );
         return error.context(Hint(resume));

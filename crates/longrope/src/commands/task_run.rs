@@ -1,4 +1,4 @@
-//! Running tasks with a bar, interruption and resumption: the loop that the tasks of `eval` share.
+//! The loop of the tasks of `eval`, with a progress bar, interruption and resumption.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,26 +13,26 @@ use serde_json::Value;
 use crate::hint::Hint;
 use crate::input;
 use crate::input::rope_arg::NamedRope;
+use crate::progress;
 use crate::settings::config::Config;
-use crate::show::progress;
 
-/// Trials are saved at least this often.
+/// Time between two saved states; the state is also saved after every job.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
-/// One task under one RoPE.
+/// A task under a RoPE.
 pub(crate) struct Job<'a> {
     pub(crate) task: Box<dyn Task + 'a>,
     pub(crate) rope_name: String,
     pub(crate) rope: RopeSpec,
 }
 
-/// Where an evaluation is kept, and whether it goes on with what is there.
+/// Where the state of an evaluation is saved, and whether to resume from it.
 pub(crate) struct Keep {
     pub(crate) state: PathBuf,
     pub(crate) resume: bool,
 }
 
-/// Every RoPE at every context, in that order.
+/// Jobs for every RoPE at every context, ordered by RoPE, then by context.
 pub(crate) fn jobs<'a>(
     config: &Config,
     ropes: &[NamedRope],
@@ -51,10 +51,9 @@ pub(crate) fn jobs<'a>(
     Ok(jobs)
 }
 
-/// Runs all jobs, one result each.
+/// Runs all jobs and returns one result per job.
 ///
-/// With `keep`, trials are saved while they are made, and an interrupted evaluation goes on where
-/// it was.
+/// With `keep`, finished trials are saved, and an interrupted evaluation can be resumed.
 pub(crate) fn run(
     config: &Config,
     jobs: &[Job],
@@ -80,7 +79,7 @@ pub(crate) fn run(
     // Trials of long contexts take longer, so the bar counts tokens.
     let tokens = |job: &Job| job.task.n_trials() * job.task.info().context;
     let total: usize = jobs.iter().map(tokens).sum();
-    let bar = progress::bar("asking", total as u64);
+    let bar = progress::bar("running trials", total as u64);
     let mut results = Vec::with_capacity(jobs.len());
     for (job, key) in jobs.iter().zip(&keys) {
         let info = job.task.info();
@@ -109,7 +108,9 @@ pub(crate) fn run(
                 bar.finish_and_clear();
                 let interrupted = anyhow::Error::from(Interrupted);
                 return Err(match state {
-                    Some(_) => interrupted.context(Hint("go on with --resume".to_owned())),
+                    Some(_) => interrupted.context(Hint(
+                        "the state is saved; continue with --resume".to_owned(),
+                    )),
                     None => interrupted,
                 });
             }
@@ -126,18 +127,19 @@ pub(crate) fn run(
     Ok(results)
 }
 
-/// Where an evaluation is kept, if there is a run folder.
+/// Where the state of an evaluation is saved; `None` without a run folder.
+///
+/// # Errors
+/// If the evaluation is to be resumed without a run folder.
 pub(crate) fn keep(config: &Config, name: &str, resume: bool) -> Result<Option<Keep>> {
     match &config.out {
         Some(out) => Ok(Some(Keep {
             state: out.join(format!("eval/{name}.state.json")),
             resume,
         })),
-        None if resume => Err(
-            anyhow!("there is nothing to resume without a run folder").context(Hint(
-                "name the folder of the interrupted run with --out".to_owned(),
-            )),
-        ),
+        None if resume => Err(anyhow!("`--out` is missing").context(Hint(
+            "give the run folder of the interrupted evaluation with --out".to_owned(),
+        ))),
         None => Ok(None),
     }
 }

@@ -1,10 +1,10 @@
-//! `longrope worker`: devices for searches on other machines.
+//! `longrope worker`: lends devices to other machines.
 
 use anyhow::Result;
 
 use crate::settings::args;
 
-/// Serves until the program is stopped.
+/// Serves devices until the program is stopped.
 #[cfg(feature = "remote")]
 pub(crate) fn run(args: &args::Worker) -> Result<()> {
     use std::net::TcpListener;
@@ -21,15 +21,14 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
     let listener = TcpListener::bind(&args.listen)
         .with_context(|| format!("listening on `{}`", args.listen))
         .context(Hint(
-            "give an address of this machine and a free port, for instance --listen 127.0.0.1:3000"
+            "give an address of this machine and a free port, for example --listen 127.0.0.1:3000"
                 .to_owned(),
         ))?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() {
         tracing::warn!(
-            "{address} can be reached from other machines: whoever connects can run tensor \
-             operations here and fill this machine's memory; nothing is encrypted and no password \
-             is asked for"
+            "{address} can be reached from other machines: whoever connects can run tensor operations here \
+             and fill the memory; there is no encryption and no password"
         );
     }
     output::line(format!(
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
 #[cfg(not(feature = "remote"))]
 pub(crate) fn run(_args: &args::Worker) -> Result<()> {
     Err(
-        anyhow::anyhow!("this program was built without remote devices").context(
+        anyhow::anyhow!("this program was built without the feature `remote`").context(
             crate::hint::Hint("build it with `cargo build --release --features remote`".to_owned()),
         ),
     )

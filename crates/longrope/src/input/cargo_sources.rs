@@ -1,4 +1,5 @@
-//! The sources of the libraries this program is built from, as text that every machine has that can build it.
+//! The source code of the libraries that this program is built from, as text. Every machine that can build the program
+//! has it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,16 +10,16 @@ use longrope_data::{
 
 use crate::hint::Hint;
 
-/// What such text begins with where a file could be named: `sources:training` or `sources:held-out`.
+/// Prefix of such text in the place of a path: `sources:training` or `sources:held-out`.
 const PREFIX: &str = "sources:";
 
-/// The lock file of this build: which crates, in which versions.
+/// The lock file of this build, with the versions of all crates.
 const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
 
-/// The documents that a name stands for, one per crate; none if it is a path.
+/// The documents of `sources:..`, one per crate; `None` if `name` is an ordinary path.
 ///
-/// `sources:held-out` are the crates that the bundled model was not trained on, `sources:training` all others,
-/// `sources:NAME` is one crate.
+/// `sources:held-out` stands for the crates that the bundled model was not trained on, `sources:training` for all
+/// others, and `sources:NAME` for one crate.
 pub(crate) fn documents(name: &Path) -> Option<Result<Vec<Document>>> {
     let which = name.to_str()?.strip_prefix(PREFIX)?;
     Some(read(which))
@@ -36,9 +37,9 @@ fn read(which: &str) -> Result<Vec<Document>> {
     }
     let corpus = find(&options)
         .with_context(|| {
-            format!("there are no sources of `{which}`, expected training, held-out or a crate of Cargo.lock")
+            format!("there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock")
         })
-        .context(Hint("files and folders are named by their paths".to_owned()))?;
+        .context(Hint("to read files or folders, give their paths".to_owned()))?;
     let mut found = corpus.training;
     if which != "training" {
         found.extend(corpus.held_out);
@@ -46,15 +47,15 @@ fn read(which: &str) -> Result<Vec<Document>> {
     Ok(found.iter().map(SourceCrate::joined).collect())
 }
 
-/// The sources of this build's crates that cargo has unpacked on this machine.
+/// Finds the sources of this build's crates that cargo has unpacked on this machine.
 pub(crate) fn find(options: &SourceOptions) -> longrope_data::Result<SourceCorpus> {
     SourceCorpus::find(&Lockfile::parse(LOCK)?, &registries(), options)
 }
 
-/// The folders of unpacked sources, one per registry that cargo has used.
+/// The folders with unpacked sources, one per registry.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the program may read the environment, its libraries not"
+    reason = "only the program reads the environment, not its libraries"
 )]
 fn registries() -> Vec<PathBuf> {
     let home = std::env::var_os("CARGO_HOME")
@@ -78,10 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_out_is_no_text_to_train_on() {
+    fn held_out_crates_are_not_in_the_training_text() {
         let names = |which: &str| -> Vec<String> {
-            let documents = read(which).expect("cargo has built this from them");
-            documents.into_iter().map(|it| it.source).collect()
+            let documents = read(which).expect("cargo built this program from them");
+            documents
+                .into_iter()
+                .map(|document| document.source)
+                .collect()
         };
         let (training, held_out) = (names("training"), names("held-out"));
         assert!(training.len() > held_out.len() && !held_out.is_empty());

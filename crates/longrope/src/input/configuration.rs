@@ -1,4 +1,4 @@
-//! The configuration of a verb, with models of the hub fetched.
+//! The configuration of a verb, after models are fetched from the hub.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use crate::settings::args::Common;
 use crate::settings::config::Config;
 use crate::settings::layers;
 
-/// Reads the layers: file, `--set`, flags.
+/// Reads and merges the layers: file, `--set`, flags.
 pub(crate) fn configuration(common: &Common, flags: Table) -> Result<Config> {
     fetched(layers::load(common, flags)?)
 }
 
-/// As [`configuration`]. Where a run is resumed, the file is by default the one in its folder.
+/// As [`configuration`]. If a run is resumed without `--config`, reads `config.toml` of its run folder.
 pub(crate) fn configuration_of_run(
     common: &Common,
     flags: Table,
@@ -30,7 +30,7 @@ pub(crate) fn configuration_over(defaults: Table, common: &Common) -> Result<Con
     fetched(layers::load_over(defaults, common)?)
 }
 
-/// Replaces `hf:OWNER/NAME` by the folder of that model.
+/// Fetches a model named `hf:OWNER/NAME` and replaces the name by its folder.
 pub(crate) fn fetched(mut config: Config) -> Result<Config> {
     if let Some(model) = &mut config.model {
         *model = hub::model_folder(model)?;

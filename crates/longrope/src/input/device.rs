@@ -1,19 +1,19 @@
-//! `--device`: a name becomes a Burn device.
+//! `--device`: opens Burn devices by name.
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 
 use crate::hint::Hint;
 
-/// Names that `--device` understands, whether or not this program was built with them.
+/// All kinds of devices, including those that this program was built without.
 const KINDS: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"];
 
-/// Whether a name stands for this machine's processor, which its workers have to share.
+/// Whether the device is this machine's CPU, which all such workers share.
 pub(crate) fn is_cpu(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
 }
 
-/// Opens the device that a name such as `flex` or `cuda:1` stands for.
+/// Opens the device with a name such as `flex` or `cuda:1`.
 pub(crate) fn open(name: &str) -> Result<Device> {
     let (kind, place) = match name.split_once(':') {
         Some((kind, place)) => (kind, Some(place)),
@@ -30,7 +30,7 @@ pub(crate) fn open(name: &str) -> Result<Device> {
     }
     if place.is_some() && matches!(kind, "flex" | "ndarray") {
         return Err(
-            anyhow!("device `{name}` has a number, `{kind}` has only one device")
+            anyhow!("device `{name}` has a number, but `{kind}` has only one device")
                 .context(Hint(format!("write --device {kind}"))),
         );
     }
@@ -69,7 +69,7 @@ fn gpu(name: &str, place: Option<&str>) -> Result<burn::tensor::DeviceKind> {
     })
 }
 
-/// A missing driver would panic in a worker thread at the first operation; better to look first.
+/// Checks that the device exists. Otherwise, the first operation would panic in a worker thread.
 #[cfg(feature = "cuda")]
 fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
     use burn::tensor::DeviceType;
@@ -77,7 +77,7 @@ fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
     let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
     if index >= found {
         return Err(anyhow!(
-            "device `{name}` is not there, CUDA reports {found} devices"
+            "device `{name}` does not exist, CUDA reports {found} devices"
         ));
     }
     Ok(Device::cuda(index))
@@ -94,11 +94,11 @@ fn remote(name: &str, place: Option<&str>) -> Result<Device> {
     };
     if !url.starts_with("ws://") {
         return Err(anyhow!("device `{name}` has no address").context(Hint(
-            "write --device remote:ws://HOST:PORT, with #1 behind it for the second device there"
+            "write --device remote:ws://HOST:PORT, or remote:ws://HOST:PORT#1 for the second device there"
                 .to_owned(),
         )));
     }
-    let spinner = crate::show::progress::spinner(&format!("connecting to {url}"));
+    let spinner = crate::progress::spinner(&format!("connecting to {url}"));
     let device = Device::remote_options(&RemoteHost::websocket(url))
         .device_index(index)
         .init();
@@ -106,7 +106,7 @@ fn remote(name: &str, place: Option<&str>) -> Result<Device> {
     device
         .with_context(|| format!("connecting to `{url}`"))
         .context(Hint(
-            "start `longrope worker --listen ADDR` there, from the same version of this program"
+            "start `longrope worker --listen ADDR` there, with the same version of longrope"
                 .to_owned(),
         ))
 }

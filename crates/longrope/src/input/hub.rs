@@ -1,14 +1,14 @@
-//! Models and benchmarks from the Hugging Face hub, if the program is built with `--features hub`.
+//! Models and benchmarks from the Hugging Face hub, with the feature `hub`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use longrope_eval::bench::HubData;
 
-/// What a model of the hub begins with where a folder could stand: `hf:OWNER/NAME` or `hf:OWNER/NAME@REVISION`.
+/// Prefix of a model of the hub in the place of a folder: `hf:OWNER/NAME` or `hf:OWNER/NAME@REVISION`.
 const PREFIX: &str = "hf:";
 
-/// The folder of a model; one of the hub is fetched first, unless it is in the cache.
+/// The folder of a model. A model of the hub is fetched first, unless it is in the cache.
 pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
     match model.to_str().and_then(|name| name.strip_prefix(PREFIX)) {
         None => Ok(model.to_path_buf()),
@@ -16,7 +16,7 @@ pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Questions and examples of a benchmark, fetched unless they are in the cache.
+/// The files with questions and examples of a benchmark, fetched unless they are in the cache.
 pub(crate) fn bench_files(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
     fetch::bench(data)
 }
@@ -32,9 +32,9 @@ mod fetch {
 
     pub(super) fn model(name: &str) -> Result<PathBuf> {
         Err(
-            anyhow!("this program was built without the Hugging Face hub, found model `hf:{name}`")
+            anyhow!("model `hf:{name}` is on the Hugging Face hub, but this program was built without the feature `hub`")
                 .context(Hint(
-                    "build it with --features hub, or download the model and give its folder"
+                    "build with --features hub, or download the model and give its folder"
                         .to_owned(),
                 )),
         )
@@ -42,8 +42,8 @@ mod fetch {
 
     pub(super) fn bench(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
         Err(anyhow!("there are no questions").context(Hint(format!(
-            "name their files with --data and those of examples with --fewshot ({}), or build with --features hub, \
-             which fetches them",
+            "give files of questions with --data and of examples with --fewshot ({}), or build with --features hub to \
+             fetch them",
             data.describe()
         ))))
     }
@@ -62,15 +62,15 @@ mod fetch {
     use longrope_model::Checkpoint;
 
     use crate::hint::Hint;
-    use crate::show::progress;
+    use crate::progress;
 
-    /// A connection that breaks is tried again so often.
+    /// Number of retries after a broken connection.
     const RETRIES: usize = 3;
 
     pub(super) fn model(name: &str) -> Result<PathBuf> {
         let (id, revision) = name.split_once('@').unwrap_or((name, "main"));
         let place = Place::new(id, RepoType::Model, revision, format!("model `{id}`"))?;
-        // What has been fetched whole is used without asking.
+        // A complete model in the cache is used without asking the hub.
         if let Some(config) = place.cached.get("config.json")
             && let Some(folder) = config.parent()
             && Checkpoint::open(folder).is_ok()
@@ -82,19 +82,22 @@ mod fetch {
             .repo
             .info()
             .map_err(|error| explain(error, &place.what))?;
-        let files: Vec<String> = info.siblings.into_iter().map(|it| it.rfilename).collect();
+        let files: Vec<String> = info
+            .siblings
+            .into_iter()
+            .map(|file| file.rfilename)
+            .collect();
         if !files.iter().any(|file| is_weights(file)) {
             return Err(
-                anyhow!("{} of the hub has no safetensors", place.what).context(Hint(
-                    "models in other formats have to be converted first".to_owned(),
-                )),
+                anyhow!("{} on the hub has no safetensors files", place.what)
+                    .context(Hint("convert models in other formats first".to_owned())),
             );
         }
         let mut folder = None;
         for file in files.iter().filter(|file| is_of_a_model(file)) {
             folder = get(&place, file)?.parent().map(ToOwned::to_owned);
         }
-        folder.context("files of the hub's cache have no folder")
+        folder.context("a file in the hub's cache has no folder")
     }
 
     pub(super) fn bench(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
@@ -123,7 +126,7 @@ mod fetch {
             if let Ok(token) = std::env::var("HF_TOKEN") {
                 builder = builder.with_token(Some(token));
             }
-            let api = builder.build().context("preparing to ask the hub")?;
+            let api = builder.build().context("preparing requests to the hub")?;
             Ok(Self {
                 repo: api.repo(repo.clone()),
                 cached: Cache::from_env().repo(repo),
@@ -132,7 +135,7 @@ mod fetch {
         }
     }
 
-    /// Weights, sizes and tokenizer.
+    /// Whether a file belongs to a model: weights, config or tokenizer.
     fn is_of_a_model(file: &str) -> bool {
         let others = [
             "config.json",
@@ -145,12 +148,12 @@ mod fetch {
         is_weights(file) || others.contains(&file)
     }
 
-    /// Some repositories keep the weights of other programs in folders.
+    /// Whether a file has weights. Files in folders are for other programs.
     fn is_weights(file: &str) -> bool {
         file.ends_with(".safetensors") && !file.contains('/')
     }
 
-    /// A file of the cache, fetched if it is not there.
+    /// The path of a file in the cache, fetched if it is missing.
     fn get(place: &Place, file: &str) -> Result<PathBuf> {
         match place.cached.get(file) {
             Some(path) => Ok(path),
@@ -163,7 +166,7 @@ mod fetch {
         }
     }
 
-    /// Bytes of one file.
+    /// A progress bar over the bytes of one file.
     struct Bar(ProgressBar);
 
     impl Progress for Bar {
@@ -182,17 +185,17 @@ mod fetch {
         }
     }
 
-    /// What could not be fetched, and what can be done about it.
+    /// Adds to an error what could not be fetched, and a hint.
     fn explain(error: ApiError, what: &str) -> Error {
         let text = error.to_string();
         let hint = if text.contains("http status: 401") || text.contains("http status: 403") {
-            "the hub wants to know who asks: accept the licence on its page if there is one, and set HF_TOKEN"
+            "access is restricted: accept the licence on the hub's page if there is one, and set HF_TOKEN"
         } else if text.contains("http status: 404") {
-            "there is no such thing on the hub, or it is private: check the name, and set HF_TOKEN if it is yours"
+            "it does not exist on the hub, or it is private: check the name, and set HF_TOKEN if you have access"
         } else if text.contains("http status") {
-            "the hub answered, but not with the file: try again later"
+            "the hub did not send the file: try again later"
         } else {
-            "without the network only what is in the cache (HF_HOME) can be used; or give local files or folders"
+            "check the network, or give local files or folders; without a network, only files in the cache (HF_HOME) can be used"
         };
         Error::from(error)
             .context(format!("cannot fetch {what} from the Hugging Face hub"))

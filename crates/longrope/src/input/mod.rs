@@ -1,4 +1,4 @@
-//! Model and text, as the configuration names them.
+//! Loads what the configuration names: models, text, devices and RoPEs.
 
 pub(crate) mod cargo_sources;
 mod configuration;

@@ -1,4 +1,4 @@
-//! The configured model, on one device or on several.
+//! Loads the configured model onto one or more devices.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -9,21 +9,21 @@ use longrope_extend::{Models, Replica};
 use longrope_model::{Checkpoint, Decoder};
 
 use super::device;
+use crate::progress;
 use crate::settings::config::{Config, WeightSetting};
 use crate::settings::required;
-use crate::show::progress;
 
-/// The checkpoint folder.
+/// The configured checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
     required(config.model.as_ref(), "--model")
 }
 
-/// What identifies the configured model.
+/// The fingerprint of the configured model.
 pub(crate) fn model_fingerprint(config: &Config) -> Result<String> {
     Ok(Checkpoint::open(model_folder(config)?)?.fingerprint()?)
 }
 
-/// Loads the model onto every configured device: onto each once, however many workers it has.
+/// Loads the model onto every configured device, once per device even if it has several workers.
 pub(crate) fn load_models(config: &Config) -> Result<Models> {
     let names = config.device.names()?;
     let mut replicas: Vec<Replica> = Vec::with_capacity(names.len());
@@ -38,7 +38,10 @@ pub(crate) fn load_models(config: &Config) -> Result<Models> {
     Ok(Models::new(replicas)?)
 }
 
-/// Loads the model onto the configured device, of which there has to be one.
+/// Loads the model onto the configured device.
+///
+/// # Errors
+/// If several devices are configured, or the model cannot be loaded.
 pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
     load_onto(config, config.device.only()?)
 }
@@ -62,7 +65,7 @@ fn load_onto(config: &Config, device: &str) -> Result<Decoder> {
     Ok(decoder)
 }
 
-/// Shows which layer is being read, while layers are streamed.
+/// Shows the progress of streamed layers.
 fn show_layer(layer_idx: usize, n_layers: usize) {
     static BAR: OnceLock<ProgressBar> = OnceLock::new();
     let bar = BAR.get_or_init(|| progress::bar("layers", n_layers as u64));

@@ -1,4 +1,4 @@
-//! `--rope R`: a method by name, or a file of factors.
+//! `--rope R`: RoPEs by name or path.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use longrope_rope::{
 use crate::hint::Hint;
 use crate::settings::config::Config;
 
-/// A RoPE as it was asked for. Methods take the shape each context needs; the others are fixed.
+/// A RoPE as given on the command line. Methods are scaled for each context; the others are fixed.
 #[derive(Clone, Debug)]
 pub(crate) enum RopeArg {
-    /// What the checkpoint's config.json says.
+    /// The RoPE in the checkpoint's config.json.
     Checkpoint(RopeSpec),
-    /// A method, scaled for the context at hand.
+    /// A method, scaled for each context.
     Method(Method, RopeSpec),
-    /// From a file, or a method scaled for one context.
+    /// A RoPE from a file, a published RoPE, or a method scaled for one context.
     File(RopeSpec),
 }
 
 impl RopeArg {
-    /// Understands a name or path. `target` is the context a bare factor list is for.
+    /// Parses a name or path. `target` is the context of a plain list of factors.
     pub(crate) fn parse(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
         if text == "checkpoint" {
             return Ok(Self::Checkpoint(model.rope.clone()));
@@ -49,10 +49,10 @@ impl RopeArg {
             let names: Vec<&str> = published::ALL.iter().map(|rope| rope.name).collect();
             let names = names.join(", ");
             return Err(anyhow!(
-                "RoPE `{text}` is neither a method, nor a published one, nor a file"
+                "RoPE `{text}` is neither a method, nor a published RoPE, nor a file"
             )
             .context(Hint(format!(
-                "methods are checkpoint, {methods}, or METHOD@CONTEXT; published are {names}"
+                "methods are checkpoint, {methods} and METHOD@CONTEXT; published RoPEs are {names}"
             ))));
         }
         let spec = read_file(path, model, target)
@@ -70,7 +70,7 @@ impl RopeArg {
     }
 }
 
-/// A RoPE and the name it goes by in tables.
+/// A RoPE and its name in tables.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedRope {
     pub(crate) name: String,
@@ -80,13 +80,12 @@ pub(crate) struct NamedRope {
 /// The longest of the configured contexts.
 pub(crate) fn longest_context(config: &Config) -> Result<usize> {
     config.contexts.iter().copied().max().ok_or_else(|| {
-        anyhow!("there are no contexts").context(Hint(
-            "name them with --contexts, for instance --contexts 256,512,1024".to_owned(),
-        ))
+        anyhow!("`--contexts` is missing")
+            .context(Hint("for example --contexts 256,512,1024".to_owned()))
     })
 }
 
-/// The configured RoPEs, by default what config.json says.
+/// The names of the configured RoPEs; by default the one in config.json.
 pub(crate) fn rope_names(config: &Config) -> Vec<String> {
     match config.rope.as_slice() {
         [] => vec!["checkpoint".to_owned()],
@@ -94,7 +93,7 @@ pub(crate) fn rope_names(config: &Config) -> Vec<String> {
     }
 }
 
-/// Reads a list of `R`.
+/// Parses a list of RoPEs.
 pub(crate) fn named_ropes(
     names: &[String],
     decoder: &Decoder,
@@ -112,7 +111,7 @@ pub(crate) fn named_ropes(
         .collect()
 }
 
-/// Every RoPE at every context, in that order.
+/// Cells for every RoPE at every context, ordered by RoPE, then by context.
 pub(crate) fn ppl_cells(ropes: &[NamedRope], contexts: &[usize]) -> Result<Vec<PplCell>> {
     let mut cells = Vec::with_capacity(ropes.len() * contexts.len());
     for named in ropes {
@@ -127,7 +126,7 @@ pub(crate) fn ppl_cells(ropes: &[NamedRope], contexts: &[usize]) -> Result<Vec<P
     Ok(cells)
 }
 
-/// `METHOD@CONTEXT`: a method scaled for that context, whatever the one at hand.
+/// Parses `METHOD@CONTEXT`, a method scaled for one context and used at every context.
 fn at_context(text: &str) -> Result<Option<(Method, usize)>> {
     let Some((name, context)) = text.split_once('@') else {
         return Ok(None);
@@ -136,13 +135,13 @@ fn at_context(text: &str) -> Result<Option<(Method, usize)>> {
         return Ok(None);
     };
     let context = context.parse().map_err(|_| {
-        anyhow!("RoPE `{text}` has context `{context}`, expected a number of tokens")
-            .context(Hint(format!("for instance {name}@8192")))
+        anyhow!("the context of RoPE `{text}` is `{context}`, expected a number of tokens")
+            .context(Hint(format!("for example {name}@8192")))
     })?;
     Ok(Some((method, context)))
 }
 
-/// Reads a `rope.json`, a `config.json` of Hugging Face, or a list of factors.
+/// Reads a `rope.json`, a Hugging Face `config.json` or a list of factors.
 fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec> {
     let path = if path.is_dir() {
         path.join("config.json")
@@ -159,11 +158,12 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
             return Ok(RopeArtifact::from_json(&text)?.spec());
         }
         if !json.is_object() {
-            return Err(
-                anyhow!("it is JSON but no object, expected a rope.json or a config.json").context(
-                    Hint("factors alone go into a CSV file, one per line".to_owned()),
-                ),
-            );
+            return Err(anyhow!(
+                "the file is not a JSON object, expected a rope.json or a config.json"
+            )
+            .context(Hint(
+                "give a plain list of factors as a CSV file, one per line".to_owned(),
+            )));
         }
         return Ok(read_hf_rope(&json)?.spec);
     }
@@ -185,16 +185,16 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
     Ok(RopeSpec { scaling, ..base }.validated()?)
 }
 
-/// Factors of another model are of no use, even where their number fits.
+/// Checks that the factors are for this model: the number alone does not tell.
 fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
     if spec.rotary_dim != model.rope.rotary_dim {
         return Err(anyhow!(
-            "it has rotary_dim {}, the model has {}",
+            "its `rotary_dim` is {}, that of the model is {}",
             spec.rotary_dim,
             model.rope.rotary_dim
         )
         .context(Hint(
-            "it was made for a model with another head size".to_owned(),
+            "the RoPE is for a model with another head size".to_owned(),
         )));
     }
     #[expect(
@@ -203,11 +203,11 @@ fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
     )]
     if spec.theta != model.rope.theta && !matches!(spec.scaling, RopeScaling::None {}) {
         return Err(anyhow!(
-            "it has theta {}, the model has {}",
+            "its theta is {}, that of the model is {}",
             spec.theta,
             model.rope.theta
         )
-        .context(Hint("it was made for another model".to_owned())));
+        .context(Hint("the RoPE is for another model".to_owned())));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Text, as the configuration names it.
+//! Reads and tokenizes the configured text.
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ use longrope_model::ModelConfig;
 use super::cargo_sources;
 use super::model::model_folder;
 use crate::hint::Hint;
+use crate::progress;
 use crate::settings::config::{BosSetting, Config};
-use crate::show::progress;
 
-/// The tokenizer for needles and passkeys. Token ids come without one: then only passkeys are missing, unless `needed`.
+/// The tokenizer for needles and passkeys; `None` if there is no suitable one and it is not `needed`.
 pub(crate) fn needle_tokenizer(
     config: &Config,
     model: &ModelConfig,
@@ -28,11 +28,11 @@ pub(crate) fn needle_tokenizer(
     match Tokenizer::from_model_dir(model_folder(config)?) {
         Ok(tokenizer) if tokenizer.vocab_size() <= model.vocab_size => Ok(Some(tokenizer)),
         Ok(tokenizer) if needed => Err(anyhow!(
-            "the tokenizer has {} tokens, the model only {}",
+            "the tokenizer has {} tokens, but the model only {}",
             tokenizer.vocab_size(),
             model.vocab_size
         )),
-        Err(error) if needed => Err(error).context("needles are made of words"),
+        Err(error) if needed => Err(error).context("reading the tokenizer for needles"),
         Ok(_) | Err(_) => Ok(None),
     }
 }
@@ -44,7 +44,7 @@ pub(crate) fn load_documents(config: &Config, model: &ModelConfig) -> Result<Vec
             .with_context(|| format!("reading token ids `{}`", path.display()));
     }
     if config.text.is_empty() {
-        return Err(anyhow!("there is no text").context(Hint(
+        return Err(anyhow!("`--text` is missing").context(Hint(
             "give files or folders with --text, or token ids with --tokens".into(),
         )));
     }
@@ -80,7 +80,7 @@ pub(crate) fn tokenize(
     Ok(documents)
 }
 
-/// The documents of files and folders, read one at a time, and of crates' sources, all at once, in front of them.
+/// Documents of crates' sources, then of files and folders, which are read one at a time.
 fn documents(
     paths: &[PathBuf],
     options: &ReadOptions,
@@ -103,19 +103,18 @@ fn documents(
         .chain(files.into_iter().flatten()))
 }
 
-/// The configured text as one haystack, the filler of passkeys if there is none.
+/// The configured text as one haystack; without text, the filler of passkeys.
 pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
     if config.text.is_empty() {
         return Ok(Haystack::filler());
     }
     Haystack::new(&read_texts(config)?).ok_or_else(|| {
-        anyhow!("the haystack is empty").context(Hint(
-            "give files or folders with text with --text".to_owned(),
-        ))
+        anyhow!("the haystack is empty")
+            .context(Hint("give text files or folders with --text".to_owned()))
     })
 }
 
-/// The configured texts, one after the other.
+/// The configured texts, joined.
 pub(crate) fn read_texts(config: &Config) -> Result<String> {
     let options = ReadOptions {
         text_field: config.data.text_field.clone(),

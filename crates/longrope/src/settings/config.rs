@@ -1,4 +1,4 @@
-//! The configuration of every verb: one file format, read once, never changed.
+//! The configuration of every verb. All verbs share one file format.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use toml::Table;
 
 use crate::settings::device_names::DeviceNames;
 
-/// All keys. Paths are relative to the working directory.
+/// All configuration keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct Config {
@@ -30,41 +30,41 @@ pub(crate) struct Config {
     /// Run folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) out: Option<PathBuf>,
-    /// Where to compute.
+    /// Devices to compute on.
     pub(crate) device: DeviceNames,
-    /// Whether all weights stay in memory.
+    /// How weights are kept.
     pub(crate) weights: WeightSetting,
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     pub(crate) seed: u64,
-    /// Rotary embeddings by name or path.
+    /// RoPEs by name or path.
     pub(crate) rope: Vec<String>,
-    /// Contexts to measure, tokens.
+    /// Contexts to measure or to recover, in tokens.
     pub(crate) contexts: Vec<usize>,
     /// How text is read.
     pub(crate) data: DataSection,
-    /// How windows are laid and scored.
+    /// How windows are placed and scored.
     pub(crate) eval: EvalSection,
     /// What `compare` compares.
     pub(crate) compare: CompareSection,
     /// The search.
     pub(crate) search: SearchSection,
-    /// What a search hides in texts, if it scores that.
+    /// Needles in the samples of a search.
     pub(crate) search_needle: NeedleTextConfig,
     /// How short contexts are recovered.
     pub(crate) recover: RecoverSection,
     /// How text is generated.
     pub(crate) generate: GenerateSection,
-    /// A model from nothing.
+    /// How a model is trained from scratch.
     pub(crate) pretrain: PretrainConfig,
     /// How passkeys are hidden.
     pub(crate) passkey: PasskeyConfig,
     /// How needles are hidden.
     pub(crate) needle: NeedleConfig,
-    /// Which benchmark is asked.
+    /// Which benchmark is run.
     pub(crate) bench: BenchSection,
     /// How a model is trained.
     pub(crate) train: TrainConfig,
-    /// What RULER asks.
+    /// Which RULER tasks are run.
     pub(crate) ruler: RulerSection,
 }
 
@@ -97,13 +97,13 @@ impl Default for Config {
     }
 }
 
-/// Whether all weights stay in memory.
+/// How weights are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WeightSetting {
-    /// Read once and kept.
+    /// All weights stay in memory.
     Resident,
-    /// Layer by layer from the files, for models larger than memory.
+    /// Layers are read from the files when they are needed, for models larger than memory.
     Streamed,
 }
 
@@ -111,19 +111,19 @@ pub(crate) enum WeightSetting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct GenerateSection {
-    /// Most tokens to add to a prompt.
+    /// Maximum number of tokens to add to a prompt.
     pub(crate) max_new_tokens: usize,
-    /// 0 takes the most likely token every time.
+    /// Sampling temperature; 0 always takes the most likely token.
     pub(crate) temperature: f64,
-    /// Draws from this many of the most likely tokens.
+    /// Draw from this number of most likely tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) top_k: Option<usize>,
-    /// Draws from the most likely tokens that together have this probability.
+    /// Draw from the most likely tokens that together have this probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) top_p: Option<f64>,
-    /// Whether to go on after the token that ends a text.
+    /// Whether to continue after the end-of-text token.
     pub(crate) ignore_eos: bool,
-    /// Which factor set a sequence has.
+    /// Which factor set is used for a sequence.
     pub(crate) factors: FactorSetting,
 }
 
@@ -140,13 +140,13 @@ impl Default for GenerateSection {
     }
 }
 
-/// Which factor set a sequence has.
+/// Which factor set is used for a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FactorSetting {
-    /// That of prompt and new tokens together, from the start.
+    /// The set for prompt and new tokens together, from the start.
     Total,
-    /// That of its length so far; run again where a border is crossed.
+    /// The set for the current length. The sequence is computed again when it crosses a border between sets.
     Length,
 }
 
@@ -165,7 +165,7 @@ impl From<FactorSetting> for FactorChoice {
 pub(crate) struct DataSection {
     /// Field of a JSON line that holds the text.
     pub(crate) text_field: String,
-    /// Folder of the token cache; without one, text is tokenized every time.
+    /// Folder of the token cache; without it, text is tokenized on every run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cache: Option<PathBuf>,
 }
@@ -183,16 +183,16 @@ impl Default for DataSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct EvalSection {
-    /// Windows per document, spread evenly.
+    /// Windows per document, evenly spaced.
     pub(crate) windows: usize,
-    /// Overlapping windows instead: tokens from one to the next.
+    /// Tokens from the start of one window to the start of the next, for overlapping windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stride: Option<usize>,
-    /// Where the beginning-of-text token stands.
+    /// Position of the beginning-of-text token.
     pub(crate) bos: BosSetting,
-    /// In which precision angles are computed.
+    /// Precision of angles.
     pub(crate) angles: AngleSetting,
-    /// Whose way of measuring perplexity.
+    /// Perplexity protocol.
     pub(crate) protocol: PplProtocol,
 }
 
@@ -208,25 +208,25 @@ impl Default for EvalSection {
     }
 }
 
-/// Where the beginning-of-text token stands.
+/// Position of the beginning-of-text token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum BosSetting {
-    /// Where the tokenizer puts it, at the beginning of a document.
+    /// At the beginning of a document, where the tokenizer puts it.
     Document,
-    /// In front of every window.
+    /// At the beginning of every window.
     Window,
     /// Nowhere.
     None,
 }
 
-/// In which precision angles are computed.
+/// Precision of angles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum AngleSetting {
-    /// Exactly, whatever the position.
+    /// Exact at every position.
     F64,
-    /// With the rounding of transformers, which grows with the position.
+    /// With the rounding of transformers, whose error grows with the position.
     CompatF32,
 }
 
@@ -259,17 +259,17 @@ impl Default for RecoverSection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct BenchSection {
-    /// Which benchmark.
+    /// Name of the benchmark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// Files of questions.
+    /// Files with questions.
     pub(crate) data: Vec<PathBuf>,
-    /// Files of examples.
+    /// Files with few-shot examples.
     pub(crate) fewshot: Vec<PathBuf>,
     /// Examples before each question.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shots: Option<usize>,
-    /// Questions, of each subject.
+    /// Maximum number of questions, per subject if there are subjects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<usize>,
 }
@@ -295,14 +295,14 @@ impl Default for CompareSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct RulerSection {
-    /// Tasks by name; all there is material for if empty.
+    /// Names of tasks; if empty, all tasks with available data.
     pub(crate) tasks: Vec<String>,
     /// Samples per task and context.
     pub(crate) samples: usize,
-    /// File of SQuAD for `qa_1`.
+    /// JSON file of SQuAD, for `qa_1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) squad: Option<PathBuf>,
-    /// File of HotpotQA for `qa_2`.
+    /// JSON file of HotpotQA, for `qa_2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hotpotqa: Option<PathBuf>,
 }
@@ -318,7 +318,7 @@ impl Default for RulerSection {
     }
 }
 
-/// `[search]`: what the program needs around a search, and the search's own keys beside it.
+/// `[search]`: the keys of the program and those of the search algorithm, in one table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table", into = "Table")]
 pub(crate) struct SearchSection {
@@ -326,30 +326,30 @@ pub(crate) struct SearchSection {
     pub(crate) evolution: SearchConfig,
 }
 
-/// The keys of `[search]` that concern model and text.
+/// The keys of `[search]` about model, text and objective.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct SearchRunKeys {
-    /// Context wanted, tokens.
+    /// Context to extend to, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<usize>,
-    /// Which search.
+    /// Search profile.
     pub(crate) profile: Profile,
-    /// Samples of text every candidate is scored on.
+    /// Text samples that every candidate is scored on.
     pub(crate) samples: usize,
-    /// Tokens of a sample; without it those of the target.
+    /// Tokens per sample; if unset, the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sample_context: Option<usize>,
-    /// Factors to start from as well, or to search ratios on top of.
+    /// Factors to add to the seeds, or to search ratios on top of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) init: Option<PathBuf>,
-    /// What is searched for.
+    /// What is searched.
     pub(crate) stage: Stage,
     /// What is minimized.
     pub(crate) objective: ObjectiveKind,
-    /// Share of the needles in a combined objective.
+    /// Weight of the needles in a combined objective.
     pub(crate) needle_weight: f64,
-    /// Passkeys the result is tried on.
+    /// Passkey trials of the result and of the methods.
     pub(crate) passkey_trials: usize,
 }
 
@@ -369,32 +369,32 @@ impl Default for SearchRunKeys {
     }
 }
 
-/// What is searched for.
+/// What is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Stage {
     /// Rescale factors.
     Factors,
-    /// What the factors of `init` are to be multiplied by.
+    /// Ratios that multiply the factors of `init`.
     Ratios,
 }
 
-/// Which search: what keys have as default.
+/// Search profile: the defaults of the keys of `[search]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Profile {
-    /// LongRoPE's, arXiv 2402.13753.
+    /// The search of LongRoPE, arXiv 2402.13753.
     Paper,
-    /// That of the code released with it.
+    /// The search of the code released with LongRoPE.
     Official,
-    /// LongRoPE2's, arXiv 2502.20082.
+    /// The search of LongRoPE2, arXiv 2502.20082.
     V2,
-    /// The paper's space with a quarter of its candidates.
+    /// The search space of `Paper` with a quarter of the candidates.
     Fast,
 }
 
 impl Profile {
-    /// The word used in files.
+    /// Name in configuration files.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Paper => "paper",
@@ -404,7 +404,7 @@ impl Profile {
         }
     }
 
-    /// Its defaults.
+    /// Defaults of the profile.
     fn section(self) -> SearchSection {
         let mut run = SearchRunKeys {
             profile: self,
@@ -436,7 +436,7 @@ impl TryFrom<Table> for SearchSection {
             None => Profile::Paper,
         };
         let defaults = profile.section();
-        // Whole keys win over the profile's: one way to search for the attention scale is not part of another.
+        // Keys replace those of the profile as a whole: settings of the attention scale are not merged with others.
         let over = |defaults: Result<Table, toml::ser::Error>, own: Table| {
             let mut table = defaults.unwrap_or_default();
             table.extend(own);
@@ -458,55 +458,17 @@ impl From<SearchSection> for Table {
 }
 
 impl Config {
-    /// Reads merged layers.
+    /// Deserializes the merged layers.
     pub(crate) fn deserialize_table(table: Table) -> Result<Self> {
         Ok(table.try_into::<Self>()?)
     }
 
-    /// The file that reproduces this configuration.
+    /// Serializes the configuration as a file that reproduces it.
     pub(crate) fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).context("the resolved configuration as TOML")
+        toml::to_string_pretty(self).context("writing the resolved configuration as TOML")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let mut config = Config {
-            contexts: vec![256, 512],
-            ..Config::default()
-        };
-        config.search.run.target = Some(2048);
-        config.search.evolution.population = 32;
-        let text = config.to_toml().unwrap();
-        assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
-        assert!(text.contains("population = 32"), "{text}");
-    }
-
-    #[test]
-    fn a_profile_sets_what_is_not_set() {
-        let text = "[search]\nprofile = \"v2\"\npopulation = 8\nparents = 4";
-        let search = toml::from_str::<Config>(text).unwrap().search;
-        assert_eq!(search.run.objective, ObjectiveKind::Needle);
-        assert_eq!(
-            search.evolution.operators,
-            longrope_search::Operators::Critical
-        );
-        assert_eq!(search.evolution.population, 8);
-        let official = toml::from_str::<Config>("[search]\nprofile = \"official\"").unwrap();
-        assert_eq!(official.search.evolution, SearchConfig::official(false));
-        let error = toml::from_str::<Config>("[search]\nprofile = \"v3\"").unwrap_err();
-        assert!(error.to_string().contains("official"), "{error}");
-    }
-
-    #[test]
-    fn unknown_keys_are_refused_in_every_section() {
-        for text in ["sead = 1", "[data]\nfield = 1", "[search]\npopulatoin = 3"] {
-            let error = toml::from_str::<Config>(text).unwrap_err().to_string();
-            assert!(error.contains("unknown field"), "{error}");
-        }
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,22 +1,25 @@
-//! The key `device`: one name or a list of them.
+//! The key `device`: one name or a list of names.
 
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::hint::Hint;
 
-/// The key `device`: where to compute, one name or a list of them.
+/// Devices to compute on: one name or a list of names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum DeviceNames {
     /// A single device.
     One(String),
-    /// Several; a name that occurs twice stands for two workers.
+    /// Several devices; a name that occurs twice starts two workers.
     Several(Vec<String>),
 }
 
 impl DeviceNames {
-    /// All names; at least one.
+    /// All names.
+    ///
+    /// # Errors
+    /// If there are none.
     pub(crate) fn names(&self) -> Result<&[String]> {
         let names = match self {
             Self::One(name) => std::slice::from_ref(name),
@@ -29,7 +32,10 @@ impl DeviceNames {
         Ok(names)
     }
 
-    /// The name, for what computes on one device only.
+    /// The name, for verbs that compute on one device.
+    ///
+    /// # Errors
+    /// If there are several.
     pub(crate) fn only(&self) -> Result<&str> {
         match self.names()? {
             [name] => Ok(name),
@@ -39,7 +45,7 @@ impl DeviceNames {
                 names.join(", ")
             )
             .context(Hint(
-                "search, compare and eval ppl use several; here give one --device".to_owned(),
+                "search, recover, compare, eval ppl and demo use several devices; give one --device".to_owned(),
             ))),
         }
     }

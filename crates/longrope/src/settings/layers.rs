@@ -10,12 +10,12 @@ use super::config::Config;
 use super::required::required;
 use crate::hint::Hint;
 
-/// Merges the layers and reads them as one configuration.
+/// Merges the layers and deserializes the configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
     read_layers(Table::new(), common, flags)
 }
 
-/// As [`load`]; where a run is resumed, the file is by default the one that its folder holds.
+/// As [`load`]. If a run is resumed without `--config`, reads `config.toml` of its run folder.
 pub(crate) fn load_resumable(
     common: &Common,
     flags: Table,
@@ -35,7 +35,7 @@ pub(crate) fn load_resumable(
     load(&common, flags)
 }
 
-/// As [`load`], with other defaults and no flags but the common ones.
+/// As [`load`], with other defaults and only the common flags.
 pub(crate) fn load_over(defaults: Table, common: &Common) -> Result<Config> {
     read_layers(defaults, common, Table::new())
 }
@@ -56,7 +56,7 @@ fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config
     }
 }
 
-/// Sets `device` to the names of `--device`, if there are any.
+/// Sets `device` to the names given with `--device`, if any.
 pub(crate) fn set_device(table: &mut Table, names: &[String]) {
     let value = match names {
         [] => return,
@@ -66,8 +66,7 @@ pub(crate) fn set_device(table: &mut Table, names: &[String]) {
     table.insert("device".to_owned(), value);
 }
 
-/// Reads a file and, before anything is merged over it, checks it by itself: a message about it
-/// then carries line and column.
+/// Reads a file and checks it before other layers are merged over it, so that error messages have line and column.
 fn read(path: &Path) -> Result<Table> {
     let text = fs_err::read_to_string(path)?;
     let table: Table =
@@ -77,11 +76,11 @@ fn read(path: &Path) -> Result<Table> {
     Ok(table)
 }
 
-/// `a.b=value` as a table. The value is TOML; what is no TOML is taken as a string.
+/// Parses `a.b=value`. A value that is not valid TOML is taken as a string.
 pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
     let (key, text) = assignment.split_once('=').ok_or_else(|| {
         anyhow!("`--set {assignment}` has no `=`, expected key=value")
-            .context(Hint("for instance --set search.population=32".to_owned()))
+            .context(Hint("for example --set search.population=32".to_owned()))
     })?;
     let value = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
@@ -97,7 +96,7 @@ pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
     Ok(table)
 }
 
-/// Puts `over` over `base`, table by table.
+/// Merges `over` into `base`, table by table. Values of `over` win.
 pub(crate) fn merge(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
@@ -110,26 +109,5 @@ pub(crate) fn merge(base: &mut Table, over: Table) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn assignments_reach_into_sections_and_know_types() {
-        let table = assignment_table("search.population=32").unwrap();
-        assert_eq!(table["search"]["population"].as_integer(), Some(32));
-        let table = assignment_table("device=flex").unwrap();
-        assert_eq!(table["device"].as_str(), Some("flex"));
-        let table = assignment_table("contexts=[1, 2]").unwrap();
-        assert_eq!(table["contexts"].as_array().unwrap().len(), 2);
-        assert!(assignment_table("seed").is_err());
-    }
-
-    #[test]
-    fn later_layers_win_key_by_key() {
-        let mut base: Table =
-            toml::from_str("seed = 1\n[search]\npopulation = 8\nparents = 4").unwrap();
-        merge(&mut base, assignment_table("search.parents=2").unwrap());
-        assert_eq!(base["search"]["population"].as_integer(), Some(8));
-        assert_eq!(base["search"]["parents"].as_integer(), Some(2));
-    }
-}
+#[path = "layers_tests.rs"]
+mod tests;

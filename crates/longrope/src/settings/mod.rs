@@ -1,4 +1,4 @@
-//! Arguments, configuration files and how they become one configuration.
+//! Command line arguments and configuration files, merged into one configuration.
 
 pub(crate) mod args;
 pub(crate) mod config;

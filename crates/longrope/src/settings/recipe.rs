@@ -11,29 +11,29 @@ use super::config::{Config, SearchRunKeys, Stage as SearchStage};
 use super::layers;
 use crate::hint::Hint;
 
-/// A recipe as it is written.
+/// A parsed recipe.
 pub(crate) struct Recipe {
-    /// The file.
+    /// Text of the file.
     pub(crate) text: String,
     /// Keys for all stages.
     base: Table,
     /// Run folder.
     pub(crate) out: PathBuf,
-    /// The stages, each with keys of its own.
+    /// The stages with their own keys.
     pub(crate) stages: Vec<Stage<Table>>,
 }
 
 /// The configuration of one stage.
 #[derive(Clone, Debug)]
 pub(crate) struct StageConfig {
-    /// Its keys: those of the recipe, those of the stage, and its inputs.
+    /// Keys of the recipe, of the stage, and for its inputs, merged.
     pub(crate) table: Table,
-    /// The same, read.
+    /// The same keys, deserialized.
     pub(crate) config: Config,
 }
 
 impl Recipe {
-    /// Reads the file of `--config`, with `--set`, `--device` and `--out` over its keys.
+    /// Reads the file of `--config`. `--set`, `--device`, `--model` and `--out` override its keys.
     pub(crate) fn read(args: &args::Extend) -> Result<Self> {
         let path = &args.config;
         let text = fs_err::read_to_string(path)?;
@@ -63,14 +63,14 @@ impl Recipe {
     }
 }
 
-/// Splits a recipe into the keys of all stages and the stages.
+/// Splits a recipe into the keys for all stages and the stages.
 fn parse(text: &str) -> Result<(Table, Vec<Stage<Table>>)> {
-    let mut base: Table = toml::from_str(text).context("it is not valid TOML")?;
+    let mut base: Table = toml::from_str(text).context("the file is not valid TOML")?;
     let stages = match base.remove("stage") {
         Some(Value::Array(stages)) if !stages.is_empty() => stages,
         _ => {
-            return Err(anyhow!("it has no stages").context(Hint(
-                "a recipe lists them as [[stage]] tables; see configs/README.md".to_owned(),
+            return Err(anyhow!("the recipe has no stages").context(Hint(
+                "list stages as [[stage]] tables; see configs/README.md".to_owned(),
             )));
         }
     };
@@ -96,7 +96,7 @@ fn read_stage(stage: Value) -> Result<Stage<Table>> {
     let known = Verb::ALL.into_iter().find(|known| known.name() == verb);
     let known = known.ok_or_else(|| {
         let names = Verb::ALL.map(Verb::name).join(", ");
-        anyhow!("verb `{verb}` is unknown").context(Hint(format!("verbs of stages are {names}")))
+        anyhow!("verb `{verb}` is unknown").context(Hint(format!("use one of {names}")))
     })?;
     Ok(Stage {
         name: name.unwrap_or(verb),
@@ -107,7 +107,7 @@ fn read_stage(stage: Value) -> Result<Stage<Table>> {
     })
 }
 
-/// The configuration of every stage: the keys of the recipe, those of the stage over them, and the inputs from earlier
+/// Makes the configuration of every stage: keys of the stage override those of the recipe, and inputs come from earlier
 /// stages.
 pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<StageConfig>> {
     let mut configs: Vec<StageConfig> = Vec::with_capacity(places.len());
@@ -135,7 +135,7 @@ fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Table {
     if let Some(model) = &place.model {
         table.insert("model".to_owned(), path_value(model));
     }
-    // A stage that names a RoPE of its own does not take an earlier one's.
+    // A stage with a `rope` of its own does not take one from an earlier stage.
     if let Some(rope) = &place.rope
         && !stage.settings.contains_key("rope")
     {
@@ -155,7 +155,7 @@ fn path_value(path: &Path) -> Value {
     Value::from(path.display().to_string())
 }
 
-/// Checks that ratios on top of factors for `known` tokens are searched for, and on, longer contexts.
+/// Checks that target and samples of a search for ratios are longer than `known`, the context of the factors below.
 fn check_ratios(search: &SearchRunKeys, known: usize) -> Result<()> {
     if search.stage != SearchStage::Ratios {
         return Ok(());
@@ -169,86 +169,14 @@ fn check_ratios(search: &SearchRunKeys, known: usize) -> Result<()> {
             && length <= known
         {
             return Err(anyhow!(
-                "`{key}` is {length}, but the factors it starts from are for {known} tokens already"
+                "`{key}` is {length}, expected more than {known}, the context of the factors that the search starts from"
             )
-            .context(Hint("ratios extend a context further".to_owned())));
+            .context(Hint("ratios extend factors to a longer context".to_owned())));
         }
     }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use longrope_extend::recipe::plan;
-
-    use super::*;
-
-    fn configs(text: &str) -> Result<Vec<StageConfig>> {
-        let (base, stages) = parse(text)?;
-        let recipe = Recipe {
-            text: text.to_owned(),
-            base,
-            out: PathBuf::from("run"),
-            stages,
-        };
-        let places = plan(&recipe.stages, &recipe.out)?;
-        stage_configs(&recipe, &places)
-    }
-
-    const RECIPE: &str = r#"
-        model = "base"
-        [[stage]]
-        name = "find"
-        verb = "search"
-        search = { target = 1024 }
-        [[stage]]
-        name = "train"
-        verb = "finetune"
-        train = { steps = 3 }
-        [[stage]]
-        name = "further"
-        verb = "search"
-        rope-from = "find"
-        search = { target = 4096 }
-        [[stage]]
-        verb = "ppl"
-        contexts = [4096]
-    "#;
-
-    #[test]
-    fn inputs_come_from_the_stages_before() {
-        let configs = configs(RECIPE).unwrap();
-        let model = |index: usize| configs[index].table["model"].as_str().unwrap();
-        assert_eq!((model(0), model(1)), ("base", "base"));
-        let trained = "run/02-train/model";
-        assert_eq!((model(2), model(3)), (trained, trained));
-        let rope = |index: usize| configs[index].table["rope"][0].as_str().unwrap();
-        assert_eq!(rope(1), "run/01-find/rope.json");
-        assert_eq!(rope(3), "run/03-further/rope.json");
-        let init = configs[2].table["search"]["init"].as_str();
-        assert_eq!(init, Some("run/01-find/rope.json"));
-        assert!(configs[0].table["search"].get("init").is_none());
-    }
-
-    #[test]
-    fn mistakes_are_found_before_anything_runs() {
-        for (from, to, message) in [
-            ("verb = \"ppl\"", "verb = \"pll\"", "verb `pll` is unknown"),
-            (
-                "rope-from = \"find\"",
-                "rope-from = \"fund\"",
-                "`fund` is not an earlier stage",
-            ),
-            ("steps = 3", "step = 3", "unknown field"),
-            (
-                "target = 4096",
-                "target = 4096, stage = \"ratios\", sample-context = 1024",
-                "factors it starts from are for 1024 tokens",
-            ),
-        ] {
-            let error = configs(&RECIPE.replace(from, to)).err().unwrap();
-            let chain = format!("{error:#}");
-            assert!(chain.contains(message), "{chain}");
-        }
-    }
-}
+#[path = "recipe_tests.rs"]
+mod tests;

@@ -1,10 +1,13 @@
-//! Keys that a verb cannot do without.
+//! Required keys.
 
 use anyhow::{Result, anyhow};
 
 use crate::hint::Hint;
 
-/// A required key, by the flag that sets it.
+/// The value of a required key.
+///
+/// # Errors
+/// If it is not set. The message names `flag`, which sets it.
 pub(crate) fn required<'a, T>(value: Option<&'a T>, flag: &str) -> Result<&'a T> {
     value.ok_or_else(|| {
         anyhow!("`{flag}` is missing").context(Hint(format!("give {flag} or set it in --config")))

@@ -1,4 +1,4 @@
-//! Results by context and depth: blocks in the terminal, a heat map as SVG.
+//! Results by context and depth, as a table for the terminal and as an SVG heat map.
 
 use anyhow::Result;
 use longrope_eval::{TaskResult, mean};
@@ -6,13 +6,13 @@ use longrope_figures::{HeatMap, heat_map};
 
 use crate::show::output;
 
-/// Results of one RoPE, context by depth.
+/// Results of one RoPE by context and depth.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Grid {
     pub(crate) rope: String,
     contexts: Vec<usize>,
     depths: Vec<f64>,
-    /// Mean score per depth, then per context.
+    /// Mean scores `[depth][context]`.
     cells: Vec<Vec<Option<f64>>>,
 }
 
@@ -28,8 +28,10 @@ impl Grid {
         ropes
             .iter()
             .map(|rope| {
-                let of_rope: Vec<&TaskResult> =
-                    results.iter().filter(|it| it.rope == *rope).collect();
+                let of_rope: Vec<&TaskResult> = results
+                    .iter()
+                    .filter(|result| result.rope == *rope)
+                    .collect();
                 Self::new(rope, &of_rope)
             })
             .collect()
@@ -46,7 +48,7 @@ impl Grid {
             let scores: Vec<f64> = result
                 .trials
                 .iter()
-                .filter(|trial| depth(trial).is_some_and(|it| it.total_cmp(&at).is_eq()))
+                .filter(|trial| depth(trial).is_some_and(|depth| depth.total_cmp(&at).is_eq()))
                 .map(|trial| trial.scores[0])
                 .collect();
             (!scores.is_empty()).then(|| mean(&scores))
@@ -63,8 +65,7 @@ impl Grid {
         }
     }
 
-    /// One row per depth, one column per context, each cell a number and a block as dark as it is
-    /// high.
+    /// One row per depth, one column per context. Each cell has a number and a block whose darkness shows it.
     pub(crate) fn table(&self) -> String {
         let header: Vec<String> = std::iter::once("depth".to_owned())
             .chain(
@@ -89,7 +90,7 @@ impl Grid {
         output::table(&header, &rows)
     }
 
-    /// The heat map.
+    /// The grid as a heat map.
     pub(crate) fn svg(&self, title: &str) -> Result<String> {
         Ok(heat_map(&HeatMap {
             title,
@@ -110,7 +111,7 @@ fn percent(share: f64) -> String {
     format!("{:.0}%", 100.0 * share)
 }
 
-/// Nothing, a quarter, half, three quarters, all.
+/// A block in one of five shades.
 fn block(share: f64) -> &'static str {
     match share {
         s if s < 0.125 => "····",
@@ -122,49 +123,5 @@ fn block(share: f64) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use longrope_eval::{Metric, MetricValue, Trial};
-    use serde_json::{Map, json};
-
-    fn result(context: usize, trials: &[(f64, f64)]) -> TaskResult {
-        let trial = |(i, (depth, score)): (usize, &(f64, f64))| Trial {
-            trial: i,
-            scores: vec![*score],
-            details: Map::from_iter([("depth".to_owned(), json!(depth))]),
-        };
-        TaskResult {
-            task: "needle".to_owned(),
-            task_version: 1,
-            rope: "yarn".to_owned(),
-            context,
-            n: trials.len(),
-            metric: MetricValue::of(&Metric::higher("recall"), &[0.0]),
-            other_metrics: Vec::new(),
-            protocol: "teacher-forced".to_owned(),
-            settings: Map::new(),
-            seed: 1,
-            elapsed_secs: 0.0,
-            trials: trials.iter().enumerate().map(trial).collect(),
-        }
-    }
-
-    #[test]
-    fn cells_are_means_of_their_trials() {
-        let short = result(256, &[(0.0, 1.0), (0.5, 1.0), (0.0, 0.0), (0.5, 1.0)]);
-        let long = result(1024, &[(0.0, 0.25), (0.5, 0.0)]);
-        let grids = Grid::of_ropes(&[short, long]);
-        assert_eq!(grids.len(), 1);
-        assert_eq!(
-            grids[0].cells,
-            [[Some(0.5), Some(0.25)], [Some(1.0), Some(0.0)]]
-        );
-        let table = grids[0].table();
-        assert!(
-            table.contains("50% ▒▒▒▒") && table.contains("0% ····"),
-            "{table}"
-        );
-        let svg = grids[0].svg("a < b").unwrap();
-        assert!(svg.contains("1,024") && svg.contains("25%") && svg.contains("a &lt; b"));
-    }
-}
+#[path = "grid_tests.rs"]
+mod tests;

@@ -1,10 +1,9 @@
-//! What people see: tables, plots, progress, dashboards and pages.
+//! Output: tables, plots, progress, dashboards and HTML pages.
 
 pub(crate) mod grid;
 pub(crate) mod output;
 pub(crate) mod perplexity_table;
 pub(crate) mod pretrain_lines;
-pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod search_figures;
 pub(crate) mod search_table;

@@ -1,4 +1,4 @@
-//! Results on stdout: tables for people, JSON for programs.
+//! Results on stdout, as tables or JSON.
 
 use std::io::{IsTerminal, Write};
 
@@ -6,8 +6,7 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-/// Writes text and a line end to stdout. A closed pipe is an error like any other, so that the
-/// caller stops; it is not shown.
+/// Writes a line to stdout. A closed pipe is an error, so that the caller stops, but `failure::report` does not print it.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", text.as_ref())?;
@@ -19,7 +18,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string(value)?)
 }
 
-/// A table whose first column is text and whose others are numbers.
+/// A table with text in the first column and numbers in the others.
 pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
     let mut table = filled(header, rows);
     for column in table.column_iter_mut().skip(1) {
@@ -28,7 +27,7 @@ pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
     lines(&table)
 }
 
-/// One row per RoPE, one column per context, both in the order they first occur in.
+/// One row per RoPE, one column per context, both in the order of their first occurrence.
 pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, String)>) -> String {
     let cells: Vec<(&str, usize, String)> = cells.into_iter().collect();
     let mut contexts: Vec<usize> = Vec::new();
@@ -48,7 +47,7 @@ pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, St
                 rows.push(row);
                 rows.len() - 1
             });
-        if let Some(column) = contexts.iter().position(|it| *it == context) {
+        if let Some(column) = contexts.iter().position(|known| *known == context) {
             rows[row_idx][column + 1] = text;
         }
     }
@@ -58,7 +57,7 @@ pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, St
     table(&header, &rows)
 }
 
-/// A table of text.
+/// A table with text in all columns.
 pub(crate) fn text_table(header: &[String], rows: &[Vec<String>]) -> String {
     lines(&filled(header, rows))
 }
@@ -75,14 +74,14 @@ fn filled(header: &[String], rows: &[Vec<String>]) -> Table {
     table
 }
 
-/// The text of a table without blanks at the ends of its lines.
+/// The text of a table without trailing blanks.
 fn lines(table: &Table) -> String {
     let text = table.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     lines.join("\n")
 }
 
-/// Two columns of names and values.
+/// A list of names and values in two columns.
 pub(crate) fn facts(facts: &[(&str, String)]) -> String {
     let width = facts
         .iter()
@@ -96,7 +95,7 @@ pub(crate) fn facts(facts: &[(&str, String)]) -> String {
     lines.join("\n")
 }
 
-/// Perplexities span five orders of magnitude: three decimals while they are small.
+/// Formats a perplexity: three decimals below 1000, fewer above.
 pub(crate) fn perplexity(ppl: f64) -> String {
     if ppl < 1000.0 {
         format!("{ppl:.3}")
@@ -107,7 +106,7 @@ pub(crate) fn perplexity(ppl: f64) -> String {
     }
 }
 
-/// Seconds as people say them.
+/// Formats seconds as seconds, minutes or hours.
 pub(crate) fn duration(secs: f64) -> String {
     if secs < 60.0 {
         format!("{secs:.1} s")
@@ -118,7 +117,7 @@ pub(crate) fn duration(secs: f64) -> String {
     }
 }
 
-/// Bytes in binary units.
+/// Formats bytes in binary units.
 pub(crate) fn bytes(n: u64) -> String {
     let mut value = n as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
@@ -134,7 +133,7 @@ pub(crate) fn bytes(n: u64) -> String {
     format!("{value:.1} TiB")
 }
 
-/// Numbers with separators between thousands.
+/// Formats a number with thousands separators.
 pub(crate) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -147,42 +146,15 @@ pub(crate) fn grouped(n: usize) -> String {
     out
 }
 
-/// Whether log lines may be coloured.
+/// Whether log lines are coloured.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the program may read the environment, its libraries not"
+    reason = "only the program reads the environment, not its libraries"
 )]
 pub(crate) fn stderr_has_color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_readable() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(1344), "1,344");
-        assert_eq!(grouped(12_345_678), "12,345,678");
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(6 << 20), "6.0 MiB");
-        assert_eq!(perplexity(42.0421), "42.042");
-        assert_eq!(duration(90.0), "1.5 min");
-    }
-
-    #[test]
-    fn tables_align_numbers_to_the_right_without_trailing_blanks() {
-        let header = ["rope".to_owned(), "256".to_owned()];
-        let rows = [
-            vec!["none".to_owned(), "1.0".to_owned()],
-            vec!["ntk".to_owned(), "10.0".to_owned()],
-        ];
-        let text = table(&header, &rows);
-        assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
-        assert!(
-            text.contains(" none    1.0") || text.contains("none   1.0"),
-            "{text}"
-        );
-    }
-}
+#[path = "output_tests.rs"]
+mod tests;

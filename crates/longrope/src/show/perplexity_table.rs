@@ -1,4 +1,4 @@
-//! Perplexity by RoPE and context, and what it was measured on.
+//! Tables of perplexity by RoPE and context, with the protocol.
 
 use longrope_eval::{PplProtocol, PplResult};
 
@@ -16,7 +16,7 @@ pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
     output::by_context(cells)
 }
 
-/// What the numbers of a table were measured on.
+/// A line about how the numbers of a table were measured.
 pub(crate) fn protocol_line(results: &[PplResult]) -> String {
     let Some(first) = results.first() else {
         return String::new();

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use longrope_extend::pretrain::PretrainEvent;
 use longrope_trainer::run::TrainEvent;
 
-use crate::show::progress;
+use crate::progress;
 
 /// Steps between two lines.
 const LINE_EVERY: usize = 10;

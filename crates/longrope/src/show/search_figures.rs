@@ -14,7 +14,7 @@ pub(crate) fn write(run: &RunDir, outcome: &SearchOutcome) -> Result<()> {
     Ok(())
 }
 
-/// The factors by pair, beside those of the methods.
+/// The factors by pair, with those of the methods.
 fn factor_plot(outcome: &SearchOutcome) -> Result<String> {
     let curves = factor_curves("searched", &outcome.winner)?;
     let series = curves.into_iter().enumerate();
@@ -30,7 +30,7 @@ fn factor_plot(outcome: &SearchOutcome) -> Result<String> {
     Ok(longrope_figures::factor_curve(&title, &series)?)
 }
 
-/// Best and median score by generation, with the methods as lines.
+/// Best and median score by generation, with the scores of the methods as horizontal lines.
 fn history_plot(outcome: &SearchOutcome) -> Result<String> {
     let history = outcome.search.state().history();
     let best: Vec<(usize, f64)> = history

@@ -4,7 +4,7 @@ use longrope_extend::{MethodLoss, SearchResult};
 
 use crate::show::output;
 
-/// The winner, then every method and the gain over it.
+/// The winner, then every method with the winner's gain over it.
 pub(crate) fn result_table(result: &SearchResult) -> String {
     let rows: Vec<&MethodLoss> = std::iter::once(&result.searched)
         .chain(&result.baselines)
@@ -45,7 +45,7 @@ pub(crate) fn result_table(result: &SearchResult) -> String {
     output::table(&header, &rows)
 }
 
-/// What the search cost and found, in one line.
+/// A line with the cost of the search and the rest of the result.
 pub(crate) fn cost(result: &SearchResult) -> String {
     let saved = match result.token_evaluations_saved {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! What a search shows while it runs: a progress bar, or a dashboard.
+//! Shows a running search as a progress bar or a dashboard.
 
 use std::time::Instant;
 
@@ -8,17 +8,18 @@ use longrope_extend::pool::CallStatus;
 use longrope_extend::{Calibration, Interrupt, MethodLoss, SearchEvent};
 use longrope_search::{Search, TargetRope, factor_curves};
 
+use crate::progress;
+use crate::show::output;
 use crate::show::search_figures;
 use crate::show::tui::{Dashboard, Standing};
-use crate::show::{output, progress};
 
-/// Shows searches, one after the other, and writes their plots when they are done.
+/// Shows one or more consecutive searches and writes their plots at the end of each.
 pub(crate) struct SearchView {
     profile: &'static str,
-    /// Opened before the search, so that its terminal can be refused in time.
+    /// Opened before the search, so that problems with the terminal are errors before it starts.
     dashboard: Option<Dashboard>,
     shown: Option<Shown>,
-    /// The first plot that could not be written.
+    /// The first error of writing plots.
     plots: Result<()>,
 }
 
@@ -35,16 +36,16 @@ enum Display {
     Dashboard(Box<Dashboard>, Box<Standing>),
 }
 
-/// Counts of losses, including those that were known already.
+/// Numbers of measured losses, including those from the cache of known candidates.
 #[derive(Clone, Copy)]
 struct Count {
     n_samples: usize,
     planned: usize,
-    /// Up to the end of the last generation.
+    /// Losses up to the end of the last generation.
     finished: usize,
-    /// In the finished calls of this generation.
+    /// Losses in the finished calls of this generation.
     answered: usize,
-    /// When this process began to count, and with how many.
+    /// When this process started to count, and the count at that time.
     since: Instant,
     at_first: usize,
 }
@@ -62,7 +63,7 @@ impl Count {
         }
     }
 
-    /// Seconds left at this speed.
+    /// Remaining time at the speed so far, seconds.
     fn eta_secs(&self, now: usize) -> Option<f64> {
         let done = now.saturating_sub(self.at_first);
         let left = self.planned.saturating_sub(now);
@@ -76,7 +77,7 @@ fn finished(search: &Search) -> usize {
     progress.evaluations + progress.memo_hits
 }
 
-/// Losses that racing saved.
+/// Number of losses that racing saved.
 fn n_saved(search: &Search, n_samples: usize) -> usize {
     let progress = search.progress();
     (progress.evaluations * n_samples).saturating_sub(progress.sample_evaluations)
@@ -93,7 +94,7 @@ fn saved_share(search: &Search, n_samples: usize) -> String {
 }
 
 impl SearchView {
-    /// Takes the terminal over if a dashboard is wanted; else there is a bar, which shows itself only on a terminal.
+    /// Opens the dashboard if there is to be one. Otherwise there is a progress bar, which is hidden without a terminal.
     pub(crate) fn open(
         profile: &'static str,
         dashboard: bool,
@@ -107,7 +108,7 @@ impl SearchView {
         })
     }
 
-    /// Whether the losses of the methods are shown from the beginning.
+    /// Whether the losses of the methods are shown from the start.
     pub(crate) fn shows_methods(&self) -> bool {
         self.dashboard.is_some()
     }
@@ -154,7 +155,7 @@ impl SearchView {
         }
     }
 
-    /// Gives the terminal back.
+    /// Closes the dashboard and restores the terminal.
     ///
     /// # Errors
     /// If a plot could not be written.
@@ -191,7 +192,7 @@ impl Shown {
         self.count.since = Instant::now();
     }
 
-    /// `planned` are losses of candidates; others are measured for comparison.
+    /// Shows progress. Only losses of candidates are `planned`; others are measured for comparison.
     fn tick(&mut self, status: &CallStatus, planned: bool) {
         let n_answered = if planned { status.n_answered } else { 0 };
         let now = self.count.finished + self.count.answered + n_answered;
@@ -216,7 +217,7 @@ impl Shown {
         }
     }
 
-    /// A generation is over.
+    /// Shows the end of a generation.
     fn generation(&mut self, search: &Search) {
         self.count.finished = finished(search) * self.count.n_samples;
         self.count.answered = 0;
@@ -224,7 +225,7 @@ impl Shown {
         self.follow(search);
     }
 
-    /// Gives the terminal back.
+    /// Removes the bar or closes the dashboard.
     fn close(&mut self) {
         match &mut self.display {
             Display::Bar(bar) | Display::Spinner(bar) => bar.finish_and_clear(),
@@ -271,7 +272,7 @@ impl Shown {
     }
 }
 
-/// The best score so far, beside the best seed.
+/// The best score so far, with the best seed.
 fn message(best: f64, search: &Search) -> String {
     let seeds = search.seeds().iter();
     match seeds.min_by(|a, b| a.score.total_cmp(&b.score)) {

@@ -6,13 +6,17 @@ use crate::show::output;
 
 /// One row per RoPE, one column per context.
 pub(crate) fn by_context(results: &[TaskResult]) -> String {
-    let cells = results
-        .iter()
-        .map(|it| (it.rope.as_str(), it.context, percent(&it.metric)));
+    let cells = results.iter().map(|result| {
+        (
+            result.rope.as_str(),
+            result.context,
+            percent(&result.metric),
+        )
+    });
     output::by_context(cells)
 }
 
-/// A share with how sure it is: `80% [58, 92]`, or `80.3% ± 2.1` where it is a mean of shares.
+/// Formats a share with its interval, `80% [58, 92]`, or with its standard error, `80.3% ± 2.1`.
 pub(crate) fn percent(metric: &MetricValue) -> String {
     let value = 100.0 * metric.value;
     match (metric.interval, metric.stderr) {

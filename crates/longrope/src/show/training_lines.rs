@@ -1,4 +1,4 @@
-//! The progress of `finetune` without a dashboard: a bar on a terminal, otherwise lines on stderr.
+//! The progress of a training without a dashboard: a bar on a terminal, otherwise lines on stderr.
 
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use longrope_trainer::TimedStep;
 use longrope_trainer::run::TrainEvent;
 
-use crate::show::progress;
+use crate::progress;
 
 /// Shows the progress of a run.
 pub(crate) struct Lines {
@@ -20,7 +20,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Shows a run of `total` steps, or nothing while a dashboard is drawn.
+    /// Shows a run of `total` steps; with `shown` false, shows nothing, because there is a dashboard.
     pub(crate) fn new(total: usize, shown: bool) -> Self {
         Self {
             bar: if shown {

@@ -1,4 +1,4 @@
-//! The bundled checkpoint, file by file.
+//! The files of the bundled checkpoint.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ const FILES: [(&str, &[u8]); 6] = [
     ),
 ];
 
-/// Writes what is not there yet, or is of another version.
+/// Writes the files that are missing or have other contents.
 pub(super) fn unpack(folder: &Path) -> Result<()> {
     fs_err::create_dir_all(folder)?;
     for (name, content) in FILES {

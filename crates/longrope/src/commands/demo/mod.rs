@@ -1,4 +1,4 @@
-//! `longrope demo`: the whole story on the bundled model.
+//! `longrope demo`: the main steps on the bundled model.
 
 mod bundled;
 mod text;
@@ -24,11 +24,11 @@ use crate::settings::layers;
 use crate::show::{output, perplexity_table, search_table, task_table};
 use crate::{input, signals};
 
-/// 1, 2, 4 and 8 times the window.
+/// 1, 2, 4 and 8 times the original context.
 const CONTEXTS: [usize; 4] = [256, 512, 1024, 2048];
 const TARGET: usize = 2048;
 
-/// A search that takes a minute or two instead of twenty.
+/// Settings for a search of one or two minutes instead of twenty.
 const SETTINGS: &str = r#"
 [eval]
 windows = 16
@@ -52,7 +52,7 @@ digits = 5
 samples = 8
 "#;
 
-/// What the searched factors are called in tables.
+/// The name of the searched factors in tables.
 const SEARCHED: &str = "searched";
 
 pub(crate) fn run(args: &args::Demo) -> Result<()> {
@@ -78,12 +78,12 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     ))?;
     let texts = text::read(&config, &folder)?;
 
-    heading("2. Perplexity of known methods at 1, 2, 4 and 8 times that window")?;
+    heading("2. Perplexity of known methods at 1, 2, 4 and 8 times the original context")?;
     let mut results = story.perplexities(&texts.report, &config.compare.methods)?;
     output::line(perplexity_table::perplexity_table(&results))?;
     output::line(perplexity_table::protocol_line(&results))?;
 
-    heading("3. Passkeys found: five digits hidden in filler text")?;
+    heading("3. Retrieval of passkeys: five digits hidden in filler text")?;
     let before = story.passkeys(&["none".to_owned(), "yarn".to_owned()])?;
     output::line(task_table::by_context(&before))?;
 
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let run = RunDir::recreate(&folder_of_search)?;
     let spec = story.search(&texts.search, &folder_of_search)?;
 
-    heading("5. The searched factors on unseen text and on other passkeys")?;
+    heading("5. The searched factors on other text and other passkeys")?;
     let rope = run.path("rope.json");
     let found = [rope.display().to_string()];
     results.extend(
@@ -133,13 +133,13 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     };
     export_hf(&folder, &exported, &spec, options)?;
     output::line(format!(
-        "{} loads in transformers with AutoModelForCausalLM.from_pretrained.",
+        "To load it in transformers: AutoModelForCausalLM.from_pretrained(\"{}\")",
         exported.display()
     ))?;
     closing(args, &run, started.elapsed().as_secs_f64())
 }
 
-/// The demo's own settings under those of the user.
+/// The demo's settings, overridden by those of the user.
 fn configuration(args: &args::Demo) -> Result<Config> {
     let mut table: toml::Table = SETTINGS.parse().context("the demo's own settings")?;
     let flags = FlagLayer::default()
@@ -155,7 +155,7 @@ fn configuration(args: &args::Demo) -> Result<Config> {
     input::configuration_over(table, &args.common)
 }
 
-/// What every part needs.
+/// Shared inputs of all steps.
 struct Story<'a> {
     models: Models,
     config: &'a Config,
@@ -164,7 +164,7 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    /// Perplexity of methods or factors at every context.
+    /// Measures the perplexity of RoPEs at every context.
     fn perplexities(&self, text: &[TokenDocument], ropes: &[String]) -> Result<Vec<PplResult>> {
         let ropes = named_ropes(ropes, self.models.decoder(), TARGET)?;
         measure(
@@ -177,7 +177,7 @@ impl Story<'_> {
         )
     }
 
-    /// Passkeys found at every context.
+    /// Measures passkey retrieval at every context.
     fn passkeys(&self, ropes: &[String]) -> Result<Vec<TaskResult>> {
         let decoder = self.models.decoder();
         let tokenizer = Tokenizer::from_model_dir(self.folder)?;
@@ -196,7 +196,7 @@ impl Story<'_> {
         )
     }
 
-    /// Searches factors, shows what was found, and returns the winner with all its factor sets.
+    /// Searches factors, prints the result, and returns the winner with all its factor sets.
     fn search(&self, documents: &[TokenDocument], out: &Path) -> Result<RopeSpec> {
         let (config, decoder) = (self.config, self.models.decoder());
         let target = TargetRope::factors(&decoder.config().rope, TARGET);
@@ -242,7 +242,7 @@ impl Story<'_> {
 fn perplexity_plot(results: &[PplResult]) -> Result<String> {
     let points = results
         .iter()
-        .map(|it| (it.rope.as_str(), it.context, it.ppl));
+        .map(|result| (result.rope.as_str(), result.context, result.ppl));
     let series = by_rope(points);
     Ok(longrope_figures::perplexity_by_context(
         "Perplexity on unseen text",
@@ -252,9 +252,13 @@ fn perplexity_plot(results: &[PplResult]) -> Result<String> {
 
 /// Share of passkeys found by context, one line per RoPE.
 fn passkey_plot(results: &[TaskResult]) -> Result<String> {
-    let points = results
-        .iter()
-        .map(|it| (it.rope.as_str(), it.context, 100.0 * it.metric.value));
+    let points = results.iter().map(|result| {
+        (
+            result.rope.as_str(),
+            result.context,
+            100.0 * result.metric.value,
+        )
+    });
     let series = by_rope(points);
     Ok(longrope_figures::share_by_context(
         "Passkeys found",
@@ -262,7 +266,7 @@ fn passkey_plot(results: &[TaskResult]) -> Result<String> {
     )?)
 }
 
-/// One line per RoPE, in the order they first occur in.
+/// One line per RoPE, in the order of their first occurrence.
 fn by_rope<'a>(points: impl Iterator<Item = (&'a str, usize, f64)>) -> Vec<Series<'a>> {
     let mut series: Vec<Series> = Vec::new();
     for (rope, context, value) in points {
@@ -284,16 +288,16 @@ fn heading(text: &str) -> Result<()> {
 }
 
 fn closing(args: &args::Demo, run: &RunDir, elapsed_secs: f64) -> Result<()> {
-    heading("What next")?;
+    heading("Next steps")?;
     output::line(format!(
         "Done in {}. Plots: {}, {}, {}, {}.\n\
-         The search was a short one, and nothing was trained. With your own checkpoint and texts:\n\n  \
+         This was a short search without training. With your own checkpoint and text:\n\n  \
          longrope plan    MODEL --context 16384\n  \
          longrope compare --model MODEL --text BOOK.txt --contexts 8192,16384\n  \
          longrope search  --model MODEL --text BOOK.txt --target 16384 --out runs/factors\n  \
          longrope finetune --model MODEL --text BOOKS --rope runs/factors/rope.json --context 16384 --out runs/trained\n  \
          longrope export  --model runs/trained/model --rope runs/factors/rope.json --out extended\n\n\
-         or all of it, stage by stage and to 512 times the window, with a recipe: longrope extend --config configs/tiny-512x.toml",
+         To run all stages with one recipe, up to 512 times the original context: longrope extend --config configs/tiny-512x.toml",
         output::duration(elapsed_secs),
         args.out.join("perplexity.svg").display(),
         args.out.join("passkeys.svg").display(),

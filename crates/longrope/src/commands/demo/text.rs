@@ -1,4 +1,4 @@
-//! Text to search on, and other text to report on.
+//! Text for the search, and other text for the report.
 
 use std::path::Path;
 
@@ -10,25 +10,27 @@ use longrope_data::{
 use crate::hint::Hint;
 use crate::input;
 use crate::input::cargo_sources;
+use crate::progress;
 use crate::settings::config::Config;
-use crate::show::{output, progress};
+use crate::show::output;
 
-/// Of each crate: enough for the windows of the demo, and tokenized in a moment.
+/// Maximum bytes per crate: enough for the windows of the demo, and tokenized quickly.
 const MOST_CRATE_BYTES: usize = 300 << 10;
 
-/// Documents to search on and documents to report on.
+/// Documents for the search and for the report.
 pub(super) struct Texts {
     pub(super) search: Vec<TokenDocument>,
     pub(super) report: Vec<TokenDocument>,
 }
 
-/// The two halves of the user's documents, or sources of libraries that the model was not trained on.
+/// Reads the user's documents and splits each into halves, or reads sources of libraries that the model was not trained
+/// on.
 pub(super) fn read(config: &Config, model: &Path) -> Result<Texts> {
     if !config.text.is_empty() {
         let documents = input::tokenize(config, model, &config.text)?;
         output::line(format!(
-            "Text: {} document(s) of yours, the first half of each to search on, the second to report on. The\n\
-             model learned Rust, so expect high numbers on anything else.",
+            "Text: {} document(s), the first half of each for the search, the second for the report. The model was\n\
+             trained on Rust, so expect high perplexities on other text.",
             documents.len()
         ))?;
         let (search, report) = documents.into_iter().map(halve).unzip();
@@ -36,8 +38,11 @@ pub(super) fn read(config: &Config, model: &Path) -> Result<Texts> {
     }
     let texts = held_out(model)?;
     let named = |documents: &[TokenDocument]| {
-        let names: Vec<&str> = documents.iter().map(|it| it.source.as_str()).collect();
-        let n_tokens = documents.iter().map(|it| it.tokens.len()).sum();
+        let names: Vec<&str> = documents
+            .iter()
+            .map(|document| document.source.as_str())
+            .collect();
+        let n_tokens = documents.iter().map(|document| document.tokens.len()).sum();
         format!(
             "{} ({} tokens)",
             names.join(", "),
@@ -45,17 +50,17 @@ pub(super) fn read(config: &Config, model: &Path) -> Result<Texts> {
         )
     };
     output::line(format!(
-        "Text: sources of libraries this program is built from and the model was not trained on.\n  \
-         to search on  {}\n  to report on  {}",
+        "Text: source code of libraries that this program uses and the model was not trained on.\n  \
+         for the search  {}\n  for the report  {}",
         named(&texts.search),
         named(&texts.report)
     ))?;
     Ok(texts)
 }
 
-/// The sources of the held-out crates, every other one to report on.
+/// Reads the sources of the held-out crates, alternately for the search and for the report.
 fn held_out(model: &Path) -> Result<Texts> {
-    let hint = || Hint("give text of your own: longrope demo --text BOOK.txt".to_owned());
+    let hint = || Hint("give your own text: longrope demo --text BOOK.txt".to_owned());
     let options = SourceOptions {
         only: HELD_OUT_CRATES.map(str::to_owned).to_vec(),
         most_held_out_bytes: MOST_CRATE_BYTES,
@@ -64,7 +69,7 @@ fn held_out(model: &Path) -> Result<Texts> {
     let corpus = cargo_sources::find(&options).with_context(hint)?;
     if corpus.held_out.len() < 2 {
         return Err(anyhow!(
-            "cargo's registry folder holds {} of the crates that the demo reads, expected 2 or more of {}",
+            "cargo's registry folder has {} of the crates that the demo reads, expected at least 2 of {}",
             corpus.held_out.len(),
             HELD_OUT_CRATES.join(", ")
         )
@@ -72,7 +77,7 @@ fn held_out(model: &Path) -> Result<Texts> {
     }
     let tokenizer = Tokenizer::from_model_dir(model)?;
     let spinner = progress::spinner("tokenizing");
-    let documents = corpus.held_out.iter().map(|it| Ok(it.joined()));
+    let documents = corpus.held_out.iter().map(|source| Ok(source.joined()));
     let documents = tokenize_documents(&tokenizer, documents, &TokenCache::disabled(), true)?;
     spinner.finish_and_clear();
     let (mut search, mut report) = (Vec::new(), Vec::new());
@@ -86,7 +91,7 @@ fn held_out(model: &Path) -> Result<Texts> {
     Ok(Texts { search, report })
 }
 
-/// The two halves of a document.
+/// Splits a document into two halves.
 fn halve(document: TokenDocument) -> (TokenDocument, TokenDocument) {
     let TokenDocument { source, mut tokens } = document;
     let second = tokens.split_off(tokens.len() / 2);

@@ -1,4 +1,4 @@
-//! Flags that several verbs have.
+//! Flags shared by several verbs.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -8,42 +8,42 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::hint::Hint;
 
-/// Flags that every verb with a model has.
+/// Configuration and device flags.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Common {
     /// Configuration file (TOML); flags and `--set` override it.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Sets a configuration key, for instance `search.population=32`; repeatable.
+    /// Set a configuration key, for example `search.population=32`; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     #[arg(
         long,
         value_name = "DEVICE",
-        help = "Where to compute: flex, ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N], \
+        help = "Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N], \
                 remote:ws://HOST:PORT; repeatable"
     )]
     pub(crate) device: Vec<String>,
 }
 
-/// Flags for text.
+/// Text input flags.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TextFlags {
-    /// Text: files, folders or JSON lines, also .gz and .zst; repeatable.
+    /// Text: files, folders or JSON lines, optionally .gz or .zst; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
-    /// Token ids instead of text: a JSON list of ids, or a list of such lists.
+    /// Token ids to use instead of text: a JSON list of ids, or a list of such lists.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     pub(crate) tokens: Option<PathBuf>,
 }
 
-/// The model, as `MODEL` or as `--model MODEL`.
+/// The model, given as `MODEL` or as `--model MODEL`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArg {
-    /// Checkpoint folder, or `hf:OWNER/NAME`; also as --model MODEL.
+    /// Checkpoint folder or `hf:OWNER/NAME`; also accepted as --model MODEL.
     #[arg(value_name = "MODEL")]
     place: Option<PathBuf>,
-    /// Checkpoint folder, or `hf:OWNER/NAME`; also without the flag.
+    /// Checkpoint folder or `hf:OWNER/NAME`; also accepted without the flag.
     #[arg(
         long = "model",
         value_name = "MODEL",
@@ -59,7 +59,10 @@ impl ModelArg {
         self.place.as_deref().or(self.flag.as_deref())
     }
 
-    /// The model of a verb that takes it from nowhere else.
+    /// The model, for verbs without a configuration file that could name it.
+    ///
+    /// # Errors
+    /// If it was not given.
     pub(crate) fn required(&self) -> Result<&Path> {
         self.path().ok_or_else(|| {
             anyhow!("the model is missing").context(Hint(
@@ -72,12 +75,12 @@ impl ModelArg {
 /// `--dashboard`
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct DashboardFlag {
-    /// Dashboard in the terminal; auto shows it where there is a terminal. `q` and Ctrl-C save and stop.
+    /// When to show a dashboard; auto shows it in a terminal. `q` and Ctrl-C save and stop.
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     dashboard: Dashboard,
 }
 
-/// When there is a dashboard.
+/// When to show a dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Dashboard {
     Auto,
@@ -86,7 +89,7 @@ enum Dashboard {
 }
 
 impl DashboardFlag {
-    /// Whether to take the terminal over. JSON on stdout leaves it alone unless a dashboard is asked for.
+    /// Whether to show a dashboard. With `auto`, there is none if results are printed as JSON.
     pub(crate) fn is_on(self, json: bool) -> bool {
         let is_terminal = std::io::stdin().is_terminal()
             && std::io::stdout().is_terminal()
@@ -96,7 +99,7 @@ impl DashboardFlag {
             Dashboard::Auto => is_terminal && !json,
             Dashboard::On => {
                 if !is_terminal {
-                    tracing::warn!("there is no terminal for a dashboard");
+                    tracing::warn!("`--dashboard on` has no effect without a terminal");
                 }
                 is_terminal
             }
@@ -104,34 +107,34 @@ impl DashboardFlag {
     }
 }
 
-/// Flags that every task with trials has.
+/// Flags shared by the tasks with trials.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TaskFlags {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// Contexts, tokens of prompt and answer, separated by commas.
+    /// Context lengths in tokens, answer included, separated by commas.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
-    /// A RoPE as for `eval ppl`; repeatable; default: what config.json says.
+    /// RoPE, as for `eval ppl`; default: the one in config.json; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Run folder: results go there, and an interrupted evaluation can go on.
+    /// Run folder for the results and for the state that --resume continues from.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Continues the evaluation in the run folder.
+    /// Resume the evaluation in the run folder.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Context lengths as configuration values.
+/// Converts context lengths to configuration values.
 pub(crate) fn contexts(contexts: &[usize]) -> Vec<i64> {
     contexts
         .iter()

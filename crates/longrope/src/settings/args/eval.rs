@@ -8,15 +8,15 @@ use super::common::{Common, ModelArg, TaskFlags, TextFlags};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Eval {
-    /// Perplexity over windows of text.
+    /// Measure perplexity over windows of text.
     Ppl(Ppl),
-    /// A number hidden in filler, asked for at the end.
+    /// Retrieve a number hidden in filler text, by context.
     Passkey(Passkey),
-    /// Facts hidden in long text, asked for at the end, by depth.
+    /// Retrieve facts hidden in a long text, by context and depth.
     Needle(Needle),
-    /// The thirteen tasks of RULER.
+    /// Run the thirteen tasks of RULER.
     Ruler(Ruler),
-    /// ARC, HellaSwag, MMLU and TruthfulQA, scored as lm-evaluation-harness does.
+    /// Run ARC, HellaSwag, MMLU or TruthfulQA, scored as by lm-evaluation-harness.
     Bench(Bench),
 }
 
@@ -28,29 +28,30 @@ pub(crate) struct Ppl {
     pub(crate) model: ModelArg,
     #[command(flatten)]
     pub(crate) text: TextFlags,
-    /// Contexts, tokens, separated by commas.
+    /// Context lengths in tokens, separated by commas.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
-    /// checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, scaled for each context, METHOD@CONTEXT for one, or a
-    /// rope.json, factor CSV or HF config.json; repeatable.
+    /// RoPE: checkpoint (default); a method scaled for each context (none, pi, ntk, dynamic-ntk, yarn, llama3);
+    /// METHOD@CONTEXT, scaled for one context; a published name; or a rope.json, factor CSV or Hugging Face
+    /// config.json; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
-    /// Windows per document, spread evenly.
+    /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N", conflicts_with = "stride")]
     pub(crate) windows: Option<usize>,
-    /// Overlapping windows instead: tokens from one to the next.
+    /// Tokens from the start of one window to the start of the next, for overlapping windows.
     #[arg(long, value_name = "N")]
     pub(crate) stride: Option<usize>,
-    /// Whose perplexity: longrope, yarn, truncate or llama.cpp.
+    /// Perplexity as measured by: longrope (default), yarn, truncate or llama.cpp.
     #[arg(long, value_name = "NAME")]
     pub(crate) protocol: Option<String>,
-    /// Run folder: results go there.
+    /// Run folder for the results.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Writes one JSON line per scored token.
+    /// File to write one JSON line per scored token to.
     #[arg(long, value_name = "FILE")]
     pub(crate) per_token: Option<PathBuf>,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -59,7 +60,7 @@ pub(crate) struct Ppl {
 pub(crate) struct Passkey {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
-    /// Trials per context, or per depth where depths are given.
+    /// Trials per context, or per depth if --depths is given; default: 10.
     #[arg(long, value_name = "N")]
     pub(crate) trials: Option<usize>,
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
@@ -72,25 +73,25 @@ pub(crate) struct Passkey {
 pub(crate) struct Needle {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
-    /// The haystack: files or folders; default: the filler of passkeys; repeatable.
+    /// Haystack: text files or folders; default: the filler text of passkeys; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
-    /// Trials per context and depth.
+    /// Trials per context and depth; default: 5.
     #[arg(long, value_name = "N")]
     pub(crate) trials: Option<usize>,
-    /// Depths from 0 (beginning) to 1 (end), separated by commas.
+    /// Depths from 0 (beginning) to 1 (end), separated by commas; default: 0, 0.25, 0.5, 0.75 and 1.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
-    /// Needles in one text.
+    /// Needles per text; default: 1.
     #[arg(long, value_name = "N")]
     pub(crate) needles: Option<usize>,
-    /// What is hidden; {key} and {value} are drawn.
+    /// Sentence to hide; {key} and {value} are drawn at random.
     #[arg(long, value_name = "TEXT")]
     pub(crate) needle: Option<String>,
-    /// The whole prompt; {haystack} is the text with the needles in it.
+    /// Whole prompt; {haystack} is the text with the needles in it.
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
-    /// What has to follow the prompt.
+    /// Expected continuation of the prompt.
     #[arg(long, value_name = "TEXT")]
     pub(crate) answer: Option<String>,
 }
@@ -99,19 +100,19 @@ pub(crate) struct Needle {
 pub(crate) struct Ruler {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
-    /// Text to hide needles in, whose words are counted, too: files or folders; repeatable.
+    /// Text for the tasks that hide needles in it or count its words: files or folders; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
-    /// Tasks, separated by commas; default: all there is material for.
+    /// Tasks, separated by commas; default: all tasks with available data.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub(crate) tasks: Vec<String>,
-    /// Samples per task and context.
+    /// Samples per task and context; default: 500.
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
-    /// Questions for `qa_1`: a JSON file of SQuAD.
+    /// Questions of `qa_1`: the JSON file of SQuAD.
     #[arg(long, value_name = "FILE")]
     pub(crate) squad: Option<PathBuf>,
-    /// Questions for `qa_2`: a JSON file of HotpotQA, distractor setting.
+    /// Questions of `qa_2`: the JSON file of HotpotQA, distractor setting.
     #[arg(long, value_name = "FILE")]
     pub(crate) hotpotqa: Option<PathBuf>,
 }
@@ -121,19 +122,19 @@ pub(crate) struct Ruler {
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
-    /// arc-easy, arc-challenge, hellaswag, mmlu, truthfulqa-mc1 or truthfulqa-mc2.
+    /// Benchmark: arc-easy, arc-challenge, hellaswag, mmlu, truthfulqa-mc1 or truthfulqa-mc2.
     #[arg(long, value_name = "NAME")]
     pub(crate) bench: Option<String>,
-    /// Questions: JSON lines or parquet in the data set's own columns; repeatable.
+    /// Questions: JSON lines or parquet with the columns of the data set; repeatable.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) data: Vec<PathBuf>,
-    /// Examples to stand before questions: the train split, of MMLU the dev split; repeatable.
+    /// Few-shot examples: the train split, for MMLU the dev split; repeatable.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) fewshot: Vec<PathBuf>,
-    /// Examples before each question; default: 25 for ARC, 10 for HellaSwag, 5 for MMLU.
+    /// Examples before each question; default: 25 for ARC, 10 for HellaSwag, 5 for MMLU, 0 for TruthfulQA.
     #[arg(long, value_name = "N")]
     pub(crate) shots: Option<usize>,
-    /// Only the first questions, of MMLU those of each subject.
+    /// Maximum number of questions, for MMLU per subject; default: all.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
 }

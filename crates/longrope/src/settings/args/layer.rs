@@ -11,7 +11,7 @@ use super::common::{ModelArg, TaskFlags, TextFlags};
 pub(crate) struct FlagLayer(Table);
 
 impl FlagLayer {
-    /// Sets a key of the top level or of a section, if the flag was given.
+    /// Sets `key` or `section.key`, if the flag was given.
     pub(crate) fn set(mut self, key: &str, value: Option<impl Into<Value>>) -> Self {
         if let Some(value) = value {
             match key.split_once('.') {

@@ -18,48 +18,48 @@ pub(crate) use tools::{
 };
 pub(crate) use train::{Finetune, Pretrain};
 
-/// Extends the context window of RoPE language models by LongRoPE.
+/// Extend the context window of RoPE language models with LongRoPE.
 #[derive(Debug, Parser)]
 #[command(name = "longrope", version, about, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// More log lines on stderr; twice for still more.
+    /// Print more log lines on stderr; -vv prints still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 100)]
     pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The whole story on the bundled tiny model, in minutes.
+    /// Run the main steps on the bundled tiny model, in minutes.
     Demo(Demo),
-    /// What a checkpoint is: its windows, RoPE and size.
+    /// Show the sizes, contexts, RoPE and fingerprint of a checkpoint.
     Inspect(Inspect),
-    /// What other programs make of a checkpoint's RoPE, and how to run it there.
+    /// Show how other programs read a checkpoint's RoPE, and how to run it there.
     Doctor(Doctor),
-    /// Trains a tokenizer and a small model from scratch.
+    /// Train a tokenizer and a small model from scratch.
     Pretrain(Pretrain),
-    /// Searches rescale factors for a longer context.
+    /// Search rescale factors for a longer context.
     Search(Search),
-    /// Searches factors for short contexts of an extended model.
+    /// Search factor sets for the short contexts of an extended model.
     Recover(Recover),
-    /// A perplexity table of RoPE methods by context.
+    /// Print perplexity by RoPE method and context.
     Compare(Compare),
-    /// Measures a model at given contexts.
+    /// Measure a model at given contexts.
     #[command(subcommand)]
     Eval(Eval),
-    /// Lends this machine's devices to searches on other machines.
+    /// Lend this machine's devices to other machines.
     Worker(Worker),
-    /// Trains a model under a rescaled RoPE.
+    /// Train all weights or low-rank adapters under a rescaled RoPE.
     Finetune(Finetune),
-    /// Runs the stages of a recipe: search, train, search again, recover, evaluate, export.
+    /// Run a recipe of searches, trainings and measurements, stage by stage.
     Extend(Extend),
-    /// Memory and time of evaluation, search and training, before you start.
+    /// Estimate the memory and time of evaluation, search and training.
     Plan(Plan),
-    /// One HTML page about a run folder.
+    /// Write an HTML page about a run folder.
     Report(Report),
-    /// Continues a prompt.
+    /// Continue prompts.
     Generate(Generate),
-    /// Writes the checkpoint with another RoPE, ready for other programs.
+    /// Write the checkpoint with another RoPE, for other programs.
     Export(Export),
 }

@@ -14,36 +14,36 @@ pub(crate) struct Search {
     pub(crate) model: ModelArg,
     #[command(flatten)]
     pub(crate) text: TextFlags,
-    /// Context wanted, tokens.
+    /// Context to extend to, in tokens.
     #[arg(long, value_name = "N")]
     pub(crate) target: Option<usize>,
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Which search: paper, official, v2 or fast.
+    /// Search profile: paper (default), official, v2 or fast.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Factors to start from as well, or to search ratios on top of: a rope.json, a factor CSV, or a published name.
+    /// Factors to add to the seeds, or to search ratios on top of: a rope.json, a factor CSV or a published name.
     #[arg(long, value_name = "R")]
     pub(crate) init: Option<PathBuf>,
-    /// What is searched for: factors, or ratios to those of --init.
+    /// What to search: factors (default), or ratios to the factors of --init.
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<String>,
-    /// What is minimized: perplexity, needle or combined.
+    /// What to minimize: perplexity (default), needle (default of profile v2) or combined.
     #[arg(long, value_name = "OBJECTIVE")]
     pub(crate) objective: Option<String>,
-    /// Samples every candidate is scored on.
+    /// Text samples that every candidate is scored on; default: 5.
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
-    /// Seed of every random choice.
+    /// Seed of all random choices; default: 42.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Continues the search in the run folder.
+    /// Resume the search in the run folder.
     #[arg(long)]
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) dashboard: DashboardFlag,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -54,32 +54,32 @@ pub(crate) struct Recover {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// The extended model's RoPE: a rope.json, or a published name.
+    /// RoPE of the extended model: a rope.json or a published name.
     #[arg(long, value_name = "R")]
     pub(crate) rope: Option<String>,
     #[command(flatten)]
     pub(crate) text: TextFlags,
-    /// Contexts to recover, tokens, separated by commas.
+    /// Contexts to recover, in tokens, separated by commas.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Which search: paper, official, v2 or fast.
+    /// Search profile: paper (default), official, v2 or fast.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Samples every candidate is scored on.
+    /// Text samples that every candidate is scored on; default: 5.
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
-    /// Seed of every random choice.
+    /// Seed of all random choices; default: 42.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Continues the searches in the run folder.
+    /// Resume the recovery in the run folder.
     #[arg(long)]
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) dashboard: DashboardFlag,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -92,40 +92,40 @@ pub(crate) struct Compare {
     pub(crate) model: ModelArg,
     #[command(flatten)]
     pub(crate) text: TextFlags,
-    /// Contexts, tokens, separated by commas.
+    /// Context lengths in tokens, separated by commas.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
-    /// A further RoPE to compare with the methods; repeatable.
+    /// RoPE to compare with the methods, as for `eval ppl`; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
-    /// Windows per document.
+    /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N")]
     pub(crate) windows: Option<usize>,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Extend {
-    /// The recipe (TOML): configuration keys for all stages, then the stages.
+    /// Recipe (TOML): configuration keys for all stages, then the stages.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// Sets a key for all stages that do not set it themselves; repeatable.
+    /// Set a configuration key for all stages that do not set it themselves; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Where to compute; repeatable.
+    /// Device to compute on, as for `search`; repeatable.
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Vec<String>,
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Continues: finished stages are skipped, the one that was stopped goes on.
+    /// Skip finished stages and resume the interrupted one.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Checks the recipe and shows what would run.
+    /// Check the recipe and print its stages without running them.
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]

@@ -10,10 +10,10 @@ use super::common::{Common, ModelArg};
 pub(crate) struct Demo {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Folder for everything the demo writes.
+    /// Folder for all output of the demo.
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     pub(crate) out: PathBuf,
-    /// Text to use instead of sources of our dependencies; repeatable.
+    /// Text to use instead of the source code of this program's dependencies; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Demo {
 pub(crate) struct Inspect {
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Inspect {
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -40,33 +40,33 @@ pub(crate) struct Doctor {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// Tokens of a window.
+    /// Window length, in tokens.
     #[arg(long, value_name = "N")]
     pub(crate) context: usize,
-    /// What is to be done; default: all.
+    /// What to plan; default: all.
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) mode: Option<PlanMode>,
-    /// Where it is to be done, and what the time is estimated on: flex, cuda:0 and so on.
+    /// Device to plan for; its speed is measured to estimate the time; default: flex.
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// Memory there is, GiB; default: that of this machine, of a GPU unknown.
+    /// Available memory in GiB; default: the memory of this machine; unknown for a GPU.
     #[arg(long, value_name = "GiB")]
     pub(crate) memory: Option<f64>,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// What is planned.
+/// What to plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlanMode {
-    /// Perplexity of one window.
+    /// Measure the perplexity of one window.
     Eval,
-    /// A search of the default size.
+    /// Run a search of the default size.
     Search,
-    /// A step of training low-rank adapters.
+    /// Train low-rank adapters for one step.
     Lora,
-    /// A step of training all weights.
+    /// Train all weights for one step.
     Full,
 }
 
@@ -76,31 +76,31 @@ pub(crate) struct Generate {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// A RoPE as for `eval ppl`; default: what config.json says.
+    /// RoPE, as for `eval ppl`; default: the one in config.json.
     #[arg(long, value_name = "R")]
     pub(crate) rope: Vec<String>,
-    /// Text to continue; repeatable.
+    /// Prompt to continue; repeatable.
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Vec<String>,
-    /// File to continue; repeatable.
+    /// File with a prompt to continue; repeatable.
     #[arg(long, value_name = "FILE")]
     pub(crate) prompt_file: Vec<PathBuf>,
-    /// Most tokens to add.
+    /// Maximum number of tokens to add; default: 64.
     #[arg(long, value_name = "N")]
     pub(crate) max_new_tokens: Option<usize>,
-    /// 0 takes the most likely token every time, 1 draws from the model's distribution.
+    /// Sampling temperature; 0 (default) always takes the most likely token.
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f64>,
-    /// Draws from this many of the most likely tokens.
+    /// Draw from this number of most likely tokens.
     #[arg(long, value_name = "N")]
     pub(crate) top_k: Option<usize>,
-    /// Draws from the most likely tokens that together have this probability.
+    /// Draw from the most likely tokens that together have this probability.
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f64>,
-    /// Seed of every random choice.
+    /// Seed of all random choices; default: 42.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -109,26 +109,26 @@ pub(crate) struct Generate {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// A rope.json, factor CSV, HF config.json, or the name of a method.
+    /// RoPE: a rope.json, factor CSV or Hugging Face config.json, or the name of a method.
     #[arg(long, value_name = "R")]
     pub(crate) rope: String,
     /// Folder to write.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Format.
+    /// Format of the checkpoint.
     #[arg(long, value_enum, default_value = "hf")]
     pub(crate) format: Format,
-    /// Window the exported model claims; default: what the RoPE was made for.
+    /// Context that the exported model claims, in tokens; default: the context of the RoPE.
     #[arg(long, value_name = "N")]
     pub(crate) target: Option<usize>,
-    /// Type of the weights, rounded to nearest; a weight beyond its range is an error.
+    /// Type of the weights, rounded to nearest; a weight beyond the range of the type is an error.
     #[arg(long, value_enum, value_name = "TYPE", default_value = "keep")]
     pub(crate) dtype: WeightType,
-    /// Splits the weights into files of at most this size, as in 500MB or 2GiB; without it the files
-    /// stay as they are, or hold 5GB if --dtype changes them.
+    /// Maximum size of a weight file, for example 500MB or 2GiB; default: files stay as they are, or 5GB if --dtype
+    /// changes the weights.
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_shard_size: Option<String>,
-    /// Replaces an existing folder.
+    /// Replace an existing folder.
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -143,13 +143,13 @@ pub(crate) enum Format {
 /// Types of exported weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WeightType {
-    /// As they are stored.
+    /// Keep the stored types.
     Keep,
     /// 32 bits.
     F32,
     /// 16 bits, up to 65504.
     F16,
-    /// 16 bits, the range of f32.
+    /// 16 bits, with the range of f32.
     Bf16,
 }
 
@@ -161,10 +161,10 @@ pub(crate) struct Report {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Worker {
-    /// Where to listen. Whoever can connect there can compute on this machine: there are no passwords.
+    /// Address to listen on. There is no password: whoever can connect can compute on this machine.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     pub(crate) listen: String,
-    /// A device to lend; repeatable, all of one kind.
+    /// Device to lend; repeatable, all of one kind.
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub(crate) device: Vec<String>,
 }

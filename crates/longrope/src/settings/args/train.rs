@@ -10,21 +10,21 @@ use super::common::{Common, DashboardFlag, ModelArg, TextFlags};
 pub(crate) struct Pretrain {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Text instead of the sources of our dependencies: files, folders or JSON lines; repeatable.
+    /// Text to use instead of the source code of this program's dependencies: files, folders or JSON lines; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Seed of every random choice.
+    /// Seed of all random choices; default: 42.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Continues the training in the run folder.
+    /// Resume the training in the run folder.
     #[arg(long)]
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) dashboard: DashboardFlag,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -37,30 +37,30 @@ pub(crate) struct Finetune {
     pub(crate) model: ModelArg,
     #[command(flatten)]
     pub(crate) text: TextFlags,
-    /// A RoPE as for `eval ppl`; default: what config.json says.
+    /// RoPE, as for `eval ppl`; default: the one in config.json.
     #[arg(long, value_name = "R")]
     pub(crate) rope: Vec<String>,
-    /// Tokens of a window; default: the window of the checkpoint.
+    /// Window length, in tokens; default: the original context.
     #[arg(long, value_name = "N")]
     pub(crate) context: Option<usize>,
-    /// Optimizer steps.
+    /// Optimizer steps; default: 400.
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<usize>,
-    /// Trains low-rank adapters and leaves the weights alone.
+    /// Train low-rank adapters instead of the weights.
     #[arg(long)]
     pub(crate) lora: bool,
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Seed of every random choice.
+    /// Seed of all random choices; default: 42.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Continues the run in the run folder.
+    /// Resume the training in the run folder.
     #[arg(long)]
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) dashboard: DashboardFlag,
-    /// JSON on stdout.
+    /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,4 +1,4 @@
-//! Everything the page shows: `report.json`.
+//! The data of the page: `report.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +13,13 @@ use toml::Table;
 
 use crate::hint::Hint;
 
-/// What a run folder holds.
+/// The contents of a run folder.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunReport {
     pub(crate) format: &'static str,
     pub(crate) version: u32,
     pub(crate) run: String,
-    /// In a sentence.
+    /// The question that the run answers, in one sentence.
     pub(crate) question: String,
     /// The resolved configuration.
     pub(crate) settings: Option<Table>,
@@ -27,15 +27,15 @@ pub(crate) struct RunReport {
     pub(crate) search: Option<SearchResult>,
     /// Lines of `metrics.jsonl` of a search.
     pub(crate) generations: Vec<Value>,
-    /// Records of `metrics.jsonl` of a training, by folder.
+    /// Records of `metrics.jsonl` of trainings, by folder.
     pub(crate) training: Vec<Training>,
     pub(crate) perplexities: Vec<PplResult>,
-    /// Without their trials.
+    /// Results of tasks without their trials.
     pub(crate) tasks: Vec<TaskResult>,
-    /// With their trials, for figures; they are in the files of the folder.
+    /// Results of tasks with their trials, for figures; not in `report.json`, because they are in the folder.
     #[serde(skip)]
     pub(crate) full_tasks: Vec<TaskResult>,
-    /// The stages of a recipe that have something to tell, in order.
+    /// The stages of a recipe that have results, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) stages: Vec<RunReport>,
     pub(crate) tool_version: &'static str,
@@ -49,10 +49,10 @@ pub(crate) struct Training {
 }
 
 impl RunReport {
-    /// Reads what there is, of a recipe what there is of its stages.
+    /// Reads a run folder, for a recipe with the folders of its stages.
     ///
     /// # Errors
-    /// If there is nothing, or a file that cannot be read.
+    /// If there are no results, or a file cannot be read.
     pub(crate) fn read(run: &Path) -> Result<Self> {
         if !run.is_dir() {
             return Err(anyhow!("`{}` is not a folder", run.display()).context(Hint(
@@ -71,9 +71,8 @@ impl RunReport {
             }
         }
         if report.is_empty() {
-            return Err(anyhow!("`{}` holds nothing to report", run.display()).context(Hint(
-                "a report is about rope.json, metrics.jsonl, search/result.json, and results of eval or compare, as with \
-                 `longrope eval ppl .. --out RUN`"
+            return Err(anyhow!("`{}` holds no results to report", run.display()).context(Hint(
+                "a report reads rope.json, metrics.jsonl, search/result.json and the results of `longrope eval .. --out RUN`"
                     .to_owned(),
             )));
         }
@@ -81,7 +80,7 @@ impl RunReport {
         Ok(report)
     }
 
-    /// What the files of one folder say.
+    /// Reads the files of one folder.
     fn gather(run: &Path) -> Result<Self> {
         let mut report = Self {
             format: "longrope-report",
@@ -174,25 +173,25 @@ impl RunReport {
         let original = self.rope.as_ref().map(|rope| rope.original_context);
         match (target, original) {
             (Some(target), Some(original)) => format!(
-                "By which factors must RoPE be rescaled for {model} to read {target} tokens instead of {original}?"
+                "Which RoPE factors let {model} read {target} tokens instead of {original}?"
             ),
             _ if !self.stages.is_empty() => {
-                format!("How far does this recipe take {model}, and at what price?")
+                format!("How far does this recipe extend {model}, and at what cost?")
             }
             _ if !self.training.is_empty() => {
-                format!("What does training make of {model} under its new RoPE?")
+                format!("How does training change {model} under its new RoPE?")
             }
-            _ => format!("How does {model} do at each context?"),
+            _ => format!("How well does {model} work at each context?"),
         }
     }
 
-    /// The name of its folder.
+    /// The name of the folder.
     pub(crate) fn name(&self) -> String {
         let name = Path::new(&self.run).file_name();
         name.map_or_else(|| self.run.clone(), |name| name.display().to_string())
     }
 
-    /// A setting of the top level, as text.
+    /// A top-level setting, as text.
     pub(crate) fn setting(&self, key: &str) -> Option<String> {
         let value = self.settings.as_ref()?.get(key)?;
         Some(
@@ -211,14 +210,14 @@ fn text_of(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Lines of JSON; the last may be cut off where a run is going on.
+/// Lines of JSON. Lines that cannot be parsed are skipped: the last one may be cut off while a run is active.
 fn lines_of(path: &Path) -> Result<Vec<Value>> {
     let text = text_of(path)?.unwrap_or_default();
     let lines = text.lines().map(serde_json::from_str);
     Ok(lines.filter_map(Result::ok).collect())
 }
 
-/// Folders in a folder, by name.
+/// The folders in a folder, sorted by name.
 fn subfolders(run: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(run)? {
@@ -231,7 +230,7 @@ fn subfolders(run: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// JSON files of the folder and of its `eval`, by name.
+/// The JSON files of the folder and of its `eval`, sorted by name.
 fn json_files(run: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in [run.to_owned(), run.join("eval")] {
@@ -240,7 +239,9 @@ fn json_files(run: &Path) -> Result<Vec<PathBuf>> {
         }
         for entry in fs_err::read_dir(&folder)? {
             let path = entry?.path();
-            let is_json = path.extension().is_some_and(|it| it == "json");
+            let is_json = path
+                .extension()
+                .is_some_and(|extension| extension == "json");
             if is_json && path.is_file() && !path.ends_with("report.json") {
                 found.push(path);
             }

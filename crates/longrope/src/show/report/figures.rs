@@ -1,4 +1,4 @@
-//! The figures of a page, drawn anew from the data.
+//! The figures of a page, drawn from the data.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::data::{RunReport, Training};
 use crate::show::grid::Grid;
 use crate::show::output;
 
-/// A drawn figure and what it shows.
+/// A figure and its caption.
 pub(crate) struct Figure {
     pub(crate) svg: String,
     pub(crate) caption: String,
@@ -28,7 +28,7 @@ impl Figure {
     }
 }
 
-/// Perplexity by context, a line per RoPE; none for a single context.
+/// Perplexity by context, one line per RoPE; `None` for a single context.
 pub(crate) fn perplexity(report: &RunReport) -> Result<Option<Figure>> {
     let mut names: Vec<&str> = Vec::new();
     for result in &report.perplexities {
@@ -49,7 +49,9 @@ pub(crate) fn perplexity(report: &RunReport) -> Result<Option<Figure>> {
             Series {
                 name,
                 points,
-                emphasized: Path::new(name).extension().is_some_and(|it| it == "json"),
+                emphasized: Path::new(name)
+                    .extension()
+                    .is_some_and(|extension| extension == "json"),
             }
         })
         .collect();
@@ -61,7 +63,7 @@ pub(crate) fn perplexity(report: &RunReport) -> Result<Option<Figure>> {
     Ok(Some(Figure::new(svg, caption)))
 }
 
-/// Factors by pair of dimensions: of each set of the RoPE, and of the methods for the longest.
+/// Factors by pair: those of the RoPE, and those of the methods for its longest context.
 pub(crate) fn factors(report: &RunReport) -> Result<Option<Figure>> {
     let Some(rope) = &report.rope else {
         return Ok(None);
@@ -81,7 +83,7 @@ pub(crate) fn factors(report: &RunReport) -> Result<Option<Figure>> {
         output::grouped(spec.max_context())
     );
     let svg = longrope_figures::factor_curve(&title, &series)?;
-    let caption = "By what the frequency of each pair of dimensions is divided, the fastest pair at the left.";
+    let caption = "Divisor of the frequency of each pair of dimensions, fastest pair at the left.";
     Ok(Some(Figure::new(svg, caption)))
 }
 
@@ -103,16 +105,16 @@ pub(crate) fn history(report: &RunReport) -> Result<Option<Figure>> {
     let references: Vec<(String, f64)> = report
         .search
         .iter()
-        .flat_map(|it| &it.baselines)
-        .map(|it| (it.method.clone(), it.nll_nats))
+        .flat_map(|search| &search.baselines)
+        .map(|method| (method.method.clone(), method.nll_nats))
         .collect();
     let title = "Loss of the search by generation";
     let svg = longrope_figures::loss_history(title, &best, &curve("median_nats"), &references)?;
-    let caption = "On the samples that candidates are scored on.";
+    let caption = "Measured on the samples that candidates are scored on.";
     Ok(Some(Figure::new(svg, caption)))
 }
 
-/// Loss of the steps and of the measurements, by step counted across all phases.
+/// Training loss and held-out loss by step, counted across all phases.
 pub(crate) fn training(training: &Training) -> Result<Option<Figure>> {
     let steps = records::total_steps(&training.lines);
     let curve = |loss: fn(&Record) -> Option<f64>| -> Vec<(f64, f64)> {
@@ -149,7 +151,7 @@ pub(crate) fn training(training: &Training) -> Result<Option<Figure>> {
     Ok(Some(Figure::new(svg, "Nats per token.")))
 }
 
-/// Depths of a grid, at most.
+/// Maximum number of depths in a grid.
 const MOST_ROWS: usize = 24;
 
 /// Heat maps of tasks whose trials have depths, one per task and RoPE.
@@ -160,17 +162,20 @@ pub(crate) fn grids(report: &RunReport) -> Result<Vec<Figure>> {
         let depths: BTreeSet<String> = result
             .trials
             .iter()
-            .filter_map(|trial| trial.details.get("depth").filter(|it| it.is_number()))
+            .filter_map(|trial| trial.details.get("depth").filter(|depth| depth.is_number()))
             .map(Value::to_string)
             .collect();
-        // Where every trial has a depth of its own, there is no grid.
+        // With a random depth per trial there is no grid.
         let has_grid = (1..=MOST_ROWS).contains(&depths.len());
         if has_grid && !names.contains(&result.task.as_str()) {
             names.push(&result.task);
         }
     }
     for name in names {
-        let of_task = report.full_tasks.iter().filter(|it| it.task == name);
+        let of_task = report
+            .full_tasks
+            .iter()
+            .filter(|result| result.task == name);
         let results: Vec<_> = of_task.cloned().collect();
         for grid in Grid::of_ropes(&results) {
             let svg = grid.svg(&format!("{name}: {}", grid.rope))?;

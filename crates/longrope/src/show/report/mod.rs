@@ -1,4 +1,4 @@
-//! A run folder as one page: what was asked, how it was measured, what came out.
+//! The HTML page about a run folder: question, results, settings and provenance.
 
 mod data;
 mod figures;

@@ -1,4 +1,4 @@
-//! The page: no scripts, no network, readable on a phone and on paper.
+//! The HTML page. It has no scripts, needs no network, and fits phones and paper.
 
 use anyhow::Result;
 use longrope_trainer::run::records;
@@ -39,7 +39,7 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
     Ok(page.into_string())
 }
 
-/// What was found, without where it comes from.
+/// The results, without settings and provenance.
 fn results(report: &RunReport) -> Result<Markup> {
     Ok(markup! {
         (search(report)?)
@@ -78,11 +78,11 @@ fn search(report: &RunReport) -> Result<Markup> {
                     format!("{:.4}", result.best_nats),
                     output::perplexity(result.best_ppl),
                     String::new(),
-                ]).chain(result.baselines.iter().map(|it| vec![
-                    it.method.clone(),
-                    format!("{:.4}", it.nll_nats),
-                    output::perplexity(it.nll_nats.exp()),
-                    format!("{:+.4}", it.nll_nats - result.best_nats),
+                ]).chain(result.baselines.iter().map(|method| vec![
+                    method.method.clone(),
+                    format!("{:.4}", method.nll_nats),
+                    output::perplexity(method.nll_nats.exp()),
+                    format!("{:+.4}", method.nll_nats - result.best_nats),
                 ])).collect::<Vec<_>>();
                 div.winner { (table(&["RoPE", "nats/token", "perplexity", "gain, nats"], &rows)) }
                 p {
@@ -90,10 +90,10 @@ fn search(report: &RunReport) -> Result<Markup> {
                     (output::grouped(result.token_evaluations)) " tokens, "
                     (output::duration(result.elapsed_secs)) "; start tokens "
                     (result.start_tokens) ", attention scale " (format!("{:.4}", result.attention_scale))
-                    ". Measured on the samples of the search itself: what holds on other text is below, if it was measured."
+                    ". Measured on the samples of the search; for results on other text, see the evaluations below, if there are any."
                 }
             }
-            @for it in history.iter().chain(&factors) { (figure(it)) }
+            @for drawn in history.iter().chain(&factors) { (figure(drawn)) }
         }
     })
 }
@@ -113,7 +113,7 @@ fn perplexity(report: &RunReport) -> Result<Markup> {
                 output::perplexity(r.reported_ppl()),
                 stderr.map_or_else(
                     || "-".to_owned(),
-                    |it| format!("{:.3}", it * r.reported_ppl()),
+                    |stderr| format!("{:.3}", stderr * r.reported_ppl()),
                 ),
                 format!("{:.4}", r.nll_nats),
                 format!(
@@ -142,7 +142,7 @@ fn perplexity(report: &RunReport) -> Result<Markup> {
     Ok(markup! {
         section {
             h2 { "Perplexity" }
-            @if let Some(it) = figures::perplexity(report)? { (figure(&it)) }
+            @if let Some(drawn) = figures::perplexity(report)? { (figure(&drawn)) }
             (table(&header, &rows))
         }
     })
@@ -193,7 +193,7 @@ fn tasks(report: &RunReport) -> Result<Markup> {
     Ok(markup! {
         section {
             h2 { "Tasks" }
-            @for it in figures::grids(report)? { (figure(&it)) }
+            @for drawn in figures::grids(report)? { (figure(&drawn)) }
             (table(&header, &rows))
         }
     })
@@ -225,7 +225,7 @@ fn training(report: &RunReport) -> Result<Markup> {
         @for (name, drawn, rows) in &sections {
             section {
                 h2 { "Training: " (name) }
-                @if let Some(it) = drawn { (figure(it)) }
+                @if let Some(drawn) = drawn { (figure(drawn)) }
                 (table(&["", "at the end"], rows))
             }
         }
@@ -258,6 +258,6 @@ fn provenance(report: &RunReport) -> Markup {
         }));
     }
     markup! {
-        section { h2 { "Provenance" } (table(&["", ""], &rows)) p { "The same data: report.json." } }
+        section { h2 { "Provenance" } (table(&["", ""], &rows)) p { "report.json has the same data." } }
     }
 }

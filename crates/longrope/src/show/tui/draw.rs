@@ -1,4 +1,4 @@
-//! A standing as a picture of characters.
+//! Draws the dashboard.
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
@@ -14,9 +14,9 @@ use super::standing::Standing;
 use crate::show::output;
 use longrope_extend::pool::{WorkerState, WorkerStatus};
 
-/// The color of what was searched.
+/// Color of the searched factors.
 const OURS: Color = Color::LightRed;
-/// Of what it is compared with.
+/// Colors of the methods.
 const OTHERS: [Color; 5] = [
     Color::Blue,
     Color::Green,
@@ -24,10 +24,10 @@ const OTHERS: [Color; 5] = [
     Color::Cyan,
     Color::Yellow,
 ];
-/// Log lines shown.
+/// Number of log lines shown.
 const LOG_ROWS: u16 = 3;
 
-/// Draws a standing over a whole frame.
+/// Draws the dashboard over the whole frame.
 pub(super) fn draw(frame: &mut Frame, standing: &Standing) {
     let n_rows = standing.methods.len().max(standing.workers.len());
     let table_rows = u16::try_from(n_rows + 4).unwrap_or(u16::MAX).min(9);
@@ -95,7 +95,7 @@ fn progress(frame: &mut Frame, area: Rect, standing: &Standing) {
     frame.render_widget(Line::from(line), text);
 }
 
-/// Best and median loss by generation, with the methods as lines.
+/// Best and median loss by generation, with the losses of the methods as horizontal lines.
 fn history(frame: &mut Frame, area: Rect, standing: &Standing) {
     let right = (standing.n_generations.max(1)) as f64;
     let references: Vec<(String, Vec<(f64, f64)>)> = standing
@@ -131,7 +131,7 @@ fn history(frame: &mut Frame, area: Rect, standing: &Standing) {
     frame.render_widget(chart, area);
 }
 
-/// Factors by pair, on a logarithmic scale.
+/// Factors by pair, on a logarithmic axis.
 fn factors(frame: &mut Frame, area: Rect, standing: &Standing) {
     let curves: Vec<(&str, Vec<(f64, f64)>)> = standing
         .curves
@@ -159,7 +159,7 @@ fn factors(frame: &mut Frame, area: Rect, standing: &Standing) {
             line(name, points, color, marker)
         })
         .collect();
-    // What is drawn last lies on top.
+    // The last line is drawn on top.
     lines.reverse();
     let label = |ln: f64| Span::from(format!("{:.1}", ln.exp()));
     let title = format!(
@@ -191,7 +191,7 @@ fn axis(bounds: [f64; 2]) -> Axis<'static> {
         .labels_alignment(Alignment::Right)
 }
 
-/// Each value up to where the next begins.
+/// Turns points into steps: each value holds up to the next point.
 fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let previous = points.first().into_iter().chain(points);
     points
@@ -201,10 +201,10 @@ fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The loss up to which there is something to see: the best ones of the search, and the best method.
+/// The largest loss to show. The best losses of the search and the best method lie below it.
 fn ceiling(standing: &Standing) -> f64 {
-    let first = standing.best.first().map(|it| it.1);
-    let methods = standing.methods.iter().map(|it| it.1);
+    let first = standing.best.first().map(|(_, nats)| *nats);
+    let methods = standing.methods.iter().map(|(_, nats)| *nats);
     let best_method = methods.fold(f64::INFINITY, f64::min);
     let top = first.into_iter().chain([best_method]);
     let top = top.filter(|nats| nats.is_finite()).fold(0.0, f64::max);
@@ -212,7 +212,7 @@ fn ceiling(standing: &Standing) -> f64 {
     top + 0.25 * (top - lowest).max(0.02)
 }
 
-/// What was searched and the methods, from good to bad.
+/// The searched factors and the methods, best first.
 fn methods(frame: &mut Frame, area: Rect, standing: &Standing) {
     let best = standing.best_nats();
     let mut rows: Vec<(&str, f64)> = standing
@@ -274,12 +274,12 @@ fn workers(frame: &mut Frame, area: Rect, workers: &[WorkerStatus]) {
         Constraint::Length(9),
     ];
     let table = Table::new(rows, widths)
-        .header(row(["device", "state", "losses", "each"].map(str::to_owned)).bold())
+        .header(row(["device", "state", "losses", "mean"].map(str::to_owned)).bold())
         .block(panel("workers"));
     frame.render_widget(table, area);
 }
 
-/// A row whose first cell is text and whose others are numbers.
+/// A row with text in the first cell and numbers in the others.
 fn row<const N: usize>(cells: [String; N]) -> Row<'static> {
     let cells = cells.into_iter().enumerate().map(|(index, text)| {
         let line = Line::from(text);
@@ -311,7 +311,7 @@ fn hint(is_stopping: bool) -> Line<'static> {
     Line::from(text).dark_gray()
 }
 
-/// Text without the sequences that color it.
+/// Removes escape sequences from text.
 fn without_escapes(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -325,101 +325,5 @@ fn without_escapes(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use longrope_search::FactorCurve;
-    use ratatui::Terminal;
-    use ratatui::backend::TestBackend;
-
-    use super::*;
-
-    fn drawn(standing: &Standing, width: u16, height: u16) -> String {
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("in memory");
-        terminal
-            .draw(|frame| draw(frame, standing))
-            .expect("in memory");
-        terminal.backend().to_string()
-    }
-
-    fn standing() -> Standing {
-        let worker = |name: &str, state, n_answered| WorkerStatus {
-            name: name.to_owned(),
-            state,
-            n_answered,
-            worked: Duration::from_secs(10),
-        };
-        Standing {
-            title: "LongRoPE search".to_owned(),
-            generation: 3,
-            n_generations: 8,
-            done: 60,
-            planned: 200,
-            n_samples: 2,
-            n_saved: 7,
-            eta_secs: Some(90.0),
-            elapsed_secs: 12.0,
-            best: vec![(0.0, 3.4), (1.0, 3.3), (2.0, 3.3), (3.0, 3.2)],
-            median: vec![(0.0, 9.0), (1.0, 3.6), (2.0, 3.5), (3.0, f64::INFINITY)],
-            methods: vec![("none".to_owned(), 7.0), ("yarn".to_owned(), 3.5)],
-            curves: vec![
-                FactorCurve {
-                    name: "searched",
-                    points: vec![(0.0, 1.0), (1.0, 1.5), (2.0, 4.0)],
-                },
-                FactorCurve {
-                    name: "pi",
-                    points: vec![(0.0, 4.0), (1.0, 4.0), (2.0, 4.0)],
-                },
-            ],
-            start_tokens: 8,
-            workers: vec![
-                worker("flex", WorkerState::Working, 40),
-                worker("cuda:0", WorkerState::Retired("gone".to_owned()), 20),
-            ],
-            log: vec!["\u{1b}[33mWARN\u{1b}[0m device `cuda:0` failed".to_owned()],
-            is_stopping: false,
-        }
-    }
-
-    #[test]
-    fn everything_there_is_to_know_is_shown() {
-        let text = drawn(&standing(), 120, 36);
-        for part in [
-            "generation 3 of 8",
-            "30 of 100 candidates",
-            "7 evaluations saved by racing",
-            "1.5 min left",
-            "30.0 %",
-            "searched",
-            "3.2000",
-            "yarn",
-            "+0.3000",
-            "none",
-            "1096.6",
-            "8 start tokens",
-            "working",
-            "failed",
-            "0.25 s",
-            "WARN device `cuda:0` failed",
-            "stop and save",
-        ] {
-            assert!(text.contains(part), "`{part}` is missing in\n{text}");
-        }
-        assert!(!text.contains('\u{1b}'));
-    }
-
-    #[test]
-    fn nothing_known_yet_and_no_room_are_drawn_too() {
-        for (width, height) in [(120, 36), (80, 24), (20, 5), (1, 1)] {
-            drawn(&Standing::default(), width, height);
-            drawn(&standing(), width, height);
-        }
-        let nan = Standing {
-            best: vec![(0.0, f64::INFINITY)],
-            methods: vec![("none".to_owned(), f64::NAN)],
-            ..standing()
-        };
-        drawn(&nan, 120, 36);
-    }
-}
+#[path = "draw_tests.rs"]
+mod tests;

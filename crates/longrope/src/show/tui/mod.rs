@@ -1,7 +1,7 @@
-//! A dashboard in the terminal, in the spirit of that of Burn's training.
+//! The dashboard of a search in the terminal.
 //!
-//! Burn's own draws metrics by training step and cannot be taught factors by pair, lines to compare
-//! with, or workers. This one uses the same library and the same key to stop.
+//! Burn's own dashboard shows metrics by training step and cannot show factors by pair, reference lines or workers. This
+//! one uses the same library and the same key to stop.
 
 mod draw;
 mod standing;

@@ -1,28 +1,28 @@
-//! What a dashboard shows.
+//! The data of a dashboard.
 
 use longrope_extend::pool::WorkerStatus;
 use longrope_search::FactorCurve;
 
-/// How a search stands.
+/// The state of a search, as a dashboard shows it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Standing {
     pub(crate) title: String,
     pub(crate) generation: usize,
     pub(crate) n_generations: usize,
-    /// Losses known, and losses that a whole search takes.
+    /// Measured losses, and losses of the whole search.
     pub(crate) done: usize,
     pub(crate) planned: usize,
     pub(crate) n_samples: usize,
-    /// Losses that races have spared.
+    /// Losses that racing saved.
     pub(crate) n_saved: usize,
     pub(crate) eta_secs: Option<f64>,
     pub(crate) elapsed_secs: f64,
-    /// (generation, nats)
+    /// Best loss by generation: (generation, nats).
     pub(crate) best: Vec<(f64, f64)>,
     pub(crate) median: Vec<(f64, f64)>,
     /// Losses of other methods, nats.
     pub(crate) methods: Vec<(String, f64)>,
-    /// Factors by pair: those of the best, then those of methods.
+    /// Factors by pair: first of the best candidate, then of the methods.
     pub(crate) curves: Vec<FactorCurve>,
     pub(crate) start_tokens: usize,
     pub(crate) workers: Vec<WorkerStatus>,
@@ -31,7 +31,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// That of a search before anything happened.
+    /// The state before a search starts.
     pub(crate) fn new(title: String) -> Self {
         Self {
             title,
@@ -41,10 +41,10 @@ impl Standing {
 
     /// The best loss so far, nats.
     pub(crate) fn best_nats(&self) -> Option<f64> {
-        self.best.last().map(|it| it.1)
+        self.best.last().map(|(_, nats)| *nats)
     }
 
-    /// Share of the search that is done, 0 to 1.
+    /// Finished share of the search, 0 to 1.
     pub(crate) fn share(&self) -> f64 {
         if self.planned == 0 {
             return 0.0;

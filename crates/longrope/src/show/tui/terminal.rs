@@ -1,4 +1,4 @@
-//! The dashboard's terminal: drawn to, and its keys.
+//! The dashboard: drawing and keys.
 
 use std::io::{Stderr, stderr};
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 
 use super::draw::draw;
 use super::standing::Standing;
-use crate::show::progress;
+use crate::progress;
 use crate::signals;
 use crate::terminal::{restore_terminal, take_terminal};
 
-/// Least time between two drawings.
+/// Minimum time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// A dashboard that has the terminal until it is closed.
+/// An open dashboard. Dropping it restores the terminal.
 pub(crate) struct Dashboard {
     terminal: Terminal<CrosstermBackend<Stderr>>,
     interrupt: Interrupt,
@@ -27,7 +27,7 @@ pub(crate) struct Dashboard {
 }
 
 impl Dashboard {
-    /// Takes the terminal over.
+    /// Switches the terminal to the dashboard.
     pub(crate) fn open(interrupt: &Interrupt) -> Result<Self> {
         take_terminal()?;
         Ok(Self {
@@ -38,7 +38,7 @@ impl Dashboard {
         })
     }
 
-    /// Draws, unless it has just been done, and obeys the keys that were pressed.
+    /// Draws a frame and handles key presses, at most once per [`FRAME`].
     pub(crate) fn show(&mut self, standing: &mut Standing) {
         if self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
             return;
@@ -54,12 +54,12 @@ impl Dashboard {
         standing.log = progress::kept_log();
         standing.elapsed_secs = self.opened.elapsed().as_secs_f64();
         standing.is_stopping = self.interrupt.requested();
-        // A terminal that cannot be drawn on any more must not end a search.
+        // A failure to draw must not end the search.
         let _ = self.terminal.draw(|frame| draw(frame, standing));
     }
 
-    /// Gives the terminal back.
-    #[expect(clippy::unused_self, reason = "who closes it has one")]
+    /// Restores the terminal.
+    #[expect(clippy::unused_self, reason = "only an open dashboard can be closed")]
     pub(crate) fn close(&mut self) {
         restore_terminal();
     }
@@ -71,7 +71,7 @@ impl Drop for Dashboard {
     }
 }
 
-/// `q`, as in Burn's dashboard, or Ctrl-C, which is an ordinary key while the terminal is ours.
+/// Whether a key requests a stop: `q`, as in Burn's dashboard, or Ctrl-C, an ordinary key in raw mode.
 fn asks_to_stop(key: KeyEvent) -> bool {
     let is_press = key.kind == KeyEventKind::Press;
     let is_ctrl_c = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;

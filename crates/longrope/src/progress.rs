@@ -1,17 +1,17 @@
-//! Progress bars on stderr, silent without a terminal.
+//! Progress bars on stderr. They are hidden without a terminal.
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// All bars draw through one object, so that log lines can be written above them.
+/// All bars, drawn through one object so that log lines can be written above them.
 fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
     BARS.get_or_init(MultiProgress::new)
 }
 
-/// A bar over `n` things, with the time that is left.
+/// A bar over `n` items with the remaining time.
 pub(crate) fn bar(what: &str, n: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} eta {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -20,7 +20,7 @@ pub(crate) fn bar(what: &str, n: u64) -> ProgressBar {
     bar
 }
 
-/// A spinner for work of unknown size.
+/// A spinner, for work of unknown length.
 pub(crate) fn spinner(what: &str) -> ProgressBar {
     let spinner = bars().add(ProgressBar::new_spinner());
     spinner.set_message(what.to_owned());
@@ -28,22 +28,22 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
     spinner
 }
 
-/// Writes to stderr without tearing the bars.
+/// A writer to stderr that keeps the bars below the text.
 pub(crate) fn stderr_above_bars() -> impl Write {
     AboveBars
 }
 
 struct AboveBars;
 
-/// Log lines that are kept for a dashboard, while there is one.
+/// Log lines kept while a dashboard has the terminal; `None` without a dashboard.
 static KEPT: Mutex<Option<String>> = Mutex::new(None);
 
 fn kept() -> MutexGuard<'static, Option<String>> {
-    // Text is whole whatever its writer did then.
+    // The text is valid even if a writer panicked.
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on nothing is written to stderr: log lines are kept, bars are not drawn.
+/// Starts to keep log lines instead of writing them to stderr, and hides the bars.
 pub(crate) fn keep_log() {
     bars().set_draw_target(ProgressDrawTarget::hidden());
     kept().get_or_insert_default();
@@ -56,11 +56,11 @@ pub(crate) fn kept_log() -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// Writes what was kept to stderr, and everything from now on.
+/// Writes the kept log lines to stderr, and further lines directly.
 pub(crate) fn release_log() {
     let text = kept().take().unwrap_or_default();
     bars().set_draw_target(ProgressDrawTarget::stderr());
-    // A stderr that cannot be written to is no reason to stop.
+    // Failing to write to stderr is not a reason to stop.
     let _ = AboveBars.write_all(text.as_bytes());
 }
 

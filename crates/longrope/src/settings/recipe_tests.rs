@@ -1,0 +1,72 @@
+use longrope_extend::recipe::plan;
+
+use super::*;
+
+fn configs(text: &str) -> Result<Vec<StageConfig>> {
+    let (base, stages) = parse(text)?;
+    let recipe = Recipe {
+        text: text.to_owned(),
+        base,
+        out: PathBuf::from("run"),
+        stages,
+    };
+    let places = plan(&recipe.stages, &recipe.out)?;
+    stage_configs(&recipe, &places)
+}
+
+const RECIPE: &str = r#"
+    model = "base"
+    [[stage]]
+    name = "find"
+    verb = "search"
+    search = { target = 1024 }
+    [[stage]]
+    name = "train"
+    verb = "finetune"
+    train = { steps = 3 }
+    [[stage]]
+    name = "further"
+    verb = "search"
+    rope-from = "find"
+    search = { target = 4096 }
+    [[stage]]
+    verb = "ppl"
+    contexts = [4096]
+"#;
+
+#[test]
+fn inputs_come_from_the_stages_before() {
+    let configs = configs(RECIPE).unwrap();
+    let model = |index: usize| configs[index].table["model"].as_str().unwrap();
+    assert_eq!((model(0), model(1)), ("base", "base"));
+    let trained = "run/02-train/model";
+    assert_eq!((model(2), model(3)), (trained, trained));
+    let rope = |index: usize| configs[index].table["rope"][0].as_str().unwrap();
+    assert_eq!(rope(1), "run/01-find/rope.json");
+    assert_eq!(rope(3), "run/03-further/rope.json");
+    let init = configs[2].table["search"]["init"].as_str();
+    assert_eq!(init, Some("run/01-find/rope.json"));
+    assert!(configs[0].table["search"].get("init").is_none());
+}
+
+#[test]
+fn mistakes_are_found_before_anything_runs() {
+    for (from, to, message) in [
+        ("verb = \"ppl\"", "verb = \"pll\"", "verb `pll` is unknown"),
+        (
+            "rope-from = \"find\"",
+            "rope-from = \"fund\"",
+            "`fund` is not an earlier stage",
+        ),
+        ("steps = 3", "step = 3", "unknown field"),
+        (
+            "target = 4096",
+            "target = 4096, stage = \"ratios\", sample-context = 1024",
+            "expected more than 1024, the context of the factors",
+        ),
+    ] {
+        let error = configs(&RECIPE.replace(from, to)).err().unwrap();
+        let chain = format!("{error:#}");
+        assert!(chain.contains(message), "{chain}");
+    }
+}

@@ -1,0 +1,44 @@
+use super::*;
+use longrope_eval::{Metric, MetricValue, Trial};
+use serde_json::{Map, json};
+
+fn result(context: usize, trials: &[(f64, f64)]) -> TaskResult {
+    let trial = |(i, (depth, score)): (usize, &(f64, f64))| Trial {
+        trial: i,
+        scores: vec![*score],
+        details: Map::from_iter([("depth".to_owned(), json!(depth))]),
+    };
+    TaskResult {
+        task: "needle".to_owned(),
+        task_version: 1,
+        rope: "yarn".to_owned(),
+        context,
+        n: trials.len(),
+        metric: MetricValue::of(&Metric::higher("recall"), &[0.0]),
+        other_metrics: Vec::new(),
+        protocol: "teacher-forced".to_owned(),
+        settings: Map::new(),
+        seed: 1,
+        elapsed_secs: 0.0,
+        trials: trials.iter().enumerate().map(trial).collect(),
+    }
+}
+
+#[test]
+fn cells_are_means_of_their_trials() {
+    let short = result(256, &[(0.0, 1.0), (0.5, 1.0), (0.0, 0.0), (0.5, 1.0)]);
+    let long = result(1024, &[(0.0, 0.25), (0.5, 0.0)]);
+    let grids = Grid::of_ropes(&[short, long]);
+    assert_eq!(grids.len(), 1);
+    assert_eq!(
+        grids[0].cells,
+        [[Some(0.5), Some(0.25)], [Some(1.0), Some(0.0)]]
+    );
+    let table = grids[0].table();
+    assert!(
+        table.contains("50% ▒▒▒▒") && table.contains("0% ····"),
+        "{table}"
+    );
+    let svg = grids[0].svg("a < b").unwrap();
+    assert!(svg.contains("1,024") && svg.contains("25%") && svg.contains("a &lt; b"));
+}

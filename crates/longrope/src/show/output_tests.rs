@@ -1,0 +1,27 @@
+use super::*;
+
+#[test]
+fn numbers_are_readable() {
+    assert_eq!(grouped(0), "0");
+    assert_eq!(grouped(1344), "1,344");
+    assert_eq!(grouped(12_345_678), "12,345,678");
+    assert_eq!(bytes(1023), "1023 B");
+    assert_eq!(bytes(6 << 20), "6.0 MiB");
+    assert_eq!(perplexity(42.0421), "42.042");
+    assert_eq!(duration(90.0), "1.5 min");
+}
+
+#[test]
+fn tables_align_numbers_to_the_right_without_trailing_blanks() {
+    let header = ["rope".to_owned(), "256".to_owned()];
+    let rows = [
+        vec!["none".to_owned(), "1.0".to_owned()],
+        vec!["ntk".to_owned(), "10.0".to_owned()],
+    ];
+    let text = table(&header, &rows);
+    assert!(text.lines().all(|line| !line.ends_with(' ')), "{text}");
+    assert!(
+        text.contains(" none    1.0") || text.contains("none   1.0"),
+        "{text}"
+    );
+}
