@@ -155,15 +155,13 @@ mod fetch {
 
     /// The path of a file in the cache, fetched if it is missing.
     fn get(place: &Place, file: &str) -> Result<PathBuf> {
-        match place.cached.get(file) {
-            Some(path) => Ok(path),
-            None => {
-                let fetched = place
-                    .repo
-                    .download_with_progress(file, Bar(progress::bar(file, 1)));
-                fetched.map_err(|error| explain(error, &format!("`{file}` of {}", place.what)))
-            }
+        if let Some(path) = place.cached.get(file) {
+            return Ok(path);
         }
+        let fetched = place
+            .repo
+            .download_with_progress(file, Bar(progress::bar(file, 1)));
+        fetched.map_err(|error| explain(error, &format!("`{file}` of {}", place.what)))
     }
 
     /// A progress bar over the bytes of one file.
