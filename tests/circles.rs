@@ -1,4 +1,4 @@
-//! No file of a crate imports itself in a circle: what it uses of its own crate never leads back to it.
+//! Reads which file of a crate imports which, for the rule of `tidy.rs` that no file imports itself in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -249,12 +249,11 @@ fn absolute(path: &[String], module: &Module, modules: &BTreeSet<Module>) -> Opt
     }
 }
 
-#[test]
-fn no_file_imports_itself_in_a_circle() {
-    let crates = fs_err::read_dir(repository().join("crates")).unwrap();
+/// The circles of all crates, one list of files each, and how many imports were seen.
+pub(crate) fn circles_of_all_crates() -> (Vec<String>, usize) {
     let mut n_arrows = 0;
     let mut circles = Vec::new();
-    for entry in crates {
+    for entry in fs_err::read_dir(repository().join("crates")).unwrap() {
         let source = entry.unwrap().path().join("src");
         if source.is_dir() {
             let files = Crate::read(&source);
@@ -262,13 +261,7 @@ fn no_file_imports_itself_in_a_circle() {
             circles.extend(files.circle().map(|circle| circle.join("\n")));
         }
     }
-    assert!(
-        circles.is_empty(),
-        "files import each other:\n\n{}",
-        circles.join("\n\n")
-    );
-    // The reader of imports works: there are hundreds.
-    assert!(n_arrows > 500, "{n_arrows}");
+    (circles, n_arrows)
 }
 
 #[test]

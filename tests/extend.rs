@@ -92,6 +92,64 @@ fn stages_run_in_order_and_only_once() {
     resumed.worked();
 }
 
+/// Every verb that needs a tokenizer, or factors to begin with.
+const MEASUREMENTS: &str = r#"
+model = "t"
+text = ["text.md"]
+out = "run"
+
+[search]
+samples = 1
+population = 6
+parents = 2
+mutations = 1
+crossovers = 1
+generations = 1
+passkey-trials = 0
+
+[[stage]]
+name = "find"
+verb = "search"
+search = { target = 320 }
+
+[[stage]]
+name = "short"
+verb = "recover"
+contexts = [128]
+
+[[stage]]
+name = "keys"
+verb = "passkey"
+contexts = [128]
+passkey = { trials = 1 }
+
+[[stage]]
+name = "table"
+verb = "compare"
+contexts = [128]
+eval = { windows = 1 }
+compare = { methods = ["none", "yarn"] }
+"#;
+
+#[test]
+fn stages_measure_what_earlier_ones_found() {
+    let here = Workplace::with_tokenizer();
+    let text = fs_err::read_to_string(repository().join("CONTRIBUTING.md")).unwrap();
+    here.write("text.md", text);
+    here.write("recipe.toml", MEASUREMENTS);
+    let shown = here.run("extend --config recipe.toml").worked();
+    assert!(shown.contains("yarn"), "{shown}");
+    let sets = &here.read_json("run/02-short/rope.json")["scaling"]["sets"];
+    assert!(sets.as_array().unwrap().len() >= 2, "{sets}");
+    let keys = here.read_json("run/03-keys/eval/passkey.json");
+    assert_eq!(keys["results"][0]["rope"], "run/02-short/rope.json");
+    // A stage that was stopped before it saved anything begins anew.
+    fs_err::remove_file(here.path("run/03-keys/done.json")).unwrap();
+    fs_err::remove_dir_all(here.path("run/03-keys/eval")).unwrap();
+    here.run("extend --config recipe.toml --resume").worked();
+    assert!(here.path("run/03-keys/eval/passkey.json").is_file());
+}
+
 #[test]
 fn every_bundled_recipe_is_valid() {
     let folder = repository().join("configs");

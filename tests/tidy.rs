@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use longrope_search::{SearchConfig, SearchProblem, field_names};
 use toml::{Table, Value};
 
+use crate::circles::circles_of_all_crates;
 use crate::support::{Workplace, repository};
 
 /// Maximum length of a source file. Few files are longer than [`USUAL_LINES`].
@@ -71,6 +72,16 @@ fn source_files_are_short() {
         .filter(|it| lines(&it.1) > USUAL_LINES)
         .count();
     assert!(long * 10 <= sources.len(), "{long} of {}", sources.len());
+}
+
+/// What a file uses of its own crate never leads back to it.
+#[test]
+fn no_file_imports_itself_in_a_circle() {
+    let (circles, n_arrows) = circles_of_all_crates();
+    let circles = circles.join("\n\n");
+    assert!(circles.is_empty(), "files import each other:\n\n{circles}");
+    // The reader of imports works: there are hundreds.
+    assert!(n_arrows > 500, "{n_arrows}");
 }
 
 #[test]
