@@ -140,7 +140,7 @@ fn wrong_training_input_is_refused() {
     for (line, message) in [
         (
             "finetune --tokens tokens.json --out run",
-            "`--model` is missing",
+            "the model is missing",
         ),
         ("finetune --model m --out run", "windows of `text`"),
         (

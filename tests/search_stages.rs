@@ -82,6 +82,19 @@ fn impossible_stages_are_refused() {
     assert!(message.contains("nothing to recover at 128"), "{message}");
     let message = here.fails(&format!("{recover} --rope yarn --contexts 16"));
     assert!(message.contains("has no factor sets"), "{message}");
+    // The hint of the search inside a recovery is shown.
+    let small = "--rope a/rope.json --contexts 16 --samples 1 --set search.population=2 --set search.parents=2";
+    let outcome = here.run(&format!("{recover} {small}"));
+    assert!(
+        outcome.stderr.contains("recovering 16 tokens"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(
+        outcome.stderr.contains("hint: configs/README.md"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]

@@ -130,7 +130,10 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
         return hint_for_search(error);
     }
-    if let Some(error) = cause.downcast_ref::<longrope_extend::Error>() {
+    let boxed = cause
+        .downcast_ref::<Box<longrope_extend::Error>>()
+        .map(Box::as_ref);
+    if let Some(error) = cause.downcast_ref::<longrope_extend::Error>().or(boxed) {
         return hint_for_extend(error);
     }
     if let Some(error) = cause.downcast_ref::<toml::de::Error>() {

@@ -3,19 +3,25 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use longrope_extend::{Models, Replica};
 use longrope_model::{Checkpoint, Decoder};
 
 use super::device;
+use crate::hint::Hint;
 use crate::progress;
 use crate::settings::config::{Config, WeightSetting};
-use crate::settings::required;
 
 /// The configured checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
-    required(config.model.as_ref(), "--model")
+    config.model.as_ref().ok_or_else(|| {
+        anyhow!("the model is missing").context(Hint(
+            "give its folder as MODEL, in front of flags that take several values, as --model MODEL, or as `model` in \
+             --config"
+                .to_owned(),
+        ))
+    })
 }
 
 /// The fingerprint of the configured model.

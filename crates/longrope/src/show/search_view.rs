@@ -144,8 +144,7 @@ impl SearchView {
             SearchEvent::Generation { search, .. } => shown.generation(search),
             SearchEvent::Comparing => shown.compare(),
             SearchEvent::Done { run, outcome } => {
-                shown.close();
-                self.shown = None;
+                self.finish();
                 let plots = search_figures::write(run, outcome);
                 if self.plots.is_ok() {
                     self.plots = plots;
@@ -155,13 +154,23 @@ impl SearchView {
         }
     }
 
+    /// Ends the search on the screen. The dashboard stays open for the next one.
+    fn finish(&mut self) {
+        match self.shown.take().map(|shown| shown.display) {
+            Some(Display::Dashboard(dashboard, _)) => self.dashboard = Some(*dashboard),
+            Some(Display::Bar(bar) | Display::Spinner(bar)) => bar.finish_and_clear(),
+            None => {}
+        }
+    }
+
     /// Closes the dashboard and restores the terminal.
     ///
     /// # Errors
     /// If a plot could not be written.
     pub(crate) fn close(mut self) -> Result<()> {
-        if let Some(mut shown) = self.shown.take() {
-            shown.close();
+        self.finish();
+        if let Some(mut dashboard) = self.dashboard.take() {
+            dashboard.close();
         }
         self.plots
     }
@@ -223,14 +232,6 @@ impl Shown {
         self.count.answered = 0;
         self.count.planned = search.progress().planned * self.count.n_samples;
         self.follow(search);
-    }
-
-    /// Removes the bar or closes the dashboard.
-    fn close(&mut self) {
-        match &mut self.display {
-            Display::Bar(bar) | Display::Spinner(bar) => bar.finish_and_clear(),
-            Display::Dashboard(dashboard, _) => dashboard.close(),
-        }
     }
 
     fn follow(&mut self, search: &Search) {

@@ -75,7 +75,7 @@ impl ModelArg {
 /// `--dashboard`
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct DashboardFlag {
-    /// When to show a dashboard; auto shows it in a terminal. `q` and Ctrl-C save and stop.
+    /// When to show a dashboard; auto shows it in a terminal. Ctrl-C saves and stops.
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     dashboard: Dashboard,
 }
