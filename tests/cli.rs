@@ -70,8 +70,8 @@ fn help_of_search() {
           --samples <N>            Text samples that every candidate is scored on; default: 5
           --seed <N>               Seed of all random choices; default: 42
           --resume                 Resume the search in the run folder
-          --dashboard <WHEN>       When to show a dashboard; auto shows it in a terminal. Ctrl-C saves and
-                                   stops [default: auto] [possible values: auto, on, off]
+          --dashboard <WHEN>       When to show a dashboard; auto shows it in a terminal. Ctrl-C saves
+                                   and stops [default: auto] [possible values: auto, on, off]
           --json                   Print JSON on stdout
       -v, --verbose...             Print more log lines on stderr; -vv prints still more
       -h, --help                   Print help
