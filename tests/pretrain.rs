@@ -35,12 +35,7 @@ const PRETRAIN: &str = "pretrain --config tiny.toml --text text.txt --json";
 
 fn workplace() -> Workplace {
     let here = Workplace::new();
-    let lines: Vec<String> = (0..400)
-        .map(|i| format!("fn number_{i}() -> u32 {{ {} }}\n", i * i % 997))
-        .collect();
-    let text = lines.concat();
-    here.write("text.txt", &text);
-    here.write("held.txt", &text[3000..6000]);
+    here.rust_text();
     here.write("tiny.toml", TINY);
     here
 }

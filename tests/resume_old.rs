@@ -10,12 +10,7 @@ const TOLERANCE: f64 = 1e-5;
 /// A folder with the inputs of the fixture and a copy of its run, `run`.
 fn workplace(fixture: &str) -> Workplace {
     let here = Workplace::with_model();
-    let lines: Vec<String> = (0..400)
-        .map(|i| format!("fn number_{i}() -> u32 {{ {} }}\n", i * i % 997))
-        .collect();
-    let text = lines.concat();
-    here.write("text.txt", &text);
-    here.write("held.txt", &text[3000..6000]);
+    here.rust_text();
     here.fixture(&format!("states-0.1/{fixture}"), "fixture");
     fs_err::rename(here.path("fixture/run"), here.path("run")).unwrap();
     let rope = here.path("fixture/rope.json");

@@ -72,6 +72,16 @@ impl Workplace {
         fs_err::write(self.path(name), content).unwrap();
     }
 
+    /// Writes `text.txt`, functions that differ in a number, and `held.txt`, a stretch of it.
+    pub(crate) fn rust_text(&self) {
+        let lines: Vec<String> = (0..400)
+            .map(|i| format!("fn number_{i}() -> u32 {{ {} }}\n", i * i % 997))
+            .collect();
+        let text = lines.concat();
+        self.write("text.txt", &text);
+        self.write("held.txt", &text[3000..6000]);
+    }
+
     /// Reads a text file.
     pub(crate) fn read(&self, name: &str) -> String {
         fs_err::read_to_string(self.path(name)).unwrap()

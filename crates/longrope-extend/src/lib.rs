@@ -19,6 +19,6 @@ pub use scoring::{
 };
 pub use search::{
     Calibration, CalibrationOptions, CalibrationSample, MethodLoss, ModelObjective, NamedSpec,
-    ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent, SearchOutcome, SearchResult,
-    SearchTask, Watch, measure,
+    ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent, SearchInputs, SearchOutcome,
+    SearchResult, SearchTask, Watch, measure,
 };

@@ -1,6 +1,7 @@
 //! Error messages: the chain of causes without repetitions, then hints.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Error;
@@ -31,6 +32,18 @@ pub(crate) fn is_interruption(error: &Error) -> bool {
         || error
             .downcast_ref::<longrope_extend::Error>()
             .is_some_and(longrope_extend::Error::is_interruption)
+}
+
+/// Adds a hint on how to continue if the run was interrupted or all devices failed.
+pub(crate) fn explain_interruption(error: Error, verb: &str, out: &Path) -> Error {
+    if is_interruption(&error) || is_device_failure(&error) {
+        let resume = format!(
+            "the state is saved; continue with: longrope {verb} --resume --out {}",
+            out.display()
+        );
+        return error.context(Hint(resume));
+    }
+    error
 }
 
 /// Prints an error and returns the exit code.

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod events;
+mod inputs;
 mod measured;
 mod method_loss;
 mod objective;
@@ -13,6 +14,7 @@ mod task;
 
 pub use calibration::{Calibration, CalibrationOptions, CalibrationSample};
 pub use events::{SearchEvent, Watch};
+pub use inputs::SearchInputs;
 pub use measured::{NamedSpec, measure};
 pub use method_loss::MethodLoss;
 pub use objective::ModelObjective;

@@ -5,20 +5,21 @@
 
 use std::path::Path;
 
-use longrope_data::{TokenDocument, Tokenizer};
 use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 use longrope_search::{Candidate, SearchConfig, SearchProblem, Space, TargetRope};
 use serde::Serialize;
 
 use super::calibration::{Calibration, CalibrationOptions};
 use super::events::Watch;
+use super::inputs::SearchInputs;
 use super::measured::measure;
+use super::objective_kind::ObjectiveKind;
 use super::result::{RESULT_FILE, SearchResult};
 use super::task::SearchTask;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::run_dir::{RunDir, read_json};
-use crate::scoring::{Models, Scoring, Workers};
+use crate::scoring::{Scoring, Workers};
 
 /// The result of a recovery at one context.
 #[derive(Clone, Debug, Serialize)]
@@ -47,22 +48,8 @@ pub struct Recovery {
 /// Everything a recovery depends on.
 #[derive(Clone, Debug)]
 pub struct RecoveryTask<'a> {
-    /// The model, on every device that computes.
-    pub models: &'a Models,
-    /// A fingerprint of the model's weights, as [`longrope_model::Checkpoint::fingerprint`] makes it.
-    pub model_fingerprint: String,
-    /// The text that samples are taken from.
-    pub documents: &'a [TokenDocument],
-    /// The tokenizer, for needles and passkeys.
-    pub tokenizer: Option<&'a Tokenizer>,
-    /// How samples are chosen.
-    pub calibration: CalibrationOptions,
-    /// Tokens of a sample; `None` for those of the context.
-    pub sample_context: Option<usize>,
-    /// Name of the search's profile, for the provenance.
-    pub profile: &'a str,
-    /// The evolution. Its bounds are replaced by `max_factor_ratio`.
-    pub evolution: SearchConfig,
+    /// Model, text and settings. The bounds of the evolution are replaced by `max_factor_ratio`.
+    pub inputs: SearchInputs<'a>,
     /// Largest factor allowed, as a multiple of context / original context, or of 1 for shorter contexts.
     pub max_factor_ratio: f64,
     /// The RoPE of the extended model.
@@ -73,8 +60,6 @@ pub struct RecoveryTask<'a> {
     pub out: &'a Path,
     /// Whether to continue the recovery in that folder.
     pub resume: bool,
-    /// Kept in the run folders as `config.toml`.
-    pub settings: &'a str,
 }
 
 impl RecoveryTask<'_> {
@@ -98,7 +83,7 @@ impl RecoveryTask<'_> {
         if !self.resume {
             longrope_data::write_atomically(
                 &self.out.join("config.toml"),
-                self.settings.as_bytes(),
+                self.inputs.settings.as_bytes(),
             )?;
         }
         let mut recovered = Vec::with_capacity(contexts.len());
@@ -113,8 +98,8 @@ impl RecoveryTask<'_> {
         }
         let provenance = Provenance {
             tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            seed: Some(self.calibration.seed),
-            profile: Some(format!("{}, recovered", self.profile)),
+            seed: Some(self.inputs.calibration.seed),
+            profile: Some(format!("{}, recovered", self.inputs.profile)),
             target_context: Some(self.known.max_context()),
             ..Provenance::default()
         };
@@ -138,10 +123,10 @@ impl RecoveryTask<'_> {
         let evolution = SearchConfig {
             max_factor_ratio: self.max_factor_ratio,
             max_factor_extra: 0.0,
-            ..self.evolution.clone()
+            ..self.inputs.evolution.clone()
         };
         // The original context of the model. Some published factors were made for another one.
-        let original_context = self.models.decoder().config().rope.original_context;
+        let original_context = self.inputs.models.decoder().config().rope.original_context;
         let problem = SearchProblem {
             original_context,
             target_context: context.max(original_context),
@@ -156,20 +141,15 @@ impl RecoveryTask<'_> {
             read_json(&result)?
         } else {
             let task = SearchTask {
-                models: self.models,
-                model_fingerprint: self.model_fingerprint.clone(),
-                documents: self.documents,
-                tokenizer: self.tokenizer,
-                calibration: self.calibration.clone(),
-                sample_context: self.sample_context,
-                profile: self.profile,
-                evolution,
+                inputs: SearchInputs {
+                    evolution,
+                    ..self.inputs.clone()
+                },
                 target,
                 problem,
                 init: init.into_iter().collect(),
                 out: &folder,
                 resume: has_begun,
-                settings: self.settings,
                 methods_first: false,
             };
             task.run(interrupt, watch)?.result
@@ -208,16 +188,15 @@ impl RecoveryTask<'_> {
 
     /// Mean loss of the known RoPE on text, nats per token.
     fn text_loss(&self, context: usize, interrupt: &Interrupt) -> Result<f64> {
-        let calibration =
-            Calibration::new(&self.calibration, self.documents, self.tokenizer, context)?;
-        let text_only = Calibration {
-            needles: Vec::new(),
-            passkeys: Vec::new(),
-            ..calibration
+        let inputs = &self.inputs;
+        let text_only = CalibrationOptions {
+            objective: ObjectiveKind::Perplexity,
+            ..inputs.calibration.clone()
         };
-        let mut scoring = Scoring::Workers(Workers::start(self.models)?);
+        let calibration = Calibration::new(&text_only, inputs.documents, None, context)?;
+        let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
         let ropes = [("before".to_owned(), self.known.clone())];
-        let losses = measure(&mut scoring, &text_only, &ropes, interrupt, &mut |_| {})?;
+        let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut |_| {})?;
         let loss = losses.first().ok_or(Error::NoCandidate)?;
         Ok(loss.nll_nats)
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
 use longrope_search::{Generation, Search, TargetRope};
+use longrope_trainer::run::records;
 use serde::Serialize;
 
 use super::calibration::Calibration;
@@ -168,17 +169,13 @@ impl SearchRun<'_> {
     }
 }
 
-/// The first line of a search's `metrics.jsonl`.
-const METRICS_HEADER: &str =
-    "{\"format\":\"longrope-metrics\",\"version\":1,\"kind\":\"search\"}\n";
-
 /// Saves the state of a search and its history.
 pub(crate) fn save_state(run: &RunDir, search: &Search) -> Result<()> {
     run.write("search/state.json", &search.state().to_json()?)?;
     let lines = search.state().history().iter().map(metrics);
     run.write(
         "metrics.jsonl",
-        &(METRICS_HEADER.to_owned() + &json_lines(lines)?),
+        &(records::header("search")? + &json_lines(lines)?),
     )
 }
 

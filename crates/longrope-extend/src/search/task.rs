@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use longrope_data::{TokenDocument, Tokenizer};
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::calibration::{Calibration, CalibrationOptions};
+use super::calibration::Calibration;
 use super::events::Watch;
+use super::inputs::SearchInputs;
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::result::SearchOutcome;
@@ -17,27 +17,12 @@ use super::run::{SearchRun, save_state};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::run_dir::{RunDir, read_json};
-use crate::scoring::Models;
 
 /// Everything a search depends on.
 #[derive(Clone, Debug)]
 pub struct SearchTask<'a> {
-    /// The model, on every device that computes.
-    pub models: &'a Models,
-    /// A fingerprint of the model's weights, as [`longrope_model::Checkpoint::fingerprint`] makes it.
-    pub model_fingerprint: String,
-    /// The text that samples are taken from.
-    pub documents: &'a [TokenDocument],
-    /// The tokenizer, for needles and passkeys.
-    pub tokenizer: Option<&'a Tokenizer>,
-    /// How samples are chosen.
-    pub calibration: CalibrationOptions,
-    /// Tokens of a sample; `None` for those of the target.
-    pub sample_context: Option<usize>,
-    /// Name of the search's profile, for the provenance.
-    pub profile: &'a str,
-    /// The evolution.
-    pub evolution: SearchConfig,
+    /// Model, text and settings.
+    pub inputs: SearchInputs<'a>,
     /// What candidates stand for.
     pub target: TargetRope,
     /// What is searched for; usually [`TargetRope::problem`] of `target`.
@@ -48,8 +33,6 @@ pub struct SearchTask<'a> {
     pub out: &'a Path,
     /// Whether to continue the search in that folder.
     pub resume: bool,
-    /// Saved in the run folder as `config.toml`, to document the search.
-    pub settings: &'a str,
     /// Whether to measure the methods before the search instead of after it.
     pub methods_first: bool,
 }
@@ -66,35 +49,36 @@ impl SearchTask<'_> {
     pub fn run(self, interrupt: &Interrupt, watch: Watch<'_>) -> Result<SearchOutcome> {
         let problem = self.problem;
         problem.validate()?;
-        let context = sample_context(self.sample_context, &problem)?;
-        let calibration =
-            Calibration::new(&self.calibration, self.documents, self.tokenizer, context)?;
-        let inputs = Inputs::new(&self, &calibration);
-        let seed = self.calibration.seed;
+        let inputs = self.inputs;
+        let context = sample_context(inputs.sample_context, &problem)?;
+        let options = &inputs.calibration;
+        let calibration = Calibration::new(options, inputs.documents, inputs.tokenizer, context)?;
+        let recorded = Recorded::new(&inputs, &calibration, &self.target);
         let (run, search) = if self.resume {
             let run = RunDir::resume(self.out)?;
-            let search = resume(&run, seed, &self.evolution, &problem)?;
-            inputs.check(&run)?;
+            let search = resume(&run, options.seed, &inputs.evolution, &problem)?;
+            recorded.check(&run)?;
             (run, search)
         } else {
-            let search = Search::with_init(problem, self.evolution, self.init, seed)?;
+            let search = Search::with_init(problem, inputs.evolution, self.init, options.seed)?;
             let run = RunDir::create(self.out)?;
-            run.write("config.toml", self.settings)?;
-            run.write_json(INPUTS_FILE, &inputs)?;
+            run.write("config.toml", &inputs.settings)?;
+            run.write_json(INPUTS_FILE, &recorded)?;
             (run, search)
         };
         // Saved before the first generation, so that a run killed during it can be resumed.
         save_state(&run, &search)?;
         let samples = calibration.samples.iter().cloned();
-        let objective = ModelObjective::on_devices(self.models, &self.target, samples, interrupt)?;
+        let objective =
+            ModelObjective::on_devices(inputs.models, &self.target, samples, interrupt)?;
         let setting = SearchRun {
             run: &run,
             calibration: &calibration,
             target: &self.target,
-            profile: self.profile,
-            objective: self.calibration.objective,
-            model_fingerprint: inputs.model_fingerprint,
-            text_fingerprint: inputs.text_fingerprint,
+            profile: &inputs.profile,
+            objective: options.objective,
+            model_fingerprint: recorded.model_fingerprint,
+            text_fingerprint: recorded.text_fingerprint,
             methods_first: self.methods_first,
         };
         setting.finish_search(search, objective.with_watch(watch))
@@ -168,7 +152,7 @@ fn differences(section: &str, saved: &impl Serialize, now: &impl Serialize) -> R
 
 /// `search/inputs.json`: the inputs of the scores. A search can be resumed only with the same inputs.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Inputs {
+struct Recorded {
     format: String,
     version: u32,
     model_fingerprint: String,
@@ -182,9 +166,9 @@ struct Inputs {
 
 const INPUTS_FILE: &str = "search/inputs.json";
 
-impl Inputs {
-    fn new(task: &SearchTask, calibration: &Calibration) -> Self {
-        let options = &task.calibration;
+impl Recorded {
+    fn new(inputs: &SearchInputs, calibration: &Calibration, target: &TargetRope) -> Self {
+        let options = &inputs.calibration;
         let objective = match options.objective {
             ObjectiveKind::Combined => format!("combined, needles {}", options.needle_weight),
             other => other.description().to_owned(),
@@ -192,10 +176,10 @@ impl Inputs {
         Self {
             format: "longrope-search-inputs".to_owned(),
             version: 2,
-            model_fingerprint: task.model_fingerprint.clone(),
+            model_fingerprint: inputs.model_fingerprint.clone(),
             text_fingerprint: calibration.fingerprint(),
             objective,
-            ground: task.target.ground().map(<[f64]>::to_vec),
+            ground: target.ground().map(<[f64]>::to_vec),
         }
     }
 

@@ -32,13 +32,21 @@ struct Header {
 }
 
 impl Header {
-    fn new() -> Self {
+    fn new(kind: &str) -> Self {
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
-            kind: "training".to_owned(),
+            kind: kind.to_owned(),
         }
     }
+}
+
+/// The first line of a `metrics.jsonl` about a run of this kind, with its line break.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn header(kind: &str) -> Result<String> {
+    line(&Header::new(kind))
 }
 
 /// One line after the header.
@@ -298,7 +306,7 @@ impl Records {
         let kept = read(path)?
             .into_iter()
             .filter(|record| record.phase() != phase || record.step() <= n_steps);
-        let mut text = line(&Header::new())?;
+        let mut text = header("training")?;
         for record in kept {
             text.push_str(&line(&record)?);
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use longrope_data::{
     ReadOptions, SourceCrate, SourceOptions, TokenCache, read_documents, write_atomically,
 };
@@ -10,6 +10,7 @@ use longrope_extend::pretrain::{PretrainOutcome, PretrainTask, PretrainTexts};
 use longrope_trainer::Screen;
 use serde_json::json;
 
+use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::{cargo_sources, device};
 use crate::progress;
@@ -79,15 +80,7 @@ fn pretrain(config: &Config, out: &Path, screen: Screen) -> Result<PretrainOutco
     };
     let mut lines = PretrainLines::new(screen == Screen::Nothing);
     let outcome = task.run(&interrupt, move |event| Ok(lines.show(event)?));
-    outcome.map_err(|error| {
-        if error.is_interruption() {
-            return Error::from(error).context(Hint(format!(
-                "everything is saved; continue with: longrope pretrain --resume --out {}",
-                out.display()
-            )));
-        }
-        error.into()
-    })
+    outcome.map_err(|error| explain_interruption(error.into(), "pretrain", out))
 }
 
 /// Reads the configured text; without any, the sources of the crates this program is built from.

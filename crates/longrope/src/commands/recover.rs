@@ -1,11 +1,12 @@
 //! `longrope recover`
 
 use anyhow::{Result, anyhow};
-use longrope_extend::{Recovered, Recovery, RecoveryTask};
+use longrope_extend::{Recovered, Recovery, RecoveryTask, Watch};
 use longrope_rope::RopeScaling;
 use serde::Serialize;
 
-use super::searching::{calibration, explain_interruption, needs_tokenizer, shown};
+use super::searching::{inputs, shown};
+use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::rope_arg::{RopeArg, longest_context};
 use crate::settings::args::{self, FlagLayer};
@@ -51,25 +52,16 @@ pub(crate) fn recover(config: &Config, resume: bool, dashboard: bool) -> Result<
         )));
     }
     let documents = input::load_documents(config, decoder.config())?;
-    let tokenizer = input::needle_tokenizer(config, decoder.config(), needs_tokenizer(config))?;
-    let settings = config.to_toml()?;
-    let model_fingerprint = input::model_fingerprint(config)?;
-    let recover = |evolution: &_, _, watch: longrope_extend::Watch<'_>| {
+    let tokenizer = input::needle_tokenizer(config, decoder.config())?;
+    let inputs = inputs(config, &models, &documents, tokenizer.as_ref())?;
+    let recover = |_, watch: Watch<'_>| {
         let task = RecoveryTask {
-            models: &models,
-            model_fingerprint,
-            documents: &documents,
-            tokenizer: tokenizer.as_ref(),
-            calibration: calibration(config),
-            sample_context: config.search.run.sample_context,
-            profile: config.search.run.profile.name(),
-            evolution: longrope_search::SearchConfig::clone(evolution),
+            inputs,
             max_factor_ratio: config.recover.max_factor_ratio,
             known,
             contexts: config.contexts.clone(),
             out,
             resume,
-            settings: &settings,
         };
         task.run(&interrupt, watch)
     };

@@ -1,12 +1,13 @@
 //! `longrope search`
 
 use anyhow::{Context, Result, anyhow, bail};
-use longrope_extend::{RunDir, SearchResult, SearchTask};
+use longrope_extend::{RunDir, SearchResult, SearchTask, Watch};
 use longrope_model::Decoder;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
 use longrope_search::{Candidate, TargetRope};
 
-use super::searching::{calibration, explain_interruption, needs_tokenizer, shown};
+use super::searching::{inputs, shown};
+use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{self, FlagLayer};
@@ -34,25 +35,16 @@ pub(crate) fn search(config: &Config, resume: bool, dashboard: bool) -> Result<S
     let start = start(config, decoder, target)?;
     start.rope.problem().validate()?;
     let documents = input::load_documents(config, decoder.config())?;
-    let tokenizer = input::needle_tokenizer(config, decoder.config(), needs_tokenizer(config))?;
-    let settings = config.to_toml()?;
-    let model_fingerprint = input::model_fingerprint(config)?;
-    let search = |evolution: &_, methods_first, watch: longrope_extend::Watch<'_>| {
+    let tokenizer = input::needle_tokenizer(config, decoder.config())?;
+    let inputs = inputs(config, &models, &documents, tokenizer.as_ref())?;
+    let search = |methods_first, watch: Watch<'_>| {
         let task = SearchTask {
-            models: &models,
-            model_fingerprint,
-            documents: &documents,
-            tokenizer: tokenizer.as_ref(),
-            calibration: calibration(config),
-            sample_context: config.search.run.sample_context,
-            profile: config.search.run.profile.name(),
-            evolution: longrope_search::SearchConfig::clone(evolution),
+            inputs,
             problem: start.rope.problem(),
             target: start.rope,
             init: start.init,
             out,
             resume,
-            settings: &settings,
             methods_first,
         };
         task.run(&interrupt, watch)

@@ -1,18 +1,15 @@
 //! Shared code of the verbs that search.
 
-use std::path::Path;
-
 use anyhow::Result;
-use longrope_extend::{CalibrationOptions, Interrupt, ObjectiveKind, SearchEvent, Watch};
-use longrope_search::SearchConfig;
+use longrope_data::{TokenDocument, Tokenizer};
+use longrope_extend::{CalibrationOptions, Interrupt, Models, SearchEvent, SearchInputs, Watch};
 
-use crate::failure;
-use crate::hint::Hint;
+use crate::input;
 use crate::settings::config::Config;
 use crate::show::search_view::SearchView;
 
 /// The configured choice of samples.
-pub(crate) fn calibration(config: &Config) -> CalibrationOptions {
+fn calibration(config: &Config) -> CalibrationOptions {
     let search = &config.search.run;
     CalibrationOptions {
         samples: search.samples,
@@ -24,9 +21,25 @@ pub(crate) fn calibration(config: &Config) -> CalibrationOptions {
     }
 }
 
-/// Whether the objective needs a tokenizer, because candidates are scored on needles.
-pub(crate) fn needs_tokenizer(config: &Config) -> bool {
-    config.search.run.objective != ObjectiveKind::Perplexity
+/// Model, text and settings of a search, as configured.
+pub(crate) fn inputs<'a>(
+    config: &Config,
+    models: &'a Models,
+    documents: &'a [TokenDocument],
+    tokenizer: Option<&'a Tokenizer>,
+) -> Result<SearchInputs<'a>> {
+    let search = &config.search;
+    Ok(SearchInputs {
+        models,
+        model_fingerprint: input::model_fingerprint(config)?,
+        documents,
+        tokenizer,
+        calibration: calibration(config),
+        sample_context: search.run.sample_context,
+        profile: search.run.profile.name().to_owned(),
+        evolution: search.evolution.clone(),
+        settings: config.to_toml()?,
+    })
 }
 
 /// Runs a search and shows it, as a dashboard or as a progress bar.
@@ -34,26 +47,14 @@ pub(crate) fn shown<T>(
     config: &Config,
     dashboard: bool,
     interrupt: &Interrupt,
-    run: impl FnOnce(&SearchConfig, bool, Watch<'_>) -> longrope_extend::Result<T>,
+    run: impl FnOnce(bool, Watch<'_>) -> longrope_extend::Result<T>,
 ) -> Result<T> {
     let mut view = SearchView::open(config.search.run.profile.name(), dashboard, interrupt)?;
     let methods_first = view.shows_methods();
     let watch = Watch::new(|event: &SearchEvent| view.event(event));
-    let result = run(&config.search.evolution, methods_first, watch);
+    let result = run(methods_first, watch);
     let plots = view.close();
     let result = result?;
     plots?;
     Ok(result)
-}
-
-/// Adds a hint on how to continue if the run was interrupted or all devices failed.
-pub(crate) fn explain_interruption(error: anyhow::Error, verb: &str, out: &Path) -> anyhow::Error {
-    if failure::is_interruption(&error) || failure::is_device_failure(&error) {
-        let resume = format!(
-            "the state is saved; continue with: longrope {verb} --resume --out {}",
-            out.display()
-        );
-        return error.context(Hint(resume));
-    }
-    error
 }

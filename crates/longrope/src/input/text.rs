@@ -8,6 +8,7 @@ use longrope_data::{
     stream_documents, tokenize_documents,
 };
 use longrope_eval::Haystack;
+use longrope_extend::ObjectiveKind;
 use longrope_model::ModelConfig;
 
 use super::cargo_sources;
@@ -16,12 +17,9 @@ use crate::hint::Hint;
 use crate::progress;
 use crate::settings::config::{BosSetting, Config};
 
-/// The tokenizer for needles and passkeys; `None` if there is no suitable one and it is not `needed`.
-pub(crate) fn needle_tokenizer(
-    config: &Config,
-    model: &ModelConfig,
-    needed: bool,
-) -> Result<Option<Tokenizer>> {
+/// The tokenizer for needles and passkeys of a search; `None` if there is no suitable one and the objective needs none.
+pub(crate) fn needle_tokenizer(config: &Config, model: &ModelConfig) -> Result<Option<Tokenizer>> {
+    let needed = config.search.run.objective != ObjectiveKind::Perplexity;
     if config.tokens.is_some() && !needed {
         return Ok(None);
     }

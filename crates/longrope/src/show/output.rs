@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use indicatif::HumanCount;
 use serde::Serialize;
 
 /// Writes a line to stdout. A closed pipe is an error, so that the caller stops, but `failure::report` does not print it.
@@ -135,15 +136,7 @@ pub(crate) fn bytes(n: u64) -> String {
 
 /// Formats a number with thousands separators.
 pub(crate) fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    HumanCount(n as u64).to_string()
 }
 
 /// Whether log lines are coloured.

@@ -3,20 +3,21 @@
 use anyhow::Result;
 use longrope_extend::{RunDir, SearchOutcome};
 use longrope_figures::Series;
+use longrope_rope::RopeSpec;
 use longrope_search::factor_curves;
 
 use crate::show::output;
 
 /// Writes `factors.svg` and `history.svg` into the run folder.
 pub(crate) fn write(run: &RunDir, outcome: &SearchOutcome) -> Result<()> {
-    run.write("factors.svg", &factor_plot(outcome)?)?;
+    run.write("factors.svg", &factor_plot("searched", &outcome.winner)?)?;
     run.write("history.svg", &history_plot(outcome)?)?;
     Ok(())
 }
 
-/// The factors by pair, with those of the methods.
-fn factor_plot(outcome: &SearchOutcome) -> Result<String> {
-    let curves = factor_curves("searched", &outcome.winner)?;
+/// The factors by pair, with those of the methods for the longest context of the RoPE.
+pub(crate) fn factor_plot(name: &'static str, spec: &RopeSpec) -> Result<String> {
+    let curves = factor_curves(name, spec)?;
     let series = curves.into_iter().enumerate();
     let series: Vec<Series> = series
         .map(|(index, curve)| Series {
@@ -25,7 +26,7 @@ fn factor_plot(outcome: &SearchOutcome) -> Result<String> {
             emphasized: index == 0,
         })
         .collect();
-    let target = output::grouped(outcome.target.target());
+    let target = output::grouped(spec.max_context());
     let title = format!("Rescale factors for {target} tokens");
     Ok(longrope_figures::factor_curve(&title, &series)?)
 }

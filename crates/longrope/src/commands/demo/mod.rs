@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use longrope_data::{TokenDocument, Tokenizer, write_atomically};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
-use longrope_extend::{Interrupt, Models, RunDir, SearchTask};
+use longrope_extend::{Interrupt, Models, RunDir, SearchInputs, SearchTask, Watch};
 use longrope_figures::Series;
 use longrope_model::{ExportOptions, export_hf};
 use longrope_rope::RopeSpec;
@@ -201,24 +201,18 @@ impl Story<'_> {
         let (config, decoder) = (self.config, self.models.decoder());
         let target = TargetRope::factors(&decoder.config().rope, TARGET);
         let tokenizer = Tokenizer::from_model_dir(self.folder)?;
-        let settings = config.to_toml()?;
-        let model_fingerprint = input::model_fingerprint(config)?;
-        let search = |evolution: &_, methods_first, watch: longrope_extend::Watch<'_>| {
+        let inputs = SearchInputs {
+            sample_context: None,
+            ..searching::inputs(config, &self.models, documents, Some(&tokenizer))?
+        };
+        let search = |methods_first, watch: Watch<'_>| {
             let task = SearchTask {
-                models: &self.models,
-                model_fingerprint,
-                documents,
-                tokenizer: Some(&tokenizer),
-                calibration: searching::calibration(config),
-                sample_context: None,
-                profile: config.search.run.profile.name(),
-                evolution: longrope_search::SearchConfig::clone(evolution),
+                inputs,
                 problem: target.problem(),
                 target,
                 init: Vec::new(),
                 out,
                 resume: false,
-                settings: &settings,
                 methods_first,
             };
             task.run(self.interrupt, watch)

@@ -5,13 +5,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use longrope_figures::Series;
-use longrope_search::factor_curves;
 use longrope_trainer::run::records::{self, Record};
 use serde_json::Value;
 
 use super::data::{RunReport, Training};
 use crate::show::grid::Grid;
-use crate::show::output;
+use crate::show::search_figures::factor_plot;
 
 /// A figure and its caption.
 pub(crate) struct Figure {
@@ -69,20 +68,7 @@ pub(crate) fn factors(report: &RunReport) -> Result<Option<Figure>> {
         return Ok(None);
     };
     let spec = rope.spec();
-    let curves = factor_curves("this run", &spec)?;
-    let series = curves.into_iter().enumerate();
-    let series: Vec<Series> = series
-        .map(|(index, curve)| Series {
-            name: curve.name,
-            points: curve.points,
-            emphasized: index == 0,
-        })
-        .collect();
-    let title = format!(
-        "Rescale factors for {} tokens",
-        output::grouped(spec.max_context())
-    );
-    let svg = longrope_figures::factor_curve(&title, &series)?;
+    let svg = factor_plot("this run", &spec)?;
     let caption = "Divisor of the frequency of each pair of dimensions, fastest pair at the left.";
     Ok(Some(Figure::new(svg, caption)))
 }

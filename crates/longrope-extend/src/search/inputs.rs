@@ -1,0 +1,30 @@
+//! What every search on a model needs, whatever it searches for.
+
+use longrope_data::{TokenDocument, Tokenizer};
+use longrope_search::SearchConfig;
+
+use super::calibration::CalibrationOptions;
+use crate::scoring::Models;
+
+/// Model, text and settings of a search.
+#[derive(Clone, Debug)]
+pub struct SearchInputs<'a> {
+    /// The model, on every device that computes.
+    pub models: &'a Models,
+    /// A fingerprint of the model's weights, as [`longrope_model::Checkpoint::fingerprint`] makes it.
+    pub model_fingerprint: String,
+    /// The text that samples are taken from.
+    pub documents: &'a [TokenDocument],
+    /// The tokenizer, for needles and passkeys.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// How samples are chosen.
+    pub calibration: CalibrationOptions,
+    /// Tokens of a sample; `None` for those of the context that is searched for.
+    pub sample_context: Option<usize>,
+    /// Name of the search's profile, for the provenance.
+    pub profile: String,
+    /// The evolution.
+    pub evolution: SearchConfig,
+    /// Kept in the run folder as `config.toml`, to tell how the search was made.
+    pub settings: String,
+}
