@@ -15,10 +15,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use burn::tensor::Device;
 use longrope_data::{
-    Bos, ReadOptions, TokenCache, Tokenizer, WindowProtocol, plan_windows, read_documents,
-    tokenize_documents,
+    Bos, ReadOptions, Tokenizer, WindowProtocol, plan_windows, read_documents, tokenize,
 };
-use longrope_eval::{PerplexityRun, Scorer};
+use longrope_eval::perplexity;
 use longrope_model::Decoder;
 use longrope_rope::Method;
 
@@ -41,24 +40,20 @@ fn main() -> Result<()> {
     let context = 4 * rope.original_context;
 
     let tokenizer = Tokenizer::from_model_dir(&model)?;
-    let documents = tokenize_documents(
+    let documents = tokenize(
         &tokenizer,
-        read_documents(&[text], &ReadOptions::default())?
-            .into_iter()
-            .map(Ok),
-        &TokenCache::disabled(),
-        true, // begin-of-text where the tokenizer puts it
+        read_documents(&[text], &ReadOptions::default())?,
     )?;
-    let protocol = WindowProtocol::Spread { n_windows: 4 };
-    let windows = plan_windows(&documents, context, protocol, Bos::Document)?;
+    let windows = plan_windows(
+        &documents,
+        context,
+        WindowProtocol::spread(4),
+        Bos::Document,
+    )?;
 
-    let mut scorer = Scorer::new(&decoder);
     for method in [Method::None, Method::Yarn] {
         let spec = method.spec(rope, context)?;
-        let mut run = PerplexityRun::new(&windows, &spec);
-        // Each step scores the next few windows and returns the losses of their tokens.
-        while !run.step(&mut scorer)?.is_empty() {}
-        let sum = run.sum();
+        let sum = perplexity(&decoder, &windows, &spec)?;
         println!(
             "{method:<5} {context} tokens, {} windows: perplexity {:.2} ({:.4} nats per token)",
             sum.n_windows,

@@ -14,29 +14,21 @@
 )]
 #![recursion_limit = "256"]
 
-use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Parser;
 use fs_err as fs;
 use longrope_data::{
-    ReadOptions, Sample, TokenCache, Tokenizer, read_documents, select_samples, tokenize_documents,
+    ReadOptions, Sample, Tokenizer, read_documents, select_samples, tokenize, write_atomically,
 };
-use longrope_eval::{LanguageModel, Scorer};
+use longrope_extend::ModelObjective;
 use longrope_model::Decoder;
-use longrope_rope::{FactorSet, RescaleFactors, RopeScaling, RopeSpec};
-use longrope_search::{
-    BlockLosses, Candidate, Job, Objective, Outcome, Search, SearchConfig, SearchProblem,
-    SearchState,
-};
+use longrope_search::{Search, SearchConfig, SearchState, TargetRope};
 use serde::{Deserialize, Serialize};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny-llama-256");
-
-/// Number of blocks of positions that a loss is reported in.
-const BLOCKS: usize = 16;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -82,13 +74,9 @@ fn main() -> Result<()> {
     fs::create_dir_all(&args.out)?;
     let decoder = Decoder::load(&args.model, &Device::flex())?;
     let tokenizer = Tokenizer::from_model_dir(&args.model)?;
-    let documents = tokenize_documents(
+    let documents = tokenize(
         &tokenizer,
-        read_documents(&args.text, &ReadOptions::default())?
-            .into_iter()
-            .map(Ok),
-        &TokenCache::disabled(),
-        true,
+        read_documents(&args.text, &ReadOptions::default())?,
     )?;
     let mut traces = Vec::new();
     for &seed in &args.seeds {
@@ -150,13 +138,7 @@ fn trace(
     if let Ok(text) = fs::read_to_string(&file) {
         return Ok(serde_json::from_str(&text)?);
     }
-    let rope = &decoder.config().rope;
-    let problem = SearchProblem {
-        rotary_dim: rope.rotary_dim,
-        theta: rope.theta,
-        original_context: rope.original_context,
-        target_context: args.target,
-    };
+    let target = TargetRope::factors(&decoder.config().rope, args.target);
     let mut config = config_of(name)?;
     if let Some(generations) = args.generations {
         config.generations = config.generations.min(generations);
@@ -164,13 +146,9 @@ fn trace(
     let state_file = args.out.join(format!("{name}-{seed}.state"));
     let mut search = match fs::read_to_string(&state_file) {
         Ok(text) => Search::resume(SearchState::from_json(&text)?)?,
-        Err(_) => Search::new(problem, config, seed)?,
+        Err(_) => Search::new(target.problem(), config, seed)?,
     };
-    let mut objective = ModelLoss {
-        scorer: Scorer::new(decoder),
-        rope,
-        samples,
-    };
+    let mut objective = ModelObjective::on(decoder, &target, samples.iter().cloned());
     while !search.is_done() {
         let generation = search.step(&mut objective)?;
         eprintln!(
@@ -192,15 +170,8 @@ fn trace(
             best: generation.best.score,
         });
     }
-    write_whole(&file, &serde_json::to_string(&points)?)?;
+    write_atomically(&file, serde_json::to_string(&points)?.as_bytes())?;
     Ok(points)
-}
-
-/// Writes a file so that a reader sees all of it or nothing.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let partial = path.with_extension("partial");
-    fs::write(&partial, text)?;
-    Ok(fs::rename(&partial, path)?)
 }
 
 fn print_table(args: &Args, traces: &[Vec<Vec<Point>>]) {
@@ -231,53 +202,5 @@ fn print_table(args: &Args, traces: &[Vec<Vec<Point>>]) {
                 end.best
             );
         }
-    }
-}
-
-/// Loss of a frozen model on samples.
-struct ModelLoss<'a> {
-    scorer: Scorer<'a>,
-    rope: &'a RopeSpec,
-    samples: &'a [Sample],
-}
-
-impl ModelLoss<'_> {
-    fn losses(&mut self, candidate: &Candidate, sample: usize) -> Result<BlockLosses> {
-        let tokens = self.samples[sample].tokens.as_slice();
-        let set = FactorSet {
-            max_context: tokens.len(),
-            start_tokens: candidate.start_tokens,
-            factors: RescaleFactors::new(candidate.factors())?,
-            attention: None,
-        };
-        let spec = RopeSpec {
-            scaling: RopeScaling::LongRope {
-                sets: vec![set],
-                attention: candidate.attention,
-            },
-            ..self.rope.plain()
-        }
-        .validated()?;
-        let losses = self
-            .scorer
-            .token_nll(&[tokens], 1, &spec.resolve(tokens.len()))?
-            .concat();
-        Ok(BlockLosses::of_tokens(&losses, BLOCKS))
-    }
-}
-
-impl Objective for ModelLoss<'_> {
-    type Error = Infallible;
-
-    fn n_samples(&self) -> usize {
-        self.samples.len()
-    }
-
-    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, Infallible> {
-        let outcome = |job: &Job| match self.losses(job.candidate, job.sample) {
-            Ok(losses) => Outcome::Losses(losses),
-            Err(error) => Outcome::Failed(error.to_string()),
-        };
-        Ok(jobs.iter().map(outcome).collect())
     }
 }

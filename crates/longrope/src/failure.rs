@@ -111,43 +111,27 @@ fn render(error: &Error) -> String {
     out
 }
 
+/// The cause as an error of this type. Errors that contain each other are boxed.
+fn find<'a, E: std::error::Error + 'static>(
+    cause: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a E> {
+    let boxed = || cause.downcast_ref::<Box<E>>().map(Box::as_ref);
+    cause.downcast_ref().or_else(boxed)
+}
+
 /// The hint for an error of our libraries.
 fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    if let Some(error) = cause.downcast_ref::<longrope_model::Error>() {
-        return hint_for_model(error);
-    }
-    if let Some(error) = cause.downcast_ref::<longrope_data::Error>() {
-        return hint_for_data(error);
-    }
-    if let Some(error) = cause.downcast_ref::<BenchError>() {
-        return hint_for_bench(error);
-    }
-    if let Some(longrope_eval::Error::Bench(error)) = cause.downcast_ref() {
-        return hint_for_bench(error);
-    }
-    let boxed = cause
-        .downcast_ref::<Box<longrope_rope::Error>>()
-        .map(Box::as_ref);
-    if let Some(error) = cause.downcast_ref::<longrope_rope::Error>().or(boxed) {
-        return hint_for_rope(error);
-    }
-    if let Some(error) = cause.downcast_ref::<longrope_eval::Error>() {
-        return hint_for_eval(error);
-    }
-    let boxed = cause
-        .downcast_ref::<Box<longrope_trainer::Error>>()
-        .map(Box::as_ref);
-    if let Some(error) = cause.downcast_ref::<longrope_trainer::Error>().or(boxed) {
-        return hint_for_training(error);
-    }
-    if let Some(error) = cause.downcast_ref::<longrope_search::Error>() {
-        return hint_for_search(error);
-    }
-    let boxed = cause
-        .downcast_ref::<Box<longrope_extend::Error>>()
-        .map(Box::as_ref);
-    if let Some(error) = cause.downcast_ref::<longrope_extend::Error>().or(boxed) {
-        return hint_for_extend(error);
+    let of_libraries = find(cause)
+        .map(hint_for_model)
+        .or_else(|| find(cause).map(hint_for_data))
+        .or_else(|| find(cause).map(hint_for_bench))
+        .or_else(|| find(cause).map(hint_for_rope))
+        .or_else(|| find(cause).map(hint_for_eval))
+        .or_else(|| find(cause).map(hint_for_training))
+        .or_else(|| find(cause).map(hint_for_search))
+        .or_else(|| find(cause).map(hint_for_extend));
+    if let Some(hint) = of_libraries {
+        return hint;
     }
     if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
         let message = error.to_string();
@@ -333,6 +317,7 @@ fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
 fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
     use longrope_eval::Error as E;
     Some(match error {
+        E::Bench(error) => return hint_for_bench(error),
         E::ContextTooShort { .. } => "give longer --contexts".into(),
         E::NoExactFit { .. } => "try a context a few tokens longer or shorter".into(),
         E::MissingData { .. } => {

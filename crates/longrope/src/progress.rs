@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// All bars, drawn through one object so that log lines can be written above them.
@@ -31,6 +32,11 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
 /// A writer to stderr that keeps the bars below the text.
 pub(crate) fn stderr_above_bars() -> impl Write {
     AboveBars
+}
+
+/// Writes a line to stderr above the bars.
+pub(crate) fn line(text: &str) -> Result<()> {
+    Ok(writeln!(AboveBars, "{text}")?)
 }
 
 struct AboveBars;

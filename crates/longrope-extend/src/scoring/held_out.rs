@@ -1,7 +1,7 @@
 //! Perplexity on held-out text, between training steps.
 
 use longrope_data::{Bos, TokenDocument, TokenWindow, WindowProtocol, plan_windows};
-use longrope_eval::{PerplexityRun, Scorer};
+use longrope_eval::perplexity;
 use longrope_model::Decoder;
 use longrope_rope::RopeSpec;
 
@@ -52,9 +52,6 @@ impl HeldOut {
     pub fn nll_nats(&self, decoder: &Decoder, context: usize) -> longrope_eval::Result<f64> {
         let windows = self.windows.iter().find(|(length, _)| *length == context);
         let windows = windows.map_or(&[][..], |(_, windows)| windows.as_slice());
-        let mut scorer = Scorer::new(decoder);
-        let mut run = PerplexityRun::new(windows, &self.rope);
-        while !run.step(&mut scorer)?.is_empty() {}
-        Ok(run.sum().nll_nats())
+        Ok(perplexity(decoder, windows, &self.rope)?.nll_nats())
     }
 }

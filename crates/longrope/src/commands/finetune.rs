@@ -49,7 +49,7 @@ pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result
     }
     write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
     let callbacks = callbacks(&plan, held_out, interrupt);
-    let _ctrl_c = CtrlCInDashboard::watch();
+    let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
     match train(plan, callbacks)? {
         TrainOutcome::Done(result) => Ok(result),
         TrainOutcome::Interrupted => Err(Error::from(Interrupted).context(Hint(format!(

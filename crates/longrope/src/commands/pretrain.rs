@@ -28,8 +28,9 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let out = settings::required(config.out.as_ref(), "--out")?;
     prepare(out, args.resume)?;
     write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
-    let _ctrl_c = CtrlCInDashboard::watch();
-    let screen = if args.dashboard.is_on(args.json) {
+    let dashboard = args.dashboard.is_on(args.json);
+    let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
+    let screen = if dashboard {
         Screen::Dashboard
     } else {
         Screen::Nothing

@@ -1,7 +1,5 @@
 //! The progress of `pretrain`: bars while the text is prepared, then lines on stderr unless there is a dashboard.
 
-use std::io::Write;
-
 use anyhow::Result;
 use indicatif::ProgressBar;
 use longrope_extend::pretrain::PretrainEvent;
@@ -58,7 +56,7 @@ fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) -> Result<()> 
         TrainEvent::Step(timed) if timed.report.step.is_multiple_of(LINE_EVERY) => {
             let report = &timed.report;
             let tokens_per_sec = report.n_tokens as f64 / timed.elapsed_secs;
-            note(&format!(
+            progress::line(&format!(
                 "{name} {}/{steps}: loss {:.4}, gradient {:.3}, {tokens_per_sec:.0} tokens/s",
                 report.step, report.loss, report.grad_norm
             ))
@@ -69,15 +67,11 @@ fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) -> Result<()> 
             let passkeys = measurement.passkeys.map_or_else(String::new, |share| {
                 format!(", passkeys {:.0}%", 100.0 * share)
             });
-            note(&format!(
+            progress::line(&format!(
                 "{name} {step}/{steps}: held-out perplexity {:.2}{passkeys}",
                 measurement.ppl()
             ))
         }
         _ => Ok(()),
     }
-}
-
-fn note(text: &str) -> Result<()> {
-    Ok(writeln!(progress::stderr_above_bars(), "{text}")?)
 }

@@ -1,6 +1,6 @@
 //! The progress of a training without a dashboard: a bar on a terminal, otherwise lines on stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -44,7 +44,7 @@ impl Lines {
                 step,
                 context,
                 measurement,
-            } if self.shown => write_line(&format!(
+            } if self.shown => progress::line(&format!(
                 "step {step}: perplexity {:.3} at {context} tokens, {:.0} s",
                 measurement.ppl(),
                 self.started.elapsed().as_secs_f64()
@@ -68,12 +68,8 @@ impl Lines {
             && !self.to_terminal
             && (report.step == 1 || report.step.is_multiple_of(every))
         {
-            write_line(&format!("step {}/{} {text}", report.step, self.total))?;
+            progress::line(&format!("step {}/{} {text}", report.step, self.total))?;
         }
         Ok(())
     }
-}
-
-fn write_line(text: &str) -> Result<()> {
-    Ok(writeln!(progress::stderr_above_bars(), "{text}")?)
 }
