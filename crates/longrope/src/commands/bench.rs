@@ -22,17 +22,11 @@ use crate::show::{output, task_table};
 use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Bench) -> Result<()> {
-    let paths = |paths: &[PathBuf]| -> Vec<String> {
-        paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect()
-    };
     let flags = FlagLayer::default()
         .task(&args.task)
         .set("bench.name", args.bench.clone())
-        .list("bench.data", paths(&args.data))
-        .list("bench.fewshot", paths(&args.fewshot))
+        .paths("bench.data", &args.data)
+        .paths("bench.fewshot", &args.fewshot)
         .number("bench.shots", args.shots)
         .number("bench.limit", args.limit)
         .table();

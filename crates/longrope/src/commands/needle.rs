@@ -16,10 +16,7 @@ use crate::{input, signals};
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
         .task(&args.task)
-        .list(
-            "text",
-            args.text.iter().map(|path| path.display().to_string()),
-        )
+        .paths("text", &args.text)
         .number("needle.trials", args.trials)
         .number("needle.needles", args.needles)
         .list("needle.depths", args.depths.iter().copied())

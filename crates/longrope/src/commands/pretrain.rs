@@ -128,9 +128,8 @@ fn read_texts(config: &Config) -> Result<PretrainTexts> {
 
 /// Reads the configuration; for a resumed run, from its run folder.
 fn configuration(args: &args::Pretrain) -> Result<Config> {
-    let paths = args.text.iter().map(|path| path.display().to_string());
     let flags = FlagLayer::default()
-        .list("text", paths)
+        .paths("text", &args.text)
         .path("out", args.out.as_ref())
         .number("seed", args.seed)
         .table();

@@ -18,10 +18,7 @@ use crate::{input, signals};
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     let flags = FlagLayer::default()
         .task(&args.task)
-        .list(
-            "text",
-            args.text.iter().map(|path| path.display().to_string()),
-        )
+        .paths("text", &args.text)
         .list("ruler.tasks", args.tasks.iter().cloned())
         .number("ruler.samples", args.samples)
         .path("ruler.squad", args.squad.as_ref())

@@ -17,7 +17,7 @@ use crate::settings::config::{Config, WeightSetting};
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
     config.model.as_ref().ok_or_else(|| {
         anyhow!("the model is missing").context(Hint(
-            "give its folder as MODEL, in front of flags that take several values, as --model MODEL, or as `model` in \
+            "give its folder as MODEL before flags that take several values, as --model MODEL, or as `model` in \
              --config"
                 .to_owned(),
         ))

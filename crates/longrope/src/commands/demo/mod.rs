@@ -146,10 +146,7 @@ fn configuration(args: &args::Demo) -> Result<Config> {
         .path("model", Some(&args.out.join("model")))
         .list("contexts", args::contexts(&CONTEXTS))
         .number("search.target", Some(TARGET))
-        .list(
-            "text",
-            args.text.iter().map(|path| path.display().to_string()),
-        )
+        .paths("text", &args.text)
         .table();
     layers::merge(&mut table, flags);
     input::configuration_over(table, &args.common)

@@ -54,6 +54,11 @@ impl FlagLayer {
         self.set(key, (!values.is_empty()).then_some(values))
     }
 
+    /// Sets a list of paths, unless it is empty.
+    pub(crate) fn paths(self, key: &str, values: &[PathBuf]) -> Self {
+        self.list(key, values.iter().map(|path| path.display().to_string()))
+    }
+
     /// Sets the keys of [`TaskFlags`].
     pub(crate) fn task(self, flags: &TaskFlags) -> Self {
         self.model(&flags.model)
@@ -65,11 +70,8 @@ impl FlagLayer {
 
     /// Sets the keys of [`TextFlags`].
     pub(crate) fn text(self, flags: &TextFlags) -> Self {
-        self.list(
-            "text",
-            flags.text.iter().map(|path| path.display().to_string()),
-        )
-        .path("tokens", flags.tokens.as_ref())
+        self.paths("text", &flags.text)
+            .path("tokens", flags.tokens.as_ref())
     }
 
     /// The finished layer.
