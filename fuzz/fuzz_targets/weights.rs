@@ -1,0 +1,6 @@
+//! See `longrope_fuzz::Reader::Weights`.
+#![no_main]
+
+use longrope_fuzz::{Reader, fuzz};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz(Reader::Weights, input));
