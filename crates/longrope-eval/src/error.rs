@@ -122,6 +122,24 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A saved state belongs to another text or data set.
+    #[error("`{}` was made with another text", path.display())]
+    StateText {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The trials of a saved state are not those of the task.
+    #[error("the saved trials of `{task}` are damaged: trial {trial} {problem}")]
+    StateTrials {
+        /// Name of the task.
+        task: String,
+        /// Position of the trial, from 0.
+        trial: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+
     /// A saved state belongs to other tasks or settings.
     #[error("`{}` was made with other settings", path.display())]
     StateSettings {

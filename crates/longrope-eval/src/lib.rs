@@ -30,7 +30,7 @@ pub use passkey::{Passkey, PasskeyConfig};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
-pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial};
+pub use report::{EvalReport, EvalResult, EvalSource, MetricValue, PplResult, TaskResult, Trial};
 pub use ruler::{
     Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, string_match_all, string_match_part,
 };

@@ -14,8 +14,25 @@ pub struct EvalReport {
     pub format: String,
     /// Always 1.
     pub version: u32,
+    /// What was measured; `None` in files of version 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<EvalSource>,
     /// One entry per task, RoPE and context.
     pub results: Vec<EvalResult>,
+}
+
+/// What the results of a report were measured on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvalSource {
+    /// Version of the program.
+    pub tool_version: String,
+    /// Folder of the model, as it was given.
+    pub model: String,
+    /// Fingerprint of the model.
+    pub model_fingerprint: String,
+    /// Fingerprint of the text or data; `None` if the task makes its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_fingerprint: Option<String>,
 }
 
 impl EvalReport {
@@ -24,6 +41,7 @@ impl EvalReport {
         Self {
             format: "longrope-eval".to_owned(),
             version: 1,
+            source: None,
             results: results.into_iter().map(Into::into).collect(),
         }
     }

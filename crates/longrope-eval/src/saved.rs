@@ -34,11 +34,11 @@ pub struct SavedJob {
 /// let path = dir.path().join("eval/passkey.state.json");
 /// let key = serde_json::json!({ "task": "passkey" });
 ///
-/// let mut state = EvalState::begin(path.clone(), "fingerprint of the model".to_owned())?;
+/// let mut state = EvalState::begin(path.clone(), "fingerprint of the model".to_owned(), None)?;
 /// state.save(&key, &[], 1.5)?;
 ///
 /// // Later, in another process:
-/// let state = EvalState::resume(path, "fingerprint of the model", &[key.clone()])?;
+/// let state = EvalState::resume(path, "fingerprint of the model", None, &[key.clone()])?;
 /// assert_eq!(state.job(&key).map(|job| job.elapsed_secs), Some(1.5));
 /// state.finish()?;
 /// # Ok::<(), longrope_eval::Error>(())
@@ -48,6 +48,9 @@ pub struct EvalState {
     format: String,
     version: u32,
     model_fingerprint: String,
+    /// Fingerprint of the text or data, for tasks whose keys have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text_fingerprint: Option<String>,
     jobs: Vec<SavedJob>,
     #[serde(skip)]
     path: PathBuf,
@@ -58,7 +61,11 @@ impl EvalState {
     ///
     /// # Errors
     /// [`Error::StateExists`] if there is a file at `path`.
-    pub fn begin(path: PathBuf, model_fingerprint: String) -> Result<Self> {
+    pub fn begin(
+        path: PathBuf,
+        model_fingerprint: String,
+        text_fingerprint: Option<String>,
+    ) -> Result<Self> {
         if path.exists() {
             return Err(Error::StateExists { path });
         }
@@ -66,24 +73,36 @@ impl EvalState {
             format: FORMAT.to_owned(),
             version: VERSION,
             model_fingerprint,
+            text_fingerprint,
             jobs: Vec::new(),
             path,
         })
     }
 
-    /// Reads a state and checks that it belongs to this model and to these [keys](Self::key).
+    /// Reads a state and checks that it belongs to this model and text and to these [keys](Self::key). States of version
+    /// 0.1 do not say the text.
     ///
     /// # Errors
     /// - [`Error::NoState`] if there is no file at `path`, [`Error::Io`] if it cannot be read.
     /// - [`Error::StateJson`], [`Error::StateFormat`] and [`Error::StateVersion`] for a file of another form.
-    /// - [`Error::StateModel`] and [`Error::StateSettings`] for the state of another evaluation.
-    pub fn resume(path: PathBuf, model_fingerprint: &str, keys: &[Value]) -> Result<Self> {
+    /// - [`Error::StateModel`], [`Error::StateText`] and [`Error::StateSettings`] for the state of another evaluation.
+    pub fn resume(
+        path: PathBuf,
+        model_fingerprint: &str,
+        text_fingerprint: Option<&str>,
+        keys: &[Value],
+    ) -> Result<Self> {
         if !path.is_file() {
             return Err(Error::NoState { path });
         }
         let state = read(&path)?;
         if state.model_fingerprint != model_fingerprint {
             return Err(Error::StateModel { path });
+        }
+        if let (Some(saved), Some(now)) = (&state.text_fingerprint, text_fingerprint)
+            && saved != now
+        {
+            return Err(Error::StateText { path });
         }
         if !state.jobs.iter().all(|job| keys.contains(&job.key)) {
             return Err(Error::StateSettings { path });
@@ -128,6 +147,14 @@ impl EvalState {
             Some(saved) => *saved = job,
             None => self.jobs.push(job),
         }
+        self.write()
+    }
+
+    /// Writes the file, so that the evaluation can be resumed from now on.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub fn write(&self) -> Result<()> {
         let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
         longrope_data::write_atomically(&self.path, text.as_bytes())?;
         Ok(())
@@ -173,14 +200,15 @@ mod tests {
     use super::*;
 
     fn state(path: &Path) -> EvalState {
-        EvalState::begin(path.to_owned(), "model".to_owned()).unwrap()
+        EvalState::begin(path.to_owned(), "model".to_owned(), None).unwrap()
     }
 
     #[test]
     fn a_state_is_resumed_for_its_own_evaluation_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("eval/state.json");
-        let resume = |model: &str, keys: &[Value]| EvalState::resume(path.clone(), model, keys);
+        let resume =
+            |model: &str, keys: &[Value]| EvalState::resume(path.clone(), model, None, keys);
         let (key, other) = (json!({ "task": "a" }), json!({ "task": "b" }));
         let trial = Trial {
             trial: 0,
@@ -193,7 +221,7 @@ mod tests {
         let mut saved = state(&path);
         saved.save(&key, &[], 0.0).unwrap();
         saved.save(&key, std::slice::from_ref(&trial), 2.0).unwrap();
-        let begun = EvalState::begin(path.clone(), "model".to_owned());
+        let begun = EvalState::begin(path.clone(), "model".to_owned(), None);
         assert!(matches!(begun, Err(Error::StateExists { .. })));
 
         let resumed = resume("model", &keys).unwrap();
@@ -208,6 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn a_state_of_another_text_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let text = Some("text".to_owned());
+        let state = EvalState::begin(path.clone(), "model".to_owned(), text).unwrap();
+        state.write().unwrap();
+        let resume = |text: Option<&str>| EvalState::resume(path.clone(), "model", text, &[]);
+        assert!(resume(Some("text")).is_ok());
+        assert!(matches!(
+            resume(Some("other")),
+            Err(Error::StateText { .. })
+        ));
+    }
+
+    #[test]
     fn the_file_is_pinned_and_other_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
@@ -218,7 +261,7 @@ mod tests {
 
         let read_back = |text: &str| {
             fs_err::write(&path, text).unwrap();
-            EvalState::resume(path.clone(), "model", &[json!(1)])
+            EvalState::resume(path.clone(), "model", None, &[json!(1)])
         };
         let result = read_back(&text.replace("eval-state", "state"));
         assert!(matches!(result, Err(Error::StateFormat { .. })));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use longrope_rope::RopeSpec;
 use serde_json::{Map, Value};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::report::{MetricValue, TaskResult, Trial};
@@ -81,12 +81,30 @@ impl<'a> TaskRun<'a> {
 
     /// Continues after trials that were run before and took `elapsed_secs`. More trials than the task has are
     /// ignored.
-    #[must_use]
-    pub fn with_trials(mut self, mut trials: Vec<Trial>, elapsed_secs: f64) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::StateTrials`] if they are not the first trials of the task, or do not have a score per metric.
+    pub fn with_trials(mut self, mut trials: Vec<Trial>, elapsed_secs: f64) -> Result<Self> {
         trials.truncate(self.task.n_trials());
+        let info = self.task.info();
+        for (index, trial) in trials.iter().enumerate() {
+            let problem = if trial.scores.len() != info.metrics.len() {
+                let expected = info.metrics.len();
+                format!("has {} scores, expected {expected}", trial.scores.len())
+            } else if trial.trial != index {
+                format!("has the number {}", trial.trial)
+            } else {
+                continue;
+            };
+            return Err(Error::StateTrials {
+                task: info.name,
+                trial: index,
+                problem,
+            });
+        }
         self.trials = trials;
         self.elapsed = Duration::try_from_secs_f64(elapsed_secs).unwrap_or_default();
-        self
+        Ok(self)
     }
 
     /// Runs the next trials and returns their number, 0 when all are done.

@@ -7,6 +7,7 @@ use longrope_search::StepError;
 use crate::interrupt::Interrupted;
 use crate::pool::PoolError;
 use crate::pretrain::error::PretrainError;
+use crate::run_folder::kind::RunKind;
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -88,20 +89,51 @@ pub enum Error {
         original: usize,
     },
 
-    /// The run folder already holds a search.
-    #[error("`{}` already holds a search", .folder.display())]
+    /// The run folder already holds such a run.
+    #[error("`{}` already holds a {kind}", .folder.display())]
     RunExists {
+        /// The run folder.
+        folder: PathBuf,
+        /// What was to be begun.
+        kind: RunKind,
+    },
+
+    /// The run folder holds a run of another kind.
+    #[error("`{}` holds a {found}, expected a {expected}", .folder.display())]
+    OtherKind {
+        /// The run folder.
+        folder: PathBuf,
+        /// What it holds.
+        found: RunKind,
+        /// What was to be begun or resumed.
+        expected: RunKind,
+    },
+
+    /// There is no run to resume.
+    #[error("`{}` holds no {kind} to resume", .folder.display())]
+    NoRun {
+        /// The run folder.
+        folder: PathBuf,
+        /// What was to be resumed.
+        kind: RunKind,
+    },
+
+    /// Another process works in the run folder.
+    #[error("another process works in `{}`", .folder.display())]
+    FolderInUse {
         /// The run folder.
         folder: PathBuf,
     },
 
-    /// There is no search to resume.
-    #[error("`{}` holds no search to resume, expected `{}`", .folder.display(), .state.display())]
-    NoRun {
-        /// The run folder.
-        folder: PathBuf,
-        /// The file that is missing.
-        state: PathBuf,
+    /// The run was begun by another version.
+    #[error("`{}` has format `{format}` version {version}, which is not supported", .path.display())]
+    RunVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: String,
+        /// Its version.
+        version: u32,
     },
 
     /// A saved search cannot be read.
@@ -113,10 +145,10 @@ pub enum Error {
         source: longrope_search::Error,
     },
 
-    /// The saved search has other settings.
-    #[error("the search in `{}` has other settings: {differences}", .path.display())]
+    /// The run was begun with other settings.
+    #[error("the run in `{}` has other settings: {differences}", .path.display())]
     OtherSettings {
-        /// The saved state.
+        /// The saved state, or the run folder.
         path: PathBuf,
         /// Each key with both values.
         differences: String,

@@ -3,16 +3,17 @@
 
 mod error;
 mod interrupt;
+mod json_files;
 pub mod pool;
 pub mod pretrain;
 pub mod recipe;
-mod run_dir;
+mod run_folder;
 mod scoring;
 mod search;
 
 pub use error::{Error, Result, ScoringError};
 pub use interrupt::{Interrupt, Interrupted};
-pub use run_dir::RunDir;
+pub use run_folder::{RunFolder, RunKind, RunMode, RunSettings};
 pub use scoring::{
     HeldOut, Losses, Measure, Models, PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring,
     Workers, perplexities,

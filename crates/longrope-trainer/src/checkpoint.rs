@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::optimizer::AdamW;
 use crate::trainer::{Trainer, TrainerConfig};
+use crate::whole;
 
 const FORMAT: &str = "longrope-training-state";
 const VERSION: u32 = 1;
@@ -147,9 +148,26 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
     Ok(saved(run)?.pop())
 }
 
-/// Like [`latest`], but `None` if the folder cannot be read.
-pub fn latest_in(run: &Path) -> Option<PathBuf> {
-    latest(run).ok().flatten()
+/// The folder of the latest saved state whose files are all there and complete; `None` if the run has no states.
+///
+/// Later states that are damaged are left out, with a warning in the log.
+///
+/// # Errors
+/// [`Error::State`] if there are states, but none is whole; or if the run folder cannot be read.
+pub fn latest_whole(run: &Path) -> Result<Option<PathBuf>> {
+    let mut newest = None;
+    for path in saved(run)?.into_iter().rev() {
+        let state = TrainingState::read(&path).map_err(|error| error.to_string());
+        let Err(problem) = state.and_then(|_| whole::check(&path)) else {
+            return Ok(Some(path));
+        };
+        tracing::warn!(
+            "the saved state `{}` is not whole and is left out: {problem}",
+            path.display()
+        );
+        newest.get_or_insert(Error::State { path, problem });
+    }
+    newest.map_or(Ok(None), Err)
 }
 
 /// Restores a trainer from a saved state. `decoder` is the model that training began with.

@@ -10,6 +10,7 @@ pub mod run;
 mod schedule;
 mod session;
 mod trainer;
+mod whole;
 
 pub use error::{Error, HookError, HookResult, Result};
 pub use memory::peak_memory;

@@ -29,6 +29,17 @@ pub struct TrainerConfig {
     pub recompute: Recompute,
 }
 
+impl TrainerConfig {
+    /// Checks the schedule and the optimizer.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn validate(&self) -> Result<()> {
+        self.schedule.validated()?;
+        self.optimizer.validate()
+    }
+}
+
 /// The result of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
@@ -78,8 +89,7 @@ impl Trainer {
         optimizer: AdamW,
         n_steps: usize,
     ) -> Result<Self> {
-        config.schedule.validated()?;
-        config.optimizer.validate()?;
+        config.validate()?;
         Ok(Self {
             decoder,
             config,

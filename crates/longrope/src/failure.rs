@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use longrope_eval::bench::BenchError;
-use longrope_extend::Interrupted;
 use longrope_extend::pretrain::PretrainError;
 use longrope_extend::recipe::RecipeError;
+use longrope_extend::{Interrupted, RunKind, RunMode};
 
 use crate::hint::Hint;
+use crate::show::output::NobodyReads;
 use crate::signals::EXIT_INTERRUPTED;
 
 /// Exit code for wrong input.
@@ -34,24 +35,35 @@ pub(crate) fn is_interruption(error: &Error) -> bool {
             .is_some_and(longrope_extend::Error::is_interruption)
 }
 
-/// Adds a hint on how to continue if the run was interrupted or all devices failed.
-pub(crate) fn explain_interruption(error: Error, verb: &str, out: &Path) -> Error {
+/// Adds a hint on how to continue if the run was interrupted or all devices failed. A part of a larger run gets none: the
+/// larger run is to be continued.
+pub(crate) fn explain_interruption(
+    error: Error,
+    kind: RunKind,
+    out: &Path,
+    mode: RunMode,
+) -> Error {
+    if mode == RunMode::Part {
+        return error;
+    }
+    let resume = format!("longrope {} --resume --out {}", kind.verb(), out.display());
+    explain_how_to_continue(error, &resume)
+}
+
+/// As [`explain_interruption`], with the whole command to continue with.
+pub(crate) fn explain_how_to_continue(error: Error, command: &str) -> Error {
     if is_interruption(&error) || is_device_failure(&error) {
-        let resume = format!(
-            "the state is saved; continue with: longrope {verb} --resume --out {}",
-            out.display()
-        );
-        return error.context(Hint(resume));
+        return error.context(Hint(format!(
+            "the state is saved; continue with: {command}"
+        )));
     }
     error
 }
 
 /// Prints an error and returns the exit code.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    // A closed pipe (`longrope ... | head`) is not an error.
-    if let Some(io) = error.root_cause().downcast_ref::<std::io::Error>()
-        && io.kind() == std::io::ErrorKind::BrokenPipe
-    {
+    // `longrope generate | head` has done what it was asked for.
+    if error.root_cause().is::<NobodyReads>() {
         return ExitCode::SUCCESS;
     }
     let mut stderr = std::io::stderr().lock();
@@ -168,10 +180,23 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
             "up to the original context, rescaling can only do harm; without this key, samples are as long as the target"
                 .into()
         }
+        E::RunExists { kind: RunKind::Demo, .. } => "choose another --out".into(),
         E::RunExists { .. } => "continue with --resume, or choose another --out".into(),
-        E::NoRun { .. } => "check --out, or start a new search without --resume".into(),
+        E::NoRun { .. } => "check --out, or start a new run without --resume".into(),
+        E::OtherKind { found, .. } => format!(
+            "a folder holds one kind of run: choose another --out, or use `longrope {}` for this one",
+            found.verb()
+        ),
+        E::FolderInUse { .. } => {
+            "wait until the other process ends, or choose another --out".into()
+        }
+        E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
+        E::ReadJson { .. } => {
+            "the file is damaged: restore it from a copy, or remove it to have its part done again"
+                .into()
+        }
         E::OtherSettings { .. } => {
-            "resume without these flags: the settings of the search are in its config.toml"
+            "resume without these flags: the settings of the run are in its config.toml"
                 .into()
         }
         E::InputsMissing { .. } => {
@@ -334,12 +359,15 @@ fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
         E::NoFillerText { .. } => {
             "give longer documents, or set `search-needle.filler = \"sentences\"`".into()
         }
+        E::StateTrials { .. } | E::StateJson { .. } | E::StateFormat { .. } | E::StateVersion { .. } => {
+            "restore the state from a copy, or remove it and start again without --resume".into()
+        }
         E::StateExists { .. } => "continue with --resume, or choose another --out".into(),
         E::NoState { .. } => {
             "check --out, or start without --resume; a finished evaluation has no saved state"
                 .into()
         }
-        E::StateModel { .. } | E::StateSettings { .. } => {
+        E::StateModel { .. } | E::StateText { .. } | E::StateSettings { .. } => {
             "use the settings that the evaluation was started with, or choose another --out".into()
         }
         _ => return None,

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// All bars, drawn through one object so that log lines can be written above them.
@@ -34,9 +33,9 @@ pub(crate) fn stderr_above_bars() -> impl Write {
     AboveBars
 }
 
-/// Writes a line to stderr above the bars.
-pub(crate) fn line(text: &str) -> Result<()> {
-    Ok(writeln!(AboveBars, "{text}")?)
+/// Writes a line to stderr above the bars. Work does not end because nobody reads its progress.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(AboveBars, "{text}");
 }
 
 struct AboveBars;

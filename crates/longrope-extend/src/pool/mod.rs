@@ -206,6 +206,20 @@ where
         interrupt: &Interrupt,
         watch: &mut dyn FnMut(&CallStatus),
     ) -> Result<Vec<Answered<T>>, PoolError<E>> {
+        self.run_each(jobs, interrupt, watch, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Self::run`]. Also calls `each` with the index of every job and its answer, as soon as there is one.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; an error of `each` ends the call like that of a job.
+    pub fn run_each(
+        &mut self,
+        jobs: Vec<J>,
+        interrupt: &Interrupt,
+        watch: &mut dyn FnMut(&CallStatus),
+        each: &mut dyn FnMut(usize, &T) -> Result<(), E>,
+    ) -> Result<Vec<Answered<T>>, PoolError<E>> {
         self.call += 1;
         let mut call = Call {
             answers: jobs.iter().map(|_| None).collect(),
@@ -224,6 +238,11 @@ where
                 // The pool holds a sender itself.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
             };
+            if let Some((index, answer)) =
+                news.and_then(|index| Some((index, call.answers[index].as_ref()?)))
+            {
+                each(index, &answer.value).map_err(PoolError::Refused)?;
+            }
             watch(&CallStatus {
                 n_answered: call.n_answered,
                 news,

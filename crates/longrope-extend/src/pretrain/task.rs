@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
-use longrope_data::{TokenCache, write_atomically};
+use longrope_data::{TokenCache, sha256_hex, write_atomically};
 use longrope_model::{Decoder, Recompute, Trained};
 use longrope_trainer::run::{Callbacks, Measurement, Phase, Rotaries};
 use longrope_trainer::{Ending, HookResult, OptimizerConfig, Screen, TrainerConfig, checkpoint};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::card;
 use super::config::{PretrainConfig, PretrainPhase};
@@ -54,6 +54,36 @@ pub struct PretrainOutcome {
 }
 
 impl PretrainTask {
+    /// Checks settings and text, as far as that is possible without a tokenizer.
+    ///
+    /// # Errors
+    /// [`PretrainError`] for phases that cannot be, or if there is no text; [`Error::Trainer`](crate::Error::Trainer)
+    /// for a schedule or optimizer that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        self.config.validate()?;
+        for phase in &self.config.phases {
+            trainer_config(phase).validate()?;
+        }
+        if self.texts.training.is_empty() {
+            return Err(PretrainError::NoText.into());
+        }
+        Ok(())
+    }
+
+    /// What must be the same for the pretraining to be resumed, with a fingerprint of the text.
+    pub fn fixed(&self) -> Value {
+        let texts = self.texts.training.iter();
+        let parts: Vec<&[u8]> = texts.map(|document| document.text.as_bytes()).collect();
+        json!({
+            "pretrain.model": self.config.model,
+            "pretrain.phases": self.config.phases,
+            "pretrain.answer-weight": self.config.answer_weight,
+            "pretrain.corpus-share": self.config.corpus_share,
+            "seed": self.seed,
+            "text": sha256_hex(&parts),
+        })
+    }
+
     /// Trains all phases, or resumes from the latest saved state in the run folder.
     ///
     /// `watch` receives the progress. It is called on the training thread too, one event at a time.
@@ -70,6 +100,7 @@ impl PretrainTask {
         interrupt: &Interrupt,
         watch: impl FnMut(PretrainEvent<'_>) -> HookResult<()> + Send + 'static,
     ) -> Result<PretrainOutcome> {
+        self.validate()?;
         let Self {
             config,
             texts,
@@ -79,10 +110,6 @@ impl PretrainTask {
             out,
             screen,
         } = self;
-        config.validate()?;
-        if texts.training.is_empty() {
-            return Err(PretrainError::NoText.into());
-        }
         if !texts.missing.is_empty() {
             tracing::warn!(
                 "sources of {} crates are not on this machine: {}",
@@ -164,16 +191,7 @@ impl Run {
             folder: self.out.join(format!("{}-{}", phase_idx + 1, phase.name)),
             base: base.to_owned(),
             metrics: self.out.join("metrics.jsonl"),
-            trainer: TrainerConfig {
-                schedule: phase.schedule(),
-                optimizer: OptimizerConfig {
-                    weight_decay: phase.weight_decay,
-                    ..OptimizerConfig::default()
-                },
-                trained: Trained::All,
-                // Small models and short windows: there is memory for all activations.
-                recompute: Recompute::Nothing,
-            },
+            trainer: trainer_config(phase),
             lora: None,
             windows: corpus.mixture(config, phase_idx, self.seed)?,
             rotaries: Rotaries::new(rope, &rope.plain(), phase.window, decoder.device()),
@@ -219,6 +237,20 @@ impl Run {
             n_steps: config.phases.iter().map(|phase| phase.steps).sum(),
             measured,
         })
+    }
+}
+
+/// Schedule and optimizer of a phase.
+fn trainer_config(phase: &PretrainPhase) -> TrainerConfig {
+    TrainerConfig {
+        schedule: phase.schedule(),
+        optimizer: OptimizerConfig {
+            weight_decay: phase.weight_decay,
+            ..OptimizerConfig::default()
+        },
+        trained: Trained::All,
+        // Small models and short windows: there is memory for all activations.
+        recompute: Recompute::Nothing,
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Verb;
 use crate::error::{Error, Result};
-use crate::run_dir::read_json;
+use crate::json_files::read_json;
 
 /// Written into the folder of a stage when it is done.
 const DONE_FILE: &str = "done.json";
@@ -100,7 +100,7 @@ fn read_done<W>(stage: &PlannedStage<W>) -> Result<Option<DoneStage>> {
     }
     let done = read_json(&path)?;
     let saved = fs_err::read_to_string(stage.folder.join(SETTINGS_FILE)).unwrap_or_default();
-    if saved != stage.settings {
+    if in_folder(&saved, &stage.folder) != in_folder(&stage.settings, &stage.folder) {
         tracing::warn!(
             "stage `{}` is done and is not run again, but the recipe has other settings for it now; to run it again, remove `{}`",
             stage.name,
@@ -110,6 +110,21 @@ fn read_done<W>(stage: &PlannedStage<W>) -> Result<Option<DoneStage>> {
     Ok(Some(done))
 }
 
+/// Settings with paths relative to the folder of the run, however that folder is named.
+fn in_folder(settings: &str, stage: &Path) -> String {
+    let name = stage.file_name().unwrap_or_default().to_string_lossy();
+    let end = format!("{name}\"");
+    let out = settings
+        .lines()
+        .filter_map(|line| line.strip_prefix("out = \""))
+        .find_map(|path| path.strip_suffix(&end));
+    match out {
+        // The folder of the run, with a slash.
+        Some(run) if !run.is_empty() => settings.replace(&format!("\"{run}"), "\""),
+        _ => settings.to_owned(),
+    }
+}
+
 fn write(path: &Path, text: &str) -> Result<()> {
     Ok(write_atomically(path, text.as_bytes())?)
 }
@@ -117,6 +132,25 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_the_run_folder_is_no_setting() {
+        let settings = |run: &str| {
+            format!(
+                "model = \"{run}02-train/model\"\nout = \"{run}03-measure\"\ntext = [\"run.txt\"]\n"
+            )
+        };
+        let stage = Path::new("run/03-measure");
+        let expected = in_folder(&settings("run/"), stage);
+        assert!(expected.contains("\"02-train/model\""), "{expected}");
+        for other in ["./run/", "/somewhere/run/", "run//"] {
+            assert_eq!(in_folder(&settings(other), stage), expected, "{other}");
+        }
+        assert_ne!(
+            in_folder(&settings("run/").replace("train", "t"), stage),
+            expected
+        );
+    }
 
     #[test]
     fn stages_run_once_and_a_failed_one_runs_again() {

@@ -58,8 +58,22 @@ impl Scoring<'_> {
         interrupt: &Interrupt,
         watch: &mut dyn FnMut(&CallStatus),
     ) -> Result<Vec<Answered<Losses>>, ScoringError> {
+        self.score_each(jobs, interrupt, watch, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Self::score`]. Also calls `each` with the index of every job and its losses, as soon as they are known.
+    ///
+    /// # Errors
+    /// As [`Self::score`], and those of `each`.
+    pub fn score_each(
+        &mut self,
+        jobs: Vec<ScoreJob>,
+        interrupt: &Interrupt,
+        watch: &mut dyn FnMut(&CallStatus),
+        each: &mut dyn FnMut(usize, &Losses) -> longrope_eval::Result<()>,
+    ) -> Result<Vec<Answered<Losses>>, ScoringError> {
         let scorer = match self {
-            Self::Workers(workers) => return workers.score(jobs, interrupt, watch),
+            Self::Workers(workers) => return workers.pool.run_each(jobs, interrupt, watch, each),
             Self::Here(scorer) => scorer,
         };
         let mut answers = Vec::with_capacity(jobs.len());
@@ -70,6 +84,7 @@ impl Scoring<'_> {
             let started = Instant::now();
             let value = score(scorer.as_mut(), job).map_err(PoolError::Refused)?;
             let took = started.elapsed();
+            each(index, &value).map_err(PoolError::Refused)?;
             answers.push(Answered { value, took });
             watch(&CallStatus {
                 n_answered: index + 1,

@@ -8,7 +8,7 @@ use super::calibration::Calibration;
 use super::method_loss::MethodLoss;
 use super::result::SearchOutcome;
 use crate::pool::CallStatus;
-use crate::run_dir::RunDir;
+use crate::run_folder::RunFolder;
 
 /// What happened in a search.
 #[derive(Clone, Copy)]
@@ -51,10 +51,10 @@ pub enum SearchEvent<'e> {
     },
     /// The search is over, and the winner is being compared with the methods.
     Comparing,
-    /// All results are written.
+    /// The factors are written.
     Done {
         /// The run folder.
-        run: &'e RunDir,
+        run: &'e RunFolder,
         /// The results.
         outcome: &'e SearchOutcome,
     },

@@ -3,6 +3,7 @@
 mod calibration;
 mod events;
 mod inputs;
+mod journal;
 mod measured;
 mod method_loss;
 mod objective;

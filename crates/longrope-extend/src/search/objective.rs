@@ -9,11 +9,13 @@ use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
 
 use super::calibration::{Calibration, CalibrationSample};
 use super::events::{SearchEvent, Watch};
+use super::journal::Journal;
 use super::measured::{self, NamedSpec};
 use super::method_loss::MethodLoss;
-use crate::error::{Result, ScoringError};
+use crate::error::{Error, Result, ScoringError};
 use crate::interrupt::Interrupt;
-use crate::scoring::{Measure, Models, ScoreJob, Scoring, Workers};
+use crate::pool::CallStatus;
+use crate::scoring::{Losses, Measure, Models, ScoreJob, Scoring, Workers};
 
 /// Tokens that devices are compared on before a search.
 const PROBE_TOKENS: usize = 128;
@@ -26,6 +28,8 @@ pub struct ModelObjective<'a> {
     samples: Vec<CalibrationSample>,
     interrupt: Interrupt,
     watch: Watch<'a>,
+    /// Where losses are saved as they come; `None` to save none.
+    journal: Option<Journal>,
 }
 
 impl<'a> ModelObjective<'a> {
@@ -68,7 +72,22 @@ impl<'a> ModelObjective<'a> {
             samples: samples.into_iter().map(Into::into).collect(),
             interrupt: Interrupt::default(),
             watch: Watch::silent(),
+            journal: None,
         }
+    }
+
+    /// Saves losses as they come, and does not measure those that were saved before an interruption.
+    #[must_use]
+    pub(crate) fn with_journal(self, journal: Journal) -> Self {
+        Self {
+            journal: Some(journal),
+            ..self
+        }
+    }
+
+    /// Removes the saved losses: the state with the scores is saved.
+    pub(crate) fn clear_journal(&mut self) -> Result<()> {
+        self.journal.as_mut().map_or(Ok(()), Journal::clear)
     }
 
     /// Stops when this interrupt is requested.
@@ -104,22 +123,40 @@ impl<'a> ModelObjective<'a> {
         Ok(())
     }
 
-    /// Measures losses on samples, each under a RoPE.
-    fn score(&mut self, asked: &[(usize, &RopeSpec)]) -> Result<Vec<BlockLosses>, ScoringError> {
+    /// Measures jobs, each under the RoPE of its candidate.
+    fn score(&mut self, asked: &[(&Job<'_>, &RopeSpec)]) -> Result<Vec<BlockLosses>, ScoringError> {
+        let Self {
+            samples,
+            watch,
+            journal,
+            ..
+        } = self;
         let jobs = asked
             .iter()
-            .map(|(sample, spec)| self.samples[*sample].job(Measure::Nats, spec))
+            .map(|(job, spec)| samples[job.sample].job(Measure::Nats, spec))
             .collect();
-        let watch = &mut self.watch;
-        let answers = self.scoring.score(jobs, &self.interrupt, &mut |call| {
+        let mut show = |call: &CallStatus<'_>| {
             watch.event(&SearchEvent::Scoring {
                 call,
                 planned: true,
             });
-        })?;
+        };
+        let mut save = |index: usize, losses: &Losses| {
+            let (job, _) = asked[index];
+            let losses = samples[job.sample].blocks(losses);
+            match journal {
+                Some(journal) => journal
+                    .add(job.candidate, job.sample, &losses)
+                    .map_err(saving_failed),
+                None => Ok(()),
+            }
+        };
+        let answers = self
+            .scoring
+            .score_each(jobs, &self.interrupt, &mut show, &mut save)?;
         let answers = asked.iter().zip(&answers);
         Ok(answers
-            .map(|((sample, _), answer)| self.samples[*sample].blocks(&answer.value))
+            .map(|((job, _), answer)| samples[job.sample].blocks(&answer.value))
             .collect())
     }
 
@@ -160,16 +197,20 @@ impl Objective for ModelObjective<'_> {
             .iter()
             .map(|job| self.target.candidate_spec(job.candidate))
             .collect();
-        let asked: Vec<(usize, &RopeSpec)> = jobs
+        let known: Vec<Option<BlockLosses>> =
+            jobs.iter().map(|job| self.known(job).cloned()).collect();
+        let asked: Vec<(&Job<'_>, &RopeSpec)> = jobs
             .iter()
             .zip(&specs)
-            .filter_map(|(job, spec)| Some((job.sample, spec.as_ref().ok()?)))
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .filter_map(|((job, spec), _)| Some((job, spec.as_ref().ok()?)))
             .collect();
         let mut losses = self.score(&asked)?.into_iter();
         self.watch
             .event(&SearchEvent::Scored { n_jobs: jobs.len() });
-        let outcomes = specs.iter().map(|spec| match spec {
-            Ok(_) => losses.next().map_or_else(
+        let outcomes = specs.iter().zip(known).map(|(spec, known)| match spec {
+            Ok(_) => known.or_else(|| losses.next()).map_or_else(
                 || Outcome::Failed("the candidate was not measured".to_owned()),
                 Outcome::Losses,
             ),
@@ -177,4 +218,19 @@ impl Objective for ModelObjective<'_> {
         });
         Ok(outcomes.collect())
     }
+}
+
+impl ModelObjective<'_> {
+    /// The losses of a job that were saved before an interruption.
+    fn known(&self, job: &Job<'_>) -> Option<&BlockLosses> {
+        self.journal.as_ref()?.known(job.candidate, job.sample)
+    }
+}
+
+/// An error of saving a loss, in the form of an error of measuring it.
+fn saving_failed(error: Error) -> longrope_eval::Error {
+    longrope_eval::Error::Io(match error {
+        Error::Io(error) => error,
+        other => std::io::Error::other(other),
+    })
 }

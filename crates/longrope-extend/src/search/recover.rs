@@ -5,9 +5,11 @@
 
 use std::path::Path;
 
+use longrope_data::text_fingerprint;
 use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
-use longrope_search::{Candidate, SearchConfig, SearchProblem, Space, TargetRope};
+use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Space, TargetRope};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::calibration::{Calibration, CalibrationOptions};
 use super::events::Watch;
@@ -18,7 +20,8 @@ use super::result::{RESULT_FILE, SearchResult};
 use super::task::SearchTask;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::run_dir::{RunDir, read_json};
+use crate::json_files::read_json;
+use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings};
 use crate::scoring::{Scoring, Workers};
 
 /// The result of a recovery at one context.
@@ -58,8 +61,8 @@ pub struct RecoveryTask<'a> {
     pub contexts: Vec<usize>,
     /// Run folder. The search for a context has the folder `context-N` in it.
     pub out: &'a Path,
-    /// Whether to continue the recovery in that folder.
-    pub resume: bool,
+    /// Whether to begin or to continue the recovery in that folder.
+    pub mode: RunMode,
 }
 
 impl RecoveryTask<'_> {
@@ -80,20 +83,20 @@ impl RecoveryTask<'_> {
         {
             return Err(Error::BeyondFactors { longest, context });
         }
-        if !self.resume {
-            longrope_data::write_atomically(
-                &self.out.join("config.toml"),
-                self.inputs.settings.as_bytes(),
-            )?;
+        for &context in &contexts {
+            self.validate(context)
+                .map_err(|source| recovering(context, source))?;
         }
+        let settings = RunSettings {
+            text: &self.inputs.settings,
+            fixed: self.fixed(),
+        };
+        let run = RunFolder::open(self.out, RunKind::Recover, self.mode, &settings)?;
         let mut recovered = Vec::with_capacity(contexts.len());
         for context in contexts {
             let gain = self
                 .recover(context, interrupt, watch.reborrow())
-                .map_err(|source| Error::Recovering {
-                    context,
-                    source: Box::new(source),
-                })?;
+                .map_err(|source| recovering(context, source))?;
             recovered.push(gain);
         }
         let provenance = Provenance {
@@ -104,8 +107,7 @@ impl RecoveryTask<'_> {
             ..Provenance::default()
         };
         let artifact = RopeArtifact::from_spec(&self.known, provenance);
-        let path = self.out.join("rope.json");
-        longrope_data::write_atomically(&path, artifact.to_json_pretty().as_bytes())?;
+        run.write("rope.json", &artifact.to_json_pretty())?;
         Ok(Recovery {
             contexts: recovered,
             spec: self.known,
@@ -120,24 +122,13 @@ impl RecoveryTask<'_> {
         watch: Watch<'_>,
     ) -> Result<Recovered> {
         let target = TargetRope::beside(&self.known, context);
-        let evolution = SearchConfig {
-            max_factor_ratio: self.max_factor_ratio,
-            max_factor_extra: 0.0,
-            ..self.inputs.evolution.clone()
-        };
-        // The original context of the model. Some published factors were made for another one.
-        let original_context = self.inputs.models.decoder().config().rope.original_context;
-        let problem = SearchProblem {
-            original_context,
-            target_context: context.max(original_context),
-            ..target.problem()
-        };
+        let evolution = self.evolution();
+        let problem = self.problem(context, &target);
         let init = self.known_candidate(context, &evolution.space(&problem)?)?;
         let folder = self.out.join(format!("context-{context}"));
-        let has_begun = self.resume && RunDir::resume(&folder).is_ok();
         let result = folder.join(RESULT_FILE);
         let before = self.text_loss(context, interrupt)?;
-        let found: SearchResult = if self.resume && result.is_file() {
+        let found: SearchResult = if result.is_file() {
             read_json(&result)?
         } else {
             let task = SearchTask {
@@ -149,7 +140,7 @@ impl RecoveryTask<'_> {
                 problem,
                 init: init.into_iter().collect(),
                 out: &folder,
-                resume: has_begun,
+                mode: RunMode::Part,
                 methods_first: false,
             };
             task.run(interrupt, watch)?.result
@@ -165,6 +156,53 @@ impl RecoveryTask<'_> {
             after_nats: found.searched.nll_nats,
             evaluations: found.evaluations,
             kept,
+        })
+    }
+
+    /// The evolution of the search for every context.
+    fn evolution(&self) -> SearchConfig {
+        SearchConfig {
+            max_factor_ratio: self.max_factor_ratio,
+            max_factor_extra: 0.0,
+            ..self.inputs.evolution.clone()
+        }
+    }
+
+    /// What is searched for at a context.
+    fn problem(&self, context: usize, target: &TargetRope) -> SearchProblem {
+        // The original context of the model. Some published factors were made for another one.
+        let original_context = self.inputs.models.decoder().config().rope.original_context;
+        SearchProblem {
+            original_context,
+            target_context: context.max(original_context),
+            ..target.problem()
+        }
+    }
+
+    /// Checks what can be checked about a context before anything is written.
+    fn validate(&self, context: usize) -> Result<()> {
+        let problem = self.problem(context, &TargetRope::beside(&self.known, context));
+        problem.validate()?;
+        let space = self.evolution().space(&problem)?;
+        let init = self.known_candidate(context, &space)?;
+        let seed = self.inputs.calibration.seed;
+        Search::with_init(problem, self.evolution(), init.into_iter().collect(), seed)?;
+        Ok(())
+    }
+
+    /// What must be the same for a recovery to be continued.
+    fn fixed(&self) -> Value {
+        let calibration = &self.inputs.calibration;
+        json!({
+            "rope": self.known,
+            "seed": calibration.seed,
+            "recover.max-factor-ratio": self.max_factor_ratio,
+            "search": self.inputs.evolution,
+            "search.samples": calibration.samples,
+            "search.objective": calibration.objective.description(),
+            "search.sample-context": self.inputs.sample_context,
+            "model": self.inputs.model_fingerprint,
+            "text": text_fingerprint(self.inputs.documents),
         })
     }
 
@@ -199,5 +237,13 @@ impl RecoveryTask<'_> {
         let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut |_| {})?;
         let loss = losses.first().ok_or(Error::NoCandidate)?;
         Ok(loss.nll_nats)
+    }
+}
+
+/// An error with the context that was recovered.
+fn recovering(context: usize, source: Error) -> Error {
+    Error::Recovering {
+        context,
+        source: Box::new(source),
     }
 }

@@ -15,7 +15,8 @@ use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::result::{RESULT_FILE, SearchOutcome, SearchResult};
 use crate::error::{Error, Result};
-use crate::run_dir::{RunDir, json_lines};
+use crate::json_files::json_lines;
+use crate::run_folder::RunFolder;
 
 /// Methods that a search is compared with.
 const METHODS: [Method; 5] = [
@@ -28,7 +29,7 @@ const METHODS: [Method; 5] = [
 
 /// What a search needs besides its state and objective.
 pub(crate) struct SearchRun<'a> {
-    pub(crate) run: &'a RunDir,
+    pub(crate) run: &'a RunFolder,
     pub(crate) calibration: &'a Calibration,
     pub(crate) target: &'a TargetRope,
     pub(crate) profile: &'a str,
@@ -65,6 +66,8 @@ impl SearchRun<'_> {
             // Saved after an interrupted step too, to keep the scores measured in it.
             save_state(self.run, &search)?;
             let generation = step?;
+            // Its scores are in the state now.
+            objective.clear_journal()?;
             log_generation(&generation);
             objective.event(&SearchEvent::Generation {
                 search: &search,
@@ -83,11 +86,13 @@ impl SearchRun<'_> {
             .into_iter();
         let searched = measured.next().ok_or(Error::NoCandidate)?;
         baselines.extend(measured);
-        let outcome = self.write_results(search, winner, searched, baselines, started)?;
+        let outcome = self.write_factors(search, winner, searched, baselines, started)?;
         objective.event(&SearchEvent::Done {
             run: self.run,
             outcome: &outcome,
         });
+        // Written last: a search with this file is over, figures included.
+        self.run.write_json(RESULT_FILE, &outcome.result)?;
         Ok(outcome)
     }
 
@@ -98,8 +103,8 @@ impl SearchRun<'_> {
         METHODS.into_iter().map(named).collect()
     }
 
-    /// Writes the result, then the factors.
-    fn write_results(
+    /// Writes the factors.
+    fn write_factors(
         &self,
         search: Search,
         winner: RopeSpec,
@@ -139,7 +144,6 @@ impl SearchRun<'_> {
         };
         let spec = self.target.artifact_spec(&best.candidate)?;
         let artifact = RopeArtifact::from_spec(&spec, self.provenance(&search, best.score));
-        self.run.write_json(RESULT_FILE, &result)?;
         self.run.write("rope.json", &artifact.to_json_pretty())?;
         let score = |method: &MethodLoss| (method.method.clone(), self.calibration.score(method));
         let method_scores = result.baselines.iter().map(score).collect();
@@ -170,7 +174,7 @@ impl SearchRun<'_> {
 }
 
 /// Saves the state of a search and its history.
-pub(crate) fn save_state(run: &RunDir, search: &Search) -> Result<()> {
+pub(crate) fn save_state(run: &RunFolder, search: &Search) -> Result<()> {
     run.write("search/state.json", &search.state().to_json()?)?;
     let lines = search.state().history().iter().map(metrics);
     run.write(

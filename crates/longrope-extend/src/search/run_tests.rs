@@ -40,7 +40,9 @@ fn search(target: &TargetRope) -> Search {
 
 /// A search in `folder` on these workers.
 fn run(folder: &Path, models: &Models, scoring: Scoring<'_>) -> Result<SearchOutcome> {
-    let run = RunDir::create(folder)?;
+    let settings = crate::run_folder::RunSettings::default();
+    let kind = crate::run_folder::RunKind::Search;
+    let run = RunFolder::open(folder, kind, crate::run_folder::RunMode::Part, &settings)?;
     let calibration = calibration();
     let target = TargetRope::factors(&models.decoder().config().rope, TARGET);
     let setting = SearchRun {

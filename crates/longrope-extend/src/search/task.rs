@@ -1,6 +1,5 @@
 //! A search from its inputs to its files.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
@@ -10,13 +9,15 @@ use serde_json::Value;
 use super::calibration::Calibration;
 use super::events::Watch;
 use super::inputs::SearchInputs;
+use super::journal::Journal;
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::result::SearchOutcome;
 use super::run::{SearchRun, save_state};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::run_dir::{RunDir, read_json};
+use crate::json_files::read_json;
+use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings, differences};
 
 /// Everything a search depends on.
 #[derive(Clone, Debug)]
@@ -31,8 +32,8 @@ pub struct SearchTask<'a> {
     pub init: Vec<Candidate>,
     /// Run folder.
     pub out: &'a Path,
-    /// Whether to continue the search in that folder.
-    pub resume: bool,
+    /// Whether to begin or to continue the search in that folder.
+    pub mode: RunMode,
     /// Whether to measure the methods before the search instead of after it.
     pub methods_first: bool,
 }
@@ -54,23 +55,28 @@ impl SearchTask<'_> {
         let options = &inputs.calibration;
         let calibration = Calibration::new(options, inputs.documents, inputs.tokenizer, context)?;
         let recorded = Recorded::new(&inputs, &calibration, &self.target);
-        let (run, search) = if self.resume {
-            let run = RunDir::resume(self.out)?;
-            let search = resume(&run, options.seed, &inputs.evolution, &problem)?;
+        let settings = RunSettings {
+            text: &inputs.settings,
+            fixed: fixed(&problem, &inputs.evolution, options.seed)?,
+        };
+        // Validated before the folder is made.
+        let seed = options.seed;
+        let begun = Search::with_init(problem, inputs.evolution.clone(), self.init, seed)?;
+        let run = RunFolder::open(self.out, RunKind::Search, self.mode, &settings)?;
+        let search = if run.has_work() {
+            let search = resume(&run, seed, &inputs.evolution, &problem)?;
             recorded.check(&run)?;
-            (run, search)
+            search
         } else {
-            let search = Search::with_init(problem, inputs.evolution, self.init, options.seed)?;
-            let run = RunDir::create(self.out)?;
-            run.write("config.toml", &inputs.settings)?;
             run.write_json(INPUTS_FILE, &recorded)?;
-            (run, search)
+            begun
         };
         // Saved before the first generation, so that a run killed during it can be resumed.
         save_state(&run, &search)?;
         let samples = calibration.samples.iter().cloned();
         let objective =
-            ModelObjective::on_devices(inputs.models, &self.target, samples, interrupt)?;
+            ModelObjective::on_devices(inputs.models, &self.target, samples, interrupt)?
+                .with_journal(Journal::open(run.path(SCORES_FILE))?);
         let setting = SearchRun {
             run: &run,
             calibration: &calibration,
@@ -103,24 +109,19 @@ fn sample_context(wanted: Option<usize>, problem: &SearchProblem) -> Result<usiz
 /// # Errors
 /// If its state cannot be read, or its settings differ from the present ones.
 fn resume(
-    run: &RunDir,
+    run: &RunFolder,
     seed: u64,
     evolution: &SearchConfig,
     problem: &SearchProblem,
 ) -> Result<Search> {
-    let path = run.search_state();
+    let path = run.path(STATE_FILE);
     let text = fs_err::read_to_string(&path)?;
     let state = SearchState::from_json(&text).map_err(|source| Error::ReadState {
         path: path.clone(),
         source,
     })?;
-    let mut other = differences("", state.problem(), problem)?;
-    other.extend(differences("search.", state.config(), evolution)?);
-    other.extend(differences(
-        "",
-        &BTreeMap::from([("seed", state.seed())]),
-        &BTreeMap::from([("seed", seed)]),
-    )?);
+    let saved = fixed(state.problem(), state.config(), state.seed())?;
+    let other = differences(&saved, &fixed(problem, evolution, seed)?)?;
     if !other.is_empty() {
         return Err(Error::OtherSettings {
             path,
@@ -130,24 +131,12 @@ fn resume(
     Ok(Search::resume(state)?)
 }
 
-/// Keys with different values, each with the saved and the present value.
-fn differences(section: &str, saved: &impl Serialize, now: &impl Serialize) -> Result<Vec<String>> {
-    let (saved, now) = (serde_json::to_value(saved)?, serde_json::to_value(now)?);
-    let keys: BTreeSet<&String> = [&saved, &now]
-        .into_iter()
-        .filter_map(Value::as_object)
-        .flat_map(serde_json::Map::keys)
-        .collect();
-    let text = |value: &Value, key: &str| {
-        value
-            .get(key)
-            .map_or_else(|| "absent".to_owned(), ToString::to_string)
-    };
-    let differing = keys.into_iter().filter_map(|key| {
-        let (saved, now) = (text(&saved, key), text(&now, key));
-        (saved != now).then(|| format!("`{section}{key}` was {saved} and is {now}"))
-    });
-    Ok(differing.collect())
+/// What must be the same for a search to be continued, besides its inputs.
+fn fixed(problem: &SearchProblem, evolution: &SearchConfig, seed: u64) -> Result<Value> {
+    let mut fixed = serde_json::to_value(problem)?;
+    fixed["search"] = serde_json::to_value(evolution)?;
+    fixed["seed"] = seed.into();
+    Ok(fixed)
 }
 
 /// `search/inputs.json`: the inputs of the scores. A search can be resumed only with the same inputs.
@@ -165,6 +154,9 @@ struct Recorded {
 }
 
 const INPUTS_FILE: &str = "search/inputs.json";
+const STATE_FILE: &str = "search/state.json";
+/// Losses of the running generation; see [`Journal`].
+const SCORES_FILE: &str = "search/scores.jsonl";
 
 impl Recorded {
     fn new(inputs: &SearchInputs, calibration: &Calibration, target: &TargetRope) -> Self {
@@ -184,7 +176,7 @@ impl Recorded {
     }
 
     /// Checks that the search was started with the same inputs.
-    fn check(&self, run: &RunDir) -> Result<()> {
+    fn check(&self, run: &RunFolder) -> Result<()> {
         let path = run.path(INPUTS_FILE);
         if !path.is_file() {
             return Err(Error::InputsMissing { path });

@@ -27,4 +27,4 @@ pub use callbacks::{Callbacks, Measure, Measurement, TrainEvent, Watch};
 pub use config::{LoraSettings, TrainConfig, TrainDataConfig, TrainMode, WeightPrecision};
 pub use data::Rotaries;
 pub use phase::Phase;
-pub use plan::{TrainOutcome, TrainPlan, TrainResult, train};
+pub use plan::{PreparedRun, TrainOutcome, TrainPlan, TrainResult, train};

@@ -93,7 +93,7 @@ impl Phase {
         } = callbacks;
         let total_steps = config.schedule.total_steps;
         let latest = if resume {
-            checkpoint::latest(&folder)?
+            checkpoint::latest_whole(&folder)?
         } else {
             None
         };
@@ -106,7 +106,14 @@ impl Phase {
             (trainer, TrainEvent::Begun { total_steps })
         };
         watch(event).map_err(Error::Hook)?;
-        let records = Records::open(&metrics, name.as_deref(), trainer.n_steps())?;
+        let n_steps = trainer.n_steps();
+        let records = Records::open(&metrics, name.as_deref(), n_steps)?;
+        let is_measured = n_steps.is_multiple_of(eval_every.max(1)) || n_steps >= total_steps;
+        let due = if n_steps > 0 && is_measured {
+            Records::unmeasured(&metrics, name.as_deref(), n_steps, &contexts)?
+        } else {
+            Vec::new()
+        };
         let parts = Parts {
             name,
             folder: folder.clone(),
@@ -128,6 +135,7 @@ impl Phase {
             total_steps,
             eval_every,
             contexts,
+            due,
             save_every,
             screen,
             label,

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use longrope_data::TokenDocument;
+use longrope_data::{TokenDocument, text_fingerprint};
 use longrope_model::{Checkpoint, Decoder, LoraConfig};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::callbacks::Callbacks;
 use super::config::{TrainConfig, TrainMode};
@@ -88,75 +88,110 @@ pub struct TrainResult {
 /// folder.
 ///
 /// # Errors
-/// - [`Error::NothingToTrainOn`](crate::Error::NothingToTrainOn) and [`Error::Windows`](crate::Error::Windows) if the
-///   data of the configuration cannot be made.
-/// - Those of [`Phase::train`].
+/// Those of [`TrainPlan::prepare`] and [`PreparedRun::train`].
 pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
-    let TrainPlan {
-        folder,
-        base,
-        mut decoder,
-        rope,
-        context,
-        documents,
-        config,
-        contexts,
-        seed,
-        resume,
-        screen,
-        label,
-    } = plan;
-    let model = decoder.config().clone();
-    let documents: Arc<[TokenDocument]> = documents.into();
-    let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
-    let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
-    let lora = (config.mode == TrainMode::Lora).then(|| LoraConfig::from(&config.lora));
-    if let Some(lora) = &lora {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        decoder.add_adapters(lora, &mut rng)?;
+    plan.prepare()?.train(callbacks)
+}
+
+/// A run whose settings, data and adapters are valid. Nothing is written yet.
+pub struct PreparedRun {
+    decoder: Decoder,
+    phase: Phase,
+}
+
+impl TrainPlan {
+    /// Checks the settings and makes windows and adapters, without writing anything.
+    ///
+    /// # Errors
+    /// - [`Error::NothingToTrainOn`](crate::Error::NothingToTrainOn) and [`Error::Windows`](crate::Error::Windows) if the
+    ///   data of the configuration cannot be made.
+    /// - Settings of schedule, optimizer and adapters that are out of range.
+    pub fn prepare(self) -> Result<PreparedRun> {
+        let Self {
+            folder,
+            base,
+            mut decoder,
+            rope,
+            context,
+            documents,
+            config,
+            contexts,
+            seed,
+            resume,
+            screen,
+            label,
+        } = self;
+        let trainer = config.trainer();
+        trainer.validate()?;
+        let model = decoder.config().clone();
+        let documents: Arc<[TokenDocument]> = documents.into();
+        let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
+        let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
+        let lora = (config.mode == TrainMode::Lora).then(|| LoraConfig::from(&config.lora));
+        if let Some(lora) = &lora {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            decoder.add_adapters(lora, &mut rng)?;
+        }
+        let settings = json!({
+            "train": config,
+            "context": context,
+            "rope": rope,
+            "seed": seed,
+            "model": Checkpoint::open(&base)?.fingerprint()?,
+            "text": text_fingerprint(&documents),
+        });
+        let phase = Phase {
+            name: None,
+            metrics: folder.join("metrics.jsonl"),
+            folder,
+            base,
+            trainer,
+            lora,
+            windows,
+            rotaries,
+            batch: config.batch,
+            accumulate: config.accumulate,
+            contexts,
+            eval_every: config.eval_every,
+            save_every: config.save_every,
+            keep: config.keep,
+            settings,
+            resume,
+            screen,
+            label,
+        };
+        Ok(PreparedRun { decoder, phase })
     }
-    let settings = json!({
-        "train": config,
-        "context": context,
-        "rope": rope,
-        "seed": seed,
-        "model": Checkpoint::open(&base)?.fingerprint()?,
-    });
-    let metrics = folder.join("metrics.jsonl");
-    let phase = Phase {
-        name: None,
-        folder: folder.clone(),
-        base: base.clone(),
-        metrics: metrics.clone(),
-        trainer: config.trainer(),
-        lora,
-        windows,
-        rotaries,
-        batch: config.batch,
-        accumulate: config.accumulate,
-        contexts,
-        eval_every: config.eval_every,
-        save_every: config.save_every,
-        keep: config.keep,
-        settings,
-        resume,
-        screen,
-        label,
-    };
-    let (trainer, ending) = phase.train(decoder, callbacks)?;
-    if ending == Ending::Interrupted {
-        return Ok(TrainOutcome::Interrupted);
+}
+
+impl PreparedRun {
+    /// Everything that must be the same for the run to be resumed.
+    pub fn settings(&self) -> &Value {
+        &self.phase.settings
     }
-    let target = folder.join("model");
-    let mut decoder = trainer.into_decoder();
-    decoder.merge_adapters();
-    longrope_data::replace_folder(&target, ".writing-", |folder| {
-        checkpoint::write_model(&decoder, &base, folder)
-    })?;
-    Ok(TrainOutcome::Done(summary(
-        records::read(&metrics)?,
-        target,
-    )))
+
+    /// Trains to the last step, and writes the trained weights as [`train`] does.
+    ///
+    /// # Errors
+    /// Those of [`Phase::train`].
+    pub fn train(self, callbacks: Callbacks) -> Result<TrainOutcome> {
+        let Self { decoder, phase } = self;
+        let (base, metrics) = (phase.base.clone(), phase.metrics.clone());
+        let target = phase.folder.join("model");
+        let (trainer, ending) = phase.train(decoder, callbacks)?;
+        if ending == Ending::Interrupted {
+            return Ok(TrainOutcome::Interrupted);
+        }
+        let mut decoder = trainer.into_decoder();
+        decoder.merge_adapters();
+        longrope_data::replace_folder(&target, ".writing-", |folder| {
+            checkpoint::write_model(&decoder, &base, folder)
+        })?;
+        Ok(TrainOutcome::Done(summary(
+            records::read(&metrics)?,
+            target,
+        )))
+    }
 }
 
 fn summary(records: Vec<Record>, model: PathBuf) -> TrainResult {

@@ -315,6 +315,26 @@ impl Records {
         Ok(Self { file })
     }
 
+    /// The context lengths that were not measured after `n_steps` steps of the phase.
+    pub(super) fn unmeasured(
+        path: &Path,
+        phase: Option<&str>,
+        n_steps: usize,
+        contexts: &[usize],
+    ) -> Result<Vec<usize>> {
+        let records = read(path)?;
+        let is_measured = |wanted: usize| {
+            records.iter().any(|record| {
+                record.phase() == phase
+                    && matches!(record, Record::Eval { step, context, .. }
+                        // Files of version 0.1 do not say the context, and have one measurement per step.
+                        if *step == n_steps && context.is_none_or(|context| context == wanted))
+            })
+        };
+        let missing = contexts.iter().copied();
+        Ok(missing.filter(|context| !is_measured(*context)).collect())
+    }
+
     /// Appends a line.
     pub(super) fn add(&mut self, record: &Record) -> Result<()> {
         Ok(self.file.write_all(line(record)?.as_bytes())?)

@@ -73,6 +73,8 @@ pub struct Session {
     pub eval_every: usize,
     /// Context lengths to measure, tokens.
     pub contexts: Vec<usize>,
+    /// Those of them to measure before the next step, because an interruption cut the measurement after the last one.
+    pub due: Vec<usize>,
     /// Steps between two saved states.
     pub save_every: usize,
     /// What is drawn in the terminal.

@@ -35,7 +35,7 @@ impl Session {
             ref label,
             ..
         } = self;
-        let (label, contexts) = (label.clone(), self.contexts.clone());
+        let (label, contexts, due) = (label.clone(), self.contexts.clone(), self.due.clone());
         let first = self.trainer.n_steps();
         let device = self.trainer.decoder().device().clone();
         let eval_every = eval_every.max(1);
@@ -66,6 +66,7 @@ impl Session {
             total_steps,
             eval_every,
             save_every: save_every.max(1),
+            due,
         })));
         for metric in step_metrics() {
             training = training.metric_train_numeric(metric);

@@ -147,6 +147,8 @@ pub(super) struct StepByStep {
     pub(super) total_steps: usize,
     pub(super) eval_every: usize,
     pub(super) save_every: usize,
+    /// Context lengths to measure before the first step.
+    pub(super) due: Vec<usize>,
 }
 
 type Processor = SupervisedTrainingEventProcessor<Engine>;
@@ -169,6 +171,11 @@ impl SupervisedLearningStrategy<Engine> for StepByStep {
         let mut numbers = steps.iter();
         let mut n_done = self.total_steps.saturating_sub(steps.num_items());
         let mut saved_at = None;
+        if !self.due.is_empty() {
+            let epoch = n_done.div_ceil(self.eval_every).max(1);
+            let is_due = |context: usize| self.due.contains(&context);
+            measure(&engine, &contexts, is_due, &mut screen, epoch);
+        }
         while n_done < self.total_steps && !engine.has_ended() {
             // The first stretch of a resumed run ends where it would have ended without the interruption.
             let epoch = n_done / self.eval_every + 1;
@@ -202,7 +209,7 @@ impl SupervisedLearningStrategy<Engine> for StepByStep {
             if engine.has_ended() {
                 break;
             }
-            measure(&engine, &contexts, &mut screen, epoch);
+            measure(&engine, &contexts, |_| true, &mut screen, epoch);
             screen.train(LearnerEvent::EndEpoch(epoch));
         }
         if saved_at != Some(n_done) {
@@ -213,14 +220,21 @@ impl SupervisedLearningStrategy<Engine> for StepByStep {
     }
 }
 
-/// Measures at every context length.
-fn measure(engine: &Engine, contexts: &ValidLoader<Engine>, screen: &mut Events, epoch: usize) {
+/// Measures at every context length that is `wanted`.
+fn measure(
+    engine: &Engine,
+    contexts: &ValidLoader<Engine>,
+    wanted: impl Fn(usize) -> bool,
+    screen: &mut Events,
+    epoch: usize,
+) {
     let total_items = contexts.num_items();
     screen.valid(LearnerEvent::StartSplit {
         epoch_number: epoch,
         total_items,
     });
-    for (index, context) in contexts.iter().flatten().enumerate() {
+    let contexts = contexts.iter().flatten().filter(|context| wanted(*context));
+    for (index, context) in contexts.enumerate() {
         let point = InferenceStep::step(engine, context);
         if engine.has_ended() {
             return;

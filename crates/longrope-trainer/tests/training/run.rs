@@ -162,3 +162,47 @@ fn errors_say_where_they_come_from() {
         "{error}"
     );
 }
+
+#[test]
+fn a_measurement_cut_by_a_kill_is_in_the_resumed_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let events = Events::default();
+    train(plan(&whole, false), callbacks(&events, None)).unwrap();
+    for last in [2, 4, 5] {
+        train(plan(&cut, false), callbacks(&events, None)).unwrap();
+        // As after a kill between the state of step `last` and its measurement.
+        for step in [2, 4, 5] {
+            let state = cut.join(format!("step-{step:06}"));
+            if step > last && state.exists() {
+                fs_err::remove_dir_all(state).unwrap();
+            }
+        }
+        if last == 2 {
+            fs_err::remove_dir_all(&cut).unwrap();
+            train(plan(&cut, false), callbacks(&events, Some(2))).unwrap();
+        }
+        let path = cut.join("metrics.jsonl");
+        let text = fs_err::read_to_string(&path).unwrap();
+        let is_later =
+            |line: &&str| line.contains("\"eval\"") && line.contains(&format!("\"step\":{last},"));
+        let kept: Vec<&str> = text.lines().filter(|line| !is_later(line)).collect();
+        fs_err::write(&path, kept.join("\n") + "\n").unwrap();
+        train(plan(&cut, true), callbacks(&events, None)).unwrap();
+        assert_eq!(metrics(&cut), metrics(&whole), "{last}");
+        fs_err::remove_dir_all(&cut).unwrap();
+    }
+}
+
+#[test]
+fn a_run_resumes_with_its_own_text_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Events::default();
+    train(plan(folder.path(), false), callbacks(&events, Some(2))).unwrap();
+    let mut other = plan(folder.path(), true);
+    other.documents[0].tokens.reverse();
+    let error = train(other, callbacks(&events, None))
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(error, Error::OtherSettings { .. }), "{error}");
+}

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use longrope_model::{Decoder, LoraConfig, Trained};
 use longrope_trainer::Trainer;
-use longrope_trainer::checkpoint::{SaveContext, TrainingState, latest, restore, save};
+use longrope_trainer::checkpoint::{
+    SaveContext, TrainingState, latest, latest_whole, restore, save,
+};
 use serde_json::json;
 
 use crate::support::{adapted, base, config, decoder, lora, train_to};
@@ -101,4 +103,43 @@ fn damaged_states_are_named() {
     fs_err::write(folder.join("state.json"), "{}").unwrap();
     let error = TrainingState::read(&folder).unwrap_err();
     assert!(error.to_string().contains("state.json"), "{error}");
+}
+
+#[test]
+fn the_newest_whole_state_is_found() {
+    let run = tempfile::tempdir().unwrap();
+    assert!(latest_whole(run.path()).unwrap().is_none());
+    let mut trainer = Trainer::new(decoder(), config(Trained::All)).unwrap();
+    for step in [1, 2] {
+        train_to(&mut trainer, step);
+        assert!(save_state(run.path(), &trainer, None, &base()));
+    }
+    let newest = latest(run.path()).unwrap().unwrap();
+    let found = || latest_whole(run.path()).unwrap().unwrap();
+    assert_eq!(found(), newest);
+    for name in [
+        "optimizer.safetensors",
+        "model/model.safetensors",
+        "model/config.json",
+        "state.json",
+    ] {
+        let path = newest.join(name);
+        let bytes = fs_err::read(&path).unwrap();
+        fs_err::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        if !name.ends_with("json") {
+            assert!(found().ends_with("step-000001"), "{name}");
+        }
+        fs_err::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(found().ends_with("step-000001"), "{name}");
+        fs_err::remove_file(&path).unwrap();
+        assert!(found().ends_with("step-000001"), "{name}");
+        fs_err::write(&path, bytes).unwrap();
+        assert_eq!(found(), newest, "{name}");
+    }
+    // Without any whole state, the newest is named.
+    for step in ["step-000001", "step-000002"] {
+        fs_err::remove_dir_all(run.path().join(step).join("model")).unwrap();
+    }
+    let error = latest_whole(run.path()).unwrap_err().to_string();
+    assert!(error.contains("step-000002"), "{error}");
 }

@@ -48,6 +48,7 @@ fn session(events: &Events, first: usize, stop_at: Option<usize>) -> Session {
         total_steps: 5,
         eval_every: 2,
         contexts: vec![16, 32],
+        due: Vec::new(),
         save_every: 3,
         screen: Screen::Nothing,
         label: "test".to_owned(),
@@ -75,6 +76,25 @@ fn a_resumed_session_measures_where_it_would_have() {
     let expected = "step 4,eval 16 after 4,eval 32 after 4,step 5,eval 16 after 5,\
                     eval 32 after 5,save 5";
     assert_eq!(taken(&events).join(","), expected);
+}
+
+#[test]
+fn a_measurement_that_was_cut_is_taken_before_the_next_step() {
+    let events = Events::default();
+    let mut resumed = session(&events, 4, None);
+    resumed.due = vec![32];
+    resumed.run().unwrap();
+    let expected = "eval 32 after 4,step 5,eval 16 after 5,eval 32 after 5,save 5";
+    assert_eq!(taken(&events).join(","), expected);
+    // After the last step too.
+    let mut resumed = session(&events, 5, None);
+    resumed.due = vec![16, 32];
+    resumed.run().unwrap();
+    let events = taken(&events).join(",");
+    assert!(
+        events.starts_with("eval 16 after 5,eval 32 after 5"),
+        "{events}"
+    );
 }
 
 #[test]

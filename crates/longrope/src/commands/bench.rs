@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use longrope_data::Tokenizer;
+use longrope_data::{Tokenizer, sha256_hex};
 use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
 };
 use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
+
+use longrope_extend::RunMode;
 
 use super::task_run;
 use crate::hint::Hint;
@@ -33,12 +35,16 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     let mut config = input::configuration(&args.task.common, flags)?;
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
     let name = format!("bench-{bench}");
-    let keep = task_run::keep(&config, &name, args.task.resume)?;
+    let mode = RunMode::from_flag(args.task.resume);
+    let mut keep = task_run::keep(&config, &name, mode)?;
     let seed = match args.task.seed {
         Some(seed) => u32::try_from(seed)?,
         None => FEWSHOT_SEED,
     };
-    let prompts = prompts(bench, &config, seed)?;
+    let (prompts, data) = prompts(bench, &config, seed)?;
+    if let Some(keep) = &mut keep {
+        keep.text = Some(data);
+    }
     let interrupt = signals::listen()?;
     let decoder = input::load_model(&config)?;
     if config.contexts.is_empty() {
@@ -51,9 +57,9 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
         Ok(Box::new(task))
     })?;
-    let mut results = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    results.iter_mut().for_each(pool_subjects);
-    task_run::write_report(&config, &name, &results)?;
+    let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    finished.results.iter_mut().for_each(pool_subjects);
+    let results = finished.write()?;
     if args.task.json {
         return output::json(&EvalReport::new(results));
     }
@@ -65,8 +71,8 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     ))
 }
 
-/// Reads the questions and examples.
-fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
+/// Reads the questions and examples. Also returns a fingerprint of the files.
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, String)> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
     if data.is_empty() {
@@ -86,6 +92,9 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
         Ok(questions)
     };
     let mut questions = read(&data)?;
+    let files = data.iter().chain(&fewshot);
+    let files = files.map(|file| Ok(sha256_hex(&[&fs_err::read(file)?])));
+    let fingerprint = sha256_hex(&[files.collect::<Result<String>>()?.as_bytes()]);
     if let Some(limit) = section.limit {
         let mut seen: BTreeMap<Option<String>, usize> = BTreeMap::new();
         questions.retain(|question| {
@@ -95,12 +104,14 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Prompts> {
         });
     }
     let shots = section.shots.unwrap_or(bench.default_shots());
-    Prompts::new(bench, questions, read(&fewshot)?, shots, seed).map_err(|error| {
-        anyhow!(error).context(Hint(
-            "give the train split (for MMLU the dev split) with --fewshot, or change --shots"
-                .to_owned(),
-        ))
-    })
+    let prompts =
+        Prompts::new(bench, questions, read(&fewshot)?, shots, seed).map_err(|error| {
+            anyhow!(error).context(Hint(
+                "give the train split (for MMLU the dev split) with --fewshot, or change --shots"
+                    .to_owned(),
+            ))
+        })?;
+    Ok((prompts, fingerprint))
 }
 
 /// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.

@@ -1,8 +1,11 @@
 //! `longrope compare`
 
 use anyhow::Result;
+use longrope_data::text_fingerprint;
 use longrope_eval::{EvalReport, PplResult};
+use longrope_extend::RunMode;
 
+use super::eval_folder::EvalFolder;
 use super::perplexities::measure;
 use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer, contexts};
@@ -17,16 +20,18 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .list("contexts", contexts(&args.contexts))
         .list("rope", args.rope.iter().cloned())
         .number("eval.windows", args.windows)
+        .path("out", args.out.as_ref())
         .table();
-    let results = compare(&input::configuration(&args.common, flags)?)?;
+    let results = compare(&input::configuration(&args.common, flags)?, RunMode::New)?;
     if args.json {
         return output::json(&EvalReport::new(results));
     }
     show(&results)
 }
 
-/// Measures the perplexity of the configured methods and RoPEs at the configured contexts.
-pub(crate) fn compare(config: &Config) -> Result<Vec<PplResult>> {
+/// Measures the perplexity of the configured methods and RoPEs at the configured contexts, and writes it into the run
+/// folder if there is one.
+pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config)?;
@@ -35,9 +40,15 @@ pub(crate) fn compare(config: &Config) -> Result<Vec<PplResult>> {
     let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
     let ropes = named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
-    measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
+    let text = text_fingerprint(&documents);
+    let folder = EvalFolder::open(config, "compare", mode, Some(text))?;
+    let results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
         Ok(())
-    })
+    })?;
+    if let Some(folder) = folder {
+        folder.write(&results)?;
+    }
+    Ok(results)
 }
 
 /// Prints the results as a table.

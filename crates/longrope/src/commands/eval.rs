@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use longrope_data::text_fingerprint;
 use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
-use longrope_extend::PplCell;
+use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
+use super::eval_folder::EvalFolder;
 use super::perplexities::measure;
-use super::task_run;
 use crate::hint::Hint;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{FlagLayer, Ppl, contexts};
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .table();
     let config = input::configuration(&args.common, flags)?;
     check_settings(args, config.eval.protocol)?;
-    let results = ppl(&config, args.per_token.as_deref())?;
+    let results = ppl(&config, args.per_token.as_deref(), RunMode::New)?;
     if args.json {
         return output::json(&EvalReport::new(results));
     }
@@ -39,13 +40,19 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
 
 /// Measures the perplexity of the configured RoPEs at the configured contexts. Writes one line per scored token to the
 /// file `per_token`.
-pub(crate) fn ppl(config: &Config, per_token: Option<&Path>) -> Result<Vec<PplResult>> {
+pub(crate) fn ppl(
+    config: &Config,
+    per_token: Option<&Path>,
+    mode: RunMode,
+) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config)?;
     let decoder = models.decoder();
     let ropes = named_ropes(&rope_names(config), decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
+    let text = text_fingerprint(&documents);
+    let folder = EvalFolder::open(config, "ppl", mode, Some(text))?;
     let mut per_token = per_token.map(PerToken::create).transpose()?;
     let each = |cell: &PplCell, window: &ScoredWindow| match &mut per_token {
         Some(file) => file.write(&cell.rope, cell.context, window),
@@ -55,7 +62,9 @@ pub(crate) fn ppl(config: &Config, per_token: Option<&Path>) -> Result<Vec<PplRe
     if let Some(file) = per_token {
         file.finish()?;
     }
-    task_run::write_report(config, "ppl", &results)?;
+    if let Some(folder) = folder {
+        folder.write(&results)?;
+    }
     Ok(results)
 }
 

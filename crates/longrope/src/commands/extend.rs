@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::write_atomically;
 use longrope_extend::recipe::{self, Place, PlannedStage, Turn, Verb};
+use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use toml::{Table, Value};
 
 use super::export::{Exported, export};
 use super::{compare, eval, finetune, passkey, recover, search};
-use crate::hint::Hint;
+use crate::failure::explain_how_to_continue;
 use crate::input;
 use crate::settings::args;
 use crate::settings::config::Config;
@@ -26,16 +26,24 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     if args.dry_run {
         return output::line(plan_table(&planned, &places));
     }
-    if out.join("recipe.toml").is_file() && !args.resume {
-        return Err(
-            anyhow!("`{}` already holds a run of a recipe", out.display()).context(Hint(
-                "continue with --resume, or choose another --out".to_owned(),
-            )),
-        );
-    }
-    write_atomically(&out.join("recipe.toml"), recipe.text.as_bytes())?;
+    let settings = RunSettings {
+        text: &recipe.text,
+        // A recipe may be changed; stages that are done with other settings are named.
+        fixed: serde_json::Value::Null,
+    };
+    let mode = RunMode::from_flag(args.resume);
+    let folder = RunFolder::open(&out, RunKind::Extend, mode, &settings)?;
+    folder.write("recipe.toml", &recipe.text)?;
     let dashboard = args.dashboard.is_on(false);
-    let done = recipe::run(&planned, |stage, turn| run_stage(stage, turn, dashboard))?;
+    let done = recipe::run(&planned, |stage, turn| run_stage(stage, turn, dashboard));
+    let done = done.map_err(|error| {
+        let command = format!(
+            "longrope extend --resume --config {} --out {}",
+            args.config.display(),
+            out.display()
+        );
+        explain_how_to_continue(error, &command)
+    })?;
     let header = ["stage", "verb", "time", "folder"].map(str::to_owned);
     let rows: Vec<Vec<String>> = planned
         .iter()
@@ -79,40 +87,20 @@ fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {
         words(stage.verb)
     ))?;
     let config = input::fetched(stage.work.config.clone())?;
-    run_verb(
-        stage.verb,
-        &config,
-        &stage.folder,
-        turn.has_begun,
-        dashboard,
-    )
-    .with_context(|| format!("stage `{}`", stage.name))
+    run_verb(stage.verb, &config, &stage.folder, dashboard)
+        .with_context(|| format!("stage `{}`", stage.name))
 }
 
 /// Runs a verb and prints its results, as on the command line.
-fn run_verb(
-    verb: Verb,
-    config: &Config,
-    folder: &Path,
-    has_begun: bool,
-    dashboard: bool,
-) -> Result<()> {
+fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Result<()> {
+    let mode = RunMode::Part;
     match verb {
-        Verb::Search => {
-            let resume = folder.join("search/state.json").is_file();
-            search::show(config, &search::search(config, resume, dashboard)?)
-        }
-        Verb::Recover => {
-            let resume = folder.join("config.toml").is_file();
-            recover::show(config, &recover::recover(config, resume, dashboard)?)
-        }
-        Verb::Finetune => finetune::show(&finetune::finetune(config, has_begun, dashboard)?),
-        Verb::Ppl => eval::show(&eval::ppl(config, None)?),
-        Verb::Passkey => {
-            let resume = folder.join("eval/passkey.state.json").is_file();
-            passkey::show(&passkey::passkey(config, resume)?)
-        }
-        Verb::Compare => compare::show(&compare::compare(config)?),
+        Verb::Search => search::show(config, &search::search(config, mode, dashboard)?),
+        Verb::Recover => recover::show(config, &recover::recover(config, mode, dashboard)?),
+        Verb::Finetune => finetune::show(&finetune::finetune(config, mode, dashboard)?),
+        Verb::Ppl => eval::show(&eval::ppl(config, None, mode)?),
+        Verb::Passkey => passkey::show(&passkey::passkey(config, mode)?),
+        Verb::Compare => compare::show(&compare::compare(config, mode)?),
         Verb::Export => export(&Exported {
             model: input::model_folder(config)?,
             rope: config

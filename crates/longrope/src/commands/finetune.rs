@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
-use longrope_data::write_atomically;
-use longrope_extend::{HeldOut, Interrupt, Interrupted};
+use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
 use longrope_model::Decoder;
 use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
-use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult, train};
+use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
 
+use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::device;
 use crate::input::rope_arg::RopeArg;
@@ -23,7 +23,8 @@ use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
-    let result = finetune(&config, args.resume, args.dashboard.is_on(args.json))?;
+    let mode = RunMode::from_flag(args.resume);
+    let result = finetune(&config, mode, args.dashboard.is_on(args.json))?;
     if args.json {
         return output::json(&result);
     }
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
 }
 
 /// Trains with the given configuration.
-pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result<TrainResult> {
+pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Result<TrainResult> {
     let out = required(config.out.as_ref(), "--out")?;
     let interrupt = signals::listen()?;
     let screen = if dashboard {
@@ -39,23 +40,21 @@ pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result
     } else {
         Screen::Nothing
     };
-    let (plan, held_out) = plan(config, resume, screen)?;
-    if !resume && longrope_trainer::checkpoint::latest_in(out).is_some() {
-        return Err(
-            anyhow!("`{}` already holds a training run", out.display()).context(Hint(
-                "continue with --resume, or choose another --out".to_owned(),
-            )),
-        );
-    }
-    write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
+    let (plan, held_out) = plan(config, mode, screen)?;
     let callbacks = callbacks(&plan, held_out, interrupt);
+    let prepared = plan.prepare()?;
+    let settings = RunSettings {
+        text: &config.to_toml()?,
+        fixed: prepared.settings().clone(),
+    };
+    let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
-    match train(plan, callbacks)? {
+    match prepared.train(callbacks)? {
         TrainOutcome::Done(result) => Ok(result),
-        TrainOutcome::Interrupted => Err(Error::from(Interrupted).context(Hint(format!(
-            "the state is saved; continue with --resume --out {}",
-            out.display()
-        )))),
+        TrainOutcome::Interrupted => {
+            let error = Error::from(Interrupted);
+            Err(explain_interruption(error, RunKind::Finetune, out, mode))
+        }
     }
 }
 
@@ -66,7 +65,10 @@ fn callbacks(plan: &TrainPlan, held_out: HeldOut, interrupt: Interrupt) -> Callb
         measure: Box::new(move |decoder, _step, context| {
             Ok(held_out.nll_nats(decoder, context)?.into())
         }),
-        watch: Box::new(move |event| Ok(lines.show(event)?)),
+        watch: Box::new(move |event| {
+            lines.show(event);
+            Ok(())
+        }),
         should_stop: Box::new(move || interrupt.requested()),
     }
 }
@@ -83,11 +85,17 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
         .number("train.steps", args.steps)
         .set("train.mode", args.lora.then_some("lora"))
         .table();
-    input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
+    input::configuration_of_run(
+        &args.common,
+        flags,
+        args.out.as_ref(),
+        args.resume,
+        RunKind::Finetune,
+    )
 }
 
 /// Loads the model and the text.
-fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, HeldOut)> {
+fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, HeldOut)> {
     let section = &config.train;
     let base = input::model_folder(config)?.clone();
     let folder = required(config.out.as_ref(), "--out")?.clone();
@@ -137,7 +145,7 @@ fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, Hel
         config: section.clone(),
         contexts: held_out.contexts(),
         seed: config.seed,
-        resume,
+        resume: mode != RunMode::New,
         screen,
         label: "fine-tuning".to_owned(),
     };

@@ -1,6 +1,5 @@
 //! `longrope generate`
 
-use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
@@ -217,9 +216,7 @@ impl Stream<'_> {
         if let Some(new) = certain.strip_prefix(self.shown.as_str())
             && !new.is_empty()
         {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(new.as_bytes())?;
-            stdout.flush()?;
+            output::part(new)?;
             certain.clone_into(&mut self.shown);
         }
         Ok(())

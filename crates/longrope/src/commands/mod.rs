@@ -5,6 +5,7 @@ mod compare;
 mod demo;
 mod doctor;
 mod eval;
+mod eval_folder;
 mod export;
 mod extend;
 mod finetune;

@@ -5,6 +5,8 @@ use longrope_data::Tokenizer;
 use longrope_data::write_atomically;
 use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
 
+use longrope_extend::RunMode;
+
 use super::task_run;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args;
@@ -25,20 +27,23 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         .set("needle.answer", args.answer.clone())
         .table();
     let config = input::configuration(&args.task.common, flags)?;
-    let keep = task_run::keep(&config, "needle", args.task.resume)?;
+    let mode = RunMode::from_flag(args.task.resume);
+    let mut keep = task_run::keep(&config, "needle", mode)?;
     let target = longest_context(&config)?;
     let interrupt = signals::listen()?;
     let decoder = input::load_model(&config)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let haystack = input::haystack(&config)?;
+    if let Some(keep) = &mut keep {
+        keep.text = Some(haystack.fingerprint());
+    }
     let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
     let jobs = task_run::jobs(&config, &ropes, |context| {
         let task = Needle::new(&tokenizer, &haystack, &config.needle, context, config.seed)?;
         Ok(Box::new(task))
     })?;
-    let results = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    task_run::write_report(&config, "needle", &results)?;
-    let grids = Grid::of_ropes(&results);
+    let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let grids = Grid::of_ropes(&finished.results);
     if let Some(out) = &config.out {
         for (i, grid) in grids.iter().enumerate() {
             let title = format!("Needles found: {}", grid.rope);
@@ -46,6 +51,7 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
             write_atomically(&path, grid.svg(&title)?.as_bytes())?;
         }
     }
+    let results = finished.write()?;
     if args.task.json {
         return output::json(&EvalReport::new(results));
     }

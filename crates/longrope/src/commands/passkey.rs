@@ -4,6 +4,8 @@ use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_eval::{EvalReport, Passkey, Scorer, TaskResult};
 
+use longrope_extend::RunMode;
+
 use super::task_run;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{self, FlagLayer};
@@ -18,7 +20,7 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
         .list("passkey.depths", args.depths.iter().copied())
         .table();
     let config = input::configuration(&args.task.common, flags)?;
-    let results = passkey(&config, args.task.resume)?;
+    let results = passkey(&config, RunMode::from_flag(args.task.resume))?;
     if args.task.json {
         return output::json(&EvalReport::new(results));
     }
@@ -26,8 +28,8 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
 }
 
 /// Measures passkey retrieval under the configured RoPEs at the configured contexts.
-pub(crate) fn passkey(config: &Config, resume: bool) -> Result<Vec<TaskResult>> {
-    let keep = task_run::keep(config, "passkey", resume)?;
+pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Vec<TaskResult>> {
+    let keep = task_run::keep(config, "passkey", mode)?;
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let decoder = input::load_model(config)?;
@@ -37,9 +39,7 @@ pub(crate) fn passkey(config: &Config, resume: bool) -> Result<Vec<TaskResult>> 
         let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
         Ok(Box::new(task))
     })?;
-    let results = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    task_run::write_report(config, "passkey", &results)?;
-    Ok(results)
+    task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?.write()
 }
 
 /// Prints the results as a table.

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
-use longrope_data::{
-    ReadOptions, SourceCrate, SourceOptions, TokenCache, read_documents, write_atomically,
-};
+use anyhow::{Context, Result};
+use longrope_data::{ReadOptions, SourceCrate, SourceOptions, TokenCache, read_documents};
 use longrope_extend::pretrain::{PretrainOutcome, PretrainTask, PretrainTexts};
+use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use longrope_trainer::Screen;
 use serde_json::json;
 
@@ -26,8 +25,6 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
     config.pretrain.validate()?;
     let out = settings::required(config.out.as_ref(), "--out")?;
-    prepare(out, args.resume)?;
-    write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
     let dashboard = args.dashboard.is_on(args.json);
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
     let screen = if dashboard {
@@ -35,7 +32,8 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     } else {
         Screen::Nothing
     };
-    let outcome = pretrain(&config, out, screen)?;
+    let mode = RunMode::from_flag(args.resume);
+    let outcome = pretrain(&config, out, mode, screen)?;
     let measured = outcome.measured;
     if args.json {
         return output::json(&json!({
@@ -64,7 +62,7 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
 }
 
 /// Trains as configured, or resumes what the folder holds.
-fn pretrain(config: &Config, out: &Path, screen: Screen) -> Result<PretrainOutcome> {
+fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Result<PretrainOutcome> {
     let interrupt = signals::listen()?;
     let device = device::open(config.device.only()?)?;
     let task = PretrainTask {
@@ -79,9 +77,18 @@ fn pretrain(config: &Config, out: &Path, screen: Screen) -> Result<PretrainOutco
         out: out.to_owned(),
         screen,
     };
+    task.validate()?;
+    let settings = RunSettings {
+        text: &config.to_toml()?,
+        fixed: task.fixed(),
+    };
+    let _folder = RunFolder::open(out, RunKind::Pretrain, mode, &settings)?;
     let mut lines = PretrainLines::new(screen == Screen::Nothing);
-    let outcome = task.run(&interrupt, move |event| Ok(lines.show(event)?));
-    outcome.map_err(|error| explain_interruption(error.into(), "pretrain", out))
+    let outcome = task.run(&interrupt, move |event| {
+        lines.show(event);
+        Ok(())
+    });
+    outcome.map_err(|error| explain_interruption(error.into(), RunKind::Pretrain, out, mode))
 }
 
 /// Reads the configured text; without any, the sources of the crates this program is built from.
@@ -133,26 +140,11 @@ fn configuration(args: &args::Pretrain) -> Result<Config> {
         .path("out", args.out.as_ref())
         .number("seed", args.seed)
         .table();
-    input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
-}
-
-/// Creates the run folder, or checks that there is a run to resume.
-fn prepare(out: &Path, resume: bool) -> Result<()> {
-    let is_there = out.join("corpus.json").is_file() || out.join("start").exists();
-    if is_there && !resume {
-        return Err(
-            anyhow!("`{}` already holds a pretraining run", out.display()).context(Hint(
-                "continue with --resume, or choose another --out".to_owned(),
-            )),
-        );
-    }
-    if !is_there && resume {
-        return Err(
-            anyhow!("`{}` holds no pretraining run to resume", out.display()).context(Hint(
-                "check --out, or start a new run without --resume".to_owned(),
-            )),
-        );
-    }
-    fs_err::create_dir_all(out)?;
-    Ok(())
+    input::configuration_of_run(
+        &args.common,
+        flags,
+        args.out.as_ref(),
+        args.resume,
+        RunKind::Pretrain,
+    )
 }

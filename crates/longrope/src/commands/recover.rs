@@ -1,7 +1,7 @@
 //! `longrope recover`
 
 use anyhow::{Result, anyhow};
-use longrope_extend::{Recovered, Recovery, RecoveryTask, Watch};
+use longrope_extend::{Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
 use longrope_rope::RopeScaling;
 use serde::Serialize;
 
@@ -25,7 +25,8 @@ struct RecoveryReport {
 
 pub(crate) fn run(args: &args::Recover) -> Result<()> {
     let config = configuration(args)?;
-    let recovery = recover(&config, args.resume, args.dashboard.is_on(args.json))?;
+    let mode = RunMode::from_flag(args.resume);
+    let recovery = recover(&config, mode, args.dashboard.is_on(args.json))?;
     if args.json {
         return output::json(&RecoveryReport {
             format: "longrope-recovery",
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
 }
 
 /// Recovers the configured contexts.
-pub(crate) fn recover(config: &Config, resume: bool, dashboard: bool) -> Result<Recovery> {
+pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result<Recovery> {
     let out = required(config.out.as_ref(), "--out")?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config)?;
@@ -61,12 +62,12 @@ pub(crate) fn recover(config: &Config, resume: bool, dashboard: bool) -> Result<
             known,
             contexts: config.contexts.clone(),
             out,
-            resume,
+            mode,
         };
         task.run(&interrupt, watch)
     };
     shown(config, dashboard, &interrupt, recover)
-        .map_err(|error| explain_interruption(error, "recover", out))
+        .map_err(|error| explain_interruption(error, RunKind::Recover, out, mode))
 }
 
 /// Prints the result as a table.
@@ -90,16 +91,13 @@ fn configuration(args: &args::Recover) -> Result<Config> {
         .set("search.profile", args.profile.clone())
         .number("search.samples", args.samples)
         .table();
-    let config = input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)?;
-    let out = required(config.out.as_ref(), "--out")?;
-    if !args.resume && out.join("config.toml").exists() {
-        return Err(
-            anyhow!("`{}` already holds a run", out.display()).context(Hint(
-                "continue with --resume, or choose another --out".to_owned(),
-            )),
-        );
-    }
-    Ok(config)
+    input::configuration_of_run(
+        &args.common,
+        flags,
+        args.out.as_ref(),
+        args.resume,
+        RunKind::Recover,
+    )
 }
 
 fn table(recovered: &[Recovered]) -> String {

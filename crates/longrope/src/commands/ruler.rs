@@ -1,10 +1,13 @@
 //! `longrope eval ruler`
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
-use longrope_data::Tokenizer;
+use longrope_data::{Tokenizer, sha256_hex};
 use longrope_eval::{
     Essay, EvalReport, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult,
 };
+use longrope_extend::RunMode;
 use longrope_model::Decoder;
 
 use super::task_run::{self, Job};
@@ -25,7 +28,8 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .path("ruler.hotpotqa", args.hotpotqa.as_ref())
         .table();
     let config = input::configuration(&args.task.common, flags)?;
-    let keep = task_run::keep(&config, "ruler", args.task.resume)?;
+    let mode = RunMode::from_flag(args.task.resume);
+    let mut keep = task_run::keep(&config, "ruler", mode)?;
     let target = longest_context(&config)?;
     let tasks = config
         .ruler
@@ -44,8 +48,11 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         tasks
     };
     let jobs = jobs(&config, &tasks, &data, &tokenizer, (&decoder, &ropes))?;
-    let results = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    task_run::write_report(&config, "ruler", &results)?;
+    if let Some(keep) = &mut keep {
+        keep.text = data_fingerprint(&jobs);
+    }
+    let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let results = finished.write()?;
     if args.task.json {
         return output::json(&EvalReport::new(results));
     }
@@ -68,6 +75,16 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         config.ruler.samples,
         config.seed
     ))
+}
+
+/// A fingerprint of the text and questions that the tasks use; `None` if they make their own.
+fn data_fingerprint(jobs: &[Job]) -> Option<String> {
+    let used: BTreeSet<String> = jobs
+        .iter()
+        .filter_map(|job| Some(job.task.info().settings.get("data")?.as_str()?.to_owned()))
+        .collect();
+    let parts: Vec<&[u8]> = used.iter().map(String::as_bytes).collect();
+    (!parts.is_empty()).then(|| sha256_hex(&parts))
 }
 
 /// Reads the data of the tasks.

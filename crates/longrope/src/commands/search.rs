@@ -1,7 +1,7 @@
 //! `longrope search`
 
 use anyhow::{Context, Result, anyhow, bail};
-use longrope_extend::{RunDir, SearchResult, SearchTask, Watch};
+use longrope_extend::{RunKind, RunMode, SearchResult, SearchTask, Watch};
 use longrope_model::Decoder;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
 use longrope_search::{Candidate, TargetRope};
@@ -18,7 +18,8 @@ use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
     let config = configuration(args)?;
-    let result = search(&config, args.resume, args.dashboard.is_on(args.json))?;
+    let mode = RunMode::from_flag(args.resume);
+    let result = search(&config, mode, args.dashboard.is_on(args.json))?;
     if args.json {
         return output::json(&result);
     }
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
 }
 
 /// Searches with the given configuration.
-pub(crate) fn search(config: &Config, resume: bool, dashboard: bool) -> Result<SearchResult> {
+pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<SearchResult> {
     let out = required(config.out.as_ref(), "--out")?;
     let target = *required(config.search.run.target.as_ref(), "--target")?;
     let interrupt = signals::listen()?;
@@ -44,13 +45,13 @@ pub(crate) fn search(config: &Config, resume: bool, dashboard: bool) -> Result<S
             target: start.rope,
             init: start.init,
             out,
-            resume,
+            mode,
             methods_first,
         };
         task.run(&interrupt, watch)
     };
     let outcome = shown(config, dashboard, &interrupt, search)
-        .map_err(|error| explain_interruption(error, "search", out))?;
+        .map_err(|error| explain_interruption(error, RunKind::Search, out, mode))?;
     Ok(outcome.result)
 }
 
@@ -79,10 +80,13 @@ fn configuration(args: &args::Search) -> Result<Config> {
         .set("search.stage", args.stage.clone())
         .set("search.objective", args.objective.clone())
         .table();
-    if args.resume {
-        RunDir::resume(required(args.out.as_ref(), "--out")?)?;
-    }
-    input::configuration_of_run(&args.common, flags, args.out.as_ref(), args.resume)
+    input::configuration_of_run(
+        &args.common,
+        flags,
+        args.out.as_ref(),
+        args.resume,
+        RunKind::Search,
+    )
 }
 
 /// What a search starts from.

@@ -4,20 +4,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use longrope_data::write_atomically;
-use longrope_eval::{EvalReport, EvalResult, EvalState, LanguageModel, Task, TaskResult, TaskRun};
-use longrope_extend::{Interrupt, Interrupted};
+use longrope_eval::{EvalState, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_extend::{Interrupt, Interrupted, RunMode};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
+use super::eval_folder::EvalFolder;
 use crate::hint::Hint;
-use crate::input;
 use crate::input::rope_arg::NamedRope;
 use crate::progress;
 use crate::settings::config::Config;
 
-/// Time between two saved states; the state is also saved after every job.
-const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// Time between two saved states, as a multiple of the time that saving takes; the state is also saved after every job.
+const SAVE_SHARE: u32 = 4;
 
 /// A task under a RoPE.
 pub(crate) struct Job<'a> {
@@ -28,8 +27,28 @@ pub(crate) struct Job<'a> {
 
 /// Where the state of an evaluation is saved, and whether to resume from it.
 pub(crate) struct Keep {
-    pub(crate) state: PathBuf,
-    pub(crate) resume: bool,
+    name: String,
+    state: PathBuf,
+    mode: RunMode,
+    /// Fingerprint of the text or data, if the task does not make its own.
+    pub(crate) text: Option<String>,
+}
+
+/// Finished trials, and the folder they are kept in.
+pub(crate) struct Finished {
+    pub(crate) results: Vec<TaskResult>,
+    kept: Option<(EvalFolder, EvalState)>,
+}
+
+impl Finished {
+    /// Writes the results into the run folder, if there is one; then removes the state.
+    pub(crate) fn write(self) -> Result<Vec<TaskResult>> {
+        if let Some((folder, state)) = self.kept {
+            folder.write(&self.results)?;
+            state.finish()?;
+        }
+        Ok(self.results)
+    }
 }
 
 /// Jobs for every RoPE at every context, ordered by RoPE, then by context.
@@ -60,21 +79,14 @@ pub(crate) fn run(
     model: &mut dyn LanguageModel,
     interrupt: &Interrupt,
     keep: Option<Keep>,
-) -> Result<Vec<TaskResult>> {
+) -> Result<Finished> {
     let keys = jobs
         .iter()
         .map(|job| EvalState::key(&job.task.info(), &job.rope_name, &job.rope))
         .collect::<longrope_eval::Result<Vec<Value>>>()?;
-    let mut state = keep
-        .map(|keep| {
-            let fingerprint = input::model_fingerprint(config)?;
-            anyhow::Ok(if keep.resume {
-                EvalState::resume(keep.state, &fingerprint, &keys)?
-            } else {
-                EvalState::begin(keep.state, fingerprint)?
-            })
-        })
-        .transpose()?;
+    let is_part = keep.as_ref().is_some_and(|keep| keep.mode == RunMode::Part);
+    let kept = keep.map(|keep| keep.open(config, &keys)).transpose()?;
+    let (folder, mut state) = kept.flatten().unzip();
 
     // Trials of long contexts take longer, so the bar counts tokens.
     let tokens = |job: &Job| job.task.n_trials() * job.task.info().context;
@@ -89,29 +101,30 @@ pub(crate) fn run(
         ));
         let mut run = TaskRun::new(job.task.as_ref(), &job.rope_name, &job.rope);
         if let Some(saved) = state.as_ref().and_then(|state| state.job(key)) {
-            run = run.with_trials(saved.trials.clone(), saved.elapsed_secs);
+            run = run.with_trials(saved.trials.clone(), saved.elapsed_secs)?;
             bar.inc((run.trials().len() * info.context) as u64);
         }
-        let mut saved_at = Instant::now();
+        let mut saved = Saved::default();
         loop {
             let stop = interrupt.requested();
             let n = if stop { 0 } else { run.step(model)? };
             bar.inc((n * info.context) as u64);
             let is_done = n == 0;
             if let Some(state) = &mut state
-                && (is_done || saved_at.elapsed() >= SAVE_EVERY)
+                && (is_done || saved.is_due())
             {
+                let started = Instant::now();
                 state.save(key, run.trials(), run.elapsed_secs())?;
-                saved_at = Instant::now();
+                saved = Saved::after(started.elapsed());
             }
             if stop {
                 bar.finish_and_clear();
                 let interrupted = anyhow::Error::from(Interrupted);
                 return Err(match state {
-                    Some(_) => interrupted.context(Hint(
+                    Some(_) if !is_part => interrupted.context(Hint(
                         "the state is saved; continue with --resume".to_owned(),
                     )),
-                    None => interrupted,
+                    _ => interrupted,
                 });
             }
             if is_done {
@@ -121,40 +134,90 @@ pub(crate) fn run(
         results.push(run.result());
     }
     bar.finish_and_clear();
-    if let Some(state) = state {
-        state.finish()?;
+    Ok(Finished {
+        results,
+        kept: folder.zip(state),
+    })
+}
+
+/// When the state was saved, and how long that took.
+struct Saved {
+    at: Instant,
+    took: Duration,
+}
+
+impl Default for Saved {
+    fn default() -> Self {
+        Self::after(Duration::ZERO)
     }
-    Ok(results)
+}
+
+impl Saved {
+    fn after(took: Duration) -> Self {
+        let at = Instant::now();
+        Self { at, took }
+    }
+
+    /// The state is saved after every trial, except for trials that are so short that saving would take most of the time.
+    fn is_due(&self) -> bool {
+        self.at.elapsed() >= self.took * SAVE_SHARE
+    }
+}
+
+impl Keep {
+    /// Takes the run folder, and begins or reads the state.
+    fn open(self, config: &Config, keys: &[Value]) -> Result<Option<(EvalFolder, EvalState)>> {
+        let Some(folder) = EvalFolder::open(config, &self.name, self.mode, self.text)? else {
+            return Ok(None);
+        };
+        let (model, text) = (
+            &folder.source.model_fingerprint,
+            &folder.source.text_fingerprint,
+        );
+        let resume = match self.mode {
+            RunMode::Resume => true,
+            RunMode::Part => self.state.is_file(),
+            RunMode::New => false,
+        };
+        let state = if resume {
+            EvalState::resume(self.state, model, text.as_deref(), keys)?
+        } else {
+            let state = EvalState::begin(self.state, model.to_owned(), text.clone())?;
+            // From now on the evaluation can be resumed.
+            state.write()?;
+            state
+        };
+        Ok(Some((folder, state)))
+    }
 }
 
 /// Where the state of an evaluation is saved; `None` without a run folder.
 ///
 /// # Errors
-/// If the evaluation is to be resumed without a run folder.
-pub(crate) fn keep(config: &Config, name: &str, resume: bool) -> Result<Option<Keep>> {
-    match &config.out {
-        Some(out) => Ok(Some(Keep {
-            state: out.join(format!("eval/{name}.state.json")),
-            resume,
-        })),
-        None if resume => Err(anyhow!("`--out` is missing").context(Hint(
-            "give the run folder of the interrupted evaluation with --out".to_owned(),
-        ))),
-        None => Ok(None),
-    }
-}
-
-/// Writes `eval/NAME.json` into the run folder, if there is one.
-pub(crate) fn write_report<T: Clone + Into<EvalResult>>(
-    config: &Config,
-    name: &str,
-    results: &[T],
-) -> Result<()> {
+/// If the evaluation is to be resumed, but there is no run folder or no state in it.
+pub(crate) fn keep(config: &Config, name: &str, mode: RunMode) -> Result<Option<Keep>> {
     let Some(out) = &config.out else {
-        return Ok(());
+        if mode == RunMode::Resume {
+            return Err(anyhow!("`--out` is missing").context(Hint(
+                "give the run folder of the interrupted evaluation with --out".to_owned(),
+            )));
+        }
+        return Ok(None);
     };
-    let report = EvalReport::new(results.iter().cloned());
-    let text = serde_json::to_string(&report)?;
-    let path = out.join(format!("eval/{name}.json"));
-    Ok(write_atomically(&path, (text + "\n").as_bytes())?)
+    let state = out.join(format!("eval/{name}.state.json"));
+    match mode {
+        RunMode::Resume if !state.is_file() => {
+            return Err(longrope_eval::Error::NoState { path: state }.into());
+        }
+        RunMode::New if state.is_file() => {
+            return Err(longrope_eval::Error::StateExists { path: state }.into());
+        }
+        _ => {}
+    }
+    Ok(Some(Keep {
+        name: name.to_owned(),
+        state,
+        mode,
+        text: None,
+    }))
 }

@@ -3,26 +3,41 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use longrope_extend::{RunFolder, RunKind, RunMode};
 use toml::Table;
 
 use super::hub;
 use crate::settings::args::Common;
 use crate::settings::config::Config;
-use crate::settings::layers;
+use crate::settings::{layers, required};
 
 /// Reads and merges the layers: file, `--set`, flags.
 pub(crate) fn configuration(common: &Common, flags: Table) -> Result<Config> {
     fetched(layers::load(common, flags)?)
 }
 
-/// As [`configuration`]. If a run is resumed without `--config`, reads `config.toml` of its run folder.
+/// As [`configuration`], for a verb with a run folder. If a run is resumed without `--config`, reads `config.toml` of its
+/// run folder.
+///
+/// # Errors
+/// Also if the run folder cannot take this kind of run, so that nobody waits for a model in vain.
 pub(crate) fn configuration_of_run(
     common: &Common,
     flags: Table,
     out: Option<&PathBuf>,
     resume: bool,
+    kind: RunKind,
 ) -> Result<Config> {
-    fetched(layers::load_resumable(common, flags, out, resume)?)
+    if resume {
+        RunFolder::check(required(out, "--out")?, kind, RunMode::Resume)?;
+    }
+    let config = layers::load_resumable(common, flags, out, resume)?;
+    if let Some(out) = &config.out
+        && !resume
+    {
+        RunFolder::check(out, kind, RunMode::New)?;
+    }
+    fetched(config)
 }
 
 /// As [`configuration`], with other defaults and only the common flags.

@@ -54,6 +54,8 @@ impl Recipe {
                     .context(Hint("give --out or set `out` in the recipe".to_owned())));
             }
         };
+        // `./run` and `run/` are `run`.
+        let out = out.components().collect();
         Ok(Self {
             text,
             base,

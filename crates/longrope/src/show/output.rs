@@ -1,17 +1,50 @@
 //! Results on stdout, as tables or JSON.
 
-use std::io::{IsTerminal, Write};
+use std::fmt;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-/// Writes a line to stdout. A closed pipe is an error, so that the caller stops, but `failure::report` does not print it.
+/// Writes a line to stdout. If nobody reads it any more (`longrope ... | head`), the work goes on without output.
+///
+/// # Errors
+/// If it cannot be written for another reason.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{}", text.as_ref())?;
-    Ok(())
+    match writeln!(stdout, "{}", text.as_ref()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Nobody reads the output, and the output is all that there is to do.
+#[derive(Debug)]
+pub(crate) struct NobodyReads;
+
+impl fmt::Display for NobodyReads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads the output")
+    }
+}
+
+impl std::error::Error for NobodyReads {}
+
+/// Writes a part of a line to stdout at once.
+///
+/// # Errors
+/// [`NobodyReads`] if its reader is gone, others if it cannot be written.
+pub(crate) fn part(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(NobodyReads.into()),
+        other => Ok(other?),
+    }
 }
 
 /// Writes a value as one line of JSON.

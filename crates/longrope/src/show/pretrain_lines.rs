@@ -1,6 +1,5 @@
 //! The progress of `pretrain`: bars while the text is prepared, then lines on stderr unless there is a dashboard.
 
-use anyhow::Result;
 use indicatif::ProgressBar;
 use longrope_extend::pretrain::PretrainEvent;
 use longrope_trainer::run::TrainEvent;
@@ -26,7 +25,7 @@ impl PretrainLines {
     }
 
     /// Shows one event.
-    pub(crate) fn show(&mut self, event: PretrainEvent<'_>) -> Result<()> {
+    pub(crate) fn show(&mut self, event: PretrainEvent<'_>) {
         match event {
             PretrainEvent::TrainingTokenizer => {
                 self.bar = progress::spinner("training the tokenizer");
@@ -42,16 +41,15 @@ impl PretrainLines {
                 }
             }
             PretrainEvent::Phase { phase, event } if self.with_steps => {
-                show_training(event, &phase.name, phase.steps)?;
+                show_training(event, &phase.name, phase.steps);
             }
             _ => {}
         }
-        Ok(())
     }
 }
 
 /// Shows one event of the phase `name` of `steps` steps.
-fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) -> Result<()> {
+fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) {
     match event {
         TrainEvent::Step(timed) if timed.report.step.is_multiple_of(LINE_EVERY) => {
             let report = &timed.report;
@@ -59,7 +57,7 @@ fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) -> Result<()> 
             progress::line(&format!(
                 "{name} {}/{steps}: loss {:.4}, gradient {:.3}, {tokens_per_sec:.0} tokens/s",
                 report.step, report.loss, report.grad_norm
-            ))
+            ));
         }
         TrainEvent::Measured {
             step, measurement, ..
@@ -70,8 +68,8 @@ fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) -> Result<()> 
             progress::line(&format!(
                 "{name} {step}/{steps}: held-out perplexity {:.2}{passkeys}",
                 measurement.ppl()
-            ))
+            ));
         }
-        _ => Ok(()),
+        _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! The plots of a search.
 
 use anyhow::Result;
-use longrope_extend::{RunDir, SearchOutcome};
+use longrope_extend::{RunFolder, SearchOutcome};
 use longrope_figures::Series;
 use longrope_rope::RopeSpec;
 use longrope_search::factor_curves;
@@ -9,7 +9,7 @@ use longrope_search::factor_curves;
 use crate::show::output;
 
 /// Writes `factors.svg` and `history.svg` into the run folder.
-pub(crate) fn write(run: &RunDir, outcome: &SearchOutcome) -> Result<()> {
+pub(crate) fn write(run: &RunFolder, outcome: &SearchOutcome) -> Result<()> {
     run.write("factors.svg", &factor_plot("searched", &outcome.winner)?)?;
     run.write("history.svg", &history_plot(outcome)?)?;
     Ok(())

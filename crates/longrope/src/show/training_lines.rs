@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use anyhow::Result;
 use indicatif::ProgressBar;
 use longrope_trainer::TimedStep;
 use longrope_trainer::run::TrainEvent;
@@ -36,10 +35,10 @@ impl Lines {
     }
 
     /// Shows one event.
-    pub(crate) fn show(&self, event: TrainEvent<'_>) -> Result<()> {
+    pub(crate) fn show(&self, event: TrainEvent<'_>) {
         match event {
             TrainEvent::Resumed { step, .. } => self.bar.set_position(step as u64),
-            TrainEvent::Step(timed) => self.step(timed)?,
+            TrainEvent::Step(timed) => self.step(timed),
             TrainEvent::Measured {
                 step,
                 context,
@@ -48,13 +47,12 @@ impl Lines {
                 "step {step}: perplexity {:.3} at {context} tokens, {:.0} s",
                 measurement.ppl(),
                 self.started.elapsed().as_secs_f64()
-            ))?,
+            )),
             _ => {}
         }
-        Ok(())
     }
 
-    fn step(&self, timed: &TimedStep) -> Result<()> {
+    fn step(&self, timed: &TimedStep) {
         let report = &timed.report;
         let speed = report.n_tokens as f64 / timed.elapsed_secs.max(1e-9);
         let text = format!(
@@ -68,8 +66,7 @@ impl Lines {
             && !self.to_terminal
             && (report.step == 1 || report.step.is_multiple_of(every))
         {
-            progress::line(&format!("step {}/{} {text}", report.step, self.total))?;
+            progress::line(&format!("step {}/{} {text}", report.step, self.total));
         }
-        Ok(())
     }
 }

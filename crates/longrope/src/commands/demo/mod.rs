@@ -6,10 +6,12 @@ mod text;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use longrope_data::{TokenDocument, Tokenizer, write_atomically};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
-use longrope_extend::{Interrupt, Models, RunDir, SearchInputs, SearchTask, Watch};
+use longrope_extend::{
+    Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings, SearchInputs, SearchTask, Watch,
+};
 use longrope_figures::Series;
 use longrope_model::{ExportOptions, export_hf};
 use longrope_rope::RopeSpec;
@@ -17,6 +19,7 @@ use longrope_search::TargetRope;
 
 use super::perplexities::measure;
 use super::{searching, task_run};
+use crate::hint::Hint;
 use crate::input::rope_arg::named_ropes;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
@@ -60,6 +63,7 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let interrupt = signals::listen()?;
     let started = Instant::now();
 
+    let run = take_folder(&args.out)?;
     let folder = args.out.join("model");
     bundled::unpack(&folder)?;
     let story = Story {
@@ -92,11 +96,14 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
         TARGET / CONTEXTS[0]
     ))?;
     let folder_of_search = args.out.join("search");
-    let run = RunDir::recreate(&folder_of_search)?;
+    // The search of an earlier demo.
+    if folder_of_search.is_dir() {
+        fs_err::remove_dir_all(&folder_of_search)?;
+    }
     let spec = story.search(&texts.search, &folder_of_search)?;
 
     heading("5. The searched factors on other text and other passkeys")?;
-    let rope = run.path("rope.json");
+    let rope = folder_of_search.join("rope.json");
     let found = [rope.display().to_string()];
     results.extend(
         story
@@ -137,6 +144,28 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
         exported.display()
     ))?;
     closing(args, &run, started.elapsed().as_secs_f64())
+}
+
+/// Takes the folder of the demo, which may hold an earlier demo, but nothing else that the demo would replace.
+fn take_folder(out: &Path) -> Result<RunFolder> {
+    if !RunFolder::holds(out, RunKind::Demo)?
+        && let Some(name) = ["model", "search", "exported"]
+            .into_iter()
+            .find(|name| out.join(name).exists())
+    {
+        return Err(anyhow!(
+            "`{}` exists, and is not of an earlier demo",
+            out.join(name).display()
+        )
+        .context(Hint("choose another --out".to_owned())));
+    }
+    let settings = RunSettings::default();
+    Ok(RunFolder::open(
+        out,
+        RunKind::Demo,
+        RunMode::Part,
+        &settings,
+    )?)
 }
 
 /// The demo's settings, overridden by those of the user.
@@ -184,13 +213,14 @@ impl Story<'_> {
             let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
             Ok(Box::new(task))
         })?;
-        task_run::run(
+        let finished = task_run::run(
             config,
             &jobs,
             &mut Scorer::new(decoder),
             self.interrupt,
             None,
-        )
+        )?;
+        finished.write()
     }
 
     /// Searches factors, prints the result, and returns the winner with all its factor sets.
@@ -209,7 +239,7 @@ impl Story<'_> {
                 target,
                 init: Vec::new(),
                 out,
-                resume: false,
+                mode: RunMode::New,
                 methods_first,
             };
             task.run(self.interrupt, watch)
@@ -278,7 +308,7 @@ fn heading(text: &str) -> Result<()> {
     output::line(format!("\n{text}\n{}", "-".repeat(text.chars().count())))
 }
 
-fn closing(args: &args::Demo, run: &RunDir, elapsed_secs: f64) -> Result<()> {
+fn closing(args: &args::Demo, run: &RunFolder, elapsed_secs: f64) -> Result<()> {
     heading("Next steps")?;
     output::line(format!(
         "Done in {}. Plots: {}, {}, {}, {}.\n\
@@ -292,7 +322,7 @@ fn closing(args: &args::Demo, run: &RunDir, elapsed_secs: f64) -> Result<()> {
         output::duration(elapsed_secs),
         args.out.join("perplexity.svg").display(),
         args.out.join("passkeys.svg").display(),
-        run.path("factors.svg").display(),
-        run.path("history.svg").display(),
+        run.path("search/factors.svg").display(),
+        run.path("search/history.svg").display(),
     ))
 }

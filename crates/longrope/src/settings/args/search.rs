@@ -101,6 +101,9 @@ pub(crate) struct Compare {
     /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N")]
     pub(crate) windows: Option<usize>,
+    /// Run folder for the results.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,0 +1,143 @@
+use serde_json::json;
+
+use super::*;
+
+fn settings(seed: u64) -> RunSettings<'static> {
+    RunSettings {
+        text: "seed = 1\n",
+        fixed: json!({ "seed": seed }),
+    }
+}
+
+fn open(root: &Path, kind: RunKind, mode: RunMode) -> Result<RunFolder> {
+    RunFolder::open(root, kind, mode, &settings(1))
+}
+
+#[test]
+fn a_folder_holds_one_kind_of_run() {
+    let here = tempfile::tempdir().unwrap();
+    let root = here.path().join("deep/run");
+    let refused = open(&root, RunKind::Search, RunMode::Resume);
+    assert!(matches!(refused, Err(Error::NoRun { .. })));
+    assert!(!root.exists(), "a refused run makes no folder");
+    drop(open(&root, RunKind::Search, RunMode::New).unwrap());
+    assert_eq!(
+        fs_err::read_to_string(root.join("config.toml")).unwrap(),
+        "seed = 1\n"
+    );
+    let refused = open(&root, RunKind::Search, RunMode::New);
+    assert!(matches!(refused, Err(Error::RunExists { .. })));
+    for mode in [RunMode::New, RunMode::Resume, RunMode::Part] {
+        let refused = open(&root, RunKind::Finetune, mode);
+        assert!(matches!(refused, Err(Error::OtherKind { .. })), "{mode:?}");
+    }
+    // Evaluations may be added.
+    drop(RunFolder::open_for_results(&root).unwrap());
+    drop(open(&root, RunKind::Search, RunMode::Resume).unwrap());
+}
+
+#[test]
+fn one_run_at_a_time_works_in_a_folder() {
+    let here = tempfile::tempdir().unwrap();
+    let run = open(here.path(), RunKind::Finetune, RunMode::New).unwrap();
+    for mode in [RunMode::Resume, RunMode::Part] {
+        let refused = open(here.path(), RunKind::Finetune, mode);
+        assert!(
+            matches!(refused, Err(Error::FolderInUse { .. })),
+            "{mode:?}"
+        );
+    }
+    let refused = RunFolder::open_for_results(here.path());
+    assert!(matches!(refused, Err(Error::FolderInUse { .. })));
+    // A part has a lock of its own.
+    let part = here.path().join("part");
+    drop(open(&part, RunKind::Search, RunMode::Part).unwrap());
+    drop(run);
+    assert!(open(here.path(), RunKind::Finetune, RunMode::Resume).is_ok());
+}
+
+#[test]
+fn a_run_that_has_saved_nothing_resumes_with_its_own_settings() {
+    let here = tempfile::tempdir().unwrap();
+    let root = here.path();
+    drop(open(root, RunKind::Finetune, RunMode::New).unwrap());
+    // As after a kill between the two files.
+    fs_err::remove_file(root.join("config.toml")).unwrap();
+    RunFolder::check(root, RunKind::Finetune, RunMode::Resume).unwrap();
+    assert!(root.join("config.toml").is_file());
+    let refused = RunFolder::open(root, RunKind::Finetune, RunMode::Resume, &settings(2));
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("`seed` was 1 and is 2"), "{message}");
+    let run = open(root, RunKind::Finetune, RunMode::Resume).unwrap();
+    assert!(!run.has_work());
+    drop(run);
+    // A part that has saved nothing may begin with other settings.
+    drop(RunFolder::open(root, RunKind::Finetune, RunMode::Part, &settings(2)).unwrap());
+    assert!(open(root, RunKind::Finetune, RunMode::Resume).is_err());
+}
+
+#[test]
+fn the_kind_of_an_old_folder_shows_in_its_files() {
+    let here = tempfile::tempdir().unwrap();
+    for (kind, file) in [
+        (RunKind::Search, "search/state.json"),
+        (RunKind::Recover, "context-64/config.toml"),
+        (RunKind::Finetune, "step-000002/state.json"),
+        (RunKind::Pretrain, "corpus.json"),
+        (RunKind::Extend, "recipe.toml"),
+        (RunKind::Eval, "eval/ppl.json"),
+    ] {
+        let root = here.path().join(kind.verb());
+        let path = root.join(file);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, "").unwrap();
+        assert!(open(&root, kind, RunMode::Resume).is_ok(), "{kind}");
+        assert!(matches!(
+            open(&root, kind, RunMode::New),
+            Err(Error::RunExists { .. })
+        ));
+        assert!(matches!(
+            open(&root, RunKind::Demo, RunMode::Resume),
+            Err(Error::OtherKind { .. })
+        ));
+    }
+    // Only its settings tell that there was a run.
+    fs_err::write(here.path().join("config.toml"), "").unwrap();
+    assert!(open(here.path(), RunKind::Recover, RunMode::New).is_err());
+    assert!(open(here.path(), RunKind::Recover, RunMode::Resume).is_ok());
+}
+
+#[test]
+fn other_files_are_no_run() {
+    let here = tempfile::tempdir().unwrap();
+    fs_err::write(here.path().join("notes.txt"), "").unwrap();
+    fs_err::create_dir(here.path().join("step-by-step")).unwrap();
+    assert!(open(here.path(), RunKind::Search, RunMode::New).is_ok());
+}
+
+#[test]
+fn a_record_of_a_later_version_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    drop(open(here.path(), RunKind::Search, RunMode::New).unwrap());
+    let path = here.path().join("run.json");
+    let text = fs_err::read_to_string(&path).unwrap();
+    fs_err::write(&path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    let refused = open(here.path(), RunKind::Search, RunMode::Resume);
+    assert!(matches!(refused, Err(Error::RunVersion { version: 2, .. })));
+    fs_err::write(&path, "{").unwrap();
+    let refused = open(here.path(), RunKind::Search, RunMode::Resume);
+    assert!(matches!(refused, Err(Error::ReadJson { .. })));
+}
+
+#[test]
+fn files_are_replaced_and_nothing_else_is_left() {
+    let here = tempfile::tempdir().unwrap();
+    let run = open(here.path(), RunKind::Search, RunMode::New).unwrap();
+    run.write("deep/a.json", "one").unwrap();
+    run.write("deep/a.json", "two").unwrap();
+    assert_eq!(
+        fs_err::read_to_string(run.path("deep/a.json")).unwrap(),
+        "two"
+    );
+    assert_eq!(fs_err::read_dir(run.path("deep")).unwrap().count(), 1);
+}
