@@ -49,7 +49,7 @@ fn config(facts: &Facts) -> Vec<String> {
     }
     if !facts.names_original() && !facts.is_phi3() {
         texts.push(
-            "there is no `original_max_position_embeddings`: every runtime takes scale 1 and never uses the long factors; write \
+            "there is no `original_max_position_embeddings`: every runtime takes scale 1 and uses the long factors only above `max_position_embeddings`; write \
              the context the model was trained for at the top level"
                 .to_owned(),
         );
@@ -59,7 +59,7 @@ fn config(facts: &Facts) -> Vec<String> {
         ));
     } else if original >= max {
         texts.push(format!(
-            "`max_position_embeddings` {max} is not above the original context {original}: the long factors are never used"
+            "`max_position_embeddings` {max} is not above the original context {original}: the long factors are for texts that the config does not claim"
         ));
     }
     let ratio = facts.ratio();

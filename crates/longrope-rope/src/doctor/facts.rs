@@ -2,27 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::Names;
+pub(super) use crate::hf::Family;
 use crate::hf::{ORIGINAL_POSITION, ROPE_PARAMETERS, ROPE_SCALING, THETA};
-use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, read_hf_rope};
-
-/// Families with known rules.
-const FAMILIES: Names = Names(&["llama", "mistral", "phi3", "qwen2"]);
+use crate::{AttentionScale, Result, RopeScaling, RopeSpec, read_hf_rope};
 
 /// The default of every runtime that has one.
 pub(super) const DEFAULT_THETA: f64 = 10_000.0;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    Llama,
-    Mistral,
-    Phi3,
-    Qwen2,
-}
-
 /// A config and how this project reads it.
 pub(super) struct Facts<'a> {
-    pub(super) model_type: &'a str,
+    pub(super) model_type: &'static str,
     pub(super) family: Family,
     /// The rope as this project reads it.
     pub(super) spec: RopeSpec,
@@ -39,28 +28,19 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     pub(super) fn new(config: &'a Value) -> Result<Self> {
+        let family = Family::of(config.as_object().unwrap_or(&Map::new()))?;
         let rope = read_hf_rope(config)?;
-        let model_type = config["model_type"].as_str().unwrap_or_default();
-        let family = match model_type {
-            "llama" => Family::Llama,
-            "mistral" => Family::Mistral,
-            "phi3" => Family::Phi3,
-            "qwen2" => Family::Qwen2,
-            other => {
-                return Err(Error::UnknownFamily {
-                    found: other.to_owned(),
-                    expected: FAMILIES,
-                });
-            }
-        };
         Ok(Self {
-            model_type,
+            model_type: family.model_type(),
             family,
             spec: rope.spec,
             max_context: rope.max_context,
             top_original: count(config.get(ORIGINAL_POSITION)),
             top_theta: config.get(THETA).and_then(Value::as_f64),
-            rope_scaling: config.get(ROPE_SCALING).and_then(Value::as_object),
+            rope_scaling: config
+                .get(ROPE_SCALING)
+                .and_then(Value::as_object)
+                .filter(|keys| !keys.is_empty()),
             rope_parameters: config.get(ROPE_PARAMETERS).and_then(Value::as_object),
         })
     }

@@ -50,7 +50,10 @@ pub(super) fn v4(facts: &Facts) -> Result<Rules, String> {
             let (original, scale) = if names_original {
                 (spec.original_context, Some(facts.ratio()))
             } else {
-                sets.truncate(1);
+                // Sequences above the context that it takes do use the long factors.
+                if spec.original_context != facts.max_context {
+                    sets.truncate(1);
+                }
                 (facts.max_context, facts.number("factor"))
             };
             spec.original_context = original;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use longrope_rope::{Diagnosis, Outcome, Rules, RuntimeView, diagnose};
+use longrope_model::read_config_json;
+use longrope_rope::{Diagnosis, Outcome, Rules, RuntimeView, Warning, diagnose, read_hf_rope};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,6 +29,11 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
     let folder = hub::model_folder(model_path)?;
     let config = read_config(&folder).with_context(doing)?;
     let diagnosis = diagnose(&config).with_context(doing)?;
+    for conflict in read_hf_rope(&config)?.warnings {
+        if matches!(conflict, Warning::Conflict { .. }) {
+            tracing::warn!("{conflict}");
+        }
+    }
     if args.json {
         output::json(&Report {
             format: "longrope-doctor",
@@ -47,12 +53,9 @@ fn read_config(path: &Path) -> Result<Value> {
     } else {
         path.to_owned()
     };
-    let text = fs_err::read_to_string(&path)?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("`{}` is not valid JSON", path.display()))
-        .context(Hint(
-            "give a checkpoint folder or its config.json".to_owned(),
-        ))
+    read_config_json(&path).context(Hint(
+        "give a checkpoint folder or its config.json".to_owned(),
+    ))
 }
 
 fn text(diagnosis: &Diagnosis) -> String {
