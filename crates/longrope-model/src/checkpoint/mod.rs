@@ -82,6 +82,11 @@ impl Checkpoint {
         &self.files
     }
 
+    /// The weight file that holds a tensor of this checkpoint.
+    pub fn file_of(&self, stored: &StoredTensor) -> &Path {
+        &self.files[stored.file_idx]
+    }
+
     /// All stored tensors, by name.
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
         &self.tensors
