@@ -23,6 +23,7 @@ mod export;
 mod family;
 mod generate;
 mod gradients;
+mod hub_name;
 mod init;
 mod kv_cache;
 mod linear;
@@ -40,6 +41,7 @@ mod parameters;
 mod rotary;
 mod sampling;
 mod training;
+mod unique_keys;
 mod write;
 
 pub use checkpoint::{Checkpoint, StoredTensor, WeightProblem, WeightReport};
@@ -47,10 +49,14 @@ pub use config::ModelConfig;
 pub use decoder::{Decoder, LayerHook};
 pub use decoder_config::DecoderConfig;
 pub use error::{Error, Result};
-pub use export::{ExportOptions, FloatType, ShardSize, copy_companions, export_hf};
+pub use export::{
+    ConfigChanges, ExportOptions, FloatType, ShardSize, changed_config, copy_companions, export_hf,
+    is_companion, is_replaceable,
+};
 pub use family::Family;
 pub use generate::{FactorChoice, GenerateOptions, Generation};
 pub use gradients::Gradients;
+pub use hub_name::is_hub_name;
 pub use init::write_random_llama;
 pub use kv_cache::KvCache;
 pub use llama_shape::LlamaShape;

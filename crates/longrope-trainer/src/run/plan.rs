@@ -16,7 +16,7 @@ use super::config::{TrainConfig, TrainMode};
 use super::data::{Rotaries, mixture};
 use super::phase::Phase;
 use super::records::{self, Record};
-use crate::checkpoint;
+use super::trained_model::TrainedModel;
 use crate::error::Result;
 use crate::session::{Ending, Screen};
 
@@ -85,11 +85,13 @@ pub struct TrainResult {
 }
 
 /// Trains to the last step, and writes the trained weights (adapters merged) as a checkpoint to `model` in the run's
-/// folder.
+/// folder. Its `config.json` has the RoPE of the training.
 ///
 /// # Errors
 /// - [`Error::NothingToTrainOn`](crate::Error::NothingToTrainOn) and [`Error::Windows`](crate::Error::Windows) if the
 ///   data of the configuration cannot be made.
+/// - [`Error::ModelInPlace`](crate::Error::ModelInPlace) if the folder `model` is there before a new run begins.
+/// - A RoPE that the `config.json` of this family cannot express.
 /// - Those of [`Phase::train`].
 pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
     let TrainPlan {
@@ -107,6 +109,13 @@ pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
         label,
     } = plan;
     let model = decoder.config().clone();
+    let trained_model = TrainedModel::plan(
+        folder.join("model"),
+        &base,
+        &model,
+        (&rope, context),
+        resume,
+    )?;
     let documents: Arc<[TokenDocument]> = documents.into();
     let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
     let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
@@ -147,15 +156,12 @@ pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
     if ending == Ending::Interrupted {
         return Ok(TrainOutcome::Interrupted);
     }
-    let target = folder.join("model");
     let mut decoder = trainer.into_decoder();
     decoder.merge_adapters();
-    longrope_data::replace_folder(&target, ".writing-", |folder| {
-        checkpoint::write_model(&decoder, &base, folder)
-    })?;
+    let written = trained_model.write(&decoder)?;
     Ok(TrainOutcome::Done(summary(
         records::read(&metrics)?,
-        target,
+        written,
     )))
 }
 

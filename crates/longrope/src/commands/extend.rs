@@ -115,6 +115,7 @@ fn run_verb(
         Verb::Compare => compare::show(&compare::compare(config)?),
         Verb::Export => export(&Exported {
             model: input::model_folder(config)?,
+            hub_name: None,
             rope: config
                 .rope
                 .first()
