@@ -39,7 +39,7 @@ fn a_model_without_config() {
     assert_snapshot!(message, @r"
     error: inspecting `m`
       caused by: model folder `m` has no `config.json`
-    hint: give the folder that holds config.json, tokenizer.json and the safetensors files
+    hint: the weights are there, but config.json is not: download it too, next to them
     ");
 }
 
@@ -51,7 +51,7 @@ fn a_model_without_weights() {
     assert_snapshot!(message, @r"
     error: loading model `m`
       caused by: model folder `m` has no `model.safetensors`
-    hint: give the folder that holds config.json, tokenizer.json and the safetensors files
+    hint: config.json is there, but the weights are not: download the safetensors files too, next to it
     ");
 }
 

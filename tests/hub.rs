@@ -157,3 +157,23 @@ fn errors_name_what_cannot_be_fetched() {
         assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn a_model_of_the_hub_is_exported_with_what_belongs_to_it() {
+    let here = workplace();
+    here.write("hub/o/m/LICENSE", "terms");
+    here.write("hub/o/m/chat_template.jinja", "{{ messages }}");
+    let hub = serve(here.path("hub"));
+    let line = "export --model hf:o/m --rope pi --target 512 --out x";
+    run(&here, &hub, line).worked();
+    for name in ["LICENSE", "chat_template.jinja", "model.safetensors"] {
+        assert_eq!(
+            fs_err::read(here.path("x").join(name)).unwrap(),
+            fs_err::read(here.path("hub/o/m").join(name)).unwrap(),
+            "{name}"
+        );
+    }
+    let card = here.read("x/README.md");
+    assert!(card.starts_with("---\nbase_model: o/m\n"), "{card}");
+    run(&here, "http://127.0.0.1:9", "inspect x").worked();
+}

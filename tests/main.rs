@@ -27,3 +27,6 @@ mod search_stages;
 mod support;
 mod tasks;
 mod tidy;
+mod weights_export;
+mod weights_hints;
+mod weights_trained;

@@ -94,7 +94,7 @@ impl Decoder {
         dtype: DType,
         on_layer: impl Fn(usize, usize),
     ) -> Result<Self> {
-        let (config, checkpoint) = open(folder)?;
+        let (config, checkpoint) = Checkpoint::open_model(folder)?;
         let mut builder = Builder {
             config: &config,
             source: Stored {
@@ -121,7 +121,7 @@ impl Decoder {
     /// # Errors
     /// The same as [`Self::load`]. Later calls fail if a file has become unreadable.
     pub fn stream(folder: &Path, device: &Device, on_layer: LayerHook) -> Result<Self> {
-        let (config, checkpoint) = open(folder)?;
+        let (config, checkpoint) = Checkpoint::open_model(folder)?;
         let mut builder = Builder {
             config: &config,
             source: Stored {
@@ -275,14 +275,6 @@ impl Decoder {
     pub fn is_streamed(&self) -> bool {
         self.stream.is_some()
     }
-}
-
-/// Reads the configuration and the headers of a folder and checks that they match.
-fn open(folder: &Path) -> Result<(ModelConfig, Checkpoint)> {
-    let config = ModelConfig::from_folder(folder)?;
-    let checkpoint = Checkpoint::open(folder)?;
-    checkpoint.check(&config)?;
-    Ok((config, checkpoint))
 }
 
 /// Tensors of a checkpoint that has been checked against the configuration.

@@ -39,6 +39,28 @@ pub enum Error {
         /// One of them.
         tensor: String,
     },
+    /// `model.safetensors.index.json` cannot be used.
+    #[error("`{}` cannot be used: {problem}", path.display())]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A weight file is a pointer of Git LFS instead of the file.
+    #[error("`{}` is a pointer of Git LFS, expected the weights themselves", path.display())]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A tensor that is needed is not in the weight files.
+    #[error("the weights in `{}` have no tensor `{tensor}`", folder.display())]
+    TensorMissing {
+        /// The folder of the weights.
+        folder: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
     /// Weights could not be written.
     #[error("writing `{}`: {problem}", path.display())]
     Write {
@@ -169,6 +191,14 @@ pub enum Error {
     ShardSize {
         /// The text given.
         text: String,
+    },
+    /// The export folder exists, and an export may not replace it.
+    #[error("`{}` is not replaced: {problem}", path.display())]
+    OutputKept {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
     },
     /// The export folder already exists.
     #[error("`{}` exists already", path.display())]

@@ -23,6 +23,7 @@ pub mod estimate;
 mod export;
 mod generate;
 mod gradients;
+mod hub_name;
 mod init;
 mod kv_cache;
 mod linear;
@@ -34,11 +35,13 @@ mod lora_files;
 mod mlp;
 mod modules;
 mod nll;
+mod non_finite;
 mod norm;
 mod parameters;
 mod rotary;
 mod sampling;
 mod training;
+mod unique_keys;
 mod write;
 
 pub use checkpoint::{Checkpoint, StoredTensor, WeightProblem, WeightReport};
@@ -47,15 +50,20 @@ pub use config_file::read_config_json;
 pub use decoder::{Decoder, LayerHook};
 pub use decoder_config::DecoderConfig;
 pub use error::{Error, Result};
-pub use export::{ExportOptions, FloatType, ShardSize, copy_companions, export_hf};
+pub use export::{
+    ConfigChanges, ExportOptions, FloatType, ShardSize, changed_config, copy_companions, export_hf,
+    is_companion, is_replaceable,
+};
 pub use generate::{FactorChoice, GenerateOptions, Generation};
 pub use gradients::Gradients;
+pub use hub_name::is_hub_name;
 pub use init::write_random_llama;
 pub use kv_cache::KvCache;
 pub use llama_shape::LlamaShape;
 pub use lora::LoraConfig;
 pub use lora_error::LoraError;
 pub use nll::TokenBatch;
+pub use non_finite::{NonFiniteWeight, first_non_finite};
 pub use parameters::{Parameter, ParameterKind, Trained};
 pub use rotary::Rotary;
 pub use sampling::Sampling;

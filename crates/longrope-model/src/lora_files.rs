@@ -10,7 +10,7 @@ use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::lora::LoraConfig;
 use crate::lora_error::LoraError;
-use crate::parameters::ParameterKind;
+use crate::parameters::{ParameterKind, linears_mut};
 use crate::write::{TensorEntry, write_safetensors};
 
 const CONFIG_FILE: &str = "adapter_config.json";
@@ -106,6 +106,7 @@ impl Decoder {
     pub fn read_adapters(&mut self, folder: &Path) -> Result<LoraConfig> {
         let config = LoraConfig::read(folder)?;
         let file = Checkpoint::open_file(&folder.join(WEIGHTS_FILE))?;
+        self.check_factors(&config, &file)?;
         // Shapes come from the model; the random values are overwritten below.
         let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(0);
         self.add_adapters(&config, &mut rng)?;
@@ -115,20 +116,6 @@ impl Decoder {
                 return;
             }
             let key = format!("{KEY_PREFIX}{}", parameter.name);
-            let stored = file.tensors().get(&key).map(|stored| stored.shape.clone());
-            if stored.as_deref() != Some(parameter.shape().as_slice()) {
-                let expected = parameter.shape();
-                let found = stored;
-                problem = Some(
-                    LoraError::Shape {
-                        key,
-                        found,
-                        expected,
-                    }
-                    .into(),
-                );
-                return;
-            }
             let dtype = parameter.flat().dtype();
             match file.tensor::<2>(&key, &device, dtype) {
                 Ok(values) => {
@@ -152,5 +139,35 @@ impl Decoder {
             .into());
         }
         Ok(config)
+    }
+
+    /// Checks that the file has both factors of every target module in the shapes that fit the model, before memory is
+    /// allocated for them.
+    fn check_factors(&mut self, config: &LoraConfig, file: &Checkpoint) -> Result<()> {
+        for (layer_idx, layer) in self.weights.model.layers.iter_mut().enumerate() {
+            for (name, linear) in linears_mut(layer) {
+                let short = name.rsplit('.').next().unwrap_or(name);
+                if !config.target_modules.iter().any(|target| target == short) {
+                    continue;
+                }
+                let [out, width] = linear.weight.dims();
+                for (part, expected) in [
+                    ("lora_A", vec![config.rank, width]),
+                    ("lora_B", vec![out, config.rank]),
+                ] {
+                    let key = format!("{KEY_PREFIX}model.layers.{layer_idx}.{name}.{part}.weight");
+                    let found = file.tensors().get(&key).map(|stored| stored.shape.clone());
+                    if found.as_ref() != Some(&expected) {
+                        return Err(LoraError::Shape {
+                            key,
+                            found,
+                            expected,
+                        }
+                        .into());
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -133,10 +133,10 @@ pub fn save(
 ///
 /// # Errors
 /// If something cannot be written.
-pub fn write_model(decoder: &Decoder, base: &Path, folder: &Path) -> Result<()> {
+fn write_model(decoder: &Decoder, base: &Path, folder: &Path) -> Result<()> {
     decoder.write_weights(&folder.join("model.safetensors"))?;
     fs_err::copy(base.join("config.json"), folder.join("config.json"))?;
-    copy_companions(base, folder)?;
+    copy_companions(base, folder, None)?;
     Ok(())
 }
 

@@ -75,6 +75,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The folder of the trained model is there before the run begins.
+    #[error("`{}` exists already, and the trained model would replace it", folder.display())]
+    ModelInPlace {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A saved state belongs to a run with other settings.
     #[error("the run in `{}` was started with other settings, another model or other text", folder.display())]
     OtherSettings {

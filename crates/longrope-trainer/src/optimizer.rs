@@ -182,7 +182,7 @@ impl AdamW {
     /// Reads the state of an optimizer that has taken `n_steps`.
     ///
     /// # Errors
-    /// If the file cannot be read, or a part of a parameter's state is missing.
+    /// If the file cannot be read, or what it holds does not fit the trained parameters.
     pub fn read(
         path: &Path,
         config: OptimizerConfig,
@@ -193,21 +193,20 @@ impl AdamW {
         let file = Checkpoint::open_file(path)?;
         let device: Device = decoder.device().clone();
         let mut moments = BTreeMap::new();
-        let mut problem = None;
+        let (mut problem, mut n_read) = (None, 0);
         decoder.for_each_parameter(|parameter| {
             if !trained.includes(parameter.kind) || problem.is_some() {
                 return;
             }
+            let (name, n_elements) = (&parameter.name, parameter.shape().iter().product());
             let stored = parameter.flat().dtype();
             let read = |part: &str| {
-                let name = format!("{}.{part}", parameter.name);
-                file.tensor::<1>(&name, &device, precise(stored))
+                let name = format!("{name}.{part}");
+                check_shape(path, &file, &name, n_elements)?;
+                Ok(file.tensor::<1>(&name, &device, precise(stored))?)
             };
             // A parameter that never had a gradient has no state.
-            if !file
-                .tensors()
-                .contains_key(&format!("{}.exp_avg", parameter.name))
-            {
+            if !file.tensors().contains_key(&format!("{name}.exp_avg")) {
                 return;
             }
             let master = if stored == precise(stored) {
@@ -217,28 +216,56 @@ impl AdamW {
             };
             match (read("exp_avg"), read("exp_avg_sq"), master) {
                 (Ok(mean), Ok(square), Ok(master)) => {
-                    moments.insert(
-                        parameter.name,
-                        Moments {
-                            mean,
-                            square,
-                            master,
-                        },
-                    );
+                    n_read += 2 + usize::from(master.is_some());
+                    let state = Moments {
+                        mean,
+                        square,
+                        master,
+                    };
+                    moments.insert(parameter.name, state);
                 }
                 (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
                     problem = Some(error);
                 }
             }
         });
-        match problem {
-            Some(error) => Err(error.into()),
-            None => Ok(Self {
-                config,
-                moments,
-                n_steps,
-            }),
+        if let Some(error) = problem {
+            return Err(error);
         }
+        let n_stored = file.tensors().len();
+        if n_read != n_stored {
+            let problem = format!(
+                "it holds {n_stored} tensors, but the model has a place for {n_read} of them only"
+            );
+            return Err(damaged(path, problem));
+        }
+        Ok(Self {
+            config,
+            moments,
+            n_steps,
+        })
+    }
+}
+
+/// Checks a tensor of the state before memory is allocated for it.
+fn check_shape(path: &Path, file: &Checkpoint, name: &str, n_elements: usize) -> Result<()> {
+    match file.tensors().get(name) {
+        Some(stored) if stored.shape == [n_elements] => Ok(()),
+        Some(stored) => Err(damaged(
+            path,
+            format!(
+                "tensor `{name}` has shape {:?}, expected [{n_elements}]",
+                stored.shape
+            ),
+        )),
+        None => Err(damaged(path, format!("it has no tensor `{name}`"))),
+    }
+}
+
+fn damaged(path: &Path, problem: String) -> Error {
+    Error::State {
+        path: path.to_owned(),
+        problem,
     }
 }
 

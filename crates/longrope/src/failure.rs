@@ -9,7 +9,9 @@ use longrope_eval::bench::BenchError;
 use longrope_extend::pretrain::PretrainError;
 use longrope_extend::recipe::RecipeError;
 use longrope_extend::{Interrupted, RunKind, RunMode};
+use longrope_model::LoraError;
 
+use crate::folder_hint;
 use crate::hint::Hint;
 use crate::show::output::NobodyReads;
 use crate::signals::EXIT_INTERRUPTED;
@@ -233,21 +235,37 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
 fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
     use longrope_model::Error as E;
     Some(match error {
-        E::NotAFolder { .. } | E::FileMissing { .. } => {
-            "give the folder that holds config.json, tokenizer.json and the safetensors files"
-                .into()
+        E::NotAFolder { path } => folder_hint::for_no_folder(path),
+        E::FileMissing { folder, .. } => folder_hint::for_folder(folder),
+        E::Index { .. } => {
+            "download model.safetensors.index.json again: it lists every tensor with a file in the same folder".into()
+        }
+        E::LfsPointer { .. } => {
+            "the repository was cloned without its large files: run `git lfs pull` there, or download the file".into()
+        }
+        E::TensorMissing { .. } => "the file belongs to another model: copy or download it again".into(),
+        E::OutputKept { .. } => {
+            "choose another folder; --force replaces only folders that longrope export wrote".into()
         }
         E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
         E::Damaged { .. } => "the file is probably truncated: copy or download it again".into(),
-        E::Weights { .. } => {
-            "config.json and the weights belong to different models, or one of them was edited"
-                .into()
+        E::Weights { folder, .. } => folder_hint::for_misfit(folder),
+        E::OutputExists { path } if longrope_model::is_replaceable(path) => {
+            "choose another folder, or replace it with --force".into()
         }
-        E::OutputExists { .. } => "choose another folder, or replace it with --force".into(),
+        E::OutputExists { .. } => {
+            "choose another folder; --force replaces only folders that longrope export wrote".into()
+        }
         E::TokenOutOfVocabulary { .. } => {
             "the token ids come from the tokenizer of another model".into()
         }
         E::Config { source, .. } => return hint_for_rope(source),
+        E::Rope { source, .. } if matches!(**source, longrope_rope::Error::NotWritable { .. }) => {
+            "choose another --rope, for example yarn, or factors from longrope search".into()
+        }
+        E::Json { path, .. } if path.ends_with("model.safetensors.index.json") => {
+            "download the file again, or give the whole weights as model.safetensors".into()
+        }
         E::Rope { .. } | E::Json { .. } => {
             "use the config.json that was published with the weights, or correct it".into()
         }
@@ -258,6 +276,12 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
         E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
         E::Unsupported { .. } => "this kind of model is not supported".into(),
         E::Write { .. } => "free some disk space, or choose another --out".into(),
+        E::Lora(
+            LoraError::Shape { .. }
+            | LoraError::UnusedTensors { .. }
+            | LoraError::ConfigKey { .. }
+            | LoraError::PeftType { .. },
+        ) => "remove that saved state; the run then resumes from the previous one".into(),
         E::Lora(_) => {
             "name linear maps as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]".into()
         }
@@ -408,6 +432,9 @@ fn hint_for_training(error: &longrope_trainer::Error) -> Option<String> {
             E::State { .. } => "remove that folder; the run then resumes from the previous state",
             E::NothingToTrainOn => {
                 "set at least one share of train.data above 0: text, short, passkey, recall or copying"
+            }
+            E::ModelInPlace { .. } => {
+                "choose another --out, or move that folder away: it may be a model that you still need"
             }
             E::OtherSettings { .. } => {
                 "resume with the configuration in the run's config.toml, or start again with another --out"

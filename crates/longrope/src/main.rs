@@ -3,6 +3,7 @@
 
 mod commands;
 mod failure;
+mod folder_hint;
 mod hint;
 mod input;
 mod progress;

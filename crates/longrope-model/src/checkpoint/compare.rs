@@ -1,6 +1,7 @@
 //! Comparing the tensors of a checkpoint with those that its configuration needs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use safetensors::Dtype;
 
@@ -8,18 +9,32 @@ use super::report::{WeightProblem, WeightReport};
 use super::stored::StoredTensor;
 use crate::config::ModelConfig;
 
-/// Lists all tensors that are missing, are unexpected, or have the wrong shape or an unreadable type.
+/// Lists all tensors that are missing (`absent` from the file that the index names), are unexpected, or have the wrong shape or an unreadable type.
 pub(super) fn compare(
     config: &ModelConfig,
     stored: &BTreeMap<String, StoredTensor>,
+    absent: &BTreeMap<String, PathBuf>,
 ) -> WeightReport {
-    let expected: BTreeMap<String, Vec<usize>> = config.tensors().into_iter().collect();
+    // Layers beyond the number of stored tensors are missing for certain, and there may be millions of them.
+    let listed = ModelConfig {
+        n_layers: config.n_layers.min(stored.len() + 1),
+        ..config.clone()
+    };
+    let expected: BTreeMap<String, Vec<usize>> = listed.tensors().into_iter().collect();
+    let tensors_per_layer = expected.len() / listed.n_layers.max(1);
+    let n_unlisted = (config.n_layers - listed.n_layers).saturating_mul(tensors_per_layer);
     let mut problems = Vec::new();
     for (name, shape) in &expected {
         match stored.get(name) {
-            None => problems.push(WeightProblem::Missing {
-                name: name.clone(),
-                expected: shape.clone(),
+            None => problems.push(match absent.get(name) {
+                Some(file) => WeightProblem::NotInFile {
+                    name: name.clone(),
+                    file: file.clone(),
+                },
+                None => WeightProblem::Missing {
+                    name: name.clone(),
+                    expected: shape.clone(),
+                },
             }),
             Some(tensor) if tensor.shape != *shape => {
                 problems.push(WeightProblem::WrongShape {
@@ -53,5 +68,8 @@ pub(super) fn compare(
             });
         }
     }
-    WeightReport { problems }
+    WeightReport {
+        problems,
+        n_unlisted,
+    }
 }

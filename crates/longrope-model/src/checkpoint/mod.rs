@@ -5,12 +5,15 @@
 //! where a mapping would crash the process.
 
 mod compare;
+mod head;
+mod header;
+mod index;
 pub(crate) mod report;
 mod shards;
 mod stored;
 
+pub(crate) use index::INDEX_FILE;
 pub use report::{WeightProblem, WeightReport};
-pub(crate) use shards::INDEX_FILE;
 pub use stored::StoredTensor;
 
 use std::collections::BTreeMap;
@@ -31,32 +34,77 @@ use crate::error::{Error, Result};
 pub struct Checkpoint {
     folder: PathBuf,
     files: Vec<PathBuf>,
+    /// The same files, relative to the folder.
+    file_names: Vec<PathBuf>,
+    has_index: bool,
     tensors: BTreeMap<String, StoredTensor>,
+    /// Tensors that are not in the file that the index names, and that file.
+    absent: BTreeMap<String, PathBuf>,
 }
 
 impl Checkpoint {
-    /// Reads the headers of `model.safetensors`, or of the shards that `model.safetensors.index.json` lists.
+    /// Reads the headers of `model.safetensors` or, if there is none, of the shards that `model.safetensors.index.json`
+    /// lists. With an index, a tensor is read from the file that the index names, whatever other files hold.
     ///
     /// # Errors
-    /// If a file is missing, truncated, or not a safetensors file.
+    /// If a file is missing, truncated, or not a safetensors file, or the index does not describe its files or leaves
+    /// the folder.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::NotAFolder {
                 path: folder.to_owned(),
             });
         }
-        let files = shards::weight_files(folder)?;
-        let mut tensors = BTreeMap::new();
-        for (file_idx, path) in files.iter().enumerate() {
-            for (name, tensor) in shards::read_header(path, file_idx)? {
-                tensors.insert(name, tensor);
-            }
-        }
+        let weights = shards::weights(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
-            files,
-            tensors,
+            files: weights.files.iter().map(|file| folder.join(file)).collect(),
+            file_names: weights.files,
+            has_index: weights.has_index,
+            tensors: weights.tensors,
+            absent: weights.absent,
         })
+    }
+
+    /// Opens a checkpoint together with its `config.json`, and checks that they match.
+    ///
+    /// A head of its own beside `tie_word_embeddings: true` is compared with the embeddings. If they differ, the head is
+    /// part of the model, and the configuration returned says that it is not tied, as in transformers 5.
+    ///
+    /// # Errors
+    /// Those of [`ModelConfig::from_folder`], [`Self::open`] and [`Self::check`].
+    pub fn open_model(folder: &Path) -> Result<(ModelConfig, Self)> {
+        let mut config = ModelConfig::from_folder(folder)?;
+        let checkpoint = Self::open(folder)?;
+        if checkpoint.untie_own_head(&mut config)? {
+            tracing::warn!(
+                "`lm_head.weight` of `{}` differs from the embeddings, although config.json ties them: it is used as a head \
+                 of its own, as in transformers 5",
+                folder.display()
+            );
+        }
+        checkpoint.check(&config)?;
+        if let Some((tensor, file)) = checkpoint.absent.first_key_value() {
+            tracing::warn!(
+                "the index of `{}` places tensor `{tensor}` in `{}`, which does not have it; the model does not need it",
+                folder.display(),
+                file.display()
+            );
+        }
+        Ok((config, checkpoint))
+    }
+
+    /// If `config` ties the head to the embeddings, but a head is stored that differs from them, unties it in `config`.
+    /// Returns whether it did.
+    ///
+    /// # Errors
+    /// If the weights cannot be read.
+    pub fn untie_own_head(&self, config: &mut ModelConfig) -> Result<bool> {
+        let unties = config.tied_embeddings && head::differs(self)?;
+        if unties {
+            config.tied_embeddings = false;
+        }
+        Ok(unties)
     }
 
     /// Opens a single safetensors file.
@@ -64,10 +112,13 @@ impl Checkpoint {
     /// # Errors
     /// If the file is missing or damaged.
     pub fn open_file(path: &Path) -> Result<Self> {
-        let tensors = shards::read_header(path, 0)?;
+        let tensors = header::read_header(path, 0)?;
         Ok(Self {
+            has_index: false,
+            absent: BTreeMap::new(),
             folder: path.parent().map(Path::to_owned).unwrap_or_default(),
             files: vec![path.to_owned()],
+            file_names: path.file_name().map(PathBuf::from).into_iter().collect(),
             tensors: tensors.into_iter().collect(),
         })
     }
@@ -80,6 +131,21 @@ impl Checkpoint {
     /// The weight files, sorted by name.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// The weight files relative to the folder, in the same order.
+    pub(crate) fn file_names(&self) -> &[PathBuf] {
+        &self.file_names
+    }
+
+    /// Whether an index says which file holds which tensor.
+    pub(crate) fn has_index(&self) -> bool {
+        self.has_index
+    }
+
+    /// The weight file that holds a tensor of this checkpoint.
+    pub fn file_of(&self, stored: &StoredTensor) -> &Path {
+        &self.files[stored.file_idx]
     }
 
     /// All stored tensors, by name.
@@ -97,7 +163,7 @@ impl Checkpoint {
     /// # Errors
     /// If any tensor is missing, is unexpected, or has the wrong shape or type; the error lists all of them.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
-        let report = compare::compare(config, &self.tensors);
+        let report = compare::compare(config, &self.tensors, &self.absent);
         if report.is_clean() {
             return Ok(());
         }
@@ -117,11 +183,20 @@ impl Checkpoint {
         device: &Device,
         dtype: DType,
     ) -> Result<Tensor<D>> {
-        let stored = self.tensors.get(name).ok_or_else(|| Error::FileMissing {
+        let stored = self.tensors.get(name).ok_or_else(|| Error::TensorMissing {
             folder: self.folder.clone(),
-            file: name.to_owned(),
+            tensor: name.to_owned(),
         })?;
-        let bytes = self.bytes(name, stored)?;
+        if stored.shape.len() != D {
+            return Err(Error::Damaged {
+                path: self.file_of(stored).to_owned(),
+                problem: format!(
+                    "tensor `{name}` has shape {:?}, expected {D} dimensions",
+                    stored.shape
+                ),
+            });
+        }
+        let bytes = self.read_span(name, stored, 0, stored.n_bytes)?;
         let shape = stored.shape.clone();
         let data = match stored.dtype {
             Dtype::F32 => TensorData::new(decode(&bytes, f32::from_le_bytes), shape),
@@ -144,9 +219,17 @@ impl Checkpoint {
         Ok(Tensor::from_data(data, (device, dtype)))
     }
 
-    fn bytes(&self, name: &str, stored: &StoredTensor) -> Result<Vec<u8>> {
-        let mut file = self.seek(stored)?;
-        let mut bytes = vec![0; stored.n_bytes];
+    /// Reads `n_bytes` of a tensor, from its byte `from` on.
+    fn read_span(
+        &self,
+        name: &str,
+        stored: &StoredTensor,
+        from: u64,
+        n_bytes: usize,
+    ) -> Result<Vec<u8>> {
+        let mut file = fs_err::File::open(self.file_of(stored))?;
+        file.seek(SeekFrom::Start(stored.offset + from))?;
+        let mut bytes = vec![0; n_bytes];
         let read = file.read_exact(&mut bytes);
         read.map_err(|error| self.cut_off(name, stored, error))?;
         Ok(bytes)

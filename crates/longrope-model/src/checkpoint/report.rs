@@ -1,6 +1,7 @@
 //! The report on all tensors that do not match a configuration.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use safetensors::Dtype;
 
@@ -17,6 +18,13 @@ pub enum WeightProblem {
         name: String,
         /// Its shape according to the configuration.
         expected: Vec<usize>,
+    },
+    /// The tensor is needed but not in the file that the index names.
+    NotInFile {
+        /// Its name.
+        name: String,
+        /// The file, relative to the checkpoint folder.
+        file: PathBuf,
     },
     /// The tensor is stored but not needed.
     Unexpected {
@@ -49,6 +57,11 @@ impl fmt::Display for WeightProblem {
             Self::Missing { name, expected } => {
                 write!(f, "tensor `{name}` is missing, expected {expected:?}")
             }
+            Self::NotInFile { name, file } => write!(
+                f,
+                "tensor `{name}` is not in `{}`, where the index places it",
+                file.display()
+            ),
             Self::Unexpected { name, found } => {
                 write!(f, "tensor `{name}` {found:?} is not part of the model")
             }
@@ -73,14 +86,16 @@ impl fmt::Display for WeightProblem {
 /// The differences between a checkpoint and its configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WeightReport {
-    /// All tensors that do not match.
+    /// Tensors that do not match, at least one for each layer up to the number of stored tensors.
     pub problems: Vec<WeightProblem>,
+    /// Number of missing tensors of further layers.
+    pub n_unlisted: usize,
 }
 
 impl WeightReport {
     /// Whether all tensors match.
     pub fn is_clean(&self) -> bool {
-        self.problems.is_empty()
+        self.problems.is_empty() && self.n_unlisted == 0
     }
 }
 
@@ -92,8 +107,10 @@ impl fmt::Display for WeightReport {
             }
             write!(f, "  {problem}")?;
         }
-        if self.problems.len() > LISTED {
-            write!(f, "\n  and {} more", self.problems.len() - LISTED)?;
+        let n_more = self.problems.len().saturating_sub(LISTED);
+        let n_more = n_more.saturating_add(self.n_unlisted);
+        if n_more > 0 {
+            write!(f, "\n  and {n_more} more")?;
         }
         Ok(())
     }

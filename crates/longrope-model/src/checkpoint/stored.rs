@@ -13,3 +13,10 @@ pub struct StoredTensor {
     pub(super) offset: u64,
     pub(super) n_bytes: usize,
 }
+
+impl StoredTensor {
+    /// Offset of its first byte in its file.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}

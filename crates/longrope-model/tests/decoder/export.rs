@@ -1,18 +1,20 @@
 //! Exporting checkpoints.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use half::bf16;
 use longrope_model::{
     Checkpoint, Decoder, Error, ExportOptions, FloatType, ModelConfig, export_hf,
 };
 use longrope_rope::{AttentionScale, FactorSet, RescaleFactors, RopeScaling, RopeSpec};
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+use tempfile::TempDir;
 
-use crate::support::{CHECKPOINTS, FAMILIES, copy, device, fixture, losses};
+use crate::support::{
+    CHECKPOINTS, FAMILIES, copy, device, edit_json, fixture, losses, store, stored,
+};
 
 fn extended(base: &RopeSpec) -> RopeSpec {
     let set = |max_context, step: f64| FactorSet {
@@ -34,7 +36,7 @@ fn extended(base: &RopeSpec) -> RopeSpec {
     .unwrap()
 }
 
-fn options(overwrite: bool) -> ExportOptions {
+fn options(overwrite: bool) -> ExportOptions<'static> {
     ExportOptions {
         overwrite,
         ..ExportOptions::new(128)
@@ -42,7 +44,7 @@ fn options(overwrite: bool) -> ExportOptions {
 }
 
 /// Options that rewrite the weights.
-fn rewrite(dtype: impl Into<Option<FloatType>>, shard_size: &str) -> ExportOptions {
+fn rewrite(dtype: impl Into<Option<FloatType>>, shard_size: &str) -> ExportOptions<'static> {
     ExportOptions {
         dtype: dtype.into(),
         shard_size: Some(shard_size.parse().unwrap()),
@@ -51,42 +53,13 @@ fn rewrite(dtype: impl Into<Option<FloatType>>, shard_size: &str) -> ExportOptio
 }
 
 /// Exports without changing the RoPE.
-fn export(source: &Path, target: &Path, options: ExportOptions) -> Result<(), Error> {
+fn export(source: &Path, target: &Path, options: ExportOptions<'_>) -> Result<(), Error> {
     let config = ModelConfig::from_folder(source).unwrap();
     let options = ExportOptions {
         target_context: config.max_context,
         ..options
     };
     export_hf(source, target, &config.rope, options).map(|_| ())
-}
-
-/// Type, shape and bytes of each tensor, read with the safetensors crate.
-type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
-
-fn stored(folder: &Path) -> Stored {
-    let mut all = Stored::new();
-    for path in Checkpoint::open(folder).unwrap().files() {
-        let bytes = fs_err::read(path).unwrap();
-        for (name, tensor) in SafeTensors::deserialize(&bytes).unwrap().tensors() {
-            let content = (
-                tensor.dtype(),
-                tensor.shape().to_vec(),
-                tensor.data().to_vec(),
-            );
-            assert!(all.insert(name, content).is_none(), "written twice");
-        }
-    }
-    all
-}
-
-/// Replaces the weights of a checkpoint with a single file.
-fn store(folder: &Path, tensors: &Stored) {
-    let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
-        let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
-        (name, view)
-    });
-    let path = folder.join("model.safetensors");
-    safetensors::serialize_to_file(views, None, &path).unwrap();
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -142,25 +115,201 @@ fn weights_are_copied_byte_for_byte() {
     }
 }
 
+/// A checkpoint, and a place for exports of it.
+fn source_and_place() -> (PathBuf, TempDir) {
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("source");
+    fs_err::rename(copy("llama-gqa-tied").keep(), &source).unwrap();
+    (source, place)
+}
+
 #[test]
-fn an_existing_folder_is_kept_unless_told_otherwise() {
-    let name = "llama-gqa-tied";
-    let spec = extended(
-        &Decoder::load(&fixture(name), &device())
-            .unwrap()
-            .config()
-            .rope,
+fn only_folders_that_an_export_has_written_are_replaced() {
+    let (source, place) = source_and_place();
+    let target = place.path().join("out");
+    fs_err::create_dir(&target).unwrap();
+    fs_err::write(target.join("config.json"), "{}").unwrap();
+    fs_err::write(target.join("mine.txt"), "precious").unwrap();
+    let refused = export(&source, &target, options(false));
+    assert!(matches!(refused, Err(Error::OutputExists { .. })));
+    let refused = export(&source, &target, options(true));
+    assert!(matches!(refused, Err(Error::OutputKept { .. })));
+    // The list of another program, or a damaged one, is none of ours.
+    for list in [
+        "",
+        "{}",
+        r#"{"format": "other", "version": 1, "files": ["mine.txt"]}"#,
+    ] {
+        fs_err::write(target.join("longrope-export.json"), list).unwrap();
+        let refused = export(&source, &target, options(true));
+        assert!(matches!(refused, Err(Error::OutputKept { .. })), "{list}");
+    }
+    assert_eq!(
+        names(&target),
+        ["config.json", "longrope-export.json", "mine.txt"]
+    );
+
+    // A file and the folders around the source are no places for an export.
+    let file = place.path().join("file");
+    fs_err::write(&file, "precious").unwrap();
+    export(&source, &place.path().join("sub/deeper"), options(false)).unwrap();
+    for target in [
+        file.as_path(),
+        source.as_path(),
+        place.path(),
+        Path::new("/"),
+    ] {
+        let refused = export(&source, target, options(true));
+        assert!(
+            matches!(refused, Err(Error::OutputKept { .. })),
+            "{}",
+            target.display()
+        );
+    }
+    assert!(Checkpoint::open(&source).is_ok() && file.is_file());
+
+    // An empty folder may be filled.
+    let empty = place.path().join("empty");
+    fs_err::create_dir(&empty).unwrap();
+    assert!(export(&source, &empty, options(false)).is_err());
+    export(&source, &empty, options(true)).unwrap();
+    assert!(Decoder::load(&empty, &device()).is_ok());
+}
+
+#[test]
+fn an_export_cannot_replace_its_own_source_even_if_it_was_exported() {
+    let (source, place) = source_and_place();
+    let first = place.path().join("first");
+    export(&source, &first, options(false)).unwrap();
+    let before = names(&first);
+    let refused = export(&first, &first, options(true));
+    assert!(matches!(refused, Err(Error::OutputKept { .. })));
+    assert_eq!(names(&first), before);
+    export(&first, &place.path().join("second"), options(false)).unwrap();
+}
+
+#[test]
+fn files_that_no_export_wrote_stay_when_an_export_is_replaced() {
+    let (source, place) = source_and_place();
+    let target = place.path().join("out");
+    export(&source, &target, rewrite(None, "8kB")).unwrap();
+    let first = names(&target);
+    fs_err::create_dir_all(target.join("mine/deep")).unwrap();
+    fs_err::write(target.join("mine/deep/notes.txt"), "precious").unwrap();
+    fs_err::write(target.join("model.gguf"), "converted").unwrap();
+    export(&source, &target, options(true)).unwrap();
+    let read = |name: &str| fs_err::read_to_string(target.join(name)).unwrap();
+    assert_eq!(read("mine/deep/notes.txt"), "precious");
+    assert_eq!(read("model.gguf"), "converted");
+    // The shards of the first export are gone.
+    assert!(first.iter().any(|name| name.contains("-of-")), "{first:?}");
+    assert!(names(&target).iter().all(|name| !name.contains("-of-")));
+    assert!(Decoder::load(&target, &device()).is_ok());
+
+    // A file of the user's in the place of a new one is not replaced.
+    fs_err::write(source.join("vocab.json"), "{}").unwrap();
+    fs_err::write(target.join("vocab.json"), "mine").unwrap();
+    let refused = export(&source, &target, options(true));
+    assert!(matches!(refused, Err(Error::OutputKept { .. })));
+    assert_eq!(read("vocab.json"), "mine");
+    assert_eq!(names(place.path()), ["out", "source"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_an_export_is_followed_and_links_inside_stay_links() {
+    use fs_err::os::unix::fs::symlink;
+
+    let (source, place) = source_and_place();
+    let [target, link, other] = ["out", "link", "other"].map(|name| place.path().join(name));
+    export(&source, &target, options(false)).unwrap();
+    fs_err::create_dir(&other).unwrap();
+    fs_err::write(other.join("notes.txt"), "precious").unwrap();
+    symlink(&other, target.join("elsewhere")).unwrap();
+    symlink(&target, &link).unwrap();
+    export(&source, &link, options(true)).unwrap();
+    assert!(link.is_symlink() && target.join("elsewhere").is_symlink());
+    assert!(other.join("notes.txt").is_file());
+    // A link to nothing is not written through.
+    let nothing = place.path().join("nothing");
+    symlink(place.path().join("missing"), &nothing).unwrap();
+    assert!(export(&source, &nothing, options(true)).is_err());
+    assert!(!place.path().join("missing").exists());
+}
+
+#[test]
+fn shards_of_equal_names_in_subfolders_stay_apart() {
+    let source = copy("llama-sharded-bf16");
+    let expected = stored(source.path());
+    edit_json(
+        &source.path().join("model.safetensors.index.json"),
+        |index| {
+            for file in index["weight_map"].as_object_mut().unwrap().values_mut() {
+                let name = file.as_str().unwrap().to_owned();
+                let part = &name["model-".len()..][..5];
+                let moved = format!("part-{part}/model.safetensors");
+                let to = source.path().join(&moved);
+                fs_err::create_dir_all(to.parent().unwrap()).unwrap();
+                if source.path().join(&name).exists() {
+                    fs_err::rename(source.path().join(&name), to).unwrap();
+                }
+                *file = moved.into();
+            }
+        },
     );
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("out");
-    fs_err::create_dir(&target).unwrap();
-    fs_err::write(target.join("mine.txt"), "precious").unwrap();
-    let refused = export_hf(&fixture(name), &target, &spec, options(false));
-    assert!(matches!(refused, Err(Error::OutputExists { .. })));
-    assert!(target.join("mine.txt").is_file());
-    export_hf(&fixture(name), &target, &spec, options(true)).unwrap();
-    assert!(!target.join("mine.txt").exists());
-    assert!(Decoder::load(&target, &device()).is_ok());
+    export(source.path(), &target, options(false)).unwrap();
+    assert!(stored(&target) == expected);
+    assert_eq!(Checkpoint::open(&target).unwrap().files().len(), 4);
+    export(source.path(), &target, options(true)).unwrap();
+    assert!(stored(&target) == expected);
+}
+
+#[test]
+fn the_index_beside_a_whole_file_is_not_copied() {
+    let source = copy("llama-sharded-bf16");
+    store(source.path(), &stored(&fixture("llama-sharded-bf16")));
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("out");
+    export(source.path(), &target, options(false)).unwrap();
+    let weights = names(&target);
+    let weights: Vec<&String> = weights
+        .iter()
+        .filter(|name| name.starts_with("model"))
+        .collect();
+    assert_eq!(weights, ["model.safetensors"]);
+}
+
+#[test]
+fn a_card_says_where_the_model_comes_from_and_what_it_is() {
+    let (source, place) = source_and_place();
+    let card = |target: &str, options: ExportOptions<'_>| {
+        let target = place.path().join(target);
+        export(&source, &target, options).unwrap();
+        fs_err::read_to_string(target.join("README.md")).unwrap()
+    };
+    let plain = card("plain", options(false));
+    assert!(
+        plain.starts_with("---\nlibrary_name: transformers\n---\n"),
+        "{plain}"
+    );
+    assert!(plain.contains("- Context: 32 tokens"), "{plain}");
+    fs_err::write(
+        source.join("README.md"),
+        "---\nlicense: apache-2.0\ntags:\n- x\n---\ntext",
+    )
+    .unwrap();
+    let named = ExportOptions {
+        hub_name: Some("o/m"),
+        ..options(false)
+    };
+    let named = card("named", named);
+    assert!(
+        named.starts_with("---\nbase_model: o/m\nlicense: apache-2.0\n"),
+        "{named}"
+    );
+    assert!(!named.contains("tags"), "{named}");
 }
 
 #[test]
@@ -288,7 +437,7 @@ fn shards_are_numbered_indexed_and_small_enough() {
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap())
         .collect();
-    expected.insert(0, "config.json");
+    expected.splice(..0, ["README.md", "config.json", "longrope-export.json"]);
     expected.push("model.safetensors.index.json");
     assert_eq!(names(&first), expected);
     for name in names(&first) {
@@ -365,7 +514,7 @@ fn a_weight_too_large_for_f16_is_named_and_nothing_changes() {
     let target = place.path().join("out");
     for mine in [false, true] {
         if mine {
-            fs_err::create_dir(&target).unwrap();
+            export(&fixture("llama-gqa-tied"), &target, options(false)).unwrap();
             fs_err::write(target.join("mine.txt"), "precious").unwrap();
         }
         let options = ExportOptions {
@@ -380,7 +529,7 @@ fn a_weight_too_large_for_f16_is_named_and_nothing_changes() {
         let left = names(place.path());
         assert_eq!(left, if mine { vec!["out"] } else { vec![] });
     }
-    assert_eq!(names(&target), ["mine.txt"]);
+    assert!(target.join("mine.txt").is_file() && Decoder::load(&target, &device()).is_ok());
     export(
         source.path(),
         &place.path().join("bf16"),

@@ -13,5 +13,6 @@ mod golden;
 mod init;
 mod logits;
 mod metamorphic;
+mod shards;
 mod support;
 mod training;

@@ -1,10 +1,16 @@
 //! The fixtures, and the device that the tests run on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use longrope_model::{Decoder, Rotary, TokenBatch};
+use longrope_model::{
+    Checkpoint, Decoder, ExportOptions, ModelConfig, Rotary, TokenBatch, export_hf,
+};
 use longrope_rope::RopeSpec;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Names of the tiny checkpoints.
@@ -73,4 +79,54 @@ pub(crate) fn copy(name: &str) -> TempDir {
         fs_err::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
     folder
+}
+
+/// Type, shape and bytes of each tensor, read with the safetensors crate.
+pub(crate) type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+pub(crate) fn stored(folder: &Path) -> Stored {
+    let mut all = Stored::new();
+    for path in Checkpoint::open(folder).unwrap().files() {
+        let bytes = fs_err::read(path).unwrap();
+        for (name, tensor) in SafeTensors::deserialize(&bytes).unwrap().tensors() {
+            let content = (
+                tensor.dtype(),
+                tensor.shape().to_vec(),
+                tensor.data().to_vec(),
+            );
+            assert!(all.insert(name, content).is_none(), "written twice");
+        }
+    }
+    all
+}
+
+/// Replaces the weights of a checkpoint with a single file.
+pub(crate) fn store(folder: &Path, tensors: &Stored) {
+    store_as(folder, "model.safetensors", tensors);
+}
+
+/// Writes a weight file.
+pub(crate) fn store_as(folder: &Path, name: &str, tensors: &Stored) {
+    let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
+        (name, view)
+    });
+    safetensors::serialize_to_file(views, None, &folder.join(name)).unwrap();
+}
+
+/// Changes a JSON file.
+pub(crate) fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {
+    let mut json = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
+    edit(&mut json);
+    fs_err::write(path, json.to_string()).unwrap();
+}
+
+/// Exports a checkpoint without changing its RoPE, with its weights copied or rewritten.
+pub(crate) fn export_rewritten(source: &Path, target: &Path, rewrite: bool) {
+    let config = ModelConfig::from_folder(source).unwrap();
+    let options = ExportOptions {
+        shard_size: rewrite.then(|| "1GB".parse().unwrap()),
+        ..ExportOptions::new(config.max_context)
+    };
+    export_hf(source, target, &config.rope, options).unwrap();
 }

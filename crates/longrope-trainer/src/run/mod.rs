@@ -22,6 +22,7 @@ mod phase;
 mod plan;
 pub mod records;
 mod saved;
+mod trained_model;
 
 pub use callbacks::{Callbacks, Measure, Measurement, TrainEvent, Watch};
 pub use config::{LoraSettings, TrainConfig, TrainDataConfig, TrainMode, WeightPrecision};

@@ -16,7 +16,7 @@ use super::config::{TrainConfig, TrainMode};
 use super::data::{Rotaries, mixture};
 use super::phase::Phase;
 use super::records::{self, Record};
-use crate::checkpoint;
+use super::trained_model::TrainedModel;
 use crate::error::Result;
 use crate::session::{Ending, Screen};
 
@@ -85,7 +85,7 @@ pub struct TrainResult {
 }
 
 /// Trains to the last step, and writes the trained weights (adapters merged) as a checkpoint to `model` in the run's
-/// folder.
+/// folder. Its `config.json` has the RoPE of the training.
 ///
 /// # Errors
 /// Those of [`TrainPlan::prepare`] and [`PreparedRun::train`].
@@ -97,6 +97,7 @@ pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
 pub struct PreparedRun {
     decoder: Decoder,
     phase: Phase,
+    trained_model: TrainedModel,
 }
 
 impl TrainPlan {
@@ -105,6 +106,8 @@ impl TrainPlan {
     /// # Errors
     /// - [`Error::NothingToTrainOn`](crate::Error::NothingToTrainOn) and [`Error::Windows`](crate::Error::Windows) if the
     ///   data of the configuration cannot be made.
+    /// - [`Error::ModelInPlace`](crate::Error::ModelInPlace) if the folder `model` is there before a new run begins.
+    /// - A RoPE that the `config.json` of this family cannot express.
     /// - Settings of schedule, optimizer and adapters that are out of range.
     pub fn prepare(self) -> Result<PreparedRun> {
         let Self {
@@ -124,6 +127,13 @@ impl TrainPlan {
         let trainer = config.trainer();
         trainer.validate()?;
         let model = decoder.config().clone();
+        let trained_model = TrainedModel::plan(
+            folder.join("model"),
+            &base,
+            &model,
+            (&rope, context),
+            resume,
+        )?;
         let documents: Arc<[TokenDocument]> = documents.into();
         let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
         let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
@@ -160,7 +170,11 @@ impl TrainPlan {
             screen,
             label,
         };
-        Ok(PreparedRun { decoder, phase })
+        Ok(PreparedRun {
+            decoder,
+            phase,
+            trained_model,
+        })
     }
 }
 
@@ -175,21 +189,22 @@ impl PreparedRun {
     /// # Errors
     /// Those of [`Phase::train`].
     pub fn train(self, callbacks: Callbacks) -> Result<TrainOutcome> {
-        let Self { decoder, phase } = self;
-        let (base, metrics) = (phase.base.clone(), phase.metrics.clone());
-        let target = phase.folder.join("model");
+        let Self {
+            decoder,
+            phase,
+            trained_model,
+        } = self;
+        let metrics = phase.metrics.clone();
         let (trainer, ending) = phase.train(decoder, callbacks)?;
         if ending == Ending::Interrupted {
             return Ok(TrainOutcome::Interrupted);
         }
         let mut decoder = trainer.into_decoder();
         decoder.merge_adapters();
-        longrope_data::replace_folder(&target, ".writing-", |folder| {
-            checkpoint::write_model(&decoder, &base, folder)
-        })?;
+        let written = trained_model.write(&decoder)?;
         Ok(TrainOutcome::Done(summary(
             records::read(&metrics)?,
-            target,
+            written,
         )))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use longrope_data::write_atomically;
 use longrope_model::{ExportOptions, FloatType, ModelConfig, ShardSize, export_hf};
-use longrope_rope::{Provenance, RopeArtifact};
+use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 
+use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{Export, Format, WeightType};
@@ -15,6 +16,8 @@ use crate::show::output;
 /// What to export, and how.
 pub(crate) struct Exported<'a> {
     pub(crate) model: &'a Path,
+    /// The model's name on the hub, if that is how it was given.
+    pub(crate) hub_name: Option<&'a str>,
     /// The RoPE, as in `--rope`.
     pub(crate) rope: &'a str,
     pub(crate) out: &'a Path,
@@ -37,8 +40,10 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         .max_shard_size
         .as_ref()
         .map(|text| text.parse::<ShardSize>());
+    let model = args.model.required()?;
     export(&Exported {
-        model: &hub::model_folder(args.model.required()?)?,
+        model: &hub::model_folder(model)?,
+        hub_name: hub::name(model),
         rope: &args.rope,
         out: &args.out,
         target: args.target,
@@ -53,13 +58,22 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
     let model = ModelConfig::from_folder(export.model)
         .with_context(|| format!("reading model `{}`", export.model.display()))?;
     let wanted = export.target.unwrap_or(model.max_context);
-    let spec = RopeArg::parse(export.rope, &model, wanted)?.spec(wanted)?;
-    let target_context = export.target.unwrap_or_else(|| spec.max_context());
+    let rope = RopeArg::parse(export.rope, &model, wanted)?;
+    let spec = rope.spec(wanted)?;
+    check_scaling(export.rope, &rope, &spec, wanted)?;
+    let longest = match &rope {
+        RopeArg::Checkpoint(spec) => spec.max_context().max(model.max_context),
+        RopeArg::Method(..) => wanted,
+        RopeArg::File(spec) => spec.max_context(),
+    };
+    let target_context = export.target.unwrap_or(longest);
+    check_target(export.rope, target_context, longest)?;
     let options = ExportOptions {
         target_context,
         overwrite: export.overwrite,
         dtype: export.dtype,
         shard_size: export.shard_size,
+        hub_name: export.hub_name,
     };
     let warnings = export_hf(export.model, export.out, &spec, options)
         .with_context(|| format!("exporting to `{}`", export.out.display()))?;
@@ -81,6 +95,44 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
         output::grouped(target_context),
         spec.scaling.name()
     ))
+}
+
+/// Checks that a method scales something at the context it is made for.
+fn check_scaling(name: &str, rope: &RopeArg, spec: &RopeSpec, context: usize) -> Result<()> {
+    let RopeArg::Method(method, base) = rope else {
+        return Ok(());
+    };
+    if *method == Method::None || spec.scaling != (RopeScaling::None {}) {
+        return Ok(());
+    }
+    let original = base.original_context;
+    Err(anyhow!(
+        "RoPE `{name}` changes nothing at {context} tokens, within the original context of {original}"
+    )
+    .context(Hint(format!(
+        "give the context to extend to, for example --target {}",
+        original.saturating_mul(4)
+    ))))
+}
+
+/// Checks that the RoPE was made for the context that the exported model claims.
+fn check_target(name: &str, target: usize, longest: usize) -> Result<()> {
+    if target == 0 {
+        return Err(
+            anyhow!("`--target` is 0, expected at least 1 token").context(Hint(
+                "leave it out to use the context of the RoPE".to_owned(),
+            )),
+        );
+    }
+    if target <= longest {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "`--target` is {target}, but RoPE `{name}` was made for at most {longest} tokens"
+    )
+    .context(Hint(format!(
+        "leave out --target, give at most {longest}, or search for a RoPE with --target {target}"
+    ))))
 }
 
 /// The provenance in a `rope.json`, which the export keeps; empty for other RoPEs.

@@ -103,6 +103,7 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Compare => compare::show(&compare::compare(config, mode)?),
         Verb::Export => export(&Exported {
             model: input::model_folder(config)?,
+            hub_name: None,
             rope: config
                 .rope
                 .first()

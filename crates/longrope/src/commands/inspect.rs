@@ -9,6 +9,10 @@ use crate::input::hub;
 use crate::settings::args::Inspect;
 use crate::show::output;
 
+/// A head of its own in a model that `config.json` ties.
+const OWN_HEAD: &str = "config.json ties the head to the embeddings, but `lm_head.weight` is stored and differs from \
+    them: it is used as a head of its own, as in transformers 5";
+
 /// The output of `--json`.
 #[derive(Serialize)]
 struct Inspection<'a> {
@@ -42,8 +46,9 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let model_path = args.model.required()?;
     let doing = || format!("inspecting `{}`", model_path.display());
     let folder = hub::model_folder(model_path)?;
-    let config = ModelConfig::from_folder(&folder).with_context(doing)?;
+    let mut config = ModelConfig::from_folder(&folder).with_context(doing)?;
     let checkpoint = Checkpoint::open(&folder).with_context(doing)?;
+    let own_head = checkpoint.untie_own_head(&mut config).with_context(doing)?;
     checkpoint.check(&config).with_context(doing)?;
     let mut dtypes: Vec<String> = checkpoint
         .tensors()
@@ -52,6 +57,8 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         .collect();
     dtypes.sort();
     dtypes.dedup();
+    let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(own_head.then(|| OWN_HEAD.to_owned()));
     let inspection = Inspection {
         format: "longrope-inspection",
         version: 1,
@@ -75,7 +82,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         attention_scale: config.rope.resolve(config.max_context).attention_scale(),
         fingerprint: checkpoint.fingerprint().with_context(doing)?,
         published_factors: published::fitting(&config.rope),
-        warnings: config.warnings.iter().map(ToString::to_string).collect(),
+        warnings,
     };
     if args.json {
         output::json(&inspection)

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
-use longrope_model::ModelConfig;
 use longrope_model::estimate::{self, Memory, STEP_FORWARDS, Trained};
+use longrope_model::{Checkpoint, ModelConfig};
 use longrope_search::SearchConfig;
 use serde::Serialize;
 
@@ -49,8 +49,13 @@ struct PlanRow {
 
 pub(crate) fn run(args: &Plan) -> Result<()> {
     let model_path = args.model.required()?;
-    let model = ModelConfig::from_folder(&hub::model_folder(model_path)?)
+    let folder = hub::model_folder(model_path)?;
+    let mut model = ModelConfig::from_folder(&folder)
         .with_context(|| format!("planning for `{}`", model_path.display()))?;
+    // A plan needs no weights. If they are there, they say whether the head takes memory of its own.
+    if let Ok(checkpoint) = Checkpoint::open(&folder) {
+        checkpoint.untie_own_head(&mut model)?;
+    }
     let device = match &args.device {
         Some(device) => device.clone(),
         None => Config::default().device.only()?.to_owned(),

@@ -10,10 +10,20 @@ const PREFIX: &str = "hf:";
 
 /// The folder of a model. A model of the hub is fetched first, unless it is in the cache.
 pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
-    match model.to_str().and_then(|name| name.strip_prefix(PREFIX)) {
+    match place(model) {
         None => Ok(model.to_path_buf()),
         Some(name) => fetch::model(name),
     }
+}
+
+/// The name of a model of the hub, `OWNER/NAME`; `None` for a folder.
+pub(crate) fn name(model: &Path) -> Option<&str> {
+    place(model).map(|place| place.split_once('@').map_or(place, |(name, _)| name))
+}
+
+/// What follows `hf:`; `None` for a folder.
+fn place(model: &Path) -> Option<&str> {
+    model.to_str()?.strip_prefix(PREFIX)
 }
 
 /// The files with questions and examples of a benchmark, fetched unless they are in the cache.
@@ -59,7 +69,7 @@ mod fetch {
     use hf_hub::{Cache, CacheRepo, Repo, RepoType};
     use indicatif::ProgressBar;
     use longrope_eval::bench::HubData;
-    use longrope_model::Checkpoint;
+    use longrope_model::{Checkpoint, is_companion};
 
     use crate::hint::Hint;
     use crate::progress;
@@ -95,7 +105,11 @@ mod fetch {
         }
         let mut folder = None;
         for file in files.iter().filter(|file| is_of_a_model(file)) {
-            folder = get(&place, file)?.parent().map(ToOwned::to_owned);
+            let path = get(&place, file)?;
+            // Files in subfolders do not lie in the model's folder.
+            if !file.contains('/') {
+                folder = path.parent().map(ToOwned::to_owned);
+            }
         }
         folder.context("a file in the hub's cache has no folder")
     }
@@ -135,17 +149,10 @@ mod fetch {
         }
     }
 
-    /// Whether a file belongs to a model: weights, config or tokenizer.
+    /// Whether a file belongs to a model: weights, config, tokenizer, chat template, code or licence.
     fn is_of_a_model(file: &str) -> bool {
-        let others = [
-            "config.json",
-            "generation_config.json",
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "model.safetensors.index.json",
-        ];
-        is_weights(file) || others.contains(&file)
+        let others = ["config.json", "model.safetensors.index.json"];
+        is_weights(file) || others.contains(&file) || is_companion(file)
     }
 
     /// Whether a file has weights. Files in folders are for other programs.

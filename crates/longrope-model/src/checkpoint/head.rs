@@ -1,0 +1,34 @@
+//! Heads that are stored beside the flag that ties them to the embeddings.
+
+use super::Checkpoint;
+use super::stored::StoredTensor;
+use crate::error::Result;
+
+const HEAD: &str = "lm_head.weight";
+const EMBEDDINGS: &str = "model.embed_tokens.weight";
+
+/// Number of bytes compared at once, a multiple of every element size.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Whether the checkpoint stores a head whose bytes, type or shape differ from those of the embeddings.
+pub(super) fn differs(checkpoint: &Checkpoint) -> Result<bool> {
+    let tensors = checkpoint.tensors();
+    let (Some(head), Some(embeddings)) = (tensors.get(HEAD), tensors.get(EMBEDDINGS)) else {
+        return Ok(false);
+    };
+    if head.shape != embeddings.shape || head.dtype != embeddings.dtype {
+        return Ok(true);
+    }
+    let mut offset = 0;
+    while offset < head.n_bytes {
+        let n_bytes = CHUNK_BYTES.min(head.n_bytes - offset);
+        let read = |name: &str, stored: &StoredTensor| {
+            checkpoint.read_span(name, stored, offset as u64, n_bytes)
+        };
+        if read(HEAD, head)? != read(EMBEDDINGS, embeddings)? {
+            return Ok(true);
+        }
+        offset += n_bytes;
+    }
+    Ok(false)
+}

@@ -1,0 +1,71 @@
+//! The `config.json` of a checkpoint that is written.
+
+use std::path::Path;
+
+use longrope_rope::{RopeSpec, Warning, write_hf_rope};
+use serde_json::Value;
+
+use super::float_type::FloatType;
+use crate::config::ModelConfig;
+use crate::config_file::read_config_json;
+use crate::error::{Error, Result};
+
+/// What changes in a `config.json`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConfigChanges<'a> {
+    /// Another RoPE, and the context that the model claims with it, in tokens.
+    pub rope: Option<(&'a RopeSpec, usize)>,
+    /// Another type of the weights.
+    pub dtype: Option<FloatType>,
+}
+
+/// The `config.json` in the folder `source` with some changes, as text, and warnings about what it cannot express.
+///
+/// `model` is its configuration. If the model has a head of its own although the file ties the head to the embeddings,
+/// the result does not tie it. Without anything to change, the text is the file's.
+///
+/// # Errors
+/// If the file cannot be read, is not a JSON object, or cannot express the RoPE at all.
+pub fn changed_config(
+    source: &Path,
+    model: &ModelConfig,
+    changes: ConfigChanges<'_>,
+) -> Result<(String, Vec<Warning>)> {
+    let path = source.join("config.json");
+    let Value::Object(mut map) = read_config_json(&path)? else {
+        let found = "no object";
+        return Err(Error::config(
+            &path,
+            longrope_rope::Error::NotAnObject { found },
+        ));
+    };
+    let mut warnings = Vec::new();
+    let before = map.clone();
+    if let Some((spec, context)) = changes.rope {
+        warnings = write_hf_rope(&mut map, spec, context).map_err(|source| Error::Rope {
+            path,
+            source: Box::new(source),
+        })?;
+    }
+    if let Some(dtype) = changes.dtype {
+        // The keys of transformers 5 and 4. If a key is missing, readers look at the weights.
+        for key in ["dtype", "torch_dtype"] {
+            if let Some(value) = map.get_mut(key) {
+                *value = dtype.config_name().into();
+            }
+        }
+    }
+    if let Some(flag) = map.get_mut("tie_word_embeddings")
+        && *flag == true
+        && !model.tied_embeddings
+    {
+        *flag = false.into();
+    }
+    if changes.rope.is_none() && map == before {
+        return Ok((
+            fs_err::read_to_string(source.join("config.json"))?,
+            warnings,
+        ));
+    }
+    Ok((format!("{:#}\n", Value::Object(map)), warnings))
+}
