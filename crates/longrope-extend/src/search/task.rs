@@ -115,7 +115,11 @@ fn resume(
         source,
     })?;
     let mut other = differences("", state.problem(), problem)?;
-    other.extend(differences("search.", state.config(), evolution)?);
+    other.extend(differences(
+        "search.",
+        &state.config().clone().canonical(),
+        &evolution.clone().canonical(),
+    )?);
     other.extend(differences(
         "",
         &BTreeMap::from([("seed", state.seed())]),
