@@ -1,11 +1,14 @@
 //! Measures how many tokens a search needs to reach the final loss of the released LongRoPE code's search.
 //!
 //! Runs searches by name and seed on a real model, records the best loss after each number of scored tokens, and prints
-//! a table. Runs that are already in the folder are not repeated; interrupted runs continue.
+//! a table for every seed and one for all: the differences of the final losses, paired by seed. A final loss is that of a
+//! candidate scored on all samples. Runs that are already in the folder are not repeated; interrupted runs continue.
 //!
 //! ```text
 //! cargo run --release --example search_efficiency -- --text karamazov.txt --out runs/efficiency \
 //!     --seeds 1,2,3 --searches official,fast
+//! cargo run --release --example search_efficiency -- --text karamazov.txt --out runs/racing \
+//!     --seeds 1,2,3,4,5 --searches fast-whole,fast --samples 4
 //! ```
 #![expect(
     clippy::print_stdout,
@@ -56,6 +59,9 @@ struct Args {
     /// Ends every search after this many generations.
     #[arg(long)]
     generations: Option<usize>,
+    /// Candidates of the first population. Mutants, crossovers and parents keep their shares of it.
+    #[arg(long)]
+    population: Option<usize>,
 }
 
 /// Progress of a search after a generation.
@@ -67,6 +73,9 @@ struct Point {
     evaluations: usize,
     /// Best loss so far, nats per token.
     best: f64,
+    /// Best loss among the candidates of the generation, nats per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation_best: Option<f64>,
 }
 
 fn main() -> Result<()> {
@@ -88,6 +97,8 @@ fn main() -> Result<()> {
         traces.push(of_seed);
     }
     print_table(&args, &traces);
+    println!();
+    print_differences(&args, &traces);
     Ok(())
 }
 
@@ -122,6 +133,10 @@ fn config_of(name: &str) -> Result<SearchConfig> {
             ..paper
         },
         "fast" => SearchConfig::fast(),
+        "fast-whole" => SearchConfig {
+            racing_strictness: 0.0,
+            ..SearchConfig::fast()
+        },
         other => bail!("no search is called {other}"),
     })
 }
@@ -142,6 +157,16 @@ fn trace(
     let mut config = config_of(name)?;
     if let Some(generations) = args.generations {
         config.generations = config.generations.min(generations);
+    }
+    if let Some(population) = args.population {
+        let share = |size: usize| (size * population).div_ceil(config.population);
+        config = SearchConfig {
+            population,
+            mutations: share(config.mutations),
+            crossovers: share(config.crossovers),
+            parents: share(config.parents),
+            ..config
+        };
     }
     let state_file = args.out.join(format!("{name}-{seed}.state"));
     let mut search = match fs::read_to_string(&state_file) {
@@ -168,6 +193,7 @@ fn trace(
             tokens,
             evaluations,
             best: generation.best.score,
+            generation_best: Some(generation.generation_best).filter(|best| best.is_finite()),
         });
     }
     write_atomically(&file, serde_json::to_string(&points)?.as_bytes())?;
@@ -202,5 +228,34 @@ fn print_table(args: &Args, traces: &[Vec<Vec<Point>>]) {
                 end.best
             );
         }
+    }
+}
+
+/// The final losses of every search less those of the first, paired by seed.
+fn print_differences(args: &Args, traces: &[Vec<Vec<Point>>]) {
+    println!(
+        "| search | final loss less that of {} | standard error | worse on | tokens saved |",
+        args.searches[0]
+    );
+    println!("|---|---|---|---|---|");
+    for (place, name) in args.searches.iter().enumerate().skip(1) {
+        let ends = traces
+            .iter()
+            .filter_map(|of_seed| Some((*of_seed[0].last()?, *of_seed[place].last()?)));
+        let ends: Vec<(Point, Point)> = ends.collect();
+        let n = ends.len() as f64;
+        let differences: Vec<f64> = ends.iter().map(|(a, b)| b.best - a.best).collect();
+        let mean = differences.iter().sum::<f64>() / n;
+        let squares: f64 = differences.iter().map(|d| (d - mean).powi(2)).sum();
+        let stderr = (squares / (n - 1.0) / n).sqrt();
+        let worse = differences.iter().filter(|d| **d > 0.0).count();
+        let tokens = |of: fn(&(Point, Point)) -> Point| -> f64 {
+            ends.iter().map(|pair| of(pair).tokens as f64).sum()
+        };
+        let saved = 1.0 - tokens(|pair| pair.1) / tokens(|pair| pair.0);
+        println!(
+            "| {name} | {mean:+.4} | {stderr:.4} | {worse} of {n} seeds | {:.0}% |",
+            100.0 * saved
+        );
     }
 }

@@ -154,6 +154,11 @@ impl Candidate {
     }
 }
 
+/// 0 instead of 1 start token: nothing rotates position 0, so both are the same.
+pub(crate) fn canonical_start_tokens(start_tokens: usize) -> usize {
+    if start_tokens == 1 { 0 } else { start_tokens }
+}
+
 /// Identity of a policy: its kind, and the bits of its value.
 pub(crate) fn attention_key(attention: AttentionScale) -> (u8, u64) {
     match attention {

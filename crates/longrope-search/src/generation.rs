@@ -31,11 +31,19 @@ pub struct Generation {
     pub best: Scored,
     /// Whether the best candidate is of this generation.
     pub new_best: bool,
-    /// Best score among this generation's proposals.
-    #[serde(with = "loss_json")]
+    /// Best score among this generation's proposals, without dropped ones; infinite if there are none.
+    #[serde(
+        with = "loss_json",
+        default = "loss_json::not_measured",
+        skip_serializing_if = "loss_json::is_not_finite"
+    )]
     pub generation_best: f64,
-    /// Median score of this generation's proposals.
-    #[serde(with = "loss_json")]
+    /// Median score of this generation's proposals. The scores of dropped ones are estimates.
+    #[serde(
+        with = "loss_json",
+        default = "loss_json::not_measured",
+        skip_serializing_if = "loss_json::is_not_finite"
+    )]
     pub median: f64,
     /// Candidates proposed, including duplicates.
     pub proposals: usize,
@@ -63,7 +71,14 @@ impl Generation {
         population: &[usize],
     ) -> Self {
         let entries = memo.entries();
-        let mut scores: Vec<f64> = proposals.iter().map(|&id| entries[id].score).collect();
+        let whole = proposals.iter().filter(|&&id| !entries[id].dropped);
+        let generation_best = whole
+            .map(|&id| entries[id].score)
+            .fold(f64::INFINITY, f64::min);
+        let comparable = proposals
+            .iter()
+            .filter(|&&id| !entries[id].dropped || entries[id].is_comparable());
+        let mut scores: Vec<f64> = comparable.map(|&id| entries[id].score).collect();
         scores.sort_by(f64::total_cmp);
         let best = Scored {
             losses: Vec::new(),
@@ -82,7 +97,7 @@ impl Generation {
             index,
             new_best: best.generation == index,
             best,
-            generation_best: scores.first().copied().unwrap_or(f64::INFINITY),
+            generation_best,
             median: median(&scores),
             proposals: proposals.len(),
             policy_trials,

@@ -1,8 +1,10 @@
-//! Losses in JSON: a number, or `null` for the infinite loss of a candidate that could not be measured.
+//! Losses in JSON: a number, or no field for the infinite loss of a candidate that could not be measured.
+//!
+//! JSON has no infinity. Fields of this kind also have `default` and `skip_serializing_if`, with the functions below.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Writes a finite loss as a number and any other as `null`.
+/// Writes a finite loss as a number.
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "the signature serde asks for"
@@ -11,9 +13,23 @@ pub(crate) fn serialize<S: Serializer>(loss: &f64, serializer: S) -> Result<S::O
     loss.is_finite().then_some(*loss).serialize(serializer)
 }
 
-/// Reads what [`serialize`] writes.
+/// Reads a number, or the `null` that version 0.1 wrote for an infinite loss.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
+}
+
+/// The loss of a candidate that could not be measured.
+pub(crate) fn not_measured() -> f64 {
+    f64::INFINITY
+}
+
+/// Whether a loss is left out of JSON.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
+pub(crate) fn is_not_finite(loss: &f64) -> bool {
+    !loss.is_finite()
 }
 
 #[cfg(test)]
@@ -22,7 +38,11 @@ mod tests {
 
     #[derive(Serialize, Deserialize)]
     struct Line {
-        #[serde(with = "super")]
+        #[serde(
+            with = "super",
+            default = "super::not_measured",
+            skip_serializing_if = "super::is_not_finite"
+        )]
         loss: f64,
     }
 
@@ -45,7 +65,9 @@ mod tests {
                 loss: f64::INFINITY
             })
             .expect("plain data"),
-            r#"{"loss":null}"#
+            "{}"
         );
+        let old: Line = serde_json::from_str(r#"{"loss":null}"#).expect("version 0.1");
+        assert!(old.loss.is_infinite());
     }
 }

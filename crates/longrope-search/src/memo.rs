@@ -10,7 +10,7 @@ use crate::candidate::Candidate;
 use crate::error::StepError;
 use crate::loss_json;
 use crate::objective::{Job, Objective, Outcome};
-use crate::racing::{self, Race};
+use crate::racing::{self, Estimate, Race};
 
 /// A candidate and its score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,10 +18,18 @@ use crate::racing::{self, Race};
 pub struct Scored {
     /// The candidate.
     pub candidate: Candidate,
-    /// Mean loss over the samples, nats per token. Infinite if a sample failed or the candidate is still being scored, an
-    /// estimate if it was dropped.
-    #[serde(with = "loss_json")]
+    /// Mean loss over the samples, nats per token. Infinite, and absent in JSON, if a sample failed or the candidate is
+    /// still being scored. An estimate if it was dropped.
+    #[serde(
+        with = "loss_json",
+        default = "loss_json::not_measured",
+        skip_serializing_if = "loss_json::is_not_finite"
+    )]
     pub score: f64,
+    /// Standard error of the estimate, nats per token; only for a dropped candidate. States of version 0.1 have dropped
+    /// candidates without it, whose scores are of some samples only and cannot be compared with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_stderr: Option<f64>,
     /// The generation it was measured for.
     pub generation: usize,
     /// The samples that could not be measured.
@@ -37,6 +45,11 @@ pub struct Scored {
 }
 
 impl Scored {
+    /// Whether the score is a mean over all samples or an estimate of it.
+    pub(crate) fn is_comparable(&self) -> bool {
+        self.score.is_finite() && (!self.dropped || self.score_stderr.is_some())
+    }
+
     /// Whether nothing is left to measure.
     fn is_finished(&self, n_samples: usize) -> bool {
         self.dropped || !self.failures.is_empty() || self.n_samples >= n_samples
@@ -192,6 +205,9 @@ impl Memo {
                 self.drop_behind(&new, samples.end, race);
             }
         }
+        if let Some(race) = race {
+            self.estimate_dropped(&new, n_samples, race);
+        }
         Ok(candidates
             .iter()
             .map(|candidate| self.ids[candidate])
@@ -257,6 +273,7 @@ impl Memo {
         self.entries.push(Scored {
             candidate: candidate.clone(),
             score: f64::INFINITY,
+            score_stderr: None,
             generation,
             failures: Vec::new(),
             n_samples: 0,
@@ -270,27 +287,57 @@ impl Memo {
     fn drop_behind(&mut self, racers: &[&Candidate], n_seen: usize, race: Race<'_>) {
         let ids: Vec<usize> = racers.iter().map(|&one| self.ids[one]).collect();
         let seen = |id: usize| self.entries[id].losses.get(..n_seen);
-        // The seeds of the first generation may be elites and racers both.
-        let contenders: BTreeSet<usize> = race.elites.iter().chain(&ids).copied().collect();
-        let Some(border) = racing::border(contenders.into_iter().filter_map(seen), race.n_places)
-        else {
+        let contenders = self.with_losses(&ids, n_seen, race);
+        let Some(border) = racing::border(&contenders, race.n_places) else {
             return;
         };
-        let at_border = racing::mean(border);
-        let behind: Vec<(usize, f64)> = ids
+        let behind: Vec<usize> = ids
             .iter()
             .filter(|&&id| !self.entries[id].dropped && self.entries[id].n_samples == n_seen)
             .filter_map(|&id| {
                 let found = racing::difference(seen(id)?, border)?;
                 let is_behind = found.mean > race.strictness * found.stderr && found.mean > 0.0;
-                is_behind.then_some((id, at_border + found.mean))
+                is_behind.then_some(id)
             })
             .collect();
-        for (id, estimate) in behind {
+        for id in behind {
             let entry = &mut self.entries[id];
             entry.dropped = true;
-            entry.score = estimate;
+            entry.score = f64::INFINITY;
         }
+    }
+
+    /// Estimates the scores of the dropped candidates, now that the candidate in the last place is scored on all samples.
+    fn estimate_dropped(&mut self, racers: &[&Candidate], n_samples: usize, race: Race<'_>) {
+        let ids: Vec<usize> = racers.iter().map(|&one| self.ids[one]).collect();
+        let contenders = self.with_losses(&ids, n_samples, race);
+        let n_places = race.n_places.min(contenders.len());
+        let Some(border) = racing::border(&contenders, n_places) else {
+            return;
+        };
+        let estimates: Vec<(usize, Estimate)> = ids
+            .iter()
+            .filter(|&&id| self.entries[id].dropped)
+            .filter_map(|&id| Some((id, racing::estimate(&self.entries[id].losses, border)?)))
+            .collect();
+        for (id, estimate) in estimates {
+            let entry = &mut self.entries[id];
+            entry.score = estimate.mean;
+            entry.score_stderr = Some(estimate.stderr);
+        }
+    }
+
+    /// The losses on the first samples of the elites and racers that were scored on them all.
+    fn with_losses(
+        &self,
+        racers: &[usize],
+        n_samples: usize,
+        race: Race<'_>,
+    ) -> Vec<&[BlockLosses]> {
+        // The seeds of the first generation may be elites and racers both.
+        let contenders: BTreeSet<usize> = race.elites.iter().chain(racers).copied().collect();
+        let losses = |id: usize| self.entries[id].losses.get(..n_samples);
+        contenders.into_iter().filter_map(losses).collect()
     }
 }
 
@@ -372,6 +419,7 @@ mod tests {
         let entries = scores.iter().enumerate().map(|(id, &score)| Scored {
             candidate: candidate(100 + u32::try_from(id).expect("small")),
             score,
+            score_stderr: None,
             generation: 0,
             failures: Vec::new(),
             n_samples: 1,

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::candidate::Candidate;
 use crate::state::SearchState;
-use crate::surrogate::Surrogate;
+use crate::surrogate::{Observation, Surrogate};
 
 /// Collects proposals. Known ones are drawn again, a limited number of times.
 pub(crate) struct Proposer<'a> {
@@ -95,14 +95,16 @@ impl<'a> Proposer<'a> {
 /// not change the result.
 fn learn(state: &SearchState, generation: usize) -> Option<Surrogate> {
     let entries = state.memo.entries();
-    let earlier = (0..entries.len()).filter(|&id| entries[id].generation < generation);
+    let earlier = (0..entries.len())
+        .filter(|&id| entries[id].generation < generation && entries[id].is_comparable());
     let mut ids: Vec<usize> = earlier.collect();
     ids.sort_by(|&a, &b| {
         let score = entries[a].score.total_cmp(&entries[b].score);
         score.then(a.cmp(&b))
     });
-    Surrogate::fit(
-        ids.into_iter()
-            .map(|id| (&entries[id].candidate, entries[id].score)),
-    )
+    Surrogate::fit(ids.into_iter().map(|id| Observation {
+        candidate: &entries[id].candidate,
+        score: entries[id].score,
+        stderr: entries[id].score_stderr.unwrap_or(0.0),
+    }))
 }

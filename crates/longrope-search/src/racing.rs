@@ -16,17 +16,17 @@ pub(crate) struct Race<'a> {
     pub(crate) elites: &'a [usize],
 }
 
-/// Mean and standard error of the differences between two candidates, block by block, nats per token.
+/// A mean and its standard error, nats per token.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Difference {
+pub(crate) struct Estimate {
     pub(crate) mean: f64,
     pub(crate) stderr: f64,
 }
 
-/// Compares two candidates on the samples that both have; `None` if there are too few blocks or they do not match.
+/// The differences between two candidates, block by block, on the samples that both have; `None` if there are too few blocks or they do not match.
 ///
 /// Within a sample all blocks have the same weight, and all samples have the same weight.
-pub(crate) fn difference(a: &[BlockLosses], b: &[BlockLosses]) -> Option<Difference> {
+pub(crate) fn difference(a: &[BlockLosses], b: &[BlockLosses]) -> Option<Estimate> {
     let mut differences = Vec::new();
     let mut mean = 0.0;
     let n_samples = a.len().min(b.len());
@@ -49,7 +49,20 @@ pub(crate) fn difference(a: &[BlockLosses], b: &[BlockLosses]) -> Option<Differe
     let middle = differences.iter().sum::<f64>() / n as f64;
     let squares: f64 = differences.iter().map(|d| (d - middle).powi(2)).sum();
     let stderr = (squares / (n - 1) as f64 / n as f64).sqrt();
-    Some(Difference { mean, stderr })
+    Some(Estimate { mean, stderr })
+}
+
+/// The score that a dropped candidate would have on all samples: that of the border, plus the difference of the two on the
+/// samples `seen`.
+///
+/// At least the score of the border, because a candidate is only dropped when it is worse than the border was then, and
+/// the border never becomes worse.
+pub(crate) fn estimate(seen: &[BlockLosses], border: &[BlockLosses]) -> Option<Estimate> {
+    let found = difference(seen, border)?;
+    Some(Estimate {
+        mean: mean(border) + found.mean.max(0.0),
+        stderr: found.stderr,
+    })
 }
 
 /// Mean over the samples, nats per token.
@@ -60,11 +73,11 @@ pub(crate) fn mean(losses: &[BlockLosses]) -> f64 {
 /// The losses of the candidate in the last place. All contenders have the same number of samples; `None` if there are
 /// fewer contenders than places.
 pub(crate) fn border<'a>(
-    contenders: impl Iterator<Item = &'a [BlockLosses]>,
+    contenders: &[&'a [BlockLosses]],
     n_places: usize,
 ) -> Option<&'a [BlockLosses]> {
-    let mut ranked: Vec<(f64, &[BlockLosses])> =
-        contenders.map(|losses| (mean(losses), losses)).collect();
+    let ranked = contenders.iter().map(|losses| (mean(losses), *losses));
+    let mut ranked: Vec<(f64, &[BlockLosses])> = ranked.collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
     n_places
         .checked_sub(1)
@@ -98,10 +111,23 @@ mod tests {
     }
 
     #[test]
+    fn an_estimate_is_on_the_scale_of_all_samples() {
+        // The first sample is easy, the second hard; the candidate saw only the easy one.
+        let border = [sample(&[1.0; 8]), sample(&[9.0; 8])];
+        let seen = [sample(&[1.5, 2.5, 1.5, 2.5, 1.5, 2.5, 1.5, 2.5])];
+        let found = estimate(&seen, &border).expect("eight blocks");
+        assert!((found.mean - (5.0 + 1.0)).abs() < 1e-12);
+        assert!((found.stderr - (2.0_f64 / 7.0 / 8.0).sqrt()).abs() < 1e-12);
+        let better = [sample(&[0.5; 8])];
+        let bounded = estimate(&better, &border).expect("eight blocks");
+        assert!((bounded.mean - 5.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn the_border_is_the_last_place() {
         let losses = [[sample(&[3.0])], [sample(&[1.0])], [sample(&[2.0])]];
-        let contenders = || losses.iter().map(|losses| &losses[..]);
-        let at = |places| border(contenders(), places).map(mean);
+        let contenders: Vec<_> = losses.iter().map(|losses| &losses[..]).collect();
+        let at = |places| border(&contenders, places).map(mean);
         assert_eq!(at(2), Some(2.0));
         assert_eq!(at(4), None);
         assert_eq!(at(0), None);

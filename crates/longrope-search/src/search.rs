@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rand_chacha::ChaCha8Rng;
 use tracing::debug;
 
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, canonical_start_tokens};
 use crate::config::SearchConfig;
 use crate::error::{Error, Result, StepError};
 use crate::generation::Generation;
@@ -70,7 +70,8 @@ impl Search {
 
     /// A search that also starts from given candidates, such as the result of an earlier search.
     ///
-    /// They are measured unchanged, with their own attention-scale policy. Make them with [`Space::nearest`] on the result
+    /// They are measured unchanged (but with 0 start tokens instead of 1, which is the same), with their own
+    /// attention-scale policy. Make them with [`Space::nearest`] on the result
     /// of [`SearchConfig::space`].
     ///
     /// # Errors
@@ -78,10 +79,13 @@ impl Search {
     pub fn with_init(
         problem: SearchProblem,
         config: SearchConfig,
-        init: Vec<Candidate>,
+        mut init: Vec<Candidate>,
         seed: u64,
     ) -> Result<Self> {
-        Self::set_up(SearchState::new(problem, config, init, seed))
+        for candidate in &mut init {
+            candidate.start_tokens = canonical_start_tokens(candidate.start_tokens);
+        }
+        Self::set_up(SearchState::new(problem, config.canonical(), init, seed))
     }
 
     /// Continues a search from its saved state.

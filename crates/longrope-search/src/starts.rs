@@ -43,7 +43,11 @@ pub struct SeedScore {
     /// The policy.
     pub attention: AttentionScale,
     /// Mean loss over the samples, nats per token; infinite if it could not be measured.
-    #[serde(with = "loss_json")]
+    #[serde(
+        with = "loss_json",
+        default = "loss_json::not_measured",
+        skip_serializing_if = "loss_json::is_not_finite"
+    )]
     pub score: f64,
     /// Whether this is the seed's best policy, which is the one in the first population.
     pub kept: bool,

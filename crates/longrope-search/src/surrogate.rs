@@ -6,11 +6,21 @@ use longrope_rope::AttentionScale;
 /// Number of best scores that the model learns from. Its cost grows with their cube.
 const MAX_POINTS: usize = 240;
 
-/// Variance of the noise, for scores with variance 1.
+/// Variance of the noise of every score, for scores with variance 1.
 const NOISE: f64 = 1e-3;
 
 /// Number of standard deviations that are subtracted from an expected score, in favour of uncertain proposals.
 const OPTIMISM: f64 = 0.5;
+
+/// What is known about a candidate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observation<'a> {
+    pub(crate) candidate: &'a Candidate,
+    /// Nats per token.
+    pub(crate) score: f64,
+    /// Standard error of an estimated score, nats per token; 0 for a measured one.
+    pub(crate) stderr: f64,
+}
 
 /// A Gaussian process over the logarithms of the factors, with one length scale.
 #[derive(Debug)]
@@ -25,12 +35,12 @@ pub(crate) struct Surrogate {
 
 impl Surrogate {
     /// Learns from candidates and their scores, best first; `None` if there are too few.
-    pub(crate) fn fit<'a>(scored: impl Iterator<Item = (&'a Candidate, f64)>) -> Option<Self> {
-        let (points, scores): (Vec<_>, Vec<_>) = scored
-            .filter(|(_, score)| score.is_finite())
+    pub(crate) fn fit<'a>(observed: impl Iterator<Item = Observation<'a>>) -> Option<Self> {
+        let observed: Vec<Observation<'a>> = observed
+            .filter(|one| one.score.is_finite())
             .take(MAX_POINTS)
-            .map(|(candidate, score)| (features(candidate), score))
-            .unzip();
+            .collect();
+        let points: Vec<Vec<f64>> = observed.iter().map(|one| features(one.candidate)).collect();
         let n = points.len();
         if n < 8 {
             return None;
@@ -45,13 +55,14 @@ impl Surrogate {
             return None;
         }
         let inverse_scale = 0.5 / median;
+        let targets = standardized(&observed);
         let mut factor: Vec<Vec<f64>> = Vec::with_capacity(n);
         for i in 0..n {
             let mut row = Vec::with_capacity(i + 1);
             for j in 0..=i {
                 let mut value = kernel(&points[i], &points[j], inverse_scale);
                 if i == j {
-                    value += NOISE;
+                    value += NOISE + targets[i].variance;
                 }
                 let known: &[f64] = if i == j { &row } else { &factor[j] };
                 let sum: f64 = row.iter().zip(known).take(j).map(|(a, b)| a * b).sum();
@@ -63,8 +74,8 @@ impl Surrogate {
             }
             factor.push(row);
         }
-        let targets = standardized(&scores);
-        let mut weights = forward(&factor, &targets);
+        let values: Vec<f64> = targets.iter().map(|target| target.value).collect();
+        let mut weights = forward(&factor, &values);
         for i in (0..n).rev() {
             let sum: f64 = (i + 1..n).map(|k| factor[k][i] * weights[k]).sum();
             weights[i] = (weights[i] - sum) / factor[i][i];
@@ -96,11 +107,19 @@ impl Surrogate {
     }
 }
 
+/// A score as the model learns it.
+struct Target {
+    value: f64,
+    /// Variance of the value, from the standard error of an estimated score.
+    variance: f64,
+}
+
 /// Scores on a logarithmic scale above the best, so that bad scores do not hide the differences between good ones; mean 0
 /// and variance 1.
-fn standardized(scores: &[f64]) -> Vec<f64> {
-    let best = scores.iter().copied().fold(f64::INFINITY, f64::min);
-    let mut above: Vec<f64> = scores.iter().map(|score| score - best).collect();
+fn standardized(observed: &[Observation<'_>]) -> Vec<Target> {
+    let scores = || observed.iter().map(|one| one.score);
+    let best = scores().fold(f64::INFINITY, f64::min);
+    let mut above: Vec<f64> = scores().map(|score| score - best).collect();
     let mut sorted = above.clone();
     sorted.sort_by(f64::total_cmp);
     let unit = sorted[sorted.len() / 2].max(1e-12);
@@ -112,7 +131,12 @@ fn standardized(scores: &[f64]) -> Vec<f64> {
     let spread = (above.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n)
         .sqrt()
         .max(1e-12);
-    above.iter().map(|value| (value - mean) / spread).collect()
+    let target = |(value, one): (&f64, &Observation<'_>)| Target {
+        value: (value - mean) / spread,
+        // The slope of the logarithm, at the score.
+        variance: (one.stderr / (unit + one.score - best) / spread).powi(2),
+    };
+    above.iter().zip(observed).map(target).collect()
 }
 
 /// Solves `factor · x = right`.
@@ -184,8 +208,12 @@ mod tests {
             .map(|candidate| (candidate.clone(), loss(&candidate)))
             .collect();
         seen.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let model = Surrogate::fit(seen.iter().map(|(candidate, score)| (candidate, *score)))
-            .expect("enough");
+        let model = Surrogate::fit(seen.iter().map(|(candidate, score)| Observation {
+            candidate,
+            score: *score,
+            stderr: 0.0,
+        }))
+        .expect("enough");
         let new: Vec<Candidate> = (0..60).map(|_| draw()).collect();
         let mut concordant = 0;
         let mut pairs = 0;

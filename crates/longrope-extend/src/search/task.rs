@@ -134,7 +134,8 @@ fn resume(
 /// What must be the same for a search to be continued, besides its inputs.
 fn fixed(problem: &SearchProblem, evolution: &SearchConfig, seed: u64) -> Result<Value> {
     let mut fixed = serde_json::to_value(problem)?;
-    fixed["search"] = serde_json::to_value(evolution)?;
+    // Settings that mean the same are the same: states of version 0.1 may have others written.
+    fixed["search"] = serde_json::to_value(evolution.clone().canonical())?;
     fixed["seed"] = seed.into();
     Ok(fixed)
 }

@@ -7,6 +7,7 @@ mod validate;
 use longrope_rope::AttentionScale;
 use serde::{Deserialize, Serialize};
 
+use crate::candidate::canonical_start_tokens;
 use crate::seed::Seed;
 
 /// How the attention-scale policy of a candidate is found.
@@ -61,7 +62,7 @@ pub enum Operators {
 /// [`field_names()`](crate::field_names()) lists them.
 ///
 /// # Reference
-/// LongRoPE, arXiv 2402.13753, table 4 and algorithm 1. Not in the paper: the seed `none`, the attention search, the
+/// LongRoPE, arXiv 2402.13753, table 4 and algorithm 1. Only in the paper: 1 start token. Not in the paper: the seed `none`, the attention search, the
 /// bound on retries (20 in the official code), early stopping, racing, bends, differences and the surrogate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
@@ -98,7 +99,7 @@ pub struct SearchConfig {
     pub critical_unscaled: usize,
     /// Grid step of a factor.
     pub step: f64,
-    /// Start tokens to choose from.
+    /// Start tokens to choose from. 1 is the same as 0, because nothing rotates position 0; a new search takes it as 0.
     pub start_tokens: Vec<usize>,
     /// How the attention-scale policy is found.
     pub attention: AttentionSearch,
@@ -142,7 +143,7 @@ impl Default for SearchConfig {
             critical_max: None,
             critical_unscaled: 0,
             step: 0.01,
-            start_tokens: vec![0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 256],
+            start_tokens: vec![0, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 256],
             attention: AttentionSearch::Seeds {},
             seeds: vec![Seed::Pi, Seed::Ntk, Seed::Yarn, Seed::None],
             yarn_beta_fast: 32.0,
@@ -169,6 +170,19 @@ pub struct Sizes {
 }
 
 impl SearchConfig {
+    /// The same settings without the start token 1, which would be a second 0.
+    #[must_use]
+    pub fn canonical(mut self) -> Self {
+        let mut distinct = Vec::with_capacity(self.start_tokens.len());
+        for start_tokens in self.start_tokens.into_iter().map(canonical_start_tokens) {
+            if !distinct.contains(&start_tokens) {
+                distinct.push(start_tokens);
+            }
+        }
+        self.start_tokens = distinct;
+        self
+    }
+
     /// Population sizes for a target context: as configured, or halved (rounded up) for a very long one.
     pub fn sizes(&self, target_context: usize) -> Sizes {
         let part = |size: usize| {

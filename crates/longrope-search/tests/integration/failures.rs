@@ -87,7 +87,7 @@ fn a_search_in_which_all_fails_still_ends() {
     }
     assert!(search.best().expect("finished").score.is_infinite());
     let json = search.state().to_json().expect("plain data");
-    assert!(json.contains(r#""score":null"#));
+    assert!(!json.contains("null"), "an infinite score is no field");
     let back = longrope_search::SearchState::from_json(&json).expect("own output");
     assert_eq!(back.to_json().expect("plain data"), json);
 }

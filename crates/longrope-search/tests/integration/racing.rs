@@ -122,6 +122,98 @@ fn elites_are_scored_in_full_and_the_dropped_have_no_descendants() {
     assert_eq!(n_dropped, dropped.len());
 }
 
+/// Every sample is harder than the one before, by far more than candidates differ.
+fn rising(candidate: &Candidate, sample: usize) -> Outcome {
+    let blocks = losses(candidate, sample).blocks().to_vec();
+    let harder = blocks.into_iter().map(|block| BlockLoss {
+        sum_nats: block.sum_nats + (block.n_tokens * sample) as f64,
+        ..block
+    });
+    Outcome::Losses(BlockLosses::new(harder.collect()))
+}
+
+#[test]
+fn scores_of_dropped_candidates_are_estimates_of_full_scores() {
+    let mean_rise = (N_SAMPLES - 1) as f64 / 2.0;
+    let mut n_dropped = 0;
+    for seed in 0..5 {
+        let mut search = Search::new(SMALL, config(2.0), seed).expect("valid");
+        let mut objective = FnObjective::new(N_SAMPLES, rising);
+        while !search.is_done() {
+            let generation = search.step(&mut objective).expect("a formula cannot stop");
+            assert!(generation.best.score <= generation.generation_best);
+            assert!(generation.generation_best <= generation.median);
+        }
+        let best = search.best().expect("finished").score;
+        for entry in search.state().scored().iter().filter(|one| one.dropped) {
+            n_dropped += 1;
+            let error = entry.score - (full_score(&entry.candidate) + mean_rise);
+            let stderr = entry.score_stderr.expect("an estimate has one");
+            assert!(error.abs() < 6.0 * stderr + 0.01, "{error} at {stderr}");
+            assert!(entry.score >= best, "no estimate is better than the best");
+        }
+    }
+    assert!(n_dropped > 50, "{n_dropped}");
+}
+
+#[test]
+fn a_surrogate_with_estimates_finds_what_one_with_full_scores_finds() {
+    let finished = |strictness, seed| {
+        let config = SearchConfig {
+            surrogate_pool: 8,
+            smooth_share: 0.5,
+            difference_share: 0.5,
+            ..config(strictness)
+        };
+        let mut search = Search::new(SMALL, config, seed).expect("valid");
+        let mut objective = FnObjective::new(N_SAMPLES, rising);
+        while !search.is_done() {
+            search.step(&mut objective).expect("a formula cannot stop");
+        }
+        search.best().expect("finished").score
+    };
+    let differences: Vec<f64> = (0..20)
+        .map(|seed| finished(3.0, seed) - finished(0.0, seed))
+        .collect();
+    let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+    assert!(mean < TOLERANCE, "{mean} from {differences:?}");
+}
+
+#[test]
+fn dropped_candidates_of_version_0_1_are_kept_out() {
+    let mut search = Search::new(SMALL, config(2.0), 2).expect("valid");
+    for _ in 0..3 {
+        search
+            .step(&mut objective())
+            .expect("a formula cannot stop");
+    }
+    let old = |score: f64| {
+        let mut state = serde_json::to_value(search.state()).expect("plain data");
+        state["config"]["surrogate-pool"] = 8.into();
+        for entry in state["memo"].as_array_mut().expect("candidates") {
+            if entry["dropped"] == true {
+                entry
+                    .as_object_mut()
+                    .expect("fields")
+                    .remove("score_stderr");
+                entry["score"] = score.into();
+            }
+        }
+        let state = SearchState::from_json(&state.to_string()).expect("an old state");
+        let mut search = Search::resume(state).expect("an old state");
+        search
+            .step(&mut objective())
+            .expect("a formula cannot stop")
+    };
+    let (good, bad) = (old(0.5), old(9.0));
+    assert_eq!(
+        good.generation_best.to_bits(),
+        bad.generation_best.to_bits()
+    );
+    assert_eq!(good.best.candidate, bad.best.candidate);
+    assert_eq!(good.median.to_bits(), bad.median.to_bits());
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 struct Interrupted;

@@ -1,6 +1,7 @@
 //! The state as a file: its header is pinned, and errors name the damage.
 
-use longrope_search::{Candidate, Error, FnObjective, Outcome, Search, SearchState};
+use longrope_rope::AttentionScale;
+use longrope_search::{Candidate, Error, FnObjective, Outcome, Search, SearchConfig, SearchState};
 use serde_json::{Value, json};
 
 use crate::analytic::{SMALL, loss, small_config};
@@ -34,7 +35,7 @@ fn the_header_is_pinned() {
         r#""problem":{"rotary_dim":16,"theta":10000.0,"original_context":256,"target_context":1024},"#,
         r#""config":{"operators":"windows","population":16,"mutations":5,"crossovers":5,"mutation-prob":0.3,"generations":6,"parents":8,"#,
         r#""max-retries":20,"halve-beyond":524288,"max-factor-ratio":1.25,"max-factor-extra":0.0,"critical-unscaled":0,"step":0.01,"#,
-        r#""start-tokens":[0,1,2,4,8,12,16,20,24,28,32,64,128,256],"attention":{"type":"seeds"},"#,
+        r#""start-tokens":[0,2,4,8,12,16,20,24,28,32,64,128,256],"attention":{"type":"seeds"},"#,
         r#""seeds":["pi","ntk","yarn","none"],"yarn-beta-fast":32.0,"yarn-beta-slow":1.0,"racing-strictness":0.0,"#,
         r#""smooth-share":0.0,"difference-share":0.0,"surrogate-pool":1,"batch-candidates":32},"#,
         r#""init":[],"seed":9,"rng":{"seed":["#,
@@ -74,6 +75,44 @@ fn a_file_cut_short_is_not_json() {
         damaged("/memo/0/score", json!("high")),
         Err(Error::StateJson { .. })
     ));
+}
+
+#[test]
+fn the_null_that_version_0_1_wrote_for_an_infinite_score_is_read() {
+    let read = damaged("/memo/3/score", Value::Null).expect("an old state");
+    assert!(read.scored()[3].score.is_infinite());
+    let read = damaged("/history/1/median", Value::Null).expect("an old state");
+    assert!(read.history()[1].median.is_infinite());
+    assert!(!read.to_json().expect("plain data").contains("null"));
+}
+
+#[test]
+fn one_start_token_is_none() {
+    let config = SearchConfig {
+        start_tokens: vec![8, 1, 0, 2],
+        ..small_config()
+    };
+    let space = config.space(&SMALL).expect("valid");
+    let init = space.nearest(&[2.0; 8], 1, AttentionScale::None {});
+    let init = init.expect("finite");
+    assert_eq!(init.start_tokens, 1, "as an older rope.json may have it");
+    let search = Search::with_init(SMALL, config, vec![init], 9).expect("valid");
+    assert_eq!(search.state().config().start_tokens, [8, 0, 2]);
+    let start = &search.space().start_tokens();
+    assert_eq!(*start, [8, 0, 2]);
+}
+
+#[test]
+fn a_state_with_one_start_token_continues_as_it_began() {
+    let old = damaged(
+        "/config/start-tokens",
+        json!([0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 256]),
+    );
+    let mut document = serde_json::to_value(old.expect("an old state")).expect("plain data");
+    document["memo"][0]["candidate"]["start_tokens"] = json!(1);
+    let state = SearchState::from_json(&document.to_string()).expect("an old state");
+    let search = Search::resume(state).expect("an old state");
+    assert!(search.space().start_tokens().contains(&1));
 }
 
 #[test]
