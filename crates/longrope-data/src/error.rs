@@ -31,6 +31,35 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A path is a folder, a device or the like where a file is expected.
+    #[error("`{}` is {found}, expected a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+
+    /// A file is longer than what is read into memory.
+    #[error("`{}` holds more than {} MiB (after decompression), the most that is read as one document", path.display(), limit >> 20)]
+    FileTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The limit, bytes.
+        limit: u64,
+    },
+
+    /// A line of a JSONL file is longer than what is read into memory.
+    #[error("`{}`, line {line}: more than {} MiB without a line break (after decompression), the most that is read as one line", path.display(), limit >> 20)]
+    LineTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The limit, bytes.
+        limit: u64,
+    },
+
     /// A folder contains no text files.
     #[error("folder `{}` holds no text, expected files ending in {expected}", folder.display())]
     NoTextFiles {
@@ -171,9 +200,62 @@ pub enum Error {
         source: tokenizers::Error,
     },
 
+    /// A file beside the tokenizer is not JSON.
+    #[error("`{}` is not valid JSON", path.display())]
+    NotJson {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+
+    /// A file beside the tokenizer is JSON, but not an object.
+    #[error("`{}` holds {found}, expected a JSON object", path.display())]
+    NotJsonObject {
+        /// The file.
+        path: PathBuf,
+        /// The kind of value.
+        found: &'static str,
+    },
+
+    /// A key of a file beside the tokenizer has the wrong type.
+    #[error("`{}`: `{key}` is {found}, expected {expected}", path.display())]
+    TokenizerKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The value, or its kind.
+        found: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
+
+    /// A document cannot be tokenized.
+    #[error("tokenizing `{document}`")]
+    Tokenize {
+        /// Where the document came from; see [`Document::source`](crate::Document::source).
+        document: String,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
+
+    /// A text without a place to cut it is too long for the tokenizer library.
+    #[error("a text of {n_bytes} bytes can only be tokenized as a whole, expected at most {} MiB", limit >> 20)]
+    TextTooLong {
+        /// The size of the text, or of its part without a place to cut.
+        n_bytes: usize,
+        /// The limit, bytes.
+        limit: usize,
+    },
+
     /// A text cannot be tokenized.
-    #[error("cannot tokenize a text of {n_bytes} bytes")]
+    #[error("`{}` cannot tokenize a text of {n_bytes} bytes", tokenizer.display())]
     Encode {
+        /// The `tokenizer.json`.
+        tokenizer: PathBuf,
         /// The size of the text.
         n_bytes: usize,
         /// What the tokenizer library says.
@@ -182,8 +264,10 @@ pub enum Error {
     },
 
     /// Token ids cannot be decoded to text.
-    #[error("cannot turn {n_tokens} tokens into text")]
+    #[error("`{}` cannot turn {n_tokens} tokens into text", tokenizer.display())]
     Decode {
+        /// The `tokenizer.json`.
+        tokenizer: PathBuf,
         /// The number of ids.
         n_tokens: usize,
         /// What the tokenizer library says.

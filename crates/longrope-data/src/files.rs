@@ -80,6 +80,43 @@ pub(crate) fn expand(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Checks that a path is a file, or the end of a pipe such as `/dev/stdin` in `zcat .. | longrope ..`. The name of a pipe
+/// could block for ever and devices never end.
+pub(crate) fn check_is_readable(path: &Path) -> Result<()> {
+    let metadata = fs_err::metadata(path).map_err(|source| read_error(path, source))?;
+    match kind_of_special(path, &metadata) {
+        None => Ok(()),
+        Some(found) => Err(Error::NotAFile {
+            path: path.to_path_buf(),
+            found,
+        }),
+    }
+}
+
+#[cfg(unix)]
+fn kind_of_special(path: &Path, metadata: &std::fs::Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        // A pipe between two programs has no path of its own.
+        return fs_err::canonicalize(path).is_ok().then_some("a named pipe");
+    }
+    if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if kind.is_file() {
+        None
+    } else {
+        Some("a device")
+    }
+}
+
+#[cfg(not(unix))]
+fn kind_of_special(_path: &Path, metadata: &std::fs::Metadata) -> Option<&'static str> {
+    metadata.is_dir().then_some("a folder")
+}
+
 /// [`Error::NotFound`] for a missing file, [`Error::Read`] for all other I/O errors.
 pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
     let path = path.to_path_buf();

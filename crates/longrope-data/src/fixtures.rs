@@ -63,7 +63,12 @@ pub(crate) fn tokenizer_json() -> Value {
 }
 
 pub(crate) fn tokenizer_from(json: &Value) -> Tokenizer {
-    Tokenizer::from_bytes(json.to_string().as_bytes(), Path::new("tokenizer.json")).unwrap()
+    Tokenizer::from_bytes(
+        json.to_string().as_bytes(),
+        Path::new("tokenizer.json"),
+        None,
+    )
+    .unwrap()
 }
 
 pub(crate) fn tokenizer() -> Tokenizer {

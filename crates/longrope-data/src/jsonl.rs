@@ -1,6 +1,6 @@
 //! JSON lines: one object per line, one document per object.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -9,6 +9,8 @@ use crate::files::read_error;
 use crate::reader::{self, BYTE_ORDER_MARK};
 use crate::{Document, Error, Result};
 
+/// Bytes of the longest line that is read. A line is held in memory several times.
+const MAX_LINE_BYTES: u64 = 1 << 28;
 /// Errors quote at most this many characters of a bad line.
 const MAX_QUOTED_CHARS: usize = 60;
 
@@ -20,6 +22,7 @@ pub(crate) struct JsonLines {
     reader: Option<Box<dyn BufRead + Send>>,
     line: usize,
     byte_offset: u64,
+    max_line_bytes: u64,
     found_text: bool,
 }
 
@@ -32,6 +35,7 @@ impl JsonLines {
             reader,
             line: 0,
             byte_offset: 0,
+            max_line_bytes: MAX_LINE_BYTES,
             found_text: false,
         })
     }
@@ -43,7 +47,8 @@ impl JsonLines {
         };
         loop {
             let mut bytes = Vec::new();
-            let n_bytes = match reader.read_until(b'\n', &mut bytes) {
+            let mut line = reader.by_ref().take(self.max_line_bytes + 1);
+            let n_bytes = match line.read_until(b'\n', &mut bytes) {
                 Ok(n_bytes) => n_bytes,
                 Err(source) => {
                     self.reader = None;
@@ -55,6 +60,14 @@ impl JsonLines {
                 return Ok(None);
             }
             self.line += 1;
+            if n_bytes as u64 > self.max_line_bytes {
+                self.reader = None;
+                return Err(Error::LineTooLong {
+                    path: self.path.clone(),
+                    line: self.line,
+                    limit: self.max_line_bytes,
+                });
+            }
             let line_start = self.byte_offset;
             self.byte_offset += n_bytes as u64;
             let mut line = String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
@@ -230,6 +243,30 @@ mod tests {
         assert!(matches!(documents[0], Err(Error::BadLine { line: 1, .. })));
         assert_eq!(documents[1].as_ref().unwrap().text, "fine");
         assert_eq!(documents.len(), 2);
+    }
+
+    #[test]
+    fn lines_without_end_are_errors_that_end_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        fs_err::write(
+            &path,
+            "{\"text\":\"one\"}\n{\"text\":\"longer\"}\n{\"text\":\"three\"}",
+        )
+        .unwrap();
+        let mut lines = JsonLines::open(path, "text").unwrap();
+        lines.max_line_bytes = 15;
+        let documents: Vec<_> = lines.collect();
+        assert_eq!(documents.len(), 2);
+        assert_eq!(documents[0].as_ref().unwrap().text, "one");
+        assert!(matches!(
+            documents[1],
+            Err(Error::LineTooLong {
+                line: 2,
+                limit: 15,
+                ..
+            })
+        ));
     }
 
     #[test]

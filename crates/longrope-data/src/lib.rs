@@ -16,14 +16,18 @@
 //! - The same files, tokenizer and seed give the same tokens on every machine: files are read in the order of their
 //!   paths, random choices come from a `ChaCha8` stream of the seed, and nothing depends on threads or hash order.
 //! - A window says which of its tokens are scored, and no token is scored twice; see [`Window`].
+//! - Sizes are bounded where data comes in: bytes of a file, of a line, and of a text that cannot be cut.
+//! - A panic of a library that reads foreign data is an error; see [`fenced`].
 //! - The token cache changes time, never results; see [`TokenCache`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod add_bos;
 mod atomic;
 mod cache;
 mod document;
 mod error;
+mod fence;
 mod files;
 mod fingerprint;
 mod jsonl;
@@ -38,6 +42,7 @@ mod split;
 mod synthetic;
 mod tokenize;
 mod tokenizer;
+mod tokenizer_config;
 mod tokens;
 mod train_tokenizer;
 mod training;
@@ -51,6 +56,7 @@ pub use atomic::{publish, replace_folder, stage, write_atomically};
 pub use cache::TokenCache;
 pub use document::Document;
 pub use error::{Error, Result};
+pub use fence::{Panicked, fenced};
 pub use fingerprint::{sha256_hex, text_fingerprint};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
 pub use read_documents::{Documents, ReadOptions, read_documents, stream_documents};

@@ -1,4 +1,4 @@
-//! Opens a file as a stream of bytes, decompressed where its name says so.
+//! Opens a file as a stream of bytes, decompressed where its name says so, and reads it up to a limit.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -8,11 +8,16 @@ use fs_err::File;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use crate::files::{Compression, classify, read_error};
+use crate::fence::fenced;
+use crate::files::{Compression, check_is_readable, classify, read_error};
 use crate::{Error, Result};
+
+/// Bytes of the longest file that is read as a whole, after decompression. A few kilobytes can decompress to terabytes.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Opens `path`; `.gz` and `.zst` are decompressed.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+    check_is_readable(path)?;
     let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
     Ok(match classify(path).0 {
         Compression::None => Box::new(file),
@@ -23,17 +28,28 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
 
 /// Reads all of `path`, decompressed.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    read_up_to(path, MAX_FILE_BYTES)
+}
+
+fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?
+    let n_bytes = open(path)?
+        .take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| read_error(path, source))?;
+    if n_bytes as u64 > limit {
+        return Err(Error::FileTooLong {
+            path: path.to_path_buf(),
+            limit,
+        });
+    }
     Ok(bytes)
 }
 
 /// Reads a whole file as UTF-8. `.gz` and `.zst` are decompressed, and a leading byte order mark is removed.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Read`] and [`Error::NotUtf8`].
+/// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Read`], [`Error::FileTooLong`] above 1 GiB, and [`Error::NotUtf8`].
 pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::from_utf8(read_bytes(path)?).map_err(|error| Error::NotUtf8 {
         path: path.to_path_buf(),
@@ -65,7 +81,7 @@ impl<R: BufRead> ZstdFrames<R> {
     }
 
     fn next_frame(&mut self) -> io::Result<()> {
-        match self.decoder.init(&mut self.source) {
+        match in_fence(|| self.decoder.init(&mut self.source))? {
             Ok(()) => {
                 self.in_frame = true;
                 Ok(())
@@ -113,11 +129,11 @@ impl<R: BufRead> Read for ZstdFrames<R> {
                 continue;
             }
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                self.decoder
-                    .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1))
+                let one = BlockDecodingStrategy::UptoBlocks(1);
+                in_fence(|| self.decoder.decode_blocks(&mut self.source, one))?
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             }
-            match self.decoder.read(buffer)? {
+            match in_fence(|| self.decoder.read(buffer))?? {
                 0 => self.end_frame()?,
                 n_bytes => return Ok(n_bytes),
             }
@@ -125,10 +141,52 @@ impl<R: BufRead> Read for ZstdFrames<R> {
     }
 }
 
+/// Calls the decompressor, whose panics on damaged input become errors.
+fn in_fence<T>(call: impl FnOnce() -> T) -> io::Result<T> {
+    fenced(call).map_err(|panicked| io::Error::new(io::ErrorKind::InvalidData, panicked))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixtures::{gzip, zstd};
+
+    #[test]
+    fn files_that_decompress_without_end_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let zeros = "\0".repeat(1 << 20);
+        for (name, bytes) in [
+            ("a.txt", zeros.clone().into_bytes()),
+            ("a.txt.gz", gzip(&zeros)),
+            ("a.txt.zst", zstd(&zeros)),
+        ] {
+            let path = dir.path().join(name);
+            fs_err::write(&path, bytes).unwrap();
+            assert_eq!(read_up_to(&path, 1 << 20).unwrap().len(), 1 << 20);
+            assert!(
+                matches!(read_up_to(&path, (1 << 20) - 1), Err(Error::FileTooLong { path: found, .. }) if found == path)
+            );
+        }
+    }
+
+    #[test]
+    fn damaged_compression_is_an_error_wherever_it_is_damaged() {
+        let text = "the quick brown fox, número 7\n".repeat(300);
+        for (name, bytes) in [("a.gz", gzip(&text)), ("a.zst", zstd(&text))] {
+            for at in (0..bytes.len()).step_by(3) {
+                for bit in [0, 3, 7] {
+                    let mut damaged = bytes.clone();
+                    damaged[at] ^= 1 << bit;
+                    // Some bits, such as those of a time, have no meaning.
+                    match read_back(name, &damaged) {
+                        Ok(found) => assert_eq!(found, text),
+                        Err(Error::Read { .. }) => {}
+                        Err(error) => panic!("byte {at}, bit {bit} of {name}: {error}"),
+                    }
+                }
+            }
+        }
+    }
 
     fn read_back(name: &str, bytes: &[u8]) -> Result<String> {
         let dir = tempfile::tempdir().unwrap();

@@ -1,11 +1,11 @@
 //! Documents to token documents.
 
-use crate::{Document, Result, TokenCache, TokenDocument, Tokenizer};
+use crate::{Document, Error, Result, TokenCache, TokenDocument, Tokenizer};
 
 /// Tokenizes documents with the special tokens that the tokenizer puts around a text, without a cache.
 ///
 /// # Errors
-/// [`Error::Encode`](crate::Error::Encode).
+/// [`Error::Tokenize`].
 pub fn tokenize(tokenizer: &Tokenizer, documents: Vec<Document>) -> Result<Vec<TokenDocument>> {
     let documents = documents.into_iter().map(Ok);
     tokenize_documents(tokenizer, documents, &TokenCache::disabled(), true)
@@ -33,7 +33,7 @@ pub fn tokenize_documents(
 /// Tokenizes one document, or takes its tokens from the cache. `special` is passed to [`Tokenizer::encode`].
 ///
 /// # Errors
-/// [`Error::Encode`](crate::Error::Encode). Failures of the cache are not errors.
+/// [`Error::Tokenize`], which names the document. Failures of the cache are not errors.
 pub fn tokenize_document(
     tokenizer: &Tokenizer,
     document: Document,
@@ -41,7 +41,15 @@ pub fn tokenize_document(
     special: bool,
 ) -> Result<TokenDocument> {
     let Document { source, text } = document;
-    let tokens = cache.get_or_encode(tokenizer, &text, special)?;
+    let tokens = match cache.get_or_encode(tokenizer, &text, special) {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            return Err(Error::Tokenize {
+                document: source,
+                source: Box::new(error),
+            });
+        }
+    };
     tracing::debug!(%source, n_bytes = text.len(), n_tokens = tokens.len(), "document tokenized");
     Ok(TokenDocument { source, tokens })
 }
@@ -49,7 +57,6 @@ pub fn tokenize_document(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use crate::fixtures::tokenizer;
 
     #[test]

@@ -1,21 +1,34 @@
 //! A tokenizer as Hugging Face saves it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::add_bos::adds_bos;
+use crate::fence::{Panicked, fenced};
 use crate::fingerprint::sha256_hex;
-use crate::{Error, Result, files, split};
+use crate::tokenizer_config::TokenizerConfig;
+use crate::{Error, Result, files, reader, split};
 
 /// Texts longer than two of these are tokenized piece by piece if that provably gives the same ids: the `tokenizers`
 /// library needs up to 160 bytes of memory per byte of text.
 const PIECE_BYTES: usize = 1 << 16;
+/// Bytes of the longest text that is tokenized in one piece, which may need 10 GiB of memory.
+const MAX_WHOLE_BYTES: usize = 1 << 26;
+
+/// A text with letters, digits, marks and white space, which is tokenized once to find damaged files early.
+const PROBE: &str = "The 12 foxes,\n  naïve — ▁東京 🦊";
 
 /// Turns text into token ids and back, exactly as the `tokenizer.json` says.
+///
+/// The `tokenizers` library panics on some damaged files, when they are loaded or when they are used. Such panics are
+/// errors here.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    path: PathBuf,
     fingerprint: String,
     /// The special tokens around a text; `None` if texts must not be cut.
     specials: Option<Specials>,
+    adds_bos: bool,
 }
 
 struct Specials {
@@ -31,14 +44,15 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Read`], and [`Error::BadTokenizer`] for other files.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = fs_err::read(path).map_err(|source| files::read_error(path, source))?;
-        Self::from_bytes(&bytes, path)
+        Self::from_bytes(&reader::read_bytes(path)?, path, None)
     }
 
     /// Reads the `tokenizer.json` of a model folder.
     ///
     /// # Errors
-    /// [`Error::NoTokenizer`] if the folder has none, otherwise as [`Tokenizer::from_file`].
+    /// [`Error::NoTokenizer`] if the folder has none; [`Error::NotJson`], [`Error::NotJsonObject`] and
+    /// [`Error::TokenizerKey`] if `tokenizer_config.json` or `special_tokens_map.json` are there but damaged; otherwise
+    /// as [`Tokenizer::from_file`].
     pub fn from_model_dir(folder: &Path) -> Result<Self> {
         fs_err::read_dir(folder).map_err(|source| files::read_error(folder, source))?;
         let path = folder.join("tokenizer.json");
@@ -49,23 +63,39 @@ impl Tokenizer {
                 has_sentencepiece,
             });
         }
-        Self::from_file(&path)
+        let config = TokenizerConfig::read(folder)?;
+        Self::from_bytes(&reader::read_bytes(&path)?, &path, config.as_ref())
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+    pub(crate) fn from_bytes(
+        bytes: &[u8],
+        path: &Path,
+        config: Option<&TokenizerConfig>,
+    ) -> Result<Self> {
         let bad_tokenizer = |source| Error::BadTokenizer {
             path: path.to_path_buf(),
             source,
         };
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(bad_tokenizer)?;
-        inner.with_truncation(None).map_err(bad_tokenizer)?;
-        inner.with_padding(None);
-
+        let load = || {
+            let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
+            inner.with_truncation(None)?;
+            inner.with_padding(None);
+            Ok(inner)
+        };
+        let inner = in_fence(load).map_err(bad_tokenizer)?;
         let mut tokenizer = Self {
             inner,
+            path: path.to_path_buf(),
             fingerprint: sha256_hex(&[bytes]),
             specials: None,
+            adds_bos: adds_bos(bytes, config),
         };
+        // A vocabulary may lack the words of the probe, but a panic shows that the file is damaged.
+        if let Err(Error::Encode { source, .. }) = tokenizer.encode_whole(PROBE, true)
+            && source.is::<Panicked>()
+        {
+            return Err(bad_tokenizer(source));
+        }
         if split::is_splittable(bytes) {
             tokenizer.specials = tokenizer.probe_specials()?;
         }
@@ -77,7 +107,8 @@ impl Tokenizer {
     /// Special tokens written out in the text become special tokens either way.
     ///
     /// # Errors
-    /// [`Error::Encode`] if the text has no tokens in this vocabulary.
+    /// [`Error::Encode`] if the text has no tokens in this vocabulary, [`Error::TextTooLong`] if it would need too much
+    /// memory.
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
         self.encode_in_pieces(text, special, PIECE_BYTES)
     }
@@ -100,12 +131,17 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Decode`] if the tokenizer's decoder refuses them.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
-        self.inner
-            .decode(tokens, true)
-            .map_err(|source| Error::Decode {
-                n_tokens: tokens.len(),
-                source,
-            })
+        in_fence(|| self.inner.decode(tokens, true)).map_err(|source| Error::Decode {
+            tokenizer: self.path.clone(),
+            n_tokens: tokens.len(),
+            source,
+        })
+    }
+
+    /// Whether llama.cpp would begin every text with the beginning-of-text token: what its converter makes of
+    /// `tokenizer_config.json` and of the post-processor in `tokenizer.json`.
+    pub fn adds_bos(&self) -> bool {
+        self.adds_bos
     }
 
     /// The number of tokens, added ones included. A model's embedding may have more rows.
@@ -146,9 +182,16 @@ impl Tokenizer {
     }
 
     fn encode_whole(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        if text.len() > MAX_WHOLE_BYTES {
+            return Err(Error::TextTooLong {
+                n_bytes: text.len(),
+                limit: MAX_WHOLE_BYTES,
+            });
+        }
         // The fast variant only leaves out character offsets.
-        let encoding = self.inner.encode_fast(text, special);
+        let encoding = in_fence(|| self.inner.encode_fast(text, special));
         let encoding = encoding.map_err(|source| Error::Encode {
+            tokenizer: self.path.clone(),
             n_bytes: text.len(),
             source,
         })?;
@@ -167,6 +210,11 @@ impl Tokenizer {
             suffix: full[start + bare.len()..].to_vec(),
         }))
     }
+}
+
+/// Calls the tokenizer library, whose panics become errors.
+pub(crate) fn in_fence<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+    fenced(call).unwrap_or_else(|panicked| Err(panicked.into()))
 }
 
 impl fmt::Debug for Tokenizer {
@@ -278,6 +326,66 @@ mod tests {
         assert_eq!((whole.first(), whole.last()), (Some(&0), Some(&0)));
         let prompt = tokenizer.encode_prompt("one the a two").unwrap();
         assert_eq!(prompt, whole[..whole.len() - 1], "to be continued");
+    }
+
+    #[test]
+    fn panics_of_the_library_are_errors_that_name_the_file() {
+        let damaged = |edit: &dyn Fn(&mut serde_json::Value)| {
+            let mut json = tokenizer_json();
+            edit(&mut json);
+            json.to_string().into_bytes()
+        };
+        for (name, bytes) in [
+            (
+                "empty prepend",
+                damaged(&|json| json["normalizer"] = json!({ "type": "Prepend", "prepend": "" })),
+            ),
+            (
+                "short charsmap",
+                damaged(&|json| {
+                    json["normalizer"] =
+                        json!({ "type": "Precompiled", "precompiled_charsmap": "AAAA" });
+                }),
+            ),
+            (
+                "wrong charsmap",
+                damaged(&|json| {
+                    json["normalizer"] =
+                        json!({ "type": "Precompiled", "precompiled_charsmap": "/////w==" });
+                }),
+            ),
+        ] {
+            let loaded = Tokenizer::from_bytes(&bytes, Path::new("m/tokenizer.json"), None);
+            let error = loaded.err().map(|error| error.to_string());
+            assert_eq!(
+                error.as_deref(),
+                Some("`m/tokenizer.json` is not a usable tokenizer"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_panics_on_some_texts_only_fails_there() {
+        let mut json = tokenizer_json();
+        // Only texts with a Z reach the normalizer that panics.
+        json["normalizer"] =
+            json!({ "type": "Replace", "pattern": { "String": "Z" }, "content": "" });
+        let tokenizer = tokenizer_from(&json);
+        assert_eq!(tokenizer.encode("the", false).unwrap().len(), 1);
+        if let Err(error) = tokenizer.encode("Z", false) {
+            assert!(matches!(error, Error::Encode { n_bytes: 1, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn texts_that_cannot_be_cut_have_a_limit() {
+        let tokenizer = tokenizer();
+        let text = "\0".repeat(MAX_WHOLE_BYTES + 1);
+        assert!(matches!(
+            tokenizer.encode(&text, false),
+            Err(Error::TextTooLong { .. })
+        ));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use tokenizers::models::bpe::BpeTrainer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use crate::atomic::write_atomically;
+use crate::tokenizer::in_fence;
 use crate::{Error, Result};
 
 /// Token at the beginning of every text, id 0. The tokenizer adds it.
@@ -70,10 +71,12 @@ pub fn train_tokenizer<S: AsRef<str> + Send>(
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build(),
     );
-    let mut tokenizer =
-        tokenizers::Tokenizer::from_bytes(untrained().to_string()).map_err(failed)?;
-    tokenizer.train(&mut trainer, texts).map_err(failed)?;
-    tokenizer.to_string(true).map_err(failed)
+    in_fence(|| {
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(untrained().to_string())?;
+        tokenizer.train(&mut trainer, texts)?;
+        tokenizer.to_string(true)
+    })
+    .map_err(failed)
 }
 
 /// Writes `tokenizer.json`, and the `tokenizer_config.json` that transformers reads.
@@ -151,7 +154,7 @@ mod tests {
 
     fn trained(texts: &[&str], vocab_size: usize) -> (String, Tokenizer) {
         let json = train_tokenizer(texts.iter(), TokenizerTraining::new(vocab_size)).unwrap();
-        let tokenizer = Tokenizer::from_bytes(json.as_bytes(), Path::new("t")).unwrap();
+        let tokenizer = Tokenizer::from_bytes(json.as_bytes(), Path::new("t"), None).unwrap();
         (json, tokenizer)
     }
 
