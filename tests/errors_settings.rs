@@ -309,8 +309,8 @@ fn resume_without_a_search() {
     let here = Workplace::with_model();
     let message = here.fails("search --resume --out run");
     assert_snapshot!(message, @r"
-    error: `run` holds no search to resume, expected `run/search/state.json`
-    hint: check --out, or start a new search without --resume
+    error: `run` holds no search to resume
+    hint: check --out, or start a new run without --resume
     ");
 }
 
@@ -324,8 +324,8 @@ fn resume_with_other_settings() {
     let message =
         here.fails("search --resume --out run --seed 7 --target 128 --set search.parents=2");
     assert_snapshot!(message, @r"
-    error: the search in `run/search/state.json` has other settings: `target_context` was 64 and is 128, `search.parents` was 4 and is 2, `seed` was 42 and is 7
-    hint: resume without these flags: the settings of the search are in its config.toml
+    error: the run in `run` has other settings: `search.parents` was 4 and is 2, `seed` was 42 and is 7, `target_context` was 64 and is 128
+    hint: resume without these flags: the settings of the run are in its config.toml
     ");
 }
 

@@ -12,7 +12,7 @@ use crate::resume::{SEARCH, assert_same};
 use crate::support::{TINY_SEARCH, Workplace};
 
 /// A training run of seconds, measured and saved at every second step.
-const FINETUNE: &str = "finetune --model t --text text.txt --rope yarn --context 64 --contexts 64 --steps 6 \
+const FINETUNE: &str = "finetune --model t --text text.txt --rope yarn --context 64 --set contexts=[64] --steps 6 \
     --dashboard off --set train.batch=1 --set train.learning-rate=1e-3 --set train.warmup-steps=1 \
     --set train.eval-every=2 --set train.save-every=2 --set train.eval-windows=1 \
     --set train.eval-text=[\"held.txt\"]";
@@ -217,7 +217,7 @@ fn a_folder_without_a_run_cannot_be_resumed() {
 fn results_of_another_model_or_text_are_kept() {
     let here = workplace();
     here.checkpoint("llama-gqa-tied", "other");
-    here.edit_config("other", |config| config["rope_theta"] = 20_000.0.into());
+    here.edit_config("other", |config| config["rms_norm_eps"] = 0.5.into());
     here.tokens("more.json", 700);
     for (verb, name) in [("eval ppl", "ppl"), ("compare", "compare")] {
         let line = |model: &str, tokens: &str| {
@@ -245,7 +245,7 @@ fn results_of_another_model_or_text_are_kept() {
     here.run(&format!("{passkey} t")).worked();
     fs_err::rename(here.path("t"), here.path("moved")).unwrap();
     here.run(&format!("{passkey} moved")).worked();
-    here.edit_config("moved", |config| config["rope_theta"] = 20_000.0.into());
+    here.edit_config("moved", |config| config["rms_norm_eps"] = 0.5.into());
     here.run(&format!("{passkey} moved"))
         .refused_with("results of another model");
 }
@@ -434,7 +434,7 @@ fn edit_trials(here: &Workplace, edit: impl FnOnce(&mut Vec<Value>)) {
 #[test]
 fn trials_are_kept_and_checked() {
     let here = workplace();
-    let line = "eval passkey --model t --contexts 256 --rope none --trials 200";
+    let line = "eval passkey --model t --contexts 128 --rope none --trials 40";
     let state = here.path("run/eval/passkey.state.json");
     let n_trials = || -> usize {
         let text = fs_err::read_to_string(&state).unwrap_or_default();
@@ -464,7 +464,7 @@ fn trials_are_kept_and_checked() {
         here.run(&resume).refused_with(words);
         here.write("run/eval/passkey.state.json", &kept);
     }
-    here.run(&line.replace("200", "3")).worked();
+    here.run(&line.replace("40", "3")).worked();
     here.run(&resume).worked();
     assert!(!state.exists());
     here.run(&resume).refused_with("no saved state");

@@ -111,7 +111,10 @@ fn wrong_pretraining_input_is_refused() {
     };
     refused("pretrain --out x", "`pretrain.phases` is empty");
     refused("pretrain --config tiny.toml", "`--out` is missing");
-    refused("pretrain --resume --out x", "`pretrain.phases` is empty");
+    refused(
+        "pretrain --resume --out x",
+        "holds no pretraining run to resume",
+    );
     refused(
         "pretrain --config tiny.toml --resume --out x",
         "holds no pretraining run to resume",
