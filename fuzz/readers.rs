@@ -2,9 +2,9 @@
 //!
 //! The fuzz targets call it, and so does a bounded test that runs with all the others (`tests/damaged.rs`).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use longrope_data::{ReadOptions, Tokenizer, read_documents, read_token_ids};
 use longrope_eval::bench::read_records;
 use longrope_model::{Checkpoint, Decoder, LoraConfig, ModelConfig};
@@ -158,9 +158,8 @@ impl Reader {
     /// Reads `input` as a file of this kind, in the folder `scratch`.
     pub fn read(self, input: &[u8], scratch: &Scratch) -> Answer {
         let (kind, content) = match (self.n_kinds(), input.split_first()) {
-            (1, _) => (0, input),
-            (n_kinds, Some((&first, rest))) => (usize::from(first) % n_kinds, rest),
-            (_, None) => (0, input),
+            (n_kinds, Some((&first, rest))) if n_kinds > 1 => (usize::from(first) % n_kinds, rest),
+            _ => (0, input),
         };
         match self {
             Self::ConfigJson => read_config(content, scratch),

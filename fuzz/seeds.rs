@@ -1,8 +1,8 @@
 //! Writes sound inputs of every target to `corpus/TARGET`.
 
-use std::fs;
 use std::path::Path;
 
+use fs_err as fs;
 use longrope_fuzz::Reader;
 
 fn main() -> std::io::Result<()> {

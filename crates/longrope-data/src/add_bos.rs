@@ -49,10 +49,10 @@ pub(crate) fn adds_bos(tokenizer_json: &[u8], config: Option<&TokenizerConfig>) 
 /// What a post-processor says; the last of a sequence that says something counts.
 fn processor_adds_bos(processor: &Value, config: Option<&TokenizerConfig>) -> Option<bool> {
     if let Some(parts) = processor["processors"].as_array() {
-        let said = parts
+        return parts
             .iter()
-            .filter_map(|part| processor_adds_bos(part, config));
-        return said.last();
+            .rev()
+            .find_map(|part| processor_adds_bos(part, config));
     }
     match processor["type"].as_str()? {
         "RobertaProcessing" => Some(true),

@@ -20,7 +20,6 @@ use std::path::Path;
 use longrope_rope::{RopeSpec, Warning};
 
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
-use crate::config::ModelConfig;
 use crate::error::Result;
 
 /// Settings of an export.
