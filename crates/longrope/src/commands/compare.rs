@@ -4,8 +4,10 @@ use anyhow::Result;
 use longrope_eval::{EvalReport, PplResult};
 
 use super::perplexities::measure;
+use super::task_run;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes};
-use crate::settings::args::{Compare, FlagLayer, contexts};
+use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::{output, perplexity_table};
 use crate::{input, signals};
@@ -14,9 +16,9 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
     let flags = FlagLayer::default()
         .model(&args.model)
         .text(&args.text)
-        .list("contexts", contexts(&args.contexts))
+        .counts("contexts", &args.contexts)
         .list("rope", args.rope.iter().cloned())
-        .number("eval.windows", args.windows)
+        .count("eval.windows", args.windows)
         .table();
     let results = compare(&input::configuration(&args.common, flags)?)?;
     if args.json {
@@ -25,19 +27,22 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
     show(&results)
 }
 
-/// Measures the perplexity of the configured methods and RoPEs at the configured contexts.
+/// Measures the perplexity of the configured methods and RoPEs at the configured contexts. Writes the results into the
+/// run folder, if there is one.
 pub(crate) fn compare(config: &Config) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
-    let models = input::load_models(config)?;
+    let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
     let methods = config.compare.methods.iter();
     let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
     let ropes = named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
-    measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
+    let results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
         Ok(())
-    })
+    })?;
+    task_run::write_report(config, "compare", &results)?;
+    Ok(results)
 }
 
 /// Prints the results as a table.

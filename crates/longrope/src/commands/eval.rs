@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::perplexities::measure;
 use super::task_run;
 use crate::hint::Hint;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
-use crate::settings::args::{FlagLayer, Ppl, contexts};
+use crate::settings::args::{FlagLayer, Ppl};
 use crate::settings::config::Config;
 use crate::show::{output, perplexity_table};
 use crate::{input, signals};
@@ -21,10 +22,10 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
         .model(&args.model)
         .text(&args.text)
-        .list("contexts", contexts(&args.contexts))
+        .counts("contexts", &args.contexts)
         .list("rope", args.rope.iter().cloned())
-        .number("eval.windows", args.windows)
-        .number("eval.stride", args.stride)
+        .count("eval.windows", args.windows)
+        .count("eval.stride", args.stride)
         .set("eval.protocol", args.protocol.clone())
         .path("out", args.out.as_ref())
         .table();
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
 pub(crate) fn ppl(config: &Config, per_token: Option<&Path>) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
-    let models = input::load_models(config)?;
+    let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
     let ropes = named_ropes(&rope_names(config), decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;

@@ -6,6 +6,7 @@ use longrope_data::write_atomically;
 use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
 
 use super::task_run;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
@@ -17,8 +18,8 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
         .task(&args.task)
         .paths("text", &args.text)
-        .number("needle.trials", args.trials)
-        .number("needle.needles", args.needles)
+        .count("needle.trials", args.trials)
+        .count("needle.needles", args.needles)
         .list("needle.depths", args.depths.iter().copied())
         .set("needle.needle", args.needle.clone())
         .set("needle.prompt", args.prompt.clone())
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let keep = task_run::keep(&config, "needle", args.task.resume)?;
     let target = longest_context(&config)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config)?;
+    let decoder = input::load_model(&config, Work::Measure { context: target })?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let haystack = input::haystack(&config)?;
     let ropes = named_ropes(&rope_names(&config), &decoder, target)?;

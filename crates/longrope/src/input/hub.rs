@@ -16,6 +16,11 @@ pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
     }
 }
 
+/// Whether a model is named by its place on the hub.
+pub(crate) fn is_on_hub(model: &Path) -> bool {
+    model.to_str().is_some_and(|name| name.starts_with(PREFIX))
+}
+
 /// The files with questions and examples of a benchmark, fetched unless they are in the cache.
 pub(crate) fn bench_files(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
     fetch::bench(data)

@@ -7,16 +7,34 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-/// Writes a line to stdout. A closed pipe is an error, so that the caller stops, but `failure::report` does not print it.
+use super::escape::printable;
+
+/// Writes a line to stdout, with control characters escaped. A closed pipe is an error, so that the caller stops, but
+/// `failure::report` does not print it.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{}", text.as_ref())?;
-    Ok(())
+    write(&printable(text.as_ref()))?;
+    write("\n")
 }
 
 /// Writes a value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    line(serde_json::to_string(value)?)
+    write(&(serde_json::to_string(value)? + "\n"))
+}
+
+/// Writes text that a model generated, at once. A terminal gets it with control characters escaped, a file or a pipe as it
+/// is.
+pub(crate) fn generated(text: &str) -> Result<()> {
+    if std::io::stdout().is_terminal() {
+        write(&printable(text))
+    } else {
+        write(text)
+    }
+}
+
+fn write(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
 }
 
 /// A table with text in the first column and numbers in the others.
