@@ -55,6 +55,7 @@ fn help_of_search() {
                                    repeatable
           --device <DEVICE>        Device to compute on: flex (default), ndarray, wgpu[:N],
                                    vulkan[:N|:cpu], cuda[:N], remote:ws://HOST:PORT; repeatable
+          --force                  Start even if the job needs more memory than there is
           --text <PATH>...         Text: files, folders or JSON lines, optionally .gz or .zst;
                                    repeatable
           --tokens <FILE>          Token ids to use instead of text: a JSON list of ids, or a list of
@@ -94,6 +95,7 @@ fn help_of_eval_ppl() {
           --set <KEY=VALUE>   Set a configuration key, for example `search.population=32`; repeatable
           --device <DEVICE>   Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu],
                               cuda[:N], remote:ws://HOST:PORT; repeatable
+          --force             Start even if the job needs more memory than there is
           --text <PATH>...    Text: files, folders or JSON lines, optionally .gz or .zst; repeatable
           --tokens <FILE>     Token ids to use instead of text: a JSON list of ids, or a list of such
                               lists

@@ -1,5 +1,7 @@
 //! `longrope extend`: stages run in order and are skipped once done.
 
+use toml::{Table, Value};
+
 use crate::support::{Workplace, repository};
 
 const RECIPE: &str = r#"
@@ -160,11 +162,39 @@ fn every_bundled_recipe_is_valid() {
             && fs_err::read_to_string(&path).unwrap().contains("[[stage]]");
         if is_recipe {
             let line = format!("extend --dry-run --config {}", path.display());
-            Workplace::new().run(&line).worked();
+            let here = Workplace::with_model();
+            let recipe: Table = fs_err::read_to_string(&path).unwrap().parse().unwrap();
+            make_inputs(&here, &Value::Table(recipe));
+            here.run(&line).worked();
             n_recipes += 1;
         }
     }
     assert!(n_recipes >= 5, "{n_recipes}");
+}
+
+/// Puts a model and texts where a recipe looks for them.
+fn make_inputs(here: &Workplace, recipe: &Value) {
+    match recipe {
+        Value::Table(table) => {
+            for (key, value) in table {
+                match (key.as_str(), value) {
+                    ("model", Value::String(name)) => {
+                        fs_err::create_dir_all(here.path(name)).unwrap();
+                        let config = here.read("m/config.json");
+                        here.write(&format!("{name}/config.json"), config);
+                    }
+                    ("text" | "eval-text", Value::Array(names)) => {
+                        for name in names.iter().filter_map(Value::as_str) {
+                            fs_err::create_dir_all(here.path(name)).unwrap();
+                        }
+                    }
+                    (_, value) => make_inputs(here, value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| make_inputs(here, value)),
+        _ => {}
+    }
 }
 
 #[test]

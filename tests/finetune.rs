@@ -148,7 +148,7 @@ fn wrong_training_input_is_refused() {
             "`learning-rate` is 0",
         ),
         (
-            "finetune --model m --tokens tokens.json --out run --steps 3",
+            "finetune --model m --tokens tokens.json --out run --steps 3 --set train.warmup-steps=20",
             "`warmup-steps` is 20, expected at most the 3 steps",
         ),
         (

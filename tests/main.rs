@@ -5,6 +5,9 @@
 mod bench;
 mod circles;
 mod cli;
+mod cli_defaults;
+mod cli_hints;
+mod cli_numbers;
 mod configs_read;
 mod doctor;
 mod errors_input;

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::file_type::FileType;
+
 /// The result of this crate's fallible functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -83,6 +85,15 @@ pub enum Error {
         path: PathBuf,
         /// Where the first invalid byte sequence begins.
         byte_offset: u64,
+    },
+
+    /// A file is of a kind that holds no plain text.
+    #[error("`{}` is {}, expected text in UTF-8", path.display(), kind.name())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: FileType,
     },
 
     /// A line of a JSONL file is not JSON.

@@ -9,6 +9,7 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use crate::fence::fenced;
+use crate::file_type::FileType;
 use crate::files::{Compression, check_is_readable, classify, read_error};
 use crate::{Error, Result};
 
@@ -16,14 +17,27 @@ use crate::{Error, Result};
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Opens `path`; `.gz` and `.zst` are decompressed.
+///
+/// # Errors
+/// [`Error::NotText`] if the first bytes are those of another kind of file.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     check_is_readable(path)?;
     let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
-    Ok(match classify(path).0 {
+    let mut reader: Box<dyn BufRead + Send> = match classify(path).0 {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(file))),
         Compression::Zstd => Box::new(BufReader::new(ZstdFrames::new(file))),
-    })
+    };
+    let head = reader
+        .fill_buf()
+        .map_err(|source| read_error(path, source))?;
+    match FileType::of(head) {
+        None => Ok(reader),
+        Some(kind) => Err(Error::NotText {
+            path: path.to_path_buf(),
+            kind,
+        }),
+    }
 }
 
 /// Reads all of `path`, decompressed.
@@ -49,7 +63,8 @@ fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// Reads a whole file as UTF-8. `.gz` and `.zst` are decompressed, and a leading byte order mark is removed.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Read`], [`Error::FileTooLong`] above 1 GiB, and [`Error::NotUtf8`].
+/// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Read`], [`Error::FileTooLong`] above 1 GiB, [`Error::NotText`] and
+/// [`Error::NotUtf8`].
 pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::from_utf8(read_bytes(path)?).map_err(|error| Error::NotUtf8 {
         path: path.to_path_buf(),
@@ -240,6 +255,22 @@ mod tests {
     fn invalid_utf8_names_the_byte() {
         let result = read_back("a.txt", b"abc\xffdef");
         assert!(matches!(result, Err(Error::NotUtf8 { byte_offset: 3, .. })));
+    }
+
+    #[test]
+    fn files_of_other_kinds_are_named() {
+        let nested = gzip("some text");
+        for (name, bytes, expected) in [
+            ("a.txt", &b"PAR1\x15\x04"[..], FileType::Parquet),
+            ("a.txt", &nested, FileType::Gzip),
+            ("a.jsonl", b"\xff\xfe{\0}\0", FileType::Utf16),
+        ] {
+            let result = read_back(name, bytes);
+            assert!(
+                matches!(result, Err(Error::NotText { kind, .. }) if kind == expected),
+                "{name}: {result:?}"
+            );
+        }
     }
 
     #[test]

@@ -104,6 +104,19 @@ pub fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
     }
 }
 
+/// Memory to generate text: `4P + chunk + 4v + n·4·(2·layers·k + h + rotary)`.
+///
+/// Each token needs its keys and values in all layers. A prompt goes through the layers in chunks, which are at most as
+/// long as those of an evaluation. With `streamed` weights, `P` counts only embeddings, head and one layer.
+pub fn generate_memory(model: &ModelConfig, streamed: bool) -> Memory {
+    let s = Sizes::of(model);
+    let eval = eval_memory(model, streamed);
+    Memory {
+        fixed_bytes: eval.fixed_bytes + F32 * s.v,
+        bytes_per_token: F32 * (2.0 * s.layers * s.k + s.h) + s.angle_bytes(),
+    }
+}
+
 /// Which parameters are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trained {
@@ -241,6 +254,15 @@ mod tests {
         (model.n_heads, model.head_dim) = (usize::MAX, usize::MAX);
         assert_eq!(adapter_parameters(&model, usize::MAX), usize::MAX);
         assert!(eval_memory(&model, true).fixed_bytes > 1e18);
+    }
+
+    #[test]
+    fn generation_keeps_the_keys_and_values_of_all_layers() {
+        let memory = generate_memory(&model(), false);
+        // Two kinds of rows in 4 layers, 2 heads of 64 numbers of 4 bytes.
+        assert!(memory.bytes_per_token > f64::from(2 * 4 * 2 * 64 * 4));
+        let whole = memory.at(4096);
+        assert!((50e6..150e6).contains(&whole), "{whole}");
     }
 
     #[test]

@@ -13,6 +13,10 @@ use crate::sampling::Sampling;
 /// Number of prompt tokens that go through the layers at once.
 const PREFILL_CHUNK: usize = 512;
 
+/// Number of new tokens that a cache has room for at first. It grows when there are more, because a text often ends long
+/// before the maximum.
+pub const FIRST_CAPACITY: usize = 1024;
+
 /// Which factor set is used to generate a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -124,7 +128,8 @@ impl<'a> Generation<'a> {
             if prompt.is_empty() {
                 return Err(Error::EmptyPrompt);
             }
-            let total = prompt.len() + options.max_new_tokens;
+            let total = prompt.len().saturating_add(options.max_new_tokens);
+            let capacity = total.min(prompt.len().saturating_add(FIRST_CAPACITY));
             let n_tokens = match options.factors {
                 FactorChoice::Total => total,
                 FactorChoice::Length => prompt.len(),
@@ -132,9 +137,9 @@ impl<'a> Generation<'a> {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream as u64);
             let rope = spec.resolve(n_tokens);
-            let given = cache(prompt, &rope, total);
+            let given = cache(prompt, &rope, capacity);
             let fits = *given.rope() == rope
-                && given.capacity() >= total
+                && given.capacity() >= capacity
                 && given.n_tokens() < prompt.len();
             sequences.push(Sequence {
                 tokens: prompt.to_vec(),
@@ -142,7 +147,7 @@ impl<'a> Generation<'a> {
                 cache: if fits {
                     given
                 } else {
-                    decoder.kv_cache(total, &rope)
+                    decoder.kv_cache(capacity, &rope)
                 },
                 rng,
                 done: options.max_new_tokens == 0,
@@ -181,6 +186,15 @@ impl<'a> Generation<'a> {
             }
             if self.options.factors == FactorChoice::Length {
                 follow_length(self.decoder, self.spec, sequence);
+            }
+            let needed = sequence.tokens.len();
+            if needed > sequence.cache.capacity() {
+                // A full cache doubles, up to the longest that the sequence may become.
+                let most = sequence
+                    .n_prompt
+                    .saturating_add(self.options.max_new_tokens);
+                let doubled = sequence.cache.capacity().saturating_mul(2);
+                sequence.cache.grow(doubled.clamp(needed, most.max(needed)));
             }
             let new = &sequence.tokens[sequence.cache.n_tokens()..];
             let logits = self.decoder.next_logits(new, &mut sequence.cache)?;

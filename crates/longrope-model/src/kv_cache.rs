@@ -27,6 +27,19 @@ impl LayerCache {
     }
 }
 
+/// A longer copy of cached rows, with the first `n_tokens` of them.
+fn longer(cached: &Tensor<4>, n_tokens: usize, capacity: usize) -> Tensor<4> {
+    let [batch, n_kv_heads, _, head_dim] = cached.dims();
+    let shape = [batch, n_kv_heads, capacity, head_dim];
+    let empty = Tensor::zeros(shape, (&cached.device(), cached.dtype()));
+    if n_tokens == 0 {
+        return empty;
+    }
+    let place = [0..batch, 0..n_kv_heads, 0..n_tokens, 0..head_dim];
+    let kept = cached.clone().slice(place.clone());
+    empty.slice_assign(place, kept)
+}
+
 /// Cached keys and values of one sequence, with the RoPE they were rotated by.
 ///
 /// Keys rotated by one RoPE cannot be used with another, so a cache always belongs to one [`ResolvedRope`]. A sequence
@@ -90,6 +103,20 @@ impl KvCache {
     /// The RoPE that rotated the cached keys.
     pub fn rope(&self) -> &ResolvedRope {
         &self.rope
+    }
+
+    /// Makes room for `capacity` tokens, if there is less; what is cached stays.
+    pub(crate) fn grow(&mut self, capacity: usize) {
+        if capacity <= self.capacity() {
+            return;
+        }
+        for layer in &mut self.layers {
+            layer.keys = longer(&layer.keys, self.n_tokens, capacity);
+            layer.values = longer(&layer.values, self.n_tokens, capacity);
+        }
+        if let Some(layer) = self.layers.first() {
+            self.rotary = Rotary::new(&self.rope, capacity, &layer.keys.device());
+        }
     }
 
     /// Checks that `n` more tokens fit.

@@ -40,6 +40,7 @@ mod norm;
 mod parameters;
 mod rotary;
 mod sampling;
+mod stop_tokens;
 mod training;
 mod unique_keys;
 mod write;
@@ -54,7 +55,7 @@ pub use export::{
     ConfigChanges, ExportOptions, FloatType, ShardSize, changed_config, copy_companions, export_hf,
     is_companion, is_replaceable,
 };
-pub use generate::{FactorChoice, GenerateOptions, Generation};
+pub use generate::{FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation};
 pub use gradients::Gradients;
 pub use hub_name::is_hub_name;
 pub use init::write_random_llama;
@@ -67,5 +68,6 @@ pub use non_finite::{NonFiniteWeight, first_non_finite};
 pub use parameters::{Parameter, ParameterKind, Trained};
 pub use rotary::Rotary;
 pub use sampling::Sampling;
+pub use stop_tokens::stop_tokens;
 pub use training::{LossGradients, Recompute, TrainingBatch};
 pub use write::{TensorEntry, write_safetensors};

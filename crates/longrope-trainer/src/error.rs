@@ -141,6 +141,9 @@ pub enum Error {
     /// An error of the training data.
     #[error(transparent)]
     Data(#[from] longrope_data::Error),
+    /// The user stopped the training at once, in the dashboard. The last saved state is intact.
+    #[error("training was stopped at once, without saving")]
+    Killed,
     /// The training thread panicked.
     #[error("the training thread panicked")]
     Panicked,

@@ -5,14 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Error;
-use longrope_eval::bench::BenchError;
-use longrope_extend::pretrain::PretrainError;
-use longrope_extend::recipe::RecipeError;
 use longrope_extend::{Interrupted, RunKind, RunMode};
-use longrope_model::LoraError;
 
-use crate::folder_hint;
 use crate::hint::Hint;
+use crate::hints::{find, hint_for};
+use crate::show::escape::printable;
 use crate::show::output::NobodyReads;
 use crate::signals::EXIT_INTERRUPTED;
 
@@ -35,6 +32,9 @@ pub(crate) fn is_interruption(error: &Error) -> bool {
         || error
             .downcast_ref::<longrope_extend::Error>()
             .is_some_and(longrope_extend::Error::is_interruption)
+        || error
+            .chain()
+            .any(|cause| matches!(find(cause), Some(longrope_trainer::Error::Killed)))
 }
 
 /// Adds a hint on how to continue if the run was interrupted or all devices failed. A part of a larger run gets none: the
@@ -68,8 +68,6 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     if error.root_cause().is::<NobodyReads>() {
         return ExitCode::SUCCESS;
     }
-    let mut stderr = std::io::stderr().lock();
-    let _ = stderr.write_all(render(error).as_bytes());
     let code = if is_interruption(error) {
         EXIT_INTERRUPTED
     } else if is_device_failure(error) {
@@ -77,6 +75,11 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     } else {
         EXIT_INPUT
     };
+    let mut message = render(error);
+    if code == EXIT_INPUT && !message.contains("\nhint: ") {
+        message.push_str("hint: the same command with -v says what was done before this\n");
+    }
+    let _ = std::io::stderr().lock().write_all(message.as_bytes());
     ExitCode::from(code)
 }
 
@@ -88,7 +91,7 @@ pub(crate) fn report_panic() -> ExitCode {
     ExitCode::from(EXIT_FAULT)
 }
 
-/// Formats the whole message.
+/// Formats the whole message. Control characters, which may come from files, are escaped.
 fn render(error: &Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
@@ -101,7 +104,10 @@ fn render(error: &Error) -> String {
         if hints.contains(&text) {
             continue;
         }
-        hints.extend(hint_for(cause));
+        // A parser's error says less than the error about the file that it was reading.
+        if hints.is_empty() || !cause.is::<serde_json::Error>() {
+            hints.extend(hint_for(cause));
+        }
         // Some errors repeat the text of their source.
         if causes.last().is_some_and(|last| last.contains(&text)) {
             continue;
@@ -122,363 +128,7 @@ fn render(error: &Error) -> String {
         out.push_str(&hint);
         out.push('\n');
     }
-    out
-}
-
-/// The cause as an error of this type. Errors that contain each other are boxed.
-fn find<'a, E: std::error::Error + 'static>(
-    cause: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a E> {
-    let boxed = || cause.downcast_ref::<Box<E>>().map(Box::as_ref);
-    cause.downcast_ref().or_else(boxed)
-}
-
-/// The hint for an error of our libraries.
-fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let of_libraries = find(cause)
-        .map(hint_for_model)
-        .or_else(|| find(cause).map(hint_for_data))
-        .or_else(|| find(cause).map(hint_for_bench))
-        .or_else(|| find(cause).map(hint_for_rope))
-        .or_else(|| find(cause).map(hint_for_eval))
-        .or_else(|| find(cause).map(hint_for_training))
-        .or_else(|| find(cause).map(hint_for_search))
-        .or_else(|| find(cause).map(hint_for_extend));
-    if let Some(hint) = of_libraries {
-        return hint;
-    }
-    if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
-        let message = error.to_string();
-        return suggestion(&message)
-            .or_else(|| Some("configs/README.md lists every key with its default".to_owned()));
-    }
-    cause.downcast_ref::<std::io::Error>().and_then(hint_for_io)
-}
-
-fn hint_for_io(error: &std::io::Error) -> Option<String> {
-    use std::io::ErrorKind as K;
-    Some(match error.kind() {
-        K::NotFound => {
-            "check the path; relative paths are relative to the working directory".into()
-        }
-        K::PermissionDenied => "check the permissions of the file and its folder".into(),
-        K::StorageFull => "free some space; existing files are unchanged".into(),
-        _ => return None,
-    })
-}
-
-fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
-    use longrope_extend::Error as E;
-    Some(match error {
-        E::NoDeviceLeft { .. } => {
-            "check the device's memory, driver and connection, or choose another --device"
-                .into()
-        }
-        E::NothingToScore => "set `search-needle.samples` to 1 or more".into(),
-        E::NeedlesNeedTokenizer => {
-            "give text with --text, and a model folder with a tokenizer.json".into()
-        }
-        E::SampleContext { .. } => {
-            "up to the original context, rescaling can only do harm; without this key, samples are as long as the target"
-                .into()
-        }
-        E::RunExists { kind: RunKind::Demo, .. } => "choose another --out".into(),
-        E::RunExists { .. } => "continue with --resume, or choose another --out".into(),
-        E::NoRun { .. } => "check --out, or start a new run without --resume".into(),
-        E::OtherKind { found, .. } => format!(
-            "a folder holds one kind of run: choose another --out, or use `longrope {}` for this one",
-            found.verb()
-        ),
-        E::FolderInUse { .. } => {
-            "wait until the other process ends, or choose another --out".into()
-        }
-        E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
-        E::ReadJson { .. } => {
-            "the file is damaged: restore it from a copy, or remove it to have its part done again"
-                .into()
-        }
-        E::OtherSettings { .. } => {
-            "resume without these flags: the settings of the run are in its config.toml"
-                .into()
-        }
-        E::InputsMissing { .. } => {
-            "only a run of `longrope search` can be resumed; start again with another --out".into()
-        }
-        E::OtherInputs { what } => format!(
-            "resume with the original {what}, which config.toml names, or start again with another --out"
-        ),
-        E::BeyondFactors { .. } => "to extend the RoPE, use `longrope search --stage ratios`".into(),
-        E::Recipe(RecipeError::SameName { .. }) => "rename one of the stages".into(),
-        E::Recipe(RecipeError::NoSource { .. }) => {
-            "only finetune makes a model, and only search and recover make factors".into()
-        }
-        E::Pretrain(error) => match **error {
-            PretrainError::NoPhases => "start from configs/pretrain-tiny.toml with --config".into(),
-            PretrainError::NoText => {
-                "`pretrain.source-crates` names crates of Cargo.lock; or give files with --text"
-                    .into()
-            }
-            _ => return None,
-        },
-        // These are transparent: only their sources are in the chain.
-        E::Data(error) => return hint_for_data(error),
-        E::Eval(error) => return hint_for_eval(error),
-        E::Model(error) => return hint_for_model(error),
-        E::Rope(error) => return hint_for_rope(error),
-        E::Search(error) => return hint_for_search(error),
-        E::Trainer(error) => return hint_for_training(error),
-        E::Io(error) => return hint_for_io(error),
-        _ => return None,
-    })
-}
-
-fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
-    use longrope_model::Error as E;
-    Some(match error {
-        E::NotAFolder { path } => folder_hint::for_no_folder(path),
-        E::FileMissing { folder, .. } => folder_hint::for_folder(folder),
-        E::Index { .. } => {
-            "download model.safetensors.index.json again: it lists every tensor with a file in the same folder".into()
-        }
-        E::LfsPointer { .. } => {
-            "the repository was cloned without its large files: run `git lfs pull` there, or download the file".into()
-        }
-        E::TensorMissing { .. } => "the file belongs to another model: copy or download it again".into(),
-        E::OutputKept { .. } => {
-            "choose another folder; --force replaces only folders that longrope export wrote".into()
-        }
-        E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
-        E::Damaged { .. } => "the file is probably truncated: copy or download it again".into(),
-        E::Weights { folder, .. } => folder_hint::for_misfit(folder),
-        E::OutputExists { path } if longrope_model::is_replaceable(path) => {
-            "choose another folder, or replace it with --force".into()
-        }
-        E::OutputExists { .. } => {
-            "choose another folder; --force replaces only folders that longrope export wrote".into()
-        }
-        E::TokenOutOfVocabulary { .. } => {
-            "the token ids come from the tokenizer of another model".into()
-        }
-        E::Config { source, .. } => return hint_for_rope(source),
-        E::Rope { source, .. } if matches!(**source, longrope_rope::Error::NotWritable { .. }) => {
-            "choose another --rope, for example yarn, or factors from longrope search".into()
-        }
-        E::Json { path, .. } if path.ends_with("model.safetensors.index.json") => {
-            "download the file again, or give the whole weights as model.safetensors".into()
-        }
-        E::Rope { .. } | E::Json { .. } => {
-            "use the config.json that was published with the weights, or correct it".into()
-        }
-        E::Io(error) => return hint_for_io(error),
-        E::WeightOverflow { .. } => {
-            "use --dtype bf16, which has the range of f32, or --dtype keep".into()
-        }
-        E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
-        E::Unsupported { .. } => "this kind of model is not supported".into(),
-        E::Write { .. } => "free some disk space, or choose another --out".into(),
-        E::Lora(
-            LoraError::Shape { .. }
-            | LoraError::UnusedTensors { .. }
-            | LoraError::ConfigKey { .. }
-            | LoraError::PeftType { .. },
-        ) => "remove that saved state; the run then resumes from the previous one".into(),
-        E::Lora(_) => {
-            "name linear maps as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]".into()
-        }
-        E::StreamedTraining => "use the default, weights = \"resident\"".into(),
-        _ => return None,
-    })
-}
-
-fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
-    use longrope_data::Error as E;
-    Some(match error {
-        E::NoWindow { .. } | E::NotEnoughText { .. } => {
-            "give longer documents, more text, or a smaller context".into()
-        }
-        E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
-        E::NotUtf8 { .. } => "convert the file to UTF-8, for example with iconv".into(),
-        E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
-        E::NotFound { .. } => {
-            "check the path; relative paths are relative to the working directory".into()
-        }
-        E::EmptyText { .. } | E::NoTextFiles { .. } => "give a file or folder with text".into(),
-        E::NoTokenizer { .. } => {
-            "add the tokenizer.json of the model, or give token ids with --tokens".into()
-        }
-        E::TokensNotJson { .. } | E::TokensForm { .. } | E::NoTokens { .. } => {
-            "to give text instead of token ids, use --text".into()
-        }
-        E::BadTokenId { .. } => "the token ids come from the tokenizer of another model".into(),
-        E::ContextTooShort { .. } => {
-            "each token is predicted from the tokens before it, so a window needs at least two"
-                .into()
-        }
-        E::ZeroCount { .. } => "leave the count out to use its default".into(),
-        E::BadStride { .. } => "give a --stride of at most the smallest of the --contexts".into(),
-        _ => return None,
-    })
-}
-
-fn hint_for_bench(error: &BenchError) -> Option<String> {
-    use BenchError as E;
-    Some(match error {
-        E::Data(error) => return hint_for_data(error),
-        E::UnknownBench { .. } => {
-            "names are as in lm-evaluation-harness, with hyphens".into()
-        }
-        E::Column { .. } => {
-            "the columns must be those of the data set on Hugging Face".into()
-        }
-        E::Parquet { .. } => {
-            "convert the file to JSON lines, or to parquet that is uncompressed or compressed with snappy".into()
-        }
-        E::Line { .. } | E::NoRows { .. } => "the file must have one JSON object per line and question".into(),
-        E::ZeroShotOnly { .. } => "leave out --shots".into(),
-        E::AnswerTokens { .. } => "give a larger context with --contexts".into(),
-        _ => return None,
-    })
-}
-
-fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
-    use longrope_rope::Error as E;
-    Some(match error {
-        E::FactorCount { .. } => {
-            "the factors are for a model with another head size; a list needs one factor per rotated pair, rotary_dim / 2"
-                .into()
-        }
-        E::CsvEmpty { .. } | E::CsvNumber { .. } | E::CsvRowLength { .. } => {
-            "a factor CSV has one factor per line, or one row of factors per layer".into()
-        }
-        E::MissingKey { .. } => "add this key to config.json; it has no default".into(),
-        E::WrongValue { .. } => {
-            "correct this key of config.json; a key that has a default may be left out".into()
-        }
-        E::NotDivisible { .. } | E::ListLength { .. } | E::RotatedPart { .. } => {
-            "correct the sizes in config.json; one that is missing has the default of its family in transformers 5.24"
-                .into()
-        }
-        E::Number { .. } | E::OriginalContext { .. } | E::RotaryDim { .. } => {
-            "correct this number of the RoPE".into()
-        }
-        E::UnknownRopeType { .. } | E::LayerTypes { .. } => {
-            "this kind of RoPE is not supported; `--rope` takes another one".into()
-        }
-        E::Json {
-            what: "model config",
-            ..
-        }
-        | E::NotAnObject { .. }
-        | E::Disagree { .. } => {
-            "use the config.json that was published with the weights, or correct it".into()
-        }
-        E::NestedConfig { .. } => {
-            "a model of text and images is not supported; save its language model as a folder of its own"
-                .into()
-        }
-        E::UnknownFamily { .. } => {
-            "doctor knows the rules of the runtimes for these model types only".into()
-        }
-        _ => return None,
-    })
-}
-
-fn hint_for_eval(error: &longrope_eval::Error) -> Option<String> {
-    use longrope_eval::Error as E;
-    Some(match error {
-        E::Bench(error) => return hint_for_bench(error),
-        E::ContextTooShort { .. } => "give longer --contexts".into(),
-        E::NoExactFit { .. } => "try a context a few tokens longer or shorter".into(),
-        E::MissingData { .. } => {
-            "give --text, --squad or --hotpotqa, or choose other --tasks".into()
-        }
-        E::Io(error) => return hint_for_io(error),
-        E::QaForm { .. } | E::NoQuestions { .. } => {
-            "give the JSON file that the authors of the data set distribute".into()
-        }
-        E::InvalidSetting { .. } => "configs/README.md describes every key".into(),
-        E::NeedleTooLong { .. } => {
-            "set `search-needle.style = \"passkey\"`, which is shorter, or search for a longer context".into()
-        }
-        E::NoFillerText { .. } => {
-            "give longer documents, or set `search-needle.filler = \"sentences\"`".into()
-        }
-        E::StateTrials { .. } | E::StateJson { .. } | E::StateFormat { .. } | E::StateVersion { .. } => {
-            "restore the state from a copy, or remove it and start again without --resume".into()
-        }
-        E::StateExists { .. } => "continue with --resume, or choose another --out".into(),
-        E::NoState { .. } => {
-            "check --out, or start without --resume; a finished evaluation has no saved state"
-                .into()
-        }
-        E::StateModel { .. } | E::StateText { .. } | E::StateSettings { .. } => {
-            "use the settings that the evaluation was started with, or choose another --out".into()
-        }
-        _ => return None,
-    })
-}
-
-fn hint_for_training(error: &longrope_trainer::Error) -> Option<String> {
-    use longrope_trainer::Error as E;
-    Some(
-        match error {
-            E::LearningRate { .. } | E::Warmup { .. } | E::Setting { .. } => {
-                "configs/README.md describes every key of [train]"
-            }
-            E::NotFinite { .. } => {
-                "the state is saved; try a lower train.learning-rate or more train.warmup-steps"
-            }
-            E::NothingCounts { .. } => "use a longer --context or other text",
-            E::State { .. } => "remove that folder; the run then resumes from the previous state",
-            E::NothingToTrainOn => {
-                "set at least one share of train.data above 0: text, short, passkey, recall or copying"
-            }
-            E::ModelInPlace { .. } => {
-                "choose another --out, or move that folder away: it may be a model that you still need"
-            }
-            E::OtherSettings { .. } => {
-                "resume with the configuration in the run's config.toml, or start again with another --out"
-            }
-            E::Run { .. } => "continue from the last saved state with --resume",
-            E::Metrics { .. } => "resume with the version of longrope that wrote the file",
-            E::Io(error) => return hint_for_io(error),
-            E::Model(error) => return hint_for_model(error),
-            E::Data(error) => return hint_for_data(error),
-            E::Hook(error) => return hint_for(error.as_ref()),
-            _ => return None,
-        }
-        .to_owned(),
-    )
-}
-
-fn hint_for_search(error: &longrope_search::Error) -> Option<String> {
-    use longrope_search::Error as E;
-    Some(match error {
-        E::InvalidProblem {
-            field: "target_context",
-            ..
-        } => "choose a target above the original context, which longrope inspect shows".into(),
-        E::InvalidConfig { .. } => "configs/README.md describes every key of [search]".into(),
-        E::StateJson { .. }
-        | E::StateFormat { .. }
-        | E::StateVersion { .. }
-        | E::StateCorrupt { .. } => "start again without --resume in another folder".into(),
-        _ => return None,
-    })
-}
-
-/// "Did you mean" for a message with the unknown word and then the known words in backticks.
-fn suggestion(message: &str) -> Option<String> {
-    let start = message
-        .find("unknown field")
-        .or_else(|| message.find("unknown variant"))?;
-    // Further lines name the place of the error, not allowed words.
-    let line = message[start..].lines().next()?;
-    let mut words = line.split('`').skip(1).step_by(2);
-    let wrong = words.next()?;
-    let best = words
-        .max_by(|a, b| strsim::jaro_winkler(wrong, a).total_cmp(&strsim::jaro_winkler(wrong, b)))?;
-    (strsim::jaro_winkler(wrong, best) > 0.7).then(|| format!("did you mean `{best}`?"))
+    printable(&out).into_owned()
 }
 
 #[cfg(test)]

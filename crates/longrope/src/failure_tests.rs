@@ -13,10 +13,12 @@ fn causes_come_in_order_and_hints_last() {
 }
 
 #[test]
-fn typos_are_answered_with_the_nearest_word() {
-    let message = "unknown field `populatoin`, expected one of `parents`, `population`";
-    assert_eq!(suggestion(message).unwrap(), "did you mean `population`?");
-    assert_eq!(suggestion("unknown field `zzz`, expected `seed`"), None);
-    let message = "unknown variant `offical`, expected `paper`\nin `profile`";
-    assert_eq!(suggestion(message), None, "`profile` is a place");
+fn control_characters_of_files_do_not_reach_the_terminal() {
+    let error = anyhow!("tensor `a\u{1b}[31mb\u{7}`").context(Hint("look at `\u{9b}2J`".into()));
+    let message = render(&error);
+    assert!(
+        !message.chars().any(|c| c.is_control() && c != '\n'),
+        "{message:?}"
+    );
+    assert!(message.contains("\\u{1b}[31mb\\u{7}"), "{message}");
 }

@@ -5,17 +5,18 @@ mod commands;
 mod failure;
 mod folder_hint;
 mod hint;
+mod hints;
 mod input;
 mod progress;
 mod settings;
 mod show;
 mod signals;
 mod terminal;
+mod usage;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 /// Every operation allocates and frees tensors of megabytes. The system's allocator returns them to the kernel each
@@ -24,14 +25,9 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = match settings::args::Args::try_parse() {
+    let args = match usage::parse() {
         Ok(args) => args,
-        Err(error) => {
-            // Help and version go to stdout with exit code 0; everything else is wrong input.
-            let code = u8::from(error.use_stderr());
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(code) => return code,
     };
     start_log(args.verbose);
     match catch_unwind(AssertUnwindSafe(|| commands::run(args))) {

@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::show::escape::printable;
+
 /// All bars, drawn through one object so that log lines can be written above them.
 fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
@@ -16,14 +18,14 @@ pub(crate) fn bar(what: &str, n: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} eta {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = bars().add(ProgressBar::new(n).with_style(style));
-    bar.set_prefix(what.to_owned());
+    bar.set_prefix(printable(what).into_owned());
     bar
 }
 
 /// A spinner, for work of unknown length.
 pub(crate) fn spinner(what: &str) -> ProgressBar {
     let spinner = bars().add(ProgressBar::new_spinner());
-    spinner.set_message(what.to_owned());
+    spinner.set_message(printable(what).into_owned());
     spinner.enable_steady_tick(std::time::Duration::from_millis(120));
     spinner
 }
@@ -35,7 +37,7 @@ pub(crate) fn stderr_above_bars() -> impl Write {
 
 /// Writes a line to stderr above the bars. Work does not end because nobody reads its progress.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(AboveBars, "{text}");
+    let _ = writeln!(AboveBars, "{}", printable(text));
 }
 
 struct AboveBars;

@@ -22,7 +22,8 @@ pub(crate) fn alphabet(tokenizer: &Tokenizer, special: &[u32], n_tokens: usize) 
     alphabet
 }
 
-/// Repeats `min_length` to `max_length` random tokens up to the end of the window. Their first occurrence has weight 0.
+/// Repeats `min_length` to `max_length` random tokens up to the end of the window. Their first occurrence has weight 0; it
+/// leaves room for at least one repeated token.
 pub(crate) fn fill(
     draft: &mut Draft,
     window: usize,
@@ -30,6 +31,8 @@ pub(crate) fn fill(
     (min_length, max_length): (usize, usize),
     rng: &mut ChaCha8Rng,
 ) {
+    let most = window.saturating_sub(draft.len() + 1).max(min_length);
+    let max_length = max_length.min(most);
     let length = min_length + below(max_length - min_length + 1, rng);
     let sequence: Vec<u32> = (0..length)
         .map(|_| alphabet[below(alphabet.len(), rng)])

@@ -1,7 +1,7 @@
 //! Generation compared with transformers, and with the cache compared with no cache.
 
 use longrope_model::{
-    Error, FactorChoice, GenerateOptions, Generation, Rotary, Sampling, TokenBatch,
+    Error, FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, Rotary, Sampling, TokenBatch,
 };
 use serde::Deserialize;
 
@@ -39,6 +39,26 @@ fn greedy(max_new_tokens: usize, factors: FactorChoice) -> GenerateOptions {
         factors,
         ..GenerateOptions::default()
     }
+}
+
+#[test]
+fn a_cache_that_grows_gives_the_same_tokens() {
+    let prompt: &[u32] = &[1, 2, 3];
+    let tokens =
+        |n| generate("llama-gqa-tied", &[prompt], &greedy(n, FactorChoice::Total)).remove(0);
+    let (short, long) = (tokens(FIRST_CAPACITY), tokens(FIRST_CAPACITY + 60));
+    assert_eq!(long.len(), FIRST_CAPACITY + 60);
+    assert_eq!(long[..FIRST_CAPACITY], short);
+}
+
+#[test]
+fn a_maximum_beyond_all_memory_is_allocated_by_need() {
+    let decoder = load("llama-gqa-tied");
+    let prompt: &[u32] = &[1, 2, 3];
+    let spec = &decoder.config().rope;
+    let options = greedy(usize::MAX, FactorChoice::Total);
+    let mut run = Generation::new(&decoder, spec, &[prompt], options, 1).unwrap();
+    assert!(run.step().unwrap().is_some());
 }
 
 #[test]

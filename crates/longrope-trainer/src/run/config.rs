@@ -17,7 +17,8 @@ use crate::trainer::TrainerConfig;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Tokens of a window; by default the context the model was trained for.
+    /// Tokens of a window; by default the context of the factors that are trained under, else the one the model was trained
+    /// for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
     /// Optimizer steps.

@@ -92,16 +92,20 @@ pub(super) fn mixture(
         packed(PackingConfig::new(context, seed))
     })?;
     add("short", config.short, &|| {
-        packed(PackingConfig::short(context, original, seed + 1))
+        packed(PackingConfig::short(
+            context,
+            original,
+            seed.wrapping_add(1),
+        ))
     })?;
     add("passkey", config.passkey, &|| {
-        generated(SyntheticKind::Passkey {}, seed + 2)
+        generated(SyntheticKind::Passkey {}, seed.wrapping_add(2))
     })?;
     add("recall", config.recall, &|| {
-        generated(SyntheticKind::RECALL, seed + 3)
+        generated(SyntheticKind::RECALL, seed.wrapping_add(3))
     })?;
     add("copying", config.copying, &|| {
-        generated(SyntheticKind::COPYING, seed + 4)
+        generated(SyntheticKind::COPYING, seed.wrapping_add(4))
     })?;
     if parts.is_empty() {
         return Err(Error::NothingToTrainOn);

@@ -1,9 +1,11 @@
 //! Runs a session under Burn's training loop.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 
 use burn::data::dataloader::{DataLoader, DataLoaderBuilder, batcher::Batcher};
-use burn::data::dataset::InMemDataset;
+use burn::data::dataset::{Dataset, DatasetError, InMemDataset};
 use burn::lr_scheduler::constant::ConstantLr;
 use burn::optim::SgdConfig;
 use burn::tensor::Device;
@@ -51,8 +53,11 @@ impl Session {
         };
         let mut training = SupervisedTraining::<Engine>::new(
             std::env::temp_dir(),
-            numbers((first..total_steps).collect()),
-            numbers(contexts.clone()),
+            numbers(Steps {
+                first,
+                end: total_steps,
+            }),
+            numbers(InMemDataset::new(contexts.clone())),
         )
         .with_interrupter(interrupter)
         // Burn's own log files are not written: the hooks keep the records.
@@ -80,8 +85,12 @@ impl Session {
             SgdConfig::new().init(),
             ConstantLr::from(0.0),
         );
-        let result = training.launch(learner);
-        drop(result);
+        match catch_unwind(AssertUnwindSafe(|| training.launch(learner))) {
+            Ok(result) => drop(result),
+            // `q` and then `k` in the dashboard stop the training by a panic, after which nothing is saved.
+            Err(panic) if is_kill(panic.as_ref()) => return Err(Error::Killed),
+            Err(panic) => resume_unwind(panic),
+        }
         let ending = engine.ending()?;
         drop(engine);
         let session = shared.lock().map_err(|_| Error::Panicked)?.take();
@@ -90,8 +99,33 @@ impl Session {
     }
 }
 
+/// Whether a panic is how Burn's dashboard stops a training at once.
+fn is_kill(panic: &(dyn Any + Send)) -> bool {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    message == Some("Killing training from user input.")
+}
+
+/// The steps from `first` on, up to but without `end`.
+struct Steps {
+    first: usize,
+    end: usize,
+}
+
+impl Dataset<usize> for Steps {
+    fn get(&self, index: usize) -> std::result::Result<usize, DatasetError> {
+        Ok(self.first + index)
+    }
+
+    fn len(&self) -> usize {
+        self.end.saturating_sub(self.first)
+    }
+}
+
 /// Numbers as Burn's data loader; the hooks fetch the actual data.
-fn numbers(numbers: Vec<usize>) -> Arc<dyn DataLoader<usize>> {
+fn numbers(numbers: impl Dataset<usize> + 'static) -> Arc<dyn DataLoader<usize>> {
     #[derive(Clone)]
     struct One;
     impl Batcher<usize, usize> for One {
@@ -99,7 +133,5 @@ fn numbers(numbers: Vec<usize>) -> Arc<dyn DataLoader<usize>> {
             items.first().copied().unwrap_or_default()
         }
     }
-    DataLoaderBuilder::new(One)
-        .batch_size(1)
-        .build(InMemDataset::new(numbers))
+    DataLoaderBuilder::new(One).batch_size(1).build(numbers)
 }

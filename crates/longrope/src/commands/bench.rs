@@ -15,7 +15,8 @@ use longrope_extend::RunMode;
 use super::task_run;
 use crate::hint::Hint;
 use crate::input::hub;
-use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
+use crate::input::memory::Work;
+use crate::input::rope_arg::{RopeArg, longest_context, missing_context, named_ropes, rope_names};
 use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
@@ -23,14 +24,17 @@ use crate::settings::config::Config;
 use crate::show::{output, task_table};
 use crate::{input, signals};
 
+/// Tokens of a question with its examples, as far as the check of memory is concerned.
+const QUESTION_TOKENS: usize = 2048;
+
 pub(crate) fn run(args: &args::Bench) -> Result<()> {
     let flags = FlagLayer::default()
         .task(&args.task)
         .set("bench.name", args.bench.clone())
         .paths("bench.data", &args.data)
         .paths("bench.fewshot", &args.fewshot)
-        .number("bench.shots", args.shots)
-        .number("bench.limit", args.limit)
+        .count("bench.shots", args.shots)
+        .count("bench.limit", args.limit)
         .table();
     let mut config = input::configuration(&args.task.common, flags)?;
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
@@ -38,7 +42,11 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     let mode = RunMode::from_flag(args.task.resume);
     let mut keep = task_run::keep(&config, &name, mode)?;
     let seed = match args.task.seed {
-        Some(seed) => u32::try_from(seed)?,
+        Some(seed) => u32::try_from(seed).map_err(|_| {
+            anyhow!("`--seed` is {seed}, expected at most {}", u32::MAX).context(Hint(
+                "lm-evaluation-harness draws the examples with a seed of 32 bits".to_owned(),
+            ))
+        })?,
         None => FEWSHOT_SEED,
     };
     let (prompts, data) = prompts(bench, &config, seed)?;
@@ -46,11 +54,21 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         keep.text = Some(data);
     }
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config)?;
     if config.contexts.is_empty() {
-        config.contexts = vec![decoder.config().max_context];
+        let model = input::model_config(&config)?;
+        for name in &config.rope {
+            if RopeArg::parse(name, &model, model.max_context)?.needs_context() {
+                return Err(missing_context(name, "--contexts", model.max_context));
+            }
+        }
+        config.contexts = vec![model.max_context];
     }
     let target = longest_context(&config)?;
+    // Questions are short, however long the context is.
+    let work = Work::Measure {
+        context: target.min(QUESTION_TOKENS),
+    };
+    let decoder = input::load_model(&config, work)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
     let jobs = task_run::jobs(&config, &ropes, |context| {

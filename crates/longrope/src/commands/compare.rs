@@ -7,8 +7,9 @@ use longrope_extend::RunMode;
 
 use super::eval_folder::EvalFolder;
 use super::perplexities::measure;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes};
-use crate::settings::args::{Compare, FlagLayer, contexts};
+use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::{output, perplexity_table};
 use crate::{input, signals};
@@ -17,9 +18,9 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
     let flags = FlagLayer::default()
         .model(&args.model)
         .text(&args.text)
-        .list("contexts", contexts(&args.contexts))
+        .counts("contexts", &args.contexts)
         .list("rope", args.rope.iter().cloned())
-        .number("eval.windows", args.windows)
+        .count("eval.windows", args.windows)
         .path("out", args.out.as_ref())
         .table();
     let results = compare(&input::configuration(&args.common, flags)?, RunMode::New)?;
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
 pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
-    let models = input::load_models(config)?;
+    let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
     let methods = config.compare.methods.iter();
     let names: Vec<String> = methods.chain(&config.rope).cloned().collect();

@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::eval_folder::EvalFolder;
 use super::perplexities::measure;
 use crate::hint::Hint;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
-use crate::settings::args::{FlagLayer, Ppl, contexts};
+use crate::settings::args::{FlagLayer, Ppl};
 use crate::settings::config::Config;
 use crate::show::{output, perplexity_table};
 use crate::{input, signals};
@@ -22,10 +23,10 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
         .model(&args.model)
         .text(&args.text)
-        .list("contexts", contexts(&args.contexts))
+        .counts("contexts", &args.contexts)
         .list("rope", args.rope.iter().cloned())
-        .number("eval.windows", args.windows)
-        .number("eval.stride", args.stride)
+        .count("eval.windows", args.windows)
+        .count("eval.stride", args.stride)
         .set("eval.protocol", args.protocol.clone())
         .path("out", args.out.as_ref())
         .table();
@@ -47,7 +48,7 @@ pub(crate) fn ppl(
 ) -> Result<Vec<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
-    let models = input::load_models(config)?;
+    let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
     let ropes = named_ropes(&rope_names(config), decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;

@@ -10,10 +10,13 @@ use toml::{Table, Value};
 use super::export::{Exported, export};
 use super::{compare, eval, finetune, passkey, recover, search};
 use crate::failure::explain_how_to_continue;
-use crate::input;
+use crate::hint::Hint;
+use crate::input::rope_arg::longest_context;
+use crate::input::{self, hub};
 use crate::settings::args;
 use crate::settings::config::Config;
 use crate::settings::recipe::{Recipe, StageConfig, stage_configs};
+use crate::settings::required;
 use crate::show::output;
 
 /// A stage and its configuration.
@@ -23,6 +26,9 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let recipe = Recipe::read(args)?;
     let out = recipe.out.clone();
     let (planned, places) = plan(&recipe)?;
+    for (stage, place) in planned.iter().zip(&places) {
+        check_stage(stage, place).with_context(|| format!("stage `{}`", stage.name))?;
+    }
     if args.dry_run {
         return output::line(plan_table(&planned, &places));
     }
@@ -78,6 +84,39 @@ fn plan(recipe: &Recipe) -> Result<(Vec<Planned>, Vec<Place>)> {
     Ok((planned, places))
 }
 
+/// Finds what a stage lacks, before any stage runs: its inputs, and settings that cannot be.
+fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
+    let config = &stage.work.config;
+    if matches!(stage.verb, Verb::Search | Verb::Recover) {
+        config.search.evolution.validate()?;
+    }
+    if stage.verb == Verb::Search {
+        required(config.search.run.target.as_ref(), "search.target")?;
+    }
+    if stage.verb == Verb::Finetune {
+        config.train.trainer().schedule.validated()?;
+    }
+    if matches!(
+        stage.verb,
+        Verb::Ppl | Verb::Passkey | Verb::Compare | Verb::Recover
+    ) {
+        longest_context(config)?;
+    }
+    if matches!(
+        stage.verb,
+        Verb::Search | Verb::Recover | Verb::Ppl | Verb::Compare
+    ) {
+        input::check_text_is_given(config)?;
+    }
+    input::check_text_is_there(config)?;
+    // The model of an earlier stage is not there yet; one of the hub is fetched when it is needed.
+    let folder = input::model_folder(config)?;
+    if place.model.is_none() && !hub::is_on_hub(folder) {
+        input::model_config(config)?;
+    }
+    Ok(())
+}
+
 fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {
     output::line(format!(
         "stage {} of {}: {}, {}",
@@ -104,17 +143,19 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Export => export(&Exported {
             model: input::model_folder(config)?,
             hub_name: None,
-            rope: config
-                .rope
-                .first()
-                .ok_or_else(|| anyhow!("the export stage has no `rope`"))?,
+            rope: config.rope.first().ok_or_else(|| {
+                anyhow!("the export stage has no `rope`").context(Hint(
+                    "put a search before it, or set rope = [\"..\"] in the stage".to_owned(),
+                ))
+            })?,
             out: &folder.join("checkpoint"),
             target: None,
             dtype: None,
             shard_size: None,
             overwrite: true,
         }),
-        verb => Err(anyhow!("the verb `{}` cannot be a stage", verb.name())),
+        verb => Err(anyhow!("the verb `{}` cannot be a stage", verb.name())
+            .context(Hint("run it by itself, after the recipe".to_owned()))),
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
 use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
-use longrope_model::Decoder;
+use longrope_model::{Decoder, ModelConfig};
+use longrope_rope::{RopeScaling, RopeSpec};
 use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
 use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
@@ -12,7 +13,8 @@ use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::device;
-use crate::input::rope_arg::RopeArg;
+use crate::input::memory::{self, Work};
+use crate::input::rope_arg::{RopeArg, missing_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, WeightSetting};
 use crate::settings::required;
@@ -81,8 +83,8 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
         .path("out", args.out.as_ref())
         .list("rope", args.rope.iter().cloned())
         .number("seed", args.seed)
-        .number("train.context", args.context)
-        .number("train.steps", args.steps)
+        .count("train.context", args.context)
+        .count("train.steps", args.steps)
         .set("train.mode", args.lora.then_some("lora"))
         .table();
     input::configuration_of_run(
@@ -99,19 +101,14 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     let section = &config.train;
     let base = input::model_folder(config)?.clone();
     let folder = required(config.out.as_ref(), "--out")?.clone();
+    let model = input::model_config(config)?;
+    let (rope, context) = rope_and_context(config, &model)?;
+    let work = Work::Train {
+        context,
+        config: section,
+    };
+    memory::check(config, &model, work)?;
     let decoder = load(config, &base)?;
-    let context = match section.context {
-        Some(context) => context,
-        None => decoder.config().rope.original_context,
-    };
-    let rope = match config.rope.as_slice() {
-        [] => decoder.config().rope.clone(),
-        [name] => RopeArg::parse(name, decoder.config(), context)?.spec(context)?,
-        _ => {
-            return Err(anyhow!("`--rope` names several RoPEs, training takes one")
-                .context(Hint("give one --rope".to_owned())));
-        }
-    };
     let documents = if config.text.is_empty() && config.tokens.is_none() {
         Vec::new()
     } else {
@@ -150,6 +147,52 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         label: "fine-tuning".to_owned(),
     };
     Ok((plan, held_out))
+}
+
+/// The RoPE to train under, and the tokens of a window: as configured, or else the longest that the RoPE is for.
+fn rope_and_context(config: &Config, model: &ModelConfig) -> Result<(RopeSpec, usize)> {
+    let given = config.train.context;
+    let original = model.rope.original_context;
+    let name = match config.rope.as_slice() {
+        [] => return Ok((model.rope.clone(), given.unwrap_or(original))),
+        [name] => name,
+        _ => {
+            return Err(anyhow!("`--rope` names several RoPEs, training takes one")
+                .context(Hint("give one --rope".to_owned())));
+        }
+    };
+    let rope = RopeArg::parse(name, model, given.unwrap_or(original))?;
+    match (&rope, given) {
+        (_, None) if rope.needs_context() => Err(missing_context(name, "--context", original)),
+        (RopeArg::File(spec), None) => Ok((spec.clone(), spec.max_context())),
+        (RopeArg::File(spec), Some(context))
+            if context > spec.max_context() && has_end(&spec.scaling) =>
+        {
+            let longest = spec.max_context();
+            Err(anyhow!(
+                "`--context` is {context}, but RoPE `{name}` is for up to {longest} tokens"
+            )
+            .context(Hint(format!(
+                "give --context {longest} or less, or the RoPE of a search for {context} tokens"
+            ))))
+        }
+        (rope, given) => {
+            let context = given.unwrap_or(original);
+            Ok((rope.spec(context)?, context))
+        }
+    }
+}
+
+/// Whether a scaling is of no use beyond the context it was made for. Dynamic NTK follows the length, and LLaMA-3's models
+/// claim longer contexts than their scale.
+fn has_end(scaling: &RopeScaling) -> bool {
+    matches!(
+        scaling,
+        RopeScaling::LongRope { .. }
+            | RopeScaling::Linear { .. }
+            | RopeScaling::NtkAware { .. }
+            | RopeScaling::Yarn { .. }
+    )
 }
 
 /// Loads the weights in the type for training.

@@ -5,10 +5,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use longrope_data::Tokenizer;
 use longrope_extend::Interrupted;
-use longrope_model::{Decoder, GenerateOptions, Generation, Sampling};
+use longrope_model::{FIRST_CAPACITY, GenerateOptions, Generation, Sampling, stop_tokens};
 use serde::Serialize;
 
 use crate::hint::Hint;
+use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{FlagLayer, Generate};
 use crate::settings::config::{Config, GenerateSection};
@@ -39,17 +40,18 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         .model(&args.model)
         .list("rope", args.rope.iter().cloned())
         .number("seed", args.seed)
-        .number("generate.max-new-tokens", args.max_new_tokens)
+        .count("generate.max-new-tokens", args.max_new_tokens)
         .set("generate.temperature", args.temperature)
-        .number("generate.top-k", args.top_k)
+        .count("generate.top-k", args.top_k)
         .set("generate.top-p", args.top_p)
         .table();
     let config = input::configuration(&args.common, flags)?;
     check(&config.generate)?;
     let prompts = prompts(args)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config)?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
+    let model = input::model_config(&config)?;
+    let folder = input::model_folder(&config)?;
+    let tokenizer = Tokenizer::from_model_dir(folder)?;
     let prompts: Vec<Vec<u32>> = prompts
         .iter()
         .map(|text| tokenizer.encode(text, true))
@@ -57,7 +59,9 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     let name = rope_name(&config)?;
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     let target = longest + config.generate.max_new_tokens;
-    let spec = RopeArg::parse(&name, decoder.config(), target)?.spec(target)?;
+    let spec = RopeArg::parse(&name, &model, target)?.spec(target)?;
+    let eos = stop_tokens(folder, &model)?;
+    let decoder = input::load_model(&config, work(&prompts, &config))?;
 
     let started = Instant::now();
     let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
@@ -65,7 +69,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         &decoder,
         &spec,
         &slices,
-        generate_options(&config.generate, &decoder),
+        generate_options(&config.generate, eos.clone()),
         config.seed,
     )?;
     // A single continuation is printed as it grows. Several would be mixed up.
@@ -79,7 +83,6 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
             stream.show(tokens)?;
         }
     }
-    let eos = &decoder.config().eos_tokens;
     let mut results = Vec::new();
     for (prompt, tokens) in prompts.iter().zip(run.new_tokens()) {
         let stopped = tokens.last().is_some_and(|token| eos.contains(token));
@@ -120,7 +123,8 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
 
 fn show_all(results: &[Continuation]) -> Result<()> {
     for (i, result) in results.iter().enumerate() {
-        output::line(format!("--- prompt {}\n{}", i + 1, result.text))?;
+        output::line(format!("--- prompt {}", i + 1))?;
+        output::generated(&(result.text.clone() + "\n"))?;
     }
     Ok(())
 }
@@ -179,7 +183,15 @@ fn check(section: &GenerateSection) -> Result<()> {
     Ok(())
 }
 
-fn generate_options(section: &GenerateSection, decoder: &Decoder) -> GenerateOptions {
+/// The tokens that are surely needed: those of the prompts, and the first new ones.
+fn work(prompts: &[Vec<u32>], config: &Config) -> Work<'static> {
+    let new = config.generate.max_new_tokens.min(FIRST_CAPACITY);
+    Work::Generate {
+        tokens: prompts.iter().map(|prompt| prompt.len() + new).sum(),
+    }
+}
+
+fn generate_options(section: &GenerateSection, eos: Vec<u32>) -> GenerateOptions {
     let sampling = if section.temperature > 0.0 {
         Sampling::Random {
             temperature: section.temperature,
@@ -192,11 +204,7 @@ fn generate_options(section: &GenerateSection, decoder: &Decoder) -> GenerateOpt
     GenerateOptions {
         max_new_tokens: section.max_new_tokens,
         sampling,
-        stop_tokens: if section.ignore_eos {
-            Vec::new()
-        } else {
-            decoder.config().eos_tokens.clone()
-        },
+        stop_tokens: if section.ignore_eos { Vec::new() } else { eos },
         factors: section.factors.into(),
     }
 }
@@ -216,7 +224,7 @@ impl Stream<'_> {
         if let Some(new) = certain.strip_prefix(self.shown.as_str())
             && !new.is_empty()
         {
-            output::part(new)?;
+            output::generated(new)?;
             certain.clone_into(&mut self.shown);
         }
         Ok(())

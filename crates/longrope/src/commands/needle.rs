@@ -8,6 +8,7 @@ use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
 use longrope_extend::RunMode;
 
 use super::task_run;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
@@ -19,8 +20,8 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
         .task(&args.task)
         .paths("text", &args.text)
-        .number("needle.trials", args.trials)
-        .number("needle.needles", args.needles)
+        .count("needle.trials", args.trials)
+        .count("needle.needles", args.needles)
         .list("needle.depths", args.depths.iter().copied())
         .set("needle.needle", args.needle.clone())
         .set("needle.prompt", args.prompt.clone())
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let mut keep = task_run::keep(&config, "needle", mode)?;
     let target = longest_context(&config)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config)?;
+    let decoder = input::load_model(&config, Work::Measure { context: target })?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let haystack = input::haystack(&config)?;
     if let Some(keep) = &mut keep {

@@ -7,6 +7,7 @@ use longrope_eval::{EvalReport, Passkey, Scorer, TaskResult};
 use longrope_extend::RunMode;
 
 use super::task_run;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
@@ -16,7 +17,7 @@ use crate::{input, signals};
 pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     let flags = FlagLayer::default()
         .task(&args.task)
-        .number("passkey.trials", args.trials)
+        .count("passkey.trials", args.trials)
         .list("passkey.depths", args.depths.iter().copied())
         .table();
     let config = input::configuration(&args.task.common, flags)?;
@@ -32,7 +33,7 @@ pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Vec<TaskResult>>
     let keep = task_run::keep(config, "passkey", mode)?;
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(config)?;
+    let decoder = input::load_model(config, Work::Measure { context: target })?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
     let ropes = named_ropes(&rope_names(config), &decoder, target)?;
     let jobs = task_run::jobs(config, &ropes, |context| {

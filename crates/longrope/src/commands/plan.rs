@@ -2,19 +2,22 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use burn::tensor::{Device, Distribution, Tensor};
 use longrope_model::estimate::{self, Memory, STEP_FORWARDS, Trained};
 use longrope_model::{Checkpoint, ModelConfig};
 use longrope_search::SearchConfig;
 use serde::Serialize;
 
-use crate::input::{device, hub};
+use crate::hint::Hint;
+use crate::input::limits::Limits;
+use crate::input::memory::GIB;
+use crate::input::{device, hub, limits};
 use crate::settings::args::{Plan, PlanMode};
+use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::settings::config::Config;
 use crate::show::output;
 
-const GIB: f64 = 1_073_741_824.0;
 /// Share of the memory that the plan may use; the rest is left to other programs.
 const HEADROOM: f64 = 0.95;
 
@@ -27,7 +30,8 @@ struct PlanReport {
     device: String,
     context: usize,
     memory_bytes: Option<f64>,
-    flops_per_sec: f64,
+    /// Speed of the device; `None` if it is not there to be measured.
+    flops_per_sec: Option<f64>,
     plans: Vec<PlanRow>,
 }
 
@@ -38,8 +42,8 @@ struct PlanRow {
     peak_bytes: f64,
     #[serde(flatten)]
     memory: Memory,
-    /// Time of one window, one search or one step.
-    secs: f64,
+    /// Time of one window, one search or one step; `None` if the speed of the device is unknown.
+    secs: Option<f64>,
     /// Whether the peak fits into memory; `None` if the memory is unknown.
     fits: Option<bool>,
     /// Longest window that fits, in tokens.
@@ -49,6 +53,13 @@ struct PlanRow {
 
 pub(crate) fn run(args: &Plan) -> Result<()> {
     let model_path = args.model.required()?;
+    check_flag("--context", args.context, 1, MOST_TOKENS)?;
+    check_memory_flag(args.memory)?;
+    let device = match &args.device {
+        Some(device) => device.clone(),
+        None => Config::default().device.only()?.to_owned(),
+    };
+    device::check_name(&device)?;
     let folder = hub::model_folder(model_path)?;
     let mut model = ModelConfig::from_folder(&folder)
         .with_context(|| format!("planning for `{}`", model_path.display()))?;
@@ -56,15 +67,15 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     if let Ok(checkpoint) = Checkpoint::open(&folder) {
         checkpoint.untie_own_head(&mut model)?;
     }
-    let device = match &args.device {
-        Some(device) => device.clone(),
-        None => Config::default().device.only()?.to_owned(),
-    };
     let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(|| {
         // Burn does not report the memory of a GPU.
-        device::is_cpu(&device).then(machine_memory).flatten()
+        let limits = device::is_cpu(&device).then(limits::limits).flatten();
+        limits.map(Limits::total_bytes)
     });
-    let flops_per_sec = measure_flops(&device::open(&device)?);
+    // A plan needs no more than the name of the device.
+    let flops_per_sec = device::open(&device)
+        .ok()
+        .map(|device| measure_flops(&device));
     let modes = match args.mode {
         Some(mode) => vec![mode],
         None => vec![
@@ -97,26 +108,26 @@ fn plan(
     context: usize,
     mode: PlanMode,
     memory_bytes: Option<f64>,
-    flops_per_sec: f64,
+    flops_per_sec: Option<f64>,
 ) -> PlanRow {
-    let forward = estimate::forward_flops(model, context) / flops_per_sec;
+    let forward_secs = flops_per_sec.map(|speed| estimate::forward_flops(model, context) / speed);
     let rank = Config::default().train.lora.rank;
     let adapters = Trained::Adapters(estimate::adapter_parameters(model, rank));
-    let (name, memory, secs) = match mode {
-        PlanMode::Eval => ("eval", estimate::eval_memory(model, false), forward),
+    let (name, memory, n_forwards) = match mode {
+        PlanMode::Eval => ("eval", estimate::eval_memory(model, false), 1.0),
         PlanMode::Search => {
             let memory = estimate::eval_memory(model, false);
-            ("search", memory, forward * search_windows(context))
+            ("search", memory, search_windows(context))
         }
         PlanMode::Lora => (
             "lora",
             estimate::train_memory(model, adapters),
-            forward * STEP_FORWARDS,
+            STEP_FORWARDS,
         ),
         PlanMode::Full => (
             "full",
             estimate::train_memory(model, Trained::All),
-            forward * STEP_FORWARDS,
+            STEP_FORWARDS,
         ),
     };
     let peak_bytes = memory.at(context);
@@ -156,7 +167,7 @@ fn plan(
         mode: name,
         peak_bytes,
         memory,
-        secs,
+        secs: forward_secs.map(|secs| secs * n_forwards),
         fits,
         longest_context: room.map(|room| memory.longest(room)),
         advice,
@@ -171,14 +182,6 @@ fn search_windows(context: usize) -> f64 {
     let per_generation = (config.mutations + config.crossovers) / halved;
     let candidates = config.population / halved + config.generations * per_generation;
     (candidates * samples) as f64
-}
-
-/// Total memory of this machine, bytes; `None` if the system does not report it.
-fn machine_memory() -> Option<f64> {
-    let text = fs_err::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024.0)
 }
 
 /// Measures the operations per second of a matrix product. Takes the best of several, because the first ones start
@@ -212,7 +215,10 @@ fn text(report: &PlanReport) -> String {
             vec![
                 row.mode.to_owned(),
                 format!("{:.2} GiB", row.peak_bytes / GIB),
-                format!("{} {unit}", output::duration(row.secs)),
+                row.secs.map_or_else(
+                    || "?".to_owned(),
+                    |secs| format!("{} {unit}", output::duration(secs)),
+                ),
                 match row.fits {
                     Some(true) => "yes".to_owned(),
                     Some(false) => "no".to_owned(),
@@ -231,15 +237,34 @@ fn text(report: &PlanReport) -> String {
         ));
         lines.extend(row.advice.iter().map(|advice| format!("  {advice}")));
     }
-    lines.push(match report.memory_bytes {
-        Some(bytes) => format!(
-            "one window of {} tokens on {} at {:.0} GFLOP/s, memory {:.1} GiB; memory is accurate to about 20%, time is a rough guide",
-            output::grouped(report.context),
-            report.device,
-            report.flops_per_sec / 1e9,
-            bytes / GIB
-        ),
-        None => "the available memory is unknown: give it with --memory".to_owned(),
-    });
+    lines.push(footer(report));
     lines.join("\n")
+}
+
+/// A line about how the numbers of the table were found.
+fn footer(report: &PlanReport) -> String {
+    let Some(bytes) = report.memory_bytes else {
+        return "the available memory is unknown: give it with --memory".to_owned();
+    };
+    let speed = match report.flops_per_sec {
+        Some(speed) => format!("at {:.0} GFLOP/s", speed / 1e9),
+        None => "whose speed is unknown here".to_owned(),
+    };
+    format!(
+        "one window of {} tokens on {} {speed}, memory {:.1} GiB; memory is accurate to about 20%, time is a rough guide",
+        output::grouped(report.context),
+        report.device,
+        bytes / GIB
+    )
+}
+
+/// Refuses an amount of memory that is none.
+fn check_memory_flag(gib: Option<f64>) -> Result<()> {
+    match gib {
+        Some(gib) if !(gib.is_finite() && gib > 0.0) => Err(anyhow!(
+            "`--memory` is {gib}, expected a positive number of GiB"
+        )
+        .context(Hint("for example --memory 24".to_owned()))),
+        _ => Ok(()),
+    }
 }

@@ -7,10 +7,12 @@ use longrope_data::{ReadOptions, SourceCrate, SourceOptions, TokenCache, read_do
 use longrope_extend::pretrain::{PretrainOutcome, PretrainTask, PretrainTexts};
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use longrope_trainer::Screen;
+use longrope_trainer::run::TrainConfig;
 use serde_json::json;
 
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
+use crate::input::memory::{self, Work};
 use crate::input::{cargo_sources, device};
 use crate::progress;
 use crate::settings::args;
@@ -24,6 +26,7 @@ use crate::{input, settings, signals};
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
     config.pretrain.validate()?;
+    check_memory(&config)?;
     let out = settings::required(config.out.as_ref(), "--out")?;
     let dashboard = args.dashboard.is_on(args.json);
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
@@ -59,6 +62,30 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
         facts.push(("passkeys found", format!("{:.0}%", 100.0 * share)));
     }
     output::line(output::facts(&facts))
+}
+
+/// Refuses a model that is too large to train here.
+fn check_memory(config: &Config) -> Result<()> {
+    let model = config
+        .pretrain
+        .model
+        .model_config()
+        .context("the model of `pretrain.model`")
+        .context(Hint(
+            "configs/README.md describes every key of [pretrain.model]".to_owned(),
+        ))?;
+    for phase in &config.pretrain.phases {
+        let train = TrainConfig {
+            batch: phase.batch,
+            ..TrainConfig::default()
+        };
+        let work = Work::Train {
+            context: phase.window,
+            config: &train,
+        };
+        memory::check(config, &model, work).with_context(|| format!("phase `{}`", phase.name))?;
+    }
+    Ok(())
 }
 
 /// Trains as configured, or resumes what the folder holds.

@@ -2,12 +2,13 @@
 
 use anyhow::{Result, anyhow};
 use longrope_extend::{Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
-use longrope_rope::RopeScaling;
+use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Serialize;
 
 use super::searching::{inputs, shown};
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
+use crate::input::memory::Work;
 use crate::input::rope_arg::{RopeArg, longest_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
@@ -41,17 +42,18 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
 pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result<Recovery> {
     let out = required(config.out.as_ref(), "--out")?;
     let interrupt = signals::listen()?;
-    let models = input::load_models(config)?;
-    let decoder = models.decoder();
+    let model = input::model_config(config)?;
     let longest = longest_context(config)?;
     let name = required(config.rope.first(), "--rope")?;
-    let known =
-        RopeArg::parse(name, decoder.config(), longest).and_then(|rope| rope.spec(longest))?;
+    let known = RopeArg::parse(name, &model, longest).and_then(|rope| rope.spec(longest))?;
     if !matches!(known.scaling, RopeScaling::LongRope { .. }) {
         return Err(anyhow!("RoPE `{name}` has no factor sets").context(Hint(
             "give the rope.json of a search with --rope".to_owned(),
         )));
     }
+    check_contexts(config, &known)?;
+    let models = input::load_models(config, Work::Measure { context: longest })?;
+    let decoder = models.decoder();
     let documents = input::load_documents(config, decoder.config())?;
     let tokenizer = input::needle_tokenizer(config, decoder.config())?;
     let inputs = inputs(config, &models, &documents, tokenizer.as_ref())?;
@@ -70,6 +72,24 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
         .map_err(|error| explain_interruption(error, RunKind::Recover, out, mode))
 }
 
+/// Refuses contexts that the factor sets are not for, before anything is loaded.
+fn check_contexts(config: &Config, known: &RopeSpec) -> Result<()> {
+    let longest = known.max_context();
+    for &context in &config.contexts {
+        if context > longest {
+            return Err(longrope_extend::Error::BeyondFactors { longest, context }.into());
+        }
+        if context < 2 {
+            return Err(
+                anyhow!("`--contexts` has {context}, expected at least 2 tokens").context(Hint(
+                    format!("for example --contexts {}", longest.div_ceil(2)),
+                )),
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Prints the result as a table.
 pub(crate) fn show(config: &Config, recovery: &Recovery) -> Result<()> {
     let out = required(config.out.as_ref(), "--out")?;
@@ -85,11 +105,11 @@ fn configuration(args: &args::Recover) -> Result<Config> {
         .model(&args.model)
         .text(&args.text)
         .list("rope", args.rope.iter().cloned())
-        .list("contexts", args::contexts(&args.contexts))
+        .counts("contexts", &args.contexts)
         .path("out", args.out.as_ref())
         .number("seed", args.seed)
         .set("search.profile", args.profile.clone())
-        .number("search.samples", args.samples)
+        .count("search.samples", args.samples)
         .table();
     input::configuration_of_run(
         &args.common,

@@ -8,9 +8,10 @@ use longrope_eval::{
     Essay, EvalReport, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult,
 };
 use longrope_extend::RunMode;
-use longrope_model::Decoder;
+use longrope_model::stop_tokens;
 
-use super::task_run::{self, Job};
+use super::task_run::{self, Job, Skipped};
+use crate::input::memory::Work;
 use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .task(&args.task)
         .paths("text", &args.text)
         .list("ruler.tasks", args.tasks.iter().cloned())
-        .number("ruler.samples", args.samples)
+        .count("ruler.samples", args.samples)
         .path("ruler.squad", args.squad.as_ref())
         .path("ruler.hotpotqa", args.hotpotqa.as_ref())
         .table();
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let data = data(&config)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config)?;
+    let decoder = input::load_model(&config, Work::Measure { context: target })?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
     let tasks = if tasks.is_empty() {
@@ -47,12 +48,23 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     } else {
         tasks
     };
-    let jobs = jobs(&config, &tasks, &data, &tokenizer, (&decoder, &ropes))?;
+    let stop = stop_tokens(input::model_folder(&config)?, decoder.config())?;
+    let material = Material {
+        data: &data,
+        tokenizer: &tokenizer,
+        stop: &stop,
+    };
+    let jobs = jobs(&config, &tasks, &material, &ropes)?;
     if let Some(keep) = &mut keep {
         keep.text = data_fingerprint(&jobs);
     }
     let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     let results = finished.write()?;
+    let was_run = |task: &RulerTask| {
+        let name = format!("ruler/{task}");
+        results.iter().any(|result| result.task == name)
+    };
+    let tasks: Vec<RulerTask> = tasks.into_iter().filter(was_run).collect();
     if args.task.json {
         return output::json(&EvalReport::new(results));
     }
@@ -119,28 +131,45 @@ fn possible(data: &RulerData) -> Vec<RulerTask> {
     tasks
 }
 
+/// What the tasks are made from.
+struct Material<'a> {
+    data: &'a RulerData,
+    tokenizer: &'a Tokenizer,
+    /// Tokens that end an answer.
+    stop: &'a [u32],
+}
+
+/// Jobs for every RoPE, context and task. Tasks that do not fit into a context are skipped, unless the user named them.
 fn jobs<'a>(
     config: &Config,
     tasks: &[RulerTask],
-    data: &'a RulerData,
-    tokenizer: &'a Tokenizer,
-    (decoder, ropes): (&Decoder, &[NamedRope]),
+    material: &Material<'a>,
+    ropes: &[NamedRope],
 ) -> Result<Vec<Job<'a>>> {
     let mut jobs = Vec::new();
+    let mut skipped = Skipped::new(config.ruler.tasks.is_empty());
+    let Material {
+        data,
+        tokenizer,
+        stop,
+    } = *material;
     for named in ropes {
         for &context in &config.contexts {
             for &task in tasks {
                 let size = (config.ruler.samples, context, config.seed);
-                let stop = &decoder.config().eos_tokens;
+                let made = Ruler::new(task, tokenizer, data, size, stop).map_err(Into::into);
+                let Some(task) = skipped.unless_too_short(made)? else {
+                    continue;
+                };
                 jobs.push(Job {
-                    task: Box::new(Ruler::new(task, tokenizer, data, size, stop)?),
+                    task: Box::new(task),
                     rope_name: named.name.clone(),
                     rope: named.rope.spec(context)?,
                 });
             }
         }
     }
-    Ok(jobs)
+    skipped.all_or(jobs)
 }
 
 /// One row per task, one column per context, and a last row with the means.

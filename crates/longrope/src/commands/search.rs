@@ -1,14 +1,15 @@
 //! `longrope search`
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use longrope_extend::{RunKind, RunMode, SearchResult, SearchTask, Watch};
-use longrope_model::Decoder;
+use longrope_model::ModelConfig;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
 use longrope_search::{Candidate, TargetRope};
 
 use super::searching::{inputs, shown};
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
+use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, Stage};
@@ -31,10 +32,12 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
     let out = required(config.out.as_ref(), "--out")?;
     let target = *required(config.search.run.target.as_ref(), "--target")?;
     let interrupt = signals::listen()?;
-    let models = input::load_models(config)?;
-    let decoder = models.decoder();
-    let start = start(config, decoder, target)?;
+    let model = input::model_config(config)?;
+    let start = start(config, &model, target)?;
     start.rope.problem().validate()?;
+    check_target(config, &model, target)?;
+    let models = input::load_models(config, work(config, target))?;
+    let decoder = models.decoder();
     let documents = input::load_documents(config, decoder.config())?;
     let tokenizer = input::needle_tokenizer(config, decoder.config())?;
     let inputs = inputs(config, &models, &documents, tokenizer.as_ref())?;
@@ -73,9 +76,9 @@ fn configuration(args: &args::Search) -> Result<Config> {
         .text(&args.text)
         .path("out", args.out.as_ref())
         .number("seed", args.seed)
-        .number("search.target", args.target)
+        .count("search.target", args.target)
         .set("search.profile", args.profile.clone())
-        .number("search.samples", args.samples)
+        .count("search.samples", args.samples)
         .path("search.init", args.init.as_ref())
         .set("search.stage", args.stage.clone())
         .set("search.objective", args.objective.clone())
@@ -89,16 +92,45 @@ fn configuration(args: &args::Search) -> Result<Config> {
     )
 }
 
+/// Refuses a target at which there is nothing to extend.
+fn check_target(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
+    let original = model.rope.original_context;
+    if config.search.run.stage == Stage::Ratios || target > original {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "`--target` is {target}, the context that the model was trained for: there is nothing to extend"
+    )
+    .context(Hint(format!(
+        "choose a target above {original}, for example --target {}",
+        original.saturating_mul(4)
+    ))))
+}
+
+/// The longest sequences of a search: its samples, and the passkeys of its result.
+fn work(config: &Config, target: usize) -> Work<'static> {
+    let search = &config.search.run;
+    let samples = search.sample_context.unwrap_or(target);
+    let has_passkeys = search.passkey_trials > 0 && config.tokens.is_none();
+    Work::Measure {
+        context: if has_passkeys {
+            samples.max(target)
+        } else {
+            samples
+        },
+    }
+}
+
 /// What a search starts from.
 struct Start {
     rope: TargetRope,
     init: Vec<Candidate>,
 }
 
-fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
-    let rope = TargetRope::factors(&decoder.config().rope, target);
+fn start(config: &Config, model: &ModelConfig, target: usize) -> Result<Start> {
+    let rope = TargetRope::factors(&model.rope, target);
     let known = match &config.search.run.init {
-        Some(path) => Some(known_factors(&path.display().to_string(), decoder, target)?),
+        Some(path) => Some(known_factors(&path.display().to_string(), model, target)?),
         None => None,
     };
     match (config.search.run.stage, known) {
@@ -108,7 +140,11 @@ fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
         }),
         (Stage::Factors, Some((spec, set))) => {
             let RopeScaling::LongRope { attention, .. } = spec.scaling else {
-                bail!("factors without an attention policy");
+                return Err(
+                    anyhow!("the factors have no attention policy").context(Hint(
+                        "give the rope.json of a search with --init".to_owned(),
+                    )),
+                );
             };
             let space = config.search.evolution.space(&rope.problem())?;
             let attention = set.attention.unwrap_or(attention);
@@ -145,12 +181,17 @@ fn start(config: &Config, decoder: &Decoder, target: usize) -> Result<Start> {
 }
 
 /// A RoPE with factor sets, and the set for the longest context.
-fn known_factors(name: &str, decoder: &Decoder, target: usize) -> Result<(RopeSpec, FactorSet)> {
-    let spec = RopeArg::parse(name, decoder.config(), target)
+fn known_factors(name: &str, model: &ModelConfig, target: usize) -> Result<(RopeSpec, FactorSet)> {
+    let spec = RopeArg::parse(name, model, target)
         .and_then(|rope| rope.spec(target))
         .context("reading --init")?;
     match spec.factor_set(target).cloned() {
         Some(set) => Ok((spec, set)),
-        None => bail!("`{name}` has no rescale factors to start from"),
+        None => Err(
+            anyhow!("`{name}` has no rescale factors to start from").context(Hint(
+                "give the rope.json of a search, a factor CSV or a published name with --init"
+                    .to_owned(),
+            )),
+        ),
     }
 }

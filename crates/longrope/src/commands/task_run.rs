@@ -14,6 +14,7 @@ use crate::hint::Hint;
 use crate::input::rope_arg::NamedRope;
 use crate::progress;
 use crate::settings::config::Config;
+use crate::show::escape::printable;
 
 /// Time between two saved states, as a multiple of the time that saving takes; the state is also saved after every job.
 const SAVE_SHARE: u32 = 4;
@@ -51,23 +52,92 @@ impl Finished {
     }
 }
 
-/// Jobs for every RoPE at every context, ordered by RoPE, then by context.
+/// Jobs for every RoPE at every context, ordered by RoPE, then by context. Of several contexts, those that are too short
+/// for the task are skipped, with a line in the log.
+///
+/// # Errors
+/// Those of `task`, and if every context is too short.
 pub(crate) fn jobs<'a>(
     config: &Config,
     ropes: &[NamedRope],
     mut task: impl FnMut(usize) -> Result<Box<dyn Task + 'a>>,
 ) -> Result<Vec<Job<'a>>> {
     let mut jobs = Vec::new();
+    let mut skipped = Skipped::new(config.contexts.len() > 1);
     for named in ropes {
         for &context in &config.contexts {
+            let Some(task) = skipped.unless_too_short(task(context))? else {
+                continue;
+            };
             jobs.push(Job {
-                task: task(context)?,
+                task,
                 rope_name: named.name.clone(),
                 rope: named.rope.spec(context)?,
             });
         }
     }
-    Ok(jobs)
+    skipped.all_or(jobs)
+}
+
+/// The tasks that are left out because their text is longer than the context.
+pub(crate) struct Skipped {
+    allowed: bool,
+    /// A line about each, once for all RoPEs.
+    lines: Vec<String>,
+    first: Option<anyhow::Error>,
+}
+
+impl Skipped {
+    /// Nothing is skipped yet. Unless it is `allowed`, every task that does not fit is an error.
+    pub(crate) fn new(allowed: bool) -> Self {
+        Self {
+            allowed,
+            lines: Vec::new(),
+            first: None,
+        }
+    }
+
+    /// The task; `None` if it is skipped.
+    ///
+    /// # Errors
+    /// Those of making the task.
+    pub(crate) fn unless_too_short<T>(&mut self, made: Result<T>) -> Result<Option<T>> {
+        match made {
+            Ok(task) => Ok(Some(task)),
+            Err(error) if self.allowed && is_too_short(&error) => {
+                let line = error.to_string();
+                if !self.lines.contains(&line) {
+                    self.lines.push(line);
+                }
+                self.first.get_or_insert(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The jobs that are left. Logs what was skipped.
+    ///
+    /// # Errors
+    /// The first error that was skipped, if no job is left.
+    pub(crate) fn all_or<T>(self, jobs: Vec<T>) -> Result<Vec<T>> {
+        match self.first {
+            Some(error) if jobs.is_empty() => Err(error),
+            _ => {
+                for line in &self.lines {
+                    tracing::warn!("skipped: {line}");
+                }
+                Ok(jobs)
+            }
+        }
+    }
+}
+
+fn is_too_short(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(longrope_eval::Error::ContextTooShort { .. })
+    )
 }
 
 /// Runs all jobs and returns one result per job.
@@ -95,10 +165,11 @@ pub(crate) fn run(
     let mut results = Vec::with_capacity(jobs.len());
     for (job, key) in jobs.iter().zip(&keys) {
         let info = job.task.info();
-        bar.set_message(format!(
+        let message = format!(
             "tokens, {} {} at {}",
             info.name, job.rope_name, info.context
-        ));
+        );
+        bar.set_message(printable(&message).into_owned());
         let mut run = TaskRun::new(job.task.as_ref(), &job.rope_name, &job.rope);
         if let Some(saved) = state.as_ref().and_then(|state| state.job(key)) {
             run = run.with_trials(saved.trials.clone(), saved.elapsed_secs)?;

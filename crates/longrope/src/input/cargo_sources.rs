@@ -25,6 +25,11 @@ pub(crate) fn documents(name: &Path) -> Option<Result<Vec<Document>>> {
     Some(read(which))
 }
 
+/// Whether a path is `sources:..` and not one of a file.
+pub(crate) fn is_source(name: &Path) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(PREFIX))
+}
+
 fn read(which: &str) -> Result<Vec<Document>> {
     let mut options = SourceOptions::default();
     match which {

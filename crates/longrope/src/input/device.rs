@@ -13,8 +13,16 @@ pub(crate) fn is_cpu(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
 }
 
-/// Opens the device with a name such as `flex` or `cuda:1`.
-pub(crate) fn open(name: &str) -> Result<Device> {
+/// Checks that a name is one of a device, whether or not this program was built with it.
+///
+/// # Errors
+/// If it is not.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    parse(name).map(|_| ())
+}
+
+/// Splits a name into the kind of the device and its place: a number, or an address.
+fn parse(name: &str) -> Result<(&str, Option<&str>)> {
     let (kind, place) = match name.split_once(':') {
         Some((kind, place)) => (kind, Some(place)),
         None => (name, None),
@@ -28,12 +36,31 @@ pub(crate) fn open(name: &str) -> Result<Device> {
             "--device flex works on every machine; GPUs are cuda:0, cuda:1 and so on".to_owned(),
         )));
     }
-    if place.is_some() && matches!(kind, "flex" | "ndarray") {
-        return Err(
-            anyhow!("device `{name}` has a number, but `{kind}` has only one device")
-                .context(Hint(format!("write --device {kind}"))),
-        );
+    match (kind, place) {
+        (_, None) => Ok((kind, None)),
+        ("flex" | "ndarray", Some(_)) => Err(anyhow!(
+            "device `{name}` has a number, but `{kind}` has only one device"
+        )
+        .context(Hint(format!("write --device {kind}")))),
+        ("remote", Some(place)) => {
+            if let Some((_, index)) = place.rsplit_once('#') {
+                number(name, index)?;
+            }
+            Ok((kind, Some(place)))
+        }
+        ("wgpu" | "vulkan", Some("cpu")) => Ok((kind, place)),
+        (_, Some(index)) => {
+            number(name, index)?;
+            Ok((kind, place))
+        }
     }
+}
+
+/// Opens the device with a name such as `flex` or `cuda:1`.
+pub(crate) fn open(name: &str) -> Result<Device> {
+    let (kind, place) = parse(name)?;
+    // Only devices other than the CPU have a place.
+    let _ = place;
     match kind {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
@@ -76,9 +103,11 @@ fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
     let index = place.map_or(Ok(0), |index| number(name, index))?;
     let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
     if index >= found {
-        return Err(anyhow!(
-            "device `{name}` does not exist, CUDA reports {found} devices"
-        ));
+        return Err(
+            anyhow!("device `{name}` does not exist, CUDA reports {found} devices").context(Hint(
+                "nvidia-smi lists the devices; the first one is cuda:0".to_owned(),
+            )),
+        );
     }
     Ok(Device::cuda(index))
 }
@@ -111,16 +140,12 @@ fn remote(name: &str, place: Option<&str>) -> Result<Device> {
         ))
 }
 
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "cuda",
-    feature = "remote"
-))]
 fn number(name: &str, index: &str) -> Result<usize> {
-    index
-        .parse()
-        .map_err(|_| anyhow!("device `{name}` ends in `{index}`, expected a number"))
+    index.parse().map_err(|_| {
+        anyhow!("device `{name}` ends in `{index}`, expected a number").context(Hint(
+            "devices of a kind are numbered from 0, for example cuda:0".to_owned(),
+        ))
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,11 @@ pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
     }
 }
 
+/// Whether a model is named by its place on the hub.
+pub(crate) fn is_on_hub(model: &Path) -> bool {
+    place(model).is_some()
+}
+
 /// The name of a model of the hub, `OWNER/NAME`; `None` for a folder.
 pub(crate) fn name(model: &Path) -> Option<&str> {
     place(model).map(|place| place.split_once('@').map_or(place, |(name, _)| name))

@@ -4,10 +4,15 @@ pub(crate) mod cargo_sources;
 mod configuration;
 pub(crate) mod device;
 pub(crate) mod hub;
+pub(crate) mod limits;
+pub(crate) mod memory;
 mod model;
 pub(crate) mod rope_arg;
 mod text;
 
 pub(crate) use configuration::{configuration, configuration_of_run, configuration_over, fetched};
-pub(crate) use model::{load_model, load_models, model_fingerprint, model_folder};
-pub(crate) use text::{bos, haystack, load_documents, needle_tokenizer, read_texts, tokenize};
+pub(crate) use model::{load_model, load_models, model_config, model_fingerprint, model_folder};
+pub(crate) use text::{
+    bos, check_text_is_given, check_text_is_there, haystack, load_documents, needle_tokenizer,
+    read_texts, tokenize,
+};

@@ -1,14 +1,15 @@
 //! Loads the configured model onto one or more devices.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use longrope_extend::{Models, Replica};
-use longrope_model::{Checkpoint, Decoder};
+use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use super::device;
+use super::memory::{self, Work};
 use crate::hint::Hint;
 use crate::progress;
 use crate::settings::config::{Config, WeightSetting};
@@ -16,6 +17,13 @@ use crate::settings::config::{Config, WeightSetting};
 /// The configured checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
     config.model.as_ref().ok_or_else(|| {
+        if let Some((flag, taken)) = taken_model(config) {
+            return anyhow!("the model is missing, and `{taken}` after `{flag}` is a model").context(
+                Hint(format!(
+                    "a flag that takes several values takes MODEL too: give it before {flag}, or as --model {taken}"
+                )),
+            );
+        }
         anyhow!("the model is missing").context(Hint(
             "give its folder as MODEL before flags that take several values, as --model MODEL, or as `model` in \
              --config"
@@ -24,14 +32,34 @@ pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
     })
 }
 
+/// A checkpoint folder among the values of a flag that takes several, and the flag.
+fn taken_model(config: &Config) -> Option<(&'static str, String)> {
+    let is_model = |path: &Path| path.join("config.json").is_file();
+    let text = config.text.iter().find(|path| is_model(path));
+    let rope = config.rope.iter().find(|name| is_model(Path::new(name)));
+    text.map(|path| ("--text", path.display().to_string()))
+        .or_else(|| rope.map(|name| ("--rope", name.clone())))
+}
+
 /// The fingerprint of the configured model.
 pub(crate) fn model_fingerprint(config: &Config) -> Result<String> {
     Ok(Checkpoint::open(model_folder(config)?)?.fingerprint()?)
 }
 
+/// The sizes and the RoPE of the configured model.
+pub(crate) fn model_config(config: &Config) -> Result<ModelConfig> {
+    let folder = model_folder(config)?;
+    ModelConfig::from_folder(folder)
+        .with_context(|| format!("loading model `{}`", folder.display()))
+}
+
 /// Loads the model onto every configured device, once per device even if it has several workers.
-pub(crate) fn load_models(config: &Config) -> Result<Models> {
+///
+/// # Errors
+/// If the model cannot be loaded, or there is not enough memory for the work.
+pub(crate) fn load_models(config: &Config, work: Work<'_>) -> Result<Models> {
     let names = config.device.names()?;
+    memory::check(config, &model_config(config)?, work)?;
     let mut replicas: Vec<Replica> = Vec::with_capacity(names.len());
     for name in names {
         let loaded = replicas.iter().find(|replica| replica.device == *name);
@@ -47,9 +75,11 @@ pub(crate) fn load_models(config: &Config) -> Result<Models> {
 /// Loads the model onto the configured device.
 ///
 /// # Errors
-/// If several devices are configured, or the model cannot be loaded.
-pub(crate) fn load_model(config: &Config) -> Result<Decoder> {
-    load_onto(config, config.device.only()?)
+/// If several devices are configured, the model cannot be loaded, or there is not enough memory for the work.
+pub(crate) fn load_model(config: &Config, work: Work<'_>) -> Result<Decoder> {
+    let device = config.device.only()?;
+    memory::check(config, &model_config(config)?, work)?;
+    load_onto(config, device)
 }
 
 fn load_onto(config: &Config, device: &str) -> Result<Decoder> {

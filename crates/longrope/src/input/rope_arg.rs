@@ -11,6 +11,7 @@ use longrope_rope::{
 };
 
 use crate::hint::Hint;
+use crate::settings::bounds::MOST_TOKENS;
 use crate::settings::config::Config;
 
 /// A RoPE as given on the command line. Methods are scaled for each context; the others are fixed.
@@ -61,6 +62,18 @@ impl RopeArg {
         Ok(Self::File(spec))
     }
 
+    /// Whether it says nothing about the context it is for: a method, or a plain list of factors that was read without one.
+    pub(crate) fn needs_context(&self) -> bool {
+        match self {
+            Self::Checkpoint(_) => false,
+            Self::Method(method, _) => *method != Method::None,
+            Self::File(spec) => {
+                matches!(spec.scaling, RopeScaling::LongRope { .. })
+                    && spec.max_context() <= spec.original_context
+            }
+        }
+    }
+
     /// The RoPE for sequences of up to `context` tokens.
     pub(crate) fn spec(&self, context: usize) -> Result<RopeSpec> {
         match self {
@@ -68,6 +81,16 @@ impl RopeArg {
             Self::Method(method, base) => Ok(method.spec(base, context)?),
         }
     }
+}
+
+/// The error for a RoPE that [needs a context](RopeArg::needs_context) which `flag` would give.
+pub(crate) fn missing_context(name: &str, flag: &str, original: usize) -> anyhow::Error {
+    anyhow!("`--rope {name}` is scaled for a context, but `{flag}` is missing").context(Hint(
+        format!(
+            "for example {flag} {}; at the original {original} tokens, nothing is rescaled",
+            original.saturating_mul(4)
+        ),
+    ))
 }
 
 /// A RoPE and its name in tables.
@@ -134,10 +157,16 @@ fn at_context(text: &str) -> Result<Option<(Method, usize)>> {
     let Ok(method) = name.parse::<Method>() else {
         return Ok(None);
     };
-    let context = context.parse().map_err(|_| {
-        anyhow!("the context of RoPE `{text}` is `{context}`, expected a number of tokens")
+    let wrong = |expected: String| {
+        anyhow!("the context of RoPE `{text}` is `{context}`, expected {expected}")
             .context(Hint(format!("for example {name}@8192")))
-    })?;
+    };
+    let context: usize = context
+        .parse()
+        .map_err(|_| wrong("a number of tokens".to_owned()))?;
+    if !(1..=MOST_TOKENS).contains(&(context as u64)) {
+        return Err(wrong(format!("1 to {MOST_TOKENS} tokens")));
+    }
     Ok(Some((method, context)))
 }
 

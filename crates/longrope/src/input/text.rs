@@ -29,7 +29,10 @@ pub(crate) fn needle_tokenizer(config: &Config, model: &ModelConfig) -> Result<O
             "the tokenizer has {} tokens, but the model only {}",
             tokenizer.vocab_size(),
             model.vocab_size
-        )),
+        )
+        .context(Hint(
+            "use the tokenizer.json that was published with the model".to_owned(),
+        ))),
         Err(error) if needed => Err(error).context("reading the tokenizer for needles"),
         Ok(_) | Err(_) => Ok(None),
     }
@@ -41,12 +44,32 @@ pub(crate) fn load_documents(config: &Config, model: &ModelConfig) -> Result<Vec
         return read_token_ids(path, model.vocab_size)
             .with_context(|| format!("reading token ids `{}`", path.display()));
     }
-    if config.text.is_empty() {
+    check_text_is_given(config)?;
+    tokenize(config, model_folder(config)?, &config.text)
+}
+
+/// Refuses a configuration without text and token ids.
+pub(crate) fn check_text_is_given(config: &Config) -> Result<()> {
+    if config.text.is_empty() && config.tokens.is_none() {
         return Err(anyhow!("`--text` is missing").context(Hint(
             "give files or folders with --text, or token ids with --tokens".into(),
         )));
     }
-    tokenize(config, model_folder(config)?, &config.text)
+    Ok(())
+}
+
+/// Refuses text and token ids that do not exist, without reading them.
+pub(crate) fn check_text_is_there(config: &Config) -> Result<()> {
+    let is_source = |path: &&PathBuf| !cargo_sources::is_source(path);
+    let texts = config
+        .text
+        .iter()
+        .chain(&config.train.eval_text)
+        .filter(is_source);
+    match texts.chain(&config.tokens).find(|path| !path.exists()) {
+        None => Ok(()),
+        Some(path) => Err(longrope_data::Error::NotFound { path: path.clone() }.into()),
+    }
 }
 
 /// Reads and tokenizes files and folders.
@@ -55,7 +78,15 @@ pub(crate) fn tokenize(
     model: &Path,
     paths: &[PathBuf],
 ) -> Result<Vec<TokenDocument>> {
-    let tokenizer = Tokenizer::from_model_dir(model)?;
+    let tokenizer = Tokenizer::from_model_dir(model).map_err(|error| match error {
+        longrope_data::Error::NoTokenizer {
+            has_sentencepiece: false,
+            ..
+        } => anyhow!("{error}").context(Hint(
+            "add the tokenizer.json of the model, or give token ids with --tokens".to_owned(),
+        )),
+        error => error.into(),
+    })?;
     let options = ReadOptions {
         text_field: config.data.text_field.clone(),
     };
@@ -131,7 +162,9 @@ pub(crate) fn bos(config: &Config, model: &ModelConfig) -> Result<Bos> {
         BosSetting::None => Bos::None,
         BosSetting::Window => Bos::Window {
             bos_id: model.bos_token.ok_or_else(|| {
-                anyhow!("`eval.bos` is `window`, but config.json has no bos_token_id")
+                anyhow!("`eval.bos` is `window`, but config.json has no bos_token_id").context(
+                    Hint("use --set eval.bos=document or --set eval.bos=none".to_owned()),
+                )
             })?,
         },
     })

@@ -35,7 +35,11 @@ pub(crate) struct Config {
     /// How weights are kept.
     pub(crate) weights: WeightSetting,
     /// Seed of all random choices.
+    #[serde(with = "crate::settings::big_number")]
     pub(crate) seed: u64,
+    /// Whether to start a job that needs more memory than there is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) force: bool,
     /// RoPEs by name or path.
     pub(crate) rope: Vec<String>,
     /// Contexts to measure or to recover, in tokens.
@@ -78,6 +82,7 @@ impl Default for Config {
             device: DeviceNames::One("flex".to_owned()),
             weights: WeightSetting::Resident,
             seed: 42,
+            force: false,
             rope: Vec::new(),
             contexts: Vec::new(),
             data: DataSection::default(),
@@ -405,7 +410,7 @@ impl Profile {
     }
 
     /// Defaults of the profile.
-    fn section(self) -> SearchSection {
+    pub(super) fn section(self) -> SearchSection {
         let mut run = SearchRunKeys {
             profile: self,
             ..SearchRunKeys::default()
@@ -458,11 +463,6 @@ impl From<SearchSection> for Table {
 }
 
 impl Config {
-    /// Deserializes the merged layers.
-    pub(crate) fn deserialize_table(table: Table) -> Result<Self> {
-        Ok(table.try_into::<Self>()?)
-    }
-
     /// Serializes the configuration as a file that reproduces it.
     pub(crate) fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).context("writing the resolved configuration as TOML")

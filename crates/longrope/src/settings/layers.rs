@@ -6,7 +6,9 @@ use anyhow::{Context, Result, anyhow};
 use toml::{Table, Value};
 
 use super::args::Common;
+use super::bounds::{self, is_whole_number};
 use super::config::Config;
+use super::dependent;
 use super::required::required;
 use crate::hint::Hint;
 
@@ -31,6 +33,7 @@ pub(crate) fn load_resumable(
         config: of_run.or_else(|| common.config.clone()),
         set: common.set.clone(),
         device: common.device.clone(),
+        force: common.force,
     };
     load(&common, flags)
 }
@@ -49,11 +52,26 @@ fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config
     }
     merge(&mut table, flags);
     set_device(&mut table, &common.device);
-    let config = Config::deserialize_table(table);
+    if common.force {
+        table.insert("force".to_owned(), true.into());
+    }
+    let config = deserialize(table);
     match &common.config {
         Some(path) => config.with_context(|| format!("configuration with `{}`", path.display())),
         None => config.context("configuration"),
     }
+}
+
+/// Deserializes merged layers. Logs defaults that give way to keys that are set.
+///
+/// # Errors
+/// If a key is unknown, or its value has the wrong type or is out of range.
+pub(crate) fn deserialize(mut table: Table) -> Result<Config> {
+    bounds::check(&table)?;
+    for line in dependent::adjust(&mut table) {
+        tracing::warn!("{line}");
+    }
+    Ok(table.try_into::<Config>()?)
 }
 
 /// Sets `device` to the names given with `--device`, if any.
@@ -76,15 +94,15 @@ fn read(path: &Path) -> Result<Table> {
     Ok(table)
 }
 
-/// Parses `a.b=value`. A value that is not valid TOML is taken as a string.
+/// Parses `a.b=value`. A value that is not valid TOML is taken as a string; so are whole numbers beyond those of TOML,
+/// alone or in a list.
 pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
     let (key, text) = assignment.split_once('=').ok_or_else(|| {
         anyhow!("`--set {assignment}` has no `=`, expected key=value")
             .context(Hint("for example --set search.population=32".to_owned()))
     })?;
-    let value = toml::from_str::<Table>(&format!("value = {text}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
+    let value = parse_value(text)
+        .or_else(|| parse_value(&with_large_numbers_quoted(text)))
         .unwrap_or_else(|| Value::from(text));
     let mut table = Table::new();
     let mut parts = key.trim().rsplit('.');
@@ -94,6 +112,30 @@ pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
         table = Table::from_iter([(part.to_owned(), Value::Table(table))]);
     }
     Ok(table)
+}
+
+fn parse_value(text: &str) -> Option<Value> {
+    let mut table = toml::from_str::<Table>(&format!("value = {text}")).ok()?;
+    table.remove("value")
+}
+
+/// A value with quotes around the whole numbers that TOML cannot hold.
+fn with_large_numbers_quoted(text: &str) -> String {
+    let quoted = |word: &str| {
+        let bare = word.trim();
+        if is_whole_number(bare) && bare.parse::<i64>().is_err() {
+            word.replace(bare, &format!("\"{bare}\""))
+        } else {
+            word.to_owned()
+        }
+    };
+    let is_border = |c: char| matches!(c, ',' | '[' | ']');
+    text.split_inclusive(is_border)
+        .map(|part| match part.chars().last().filter(|c| is_border(*c)) {
+            Some(border) => quoted(&part[..part.len() - border.len_utf8()]) + &border.to_string(),
+            None => quoted(part),
+        })
+        .collect()
 }
 
 /// Merges `over` into `base`, table by table. Values of `over` win.

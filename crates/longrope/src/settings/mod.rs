@@ -1,7 +1,10 @@
 //! Command line arguments and configuration files, merged into one configuration.
 
 pub(crate) mod args;
+mod big_number;
+pub(crate) mod bounds;
 pub(crate) mod config;
+mod dependent;
 pub(crate) mod device_names;
 pub(crate) mod layers;
 pub(crate) mod recipe;

@@ -84,15 +84,23 @@ fn parse(text: &str) -> Result<(Table, Vec<Stage<Table>>)> {
 
 fn read_stage(stage: Value) -> Result<Stage<Table>> {
     let Value::Table(mut keys) = stage else {
-        return Err(anyhow!("a stage must be a table, found {stage}"));
+        return Err(
+            anyhow!("a stage must be a table, found {stage}").context(Hint(
+                "write [[stage]] above the keys of each stage".to_owned(),
+            )),
+        );
     };
     let mut text = |key: &str| match keys.remove(key) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(anyhow!("`{key}` is {other}, expected a string")),
+        Some(other) => Err(anyhow!("`{key}` is {other}, expected a string")
+            .context(Hint("put it in quotes".to_owned()))),
     };
     let name = text("name")?;
-    let verb = text("verb")?.ok_or_else(|| anyhow!("`verb` is missing"))?;
+    let verb = text("verb")?.ok_or_else(|| {
+        let names = Verb::ALL.map(Verb::name).join(", ");
+        anyhow!("`verb` is missing").context(Hint(format!("add verb = \"..\", one of {names}")))
+    })?;
     let model_from = text("model-from")?;
     let rope_from = text("rope-from")?;
     let known = Verb::ALL.into_iter().find(|known| known.name() == verb);
@@ -115,7 +123,7 @@ pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<Sta
     let mut configs: Vec<StageConfig> = Vec::with_capacity(places.len());
     for (stage, place) in recipe.stages.iter().zip(places) {
         let table = stage_table(&recipe.base, stage, place);
-        let config = Config::deserialize_table(table.clone())
+        let config = layers::deserialize(table.clone())
             .with_context(|| format!("keys of stage `{}`", stage.name))?;
         if stage.rope_from.is_some()
             && let Some(earlier) = place.rope_stage

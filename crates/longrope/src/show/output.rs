@@ -8,16 +8,15 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-/// Writes a line to stdout. If nobody reads it any more (`longrope ... | head`), the work goes on without output.
+use super::escape::printable;
+
+/// Writes a line to stdout, with control characters escaped. If nobody reads it any more (`longrope ... | head`), the work
+/// goes on without output.
 ///
 /// # Errors
 /// If it cannot be written for another reason.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match writeln!(stdout, "{}", text.as_ref()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    if_read(write(&(printable(text.as_ref()).into_owned() + "\n")))
 }
 
 /// Nobody reads the output, and the output is all that there is to do.
@@ -32,24 +31,43 @@ impl fmt::Display for NobodyReads {
 
 impl std::error::Error for NobodyReads {}
 
-/// Writes a part of a line to stdout at once.
+/// Writes a value as one line of JSON. If nobody reads it any more, the work goes on without output.
+///
+/// # Errors
+/// If the value cannot be written.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    if_read(write(&(serde_json::to_string(value)? + "\n")))
+}
+
+/// Writes text that a model generated, at once. A terminal gets it with control characters escaped, a file or a pipe as it
+/// is.
 ///
 /// # Errors
 /// [`NobodyReads`] if its reader is gone, others if it cannot be written.
-pub(crate) fn part(text: &str) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+pub(crate) fn generated(text: &str) -> Result<()> {
+    let written = if std::io::stdout().is_terminal() {
+        write(&printable(text))
+    } else {
+        write(text)
+    };
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(NobodyReads.into()),
         other => Ok(other?),
     }
 }
 
-/// Writes a value as one line of JSON.
-pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    line(serde_json::to_string(value)?)
+fn write(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// A closed pipe is no error.
+fn if_read(written: std::io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// A table with text in the first column and numbers in the others.

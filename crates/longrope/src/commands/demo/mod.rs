@@ -20,6 +20,7 @@ use longrope_search::TargetRope;
 use super::perplexities::measure;
 use super::{searching, task_run};
 use crate::hint::Hint;
+use crate::input::memory::Work;
 use crate::input::rope_arg::named_ropes;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let folder = args.out.join("model");
     bundled::unpack(&folder)?;
     let story = Story {
-        models: input::load_models(&config)?,
+        models: input::load_models(&config, Work::Measure { context: TARGET })?,
         config: &config,
         folder: &folder,
         interrupt: &interrupt,
@@ -173,8 +174,8 @@ fn configuration(args: &args::Demo) -> Result<Config> {
     let mut table: toml::Table = SETTINGS.parse().context("the demo's own settings")?;
     let flags = FlagLayer::default()
         .path("model", Some(&args.out.join("model")))
-        .list("contexts", args::contexts(&CONTEXTS))
-        .number("search.target", Some(TARGET))
+        .counts("contexts", &CONTEXTS)
+        .count("search.target", Some(TARGET))
         .paths("text", &args.text)
         .table();
     layers::merge(&mut table, flags);

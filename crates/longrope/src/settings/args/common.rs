@@ -24,6 +24,9 @@ pub(crate) struct Common {
                 remote:ws://HOST:PORT; repeatable"
     )]
     pub(crate) device: Vec<String>,
+    /// Start even if the job needs more memory than there is.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Text input flags.
@@ -132,12 +135,4 @@ pub(crate) struct TaskFlags {
     /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Converts context lengths to configuration values.
-pub(crate) fn contexts(contexts: &[usize]) -> Vec<i64> {
-    contexts
-        .iter()
-        .filter_map(|n| i64::try_from(*n).ok())
-        .collect()
 }

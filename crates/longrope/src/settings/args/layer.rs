@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use super::common::{ModelArg, TaskFlags, TextFlags};
+use crate::settings::big_number;
 
 /// A layer of configuration keys made from flags.
 #[derive(Debug, Default)]
@@ -29,9 +30,22 @@ impl FlagLayer {
         self
     }
 
-    /// Sets a number.
-    pub(crate) fn number(self, key: &str, value: Option<impl TryInto<i64>>) -> Self {
-        self.set(key, value.and_then(|n| n.try_into().ok()))
+    /// Sets a count.
+    pub(crate) fn count(self, key: &str, value: Option<usize>) -> Self {
+        self.number(key, value.map(|count| count as u64))
+    }
+
+    /// Sets a number, of any size.
+    pub(crate) fn number(self, key: &str, value: Option<u64>) -> Self {
+        self.set(key, value.map(big_number::value))
+    }
+
+    /// Sets a list of counts, unless it is empty.
+    pub(crate) fn counts(self, key: &str, counts: &[usize]) -> Self {
+        self.list(
+            key,
+            counts.iter().map(|count| big_number::value(*count as u64)),
+        )
     }
 
     /// Sets a path.
@@ -63,7 +77,7 @@ impl FlagLayer {
     pub(crate) fn task(self, flags: &TaskFlags) -> Self {
         self.model(&flags.model)
             .path("out", flags.out.as_ref())
-            .list("contexts", super::common::contexts(&flags.contexts))
+            .counts("contexts", &flags.contexts)
             .list("rope", flags.rope.iter().cloned())
             .number("seed", flags.seed)
     }

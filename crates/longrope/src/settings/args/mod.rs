@@ -9,7 +9,7 @@ mod train;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use common::{Common, contexts};
+pub(crate) use common::Common;
 pub(crate) use eval::{Bench, Eval, Needle, Passkey, Ppl, Ruler};
 pub(crate) use layer::FlagLayer;
 pub(crate) use search::{Compare, Extend, Recover, Search};

@@ -40,7 +40,7 @@ pub(crate) struct Finetune {
     /// RoPE, as for `eval ppl`; default: the one in config.json.
     #[arg(long, value_name = "R")]
     pub(crate) rope: Vec<String>,
-    /// Window length, in tokens; default: the original context.
+    /// Window length, in tokens; default: the context of the factors of --rope, else the original context.
     #[arg(long, value_name = "N")]
     pub(crate) context: Option<usize>,
     /// Optimizer steps; default: 400.

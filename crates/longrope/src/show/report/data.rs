@@ -92,7 +92,9 @@ impl RunReport {
                 .transpose()
                 .context("reading `config.toml` of the run")?,
             rope: match text_of(&run.join("rope.json"))? {
-                Some(text) => Some(RopeArtifact::from_json(&text)?),
+                Some(text) => {
+                    Some(RopeArtifact::from_json(&text).context("reading `rope.json` of the run")?)
+                }
                 None => None,
             },
             search: match text_of(&run.join("search/result.json"))? {

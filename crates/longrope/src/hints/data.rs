@@ -1,0 +1,91 @@
+//! Hints for errors of texts, tokenizers and windows.
+
+use longrope_data::Error as E;
+
+use super::system::io_hint;
+
+/// The hint for an error of `longrope-data`.
+pub(super) fn hint(error: &E) -> Option<String> {
+    Some(match error {
+        E::NoPaths => "give files or folders with --text".into(),
+        E::NoWindow { .. } | E::NotEnoughText { .. } => {
+            "give longer documents, more text, or a smaller context".into()
+        }
+        E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
+        E::FieldNotText { field, .. } => format!(
+            "name a field that holds text with --set data.text-field=NAME; `{field}` does not"
+        ),
+        E::BadLine { .. } | E::NotAnObject { .. } => {
+            "JSON lines have one object per line, such as {\"text\": \"..\"}; give plain text as a .txt file".into()
+        }
+        E::NotUtf8 { .. } => "convert the file to UTF-8, for example with iconv".into(),
+        E::NotAFile { .. } => "give a file with text, or a folder with such files".into(),
+        E::FileTooLong { .. } => {
+            "cut the text into several files, or give JSON lines, which are read one by one".into()
+        }
+        E::LineTooLong { .. } => {
+            "JSON lines have one object per line; if the file is no such file, give it as .txt".into()
+        }
+        E::TextTooLong { .. } => "cut the text into several documents".into(),
+        E::NotJson { .. } | E::NotJsonObject { .. } | E::TokenizerKey { .. } => {
+            "use the file that was published with the model, or correct it".into()
+        }
+        E::NotText { kind, .. } => kind.advice().into(),
+        E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
+        E::NotFound { .. } => {
+            "check the path; relative paths are relative to the working directory".into()
+        }
+        E::Read { source, .. } => match source.kind() {
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => {
+                "the file is damaged, or its ending does not name its compression: .gz and .zst are decompressed".into()
+            }
+            _ => io_hint(source),
+        },
+        E::EmptyText { .. } => "give a file or folder with text".into(),
+        E::NoTextFiles { .. } => {
+            "give a file by its name to read it whatever its ending is; convert .parquet files to JSON lines first".into()
+        }
+        E::NoTokenizer {
+            has_sentencepiece: true,
+            ..
+        } => "transformers converts it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)".into(),
+        E::NoTokenizer { .. } => "add the tokenizer.json that was published with the model".into(),
+        E::BadTokenizer { .. } => {
+            "download the tokenizer.json that was published with the model again".into()
+        }
+        E::Encode { .. } | E::Decode { .. } => {
+            "tokenizer.json is damaged or belongs to another model; download it again".into()
+        }
+        E::TokensNotJson { .. } | E::TokensForm { .. } | E::NoTokens { .. } => {
+            "to give text instead of token ids, use --text".into()
+        }
+        E::BadTokenId { .. } => "the token ids come from the tokenizer of another model".into(),
+        E::ContextTooShort { .. } => {
+            "each token is predicted from the tokens before it, so a window needs at least two"
+                .into()
+        }
+        E::ZeroCount { .. } => "leave the count out to use its default".into(),
+        E::BadStride { .. } => "give a --stride of at most the smallest of the --contexts".into(),
+        E::BadWeight { .. } => {
+            "weights and shares are 0 or more, and at least one share is above 0".into()
+        }
+        E::PartsDisagree { .. } => {
+            "windows of one batch need the same length; give all parts the same window".into()
+        }
+        E::BadCursor { .. } => {
+            "resume with the text that the run was started with, or start again with another --out"
+                .into()
+        }
+        E::WindowTooShort { needed, .. } => format!(
+            "use windows of at least {needed} tokens, or set the share of these documents to 0"
+        ),
+        E::VocabTooSmall { needed, .. } => format!("set `pretrain.model.vocab` to {needed} or more"),
+        E::TokenizerTraining { .. } => "give more text with --text, or a smaller vocabulary".into(),
+        E::Write { source, .. } => io_hint(source),
+        E::BadLockfile { .. } => "give text of your own with --text".into(),
+        E::NoSources { .. } => {
+            "`cargo fetch` in the folder of this program unpacks them; or give text with --text".into()
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,71 @@
+//! Hints for errors of measuring and of benchmarks.
+
+use longrope_eval::Error as E;
+use longrope_eval::bench::BenchError as B;
+
+use super::{data, model, system::io_hint};
+
+/// The hint for an error of `longrope-eval`.
+pub(super) fn hint(error: &E) -> Option<String> {
+    Some(match error {
+        E::Bench(error) => return bench_hint(error),
+        E::Model(error) => return model::hint(error),
+        E::Data(error) => return data::hint(error),
+        E::Io(error) => io_hint(error),
+        E::ContextTooShort { .. } => "give longer --contexts".into(),
+        E::NoExactFit { .. } => "try a context a few tokens longer or shorter".into(),
+        E::MissingData { .. } => {
+            "give --text, --squad or --hotpotqa, or choose other --tasks".into()
+        }
+        E::QaForm { .. } | E::NoQuestions { .. } => {
+            "give the JSON file that the authors of the data set distribute".into()
+        }
+        E::InvalidSetting { .. } => "configs/README.md describes every key".into(),
+        E::NeedleTooLong { .. } => {
+            "set `search-needle.style = \"passkey\"`, which is shorter, or search for a longer context".into()
+        }
+        E::NoFillerText { .. } => {
+            "give longer documents, or set `search-needle.filler = \"sentences\"`".into()
+        }
+        E::StateExists { .. } => "continue with --resume, or choose another --out".into(),
+        E::NoState { .. } => {
+            "check --out, or start without --resume; a finished evaluation has no saved state"
+                .into()
+        }
+        E::StateModel { .. } | E::StateText { .. } | E::StateSettings { .. } => {
+            "use the settings that the evaluation was started with, or choose another --out".into()
+        }
+        E::StateJson { path, .. } | E::StateFormat { path, .. } => format!(
+            "remove `{}` to start the evaluation again, or choose another --out",
+            path.display()
+        ),
+        E::StateTrials { .. } => {
+            "restore the state from a copy, or remove it and start again without --resume".into()
+        }
+        E::StateVersion { .. } => {
+            "resume with the version of longrope that wrote the file, or choose another --out".into()
+        }
+        _ => return None,
+    })
+}
+
+/// The hint for an error of a benchmark.
+pub(super) fn bench_hint(error: &B) -> Option<String> {
+    Some(match error {
+        B::Data(error) => return data::hint(error),
+        B::UnknownBench { .. } => "names are as in lm-evaluation-harness, with hyphens".into(),
+        B::Column { .. } => "the columns must be those of the data set on Hugging Face".into(),
+        B::Parquet { .. } => {
+            "convert the file to JSON lines, or to parquet that is uncompressed or compressed with snappy".into()
+        }
+        B::Line { .. } | B::NoRows { .. } => {
+            "the file must have one JSON object per line and question".into()
+        }
+        B::TooFewExamples { found, .. } => format!(
+            "give more examples with --fewshot, or at most {found} of them with --shots"
+        ),
+        B::ZeroShotOnly { .. } => "leave out --shots".into(),
+        B::AnswerTokens { .. } => "give a larger context with --contexts".into(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,107 @@
+//! Hints for errors of searches, recoveries, recipes and pretraining, and of figures.
+
+use longrope_extend::Error as E;
+use longrope_extend::RunKind;
+use longrope_extend::pretrain::PretrainError as P;
+use longrope_extend::recipe::RecipeError as R;
+use longrope_figures::Error as F;
+
+use super::{data, eval, model, rope, system::io_hint, training};
+
+/// The hint for an error of `longrope-extend`.
+pub(super) fn hint(error: &E) -> Option<String> {
+    Some(match error {
+        E::NoDeviceLeft { .. } => {
+            "check the device's memory, driver and connection, or choose another --device"
+                .into()
+        }
+        E::Thread { .. } => "name the device once: every --device starts a thread".into(),
+        E::NoModel => "--device flex works on every machine".into(),
+        E::NothingToScore => "set `search-needle.samples` to 1 or more".into(),
+        E::NeedlesNeedTokenizer => {
+            "give text with --text, and a model folder with a tokenizer.json".into()
+        }
+        E::NeedleWeight { .. } => "0 counts text only, 1 counts needles only".into(),
+        E::SampleContext { .. } => {
+            "up to the original context, rescaling can only do harm; without this key, samples are as long as the target"
+                .into()
+        }
+        E::RunExists { kind: RunKind::Demo, .. } => "choose another --out".into(),
+        E::RunExists { .. } => "continue with --resume, or choose another --out".into(),
+        E::NoRun { .. } => "check --out, or start a new run without --resume".into(),
+        E::OtherKind { found, .. } => format!(
+            "a folder holds one kind of run: choose another --out, or use `longrope {}` for this one",
+            found.verb()
+        ),
+        E::FolderInUse { .. } => {
+            "wait until the other process ends, or choose another --out".into()
+        }
+        E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
+        E::OtherSettings { .. } => {
+            "resume without these flags: the settings of the run are in its config.toml"
+                .into()
+        }
+        E::InputsMissing { .. } => {
+            "only a run of `longrope search` can be resumed; start again with another --out".into()
+        }
+        E::OtherInputs { what } => format!(
+            "resume with the original {what}, which config.toml names, or start again with another --out"
+        ),
+        E::ReadJson { .. } => {
+            "the file is damaged: restore it from a copy, or remove it to have its part done again"
+                .into()
+        }
+        E::NoCandidate => "give other text, or a larger `search.population`".into(),
+        E::NoFactorSets => "give the rope.json of a search with --rope".into(),
+        E::BeyondFactors { .. } => "to extend the RoPE, use `longrope search --stage ratios`".into(),
+        E::Recipe(R::SameName { .. }) => "rename one of the stages".into(),
+        E::Recipe(R::NoSource { .. }) => {
+            "only finetune makes a model, and only search and recover make factors".into()
+        }
+        E::Pretrain(error) => return pretrain_hint(error),
+        // These are transparent: only their sources are in the chain.
+        E::Data(error) => return data::hint(error),
+        E::Eval(error) => return eval::hint(error),
+        E::Model(error) => return model::hint(error),
+        E::Rope(error) => return rope::hint(error),
+        E::Search(error) => return training::search_hint(error),
+        E::Trainer(error) => return training::hint(error),
+        E::Io(error) => io_hint(error),
+        E::Json(_) => "a result is not finite; give other text or another model".into(),
+        // The cause has the hint: E::Samples, E::Needles, E::ReadState, E::Recovering, E::Windows, E::Step.
+        // Not an error of the input: E::Interrupted.
+        _ => return None,
+    })
+}
+
+fn pretrain_hint(error: &P) -> Option<String> {
+    Some(
+        match error {
+            P::NoPhases => "start from configs/pretrain-tiny.toml with --config",
+            P::PhaseName { .. } => "the name becomes a part of a folder's name",
+            P::ZeroCount { .. } => "remove the phase to skip it",
+            P::PhaseWindow { .. } => "raise `pretrain.model.window`, or shorten the phase's window",
+            P::NoText => {
+                "`pretrain.source-crates` names crates of Cargo.lock; or give files with --text"
+            }
+            P::NoSpecialToken { .. } | P::NoState { .. } => {
+                "the run folder was changed; start again with another --out"
+            }
+            // The cause has the hint: P::Load, P::Documents, P::Shares.
+            _ => return None,
+        }
+        .to_owned(),
+    )
+}
+
+/// The hint for an error of `longrope-figures`.
+pub(super) fn figure_hint(error: &F) -> Option<String> {
+    Some(
+        match error {
+            F::TooLarge { .. } => "give fewer --contexts or --depths",
+            F::Drawing(_) => "the results are written; only the figure is missing",
+            _ => return None,
+        }
+        .to_owned(),
+    )
+}

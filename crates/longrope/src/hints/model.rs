@@ -1,0 +1,81 @@
+//! Hints for errors of checkpoints, adapters and exports.
+
+use longrope_model::{Error as E, LoraError};
+
+use super::rope;
+use super::system::io_hint;
+use crate::folder_hint;
+
+/// The hint for an error of `longrope-model`.
+pub(super) fn hint(error: &E) -> Option<String> {
+    Some(match error {
+        E::NotAFolder { path } => folder_hint::for_no_folder(path),
+        E::FileMissing { folder, .. } => folder_hint::for_folder(folder),
+        E::Index { .. } => {
+            "download model.safetensors.index.json again: it lists every tensor with a file in the same folder".into()
+        }
+        E::LfsPointer { .. } => {
+            "the repository was cloned without its large files: run `git lfs pull` there, or download the file".into()
+        }
+        E::TensorMissing { .. } => "the file belongs to another model: copy or download it again".into(),
+        E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
+        E::Damaged { .. } => "the file is probably truncated: copy or download it again".into(),
+        E::Weights { folder, .. } => folder_hint::for_misfit(folder),
+        E::OutputExists { path } if longrope_model::is_replaceable(path) => {
+            "choose another folder, or replace it with --force".into()
+        }
+        E::OutputExists { .. } | E::OutputKept { .. } => {
+            "choose another folder; --force replaces only folders that longrope export wrote".into()
+        }
+        E::TokenOutOfVocabulary { .. } => {
+            "the token ids come from the tokenizer of another model".into()
+        }
+        E::Config { source, .. } => return rope::hint(source),
+        E::Rope { source, .. } if matches!(**source, longrope_rope::Error::NotWritable { .. }) => {
+            "choose another --rope, for example yarn, or factors from longrope search".into()
+        }
+        E::Json { path, .. } if path.ends_with("model.safetensors.index.json") => {
+            "download the file again, or give the whole weights as model.safetensors".into()
+        }
+        E::Rope { .. } | E::Json { .. } => {
+            "use the config.json that was published with the weights, or correct it".into()
+        }
+        E::Io(error) => io_hint(error),
+        E::WeightOverflow { .. } => {
+            "use --dtype bf16, which has the range of f32, or --dtype keep".into()
+        }
+        E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
+        E::Unsupported { .. } => "this kind of model is not supported".into(),
+        E::Write { .. } => "free some disk space, or choose another --out".into(),
+        E::Lora(error) => return lora_hint(error),
+        E::StreamedTraining => "use the default, weights = \"resident\"".into(),
+        E::EmptyPrompt => "give a prompt with at least one character".into(),
+        E::CacheFull { capacity, .. } => format!("give a shorter prompt, up to {capacity} tokens"),
+        E::UnequalLengths { .. } => "sequences of one batch need equally many tokens".into(),
+        E::NothingToScore { .. } => "give a window with at least two tokens".into(),
+        _ => return None,
+    })
+}
+
+/// The hint for adapters that do not fit.
+pub(super) fn lora_hint(error: &LoraError) -> Option<String> {
+    Some(
+        match error {
+            LoraError::ZeroRank => "set `train.lora.rank` to 1 or more; 8 is its default",
+            LoraError::UnknownTarget { .. } => {
+                "name linear maps as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]"
+            }
+            LoraError::PeftType { .. } | LoraError::UnsupportedKey { .. } => {
+                "only plain LoRA can be loaded; merge the adapters with PEFT first"
+            }
+            LoraError::ConfigKey { .. } => {
+                "use the adapter_config.json that was saved with the adapters"
+            }
+            LoraError::Shape { .. } | LoraError::UnusedTensors { .. } => {
+                "the adapters belong to another model, or their files were edited"
+            }
+            _ => return None,
+        }
+        .to_owned(),
+    )
+}

@@ -1,0 +1,71 @@
+//! Hints for errors of training and of the search algorithm.
+
+use longrope_search::Error as S;
+use longrope_trainer::Error as T;
+
+use super::{data, hint_for, model, system::io_hint};
+
+/// The hint for an error of `longrope-trainer`.
+pub(super) fn hint(error: &T) -> Option<String> {
+    Some(
+        match error {
+            T::LearningRate { .. } | T::Warmup { .. } | T::Setting { .. } => {
+                "configs/README.md describes every key of [train]"
+            }
+            T::NotFinite { .. } => {
+                "the state is saved; try a lower train.learning-rate or more train.warmup-steps"
+            }
+            T::NothingCounts { .. } => "use a longer --context or other text",
+            T::State { .. } | T::DataPosition { .. } => {
+                "remove that folder; the run then resumes from the previous state"
+            }
+            T::NothingToTrainOn => {
+                "set at least one share of train.data above 0: text, short, passkey, recall or copying"
+            }
+            T::ModelInPlace { .. } => {
+                "choose another --out, or move that folder away: it may be a model that you still need"
+            }
+            T::OtherSettings { .. } => {
+                "resume with the configuration in the run's config.toml, or start again with another --out"
+            }
+            T::Run { .. } => "continue from the last saved state with --resume",
+            T::Metrics { .. } => "resume with the version of longrope that wrote the file",
+            T::Save { .. } => "free some space, then continue with --resume",
+            T::Io(error) => return Some(io_hint(error)),
+            T::Model(error) => return model::hint(error),
+            T::Data(error) => return data::hint(error),
+            T::Hook(error) => return hint_for(error.as_ref()),
+            // The cause has the hint: T::Windows, T::Resume. Faults of the program: T::Panicked, T::CutOff.
+            // Not an error of the input: T::Killed.
+            _ => return None,
+        }
+        .to_owned(),
+    )
+}
+
+/// The hint for an error of `longrope-search`.
+pub(super) fn search_hint(error: &S) -> Option<String> {
+    Some(
+        match error {
+            S::InvalidProblem {
+                field: "target_context",
+                ..
+            } => "choose a target above the original context, which longrope inspect shows",
+            S::InvalidProblem { .. } => {
+                "use the config.json that was published with the weights, or correct it"
+            }
+            S::InvalidConfig { .. } => "configs/README.md describes every key of [search]",
+            S::FactorCount { .. } => "the factors of --init are for a model with another head size",
+            S::FactorValue { .. } => "correct the file of --init: a factor is a number above 0",
+            S::InitOutsideSpace { .. } => {
+                "raise `search.max-factor-ratio`, or start from other factors with --init"
+            }
+            S::StateJson { .. }
+            | S::StateFormat { .. }
+            | S::StateVersion { .. }
+            | S::StateCorrupt { .. } => "start again without --resume in another folder",
+            _ => return None,
+        }
+        .to_owned(),
+    )
+}

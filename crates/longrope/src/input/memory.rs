@@ -1,0 +1,173 @@
+//! The memory that a job needs, against the memory that there is.
+
+use anyhow::{Result, anyhow};
+use longrope_model::ModelConfig;
+use longrope_model::estimate::{self, Memory};
+use longrope_trainer::run::{TrainConfig, TrainMode, WeightPrecision};
+
+use super::device;
+use super::limits::{Limits, limits};
+use crate::hint::Hint;
+use crate::settings::config::{Config, WeightSetting};
+use crate::show::output;
+
+/// Bytes in a GiB.
+pub(crate) const GIB: f64 = 1_073_741_824.0;
+
+/// What is done with a model, as far as it decides how much memory that takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Work<'a> {
+    /// Sequences of up to this many tokens are measured.
+    Measure { context: usize },
+    /// Sequences with this many tokens in all are continued.
+    Generate { tokens: usize },
+    /// The model is trained on windows of `context` tokens.
+    Train {
+        context: usize,
+        config: &'a TrainConfig,
+    },
+}
+
+/// Refuses work that needs more memory than there is. Called before weights are loaded.
+///
+/// Nothing is refused with `force`, on a device whose memory is unknown, or on a system that does not report its memory.
+///
+/// # Errors
+/// If the job does not fit. The hint has the longest context that does.
+pub(crate) fn check(config: &Config, model: &ModelConfig, work: Work<'_>) -> Result<()> {
+    let names = config.device.names()?;
+    let n_workers = names.iter().filter(|name| device::is_cpu(name)).count();
+    let Some(available) = limits().map(Limits::available_bytes) else {
+        return Ok(());
+    };
+    if config.force || n_workers == 0 {
+        return Ok(());
+    }
+    check_against(config, model, (work, n_workers), available)
+}
+
+fn check_against(
+    config: &Config,
+    model: &ModelConfig,
+    (work, n_workers): (Work<'_>, usize),
+    available: f64,
+) -> Result<()> {
+    let streamed = config.weights == WeightSetting::Streamed;
+    let (memory, context, n_at_once) = needed(model, work, streamed, n_workers);
+    let need = memory.at(context);
+    if need <= available {
+        return Ok(());
+    }
+    let gib = |bytes: f64| format!("{:.1} GiB", bytes / GIB);
+    let error = anyhow!(
+        "{} tokens need about {} of memory, but {} are available",
+        output::grouped(context),
+        gib(need),
+        gib(available)
+    );
+    let mut ways = Vec::new();
+    match memory.longest(available) {
+        longest if longest >= 2 => ways.push(format!(
+            "the longest context that fits is {} tokens",
+            output::grouped(longest)
+        )),
+        _ => ways.push(format!(
+            "no context fits: the model alone needs {}",
+            gib(memory.fixed_bytes)
+        )),
+    }
+    if let Some(way) = smaller(model, work, (streamed, n_workers), available) {
+        ways.push(way.to_owned());
+    }
+    if n_at_once > 1 {
+        ways.push(format!("{n_at_once} sequences are in memory at once"));
+    }
+    ways.push("--force or --set force=true starts anyway".to_owned());
+    Err(error.context(Hint(ways.join("; "))))
+}
+
+/// Memory by context, the context, and the number of sequences of that length in memory at once.
+fn needed(
+    model: &ModelConfig,
+    work: Work<'_>,
+    streamed: bool,
+    n_workers: usize,
+) -> (Memory, usize, usize) {
+    match work {
+        Work::Measure { context } => (
+            times(estimate::eval_memory(model, streamed), n_workers),
+            context,
+            n_workers,
+        ),
+        Work::Generate { tokens } => (estimate::generate_memory(model, streamed), tokens, 1),
+        Work::Train { context, config } => {
+            let trained = match config.mode {
+                TrainMode::Lora => {
+                    let rank = config.lora.rank;
+                    estimate::Trained::Adapters(estimate::adapter_parameters(model, rank))
+                }
+                _ => estimate::Trained::All,
+            };
+            let mut memory = estimate::train_memory(model, trained);
+            if config.precision == WeightPrecision::Bf16 {
+                // Two bytes less per weight, and per gradient of a weight.
+                memory.fixed_bytes -= 4.0 * model.n_parameters() as f64;
+            }
+            (times(memory, config.batch), context, config.batch)
+        }
+    }
+}
+
+/// Memory for `n` sequences at once.
+fn times(memory: Memory, n: usize) -> Memory {
+    Memory {
+        bytes_per_token: memory.bytes_per_token * n as f64,
+        ..memory
+    }
+}
+
+/// A setting with which the same work fits.
+fn smaller(
+    model: &ModelConfig,
+    work: Work<'_>,
+    (streamed, n_workers): (bool, usize),
+    available: f64,
+) -> Option<&'static str> {
+    let fits = |work: Work<'_>, streamed: bool, n_workers: usize| {
+        let (memory, context, _) = needed(model, work, streamed, n_workers);
+        memory.at(context) <= available
+    };
+    match work {
+        Work::Measure { .. } if n_workers > 1 && fits(work, streamed, 1) => {
+            Some("it fits with one --device")
+        }
+        Work::Measure { .. } | Work::Generate { .. }
+            if !streamed && fits(work, true, n_workers) =>
+        {
+            Some("it fits with --set weights=streamed")
+        }
+        Work::Train { context, config } => {
+            let try_with = |config: &TrainConfig| fits(Work::Train { context, config }, false, 1);
+            let lora = TrainConfig {
+                mode: TrainMode::Lora,
+                ..config.clone()
+            };
+            let single = TrainConfig {
+                batch: 1,
+                ..config.clone()
+            };
+            if config.batch > 1 && try_with(&single) {
+                Some("it fits with --set train.batch=1")
+            } else if try_with(&lora) {
+                Some("it fits with --lora")
+            } else {
+                None
+            }
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -1,0 +1,68 @@
+use std::path::Path;
+
+use super::*;
+use crate::settings::device_names::DeviceNames;
+
+fn model() -> ModelConfig {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny-llama-256");
+    ModelConfig::from_folder(&folder).unwrap()
+}
+
+fn refused(work: Work<'_>, n_workers: usize, available: f64) -> Option<String> {
+    let config = Config::default();
+    let result = check_against(&config, &model(), (work, n_workers), available);
+    result.err().map(|error| format!("{error:#}"))
+}
+
+#[test]
+fn small_work_fits_and_large_work_is_refused_with_what_fits() {
+    let measure = |context| Work::Measure { context };
+    assert_eq!(refused(measure(4096), 1, GIB), None);
+    let message = refused(measure(1 << 30), 1, GIB).unwrap();
+    for part in [
+        "1,073,741,824 tokens need",
+        "1.0 GiB",
+        "longest context",
+        "--force",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    let message = refused(measure(64), 1, 1e6).unwrap();
+    assert!(message.contains("no context fits"), "{message}");
+    let generate = Work::Generate { tokens: 1 << 30 };
+    assert!(refused(generate, 1, GIB).is_some());
+}
+
+#[test]
+fn windows_of_several_workers_and_batches_count() {
+    let measure = Work::Measure { context: 200_000 };
+    assert_eq!(refused(measure, 1, GIB), None);
+    let message = refused(measure, 8, GIB).unwrap();
+    assert!(message.contains("it fits with one --device"), "{message}");
+    let config = TrainConfig {
+        batch: 64,
+        ..TrainConfig::default()
+    };
+    let train = Work::Train {
+        context: 4096,
+        config: &config,
+    };
+    let message = refused(train, 1, GIB).unwrap();
+    assert!(message.contains("train.batch=1"), "{message}");
+}
+
+#[test]
+fn nothing_is_refused_by_force_or_on_other_devices() {
+    let work = Work::Measure { context: 1 << 30 };
+    let model = model();
+    let forced = Config {
+        force: true,
+        ..Config::default()
+    };
+    check(&forced, &model, work).unwrap();
+    let elsewhere = Config {
+        device: DeviceNames::One("cuda:0".to_owned()),
+        ..Config::default()
+    };
+    check(&elsewhere, &model, work).unwrap();
+}

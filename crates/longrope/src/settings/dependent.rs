@@ -1,0 +1,103 @@
+//! Defaults that depend on other keys: a default that contradicts a key that was set gives way, and the user is told.
+
+use toml::{Table, Value};
+
+use super::config::{Config, Profile, SearchSection};
+
+/// Sets the keys whose defaults contradict the keys of `table`. Returns a line about each.
+///
+/// Keys that are both set are not changed: their contradiction is an error.
+pub(crate) fn adjust(table: &mut Table) -> Vec<String> {
+    let mut told = Vec::new();
+    let warmup = Config::default().train.warmup_steps;
+    if let Some(steps) = count(table, "train", "steps")
+        && count(table, "train", "warmup-steps").is_none()
+        && steps < warmup
+    {
+        told.push(format!(
+            "`train.warmup-steps` is {steps} instead of its default {warmup}, because there are {steps} steps"
+        ));
+        set(table, "train", "warmup-steps", steps);
+    }
+    let defaults = search_defaults(table).evolution;
+    match (
+        count(table, "search", "population"),
+        count(table, "search", "parents"),
+    ) {
+        (Some(population), None) if (1..defaults.parents).contains(&population) => {
+            told.push(format!(
+                "`search.parents` is {population} instead of its default {}, because the population is {population}",
+                defaults.parents
+            ));
+            set(table, "search", "parents", population);
+        }
+        (None, Some(parents)) if parents > defaults.population => {
+            told.push(format!(
+                "`search.population` is {parents} instead of its default {}, because there are {parents} parents",
+                defaults.population
+            ));
+            set(table, "search", "population", parents);
+        }
+        _ => {}
+    }
+    told
+}
+
+/// The defaults of the profile that `table` names; of the default profile if it names an unknown one.
+fn search_defaults(table: &Table) -> SearchSection {
+    let profile = table
+        .get("search")
+        .and_then(|search| search.get("profile"))
+        .and_then(|profile| profile.clone().try_into::<Profile>().ok());
+    profile.unwrap_or(Profile::Paper).section()
+}
+
+/// A count that is set.
+fn count(table: &Table, section: &str, key: &str) -> Option<usize> {
+    let number = table.get(section)?.get(key)?.as_integer()?;
+    usize::try_from(number).ok()
+}
+
+fn set(table: &mut Table, section: &str, key: &str, count: usize) {
+    if let Some(Value::Table(section)) = table.get_mut(section) {
+        section.insert(key.to_owned(), super::big_number::value(count as u64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adjusted(text: &str) -> (Table, Vec<String>) {
+        let mut table: Table = text.parse().unwrap();
+        let told = adjust(&mut table);
+        (table, told)
+    }
+
+    #[test]
+    fn defaults_give_way_to_keys_that_are_set() {
+        let (table, told) = adjusted("train = { steps = 10 }\nsearch = { population = 4 }");
+        assert_eq!(table["train"]["warmup-steps"].as_integer(), Some(10));
+        assert_eq!(table["search"]["parents"].as_integer(), Some(4));
+        assert_eq!(told.len(), 2, "{told:?}");
+        let (table, told) = adjusted("search = { parents = 100 }");
+        assert_eq!(table["search"]["population"].as_integer(), Some(100));
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+
+    #[test]
+    fn nothing_changes_without_a_contradiction_or_where_both_keys_are_set() {
+        for text in [
+            "seed = 1",
+            "train = { steps = 100 }",
+            "train = { steps = 10, warmup-steps = 20 }",
+            "search = { population = 64 }",
+            "search = { population = 8, parents = 100 }",
+            "search = { population = 0 }",
+        ] {
+            let (table, told) = adjusted(text);
+            assert_eq!(table, text.parse::<Table>().unwrap());
+            assert!(told.is_empty(), "{told:?}");
+        }
+    }
+}
