@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::config::ModelConfig;
+use crate::config_file::read_config_json;
 use crate::error::{Error, Result};
 
 /// The settings of generation that transformers writes beside the weights.
@@ -22,11 +23,7 @@ pub fn stop_tokens(folder: &Path, model: &ModelConfig) -> Result<Vec<u32>> {
     if !path.is_file() {
         return Ok(tokens);
     }
-    let text = fs_err::read_to_string(&path)?;
-    let json: Value = serde_json::from_str(&text).map_err(|source| Error::Json {
-        path: path.clone(),
-        source,
-    })?;
+    let json = read_config_json(&path)?;
     let ids = match json.get("eos_token_id") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(ids)) => ids.iter().collect(),
@@ -34,10 +31,13 @@ pub fn stop_tokens(folder: &Path, model: &ModelConfig) -> Result<Vec<u32>> {
     };
     for id in ids {
         let token = id.as_u64().and_then(|id| u32::try_from(id).ok());
-        let token = token.ok_or_else(|| Error::ConfigKey {
-            path: path.clone(),
-            key: "eos_token_id".to_owned(),
-            expected: "a token id or a list of token ids",
+        let token = token.ok_or_else(|| {
+            let wrong = longrope_rope::Error::WrongValue {
+                key: "eos_token_id".to_owned(),
+                found: id.clone(),
+                expected: "a token id or a list of token ids",
+            };
+            Error::config(&path, wrong)
         })?;
         if !tokens.contains(&token) {
             tokens.push(token);
