@@ -1,16 +1,21 @@
 //! The parts of a config that runtimes read differently.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::resolve::resolved;
+use super::section::{Section, count};
 use crate::error::Names;
-use crate::hf::{ORIGINAL_POSITION, ROPE_PARAMETERS, ROPE_SCALING, THETA};
-use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, read_hf_rope};
+use crate::hf::{ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
+use crate::{Error, Result, RopeScaling, RopeSpec, read_hf_rope};
 
 /// Families with known rules.
 const FAMILIES: Names = Names(&["llama", "mistral", "phi3", "qwen2"]);
 
-/// The default of every runtime that has one.
+/// The default of every runtime that has one, except where its file says otherwise.
 pub(super) const DEFAULT_THETA: f64 = 10_000.0;
+
+/// The key of Qwen2.5-1M: attention in chunks, with position differences of at most one chunk.
+pub(super) const DUAL_CHUNK: &str = "dual_chunk_attention_config";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -31,27 +36,36 @@ pub(super) struct Facts<'a> {
     pub(super) top_original: Option<usize>,
     /// `rope_theta` at the top level.
     pub(super) top_theta: Option<f64>,
+    /// Whether `head_dim` is given.
+    pub(super) names_head_dim: bool,
     /// `rope_scaling`, the spelling of transformers 4.
-    pub(super) rope_scaling: Option<&'a Map<String, Value>>,
+    pub(super) rope_scaling: Option<Section<'a>>,
     /// `rope_parameters`, the spelling of transformers 5.
-    pub(super) rope_parameters: Option<&'a Map<String, Value>>,
+    pub(super) rope_parameters: Option<Section<'a>>,
+    /// Whether the config asks for dual chunk attention.
+    pub(super) dual_chunk: bool,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn new(config: &'a Value) -> Result<Self> {
-        let rope = read_hf_rope(config)?;
         let model_type = config["model_type"].as_str().unwrap_or_default();
         let family = match model_type {
             "llama" => Family::Llama,
             "mistral" => Family::Mistral,
             "phi3" => Family::Phi3,
             "qwen2" => Family::Qwen2,
+            // What is no config at all is for the reader to say.
+            _ if !config.is_object() => return Err(not_a_config(config)),
             other => {
                 return Err(Error::UnknownFamily {
                     found: other.to_owned(),
                     expected: FAMILIES,
                 });
             }
+        };
+        let rope = match read_hf_rope(config) {
+            Err(Error::Disagree { .. }) => read_hf_rope(&resolved(config))?,
+            read => read?,
         };
         Ok(Self {
             model_type,
@@ -60,8 +74,10 @@ impl<'a> Facts<'a> {
             max_context: rope.max_context,
             top_original: count(config.get(ORIGINAL_POSITION)),
             top_theta: config.get(THETA).and_then(Value::as_f64),
-            rope_scaling: config.get(ROPE_SCALING).and_then(Value::as_object),
-            rope_parameters: config.get(ROPE_PARAMETERS).and_then(Value::as_object),
+            names_head_dim: config.get("head_dim").is_some_and(Value::is_number),
+            rope_scaling: Section::of(config, ROPE_SCALING),
+            rope_parameters: Section::of(config, ROPE_PARAMETERS),
+            dual_chunk: config.get(DUAL_CHUNK).is_some_and(Value::is_object),
         })
     }
 
@@ -77,29 +93,20 @@ impl<'a> Facts<'a> {
         !matches!(self.spec.scaling, RopeScaling::None {})
     }
 
-    /// Whether the rope section has a key, even if its value is `null`.
-    pub(super) fn has(&self, key: &str) -> bool {
-        let section = self.rope_scaling.or(self.rope_parameters);
-        section.is_some_and(|section| section.contains_key(key))
+    /// The section that transformers 5 reads: `rope_scaling` if it holds anything, else `rope_parameters`.
+    pub(super) fn section(&self) -> Option<Section<'a>> {
+        let older = self.rope_scaling.filter(|section| !section.is_empty());
+        older.or(self.rope_parameters)
     }
 
-    pub(super) fn is_yarn(&self) -> bool {
-        matches!(self.spec.scaling, RopeScaling::Yarn { .. })
-    }
-
-    /// A value of the rope section; with both spellings transformers 5 reads the older one.
-    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
-        let section = self.rope_scaling.or(self.rope_parameters)?;
-        section.get(key).filter(|value| !value.is_null())
-    }
-
+    /// A number of that section.
     pub(super) fn number(&self, key: &str) -> Option<f64> {
-        self.value(key).and_then(Value::as_f64)
+        self.section()?.number(key)
     }
 
-    /// `original_max_position_embeddings` of the rope section.
+    /// `original_max_position_embeddings` of that section.
     pub(super) fn inner_original(&self) -> Option<usize> {
-        count(self.value(ORIGINAL_POSITION))
+        self.section()?.original()
     }
 
     /// Whether the config states the original context.
@@ -107,62 +114,55 @@ impl<'a> Facts<'a> {
         self.top_original.or(self.inner_original()).is_some()
     }
 
-    /// `max_position_embeddings / original_max_position_embeddings`.
-    pub(super) fn ratio(&self) -> f64 {
-        self.max_context as f64 / self.spec.original_context as f64
+    /// The original context of a runtime that prefers the top level. The class of Phi-3 has a default.
+    pub(super) fn original(&self, section: Option<Section>) -> usize {
+        let default = self.is_phi3().then_some(PHI3_ORIGINAL);
+        let inner = || section.and_then(Section::original);
+        self.top_original
+            .or(default)
+            .or_else(inner)
+            .unwrap_or(self.max_context)
     }
 
-    /// Whether the config has a rope section, but not where transformers 4 and candle look for it.
+    /// `max_position_embeddings / original_max_position_embeddings`.
+    pub(super) fn ratio(&self) -> f64 {
+        self.ratio_to(self.spec.original_context)
+    }
+
+    /// By how much the claimed context exceeds `original`.
+    pub(super) fn ratio_to(&self, original: usize) -> f64 {
+        self.max_context as f64 / original as f64
+    }
+
+    /// Whether the config has a rope section, but not where readers of version 4 look for it.
     pub(super) fn is_only_v5(&self) -> bool {
         self.rope_parameters.is_some() && self.rope_scaling.is_none()
     }
 
-    /// The spec with another attention scale, the same for all sets.
-    pub(super) fn with_attention(&self, value: f64) -> RopeSpec {
-        let mut spec = self.spec.clone();
-        if let RopeScaling::LongRope { sets, attention } = &mut spec.scaling {
-            *attention = AttentionScale::Constant { value };
-            for set in sets {
-                set.attention = None;
+    /// Whether the two sections say different things.
+    pub(super) fn sections_differ(&self) -> bool {
+        match (self.rope_scaling, self.rope_parameters) {
+            (Some(older), Some(newer)) => {
+                let key = |section: Section, key| section.value(key).cloned();
+                let keys = [
+                    "factor",
+                    "short_factor",
+                    "long_factor",
+                    "attention_factor",
+                    ORIGINAL_POSITION,
+                ];
+                older.rope_type().unwrap_or("default") != newer.rope_type().unwrap_or("default")
+                    || keys.iter().any(|name| key(older, name) != key(newer, name))
             }
+            _ => false,
         }
-        spec
-    }
-
-    /// The attention scale of LongRoPE models for a context that grew by `scale`.
-    pub(super) fn su(&self, scale: f64) -> f64 {
-        AttentionScale::Su {}.value(scale, self.spec.original_context)
     }
 }
 
-/// A count that may be spelled as a float.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts were checked when the rope was read"
-)]
-fn count(value: Option<&Value>) -> Option<usize> {
-    value?.as_f64().map(|count| count as usize)
-}
-
-/// Why a runtime differs, without its name.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Explanation {
-    pub(super) what: String,
-    pub(super) consequence: &'static str,
-}
-
-pub(super) fn because(what: impl Into<String>, consequence: &'static str) -> Explanation {
-    Explanation {
-        what: what.into(),
-        consequence,
+fn not_a_config(config: &Value) -> Error {
+    Error::WrongValue {
+        key: "config.json".to_owned(),
+        found: config.clone(),
+        expected: "an object",
     }
-}
-
-/// Why a runtime that reads only the spelling of version 4 sees no scaling.
-pub(super) fn ignores_rope_parameters(theta: f64) -> Explanation {
-    because(
-        format!("does not know `rope_parameters` and computes plain RoPE with theta {theta}"),
-        "the model was not trained for these angles",
-    )
 }
