@@ -5,6 +5,7 @@
 mod bench;
 mod circles;
 mod cli;
+mod configs_read;
 mod doctor;
 mod errors_input;
 mod errors_settings;

@@ -60,7 +60,7 @@ impl<S: TensorSource> Builder<'_, S> {
         let config = self.config;
         let at = |name: &str| format!("{prefix}.{name}");
         Ok(SelfAttention {
-            qkv: if config.family.fused_projections() {
+            qkv: if config.fused_projections() {
                 Qkv::Fused(self.linear(&at("qkv_proj"), config.qkv_bias)?)
             } else {
                 Qkv::Split(SplitQkv {
@@ -78,7 +78,7 @@ impl<S: TensorSource> Builder<'_, S> {
         let bias = self.config.mlp_bias;
         let at = |name: &str| format!("{prefix}.{name}");
         Ok(Mlp {
-            gate_up: if self.config.family.fused_projections() {
+            gate_up: if self.config.fused_projections() {
                 GateUp::Fused(self.linear(&at("gate_up_proj"), bias)?)
             } else {
                 GateUp::Split(SplitGateUp {

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use longrope_rope::{RopeSpec, Warning, read_hf_rope};
+use longrope_rope::{Family, RopeSpec, Warning, read_hf_config};
 use serde_json::Value;
 
+use crate::config_file::read_config_json;
 use crate::error::{Error, Result};
-use crate::family::Family;
+
+/// Activations that the decoder computes, which are names of the same function.
+const ACTIVATIONS: [&str; 2] = ["silu", "swish"];
 
 /// All sizes and constants of a decoder, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +62,7 @@ impl ModelConfig {
     /// Reads `config.json` of a checkpoint folder.
     ///
     /// # Errors
-    /// If the file is missing or is not JSON, a size is missing, or the decoder does not support the model.
+    /// If the file is missing or is not JSON, a key is wrong, or the decoder does not support the model.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::NotAFolder {
@@ -73,71 +76,59 @@ impl ModelConfig {
                 file: "config.json".to_owned(),
             });
         }
-        let text = fs_err::read_to_string(&path)?;
-        let json = serde_json::from_str(&text).map_err(|source| Error::Json {
-            path: path.clone(),
-            source,
-        })?;
-        Self::from_json(&json, &path)
+        Self::from_json(&read_config_json(&path)?, &path)
     }
 
     /// Resolves the content of a `config.json`; `path` is only used in error messages.
     ///
+    /// Missing keys have the defaults of [`read_hf_config`]. They, and keys without a meaning in the family, are told as
+    /// `tracing` events at info level.
+    ///
     /// # Errors
     /// The same as [`Self::from_folder`], apart from reading the file.
     pub fn from_json(json: &Value, path: &Path) -> Result<Self> {
-        let keys = Keys { json, path };
-        let model_type = keys.text("model_type")?;
-        let family = Family::from_model_type(model_type).ok_or_else(|| {
-            keys.unsupported(
-                "model_type",
-                &Family::ALL.map(Family::model_type).join(", "),
-            )
-        })?;
-        if let Some(activation) = json.get("hidden_act")
-            && activation != "silu"
-        {
-            return Err(keys.unsupported("hidden_act", "silu"));
+        let read = read_hf_config(json).map_err(|source| Error::config(path, source))?;
+        if !ACTIVATIONS.contains(&read.activation.as_str()) {
+            return Err(Error::Unsupported {
+                path: path.to_owned(),
+                key: "hidden_act".to_owned(),
+                found: format!("{:?}", read.activation),
+                supported: ACTIVATIONS[0].to_owned(),
+            });
         }
-        let hidden_size = keys.size("hidden_size")?;
-        let n_layers = keys.size("num_hidden_layers")?;
-        let attention_bias = keys.flag("attention_bias");
-        let n_heads = keys.size("num_attention_heads")?;
-        let n_kv_heads = keys.size_or("num_key_value_heads", n_heads)?;
-        if !n_heads.is_multiple_of(n_kv_heads) {
-            return Err(keys.unsupported(
-                "num_key_value_heads",
-                &format!("a divisor of num_attention_heads = {n_heads}"),
-            ));
+        let (file, family) = (path.display(), read.family.model_type());
+        for key in &read.ignored {
+            tracing::info!("`{key}` of `{file}` has no meaning for {family} and is not used");
         }
-        let rope = read_hf_rope(json).map_err(|source| Error::Rope {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
+        for key in &read.defaulted {
+            tracing::info!("`{file}` has no `{key}`: the default of {family} is used");
+        }
         Ok(Self {
-            family,
-            vocab_size: keys.size("vocab_size")?,
-            hidden_size,
-            intermediate_size: keys.size("intermediate_size")?,
-            n_layers,
-            n_heads,
-            n_kv_heads,
-            head_dim: keys.size_or("head_dim", hidden_size / n_heads)?,
-            rms_norm_eps: json
-                .get("rms_norm_eps")
-                .and_then(Value::as_f64)
-                .ok_or_else(|| keys.missing("rms_norm_eps", "a number"))?,
-            tied_embeddings: keys.flag("tie_word_embeddings"),
-            qkv_bias: attention_bias || family.always_has_qkv_bias(),
-            output_bias: attention_bias,
-            mlp_bias: keys.flag("mlp_bias"),
-            windows: family.windows(json, n_layers),
-            rope: rope.spec,
-            max_context: rope.max_context,
-            bos_token: keys.tokens("bos_token_id").first().copied(),
-            eos_tokens: keys.tokens("eos_token_id"),
-            warnings: rope.warnings,
+            family: read.family,
+            vocab_size: read.vocab_size,
+            hidden_size: read.hidden_size,
+            intermediate_size: read.intermediate_size,
+            n_layers: read.n_layers,
+            n_heads: read.n_heads,
+            n_kv_heads: read.n_kv_heads,
+            head_dim: read.head_dim,
+            rms_norm_eps: read.rms_norm_eps,
+            tied_embeddings: read.tied_embeddings,
+            qkv_bias: read.qkv_bias,
+            output_bias: read.output_bias,
+            mlp_bias: read.mlp_bias,
+            windows: read.windows,
+            rope: read.rope.spec,
+            max_context: read.rope.max_context,
+            bos_token: read.bos_token,
+            eos_tokens: read.eos_tokens,
+            warnings: read.rope.warnings,
         })
+    }
+
+    /// Whether query, key and value share one matrix, and gate and up share another.
+    pub fn fused_projections(&self) -> bool {
+        self.family == Family::Phi3
     }
 
     /// Name and shape of every tensor that a checkpoint must contain, in the order of computation.
@@ -161,7 +152,7 @@ impl ModelConfig {
                     list.push((format!("model.layers.{layer}.{name}.bias"), vec![shape[0]]));
                 }
             };
-            if self.family.fused_projections() {
+            if self.fused_projections() {
                 linear(
                     "self_attn.qkv_proj",
                     [query + 2 * key, hidden],
@@ -189,77 +180,13 @@ impl ModelConfig {
         list
     }
 
-    /// Total number of parameters.
+    /// Total number of parameters; `usize::MAX` if there are more.
     pub fn n_parameters(&self) -> usize {
+        let product = |shape: &[usize]| shape.iter().copied().fold(1, usize::saturating_mul);
         self.tensors()
             .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>())
-            .sum()
-    }
-}
-
-/// Typed access to the keys of a configuration.
-struct Keys<'a> {
-    json: &'a Value,
-    path: &'a Path,
-}
-
-impl<'a> Keys<'a> {
-    fn missing(&self, key: &str, expected: &'static str) -> Error {
-        Error::ConfigKey {
-            path: self.path.to_owned(),
-            key: key.to_owned(),
-            expected,
-        }
-    }
-
-    fn unsupported(&self, key: &str, supported: &str) -> Error {
-        Error::Unsupported {
-            path: self.path.to_owned(),
-            key: key.to_owned(),
-            found: self
-                .json
-                .get(key)
-                .map_or_else(|| "nothing".to_owned(), Value::to_string),
-            supported: supported.to_owned(),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<&'a str> {
-        self.json
-            .get(key)
-            .and_then(Value::as_str)
-            .ok_or_else(|| self.missing(key, "a string"))
-    }
-
-    fn size(&self, key: &str) -> Result<usize> {
-        self.json
-            .get(key)
-            .and_then(Value::as_u64)
-            .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| *n > 0)
-            .ok_or_else(|| self.missing(key, "a positive integer"))
-    }
-
-    fn size_or(&self, key: &str, default: usize) -> Result<usize> {
-        match self.json.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(_) => self.size(key),
-        }
-    }
-
-    fn flag(&self, key: &str) -> bool {
-        self.json.get(key).and_then(Value::as_bool).unwrap_or(false)
-    }
-
-    /// The token ids of a key that holds one id or a list of ids.
-    fn tokens(&self, key: &str) -> Vec<u32> {
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        match self.json.get(key) {
-            Some(Value::Array(list)) => list.iter().filter_map(id).collect(),
-            Some(value) => id(value).into_iter().collect(),
-            None => Vec::new(),
-        }
+            .map(|(_, shape)| product(shape))
+            .fold(0, usize::saturating_add)
     }
 }
 
@@ -313,15 +240,53 @@ mod tests {
         );
         let error = config(|json| json["hidden_act"] = "gelu".into()).unwrap_err();
         assert!(matches!(&error, Error::Unsupported { key, .. } if key == "hidden_act"));
-        let error = config(|json| json["num_key_value_heads"] = 3.into()).unwrap_err();
-        assert!(matches!(&error, Error::Unsupported { key, .. } if key == "num_key_value_heads"));
+        let names = |key: &str| config(|json| json["hidden_act"] = key.into()).is_ok();
+        assert!(names("silu") && names("swish"));
     }
 
     #[test]
-    fn a_missing_size_is_named() {
-        let error = config(|json| json["vocab_size"] = Value::Null).unwrap_err();
-        assert!(matches!(&error, Error::ConfigKey { key, .. } if key == "vocab_size"));
-        let error = config(|json| json["rope_theta"] = Value::Null).unwrap_err();
-        assert!(matches!(&error, Error::Rope { .. }));
+    fn a_wrong_key_is_named_in_the_cause() {
+        let message = |key: &str, value: Value| {
+            let Err(Error::Config { source, .. }) = config(|json| json[key] = value) else {
+                panic!("an error about a key")
+            };
+            source.to_string()
+        };
+        for (key, value) in [
+            ("vocab_size", Value::Null),
+            ("attention_bias", "true".into()),
+            ("rope_theta", "1e4".into()),
+        ] {
+            let message = message(key, value);
+            assert!(message.starts_with(&format!("`{key}` of")), "{message}");
+        }
+        assert!(message("num_key_value_heads", 3.into()).contains("multiple of"));
+    }
+
+    #[test]
+    fn sizes_at_the_ends_of_their_ranges_can_be_counted() {
+        let config = config(|json| {
+            for (key, value) in [
+                ("vocab_size", 16_777_216),
+                ("intermediate_size", 16_777_216),
+                ("hidden_size", 1_048_576),
+                ("num_hidden_layers", 16_384),
+                ("num_attention_heads", 65_536),
+                ("num_key_value_heads", 65_536),
+                ("head_dim", 256),
+            ] {
+                json[key] = value.into();
+            }
+            json["tie_word_embeddings"] = false.into();
+        });
+        let config = config.unwrap();
+        // three matrices of the MLP, four of the attention
+        assert!(config.n_parameters() > 16_384 * 7 * (16_777_216 * 1_048_576));
+        assert!(config.n_parameters() < usize::MAX);
+        let more = ModelConfig {
+            vocab_size: usize::MAX,
+            ..config
+        };
+        assert_eq!(more.n_parameters(), usize::MAX);
     }
 }

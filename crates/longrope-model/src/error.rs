@@ -1,6 +1,6 @@
 //! Errors of this crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::checkpoint::report::WeightReport;
 use crate::export::float_type::FloatType;
@@ -65,15 +65,14 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// A key of `config.json` is missing or has the wrong type.
-    #[error("`{}` has no usable key `{key}`, expected {expected}", path.display())]
-    ConfigKey {
+    /// A key of `config.json` is missing or wrong.
+    #[error("`{}` cannot be used", path.display())]
+    Config {
         /// The configuration file.
         path: PathBuf,
-        /// The key.
-        key: String,
-        /// What the value has to be.
-        expected: &'static str,
+        /// Which key is wrong, and why.
+        #[source]
+        source: Box<longrope_rope::Error>,
     },
     /// The configuration asks for something that the decoder does not support.
     #[error("`{}` has `{key}` = {found}, supported: {supported}", path.display())]
@@ -87,7 +86,7 @@ pub enum Error {
         /// The supported values.
         supported: String,
     },
-    /// The RoPE settings of `config.json` are invalid.
+    /// A RoPE cannot be written to `config.json`.
     #[error("`{}` has a RoPE that cannot be used", path.display())]
     Rope {
         /// The configuration file.
@@ -177,6 +176,26 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl Error {
+    /// What is wrong with a `config.json`.
+    pub(crate) fn config(path: &Path, source: longrope_rope::Error) -> Self {
+        let path = path.to_owned();
+        match source {
+            longrope_rope::Error::Json { source, .. } => Self::Json { path, source },
+            longrope_rope::Error::UnknownFamily { found, expected } => Self::Unsupported {
+                path,
+                key: "model_type".to_owned(),
+                found: format!("{found:?}"),
+                supported: expected.0.join(", "),
+            },
+            source => Self::Config {
+                path,
+                source: Box::new(source),
+            },
+        }
+    }
 }
 
 impl From<LoraError> for Error {

@@ -65,11 +65,11 @@ impl Sizes {
         let params = model.n_parameters() as f64;
         Self {
             params,
-            layer_params: (params - ends * h * v) / model.n_layers as f64,
+            layer_params: ((params - ends * h * v) / model.n_layers as f64).max(0.0),
             layers: model.n_layers as f64,
             h,
-            q: (model.n_heads * model.head_dim) as f64,
-            k: (model.n_kv_heads * model.head_dim) as f64,
+            q: model.n_heads as f64 * model.head_dim as f64,
+            k: model.n_kv_heads as f64 * model.head_dim as f64,
             i: model.intermediate_size as f64,
             v,
             rotary_dim: model.rope.rotary_dim as f64,
@@ -134,11 +134,16 @@ pub fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
 /// Numbers per token on the tape of a layer, as multiples of `h`, `q`, `k` and `i`.
 const TAPE: [f64; 4] = [6.0, 2.0, 2.0, 5.0];
 
-/// Number of parameters of adapters on the query, key, value and output projections of every layer.
+/// Number of parameters of adapters on the query, key, value and output projections of every layer; `usize::MAX` if there
+/// are more.
 pub fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
-    let (h, q) = (model.hidden_size, model.n_heads * model.head_dim);
-    let k = model.n_kv_heads * model.head_dim;
-    model.n_layers * rank * ((h + q) + 2 * (h + k) + (q + h))
+    let h = model.hidden_size;
+    let q = model.n_heads.saturating_mul(model.head_dim);
+    let k = model.n_kv_heads.saturating_mul(model.head_dim);
+    // query and output have widths h and q, key and value h and k
+    let widths = [h, q, h, k, h, k, q, h];
+    let per_rank = widths.into_iter().fold(0, usize::saturating_add);
+    model.n_layers.saturating_mul(rank).saturating_mul(per_rank)
 }
 
 /// Floating-point operations of a forward pass over `n` tokens: `2n(P' + hv)` for matrix products, where `P'` are the
@@ -224,6 +229,18 @@ mod tests {
         let longest = memory.longest(1e9);
         assert!(memory.at(longest) <= 1e9 && memory.at(longest + 1) > 1e9);
         assert_eq!(memory.longest(1.0), 0);
+    }
+
+    #[test]
+    fn sizes_that_overflow_do_not_look_small() {
+        let mut model = model();
+        model.vocab_size = usize::MAX / 2;
+        assert!(eval_memory(&model, false).fixed_bytes > 1e18);
+        assert!(train_memory(&model, Trained::All).fixed_bytes > 1e18);
+        assert!(forward_flops(&model, 1024) > 1e18);
+        (model.n_heads, model.head_dim) = (usize::MAX, usize::MAX);
+        assert_eq!(adapter_parameters(&model, usize::MAX), usize::MAX);
+        assert!(eval_memory(&model, true).fixed_bytes > 1e18);
     }
 
     #[test]

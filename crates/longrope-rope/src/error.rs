@@ -149,8 +149,14 @@ pub enum Error {
         /// The key, with the section it belongs to.
         key: String,
     },
-    /// A key of a model config has a value of the wrong kind.
-    #[error("`{key}` of the model config is {found}, expected {expected}")]
+    /// A model config is JSON, but has no keys.
+    #[error("the model config is {found}, expected an object")]
+    NotAnObject {
+        /// What was found.
+        found: &'static str,
+    },
+    /// A key of a model config has a value of another type, or outside its range.
+    #[error("`{key}` of the model config is {}, expected {expected}", shown(found))]
     WrongValue {
         /// The key, with the section it belongs to.
         key: String,
@@ -159,8 +165,45 @@ pub enum Error {
         /// What was expected.
         expected: &'static str,
     },
+    /// A list of a model config has another length than the sizes say.
+    #[error("`{key}` of the model config has {found} entries, expected {expected}")]
+    ListLength {
+        /// The key, with the section it belongs to.
+        key: String,
+        /// Number of entries.
+        found: usize,
+        /// The number that the sizes ask for: rotated pairs, or layers.
+        expected: usize,
+    },
+    /// Two sizes of a model config do not fit together.
+    #[error(
+        "`{key}` of the model config is {found}, expected a multiple of `{by}`, which is {divisor}"
+    )]
+    NotDivisible {
+        /// The size.
+        key: &'static str,
+        /// Its value, or its default if it is missing.
+        found: usize,
+        /// The size that has to divide it.
+        by: &'static str,
+        /// Its value, or its default if it is missing.
+        divisor: usize,
+    },
+    /// The rotated part of the heads of a model config cannot be split into pairs.
+    #[error(
+        "the model config rotates {found} dimensions of a head (`head_dim` {head_dim} × `partial_rotary_factor` \
+         {partial}, rounded down), expected an even number of at least 2"
+    )]
+    RotatedPart {
+        /// Rotated dimensions.
+        found: usize,
+        /// Dimensions of a head.
+        head_dim: usize,
+        /// The rotated share.
+        partial: f64,
+    },
     /// A model config names a RoPE type that this crate does not know.
-    #[error("`{key}` of the model config is \"{found}\", expected one of {expected}")]
+    #[error("`{key}` of the model config is {found:?}, expected one of {expected}")]
     UnknownRopeType {
         /// The key that names the type.
         key: String,
@@ -169,15 +212,30 @@ pub enum Error {
         /// The known types.
         expected: Names,
     },
-    /// [`diagnose`](crate::diagnose) does not know how runtimes treat a family of models.
-    #[error("`model_type` of the model config is \"{found}\", expected one of {expected}")]
+    /// The family of a model config is not known.
+    #[error("`model_type` of the model config is {found:?}, expected one of {expected}")]
     UnknownFamily {
-        /// The family; empty if the key is missing.
+        /// The family.
         found: String,
         /// The known families.
         expected: Names,
     },
-    /// A key is given twice, with different values.
+    /// A model config describes more than a language model, whose own config is nested in it.
+    #[error(
+        "`model_type` of the model config is {found:?}, a model whose language part ({inner:?}) is described in \
+         `{section}`; expected one of {expected} at the top level"
+    )]
+    NestedConfig {
+        /// The family.
+        found: String,
+        /// The key that holds the config of the language model.
+        section: &'static str,
+        /// The family of the language model.
+        inner: String,
+        /// The known families.
+        expected: Names,
+    },
+    /// Two sizes disagree.
     #[error(
         "`{first}` and `{second}` of the model config disagree: {first_value} and {second_value}"
     )]
@@ -211,6 +269,19 @@ pub enum Error {
         /// The family.
         model_type: String,
     },
+}
+
+/// Longest JSON value that a message shows in full, in characters.
+const SHOWN: usize = 60;
+
+/// A JSON value for a message, cut if it is long.
+fn shown(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= SHOWN {
+        return text;
+    }
+    let start: String = text.chars().take(SHOWN).collect();
+    format!("{start}..")
 }
 
 /// A list of names to choose from, shown as `a`, `b`, `c`.

@@ -81,7 +81,9 @@ pub use doctor::{
 pub use error::{Error, Names, Result};
 pub use factors::{FactorSet, RescaleFactors};
 pub use factors_csv::factors_from_csv;
-pub use hf::{HfRope, read_hf_rope, write_hf_rope};
+pub use hf::{
+    Family, HfConfig, HfRope, parse_hf_config, read_hf_config, read_hf_rope, write_hf_rope,
+};
 pub use method::Method;
 pub use precision::Precision;
 pub use resolved::ResolvedRope;

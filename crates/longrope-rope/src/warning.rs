@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Warning {
     /// A key of a rope section that is not used.
     UnusedKey {
-        /// The section.
+        /// The section; empty for the top level.
         section: &'static str,
         /// The key.
         key: String,
@@ -39,7 +39,7 @@ pub enum Warning {
         index: usize,
     },
     /// The long factors start beyond the context of the model.
-    LongFactorsUnused {
+    LongFactorsBeyondMax {
         /// `original_max_position_embeddings`.
         original_context: usize,
         /// `max_position_embeddings`.
@@ -93,11 +93,30 @@ pub enum Warning {
     },
     /// Phi-3 in transformers 4 accepts three keys in `rope_scaling`, and this spec needs more.
     NotForTransformers4 {},
+    /// `rope_theta` is `null`, with which no program can compute.
+    NullTheta {
+        /// The default of the class, which is used.
+        used: f64,
+    },
+    /// Two keys of a config disagree; one of them is used, as transformers 5.24 does.
+    Conflict {
+        /// The key that is used, with its section.
+        used: String,
+        /// Its value.
+        used_value: String,
+        /// The key that is not used, with its section.
+        ignored: String,
+        /// Its value.
+        ignored_value: String,
+    },
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UnusedKey { section: "", key } => {
+                write!(f, "`{key}` is not used")
+            }
             Self::UnusedKey { section, key } => write!(f, "`{section}.{key}` is not used"),
             Self::FactorDisagrees {
                 factor,
@@ -113,13 +132,13 @@ impl fmt::Display for Warning {
                 "`{key}` is {found} and is used; transformers reads it for few families and would use {family}"
             ),
             Self::NotMonotone { key, index } => write!(f, "`{key}` decreases at index {index}"),
-            Self::LongFactorsUnused {
+            Self::LongFactorsBeyondMax {
                 original_context,
                 max_context,
             } => write!(
                 f,
-                "`long_factor` is not used: `original_max_position_embeddings` is {original_context} and \
-                 `max_position_embeddings` only {max_context}"
+                "`long_factor` is used above `original_max_position_embeddings` {original_context}, but \
+                 `max_position_embeddings` is only {max_context}"
             ),
             Self::StartTokensDropped { start_tokens } => write!(
                 f,
@@ -163,6 +182,19 @@ impl fmt::Display for Warning {
                 f,
                 "Phi-3 in transformers 4 accepts only `type`, `short_factor` and `long_factor`; \
                  this config needs transformers 5"
+            ),
+            Self::NullTheta { used } => write!(
+                f,
+                "`rope_theta` is null, with which transformers cannot compute; {used}, the default, is used"
+            ),
+            Self::Conflict {
+                used,
+                used_value,
+                ignored,
+                ignored_value,
+            } => write!(
+                f,
+                "`{used}` ({used_value}) is used and not `{ignored}` ({ignored_value}), as in transformers 5.24"
             ),
         }
     }

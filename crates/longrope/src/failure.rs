@@ -222,7 +222,8 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
         E::TokenOutOfVocabulary { .. } => {
             "the token ids come from the tokenizer of another model".into()
         }
-        E::ConfigKey { .. } | E::Rope { .. } | E::Json { .. } => {
+        E::Config { source, .. } => return hint_for_rope(source),
+        E::Rope { .. } | E::Json { .. } => {
             "use the config.json that was published with the weights, or correct it".into()
         }
         E::Io(error) => return hint_for_io(error),
@@ -300,12 +301,31 @@ fn hint_for_rope(error: &longrope_rope::Error) -> Option<String> {
         E::CsvEmpty { .. } | E::CsvNumber { .. } | E::CsvRowLength { .. } => {
             "a factor CSV has one factor per line, or one row of factors per layer".into()
         }
-        E::MissingKey { .. }
-        | E::WrongValue { .. }
-        | E::UnknownRopeType { .. }
-        | E::Disagree { .. }
-        | E::LayerTypes { .. } => {
+        E::MissingKey { .. } => "add this key to config.json; it has no default".into(),
+        E::WrongValue { .. } => {
+            "correct this key of config.json; a key that has a default may be left out".into()
+        }
+        E::NotDivisible { .. } | E::ListLength { .. } | E::RotatedPart { .. } => {
+            "correct the sizes in config.json; one that is missing has the default of its family in transformers 5.24"
+                .into()
+        }
+        E::Number { .. } | E::OriginalContext { .. } | E::RotaryDim { .. } => {
+            "correct this number of the RoPE".into()
+        }
+        E::UnknownRopeType { .. } | E::LayerTypes { .. } => {
+            "this kind of RoPE is not supported; `--rope` takes another one".into()
+        }
+        E::Json {
+            what: "model config",
+            ..
+        }
+        | E::NotAnObject { .. }
+        | E::Disagree { .. } => {
             "use the config.json that was published with the weights, or correct it".into()
+        }
+        E::NestedConfig { .. } => {
+            "a model of text and images is not supported; save its language model as a folder of its own"
+                .into()
         }
         E::UnknownFamily { .. } => {
             "doctor knows the rules of the runtimes for these model types only".into()

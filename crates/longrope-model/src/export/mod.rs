@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
 use crate::config::ModelConfig;
+use crate::config_file::read_config_json;
 use crate::error::{Error, Result};
 
 /// Settings of an export.
@@ -106,17 +107,13 @@ fn config_json(
     options: ExportOptions,
 ) -> Result<(Value, Vec<Warning>)> {
     let path = source.join("config.json");
-    let text = fs_err::read_to_string(&path)?;
-    let mut json: Value = serde_json::from_str(&text).map_err(|source| Error::Json {
-        path: path.clone(),
-        source,
-    })?;
+    let mut json = read_config_json(&path)?;
     let Value::Object(map) = &mut json else {
-        return Err(Error::ConfigKey {
-            path,
-            key: "model_type".to_owned(),
-            expected: "an object",
-        });
+        let found = "no object";
+        return Err(Error::config(
+            &path,
+            longrope_rope::Error::NotAnObject { found },
+        ));
     };
     let warnings =
         write_hf_rope(map, spec, options.target_context).map_err(|source| Error::Rope {

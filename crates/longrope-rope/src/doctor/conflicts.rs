@@ -1,55 +1,19 @@
 //! Statements of a config that contradict each other, and what each runtime makes of them.
 
 use super::facts::Facts;
-use super::section::Section;
 use super::view::{Conflict, Outcome, Reading, RuntimeView};
 
-/// The contradictions of a config; most have none.
+/// The contradictions of a config, as the reader found them; most have none.
 pub(super) fn conflict(facts: &Facts, views: &[RuntimeView]) -> Option<Conflict> {
-    let mut whats = Vec::new();
-    if facts.sections_differ()
-        && let (Some(older), Some(newer)) = (facts.rope_scaling, facts.rope_parameters)
-    {
-        whats.push(format!(
-            "`{}` says {} and `{}` says {}",
-            older.name,
-            described(older),
-            newer.name,
-            described(newer)
-        ));
-    }
-    let sections = [facts.rope_scaling, facts.rope_parameters];
-    for section in sections.into_iter().flatten() {
-        if let Some((old, new)) = section.types_differ()
-            && (old, new) != ("su", "longrope")
-        {
-            whats.push(format!(
-                "`{}` has `type` {old:?} and `rope_type` {new:?}",
-                section.name
-            ));
-        }
-    }
-    let inner = facts.section().and_then(Section::theta);
-    if let (Some(top), Some(inner)) = (facts.top_theta, inner)
-        && (top - inner).abs() > 1e-9 * top
-    {
-        whats.push(format!(
-            "`rope_theta` is {top} at the top level and {inner} in the section"
-        ));
-    }
-    (!whats.is_empty()).then(|| Conflict {
-        what: whats.join(", and "),
+    let texts: Vec<&str> = facts
+        .conflicts
+        .iter()
+        .map(|conflict| conflict.text.as_str())
+        .collect();
+    (!texts.is_empty()).then(|| Conflict {
+        what: texts.join("; "),
         readings: readings(views),
     })
-}
-
-fn described(section: Section) -> String {
-    let rope_type = section.rope_type().unwrap_or("default").escape_debug();
-    let factor = section.number("factor");
-    let theta = section.theta();
-    let factor = factor.map_or(String::new(), |factor| format!(" with factor {factor}"));
-    let theta = theta.map_or(String::new(), |theta| format!(" and theta {theta}"));
-    format!("{rope_type}{factor}{theta}")
 }
 
 fn readings(views: &[RuntimeView]) -> Vec<Reading> {
@@ -144,9 +108,10 @@ mod tests {
         let diagnosis = diagnose(&config).unwrap();
         assert_eq!(diagnosis.rope, "yarn");
         let text = diagnosis.conflict.unwrap().to_string();
-        assert!(text.starts_with(
-            "`rope_scaling` says yarn with factor 4 and `rope_parameters` says default and theta 500000"
-        ), "{text}");
+        assert!(
+            text.starts_with("`rope_scaling.rope_type` (yarn) is used and not"),
+            "{text}"
+        );
         for runtime in [
             Runtime::Transformers4,
             Runtime::Transformers5,

@@ -1,15 +1,11 @@
 //! The parts of a config that runtimes read differently.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::resolve::resolved;
 use super::section::{Section, count};
-use crate::error::Names;
+pub(super) use crate::hf::Family;
 use crate::hf::{ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
-use crate::{Error, Result, RopeScaling, RopeSpec, read_hf_rope};
-
-/// Families with known rules.
-const FAMILIES: Names = Names(&["llama", "mistral", "phi3", "qwen2"]);
+use crate::{Result, RopeScaling, RopeSpec, Warning, read_hf_rope};
 
 /// The default of every runtime that has one, except where its file says otherwise.
 pub(super) const DEFAULT_THETA: f64 = 10_000.0;
@@ -17,17 +13,17 @@ pub(super) const DEFAULT_THETA: f64 = 10_000.0;
 /// The key of Qwen2.5-1M: attention in chunks, with position differences of at most one chunk.
 pub(super) const DUAL_CHUNK: &str = "dual_chunk_attention_config";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    Llama,
-    Mistral,
-    Phi3,
-    Qwen2,
+/// Two statements of a config, of which one is used.
+pub(super) struct Conflicting {
+    /// Whether they are in different sections.
+    pub(super) between_sections: bool,
+    /// Which one is used.
+    pub(super) text: String,
 }
 
 /// A config and how this project reads it.
 pub(super) struct Facts<'a> {
-    pub(super) model_type: &'a str,
+    pub(super) model_type: &'static str,
     pub(super) family: Family,
     /// The rope as this project reads it.
     pub(super) spec: RopeSpec,
@@ -42,34 +38,28 @@ pub(super) struct Facts<'a> {
     pub(super) rope_scaling: Option<Section<'a>>,
     /// `rope_parameters`, the spelling of transformers 5.
     pub(super) rope_parameters: Option<Section<'a>>,
+    /// Statements of the config that contradict each other.
+    pub(super) conflicts: Vec<Conflicting>,
     /// Whether the config asks for dual chunk attention.
     pub(super) dual_chunk: bool,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn new(config: &'a Value) -> Result<Self> {
-        let model_type = config["model_type"].as_str().unwrap_or_default();
-        let family = match model_type {
-            "llama" => Family::Llama,
-            "mistral" => Family::Mistral,
-            "phi3" => Family::Phi3,
-            "qwen2" => Family::Qwen2,
-            // What is no config at all is for the reader to say.
-            _ if !config.is_object() => return Err(not_a_config(config)),
-            other => {
-                return Err(Error::UnknownFamily {
-                    found: other.to_owned(),
-                    expected: FAMILIES,
-                });
-            }
-        };
-        let rope = match read_hf_rope(config) {
-            Err(Error::Disagree { .. }) => read_hf_rope(&resolved(config))?,
-            read => read?,
-        };
+        let family = Family::of(config.as_object().unwrap_or(&Map::new()))?;
+        let rope = read_hf_rope(config)?;
+        let conflicts = rope.warnings.iter().filter_map(|warning| match warning {
+            Warning::Conflict { used, ignored, .. } => Some(Conflicting {
+                between_sections: used.starts_with(ROPE_SCALING)
+                    && ignored.starts_with(ROPE_PARAMETERS),
+                text: warning.to_string(),
+            }),
+            _ => None,
+        });
         Ok(Self {
-            model_type,
+            model_type: family.model_type(),
             family,
+            conflicts: conflicts.collect(),
             spec: rope.spec,
             max_context: rope.max_context,
             top_original: count(config.get(ORIGINAL_POSITION)),
@@ -141,28 +131,8 @@ impl<'a> Facts<'a> {
 
     /// Whether the two sections say different things.
     pub(super) fn sections_differ(&self) -> bool {
-        match (self.rope_scaling, self.rope_parameters) {
-            (Some(older), Some(newer)) => {
-                let key = |section: Section, key| section.value(key).cloned();
-                let keys = [
-                    "factor",
-                    "short_factor",
-                    "long_factor",
-                    "attention_factor",
-                    ORIGINAL_POSITION,
-                ];
-                older.rope_type().unwrap_or("default") != newer.rope_type().unwrap_or("default")
-                    || keys.iter().any(|name| key(older, name) != key(newer, name))
-            }
-            _ => false,
-        }
-    }
-}
-
-fn not_a_config(config: &Value) -> Error {
-    Error::WrongValue {
-        key: "config.json".to_owned(),
-        found: config.clone(),
-        expected: "an object",
+        self.conflicts
+            .iter()
+            .any(|conflict| conflict.between_sections)
     }
 }

@@ -18,7 +18,6 @@ mod longrope;
 mod mistral_rs;
 mod mlx_lm;
 mod onnxruntime_genai;
-mod resolve;
 mod section;
 mod sglang;
 mod shared;

@@ -23,7 +23,7 @@ pub(super) fn per_forward(computed: Computed, facts: &Facts) -> Computed {
     }
     let computed = computed.because_if(
         unreachable,
-        &[Topic::Factors, Topic::Switch],
+        &[Topic::Factors],
         format!(
             "uses the long factors above {border} tokens, which is not below the claimed context {}",
             facts.max_context

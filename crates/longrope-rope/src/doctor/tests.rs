@@ -254,14 +254,17 @@ fn an_attention_factor_is_not_read_everywhere() {
 }
 
 #[test]
-fn without_an_original_context_long_factors_are_never_used() {
+fn without_an_original_context_long_factors_are_beyond_the_claim() {
     let mut config = published("llama");
     config
         .as_object_mut()
         .unwrap()
         .remove("original_max_position_embeddings");
     let diagnosis = diagnose(&config).unwrap();
-    assert_eq!(rules(&config, Runtime::Longrope).switch, Switch::Never {});
+    assert_eq!(
+        rules(&config, Runtime::Longrope).switch,
+        Switch::PerSequence { border: 131_072 }
+    );
     assert_eq!(scales(&rules(&config, Runtime::Transformers5)), [1.0; 2]);
     assert!(
         reason(&config, Runtime::Transformers4)

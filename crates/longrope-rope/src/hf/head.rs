@@ -1,25 +1,49 @@
-//! The family of a config and the size of its heads.
+//! The size of the heads of a config.
 
 use serde_json::{Map, Value};
 
+use super::bounds;
+use super::family::Family;
 use super::fields::Fields;
-use crate::Result;
+use super::keys::{HEAD_DIM, HEADS, HIDDEN, MODEL_TYPE};
+use crate::{Error, Result};
 
-/// The size of one attention head.
+/// The size of one attention head: `head_dim`, else `hidden_size` / `num_attention_heads`, rounded down.
+///
+/// A known family has defaults for both.
 pub(super) fn head_dim(config: &Map<String, Value>) -> Result<usize> {
     let mut top = Fields::new("", config);
-    match top.count("head_dim")? {
-        Some(head_dim) => Ok(head_dim),
-        None => {
-            Ok(top.needed_count("hidden_size")? / top.needed_count("num_attention_heads")?.max(1))
-        }
+    if let Some(head_dim) = top.count(HEAD_DIM, &bounds::HEADS)? {
+        return Ok(head_dim);
     }
+    let family = Family::find(config);
+    let (hidden, heads) = match family.map(Family::defaults) {
+        Some(defaults) => (
+            top.count_or(HIDDEN, &bounds::WIDTH, defaults.hidden_size)?,
+            top.count_or(HEADS, &bounds::HEADS, defaults.n_heads)?,
+        ),
+        None => (
+            top.needed_count(HIDDEN, &bounds::WIDTH)?,
+            top.needed_count(HEADS, &bounds::HEADS)?,
+        ),
+    };
+    // Only the class of LLaMA refuses a remainder.
+    let has_remainder = family == Some(Family::Llama) && !hidden.is_multiple_of(heads);
+    if hidden < heads || has_remainder {
+        return Err(Error::NotDivisible {
+            key: HIDDEN,
+            found: hidden,
+            by: HEADS,
+            divisor: heads,
+        });
+    }
+    Ok(hidden / heads)
 }
 
 /// Whether this is a Phi-3 config. These load only the type longrope, and call it by older names.
 pub(super) fn is_phi3(config: &Map<String, Value>) -> bool {
     config
-        .get("model_type")
+        .get(MODEL_TYPE)
         .and_then(Value::as_str)
         .is_some_and(|model_type| model_type.starts_with("phi3"))
 }

@@ -1,75 +1,93 @@
 //! Short and long factors: the two factor sets that a Hugging Face config can hold.
 
 use super::attention::{attention_policy, same};
+use super::bounds;
 use super::fields::Fields;
-use super::spelling::{Spelling, Top};
 use crate::{
     AttentionScale, Error, FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec, Warning,
 };
 
+/// The two contexts of a config, in tokens.
+#[derive(Clone, Copy)]
+pub(super) struct Contexts {
+    pub(super) original: usize,
+    pub(super) max: usize,
+}
+
 /// Reads `short_factor`, `long_factor` and the keys of the attention scale.
+///
+/// Sequences above the original context use the long factors, even if `max_position_embeddings` is not above it.
 pub(super) fn read(
-    top: &Top,
-    spelling: Spelling,
     fields: &mut Fields,
-    original_context: usize,
+    contexts: Contexts,
+    n_pairs: usize,
     warnings: &mut Vec<Warning>,
 ) -> Result<RopeScaling> {
-    let max_context = top.max_context;
-    let short = factors(fields, "short_factor", warnings)?;
-    let long = factors(fields, "long_factor", warnings)?;
+    let Contexts { original, max } = contexts;
+    let short = factors(fields, "short_factor", n_pairs, warnings)?;
+    let long = factors(fields, "long_factor", n_pairs, warnings)?;
+    let ratio = max as f64 / original as f64;
+    let factor = fields.number("factor", &bounds::GROWTH)?;
+    let scale = factor.unwrap_or(ratio);
+    if let Some(factor) = factor
+        && !same(factor, ratio)
+        && !same(ratio, 1.0)
+    {
+        warnings.push(Warning::FactorDisagrees {
+            factor,
+            ratio,
+            used: factor,
+        });
+    }
     let set = |max_context, factors| FactorSet {
         max_context,
         start_tokens: 0,
         factors,
         attention: None,
     };
-    let mut sets = vec![set(original_context, short)];
-    if max_context > original_context {
-        sets.push(set(max_context, long));
+    let long_context = if max > original {
+        max
     } else {
-        warnings.push(Warning::LongFactorsUnused {
-            original_context,
-            max_context,
+        warnings.push(Warning::LongFactorsBeyondMax {
+            original_context: original,
+            max_context: max,
         });
-    }
-
-    let ratio = max_context as f64 / original_context as f64;
-    let scale = match fields.number("factor")? {
-        Some(factor) if !same(factor, ratio) => {
-            let ratio_wins = spelling == Spelling::V4 && top.original_context.is_some();
-            let used = if ratio_wins { ratio } else { factor };
-            warnings.push(Warning::FactorDisagrees {
-                factor,
-                ratio,
-                used,
-            });
-            used
-        }
-        _ => ratio,
+        grown(original, scale)
     };
+    let mut sets = vec![set(original, short), set(long_context, long)];
+
     let default = AttentionScale::Su {};
     let family = fields
-        .number("attention_factor")?
-        .unwrap_or_else(|| default.value(scale, original_context));
-    for (key, index) in [("short_mscale", 0), ("long_mscale", 1)] {
-        let Some(found) = fields.number(key)? else {
+        .number("attention_factor", &bounds::POSITIVE)?
+        .unwrap_or_else(|| default.value(scale, original));
+    for (key, set) in ["short_mscale", "long_mscale"].into_iter().zip(&mut sets) {
+        let Some(found) = fields.number(key, &bounds::POSITIVE)? else {
             continue;
         };
-        if let Some(set) = sets.get_mut(index)
-            && !same(found, family)
-        {
+        if !same(found, family) {
             warnings.push(Warning::MscaleOverrides { key, found, family });
             set.attention = Some(AttentionScale::Constant { value: found });
         }
     }
-    let attention = attention_policy(family, default, ratio.max(1.0), original_context);
+    let reach = long_context as f64 / original as f64;
+    let attention = attention_policy(family, default, reach, original);
     Ok(RopeScaling::LongRope { sets, attention })
+}
+
+/// The context that `scale` stands for, above the original one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a positive product is cut to tokens"
+)]
+fn grown(original: usize, scale: f64) -> usize {
+    ((original as f64 * scale) as usize).max(original + 1)
 }
 
 fn factors(
     fields: &mut Fields,
     key: &'static str,
+    n_pairs: usize,
     warnings: &mut Vec<Warning>,
 ) -> Result<RescaleFactors> {
     let factors =
@@ -81,6 +99,13 @@ fn factors(
             },
             other => other,
         })?;
+    if factors.len() != n_pairs {
+        return Err(Error::ListLength {
+            key: fields.path(key),
+            found: factors.len(),
+            expected: n_pairs,
+        });
+    }
     if let Some(index) = factors.first_decrease() {
         warnings.push(Warning::NotMonotone { key, index });
     }

@@ -3,17 +3,24 @@
 use serde_json::{Map, Value};
 
 use super::attention::{attention_policy, same};
+use super::bounds;
+use super::conflicts::{Section, conflict, conflicts};
+use super::document::object;
+use super::family::{DEFAULT_THETA, Family};
 use super::fields::Fields;
-use super::head::{head_dim, is_phi3, rotary_dim};
+use super::head::rotary_dim;
 use super::keys::{
-    MAX_POSITION, ORIGINAL_POSITION, PARTIAL, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA,
+    ORIGINAL_POSITION, PARTIAL, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA,
 };
 use super::long_rope;
-use super::spelling::{Spelling, Top};
+use super::top::Top;
 use crate::error::Names;
 use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, Warning};
 
 const ROPE_TYPES: Names = Names(&["default", "linear", "dynamic", "yarn", "llama3", "longrope"]);
+
+/// Keys of a section that is split by kind of layer.
+const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
 
 /// The rope of a model config.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,48 +33,36 @@ pub struct HfRope {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the rope of a Hugging Face model config, as transformers 5 understands it.
+/// Reads the rope of a Hugging Face model config, as transformers 5.24 understands it.
 ///
-/// Both spellings are read, `rope_scaling` with its neighbours and `rope_parameters`. The types are `default`, `linear`,
-/// `dynamic`, `yarn`, `llama3` and `longrope` (also called `su`). `short_factor` and `long_factor` become two factor
-/// sets, for `original_max_position_embeddings` and for `max_position_embeddings` tokens.
+/// Both spellings are read, `rope_scaling` with its neighbours and `rope_parameters`. If both are there, `rope_scaling`
+/// is used unless it is empty, and a [`Warning::Conflict`] tells every difference. Inside a section, `rope_type` is used
+/// rather than `type`, and a number of the section rather than its neighbour at the top level, except for
+/// `original_max_position_embeddings`, where the top level is used.
+///
+/// The types are `default`, `linear`, `dynamic`, `yarn`, `llama3` and `longrope` (also called `su`). `short_factor` and
+/// `long_factor` become two factor sets, for up to `original_max_position_embeddings` tokens and for more. LLaMA,
+/// Mistral, Phi-3 and Qwen2 have the defaults of their classes; in other configs every key is needed.
 ///
 /// # Errors
-/// [`Error::MissingKey`], [`Error::WrongValue`], [`Error::UnknownRopeType`], [`Error::Disagree`] when two spellings in
-/// one config differ, [`Error::LayerTypes`], and the errors of [`RopeSpec::validate`].
+/// [`Error::MissingKey`], [`Error::WrongValue`], [`Error::ListLength`], [`Error::NotDivisible`],
+/// [`Error::RotatedPart`], [`Error::UnknownRopeType`], [`Error::LayerTypes`], and the errors of [`RopeSpec::validate`].
 pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
-    let config = config.as_object().ok_or_else(|| Error::WrongValue {
-        key: "config.json".to_owned(),
-        found: config.clone(),
-        expected: "an object",
-    })?;
+    let config = object(config)?;
+    let top = Top::of(config)?;
     let mut fields = Fields::new("", config);
-    let top = Top {
-        is_phi3: is_phi3(config),
-        max_context: fields.needed_count(MAX_POSITION)?,
-        original_context: fields.count(ORIGINAL_POSITION)?,
-        head_dim: head_dim(config)?,
-        theta: fields.number(THETA)?,
-        partial: fields.number(PARTIAL)?,
-    };
-    let (spec, warnings) = match (
-        fields.object(ROPE_SCALING)?,
-        fields.object(ROPE_PARAMETERS)?,
-    ) {
-        (Some(v4), None) => read_section(&top, Spelling::V4, v4)?,
-        (None, Some(v5)) => read_section(&top, Spelling::V5, v5)?,
-        (None, None) => read_section(&top, Spelling::V4, &Map::new())?,
+    let v4 = fields.object(ROPE_SCALING)?.filter(|keys| !keys.is_empty());
+    let v5 = fields.object(ROPE_PARAMETERS)?;
+    let Section { spec, warnings, .. } = match (v4, v5) {
         (Some(v4), Some(v5)) => {
-            let (spec_v4, mut warnings) = read_section(&top, Spelling::V4, v4)?;
-            let (spec_v5, warnings_v5) = read_section(&top, Spelling::V5, v5)?;
-            require_agreement(&spec_v4, &spec_v5)?;
-            let new: Vec<Warning> = warnings_v5
-                .into_iter()
-                .filter(|warning| !warnings.contains(warning))
-                .collect();
-            warnings.extend(new);
-            (spec_v5, warnings)
+            let mut used = read_section(&top, ROPE_SCALING, v4)?;
+            let more = beside(&top, (&used, v4), v5);
+            used.warnings.extend(more);
+            used
         }
+        (Some(v4), None) => read_section(&top, ROPE_SCALING, v4)?,
+        (None, Some(v5)) => read_section(&top, ROPE_PARAMETERS, v5)?,
+        (None, None) => read_section(&top, ROPE_SCALING, &Map::new())?,
     };
     Ok(HfRope {
         spec,
@@ -76,37 +71,83 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
     })
 }
 
-fn read_section(
+/// The warnings about `rope_parameters` beside `rope_scaling`, which is used.
+fn beside(
     top: &Top,
-    spelling: Spelling,
-    section: &Map<String, Value>,
-) -> Result<(RopeSpec, Vec<Warning>)> {
-    let name = if spelling == Spelling::V4 {
-        ROPE_SCALING
-    } else {
-        ROPE_PARAMETERS
+    (used, used_keys): (&Section, &Map<String, Value>),
+    ignored_keys: &Map<String, Value>,
+) -> Vec<Warning> {
+    match read_section(top, ROPE_PARAMETERS, ignored_keys) {
+        Ok(ignored) if ignored.spec == used.spec => {
+            let new = |warning: &Warning| !used.warnings.contains(warning);
+            ignored.warnings.into_iter().filter(new).collect()
+        }
+        Ok(ignored) => conflicts((used, used_keys), (&ignored, ignored_keys)),
+        // Nothing of it is used, so it may be wrong.
+        Err(error) => vec![conflict(
+            (ROPE_SCALING.to_owned(), used.rope_type.to_owned()),
+            (ROPE_PARAMETERS.to_owned(), error.to_string()),
+        )],
+    }
+}
+
+fn read_section(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result<Section> {
+    if let Some(section) = read_layer_types(top, name, keys)? {
+        return Ok(section);
+    }
+    let mut fields = Fields::new(name, keys);
+    let mut warnings = Vec::new();
+    let theta = match either(&mut fields, THETA, &bounds::THETA, top.theta, &mut warnings)? {
+        Some(theta) => theta,
+        None if top.family.is_some() => {
+            if top.theta_is_null || fields.has(THETA) {
+                let used = DEFAULT_THETA;
+                warnings.push(Warning::NullTheta { used });
+            }
+            DEFAULT_THETA
+        }
+        None => {
+            return Err(Error::MissingKey {
+                key: THETA.to_owned(),
+            });
+        }
     };
-    if let Some((layer_type, _)) = section.iter().find(|(_, value)| value.is_object()) {
-        return Err(Error::LayerTypes {
-            section: name,
-            layer_type: layer_type.clone(),
+    let partial = either(
+        &mut fields,
+        PARTIAL,
+        &bounds::SHARE,
+        top.partial,
+        &mut warnings,
+    )?;
+    let rope_type = rope_type(&mut fields, top.is_phi3, &mut warnings)?;
+    let partial = if rope_type == "default" && top.rotates_whole_heads() {
+        if top.partial.is_some_and(|partial| !same(partial, 1.0)) {
+            warnings.push(Warning::UnusedKey {
+                section: "",
+                key: PARTIAL.to_owned(),
+            });
+        }
+        fields.ignore(PARTIAL);
+        1.0
+    } else {
+        partial.unwrap_or(1.0)
+    };
+    let rotated = rotary_dim(top.head_dim, partial);
+    if rotated < 2 || !rotated.is_multiple_of(2) {
+        return Err(Error::RotatedPart {
+            found: rotated,
+            head_dim: top.head_dim,
+            partial,
         });
     }
-    let mut fields = Fields::new(name, section);
-    let theta = agreed(&mut fields, THETA, top.theta)?.ok_or_else(|| Error::MissingKey {
-        key: THETA.to_owned(),
-    })?;
-    let partial = agreed(&mut fields, PARTIAL, top.partial)?.unwrap_or(1.0);
-    let rope_type = rope_type(&mut fields, top.is_phi3)?;
 
-    let mut warnings = Vec::new();
     let (original_context, scaling) = match rope_type {
         "default" => (
             top.original_context.unwrap_or(top.max_context),
             RopeScaling::None {},
         ),
         "linear" => {
-            let scale = fields.needed_number("factor")?;
+            let scale = fields.needed_number("factor", &bounds::GROWTH)?;
             (
                 top.original_context.unwrap_or(top.max_context),
                 RopeScaling::Linear { scale },
@@ -116,11 +157,11 @@ fn read_section(
         "dynamic" => (
             top.max_context,
             RopeScaling::DynamicNtk {
-                scale: fields.needed_number("factor")?,
+                scale: fields.needed_number("factor", &bounds::GROWTH)?,
             },
         ),
         "yarn" => {
-            let original_context = original_context(top, &mut fields)?;
+            let original_context = original_context(top, &mut fields, &mut warnings)?;
             (
                 original_context,
                 yarn(top, &mut fields, original_context, &mut warnings)?,
@@ -128,45 +169,91 @@ fn read_section(
         }
         "llama3" => {
             let scaling = RopeScaling::Llama3 {
-                scale: fields.needed_number("factor")?,
-                low_freq_factor: fields.needed_number("low_freq_factor")?,
-                high_freq_factor: fields.needed_number("high_freq_factor")?,
+                scale: fields.needed_number("factor", &bounds::GROWTH)?,
+                low_freq_factor: fields.needed_number("low_freq_factor", &bounds::POSITIVE)?,
+                high_freq_factor: fields.needed_number("high_freq_factor", &bounds::POSITIVE)?,
             };
-            (original_context(top, &mut fields)?, scaling)
+            (original_context(top, &mut fields, &mut warnings)?, scaling)
         }
         _ => {
-            let original_context = original_context(top, &mut fields)?;
+            let contexts = long_rope::Contexts {
+                original: original_context(top, &mut fields, &mut warnings)?,
+                max: top.max_context,
+            };
             (
-                original_context,
-                long_rope::read(top, spelling, &mut fields, original_context, &mut warnings)?,
+                contexts.original,
+                long_rope::read(&mut fields, contexts, rotated / 2, &mut warnings)?,
             )
         }
     };
     warnings.extend(fields.unused());
-    let spec = RopeSpec::new(
-        rotary_dim(top.head_dim, partial),
-        theta,
-        original_context,
-        scaling,
-    )?;
-    Ok((spec, warnings))
+    Ok(Section {
+        spec: RopeSpec::new(rotated, theta, original_context, scaling)?,
+        rope_type,
+        warnings,
+    })
 }
 
-/// A number that may be in the section, at the top level, or in both with the same value.
-fn agreed(fields: &mut Fields, key: &'static str, top: Option<f64>) -> Result<Option<f64>> {
-    match (fields.number(key)?, top) {
-        (Some(inner), Some(outer)) if !same(inner, outer) => Err(Error::Disagree {
-            first: key.to_owned(),
-            second: fields.path(key),
-            first_value: outer.to_string(),
-            second_value: inner.to_string(),
-        }),
-        (inner, outer) => Ok(inner.or(outer)),
+/// Reads a section that is split by kind of layer; `None` if it is not split.
+///
+/// LLaMA, Mistral and Phi-3 do not read such parts, and so they only give warnings. In Qwen2 configs they have to agree.
+fn read_layer_types(
+    top: &Top,
+    name: &'static str,
+    keys: &Map<String, Value>,
+) -> Result<Option<Section>> {
+    let mut parts = keys
+        .iter()
+        .filter(|(key, _)| top.family.is_none() || LAYER_TYPES.contains(&key.as_str()))
+        .filter_map(|(key, value)| Some((key, value.as_object()?)));
+    if !matches!(top.family, None | Some(Family::Qwen2)) {
+        return Ok(None);
     }
+    let Some((layer_type, first)) = parts.next() else {
+        return Ok(None);
+    };
+    let split = || Error::LayerTypes {
+        section: name,
+        layer_type: layer_type.clone(),
+    };
+    if top.family.is_none() {
+        return Err(split());
+    }
+    let section = read_section(top, name, first)?;
+    for (_, part) in parts {
+        if read_section(top, name, part)?.spec != section.spec {
+            return Err(split());
+        }
+    }
+    Ok(Some(section))
+}
+
+/// A number of the section, else the one at the top level.
+fn either(
+    fields: &mut Fields,
+    key: &'static str,
+    bound: &bounds::Number,
+    top: Option<f64>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<f64>> {
+    let inner = fields.number(key, bound)?;
+    if let (Some(inner), Some(outer)) = (inner, top)
+        && !same(inner, outer)
+    {
+        warnings.push(conflict(
+            (fields.path(key), inner.to_string()),
+            (key.to_owned(), outer.to_string()),
+        ));
+    }
+    Ok(inner.or(top))
 }
 
 /// The rope type by its current name.
-fn rope_type(fields: &mut Fields, is_phi3: bool) -> Result<&'static str> {
+fn rope_type(
+    fields: &mut Fields,
+    is_phi3: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<&'static str> {
     let current = |name: &str| match name {
         "su" => "longrope".to_owned(),
         "yarn" if is_phi3 => "longrope".to_owned(),
@@ -176,12 +263,10 @@ fn rope_type(fields: &mut Fields, is_phi3: bool) -> Result<&'static str> {
     if let (Some(new), Some(old)) = (new, old)
         && current(new) != current(old)
     {
-        return Err(Error::Disagree {
-            first: fields.path("rope_type"),
-            second: fields.path("type"),
-            first_value: new.to_owned(),
-            second_value: old.to_owned(),
-        });
+        warnings.push(conflict(
+            (fields.path("rope_type"), new.to_owned()),
+            (fields.path("type"), old.to_owned()),
+        ));
     }
     let key = if new.is_some() { "rope_type" } else { "type" };
     let found = new.or(old).unwrap_or("default");
@@ -198,14 +283,24 @@ fn rope_type(fields: &mut Fields, is_phi3: bool) -> Result<&'static str> {
 }
 
 /// The context before the extension: from the top level, else from the section, else the whole context.
-fn original_context(top: &Top, fields: &mut Fields) -> Result<usize> {
-    let inner = fields.count(ORIGINAL_POSITION)?;
-    let default = if top.is_phi3 {
-        PHI3_ORIGINAL
-    } else {
-        top.max_context
-    };
-    Ok(top.original_context.or(inner).unwrap_or(default))
+///
+/// The class of Phi-3 always has it at the top level.
+fn original_context(top: &Top, fields: &mut Fields, warnings: &mut Vec<Warning>) -> Result<usize> {
+    let inner = fields.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?;
+    let outer = top
+        .original_context
+        .or(top.is_phi3.then_some(PHI3_ORIGINAL));
+    if let (Some(inner), Some(outer)) = (inner, outer)
+        && inner != outer
+    {
+        let is_default = top.original_context.is_none();
+        let default = if is_default { " (the default)" } else { "" };
+        warnings.push(conflict(
+            (ORIGINAL_POSITION.to_owned(), format!("{outer}{default}")),
+            (fields.path(ORIGINAL_POSITION), inner.to_string()),
+        ));
+    }
+    Ok(outer.or(inner).unwrap_or(top.max_context))
 }
 
 fn yarn(
@@ -215,7 +310,7 @@ fn yarn(
     warnings: &mut Vec<Warning>,
 ) -> Result<RopeScaling> {
     let ratio = top.max_context as f64 / original_context as f64;
-    let scale = match fields.number("factor")? {
+    let scale = match fields.number("factor", &bounds::GROWTH)? {
         Some(factor) => {
             // A ratio of 1 is usual: many configs keep the original context in `max_position_embeddings`.
             if !same(factor, ratio) && !same(ratio, 1.0) {
@@ -227,15 +322,16 @@ fn yarn(
             }
             factor
         }
-        None if ratio > 1.0 => ratio,
+        None if ratio > 1.0 || fields.has("factor") => ratio,
         None => return Err(fields.missing("factor")),
     };
     // 0 means "not given" for these four.
     let given = |number: Option<f64>| number.filter(|number| *number != 0.0);
-    let mscale = given(fields.number("mscale")?);
-    let mscale_all_dim = given(fields.number("mscale_all_dim")?);
+    let mscale = given(fields.number("mscale", &bounds::NOT_NEGATIVE)?);
+    let mscale_all_dim = given(fields.number("mscale_all_dim", &bounds::NOT_NEGATIVE)?);
     let default = AttentionScale::Yarn {};
-    let value = match (fields.number("attention_factor")?, mscale, mscale_all_dim) {
+    let own = fields.number("attention_factor", &bounds::POSITIVE)?;
+    let value = match (own, mscale, mscale_all_dim) {
         (Some(value), ..) => value,
         (None, Some(mscale), Some(all)) => {
             let grown = default.value(scale, original_context) - 1.0;
@@ -251,51 +347,14 @@ fn yarn(
             default.value(scale, original_context)
         }
     };
+    let beta = |number: Option<f64>, default| given(number).unwrap_or(default);
+    // `null` is no `true`.
+    let default_truncate = !fields.has("truncate");
     Ok(RopeScaling::Yarn {
         scale,
-        beta_fast: given(fields.number("beta_fast")?).unwrap_or(32.0),
-        beta_slow: given(fields.number("beta_slow")?).unwrap_or(1.0),
-        truncate: fields.boolean("truncate")?.unwrap_or(true),
+        beta_fast: beta(fields.number("beta_fast", &bounds::NOT_NEGATIVE)?, 32.0),
+        beta_slow: beta(fields.number("beta_slow", &bounds::NOT_NEGATIVE)?, 1.0),
+        truncate: fields.boolean("truncate")?.unwrap_or(default_truncate),
         attention: attention_policy(value, default, scale, original_context),
-    })
-}
-
-fn require_agreement(v4: &RopeSpec, v5: &RopeSpec) -> Result<()> {
-    if v4 == v5 {
-        return Ok(());
-    }
-    let disagree = |key: &str, first_value: String, second_value: String| Error::Disagree {
-        first: format!("{ROPE_SCALING}.{key}"),
-        second: format!("{ROPE_PARAMETERS}.{key}"),
-        first_value,
-        second_value,
-    };
-    Err(if v4.original_context != v5.original_context {
-        disagree(
-            ORIGINAL_POSITION,
-            v4.original_context.to_string(),
-            v5.original_context.to_string(),
-        )
-    } else if v4.rotary_dim != v5.rotary_dim {
-        disagree(
-            PARTIAL,
-            v4.rotary_dim.to_string(),
-            v5.rotary_dim.to_string(),
-        )
-    } else if !same(v4.theta, v5.theta) {
-        disagree(THETA, v4.theta.to_string(), v5.theta.to_string())
-    } else if v4.scaling.name() != v5.scaling.name() {
-        disagree(
-            "rope_type",
-            v4.scaling.name().to_owned(),
-            v5.scaling.name().to_owned(),
-        )
-    } else {
-        Error::Disagree {
-            first: ROPE_SCALING.to_owned(),
-            second: ROPE_PARAMETERS.to_owned(),
-            first_value: format!("{:?}", v4.scaling),
-            second_value: format!("{:?}", v5.scaling),
-        }
     })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use longrope_model::read_config_json;
 use longrope_rope::{Diagnosis, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch, diagnose};
 use serde::Serialize;
 use serde_json::Value;
@@ -47,12 +48,9 @@ fn read_config(path: &Path) -> Result<Value> {
     } else {
         path.to_owned()
     };
-    let text = fs_err::read_to_string(&path)?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("`{}` is not valid JSON", path.display()))
-        .context(Hint(
-            "give a checkpoint folder or its config.json".to_owned(),
-        ))
+    read_config_json(&path).context(Hint(
+        "give a checkpoint folder or its config.json".to_owned(),
+    ))
 }
 
 /// Columns of the output.

@@ -165,7 +165,11 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
                 "give a plain list of factors as a CSV file, one per line".to_owned(),
             )));
         }
-        return Ok(read_hf_rope(&json)?.spec);
+        let rope = read_hf_rope(&json)?;
+        for warning in &rope.warnings {
+            tracing::warn!("{warning}");
+        }
+        return Ok(rope.spec);
     }
     let factors = factors_from_csv(&text)?;
     if let Some(pair) = factors.first_decrease() {

@@ -1,0 +1,198 @@
+//! Defaults and errors of ropes.
+
+use longrope_rope::{RopeScaling, RopeSpec, Warning, read_hf_rope};
+use serde_json::{Value, json};
+
+use crate::support::{LONG, SHORT, error, model, read};
+
+#[test]
+fn errors_name_the_key() {
+    assert_eq!(
+        error(json!({"rope_scaling": {"type": "ntk-by-eye"}})),
+        "`rope_scaling.type` of the model config is \"ntk-by-eye\", expected one of `default`, `linear`, `dynamic`, \
+         `yarn`, `llama3`, `longrope`"
+    );
+    let mut unnamed = model(json!({"rope_theta": null}));
+    unnamed.as_object_mut().unwrap().remove("model_type");
+    assert_eq!(
+        read_hf_rope(&unnamed).unwrap_err().to_string(),
+        "the model config has no `rope_theta`"
+    );
+    assert_eq!(
+        error(json!({"rope_scaling": {"type": "linear"}})),
+        "the model config has no `rope_scaling.factor`"
+    );
+    assert_eq!(
+        error(json!({"rope_scaling": {"type": "linear", "factor": "4"}})),
+        "`rope_scaling.factor` of the model config is \"4\", expected a number above 0 and up to 1048576"
+    );
+    assert_eq!(
+        error(
+            json!({"rope_scaling": {"type": "longrope", "short_factor": [1, 0, 1, 1], "long_factor": LONG}})
+        ),
+        "`rope_scaling.short_factor[1]` of the model config is 0.0, expected a finite number above 0"
+    );
+    assert_eq!(
+        error(
+            json!({"rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": [1, 2]}})
+        ),
+        "`rope_scaling.long_factor` of the model config has 2 entries, expected 4"
+    );
+    assert_eq!(
+        error(json!({"head_dim": 7})),
+        "the model config rotates 7 dimensions of a head (`head_dim` 7 × `partial_rotary_factor` 1, rounded down), \
+         expected an even number of at least 2"
+    );
+}
+
+#[test]
+fn wrong_types_and_numbers_out_of_range_are_errors_that_name_the_key() {
+    let huge = f64::MAX;
+    for (entries, key) in [
+        (json!({"rope_theta": "1e4"}), "rope_theta"),
+        (json!({"rope_theta": 0}), "rope_theta"),
+        (json!({"rope_theta": -1e4}), "rope_theta"),
+        (json!({"rope_theta": huge}), "rope_theta"),
+        (
+            json!({"rope_theta": {"__float__": "Infinity"}}),
+            "rope_theta",
+        ),
+        (json!({"rope_theta": true}), "rope_theta"),
+        (json!({"head_dim": 16.0}), "head_dim"),
+        (json!({"head_dim": 0}), "head_dim"),
+        (json!({"head_dim": [16]}), "head_dim"),
+        (
+            json!({"max_position_embeddings": 1024.5}),
+            "max_position_embeddings",
+        ),
+        (
+            json!({"max_position_embeddings": null}),
+            "max_position_embeddings",
+        ),
+        (
+            json!({"max_position_embeddings": -1}),
+            "max_position_embeddings",
+        ),
+        (
+            json!({"max_position_embeddings": 1_u64 << 63}),
+            "max_position_embeddings",
+        ),
+        (
+            json!({"original_max_position_embeddings": "256"}),
+            "original_max_position_embeddings",
+        ),
+        (
+            json!({"original_max_position_embeddings": 1}),
+            "original_max_position_embeddings",
+        ),
+        (
+            json!({"partial_rotary_factor": 1.5}),
+            "partial_rotary_factor",
+        ),
+        (json!({"partial_rotary_factor": 0}), "partial_rotary_factor"),
+        (json!({"rope_scaling": "linear"}), "rope_scaling"),
+        (json!({"rope_scaling": [1]}), "rope_scaling"),
+        (json!({"rope_parameters": true}), "rope_parameters"),
+        (json!({"rope_scaling": {"type": 1}}), "rope_scaling.type"),
+        (
+            json!({"rope_scaling": {"type": "linear", "factor": 0}}),
+            "rope_scaling.factor",
+        ),
+        (
+            json!({"rope_scaling": {"type": "linear", "factor": huge}}),
+            "rope_scaling.factor",
+        ),
+        (
+            json!({"rope_parameters": {"rope_theta": "1e4"}}),
+            "rope_parameters.rope_theta",
+        ),
+        (
+            json!({"rope_scaling": {"type": "yarn", "factor": 4.0, "beta_fast": -1}}),
+            "rope_scaling.beta_fast",
+        ),
+        (
+            json!({"rope_scaling": {"type": "yarn", "factor": 4.0, "truncate": "false"}}),
+            "rope_scaling.truncate",
+        ),
+        (
+            json!({"rope_scaling": {"type": "yarn", "factor": 4.0, "attention_factor": 0}}),
+            "rope_scaling.attention_factor",
+        ),
+        (
+            json!({"rope_scaling": {"type": "longrope", "short_factor": SHORT, "long_factor": 4.0}}),
+            "rope_scaling.long_factor",
+        ),
+    ] {
+        let error = error(entries.clone());
+        assert!(
+            error.starts_with(&format!("`{key}` of the model config is "))
+                && error.contains(", expected "),
+            "{entries}: {error}"
+        );
+    }
+}
+
+#[test]
+fn keys_with_a_default_may_be_missing() {
+    for (model_type, max_context, head_dim) in [
+        ("llama", 2048, 128),
+        ("mistral", 131_072, 128),
+        ("phi3", 4096, 96),
+        ("qwen2", 32_768, 128),
+    ] {
+        let rope = read_hf_rope(&json!({"model_type": model_type})).unwrap();
+        let plain = RopeSpec::new(head_dim, 10_000.0, max_context, RopeScaling::None {}).unwrap();
+        assert_eq!((rope.spec, rope.max_context), (plain, max_context));
+        assert_eq!(rope.warnings, []);
+    }
+}
+
+#[test]
+fn empty_sections_are_no_sections() {
+    let plain = read(json!({})).spec;
+    for section in [json!({}), json!(null)] {
+        assert_eq!(read(json!({"rope_scaling": section})).spec, plain);
+        assert_eq!(read(json!({"rope_parameters": section})).spec, plain);
+        let linear = json!({"rope_type": "linear", "factor": 4.0});
+        let rope = read(json!({"rope_scaling": section, "rope_parameters": linear}));
+        assert_eq!(rope.spec.scaling, RopeScaling::Linear { scale: 4.0 });
+        assert_eq!(rope.warnings, []);
+    }
+}
+
+#[test]
+fn ropes_by_layer_type_are_read_where_the_class_reads_them() {
+    let part = |theta: f64| json!({"rope_type": "default", "rope_theta": theta});
+    let split = |a: f64, b: f64| json!({"full_attention": part(a), "sliding_attention": part(b)});
+    let qwen2 = |section: Value| json!({"model_type": "qwen2", "rope_parameters": section});
+    assert_eq!(read(qwen2(split(5e5, 5e5))).spec.theta, 5e5);
+    assert_eq!(
+        error(qwen2(split(5e5, 1e4))),
+        "`rope_parameters` of the model config is split by layer type (`full_attention`), expected one rope for all \
+         layers"
+    );
+    let llama = read(json!({"rope_parameters": split(5e5, 1e4)}));
+    assert_eq!(llama.spec.theta, 1e4);
+    let unused = |key: &str| Warning::UnusedKey {
+        section: "rope_parameters",
+        key: key.to_owned(),
+    };
+    assert_eq!(
+        llama.warnings,
+        [unused("full_attention"), unused("sliding_attention")]
+    );
+}
+
+#[test]
+fn a_theta_that_is_null_is_the_default_with_a_warning() {
+    for entries in [
+        json!({"rope_theta": null}),
+        json!({"rope_theta": null, "rope_parameters": {"rope_theta": null}}),
+    ] {
+        let rope = read(entries);
+        assert_eq!(rope.spec.theta, 1e4);
+        assert_eq!(rope.warnings, [Warning::NullTheta { used: 1e4 }]);
+    }
+    let inner = json!({"rope_theta": null, "rope_parameters": {"rope_theta": 5e5}});
+    assert_eq!(read(inner).warnings, []);
+}
