@@ -40,6 +40,23 @@ impl Computed {
         }
     }
 
+    /// Adds the reason for another theta, if it is not ours. It comes first: factors may differ because of it.
+    #[must_use]
+    pub(super) fn because_of_theta(mut self, facts: &Facts, what: impl Into<String>) -> Self {
+        let (theirs, ours) = (self.rules.theta, facts.spec.theta);
+        if (theirs - ours).abs() > 1e-9 * ours {
+            let reason = Reason {
+                topics: vec![Topic::Theta, Topic::Factors],
+                explanation: Explanation {
+                    what: what.into(),
+                    consequence: "the model was not trained for these angles".to_owned(),
+                },
+            };
+            self.reasons.insert(0, reason);
+        }
+        self
+    }
+
     /// Adds a reason. Of several reasons for one topic the first is shown.
     #[must_use]
     pub(super) fn because(

@@ -48,10 +48,9 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
     };
     Ok(computed
         .having_chosen(facts, Some(section), rope_type)
-        .because(
-            &[Topic::Theta],
-            format!("takes theta {theta}, preferring `rope_theta` at the top level"),
-            "the model was not trained for these angles",
+        .because_of_theta(
+            facts,
+            format!("takes theta {theta}: of the top level, else of `rope_parameters`"),
         ))
 }
 

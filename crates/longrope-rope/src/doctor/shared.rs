@@ -50,19 +50,17 @@ pub(super) fn per_forward(computed: Computed, facts: &Facts) -> Computed {
 /// Adds the reason of a runtime that reads only the spelling of transformers 4.
 pub(super) fn ignores_rope_parameters(computed: Computed, facts: &Facts) -> Computed {
     let theta = computed.rules.theta;
-    computed
-        .because_if(
-            facts.is_only_v5(),
+    if facts.is_only_v5() {
+        return computed.because(
             ANGLES,
             format!("does not read `rope_parameters` and computes plain RoPE with theta {theta}"),
             "the model was not trained for these angles",
-        )
-        .because_if(
-            facts.top_theta.is_none(),
-            &[Topic::Theta],
-            format!("looks for `rope_theta` at the top level only, finds none and takes {theta}"),
-            "the model was not trained for these angles",
-        )
+        );
+    }
+    computed.because_of_theta(
+        facts,
+        format!("looks for `rope_theta` at the top level only and takes {theta}"),
+    )
 }
 
 /// Adds the reason of a runtime that does not read some of the keys of the attention scale.
