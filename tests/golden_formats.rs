@@ -194,6 +194,7 @@ fn diagnosis() {
     original_context: whole
     max_context: whole
     runtimes[].runtime: string
+    runtimes[].version: string
     runtimes[].source: string
     runtimes[].outcome: string
     runtimes[].theta: real
@@ -205,6 +206,7 @@ fn diagnosis() {
     runtimes[].switch.border: whole
     runtimes[].switch.recomputes_cache: boolean
     runtimes[].default_context: null
+    conflict: null
     disagreements[].topics[]: string
     disagreements[].runtimes[]: string
     disagreements[].what: string

@@ -75,8 +75,8 @@ pub use closed_forms::{
     yarn_factors,
 };
 pub use doctor::{
-    Advice, Diagnosis, Disagreement, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch,
-    Topic, diagnose,
+    Advice, Conflict, Diagnosis, Disagreement, FactorRow, Outcome, Reading, Rules, Runtime,
+    RuntimeView, Switch, Topic, diagnose,
 };
 pub use error::{Error, Names, Result};
 pub use factors::{FactorSet, RescaleFactors};

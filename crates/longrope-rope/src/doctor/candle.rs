@@ -1,13 +1,14 @@
 //! candle.
 
-use serde_json::Value;
+use super::computed::{ANGLES, Computed};
+use super::facts::{DEFAULT_THETA, Facts, Family};
+use super::fixed::{fixed, plain};
+use super::shared::{ignores_rope_parameters, top_theta};
+use super::view::{FactorRow, Switch, Topic};
 
-use super::facts::{DEFAULT_THETA, Explanation, Facts, Family, because, ignores_rope_parameters};
-use super::view::{Rules, Switch, Topic};
-use crate::{RescaleFactors, RopeScaling, RopeSpec};
-
+pub(super) const VERSION: &str = "0.11.0";
 pub(super) const SOURCE: &str =
-    "huggingface/candle 2a13b0f3f models/phi3.rs; llama.rs, mistral.rs, qwen2.rs of unknown commit";
+    "huggingface/candle 0.11.0 (2a13b0f3), candle-transformers/src/models";
 
 /// What candle computes, or why it does not load the config.
 ///
@@ -16,123 +17,93 @@ pub(super) const SOURCE: &str =
 /// only. Mistral and Qwen2 know no scaling. No model reads `rope_parameters`.
 ///
 /// # Reference
-/// `candle-transformers/src/models/phi3.rs` lines 60-130 at 2a13b0f3f, and the `Config` structs beside it.
-pub(super) fn rules(facts: &Facts) -> Result<Rules, String> {
-    let mut spec = match facts.family {
-        Family::Phi3 => phi3(facts)?,
-        Family::Llama => llama(facts)?,
-        Family::Mistral | Family::Qwen2 => facts.spec.plain(),
-    };
-    spec.theta = match (facts.top_theta, facts.family) {
-        (Some(theta), _) => theta,
-        (None, Family::Llama) => DEFAULT_THETA,
-        (None, _) => return Err("there is no `rope_theta` at the top level".to_owned()),
-    };
-    Ok(Rules::of(
-        &spec,
-        |border| Switch::ByPosition { border },
-        Some(facts.max_context),
-    ))
-}
-
-fn phi3(facts: &Facts) -> Result<RopeSpec, String> {
-    let Some(section) = facts.rope_scaling else {
-        return Ok(facts.spec.plain());
-    };
-    if section.get("type").and_then(Value::as_str) != Some("longrope") {
-        return Err("`type` of `rope_scaling` must be \"longrope\"".to_owned());
-    }
-    let mut spec = facts.with_attention(1.0);
-    if let RopeScaling::LongRope { sets, .. } = &mut spec.scaling {
-        if facts.top_original.is_none() {
-            sets.truncate(1);
-        }
-        for set in sets {
-            let inverse: Vec<f64> = set
-                .factors
-                .as_slice()
-                .iter()
-                .map(|factor| 1.0 / factor)
-                .collect();
-            // The inverse of a factor is a factor, except at the extremes of f64.
-            set.factors = RescaleFactors::new(inverse)
-                .map_err(|_| "a factor is too small to be inverted".to_owned())?;
-        }
-    }
-    Ok(spec)
-}
-
-fn llama(facts: &Facts) -> Result<RopeSpec, String> {
-    let Some(section) = facts.rope_scaling else {
-        return Ok(facts.spec.plain());
-    };
-    let keys = [
-        "factor",
-        "low_freq_factor",
-        "high_freq_factor",
-        "original_max_position_embeddings",
-    ];
-    let complete = keys.iter().all(|key| section.contains_key(*key));
-    match section.get("rope_type").and_then(Value::as_str) {
-        Some("llama3") if complete => Ok(RopeSpec {
-            original_context: facts
-                .inner_original()
-                .unwrap_or(facts.spec.original_context),
-            ..facts.spec.clone()
-        }),
-        Some("default") if complete => Ok(facts.spec.plain()),
-        _ => Err(
-            "`rope_scaling` of a LLaMA must be llama3 with `rope_type` and its four numbers"
-                .to_owned(),
-        ),
-    }
-}
-
-pub(super) fn explain(topic: Topic, facts: &Facts, rules: &Rules) -> Explanation {
-    if facts.is_only_v5() {
-        return ignores_rope_parameters(rules.theta);
-    }
-    if !facts.is_phi3() && facts.family != Family::Llama {
-        return because(
-            format!(
-                "has no scaling for `{}` models and computes plain RoPE",
-                facts.model_type
-            ),
-            "the extension is silently lost",
-        );
-    }
-    match topic {
-        Topic::Theta => because(
-            format!(
-                "looks for `rope_theta` at the top level only, finds none and takes {}",
-                rules.theta
-            ),
-            "the model was not trained for these angles",
-        ),
-        Topic::Factors if facts.is_phi3() => {
-            let stitched = if facts.top_original.is_none() {
-                ", and uses only the short ones because there is no `original_max_position_embeddings` at the top level"
-            } else {
-                ""
-            };
-            because(
+/// `RotaryEmbedding::new` of `phi3.rs`, `Cache::new` of `llama.rs`, and the `Config` structs.
+pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
+    let computed = match facts.family {
+        Family::Phi3 => ignores_rope_parameters(phi3(facts)?, facts),
+        Family::Llama => ignores_rope_parameters(llama(facts)?, facts),
+        Family::Mistral | Family::Qwen2 => {
+            let computed = Computed::new(plain(facts, top_theta(facts)?)?);
+            ignores_rope_parameters(computed, facts).because(
+                ANGLES,
                 format!(
-                    "multiplies frequencies by the factors, where all others divide by them{stitched}"
+                    "has no scaling for `{}` models and computes plain RoPE",
+                    facts.model_type
                 ),
-                "wrong angles wherever a factor is not 1",
+                "the extension is silently lost",
             )
         }
-        Topic::AttentionScale => because(
+    };
+    Ok(computed.by_default(facts.max_context))
+}
+
+fn phi3(facts: &Facts) -> Result<Computed, String> {
+    let theta = top_theta(facts)?;
+    let Some(section) = facts.rope_scaling else {
+        return Ok(Computed::new(plain(facts, theta)?));
+    };
+    if section.text("type") != Some("longrope") {
+        return Err("`type` of `rope_scaling` must be \"longrope\"".to_owned());
+    }
+    let border = facts.top_original.unwrap_or(facts.max_context);
+    let switch = Switch::ByPosition { border };
+    let mut rules = section.long_rope(facts.spec.n_pairs(), theta, (1.0, 1.0), switch)?;
+    for row in &mut rules.factors {
+        let inverse = row.values.iter().map(|factor| 1.0 / factor).collect();
+        *row = FactorRow::new(row.name.clone(), inverse, 1.0);
+    }
+    let mut only_short = "";
+    if border >= facts.max_context {
+        rules.factors.truncate(1);
+        rules.switch = Switch::Never {};
+        if facts.top_original.is_none() {
+            only_short = ", and uses only the short ones because there is no `original_max_position_embeddings` at the top level";
+        }
+    }
+    Ok(Computed::new(rules)
+        .having_chosen(facts, Some(section), "longrope")
+        .because(
+            &[Topic::Factors],
+            format!("multiplies frequencies by the factors, where all others divide by them{only_short}"),
+            "wrong angles wherever a factor is not 1",
+        )
+        .because(
+            &[Topic::AttentionScale],
             "has no attention scale",
             "attention is softer than in training",
-        ),
-        Topic::Switch => because(
+        )
+        .because(
+            &[Topic::Switch],
             "chooses the factors of each token by its position, in a table of the model's number type",
             "a long text mixes both sets in one sequence, and a bf16 table is too coarse for far positions",
-        ),
-        _ => because(
+        ))
+}
+
+fn llama(facts: &Facts) -> Result<Computed, String> {
+    let theta = facts.top_theta.unwrap_or(DEFAULT_THETA);
+    let Some(section) = facts.rope_scaling else {
+        return Ok(Computed::new(plain(facts, theta)?));
+    };
+    let complete = section.llama3().is_ok() && section.original().is_some();
+    let rope_type = section.text("rope_type").unwrap_or_default();
+    let rules = match rope_type {
+        "llama3" if complete => {
+            let original = section.original().unwrap_or(facts.max_context);
+            fixed(facts, theta, original, section.llama3()?)?
+        }
+        "default" if complete => plain(facts, theta)?,
+        _ => {
+            return Err(
+                "`rope_scaling` of a LLaMA must be llama3 with `rope_type` and its four numbers"
+                    .to_owned(),
+            );
+        }
+    };
+    Ok(Computed::new(rules)
+        .having_chosen(facts, Some(section), rope_type)
+        .because(
+            &[Topic::Factors],
             "reads `original_max_position_embeddings` inside `rope_scaling`, where others prefer the top level",
             "the frequencies are blended differently",
-        ),
-    }
+        ))
 }

@@ -1,8 +1,8 @@
 //! Where the runtimes differ from this project.
 
-use super::facts::{Explanation, Facts, because};
-use super::view::{Disagreement, Outcome, Rules, Runtime, RuntimeView, Topic};
-use super::{candle, llama_cpp, transformers, vllm};
+use super::computed::{Computed, Explanation};
+use super::facts::Facts;
+use super::view::{Disagreement, Rules, Runtime, Topic};
 
 /// Relative difference below which two numbers are equal: below the resolution of f32.
 const SAME: f64 = 1e-8;
@@ -16,51 +16,63 @@ const TOPICS: [Topic; 5] = [
 ];
 
 /// The differences between the runtimes and this project. Topics and runtimes with the same cause share an entry.
-pub(super) fn disagreements(facts: &Facts, views: &[RuntimeView]) -> Vec<Disagreement> {
-    let Some(ours) = views
+pub(super) fn disagreements(
+    facts: &Facts,
+    computed: &[(Runtime, Result<Computed, String>)],
+) -> Vec<Disagreement> {
+    let ours = computed
         .iter()
-        .find(|view| view.runtime == Runtime::Longrope)
-        .and_then(RuntimeView::rules)
-    else {
+        .find(|(runtime, _)| *runtime == Runtime::Longrope);
+    let Some((_, Ok(ours))) = ours else {
         return Vec::new();
     };
     let mut found: Vec<Disagreement> = Vec::new();
-    for view in views {
-        let mut lines: Vec<(Vec<Topic>, Explanation)> = Vec::new();
-        match &view.outcome {
-            Outcome::Refuses { reason } => lines.push((
-                vec![Topic::Loading],
-                because(reason, "the checkpoint does not load"),
-            )),
-            Outcome::Loads(rules) => {
-                for topic in TOPICS {
-                    if agree(topic, facts, rules, ours) {
-                        continue;
-                    }
-                    let explanation = explain(view.runtime, topic, facts, rules);
-                    match lines.iter_mut().find(|line| line.1 == explanation) {
-                        Some(line) => line.0.push(topic),
-                        None => lines.push((vec![topic], explanation)),
-                    }
-                }
-            }
-        }
-        for (topics, Explanation { what, consequence }) in lines {
+    for (runtime, theirs) in computed {
+        for (topics, Explanation { what, consequence }) in differences(facts, theirs, &ours.rules) {
             let same = found.iter_mut().find(|line| {
                 line.topics == topics && line.what == what && line.consequence == consequence
             });
             match same {
-                Some(same) => same.runtimes.push(view.runtime),
+                Some(same) => same.runtimes.push(*runtime),
                 None => found.push(Disagreement {
                     topics,
-                    runtimes: vec![view.runtime],
+                    runtimes: vec![*runtime],
                     what,
-                    consequence: consequence.to_owned(),
+                    consequence,
                 }),
             }
         }
     }
     found
+}
+
+fn differences(
+    facts: &Facts,
+    theirs: &Result<Computed, String>,
+    ours: &Rules,
+) -> Vec<(Vec<Topic>, Explanation)> {
+    let computed = match theirs {
+        Ok(computed) => computed,
+        Err(reason) => {
+            let explanation = Explanation {
+                what: reason.clone(),
+                consequence: "the checkpoint does not load".to_owned(),
+            };
+            return vec![(vec![Topic::Loading], explanation)];
+        }
+    };
+    let mut lines: Vec<(Vec<Topic>, Explanation)> = Vec::new();
+    for topic in TOPICS {
+        if agree(topic, facts, &computed.rules, ours) {
+            continue;
+        }
+        let explanation = computed.explain(topic);
+        match lines.iter_mut().find(|line| line.1 == explanation) {
+            Some(line) => line.0.push(topic),
+            None => lines.push((vec![topic], explanation)),
+        }
+    }
+    lines
 }
 
 /// Whether two runtimes agree. The default context is compared with the context that the config claims.
@@ -100,16 +112,6 @@ pub(super) fn agree(topic: Topic, facts: &Facts, theirs: &Rules, ours: &Rules) -
 
 pub(super) fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= SAME * a.abs().max(b.abs())
-}
-
-fn explain(runtime: Runtime, topic: Topic, facts: &Facts, rules: &Rules) -> Explanation {
-    match runtime {
-        Runtime::Transformers4 => transformers::explain_v4(topic, facts, rules),
-        Runtime::Transformers5 => transformers::explain_v5(topic, facts, rules),
-        Runtime::Vllm => vllm::explain(topic, facts, rules),
-        Runtime::LlamaCpp => llama_cpp::explain(topic, facts, rules),
-        Runtime::Candle | Runtime::Longrope => candle::explain(topic, facts, rules),
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,24 @@
 
 use serde_json::{Map, Value};
 
+use super::section::{Section, count};
 pub(super) use crate::hf::Family;
-use crate::hf::{ORIGINAL_POSITION, ROPE_PARAMETERS, ROPE_SCALING, THETA};
-use crate::{AttentionScale, Result, RopeScaling, RopeSpec, read_hf_rope};
+use crate::hf::{ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
+use crate::{Result, RopeScaling, RopeSpec, Warning, read_hf_rope};
 
-/// The default of every runtime that has one.
+/// The default of every runtime that has one, except where its file says otherwise.
 pub(super) const DEFAULT_THETA: f64 = 10_000.0;
+
+/// The key of Qwen2.5-1M: attention in chunks, with position differences of at most one chunk.
+pub(super) const DUAL_CHUNK: &str = "dual_chunk_attention_config";
+
+/// Two statements of a config, of which one is used.
+pub(super) struct Conflicting {
+    /// Whether they are in different sections.
+    pub(super) between_sections: bool,
+    /// Which one is used.
+    pub(super) text: String,
+}
 
 /// A config and how this project reads it.
 pub(super) struct Facts<'a> {
@@ -20,28 +32,42 @@ pub(super) struct Facts<'a> {
     pub(super) top_original: Option<usize>,
     /// `rope_theta` at the top level.
     pub(super) top_theta: Option<f64>,
+    /// Whether `head_dim` is given.
+    pub(super) names_head_dim: bool,
     /// `rope_scaling`, the spelling of transformers 4.
-    pub(super) rope_scaling: Option<&'a Map<String, Value>>,
+    pub(super) rope_scaling: Option<Section<'a>>,
     /// `rope_parameters`, the spelling of transformers 5.
-    pub(super) rope_parameters: Option<&'a Map<String, Value>>,
+    pub(super) rope_parameters: Option<Section<'a>>,
+    /// Statements of the config that contradict each other.
+    pub(super) conflicts: Vec<Conflicting>,
+    /// Whether the config asks for dual chunk attention.
+    pub(super) dual_chunk: bool,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn new(config: &'a Value) -> Result<Self> {
         let family = Family::of(config.as_object().unwrap_or(&Map::new()))?;
         let rope = read_hf_rope(config)?;
+        let conflicts = rope.warnings.iter().filter_map(|warning| match warning {
+            Warning::Conflict { used, ignored, .. } => Some(Conflicting {
+                between_sections: used.starts_with(ROPE_SCALING)
+                    && ignored.starts_with(ROPE_PARAMETERS),
+                text: warning.to_string(),
+            }),
+            _ => None,
+        });
         Ok(Self {
             model_type: family.model_type(),
             family,
+            conflicts: conflicts.collect(),
             spec: rope.spec,
             max_context: rope.max_context,
             top_original: count(config.get(ORIGINAL_POSITION)),
             top_theta: config.get(THETA).and_then(Value::as_f64),
-            rope_scaling: config
-                .get(ROPE_SCALING)
-                .and_then(Value::as_object)
-                .filter(|keys| !keys.is_empty()),
-            rope_parameters: config.get(ROPE_PARAMETERS).and_then(Value::as_object),
+            names_head_dim: config.get("head_dim").is_some_and(Value::is_number),
+            rope_scaling: Section::of(config, ROPE_SCALING),
+            rope_parameters: Section::of(config, ROPE_PARAMETERS),
+            dual_chunk: config.get(DUAL_CHUNK).is_some_and(Value::is_object),
         })
     }
 
@@ -57,29 +83,20 @@ impl<'a> Facts<'a> {
         !matches!(self.spec.scaling, RopeScaling::None {})
     }
 
-    /// Whether the rope section has a key, even if its value is `null`.
-    pub(super) fn has(&self, key: &str) -> bool {
-        let section = self.rope_scaling.or(self.rope_parameters);
-        section.is_some_and(|section| section.contains_key(key))
+    /// The section that transformers 5 reads: `rope_scaling` if it holds anything, else `rope_parameters`.
+    pub(super) fn section(&self) -> Option<Section<'a>> {
+        let older = self.rope_scaling.filter(|section| !section.is_empty());
+        older.or(self.rope_parameters)
     }
 
-    pub(super) fn is_yarn(&self) -> bool {
-        matches!(self.spec.scaling, RopeScaling::Yarn { .. })
-    }
-
-    /// A value of the rope section; with both spellings transformers 5 reads the older one.
-    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
-        let section = self.rope_scaling.or(self.rope_parameters)?;
-        section.get(key).filter(|value| !value.is_null())
-    }
-
+    /// A number of that section.
     pub(super) fn number(&self, key: &str) -> Option<f64> {
-        self.value(key).and_then(Value::as_f64)
+        self.section()?.number(key)
     }
 
-    /// `original_max_position_embeddings` of the rope section.
+    /// `original_max_position_embeddings` of that section.
     pub(super) fn inner_original(&self) -> Option<usize> {
-        count(self.value(ORIGINAL_POSITION))
+        self.section()?.original()
     }
 
     /// Whether the config states the original context.
@@ -87,62 +104,35 @@ impl<'a> Facts<'a> {
         self.top_original.or(self.inner_original()).is_some()
     }
 
-    /// `max_position_embeddings / original_max_position_embeddings`.
-    pub(super) fn ratio(&self) -> f64 {
-        self.max_context as f64 / self.spec.original_context as f64
+    /// The original context of a runtime that prefers the top level. The class of Phi-3 has a default.
+    pub(super) fn original(&self, section: Option<Section>) -> usize {
+        let default = self.is_phi3().then_some(PHI3_ORIGINAL);
+        let inner = || section.and_then(Section::original);
+        self.top_original
+            .or(default)
+            .or_else(inner)
+            .unwrap_or(self.max_context)
     }
 
-    /// Whether the config has a rope section, but not where transformers 4 and candle look for it.
+    /// `max_position_embeddings / original_max_position_embeddings`.
+    pub(super) fn ratio(&self) -> f64 {
+        self.ratio_to(self.spec.original_context)
+    }
+
+    /// By how much the claimed context exceeds `original`.
+    pub(super) fn ratio_to(&self, original: usize) -> f64 {
+        self.max_context as f64 / original as f64
+    }
+
+    /// Whether the config has a rope section, but not where readers of version 4 look for it.
     pub(super) fn is_only_v5(&self) -> bool {
         self.rope_parameters.is_some() && self.rope_scaling.is_none()
     }
 
-    /// The spec with another attention scale, the same for all sets.
-    pub(super) fn with_attention(&self, value: f64) -> RopeSpec {
-        let mut spec = self.spec.clone();
-        if let RopeScaling::LongRope { sets, attention } = &mut spec.scaling {
-            *attention = AttentionScale::Constant { value };
-            for set in sets {
-                set.attention = None;
-            }
-        }
-        spec
+    /// Whether the two sections say different things.
+    pub(super) fn sections_differ(&self) -> bool {
+        self.conflicts
+            .iter()
+            .any(|conflict| conflict.between_sections)
     }
-
-    /// The attention scale of LongRoPE models for a context that grew by `scale`.
-    pub(super) fn su(&self, scale: f64) -> f64 {
-        AttentionScale::Su {}.value(scale, self.spec.original_context)
-    }
-}
-
-/// A count that may be spelled as a float.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts were checked when the rope was read"
-)]
-fn count(value: Option<&Value>) -> Option<usize> {
-    value?.as_f64().map(|count| count as usize)
-}
-
-/// Why a runtime differs, without its name.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Explanation {
-    pub(super) what: String,
-    pub(super) consequence: &'static str,
-}
-
-pub(super) fn because(what: impl Into<String>, consequence: &'static str) -> Explanation {
-    Explanation {
-        what: what.into(),
-        consequence,
-    }
-}
-
-/// Why a runtime that reads only the spelling of version 4 sees no scaling.
-pub(super) fn ignores_rope_parameters(theta: f64) -> Explanation {
-    because(
-        format!("does not know `rope_parameters` and computes plain RoPE with theta {theta}"),
-        "the model was not trained for these angles",
-    )
 }

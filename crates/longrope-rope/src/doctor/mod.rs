@@ -1,28 +1,43 @@
 //! How other programs interpret a checkpoint's `config.json`, and where their angles differ.
 //!
-//! Each runtime has a file with its rules. They were read in the source that `SOURCE` names; other releases may differ.
-//! The rules give a [`RuntimeView`] per runtime. [`compare`](compare::disagreements) finds where it differs from the view
-//! of this project and gets the reason from the runtime's file. Nothing is run or loaded.
+//! Each runtime has a file with its rules. They were read in the version and the source that `VERSION` and `SOURCE` name;
+//! other releases may differ. The rules give a [`RuntimeView`] per runtime, with reasons for what is peculiar to it.
+//! [`compare`](compare::disagreements) finds where it differs from the view of this project and shows the reason. Nothing is
+//! run or loaded.
 
 mod advice;
 mod candle;
 mod compare;
+mod computed;
+mod conflicts;
+mod exllamav3;
 mod facts;
+mod fixed;
 mod llama_cpp;
 mod longrope;
-mod transformers;
+mod mistral_rs;
+mod mlx_lm;
+mod onnxruntime_genai;
+mod section;
+mod sglang;
+mod shared;
+mod transformers4;
+mod transformers5;
 mod view;
 mod vllm;
 
-pub use view::{Advice, Diagnosis, Disagreement, FactorRow, Outcome, Rules, Runtime, Switch};
-pub use view::{RuntimeView, Topic};
+pub use view::{Advice, Conflict, Diagnosis, Disagreement, FactorRow, Outcome, Reading, Rules};
+pub use view::{Runtime, RuntimeView, Switch, Topic};
 
 use serde_json::Value;
 
 use crate::Result;
+use computed::Computed;
 use facts::Facts;
 
-/// Describes what transformers 4 and 5, vLLM, llama.cpp, candle and this project each compute for a model config.
+/// Describes what each [`Runtime`] and this project compute for a model config.
+///
+/// Statements that contradict each other are no error: the view of each runtime follows the one that it takes.
 ///
 /// ```
 /// # fn main() -> longrope_rope::Result<()> {
@@ -40,11 +55,16 @@ use facts::Facts;
 /// `model_type` for which the rules of the runtimes are not known.
 pub fn diagnose(config: &Value) -> Result<Diagnosis> {
     let facts = Facts::new(config)?;
-    let runtimes: Vec<RuntimeView> = Runtime::ALL
+    let computed: Vec<(Runtime, std::result::Result<Computed, String>)> = Runtime::ALL
         .into_iter()
-        .map(|runtime| view_of(runtime, &facts))
+        .map(|runtime| (runtime, computed_by(runtime, &facts)))
         .collect();
-    let disagreements = compare::disagreements(&facts, &runtimes);
+    let disagreements = compare::disagreements(&facts, &computed);
+    let runtimes: Vec<RuntimeView> = computed
+        .into_iter()
+        .map(|(runtime, computed)| view_of(runtime, computed))
+        .collect();
+    let conflict = conflicts::conflict(&facts, &runtimes);
     let advice = advice::advice(&facts, &runtimes);
     Ok(Diagnosis {
         model_type: facts.model_type.to_owned(),
@@ -52,26 +72,49 @@ pub fn diagnose(config: &Value) -> Result<Diagnosis> {
         original_context: facts.spec.original_context,
         max_context: facts.max_context,
         runtimes,
+        conflict,
         disagreements,
         advice,
     })
 }
 
-fn view_of(runtime: Runtime, facts: &Facts) -> RuntimeView {
-    let (source, rules) = match runtime {
-        Runtime::Transformers4 => (transformers::SOURCE_V4, transformers::v4(facts)),
-        Runtime::Transformers5 => (transformers::SOURCE_V5, transformers::v5(facts)),
-        Runtime::Vllm => (vllm::SOURCE, vllm::rules(facts)),
-        Runtime::LlamaCpp => (llama_cpp::SOURCE, Ok(llama_cpp::rules(facts))),
-        Runtime::Candle => (candle::SOURCE, candle::rules(facts)),
-        Runtime::Longrope => (longrope::SOURCE, Ok(longrope::rules(facts))),
+fn computed_by(runtime: Runtime, facts: &Facts) -> std::result::Result<Computed, String> {
+    match runtime {
+        Runtime::Transformers4 => transformers4::rules(facts),
+        Runtime::Transformers5 => transformers5::rules(facts),
+        Runtime::Vllm => vllm::rules(facts),
+        Runtime::Sglang => sglang::rules(facts),
+        Runtime::LlamaCpp => llama_cpp::rules(facts),
+        Runtime::MlxLm => mlx_lm::rules(facts),
+        Runtime::Exllamav3 => exllamav3::rules(facts),
+        Runtime::MistralRs => mistral_rs::rules(facts),
+        Runtime::Candle => candle::rules(facts),
+        Runtime::OnnxruntimeGenai => onnxruntime_genai::rules(facts),
+        Runtime::Longrope => Ok(longrope::rules(facts)),
+    }
+}
+
+fn view_of(runtime: Runtime, computed: std::result::Result<Computed, String>) -> RuntimeView {
+    let (version, source) = match runtime {
+        Runtime::Transformers4 => (transformers4::VERSION, transformers4::SOURCE),
+        Runtime::Transformers5 => (transformers5::VERSION, transformers5::SOURCE),
+        Runtime::Vllm => (vllm::VERSION, vllm::SOURCE),
+        Runtime::Sglang => (sglang::VERSION, sglang::SOURCE),
+        Runtime::LlamaCpp => (llama_cpp::VERSION, llama_cpp::SOURCE),
+        Runtime::MlxLm => (mlx_lm::VERSION, mlx_lm::SOURCE),
+        Runtime::Exllamav3 => (exllamav3::VERSION, exllamav3::SOURCE),
+        Runtime::MistralRs => (mistral_rs::VERSION, mistral_rs::SOURCE),
+        Runtime::Candle => (candle::VERSION, candle::SOURCE),
+        Runtime::OnnxruntimeGenai => (onnxruntime_genai::VERSION, onnxruntime_genai::SOURCE),
+        Runtime::Longrope => (longrope::VERSION, longrope::SOURCE),
     };
-    let outcome = match rules {
-        Ok(rules) => Outcome::Loads(rules),
+    let outcome = match computed {
+        Ok(computed) => Outcome::Loads(computed.rules),
         Err(reason) => Outcome::Refuses { reason },
     };
     RuntimeView {
         runtime,
+        version,
         source,
         outcome,
     }
@@ -79,3 +122,11 @@ fn view_of(runtime: Runtime, facts: &Facts) -> RuntimeView {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+#[path = "transformers_tests.rs"]
+mod transformers_tests;
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod rules_tests;

@@ -51,7 +51,7 @@ pub(super) fn rules(config: &Value, runtime: Runtime) -> Rules {
     view.unwrap().rules().unwrap().clone()
 }
 
-fn reason(config: &Value, runtime: Runtime) -> Option<String> {
+pub(super) fn reason(config: &Value, runtime: Runtime) -> Option<String> {
     let diagnosis = diagnose(config).unwrap();
     let view = diagnosis
         .runtimes
@@ -63,7 +63,7 @@ fn reason(config: &Value, runtime: Runtime) -> Option<String> {
     }
 }
 
-fn scales(rules: &Rules) -> Vec<f64> {
+pub(super) fn scales(rules: &Rules) -> Vec<f64> {
     rules
         .factors
         .iter()
@@ -83,7 +83,8 @@ pub(super) fn about(config: &Value, runtime: Runtime) -> Vec<Topic> {
 #[test]
 fn all_agree_on_a_plain_model() {
     for family in FAMILIES {
-        let diagnosis = diagnose(&model(family, json!({}))).unwrap();
+        let original = json!({"original_max_position_embeddings": 4096});
+        let diagnosis = diagnose(&model(family, original)).unwrap();
         assert_eq!(diagnosis.disagreements, []);
         assert_eq!(diagnosis.advice, []);
     }
@@ -127,7 +128,7 @@ fn all_load_linear_and_llama3_but_for_known_gaps() {
 }
 
 #[test]
-fn a_published_phi3_is_switched_in_five_ways() {
+fn a_published_phi3_is_switched_in_seven_ways() {
     let config = published("phi3");
     let su = AttentionScale::Su {}.value(32.0, 4096);
     let switch = |runtime| rules(&config, runtime).switch;
@@ -148,6 +149,11 @@ fn a_published_phi3_is_switched_in_five_ways() {
         switch(Runtime::Longrope),
         Switch::PerSequence { border: 4096 }
     );
+    assert_eq!(switch(Runtime::MlxLm), Switch::AlwaysLong {});
+    assert_eq!(
+        switch(Runtime::Exllamav3),
+        Switch::ByRequestedLength { border: 4096 }
+    );
     for runtime in Runtime::ALL {
         let rules = rules(&config, runtime);
         let (scale, last) = if runtime == Runtime::Candle {
@@ -155,8 +161,9 @@ fn a_published_phi3_is_switched_in_five_ways() {
         } else {
             (su, 8.0)
         };
-        assert_eq!(scales(&rules), [scale, scale], "{runtime:?}");
-        assert_eq!(rules.factors[1].last, last, "{runtime:?}");
+        let n_sets = if runtime == Runtime::MlxLm { 1 } else { 2 };
+        assert_eq!(scales(&rules), vec![scale; n_sets], "{runtime:?}");
+        assert_eq!(rules.factors[n_sets - 1].last, last, "{runtime:?}");
     }
     assert_eq!(rules(&config, Runtime::Vllm).default_context, Some(4096));
     assert_eq!(
@@ -265,7 +272,7 @@ fn without_an_original_context_long_factors_are_beyond_the_claim() {
             .contains("TypeError")
     );
     let text = diagnosis.advice[0].to_string();
-    assert!(text.contains("every runtime takes scale 1"), "{text}");
+    assert!(text.contains("runtimes take scale 1"), "{text}");
 }
 
 #[test]
@@ -283,7 +290,12 @@ fn transformers_4_looks_for_the_original_context_at_the_top_level() {
     );
     let config = with(config, "/rope_scaling", "factor", json!(32.0));
     let v4 = rules(&config, Runtime::Transformers4);
-    assert_eq!((v4.factors.len(), v4.switch), (1, Switch::Never {}));
+    // Its border is the claimed context, so the long factors are never reached.
+    let expected = Switch::PerForward {
+        border: 131_072,
+        recomputes_cache: false,
+    };
+    assert_eq!((v4.factors.len(), v4.switch), (2, expected));
     assert_eq!(rules(&config, Runtime::Transformers5).factors.len(), 2);
     assert_eq!(rules(&config, Runtime::Vllm).default_context, Some(131_072));
 }
@@ -303,44 +315,13 @@ fn the_new_spelling_is_lost_on_older_readers() {
 }
 
 #[test]
-fn yarn_is_read_in_many_ways() {
-    let yarn = |more: Value| {
-        let mut config = model(
-            "llama",
-            json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}}),
-        );
-        let section = config["rope_scaling"].as_object_mut().unwrap();
-        section.extend(more.as_object().unwrap().clone());
-        config
-    };
-    let default = AttentionScale::Yarn {}.value(4.0, 1024);
-    let config = yarn(json!({}));
-    for runtime in [Runtime::Transformers5, Runtime::Vllm, Runtime::LlamaCpp] {
-        assert_eq!(about(&config, runtime), [], "{runtime:?}");
-        assert_eq!(scales(&rules(&config, runtime)), [default]);
-    }
-    // The ramp starts from another window; the attention scale does not depend on it.
-    assert_eq!(about(&config, Runtime::Transformers4), [Topic::Factors]);
-    let config = yarn(json!({"attention_factor": 1.5}));
-    assert_eq!(scales(&rules(&config, Runtime::Transformers5)), [1.5]);
-    assert_eq!(scales(&rules(&config, Runtime::Vllm)), [default]);
-    assert_eq!(scales(&rules(&config, Runtime::LlamaCpp)), [default]);
-    let config = yarn(json!({"original_max_position_embeddings": 4096}));
-    assert_eq!(rules(&config, Runtime::Vllm).default_context, Some(16_384));
-}
-
-#[test]
-fn dynamic_ntk_is_fixed_in_vllm_and_absent_in_llama_cpp() {
-    let config = model(
-        "llama",
-        json!({"rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}),
+fn nested_configs_of_other_families_are_named_as_such() {
+    let config = json!({"model_type": "mistral3", "text_config": model("mistral", json!({}))});
+    let error = diagnose(&config).unwrap_err();
+    assert!(
+        matches!(error, crate::Error::UnknownFamily { .. }),
+        "{error}"
     );
-    let ours = rules(&config, Runtime::Longrope);
-    let names: Vec<&str> = ours.factors.iter().map(|row| row.name.as_str()).collect();
-    assert_eq!(names, ["up to 4096", "at 16384"]);
-    let vllm = rules(&config, Runtime::Vllm);
-    assert_eq!(vllm.factors, ours.factors[1..]);
-    assert_eq!(rules(&config, Runtime::LlamaCpp).factors[0].last, 1.0);
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Diagnosis {
     pub max_context: usize,
     /// One view per runtime, in the order of [`Runtime::ALL`].
     pub runtimes: Vec<RuntimeView>,
+    /// Statements of the config that contradict each other, and what each runtime makes of them.
+    pub conflict: Option<Conflict>,
     /// Where a runtime computes something different from this project.
     pub disagreements: Vec<Disagreement>,
     /// How to run the checkpoint correctly.
@@ -38,23 +40,39 @@ pub enum Runtime {
     Transformers5,
     /// vLLM.
     Vllm,
+    /// SGLang.
+    Sglang,
     /// llama.cpp, from a GGUF made by its own converter.
     #[serde(rename = "llama.cpp")]
     LlamaCpp,
+    /// mlx-lm.
+    MlxLm,
+    /// exllamav3.
+    Exllamav3,
+    /// mistral.rs.
+    #[serde(rename = "mistral.rs")]
+    MistralRs,
     /// candle.
     Candle,
+    /// ONNX Runtime GenAI, from a model made by its own builder.
+    OnnxruntimeGenai,
     /// This project.
     Longrope,
 }
 
 impl Runtime {
     /// All runtimes, this project last.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::Transformers4,
         Self::Transformers5,
         Self::Vllm,
+        Self::Sglang,
         Self::LlamaCpp,
+        Self::MlxLm,
+        Self::Exllamav3,
+        Self::MistralRs,
         Self::Candle,
+        Self::OnnxruntimeGenai,
         Self::Longrope,
     ];
 
@@ -64,11 +82,22 @@ impl Runtime {
             Self::Transformers4 => "transformers 4",
             Self::Transformers5 => "transformers 5",
             Self::Vllm => "vLLM",
+            Self::Sglang => "SGLang",
             Self::LlamaCpp => "llama.cpp",
+            Self::MlxLm => "mlx-lm",
+            Self::Exllamav3 => "exllamav3",
+            Self::MistralRs => "mistral.rs",
             Self::Candle => "candle",
+            Self::OnnxruntimeGenai => "ONNX Runtime GenAI",
             Self::Longrope => "longrope",
         }
     }
+}
+
+/// The names of runtimes, separated by commas.
+fn names(runtimes: &[Runtime]) -> String {
+    let names: Vec<&str> = runtimes.iter().map(|runtime| runtime.name()).collect();
+    names.join(", ")
 }
 
 /// How one runtime interprets the config.
@@ -76,6 +105,8 @@ impl Runtime {
 pub struct RuntimeView {
     /// The runtime.
     pub runtime: Runtime,
+    /// The version that the rules were read in.
+    pub version: &'static str,
     /// The source that the rules were read in.
     pub source: &'static str,
     /// The rules, or why the config does not load.
@@ -166,6 +197,13 @@ pub enum Switch {
         /// Whether the key-value cache is computed again at the border.
         recomputes_cache: bool,
     },
+    /// There are two sets, but only the long one is ever used.
+    AlwaysLong {},
+    /// Once for all requests, by the length that the caller asks the runtime for.
+    ByRequestedLength {
+        /// Largest length for the first set, in tokens.
+        border: usize,
+    },
     /// Once for all requests, by the `max_model_len` of the server.
     AtLoad {
         /// Largest `max_model_len` for the first set.
@@ -192,6 +230,10 @@ impl fmt::Display for Switch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Never {} => write!(f, "never"),
+            Self::AlwaysLong {} => write!(f, "always long"),
+            Self::ByRequestedLength { border } => {
+                write!(f, "at load, length asked for above {border}")
+            }
             Self::PerForward {
                 border,
                 recomputes_cache,
@@ -266,17 +308,6 @@ pub(super) fn row(spec: &RopeSpec, name: impl Into<String>, total_tokens: usize)
     FactorRow::new(name, values, spec.attention_scale(total_tokens))
 }
 
-/// The attention scales of a runtime, for a message.
-pub(super) fn scales(rules: &Rules) -> String {
-    let mut texts: Vec<String> = rules
-        .factors
-        .iter()
-        .map(|row| format!("{:.4}", row.attention_scale))
-        .collect();
-    texts.dedup();
-    texts.join(" and ")
-}
-
 /// What a disagreement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -311,14 +342,36 @@ pub struct Disagreement {
 
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.runtimes.iter().map(|runtime| runtime.name()).collect();
-        write!(
-            f,
-            "{}: {}; {}",
-            names.join(", "),
-            self.what,
-            self.consequence
-        )
+        let names = names(&self.runtimes);
+        write!(f, "{names}: {}; {}", self.what, self.consequence)
+    }
+}
+
+/// Statements of a config that contradict each other.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Conflict {
+    /// The statements.
+    pub what: String,
+    /// What the runtimes make of them.
+    pub readings: Vec<Reading>,
+}
+
+/// Runtimes that make the same of a conflict.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reading {
+    /// The runtimes.
+    pub runtimes: Vec<Runtime>,
+    /// What they take, or why they stop.
+    pub takes: String,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.what)?;
+        for reading in &self.readings {
+            write!(f, "; {}: {}", names(&reading.runtimes), reading.takes)?;
+        }
+        Ok(())
     }
 }
 
@@ -336,8 +389,7 @@ impl fmt::Display for Advice {
         if self.runtimes.is_empty() {
             write!(f, "config.json: {}", self.text)
         } else {
-            let names: Vec<&str> = self.runtimes.iter().map(|runtime| runtime.name()).collect();
-            write!(f, "{}: {}", names.join(", "), self.text)
+            write!(f, "{}: {}", names(&self.runtimes), self.text)
         }
     }
 }

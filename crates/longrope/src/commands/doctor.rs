@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use longrope_model::read_config_json;
-use longrope_rope::{Diagnosis, Outcome, Rules, RuntimeView, Warning, diagnose, read_hf_rope};
+use longrope_rope::{Diagnosis, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch, diagnose};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,11 +29,6 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
     let folder = hub::model_folder(model_path)?;
     let config = read_config(&folder).with_context(doing)?;
     let diagnosis = diagnose(&config).with_context(doing)?;
-    for conflict in read_hf_rope(&config)?.warnings {
-        if matches!(conflict, Warning::Conflict { .. }) {
-            tracing::warn!("{conflict}");
-        }
-    }
     if args.json {
         output::json(&Report {
             format: "longrope-doctor",
@@ -58,90 +53,160 @@ fn read_config(path: &Path) -> Result<Value> {
     ))
 }
 
+/// Columns of the output.
+const WIDTH: usize = 80;
+
 fn text(diagnosis: &Diagnosis) -> String {
-    let header = [
-        "runtime",
-        "factors",
-        "attention scale",
-        "switch",
-        "default max",
-    ];
-    let rows: Vec<Vec<String>> = diagnosis.runtimes.iter().map(row).collect();
+    let rope = match diagnosis.rope {
+        "none" => "plain",
+        "long-rope" => "longrope",
+        other => other,
+    };
     let mut lines = vec![
         format!(
-            "{} with {} RoPE, original context {}, claimed context {}",
-            diagnosis.model_type, diagnosis.rope, diagnosis.original_context, diagnosis.max_context
+            "{} with {rope} RoPE, original context {}, claimed context {}",
+            diagnosis.model_type, diagnosis.original_context, diagnosis.max_context
         ),
         String::new(),
-        output::text_table(&header.map(str::to_owned), &rows),
+        "What each runtime computes".to_owned(),
     ];
+    for (runtimes, computed) in groups(diagnosis) {
+        lines.extend(wrapped(&runtimes.join(", "), 2));
+        for line in computed {
+            lines.extend(wrapped(&line, 4));
+        }
+    }
+    if let Some(conflict) = &diagnosis.conflict {
+        lines.push(String::new());
+        lines.push("Contradictions in the config".to_owned());
+        lines.extend(wrapped(&conflict.what, 2));
+        for reading in &conflict.readings {
+            let names: Vec<&str> = reading
+                .runtimes
+                .iter()
+                .map(|runtime| runtime.name())
+                .collect();
+            lines.extend(wrapped(
+                &format!("{}: {}", names.join(", "), reading.takes),
+                4,
+            ));
+        }
+    }
     section(
         &mut lines,
         "Disagreements",
-        diagnosis
-            .disagreements
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        diagnosis.disagreements.iter().map(ToString::to_string),
         "none: all runtimes compute the same RoPE",
     );
     section(
         &mut lines,
         "What to do",
-        diagnosis.advice.iter().map(ToString::to_string).collect(),
+        diagnosis.advice.iter().map(ToString::to_string),
         "nothing",
+    );
+    let others = diagnosis
+        .runtimes
+        .iter()
+        .filter(|view| view.runtime != Runtime::Longrope);
+    section(
+        &mut lines,
+        "Read in these sources; other versions may differ",
+        others.map(|view| view.source.to_owned()),
+        "",
     );
     lines.join("\n")
 }
 
-fn section(lines: &mut Vec<String>, title: &str, items: Vec<String>, none: &str) {
+fn section(lines: &mut Vec<String>, title: &str, items: impl Iterator<Item = String>, none: &str) {
     lines.push(String::new());
     lines.push(title.to_owned());
-    if items.is_empty() {
+    let before = lines.len();
+    for item in items {
+        lines.extend(wrapped(&item, 2));
+    }
+    if lines.len() == before {
         lines.push(format!("  {none}"));
     }
-    lines.extend(items.into_iter().map(|item| format!("  {item}")));
 }
 
-fn row(view: &RuntimeView) -> Vec<String> {
-    let name = view.runtime.name().to_owned();
-    let rules = match &view.outcome {
-        Outcome::Loads(rules) => rules,
-        Outcome::Refuses { .. } => {
-            return vec![
-                name,
-                "does not load".to_owned(),
-                "-".to_owned(),
-                "-".to_owned(),
-                "-".to_owned(),
-            ];
+/// Runtimes that compute the same, with what they compute.
+fn groups(diagnosis: &Diagnosis) -> Vec<(Vec<&'static str>, Vec<String>)> {
+    let ours = diagnosis.runtimes.last().and_then(RuntimeView::rules);
+    let mut groups: Vec<(Vec<&'static str>, Vec<String>)> = Vec::new();
+    for view in &diagnosis.runtimes {
+        let computed = match &view.outcome {
+            Outcome::Loads(rules) => computed(rules, ours),
+            Outcome::Refuses { .. } => vec!["does not load".to_owned()],
+        };
+        match groups.iter_mut().find(|group| group.1 == computed) {
+            Some(group) => group.0.push(view.runtime.name()),
+            None => groups.push((vec![view.runtime.name()], computed)),
         }
+    }
+    groups
+}
+
+fn computed(rules: &Rules, ours: Option<&Rules>) -> Vec<String> {
+    let same = ours.is_some_and(|ours| (ours.theta - rules.theta).abs() <= 1e-9 * ours.theta);
+    let theta = if same {
+        String::new()
+    } else {
+        format!("; theta {}", rules.theta)
     };
-    vec![
-        name,
+    let first = format!(
+        "factors {}; attention scale {}{theta}",
         factors(rules),
-        attention(rules),
-        rules.switch.to_string(),
-        rules
-            .default_context
-            .map_or("no limit".to_owned(), |context| context.to_string()),
-    ]
+        attention(rules)
+    );
+    let context = rules
+        .default_context
+        .map_or("no limit".to_owned(), |context| context.to_string());
+    let second = match rules.switch {
+        Switch::Never {} => format!("for all lengths; default context {context}"),
+        Switch::AlwaysLong {} => format!("always the long ones; default context {context}"),
+        _ => format!("chosen {}; default context {context}", rules.switch),
+    };
+    vec![first, second]
+}
+
+/// Breaks a text into lines of at most [`WIDTH`] columns. The first is indented, the others by four more.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = " ".repeat(indent);
+    let mut is_empty = true;
+    for word in text.split(' ') {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent + 4)));
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    lines.push(line);
+    lines
 }
 
 /// The divisors of the plain frequencies, from the fastest pair to the slowest.
 fn factors(rules: &Rules) -> String {
-    let sets: Vec<String> = rules
-        .factors
-        .iter()
-        .map(|set| {
-            if set.is_plain() {
-                format!("{} 1", set.name)
-            } else {
-                format!("{} {}..{}", set.name, short(set.first), short(set.last))
-            }
-        })
-        .collect();
+    let sets: Vec<String> = rules.factors.iter().map(factor_row).collect();
     sets.join(", ")
+}
+
+fn factor_row(row: &FactorRow) -> String {
+    let (first, last) = (short(row.first), short(row.last));
+    let range = if row.values.iter().all(|value| short(*value) == first) {
+        first
+    } else {
+        format!("{first}..{last}")
+    };
+    match row.name.as_str() {
+        "plain" => format!("{range} (plain RoPE)"),
+        "all" => range,
+        name => format!("{name} {range}"),
+    }
 }
 
 /// Formats a number with up to four decimals.
@@ -157,7 +222,7 @@ fn attention(rules: &Rules) -> String {
     let mut scales: Vec<String> = rules
         .factors
         .iter()
-        .map(|set| format!("{:.4}", set.attention_scale))
+        .map(|set| short(set.attention_scale))
         .collect();
     scales.dedup();
     scales.join(", ")

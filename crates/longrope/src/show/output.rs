@@ -109,11 +109,6 @@ pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, St
     table(&header, &rows)
 }
 
-/// A table with text in all columns.
-pub(crate) fn text_table(header: &[String], rows: &[Vec<String>]) -> String {
-    lines(&filled(header, rows))
-}
-
 fn filled(header: &[String], rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
     table
