@@ -52,7 +52,7 @@ fn processor_adds_bos(processor: &Value, config: Option<&TokenizerConfig>) -> Op
         let said = parts
             .iter()
             .filter_map(|part| processor_adds_bos(part, config));
-        return said.last();
+        return said.reduce(|_, last| last);
     }
     match processor["type"].as_str()? {
         "RobertaProcessing" => Some(true),

@@ -10,4 +10,6 @@ mod text;
 
 pub(crate) use configuration::{configuration, configuration_of_run, configuration_over, fetched};
 pub(crate) use model::{load_model, load_models, model_fingerprint, model_folder};
-pub(crate) use text::{bos, haystack, load_documents, needle_tokenizer, read_texts, tokenize};
+pub(crate) use text::{
+    adds_bos, bos, haystack, load_documents, needle_tokenizer, read_texts, tokenize,
+};
