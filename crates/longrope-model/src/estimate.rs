@@ -134,11 +134,17 @@ pub fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
 /// Numbers per token on the tape of a layer, as multiples of `h`, `q`, `k` and `i`.
 const TAPE: [f64; 4] = [6.0, 2.0, 2.0, 5.0];
 
-/// Number of parameters of adapters on the query, key, value and output projections of every layer.
+/// Number of parameters of adapters on all linear maps of attention. For other modules, see
+/// [`LoraConfig::n_parameters`](crate::LoraConfig::n_parameters).
 pub fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
     let (h, q) = (model.hidden_size, model.n_heads * model.head_dim);
     let k = model.n_kv_heads * model.head_dim;
-    model.n_layers * rank * ((h + q) + 2 * (h + k) + (q + h))
+    let inputs = if model.family.fused_projections() {
+        h + q + 2 * k
+    } else {
+        (h + q) + 2 * (h + k)
+    };
+    model.n_layers * rank * (inputs + (q + h))
 }
 
 /// Floating-point operations of a forward pass over `n` tokens: `2n(P' + hv)` for matrix products, where `P'` are the

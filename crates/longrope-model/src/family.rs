@@ -42,6 +42,15 @@ impl Family {
         self == Self::Phi3
     }
 
+    /// Short names of the linear maps of attention, which get adapters by default.
+    pub fn attention_maps(self) -> &'static [&'static str] {
+        if self.fused_projections() {
+            &["qkv_proj", "o_proj"]
+        } else {
+            &["q_proj", "k_proj", "v_proj", "o_proj"]
+        }
+    }
+
     /// Whether query, key and value projections have biases even if no key of the configuration says so.
     pub(crate) fn always_has_qkv_bias(self) -> bool {
         self == Self::Qwen2

@@ -9,6 +9,7 @@ use longrope_eval::bench::BenchError;
 use longrope_extend::Interrupted;
 use longrope_extend::pretrain::PretrainError;
 use longrope_extend::recipe::RecipeError;
+use longrope_model::LoraError;
 
 use crate::hint::Hint;
 use crate::signals::EXIT_INTERRUPTED;
@@ -232,12 +233,36 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
         E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
         E::Unsupported { .. } => "this kind of model is not supported".into(),
         E::Write { .. } => "free some disk space, or choose another --out".into(),
-        E::Lora(_) => {
-            "name linear maps as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]".into()
+        E::Lora(error) => hint_for_lora(error),
+        E::EmptyPrompt => {
+            "give a prompt of at least one token; the tokenizer makes none of an empty text".into()
         }
         E::StreamedTraining => "use the default, weights = \"resident\"".into(),
         _ => return None,
     })
+}
+
+fn hint_for_lora(error: &LoraError) -> String {
+    use LoraError as E;
+    let names = |names: &[String]| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+        quoted.join(", ")
+    };
+    match error {
+        E::UnknownTarget { known, .. } | E::NoTarget { known } => format!(
+            "leave train.lora.target-modules out for all linear maps of attention; this model has [{}]",
+            names(&known.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        ),
+        E::UnknownSaved { known, .. } => format!(
+            "names in train.modules-to-save are as in PEFT; this model has [{}]",
+            names(known)
+        ),
+        E::AdapterAndSaved { .. } => {
+            "remove it from train.modules-to-save or from train.lora.target-modules".into()
+        }
+        E::ZeroRank => "set train.lora.rank to 1 or more, for example 8".into(),
+        _ => "the adapters must be plain low-rank adapters (LoRA) of this model, as PEFT or longrope saves them".into(),
+    }
 }
 
 fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
@@ -248,6 +273,34 @@ fn hint_for_data(error: &longrope_data::Error) -> Option<String> {
         }
         E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
         E::NotUtf8 { .. } => "convert the file to UTF-8, for example with iconv".into(),
+        E::NotAFile { .. } => "give a file, or pipe the text in as /dev/stdin".into(),
+        E::FileTooLong { .. } | E::TextTooLong { .. } => {
+            "split the text into several files, or into one document per line (JSON lines)".into()
+        }
+        E::LineTooLong { .. } => {
+            "check that the file is JSON lines, one document per line; split documents that are longer".into()
+        }
+        E::NotJson { .. } | E::NotJsonObject { .. } | E::TokenizerKey { .. } => {
+            "use the file that was published with the model, correct it, or remove it".into()
+        }
+        E::BadTokenizer { .. } | E::Encode { .. } | E::Decode { .. } => {
+            "use the tokenizer.json that was published with the model: copy or download it again".into()
+        }
+        E::Tokenize { source, .. } => return hint_for_data(source),
+        E::BadLine { .. } | E::NotAnObject { .. } | E::FieldNotText { .. } => {
+            "each line must be an object such as {\"text\": \"..\"}; another field is named with --set data.text-field=NAME"
+                .into()
+        }
+        E::NoPaths => "give files or folders with --text".into(),
+        E::Read { source, .. } => {
+            return hint_for_io(source).or_else(|| {
+                Some("check that the file is complete and of the kind its name says".into())
+            });
+        }
+        E::Write { source, .. } => {
+            return hint_for_io(source)
+                .or_else(|| Some("choose a folder that can be written to".into()));
+        }
         E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
         E::NotFound { .. } => {
             "check the path; relative paths are relative to the working directory".into()

@@ -13,5 +13,6 @@ mod golden;
 mod init;
 mod logits;
 mod metamorphic;
+mod saved_modules;
 mod support;
 mod training;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use longrope_data::TokenDocument;
-use longrope_model::{Checkpoint, Decoder, LoraConfig};
+use longrope_model::{Checkpoint, Decoder};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::callbacks::Callbacks;
-use super::config::{TrainConfig, TrainMode};
+use super::config::TrainConfig;
 use super::data::{Rotaries, mixture};
 use super::phase::Phase;
 use super::records::{self, Record};
@@ -110,7 +110,8 @@ pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
     let documents: Arc<[TokenDocument]> = documents.into();
     let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
     let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
-    let lora = (config.mode == TrainMode::Lora).then(|| LoraConfig::from(&config.lora));
+    let config = config.resolved(model.family);
+    let lora = config.adapters(model.family);
     if let Some(lora) = &lora {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         decoder.add_adapters(lora, &mut rng)?;

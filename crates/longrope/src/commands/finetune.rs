@@ -47,7 +47,12 @@ pub(crate) fn finetune(config: &Config, resume: bool, dashboard: bool) -> Result
             )),
         );
     }
-    write_atomically(&out.join("config.toml"), config.to_toml()?.as_bytes())?;
+    // With the defaults of mode and family filled in, so that later versions resume the run with the same settings.
+    let resolved = Config {
+        train: plan.config.clone(),
+        ..config.clone()
+    };
+    write_atomically(&out.join("config.toml"), resolved.to_toml()?.as_bytes())?;
     let callbacks = callbacks(&plan, held_out, interrupt);
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
     match train(plan, callbacks)? {
@@ -127,6 +132,7 @@ fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, Hel
         bos,
         rope.clone(),
     )?;
+    let family = decoder.config().family;
     let plan = TrainPlan {
         folder,
         base,
@@ -134,7 +140,7 @@ fn plan(config: &Config, resume: bool, screen: Screen) -> Result<(TrainPlan, Hel
         rope,
         context,
         documents,
-        config: section.clone(),
+        config: section.clone().resolved(family),
         contexts: held_out.contexts(),
         seed: config.seed,
         resume,
