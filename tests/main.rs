@@ -19,6 +19,8 @@ mod generate;
 mod golden_formats;
 #[cfg(feature = "hub")]
 mod hub;
+mod lora_adapters;
+mod lora_inputs;
 mod pipeline;
 mod plan_report;
 mod pretrain;

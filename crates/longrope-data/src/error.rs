@@ -165,7 +165,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The kind of value.
-        found: &'static str,
+        found: String,
         /// The forms that are understood.
         expected: &'static str,
     },

@@ -41,6 +41,7 @@ mod sample;
 mod sources;
 mod split;
 mod synthetic;
+mod token_json;
 mod tokenize;
 mod tokenizer;
 mod tokenizer_config;

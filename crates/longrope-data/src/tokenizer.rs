@@ -29,6 +29,7 @@ pub struct Tokenizer {
     /// The special tokens around a text; `None` if texts must not be cut.
     specials: Option<Specials>,
     adds_bos: bool,
+    bos_id: Option<u32>,
 }
 
 struct Specials {
@@ -89,7 +90,10 @@ impl Tokenizer {
             fingerprint: sha256_hex(&[bytes]),
             specials: None,
             adds_bos: adds_bos(bytes, config),
+            bos_id: None,
         };
+        let bos_token = config.and_then(|config| config.bos_token.as_deref());
+        tokenizer.bos_id = bos_token.and_then(|token| tokenizer.token_id(token));
         // A vocabulary may lack the words of the probe, but a panic shows that the file is damaged.
         if let Err(Error::Encode { source, .. }) = tokenizer.encode_whole(PROBE, true)
             && source.is::<Panicked>()
@@ -142,6 +146,11 @@ impl Tokenizer {
     /// `tokenizer_config.json` and of the post-processor in `tokenizer.json`.
     pub fn adds_bos(&self) -> bool {
         self.adds_bos
+    }
+
+    /// The id of `bos_token` in `tokenizer_config.json`.
+    pub fn bos_id(&self) -> Option<u32> {
+        self.bos_id
     }
 
     /// The number of tokens, added ones included. A model's embedding may have more rows.

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use crate::jsonl::kind_of;
+use crate::token_json::{Element, List};
 use crate::{Error, Result, reader};
 
 /// The tokens of one document.
@@ -15,6 +13,9 @@ pub struct TokenDocument {
     /// The token ids.
     pub tokens: Vec<u32>,
 }
+
+/// Some editors put it in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 const EXPECTED: &str = "`[1, 2]`, `[[1, 2], [3]]` or `{\"tokens\": ..}`";
 
@@ -29,58 +30,68 @@ const EXPECTED: &str = "`[1, 2]`, `[[1, 2], [3]]` or `{\"tokens\": ..}`";
 /// - [`Error::BadTokenId`] for anything but a whole number below `vocab_size`.
 pub fn read_token_ids(path: &Path, vocab_size: usize) -> Result<Vec<TokenDocument>> {
     let bytes = reader::read_bytes(path)?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|source| Error::TokensNotJson {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    let value: Element = serde_json::from_slice(bytes).map_err(|source| Error::TokensNotJson {
         path: path.to_path_buf(),
         expected: EXPECTED,
         source,
     })?;
-    let bad_form = |found| Error::TokensForm {
+    let bad_form = |found: String| Error::TokensForm {
         path: path.to_path_buf(),
         found,
         expected: EXPECTED,
     };
     let value = match value {
-        Value::Object(mut object) => object
-            .remove("tokens")
-            .ok_or_else(|| bad_form("an object without `tokens`"))?,
+        Element::Object(tokens) => {
+            *tokens.ok_or_else(|| bad_form("an object without `tokens`".to_owned()))?
+        }
         other => other,
     };
-    let Value::Array(items) = value else {
-        return Err(bad_form(kind_of(&value)));
+    let list = match value {
+        Element::List(list) => list,
+        other => return Err(bad_form(other.kind())),
     };
 
     let name = path.display().to_string();
-    if !matches!(items.first(), Some(Value::Array(_))) {
-        return Ok(vec![document(name, &items, vocab_size)?]);
+    let begins_with_a_list =
+        list.ids.is_empty() && matches!(list.rest.first(), Some(Element::List(_)));
+    if !begins_with_a_list {
+        return Ok(vec![document(name, list, vocab_size)?]);
     }
-    let documents = items.iter().zip(1..).map(|(item, number)| match item {
-        Value::Array(ids) => document(format!("{name}#{number}"), ids, vocab_size),
-        _ => Err(bad_form("documents and bare token ids in one list")),
-    });
+    let documents = list
+        .rest
+        .into_iter()
+        .zip(1..)
+        .map(|(item, number)| match item {
+            Element::List(ids) => document(format!("{name}#{number}"), ids, vocab_size),
+            _ => Err(bad_form(
+                "documents and bare token ids in one list".to_owned(),
+            )),
+        });
     documents.collect()
 }
 
-fn document(source: String, ids: &[Value], vocab_size: usize) -> Result<TokenDocument> {
+fn document(source: String, list: List, vocab_size: usize) -> Result<TokenDocument> {
+    let List { ids, rest } = list;
+    let bad_id = |token_idx: usize, found: String| Error::BadTokenId {
+        location: source.clone(),
+        token_idx,
+        found,
+        vocab_size,
+    };
+    if let Some(token_idx) = ids.iter().position(|id| *id as usize >= vocab_size) {
+        return Err(bad_id(token_idx, ids[token_idx].to_string()));
+    }
+    if let Some(other) = rest.first() {
+        return Err(bad_id(ids.len(), other.found()));
+    }
     if ids.is_empty() {
         return Err(Error::NoTokens { location: source });
     }
-    let token = |(token_idx, id): (usize, &Value)| {
-        id.as_u64()
-            .and_then(|id| u32::try_from(id).ok())
-            .filter(|id| (*id as usize) < vocab_size)
-            .ok_or_else(|| Error::BadTokenId {
-                location: source.clone(),
-                token_idx,
-                found: if id.is_number() {
-                    id.to_string()
-                } else {
-                    kind_of(id).to_owned()
-                },
-                vocab_size,
-            })
-    };
-    let tokens = ids.iter().enumerate().map(token).collect::<Result<_>>()?;
-    Ok(TokenDocument { source, tokens })
+    Ok(TokenDocument {
+        source,
+        tokens: ids,
+    })
 }
 
 #[cfg(test)]
@@ -136,10 +147,7 @@ mod tests {
         assert!(matches!(read("[[1], []]"), Err(Error::NoTokens { .. })));
         assert!(matches!(
             read("7"),
-            Err(Error::TokensForm {
-                found: "a number",
-                ..
-            })
+            Err(Error::TokensForm { found, .. }) if found == "a number"
         ));
         assert!(matches!(
             read(r#"{"ids": [1]}"#),

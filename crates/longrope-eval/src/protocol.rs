@@ -27,8 +27,8 @@ pub enum PplProtocol {
     /// As `Yarn`, with only the first window of every document. Published curves show this.
     #[serde(rename = "truncate")]
     Truncate,
-    /// The protocol of `llama-perplexity`: consecutive full chunks, BOS in place of the first token of each, the second
-    /// half scored, tokens weighted equally, standard error over tokens.
+    /// The protocol of `llama-perplexity`: consecutive full chunks, BOS in place of the first token of each if the
+    /// tokenizer adds one, the second half scored, tokens weighted equally, standard error over tokens.
     #[serde(rename = "llama.cpp")]
     LlamaCpp,
 }
@@ -78,7 +78,7 @@ impl PplProtocol {
     /// How documents are divided into windows of `context` tokens.
     ///
     /// `n_windows`, `stride` and `own_bos` are settings of `Longrope`; `Yarn` uses `stride` too. A model without BOS
-    /// (`bos_id` is `None`) is measured without.
+    /// (`bos_id` is `None`) is measured without. For `LlamaCpp`, give `None` as well if the tokenizer adds no BOS.
     pub fn plan(
         self,
         context: usize,
@@ -247,6 +247,8 @@ mod tests {
 
     #[test]
     fn a_model_without_bos_is_measured_without() {
+        let plan = PplProtocol::LlamaCpp.plan(8, 8, None, Bos::Document, None);
+        assert_eq!(plan.bos, Bos::None);
         let plan = PplProtocol::Yarn.plan(8, 8, None, Bos::Document, None);
         assert_eq!(plan.bos, Bos::None);
         assert_eq!(plan.stride, 256);

@@ -13,6 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
+use crate::module_names::SavedModules;
 use crate::modules::Weights;
 use crate::rotary::Rotary;
 
@@ -24,6 +25,8 @@ pub struct Decoder {
     pub(crate) weights: Weights,
     config: ModelConfig,
     device: Device,
+    /// Modules that are trained beside adapters.
+    pub(crate) saved_modules: SavedModules,
     /// Where layers are read from each time they are needed; `None` if they are in memory.
     stream: Option<Stream>,
 }
@@ -53,6 +56,7 @@ impl Decoder {
             weights,
             config,
             device: device.clone(),
+            saved_modules: SavedModules::default(),
             stream: None,
         }
     }

@@ -147,14 +147,18 @@ pub fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
 /// Numbers per token on the tape of a layer, as multiples of `h`, `q`, `k` and `i`.
 const TAPE: [f64; 4] = [6.0, 2.0, 2.0, 5.0];
 
-/// Number of parameters of adapters on the query, key, value and output projections of every layer; `usize::MAX` if there
-/// are more.
+/// Number of parameters of adapters on all linear maps of attention; `usize::MAX` if there are more. For other modules, see
+/// [`LoraConfig::n_parameters`](crate::LoraConfig::n_parameters).
 pub fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
     let h = model.hidden_size;
     let q = model.n_heads.saturating_mul(model.head_dim);
     let k = model.n_kv_heads.saturating_mul(model.head_dim);
-    // query and output have widths h and q, key and value h and k
-    let widths = [h, q, h, k, h, k, q, h];
+    // The widths of query, key and value, which read the hidden state, and of the output, which writes it.
+    let widths = if model.fused_projections() {
+        vec![h, q, k, k, q, h]
+    } else {
+        vec![h, q, h, k, h, k, q, h]
+    };
     let per_rank = widths.into_iter().fold(0, usize::saturating_add);
     model.n_layers.saturating_mul(rank).saturating_mul(per_rank)
 }

@@ -11,42 +11,34 @@ use rand::{Rng, RngExt};
 use crate::decoder::Decoder;
 use crate::error::Result;
 use crate::linear::{Linear, LowRank};
+use crate::lora_config::LoraConfig;
 use crate::lora_error::LoraError;
+use crate::module_names::last_part;
 use crate::parameters::linears_mut;
-
-/// Rank, strength and target modules of adapters, with the names and meanings of PEFT.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoraConfig {
-    /// Rank of each correction.
-    pub rank: usize,
-    /// Strength of the correction, times the rank.
-    pub alpha: f64,
-    /// Names of the linear maps that get an adapter, such as `q_proj`.
-    pub target_modules: Vec<String>,
-}
-
-impl LoraConfig {
-    /// The factor of the low-rank product, `alpha / rank`.
-    pub fn scale(&self) -> f64 {
-        self.alpha / self.rank as f64
-    }
-}
 
 impl Decoder {
     /// Adds an adapter to every target module. The output does not change yet: `A` is uniform in `±1/sqrt(in)`, as in
-    /// PEFT, and `B` is zero.
+    /// PEFT, and `B` is zero. From now on, [`Trained::Adapters`](crate::Trained::Adapters) also trains the modules to save.
     ///
     /// # Errors
-    /// [`Error::Lora`](crate::Error::Lora) if the model does not have a target module, or the rank is 0.
+    /// [`Error::Lora`](crate::Error::Lora) if the model does not have a target module or a module to save, a module is
+    /// both, there is neither, or the rank is 0.
     pub fn add_adapters(&mut self, config: &LoraConfig, rng: &mut impl Rng) -> Result<()> {
         if config.rank == 0 {
             return Err(LoraError::ZeroRank.into());
+        }
+        let saved = config.saved_modules(self.config())?;
+        if config.target_modules.is_empty() && config.modules_to_save.is_empty() {
+            return Err(LoraError::NoTarget {
+                known: self.module_names(),
+            }
+            .into());
         }
         let (device, scale) = (self.device().clone(), config.scale());
         let mut found = vec![false; config.target_modules.len()];
         for layer in &mut self.weights.model.layers {
             for (name, linear) in linears_mut(layer) {
-                let short = name.rsplit('.').next().unwrap_or(name);
+                let short = last_part(name);
                 let Some(index) = config.target_modules.iter().position(|t| t == short) else {
                     continue;
                 };
@@ -67,7 +59,10 @@ impl Decoder {
             }
         }
         match found.iter().position(|found| !found) {
-            None => Ok(()),
+            None => {
+                self.saved_modules = saved;
+                Ok(())
+            }
             Some(index) => Err(LoraError::UnknownTarget {
                 target: config.target_modules[index].clone(),
                 known: self.module_names(),
@@ -76,7 +71,7 @@ impl Decoder {
         }
     }
 
-    /// Adds every adapter to its weight, and removes the adapter.
+    /// Adds every adapter to its weight, and removes the adapter. Modules trained beside adapters are weights already.
     pub fn merge_adapters(&mut self) {
         for layer in &mut self.weights.model.layers {
             for (_, linear) in linears_mut(layer) {
@@ -91,9 +86,7 @@ impl Decoder {
             return Vec::new();
         };
         let names = linears_mut(layer).into_iter().map(|(name, _)| name);
-        names
-            .map(|name| name.rsplit('.').next().unwrap_or(name))
-            .collect()
+        names.map(last_part).collect()
     }
 }
 

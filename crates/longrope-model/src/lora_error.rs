@@ -17,6 +17,32 @@ pub enum LoraError {
         /// The names of the model's linear maps.
         known: Vec<&'static str>,
     },
+    /// No module would be trained.
+    #[error("no target module is given, expected at least one of {}", known.join(", "))]
+    NoTarget {
+        /// The names of the model's linear maps.
+        known: Vec<&'static str>,
+    },
+    /// A module to save that the model does not have.
+    #[error("module to save `{name}` is not in this model, expected one of {}", known.join(", "))]
+    UnknownSaved {
+        /// The name given.
+        name: String,
+        /// The names of the model's modules.
+        known: Vec<String>,
+    },
+    /// A module would get an adapter and be trained as a whole.
+    #[error("`{module}` is a target module and a module to save, expected only one of them")]
+    AdapterAndSaved {
+        /// The module.
+        module: String,
+    },
+    /// The head of a folder differs from the embeddings, but the model has one matrix for both.
+    #[error("`{}`: the trained embeddings and the head differ, but this model ties them", path.display())]
+    TiedHead {
+        /// The weight file.
+        path: PathBuf,
+    },
     /// The adapters are of another kind.
     #[error("`{}`: peft_type is {found}, expected \"LORA\"", path.display())]
     PeftType {

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use crate::checkpoint::Checkpoint;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
-use crate::lora::LoraConfig;
+use crate::lora_config::LoraConfig;
 use crate::lora_error::LoraError;
-use crate::parameters::{ParameterKind, linears_mut};
+use crate::module_names::{EMBEDDING, HEAD, last_part};
+use crate::parameters::{ParameterKind, Trained, linears_mut};
 use crate::write::{TensorEntry, write_safetensors};
 
 const CONFIG_FILE: &str = "adapter_config.json";
@@ -18,6 +19,8 @@ const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// Prefix of tensor names in PEFT files, which wrap the model twice.
 const KEY_PREFIX: &str = "base_model.model.";
+/// The head, where it is tied to the embeddings and so is no parameter of its own.
+const TIED_HEAD: &str = "lm_head.weight";
 
 impl LoraConfig {
     /// Reads `adapter_config.json` of a PEFT folder.
@@ -62,6 +65,15 @@ impl LoraConfig {
                 .as_f64()
                 .ok_or_else(|| wrong("lora_alpha", "a number"))?,
             target_modules,
+            modules_to_save: match &json["modules_to_save"] {
+                Value::Null => Vec::new(),
+                Value::Array(names) => names
+                    .iter()
+                    .map(|name| name.as_str().map(str::to_owned))
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| wrong("modules_to_save", "a list of strings"))?,
+                _ => return Err(wrong("modules_to_save", "a list of strings").into()),
+            },
         })
     }
 }
@@ -73,13 +85,24 @@ impl Decoder {
     /// If a file cannot be written.
     pub fn write_adapters(&self, folder: &Path, config: &LoraConfig, base: &Path) -> Result<()> {
         let mut entries = Vec::new();
+        let selection = self.selection(Trained::Adapters);
+        let mut modules_to_save = config.modules_to_save.clone();
+        // PEFT does not know that the head is tied to trained embeddings: it gets a copy.
+        let has_tied_head = self.config().tied_embeddings && selection.includes_embedding();
+        if has_tied_head {
+            modules_to_save = with_both(modules_to_save);
+        }
         self.clone().for_each_parameter(|parameter| {
-            if parameter.kind == ParameterKind::Adapter {
-                entries.push(TensorEntry {
-                    name: format!("{KEY_PREFIX}{}", parameter.name),
+            if selection.includes(&parameter) {
+                let entry = |name: &str| TensorEntry {
+                    name: format!("{KEY_PREFIX}{name}"),
                     shape: parameter.shape(),
                     values: parameter.flat(),
-                });
+                };
+                entries.push(entry(&parameter.name));
+                if has_tied_head && parameter.kind == ParameterKind::Embedding {
+                    entries.push(entry(TIED_HEAD));
+                }
             }
         });
         write_safetensors(&folder.join(WEIGHTS_FILE), entries)?;
@@ -91,6 +114,7 @@ impl Decoder {
             "lora_alpha": config.alpha,
             "lora_dropout": 0.0,
             "target_modules": config.target_modules,
+            "modules_to_save": (!modules_to_save.is_empty()).then_some(modules_to_save),
             "bias": "none",
             "fan_in_fan_out": false,
             "inference_mode": true,
@@ -111,16 +135,33 @@ impl Decoder {
         let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(0);
         self.add_adapters(&config, &mut rng)?;
         let (device, mut problem, mut n_read) = (self.device().clone(), None, 0);
+        let selection = self.selection(Trained::Adapters);
         self.for_each_parameter(|mut parameter| {
-            if parameter.kind != ParameterKind::Adapter || problem.is_some() {
+            if !selection.includes(&parameter) || problem.is_some() {
                 return;
             }
             let key = format!("{KEY_PREFIX}{}", parameter.name);
+            let found = file.tensors().get(&key).map(|stored| stored.shape.clone());
+            let expected = parameter.shape();
+            if found.as_ref() != Some(&expected) {
+                let misfit = LoraError::Shape {
+                    key,
+                    found,
+                    expected,
+                };
+                problem = Some(misfit.into());
+                return;
+            }
             let dtype = parameter.flat().dtype();
-            match file.tensor::<2>(&key, &device, dtype) {
+            let values: Result<Tensor<1>> = if parameter.shape().len() == 1 {
+                file.tensor(&key, &device, dtype)
+            } else {
+                let n_values = parameter.shape().iter().product::<usize>();
+                let matrix = file.tensor::<2>(&key, &device, dtype);
+                matrix.map(|matrix| matrix.reshape([n_values]))
+            };
+            match values {
                 Ok(values) => {
-                    let [rows, columns] = values.dims();
-                    let values: Tensor<1> = values.reshape([rows * columns]);
                     parameter.set_flat(values);
                     n_read += 1;
                 }
@@ -129,6 +170,9 @@ impl Decoder {
         });
         if let Some(error) = problem {
             return Err(error);
+        }
+        if self.config().tied_embeddings && selection.includes_embedding() {
+            n_read += self.check_tied_head(&file, folder)?;
         }
         if n_read != file.tensors().len() {
             return Err(LoraError::UnusedTensors {
@@ -170,4 +214,32 @@ impl Decoder {
         }
         Ok(())
     }
+
+    /// Checks that the head in a PEFT folder is the embedding matrix that was read. Returns the number of tensors used.
+    fn check_tied_head(&self, file: &Checkpoint, folder: &Path) -> Result<usize> {
+        let key = format!("{KEY_PREFIX}{TIED_HEAD}");
+        let own = self.weights.model.embed_tokens.weight.val();
+        let is_same = match file.tensors().get(&key) {
+            Some(stored) if stored.shape == own.dims() => {
+                let head = file.tensor::<2>(&key, self.device(), own.dtype())?;
+                head.into_data() == own.into_data()
+            }
+            _ => false,
+        };
+        if !is_same {
+            let path = folder.join(WEIGHTS_FILE);
+            return Err(LoraError::TiedHead { path }.into());
+        }
+        Ok(1)
+    }
+}
+
+/// The modules to save with embeddings and head, each by a name of its own.
+fn with_both(mut names: Vec<String>) -> Vec<String> {
+    for module in [EMBEDDING, HEAD] {
+        if !names.iter().any(|name| module.ends_with(name.as_str())) {
+            names.push(last_part(module).to_owned());
+        }
+    }
+    names
 }

@@ -32,12 +32,13 @@ pub enum ParameterKind {
 pub enum Trained {
     /// All parameters.
     All,
-    /// Only low-rank adapters; all other parameters are frozen.
+    /// Low-rank adapters, and the modules that are trained beside them; see
+    /// [`LoraConfig::modules_to_save`](crate::LoraConfig::modules_to_save). All other parameters are frozen.
     Adapters,
 }
 
 impl Trained {
-    /// Whether parameters of this kind are trained.
+    /// Whether all parameters of this kind are trained; see [`Selection`](crate::Selection) for single ones.
     pub fn includes(self, kind: ParameterKind) -> bool {
         match self {
             Self::All => true,

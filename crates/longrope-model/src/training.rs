@@ -13,6 +13,7 @@ use crate::gradients::Gradients;
 use crate::modules::Weights;
 use crate::parameters::{Parameter, Trained, visit_embedding, visit_head, visit_layer};
 use crate::rotary::Rotary;
+use crate::selection::Selection;
 
 /// Sequences of equal length to train on.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +78,7 @@ impl Decoder {
         let pass = Pass {
             decoder: self,
             rotary,
-            trained,
+            selection: self.selection(trained),
             documents: batch.documents.as_ref(),
         };
         let (losses, gradients) = match recompute {
@@ -186,7 +187,7 @@ impl Input {
 struct Pass<'a> {
     decoder: &'a Decoder,
     rotary: &'a Rotary,
-    trained: Trained,
+    selection: Selection,
     documents: Option<&'a Documents>,
 }
 
@@ -232,7 +233,7 @@ impl Pass<'_> {
                 }
             },
         );
-        if self.trained == Trained::All {
+        if self.selection.includes_embedding() {
             let ends = self.tracked_ends();
             let mut tape = (embed(&ends, &input.tokens) * d_embedded).sum().backward();
             collect_ends(&ends, &mut tape, &mut gradients);
@@ -290,7 +291,7 @@ impl Pass<'_> {
     }
 
     fn track(&self, mut parameter: Parameter<'_>) {
-        if self.trained.includes(parameter.kind) {
+        if self.selection.includes(&parameter) {
             parameter.track();
         }
     }

@@ -194,8 +194,9 @@ impl AdamW {
         let device: Device = decoder.device().clone();
         let mut moments = BTreeMap::new();
         let (mut problem, mut n_read) = (None, 0);
+        let selection = decoder.selection(trained);
         decoder.for_each_parameter(|parameter| {
-            if !trained.includes(parameter.kind) || problem.is_some() {
+            if !selection.includes(&parameter) || problem.is_some() {
                 return;
             }
             let (name, n_elements) = (&parameter.name, parameter.shape().iter().product());

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use longrope_data::read_text;
-use parquet::file::reader::SerializedFileReader;
+use longrope_data::{fenced, read_text};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::{Map, Value};
 
@@ -42,6 +43,9 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>, BenchError> {
     Ok(rows.into_iter().map(record).collect())
 }
 
+/// Bytes of all columns of a Parquet file, decompressed, that are read into memory.
+const MAX_PARQUET_BYTES: i64 = 1 << 30;
+
 type Rows = Vec<(usize, Map<String, Value>)>;
 
 fn json_rows(path: &Path) -> Result<Rows, BenchError> {
@@ -63,6 +67,10 @@ fn json_rows(path: &Path) -> Result<Rows, BenchError> {
 }
 
 fn parquet_rows(path: &Path) -> Result<Rows, BenchError> {
+    if !path.is_file() {
+        // The message says what it is instead.
+        read_text(path)?;
+    }
     let file = fs_err::File::open(path).map_err(|source| longrope_data::Error::Read {
         path: path.to_owned(),
         source,
@@ -71,12 +79,27 @@ fn parquet_rows(path: &Path) -> Result<Rows, BenchError> {
         path: path.to_owned(),
         source,
     };
-    let reader = SerializedFileReader::new(file.into_file()).map_err(wrap)?;
-    reader
-        .into_iter()
-        .enumerate()
-        .map(|(index, row)| Ok((index + 1, row_json(&row.map_err(wrap)?))))
-        .collect()
+    let read = || {
+        let reader = SerializedFileReader::new(file.into_file())?;
+        let groups = reader.metadata().row_groups().iter();
+        let n_bytes = groups
+            .map(|group| group.total_byte_size())
+            .fold(0, i64::saturating_add);
+        if !(0..=MAX_PARQUET_BYTES).contains(&n_bytes) {
+            return Err(ParquetError::General(format!(
+                "its columns have {n_bytes} bytes, expected at most {MAX_PARQUET_BYTES}"
+            )));
+        }
+        reader
+            .into_iter()
+            .enumerate()
+            .map(|(index, row)| Ok((index + 1, row_json(&row?))))
+            .collect()
+    };
+    // The library panics on some damaged files.
+    fenced(read)
+        .unwrap_or_else(|panicked| Err(ParquetError::External(panicked.into())))
+        .map_err(wrap)
 }
 
 fn row_json(row: &Row) -> Map<String, Value> {
@@ -126,6 +149,26 @@ mod tests {
         fs_err::write(&path, "{\"a\":1}\n[2]\n").unwrap();
         let error = read_records(&path).unwrap_err();
         assert!(matches!(error, BenchError::Line { line: 2, .. }));
+    }
+
+    #[test]
+    fn damaged_parquet_is_an_error_wherever_it_is_damaged() {
+        let good = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/fixtures/bench/data/arc-train.parquet");
+        let bytes = fs_err::read(good).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        for (at, bit) in (0..bytes.len()).step_by(61).zip((0..8).cycle()) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            fs_err::write(&path, damaged).unwrap();
+            // Damage to unused parts, or to the text itself, cannot be seen.
+            match read_records(&path) {
+                Ok(records) => assert!(!records.is_empty()),
+                Err(BenchError::Parquet { .. } | BenchError::NoRows { .. }) => {}
+                Err(error) => panic!("byte {at}, bit {bit}: {error}"),
+            }
+        }
     }
 
     #[test]

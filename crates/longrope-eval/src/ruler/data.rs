@@ -237,7 +237,7 @@ fn sorted(documents: impl Iterator<Item = String>) -> (Vec<String>, HashMap<Stri
 }
 
 fn read(path: &Path) -> Result<String> {
-    Ok(fs_err::read_to_string(path)?)
+    Ok(longrope_data::read_text(path)?)
 }
 
 fn parse<'a, T: Deserialize<'a>>(path: &Path, text: &'a str) -> Result<T> {

@@ -36,6 +36,8 @@ pub struct PplOptions {
     pub precision: Precision,
     /// The protocol.
     pub protocol: PplProtocol,
+    /// Whether the tokenizer begins texts with the beginning-of-text token. Only the protocol of llama.cpp asks.
+    pub adds_bos: bool,
 }
 
 impl Default for PplOptions {
@@ -47,6 +49,7 @@ impl Default for PplOptions {
             bos: Bos::Document,
             precision: Precision::F64,
             protocol: PplProtocol::Longrope,
+            adds_bos: true,
         }
     }
 }
@@ -83,7 +86,10 @@ pub fn perplexities(
     interrupt: &Interrupt,
     watch: &mut dyn FnMut(PplEvent<'_>),
 ) -> Result<Vec<PplResult>> {
-    let bos_token = models.decoder().config().bos_token;
+    let bos_token = match options.protocol {
+        PplProtocol::LlamaCpp if !options.adds_bos => None,
+        _ => models.decoder().config().bos_token,
+    };
     let mut plans = BTreeMap::new();
     for cell in cells {
         if let std::collections::btree_map::Entry::Vacant(entry) = plans.entry(cell.context) {

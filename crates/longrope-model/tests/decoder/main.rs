@@ -13,6 +13,7 @@ mod golden;
 mod init;
 mod logits;
 mod metamorphic;
+mod saved_modules;
 mod shards;
 mod support;
 mod training;

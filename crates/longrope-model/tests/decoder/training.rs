@@ -188,6 +188,7 @@ fn adapters_train_alone_and_merge_without_a_trace() {
         target_modules: ["q_proj", "o_proj", "down_proj"]
             .map(str::to_owned)
             .to_vec(),
+        modules_to_save: Vec::new(),
     };
     let mut decoder = load("llama-gqa-tied").cast(DType::F64);
     let batch = batch(&decoder, 24);
@@ -236,6 +237,7 @@ fn adapters_of_unknown_modules_are_refused() {
         rank: 4,
         alpha: 8.0,
         target_modules: vec!["query".to_owned()],
+        modules_to_save: Vec::new(),
     };
     let error = load("llama-gqa-tied")
         .add_adapters(&config, &mut rng)

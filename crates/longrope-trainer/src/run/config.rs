@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::DType;
 use longrope_data::{LengthWeight, Overflow};
-use longrope_model::{LoraConfig, Recompute, Trained};
+use longrope_model::{LoraConfig, Recompute, Trained, attention_maps};
+use longrope_rope::Family;
 use serde::{Deserialize, Serialize};
 
 use crate::optimizer::OptimizerConfig;
@@ -27,8 +28,9 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Batches of a step.
     pub accumulate: usize,
-    /// Peak learning rate.
-    pub learning_rate: f64,
+    /// Peak learning rate; by default that of the mode, see [`TrainMode::learning_rate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
     /// Steps in which the learning rate rises to its peak.
     pub warmup_steps: usize,
     /// Learning rate after the warmup.
@@ -53,6 +55,9 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// Settings of the adapters, for [`TrainMode::Lora`].
     pub lora: LoraSettings,
+    /// Modules that are trained as a whole beside the adapters, for [`TrainMode::Lora`]; names as in PEFT.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modules_to_save: Vec<String>,
     /// Which windows the model is trained on.
     pub data: TrainDataConfig,
 }
@@ -64,7 +69,7 @@ impl Default for TrainConfig {
             steps: 400,
             batch: 1,
             accumulate: 1,
-            learning_rate: 2e-5,
+            learning_rate: None,
             warmup_steps: 20,
             decay: Decay::Linear,
             mode: TrainMode::Full,
@@ -77,17 +82,42 @@ impl Default for TrainConfig {
             keep: 2,
             optimizer: OptimizerConfig::default(),
             lora: LoraSettings::default(),
+            modules_to_save: Vec::new(),
             data: TrainDataConfig::default(),
         }
     }
 }
 
 impl TrainConfig {
+    /// The settings with every default filled in that depends on the mode or the model.
+    #[must_use]
+    pub fn resolved(mut self, family: Family) -> Self {
+        let mode = self.mode;
+        self.learning_rate
+            .get_or_insert_with(|| mode.learning_rate());
+        self.lora.target_modules.get_or_insert_with(|| {
+            let maps = attention_maps(family).iter();
+            maps.map(|name| (*name).to_owned()).collect()
+        });
+        self
+    }
+
+    /// The adapters to train in a model of this family; `None` if all weights are trained.
+    pub fn adapters(&self, family: Family) -> Option<LoraConfig> {
+        let resolved = self.clone().resolved(family);
+        (self.mode == TrainMode::Lora).then(|| LoraConfig {
+            rank: resolved.lora.rank,
+            alpha: resolved.lora.alpha,
+            target_modules: resolved.lora.target_modules.unwrap_or_default(),
+            modules_to_save: resolved.modules_to_save,
+        })
+    }
+
     /// The part that concerns the [`Trainer`](crate::Trainer).
     pub fn trainer(&self) -> TrainerConfig {
         TrainerConfig {
             schedule: Schedule {
-                learning_rate: self.learning_rate,
+                learning_rate: self.learning_rate.unwrap_or(self.mode.learning_rate()),
                 warmup_steps: self.warmup_steps,
                 total_steps: self.steps,
                 decay: self.decay,
@@ -115,6 +145,17 @@ pub enum TrainMode {
     Full,
     /// Low-rank adapters.
     Lora,
+}
+
+impl TrainMode {
+    /// The default peak learning rate: that of LongRoPE2 (arXiv 2502.20082) for all weights, and ten times as much for
+    /// adapters, which start at zero.
+    pub fn learning_rate(self) -> f64 {
+        match self {
+            Self::Full => 2e-5,
+            Self::Lora => 2e-4,
+        }
+    }
 }
 
 /// Type of the weights while training.
@@ -146,8 +187,9 @@ pub struct LoraSettings {
     pub rank: usize,
     /// Strength times rank.
     pub alpha: f64,
-    /// Linear layers that get an adapter.
-    pub target_modules: Vec<String>,
+    /// Linear maps that get an adapter; by default all of attention, see [`attention_maps`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_modules: Option<Vec<String>>,
 }
 
 impl Default for LoraSettings {
@@ -155,19 +197,7 @@ impl Default for LoraSettings {
         Self {
             rank: 8,
             alpha: 16.0,
-            target_modules: ["q_proj", "k_proj", "v_proj", "o_proj"]
-                .map(str::to_owned)
-                .to_vec(),
-        }
-    }
-}
-
-impl From<&LoraSettings> for LoraConfig {
-    fn from(settings: &LoraSettings) -> Self {
-        Self {
-            rank: settings.rank,
-            alpha: settings.alpha,
-            target_modules: settings.target_modules.clone(),
+            target_modules: None,
         }
     }
 }
@@ -229,11 +259,11 @@ mod tests {
         });
         let config: TrainConfig = serde_json::from_value(given).unwrap();
         let expected = TrainConfig {
-            learning_rate: 0.5,
+            learning_rate: Some(0.5),
             mode: TrainMode::Lora,
             precision: WeightPrecision::Bf16,
             lora: LoraSettings {
-                target_modules: vec!["q_proj".to_owned()],
+                target_modules: Some(vec!["q_proj".to_owned()]),
                 ..LoraSettings::default()
             },
             data: TrainDataConfig {
@@ -246,5 +276,32 @@ mod tests {
         assert_eq!(config.trainer().trained, Trained::Adapters);
         let unknown = serde_json::from_value::<TrainConfig>(json!({ "step": 3 }));
         assert!(unknown.unwrap_err().to_string().contains("unknown field"));
+    }
+
+    #[test]
+    fn rate_and_targets_depend_on_mode_and_family() {
+        let given = |json: serde_json::Value| serde_json::from_value::<TrainConfig>(json).unwrap();
+        let rate = |config: &TrainConfig| config.trainer().schedule.learning_rate;
+        let (full, lora) = (given(json!({})), given(json!({ "mode": "lora" })));
+        assert_eq!((rate(&full), rate(&lora)), (2e-5, 2e-4));
+        assert_eq!(full.adapters(Family::Llama), None);
+        let targets = |family| lora.adapters(family).unwrap().target_modules;
+        assert_eq!(targets(Family::Phi3), ["qkv_proj", "o_proj"]);
+        for family in [Family::Llama, Family::Mistral, Family::Qwen2] {
+            assert_eq!(targets(family), ["q_proj", "k_proj", "v_proj", "o_proj"]);
+        }
+        let own = given(json!({
+            "mode": "lora", "learning-rate": 1e-3, "lora": { "target-modules": ["down_proj"] },
+            "modules-to-save": ["norm"],
+        }));
+        let adapters = own.adapters(Family::Phi3).unwrap();
+        assert_eq!([rate(&own)], [1e-3]);
+        assert_eq!(adapters.target_modules, ["down_proj"]);
+        assert_eq!(adapters.modules_to_save, ["norm"]);
+        assert_eq!(
+            own.clone().resolved(Family::Phi3),
+            own,
+            "nothing is replaced"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use longrope_data::{TokenDocument, text_fingerprint};
-use longrope_model::{Checkpoint, Decoder, LoraConfig};
+use longrope_model::{Checkpoint, Decoder};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::callbacks::Callbacks;
-use super::config::{TrainConfig, TrainMode};
+use super::config::TrainConfig;
 use super::data::{Rotaries, mixture};
 use super::phase::Phase;
 use super::records::{self, Record};
@@ -124,9 +124,10 @@ impl TrainPlan {
             screen,
             label,
         } = self;
+        let model = decoder.config().clone();
+        let config = config.resolved(model.family);
         let trainer = config.trainer();
         trainer.validate()?;
-        let model = decoder.config().clone();
         let trained_model = TrainedModel::plan(
             folder.join("model"),
             &base,
@@ -137,7 +138,7 @@ impl TrainPlan {
         let documents: Arc<[TokenDocument]> = documents.into();
         let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
         let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
-        let lora = (config.mode == TrainMode::Lora).then(|| LoraConfig::from(&config.lora));
+        let lora = config.adapters(model.family);
         if let Some(lora) = &lora {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             decoder.add_adapters(lora, &mut rng)?;

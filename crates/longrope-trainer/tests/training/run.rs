@@ -28,7 +28,7 @@ fn plan(folder: &Path, resume: bool) -> TrainPlan {
         }],
         config: TrainConfig {
             steps: 5,
-            learning_rate: 1e-3,
+            learning_rate: Some(1e-3),
             warmup_steps: 1,
             eval_every: 2,
             save_every: 2,

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use burn::tensor::DType;
 use longrope_model::{Decoder, LoraConfig, Trained};
 use longrope_trainer::Trainer;
 use longrope_trainer::checkpoint::{
     SaveContext, TrainingState, latest, latest_whole, restore, save,
 };
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 use crate::support::{adapted, base, config, decoder, lora, train_to};
@@ -50,6 +53,39 @@ fn a_resumed_run_is_the_uninterrupted_one() {
 #[test]
 fn so_is_one_of_adapters() {
     interrupted_equals_uninterrupted(Trained::Adapters, adapted, Some(&lora()));
+}
+
+#[test]
+fn so_is_one_that_also_trains_embeddings_and_norms() {
+    let settings = LoraConfig {
+        modules_to_save: ["embed_tokens", "norm"].map(str::to_owned).to_vec(),
+        ..lora()
+    };
+    for dtype in [DType::F32, DType::BF16] {
+        let fresh = || {
+            let mut decoder = decoder().cast(dtype);
+            let mut rng = ChaCha8Rng::seed_from_u64(9);
+            decoder.add_adapters(&settings, &mut rng).unwrap();
+            decoder
+        };
+        interrupted_equals_uninterrupted(Trained::Adapters, fresh, Some(&settings));
+        let mut trainer = Trainer::new(fresh(), config(Trained::Adapters)).unwrap();
+        train_to(&mut trainer, 3);
+        let values = |mut decoder: Decoder| {
+            let mut all = Vec::new();
+            decoder.for_each_parameter(|p| all.push((p.name.clone(), p.flat().into_data())));
+            all
+        };
+        for ((name, before), (_, after)) in values(fresh())
+            .into_iter()
+            .zip(values(trainer.into_decoder()))
+        {
+            let is_trained = ["lora_", "norm", "embed"]
+                .iter()
+                .any(|part| name.contains(part));
+            assert_eq!(before != after, is_trained, "{name}");
+        }
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(crate) fn lora() -> LoraConfig {
         rank: 2,
         alpha: 4.0,
         target_modules: ["q_proj", "v_proj"].map(str::to_owned).to_vec(),
+        modules_to_save: Vec::new(),
     }
 }
 

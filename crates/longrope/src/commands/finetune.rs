@@ -43,10 +43,15 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
         Screen::Nothing
     };
     let (plan, held_out) = plan(config, mode, screen)?;
+    // With the defaults of mode and family filled in, so that later versions resume the run with the same settings.
+    let resolved = Config {
+        train: plan.config.clone(),
+        ..config.clone()
+    };
     let callbacks = callbacks(&plan, held_out, interrupt);
     let prepared = plan.prepare()?;
     let settings = RunSettings {
-        text: &config.to_toml()?,
+        text: &resolved.to_toml()?,
         fixed: prepared.settings().clone(),
     };
     let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
@@ -132,6 +137,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         bos,
         rope.clone(),
     )?;
+    let family = decoder.config().family;
     let plan = TrainPlan {
         folder,
         base,
@@ -139,7 +145,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         rope,
         context,
         documents,
-        config: section.clone(),
+        config: section.clone().resolved(family),
         contexts: held_out.contexts(),
         seed: config.seed,
         resume: mode != RunMode::New,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::Tokenizer;
+use longrope_data::{Tokenizer, read_text};
 use longrope_extend::Interrupted;
 use longrope_model::{FIRST_CAPACITY, GenerateOptions, Generation, Sampling, stop_tokens};
 use serde::Serialize;
@@ -133,8 +133,8 @@ fn show_all(results: &[Continuation]) -> Result<()> {
 fn prompts(args: &Generate) -> Result<Vec<String>> {
     let mut prompts = args.prompt.clone();
     for path in &args.prompt_file {
-        let text = fs_err::read_to_string(path)
-            .with_context(|| format!("reading prompt `{}`", path.display()))?;
+        let text =
+            read_text(path).with_context(|| format!("reading prompt `{}`", path.display()))?;
         prompts.push(text);
     }
     if prompts.is_empty() {

@@ -27,6 +27,7 @@ pub(crate) fn measure(
         bos: input::bos(config, models.decoder().config())?,
         precision: eval.angles.into(),
         protocol: eval.protocol,
+        adds_bos: input::adds_bos(config)?,
     };
     let cells = ppl_cells(ropes, &config.contexts)?;
     let bar = progress::bar("scoring tokens", 0);

@@ -19,17 +19,17 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "JSON lines have one object per line, such as {\"text\": \"..\"}; give plain text as a .txt file".into()
         }
         E::NotUtf8 { .. } => "convert the file to UTF-8, for example with iconv".into(),
-        E::NotAFile { .. } => "give a file with text, or a folder with such files".into(),
-        E::FileTooLong { .. } => {
-            "cut the text into several files, or give JSON lines, which are read one by one".into()
+        E::NotAFile { .. } => "give a file, or pipe the text in as /dev/stdin".into(),
+        E::FileTooLong { .. } | E::TextTooLong { .. } => {
+            "split the text into several files, or into one document per line (JSON lines)".into()
         }
         E::LineTooLong { .. } => {
-            "JSON lines have one object per line; if the file is no such file, give it as .txt".into()
+            "check that the file is JSON lines, one document per line; split documents that are longer".into()
         }
-        E::TextTooLong { .. } => "cut the text into several documents".into(),
         E::NotJson { .. } | E::NotJsonObject { .. } | E::TokenizerKey { .. } => {
-            "use the file that was published with the model, or correct it".into()
+            "use the file that was published with the model, correct it, or remove it".into()
         }
+        E::Tokenize { source, .. } => return hint(source),
         E::NotText { kind, .. } => kind.advice().into(),
         E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
         E::NotFound { .. } => {

@@ -49,7 +49,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::Write { .. } => "free some disk space, or choose another --out".into(),
         E::Lora(error) => return lora_hint(error),
         E::StreamedTraining => "use the default, weights = \"resident\"".into(),
-        E::EmptyPrompt => "give a prompt with at least one character".into(),
+        E::EmptyPrompt => {
+            "give a prompt of at least one token; the tokenizer makes none of an empty text".into()
+        }
         E::CacheFull { capacity, .. } => format!("give a shorter prompt, up to {capacity} tokens"),
         E::UnequalLengths { .. } => "sequences of one batch need equally many tokens".into(),
         E::NothingToScore { .. } => "give a window with at least two tokens".into(),
@@ -59,23 +61,38 @@ pub(super) fn hint(error: &E) -> Option<String> {
 
 /// The hint for adapters that do not fit.
 pub(super) fn lora_hint(error: &LoraError) -> Option<String> {
-    Some(
-        match error {
-            LoraError::ZeroRank => "set `train.lora.rank` to 1 or more; 8 is its default",
-            LoraError::UnknownTarget { .. } => {
-                "name linear maps as in train.lora.target-modules = [\"q_proj\", \"v_proj\"]"
-            }
-            LoraError::PeftType { .. } | LoraError::UnsupportedKey { .. } => {
-                "only plain LoRA can be loaded; merge the adapters with PEFT first"
-            }
-            LoraError::ConfigKey { .. } => {
-                "use the adapter_config.json that was saved with the adapters"
-            }
-            LoraError::Shape { .. } | LoraError::UnusedTensors { .. } => {
-                "the adapters belong to another model, or their files were edited"
-            }
-            _ => return None,
+    Some(match error {
+        LoraError::ZeroRank => "set `train.lora.rank` to 1 or more; 8 is its default".into(),
+        LoraError::UnknownTarget { known, .. } | LoraError::NoTarget { known } => format!(
+            "leave train.lora.target-modules out for all linear maps of attention; this model has [{}]",
+            quoted(known)
+        ),
+        LoraError::UnknownSaved { known, .. } => format!(
+            "names in train.modules-to-save are as in PEFT; this model has [{}]",
+            quoted(known)
+        ),
+        LoraError::AdapterAndSaved { .. } => {
+            "remove it from train.modules-to-save or from train.lora.target-modules".into()
         }
-        .to_owned(),
-    )
+        LoraError::PeftType { .. } | LoraError::UnsupportedKey { .. } => {
+            "only plain LoRA can be loaded; merge the adapters with PEFT first".into()
+        }
+        LoraError::ConfigKey { .. }
+        | LoraError::Shape { .. }
+        | LoraError::UnusedTensors { .. }
+        | LoraError::TiedHead { .. } => {
+            "the adapters belong to another model, or their files were edited; a run resumes from the state before if \
+             this one is removed"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+fn quoted(names: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|name| format!("\"{}\"", name.as_ref()))
+        .collect();
+    quoted.join(", ")
 }

@@ -13,6 +13,6 @@ mod text;
 pub(crate) use configuration::{configuration, configuration_of_run, configuration_over, fetched};
 pub(crate) use model::{load_model, load_models, model_config, model_fingerprint, model_folder};
 pub(crate) use text::{
-    bos, check_text_is_given, check_text_is_there, haystack, load_documents, needle_tokenizer,
-    read_texts, tokenize,
+    adds_bos, bos, check_text_is_given, check_text_is_there, haystack, load_documents,
+    needle_tokenizer, read_texts, tokenize,
 };

@@ -7,7 +7,7 @@ use longrope_data::{
     Bos, Document, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids,
     stream_documents, tokenize_documents,
 };
-use longrope_eval::Haystack;
+use longrope_eval::{Haystack, PplProtocol};
 use longrope_extend::ObjectiveKind;
 use longrope_model::ModelConfig;
 
@@ -94,19 +94,44 @@ pub(crate) fn tokenize(
         Some(folder) => TokenCache::new(folder.clone()),
         None => TokenCache::disabled(),
     };
-    let special = config
-        .eval
-        .protocol
-        .tokenize_with_special(config.eval.bos == BosSetting::Document);
+    let protocol = config.eval.protocol;
+    let special = match protocol {
+        PplProtocol::LlamaCpp => tokenizer.adds_bos(),
+        _ => protocol.tokenize_with_special(config.eval.bos == BosSetting::Document),
+    };
     let spinner = progress::spinner("tokenizing");
-    let documents = tokenize_documents(
+    let mut documents = tokenize_documents(
         &tokenizer,
         documents(paths, &options)?.inspect(|_| spinner.tick()),
         &cache,
         special,
     )?;
     spinner.finish_and_clear();
+    if protocol == PplProtocol::LlamaCpp
+        && special
+        && let Some(bos) = tokenizer.bos_id()
+    {
+        // Some tokenizer_config.json ask for a token that the post-processor of tokenizer.json does not add.
+        for document in &mut documents {
+            if document.tokens.first() != Some(&bos) {
+                document.tokens.insert(0, bos);
+            }
+        }
+    }
     Ok(documents)
+}
+
+/// Whether the tokenizer of the model begins texts with the beginning-of-text token, as the protocol of llama.cpp needs
+/// to know. A model without a tokenizer is taken to do so.
+pub(crate) fn adds_bos(config: &Config) -> Result<bool> {
+    if config.eval.protocol != PplProtocol::LlamaCpp {
+        return Ok(true);
+    }
+    match Tokenizer::from_model_dir(model_folder(config)?) {
+        Ok(tokenizer) => Ok(tokenizer.adds_bos()),
+        Err(longrope_data::Error::NoTokenizer { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Documents of crates' sources, then of files and folders, which are read one at a time.
