@@ -318,49 +318,37 @@ fn assert_trained_alike(here: &Workplace, one: &str, other: &str) {
 fn a_damaged_state_is_left_out_for_the_one_before() {
     let here = workplace();
     here.run(&format!("{FINETUNE} --out whole")).worked();
-    let parts = [
-        "optimizer.safetensors",
-        "model/model.safetensors",
-        "state.json",
-    ];
-    for (index, part) in parts.into_iter().enumerate() {
-        let run = format!("run{index}");
-        here.run(&format!("{FINETUNE} --out {run}")).worked();
-        let path = here.path(&run).join("step-000006").join(part);
-        let bytes = fs_err::read(&path).unwrap();
-        fs_err::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        let resumed = here.run(&format!("finetune --resume --out {run} --dashboard off"));
-        assert!(
-            resumed.stderr.contains("is not whole"),
-            "{}",
-            resumed.stderr
-        );
-        resumed.worked();
-        assert_trained_alike(&here, "whole", &run);
-    }
+    here.run(&format!("{FINETUNE} --out run")).worked();
+    let path = here.path("run/step-000006/optimizer.safetensors");
+    let bytes = fs_err::read(&path).unwrap();
+    fs_err::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let resumed = here.run("finetune --resume --out run --dashboard off");
+    assert!(
+        resumed.stderr.contains("is not whole"),
+        "{}",
+        resumed.stderr
+    );
+    resumed.worked();
+    assert_trained_alike(&here, "whole", "run");
 }
 
 #[test]
 fn a_measurement_that_a_kill_cut_is_taken_again() {
     let here = workplace();
     here.run(&format!("{FINETUNE} --out whole")).worked();
-    // The measurement after the last step is cut, with and without a part of its line.
-    for (index, rest) in ["", "{\"event\":\"eval\",\"step\":6,"]
-        .into_iter()
-        .enumerate()
-    {
-        let run = format!("run{index}");
-        here.run(&format!("{FINETUNE} --out {run}")).worked();
-        let file = format!("{run}/metrics.jsonl");
-        let text = here.read(&file);
-        let lines: Vec<&str> = text.lines().collect();
-        let (last, before) = lines.split_last().unwrap();
-        assert!(last.contains("\"eval\""), "{last}");
-        here.write(&file, before.join("\n") + "\n" + rest);
-        here.run(&format!("finetune --resume --out {run} --dashboard off"))
-            .worked();
-        assert_trained_alike(&here, "whole", &run);
-    }
+    // The measurement after the last step is cut in the middle of its line.
+    here.run(&format!("{FINETUNE} --out run")).worked();
+    let text = here.read("run/metrics.jsonl");
+    let lines: Vec<&str> = text.lines().collect();
+    let (last, before) = lines.split_last().unwrap();
+    assert!(last.contains("\"eval\""), "{last}");
+    here.write(
+        "run/metrics.jsonl",
+        before.join("\n") + "\n" + &last[..last.len() / 2],
+    );
+    here.run("finetune --resume --out run --dashboard off")
+        .worked();
+    assert_trained_alike(&here, "whole", "run");
 }
 
 #[test]
@@ -370,7 +358,7 @@ fn a_training_resumes_with_its_own_text_only() {
     let text = here.read("text.txt");
     here.write("text.txt", text.replace("number", "rebmun"));
     here.run("finetune --resume --out run --dashboard off")
-        .refused_with("`text` was");
+        .refused_with("`text` is another one");
 }
 
 #[test]

@@ -1,50 +1,28 @@
-//! Losses of the running generation, saved as they are measured.
+//! Losses of the running generation and of the methods, saved as they are measured.
 //!
 //! The state of a search is saved after every generation. A generation can take hours, so each loss is also appended to
 //! `search/scores.jsonl` as soon as it is known, and a search that was killed takes it from there instead of measuring
-//! again. The file is removed when the state of the generation is saved.
+//! again. The file is removed when the state of the generation is saved. In the same way, `search/methods.jsonl` keeps
+//! the measured methods until the result is written.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use longrope_search::{BlockLosses, Candidate};
 use serde::{Deserialize, Serialize};
 
+use super::line_file::LineFile;
+use super::method_loss::MethodLoss;
 use crate::error::Result;
-use crate::json_files::json_lines;
 
-/// Time between two calls that flush the file to disk. Against a kill, no flush is needed.
-const FLUSH_EVERY: Duration = Duration::from_secs(20);
-
-/// The losses, and the file they are kept in.
+/// The losses of candidates, and the file they are kept in.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    path: PathBuf,
-    /// Open for appending after the first loss.
-    file: Option<fs_err::File>,
+    file: LineFile,
     known: HashMap<(Candidate, usize), BlockLosses>,
-    flushed: Instant,
 }
 
-/// The first line.
-#[derive(PartialEq, Serialize, Deserialize)]
-struct Header {
-    format: String,
-    version: u32,
-}
-
-impl Header {
-    fn new() -> Self {
-        Self {
-            format: "longrope-search-scores".to_owned(),
-            version: 1,
-        }
-    }
-}
-
-/// One line after the header: the loss of a candidate on a sample.
+/// The loss of a candidate on a sample.
 #[derive(Serialize, Deserialize)]
 struct Line {
     candidate: Candidate,
@@ -53,42 +31,22 @@ struct Line {
 }
 
 impl Journal {
-    /// Reads the losses that an interrupted search has left. A last line that a kill has cut off is left out.
+    /// Reads the losses that an interrupted search has left.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub(crate) fn open(path: PathBuf) -> Result<Self> {
-        let text = if path.is_file() {
-            fs_err::read_to_string(&path)?
-        } else {
-            String::new()
-        };
-        let mut lines = text.lines();
-        let is_ours = lines
-            .next()
-            .and_then(|line| serde_json::from_str::<Header>(line).ok())
-            .is_some_and(|header| header == Header::new());
-        let lines: Vec<Line> = if is_ours {
-            lines
-                .filter_map(|line| serde_json::from_str(line).ok())
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let (file, lines) = LineFile::open::<Line>(path, "longrope-search-scores")?;
         let known = lines
             .into_iter()
             .map(|line| ((line.candidate, line.sample), line.losses));
-        Ok(Self {
-            path,
-            file: None,
-            known: known.collect(),
-            flushed: Instant::now(),
-        })
+        let known = known.collect();
+        Ok(Self { file, known })
     }
 
     /// The loss of a candidate on a sample, if it was measured before the interruption.
     pub(crate) fn known(&self, candidate: &Candidate, sample: usize) -> Option<&BlockLosses> {
-        // The search asks for few losses that are known, so the clone of the key does not matter.
+        // Most searches are not interrupted, and need no clone of the key.
         if self.known.is_empty() {
             return None;
         }
@@ -105,35 +63,11 @@ impl Journal {
         sample: usize,
         losses: &BlockLosses,
     ) -> Result<()> {
-        let line = Line {
+        self.file.add(&Line {
             candidate: candidate.clone(),
             sample,
             losses: losses.clone(),
-        };
-        let text = json_lines([&line])?;
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => self.begin()?,
-        };
-        file.write_all(text.as_bytes())?;
-        if self.flushed.elapsed() >= FLUSH_EVERY {
-            file.sync_data()?;
-            self.flushed = Instant::now();
-        }
-        self.file = Some(file);
-        Ok(())
-    }
-
-    /// Writes the header and the losses that are known, and opens the file for appending.
-    fn begin(&self) -> Result<fs_err::File> {
-        let known = self.known.iter().map(|((candidate, sample), losses)| Line {
-            candidate: candidate.clone(),
-            sample: *sample,
-            losses: losses.clone(),
-        });
-        let text = json_lines([Header::new()])? + &json_lines(known)?;
-        longrope_data::write_atomically(&self.path, text.as_bytes())?;
-        Ok(fs_err::OpenOptions::new().append(true).open(&self.path)?)
+        })
     }
 
     /// Removes the losses: the state with the scores is saved.
@@ -141,12 +75,62 @@ impl Journal {
     /// # Errors
     /// If the file cannot be removed.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        self.file = None;
         self.known.clear();
-        if self.path.is_file() {
-            fs_err::remove_file(&self.path)?;
-        }
-        Ok(())
+        self.file.clear()
+    }
+}
+
+/// The methods measured so far, and the file they are kept in.
+#[derive(Debug)]
+pub(crate) struct MethodJournal {
+    file: LineFile,
+    known: Vec<MethodLine>,
+}
+
+/// A measured method, and the number of passkeys it was measured on, which may change when a search is resumed.
+#[derive(Debug, Serialize, Deserialize)]
+struct MethodLine {
+    n_passkeys: usize,
+    loss: MethodLoss,
+}
+
+impl MethodJournal {
+    /// Reads the methods that an interrupted search has measured.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn open(path: PathBuf) -> Result<Self> {
+        let (file, known) = LineFile::open(path, "longrope-search-methods")?;
+        Ok(Self { file, known })
+    }
+
+    /// The measurement of a method, if it was made before the interruption.
+    pub(crate) fn known(&self, method: &str, n_passkeys: usize) -> Option<&MethodLoss> {
+        let mut known = self.known.iter();
+        known
+            .find(|line| line.loss.method == method && line.n_passkeys == n_passkeys)
+            .map(|line| &line.loss)
+    }
+
+    /// Saves a measurement.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn add(&mut self, loss: &MethodLoss, n_passkeys: usize) -> Result<()> {
+        let line = MethodLine {
+            n_passkeys,
+            loss: loss.clone(),
+        };
+        self.file.add(&line)
+    }
+
+    /// Removes the measurements: the result is written.
+    ///
+    /// # Errors
+    /// If the file cannot be removed.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        self.known.clear();
+        self.file.clear()
     }
 }
 
@@ -176,6 +160,7 @@ mod tests {
             panic!("there are two");
         };
         let losses = BlockLosses::of_tokens(&[0.1, 0.2, 0.3], 2);
+        fs_err::create_dir(path.parent().unwrap()).unwrap();
         let mut journal = Journal::open(path.clone()).unwrap();
         assert!(!path.exists(), "nothing is written before the first loss");
         journal.add(one, 0, &losses).unwrap();
@@ -208,5 +193,27 @@ mod tests {
         )
         .unwrap();
         assert!(Journal::open(path).unwrap().known.is_empty());
+    }
+
+    #[test]
+    fn measured_methods_come_back() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("methods.jsonl");
+        let loss = MethodLoss {
+            method: "yarn".to_owned(),
+            nll_nats: 0.1 + 0.2,
+            answer_nats: None,
+            passkey_accuracy: Some(0.5),
+        };
+        MethodJournal::open(path.clone())
+            .unwrap()
+            .add(&loss, 10)
+            .unwrap();
+        let mut journal = MethodJournal::open(path.clone()).unwrap();
+        assert_eq!(journal.known("yarn", 10), Some(&loss));
+        assert_eq!(journal.known("yarn", 20), None);
+        assert_eq!(journal.known("pi", 10), None);
+        journal.clear().unwrap();
+        assert!(!path.exists());
     }
 }

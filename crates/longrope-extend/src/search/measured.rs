@@ -23,6 +23,20 @@ pub fn measure(
     interrupt: &Interrupt,
     watch: &mut dyn FnMut(&CallStatus),
 ) -> Result<Vec<MethodLoss>, ScoringError> {
+    measure_each(scoring, calibration, ropes, interrupt, watch, &mut |_| {
+        Ok(())
+    })
+}
+
+/// As [`measure`]. Also calls `each` with every RoPE as soon as all its samples are measured.
+pub(crate) fn measure_each(
+    scoring: &mut Scoring<'_>,
+    calibration: &Calibration,
+    ropes: &[NamedSpec],
+    interrupt: &Interrupt,
+    watch: &mut dyn FnMut(&CallStatus),
+    each: &mut dyn FnMut(&MethodLoss) -> longrope_eval::Result<()>,
+) -> Result<Vec<MethodLoss>, ScoringError> {
     let samples: Vec<(&CalibrationSample, Measure)> = calibration
         .text
         .iter()
@@ -39,23 +53,48 @@ pub fn measure(
         let jobs = samples.iter();
         jobs.map(move |(sample, measure)| sample.job(*measure, spec))
     });
-    let answers = scoring.score(jobs.collect(), interrupt, watch)?;
-    let mut answers = answers.into_iter().map(|answer| answer.value);
-    let method = |(name, _): &NamedSpec| {
-        let mut take = |samples: &[CalibrationSample]| -> Vec<Losses> {
-            answers.by_ref().take(samples.len()).collect()
-        };
-        let text = take(&calibration.text);
-        let needles = take(&calibration.needles);
-        let passkeys = take(&calibration.passkeys);
-        MethodLoss {
-            method: name.clone(),
-            nll_nats: mean(&calibration.text, &text).unwrap_or(f64::NAN),
-            answer_nats: mean(&calibration.needles, &needles),
-            passkey_accuracy: share_found(&passkeys),
+    let mut waiting: Vec<Vec<Option<Losses>>> = vec![vec![None; samples.len()]; ropes.len()];
+    let mut note = |index: usize, losses: &Losses| {
+        let rope = index / samples.len();
+        waiting[rope][index % samples.len()] = Some(losses.clone());
+        if waiting[rope].iter().any(Option::is_none) {
+            return Ok(());
         }
+        let losses = std::mem::take(&mut waiting[rope]);
+        each(&method(
+            calibration,
+            &ropes[rope].0,
+            losses.into_iter().flatten(),
+        ))
     };
-    Ok(ropes.iter().map(method).collect())
+    let answers = scoring.score_each(jobs.collect(), interrupt, watch, &mut note)?;
+    let mut answers = answers.into_iter().map(|answer| answer.value);
+    let found = ropes.iter().map(|(name, _)| {
+        let losses: Vec<Losses> = answers.by_ref().take(samples.len()).collect();
+        method(calibration, name, losses)
+    });
+    Ok(found.collect())
+}
+
+/// The means of a method, from its losses on all samples.
+fn method(
+    calibration: &Calibration,
+    name: &str,
+    losses: impl IntoIterator<Item = Losses>,
+) -> MethodLoss {
+    let mut losses = losses.into_iter();
+    let mut take = |samples: &[CalibrationSample]| -> Vec<Losses> {
+        losses.by_ref().take(samples.len()).collect()
+    };
+    let text = take(&calibration.text);
+    let needles = take(&calibration.needles);
+    let passkeys = take(&calibration.passkeys);
+    MethodLoss {
+        method: name.to_owned(),
+        nll_nats: mean(&calibration.text, &text).unwrap_or(f64::NAN),
+        answer_nats: mean(&calibration.needles, &needles),
+        passkey_accuracy: share_found(&passkeys),
+    }
 }
 
 /// Mean loss over all samples, in nats; `None` if there are no samples.

@@ -4,6 +4,7 @@ mod calibration;
 mod events;
 mod inputs;
 mod journal;
+mod line_file;
 mod measured;
 mod method_loss;
 mod objective;

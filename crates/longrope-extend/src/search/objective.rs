@@ -9,7 +9,7 @@ use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
 
 use super::calibration::{Calibration, CalibrationSample};
 use super::events::{SearchEvent, Watch};
-use super::journal::Journal;
+use super::journal::{Journal, MethodJournal};
 use super::measured::{self, NamedSpec};
 use super::method_loss::MethodLoss;
 use crate::error::{Error, Result, ScoringError};
@@ -30,6 +30,8 @@ pub struct ModelObjective<'a> {
     watch: Watch<'a>,
     /// Where losses are saved as they come; `None` to save none.
     journal: Option<Journal>,
+    /// Where measured methods are saved as they come; `None` to save none.
+    methods: Option<MethodJournal>,
 }
 
 impl<'a> ModelObjective<'a> {
@@ -73,21 +75,28 @@ impl<'a> ModelObjective<'a> {
             interrupt: Interrupt::default(),
             watch: Watch::silent(),
             journal: None,
+            methods: None,
         }
     }
 
     /// Saves losses as they come, and does not measure those that were saved before an interruption.
     #[must_use]
-    pub(crate) fn with_journal(self, journal: Journal) -> Self {
+    pub(crate) fn with_journals(self, scores: Journal, methods: MethodJournal) -> Self {
         Self {
-            journal: Some(journal),
+            journal: Some(scores),
+            methods: Some(methods),
             ..self
         }
     }
 
-    /// Removes the saved losses: the state with the scores is saved.
-    pub(crate) fn clear_journal(&mut self) -> Result<()> {
+    /// Removes the saved losses of candidates: the state with their scores is saved.
+    pub(crate) fn clear_scores(&mut self) -> Result<()> {
         self.journal.as_mut().map_or(Ok(()), Journal::clear)
+    }
+
+    /// Removes the saved measurements of methods: the result is written.
+    pub(crate) fn clear_methods(&mut self) -> Result<()> {
+        self.methods.as_mut().map_or(Ok(()), MethodJournal::clear)
     }
 
     /// Stops when this interrupt is requested.
@@ -169,19 +178,47 @@ impl<'a> ModelObjective<'a> {
         calibration: &Calibration,
         ropes: &[NamedSpec],
     ) -> Result<Vec<MethodLoss>, ScoringError> {
-        let watch = &mut self.watch;
-        measured::measure(
-            &mut self.scoring,
+        let Self {
+            watch,
+            methods,
+            scoring,
+            interrupt,
+            ..
+        } = self;
+        let n_passkeys = calibration.passkeys.len();
+        let known: Vec<Option<MethodLoss>> = ropes
+            .iter()
+            .map(|(name, _)| methods.as_ref()?.known(name, n_passkeys).cloned())
+            .collect();
+        let asked: Vec<NamedSpec> = ropes
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|(rope, _)| rope.clone())
+            .collect();
+        let mut show = |call: &CallStatus<'_>| {
+            watch.event(&SearchEvent::Scoring {
+                call,
+                planned: false,
+            });
+        };
+        let mut save = |loss: &MethodLoss| match methods {
+            Some(methods) => methods.add(loss, n_passkeys).map_err(saving_failed),
+            None => Ok(()),
+        };
+        let measured = measured::measure_each(
+            scoring,
             calibration,
-            ropes,
-            &self.interrupt,
-            &mut |call| {
-                watch.event(&SearchEvent::Scoring {
-                    call,
-                    planned: false,
-                });
-            },
-        )
+            &asked,
+            interrupt,
+            &mut show,
+            &mut save,
+        )?;
+        let mut measured = measured.into_iter();
+        let all = known.into_iter();
+        Ok(all
+            .filter_map(|known| known.or_else(|| measured.next()))
+            .collect())
     }
 }
 

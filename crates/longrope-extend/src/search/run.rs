@@ -67,7 +67,7 @@ impl SearchRun<'_> {
             save_state(self.run, &search)?;
             let generation = step?;
             // Its scores are in the state now.
-            objective.clear_journal()?;
+            objective.clear_scores()?;
             log_generation(&generation);
             objective.event(&SearchEvent::Generation {
                 search: &search,
@@ -93,6 +93,7 @@ impl SearchRun<'_> {
         });
         // Written last: a search with this file is over, figures included.
         self.run.write_json(RESULT_FILE, &outcome.result)?;
+        objective.clear_methods()?;
         Ok(outcome)
     }
 

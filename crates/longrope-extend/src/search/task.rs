@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::calibration::Calibration;
 use super::events::Watch;
 use super::inputs::SearchInputs;
-use super::journal::Journal;
+use super::journal::{Journal, MethodJournal};
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::result::SearchOutcome;
@@ -76,7 +76,10 @@ impl SearchTask<'_> {
         let samples = calibration.samples.iter().cloned();
         let objective =
             ModelObjective::on_devices(inputs.models, &self.target, samples, interrupt)?
-                .with_journal(Journal::open(run.path(SCORES_FILE))?);
+                .with_journals(
+                    Journal::open(run.path(SCORES_FILE))?,
+                    MethodJournal::open(run.path(METHODS_FILE))?,
+                );
         let setting = SearchRun {
             run: &run,
             calibration: &calibration,
@@ -158,6 +161,8 @@ const INPUTS_FILE: &str = "search/inputs.json";
 const STATE_FILE: &str = "search/state.json";
 /// Losses of the running generation; see [`Journal`].
 const SCORES_FILE: &str = "search/scores.jsonl";
+/// Methods measured so far; see [`MethodJournal`].
+const METHODS_FILE: &str = "search/methods.jsonl";
 
 impl Recorded {
     fn new(inputs: &SearchInputs, calibration: &Calibration, target: &TargetRope) -> Self {
