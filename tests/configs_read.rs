@@ -209,24 +209,27 @@ fn configs_that_contradict_themselves_are_read_and_explained() {
 #[test]
 fn long_factors_are_used_beyond_the_original_context_that_the_config_claims() {
     let factors = |last: f64| json!([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, last]);
-    let mut here = changed("llama-gqa-tied", |config| {
+    let here = changed("llama-gqa-tied", |config| {
         config["rope_scaling"] = json!({"rope_type": "longrope", "short_factor": factors(1.5),
             "long_factor": factors(4.0), "original_max_position_embeddings": 32});
     });
     let sets = here.inspection("m")["rope"]["scaling"]["sets"].clone();
     assert_eq!(sets.as_array().unwrap().len(), 2, "{sets}");
-    // Texts within 32 tokens keep the short factors, longer ones get others.
+    // Longer texts use the long factors: a change of them changes the loss, beyond 32 tokens only.
     here.tokens("tokens.json", 600);
-    let ppl = |here: &mut Workplace, context: usize| {
-        here.compute_json(&format!(
-            "eval ppl m --tokens tokens.json --windows 2 --rope checkpoint none --contexts {context} --json"
-        ))
+    let loss = |context: usize| {
+        let report = here.compute_json(&format!(
+            "eval ppl --model m --tokens tokens.json --windows 2 --contexts {context} --json"
+        ));
+        number(&report, "/results/0/nll_nats")
     };
-    let differs = |report: &Value| {
-        let results = report["results"].as_array().unwrap();
-        (number(&results[0], "/perplexity") - number(&results[1], "/perplexity")).abs() > 1e-9
-    };
-    assert!(differs(&ppl(&mut here, 64)));
+    let before = [loss(32), loss(64)];
+    here.edit_config("m", |config| {
+        config["rope_scaling"]["long_factor"] = factors(9.0);
+    });
+    let after = [loss(32), loss(64)];
+    assert!((before[0] - after[0]).abs() < 1e-12);
+    assert!((before[1] - after[1]).abs() > 1e-9);
     here.run("doctor m").worked();
 }
 
