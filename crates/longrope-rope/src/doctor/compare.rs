@@ -118,6 +118,7 @@ pub(super) fn same(a: f64, b: f64) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::computed::UNEXPLAINED;
     use super::super::diagnose;
     use super::super::tests::{FAMILIES, LONG, SHORT, about, model, published, rules, with};
     use super::*;
@@ -218,6 +219,7 @@ mod tests {
                 assert_eq!(told, expected, "{config} {:?}", view.runtime);
             }
             for line in diagnosis.disagreements {
+                assert_ne!(line.consequence, UNEXPLAINED, "{line} {config}");
                 assert!(!line.runtimes.contains(&Runtime::Longrope), "{config}");
             }
         }

@@ -1,6 +1,6 @@
 //! exllamav3.
 
-use super::computed::{Computed, scales};
+use super::computed::{ANGLES, Computed, scales};
 use super::facts::{DEFAULT_THETA, Facts};
 use super::fixed::{fixed, plain};
 use super::section::{Section, mscale_of, su};
@@ -47,6 +47,12 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
         }
     };
     Ok(computed
+        .because_if(
+            section.is_empty() && facts.rope_parameters.is_some(),
+            ANGLES,
+            "takes the empty `rope_scaling` and not `rope_parameters`, and computes plain RoPE",
+            "the extension is silently lost",
+        )
         .having_chosen(facts, Some(section), rope_type)
         .because_of_theta(
             facts,
@@ -69,6 +75,12 @@ fn yarn(facts: &Facts, theta: f64, section: Section) -> Result<Computed, String>
         .number("factor")
         .is_some_and(|factor| (factor - scale).abs() > 1e-9 * factor);
     Ok(Computed::new(rules)
+        .because_if(
+            facts.is_long_rope(),
+            ANGLES,
+            "computes YaRN: it does not know that a Phi-3 config means longrope by this name",
+            "the short and long factors are not used",
+        )
         .because_if(
             other,
             &[Topic::Factors, Topic::AttentionScale],
