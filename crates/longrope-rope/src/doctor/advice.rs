@@ -10,7 +10,7 @@ type Lines = Vec<(Vec<Runtime>, String)>;
 
 /// Changes of the config first, then settings of each runtime; empty if nothing needs to change.
 pub(super) fn advice(facts: &Facts, views: &[RuntimeView]) -> Vec<Advice> {
-    let mut texts = spelling(facts);
+    let mut texts = spelling(facts, views);
     if facts.is_long_rope() {
         texts.extend(long_rope_config(facts, views));
     }
@@ -29,7 +29,7 @@ pub(super) fn advice(facts: &Facts, views: &[RuntimeView]) -> Vec<Advice> {
 }
 
 /// Changes of the config so that all runtimes read the same.
-fn spelling(facts: &Facts) -> Vec<String> {
+fn spelling(facts: &Facts, views: &[RuntimeView]) -> Vec<String> {
     let mut texts = Vec::new();
     if facts.dual_chunk {
         texts.push(format!(
@@ -50,29 +50,49 @@ fn spelling(facts: &Facts) -> Vec<String> {
     {
         texts.push("keep one of `type` and `rope_type`, or make them equal".to_owned());
     }
-    if facts.is_only_v5() && (facts.is_scaled() || facts.top_theta.is_none()) {
-        let mut readers = vec![Runtime::Transformers4.name(), Runtime::MlxLm.name()];
-        let known = match (facts.family, &facts.spec.scaling) {
-            (Family::Llama, RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. })
-            | (Family::Phi3, RopeScaling::LongRope { .. }) => true,
-            (Family::Mistral, _) => false,
-            (_, scaling) => matches!(scaling, RopeScaling::None {}),
-        };
-        if known {
-            readers.push(Runtime::MistralRs.name());
-        }
-        if !facts.is_scaled()
-            || (facts.family == Family::Llama
-                && matches!(facts.spec.scaling, RopeScaling::Llama3 { .. }))
-        {
-            readers.push(Runtime::Candle.name());
-        }
+    let readers = older_readers(facts, views);
+    if facts.is_only_v5() && !readers.is_empty() {
         texts.push(format!(
             "write `rope_theta` and `rope_scaling` beside `rope_parameters` for {}; `longrope export` writes both spellings",
             readers.join(", ")
         ));
     }
     texts
+}
+
+/// The runtimes that would compute this RoPE if it were in the spelling of transformers 4.
+fn older_readers(facts: &Facts, views: &[RuntimeView]) -> Vec<&'static str> {
+    let scaling = &facts.spec.scaling;
+    let is_plain = !facts.is_scaled();
+    let is_llama3 = matches!(scaling, RopeScaling::Llama3 { .. });
+    let mistral_rs = match facts.family {
+        Family::Llama => is_plain || is_llama3 || matches!(scaling, RopeScaling::Linear { .. }),
+        Family::Phi3 => is_plain || facts.is_long_rope(),
+        Family::Qwen2 => is_plain,
+        // It reads the newer spelling.
+        _ => false,
+    };
+    let candle = is_plain || (facts.family == Family::Llama && is_llama3);
+    let ours = rules(views, Runtime::Longrope);
+    let differs = |runtime: Runtime| {
+        let (Some(theirs), Some(ours)) = (rules(views, runtime), ours) else {
+            return true;
+        };
+        let topics = [Topic::Theta, Topic::Factors];
+        topics
+            .into_iter()
+            .any(|topic| !compare::agree(topic, facts, theirs, ours))
+    };
+    [
+        (Runtime::Transformers4, true),
+        (Runtime::MlxLm, true),
+        (Runtime::MistralRs, mistral_rs),
+        (Runtime::Candle, candle),
+    ]
+    .into_iter()
+    .filter(|(runtime, knows)| *knows && differs(*runtime))
+    .map(|(runtime, _)| runtime.name())
+    .collect()
 }
 
 /// Changes of a config with short and long factors.
