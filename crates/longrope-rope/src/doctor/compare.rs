@@ -2,7 +2,7 @@
 
 use super::computed::{Computed, Explanation};
 use super::facts::Facts;
-use super::view::{Disagreement, Rules, Runtime, Topic};
+use super::view::{Disagreement, Rules, Runtime, RuntimeView, Topic};
 
 /// Relative difference below which two numbers are equal: below the resolution of f32.
 const SAME: f64 = 1e-8;
@@ -73,6 +73,14 @@ fn differences(
         }
     }
     lines
+}
+
+/// The rules of one runtime, if it loads the config.
+pub(super) fn rules_of(views: &[RuntimeView], runtime: Runtime) -> Option<&Rules> {
+    views
+        .iter()
+        .find(|view| view.runtime == runtime)
+        .and_then(RuntimeView::rules)
 }
 
 /// Whether two runtimes agree. The default context is compared with the context that the config claims.

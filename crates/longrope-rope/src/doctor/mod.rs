@@ -9,6 +9,7 @@ mod advice;
 mod candle;
 mod compare;
 mod computed;
+mod config_changes;
 mod conflicts;
 mod exllamav3;
 mod facts;
