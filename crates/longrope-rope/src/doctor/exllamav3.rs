@@ -14,9 +14,9 @@ const LLAMA3_ORIGINAL: usize = 8192;
 
 /// What exllamav3 computes.
 ///
-/// It reads `rope_scaling`, else `rope_parameters`, `rope_type` before `type`, and knows `su`. longrope is chosen at load by
-/// `max_position_embeddings`, for Phi-3 by the length that the caller asks for; attention is `su` of the ratio. YaRN with an
-/// original context in the section replaces `factor` by max / original. Dynamic NTK is unknown.
+/// It reads `rope_scaling`, else `rope_parameters`, `rope_type` before `type`, and knows `su`. longrope is chosen at
+/// load by `max_position_embeddings`, for Phi-3 by the length that the caller asks for; attention is `su` of the ratio.
+/// YaRN with an original context in the section replaces `factor` by max / original. Dynamic NTK is unknown.
 ///
 /// # Reference
 /// `RoPE._rope_params_*`, `Config.read_rope_settings_default`, `Phi3Config.override_dynamic_seq_len`.
