@@ -346,8 +346,7 @@ fn a_plain_model_is_the_same_in_all_runtimes_that_load_it() {
 
     What to do
       config.json: write `rope_theta` and `rope_scaling` beside `rope_parameters`
-          for transformers 4, mlx-lm, mistral.rs, candle; `longrope export` writes
-          both spellings
+          for mistral.rs; `longrope export` writes both spellings
     ");
 }
 

@@ -1,8 +1,8 @@
 //! Recommended settings, so that a checkpoint runs as it was trained.
 
-use super::compare;
-use super::facts::{DUAL_CHUNK, Facts, Family};
-use super::section::Section;
+use super::compare::{self, rules_of};
+use super::config_changes::{config_changes, is_su, lacks_betas};
+use super::facts::{Facts, Family};
 use super::view::{Advice, Rules, Runtime, RuntimeView, Switch, Topic};
 use crate::RopeScaling;
 
@@ -10,12 +10,8 @@ type Lines = Vec<(Vec<Runtime>, String)>;
 
 /// Changes of the config first, then settings of each runtime; empty if nothing needs to change.
 pub(super) fn advice(facts: &Facts, views: &[RuntimeView]) -> Vec<Advice> {
-    let mut texts = spelling(facts);
-    if facts.is_long_rope() {
-        texts.extend(long_rope_config(facts, views));
-    }
-    texts.extend(yarn_config(facts, views));
-    let mut lines: Lines = texts.into_iter().map(|text| (Vec::new(), text)).collect();
+    let texts = config_changes(facts, views).into_iter();
+    let mut lines: Lines = texts.map(|text| (Vec::new(), text)).collect();
     if facts.is_long_rope() {
         lines.extend(long_rope(facts, views));
     } else {
@@ -26,170 +22,6 @@ pub(super) fn advice(facts: &Facts, views: &[RuntimeView]) -> Vec<Advice> {
         .into_iter()
         .map(|(runtimes, text)| Advice { runtimes, text })
         .collect()
-}
-
-/// Changes of the config so that all runtimes read the same.
-fn spelling(facts: &Facts) -> Vec<String> {
-    let mut texts = Vec::new();
-    if facts.dual_chunk {
-        texts.push(format!(
-            "remove `{DUAL_CHUNK}`: vLLM and SGLang no longer load it, and all others ignore it; far beyond the chunk size this \
-             RoPE then turns by angles the model never saw"
-        ));
-    }
-    if facts.sections_differ() {
-        texts.push(
-            "keep one of `rope_scaling` and `rope_parameters`, or make them equal".to_owned(),
-        );
-    }
-    let sections = [facts.rope_scaling, facts.rope_parameters];
-    if sections
-        .into_iter()
-        .flatten()
-        .any(|section| section.types_differ().is_some())
-    {
-        texts.push("keep one of `type` and `rope_type`, or make them equal".to_owned());
-    }
-    if facts.is_only_v5() && (facts.is_scaled() || facts.top_theta.is_none()) {
-        let mut readers = vec![Runtime::Transformers4.name(), Runtime::MlxLm.name()];
-        let known = match (facts.family, &facts.spec.scaling) {
-            (Family::Llama, RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. })
-            | (Family::Phi3, RopeScaling::LongRope { .. }) => true,
-            (Family::Mistral, _) => false,
-            (_, scaling) => matches!(scaling, RopeScaling::None {}),
-        };
-        if known {
-            readers.push(Runtime::MistralRs.name());
-        }
-        if !facts.is_scaled()
-            || (facts.family == Family::Llama
-                && matches!(facts.spec.scaling, RopeScaling::Llama3 { .. }))
-        {
-            readers.push(Runtime::Candle.name());
-        }
-        texts.push(format!(
-            "write `rope_theta` and `rope_scaling` beside `rope_parameters` for {}; `longrope export` writes both spellings",
-            readers.join(", ")
-        ));
-    }
-    texts
-}
-
-/// Changes of a config with short and long factors.
-fn long_rope_config(facts: &Facts, views: &[RuntimeView]) -> Vec<String> {
-    let mut texts = Vec::new();
-    let (original, max) = (facts.spec.original_context, facts.max_context);
-    let is_su =
-        |section: Section| section.rope_type() == Some("su") || section.text("type") == Some("su");
-    if facts.section().is_some_and(is_su) {
-        texts.push(
-            "call the type longrope: \"su\" is its old name, and few runtimes still load it"
-                .to_owned(),
-        );
-    }
-    if !facts.names_original() && !facts.is_phi3() {
-        texts.push(
-            "there is no `original_max_position_embeddings`: runtimes take scale 1, or do not load; write the context the model \
-             was trained for at the top level"
-                .to_owned(),
-        );
-    } else if facts.top_original.is_none() {
-        texts.push(format!(
-            "write `original_max_position_embeddings` {original} at the top level, where most runtimes look"
-        ));
-    }
-    if facts.names_original() && original >= max {
-        texts.push(format!(
-            "`max_position_embeddings` {max} is not above the original context {original}, so few runtimes ever use the long \
-             factors; write the context they were made for"
-        ));
-    }
-    if !facts.is_phi3()
-        && facts.top_original.is_some()
-        && facts
-            .rope_scaling
-            .is_some_and(|section| section.original().is_none())
-    {
-        texts.push(format!(
-            "repeat `original_max_position_embeddings` {original} inside `rope_scaling`, where mlx-lm looks"
-        ));
-    }
-    let ratio = facts.ratio();
-    if let Some(factor) = facts.number("factor")
-        && !compare::same(factor, ratio)
-    {
-        texts.push(format!(
-            "remove `factor`, or write {ratio}, which is max / original; transformers 4 and 5 disagree about anything else"
-        ));
-    }
-    texts.extend(mscale(facts, views));
-    texts
-}
-
-/// The keys of the attention scale, of which runtimes read different ones.
-fn mscale(facts: &Facts, views: &[RuntimeView]) -> Option<String> {
-    let (short, long) = (facts.number("short_mscale"), facts.number("long_mscale"));
-    let same = |a: Option<f64>, b: f64| a.is_none_or(|a| compare::same(a, b));
-    let phi3 = if facts.is_phi3() {
-        "; transformers 4 loads a Phi-3 without any such key only"
-    } else {
-        ""
-    };
-    match facts.number("attention_factor") {
-        Some(factor)
-            if short.is_none() || long.is_none() || !same(short, factor) || !same(long, factor) =>
-        {
-            Some(format!(
-                "repeat `attention_factor` as `short_mscale` and `long_mscale`, which vLLM, SGLang and ONNX Runtime GenAI read{phi3}"
-            ))
-        }
-        Some(_) => None,
-        None => {
-            let transformers = rules(views, Runtime::Transformers5)?;
-            let theirs = transformers.factors.first()?.attention_scale;
-            if same(short, theirs) && same(long, theirs) {
-                return None;
-            }
-            let given = long.or(short).unwrap_or(theirs);
-            Some(format!(
-                "`short_mscale` and `long_mscale` are read by vLLM, SGLang, ONNX Runtime GenAI and longrope, not by transformers: \
-                 remove them to compute with {theirs:.4} everywhere, as transformers does, or write `attention_factor` {given} \
-                 beside them to compute with that{phi3}"
-            ))
-        }
-    }
-}
-
-/// YaRN whose config lacks numbers that a runtime needs.
-fn yarn_config(facts: &Facts, views: &[RuntimeView]) -> Vec<String> {
-    let mut texts = Vec::new();
-    let RopeScaling::Yarn { scale, .. } = facts.spec.scaling else {
-        return texts;
-    };
-    let made_for = facts.spec.max_context();
-    if facts.max_context == facts.spec.original_context && scale > 1.0 {
-        texts.push(format!(
-            "write `max_position_embeddings` {made_for} (original × factor): exllamav3 computes its factor from it, and vLLM, \
-             SGLang and llama.cpp take their context from it"
-        ));
-    }
-    if rules(views, Runtime::OnnxruntimeGenai).is_none() && lacks_betas(facts) {
-        texts.push(
-            "write `beta_fast` 32 and `beta_slow` 1, the defaults of all others: the builder of ONNX Runtime GenAI divides by them"
-                .to_owned(),
-        );
-    }
-    texts
-}
-
-fn lacks_betas(facts: &Facts) -> bool {
-    facts.number("beta_fast").is_none() || facts.number("beta_slow").is_none()
-}
-
-fn is_su(facts: &Facts) -> bool {
-    let su = Some("su");
-    let called = |section: Section| section.text("rope_type") == su || section.text("type") == su;
-    facts.section().is_some_and(called)
 }
 
 fn long_rope(facts: &Facts, views: &[RuntimeView]) -> Lines {
@@ -222,7 +54,7 @@ fn long_rope(facts: &Facts, views: &[RuntimeView]) -> Lines {
             lines.push((runtimes, text));
         }
     }
-    if rules(views, Runtime::Vllm).is_some() {
+    if rules_of(views, Runtime::Vllm).is_some() {
         lines.push((
             vec![Runtime::Vllm],
             format!(
@@ -230,10 +62,10 @@ fn long_rope(facts: &Facts, views: &[RuntimeView]) -> Lines {
             ),
         ));
     }
-    if rules(views, Runtime::LlamaCpp).is_some() {
+    if rules_of(views, Runtime::LlamaCpp).is_some() {
         lines.push((vec![Runtime::LlamaCpp], llama_cpp(facts)));
     }
-    if facts.is_phi3() && rules(views, Runtime::Exllamav3).is_some() {
+    if facts.is_phi3() && rules_of(views, Runtime::Exllamav3).is_some() {
         lines.push((
             vec![Runtime::Exllamav3],
             format!(
@@ -353,15 +185,15 @@ fn others(facts: &Facts) -> Lines {
 
 /// The runtimes that no setting helps.
 fn elsewhere(facts: &Facts, views: &[RuntimeView]) -> Option<(Vec<Runtime>, String)> {
-    let ours = rules(views, Runtime::Longrope)?;
+    let ours = rules_of(views, Runtime::Longrope)?;
     // These two load after the changes of the config that are advised above.
     let loads_later = |runtime| {
         let yarn = matches!(facts.spec.scaling, RopeScaling::Yarn { .. }) && lacks_betas(facts);
         let phi3 = facts.is_phi3() && is_su(facts);
-        runtime == Runtime::OnnxruntimeGenai && (yarn || phi3) && rules(views, runtime).is_none()
+        runtime == Runtime::OnnxruntimeGenai && (yarn || phi3) && rules_of(views, runtime).is_none()
     };
     let helpless = |runtime: Runtime| {
-        let right = rules(views, runtime)
+        let right = rules_of(views, runtime)
             .is_some_and(|theirs| compare::agree(Topic::Factors, facts, theirs, ours));
         !right && !loads_later(runtime)
     };
@@ -375,11 +207,4 @@ fn elsewhere(facts: &Facts, views: &[RuntimeView]) -> Option<(Vec<Runtime>, Stri
     .collect();
     (facts.is_scaled() && !runtimes.is_empty())
         .then(|| (runtimes, "run this checkpoint elsewhere".to_owned()))
-}
-
-fn rules(views: &[RuntimeView], runtime: Runtime) -> Option<&Rules> {
-    views
-        .iter()
-        .find(|view| view.runtime == runtime)
-        .and_then(RuntimeView::rules)
 }

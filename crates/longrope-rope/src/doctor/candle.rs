@@ -12,9 +12,9 @@ pub(super) const SOURCE: &str =
 
 /// What candle computes, or why it does not load the config.
 ///
-/// Phi-3: `inv_freq = factor / theta^(2i/d)`, so it multiplies where all others divide; positions below the original context
-/// use the short factors and later ones the long factors, in one sequence; there is no attention scale. LLaMA knows llama3
-/// only. Mistral and Qwen2 know no scaling. No model reads `rope_parameters`.
+/// Phi-3: `inv_freq = factor / theta^(2i/d)`, so it multiplies where all others divide; positions below the original
+/// context use the short factors and later ones the long factors, in one sequence; there is no attention scale. LLaMA
+/// knows llama3 only. Mistral and Qwen2 know no scaling. No model reads `rope_parameters`.
 ///
 /// # Reference
 /// `RotaryEmbedding::new` of `phi3.rs`, `Cache::new` of `llama.rs`, and the `Config` structs.

@@ -2,7 +2,7 @@
 
 use super::computed::{Computed, Explanation};
 use super::facts::Facts;
-use super::view::{Disagreement, Rules, Runtime, Topic};
+use super::view::{Disagreement, Rules, Runtime, RuntimeView, Topic};
 
 /// Relative difference below which two numbers are equal: below the resolution of f32.
 const SAME: f64 = 1e-8;
@@ -75,6 +75,14 @@ fn differences(
     lines
 }
 
+/// The rules of one runtime, if it loads the config.
+pub(super) fn rules_of(views: &[RuntimeView], runtime: Runtime) -> Option<&Rules> {
+    views
+        .iter()
+        .find(|view| view.runtime == runtime)
+        .and_then(RuntimeView::rules)
+}
+
 /// Whether two runtimes agree. The default context is compared with the context that the config claims.
 pub(super) fn agree(topic: Topic, facts: &Facts, theirs: &Rules, ours: &Rules) -> bool {
     match topic {
@@ -118,6 +126,7 @@ pub(super) fn same(a: f64, b: f64) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::computed::UNEXPLAINED;
     use super::super::diagnose;
     use super::super::tests::{FAMILIES, LONG, SHORT, about, model, published, rules, with};
     use super::*;
@@ -218,6 +227,7 @@ mod tests {
                 assert_eq!(told, expected, "{config} {:?}", view.runtime);
             }
             for line in diagnosis.disagreements {
+                assert_ne!(line.consequence, UNEXPLAINED, "{line} {config}");
                 assert!(!line.runtimes.contains(&Runtime::Longrope), "{config}");
             }
         }

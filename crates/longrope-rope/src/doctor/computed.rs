@@ -4,6 +4,9 @@ use super::facts::Facts;
 use super::section::Section;
 use super::view::{Rules, Topic};
 
+/// The consequence of a difference without a reason. Tests see to it that there are none.
+pub(super) const UNEXPLAINED: &str = "we read the config differently";
+
 /// All topics that concern angles.
 pub(super) const ANGLES: &[Topic] = &[
     Topic::Theta,
@@ -132,7 +135,7 @@ impl Computed {
             Some(reason) => reason.explanation.clone(),
             None => Explanation {
                 what: format!("computes {}", self.summary(topic)),
-                consequence: "we read the config differently".to_owned(),
+                consequence: UNEXPLAINED.to_owned(),
             },
         }
     }

@@ -1,6 +1,6 @@
 //! exllamav3.
 
-use super::computed::{Computed, scales};
+use super::computed::{ANGLES, Computed, scales};
 use super::facts::{DEFAULT_THETA, Facts};
 use super::fixed::{fixed, plain};
 use super::section::{Section, mscale_of, su};
@@ -14,9 +14,9 @@ const LLAMA3_ORIGINAL: usize = 8192;
 
 /// What exllamav3 computes.
 ///
-/// It reads `rope_scaling`, else `rope_parameters`, `rope_type` before `type`, and knows `su`. longrope is chosen at load by
-/// `max_position_embeddings`, for Phi-3 by the length that the caller asks for; attention is `su` of the ratio. YaRN with an
-/// original context in the section replaces `factor` by max / original. Dynamic NTK is unknown.
+/// It reads `rope_scaling`, else `rope_parameters`, `rope_type` before `type`, and knows `su`. longrope is chosen at
+/// load by `max_position_embeddings`, for Phi-3 by the length that the caller asks for; attention is `su` of the ratio.
+/// YaRN with an original context in the section replaces `factor` by max / original. Dynamic NTK is unknown.
 ///
 /// # Reference
 /// `RoPE._rope_params_*`, `Config.read_rope_settings_default`, `Phi3Config.override_dynamic_seq_len`.
@@ -47,6 +47,12 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
         }
     };
     Ok(computed
+        .because_if(
+            section.is_empty() && facts.rope_parameters.is_some(),
+            ANGLES,
+            "takes the empty `rope_scaling` and not `rope_parameters`, and computes plain RoPE",
+            "the extension is silently lost",
+        )
         .having_chosen(facts, Some(section), rope_type)
         .because_of_theta(
             facts,
@@ -69,6 +75,12 @@ fn yarn(facts: &Facts, theta: f64, section: Section) -> Result<Computed, String>
         .number("factor")
         .is_some_and(|factor| (factor - scale).abs() > 1e-9 * factor);
     Ok(Computed::new(rules)
+        .because_if(
+            facts.is_long_rope(),
+            ANGLES,
+            "computes YaRN: it does not know that a Phi-3 config means longrope by this name",
+            "the short and long factors are not used",
+        )
         .because_if(
             other,
             &[Topic::Factors, Topic::AttentionScale],

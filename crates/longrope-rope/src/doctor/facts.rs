@@ -126,7 +126,7 @@ impl<'a> Facts<'a> {
 
     /// Whether the config has a rope section, but not where readers of version 4 look for it.
     pub(super) fn is_only_v5(&self) -> bool {
-        self.rope_parameters.is_some() && self.rope_scaling.is_none()
+        self.rope_parameters.is_some() && self.rope_scaling.is_none_or(Section::is_empty)
     }
 
     /// Whether the two sections say different things.

@@ -19,11 +19,11 @@ const LLAMA3_ORIGINAL: usize = 8192;
 
 /// What llama.cpp computes.
 ///
-/// The converter reads the config with transformers 4.57, or the bare JSON if that fails; both leave the section as it is. It
-/// takes `rope_parameters` before `rope_scaling`. It writes the factors of longrope for the Phi-3 family only; for other
-/// families it writes only the name of the type. The set is chosen by the number of tokens allocated for the context.
-/// Attention is `su` of the ratio, or `0.1 ln s + 1` for YaRN, whose `attention_factor` is written but not used. Dynamic NTK
-/// is not written. llama3 factors are made from the top level's original context, else 8192.
+/// The converter reads the config with transformers 4.57, or the bare JSON if that fails; both leave the section as it
+/// is. It takes `rope_parameters` before `rope_scaling`. It writes the factors of longrope for the Phi-3 family only;
+/// for other families it writes only the name of the type. The set is chosen by the number of tokens allocated for the
+/// context. Attention is `su` of the ratio, or `0.1 ln s + 1` for YaRN, whose `attention_factor` is written but not
+/// used. Dynamic NTK is not written. llama3 factors are made from the top level's original context, else 8192.
 ///
 /// # Reference
 /// `TextModel.set_gguf_parameters`, `LlamaModel.generate_extra_tensors` and `Phi3MiniModel.generate_extra_tensors` of the

@@ -13,9 +13,9 @@ pub(super) const SOURCE: &str =
 
 /// What mistral.rs computes, or why it does not load the config.
 ///
-/// LLaMA: `rope_scaling` with `rope_type` and `factor`: default, linear or llama3. Mistral: `rope_parameters` only: default or
-/// YaRN with all its numbers. Qwen2: no scaling. Phi-3: longrope with `type`, chosen per forward pass; the variant with
-/// `short_mscale` and `long_mscale` is never reached, because the one without matches first.
+/// LLaMA: `rope_scaling` with `rope_type` and `factor`: default, linear or llama3. Mistral: `rope_parameters` only:
+/// default or YaRN with all its numbers. Qwen2: no scaling. Phi-3: longrope with `type`, chosen per forward pass; the
+/// variant with `short_mscale` and `long_mscale` is never reached, because the one without matches first.
 ///
 /// # Reference
 /// `Config` of each model, `PhiRotaryEmbedding`, `PhiRopeScalingConfig`, `Llama3RotaryEmbedding`, `RotaryEmbedding::new_yarn`.

@@ -19,9 +19,9 @@ const LLAMA3_ORIGINAL: usize = 8192;
 
 /// What mlx-lm computes.
 ///
-/// It reads `rope_scaling` only, and `type` before `rope_type`. longrope always uses the long factors, and needs its original
-/// context inside the section, except for Phi-3, which reads the top level. Attention is `su` of the ratio. YaRN rounds its
-/// bounds and computes attention from `mscale` (else 1) and `mscale_all_dim` (else 0).
+/// It reads `rope_scaling` only, and `type` before `rope_type`. longrope always uses the long factors, and needs its
+/// original context inside the section, except for Phi-3, which reads the top level. Attention is `su` of the ratio.
+/// YaRN rounds its bounds and computes attention from `mscale` (else 1) and `mscale_all_dim` (else 0).
 ///
 /// # Reference
 /// `initialize_rope`, `SuScaledRoPE`, `YarnRoPE`, `Llama3RoPE`, and `ModelArgs` of each model.

@@ -1,14 +1,15 @@
 //! How other programs interpret a checkpoint's `config.json`, and where their angles differ.
 //!
-//! Each runtime has a file with its rules. They were read in the version and the source that `VERSION` and `SOURCE` name;
-//! other releases may differ. The rules give a [`RuntimeView`] per runtime, with reasons for what is peculiar to it.
-//! [`compare`](compare::disagreements) finds where it differs from the view of this project and shows the reason. Nothing is
-//! run or loaded.
+//! Each runtime has a file with its rules. They were read in the version and the source that `VERSION` and `SOURCE`
+//! name; other releases may differ. The rules give a [`RuntimeView`] per runtime, with reasons for what is peculiar to
+//! it. [`compare`](compare::disagreements) finds where it differs from the view of this project and shows the reason.
+//! Nothing is run or loaded.
 
 mod advice;
 mod candle;
 mod compare;
 mod computed;
+mod config_changes;
 mod conflicts;
 mod exllamav3;
 mod facts;

@@ -14,9 +14,9 @@ pub(super) const SOURCE: &str =
 
 /// What a model of ONNX Runtime GenAI computes, or why its builder stops.
 ///
-/// The builder reads the config with transformers 5. LLaMA: llama3, everything else is dropped. Mistral and Qwen2: linear and
-/// YaRN with both betas, without rounding its bounds; it stops at other types. Phi-3: longrope if the claimed context is not the
-/// original one, chosen per forward pass; the cache is computed again for a batch of one.
+/// The builder reads the config with transformers 5. LLaMA: llama3, everything else is dropped. Mistral and Qwen2:
+/// linear and YaRN with both betas, without rounding its bounds; it stops at other types. Phi-3: longrope if the
+/// claimed context is not the original one, chosen per forward pass; the cache is computed again for a batch of one.
 ///
 /// # Reference
 /// `make_rope_init` of the builders, `make_mscale`, `make_inv_freq_rescaled_with_ntk`, `create_model` and

@@ -13,8 +13,8 @@ pub(super) const SOURCE: &str = "sgl-project/sglang 0.5.23, srt/layers/rotary_em
 
 /// What SGLang computes.
 ///
-/// It reads the config with transformers 5. longrope: per forward pass over the whole batch, above `original + 1` tokens,
-/// because it compares the position and not the length. Attention as vLLM. YaRN reads `attn_factor`, not
+/// It reads the config with transformers 5. longrope: per forward pass over the whole batch, above `original + 1`
+/// tokens, because it compares the position and not the length. Attention as vLLM. YaRN reads `attn_factor`, not
 /// `attention_factor`. Dynamic NTK is fixed for `factor` times the claimed context.
 ///
 /// # Reference

@@ -14,9 +14,9 @@ pub(super) const SOURCE: &str =
 
 /// What transformers 4.57 computes, or why it does not load the config.
 ///
-/// It knows `rope_scaling` only. LLaMA and Qwen2 copy `type` over `rope_type`; Mistral prefers `rope_type`. Phi-3 accepts
-/// exactly three keys. For longrope the original context is the one at the top level, which also replaces `factor` by the
-/// ratio; YaRN and llama3 read the one in the section. A LLaMA knows no `su`.
+/// It knows `rope_scaling` only. LLaMA and Qwen2 copy `type` over `rope_type`; Mistral prefers `rope_type`. Phi-3
+/// accepts exactly three keys. For longrope the original context is the one at the top level, which also replaces
+/// `factor` by the ratio; YaRN and llama3 read the one in the section. A LLaMA knows no `su`.
 ///
 /// # Reference
 /// `_compute_*_parameters`, `_check_received_keys`, `longrope_frequency_update`, and for the Phi-3 family

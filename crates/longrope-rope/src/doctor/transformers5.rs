@@ -27,8 +27,9 @@ pub(super) struct Standard<'a> {
 /// The section as transformers 5 standardizes it, or why the config class refuses it.
 ///
 /// `rope_scaling` wins over `rope_parameters` unless it is empty, `rope_type` over `type`, the section's theta over the one
-/// at the top level, and the original context at the top level over the section's. Phi-3 translates `su` to longrope, but
-/// only after it has looked for types that need an original context: a config without one inside the section is refused.
+/// at the top level, and the original context at the top level over the section's. Phi-3 translates `su` to longrope,
+/// but only after it has looked for types that need an original context: a config without one inside the section is
+/// refused.
 ///
 /// # Reference
 /// `convert_rope_params_to_dict`, `standardize_rope_params`, `_validate_*_rope_parameters`, and `Phi3Config`.
@@ -79,7 +80,8 @@ pub(super) fn standardize<'a>(facts: &Facts<'a>) -> Result<Standard<'a>, String>
 
 /// What transformers 5 computes, or why it does not load the config.
 ///
-/// An explicit `factor` wins over the ratio; `short_mscale` and `long_mscale` are not read. `su` is known to Phi-3 only.
+/// An explicit `factor` wins over the ratio; `short_mscale` and `long_mscale` are not read. `su` is known to Phi-3
+/// only.
 ///
 /// # Reference
 /// `_compute_*_parameters` and `longrope_frequency_update`; the cache is cut in `prepare_inputs_for_generation` of Phi-3.

@@ -5,9 +5,12 @@
 
 use serde_json::Value;
 
+use super::computed::UNEXPLAINED;
 use super::diagnose;
 use super::view::{Outcome, Runtime};
 
+/// Configs of many spellings, which our reader reads as transformers 5.24 does.
+const CONFIGS: &str = include_str!("../../../../tests/fixtures/configs/golden.json");
 const VIEWS: &str = include_str!("../../../../tests/fixtures/rope/transformers_views.jsonl");
 
 /// f32 of transformers against our f64.
@@ -83,4 +86,29 @@ fn the_rules_of_transformers_are_those_of_the_released_code() {
     }
     assert_eq!(wrong, [""; 0]);
     assert!(compared >= 200, "{compared}");
+}
+
+#[test]
+fn every_config_of_the_reader_is_seen_as_transformers_5_reads_it() {
+    let golden: Value = serde_json::from_str(CONFIGS).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let config = &case["config"];
+        let diagnosis = diagnose(config).unwrap();
+        for line in &diagnosis.disagreements {
+            assert_ne!(line.consequence, UNEXPLAINED, "{line} {config}");
+        }
+        let rules = |runtime| {
+            let mut views = diagnosis.runtimes.iter();
+            let view = views.find(|view| view.runtime == runtime);
+            view.unwrap().rules().unwrap()
+        };
+        let (theirs, ours) = (rules(Runtime::Transformers5), rules(Runtime::Longrope));
+        assert!(close(theirs.theta, ours.theta), "{config}");
+        assert_eq!(theirs.factors.len(), ours.factors.len(), "{config}");
+        for (theirs, ours) in theirs.factors.iter().zip(&ours.factors) {
+            let pairs = theirs.values.iter().zip(&ours.values);
+            assert_eq!(theirs.values.len(), ours.values.len(), "{config}");
+            assert!(pairs.into_iter().all(|(a, b)| close(*a, *b)), "{config}");
+        }
+    }
 }

@@ -15,10 +15,11 @@ pub(super) const SOURCE: &str =
 
 /// What vLLM computes.
 ///
-/// It reads the config with transformers 5, translates `su`, and refuses a `type` that differs from `rope_type`. longrope:
-/// one choice at load, `max_model_len > original`; attention `su` of the ratio unless `short_mscale` and `long_mscale` are
-/// given. YaRN as transformers 5, for the claimed context. Dynamic NTK takes the claimed context both as the length and as
-/// the trained length, so that nothing is scaled. Dual chunk attention has its rotary part, but no attention any more.
+/// It reads the config with transformers 5, translates `su`, and refuses a `type` that differs from `rope_type`.
+/// longrope: one choice at load, `max_model_len > original`; attention `su` of the ratio unless `short_mscale` and
+/// `long_mscale` are given. YaRN as transformers 5, for the claimed context. Dynamic NTK takes the claimed context both
+/// as the length and as the trained length, so that nothing is scaled. Dual chunk attention has its rotary part, but no
+/// attention any more.
 ///
 /// # Reference
 /// `get_rope`, `Phi3LongRoPEScaledRotaryEmbedding`, `YaRNScalingRotaryEmbedding`, `DynamicNTKScalingRotaryEmbedding`,
