@@ -108,6 +108,9 @@ fn rewrite(here: &Workplace, name: &str, edit: impl Fn(&str, Vec<usize>) -> (Str
     safetensors::serialize_to_file(views, None, &here.path(name)).unwrap();
 }
 
+/// Another name and another shape of a tensor.
+type Edit = fn(&str, Vec<usize>) -> (String, Vec<usize>);
+
 #[test]
 fn optimizer_states_of_other_shapes_are_refused() {
     let here = Workplace::with_model();
@@ -115,7 +118,6 @@ fn optimizer_states_of_other_shapes_are_refused() {
         .worked();
     let file = "run/step-000004/optimizer.safetensors";
     let whole = fs_err::read(here.path(file)).unwrap();
-    type Edit = fn(&str, Vec<usize>) -> (String, Vec<usize>);
     let edits: [Edit; 5] = [
         |name, shape| (name.to_owned(), vec![shape[0] + 1]),
         |name, shape| (name.to_owned(), vec![shape[0], 1]),

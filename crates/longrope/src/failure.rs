@@ -20,6 +20,10 @@ const EXIT_INPUT: u8 = 1;
 /// Exit code for a fault of the program or of all devices.
 const EXIT_FAULT: u8 = 2;
 
+/// The hint for a folder in the place of a trained model.
+const MODEL_IN_PLACE: &str =
+    "choose another --out, or move that folder away: it may be a model that you still need";
+
 /// Whether all devices have failed.
 pub(crate) fn is_device_failure(error: &Error) -> bool {
     error
@@ -150,6 +154,9 @@ fn hint_for_io(error: &std::io::Error) -> Option<String> {
             "check the path; relative paths are relative to the working directory".into()
         }
         K::PermissionDenied => "check the permissions of the file and its folder".into(),
+        K::AlreadyExists | K::NotADirectory => {
+            "a file is in the place of a folder: choose another path, or move the file away".into()
+        }
         K::StorageFull => "free some space; existing files are unchanged".into(),
         _ => return None,
     })
@@ -189,6 +196,7 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
         }
         E::Pretrain(error) => match **error {
             PretrainError::NoPhases => "start from configs/pretrain-tiny.toml with --config".into(),
+            PretrainError::ModelInPlace { .. } => MODEL_IN_PLACE.into(),
             PretrainError::NoText => {
                 "`pretrain.source-crates` names crates of Cargo.lock; or give files with --text"
                     .into()
@@ -219,16 +227,13 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
             "the repository was cloned without its large files: run `git lfs pull` there, or download the file".into()
         }
         E::TensorMissing { .. } => "the file belongs to another model: copy or download it again".into(),
-        E::OutputKept { .. } => {
-            "choose another folder; --force replaces only folders that longrope export wrote".into()
-        }
         E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
         E::Damaged { .. } => "the file is probably truncated: copy or download it again".into(),
-        E::Weights { folder, .. } => folder_hint::for_misfit(folder),
+        E::Weights { folder, report } => folder_hint::for_misfit(folder, report),
         E::OutputExists { path } if longrope_model::is_replaceable(path) => {
             "choose another folder, or replace it with --force".into()
         }
-        E::OutputExists { .. } => {
+        E::OutputKept { .. } | E::OutputExists { .. } => {
             "choose another folder; --force replaces only folders that longrope export wrote".into()
         }
         E::TokenOutOfVocabulary { .. } => {
@@ -385,9 +390,7 @@ fn hint_for_training(error: &longrope_trainer::Error) -> Option<String> {
             E::NothingToTrainOn => {
                 "set at least one share of train.data above 0: text, short, passkey, recall or copying"
             }
-            E::ModelInPlace { .. } => {
-                "choose another --out, or move that folder away: it may be a model that you still need"
-            }
+            E::ModelInPlace { .. } => MODEL_IN_PLACE,
             E::OtherSettings { .. } => {
                 "resume with the configuration in the run's config.toml, or start again with another --out"
             }

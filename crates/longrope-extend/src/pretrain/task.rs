@@ -83,6 +83,10 @@ impl PretrainTask {
         if texts.training.is_empty() {
             return Err(PretrainError::NoText.into());
         }
+        let model = out.join("model");
+        if model.exists() && !out.join("corpus.json").is_file() {
+            return Err(PretrainError::ModelInPlace { folder: model }.into());
+        }
         if !texts.missing.is_empty() {
             tracing::warn!(
                 "sources of {} crates are not on this machine: {}",

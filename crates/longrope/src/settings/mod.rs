@@ -4,6 +4,7 @@ pub(crate) mod args;
 pub(crate) mod config;
 pub(crate) mod device_names;
 pub(crate) mod layers;
+pub(crate) mod path_text;
 pub(crate) mod recipe;
 mod required;
 

@@ -11,7 +11,7 @@ use longrope_data::{TokenDocument, Tokenizer, write_atomically};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
 use longrope_extend::{Interrupt, Models, RunDir, SearchInputs, SearchTask, Watch};
 use longrope_figures::Series;
-use longrope_model::{ExportOptions, export_hf};
+use longrope_model::{ExportOptions, export_hf, is_replaceable};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
 
@@ -61,6 +61,10 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let started = Instant::now();
 
     let folder = args.out.join("model");
+    let exported = args.out.join("exported");
+    if exported.exists() && !is_replaceable(&exported) {
+        return Err(longrope_model::Error::OutputExists { path: exported }.into());
+    }
     bundled::unpack(&folder)?;
     let story = Story {
         models: input::load_models(&config)?,
@@ -126,7 +130,6 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     }
 
     heading("6. A checkpoint for other programs")?;
-    let exported = args.out.join("exported");
     let options = ExportOptions {
         overwrite: true,
         ..ExportOptions::new(TARGET)
