@@ -215,3 +215,15 @@ fn diagnosis() {
     advice[].text: string
     "#);
 }
+
+#[test]
+fn list_of_an_export() {
+    let here = Workplace::with_model();
+    here.run("export --model m --rope yarn --target 64 --out x")
+        .worked();
+    assert_snapshot!(shape(&here.read_json("x/longrope-export.json")), @r#"
+    format: "longrope-export"
+    version: 1
+    files[]: string
+    "#);
+}

@@ -34,4 +34,6 @@ mod tasks;
 mod tidy;
 mod weights_export;
 mod weights_hints;
+#[cfg(target_os = "linux")]
+mod weights_paths;
 mod weights_trained;

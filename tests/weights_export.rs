@@ -23,6 +23,7 @@ fn force_replaces_only_what_export_wrote() {
             .refused_with("is not replaced");
     }
     assert_eq!(here.read("mine/notes.txt"), "precious");
+    here.fails(&format!("{EXPORT} --out tokens.json/x"));
     here.run(&format!("{PPL} --model m")).worked();
     here.run(&format!("{EXPORT} --out mine"))
         .refused_with("--force replaces only folders that longrope export wrote");
@@ -193,4 +194,21 @@ fn a_plan_counts_a_head_of_its_own() {
     store_own_head(&here);
     let own = number(&bytes(&here), "/plans/0/fixed_bytes");
     assert!((own - tied - 4.0 * 97.0 * 32.0).abs() < 1.0, "{own} {tied}");
+}
+
+#[test]
+fn other_verbs_never_replace_a_model_they_did_not_make() {
+    let here = Workplace::with_tokenizer();
+    here.rust_text();
+    fs_err::create_dir(here.path("work")).unwrap();
+    here.checkpoint("llama-gqa-tied", "work/model");
+    let before = here.read("work/model/config.json");
+    let message = here.fails("demo --out work --text text.txt");
+    assert!(message.contains("not of the bundled model"), "{message}");
+    let phase = "[[pretrain.phases]]\nname = \"a\"\nsteps = 1\nbatch = 1\nwindow = 32\nlearning-rate = 1e-3\n";
+    here.write("p.toml", format!("{phase}shares = {{ text = 1.0 }}\n"));
+    let message = here.fails("pretrain --config p.toml --text text.txt --out work");
+    assert!(message.contains("exists already"), "{message}");
+    assert_eq!(here.read("work/model/config.json"), before);
+    here.inspection("work/model");
 }

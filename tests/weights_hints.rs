@@ -1,5 +1,6 @@
 //! What a folder without a readable model holds instead, and what to do about it.
 
+use safetensors::SafeTensors;
 use serde_json::json;
 
 use crate::support::Workplace;
@@ -131,6 +132,25 @@ fn quantized_weights_are_named() {
     fs_err::remove_file(here.path("m/model.safetensors")).unwrap();
     let hint = hint_of(&here.fails(INSPECT));
     assert!(hint.contains("quantized"), "{hint}");
+}
+
+#[test]
+fn tensor_names_of_another_wrapper_are_explained() {
+    let here = Workplace::with_model();
+    let whole = fs_err::read(here.path("m/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&whole).unwrap();
+    let renamed = |rename: &dyn Fn(&str) -> String| {
+        let views = tensors.iter().map(|(name, view)| (rename(name), view));
+        safetensors::serialize_to_file(views, None, &here.path("m/model.safetensors")).unwrap();
+        hint_of(&here.fails(INSPECT))
+    };
+    let hint = renamed(&|name| format!("_orig_mod.{name}"));
+    assert!(hint.contains("`_orig_mod.`"), "{hint}");
+    let hint = renamed(&|name| name.replacen("model.", "", 1));
+    assert!(hint.contains("AutoModelForCausalLM"), "{hint}");
+    here.edit_config("m", |config| config["tie_word_embeddings"] = false.into());
+    let hint = renamed(&str::to_owned);
+    assert!(hint.contains("tie_word_embeddings"), "{hint}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longrope_model::is_hub_name;
+use longrope_model::{WeightProblem, WeightReport, is_hub_name};
 use serde_json::Value;
 
 /// What a folder should hold.
@@ -83,12 +83,36 @@ pub(crate) fn for_folder(folder: &Path) -> String {
 }
 
 /// The hint for weights that do not fit `config.json`.
-pub(crate) fn for_misfit(folder: &Path) -> String {
-    match quantization(folder) {
-        Some(words) => quantized(&words),
-        None => "config.json and the weights belong to different models, or one of them was edited"
-            .to_owned(),
+pub(crate) fn for_misfit(folder: &Path, report: &WeightReport) -> String {
+    if let Some(words) = quantization(folder) {
+        return quantized(&words);
     }
+    let missing = |problem: &WeightProblem| match problem {
+        WeightProblem::Missing { name, .. } => Some(name.clone()),
+        _ => None,
+    };
+    let first_missing = report.problems.iter().find_map(missing);
+    if let ([_], Some("lm_head.weight")) = (&report.problems[..], first_missing.as_deref()) {
+        return "if the model has no head of its own, set tie_word_embeddings to true in config.json".to_owned();
+    }
+    if let Some(missing) = first_missing {
+        for problem in &report.problems {
+            let WeightProblem::Unexpected { name, .. } = problem else {
+                continue;
+            };
+            if let Some(before) = name.strip_suffix(&missing) {
+                return format!(
+                    "tensor names have `{before}` before them: save the model inside that wrapper, or rename the tensors"
+                );
+            }
+            if let Some(before) = missing.strip_suffix(name.as_str()) {
+                return format!(
+                    "tensor names lack `{before}`: load the model with AutoModelForCausalLM in transformers, and save it again"
+                );
+            }
+        }
+    }
+    "config.json and the weights belong to different models, or one of them was edited".to_owned()
 }
 
 const GGUF: &str = "GGUF files are for llama.cpp and are not read; give the Hugging Face folder that the file was \

@@ -44,6 +44,12 @@ pub enum PretrainError {
         /// Tokens of the model's window.
         longest: usize,
     },
+    /// The folder of the trained model is there before the run begins.
+    #[error("`{}` exists already, and the trained model would replace it", .folder.display())]
+    ModelInPlace {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// There are no training documents.
     #[error("there is no text to train on")]
     NoText,

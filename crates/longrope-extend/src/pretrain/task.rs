@@ -57,7 +57,7 @@ impl PretrainTask {
     /// Checks settings and text, as far as that is possible without a tokenizer.
     ///
     /// # Errors
-    /// [`PretrainError`] for phases that cannot be, or if there is no text; [`Error::Trainer`](crate::Error::Trainer)
+    /// [`PretrainError`] for phases that cannot be, if there is no text, or if a model is in the way; [`Error::Trainer`](crate::Error::Trainer)
     /// for a schedule or optimizer that is out of range.
     pub fn validate(&self) -> Result<()> {
         self.config.validate()?;
@@ -66,6 +66,10 @@ impl PretrainTask {
         }
         if self.texts.training.is_empty() {
             return Err(PretrainError::NoText.into());
+        }
+        let model = self.out.join("model");
+        if model.exists() && !self.out.join("corpus.json").is_file() {
+            return Err(PretrainError::ModelInPlace { folder: model }.into());
         }
         Ok(())
     }

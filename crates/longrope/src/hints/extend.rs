@@ -6,7 +6,8 @@ use longrope_extend::pretrain::PretrainError as P;
 use longrope_extend::recipe::RecipeError as R;
 use longrope_figures::Error as F;
 
-use super::{data, eval, model, rope, system::io_hint, training};
+use super::training::{self, MODEL_IN_PLACE};
+use super::{data, eval, model, rope, system::io_hint};
 
 /// The hint for an error of `longrope-extend`.
 pub(super) fn hint(error: &E) -> Option<String> {
@@ -77,6 +78,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
 fn pretrain_hint(error: &P) -> Option<String> {
     Some(
         match error {
+            P::ModelInPlace { .. } => MODEL_IN_PLACE,
             P::NoPhases => "start from configs/pretrain-tiny.toml with --config",
             P::PhaseName { .. } => "the name becomes a part of a folder's name",
             P::ZeroCount { .. } => "remove the phase to skip it",

@@ -20,7 +20,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::TensorMissing { .. } => "the file belongs to another model: copy or download it again".into(),
         E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
         E::Damaged { .. } => "the file is probably truncated: copy or download it again".into(),
-        E::Weights { folder, .. } => folder_hint::for_misfit(folder),
+        E::Weights { folder, report } => folder_hint::for_misfit(folder, report),
         E::OutputExists { path } if longrope_model::is_replaceable(path) => {
             "choose another folder, or replace it with --force".into()
         }

@@ -26,8 +26,9 @@ pub(super) fn io_hint(error: &IoError) -> String {
             "free some space; existing files are unchanged"
         }
         K::IsADirectory => "this is a folder; give a file",
-        K::NotADirectory => "a part of the path is a file; check the path",
-        K::AlreadyExists => "remove it, or choose another path",
+        K::AlreadyExists | K::NotADirectory => {
+            "a file is in the place of a folder: choose another path, or move the file away"
+        }
         K::ReadOnlyFilesystem => "choose a path on a disk that can be written",
         K::InvalidData => "the file is damaged, or not text in UTF-8; copy or make it again",
         K::UnexpectedEof => "the file is cut off: copy or download it again",

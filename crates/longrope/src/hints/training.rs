@@ -5,6 +5,10 @@ use longrope_trainer::Error as T;
 
 use super::{data, hint_for, model, system::io_hint};
 
+/// The hint for a folder in the place of a trained model.
+pub(super) const MODEL_IN_PLACE: &str =
+    "choose another --out, or move that folder away: it may be a model that you still need";
+
 /// The hint for an error of `longrope-trainer`.
 pub(super) fn hint(error: &T) -> Option<String> {
     Some(
@@ -22,9 +26,7 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::NothingToTrainOn => {
                 "set at least one share of train.data above 0: text, short, passkey, recall or copying"
             }
-            T::ModelInPlace { .. } => {
-                "choose another --out, or move that folder away: it may be a model that you still need"
-            }
+            T::ModelInPlace { .. } => MODEL_IN_PLACE,
             T::OtherSettings { .. } => {
                 "resume with the configuration in the run's config.toml, or start again with another --out"
             }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::settings::device_names::DeviceNames;
+use crate::settings::path_text::{from_text, to_text};
 
 /// All configuration keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -463,9 +464,39 @@ impl From<SearchSection> for Table {
 }
 
 impl Config {
+    /// Reads the merged layers, whose paths are in their text form.
+    pub(crate) fn from_table(table: Table) -> Result<Self> {
+        let mut config = table.try_into::<Self>()?;
+        config.change_paths(from_text);
+        Ok(config)
+    }
+
     /// Serializes the configuration as a file that reproduces it.
     pub(crate) fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).context("writing the resolved configuration as TOML")
+        let mut config = self.clone();
+        config.change_paths(|path| to_text(&path).into());
+        toml::to_string_pretty(&config).context("writing the resolved configuration as TOML")
+    }
+
+    /// Changes all paths that flags can set.
+    fn change_paths(&mut self, change: impl Fn(PathBuf) -> PathBuf) {
+        let optional = [
+            &mut self.model,
+            &mut self.tokens,
+            &mut self.out,
+            &mut self.search.run.init,
+            &mut self.ruler.squad,
+            &mut self.ruler.hotpotqa,
+        ];
+        let lists = [
+            &mut self.text,
+            &mut self.bench.data,
+            &mut self.bench.fewshot,
+        ];
+        let paths = optional.into_iter().flatten();
+        for path in paths.chain(lists.into_iter().flatten()) {
+            *path = change(std::mem::take(path));
+        }
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn deserialize(mut table: Table) -> Result<Config> {
     for line in dependent::adjust(&mut table) {
         tracing::warn!("{line}");
     }
-    Ok(table.try_into::<Config>()?)
+    Config::from_table(table)
 }
 
 /// Sets `device` to the names given with `--device`, if any.

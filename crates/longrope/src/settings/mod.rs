@@ -7,6 +7,7 @@ pub(crate) mod config;
 mod dependent;
 pub(crate) mod device_names;
 pub(crate) mod layers;
+pub(crate) mod path_text;
 pub(crate) mod recipe;
 mod required;
 

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::args;
 use super::config::{Config, SearchRunKeys, Stage as SearchStage};
 use super::layers;
+use super::path_text::to_text;
 use crate::hint::Hint;
 
 /// A parsed recipe.
@@ -162,7 +163,7 @@ fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Table {
 }
 
 fn path_value(path: &Path) -> Value {
-    Value::from(path.display().to_string())
+    Value::from(to_text(path))
 }
 
 /// Checks that target and samples of a search for ratios are longer than `known`, the context of the factors below.

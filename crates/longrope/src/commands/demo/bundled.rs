@@ -1,9 +1,12 @@
 //! The files of the bundled checkpoint.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use longrope_data::write_atomically;
+
+use crate::hint::Hint;
 
 const FILES: [(&str, &[u8]); 6] = [
     (
@@ -32,15 +35,31 @@ const FILES: [(&str, &[u8]); 6] = [
     ),
 ];
 
-/// Writes the files that are missing or have other contents.
+/// Writes the files that are missing.
+///
+/// # Errors
+/// If a file cannot be written, or one of these names has other contents: it belongs to another model then.
 pub(super) fn unpack(folder: &Path) -> Result<()> {
-    fs_err::create_dir_all(folder)?;
+    let mut missing = Vec::new();
     for (name, content) in FILES {
         let path = folder.join(name);
-        let is_there = fs_err::read(&path).is_ok_and(|found| found == content);
-        if !is_there {
-            write_atomically(&path, content)?;
+        match fs_err::read(&path) {
+            Ok(found) if found == content => {}
+            Ok(_) => {
+                return Err(
+                    anyhow!("`{}` is not of the bundled model", path.display()).context(Hint(
+                        "choose another --out, or move that folder away: it may be a model that you still need"
+                            .to_owned(),
+                    )),
+                );
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => missing.push((path, content)),
+            Err(error) => return Err(error.into()),
         }
+    }
+    fs_err::create_dir_all(folder)?;
+    for (path, content) in missing {
+        write_atomically(&path, content)?;
     }
     Ok(())
 }

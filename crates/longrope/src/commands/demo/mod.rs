@@ -13,7 +13,7 @@ use longrope_extend::{
     Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings, SearchInputs, SearchTask, Watch,
 };
 use longrope_figures::Series;
-use longrope_model::{ExportOptions, export_hf};
+use longrope_model::{ExportOptions, export_hf, is_replaceable};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
 
@@ -66,6 +66,10 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
 
     let run = take_folder(&args.out)?;
     let folder = args.out.join("model");
+    let exported = args.out.join("exported");
+    if exported.exists() && !is_replaceable(&exported) {
+        return Err(longrope_model::Error::OutputExists { path: exported }.into());
+    }
     bundled::unpack(&folder)?;
     let story = Story {
         models: input::load_models(&config, Work::Measure { context: TARGET })?,
@@ -134,7 +138,6 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     }
 
     heading("6. A checkpoint for other programs")?;
-    let exported = args.out.join("exported");
     let options = ExportOptions {
         overwrite: true,
         ..ExportOptions::new(TARGET)

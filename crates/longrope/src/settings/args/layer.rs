@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::common::{ModelArg, TaskFlags, TextFlags};
 use crate::settings::big_number;
+use crate::settings::path_text::to_text;
 
 /// A layer of configuration keys made from flags.
 #[derive(Debug, Default)]
@@ -50,12 +51,12 @@ impl FlagLayer {
 
     /// Sets a path.
     pub(crate) fn path(self, key: &str, value: Option<&PathBuf>) -> Self {
-        self.set(key, value.map(|path| path.display().to_string()))
+        self.set(key, value.map(|path| to_text(path)))
     }
 
     /// Sets the model.
     pub(crate) fn model(self, model: &ModelArg) -> Self {
-        self.set("model", model.path().map(|path| path.display().to_string()))
+        self.set("model", model.path().map(to_text))
     }
 
     /// Sets a list, unless it is empty.
@@ -70,7 +71,7 @@ impl FlagLayer {
 
     /// Sets a list of paths, unless it is empty.
     pub(crate) fn paths(self, key: &str, values: &[PathBuf]) -> Self {
-        self.list(key, values.iter().map(|path| path.display().to_string()))
+        self.list(key, values.iter().map(|path| to_text(path)))
     }
 
     /// Sets the keys of [`TaskFlags`].

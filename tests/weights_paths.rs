@@ -1,0 +1,39 @@
+//! Model folders whose names are not UTF-8.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::support::Workplace;
+
+const NAME: &[u8] = b"caf\xe9";
+
+/// Runs a command line on the model with that name.
+fn run(here: &Workplace, line: &str) {
+    let mut command = here.command(line);
+    command.arg("--model").arg(OsStr::from_bytes(NAME));
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{line}\n{stderr}");
+}
+
+#[test]
+fn a_model_may_have_a_name_that_is_not_utf8() {
+    let here = Workplace::with_model();
+    let folder = here.path("m").with_file_name(OsStr::from_bytes(NAME));
+    fs_err::rename(here.path("m"), folder).unwrap();
+    run(&here, "inspect");
+    run(&here, "plan --context 32 --memory 1");
+    run(
+        &here,
+        "eval ppl --tokens tokens.json --contexts 32 --windows 1",
+    );
+    run(&here, "compare --tokens tokens.json --contexts 32");
+    run(&here, "export --rope pi --target 64 --out x");
+    let finetune = "finetune --tokens tokens.json --context 32 --steps 2 --dashboard off --out run \
+        --set train.warmup-steps=0";
+    run(&here, finetune);
+    // The configuration in the run folder names it too.
+    fs_err::remove_dir_all(here.path("run/step-000002")).unwrap();
+    here.run("finetune --resume --out run --dashboard off")
+        .worked();
+}
