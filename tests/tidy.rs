@@ -227,10 +227,8 @@ fn every_configuration_is_understood() {
                 ));
                 assert!(message.contains("device `nothing`"), "{message}");
             }
-            "extend" => {
-                here.run(&format!("extend --dry-run --config {file}"))
-                    .worked();
-            }
+            // `extend::every_bundled_recipe_is_valid` puts their inputs in place.
+            "extend" => {}
             verb => {
                 // A model that is not there is looked for when the configuration has been read.
                 let message = here.fails(&format!(

@@ -58,12 +58,11 @@ fn check_against(
     if need <= available {
         return Ok(());
     }
-    let gib = |bytes: f64| format!("{:.1} GiB", bytes / GIB);
     let error = anyhow!(
         "{} tokens need about {} of memory, but {} are available",
         output::grouped(context),
-        gib(need),
-        gib(available)
+        shown(need),
+        shown(available)
     );
     let mut ways = Vec::new();
     match memory.longest(available) {
@@ -73,7 +72,7 @@ fn check_against(
         )),
         _ => ways.push(format!(
             "no context fits: the model alone needs {}",
-            gib(memory.fixed_bytes)
+            shown(memory.fixed_bytes)
         )),
     }
     if let Some(way) = smaller(model, work, (streamed, n_workers), available) {
@@ -84,6 +83,15 @@ fn check_against(
     }
     ways.push("--force or --set force=true starts anyway".to_owned());
     Err(error.context(Hint(ways.join("; "))))
+}
+
+/// Formats bytes.
+fn shown(bytes: f64) -> String {
+    if bytes < 0.1 * GIB {
+        format!("{:.0} MiB", 1024.0 * bytes / GIB)
+    } else {
+        format!("{:.1} GiB", bytes / GIB)
+    }
 }
 
 /// Memory by context, the context, and the number of sequences of that length in memory at once.
