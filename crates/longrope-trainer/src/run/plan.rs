@@ -139,6 +139,9 @@ impl TrainPlan {
         let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
         let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
         let lora = config.adapters(model.family);
+        if lora.is_none() && !config.modules_to_save.is_empty() {
+            tracing::warn!("train.modules-to-save has no effect, because all weights are trained");
+        }
         if let Some(lora) = &lora {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             decoder.add_adapters(lora, &mut rng)?;
