@@ -16,7 +16,7 @@ pub use interrupt::{Interrupt, Interrupted};
 pub use run_folder::{RunFolder, RunKind, RunMode, RunSettings};
 pub use scoring::{
     HeldOut, Losses, Measure, Models, PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring,
-    Workers, perplexities,
+    Workers, check_windows, perplexities,
 };
 pub use search::{
     Calibration, CalibrationOptions, CalibrationSample, MethodLoss, ModelObjective, NamedSpec,

@@ -102,9 +102,11 @@ fn the_kind_of_an_old_folder_shows_in_its_files() {
         ));
     }
     // Only its settings tell that there was a run.
-    fs_err::write(here.path().join("config.toml"), "").unwrap();
-    assert!(open(here.path(), RunKind::Recover, RunMode::New).is_err());
-    assert!(open(here.path(), RunKind::Recover, RunMode::Resume).is_ok());
+    let root = here.path().join("unknown");
+    fs_err::create_dir(&root).unwrap();
+    fs_err::write(root.join("config.toml"), "").unwrap();
+    assert!(open(&root, RunKind::Recover, RunMode::New).is_err());
+    assert!(open(&root, RunKind::Recover, RunMode::Resume).is_ok());
 }
 
 #[test]

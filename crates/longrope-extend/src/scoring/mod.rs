@@ -8,6 +8,6 @@ pub(crate) use replicas::tests;
 mod workers;
 
 pub use held_out::HeldOut;
-pub use perplexities::{PplCell, PplEvent, PplOptions, perplexities};
+pub use perplexities::{PplCell, PplEvent, PplOptions, check_windows, perplexities};
 pub use replicas::{Models, Replica};
 pub use workers::{Losses, Measure, ScoreJob, Scoring, Workers};

@@ -74,6 +74,39 @@ pub enum PplEvent<'e> {
     },
 }
 
+/// Checks that the text has windows of the context of every cell, without measuring.
+///
+/// # Errors
+/// If it has none of a context.
+pub fn check_windows(
+    models: &Models,
+    documents: &[TokenDocument],
+    cells: &[PplCell],
+    options: PplOptions,
+) -> Result<()> {
+    plans(models, documents, cells, options).map(|_| ())
+}
+
+/// The windows of every context.
+fn plans(
+    models: &Models,
+    documents: &[TokenDocument],
+    cells: &[PplCell],
+    options: PplOptions,
+) -> Result<BTreeMap<usize, Plan>> {
+    let bos_token = match options.protocol {
+        PplProtocol::LlamaCpp if !options.adds_bos => None,
+        _ => models.decoder().config().bos_token,
+    };
+    let mut plans = BTreeMap::new();
+    for cell in cells {
+        if let std::collections::btree_map::Entry::Vacant(entry) = plans.entry(cell.context) {
+            entry.insert(Plan::new(documents, cell.context, options, bos_token)?);
+        }
+    }
+    Ok(plans)
+}
+
 /// Measures every cell, in order. Cells of one context are measured on the same windows.
 ///
 /// # Errors
@@ -86,16 +119,7 @@ pub fn perplexities(
     interrupt: &Interrupt,
     watch: &mut dyn FnMut(PplEvent<'_>),
 ) -> Result<Vec<PplResult>> {
-    let bos_token = match options.protocol {
-        PplProtocol::LlamaCpp if !options.adds_bos => None,
-        _ => models.decoder().config().bos_token,
-    };
-    let mut plans = BTreeMap::new();
-    for cell in cells {
-        if let std::collections::btree_map::Entry::Vacant(entry) = plans.entry(cell.context) {
-            entry.insert(Plan::new(documents, cell.context, options, bos_token)?);
-        }
-    }
+    let plans = plans(models, documents, cells, options)?;
     let mut runs = Vec::new();
     let mut jobs = Vec::new();
     for cell in cells {

@@ -6,7 +6,7 @@ use longrope_eval::{EvalReport, PplResult};
 use longrope_extend::RunMode;
 
 use super::eval_folder::EvalFolder;
-use super::perplexities::measure;
+use super::perplexities::{check, measure};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
@@ -41,6 +41,7 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Vec<PplResult>> 
     let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
     let ropes = named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
+    check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
     let folder = EvalFolder::open(config, "compare", mode, Some(text))?;
     let results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {

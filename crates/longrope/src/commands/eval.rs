@@ -10,7 +10,7 @@ use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
 use super::eval_folder::EvalFolder;
-use super::perplexities::measure;
+use super::perplexities::{check, measure};
 use crate::hint::Hint;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
@@ -52,6 +52,7 @@ pub(crate) fn ppl(
     let decoder = models.decoder();
     let ropes = named_ropes(&rope_names(config), decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
+    check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
     let folder = EvalFolder::open(config, "ppl", mode, Some(text))?;
     let mut per_token = per_token.map(PerToken::create).transpose()?;

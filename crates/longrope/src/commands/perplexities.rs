@@ -3,7 +3,9 @@
 use anyhow::Result;
 use longrope_data::TokenDocument;
 use longrope_eval::{PplResult, ScoredWindow};
-use longrope_extend::{Interrupt, Models, PplCell, PplEvent, PplOptions, perplexities};
+use longrope_extend::{
+    Interrupt, Models, PplCell, PplEvent, PplOptions, check_windows, perplexities,
+};
 
 use crate::input;
 use crate::input::rope_arg::{NamedRope, ppl_cells};
@@ -20,15 +22,7 @@ pub(crate) fn measure(
     interrupt: &Interrupt,
     mut each: impl FnMut(&PplCell, &ScoredWindow) -> Result<()>,
 ) -> Result<Vec<PplResult>> {
-    let eval = &config.eval;
-    let options = PplOptions {
-        windows: eval.windows,
-        stride: eval.stride,
-        bos: input::bos(config, models.decoder().config())?,
-        precision: eval.angles.into(),
-        protocol: eval.protocol,
-        adds_bos: input::adds_bos(config)?,
-    };
+    let options = options(config, models)?;
     let cells = ppl_cells(ropes, &config.contexts)?;
     let bar = progress::bar("scoring tokens", 0);
     let mut handled = Ok(());
@@ -45,4 +39,32 @@ pub(crate) fn measure(
     let results = results?;
     handled?;
     Ok(results)
+}
+
+/// Checks that the text has windows of every configured context, before anything is written.
+pub(crate) fn check(
+    config: &Config,
+    models: &Models,
+    documents: &[TokenDocument],
+    ropes: &[NamedRope],
+) -> Result<()> {
+    let cells = ppl_cells(ropes, &config.contexts)?;
+    Ok(check_windows(
+        models,
+        documents,
+        &cells,
+        options(config, models)?,
+    )?)
+}
+
+fn options(config: &Config, models: &Models) -> Result<PplOptions> {
+    let eval = &config.eval;
+    Ok(PplOptions {
+        windows: eval.windows,
+        stride: eval.stride,
+        bos: input::bos(config, models.decoder().config())?,
+        precision: eval.angles.into(),
+        protocol: eval.protocol,
+        adds_bos: input::adds_bos(config)?,
+    })
 }

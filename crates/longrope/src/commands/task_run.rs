@@ -253,9 +253,12 @@ impl Keep {
         let state = if resume {
             EvalState::resume(self.state, model, text.as_deref(), keys)?
         } else {
-            let state = EvalState::begin(self.state, model.to_owned(), text.clone())?;
-            // From now on the evaluation can be resumed.
-            state.write()?;
+            let mut state = EvalState::begin(self.state, model.to_owned(), text.clone())?;
+            // From now on the evaluation can be resumed, with these settings only.
+            match keys.first() {
+                Some(key) => state.save(key, &[], 0.0)?,
+                None => state.write()?,
+            }
             state
         };
         Ok(Some((folder, state)))
