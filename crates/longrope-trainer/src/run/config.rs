@@ -293,7 +293,7 @@ mod tests {
             "modules-to-save": ["norm"],
         }));
         let adapters = own.adapters(Family::Phi3).unwrap();
-        assert_eq!([rate(&own)], [1e-3]);
+        assert_eq!((rate(&own),), (1e-3,));
         assert_eq!(adapters.target_modules, ["down_proj"]);
         assert_eq!(adapters.modules_to_save, ["norm"]);
         assert_eq!(

@@ -112,6 +112,9 @@ pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
     let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
     let config = config.resolved(model.family);
     let lora = config.adapters(model.family);
+    if lora.is_none() && !config.modules_to_save.is_empty() {
+        tracing::warn!("train.modules-to-save has no effect, because all weights are trained");
+    }
     if let Some(lora) = &lora {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         decoder.add_adapters(lora, &mut rng)?;
