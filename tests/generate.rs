@@ -63,7 +63,7 @@ fn wrong_input_is_refused() {
     ");
     assert_snapshot!(here.fails("generate --model t --prompt-file nowhere.txt"), @r"
     error: reading prompt `nowhere.txt`
-      caused by: failed to open file `nowhere.txt`: No such file or directory (os error 2)
+      caused by: no such file or folder: `nowhere.txt`
     hint: check the path; relative paths are relative to the working directory
     ");
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use longrope_data::{fenced, read_text};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::{Map, Value};
@@ -83,7 +84,7 @@ fn parquet_rows(path: &Path) -> Result<Rows, BenchError> {
         let reader = SerializedFileReader::new(file.into_file())?;
         let groups = reader.metadata().row_groups().iter();
         let n_bytes = groups
-            .map(parquet::file::metadata::RowGroupMetaData::total_byte_size)
+            .map(RowGroupMetaData::total_byte_size)
             .fold(0, i64::saturating_add);
         if !(0..=MAX_PARQUET_BYTES).contains(&n_bytes) {
             return Err(ParquetError::General(format!(
