@@ -121,7 +121,11 @@ impl DecoderConfig {
     pub fn init(&self, device: &Device) -> Decoder {
         let config = match self.model_config() {
             Ok(config) => config,
-            Err(error) => panic!("sizes of a decoder that do not fit together: {error}"),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = cause.unwrap_or_else(|| error.to_string());
+                panic!("sizes of a decoder that do not fit together: {cause}")
+            }
         };
         config.init(device, &mut ChaCha8Rng::seed_from_u64(self.seed))
     }
