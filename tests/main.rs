@@ -10,6 +10,7 @@ mod errors_input;
 mod errors_settings;
 mod extend;
 mod finetune;
+mod finite;
 mod generate;
 mod golden_formats;
 #[cfg(feature = "hub")]

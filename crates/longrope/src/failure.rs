@@ -18,6 +18,10 @@ const EXIT_INPUT: u8 = 1;
 /// Exit code for a fault of the program or of all devices.
 const EXIT_FAULT: u8 = 2;
 
+/// What to do about numbers that are not finite.
+const NOT_FINITE: &str = "a model whose weights are finite has finite losses: copy the weights again, or load them as f32 \
+                          if they were converted to f16";
+
 /// Whether all devices have failed.
 pub(crate) fn is_device_failure(error: &Error) -> bool {
     error
@@ -32,6 +36,24 @@ pub(crate) fn is_interruption(error: &Error) -> bool {
         || error
             .downcast_ref::<longrope_extend::Error>()
             .is_some_and(longrope_extend::Error::is_interruption)
+}
+
+/// Whether a loss, gradient or logit was NaN or infinite.
+pub(crate) fn is_not_finite(error: &Error) -> bool {
+    use longrope_extend::Error as Extend;
+    use longrope_trainer::Error as Trainer;
+    error.chain().any(|cause| {
+        let of_model = find(cause)
+            .is_some_and(|error| matches!(error, longrope_model::Error::NotFinite { .. }));
+        let of_search = find(cause).is_some_and(|error| matches!(error, Extend::AllFailed { .. }));
+        let of_training = find(cause).is_some_and(|error| {
+            matches!(
+                error,
+                Trainer::NotFinite { .. } | Trainer::NeverFinite { .. }
+            )
+        });
+        of_model || of_search || of_training
+    })
 }
 
 /// Adds a hint on how to continue if the run was interrupted or all devices failed.
@@ -160,6 +182,7 @@ fn hint_for_extend(error: &longrope_extend::Error) -> Option<String> {
             "check the device's memory, driver and connection, or choose another --device"
                 .into()
         }
+        E::AllFailed { .. } => NOT_FINITE.into(),
         E::NothingToScore => "set `search-needle.samples` to 1 or more".into(),
         E::NeedlesNeedTokenizer => {
             "give text with --text, and a model folder with a tokenizer.json".into()
@@ -218,6 +241,7 @@ fn hint_for_model(error: &longrope_model::Error) -> Option<String> {
             "config.json and the weights belong to different models, or one of them was edited"
                 .into()
         }
+        E::NotFinite { .. } => NOT_FINITE.into(),
         E::OutputExists { .. } => "choose another folder, or replace it with --force".into(),
         E::TokenOutOfVocabulary { .. } => {
             "the token ids come from the tokenizer of another model".into()
@@ -355,6 +379,9 @@ fn hint_for_training(error: &longrope_trainer::Error) -> Option<String> {
             }
             E::NotFinite { .. } => {
                 "the state is saved; try a lower train.learning-rate or more train.warmup-steps"
+            }
+            E::NeverFinite { .. } => {
+                "check the weights of the model, or try a lower train.learning-rate"
             }
             E::NothingCounts { .. } => "use a longer --context or other text",
             E::State { .. } => "remove that folder; the run then resumes from the previous state",

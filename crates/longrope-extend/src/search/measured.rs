@@ -6,7 +6,7 @@ use super::calibration::{Calibration, CalibrationSample};
 use super::method_loss::MethodLoss;
 use crate::error::ScoringError;
 use crate::interrupt::Interrupt;
-use crate::pool::CallStatus;
+use crate::pool::{CallStatus, PoolError};
 use crate::scoring::{Losses, Measure, Scoring};
 
 /// A RoPE and its name.
@@ -15,7 +15,7 @@ pub type NamedSpec = (String, RopeSpec);
 /// Measures RoPEs on all samples of a calibration, in one call.
 ///
 /// # Errors
-/// If an interrupt is requested, or the model or all devices fail.
+/// If an interrupt is requested, the model or all devices fail, or a loss is not finite.
 pub fn measure(
     scoring: &mut Scoring<'_>,
     calibration: &Calibration,
@@ -48,23 +48,30 @@ pub fn measure(
         let text = take(&calibration.text);
         let needles = take(&calibration.needles);
         let passkeys = take(&calibration.passkeys);
-        MethodLoss {
+        let not_finite = |source| {
+            let what = format!("a sample under `{name}`");
+            PoolError::Refused(longrope_eval::Error::not_finite(what, source))
+        };
+        Ok(MethodLoss {
             method: name.clone(),
-            nll_nats: mean(&calibration.text, &text).unwrap_or(f64::NAN),
-            answer_nats: mean(&calibration.needles, &needles),
+            // There is always text.
+            nll_nats: mean(&calibration.text, &text)
+                .map_err(not_finite)?
+                .unwrap_or_default(),
+            answer_nats: mean(&calibration.needles, &needles).map_err(not_finite)?,
             passkey_accuracy: share_found(&passkeys),
-        }
+        })
     };
-    Ok(ropes.iter().map(method).collect())
+    ropes.iter().map(method).collect()
 }
 
 /// Mean loss over all samples, in nats; `None` if there are no samples.
-fn mean(samples: &[CalibrationSample], losses: &[Losses]) -> Option<f64> {
-    let means = samples.iter().zip(losses);
-    let sum: f64 = means
-        .map(|(sample, losses)| sample.blocks(losses).mean())
-        .sum();
-    (!samples.is_empty()).then(|| sum / samples.len() as f64)
+fn mean(samples: &[CalibrationSample], losses: &[Losses]) -> longrope_model::Result<Option<f64>> {
+    let mut sum = 0.0;
+    for (sample, losses) in samples.iter().zip(losses) {
+        sum += sample.blocks(losses)?.mean();
+    }
+    Ok((!samples.is_empty()).then(|| sum / samples.len() as f64))
 }
 
 /// Share of texts without a miss; `None` if there are no texts.

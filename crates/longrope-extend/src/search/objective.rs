@@ -5,7 +5,7 @@ use std::sync::Arc;
 use longrope_eval::Scorer;
 use longrope_model::Decoder;
 use longrope_rope::RopeSpec;
-use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
+use longrope_search::{Job, Objective, Outcome, TargetRope};
 
 use super::calibration::{Calibration, CalibrationSample};
 use super::events::{SearchEvent, Watch};
@@ -104,8 +104,8 @@ impl<'a> ModelObjective<'a> {
         Ok(())
     }
 
-    /// Measures losses on samples, each under a RoPE.
-    fn score(&mut self, asked: &[(usize, &RopeSpec)]) -> Result<Vec<BlockLosses>, ScoringError> {
+    /// Measures losses on samples, each under a RoPE. Losses that are not finite are failures of their candidate.
+    fn score(&mut self, asked: &[(usize, &RopeSpec)]) -> Result<Vec<Outcome>, ScoringError> {
         let jobs = asked
             .iter()
             .map(|(sample, spec)| self.samples[*sample].job(Measure::Nats, spec))
@@ -119,7 +119,12 @@ impl<'a> ModelObjective<'a> {
         })?;
         let answers = asked.iter().zip(&answers);
         Ok(answers
-            .map(|((sample, _), answer)| self.samples[*sample].blocks(&answer.value))
+            .map(
+                |((sample, _), answer)| match self.samples[*sample].blocks(&answer.value) {
+                    Ok(losses) => Outcome::Losses(losses),
+                    Err(error) => Outcome::Failed(error.to_string()),
+                },
+            )
             .collect())
     }
 
@@ -165,14 +170,13 @@ impl Objective for ModelObjective<'_> {
             .zip(&specs)
             .filter_map(|(job, spec)| Some((job.sample, spec.as_ref().ok()?)))
             .collect();
-        let mut losses = self.score(&asked)?.into_iter();
+        let mut scored = self.score(&asked)?.into_iter();
         self.watch
             .event(&SearchEvent::Scored { n_jobs: jobs.len() });
         let outcomes = specs.iter().map(|spec| match spec {
-            Ok(_) => losses.next().map_or_else(
-                || Outcome::Failed("the candidate was not measured".to_owned()),
-                Outcome::Losses,
-            ),
+            Ok(_) => scored
+                .next()
+                .unwrap_or_else(|| Outcome::Failed("the candidate was not measured".to_owned())),
             Err(error) => Outcome::Failed(error.to_string()),
         });
         Ok(outcomes.collect())

@@ -4,7 +4,7 @@ pub(crate) mod cargo_sources;
 mod configuration;
 pub(crate) mod device;
 pub(crate) mod hub;
-mod model;
+pub(crate) mod model;
 pub(crate) mod rope_arg;
 mod text;
 
