@@ -14,6 +14,7 @@ mod errors_input;
 mod errors_settings;
 mod extend;
 mod finetune;
+mod finite;
 mod folders;
 mod generate;
 mod golden_formats;

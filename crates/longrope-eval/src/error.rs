@@ -13,6 +13,15 @@ pub enum Error {
     #[error("the model could not score a window")]
     Model(#[from] longrope_model::Error),
 
+    /// A loss is NaN or infinite.
+    #[error("{what} could not be scored")]
+    NotFinite {
+        /// The window or sample.
+        what: String,
+        /// Where the loss is.
+        source: Box<longrope_model::Error>,
+    },
+
     /// A benchmark could not be read or asked.
     #[error(transparent)]
     Bench(#[from] crate::bench::BenchError),
@@ -177,4 +186,12 @@ pub enum Error {
         /// The version that can be read.
         expected: u32,
     },
+}
+
+impl Error {
+    /// The error of a window or sample with a loss that is not finite.
+    pub fn not_finite(what: String, source: longrope_model::Error) -> Self {
+        let source = Box::new(source);
+        Self::NotFinite { what, source }
+    }
 }

@@ -27,7 +27,7 @@ pub use metric::Metric;
 pub use needle::{Needle, NeedleConfig};
 pub use needle_text::{Filler, NeedleStyle, NeedleText, NeedleTextConfig, needle_texts};
 pub use passkey::{Passkey, PasskeyConfig};
-pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity};
+pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity, ppl_of};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, EvalSource, MetricValue, PplResult, TaskResult, Trial};

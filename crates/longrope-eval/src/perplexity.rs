@@ -1,14 +1,20 @@
 //! Perplexity of windows.
 
 use longrope_data::TokenWindow;
-use longrope_model::Decoder;
+use longrope_model::{Decoder, check_losses};
 use longrope_rope::{Precision, ResolvedRope, RopeSpec};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::language_model::{LanguageModel, Scorer};
 
 /// Tokens of a batch. Short windows share one.
 const BATCH_TOKENS: usize = 2048;
+
+/// The perplexity of a loss in nats. At most the largest `f64`, so that a finite loss has a finite perplexity.
+pub fn ppl_of(nats: f64) -> f64 {
+    let ppl = nats.exp();
+    if ppl.is_infinite() { f64::MAX } else { ppl }
+}
 
 /// Sums of losses, in `f64`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -50,13 +56,13 @@ impl Perplexity {
 
     /// `exp(Σ nats / Σ tokens)`.
     pub fn ppl(&self) -> f64 {
-        self.nll_nats().exp()
+        ppl_of(self.nll_nats())
     }
 
     /// `exp` of the mean over windows of their mean loss, as other tools report it. Equal to
     /// [`Self::ppl`] if all windows score equally many tokens.
     pub fn ppl_window_mean(&self) -> f64 {
-        (self.window_means / self.n_windows as f64).exp()
+        ppl_of(self.window_means / self.n_windows as f64)
     }
 
     /// Standard error of the mean loss, from the spread between windows; `None` for fewer than
@@ -108,6 +114,11 @@ pub struct WindowBatch {
 }
 
 impl WindowBatch {
+    /// Tokens of one window.
+    fn context(&self) -> usize {
+        self.sequences.first().map_or(0, Vec::len)
+    }
+
     /// Tokens of all windows of the batch.
     pub fn n_tokens(&self) -> usize {
         self.sequences.iter().map(Vec::len).sum()
@@ -151,14 +162,14 @@ impl<'a> PerplexityRun<'a> {
     /// Scores the next windows. The result is empty when no windows are left.
     ///
     /// # Errors
-    /// If the model cannot score them.
+    /// If the model cannot score them, or a loss is not finite.
     pub fn step(&mut self, model: &mut impl LanguageModel) -> Result<Vec<ScoredWindow<'a>>> {
         let Some(batch) = self.next_batch() else {
             return Ok(Vec::new());
         };
         let sequences: Vec<&[u32]> = batch.sequences.iter().map(Vec::as_slice).collect();
         let losses = model.token_nll(&sequences, batch.score_from, &batch.rope)?;
-        Ok(self.record(&batch, losses))
+        self.record(&batch, losses)
     }
 
     /// Prepares the next windows that can be scored together; `None` when no windows are left.
@@ -182,7 +193,20 @@ impl<'a> PerplexityRun<'a> {
     }
 
     /// Adds the losses of a batch, one list per window.
-    pub fn record(&mut self, batch: &WindowBatch, losses: Vec<Vec<f32>>) -> Vec<ScoredWindow<'a>> {
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if a loss is NaN or infinite; the batch is then not added.
+    pub fn record(
+        &mut self,
+        batch: &WindowBatch,
+        losses: Vec<Vec<f32>>,
+    ) -> Result<Vec<ScoredWindow<'a>>> {
+        for (window, losses) in (batch.first..).zip(&losses) {
+            check_losses(std::slice::from_ref(losses), batch.score_from).map_err(|source| {
+                let what = format!("window {window} of {} tokens", batch.context());
+                Error::not_finite(what, source)
+            })?;
+        }
         let windows = self.windows;
         let scored = (batch.first..).zip(losses).map(|(window_idx, losses)| {
             self.sum.add(&losses);
@@ -192,7 +216,7 @@ impl<'a> PerplexityRun<'a> {
                 losses,
             }
         });
-        scored.collect()
+        Ok(scored.collect())
     }
 
     /// The sums over the windows so far.
@@ -295,6 +319,38 @@ mod tests {
     }
 
     #[test]
+    fn losses_that_are_not_finite_are_errors_and_perplexities_are_finite() {
+        let documents = [TokenDocument {
+            source: "a".into(),
+            // The fake model cannot count beyond 65,535.
+            tokens: (65_500..65_550).collect(),
+        }];
+        let protocol = WindowProtocol::Sliding { stride: 16 };
+        let windows = plan_windows(&documents, 16, protocol, Bos::Document).unwrap();
+        let rope = RopeSpec::new(8, 1e4, 16, RopeScaling::None {}).unwrap();
+        let mut run = PerplexityRun::new(&windows, &rope);
+        let mut model = Fake {
+            batches: Vec::new(),
+        };
+        let error = loop {
+            match run.step(&mut model) {
+                Ok(scored) => assert!(!scored.is_empty(), "no error"),
+                Err(error) => break error,
+            }
+        };
+        let Error::NotFinite { what, source } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(what, "window 2 of 16 tokens");
+        let expected = "the loss at position 6 is NaN, expected a finite number";
+        assert_eq!(source.to_string(), expected);
+
+        let mut sum = Perplexity::default();
+        sum.add(&[60_000.0]);
+        assert!(sum.ppl().is_finite() && sum.ppl_window_mean().is_finite());
+    }
+
+    #[test]
     fn every_window_is_scored_once_in_batches_of_equal_length() {
         let tokens: Vec<u32> = (0..50).collect();
         let documents = [TokenDocument {
@@ -338,7 +394,7 @@ mod tests {
             .collect();
         losses.reverse();
         for (batch, losses) in batches.iter().zip(losses) {
-            apart.record(batch, losses);
+            apart.record(batch, losses).unwrap();
         }
         assert_eq!(apart.sum(), run.sum());
         model.batches.truncate(model.batches.len() / 2);

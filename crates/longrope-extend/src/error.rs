@@ -181,6 +181,17 @@ pub enum Error {
     #[error("the search scored no candidate")]
     NoCandidate,
 
+    /// Every candidate of a search has failed.
+    #[error("all {candidates} candidates failed, the first on sample {sample}: {reason}")]
+    AllFailed {
+        /// Candidates measured.
+        candidates: usize,
+        /// Index of the sample.
+        sample: usize,
+        /// Why it could not be scored.
+        reason: String,
+    },
+
     /// A search could not make its next step.
     #[error(transparent)]
     Step(Box<StepError<ScoringError>>),

@@ -143,6 +143,16 @@ pub enum Error {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
+    /// The model computed a number that is NaN or infinite.
+    #[error("the {what} at position {position} is {value}, expected a finite number")]
+    NotFinite {
+        /// What was computed: `loss` or `logit`.
+        what: &'static str,
+        /// Position of the token that it is about, from 0.
+        position: usize,
+        /// The number.
+        value: f32,
+    },
     /// The sequences of a batch have different lengths.
     #[error("sequence {index} of the batch has {found} tokens, expected {expected}")]
     UnequalLengths {

@@ -7,6 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::finite::{bad_logit, logit_error};
 use crate::kv_cache::KvCache;
 use crate::sampling::Sampling;
 
@@ -49,7 +50,7 @@ impl Decoder {
     /// The result does not depend on how a sequence is split into calls, up to rounding.
     ///
     /// # Errors
-    /// If there are no tokens, a token is outside the vocabulary, or the cache is too small.
+    /// If there are no tokens, a token is outside the vocabulary, the cache is too small, or a logit is not finite.
     pub fn next_logits(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
         self.check_vocabulary(tokens)?;
         cache.reserve(tokens.len())?;
@@ -67,7 +68,11 @@ impl Decoder {
             return Err(Error::EmptyPrompt);
         };
         let logits = last.matmul(self.output_weight().transpose());
-        Ok(logits.into_data().iter::<f32>().collect())
+        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        match bad_logit(&logits) {
+            None => Ok(logits),
+            Some(value) => Err(logit_error(cache.n_tokens(), value)),
+        }
     }
 }
 

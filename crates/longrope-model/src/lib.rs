@@ -21,6 +21,7 @@ mod decoder_config;
 mod error;
 pub mod estimate;
 mod export;
+mod finite;
 mod generate;
 mod gradients;
 mod hub_name;
@@ -58,6 +59,7 @@ pub use export::{
     ConfigChanges, ExportOptions, FloatType, ShardSize, changed_config, copy_companions, export_hf,
     is_companion, is_replaceable,
 };
+pub use finite::check_losses;
 pub use generate::{FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation};
 pub use gradients::Gradients;
 pub use hub_name::is_hub_name;

@@ -7,6 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::finite::{bad_logit, logit_error};
 use crate::kv_cache::KvCache;
 use crate::rotary::Rotary;
 use crate::sampling::Sampling;
@@ -32,7 +33,8 @@ pub struct TokenBatch<'a> {
 impl Decoder {
     /// Negative log-likelihood in nats of every token from position `score_from` on, per sequence.
     ///
-    /// `nll[t] = -ln p(token[t] | token[..t])`. `rotary` must cover the whole sequence. Memory is linear in the length
+    /// `nll[t] = -ln p(token[t] | token[..t])`, NaN or infinite if the model computes such numbers; see
+    /// [`check_losses`](crate::check_losses). `rotary` must cover the whole sequence. Memory is linear in the length
     /// of the sequence.
     ///
     /// # Errors
@@ -51,15 +53,17 @@ impl Decoder {
     /// position `t`. Of equally likely tokens, the one with the lowest id.
     ///
     /// # Errors
-    /// The same as [`Self::token_nll`].
+    /// The same as [`Self::token_nll`], and [`Error::NotFinite`] if a logit is NaN or infinite.
     ///
     /// # Panics
     /// The same as [`Self::token_nll`].
     pub fn greedy_tokens(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<u32>>> {
         let weight = self.output_weight().transpose();
-        self.score(batch, rotary, |hidden, _| {
+        let likeliest = self.score(batch, rotary, |hidden, _| {
             likeliest_of_rows(&hidden, &weight)
-        })
+        })?;
+        let from = batch.score_from;
+        likeliest.into_iter().map(|row| finite(row, from)).collect()
     }
 
     /// Like [`Self::token_nll`], for one sequence whose first tokens (fewer than `score_from`) are already in a cache.
@@ -82,7 +86,7 @@ impl Decoder {
     /// Like [`Self::greedy_tokens`], with a cache as in [`Self::token_nll_cached`].
     ///
     /// # Errors
-    /// The same as [`Self::token_nll_cached`].
+    /// The same as [`Self::token_nll_cached`], and [`Error::NotFinite`] if a logit is NaN or infinite.
     pub fn greedy_tokens_cached(
         &self,
         tokens: &[u32],
@@ -90,9 +94,10 @@ impl Decoder {
         cache: &mut KvCache,
     ) -> Result<Vec<u32>> {
         let weight = self.output_weight().transpose();
-        self.score_cached(tokens, score_from, cache, |hidden, _| {
+        let likeliest = self.score_cached(tokens, score_from, cache, |hidden, _| {
             likeliest_of_rows(&hidden, &weight)
-        })
+        })?;
+        finite(likeliest, score_from)
     }
 
     fn score_cached<T>(
@@ -236,8 +241,18 @@ fn nll_of_rows(hidden: Tensor<2>, weight: &Tensor<2>, targets: Tensor<1, Int>) -
     nll.into_data().iter::<f32>().collect()
 }
 
+/// The most likely token of a row, or its first logit that is not finite.
+type Likeliest = std::result::Result<u32, f32>;
+
+/// The tokens of the positions from `score_from` on.
+fn finite(likeliest: Vec<Likeliest>, score_from: usize) -> Result<Vec<u32>> {
+    let rows = (score_from..).zip(likeliest);
+    rows.map(|(position, row)| row.map_err(|value| logit_error(position, value)))
+        .collect()
+}
+
 /// The most likely next token for every row of `hidden`, `[rows, hidden]`; `weight: [hidden, vocab]`.
-fn likeliest_of_rows(hidden: &Tensor<2>, weight: &Tensor<2>) -> Vec<u32> {
+fn likeliest_of_rows(hidden: &Tensor<2>, weight: &Tensor<2>) -> Vec<Likeliest> {
     let mut rng = ChaCha8Rng::seed_from_u64(0); // not used by greedy sampling
     let [rows, _] = hidden.dims();
     let mut chosen = Vec::with_capacity(rows);
@@ -247,7 +262,10 @@ fn likeliest_of_rows(hidden: &Tensor<2>, weight: &Tensor<2>) -> Vec<u32> {
         let [_, vocab] = logits.dims();
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect(); // [n, vocab]
         let rows = logits.chunks(vocab);
-        chosen.extend(rows.map(|row| Sampling::Greedy.choose(row, &mut rng)));
+        chosen.extend(rows.map(|row| match bad_logit(row) {
+            None => Ok(Sampling::Greedy.choose(row, &mut rng)),
+            Some(value) => Err(value),
+        }));
     }
     chosen
 }

@@ -49,6 +49,19 @@ pub enum Error {
         /// Norm of its gradients.
         norm: f64,
     },
+    /// The weights were never changed, because no step had a loss and gradients that are finite.
+    #[error(
+        "none of {steps} steps changed the weights: the last had loss {loss} and gradient norm {norm}, expected finite \
+         numbers"
+    )]
+    NeverFinite {
+        /// Number of steps.
+        steps: usize,
+        /// Loss of the last one, nats per token.
+        loss: f64,
+        /// Norm of its gradients.
+        norm: f64,
+    },
     /// All tokens of a step have weight 0.
     #[error("step {step} has no token whose loss counts")]
     NothingCounts {

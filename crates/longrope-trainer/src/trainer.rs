@@ -129,7 +129,8 @@ impl Trainer {
     /// If loss or gradients are not finite, the weights stay unchanged and the report is marked as skipped.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if that happens twice in a row; the weights are unchanged. [`Error::NothingCounts`] if no
+    /// [`Error::NotFinite`] if that happens twice in a row, [`Error::NeverFinite`] if the last step ends a training
+    /// without any change; the weights are unchanged. [`Error::NothingCounts`] if no
     /// token has a positive weight. [`Error::Model`] if a batch does not fit the model.
     pub fn step(&mut self, batches: &[MicroBatch]) -> Result<StepReport> {
         let mut gradients = Gradients::default();
@@ -173,6 +174,13 @@ impl Trainer {
                     norm,
                 });
             }
+        }
+        if self.optimizer.n_steps() == 0 && self.n_steps + 1 >= self.config.schedule.total_steps {
+            return Err(Error::NeverFinite {
+                steps: self.n_steps + 1,
+                loss,
+                norm,
+            });
         }
         self.n_steps += 1;
         Ok(StepReport {

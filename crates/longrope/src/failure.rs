@@ -37,6 +37,24 @@ pub(crate) fn is_interruption(error: &Error) -> bool {
             .any(|cause| matches!(find(cause), Some(longrope_trainer::Error::Killed)))
 }
 
+/// Whether a loss, gradient or logit was NaN or infinite.
+pub(crate) fn is_not_finite(error: &Error) -> bool {
+    use longrope_extend::Error as Extend;
+    use longrope_trainer::Error as Trainer;
+    error.chain().any(|cause| {
+        let of_model = find(cause)
+            .is_some_and(|error| matches!(error, longrope_model::Error::NotFinite { .. }));
+        let of_search = find(cause).is_some_and(|error| matches!(error, Extend::AllFailed { .. }));
+        let of_training = find(cause).is_some_and(|error| {
+            matches!(
+                error,
+                Trainer::NotFinite { .. } | Trainer::NeverFinite { .. }
+            )
+        });
+        of_model || of_search || of_training
+    })
+}
+
 /// Adds a hint on how to continue if the run was interrupted or all devices failed. A part of a larger run gets none: the
 /// larger run is to be continued.
 pub(crate) fn explain_interruption(

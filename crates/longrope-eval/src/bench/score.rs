@@ -3,6 +3,9 @@
 use super::kind::Bench;
 use super::question::Question;
 
+/// The exponential of a smaller number is 0 or inexact, nats.
+const SMALLEST_EXPONENT: f64 = -700.0;
+
 /// Scores of one question, one per metric of the benchmark, and the choice that the main metric selects.
 ///
 /// `log_likelihoods` has the sum over the tokens of each choice, in nats.
@@ -28,7 +31,15 @@ pub fn score(bench: Bench, question: &Question, log_likelihoods: &[f64]) -> (Vec
         Bench::Mmlu => (vec![hit(plain)], plain),
         Bench::TruthfulQaMc1 => (vec![f64::from(u8::from(plain == 0))], plain),
         Bench::TruthfulQaMc2 => {
-            let probs: Vec<f64> = log_likelihoods.iter().map(|value| value.exp()).collect();
+            // The probabilities of long answers are below the range of numbers; only their ratios count.
+            let largest = log_likelihoods.iter().copied().fold(f64::MIN, f64::max);
+            let shift = if largest < SMALLEST_EXPONENT {
+                largest
+            } else {
+                0.0
+            };
+            let probs = log_likelihoods.iter().map(|value| (value - shift).exp());
+            let probs: Vec<f64> = probs.collect();
             let right = probs.iter().zip(&question.right);
             let right: f64 = right.filter(|(_, right)| **right).map(|(p, _)| p).sum();
             (vec![right / probs.iter().sum::<f64>()], plain)
@@ -102,6 +113,13 @@ mod tests {
         assert!((scores[0] - 0.5).abs() < 1e-12);
         assert_eq!(choice, 2);
         assert_eq!(score(Bench::TruthfulQaMc1, &asked, &logs).0, [0.0]);
+    }
+
+    #[test]
+    fn answers_so_long_that_their_probabilities_are_zero_have_a_score() {
+        let asked = question(&["a", "b"], &[true, false]);
+        let (scores, _) = score(Bench::TruthfulQaMc2, &asked, &[-1000.0, -1000.0]);
+        assert_eq!(scores, [0.5]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use longrope_data::Tokenizer;
+use longrope_model::check_losses;
 use longrope_rope::RopeSpec;
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,7 @@ use super::kind::Draw;
 use super::prompts::Prompts;
 use super::score::score;
 use super::tokens::{AnswerTokens, encode};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::language_model::LanguageModel;
 use crate::report::Trial;
 use crate::task::{Task, TaskInfo};
@@ -117,6 +118,11 @@ fn log_likelihoods(
         .unwrap_or(1);
     // The last token is predicted, but not read.
     let losses = model.token_nll(&sequences, score_from, &rope.resolve(longest - 1))?;
+    for (index, (answer, losses)) in answers.iter().zip(&losses).enumerate() {
+        let read = losses[..answer.tokens.len() - score_from].to_vec();
+        check_losses(&[read], score_from)
+            .map_err(|source| Error::not_finite(format!("answer {index}"), source))?;
+    }
     let sum = |(answer, losses): (&AnswerTokens, Vec<f32>)| {
         let AnswerTokens {
             tokens,

@@ -3,7 +3,7 @@
 use std::f64::consts::LN_2;
 
 use longrope_data::{SyntheticStream, TokenDocument, TrainingWindow, spread_windows};
-use longrope_model::{Decoder, Rotary, TokenBatch};
+use longrope_model::{Decoder, Rotary, TokenBatch, check_losses};
 use longrope_trainer::run::Measurement;
 
 use crate::error::Result;
@@ -61,7 +61,9 @@ impl Yardstick {
                     sequences,
                     score_from: 1,
                 };
-                losses.extend(decoder.token_nll(batch, &rotary)?);
+                let scored = decoder.token_nll(batch, &rotary)?;
+                check_losses(&scored, batch.score_from)?;
+                losses.extend(scored);
             }
             Ok(losses)
         };

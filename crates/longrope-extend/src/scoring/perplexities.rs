@@ -145,7 +145,7 @@ pub fn perplexities(
         let mut took = Duration::ZERO;
         for (batch, answer) in batches.iter().zip(answers.by_ref()) {
             took += answer.took;
-            for window in &run.record(batch, answer.value) {
+            for window in &run.record(batch, answer.value)? {
                 watch(PplEvent::Window { cell, window });
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use longrope_data::{Sample, TokenDocument, Tokenizer, select_samples, text_fingerprint};
 use longrope_eval::{NeedleText, NeedleTextConfig, needle_texts};
+use longrope_model::check_losses;
 use longrope_rope::RopeSpec;
 use longrope_search::BlockLosses;
 
@@ -84,9 +85,13 @@ impl CalibrationSample {
     }
 
     /// Losses by blocks of positions, times the weight.
-    pub(crate) fn blocks(&self, losses: &Losses) -> BlockLosses {
+    ///
+    /// # Errors
+    /// If a loss is not finite.
+    pub(crate) fn blocks(&self, losses: &Losses) -> longrope_model::Result<BlockLosses> {
+        check_losses(losses, self.score_from)?;
         let losses = losses.first().map_or(&[][..], Vec::as_slice);
-        BlockLosses::of_tokens(losses, BLOCKS_PER_SAMPLE).weighted(self.weight)
+        Ok(BlockLosses::of_tokens(losses, BLOCKS_PER_SAMPLE).weighted(self.weight))
     }
 }
 

@@ -6,7 +6,7 @@ use super::calibration::{Calibration, CalibrationSample};
 use super::method_loss::MethodLoss;
 use crate::error::ScoringError;
 use crate::interrupt::Interrupt;
-use crate::pool::CallStatus;
+use crate::pool::{CallStatus, PoolError};
 use crate::scoring::{Losses, Measure, Scoring};
 
 /// A RoPE and its name.
@@ -15,7 +15,7 @@ pub type NamedSpec = (String, RopeSpec);
 /// Measures RoPEs on all samples of a calibration, in one call.
 ///
 /// # Errors
-/// If an interrupt is requested, or the model or all devices fail.
+/// If an interrupt is requested, the model or all devices fail, or a loss is not finite.
 pub fn measure(
     scoring: &mut Scoring<'_>,
     calibration: &Calibration,
@@ -65,23 +65,23 @@ pub(crate) fn measure_each(
             calibration,
             &ropes[rope].0,
             losses.into_iter().flatten(),
-        ))
+        )?)
     };
     let answers = scoring.score_each(jobs.collect(), interrupt, watch, &mut note)?;
     let mut answers = answers.into_iter().map(|answer| answer.value);
     let found = ropes.iter().map(|(name, _)| {
         let losses: Vec<Losses> = answers.by_ref().take(samples.len()).collect();
-        method(calibration, name, losses)
+        method(calibration, name, losses).map_err(PoolError::Refused)
     });
-    Ok(found.collect())
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// The means of a method, from its losses on all samples.
+/// The means of a method, from its losses on all samples; an error if a loss is not finite.
 fn method(
     calibration: &Calibration,
     name: &str,
     losses: impl IntoIterator<Item = Losses>,
-) -> MethodLoss {
+) -> longrope_eval::Result<MethodLoss> {
     let mut losses = losses.into_iter();
     let mut take = |samples: &[CalibrationSample]| -> Vec<Losses> {
         losses.by_ref().take(samples.len()).collect()
@@ -89,21 +89,28 @@ fn method(
     let text = take(&calibration.text);
     let needles = take(&calibration.needles);
     let passkeys = take(&calibration.passkeys);
-    MethodLoss {
+    let not_finite = |source| {
+        let what = format!("a sample under `{name}`");
+        longrope_eval::Error::not_finite(what, source)
+    };
+    Ok(MethodLoss {
         method: name.to_owned(),
-        nll_nats: mean(&calibration.text, &text).unwrap_or(f64::NAN),
-        answer_nats: mean(&calibration.needles, &needles),
+        // There is always text.
+        nll_nats: mean(&calibration.text, &text)
+            .map_err(not_finite)?
+            .unwrap_or_default(),
+        answer_nats: mean(&calibration.needles, &needles).map_err(not_finite)?,
         passkey_accuracy: share_found(&passkeys),
-    }
+    })
 }
 
 /// Mean loss over all samples, in nats; `None` if there are no samples.
-fn mean(samples: &[CalibrationSample], losses: &[Losses]) -> Option<f64> {
-    let means = samples.iter().zip(losses);
-    let sum: f64 = means
-        .map(|(sample, losses)| sample.blocks(losses).mean())
-        .sum();
-    (!samples.is_empty()).then(|| sum / samples.len() as f64)
+fn mean(samples: &[CalibrationSample], losses: &[Losses]) -> longrope_model::Result<Option<f64>> {
+    let mut sum = 0.0;
+    for (sample, losses) in samples.iter().zip(losses) {
+        sum += sample.blocks(losses)?.mean();
+    }
+    Ok((!samples.is_empty()).then(|| sum / samples.len() as f64))
 }
 
 /// Share of texts without a miss; `None` if there are no texts.

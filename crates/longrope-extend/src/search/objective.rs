@@ -132,8 +132,8 @@ impl<'a> ModelObjective<'a> {
         Ok(())
     }
 
-    /// Measures jobs, each under the RoPE of its candidate.
-    fn score(&mut self, asked: &[(&Job<'_>, &RopeSpec)]) -> Result<Vec<BlockLosses>, ScoringError> {
+    /// Measures jobs, each under the RoPE of its candidate. Losses that are not finite are failures of their candidate.
+    fn score(&mut self, asked: &[(&Job<'_>, &RopeSpec)]) -> Result<Vec<Outcome>, ScoringError> {
         let Self {
             samples,
             watch,
@@ -152,12 +152,12 @@ impl<'a> ModelObjective<'a> {
         };
         let mut save = |index: usize, losses: &Losses| {
             let (job, _) = asked[index];
-            let losses = samples[job.sample].blocks(losses);
-            match journal {
-                Some(journal) => journal
+            // Losses that are not finite are measured again.
+            match (journal.as_mut(), samples[job.sample].blocks(losses)) {
+                (Some(journal), Ok(losses)) => journal
                     .add(job.candidate, job.sample, &losses)
                     .map_err(saving_failed),
-                None => Ok(()),
+                _ => Ok(()),
             }
         };
         let answers = self
@@ -165,7 +165,12 @@ impl<'a> ModelObjective<'a> {
             .score_each(jobs, &self.interrupt, &mut show, &mut save)?;
         let answers = asked.iter().zip(&answers);
         Ok(answers
-            .map(|((job, _), answer)| samples[job.sample].blocks(&answer.value))
+            .map(
+                |((job, _), answer)| match samples[job.sample].blocks(&answer.value) {
+                    Ok(losses) => Outcome::Losses(losses),
+                    Err(error) => Outcome::Failed(error.to_string()),
+                },
+            )
             .collect())
     }
 
@@ -243,14 +248,14 @@ impl Objective for ModelObjective<'_> {
             .filter(|(_, known)| known.is_none())
             .filter_map(|((job, spec), _)| Some((job, spec.as_ref().ok()?)))
             .collect();
-        let mut losses = self.score(&asked)?.into_iter();
+        let mut scored = self.score(&asked)?.into_iter();
         self.watch
             .event(&SearchEvent::Scored { n_jobs: jobs.len() });
         let outcomes = specs.iter().zip(known).map(|(spec, known)| match spec {
-            Ok(_) => known.or_else(|| losses.next()).map_or_else(
-                || Outcome::Failed("the candidate was not measured".to_owned()),
-                Outcome::Losses,
-            ),
+            Ok(_) => known
+                .map(Outcome::Losses)
+                .or_else(|| scored.next())
+                .unwrap_or_else(|| Outcome::Failed("the candidate was not measured".to_owned())),
             Err(error) => Outcome::Failed(error.to_string()),
         });
         Ok(outcomes.collect())

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use longrope_eval::ppl_of;
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
 use longrope_search::{Generation, Search, TargetRope};
 use longrope_trainer::run::records;
@@ -26,6 +27,9 @@ const METHODS: [Method; 5] = [
     Method::DynamicNtk,
     Method::Yarn,
 ];
+
+/// Failed measurements of a generation that are logged one by one.
+const MAX_FAILURES_SHOWN: usize = 3;
 
 /// What a search needs besides its state and objective.
 pub(crate) struct SearchRun<'a> {
@@ -61,6 +65,7 @@ impl SearchRun<'_> {
                 calibration: self.calibration,
             });
         }
+        some_candidate(&search)?;
         while !search.is_done() {
             let step = search.step(&mut objective);
             // Saved after an interrupted step too, to keep the scores measured in it.
@@ -69,6 +74,7 @@ impl SearchRun<'_> {
             // Its scores are in the state now.
             objective.clear_scores()?;
             log_generation(&generation);
+            some_candidate(&search)?;
             objective.event(&SearchEvent::Generation {
                 search: &search,
                 generation: &generation,
@@ -124,7 +130,7 @@ impl SearchRun<'_> {
             version: 1,
             target_context,
             best_nats: best.score,
-            best_ppl: best.score.exp(),
+            best_ppl: ppl_of(best.score),
             start_tokens: best.candidate.start_tokens,
             attention_scale: winner.resolve(target_context).attention_scale(),
             evaluations,
@@ -184,13 +190,32 @@ pub(crate) fn save_state(run: &RunFolder, search: &Search) -> Result<()> {
     )
 }
 
-/// One line of a search's `metrics.jsonl`.
+/// Fails if every candidate so far has failed: descendants of such candidates would fail too.
+fn some_candidate(search: &Search) -> Result<()> {
+    if search.best().is_none_or(|best| best.score.is_finite()) {
+        return Ok(());
+    }
+    let history = search.state().history().iter();
+    let first = history.flat_map(|generation| &generation.failures).next();
+    Err(
+        first.map_or(Error::NoCandidate, |failure| Error::AllFailed {
+            candidates: search.progress().evaluations,
+            sample: failure.sample,
+            reason: failure.reason.clone(),
+        }),
+    )
+}
+
+/// One line of a search's `metrics.jsonl`. An infinite loss, of candidates that failed, is left out.
 #[derive(Serialize)]
 struct Metrics {
     generation: usize,
-    best_nats: f64,
-    generation_best_nats: f64,
-    median_nats: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_nats: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation_best_nats: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    median_nats: Option<f64>,
     evaluations: usize,
     memo_hits: usize,
     /// Samples that candidates were scored on.
@@ -201,11 +226,12 @@ struct Metrics {
 }
 
 fn metrics(generation: &Generation) -> Metrics {
+    let finite = |nats: f64| Some(nats).filter(|nats| nats.is_finite());
     Metrics {
         generation: generation.index,
-        best_nats: generation.best.score,
-        generation_best_nats: generation.generation_best,
-        median_nats: generation.median,
+        best_nats: finite(generation.best.score),
+        generation_best_nats: finite(generation.generation_best),
+        median_nats: finite(generation.median),
         evaluations: generation.evaluations,
         memo_hits: generation.memo_hits,
         sample_evaluations: generation.sample_evaluations,
@@ -224,12 +250,16 @@ fn log_generation(generation: &Generation) {
         generation.evaluations,
         generation.dropped,
     );
-    for failure in &generation.failures {
+    for failure in generation.failures.iter().take(MAX_FAILURES_SHOWN) {
         tracing::warn!(
             "a candidate failed on sample {}: {}",
             failure.sample,
             failure.reason
         );
+    }
+    let n_more = generation.failures.len().saturating_sub(MAX_FAILURES_SHOWN);
+    if n_more > 0 {
+        tracing::warn!("{n_more} further measurements of this generation failed");
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Pretraining has several phases in one file; each line then has a `phase`, and steps are counted anew in every
-//! phase. A number that is not finite is `null`. Files written before there was a header are read as well: those of
+//! phase. A loss, gradient norm or perplexity that is not finite is left out. Files written before there was a header are read as well: those of
 //! fine-tuning have the same lines, those of pretraining had lines of another form.
 
 use std::io::Write;
@@ -62,16 +62,28 @@ pub enum Record {
         /// Steps so far, this one included.
         step: usize,
         /// Weighted mean loss before the step, nats per token.
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         loss: f64,
         /// Unweighted mean loss of the tokens that count, nats per token.
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         nll_nats: f64,
         /// Learning rate.
         #[serde(deserialize_with = "number")]
         learning_rate: f64,
         /// Norm of all gradients together, before clipping.
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         grad_norm: f64,
         /// Tokens that went through the model.
         n_tokens: usize,
@@ -97,10 +109,18 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<usize>,
         /// Mean loss, nats per token.
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         nll_nats: f64,
         /// Perplexity, the exponential of `nll_nats`.
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         ppl: f64,
         /// Share of passkeys found, if they were measured.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,7 +128,21 @@ pub enum Record {
     },
 }
 
-/// A number, NaN for `null`.
+/// What a missing number is read as.
+fn not_a_number() -> f64 {
+    f64::NAN
+}
+
+/// Whether a number is left out of JSON, which has no NaN.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
+fn is_not_finite(number: &f64) -> bool {
+    !number.is_finite()
+}
+
+/// A number, NaN for the `null` of older files.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
@@ -171,13 +205,25 @@ enum OldLine {
     Step {
         phase: String,
         step: usize,
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         loss: f64,
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         nll_nats: f64,
         #[serde(deserialize_with = "number")]
         learning_rate: f64,
-        #[serde(deserialize_with = "number")]
+        #[serde(
+            deserialize_with = "number",
+            default = "not_a_number",
+            skip_serializing_if = "is_not_finite"
+        )]
         grad_norm: f64,
         tokens: usize,
         #[serde(deserialize_with = "number")]
@@ -394,8 +440,8 @@ mod tests {
             HEADER,
             r#"{"event":"step","phase":"a","step":1,"loss":2.5,"nll_nats":2.0,"learning_rate":0.1,"grad_norm":1.5,"n_tokens":64,"tokens_per_second":128.0,"elapsed_secs":0.5,"peak_memory_bytes":null,"skipped":false}"#,
             r#"{"event":"eval","phase":"a","step":1,"nll_nats":0.0,"ppl":1.0,"passkeys":0.25}"#,
-            r#"{"event":"step","phase":"a","step":2,"loss":null,"nll_nats":null,"learning_rate":0.1,"grad_norm":null,"n_tokens":64,"tokens_per_second":128.0,"elapsed_secs":0.5,"peak_memory_bytes":null,"skipped":true}"#,
-            r#"{"event":"eval","phase":"a","step":2,"nll_nats":null,"ppl":null}"#,
+            r#"{"event":"step","phase":"a","step":2,"learning_rate":0.1,"n_tokens":64,"tokens_per_second":128.0,"elapsed_secs":0.5,"peak_memory_bytes":null,"skipped":true}"#,
+            r#"{"event":"eval","phase":"a","step":2}"#,
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
         // Converted lines stay as they are.

@@ -210,6 +210,7 @@ fn load(config: &Config, base: &Path) -> Result<Decoder> {
         );
     }
     let device = device::open(config.device.only()?)?;
+    input::model::loading(base);
     Decoder::load_as(base, &device, config.train.precision.dtype())
         .with_context(|| format!("loading model `{}`", base.display()))
 }

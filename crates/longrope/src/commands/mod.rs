@@ -12,6 +12,7 @@ mod finetune;
 mod generate;
 mod inspect;
 mod needle;
+mod not_finite;
 mod passkey;
 mod perplexities;
 mod plan;
@@ -28,8 +29,12 @@ use anyhow::Result;
 
 use crate::settings::args::{Args, Command, Eval};
 
-/// Runs the verb of the command line.
+/// Runs the verb of the command line. If it computes a number that is not finite, looks for a weight that explains it.
 pub(crate) fn run(args: Args) -> Result<()> {
+    run_verb(args).map_err(not_finite::explain)
+}
+
+fn run_verb(args: Args) -> Result<()> {
     match args.command {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),

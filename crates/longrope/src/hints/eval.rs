@@ -32,6 +32,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "check --out, or start without --resume; a finished evaluation has no saved state"
                 .into()
         }
+        // The cause has the hint: E::NotFinite.
         E::StateModel { .. } | E::StateText { .. } | E::StateSettings { .. } => {
             "use the settings that the evaluation was started with, or choose another --out".into()
         }

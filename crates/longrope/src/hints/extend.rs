@@ -52,6 +52,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "the file is damaged: restore it from a copy, or remove it to have its part done again"
                 .into()
         }
+        E::AllFailed { .. } => model::NOT_FINITE.into(),
         E::NoCandidate => "give other text, or a larger `search.population`".into(),
         E::NoFactorSets => "give the rope.json of a search with --rope".into(),
         E::BeyondFactors { .. } => "to extend the RoPE, use `longrope search --stage ratios`".into(),

@@ -6,6 +6,10 @@ use super::rope;
 use super::system::io_hint;
 use crate::folder_hint;
 
+/// What to do about numbers that are not finite.
+pub(super) const NOT_FINITE: &str = "a model whose weights are finite has finite losses: copy the weights again, or load \
+                                     them as f32 if they were converted to f16";
+
 /// The hint for an error of `longrope-model`.
 pub(super) fn hint(error: &E) -> Option<String> {
     Some(match error {
@@ -48,6 +52,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::Unsupported { .. } => "this kind of model is not supported".into(),
         E::Write { .. } => "free some disk space, or choose another --out".into(),
         E::Lora(error) => return lora_hint(error),
+        E::NotFinite { .. } => NOT_FINITE.into(),
         E::StreamedTraining => "use the default, weights = \"resident\"".into(),
         E::EmptyPrompt => {
             "give a prompt of at least one token; the tokenizer makes none of an empty text".into()

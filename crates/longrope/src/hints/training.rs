@@ -19,6 +19,9 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::NotFinite { .. } => {
                 "the state is saved; try a lower train.learning-rate or more train.warmup-steps"
             }
+            T::NeverFinite { .. } => {
+                "check the weights of the model, or try a lower train.learning-rate"
+            }
             T::NothingCounts { .. } => "use a longer --context or other text",
             T::State { .. } | T::DataPosition { .. } => {
                 "remove that folder; the run then resumes from the previous state"

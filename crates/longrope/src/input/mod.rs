@@ -6,7 +6,7 @@ pub(crate) mod device;
 pub(crate) mod hub;
 pub(crate) mod limits;
 pub(crate) mod memory;
-mod model;
+pub(crate) mod model;
 pub(crate) mod rope_arg;
 mod text;
 

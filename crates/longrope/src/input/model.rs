@@ -1,7 +1,7 @@
 //! Loads the configured model onto one or more devices.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
@@ -13,6 +13,21 @@ use super::memory::{self, Work};
 use crate::hint::Hint;
 use crate::progress;
 use crate::settings::config::{Config, WeightSetting};
+
+/// The folder of the model that was loaded last.
+static LAST_LOADED: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Notes that the model in this folder is being loaded.
+pub(crate) fn loading(folder: &Path) {
+    if let Ok(mut last) = LAST_LOADED.lock() {
+        *last = Some(folder.to_owned());
+    }
+}
+
+/// The folder of the model that was loaded last, to look for the cause of a failure.
+pub(crate) fn last_loaded() -> Option<PathBuf> {
+    LAST_LOADED.lock().ok()?.clone()
+}
 
 /// The configured checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
@@ -84,6 +99,7 @@ pub(crate) fn load_model(config: &Config, work: Work<'_>) -> Result<Decoder> {
 
 fn load_onto(config: &Config, device: &str) -> Result<Decoder> {
     let folder = model_folder(config)?;
+    loading(folder);
     let device = device::open(device)?;
     let bar = progress::bar(&format!("loading {}", folder.display()), 1);
     let decoder = match config.weights {

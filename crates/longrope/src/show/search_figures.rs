@@ -41,6 +41,7 @@ fn history_plot(outcome: &SearchOutcome) -> Result<String> {
     let median: Vec<(usize, f64)> = history
         .iter()
         .map(|generation| (generation.index, generation.median))
+        .filter(|(_, nats)| nats.is_finite())
         .collect();
     Ok(longrope_figures::loss_history(
         "Loss of the search by generation",

@@ -258,6 +258,7 @@ impl Shown {
                     .collect();
                 standing.median = history
                     .iter()
+                    .filter(|generation| generation.median.is_finite())
                     .map(|generation| (generation.index as f64, generation.median))
                     .collect();
                 if let Some(best) = search.best()
