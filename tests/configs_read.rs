@@ -186,15 +186,8 @@ fn configs_that_contradict_themselves_are_read_and_explained() {
     for key in ["rope_parameters.rope_type", "rope_parameters.rope_theta"] {
         assert!(warnings.contains(key), "{warnings}");
     }
-    let doctor = here.run("doctor m");
-    assert!(
-        doctor
-            .stderr
-            .contains("`rope_parameters.rope_theta` (500000)"),
-        "{}",
-        doctor.stderr
-    );
-    doctor.worked();
+    let doctor = here.run("doctor m").worked();
+    assert!(doctor.contains("rope_parameters.rope_theta"), "{doctor}");
 
     let here = changed("llama-gqa-tied", |config| {
         config["rope_scaling"] = json!({"type": "linear", "rope_type": "dynamic", "factor": 2.0});

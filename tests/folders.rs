@@ -160,7 +160,7 @@ fn refused_settings_write_nothing() {
         "pretrain --text text.txt",
         "pretrain --text nothere.txt --config pretrain.toml",
         &format!("{recover} --contexts 100000"),
-        &format!("{recover} --contexts 16 --set search.population=1"),
+        &format!("{recover} --contexts 16 --set search.population=1 --set search.parents=1"),
         "extend --config pretrain.toml",
         "eval ppl --model m --tokens tokens.json --contexts 100000",
         "eval ppl --model m --tokens nothere.json --contexts 32",

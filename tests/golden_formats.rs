@@ -211,7 +211,7 @@ fn diagnosis() {
     disagreements[].runtimes[]: string
     disagreements[].what: string
     disagreements[].consequence: string
-    advice[].runtimes[]: string
+    advice[].runtimes: empty
     advice[].text: string
     "#);
 }

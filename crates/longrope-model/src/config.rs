@@ -135,8 +135,8 @@ impl ModelConfig {
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let (query, key) = (
-            self.n_heads * self.head_dim,
-            self.n_kv_heads * self.head_dim,
+            self.n_heads.saturating_mul(self.head_dim),
+            self.n_kv_heads.saturating_mul(self.head_dim),
         );
         let mut list = vec![(
             "model.embed_tokens.weight".to_owned(),
@@ -155,11 +155,15 @@ impl ModelConfig {
             if self.fused_projections() {
                 linear(
                     "self_attn.qkv_proj",
-                    [query + 2 * key, hidden],
+                    [query.saturating_add(key.saturating_mul(2)), hidden],
                     self.qkv_bias,
                 );
                 linear("self_attn.o_proj", [hidden, query], self.output_bias);
-                linear("mlp.gate_up_proj", [2 * inner, hidden], self.mlp_bias);
+                linear(
+                    "mlp.gate_up_proj",
+                    [inner.saturating_mul(2), hidden],
+                    self.mlp_bias,
+                );
             } else {
                 linear("self_attn.q_proj", [query, hidden], self.qkv_bias);
                 linear("self_attn.k_proj", [key, hidden], self.qkv_bias);

@@ -35,10 +35,12 @@ impl LoraConfig {
         let counts = model.tensors().into_iter().map(|(name, shape)| {
             let module = module_of(&name);
             if saved.contain(module) {
-                return shape.iter().product();
+                return shape.iter().copied().fold(1, usize::saturating_mul);
             }
             match shape.as_slice() {
-                [out, width] if self.targets(module) => self.rank.saturating_mul(out + width),
+                [out, width] if self.targets(module) => {
+                    self.rank.saturating_mul(out.saturating_add(*width))
+                }
                 _ => 0,
             }
         });
