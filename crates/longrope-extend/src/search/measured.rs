@@ -73,7 +73,7 @@ pub(crate) fn measure_each(
         let losses: Vec<Losses> = answers.by_ref().take(samples.len()).collect();
         method(calibration, name, losses).map_err(PoolError::Refused)
     });
-    Ok(found.collect::<Result<_, _>>()?)
+    found.collect()
 }
 
 /// The means of a method, from its losses on all samples; an error if a loss is not finite.
