@@ -58,6 +58,21 @@ fn losses_and_answers_of_spoilt_weights_are_errors_that_name_the_weight() {
 }
 
 #[test]
+fn every_weight_that_is_not_finite_is_noticed() {
+    let maps = ["q_proj", "k_proj", "v_proj", "o_proj"].map(|map| format!("self_attn.{map}"));
+    let norms = ["input_layernorm", "post_attention_layernorm", "mlp.up_proj"];
+    let names = maps.into_iter().chain(norms.map(str::to_owned));
+    for (name, value) in names.flat_map(|name| [(name.clone(), f32::NAN), (name, f32::INFINITY)]) {
+        let here = Workplace::with_model();
+        let tensor = format!("model.layers.0.{name}.weight");
+        spoil(&here, "m", &tensor, 0, value);
+        let line = "eval ppl --model m --tokens tokens.json --contexts 32 --windows 1";
+        let message = message_of(&here, line);
+        assert!(message.contains(&tensor), "{tensor} {value}: {message}");
+    }
+}
+
+#[test]
 fn tasks_with_spoilt_weights_do_not_score_zero() {
     let here = Workplace::with_tokenizer();
     let name = "model.layers.0.input_layernorm.weight";

@@ -24,7 +24,7 @@ fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 const ROUND: f32 = 12_582_912.0;
 
 /// `2^x` with an error of about two units in the last place, for `x <= 127`. Below -126, where normal numbers end, the
-/// result is 2^-126.
+/// result is 2^-126. NaN stays NaN.
 ///
 /// `x = n + r` with `|r| <= 1/2`. `2^r` is the minimax polynomial of degree 5 (largest relative error 9e-8), and `2^n`
 /// is computed by adding `n` to the exponent bits.
@@ -35,7 +35,8 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
         reason = "a minimax coefficient, close to ln 2 but not equal"
     )]
     const FIRST: f32 = 0.693_147;
-    let x = if x > -126.0 { x } else { -126.0 };
+    // In this order, NaN is kept.
+    let x = if x < -126.0 { -126.0 } else { x };
     let shifted = x + ROUND;
     let r = x - (shifted - ROUND);
     let p = fma::<FMA>(0.001_326_472_7, r, 0.009_671_513);
@@ -43,10 +44,13 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
     let p = fma::<FMA>(p, r, 0.240_222_42);
     let p = fma::<FMA>(p, r, FIRST);
     let p = fma::<FMA>(p, r, 1.0);
-    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
+    let power = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
+    // The bits of NaN are not to be added to.
+    if x.is_nan() { x } else { power }
 }
 
-/// `e^x` with an error of about two units in the last place; 0 below -87, where normal `f32` numbers end.
+/// `e^x` with an error of about two units in the last place; 0 below -87, where normal `f32` numbers end. NaN stays
+/// NaN.
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`. `e^r` is the Taylor polynomial of degree 6, and `2^n` is computed by adding
 /// `n` to the exponent bits.
@@ -64,7 +68,13 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     let p = fma::<FMA>(p, r, 0.5);
     let p = fma::<FMA>(p * r, r, r) + 1.0;
     let power = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
-    if x < -87.0 { 0.0 } else { power }
+    if x < -87.0 {
+        0.0
+    } else if x.is_nan() {
+        x
+    } else {
+        power
+    }
 }
 
 /// The largest element; negative infinity for an empty row.
@@ -293,6 +303,39 @@ mod tests {
         assert!(exp2::<true>(f32::NEG_INFINITY) < 2e-38);
         for found in [exp::<true>(0.0), exp2::<true>(0.0)] {
             assert!((found - 1.0).abs() < f32::EPSILON);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        for bits in [
+            0x7fc0_0000,
+            0x7fff_ffff,
+            0xffff_ffff,
+            0x7fc0_0001,
+            0xffc0_00ff,
+        ] {
+            let nan = f32::from_bits(bits);
+            for found in [
+                exp::<true>(nan),
+                exp::<false>(nan),
+                exp2::<true>(nan),
+                exp2::<false>(nan),
+            ] {
+                assert!(found.is_nan(), "{bits:x}");
+            }
+        }
+        for n in [1, 7, 40] {
+            for (at, bad) in [(0, f32::NAN), (n - 1, f32::NAN), (n / 2, f32::INFINITY)] {
+                let mut row = vec![0.5; n];
+                row[at] = bad;
+                let max = max(&row);
+                assert!(exp_sum(&row, max).is_nan(), "{bad} at {at} of {n}");
+                assert!(
+                    exp2_sum_in_place(&mut row, max).is_nan(),
+                    "{bad} at {at} of {n}"
+                );
+            }
         }
     }
 
