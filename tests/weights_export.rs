@@ -212,3 +212,31 @@ fn other_verbs_never_replace_a_model_they_did_not_make() {
     assert_eq!(here.read("work/model/config.json"), before);
     here.inspection("work/model");
 }
+
+#[test]
+fn an_export_claims_no_impossible_context() {
+    let here = Workplace::with_model();
+    for target in ["0", "5000000000", "18446744073709551615"] {
+        let message = here.fails(&format!("export m --rope yarn --target {target} --out x"));
+        assert!(message.contains("`--target` is"), "{message}");
+    }
+    here.run("search --model m --tokens tokens.json --samples 2 --target 64 --out s --set search.population=5 --set search.generations=1")
+        .worked();
+    for (key, value) in [
+        (
+            "\"original_context\": 32",
+            "\"original_context\": 18446744073709551615",
+        ),
+        (
+            "\"max_context\": 64",
+            "\"max_context\": 18446744073709551615",
+        ),
+    ] {
+        let text = here.read("s/rope.json");
+        assert!(text.contains(key), "{text}");
+        here.write("rope.json", text.replace(key, value));
+        let message = here.fails("export m --rope rope.json --out x");
+        assert!(message.contains("at most 4294967296 tokens"), "{message}");
+        assert!(!here.path("x").exists());
+    }
+}

@@ -50,13 +50,11 @@ impl AttentionScale {
     /// Fails if the policy gives no usable number.
     pub(crate) fn validate(&self) -> Result<()> {
         match self {
-            Self::Constant { value } if !(value.is_finite() && *value > 0.0) => {
-                Err(Error::Number {
-                    name: "attention.value",
-                    found: *value,
-                    expected: "a finite number above 0",
-                })
-            }
+            Self::Constant { value } if !(*value > 0.0 && *value <= 1e9) => Err(Error::Number {
+                name: "attention.value",
+                found: *value,
+                expected: "a number above 0 and up to 1e9",
+            }),
             _ => Ok(()),
         }
     }

@@ -22,6 +22,20 @@ pub struct RopeSpec {
     pub scaling: RopeScaling,
 }
 
+/// Longest context of a RoPE, in tokens: positions are 32-bit numbers in other programs.
+const LONGEST_CONTEXT: u64 = 1 << 32;
+
+fn check_context(name: &'static str, tokens: usize) -> Result<()> {
+    if tokens as u64 <= LONGEST_CONTEXT {
+        return Ok(());
+    }
+    Err(Error::Number {
+        name,
+        found: tokens as f64,
+        expected: "at most 4294967296 tokens",
+    })
+}
+
 impl RopeSpec {
     /// Builds a valid spec.
     ///
@@ -75,6 +89,12 @@ impl RopeSpec {
             return Err(Error::OriginalContext {
                 found: self.original_context,
             });
+        }
+        check_context("original_context", self.original_context)?;
+        if let RopeScaling::LongRope { sets, .. } = &self.scaling {
+            for set in sets {
+                check_context("max_context", set.max_context)?;
+            }
         }
         self.scaling.validate(self.rotary_dim)
     }

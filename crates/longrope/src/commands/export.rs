@@ -11,6 +11,7 @@ use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{Export, Format, WeightType};
+use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::show::output;
 
 /// What to export, and how.
@@ -55,6 +56,9 @@ pub(crate) fn run(args: &Export) -> Result<()> {
 
 /// Writes the checkpoint with its new RoPE and prints what was written.
 pub(crate) fn export(export: &Exported) -> Result<()> {
+    if let Some(target) = export.target {
+        check_flag("--target", target, 1, MOST_TOKENS)?;
+    }
     let model = ModelConfig::from_folder(export.model)
         .with_context(|| format!("reading model `{}`", export.model.display()))?;
     let wanted = export.target.unwrap_or(model.max_context);
@@ -117,13 +121,6 @@ fn check_scaling(name: &str, rope: &RopeArg, spec: &RopeSpec, context: usize) ->
 
 /// Checks that the RoPE was made for the context that the exported model claims.
 fn check_target(name: &str, target: usize, longest: usize) -> Result<()> {
-    if target == 0 {
-        return Err(
-            anyhow!("`--target` is 0, expected at least 1 token").context(Hint(
-                "leave it out to use the context of the RoPE".to_owned(),
-            )),
-        );
-    }
     if target <= longest {
         return Ok(());
     }
