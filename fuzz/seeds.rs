@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use fs_err as fs;
+// Links the functions that instrumented code calls.
+use libfuzzer_sys as _;
 use longrope_fuzz::Reader;
 
 fn main() -> std::io::Result<()> {
