@@ -34,6 +34,18 @@ pub(crate) fn hint_for(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
 }
 
+/// Whether a cause is an error of the system or of a parser, or that of a file that could not be written. They know less
+/// about what was done than the error of ours around them.
+pub(crate) fn is_of_system(cause: &(dyn StdError + 'static)) -> bool {
+    let is_write = find(cause)
+        .is_some_and(|error| matches!(error, longrope_model::Error::Write { .. }))
+        || find(cause).is_some_and(|error| matches!(error, longrope_data::Error::Write { .. }));
+    is_write
+        || cause.is::<std::io::Error>()
+        || cause.is::<serde_json::Error>()
+        || cause.is::<toml::de::Error>()
+}
+
 /// The cause as an error of this type. Errors that contain each other are boxed.
 pub(crate) fn find<'a, E: StdError + 'static>(
     cause: &'a (dyn StdError + 'static),
