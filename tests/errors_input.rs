@@ -166,7 +166,7 @@ fn text_that_is_not_utf8() {
     here.write("latin1.txt", b"caf\xe9 au lait");
     let message = here.fails("eval ppl --model t --contexts 32 --text latin1.txt");
     assert_snapshot!(message, @r"
-    error: `latin1.txt` is not UTF-8: found an invalid byte sequence at byte 3 (after decompression)
+    error: `latin1.txt` is not UTF-8: found an invalid byte sequence at byte 3
     hint: convert the file to UTF-8, for example with iconv
     ");
 }
@@ -178,7 +178,7 @@ fn text_shorter_than_the_context() {
     let message = here.fails("eval ppl --model t --contexts 256 --text short.txt");
     assert_snapshot!(message, @r"
     error: placing windows of 256 tokens
-      caused by: no document fills a context of 256 tokens: found 1 documents, the longest has 13 tokens, expected at least 256
+      caused by: no document fills a context of 256 tokens: found 1 document, the longest has 13 tokens, expected at least 256
     hint: give longer documents, more text, or a smaller context
     ");
 }
@@ -190,7 +190,7 @@ fn text_shorter_than_the_target() {
     let message = here.fails("search --model t --text short.txt --target 1024 --out run");
     assert_snapshot!(message, @r"
     error: selecting samples of 1024 tokens
-      caused by: not enough text for 5 samples of 1024 tokens: found 1 documents, the longest has 13 tokens, room for 0 samples
+      caused by: not enough text for 5 samples of 1024 tokens: found 1 document, the longest has 13 tokens, room for 0 samples
     hint: give longer documents, more text, or a smaller context
     ");
 }
@@ -201,7 +201,7 @@ fn too_few_tokens_for_the_samples() {
     let message = here.fails(&format!("{TINY_SEARCH} --target 512 --out run"));
     assert_snapshot!(message, @r"
     error: selecting samples of 512 tokens
-      caused by: not enough text for 2 samples of 512 tokens: found 1 documents, the longest has 600 tokens, room for 1 samples
+      caused by: not enough text for 2 samples of 512 tokens: found 1 document, the longest has 600 tokens, room for 1 sample
     hint: give longer documents, more text, or a smaller context
     ");
 }

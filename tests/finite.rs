@@ -86,6 +86,14 @@ fn tasks_with_spoilt_weights_do_not_score_zero() {
         assert!(message.contains(name), "{line}: {message}");
         assert!(message.contains("hint: "), "{line}: {message}");
     }
+    let line = "eval needle --model t --contexts 256 --trials 1 --depths 0.5 --out needles";
+    let message = here.fails(line);
+    assert!(message.contains(name), "{message}");
+    assert!(!here.path("needles/eval/needle.json").exists());
+    let line = "eval ruler --model t --contexts 512 --tasks niah_single_1 --samples 1 --out ruler";
+    let message = here.fails(line);
+    assert!(message.contains(name), "{message}");
+    assert!(!here.path("ruler/eval/ruler.json").exists());
     let message = here.fails("generate --model t --prompt hello --max-new-tokens 3");
     assert!(message.contains(name), "{message}");
 }
@@ -136,4 +144,88 @@ fn finite_losses_so_large_that_perplexities_overflow_are_numbers() {
     assert!(report["results"][0]["nll_nats"].is_number(), "{report}");
     assert!(report["results"][0]["ppl"].is_number(), "{report}");
     here.run("report run").worked();
+}
+
+#[test]
+fn a_benchmark_with_spoilt_weights_has_no_score() {
+    let here = Workplace::with_model();
+    here.checkpoint("../bench/checkpoint", "b");
+    here.checkpoint("../bench/data", "data");
+    let name = "model.layers.0.input_layernorm.weight";
+    spoil(&here, "b", name, 3, f32::NAN);
+    let line = "eval bench --model b --bench mmlu --data data/mmlu-test.parquet \
+        --fewshot data/mmlu-dev.jsonl --out run";
+    let message = here.fails(line);
+    assert!(message.contains(name), "{message}");
+    assert!(!here.path("run/eval/bench-mmlu.json").exists());
+}
+
+#[test]
+fn a_pretraining_that_begins_with_spoilt_weights_is_an_error() {
+    let here = Workplace::new();
+    here.rust_text();
+    here.write(
+        "pretrain.toml",
+        r#"
+[pretrain]
+model = { layers = 1, hidden = 32, heads = 2, kv-heads = 1, intermediate = 48, vocab = 300, window = 64 }
+[[pretrain.phases]]
+name = "only"
+steps = 3
+batch = 1
+window = 48
+learning-rate = 1e-2
+shares = { text = 1.0 }
+"#,
+    );
+    here.run("pretrain --config pretrain.toml --text text.txt --json --out run")
+        .worked();
+    // As after a kill before the first saved state.
+    for name in ["run/model", "run/1-only"] {
+        fs_err::remove_dir_all(here.path(name)).unwrap();
+    }
+    let name = "model.layers.0.mlp.up_proj.weight";
+    spoil(&here, "run/start", name, 1, f32::NAN);
+    let message = message_of(&here, "pretrain --resume --out run --json");
+    for part in [name, "not finite", "hint: "] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    assert!(!here.path("run/model").exists());
+}
+
+#[test]
+fn weights_that_are_not_finite_are_exported_by_force_only() {
+    let here = spoilt();
+    let export = "export --model m --rope yarn --target 128 --out x";
+    for flags in ["", "--dtype bf16", "--max-shard-size 20kB"] {
+        let message = here.fails(&format!("{export} {flags}"));
+        for part in [TENSOR, "NaN", "--force"] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+        assert!(!here.path("x").exists());
+    }
+    let forced = here.run(&format!("{export} --force"));
+    assert!(forced.stderr.contains(TENSOR), "{}", forced.stderr);
+    forced.worked();
+}
+
+#[test]
+fn weights_beyond_the_range_of_f16_are_exported_as_infinity_by_force_only() {
+    let here = Workplace::with_model();
+    spoil(&here, "m", TENSOR, 3, 1e6);
+    let export = "export --model m --rope yarn --target 128 --out x --dtype f16";
+    let message = here.fails(export);
+    for part in [TENSOR, "1000000", "--dtype bf16"] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+    let forced = here.run(&format!("{export} --force"));
+    assert!(
+        forced.stderr.contains("exported as infinity"),
+        "{}",
+        forced.stderr
+    );
+    assert!(forced.stderr.contains(TENSOR), "{}", forced.stderr);
+    forced.worked();
+    here.run(&export.replace("--out x --dtype f16", "--out y --dtype bf16"))
+        .worked();
 }

@@ -61,6 +61,54 @@ fn a_method_needs_a_target_beyond_the_original_context() {
 }
 
 #[test]
+fn factors_without_a_context_need_a_target() {
+    let here = Workplace::with_model();
+    here.write("factors.csv", "1\n1\n2\n2\n3\n3\n4\n4\n");
+    let message = here.fails("export --model m --rope factors.csv --out x");
+    assert!(message.contains("`--target` is missing"), "{message}");
+    assert!(message.contains("for example --target 128"), "{message}");
+    assert!(!here.path("x").exists());
+    here.run("export --model m --rope factors.csv --target 128 --out x")
+        .worked();
+    assert_eq!(here.inspection("x")["max_context"], 128);
+    // A file that says its context needs none.
+    here.run("export --model m --rope x/rope.json --out y")
+        .worked();
+}
+
+#[test]
+fn a_rope_for_another_original_context_is_named_once() {
+    let here = Workplace::with_model();
+    here.run(&format!("{EXPORT} --out x")).worked();
+    here.write("factors.csv", "1\n1\n2\n2\n3\n3\n4\n4\n");
+    here.run("export --model m --rope factors.csv --target 128 --out y")
+        .worked();
+    let mut rope = here.read_json("y/rope.json");
+    rope["original_context"] = 64.into();
+    here.write("rope.json", rope.to_string());
+    for line in [
+        "eval ppl --model m --tokens tokens.json --contexts 32,64 --windows 1 --rope rope.json",
+        "export --model m --rope rope.json --out z",
+        "finetune --model m --tokens tokens.json --rope rope.json --steps 1 --out run --dashboard off \
+         --set train.eval-windows=0 --set train.warmup-steps=0",
+    ] {
+        let outcome = here.run(line);
+        let words =
+            "`rope.json` was made for an original context of 64 tokens, that of the model is 32";
+        assert_eq!(
+            outcome.stderr.matches(words).count(),
+            1,
+            "{line}: {}",
+            outcome.stderr
+        );
+        outcome.worked();
+    }
+    let line =
+        "eval ppl --model m --tokens tokens.json --contexts 32 --windows 1 --rope y/rope.json";
+    assert_eq!(here.run(line).stderr, "");
+}
+
+#[test]
 fn a_target_beyond_that_of_the_rope_is_an_error() {
     let here = Workplace::with_model();
     here.run(&format!("{EXPORT} --out x")).worked();

@@ -78,12 +78,12 @@ fn training_never_replaces_a_model_it_did_not_make() {
     fs_err::rename(here.path("m"), here.path("work/model")).unwrap();
     let line = FINETUNE.replace("--model m", "--model work/model");
     here.run(&format!("{line} --out work"))
-        .refused_with("exists already");
+        .refused_with("not of a run, such as `model`");
     assert_eq!(here.inspection("work/model")["n_layers"], 2);
     fs_err::create_dir_all(here.path("other/model")).unwrap();
     here.write("other/model/notes.txt", "precious");
     here.run(&format!("{line} --out other"))
-        .refused_with("exists already");
+        .refused_with("not of a run, such as `model`");
     assert_eq!(here.read("other/model/notes.txt"), "precious");
 }
 

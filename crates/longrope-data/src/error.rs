@@ -1,8 +1,9 @@
 //! Errors of reading and tokenizing text and of cutting it into windows.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::counted::counted;
 use crate::file_type::FileType;
 
 /// The result of this crate's fallible functions.
@@ -43,7 +44,7 @@ pub enum Error {
     },
 
     /// A file is longer than what is read into memory.
-    #[error("`{}` holds more than {} MiB (after decompression), the most that is read as one document", path.display(), limit >> 20)]
+    #[error("`{}` holds more than {} MiB{}, the most that is read as one document", path.display(), limit >> 20, decompressed(path))]
     FileTooLong {
         /// The file.
         path: PathBuf,
@@ -52,7 +53,7 @@ pub enum Error {
     },
 
     /// A line of a JSONL file is longer than what is read into memory.
-    #[error("`{}`, line {line}: more than {} MiB without a line break (after decompression), the most that is read as one line", path.display(), limit >> 20)]
+    #[error("`{}`, line {line}: more than {} MiB without a line break{}, the most that is read as one line", path.display(), limit >> 20, decompressed(path))]
     LineTooLong {
         /// The file.
         path: PathBuf,
@@ -79,12 +80,14 @@ pub enum Error {
     },
 
     /// A file is not UTF-8.
-    #[error("`{}` is not UTF-8: found an invalid byte sequence at byte {byte_offset} (after decompression)", path.display())]
+    #[error("`{}` is not UTF-8: found an invalid byte sequence at byte {byte_offset}{}", path.display(), decompressed(path))]
     NotUtf8 {
         /// The file.
         path: PathBuf,
         /// Where the first invalid byte sequence begins.
         byte_offset: u64,
+        /// Whether there are zero bytes around it, which no text has.
+        is_binary: bool,
     },
 
     /// A file is of a kind that holds no plain text.
@@ -295,8 +298,10 @@ pub enum Error {
 
     /// The documents are too short for the requested samples.
     #[error(
-        "not enough text for {n_samples} samples of {n_tokens} tokens: found {n_documents} documents, \
-         the longest has {longest} tokens, room for {n_possible} samples"
+        "not enough text for {} of {n_tokens} tokens: found {}, the longest has {longest} tokens, room for {}",
+        counted(*n_samples, "sample"),
+        counted(*n_documents, "document"),
+        counted(*n_possible, "sample")
     )]
     NotEnoughText {
         /// Tokens needed per sample.
@@ -329,8 +334,9 @@ pub enum Error {
 
     /// No document fills one window.
     #[error(
-        "no document fills a context of {context} tokens: found {n_documents} documents, \
-         the longest has {longest} tokens, expected at least {needed}"
+        "no document fills a context of {context} tokens: found {}, the longest has {longest} tokens, expected at \
+         least {needed}",
+        counted(*n_documents, "document")
     )]
     NoWindow {
         /// The context, tokens.
@@ -345,7 +351,8 @@ pub enum Error {
 
     /// There is no document to train on.
     #[error(
-        "nothing to train on: found {n_documents} documents, expected at least one that has tokens and a positive weight"
+        "nothing to train on: found {}, expected at least one that has tokens and a positive weight",
+        counted(*n_documents, "document")
     )]
     NothingToTrainOn {
         /// Documents there are.
@@ -433,4 +440,13 @@ pub enum Error {
         /// Packages that were looked for.
         n_missing: usize,
     },
+}
+
+/// Words for a place or size in a file that is decompressed.
+fn decompressed(path: &Path) -> &'static str {
+    let end = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+    match end.as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some("gz" | "zst") => " (after decompression)",
+        _ => "",
+    }
 }

@@ -1,5 +1,7 @@
 //! Expands the paths a user gives to the files to read, in an order that does not depend on the file system.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +64,8 @@ pub(crate) fn kind_of_named_file(path: &Path) -> FileKind {
     }
 }
 
-/// Replaces each folder by the text files below it, sorted by path; files stay as they are.
+/// Replaces each folder by the text files below it, sorted by path; files stay as they are. A file that is given more than
+/// once, under whatever name, is left out after the first time, with a warning in the log.
 pub(crate) fn expand(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
     if paths.is_empty() {
         return Err(Error::NoPaths);
@@ -77,7 +80,83 @@ pub(crate) fn expand(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
             files.push(path.to_path_buf());
         }
     }
+    let (files, repeated) = once_each(files);
+    if !repeated.is_empty() {
+        tracing::warn!("{}", describe(&repeated));
+    }
     Ok(files)
+}
+
+/// A name of a file that was given before, and the name it was given by.
+struct Repeated {
+    path: PathBuf,
+    first: PathBuf,
+}
+
+/// Keeps the first name of every file. Pipes and devices are kept: reading them twice may give two texts.
+fn once_each(files: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<Repeated>) {
+    let mut seen: HashMap<FileIdentity, PathBuf> = HashMap::new();
+    let (mut kept, mut repeated) = (Vec::new(), Vec::new());
+    for path in files {
+        match identity(&path).map(|identity| seen.entry(identity)) {
+            Some(Entry::Occupied(first)) => repeated.push(Repeated {
+                path,
+                first: first.get().clone(),
+            }),
+            Some(Entry::Vacant(place)) => {
+                place.insert(path.clone());
+                kept.push(path);
+            }
+            None => kept.push(path),
+        }
+    }
+    (kept, repeated)
+}
+
+/// What is the same for all names of a file: the device and its number there.
+#[cfg(unix)]
+type FileIdentity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<FileIdentity> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs_err::metadata(path).ok()?;
+    metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+}
+
+/// What is the same for all names of a file: its path without links.
+#[cfg(not(unix))]
+type FileIdentity = PathBuf;
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<FileIdentity> {
+    path.is_file()
+        .then(|| fs_err::canonicalize(path).ok())
+        .flatten()
+}
+
+/// A sentence that names the files that were given more than once.
+fn describe(repeated: &[Repeated]) -> String {
+    const MOST_NAMED: usize = 5;
+    let name = |one: &Repeated| {
+        if one.path == one.first {
+            format!("`{}`", one.path.display())
+        } else {
+            format!(
+                "`{}`, which is `{}`",
+                one.path.display(),
+                one.first.display()
+            )
+        }
+    };
+    let mut names: Vec<String> = repeated.iter().take(MOST_NAMED).map(name).collect();
+    if repeated.len() > MOST_NAMED {
+        names.push(format!("{} more", repeated.len() - MOST_NAMED));
+    }
+    format!(
+        "text that is given more than once is read once: {}",
+        names.join("; ")
+    )
 }
 
 /// Checks that a path is a file, or the end of a pipe such as `/dev/stdin` in `zcat .. | longrope ..`. The name of a pipe
@@ -213,6 +292,46 @@ mod tests {
             kind_of_named_file(Path::new("a.json.gz")),
             FileKind::JsonLines
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_given_twice_under_any_name_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        touch(dir.path(), &["deep/a.txt", "deep/b.txt"]);
+        let path = |name: &str| dir.path().join(name);
+        fs_err::os::unix::fs::symlink(path("deep/a.txt"), path("link.txt")).unwrap();
+        fs_err::hard_link(path("deep/a.txt"), path("hard.txt")).unwrap();
+        fs_err::os::unix::fs::symlink(path("deep"), path("other")).unwrap();
+        let first = path("deep/a.txt");
+        for again in [
+            "deep/a.txt",
+            "deep/../deep/./a.txt",
+            "link.txt",
+            "hard.txt",
+            "other/a.txt",
+        ] {
+            let files = expand(&[first.clone(), path(again)]).unwrap();
+            assert_eq!(files, [first.as_path()], "{again}");
+        }
+        let files = expand(&[path("deep/b.txt"), path("deep"), path("other")]).unwrap();
+        assert_eq!(files, [path("deep/b.txt"), first.clone()]);
+        // The files of a folder are different texts, even if they are equal.
+        assert_eq!(expand(&[path("deep")]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn files_given_twice_are_named() {
+        let repeated = |path: &str, first: &str| Repeated {
+            path: path.into(),
+            first: first.into(),
+        };
+        assert_eq!(
+            describe(&[repeated("a", "a"), repeated("b", "a")]),
+            "text that is given more than once is read once: `a`; `b`, which is `a`"
+        );
+        let many: Vec<Repeated> = (0..7).map(|_| repeated("a", "a")).collect();
+        assert!(describe(&many).ends_with("; 2 more"));
     }
 
     #[test]

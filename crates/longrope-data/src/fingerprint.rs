@@ -1,6 +1,8 @@
 //! Hashes of token ids and bytes.
 
 use std::fmt::Write;
+use std::io::{self, Read};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -31,6 +33,22 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
         hash.update(part);
     }
     hex(&hash.finalize())
+}
+
+/// The SHA-256 of the content of a file, in hexadecimal. The file is read in pieces, so it may be of any size.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n_bytes => hash.update(&piece[..n_bytes]),
+        }
+    }
 }
 
 /// Token ids as little-endian bytes.
@@ -66,6 +84,17 @@ mod tests {
     fn sha256_of_the_standards_example() {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_hex(&[b"a", b"bc"]), expected);
+    }
+
+    #[test]
+    fn a_file_has_the_sha256_of_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for n_bytes in [0, 3, 1 << 18, (1 << 19) + 7] {
+            let bytes: Vec<u8> = (0..n_bytes).map(|i: u32| i.to_le_bytes()[0]).collect();
+            fs_err::write(&path, &bytes).unwrap();
+            assert_eq!(sha256_of_file(&path).unwrap(), sha256_hex(&[&bytes]));
+        }
     }
 
     #[test]

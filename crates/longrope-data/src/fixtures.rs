@@ -8,9 +8,9 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use crate::{TokenDocument, Tokenizer};
 
-pub(crate) fn gzip(text: &str) -> Vec<u8> {
+pub(crate) fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.write_all(text.as_ref()).unwrap();
     encoder.finish().unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::files::read_error;
-use crate::reader::{self, BYTE_ORDER_MARK};
+use crate::reader::{self, BYTE_ORDER_MARK, not_utf8};
 use crate::{Document, Error, Result};
 
 /// Bytes of the longest line that is read. A line is held in memory several times.
@@ -70,10 +70,8 @@ impl JsonLines {
             }
             let line_start = self.byte_offset;
             self.byte_offset += n_bytes as u64;
-            let mut line = String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
-                path: self.path.clone(),
-                byte_offset: line_start + error.utf8_error().valid_up_to() as u64,
-            })?;
+            let mut line = String::from_utf8(bytes)
+                .map_err(|error| not_utf8(&self.path, &error, line_start))?;
             if self.line == 1 && line.starts_with(BYTE_ORDER_MARK) {
                 line.drain(..BYTE_ORDER_MARK.len_utf8());
             }

@@ -25,6 +25,7 @@
 mod add_bos;
 mod atomic;
 mod cache;
+mod counted;
 mod document;
 mod error;
 mod fence;
@@ -56,11 +57,12 @@ mod fixtures;
 
 pub use atomic::{publish, replace_folder, stage, write_atomically};
 pub use cache::TokenCache;
+pub use counted::counted;
 pub use document::Document;
 pub use error::{Error, Result};
 pub use fence::{Panicked, fenced};
 pub use file_type::FileType;
-pub use fingerprint::{sha256_hex, text_fingerprint};
+pub use fingerprint::{sha256_hex, sha256_of_file, text_fingerprint};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
 pub use read_documents::{Documents, ReadOptions, read_documents, stream_documents};
 pub use reader::read_text;

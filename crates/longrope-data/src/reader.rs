@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::string::FromUtf8Error;
 
 use flate2::bufread::MultiGzDecoder;
 use fs_err::File;
@@ -66,14 +67,26 @@ fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::Read`], [`Error::FileTooLong`] above 1 GiB, [`Error::NotText`] and
 /// [`Error::NotUtf8`].
 pub fn read_text(path: &Path) -> Result<String> {
-    let mut text = String::from_utf8(read_bytes(path)?).map_err(|error| Error::NotUtf8 {
-        path: path.to_path_buf(),
-        byte_offset: error.utf8_error().valid_up_to() as u64,
-    })?;
+    let mut text =
+        String::from_utf8(read_bytes(path)?).map_err(|error| not_utf8(path, &error, 0))?;
     if text.starts_with(BYTE_ORDER_MARK) {
         text.drain(..BYTE_ORDER_MARK.len_utf8());
     }
     Ok(text)
+}
+
+/// The error for bytes that begin at `start` of a file.
+pub(crate) fn not_utf8(path: &Path, error: &FromUtf8Error, start: u64) -> Error {
+    /// Bytes on either side that are looked at.
+    const AROUND: usize = 4096;
+    let at = error.utf8_error().valid_up_to();
+    let bytes = error.as_bytes();
+    let around = &bytes[at.saturating_sub(AROUND)..bytes.len().min(at + AROUND)];
+    Error::NotUtf8 {
+        path: path.to_path_buf(),
+        byte_offset: start + at as u64,
+        is_binary: around.contains(&0),
+    }
 }
 
 /// Some editors put it in front of UTF-8. A tokenizer would read it as a character.
@@ -254,7 +267,28 @@ mod tests {
     #[test]
     fn invalid_utf8_names_the_byte() {
         let result = read_back("a.txt", b"abc\xffdef");
-        assert!(matches!(result, Err(Error::NotUtf8 { byte_offset: 3, .. })));
+        assert!(matches!(
+            &result,
+            Err(Error::NotUtf8 {
+                byte_offset: 3,
+                is_binary: false,
+                ..
+            })
+        ));
+        assert!(!result.unwrap_err().to_string().contains("decompression"));
+        let result = read_back("a.txt", b"abc\xff\0\x01def");
+        assert!(matches!(
+            result,
+            Err(Error::NotUtf8 {
+                is_binary: true,
+                ..
+            })
+        ));
+        let error = read_back("a.txt.gz", &gzip(b"abc\xff")).unwrap_err();
+        assert!(
+            error.to_string().contains("(after decompression)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -17,4 +17,18 @@ impl Metric {
             higher_is_better: true,
         }
     }
+
+    /// Whether a trial can have this score. Metrics where higher is better are shares.
+    pub(crate) fn allows(&self, score: f64) -> bool {
+        score.is_finite() && (!self.higher_is_better || (0.0..=1.0).contains(&score))
+    }
+
+    /// What [`Self::allows`] expects, in words.
+    pub(crate) fn range(&self) -> &'static str {
+        if self.higher_is_better {
+            "a number from 0 to 1"
+        } else {
+            "a finite number"
+        }
+    }
 }

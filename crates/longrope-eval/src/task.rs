@@ -83,7 +83,7 @@ impl<'a> TaskRun<'a> {
     /// ignored.
     ///
     /// # Errors
-    /// [`Error::StateTrials`] if they are not the first trials of the task, or do not have a score per metric.
+    /// [`Error::StateTrials`] if they are not the first trials of the task, or do not have a possible score per metric.
     pub fn with_trials(mut self, mut trials: Vec<Trial>, elapsed_secs: f64) -> Result<Self> {
         trials.truncate(self.task.n_trials());
         let info = self.task.info();
@@ -93,6 +93,17 @@ impl<'a> TaskRun<'a> {
                 format!("has {} scores, expected {expected}", trial.scores.len())
             } else if trial.trial != index {
                 format!("has the number {}", trial.trial)
+            } else if let Some((metric, score)) = info
+                .metrics
+                .iter()
+                .zip(&trial.scores)
+                .find(|(metric, score)| !metric.allows(**score))
+            {
+                format!(
+                    "has a score of {score} in `scores` for `{}`, expected {}",
+                    metric.name,
+                    metric.range()
+                )
             } else {
                 continue;
             };

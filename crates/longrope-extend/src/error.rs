@@ -109,6 +109,15 @@ pub enum Error {
         expected: RunKind,
     },
 
+    /// A folder holds files that are not of a run.
+    #[error("`{}` holds files that are not of a run, such as `{name}`", .folder.display())]
+    ForeignFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// One of the files.
+        name: String,
+    },
+
     /// There is no run to resume.
     #[error("`{}` holds no {kind} to resume", .folder.display())]
     NoRun {
@@ -182,7 +191,7 @@ pub enum Error {
     NoCandidate,
 
     /// Every candidate of a search has failed.
-    #[error("all {candidates} candidates failed, the first on sample {sample}: {reason}")]
+    #[error("{} failed, the first on sample {sample}: {reason}", all_candidates(*.candidates))]
     AllFailed {
         /// Candidates measured.
         candidates: usize,
@@ -310,5 +319,12 @@ impl From<StepError<ScoringError>> for Error {
             StepError::Objective { source, .. } => source.into(),
             error => Self::Step(Box::new(error)),
         }
+    }
+}
+
+fn all_candidates(n: usize) -> String {
+    match n {
+        1 => "the only candidate".to_owned(),
+        n => format!("all {n} candidates"),
     }
 }

@@ -2,12 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
+use longrope_data::counted;
+
 use crate::checkpoint::report::WeightReport;
 use crate::export::float_type::FloatType;
 use crate::lora_error::LoraError;
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How a safetensors file is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The end is missing.
+    CutOff,
+    /// There are more bytes than tensors.
+    TooLong,
+    /// The header cannot be read.
+    Header,
+    /// A tensor has a type or a shape that is not read.
+    Tensor,
+}
 
 /// What went wrong, and with which file or tensor.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +44,7 @@ pub enum Error {
         file: String,
     },
     /// A shard that the index lists is missing.
-    #[error("shard `{shard}` of `{}` is missing; it holds {n_tensors} tensors such as `{tensor}`", folder.display())]
+    #[error("shard `{shard}` of `{}` is missing; it holds {} such as `{tensor}`", folder.display(), counted(*n_tensors, "tensor"))]
     ShardMissing {
         /// The checkpoint folder.
         folder: PathBuf,
@@ -117,11 +133,21 @@ pub enum Error {
         #[source]
         source: Box<longrope_rope::Error>,
     },
+    /// `generation_config.json` cannot be used.
+    #[error("`{}` cannot be used: {problem}", path.display())]
+    GenerationConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A safetensors file is damaged.
     #[error("`{}` is not a readable safetensors file: {problem}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
+        /// The kind of damage.
+        damage: Damage,
         /// What is wrong.
         problem: String,
     },
@@ -193,6 +219,12 @@ pub enum Error {
         value: f64,
         /// The type.
         dtype: FloatType,
+    },
+    /// A weight that should be exported is NaN or infinite.
+    #[error("{found}, expected a finite number")]
+    WeightNotFinite {
+        /// The tensor, its file, the place and the number, as a sentence.
+        found: String,
     },
     /// The maximum size of weight files cannot be parsed.
     #[error(

@@ -46,8 +46,21 @@ impl fmt::Display for NonFiniteWeight {
 /// # Errors
 /// If the checkpoint cannot be opened or read.
 pub fn first_non_finite(folder: &Path) -> Result<Option<NonFiniteWeight>> {
-    let checkpoint = Checkpoint::open(folder)?;
+    first_of(&Checkpoint::open(folder)?, |_| true)
+}
+
+/// As [`first_non_finite`], for those tensors of a checkpoint whose names are `wanted`.
+///
+/// # Errors
+/// If a file cannot be read.
+pub(crate) fn first_of(
+    checkpoint: &Checkpoint,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Option<NonFiniteWeight>> {
     for (name, stored) in checkpoint.tensors() {
+        if !wanted(name) {
+            continue;
+        }
         let Some(find) = finder(stored.dtype) else {
             continue;
         };

@@ -5,7 +5,6 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::config::ModelConfig;
-use crate::config_file::read_config_json;
 use crate::error::{Error, Result};
 
 /// The settings of generation that transformers writes beside the weights.
@@ -23,7 +22,7 @@ pub fn stop_tokens(folder: &Path, model: &ModelConfig) -> Result<Vec<u32>> {
     if !path.is_file() {
         return Ok(tokens);
     }
-    let json = read_config_json(&path)?;
+    let json = read(&path)?;
     let ids = match json.get("eos_token_id") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(ids)) => ids.iter().collect(),
@@ -31,19 +30,45 @@ pub fn stop_tokens(folder: &Path, model: &ModelConfig) -> Result<Vec<u32>> {
     };
     for id in ids {
         let token = id.as_u64().and_then(|id| u32::try_from(id).ok());
-        let token = token.ok_or_else(|| {
-            let wrong = longrope_rope::Error::WrongValue {
-                key: "eos_token_id".to_owned(),
-                found: id.clone(),
-                expected: "a token id or a list of token ids",
-            };
-            Error::config(&path, wrong)
+        let token = token.ok_or_else(|| Error::GenerationConfig {
+            path: path.clone(),
+            problem: format!(
+                "`eos_token_id` is {}, expected a token id or a list of token ids",
+                shown(id)
+            ),
         })?;
         if !tokens.contains(&token) {
             tokens.push(token);
         }
     }
     Ok(tokens)
+}
+
+/// Reads the file. A byte-order mark at its start is skipped.
+fn read(path: &Path) -> Result<Value> {
+    let bytes = fs_err::read(path)?;
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let json: Value = serde_json::from_slice(text).map_err(|source| Error::Json {
+        path: path.to_owned(),
+        source,
+    })?;
+    if json.is_object() {
+        return Ok(json);
+    }
+    Err(Error::GenerationConfig {
+        path: path.to_owned(),
+        problem: format!("it is {}, expected an object", shown(&json)),
+    })
+}
+
+/// A value for a message, or what it is if it is long.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) if text.len() > 60 => "a long text".to_owned(),
+        value => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -76,8 +101,15 @@ mod tests {
 
     #[test]
     fn wrong_types_are_errors() {
-        for text in ["{", r#"{"eos_token_id": "7"}"#, r#"{"eos_token_id": [-1]}"#] {
-            assert!(tokens(Some(text)).is_err(), "{text}");
+        for text in [
+            "{",
+            "[]",
+            r#"{"eos_token_id": "7"}"#,
+            r#"{"eos_token_id": [-1]}"#,
+        ] {
+            let message = tokens(Some(text)).unwrap_err().to_string();
+            assert!(message.contains(FILE), "{text}: {message}");
+            assert!(!message.contains("model config"), "{text}: {message}");
         }
     }
 }

@@ -24,6 +24,7 @@ mod bend;
 mod block_losses;
 mod candidate;
 mod config;
+mod counts;
 mod critical;
 mod error;
 mod factor_curve;

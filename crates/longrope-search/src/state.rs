@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidate::Candidate;
 use crate::config::{AttentionSearch, SearchConfig};
+use crate::counts::{self, Counted};
 use crate::error::{Error, Result};
 use crate::generation::Generation;
 use crate::memo::{Memo, Scored};
@@ -234,7 +235,23 @@ impl SearchState {
                 "the number of samples scored".to_owned(),
             );
         }
-        Ok(())
+        if let Some(id) = self.population.iter().find(|&&id| {
+            let entry = &entries[id];
+            entry.failures.is_empty() && Some(entry.n_samples) != self.n_samples
+        }) {
+            return fail(
+                "n_samples",
+                self.n_samples.unwrap_or(0).to_string(),
+                format!("{}, as candidate {id} has", entries[*id].n_samples),
+            );
+        }
+        counts::check(&Counted {
+            config: &self.config,
+            n_samples: self.n_samples,
+            entries,
+            history: &self.history,
+            n_seeds: self.seeds.len(),
+        })
     }
 
     /// The state, after the checks of [`from_json`](Self::from_json).

@@ -1,7 +1,7 @@
 //! Saved states: everything that is needed to resume a run as if it had never stopped.
 //!
 //! ```text
-//! RUN/step-000200/state.json             step, data position, settings of the run
+//! RUN/step-000200/state.json             step, data position, settings of the run, checksums of the tensor files
 //!                 optimizer.safetensors  moments and master weights
 //!                 model/                 a Hugging Face checkpoint
 //!                 adapter/               instead of `model/` if adapters are trained: a PEFT folder
@@ -10,6 +10,7 @@
 //! A folder is written under a temporary name and renamed when it is complete, so a crash or a full disk leaves the
 //! earlier states intact.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use longrope_model::{Decoder, LoraConfig, Trained, copy_companions};
@@ -24,6 +25,8 @@ use crate::whole;
 const FORMAT: &str = "longrope-training-state";
 const VERSION: u32 = 1;
 
+const STATE_FILE: &str = "state.json";
+
 /// The content of `state.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingState {
@@ -37,6 +40,10 @@ pub struct TrainingState {
     pub data: Value,
     /// Settings that must be the same for the run to be resumed, in a form of the caller's choice.
     pub settings: Value,
+    /// SHA-256 of each tensor file, by its path in the folder of the state; [`save`] fills it in. Empty in states of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sha256: BTreeMap<String, String>,
 }
 
 impl TrainingState {
@@ -49,15 +56,16 @@ impl TrainingState {
             optimizer_steps: trainer.optimizer().n_steps(),
             data,
             settings,
+            sha256: BTreeMap::new(),
         }
     }
 
     /// Reads `state.json` of a folder.
     ///
     /// # Errors
-    /// If it is missing, damaged or of another version.
+    /// If it is missing, damaged or of another version, or has numbers that no training has.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("state.json");
+        let path = folder.join(STATE_FILE);
         let text = fs_err::read_to_string(&path)?;
         let bad = |problem: String| Error::State {
             path: path.clone(),
@@ -68,6 +76,12 @@ impl TrainingState {
             return Err(bad(format!(
                 "found format `{}` version {}, expected `{FORMAT}` version {VERSION}",
                 state.format, state.version
+            )));
+        }
+        if state.optimizer_steps > state.n_steps as u64 {
+            return Err(bad(format!(
+                "`optimizer_steps` is {}, expected at most `n_steps`, which is {}",
+                state.optimizer_steps, state.n_steps
             )));
         }
         Ok(state)
@@ -102,8 +116,6 @@ pub fn save(
 ) -> Result<PathBuf> {
     fs_err::create_dir_all(run)?;
     let target = step_folder(run, state.n_steps);
-    let mut text = serde_json::to_string_pretty(state).map_err(std::io::Error::from)?;
-    text.push('\n');
     longrope_data::replace_folder(&target, ".saving-", |folder| {
         match context.lora {
             None => {
@@ -120,7 +132,13 @@ pub fn save(
         }
         let optimizer = folder.join("optimizer.safetensors");
         trainer.optimizer().write(&optimizer)?;
-        let path = folder.join("state.json");
+        let state = TrainingState {
+            sha256: whole::checksums(folder)?,
+            ..state.clone()
+        };
+        let mut text = serde_json::to_string_pretty(&state).map_err(std::io::Error::from)?;
+        text.push('\n');
+        let path = folder.join(STATE_FILE);
         fs_err::write(&path, text)?;
         fs_err::File::open(&path)?.sync_all()?;
         Ok::<(), Error>(())
@@ -148,9 +166,11 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
     Ok(saved(run)?.pop())
 }
 
-/// The folder of the latest saved state whose files are all there and complete; `None` if the run has no states.
+/// The folder of the latest saved state whose files are all there, complete and unchanged since they were saved; `None`
+/// if the run has no states.
 ///
-/// Later states that are damaged are left out, with a warning in the log.
+/// Later states that are damaged are left out, with a warning in the log. States without checksums, of earlier versions,
+/// are not checked for changed bytes.
 ///
 /// # Errors
 /// [`Error::State`] if there are states, but none is whole; or if the run folder cannot be read.
@@ -158,7 +178,7 @@ pub fn latest_whole(run: &Path) -> Result<Option<PathBuf>> {
     let mut newest = None;
     for path in saved(run)?.into_iter().rev() {
         let state = TrainingState::read(&path).map_err(|error| error.to_string());
-        let Err(problem) = state.and_then(|_| whole::check(&path)) else {
+        let Err(problem) = state.and_then(|state| whole::check(&path, &state.sha256)) else {
             return Ok(Some(path));
         };
         tracing::warn!(
@@ -173,13 +193,23 @@ pub fn latest_whole(run: &Path) -> Result<Option<PathBuf>> {
 /// Restores a trainer from a saved state. `decoder` is the model that training began with.
 ///
 /// # Errors
-/// If a file is missing, damaged or does not fit the model.
+/// If a file is missing, damaged or does not fit the model, or the state has made more steps than the schedule has.
 pub fn restore(
     folder: &Path,
     state: &TrainingState,
     mut decoder: Decoder,
     config: TrainerConfig,
 ) -> Result<Trainer> {
+    let total_steps = config.schedule.total_steps;
+    if state.n_steps > total_steps {
+        return Err(Error::State {
+            path: folder.join(STATE_FILE),
+            problem: format!(
+                "`n_steps` is {}, expected at most the {total_steps} of the run",
+                state.n_steps
+            ),
+        });
+    }
     match config.trained {
         Trained::All => {
             let device = decoder.device().clone();

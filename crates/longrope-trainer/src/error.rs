@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use longrope_data::counted;
+
 /// Result of the functions in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -51,8 +53,9 @@ pub enum Error {
     },
     /// The weights were never changed, because no step had a loss and gradients that are finite.
     #[error(
-        "none of {steps} steps changed the weights: the last had loss {loss} and gradient norm {norm}, expected finite \
-         numbers"
+        "the weights were not changed in {}: the last had loss {loss} and gradient norm {norm}, expected finite \
+         numbers",
+        counted(*steps, "step")
     )]
     NeverFinite {
         /// Number of steps.

@@ -1,15 +1,72 @@
-//! Whether a saved state is whole: damage that a crash, a full disk or a cut copy leaves is found without loading a model.
+//! Whether a saved state is whole: damage by a crash, a full disk, a cut copy or a failing disk is found without loading a
+//! model.
 
-use std::io::Read;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::Path;
 
+use longrope_data::sha256_of_file;
 use serde_json::Value;
 
-/// Checks that the weights and the optimizer of a saved state are there and have their full length.
+/// Folders of a state that hold tensor files, relative to it. The first is the state itself.
+const FOLDERS: [&str; 3] = ["", "model", "adapter"];
+
+/// The SHA-256 of every tensor file of a state, by its path relative to the state.
+///
+/// # Errors
+/// If a file cannot be read.
+pub(crate) fn checksums(state: &Path) -> io::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for folder in FOLDERS {
+        let path = state.join(folder);
+        if !path.is_dir() {
+            continue;
+        }
+        for entry in fs_err::read_dir(path)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".safetensors") {
+                let name = if folder.is_empty() {
+                    name
+                } else {
+                    format!("{folder}/{name}")
+                };
+                let sum = sha256_of_file(&state.join(&name))?;
+                found.insert(name, sum);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Checks that the weights and the optimizer of a saved state are there, have their full length, and have the bytes that
+/// were saved. States of earlier versions have no checksums.
 ///
 /// # Errors
 /// What is wrong.
-pub(crate) fn check(state: &Path) -> Result<(), String> {
+pub(crate) fn check(state: &Path, expected: &BTreeMap<String, String>) -> Result<(), String> {
+    check_form(state)?;
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let found = checksums(state).map_err(|error| error.to_string())?;
+    for (name, expected) in expected {
+        let path = state.join(name);
+        match found.get(name) {
+            None => return Err(format!("`{}` is missing", path.display())),
+            Some(found) if found != expected => {
+                return Err(format!(
+                    "the content of `{}` has changed since it was saved: its SHA-256 is {found}, expected {expected}",
+                    path.display()
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the files are there and have their full length.
+fn check_form(state: &Path) -> Result<(), String> {
     check_tensors(&state.join("optimizer.safetensors"))?;
     let (model, adapter) = (state.join("model"), state.join("adapter"));
     if model.is_dir() {

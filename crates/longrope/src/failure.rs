@@ -8,8 +8,8 @@ use anyhow::Error;
 use longrope_extend::{Interrupted, RunKind, RunMode};
 
 use crate::hint::Hint;
-use crate::hints::{find, hint_for};
-use crate::show::escape::printable;
+use crate::hints::{find, hint_for, is_of_system};
+use crate::show::escape::{join_names, printable};
 use crate::show::output::NobodyReads;
 use crate::signals::EXIT_INTERRUPTED;
 
@@ -122,8 +122,8 @@ fn render(error: &Error) -> String {
         if hints.contains(&text) {
             continue;
         }
-        // A parser's error says less than the error about the file that it was reading.
-        if hints.is_empty() || !cause.is::<serde_json::Error>() {
+        // The error of a parser or of the system says less than that about the file that was read or written.
+        if hints.is_empty() || !is_of_system(cause) {
             hints.extend(hint_for(cause));
         }
         // Some errors repeat the text of their source.
@@ -131,6 +131,7 @@ fn render(error: &Error) -> String {
             continue;
         }
         // Further lines are indented, and empty lines removed, so that each cause is one block.
+        let text = join_names(&text);
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         causes.push(lines.join("\n    "));
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::show::escape::printable;
+use crate::show::escape::{join_names, printable};
 
 /// All bars, drawn through one object so that log lines can be written above them.
 fn bars() -> &'static MultiProgress {
@@ -73,11 +73,14 @@ pub(crate) fn release_log() {
 
 impl Write for AboveBars {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        if let Some(text) = kept().as_mut() {
-            text.push_str(&String::from_utf8_lossy(buffer));
+        let text = String::from_utf8_lossy(buffer);
+        let text = join_names(&text);
+        if let Some(kept) = kept().as_mut() {
+            kept.push_str(&text);
             return Ok(buffer.len());
         }
-        bars().suspend(|| std::io::stderr().lock().write(buffer))
+        bars().suspend(|| std::io::stderr().lock().write_all(text.as_bytes()))?;
+        Ok(buffer.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -59,6 +59,20 @@ impl WindowSource {
     }
 }
 
+impl SourceCursor {
+    /// What the source counts: documents, or passes through all of them.
+    fn n_done(&self) -> u64 {
+        match self {
+            Self::Packed(cursor) => cursor.epoch,
+            Self::Synthetic(n_done) => *n_done,
+        }
+    }
+}
+
+/// Largest count in a position. No training gets near it; a damaged file has any number, and counting on from the largest
+/// would overflow.
+const MOST_DONE: u64 = 1 << 48;
+
 /// A source and its share.
 #[derive(Clone, Debug)]
 pub struct MixturePart {
@@ -198,6 +212,18 @@ impl Mixture {
         if found != [n_parts; 2] {
             return Err(Error::BadCursor {
                 found: format!("{} sources for {n_parts} parts", cursor.sources.len()),
+            });
+        }
+        let counts = cursor.sources.iter().map(SourceCursor::n_done);
+        if let Some(count) = cursor
+            .turns
+            .iter()
+            .copied()
+            .chain(counts)
+            .find(|count| *count > MOST_DONE)
+        {
+            return Err(Error::BadCursor {
+                found: format!("{count} turns"),
             });
         }
         for (part, cursor) in self.parts.iter_mut().zip(&cursor.sources) {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use longrope_data::counted;
+
 /// What went wrong, where, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,7 +55,7 @@ pub enum BenchError {
     },
 
     /// There are fewer examples than shots.
-    #[error("{needed} shots need {needed} examples{}, found {found}", group.as_ref().map_or(String::new(), |group| format!(" of `{group}`")))]
+    #[error("{} need{} {}{}, found {found}", counted(*needed, "shot"), if *needed == 1 { "s" } else { "" }, counted(*needed, "example"), group.as_ref().map_or(String::new(), |group| format!(" of `{group}`")))]
     TooFewExamples {
         /// The number of shots, plus one if a question might be among its own examples.
         needed: usize,
@@ -64,7 +66,7 @@ pub enum BenchError {
     },
 
     /// The benchmark does not use examples.
-    #[error("benchmark `{bench}` does not use examples, found {shots} shots")]
+    #[error("benchmark `{bench}` does not use examples, found {}", counted(*shots, "shot"))]
     ZeroShotOnly {
         /// Its name.
         bench: &'static str,

@@ -7,11 +7,13 @@
 //! ```
 //!
 //! - A folder holds one kind of run: the folder of a search is never that of a training.
+//! - A run begins in a folder that is new or empty: files of others are not mixed with those of a run.
 //! - Callers validate all settings before they [open](RunFolder::open) the folder. From then on the run can be resumed,
 //!   at any moment: before it has saved anything, it begins again with the settings in `run.json`.
 //! - Temporary files of processes that were killed are removed when the folder is opened.
 //! - Folders of version 0.1 have no `run.json`. Their kind shows in their files.
 
+mod foreign;
 pub(crate) mod kind;
 mod lock;
 mod settings;
@@ -29,6 +31,7 @@ pub use kind::RunKind;
 pub use settings::RunSettings;
 pub(crate) use settings::differences;
 
+use self::foreign::{foreign_file, sign};
 use self::lock::Lock;
 use crate::error::{Error, Result};
 use crate::json_files::{read_json, write_json};
@@ -108,6 +111,19 @@ impl RunFolder {
         }
     }
 
+    /// Checks that results of evaluations may be put into a folder: that of any run, or one that is new or empty.
+    ///
+    /// # Errors
+    /// [`Error::ForeignFolder`] if it holds something else; a `run.json` that cannot be read.
+    pub fn check_for_results(root: &Path) -> Result<()> {
+        let found = match Held::by(root)? {
+            Held::Run(_) => None,
+            Held::Old(_) => sign(root),
+            Held::Nothing => foreign_file(root),
+        };
+        refuse(root, found)
+    }
+
     /// Whether a folder holds a run of this kind.
     ///
     /// # Errors
@@ -122,6 +138,7 @@ impl RunFolder {
     /// # Errors
     /// - [`Error::RunExists`] and [`Error::OtherKind`] if it holds a run that is not to be continued, [`Error::NoRun`] if
     ///   it holds none.
+    /// - [`Error::ForeignFolder`] if a run is to be begun in a folder with files that are not of a run.
     /// - [`Error::FolderInUse`] if another process works in it.
     /// - [`Error::OtherSettings`] if the run in it was begun with others.
     /// - Files that cannot be read or written.
@@ -256,7 +273,8 @@ impl Held {
     fn allows(&self, root: &Path, kind: RunKind, mode: RunMode) -> Result<()> {
         let folder = root.to_owned();
         match (mode, self) {
-            (RunMode::New | RunMode::Part, Self::Nothing) => Ok(()),
+            (RunMode::New, Self::Nothing) => refuse(root, foreign_file(root)),
+            (RunMode::Part, Self::Nothing) => Ok(()),
             (RunMode::Resume, Self::Nothing) => Err(Error::NoRun { folder, kind }),
             _ if self.kind().is_some_and(|found| found != kind) => Err(Error::OtherKind {
                 folder,
@@ -266,6 +284,17 @@ impl Held {
             (RunMode::New, _) => Err(Error::RunExists { folder, kind }),
             (RunMode::Resume | RunMode::Part, _) => Ok(()),
         }
+    }
+}
+
+/// The error for a folder that holds a file of something else, if there is one.
+fn refuse(folder: &Path, found: Option<String>) -> Result<()> {
+    match found {
+        None => Ok(()),
+        Some(name) => Err(Error::ForeignFolder {
+            folder: folder.to_owned(),
+            name,
+        }),
     }
 }
 

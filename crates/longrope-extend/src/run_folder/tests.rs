@@ -118,6 +118,49 @@ fn other_files_are_no_run() {
 }
 
 #[test]
+fn no_run_begins_among_the_files_of_others() {
+    let folder = |files: &[&str]| {
+        let here = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = here.path().join(file);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, "x").unwrap();
+        }
+        here
+    };
+    for (files, named) in [
+        (&["notes.txt"][..], "notes.txt"),
+        (&["config.json", "model.safetensors"], "config.json"),
+        (&[".git/HEAD"], ".git"),
+        (&["src/main.rs"], "src"),
+    ] {
+        let here = folder(files);
+        for result in [
+            RunFolder::check(here.path(), RunKind::Finetune, RunMode::New),
+            open(here.path(), RunKind::Finetune, RunMode::New).map(drop),
+            RunFolder::check_for_results(here.path()),
+        ] {
+            assert!(
+                matches!(&result, Err(Error::ForeignFolder { name, .. }) if name == named),
+                "{files:?}: {result:?}"
+            );
+        }
+        assert!(!here.path().join("run.json").exists());
+    }
+    // What a shell, a file browser or a killed process may have made.
+    let here = folder(&["job.log", ".DS_Store", ".writing-a", ".saving-b/new/model"]);
+    RunFolder::check_for_results(here.path()).unwrap();
+    drop(open(here.path(), RunKind::Search, RunMode::New).unwrap());
+    fs_err::write(here.path().join("mine.txt"), "x").unwrap();
+    RunFolder::check_for_results(here.path()).unwrap();
+    // A checkout with a folder that is called as that of results.
+    let here = folder(&[".git/HEAD", "eval/task.py"]);
+    assert!(RunFolder::check_for_results(here.path()).is_err());
+    let here = folder(&["eval/ppl.json"]);
+    RunFolder::check_for_results(here.path()).unwrap();
+}
+
+#[test]
 fn a_record_of_a_later_version_is_refused() {
     let here = tempfile::tempdir().unwrap();
     drop(open(here.path(), RunKind::Search, RunMode::New).unwrap());

@@ -3,11 +3,12 @@
 use std::io::{Read, Seek};
 use std::path::Path;
 
+use longrope_data::counted;
 use safetensors::tensor::Metadata;
 use serde::de::IgnoredAny;
 
 use super::stored::StoredTensor;
-use crate::error::{Error, Result};
+use crate::error::{Damage, Error, Result};
 use crate::unique_keys::UniqueKeys;
 
 /// Largest header that is accepted; real headers are much smaller.
@@ -18,8 +19,9 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// Reads the tensors of one file, and checks that the file has the length that its header describes.
 pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, StoredTensor)>> {
-    let damaged = |problem: String| Error::Damaged {
+    let damaged = |damage, problem: String| Error::Damaged {
         path: path.to_owned(),
+        damage,
         problem,
     };
     let mut file = fs_err::File::open(path)?;
@@ -36,21 +38,34 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
     file.rewind()?;
     let mut length = [0; 8];
     if found < 8 {
-        return Err(damaged(format!(
-            "it has {found} bytes, expected at least 8"
-        )));
+        let problem = format!(
+            "it has {}, expected at least 8",
+            counted(usize::try_from(found).unwrap_or(usize::MAX), "byte")
+        );
+        return Err(damaged(Damage::CutOff, problem));
     }
     file.read_exact(&mut length)?;
     let header_bytes = u64::from_le_bytes(length);
     if header_bytes > MAX_HEADER_BYTES || 8 + header_bytes > found {
-        return Err(damaged(format!(
+        let problem = format!(
             "its first bytes announce a header of {header_bytes} bytes, but the file has {found}"
-        )));
+        );
+        // No file has such a header, so its first bytes are wrong.
+        let damage = if header_bytes > MAX_HEADER_BYTES {
+            Damage::Header
+        } else {
+            Damage::CutOff
+        };
+        return Err(damaged(damage, problem));
     }
     let mut header = Vec::new();
     (&mut file).take(header_bytes).read_to_end(&mut header)?;
-    let unreadable =
-        |error: serde_json::Error| damaged(format!("its header cannot be parsed ({error})"));
+    let unreadable = |error: serde_json::Error| {
+        damaged(
+            Damage::Header,
+            format!("its header cannot be parsed ({error})"),
+        )
+    };
     serde_json::from_slice::<UniqueKeys<IgnoredAny>>(&header).map_err(unreadable)?;
     // The library checks that tensors follow each other without gaps and have the bytes of their shapes.
     let metadata: Metadata = serde_json::from_slice(&header).map_err(unreadable)?;
@@ -72,9 +87,13 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
     }
     let expected = start.saturating_add(end as u64);
     if found != expected {
-        return Err(damaged(format!(
-            "it has {found} bytes, but its header describes {expected}"
-        )));
+        let damage = if found < expected {
+            Damage::CutOff
+        } else {
+            Damage::TooLong
+        };
+        let problem = format!("it has {found} bytes, but its header describes {expected}");
+        return Err(damaged(damage, problem));
     }
     Ok(tensors)
 }

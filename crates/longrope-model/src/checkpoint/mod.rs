@@ -27,7 +27,7 @@ use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 
 use crate::config::ModelConfig;
-use crate::error::{Error, Result};
+use crate::error::{Damage, Error, Result};
 
 /// A checkpoint folder whose headers have been read.
 #[derive(Clone, Debug)]
@@ -190,6 +190,7 @@ impl Checkpoint {
         if stored.shape.len() != D {
             return Err(Error::Damaged {
                 path: self.file_of(stored).to_owned(),
+                damage: Damage::Tensor,
                 problem: format!(
                     "tensor `{name}` has shape {:?}, expected {D} dimensions",
                     stored.shape
@@ -210,6 +211,7 @@ impl Checkpoint {
             other => {
                 return Err(Error::Damaged {
                     path: self.files[stored.file_idx].clone(),
+                    damage: Damage::Tensor,
                     problem: format!(
                         "tensor `{name}` is stored as {other:?}, expected F32, F64, F16 or BF16"
                     ),
@@ -270,6 +272,7 @@ impl Checkpoint {
         }
         Error::Damaged {
             path: self.files[stored.file_idx].clone(),
+            damage: Damage::CutOff,
             problem: format!("it ends within tensor `{name}`"),
         }
     }

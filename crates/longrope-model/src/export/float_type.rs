@@ -47,7 +47,7 @@ impl FloatType {
 
     /// Appends numbers stored as `from` to `out`, rounded to nearest, ties to even.
     ///
-    /// Infinities and NaN are kept. If a finite number would become infinite, the conversion stops and returns it.
+    /// Infinities and NaN are kept. Returns the first finite number that became infinite, if there is one.
     pub(super) fn convert(self, from: Dtype, bytes: &[u8], out: &mut Vec<u8>) -> Option<f64> {
         match from {
             Dtype::F64 => self.encode(bytes, f64::from_le_bytes, out),
@@ -92,17 +92,21 @@ impl fmt::Display for FloatType {
     }
 }
 
-/// Appends rounded numbers, up to and including the first finite one that becomes infinite.
+/// Appends rounded numbers. Returns the first finite one that becomes infinite.
 fn append<const M: usize>(
-    mut numbers: impl Iterator<Item = f64>,
+    numbers: impl Iterator<Item = f64>,
     out: &mut Vec<u8>,
     round: impl Fn(f64) -> (bool, [u8; M]),
 ) -> Option<f64> {
-    numbers.find(|number| {
-        let (infinite, bytes) = round(*number);
+    let mut first = None;
+    for number in numbers {
+        let (infinite, bytes) = round(number);
         out.extend_from_slice(&bytes);
-        infinite && number.is_finite()
-    })
+        if infinite && number.is_finite() && first.is_none() {
+            first = Some(number);
+        }
+    }
+    first
 }
 
 #[expect(

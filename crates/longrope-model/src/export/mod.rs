@@ -15,12 +15,16 @@ pub use float_type::FloatType;
 pub use manifest::is_replaceable;
 pub use shard_size::ShardSize;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use longrope_rope::{RopeSpec, Warning};
 
+use self::weights::WeightOptions;
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
-use crate::error::Result;
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use crate::non_finite;
 
 /// Settings of an export.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,9 @@ pub struct ExportOptions<'a> {
     /// Maximum size of a weight file. With `None`, files are copied unchanged, or limited to [`ShardSize::DEFAULT`] if
     /// there is a `dtype`.
     pub shard_size: Option<ShardSize>,
+    /// Whether weights may be NaN or infinite in the export: those that are so in the source, and those that are beyond the
+    /// range of `dtype`.
+    pub allow_non_finite: bool,
     /// Name of the source on the Hugging Face hub, for the model card.
     pub hub_name: Option<&'a str>,
 }
@@ -46,6 +53,7 @@ impl ExportOptions<'_> {
             overwrite: false,
             dtype: None,
             shard_size: None,
+            allow_non_finite: false,
             hub_name: None,
         }
     }
@@ -67,8 +75,8 @@ impl ExportOptions<'_> {
 /// stay.
 ///
 /// # Errors
-/// If `target` exists and may not be replaced, the source is not a valid checkpoint, a weight does not fit into the
-/// requested type, or a file cannot be written.
+/// If `target` exists and may not be replaced, the source is not a valid checkpoint, a weight is not finite or does not fit
+/// into the requested type, or a file cannot be written.
 pub fn export_hf(
     source: &Path,
     target: &Path,
@@ -83,21 +91,56 @@ pub fn export_hf(
         dtype: options.dtype,
     };
     let (config, warnings) = changed_config(source, &model, changes)?;
+    check_finite(&checkpoint, &model, options)?;
     let card = card::text(source, options.hub_name, &model, spec, context);
 
-    longrope_data::replace_folder(&place.folder, ".longrope-export-", |staging| {
+    // Without `overwrite`, there was no folder. Another process may write one in the meantime.
+    let is_taken = || !options.overwrite && place.folder.exists();
+    let taken = || Error::OutputExists {
+        path: target.to_owned(),
+    };
+    let written = longrope_data::replace_folder(&place.folder, ".longrope-export-", |staging| {
         fs_err::write(staging.join("config.json"), config)?;
         fs_err::write(staging.join(card::CARD_FILE), card)?;
         if options.rewrites_weights() {
             let size = options.shard_size.unwrap_or(ShardSize::DEFAULT);
-            weights::write_weights(&checkpoint, &model, staging, options.dtype, size)?;
+            let how = WeightOptions {
+                dtype: options.dtype,
+                size,
+                allow_overflow: options.allow_non_finite,
+            };
+            weights::write_weights(&checkpoint, &model, staging, how)?;
         } else {
             copy_weights(&checkpoint, staging)?;
         }
         copy_companions(source, staging, Some(context))?;
-        manifest::complete(&place, staging)
-    })?;
-    Ok(warnings)
+        manifest::complete(&place, staging)?;
+        if is_taken() { Err(taken()) } else { Ok(()) }
+    });
+    match written {
+        Err(Error::Io(_) | Error::OutputKept { .. }) if is_taken() => Err(taken()),
+        written => written.map(|()| warnings),
+    }
+}
+
+/// Refuses weights that are NaN or infinite, or warns about the first if they are allowed.
+fn check_finite(
+    checkpoint: &Checkpoint,
+    model: &ModelConfig,
+    options: ExportOptions<'_>,
+) -> Result<()> {
+    let needed: HashSet<String> = model.tensors().into_iter().map(|(name, _)| name).collect();
+    // Files are copied with all tensors, but rewritten with those that are needed.
+    let is_written = |name: &str| !options.rewrites_weights() || needed.contains(name);
+    let Some(found) = non_finite::first_of(checkpoint, is_written)? else {
+        return Ok(());
+    };
+    let found = found.to_string();
+    if options.allow_non_finite {
+        tracing::warn!("exported as it is: {found}");
+        return Ok(());
+    }
+    Err(Error::WeightNotFinite { found })
 }
 
 /// Copies the weight files to the same places in `folder`, subfolders included.

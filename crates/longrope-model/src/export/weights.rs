@@ -15,23 +15,36 @@ use crate::error::{Error, Result};
 /// Number of bytes read at once, a multiple of every element size. Memory does not depend on the sizes of tensors.
 const CHUNK_BYTES: usize = 4 << 20;
 
+/// How weights are rewritten.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WeightOptions {
+    pub(super) dtype: Option<FloatType>,
+    pub(super) size: ShardSize,
+    /// Whether a weight beyond the range of the type may become infinite.
+    pub(super) allow_overflow: bool,
+}
+
 /// Writes the tensors that `config` needs to `folder`, in the order of computation: as `model.safetensors` if they fit
 /// into one file, otherwise as numbered files with an index.
 pub(super) fn write_weights(
     source: &Checkpoint,
     config: &ModelConfig,
     folder: &Path,
-    dtype: Option<FloatType>,
-    size: ShardSize,
+    options: WeightOptions,
 ) -> Result<()> {
     let needed = config.tensors();
     let tensors = needed.iter().filter_map(|(name, _)| {
         let stored = source.tensors().get(name)?;
-        Some(PlannedTensor::new(name, stored, dtype))
+        Some(PlannedTensor::new(name, stored, options.dtype))
     });
-    let files = plan(tensors.collect(), size);
+    let files = plan(tensors.collect(), options.size);
     for file in &files {
-        write_file(source, file, &folder.join(&file.name))?;
+        write_file(
+            source,
+            file,
+            &folder.join(&file.name),
+            options.allow_overflow,
+        )?;
         tracing::debug!(
             file = file.name,
             n_tensors = file.tensors.len(),
@@ -44,25 +57,38 @@ pub(super) fn write_weights(
     Ok(())
 }
 
-fn write_file(source: &Checkpoint, planned: &PlannedFile, path: &Path) -> Result<()> {
+fn write_file(
+    source: &Checkpoint,
+    planned: &PlannedFile,
+    path: &Path,
+    allow_overflow: bool,
+) -> Result<()> {
     let mut file = fs_err::File::create(path)?;
     file.write_all(&header(planned))?;
     for tensor in &planned.tensors {
         let mut converted = Vec::new();
+        let mut overflow = None;
         source.read_chunks(tensor.name, tensor.source, CHUNK_BYTES, |chunk| {
             let Some(dtype) = tensor.convert_to else {
                 return Ok(file.write_all(chunk)?);
             };
             converted.clear();
             if let Some(value) = dtype.convert(tensor.source.dtype, chunk, &mut converted) {
-                return Err(Error::WeightOverflow {
+                let error = Error::WeightOverflow {
                     tensor: tensor.name.to_owned(),
                     value,
                     dtype,
-                });
+                };
+                if !allow_overflow {
+                    return Err(error);
+                }
+                overflow.get_or_insert(error);
             }
             Ok(file.write_all(&converted)?)
         })?;
+        if let Some(overflow) = overflow {
+            tracing::warn!("exported as infinity: {overflow}");
+        }
     }
     // Some systems only report here that the disk is full.
     file.sync_all()?;

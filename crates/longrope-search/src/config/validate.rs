@@ -23,7 +23,7 @@ impl SearchConfig {
         }
         check(
             "mutations",
-            self.generations == 0 || self.mutations + self.crossovers >= 1,
+            self.generations == 0 || self.mutations >= 1 || self.crossovers >= 1,
             || {
                 (
                     "0, as is `crossovers`".to_owned(),

@@ -125,6 +125,17 @@ fn parts_that_do_not_fit_are_named() {
         ("population", "/population", json!([])),
         ("history", "/history/1/index", json!(4)),
         ("n_samples", "/n_samples", Value::Null),
+        ("n_samples", "/n_samples", json!(u64::MAX)),
+        ("n_samples", "/n_samples", json!(0)),
+        ("memo", "/memo/0/n_samples", json!(u64::MAX)),
+        ("history", "/history/0/evaluations", json!(u64::MAX)),
+        ("history", "/history/1/sample_evaluations", json!(3)),
+        ("history", "/history/0/dropped", json!(u64::MAX)),
+        ("history", "/history/0/memo_hits", json!(u64::MAX)),
+        ("history", "/history/1/proposals", json!(u64::MAX)),
+        ("history", "/history/0/policy_trials", json!(u64::MAX)),
+        ("config", "/config/generations", json!(u64::MAX)),
+        ("config", "/config/mutations", json!(u64::MAX)),
     ];
     for (expected, pointer, value) in cases {
         let result = damaged(pointer, value);

@@ -10,6 +10,7 @@
 //! phase. A loss, gradient norm or perplexity that is not finite is left out. Files written before there was a header are read as well: those of
 //! fine-tuning have the same lines, those of pretraining had lines of another form.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -181,7 +182,7 @@ impl Record {
     }
 
     /// A line after the header. `None` for lines of other programs and versions.
-    fn from_json(line: Value) -> Option<Self> {
+    pub fn from_json(line: Value) -> Option<Self> {
         if line.get("event").is_some() {
             return serde_json::from_value(line).ok();
         }
@@ -348,13 +349,25 @@ impl Records {
     /// Opens the file for a phase that has made `n_steps`, and removes the lines of later steps of that phase.
     ///
     /// A file without header gets one, and its lines the present form.
+    ///
+    /// If lines of steps that were made are missing, a warning in the log says so: they are lost.
     pub(super) fn open(path: &Path, phase: Option<&str>, n_steps: usize) -> Result<Self> {
-        let kept = read(path)?
+        let kept: Vec<Record> = read(path)?
             .into_iter()
-            .filter(|record| record.phase() != phase || record.step() <= n_steps);
+            .filter(|record| record.phase() != phase || record.step() <= n_steps)
+            .collect();
+        let n_missing = n_steps.saturating_sub(n_recorded(&kept, phase));
+        if n_missing > 0 {
+            let of_phase = phase.map_or_else(String::new, |name| format!(" of phase `{name}`"));
+            tracing::warn!(
+                "`{}` lacks {n_missing} of the {n_steps} steps{of_phase} that were made before: it was removed, cut or \
+                 damaged, and summaries and reports are without them",
+                path.display()
+            );
+        }
         let mut text = header("training")?;
-        for record in kept {
-            text.push_str(&line(&record)?);
+        for record in &kept {
+            text.push_str(&line(record)?);
         }
         longrope_data::write_atomically(path, text.as_bytes())?;
         let file = fs_err::OpenOptions::new().append(true).open(path)?;
@@ -385,6 +398,16 @@ impl Records {
     pub(super) fn add(&mut self, record: &Record) -> Result<()> {
         Ok(self.file.write_all(line(record)?.as_bytes())?)
     }
+}
+
+/// Number of different steps of a phase in some records.
+fn n_recorded(records: &[Record], phase: Option<&str>) -> usize {
+    let of_phase = records.iter().filter(|record| record.phase() == phase);
+    let steps = of_phase.filter_map(|record| match record {
+        Record::Step { step, .. } if *step > 0 => Some(*step),
+        _ => None,
+    });
+    steps.collect::<BTreeSet<usize>>().len()
 }
 
 fn line(value: &impl Serialize) -> Result<String> {

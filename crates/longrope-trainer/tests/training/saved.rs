@@ -179,3 +179,95 @@ fn the_newest_whole_state_is_found() {
     let error = latest_whole(run.path()).unwrap_err().to_string();
     assert!(error.contains("step-000002"), "{error}");
 }
+
+#[test]
+fn a_flipped_byte_in_a_tensor_file_is_noticed() {
+    let fresh_run = |trained: Trained| {
+        let run = tempfile::tempdir().unwrap();
+        let (model, settings) = match trained {
+            Trained::All => (decoder(), None),
+            Trained::Adapters => (adapted(), Some(lora())),
+        };
+        let mut trainer = Trainer::new(model, config(trained)).unwrap();
+        for step in [1, 2] {
+            train_to(&mut trainer, step);
+            assert!(save_state(run.path(), &trainer, settings.as_ref(), &base()));
+        }
+        run
+    };
+    for (trained, names) in [
+        (
+            Trained::All,
+            ["optimizer.safetensors", "model/model.safetensors"],
+        ),
+        (
+            Trained::Adapters,
+            ["optimizer.safetensors", "adapter/adapter_model.safetensors"],
+        ),
+    ] {
+        let run = fresh_run(trained);
+        let newest = latest(run.path()).unwrap().unwrap();
+        let sums = TrainingState::read(&newest).unwrap().sha256;
+        assert_eq!(sums.len(), 2, "{sums:?}");
+        let found = || latest_whole(run.path()).unwrap().unwrap();
+        for name in names {
+            let path = newest.join(name);
+            let bytes = fs_err::read(&path).unwrap();
+            // In the last number, so that the header stays as it was.
+            let mut flipped = bytes.clone();
+            *flipped.last_mut().unwrap() ^= 1;
+            fs_err::write(&path, flipped).unwrap();
+            assert!(found().ends_with("step-000001"), "{name}");
+            fs_err::write(&path, bytes).unwrap();
+            assert_eq!(found(), newest, "{name}");
+        }
+        // Earlier versions saved no checksums.
+        let path = newest.join("state.json");
+        let mut state: serde_json::Value =
+            serde_json::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        state.as_object_mut().unwrap().remove("sha256");
+        fs_err::write(&path, state.to_string()).unwrap();
+        fs_err::write(newest.join(names[1]), [0; 8]).unwrap();
+        assert!(
+            found().ends_with("step-000001"),
+            "still checked for its form"
+        );
+    }
+}
+
+#[test]
+fn numbers_that_no_training_has_are_errors() {
+    let run = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(decoder(), config(Trained::All)).unwrap();
+    train_to(&mut trainer, 1);
+    assert!(save_state(run.path(), &trainer, None, &base()));
+    let folder = latest(run.path()).unwrap().unwrap();
+    let path = folder.join("state.json");
+    let saved = fs_err::read_to_string(&path).unwrap();
+    for (edits, words) in [
+        (
+            &[("n_steps", u64::MAX)][..],
+            "`n_steps` is 18446744073709551615",
+        ),
+        (&[("n_steps", 0)], "`optimizer_steps` is 1"),
+        (&[("optimizer_steps", u64::MAX)], "`optimizer_steps` is"),
+        (
+            &[("n_steps", u64::MAX), ("optimizer_steps", u64::MAX)],
+            "`n_steps` is",
+        ),
+    ] {
+        let mut state: serde_json::Value = serde_json::from_str(&saved).unwrap();
+        for (key, value) in edits {
+            state[*key] = (*value).into();
+        }
+        fs_err::write(&path, state.to_string()).unwrap();
+        let restored = TrainingState::read(&folder)
+            .and_then(|state| restore(&folder, &state, decoder(), config(Trained::All)));
+        let Err(error) = restored else {
+            panic!("{edits:?}");
+        };
+        let message = error.to_string();
+        assert!(message.contains(words), "{message}");
+        assert!(message.contains("state.json"), "{message}");
+    }
+}

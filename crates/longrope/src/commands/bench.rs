@@ -36,7 +36,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .count("bench.shots", args.shots)
         .count("bench.limit", args.limit)
         .table();
-    let mut config = input::configuration(&args.task.common, flags)?;
+    let mut config = input::configuration_of_results(&args.task.common, flags)?;
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
     let name = format!("bench-{bench}");
     let mode = RunMode::from_flag(args.task.resume);
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     if config.contexts.is_empty() {
         let model = input::model_config(&config)?;
         for name in &config.rope {
-            if RopeArg::parse(name, &model, model.max_context)?.needs_context() {
+            if RopeArg::read(name, &model, model.max_context)?.needs_context() {
                 return Err(missing_context(name, "--contexts", model.max_context));
             }
         }
@@ -83,9 +83,9 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     }
     output::line(table(&results))?;
     output::line(format!(
-        "{} on {bench}, {} shots, seed {seed}, scored as by lm-evaluation-harness",
+        "{} on {bench}, {}, seed {seed}, scored as by lm-evaluation-harness",
         results.first().map_or("", |result| &result.metric.name),
-        prompts.shots(),
+        output::counted(prompts.shots(), "shot"),
     ))
 }
 

@@ -23,7 +23,10 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .count("eval.windows", args.windows)
         .path("out", args.out.as_ref())
         .table();
-    let results = compare(&input::configuration(&args.common, flags)?, RunMode::New)?;
+    let results = compare(
+        &input::configuration_of_results(&args.common, flags)?,
+        RunMode::New,
+    )?;
     if args.json {
         return output::json(&EvalReport::new(results));
     }

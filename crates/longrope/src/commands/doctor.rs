@@ -48,6 +48,9 @@ fn read_config(path: &Path) -> Result<Value> {
     } else {
         path.to_owned()
     };
+    if path.is_file() {
+        return Ok(read_config_json(&path)?);
+    }
     read_config_json(&path).context(Hint(
         "give a checkpoint folder or its config.json".to_owned(),
     ))

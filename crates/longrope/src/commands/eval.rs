@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use longrope_data::text_fingerprint;
 use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
 use longrope_extend::{PplCell, RunMode};
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .set("eval.protocol", args.protocol.clone())
         .path("out", args.out.as_ref())
         .table();
-    let config = input::configuration(&args.common, flags)?;
+    let config = input::configuration_of_results(&args.common, flags)?;
     check_settings(args, config.eval.protocol)?;
     let results = ppl(&config, args.per_token.as_deref(), RunMode::New)?;
     if args.json {
@@ -168,17 +168,25 @@ impl<'a> PerToken<'a> {
                 token: tokens[from + i],
                 nll_nats: *nll_nats,
             };
-            serde_json::to_writer(&mut self.file, &line)?;
-            self.file.write_all(b"\n")?;
+            let mut line = serde_json::to_string(&line)?;
+            line.push('\n');
+            let written = self.file.write_all(line.as_bytes());
+            written.with_context(|| self.doing())?;
         }
         Ok(())
     }
 
+    fn doing(&self) -> String {
+        format!("writing `{}`", self.path.display())
+    }
+
     fn finish(self) -> Result<()> {
+        let doing = self.doing();
         let file = self
             .file
             .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)?;
-        Ok(longrope_data::publish(file, self.path)?)
+            .map_err(std::io::IntoInnerError::into_error);
+        file.and_then(|file| longrope_data::publish(file, self.path))
+            .context(doing)
     }
 }

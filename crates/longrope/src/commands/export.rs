@@ -9,7 +9,7 @@ use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 
 use crate::hint::Hint;
 use crate::input::hub;
-use crate::input::rope_arg::RopeArg;
+use crate::input::rope_arg::{RopeArg, missing_context};
 use crate::settings::args::{Export, Format, WeightType};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::show::output;
@@ -27,6 +27,8 @@ pub(crate) struct Exported<'a> {
     pub(crate) dtype: Option<FloatType>,
     pub(crate) shard_size: Option<ShardSize>,
     pub(crate) overwrite: bool,
+    /// Whether weights may be NaN or infinite.
+    pub(crate) allow_non_finite: bool,
 }
 
 pub(crate) fn run(args: &Export) -> Result<()> {
@@ -51,6 +53,7 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         dtype,
         shard_size: shard_size.transpose().context("reading --max-shard-size")?,
         overwrite: args.force,
+        allow_non_finite: args.force,
     })
 }
 
@@ -63,6 +66,10 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
         .with_context(|| format!("reading model `{}`", export.model.display()))?;
     let wanted = export.target.unwrap_or(model.max_context);
     let rope = RopeArg::parse(export.rope, &model, wanted)?;
+    if export.target.is_none() && matches!(rope, RopeArg::File(_)) && rope.needs_context() {
+        let original = model.rope.original_context;
+        return Err(missing_context(export.rope, "--target", original));
+    }
     let spec = rope.spec(wanted)?;
     check_scaling(export.rope, &rope, &spec, wanted)?;
     let longest = match &rope {
@@ -77,6 +84,7 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
         overwrite: export.overwrite,
         dtype: export.dtype,
         shard_size: export.shard_size,
+        allow_non_finite: export.allow_non_finite,
         hub_name: export.hub_name,
     };
     let warnings = export_hf(export.model, export.out, &spec, options)
@@ -95,7 +103,7 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
     };
     output::line(format!(
         "wrote {}: {} tokens, RoPE {}, {weights}",
-        export.out.display(),
+        output::path(export.out),
         output::grouped(target_context),
         spec.scaling.name()
     ))

@@ -153,6 +153,7 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
             dtype: None,
             shard_size: None,
             overwrite: true,
+            allow_non_finite: false,
         }),
         verb => Err(anyhow!("the verb `{}` cannot be a stage", verb.name())
             .context(Hint("run it by itself, after the recipe".to_owned()))),

@@ -10,6 +10,7 @@ use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
 use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
 
+use super::not_finite;
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::device;
@@ -56,7 +57,10 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
     };
     let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
-    match prepared.train(callbacks)? {
+    let outcome = prepared
+        .train(callbacks)
+        .map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?;
+    match outcome {
         TrainOutcome::Done(result) => Ok(result),
         TrainOutcome::Interrupted => {
             let error = Error::from(Interrupted);
@@ -112,6 +116,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         context,
         config: section,
     };
+    input::model::check_weights(&base)?;
     memory::check(config, &model, work)?;
     let decoder = load(config, &base)?;
     let documents = if config.text.is_empty() && config.tokens.is_none() {
@@ -210,7 +215,6 @@ fn load(config: &Config, base: &Path) -> Result<Decoder> {
         );
     }
     let device = device::open(config.device.only()?)?;
-    input::model::loading(base);
     Decoder::load_as(base, &device, config.train.precision.dtype())
         .with_context(|| format!("loading model `{}`", base.display()))
 }
@@ -241,15 +245,15 @@ pub(crate) fn show(result: &TrainResult) -> Result<()> {
         output::line(output::table(&header, &rows))?;
     }
     output::line(format!(
-        "{} steps, {} tokens, {}; mean loss {:.4} over the first tenth of the steps, {:.4} over the last",
-        output::grouped(result.steps),
-        output::grouped(result.n_tokens),
+        "{}, {}, {}; mean loss {:.4} over the first tenth of the steps, {:.4} over the last",
+        output::counted(result.steps, "step"),
+        output::counted(result.n_tokens, "token"),
         output::duration(result.step_secs),
         result.first_nats,
         result.last_nats,
     ))?;
     output::line(format!(
         "model in {}, metrics of every step in metrics.jsonl",
-        result.model.display()
+        output::path(&result.model)
     ))
 }

@@ -8,6 +8,7 @@ use longrope_extend::Interrupted;
 use longrope_model::{FIRST_CAPACITY, GenerateOptions, Generation, Sampling, stop_tokens};
 use serde::Serialize;
 
+use super::not_finite;
 use crate::hint::Hint;
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
@@ -78,7 +79,8 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         shown: String::new(),
     };
     let streaming = prompts.len() == 1 && !args.json;
-    while !interrupt.requested() && run.step()?.is_some() {
+    let explain = |error: longrope_model::Error| not_finite::explain(error.into(), Some(folder));
+    while !interrupt.requested() && run.step().map_err(explain)?.is_some() {
         if streaming && let Some(tokens) = run.new_tokens().first() {
             stream.show(tokens)?;
         }
@@ -157,12 +159,9 @@ fn rope_name(config: &Config) -> Result<String> {
 }
 
 fn check(section: &GenerateSection) -> Result<()> {
-    let wrong = |key: &str, found: String, expected: &str| {
-        Err(
-            anyhow!("`generate.{key}` is {found}, expected {expected}").context(Hint(
-                "temperature 0 always takes the most likely token".to_owned(),
-            )),
-        )
+    let wrong = |key: &str, found: String, expected: &str, hint: &str| {
+        Err(anyhow!("`generate.{key}` is {found}, expected {expected}")
+            .context(Hint(hint.to_owned())))
     };
     let temperature = section.temperature;
     if !(temperature.is_finite() && temperature >= 0.0) {
@@ -170,15 +169,26 @@ fn check(section: &GenerateSection) -> Result<()> {
             "temperature",
             temperature.to_string(),
             "0 or a positive number",
+            "temperature 0 always takes the most likely token",
         );
     }
     if let Some(top_p) = section.top_p
         && !(top_p > 0.0 && top_p <= 1.0)
     {
-        return wrong("top-p", top_p.to_string(), "a number above 0 and up to 1");
+        return wrong(
+            "top-p",
+            top_p.to_string(),
+            "a number above 0 and up to 1",
+            "it is the share of probability to draw from, for example --top-p 0.9; 1 is all of it",
+        );
     }
     if section.top_k == Some(0) {
-        return wrong("top-k", "0".to_owned(), "at least 1");
+        return wrong(
+            "top-k",
+            "0".to_owned(),
+            "at least 1",
+            "it is the number of tokens to draw from; without it, all are drawn from",
+        );
     }
     Ok(())
 }

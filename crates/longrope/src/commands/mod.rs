@@ -29,12 +29,8 @@ use anyhow::Result;
 
 use crate::settings::args::{Args, Command, Eval};
 
-/// Runs the verb of the command line. If it computes a number that is not finite, looks for a weight that explains it.
+/// Runs the verb of the command line.
 pub(crate) fn run(args: Args) -> Result<()> {
-    run_verb(args).map_err(not_finite::explain)
-}
-
-fn run_verb(args: Args) -> Result<()> {
     match args.command {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),

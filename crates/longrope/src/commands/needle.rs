@@ -27,7 +27,7 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         .set("needle.prompt", args.prompt.clone())
         .set("needle.answer", args.answer.clone())
         .table();
-    let config = input::configuration(&args.task.common, flags)?;
+    let config = input::configuration_of_results(&args.task.common, flags)?;
     let mode = RunMode::from_flag(args.task.resume);
     let mut keep = task_run::keep(&config, "needle", mode)?;
     let target = longest_context(&config)?;
@@ -88,10 +88,12 @@ fn protocol_line(results: &[TaskResult]) -> String {
         return String::new();
     };
     let depths = first.settings["depths"].as_array().map_or(0, Vec::len);
+    let needles = first.settings["needles"].as_u64();
+    let needles = needles.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     format!(
-        "share of needles found: {} trials per cell, {} needle(s) per text, {}, seed {}",
-        first.n / depths.max(1),
-        first.settings["needles"],
+        "share of needles found: {} per cell, {} per text, {}, seed {}",
+        output::counted(first.n / depths.max(1), "trial"),
+        output::counted(needles, "needle"),
         first.protocol,
         first.seed
     )

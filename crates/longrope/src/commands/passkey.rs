@@ -20,7 +20,7 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
         .count("passkey.trials", args.trials)
         .list("passkey.depths", args.depths.iter().copied())
         .table();
-    let config = input::configuration(&args.task.common, flags)?;
+    let config = input::configuration_of_results(&args.task.common, flags)?;
     let results = passkey(&config, RunMode::from_flag(args.task.resume))?;
     if args.task.json {
         return output::json(&EvalReport::new(results));
@@ -55,11 +55,13 @@ fn protocol_line(results: &[TaskResult]) -> String {
         return String::new();
     };
     let depths = match first.settings["depths"].as_array() {
-        Some(depths) => format!("{} depths", depths.len()),
+        Some(depths) => output::counted(depths.len(), "depth"),
         None => "random depths".to_owned(),
     };
     format!(
-        "share of five-digit keys found, {} trials per context at {depths}, {}, seed {}; 95% intervals (Wilson)",
-        first.n, first.protocol, first.seed
+        "share of five-digit keys found, {} per context at {depths}, {}, seed {}; 95% intervals (Wilson)",
+        output::counted(first.n, "trial"),
+        first.protocol,
+        first.seed
     )
 }

@@ -7,6 +7,7 @@ use longrope_extend::{
     Interrupt, Models, PplCell, PplEvent, PplOptions, check_windows, perplexities,
 };
 
+use super::not_finite;
 use crate::input;
 use crate::input::rope_arg::{NamedRope, ppl_cells};
 use crate::progress;
@@ -36,7 +37,8 @@ pub(crate) fn measure(
     };
     let results = perplexities(models, documents, &cells, options, interrupt, &mut watch);
     bar.finish_and_clear();
-    let results = results?;
+    let results =
+        results.map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?;
     handled?;
     Ok(results)
 }

@@ -21,6 +21,9 @@ use crate::show::output;
 /// Share of the memory that the plan may use; the rest is left to other programs.
 const HEADROOM: f64 = 0.95;
 
+/// Largest memory to plan for, in GiB: far more than any machine has, and far from the largest number.
+const MOST_GIB: f64 = 1e9;
+
 /// The output of `--json`.
 #[derive(Serialize)]
 struct PlanReport {
@@ -261,8 +264,8 @@ fn footer(report: &PlanReport) -> String {
 /// Refuses an amount of memory that is none.
 fn check_memory_flag(gib: Option<f64>) -> Result<()> {
     match gib {
-        Some(gib) if !(gib.is_finite() && gib > 0.0) => Err(anyhow!(
-            "`--memory` is {gib}, expected a positive number of GiB"
+        Some(gib) if !(gib > 0.0 && gib <= MOST_GIB) => Err(anyhow!(
+            "`--memory` is {gib}, expected a number of GiB above 0 and up to {MOST_GIB}"
         )
         .context(Hint("for example --memory 24".to_owned()))),
         _ => Ok(()),

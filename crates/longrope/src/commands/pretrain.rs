@@ -10,6 +10,7 @@ use longrope_trainer::Screen;
 use longrope_trainer::run::TrainConfig;
 use serde_json::json;
 
+use super::not_finite;
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::memory::{self, Work};
@@ -115,7 +116,11 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
         lines.show(event);
         Ok(())
     });
-    outcome.map_err(|error| explain_interruption(error.into(), RunKind::Pretrain, out, mode))
+    outcome.map_err(|error| {
+        // The model that the first phase begins with.
+        let error = not_finite::explain(error.into(), Some(&out.join("start")));
+        explain_interruption(error, RunKind::Pretrain, out, mode)
+    })
 }
 
 /// Reads the configured text; without any, the sources of the crates this program is built from.

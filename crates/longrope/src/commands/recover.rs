@@ -96,7 +96,7 @@ pub(crate) fn show(config: &Config, recovery: &Recovery) -> Result<()> {
     output::line(table(&recovery.contexts))?;
     output::line(format!(
         "all factor sets in {}",
-        out.join("rope.json").display()
+        output::path(&out.join("rope.json"))
     ))
 }
 

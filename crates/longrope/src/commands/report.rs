@@ -14,5 +14,5 @@ pub(crate) fn run(args: &Report) -> Result<()> {
     let mut json = serde_json::to_string_pretty(&report)?;
     json.push('\n');
     write_atomically(&args.run.join("report.json"), json.as_bytes())?;
-    output::line(format!("wrote {} and report.json", page.display()))
+    output::line(format!("wrote {} and report.json", output::path(&page)))
 }

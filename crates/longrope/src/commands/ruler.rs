@@ -28,7 +28,7 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .path("ruler.squad", args.squad.as_ref())
         .path("ruler.hotpotqa", args.hotpotqa.as_ref())
         .table();
-    let config = input::configuration(&args.task.common, flags)?;
+    let config = input::configuration_of_results(&args.task.common, flags)?;
     let mode = RunMode::from_flag(args.task.resume);
     let mut keep = task_run::keep(&config, "ruler", mode)?;
     let target = longest_context(&config)?;
@@ -82,9 +82,9 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         }
     }
     output::line(format!(
-        "percentage of answers found, {} of 13 tasks, {} samples per task and context, greedy, seed {}",
+        "percentage of answers found, {} of 13 tasks, {} per task and context, greedy, seed {}",
         tasks.len(),
-        config.ruler.samples,
+        output::counted(config.ruler.samples, "sample"),
         config.seed
     ))
 }

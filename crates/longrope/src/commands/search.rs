@@ -65,7 +65,7 @@ pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
     output::line(search_table::cost(result))?;
     output::line(format!(
         "factors in {}, plots in the same folder",
-        out.join("rope.json").display()
+        output::path(&out.join("rope.json"))
     ))
 }
 

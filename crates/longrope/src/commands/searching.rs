@@ -4,6 +4,7 @@ use anyhow::Result;
 use longrope_data::{TokenDocument, Tokenizer};
 use longrope_extend::{CalibrationOptions, Interrupt, Models, SearchEvent, SearchInputs, Watch};
 
+use super::not_finite;
 use crate::input;
 use crate::settings::config::Config;
 use crate::show::search_view::SearchView;
@@ -54,7 +55,8 @@ pub(crate) fn shown<T>(
     let watch = Watch::new(|event: &SearchEvent| view.event(event));
     let result = run(methods_first, watch);
     let plots = view.close();
-    let result = result?;
+    let result =
+        result.map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?;
     plots?;
     Ok(result)
 }

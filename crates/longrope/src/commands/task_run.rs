@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use longrope_eval::{EvalState, LanguageModel, Task, TaskResult, TaskRun};
 use longrope_extend::{Interrupt, Interrupted, RunMode};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
 use super::eval_folder::EvalFolder;
+use super::not_finite;
 use crate::hint::Hint;
 use crate::input::rope_arg::NamedRope;
 use crate::progress;
@@ -155,6 +156,9 @@ pub(crate) fn run(
         .map(|job| EvalState::key(&job.task.info(), &job.rope_name, &job.rope))
         .collect::<longrope_eval::Result<Vec<Value>>>()?;
     let is_part = keep.as_ref().is_some_and(|keep| keep.mode == RunMode::Part);
+    let state_file = keep
+        .as_ref()
+        .map_or_else(String::new, |keep| keep.state.display().to_string());
     let kept = keep.map(|keep| keep.open(config, &keys)).transpose()?;
     let (folder, mut state) = kept.flatten().unzip();
 
@@ -172,13 +176,20 @@ pub(crate) fn run(
         bar.set_message(printable(&message).into_owned());
         let mut run = TaskRun::new(job.task.as_ref(), &job.rope_name, &job.rope);
         if let Some(saved) = state.as_ref().and_then(|state| state.job(key)) {
-            run = run.with_trials(saved.trials.clone(), saved.elapsed_secs)?;
+            run = run
+                .with_trials(saved.trials.clone(), saved.elapsed_secs)
+                .with_context(|| format!("resuming from `{state_file}`"))?;
             bar.inc((run.trials().len() * info.context) as u64);
         }
         let mut saved = Saved::default();
         loop {
             let stop = interrupt.requested();
-            let n = if stop { 0 } else { run.step(model)? };
+            let n = if stop {
+                0
+            } else {
+                run.step(model)
+                    .map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?
+            };
             bar.inc((n * info.context) as u64);
             let is_done = n == 0;
             if let Some(state) = &mut state

@@ -18,6 +18,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::BadLine { .. } | E::NotAnObject { .. } => {
             "JSON lines have one object per line, such as {\"text\": \"..\"}; give plain text as a .txt file".into()
         }
+        E::NotUtf8 {
+            is_binary: true, ..
+        } => "the file holds no text: give text files, or a folder, of which other files are skipped".into(),
         E::NotUtf8 { .. } => "convert the file to UTF-8, for example with iconv".into(),
         E::NotAFile { .. } => "give a file, or pipe the text in as /dev/stdin".into(),
         E::FileTooLong { .. } | E::TextTooLong { .. } => {

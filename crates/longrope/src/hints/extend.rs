@@ -34,10 +34,19 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "a folder holds one kind of run: choose another --out, or use `longrope {}` for this one",
             found.verb()
         ),
+        E::ForeignFolder { .. } => {
+            "choose another --out: a folder that is new or empty, or for evaluations that of a run".into()
+        }
         E::FolderInUse { .. } => {
             "wait until the other process ends, or choose another --out".into()
         }
         E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
+        E::OtherSettings { differences, .. } if differences.contains("`text`") => {
+            "restore the text that the run was begun with; its paths are in config.toml".into()
+        }
+        E::OtherSettings { differences, .. } if differences.contains("`model`") => {
+            "restore the model that the run was begun with; its path is in config.toml".into()
+        }
         E::OtherSettings { .. } => {
             "resume without these flags: the settings of the run are in its config.toml"
                 .into()

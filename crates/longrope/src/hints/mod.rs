@@ -34,6 +34,26 @@ pub(crate) fn hint_for(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
 }
 
+/// Whether a cause is an error of the system or of a parser, or stands for one. They know less about what was done than the
+/// error of ours around them.
+pub(crate) fn is_of_system(cause: &(dyn StdError + 'static)) -> bool {
+    use longrope_extend::Error as Extend;
+    use longrope_model::Error as Model;
+    use longrope_trainer::Error as Trainer;
+    let of_model = |error: &Model| matches!(error, Model::Write { .. } | Model::Io(_));
+    let of_training = |error: &Trainer| match error {
+        Trainer::Io(_) => true,
+        Trainer::Model(error) => of_model(error),
+        _ => false,
+    };
+    find(cause).is_some_and(of_model)
+        || find(cause).is_some_and(of_training)
+        || find(cause).is_some_and(|error| matches!(error, Extend::Io(_)))
+        || cause.is::<std::io::Error>()
+        || cause.is::<serde_json::Error>()
+        || cause.is::<toml::de::Error>()
+}
+
 /// The cause as an error of this type. Errors that contain each other are boxed.
 pub(crate) fn find<'a, E: StdError + 'static>(
     cause: &'a (dyn StdError + 'static),

@@ -1,6 +1,6 @@
 //! Hints for errors of checkpoints, adapters and exports.
 
-use longrope_model::{Error as E, LoraError};
+use longrope_model::{Damage, Error as E, LoraError};
 
 use super::rope;
 use super::system::io_hint;
@@ -9,6 +9,9 @@ use crate::folder_hint;
 /// What to do about numbers that are not finite.
 pub(super) const NOT_FINITE: &str = "a model whose weights are finite has finite losses: copy the weights again, or load \
                                      them as f32 if they were converted to f16";
+
+const GENERATION_CONFIG: &str =
+    "use the generation_config.json that was published with the weights, correct it, or remove it";
 
 /// The hint for an error of `longrope-model`.
 pub(super) fn hint(error: &E) -> Option<String> {
@@ -23,7 +26,15 @@ pub(super) fn hint(error: &E) -> Option<String> {
         }
         E::TensorMissing { .. } => "the file belongs to another model: copy or download it again".into(),
         E::ShardMissing { .. } => "download the missing shard again, next to the others".into(),
-        E::Damaged { .. } => "the file is probably truncated: copy or download it again".into(),
+        E::Damaged { damage, .. } => match damage {
+            Damage::TooLong => {
+                "something was added to the end of the file: copy or download it again"
+            }
+            Damage::Tensor => "use weights with tensors of other types, or those that config.json is for",
+            Damage::Header => "the file is damaged, or of another kind: copy or download it again",
+            _ => "the file is probably truncated: copy or download it again",
+        }
+        .into(),
         E::Weights { folder, report } => folder_hint::for_misfit(folder, report),
         E::OutputExists { path } if longrope_model::is_replaceable(path) => {
             "choose another folder, or replace it with --force".into()
@@ -38,6 +49,8 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::Rope { source, .. } if matches!(**source, longrope_rope::Error::NotWritable { .. }) => {
             "choose another --rope, for example yarn, or factors from longrope search".into()
         }
+        E::GenerationConfig { .. } => GENERATION_CONFIG.into(),
+        E::Json { path, .. } if path.ends_with("generation_config.json") => GENERATION_CONFIG.into(),
         E::Json { path, .. } if path.ends_with("model.safetensors.index.json") => {
             "download the file again, or give the whole weights as model.safetensors".into()
         }
@@ -47,6 +60,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::Io(error) => io_hint(error),
         E::WeightOverflow { .. } => {
             "use --dtype bf16, which has the range of f32, or --dtype keep".into()
+        }
+        E::WeightNotFinite { .. } => {
+            "copy or download the weights again, or convert them again without overflow; --force exports them as they are"
+                .into()
         }
         E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
         E::Unsupported { .. } => "this kind of model is not supported".into(),

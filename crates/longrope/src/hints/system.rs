@@ -8,7 +8,11 @@ pub(super) fn hint(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<toml::de::Error>() {
         return Some(toml_hint(&error.to_string()));
     }
-    if cause.is::<serde_json::Error>() {
+    if let Some(error) = cause.downcast_ref::<serde_json::Error>() {
+        // Writing JSON fails as the file does.
+        if let Some(kind) = error.io_error_kind() {
+            return Some(kind_hint(kind).to_owned());
+        }
         return Some("the file is damaged or of another kind; copy or make it again".to_owned());
     }
     if cause.is::<longrope_eval::UnknownProtocol>() {
@@ -19,7 +23,11 @@ pub(super) fn hint(cause: &(dyn StdError + 'static)) -> Option<String> {
 
 /// The hint for an error of reading or writing a file.
 pub(super) fn io_hint(error: &IoError) -> String {
-    match error.kind() {
+    kind_hint(error.kind()).to_owned()
+}
+
+fn kind_hint(kind: K) -> &'static str {
+    match kind {
         K::NotFound => "check the path; relative paths are relative to the working directory",
         K::PermissionDenied => "check the permissions of the file and its folder",
         K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
@@ -37,9 +45,9 @@ pub(super) fn io_hint(error: &IoError) -> String {
         K::BrokenPipe | K::ConnectionReset | K::ConnectionAborted | K::ConnectionRefused => {
             "check that the program at the other end is running"
         }
+        K::DirectoryNotEmpty => "another process has written there; choose another path",
         _ => "the system refused it; check the disk and the path, then try again",
     }
-    .to_owned()
 }
 
 fn toml_hint(message: &str) -> String {

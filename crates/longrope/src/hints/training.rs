@@ -33,6 +33,8 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::OtherSettings { .. } => {
                 "resume with the configuration in the run's config.toml, or start again with another --out"
             }
+            // The cause says more.
+            T::Run { source, .. } if matches!(**source, T::Save { .. }) => return None,
             T::Run { .. } => "continue from the last saved state with --resume",
             T::Metrics { .. } => "resume with the version of longrope that wrote the file",
             T::Save { .. } => "free some space, then continue with --resume",

@@ -1,12 +1,13 @@
 //! The configuration of a verb, after models are fetched from the hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use longrope_extend::{RunFolder, RunKind, RunMode};
 use toml::Table;
 
 use super::hub;
+use crate::hint::Hint;
 use crate::settings::args::Common;
 use crate::settings::config::Config;
 use crate::settings::{layers, required};
@@ -14,6 +15,19 @@ use crate::settings::{layers, required};
 /// Reads and merges the layers: file, `--set`, flags.
 pub(crate) fn configuration(common: &Common, flags: Table) -> Result<Config> {
     fetched(layers::load(common, flags)?)
+}
+
+/// As [`configuration`], for a verb that may add results to a run folder.
+///
+/// # Errors
+/// Also if `--out` cannot take them, so that nobody waits for a model in vain.
+pub(crate) fn configuration_of_results(common: &Common, flags: Table) -> Result<Config> {
+    let config = configuration(common, flags)?;
+    if let Some(out) = &config.out {
+        check_is_not_model(&config, out)?;
+        RunFolder::check_for_results(out)?;
+    }
+    Ok(config)
 }
 
 /// As [`configuration`], for a verb with a run folder. If a run is resumed without `--config`, reads `config.toml` of its
@@ -35,9 +49,28 @@ pub(crate) fn configuration_of_run(
     if let Some(out) = &config.out
         && !resume
     {
+        check_is_not_model(&config, out)?;
         RunFolder::check(out, kind, RunMode::New)?;
     }
     fetched(config)
+}
+
+/// Refuses the folder of the model for results.
+fn check_is_not_model(config: &Config, out: &Path) -> Result<()> {
+    let same = |model: &PathBuf| {
+        let model = fs_err::canonicalize(model).ok()?;
+        Some(fs_err::canonicalize(out).ok()? == model)
+    };
+    if config.model.as_ref().and_then(same) != Some(true) {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "`--out` is `{}`, which is the folder of the model",
+        out.display()
+    )
+    .context(Hint(
+        "choose another --out: a folder that is new or empty".to_owned(),
+    )))
 }
 
 /// As [`configuration`], with other defaults and only the common flags.

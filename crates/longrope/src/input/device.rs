@@ -2,6 +2,8 @@
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
+#[cfg(feature = "cuda")]
+use longrope_data::counted;
 
 use crate::hint::Hint;
 
@@ -103,11 +105,13 @@ fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
     let index = place.map_or(Ok(0), |index| number(name, index))?;
     let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
     if index >= found {
-        return Err(
-            anyhow!("device `{name}` does not exist, CUDA reports {found} devices").context(Hint(
-                "nvidia-smi lists the devices; the first one is cuda:0".to_owned(),
-            )),
-        );
+        return Err(anyhow!(
+            "device `{name}` does not exist, CUDA reports {}",
+            counted(found, "device")
+        )
+        .context(Hint(
+            "nvidia-smi lists the devices; the first one is cuda:0".to_owned(),
+        )));
     }
     Ok(Device::cuda(index))
 }

@@ -110,10 +110,7 @@ fn needed(
         Work::Generate { tokens } => (estimate::generate_memory(model, streamed), tokens, 1),
         Work::Train { context, config } => {
             let trained = match config.mode {
-                TrainMode::Lora => {
-                    let rank = config.lora.rank;
-                    estimate::Trained::Adapters(estimate::adapter_parameters(model, rank))
-                }
+                TrainMode::Lora => estimate::Trained::Adapters(adapter_parameters(model, config)),
                 _ => estimate::Trained::All,
             };
             let mut memory = estimate::train_memory(model, trained);
@@ -124,6 +121,15 @@ fn needed(
             (times(memory, config.batch), context, config.batch)
         }
     }
+}
+
+/// Number of parameters that are trained with adapters, modules to save included.
+fn adapter_parameters(model: &ModelConfig, config: &TrainConfig) -> usize {
+    config
+        .adapters(model.family)
+        .and_then(|lora| lora.n_parameters(model).ok())
+        // A module that does not exist is an error later, with a hint of its own.
+        .unwrap_or_else(|| estimate::adapter_parameters(model, config.lora.rank))
 }
 
 /// Memory for `n` sequences at once.

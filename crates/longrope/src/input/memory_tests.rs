@@ -52,6 +52,32 @@ fn windows_of_several_workers_and_batches_count() {
 }
 
 #[test]
+fn modules_that_are_trained_beside_adapters_count() {
+    let lora = |modules: &[&str]| TrainConfig {
+        mode: TrainMode::Lora,
+        modules_to_save: modules.iter().map(|name| (*name).to_owned()).collect(),
+        ..TrainConfig::default()
+    };
+    let bytes = |config: &TrainConfig| {
+        let work = Work::Train {
+            context: 64,
+            config,
+        };
+        needed(&model(), work, false, 1).0.fixed_bytes
+    };
+    let embeddings = (model().vocab_size * model().hidden_size) as f64;
+    let more = bytes(&lora(&["embed_tokens"])) - bytes(&lora(&[]));
+    // At least a gradient and two moments of four bytes each.
+    assert!(more >= 12.0 * embeddings, "{more}");
+    // A name that no module has is an error of its own.
+    assert!((bytes(&lora(&["nothing"])) - bytes(&lora(&[]))).abs() < 1.0);
+    // So are fewer adapters.
+    let mut few = lora(&[]);
+    few.lora.target_modules = Some(vec!["q_proj".to_owned()]);
+    assert!(bytes(&few) < bytes(&lora(&[])));
+}
+
+#[test]
 fn nothing_is_refused_by_force_or_on_other_devices() {
     let work = Work::Measure { context: 1 << 30 };
     let model = model();

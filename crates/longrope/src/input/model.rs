@@ -1,7 +1,7 @@
 //! Loads the configured model onto one or more devices.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
@@ -13,21 +13,6 @@ use super::memory::{self, Work};
 use crate::hint::Hint;
 use crate::progress;
 use crate::settings::config::{Config, WeightSetting};
-
-/// The folder of the model that was loaded last.
-static LAST_LOADED: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-/// Notes that the model in this folder is being loaded.
-pub(crate) fn loading(folder: &Path) {
-    if let Ok(mut last) = LAST_LOADED.lock() {
-        *last = Some(folder.to_owned());
-    }
-}
-
-/// The folder of the model that was loaded last, to look for the cause of a failure.
-pub(crate) fn last_loaded() -> Option<PathBuf> {
-    LAST_LOADED.lock().ok()?.clone()
-}
 
 /// The configured checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
@@ -68,13 +53,27 @@ pub(crate) fn model_config(config: &Config) -> Result<ModelConfig> {
         .with_context(|| format!("loading model `{}`", folder.display()))
 }
 
+/// As [`model_config`], after checking that there are weights: without them, it does not matter how much memory they take.
+fn model_with_weights(config: &Config) -> Result<ModelConfig> {
+    let model = model_config(config)?;
+    check_weights(model_folder(config)?)?;
+    Ok(model)
+}
+
+/// Checks that a folder has readable weight files, without reading the weights.
+pub(crate) fn check_weights(folder: &Path) -> Result<()> {
+    let opened = Checkpoint::open(folder);
+    opened.with_context(|| format!("loading model `{}`", folder.display()))?;
+    Ok(())
+}
+
 /// Loads the model onto every configured device, once per device even if it has several workers.
 ///
 /// # Errors
 /// If the model cannot be loaded, or there is not enough memory for the work.
 pub(crate) fn load_models(config: &Config, work: Work<'_>) -> Result<Models> {
     let names = config.device.names()?;
-    memory::check(config, &model_config(config)?, work)?;
+    memory::check(config, &model_with_weights(config)?, work)?;
     let mut replicas: Vec<Replica> = Vec::with_capacity(names.len());
     for name in names {
         let loaded = replicas.iter().find(|replica| replica.device == *name);
@@ -93,13 +92,12 @@ pub(crate) fn load_models(config: &Config, work: Work<'_>) -> Result<Models> {
 /// If several devices are configured, the model cannot be loaded, or there is not enough memory for the work.
 pub(crate) fn load_model(config: &Config, work: Work<'_>) -> Result<Decoder> {
     let device = config.device.only()?;
-    memory::check(config, &model_config(config)?, work)?;
+    memory::check(config, &model_with_weights(config)?, work)?;
     load_onto(config, device)
 }
 
 fn load_onto(config: &Config, device: &str) -> Result<Decoder> {
     let folder = model_folder(config)?;
-    loading(folder);
     let device = device::open(device)?;
     let bar = progress::bar(&format!("loading {}", folder.display()), 1);
     let decoder = match config.weights {

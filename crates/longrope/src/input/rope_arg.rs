@@ -26,8 +26,18 @@ pub(crate) enum RopeArg {
 }
 
 impl RopeArg {
-    /// Parses a name or path. `target` is the context of a plain list of factors.
+    /// Parses a name or path. `target` is the context of a plain list of factors. Warns about a RoPE that was made for a
+    /// model with another original context.
     pub(crate) fn parse(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
+        let rope = Self::read(text, model, target)?;
+        if let Self::File(spec) = &rope {
+            warn_of_other_original(text, spec, model);
+        }
+        Ok(rope)
+    }
+
+    /// As [`Self::parse`], without that warning.
+    pub(crate) fn read(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
         if text == "checkpoint" {
             return Ok(Self::Checkpoint(model.rope.clone()));
         }
@@ -194,6 +204,15 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
                 "give a plain list of factors as a CSV file, one per line".to_owned(),
             )));
         }
+        if json.get("model_type").is_none() {
+            return Err(anyhow!(
+                "the file has neither the `format` of a rope.json nor the `model_type` of a config.json"
+            )
+            .context(Hint(
+                "give the rope.json of a search, the config.json of a model, or a plain list of factors as a CSV file"
+                    .to_owned(),
+            )));
+        }
         let rope = read_hf_rope(&json)?;
         for warning in &rope.warnings {
             tracing::warn!("{warning}");
@@ -243,4 +262,15 @@ fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
         .context(Hint("the RoPE is for another model".to_owned())));
     }
     Ok(())
+}
+
+/// Warns about a RoPE that was made for a model with another original context. It may still be meant: models that differ
+/// in nothing else are compared this way.
+fn warn_of_other_original(name: &str, spec: &RopeSpec, model: &ModelConfig) {
+    let (found, expected) = (spec.original_context, model.rope.original_context);
+    if found != expected && !matches!(spec.scaling, RopeScaling::None {}) {
+        tracing::warn!(
+            "RoPE `{name}` was made for an original context of {found} tokens, that of the model is {expected}"
+        );
+    }
 }

@@ -134,7 +134,8 @@ pub(crate) fn adds_bos(config: &Config) -> Result<bool> {
     }
 }
 
-/// Documents of crates' sources, then of files and folders, which are read one at a time.
+/// Documents of crates' sources, then of files and folders, which are read one at a time. Sources that are given more than
+/// once are read once, with a warning.
 fn documents(
     paths: &[PathBuf],
     options: &ReadOptions,
@@ -142,7 +143,7 @@ fn documents(
     let (mut sources, mut files) = (Vec::new(), Vec::new());
     for path in paths {
         match cargo_sources::documents(path) {
-            Some(found) => sources.extend(found?),
+            Some(found) => add_new(&mut sources, found?, path),
             None => files.push(path.clone()),
         }
     }
@@ -155,6 +156,28 @@ fn documents(
         .into_iter()
         .map(Ok)
         .chain(files.into_iter().flatten()))
+}
+
+/// Adds the documents that are not there yet.
+fn add_new(documents: &mut Vec<Document>, found: Vec<Document>, path: &Path) {
+    let n_before = documents.len();
+    let mut repeated = 0;
+    for document in found {
+        let is_known = documents[..n_before]
+            .iter()
+            .any(|known| known.source == document.source);
+        if is_known {
+            repeated += 1;
+        } else {
+            documents.push(document);
+        }
+    }
+    if repeated > 0 {
+        tracing::warn!(
+            "text that is given more than once is read once: {repeated} of the crates of `{}`",
+            path.display()
+        );
+    }
 }
 
 /// The configured text as one haystack; without text, the filler of passkeys.

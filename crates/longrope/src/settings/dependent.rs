@@ -1,5 +1,6 @@
 //! Defaults that depend on other keys: a default that contradicts a key that was set gives way, and the user is told.
 
+use longrope_data::counted;
 use toml::{Table, Value};
 
 use super::config::{Config, Profile, SearchSection};
@@ -14,8 +15,9 @@ pub(crate) fn adjust(table: &mut Table) -> Vec<String> {
         && count(table, "train", "warmup-steps").is_none()
         && steps < warmup
     {
+        let why = counted(steps, "step");
         told.push(format!(
-            "`train.warmup-steps` is {steps} instead of its default {warmup}, because there are {steps} steps"
+            "`train.warmup-steps` is {steps} instead of its default {warmup}, because the training has {why}"
         ));
         set(table, "train", "warmup-steps", steps);
     }
@@ -33,8 +35,9 @@ pub(crate) fn adjust(table: &mut Table) -> Vec<String> {
         }
         (None, Some(parents)) if parents > defaults.population => {
             told.push(format!(
-                "`search.population` is {parents} instead of its default {}, because there are {parents} parents",
-                defaults.population
+                "`search.population` is {parents} instead of its default {}, because it has {}",
+                defaults.population,
+                counted(parents, "parent")
             ));
             set(table, "search", "population", parents);
         }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::escape::printable;
+use super::escape::{one_line, printable};
 
 /// Writes a line to stdout, with control characters escaped. If nobody reads it any more (`longrope ... | head`), the work
 /// goes on without output.
@@ -109,14 +110,19 @@ pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, St
     table(&header, &rows)
 }
 
+/// The text of a cell, with line breaks and tabs escaped: they would break the table.
+fn cell(text: &str) -> String {
+    one_line(text).into_owned()
+}
+
 fn filled(header: &[String], rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header.iter().map(String::as_str));
+        .set_header(header.iter().map(|text| cell(text)));
     for row in rows {
-        table.add_row(row.iter().map(String::as_str));
+        table.add_row(row.iter().map(|text| cell(text)));
     }
     table
 }
@@ -137,9 +143,14 @@ pub(crate) fn facts(facts: &[(&str, String)]) -> String {
         .unwrap_or(0);
     let lines: Vec<String> = facts
         .iter()
-        .map(|(name, value)| format!("{name:<width$}  {value}"))
+        .map(|(name, value)| format!("{name:<width$}  {}", one_line(value)))
         .collect();
     lines.join("\n")
+}
+
+/// A path for a line of output, with line breaks escaped.
+pub(crate) fn path(path: &Path) -> String {
+    one_line(&path.display().to_string()).into_owned()
 }
 
 /// Formats a perplexity: three decimals below 1000, fewer above.
@@ -183,6 +194,12 @@ pub(crate) fn bytes(n: u64) -> String {
 /// Formats a number with thousands separators.
 pub(crate) fn grouped(n: usize) -> String {
     HumanCount(n as u64).to_string()
+}
+
+/// A number with its noun, with thousands separators: `1 window`, `2,000 windows`.
+pub(crate) fn counted(n: usize, noun: &str) -> String {
+    let end = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{end}", grouped(n))
 }
 
 /// Whether log lines are coloured.

@@ -28,9 +28,9 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
         windows.iter().max().copied().unwrap_or(0),
     );
     let count = if least == most {
-        most.to_string()
+        output::counted(most, "window")
     } else {
-        format!("{least} to {most}")
+        format!("{least} to {most} windows")
     };
     let stride = if results.iter().all(|r| r.stride == r.context) {
         "not overlapping".to_owned()
@@ -44,7 +44,7 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
         PplProtocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
     };
     format!(
-        "perplexity {mean}, {count} windows per context, {stride}, up to {} scored tokens, bos: {}",
+        "perplexity {mean}, {count} per context, {stride}, up to {} scored tokens, bos: {}",
         output::grouped(tokens),
         first.bos
     )

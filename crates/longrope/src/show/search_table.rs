@@ -52,9 +52,9 @@ pub(crate) fn cost(result: &SearchResult) -> String {
         saved => format!("{} saved by racing, ", output::grouped(saved)),
     };
     format!(
-        "{} evaluations ({} tokens), {saved}{}; start tokens {}, attention scale {:.4}",
-        output::grouped(result.evaluations),
-        output::grouped(result.token_evaluations),
+        "{} ({}), {saved}{}; start tokens {}, attention scale {:.4}",
+        output::counted(result.evaluations, "evaluation"),
+        output::counted(result.token_evaluations, "token"),
         output::duration(result.elapsed_secs),
         result.start_tokens,
         result.attention_scale

@@ -152,16 +152,18 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
 
 /// Takes the folder of the demo, which may hold an earlier demo, but nothing else that the demo would replace.
 fn take_folder(out: &Path) -> Result<RunFolder> {
-    if !RunFolder::holds(out, RunKind::Demo)?
-        && let Some(name) = ["model", "search", "exported"]
+    if !RunFolder::holds(out, RunKind::Demo)? {
+        if let Some(name) = ["model", "search", "exported"]
             .into_iter()
             .find(|name| out.join(name).exists())
-    {
-        return Err(anyhow!(
-            "`{}` exists, and is not of an earlier demo",
-            out.join(name).display()
-        )
-        .context(Hint("choose another --out".to_owned())));
+        {
+            return Err(anyhow!(
+                "`{}` exists, and is not of an earlier demo",
+                out.join(name).display()
+            )
+            .context(Hint("choose another --out".to_owned())));
+        }
+        RunFolder::check(out, RunKind::Demo, RunMode::New)?;
     }
     let settings = RunSettings::default();
     Ok(RunFolder::open(
@@ -252,9 +254,9 @@ impl Story<'_> {
         let result = &outcome.result;
         output::line(search_table::result_table(result))?;
         output::line(format!(
-            "on {} samples, {} evaluations in {}; start tokens {}, attention scale {:.4}",
-            outcome.n_samples,
-            output::grouped(result.evaluations),
+            "on {}, {} in {}; start tokens {}, attention scale {:.4}",
+            output::counted(outcome.n_samples, "sample"),
+            output::counted(result.evaluations, "evaluation"),
             output::duration(result.elapsed_secs),
             result.start_tokens,
             result.attention_scale

@@ -128,7 +128,7 @@ pub(crate) struct Export {
     /// changes the weights.
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_shard_size: Option<String>,
-    /// Replace an existing folder.
+    /// Replace an existing folder, and export weights that are NaN or infinite.
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use longrope_trainer::run::records;
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use super::data::RunReport;
+use super::data::{Problem, RunReport};
 use super::figures::{self, Figure};
 use crate::show::output;
 
@@ -24,6 +24,7 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
             body {
                 header { h1 { (report.run) } p.question { (report.question) } }
                 main {
+                    (problems(report))
                     (results(report)?)
                     @for stage in &report.stages {
                         h1 { (stage.name()) }
@@ -37,6 +38,21 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
         }
     };
     Ok(page.into_string())
+}
+
+/// The files that are left out, of the folder and of its stages.
+fn problems(report: &RunReport) -> Markup {
+    let stages = report.stages.iter().flat_map(|stage| &stage.problems);
+    let all: Vec<&Problem> = report.problems.iter().chain(stages).collect();
+    markup! {
+        @if !all.is_empty() {
+            section {
+                h2 { "Left out" }
+                p { "These files could not be read as a whole. Numbers from them are missing on this page." }
+                ul { @for problem in all { li { code { (problem.file) } ": " (problem.reason) } } }
+            }
+        }
+    }
 }
 
 /// The results, without settings and provenance.
