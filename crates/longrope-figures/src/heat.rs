@@ -75,17 +75,17 @@ fn draw(svg: &mut String, heat: &HeatMap, size: (i32, i32)) -> Drawn {
     let centered = Pos::new(HPos::Center, VPos::Center);
     let to_left = Pos::new(HPos::Left, VPos::Center);
     let to_right = Pos::new(HPos::Right, VPos::Center);
-    root.draw(&Text::new(heat.title, (14, 24), style(20, &TEXT, to_left)))?;
+    root.draw(&Text::new(heat.title, (14, 24), style(21, &TEXT, to_left)))?;
     root.draw(&Text::new(
         heat.y_label,
         (14, TOP - 16),
-        style(13, &TEXT, to_left),
+        style(16, &TEXT, to_left),
     ))?;
     let below = (LEFT + n_columns * CELL.0 / 2, size.1 - BOTTOM + 18);
-    root.draw(&Text::new(heat.x_label, below, style(14, &TEXT, centered)))?;
+    root.draw(&Text::new(heat.x_label, below, style(17, &TEXT, centered)))?;
     for (x, name) in (0..).zip(&heat.columns) {
         let at = (LEFT + x * CELL.0 + CELL.0 / 2, TOP - 34);
-        root.draw(&Text::new(name.as_str(), at, style(14, &TEXT, centered)))?;
+        root.draw(&Text::new(name.as_str(), at, style(17, &TEXT, centered)))?;
     }
     for part in 0..N_PARTS {
         let share = f64::from(part) / f64::from(N_PARTS - 1);
@@ -95,13 +95,13 @@ fn draw(svg: &mut String, heat: &HeatMap, size: (i32, i32)) -> Drawn {
         if part % 5 == 0 {
             let at = (left + PART.0 / 2, top + PART.1 + 14);
             let text = format!("{:.0}%", 100.0 * share);
-            root.draw(&Text::new(text, at, style(14, &TEXT, centered)))?;
+            root.draw(&Text::new(text, at, style(17, &TEXT, centered)))?;
         }
     }
     for (y, (name, cells)) in (0..).zip(heat.rows.iter().zip(heat.cells)) {
         let top = TOP + y * CELL.1;
         let at = (LEFT - 10, top + CELL.1 / 2);
-        root.draw(&Text::new(name.as_str(), at, style(14, &TEXT, to_right)))?;
+        root.draw(&Text::new(name.as_str(), at, style(17, &TEXT, to_right)))?;
         let counts = usize::try_from(y).ok().and_then(|y| heat.counts.get(y));
         for (x, cell) in (0..).zip(cells) {
             let Some(share) = cell else { continue };
@@ -116,11 +116,11 @@ fn draw(svg: &mut String, heat: &HeatMap, size: (i32, i32)) -> Drawn {
             let up = if count.is_some() { 8 } else { 0 };
             let at = (middle, top + CELL.1 / 2 - up);
             let text = format!("{:.0}%", 100.0 * share);
-            root.draw(&Text::new(text, at, style(15, &ink, centered)))?;
+            root.draw(&Text::new(text, at, style(18, &ink, centered)))?;
             if let Some(count) = count {
                 let at = (middle, top + CELL.1 - 13);
                 let text = format!("n = {count}");
-                root.draw(&Text::new(text, at, style(12, &ink, centered)))?;
+                root.draw(&Text::new(text, at, style(15, &ink, centered)))?;
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::colors::TEXT;
 use crate::error::{Drawn, Error, Result};
 
 /// Width of a figure and height without its legend, in pixels: small, so that the text can be read on a phone too.
-const SIZE: (u32, u32) = (540, 380);
+const SIZE: (u32, u32) = (540, 390);
 /// Height of a row of the legend, width of its strokes and of a character, in pixels.
 const LEGEND_ROW: i32 = 24;
 const STROKE: i32 = 29;
@@ -252,17 +252,17 @@ fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Dr
     let (area, below) = root.split_vertically(SIZE.1);
 
     let mut chart = ChartBuilder::on(&area)
-        .caption(title, font(18))
+        .caption(title, font(21))
         .margin(12)
-        .x_label_area_size(48)
-        .y_label_area_size(66)
+        .x_label_area_size(52)
+        .y_label_area_size(72)
         .build_cartesian_2d(x.clone(), y.clone())?;
     chart
         .configure_mesh()
         .axis_style(TEXT)
         .bold_line_style(GRID)
-        .label_style(font(15))
-        .axis_desc_style(font(15))
+        .label_style(font(18))
+        .axis_desc_style(font(18))
         .x_desc(x.label.as_str())
         .y_desc(y.label.as_str())
         .draw()?;
@@ -310,7 +310,7 @@ fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Dr
             let is_empty = !line.name.ends_with("(above)") && !line.points.iter().any(is_shown);
             let note = if is_empty { " (no data)" } else { "" };
             let text = format!("{}{note}", line.name);
-            below.draw(&Text::new(text, (left + STROKE + 7, middle - 8), font(15)))?;
+            below.draw(&Text::new(text, (left + STROKE + 7, middle - 9), font(18)))?;
         }
     }
     root.present()?;

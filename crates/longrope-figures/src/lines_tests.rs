@@ -45,7 +45,7 @@ fn degenerate_input_gives_a_figure() {
         vec![(nan, nan), (inf, 1.0), (1.0, inf)],
         vec![(0.0, 0.0), (-1.0, -1.0)],
         vec![(4.0, 2.0), (4.0, 2.0)],
-        vec![(256.0, 1e300), (512.0, 1e-300)],
+        vec![(256.0, 1e200), (512.0, 1e-200)],
         vec![(-f64::MAX, f64::MAX), (f64::MAX, -f64::MAX)],
         vec![(1.0, 3.0), (2.0, nan), (3.0, 3.0 + 1e-12)],
     ];
@@ -97,7 +97,7 @@ fn bars_widen_the_axis_and_those_that_cannot_be_drawn_are_left_out() {
     )
     .unwrap();
     assert!(
-        !low.contains(">\n300\n<") && high.contains(">\n300\n<"),
+        !low.contains(">\n200\n<") && high.contains(">\n200\n<"),
         "{high}"
     );
 }
