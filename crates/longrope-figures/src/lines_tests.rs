@@ -69,7 +69,7 @@ fn degenerate_input_gives_a_figure() {
 #[test]
 fn bars_widen_the_axis_and_those_that_cannot_be_drawn_are_left_out() {
     let bare = series("a", vec![(256.0, 50.0), (512.0, 60.0)]);
-    let without = share_by_context("t", &[bare.clone()]).unwrap();
+    let without = share_by_context("t", std::slice::from_ref(&bare)).unwrap();
     let barred = |bars| {
         share_by_context(
             "t",
@@ -86,7 +86,7 @@ fn bars_widen_the_axis_and_those_that_cannot_be_drawn_are_left_out() {
         without.matches("<polyline").count() + 6
     );
     assert_eq!(barred(vec![(256.0, f64::NAN, 60.0)]), without);
-    let low = perplexity_by_context("t", &[bare.clone()]).unwrap();
+    let low = perplexity_by_context("t", std::slice::from_ref(&bare)).unwrap();
     let bars = vec![(256.0, 5.0, 500.0)];
     let high = perplexity_by_context(
         "t",

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 use longrope_data::{TokenCache, sha256_hex, write_atomically};
 use longrope_model::{Decoder, Recompute, Trained};
-use longrope_trainer::run::{Callbacks, Measurement, Phase, Rotaries};
+use longrope_trainer::run::records::{self, Record};
+use longrope_trainer::run::{
+    Callbacks, Measurement, Phase, Rotaries, TrainerStateSettings, write_trainer_state,
+};
 use longrope_trainer::{Ending, HookResult, OptimizerConfig, Screen, TrainerConfig, checkpoint};
 use serde_json::{Value, json};
 
@@ -234,7 +237,14 @@ impl Run {
         };
         let card = card::text(config, self.seed, &corpus.report, measured);
         let model = self.out.join("model");
-        write_model(base, &model, &card)?;
+        let records = records::read(&self.out.join("metrics.jsonl"))?;
+        let state = TrainerStateSettings {
+            max_steps: config.phases.iter().map(|phase| phase.steps).sum(),
+            eval_steps: config.eval_every,
+            save_steps: config.save_every,
+            batch: config.phases.last().map_or(0, |phase| phase.batch),
+        };
+        write_model(base, &model, &card, (&records, state))?;
         Ok(PretrainOutcome {
             model,
             n_text_tokens: corpus.report.n_tokens,
@@ -278,8 +288,13 @@ fn callbacks(
     }
 }
 
-/// Copies the model of the last state and adds a card. A failure leaves an earlier `to` as it was.
-fn write_model(from: &Path, to: &Path, card: &str) -> Result<()> {
+/// Copies the model of the last state and adds a card and the history. A failure leaves an earlier `to` as it was.
+fn write_model(
+    from: &Path,
+    to: &Path,
+    card: &str,
+    (records, state): (&[Record], TrainerStateSettings),
+) -> Result<()> {
     longrope_data::replace_folder(to, ".saving-", |folder| {
         for entry in fs_err::read_dir(from)? {
             let path = entry?.path();
@@ -287,6 +302,7 @@ fn write_model(from: &Path, to: &Path, card: &str) -> Result<()> {
                 fs_err::copy(&path, folder.join(name))?;
             }
         }
+        write_trainer_state(folder, records, state)?;
         Ok(fs_err::write(folder.join("README.md"), card)?)
     })
 }

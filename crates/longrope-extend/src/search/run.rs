@@ -139,6 +139,8 @@ impl SearchRun<'_> {
                 .saturating_sub(progress.sample_evaluations)
                 * context,
             objective: self.objective.description().to_owned(),
+            needle_weight: (self.objective == ObjectiveKind::Combined)
+                .then_some(self.calibration.needle_share),
             searched,
             failures: search
                 .state()
@@ -242,7 +244,7 @@ fn metrics(generation: &Generation) -> Metrics {
 
 fn log_generation(generation: &Generation) {
     tracing::info!(
-        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations, {} ended early",
+        "generation {}: best objective {:.4} nats{}, median {:.4}, {} evaluations, {} ended early",
         generation.index,
         generation.best.score,
         if generation.new_best { " (new)" } else { "" },

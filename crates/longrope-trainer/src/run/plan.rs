@@ -17,6 +17,7 @@ use super::data::{Rotaries, mixture};
 use super::phase::Phase;
 use super::records::{self, Record};
 use super::trained_model::TrainedModel;
+use super::trainer_state::TrainerStateSettings;
 use crate::error::Result;
 use crate::session::{Ending, Screen};
 
@@ -199,17 +200,21 @@ impl PreparedRun {
             trained_model,
         } = self;
         let metrics = phase.metrics.clone();
+        let state = TrainerStateSettings {
+            max_steps: phase.trainer.schedule.total_steps,
+            eval_steps: phase.eval_every,
+            save_steps: phase.save_every,
+            batch: phase.batch,
+        };
         let (trainer, ending) = phase.train(decoder, callbacks)?;
         if ending == Ending::Interrupted {
             return Ok(TrainOutcome::Interrupted);
         }
         let mut decoder = trainer.into_decoder();
         decoder.merge_adapters();
-        let written = trained_model.write(&decoder)?;
-        Ok(TrainOutcome::Done(summary(
-            records::read(&metrics)?,
-            written,
-        )))
+        let records = records::read(&metrics)?;
+        let written = trained_model.write(&decoder, (&records, state))?;
+        Ok(TrainOutcome::Done(summary(records, written)))
     }
 }
 

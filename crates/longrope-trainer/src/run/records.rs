@@ -320,14 +320,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 /// assert_eq!(records::total_steps(&lines), [1, 2, 3]);
 /// ```
 pub fn total_steps(records: &[Record]) -> Vec<usize> {
-    // Phases with their number of steps.
-    let mut phases: Vec<(Option<&str>, usize)> = Vec::new();
-    for record in records {
-        match phases.iter_mut().find(|(name, _)| *name == record.phase()) {
-            Some((_, n_steps)) => *n_steps = record.step().max(*n_steps),
-            None => phases.push((record.phase(), record.step())),
-        }
-    }
+    let phases = phases(records);
     let before = |phase: Option<&str>| -> usize {
         let earlier = phases.iter().take_while(|(name, _)| *name != phase);
         earlier.map(|(_, n_steps)| n_steps).sum()
@@ -336,6 +329,19 @@ pub fn total_steps(records: &[Record]) -> Vec<usize> {
         .iter()
         .map(|record| before(record.phase()) + record.step())
         .collect()
+}
+
+/// The phases of the records with their number of steps, in order of their first record. Runs other than a pretraining have
+/// one, without a name.
+pub fn phases(records: &[Record]) -> Vec<(Option<&str>, usize)> {
+    let mut phases: Vec<(Option<&str>, usize)> = Vec::new();
+    for record in records {
+        match phases.iter_mut().find(|(name, _)| *name == record.phase()) {
+            Some((_, n_steps)) => *n_steps = record.step().max(*n_steps),
+            None => phases.push((record.phase(), record.step())),
+        }
+    }
+    phases
 }
 
 /// The file, open for appending.

@@ -22,7 +22,7 @@ use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
 use crate::show::{output, task_table};
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 /// Tokens of a question with its examples, as far as the check of memory is concerned.
 const QUESTION_TOKENS: usize = 2048;
@@ -36,12 +36,27 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .count("bench.shots", args.shots)
         .count("bench.limit", args.limit)
         .table();
-    let mut config = input::configuration(&args.task.common, flags)?;
+    let config = input::configuration(&args.task.common, flags)?;
+    let mode = RunMode::from_flag(args.task.resume);
+    bench(config.clone(), args.task.seed, mode, args.task.json)?;
+    if !args.task.json {
+        next_steps::after_measurement(&config).show();
+    }
+    Ok(())
+}
+
+/// Runs the configured benchmark, and prints the results as a table or as JSON. The examples are drawn with `seed`, by
+/// default with that of lm-evaluation-harness.
+pub(crate) fn bench(
+    mut config: Config,
+    seed: Option<u64>,
+    mode: RunMode,
+    json: bool,
+) -> Result<()> {
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
     let name = format!("bench-{bench}");
-    let mode = RunMode::from_flag(args.task.resume);
     let mut keep = task_run::keep(&config, &name, mode)?;
-    let seed = match args.task.seed {
+    let seed = match seed {
         Some(seed) => u32::try_from(seed).map_err(|_| {
             anyhow!("`--seed` is {seed}, expected at most {}", u32::MAX).context(Hint(
                 "lm-evaluation-harness draws the examples with a seed of 32 bits".to_owned(),
@@ -78,7 +93,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     finished.results.iter_mut().for_each(pool_subjects);
     let results = finished.write()?;
-    if args.task.json {
+    if json {
         return output::json(&EvalReport::new(results));
     }
     output::line(table(&results))?;

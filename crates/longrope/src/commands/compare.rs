@@ -12,7 +12,7 @@ use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::{output, perplexity_table};
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &Compare) -> Result<()> {
     let flags = FlagLayer::default()
@@ -23,11 +23,14 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .count("eval.windows", args.windows)
         .path("out", args.out.as_ref())
         .table();
-    let results = compare(&input::configuration(&args.common, flags)?, RunMode::New)?;
+    let config = input::configuration(&args.common, flags)?;
+    let results = compare(&config, RunMode::New)?;
     if args.json {
         return output::json(&EvalReport::new(results));
     }
-    show(&results)
+    show(&results)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
 }
 
 /// Measures the perplexity of the configured methods and RoPEs at the configured contexts, and writes it into the run

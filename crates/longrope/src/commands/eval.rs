@@ -17,7 +17,7 @@ use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{FlagLayer, Ppl};
 use crate::settings::config::Config;
 use crate::show::{output, perplexity_table};
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
@@ -36,7 +36,9 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
     if args.json {
         return output::json(&EvalReport::new(results));
     }
-    show(&results)
+    show(&results)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
 }
 
 /// Measures the perplexity of the configured RoPEs at the configured contexts. Writes one line per scored token to the

@@ -10,6 +10,7 @@ use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::rope_arg::RopeArg;
+use crate::next_steps;
 use crate::settings::args::{Export, Format, WeightType};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::show::output;
@@ -51,7 +52,9 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         dtype,
         shard_size: shard_size.transpose().context("reading --max-shard-size")?,
         overwrite: args.force,
-    })
+    })?;
+    next_steps::after_export(&args.out).show();
+    Ok(())
 }
 
 /// Writes the checkpoint with its new RoPE and prints what was written.

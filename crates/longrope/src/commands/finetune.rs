@@ -21,7 +21,7 @@ use crate::settings::required;
 use crate::show::output;
 use crate::show::training_lines::Lines;
 use crate::terminal::CtrlCInDashboard;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
@@ -30,7 +30,19 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     if args.json {
         return output::json(&result);
     }
-    show(&result)
+    show(&result)?;
+    let context = trained_context(&result, &config);
+    next_steps::after_training(&config, &result.model, context).show();
+    Ok(())
+}
+
+/// Tokens of the windows that were trained on, as far as measurements or settings say it.
+fn trained_context(result: &TrainResult, config: &Config) -> Option<usize> {
+    let measured = result.evals.iter().filter_map(|record| match record {
+        Record::Eval { context, .. } => *context,
+        _ => None,
+    });
+    config.train.context.or_else(|| measured.max())
 }
 
 /// Trains with the given configuration.

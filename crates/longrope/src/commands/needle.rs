@@ -12,9 +12,10 @@ use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
 use crate::show::grid::Grid;
 use crate::show::output;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
@@ -28,22 +29,34 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         .set("needle.answer", args.answer.clone())
         .table();
     let config = input::configuration(&args.task.common, flags)?;
-    let mode = RunMode::from_flag(args.task.resume);
-    let mut keep = task_run::keep(&config, "needle", mode)?;
-    let target = longest_context(&config)?;
+    needle(
+        &config,
+        RunMode::from_flag(args.task.resume),
+        args.task.json,
+    )?;
+    if !args.task.json {
+        next_steps::after_measurement(&config).show();
+    }
+    Ok(())
+}
+
+/// Hides needles as configured, and prints the results as grids or as JSON.
+pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
+    let mut keep = task_run::keep(config, "needle", mode)?;
+    let target = longest_context(config)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config, Work::Measure { context: target })?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let haystack = input::haystack(&config)?;
+    let decoder = input::load_model(config, Work::Measure { context: target })?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
+    let haystack = input::haystack(config)?;
     if let Some(keep) = &mut keep {
         keep.text = Some(haystack.fingerprint());
     }
-    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
-    let jobs = task_run::jobs(&config, &ropes, |context| {
+    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
+    let jobs = task_run::jobs(config, &ropes, |context| {
         let task = Needle::new(&tokenizer, &haystack, &config.needle, context, config.seed)?;
         Ok(Box::new(task))
     })?;
-    let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     let grids = Grid::of_ropes(&finished.results);
     if let Some(out) = &config.out {
         for (i, grid) in grids.iter().enumerate() {
@@ -53,7 +66,7 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         }
     }
     let results = finished.write()?;
-    if args.task.json {
+    if json {
         return output::json(&EvalReport::new(results));
     }
     for grid in &grids {

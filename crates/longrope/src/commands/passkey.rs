@@ -12,7 +12,7 @@ use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::{output, task_table};
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     let flags = FlagLayer::default()
@@ -25,7 +25,9 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     if args.task.json {
         return output::json(&EvalReport::new(results));
     }
-    show(&results)
+    show(&results)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
 }
 
 /// Measures passkey retrieval under the configured RoPEs at the configured contexts.

@@ -21,7 +21,7 @@ use crate::settings::config::Config;
 use crate::show::output;
 use crate::show::pretrain_lines::PretrainLines;
 use crate::terminal::CtrlCInDashboard;
-use crate::{input, settings, signals};
+use crate::{input, next_steps, settings, signals};
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
@@ -61,7 +61,10 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     if let Some(share) = measured.passkeys {
         facts.push(("passkeys found", format!("{:.0}%", 100.0 * share)));
     }
-    output::line(output::facts(&facts))
+    output::line(output::facts(&facts))?;
+    let window = config.pretrain.phases.last().map(|phase| phase.window);
+    next_steps::after_training(&config, &outcome.model, window).show();
+    Ok(())
 }
 
 /// Refuses a model that is too large to train here.

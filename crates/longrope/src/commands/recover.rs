@@ -14,7 +14,7 @@ use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::required;
 use crate::show::output;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 /// The output of `--json`.
 #[derive(Debug, Serialize)]
@@ -35,7 +35,9 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
             contexts: recovery.contexts,
         });
     }
-    show(&config, &recovery)
+    show(&config, &recovery)?;
+    next_steps::after_recover(&config).show();
+    Ok(())
 }
 
 /// Recovers the configured contexts.

@@ -17,7 +17,7 @@ use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
 use crate::show::output;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     let flags = FlagLayer::default()
@@ -29,43 +29,55 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .path("ruler.hotpotqa", args.hotpotqa.as_ref())
         .table();
     let config = input::configuration(&args.task.common, flags)?;
-    let mode = RunMode::from_flag(args.task.resume);
-    let mut keep = task_run::keep(&config, "ruler", mode)?;
-    let target = longest_context(&config)?;
+    ruler(
+        &config,
+        RunMode::from_flag(args.task.resume),
+        args.task.json,
+    )?;
+    if !args.task.json {
+        next_steps::after_measurement(&config).show();
+    }
+    Ok(())
+}
+
+/// Runs the configured tasks, and prints the results as tables or as JSON.
+pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
+    let mut keep = task_run::keep(config, "ruler", mode)?;
+    let target = longest_context(config)?;
     let tasks = config
         .ruler
         .tasks
         .iter()
         .map(|name| Ok(name.parse::<RulerTask>()?))
         .collect::<Result<Vec<_>>>()?;
-    let data = data(&config)?;
+    let data = data(config)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config, Work::Measure { context: target })?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
+    let decoder = input::load_model(config, Work::Measure { context: target })?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
+    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
     let tasks = if tasks.is_empty() {
         possible(&data)
     } else {
         tasks
     };
-    let stop = stop_tokens(input::model_folder(&config)?, decoder.config())?;
+    let stop = stop_tokens(input::model_folder(config)?, decoder.config())?;
     let material = Material {
         data: &data,
         tokenizer: &tokenizer,
         stop: &stop,
     };
-    let jobs = jobs(&config, &tasks, &material, &ropes)?;
+    let jobs = jobs(config, &tasks, &material, &ropes)?;
     if let Some(keep) = &mut keep {
         keep.text = data_fingerprint(&jobs);
     }
-    let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     let results = finished.write()?;
     let was_run = |task: &RulerTask| {
         let name = format!("ruler/{task}");
         results.iter().any(|result| result.task == name)
     };
     let tasks: Vec<RulerTask> = tasks.into_iter().filter(was_run).collect();
-    if args.task.json {
+    if json {
         return output::json(&EvalReport::new(results));
     }
     for named in &ropes {

@@ -15,7 +15,7 @@ use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, Stage};
 use crate::settings::required;
 use crate::show::{output, search_table};
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
     let config = configuration(args)?;
@@ -24,7 +24,10 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
     if args.json {
         return output::json(&result);
     }
-    show(&config, &result)
+    show(&config, &result)?;
+    let original = input::model_config(&config)?.rope.original_context;
+    next_steps::after_search(&config, original, result.target_context).show();
+    Ok(())
 }
 
 /// Searches with the given configuration.

@@ -180,6 +180,20 @@ pub(crate) fn bytes(n: u64) -> String {
     format!("{value:.1} TiB")
 }
 
+/// Formats a number with at most six significant digits, without zeros at the end: `0.00005`, `1234.57`, `1.2e-7`.
+pub(crate) fn significant(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    // Rounded in scientific form; the shortest text of what is left has no further digits.
+    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+    if (1e-6..1e9).contains(&rounded.abs()) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
+}
+
 /// Formats a number with thousands separators.
 pub(crate) fn grouped(n: usize) -> String {
     HumanCount(n as u64).to_string()

@@ -302,6 +302,7 @@ fn by_rope<'a>(points: impl Iterator<Item = (&'a str, usize, f64)>) -> Vec<Serie
                 name: rope,
                 points: vec![point],
                 emphasized: rope == SEARCHED,
+                ..Series::default()
             }),
         }
     }

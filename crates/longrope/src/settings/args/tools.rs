@@ -157,6 +157,15 @@ pub(crate) enum WeightType {
 pub(crate) struct Report {
     /// Run folder.
     pub(crate) run: PathBuf,
+    /// Write the curves in metrics.jsonl as CSV instead of the page; `-` for stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Write the curves in metrics.jsonl as event files for TensorBoard instead of the page"
+    )]
+    pub(crate) tensorboard: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use longrope_eval::{EvalReport, EvalResult, PplResult, TaskResult};
+use longrope_eval::{EvalReport, EvalResult, EvalSource, PplResult, TaskResult};
 use longrope_extend::SearchResult;
 use longrope_rope::RopeArtifact;
 use longrope_trainer::run::records::{self, Record};
@@ -14,11 +14,13 @@ use toml::Table;
 use crate::hint::Hint;
 
 /// The contents of a run folder.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct RunReport {
     pub(crate) format: &'static str,
     pub(crate) version: u32,
     pub(crate) run: String,
+    /// Kind of the run, as in `run.json`; `null` for folders of version 0.1.
+    pub(crate) kind: Option<String>,
     /// The question that the run answers, in one sentence.
     pub(crate) question: String,
     /// The resolved configuration.
@@ -29,16 +31,27 @@ pub(crate) struct RunReport {
     pub(crate) generations: Vec<Value>,
     /// Records of `metrics.jsonl` of trainings, by folder.
     pub(crate) training: Vec<Training>,
+    /// Results of evaluations, by file.
+    pub(crate) evaluations: Vec<Evaluation>,
+    /// The stages of a recipe that have results, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stages: Vec<RunReport>,
+    pub(crate) tool_version: &'static str,
+}
+
+/// The results of one file, which are of one model and one text.
+#[derive(Debug, Serialize)]
+pub(crate) struct Evaluation {
+    /// The file, relative to the folder.
+    pub(crate) file: String,
+    /// What was measured; `null` in files of version 0.1.
+    pub(crate) source: Option<EvalSource>,
     pub(crate) perplexities: Vec<PplResult>,
     /// Results of tasks without their trials.
     pub(crate) tasks: Vec<TaskResult>,
     /// Results of tasks with their trials, for figures; not in `report.json`, because they are in the folder.
     #[serde(skip)]
     pub(crate) full_tasks: Vec<TaskResult>,
-    /// The stages of a recipe that have results, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) stages: Vec<RunReport>,
-    pub(crate) tool_version: &'static str,
 }
 
 /// One training run.
@@ -84,8 +97,9 @@ impl RunReport {
     fn gather(run: &Path) -> Result<Self> {
         let mut report = Self {
             format: "longrope-report",
-            version: 1,
+            version: 2,
             run: run.display().to_string(),
+            kind: kind_of(run)?,
             question: String::new(),
             settings: text_of(&run.join("config.toml"))?
                 .map(|text| text.parse())
@@ -106,9 +120,7 @@ impl RunReport {
             },
             generations: Vec::new(),
             training: Vec::new(),
-            perplexities: Vec::new(),
-            tasks: Vec::new(),
-            full_tasks: Vec::new(),
+            evaluations: Vec::new(),
             stages: Vec::new(),
             tool_version: env!("CARGO_PKG_VERSION"),
         };
@@ -128,7 +140,7 @@ impl RunReport {
             }
         }
         for path in json_files(run)? {
-            report.read_results(&path)?;
+            report.read_results(run, &path)?;
         }
         Ok(report)
     }
@@ -138,12 +150,11 @@ impl RunReport {
             && self.search.is_none()
             && self.generations.is_empty()
             && self.training.is_empty()
-            && self.perplexities.is_empty()
-            && self.tasks.is_empty()
+            && self.evaluations.is_empty()
             && self.stages.is_empty()
     }
 
-    fn read_results(&mut self, path: &Path) -> Result<()> {
+    fn read_results(&mut self, run: &Path, path: &Path) -> Result<()> {
         let text = fs_err::read_to_string(path)?;
         let Ok(json) = serde_json::from_str::<Value>(&text) else {
             return Ok(());
@@ -153,19 +164,39 @@ impl RunReport {
         }
         let results: EvalReport = serde_json::from_value(json)
             .with_context(|| format!("reading results `{}`", path.display()))?;
+        let file = path.strip_prefix(run).unwrap_or(path);
+        let mut evaluation = Evaluation {
+            file: file.display().to_string(),
+            source: results.source,
+            perplexities: Vec::new(),
+            tasks: Vec::new(),
+            full_tasks: Vec::new(),
+        };
         for result in results.results {
             match result {
-                EvalResult::Ppl(result) => self.perplexities.push(result),
+                EvalResult::Ppl(result) => evaluation.perplexities.push(result),
                 EvalResult::Task(result) => {
-                    self.full_tasks.push(result.clone());
-                    self.tasks.push(TaskResult {
+                    evaluation.full_tasks.push(result.clone());
+                    evaluation.tasks.push(TaskResult {
                         trials: Vec::new(),
                         ..result
                     });
                 }
             }
         }
+        self.evaluations.push(evaluation);
         Ok(())
+    }
+
+    /// Whether there are curves: generations of a search, or steps of a training.
+    pub(crate) fn has_curves(&self) -> bool {
+        self.parts()
+            .any(|part| !part.generations.is_empty() || !part.training.is_empty())
+    }
+
+    /// The folder and, for a recipe, the folders of its stages.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.stages)
     }
 
     fn ask(&self) -> String {
@@ -210,6 +241,13 @@ fn text_of(path: &Path) -> Result<Option<String>> {
     } else {
         Ok(None)
     }
+}
+
+/// The kind of run in `run.json`.
+fn kind_of(run: &Path) -> Result<Option<String>> {
+    let record = text_of(&run.join("run.json"))?;
+    let record: Option<Value> = record.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(record.and_then(|record| Some(record.get("kind")?.as_str()?.to_owned())))
 }
 
 /// Lines of JSON. Lines that cannot be parsed are skipped: the last one may be cut off while a run is active.
