@@ -25,6 +25,7 @@ mod lora_inputs;
 mod pipeline;
 mod plan_report;
 mod pretrain;
+mod provenance;
 #[cfg(feature = "remote")]
 mod remote;
 mod resume;

@@ -55,6 +55,10 @@ fn other_verbs_read_the_trained_model() {
     let result = here.compute_json(&format!("{PRETRAIN} --out run"));
     assert_eq!(result["model"], "run/model");
     assert_eq!(result["steps"], 8);
+    assert_eq!(result["source"]["model"], "run/start");
+    assert_eq!(result["source"]["texts"][0], "text.txt");
+    let header = here.read_json_lines("run/metrics.jsonl").swap_remove(0);
+    assert_eq!(header["source"], result["source"]);
     // 300 tokens, and better than chance.
     let nll = number(&result, "/held_out_nll_nats");
     assert!(nll < 300_f64.ln(), "{nll}");

@@ -1,5 +1,6 @@
 //! The result of a search.
 
+use longrope_model::ResultSource;
 use longrope_rope::RopeSpec;
 use longrope_search::{Search, TargetRope};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ pub struct SearchResult {
     pub format: String,
     /// 1
     pub version: u32,
+    /// What it was measured on; `None` in older files. The fingerprint is that of the whole text, not of the samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ResultSource>,
     /// The context that factors were searched for, tokens.
     pub target_context: usize,
     /// Score of the winner, nats.

@@ -8,7 +8,7 @@ use longrope_data::{Tokenizer, sha256_hex};
 use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
 };
-use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
+use longrope_eval::{MetricValue, Scorer, TaskResult, mean, mean_stderr};
 
 use longrope_extend::RunMode;
 
@@ -50,9 +50,9 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         None => FEWSHOT_SEED,
     };
     let (prompts, data) = prompts(bench, &config, seed)?;
-    if let Some(keep) = &mut keep {
-        keep.text = Some(data);
-    }
+    keep.text = Some(data.fingerprint);
+    keep.texts = data.files;
+    keep.seed = u64::from(seed);
     let interrupt = signals::listen()?;
     if config.contexts.is_empty() {
         let model = input::model_config(&config)?;
@@ -77,11 +77,12 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     })?;
     let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     finished.results.iter_mut().for_each(pool_subjects);
-    let results = finished.write()?;
+    let done = finished.write()?;
+    let results = &done.results;
     if args.task.json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
-    output::line(table(&results))?;
+    output::line(table(results))?;
     output::line(format!(
         "{} on {bench}, {} shots, seed {seed}, scored as by lm-evaluation-harness",
         results.first().map_or("", |result| &result.metric.name),
@@ -89,8 +90,8 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     ))
 }
 
-/// Reads the questions and examples. Also returns a fingerprint of the files.
-fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, String)> {
+/// Reads the questions and examples.
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
     if data.is_empty() {
@@ -129,7 +130,14 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, String)
                     .to_owned(),
             ))
         })?;
-    Ok((prompts, fingerprint))
+    let files = input::names(data.iter().chain(&fewshot));
+    Ok((prompts, Data { fingerprint, files }))
+}
+
+/// The files of a benchmark.
+struct Data {
+    fingerprint: String,
+    files: Vec<String>,
 }
 
 /// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use longrope_data::text_fingerprint;
-use longrope_eval::{EvalReport, PplResult};
+use longrope_eval::PplResult;
 use longrope_extend::RunMode;
 
-use super::eval_folder::EvalFolder;
+use super::eval_folder::{EvalFolder, Evaluated};
 use super::perplexities::{check, measure};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes};
@@ -23,16 +23,16 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .count("eval.windows", args.windows)
         .path("out", args.out.as_ref())
         .table();
-    let results = compare(&input::configuration(&args.common, flags)?, RunMode::New)?;
+    let done = compare(&input::configuration(&args.common, flags)?, RunMode::New)?;
     if args.json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
-    show(&results)
+    show(&done)
 }
 
 /// Measures the perplexity of the configured methods and RoPEs at the configured contexts, and writes it into the run
 /// folder if there is one.
-pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Vec<PplResult>> {
+pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
@@ -47,14 +47,12 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Vec<PplResult>> 
     let results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
         Ok(())
     })?;
-    if let Some(folder) = folder {
-        folder.write(&results)?;
-    }
-    Ok(results)
+    folder.write(results)
 }
 
 /// Prints the results as a table.
-pub(crate) fn show(results: &[PplResult]) -> Result<()> {
+pub(crate) fn show(done: &Evaluated<PplResult>) -> Result<()> {
+    let results = &done.results;
     output::line(perplexity_table::perplexity_table(results))?;
     output::line(perplexity_table::protocol_line(results))
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use longrope_data::text_fingerprint;
-use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
+use longrope_eval::{PplProtocol, PplResult, ScoredWindow};
 use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
-use super::eval_folder::EvalFolder;
+use super::eval_folder::{EvalFolder, Evaluated};
 use super::perplexities::{check, measure};
 use crate::hint::Hint;
 use crate::input::memory::Work;
@@ -32,11 +32,11 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .table();
     let config = input::configuration(&args.common, flags)?;
     check_settings(args, config.eval.protocol)?;
-    let results = ppl(&config, args.per_token.as_deref(), RunMode::New)?;
+    let done = ppl(&config, args.per_token.as_deref(), RunMode::New)?;
     if args.json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
-    show(&results)
+    show(&done)
 }
 
 /// Measures the perplexity of the configured RoPEs at the configured contexts. Writes one line per scored token to the
@@ -45,7 +45,7 @@ pub(crate) fn ppl(
     config: &Config,
     per_token: Option<&Path>,
     mode: RunMode,
-) -> Result<Vec<PplResult>> {
+) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
@@ -64,14 +64,12 @@ pub(crate) fn ppl(
     if let Some(file) = per_token {
         file.finish()?;
     }
-    if let Some(folder) = folder {
-        folder.write(&results)?;
-    }
-    Ok(results)
+    folder.write(results)
 }
 
 /// Prints the results as a table.
-pub(crate) fn show(results: &[PplResult]) -> Result<()> {
+pub(crate) fn show(done: &Evaluated<PplResult>) -> Result<()> {
+    let results = &done.results;
     output::line(table(results))?;
     output::line(perplexity_table::protocol_line(results))
 }

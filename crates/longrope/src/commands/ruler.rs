@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use longrope_data::{Tokenizer, sha256_hex};
-use longrope_eval::{
-    Essay, EvalReport, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult,
-};
+use longrope_eval::{Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult};
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
 
@@ -55,25 +53,27 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         stop: &stop,
     };
     let jobs = jobs(&config, &tasks, &material, &ropes)?;
-    if let Some(keep) = &mut keep {
-        keep.text = data_fingerprint(&jobs);
-    }
+    keep.text = data_fingerprint(&jobs);
+    let ruler = &config.ruler;
+    let files = config.text.iter().chain(&ruler.squad);
+    keep.texts = input::names(files.chain(&ruler.hotpotqa));
     let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    let results = finished.write()?;
+    let done = finished.write()?;
+    let results = &done.results;
     let was_run = |task: &RulerTask| {
         let name = format!("ruler/{task}");
         results.iter().any(|result| result.task == name)
     };
     let tasks: Vec<RulerTask> = tasks.into_iter().filter(was_run).collect();
     if args.task.json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
     for named in &ropes {
-        if let Some(averages) = RulerAverages::of(&named.name, &results) {
+        if let Some(averages) = RulerAverages::of(&named.name, results) {
             output::line(format!(
                 "{}\n{}\n",
                 named.name,
-                table(&averages, &tasks, &results)
+                table(&averages, &tasks, results)
             ))?;
             output::line(format!(
                 "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}\n",
