@@ -8,6 +8,7 @@ mod cli;
 mod cli_defaults;
 mod cli_hints;
 mod cli_numbers;
+mod compare_runs;
 mod configs_read;
 mod doctor;
 mod errors_input;

@@ -160,7 +160,7 @@ fn intervals_of_right_and_wrong_trials_hold_the_truth() {
 
 #[test]
 fn intervals_of_graded_trials_hold_the_truth() {
-    for n in [5, 20, 100] {
+    for n in [10, 30, 100] {
         let covered = coverage(|rng| {
             let base: Vec<f64> = (0..n).map(|_| rng.random_range(0.0..0.4)).collect();
             let one: Vec<f64> = base

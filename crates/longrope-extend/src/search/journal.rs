@@ -207,6 +207,8 @@ mod tests {
             passkey_accuracy: Some(0.5),
             text_nats: vec![0.1 + 0.2],
             passkeys_found: vec![1, 0],
+            difference: None,
+            passkey_difference: None,
         };
         MethodJournal::open(path.clone())
             .unwrap()

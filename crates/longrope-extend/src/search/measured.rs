@@ -109,6 +109,8 @@ fn method(
         passkey_accuracy: share_found(&passkeys_found),
         text_nats,
         passkeys_found,
+        difference: None,
+        passkey_difference: None,
     })
 }
 

@@ -142,6 +142,10 @@ impl SearchRun<'_> {
                 .saturating_sub(progress.sample_evaluations)
                 * context,
             objective: self.objective.description().to_owned(),
+            baselines: baselines
+                .into_iter()
+                .map(|method| method.compared_with(&searched))
+                .collect(),
             searched,
             failures: search
                 .state()
@@ -149,7 +153,6 @@ impl SearchRun<'_> {
                 .iter()
                 .map(|generation| generation.failures.len())
                 .sum(),
-            baselines,
             elapsed_secs: started.elapsed().as_secs_f64(),
         };
         let spec = self.target.artifact_spec(&best.candidate)?;

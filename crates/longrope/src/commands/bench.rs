@@ -21,7 +21,7 @@ use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::{output, task_table};
+use crate::show::{difference, output, task_table};
 use crate::{input, signals};
 
 /// Tokens of a question with its examples, as far as the check of memory is concerned.
@@ -87,7 +87,11 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         "{} on {bench}, {} shots, seed {seed}, scored as by lm-evaluation-harness",
         results.first().map_or("", |result| &result.metric.name),
         prompts.shots(),
-    ))
+    ))?;
+    match difference::task_line(results) {
+        Some(line) => output::line(line),
+        None => Ok(()),
+    }
 }
 
 /// Reads the questions and examples.
@@ -173,19 +177,23 @@ fn pool_subjects(result: &mut TaskResult) {
 
 /// One row per RoPE, context and metric.
 fn table(results: &[TaskResult]) -> String {
-    let header = [
+    let has_differences = results.iter().any(|result| result.difference.is_some());
+    let mut header = vec![
         "rope",
         "context",
         "questions",
         "metric",
         "score",
         "± stderr",
-        "time",
     ];
+    header.extend(has_differences.then_some("difference"));
+    header.push("time");
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
     let mut rows = Vec::new();
     for result in results {
-        for metric in std::iter::once(&result.metric).chain(&result.other_metrics) {
-            rows.push(vec![
+        let metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
+        for (metric_idx, metric) in metrics.enumerate() {
+            let mut row = vec![
                 result.rope.clone(),
                 output::grouped(result.context),
                 output::grouped(result.n),
@@ -198,9 +206,13 @@ fn table(results: &[TaskResult]) -> String {
                 metric
                     .stderr
                     .map_or_else(|| "-".to_owned(), |stderr| format!("{:.1}", 100.0 * stderr)),
-                output::duration(result.elapsed_secs),
-            ]);
+            ];
+            // The difference is that of the main metric.
+            let main = result.difference.as_ref().filter(|_| metric_idx == 0);
+            row.extend(has_differences.then(|| difference::points(main)));
+            row.push(output::duration(result.elapsed_secs));
+            rows.push(row);
         }
     }
-    output::table(&header.map(str::to_owned), &rows)
+    output::table(&header, &rows)
 }

@@ -2,16 +2,17 @@
 
 use anyhow::Result;
 use longrope_data::text_fingerprint;
-use longrope_eval::PplResult;
+use longrope_eval::{PplResult, add_window_differences};
 use longrope_extend::RunMode;
 
 use super::eval_folder::{EvalFolder, Evaluated};
 use super::perplexities::{check, measure};
+use super::reference::reference;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::Config;
-use crate::show::{output, perplexity_table};
+use crate::show::{difference, output, perplexity_table};
 use crate::{input, signals};
 
 pub(crate) fn run(args: &Compare) -> Result<()> {
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .text(&args.text)
         .counts("contexts", &args.contexts)
         .list("rope", args.rope.iter().cloned())
+        .set("eval.reference", args.reference.clone())
         .count("eval.windows", args.windows)
         .path("out", args.out.as_ref())
         .table();
@@ -41,12 +43,16 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplRes
     let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
     let ropes = named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
+    let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
     let folder = EvalFolder::open(config, "compare", mode, Some(text))?;
-    let results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
+    let mut results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
         Ok(())
     })?;
+    if let Some(reference) = reference {
+        add_window_differences(&mut results, &reference);
+    }
     folder.write(results)
 }
 
@@ -54,5 +60,9 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplRes
 pub(crate) fn show(done: &Evaluated<PplResult>) -> Result<()> {
     let results = &done.results;
     output::line(perplexity_table::perplexity_table(results))?;
-    output::line(perplexity_table::protocol_line(results))
+    output::line(perplexity_table::protocol_line(results))?;
+    match difference::of_perplexities(results) {
+        Some(table) => output::line(format!("\n{table}")),
+        None => Ok(()),
+    }
 }

@@ -58,7 +58,8 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
     for grid in &grids {
         output::line(format!("{}\n{}\n", grid.rope, grid.table()))?;
     }
-    output::line(protocol_line(&done.results))
+    output::line(protocol_line(&done.results))?;
+    task_run::show_differences(&done.results)
 }
 
 /// The file name of a plot: `needle.svg`, or a name per RoPE if there are several.

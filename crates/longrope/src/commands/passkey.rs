@@ -48,7 +48,8 @@ pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Evaluated<TaskRe
 pub(crate) fn show(done: &Evaluated<TaskResult>) -> Result<()> {
     let results = &done.results;
     output::line(task_table::by_context(results))?;
-    output::line(protocol_line(results))
+    output::line(protocol_line(results))?;
+    task_run::show_differences(results)
 }
 
 /// A line about how the numbers of the table were measured.

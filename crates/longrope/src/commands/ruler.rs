@@ -14,7 +14,7 @@ use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::output;
+use crate::show::{difference, output};
 use crate::{input, signals};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
@@ -86,7 +86,27 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         tasks.len(),
         config.ruler.samples,
         config.seed
-    ))
+    ))?;
+    show_differences(results)
+}
+
+/// Prints the differences of every task to the reference, if several RoPEs were measured.
+fn show_differences(results: &[TaskResult]) -> Result<()> {
+    let Some(line) = difference::task_line(results) else {
+        return Ok(());
+    };
+    let header = ["rope", "task", "context", "difference"].map(str::to_owned);
+    let rows = results.iter().filter_map(|result| {
+        let found = result.difference.as_ref()?;
+        Some(vec![
+            result.rope.clone(),
+            result.task.clone(),
+            output::grouped(result.context),
+            difference::points(Some(found)),
+        ])
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    output::line(format!("\n{}\n{line}", output::table(&header, &rows)))
 }
 
 /// A fingerprint of the text and questions that the tasks use; `None` if they make their own.

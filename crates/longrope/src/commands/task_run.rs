@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use longrope_eval::{EvalState, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_eval::{EvalState, LanguageModel, Task, TaskResult, TaskRun, add_task_differences};
 use longrope_extend::{Interrupt, Interrupted, RunMode};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
 use super::eval_folder::{EvalFolder, Evaluated};
+use super::reference::reference;
 use crate::hint::Hint;
 use crate::input::rope_arg::NamedRope;
 use crate::progress;
 use crate::settings::config::Config;
 use crate::show::escape::printable;
+use crate::show::{difference, output};
 
 /// Time between two saved states, as a multiple of the time that saving takes; the state is also saved after every job.
 const SAVE_SHARE: u32 = 4;
@@ -43,13 +45,18 @@ pub(crate) struct Keep {
 /// Finished trials, and the folder they are kept in.
 pub(crate) struct Finished {
     pub(crate) results: Vec<TaskResult>,
+    reference: Option<String>,
     folder: EvalFolder,
     state: Option<EvalState>,
 }
 
 impl Finished {
-    /// Writes the results into the run folder, if there is one; then removes the state.
-    pub(crate) fn write(self) -> Result<Evaluated<TaskResult>> {
+    /// Adds the differences to the reference, and writes the results into the run folder, if there is one; then removes
+    /// the state.
+    pub(crate) fn write(mut self) -> Result<Evaluated<TaskResult>> {
+        if let Some(reference) = &self.reference {
+            add_task_differences(&mut self.results, reference);
+        }
         let evaluated = self.folder.write(self.results)?;
         if let Some(state) = self.state {
             state.finish()?;
@@ -157,6 +164,7 @@ pub(crate) fn run(
     keep: Keep,
 ) -> Result<Finished> {
     let keys = keys(jobs)?;
+    let reference = reference(config, jobs.iter().map(|job| job.rope_name.as_str()))?;
     let can_resume = keep.mode != RunMode::Part;
     let (folder, mut state) = keep.open(config, &keys)?;
     let results = run_jobs(jobs, &keys, model, interrupt, state.as_mut()).map_err(|error| {
@@ -170,6 +178,7 @@ pub(crate) fn run(
     })?;
     Ok(Finished {
         results,
+        reference,
         folder,
         state,
     })
@@ -242,6 +251,14 @@ fn run_jobs(
     }
     bar.finish_and_clear();
     Ok(results)
+}
+
+/// Prints the differences to the reference as a table, if several RoPEs were measured.
+pub(crate) fn show_differences(results: &[TaskResult]) -> Result<()> {
+    match difference::of_tasks(results) {
+        Some(table) => output::line(format!("\n{table}")),
+        None => Ok(()),
+    }
 }
 
 /// When the state was saved, and how long that took.
