@@ -8,6 +8,7 @@ mod cli;
 mod cli_defaults;
 mod cli_hints;
 mod cli_numbers;
+mod compare_runs;
 mod configs_read;
 mod doctor;
 mod errors_input;
@@ -26,6 +27,7 @@ mod next_steps;
 mod pipeline;
 mod plan_report;
 mod pretrain;
+mod provenance;
 #[cfg(feature = "remote")]
 mod remote;
 mod resume;

@@ -1,5 +1,6 @@
 //! The result of a search.
 
+use longrope_model::ResultSource;
 use longrope_rope::RopeSpec;
 use longrope_search::{Search, TargetRope};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub struct SearchResult {
     pub format: String,
     /// 1
     pub version: u32,
+    /// What it was measured on; `None` in older files. The fingerprint is that of the whole text, not of the samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ResultSource>,
     /// The context that factors were searched for, tokens.
     pub target_context: usize,
     /// Score of the winner, nats.
@@ -90,13 +94,19 @@ mod tests {
     fn result(objective: ObjectiveKind, needle_weight: Option<f64>) -> SearchResult {
         let searched = MethodLoss {
             method: "searched".to_owned(),
+            rope_fingerprint: None,
             nll_nats: 2.0,
             answer_nats: Some(6.0),
             passkey_accuracy: None,
+            text_nats: Vec::new(),
+            passkeys_found: Vec::new(),
+            difference: None,
+            passkey_difference: None,
         };
         SearchResult {
             format: "longrope-search-result".to_owned(),
             version: 1,
+            source: None,
             target_context: 1024,
             best_nats: 3.0,
             best_ppl: 20.0,

@@ -8,7 +8,7 @@ use longrope_data::{Tokenizer, sha256_hex};
 use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
 };
-use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
+use longrope_eval::{MetricValue, Scorer, TaskResult, mean, mean_stderr};
 
 use longrope_extend::RunMode;
 
@@ -21,7 +21,7 @@ use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::{output, task_table};
+use crate::show::{difference, output, task_table};
 use crate::{input, next_steps, signals};
 
 /// Tokens of a question with its examples, as far as the check of memory is concerned.
@@ -65,9 +65,9 @@ pub(crate) fn bench(
         None => FEWSHOT_SEED,
     };
     let (prompts, data) = prompts(bench, &config, seed)?;
-    if let Some(keep) = &mut keep {
-        keep.text = Some(data);
-    }
+    keep.text = Some(data.fingerprint);
+    keep.texts = data.files;
+    keep.seed = u64::from(seed);
     let interrupt = signals::listen()?;
     if config.contexts.is_empty() {
         let model = input::model_config(&config)?;
@@ -92,20 +92,25 @@ pub(crate) fn bench(
     })?;
     let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     finished.results.iter_mut().for_each(pool_subjects);
-    let results = finished.write()?;
+    let done = finished.write()?;
+    let results = &done.results;
     if json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
-    output::line(table(&results))?;
+    output::line(table(results))?;
     output::line(format!(
         "{} on {bench}, {} shots, seed {seed}, scored as by lm-evaluation-harness",
         results.first().map_or("", |result| &result.metric.name),
         prompts.shots(),
-    ))
+    ))?;
+    match difference::task_line(results) {
+        Some(line) => output::line(line),
+        None => Ok(()),
+    }
 }
 
-/// Reads the questions and examples. Also returns a fingerprint of the files.
-fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, String)> {
+/// Reads the questions and examples.
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
     if data.is_empty() {
@@ -144,7 +149,14 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, String)
                     .to_owned(),
             ))
         })?;
-    Ok((prompts, fingerprint))
+    let files = input::names(data.iter().chain(&fewshot));
+    Ok((prompts, Data { fingerprint, files }))
+}
+
+/// The files of a benchmark.
+struct Data {
+    fingerprint: String,
+    files: Vec<String>,
 }
 
 /// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.
@@ -180,19 +192,23 @@ fn pool_subjects(result: &mut TaskResult) {
 
 /// One row per RoPE, context and metric.
 fn table(results: &[TaskResult]) -> String {
-    let header = [
+    let has_differences = results.iter().any(|result| result.difference.is_some());
+    let mut header = vec![
         "rope",
         "context",
         "questions",
         "metric",
         "score",
         "± stderr",
-        "time",
     ];
+    header.extend(has_differences.then_some("difference"));
+    header.push("time");
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
     let mut rows = Vec::new();
     for result in results {
-        for metric in std::iter::once(&result.metric).chain(&result.other_metrics) {
-            rows.push(vec![
+        let metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
+        for (metric_idx, metric) in metrics.enumerate() {
+            let mut row = vec![
                 result.rope.clone(),
                 output::grouped(result.context),
                 output::grouped(result.n),
@@ -205,9 +221,13 @@ fn table(results: &[TaskResult]) -> String {
                 metric
                     .stderr
                     .map_or_else(|| "-".to_owned(), |stderr| format!("{:.1}", 100.0 * stderr)),
-                output::duration(result.elapsed_secs),
-            ]);
+            ];
+            // The difference is that of the main metric.
+            let main = result.difference.as_ref().filter(|_| metric_idx == 0);
+            row.extend(has_differences.then(|| difference::points(main)));
+            row.push(output::duration(result.elapsed_secs));
+            rows.push(row);
         }
     }
-    output::table(&header.map(str::to_owned), &rows)
+    output::table(&header, &rows)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
 use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
-use longrope_model::{Decoder, ModelConfig};
+use longrope_model::{Decoder, ModelConfig, ResultSource, RopeSource};
 use longrope_rope::{RopeScaling, RopeSpec};
 use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
@@ -31,18 +31,10 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
         return output::json(&result);
     }
     show(&result)?;
-    let context = trained_context(&result, &config);
+    let trained = ModelConfig::from_folder(&result.model).ok();
+    let context = trained.map(|trained| trained.max_context);
     next_steps::after_training(&config, &result.model, context).show();
     Ok(())
-}
-
-/// Tokens of the windows that were trained on, as far as measurements or settings say it.
-fn trained_context(result: &TrainResult, config: &Config) -> Option<usize> {
-    let measured = result.evals.iter().filter_map(|record| match record {
-        Record::Eval { context, .. } => *context,
-        _ => None,
-    });
-    config.train.context.or_else(|| measured.max())
 }
 
 /// Trains with the given configuration.
@@ -69,7 +61,7 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
     let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
     match prepared.train(callbacks)? {
-        TrainOutcome::Done(result) => Ok(result),
+        TrainOutcome::Done(result) => Ok(*result),
         TrainOutcome::Interrupted => {
             let error = Error::from(Interrupted);
             Err(explain_interruption(error, RunKind::Finetune, out, mode))
@@ -120,6 +112,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     let folder = required(config.out.as_ref(), "--out")?.clone();
     let model = input::model_config(config)?;
     let (rope, context) = rope_and_context(config, &model)?;
+    let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
     let work = Work::Train {
         context,
         config: section,
@@ -150,6 +143,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         rope.clone(),
     )?;
     let family = decoder.config().family;
+    let rope_source = RopeSource::new(rope_name, &rope);
     let plan = TrainPlan {
         folder,
         base,
@@ -159,6 +153,11 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         documents,
         config: section.clone().resolved(family),
         contexts: held_out.contexts(),
+        source: ResultSource {
+            rope: Some(rope_source),
+            precision: Some(section.precision.name().to_owned()),
+            ..input::blank_source(config)?
+        },
         seed: config.seed,
         resume: mode != RunMode::New,
         screen,

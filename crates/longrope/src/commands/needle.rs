@@ -3,7 +3,7 @@
 use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_data::write_atomically;
-use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
+use longrope_eval::{Needle, Scorer, TaskResult};
 
 use longrope_extend::RunMode;
 
@@ -48,9 +48,8 @@ pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
     let decoder = input::load_model(config, Work::Measure { context: target })?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
     let haystack = input::haystack(config)?;
-    if let Some(keep) = &mut keep {
-        keep.text = Some(haystack.fingerprint());
-    }
+    keep.text = Some(haystack.fingerprint());
+    keep.texts = input::names(&config.text);
     let ropes = named_ropes(&rope_names(config), &decoder, target)?;
     let jobs = task_run::jobs(config, &ropes, |context| {
         let task = Needle::new(&tokenizer, &haystack, &config.needle, context, config.seed)?;
@@ -65,14 +64,15 @@ pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
             write_atomically(&path, grid.svg(&title)?.as_bytes())?;
         }
     }
-    let results = finished.write()?;
+    let done = finished.write()?;
     if json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
     for grid in &grids {
         output::line(format!("{}\n{}\n", grid.rope, grid.table()))?;
     }
-    output::line(protocol_line(&results))
+    output::line(protocol_line(&done.results))?;
+    task_run::show_differences(&done.results)
 }
 
 /// The file name of a plot: `needle.svg`, or a name per RoPE if there are several.

@@ -40,6 +40,7 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let measured = outcome.measured;
     if args.json {
         return output::json(&json!({
+            "source": outcome.source,
             "model": outcome.model,
             "steps": outcome.n_steps,
             "text_tokens": outcome.n_text_tokens,
@@ -105,6 +106,7 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
         },
         device,
         out: out.to_owned(),
+        source: input::blank_source(config)?,
         screen,
     };
     task.validate()?;

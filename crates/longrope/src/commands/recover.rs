@@ -2,6 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use longrope_extend::{Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
+use longrope_model::ResultSource;
 use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ use crate::{input, next_steps, signals};
 struct RecoveryReport {
     format: &'static str,
     version: u32,
+    source: ResultSource,
     contexts: Vec<Recovered>,
 }
 
@@ -32,6 +34,7 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
         return output::json(&RecoveryReport {
             format: "longrope-recovery",
             version: 1,
+            source: recovery.source,
             contexts: recovery.contexts,
         });
     }

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use longrope_data::{Tokenizer, sha256_hex};
-use longrope_eval::{
-    Essay, EvalReport, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult,
-};
+use longrope_eval::{Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult};
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
 
@@ -16,7 +14,7 @@ use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::output;
+use crate::show::{difference, output};
 use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
@@ -67,25 +65,27 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         stop: &stop,
     };
     let jobs = jobs(config, &tasks, &material, &ropes)?;
-    if let Some(keep) = &mut keep {
-        keep.text = data_fingerprint(&jobs);
-    }
+    keep.text = data_fingerprint(&jobs);
+    let ruler = &config.ruler;
+    let files = config.text.iter().chain(&ruler.squad);
+    keep.texts = input::names(files.chain(&ruler.hotpotqa));
     let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    let results = finished.write()?;
+    let done = finished.write()?;
+    let results = &done.results;
     let was_run = |task: &RulerTask| {
         let name = format!("ruler/{task}");
         results.iter().any(|result| result.task == name)
     };
     let tasks: Vec<RulerTask> = tasks.into_iter().filter(was_run).collect();
     if json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
     for named in &ropes {
-        if let Some(averages) = RulerAverages::of(&named.name, &results) {
+        if let Some(averages) = RulerAverages::of(&named.name, results) {
             output::line(format!(
                 "{}\n{}\n",
                 named.name,
-                table(&averages, &tasks, &results)
+                table(&averages, &tasks, results)
             ))?;
             output::line(format!(
                 "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}\n",
@@ -98,7 +98,27 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         tasks.len(),
         config.ruler.samples,
         config.seed
-    ))
+    ))?;
+    show_differences(results)
+}
+
+/// Prints the differences of every task to the reference, if several RoPEs were measured.
+fn show_differences(results: &[TaskResult]) -> Result<()> {
+    let Some(line) = difference::task_line(results) else {
+        return Ok(());
+    };
+    let header = ["rope", "task", "context", "difference"].map(str::to_owned);
+    let rows = results.iter().filter_map(|result| {
+        let found = result.difference.as_ref()?;
+        Some(vec![
+            result.rope.clone(),
+            result.task.clone(),
+            output::grouped(result.context),
+            difference::points(Some(found)),
+        ])
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    output::line(format!("\n{}\n{line}", output::table(&header, &rows)))
 }
 
 /// A fingerprint of the text and questions that the tasks use; `None` if they make their own.

@@ -65,6 +65,9 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
 pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
     let out = required(config.out.as_ref(), "--out")?;
     output::line(search_table::result_table(result))?;
+    if let Some(line) = search_table::gain_line(result) {
+        output::line(line)?;
+    }
     output::line(search_table::cost(result))?;
     output::line(format!(
         "factors in {}, plots in the same folder",

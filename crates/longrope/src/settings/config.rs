@@ -208,6 +208,9 @@ pub(crate) struct EvalSection {
     pub(crate) angles: AngleSetting,
     /// Perplexity protocol.
     pub(crate) protocol: PplProtocol,
+    /// RoPE that differences are taken to; if unset, the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
 }
 
 impl Default for EvalSection {
@@ -218,6 +221,7 @@ impl Default for EvalSection {
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
             protocol: PplProtocol::Longrope,
+            reference: None,
         }
     }
 }

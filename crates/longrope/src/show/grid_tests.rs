@@ -15,12 +15,9 @@ fn result(context: usize, trials: &[(f64, f64)]) -> TaskResult {
         context,
         n: trials.len(),
         metric: MetricValue::of(&Metric::higher("recall"), &[0.0]),
-        other_metrics: Vec::new(),
         protocol: "teacher-forced".to_owned(),
-        settings: Map::new(),
-        seed: 1,
-        elapsed_secs: 0.0,
         trials: trials.iter().enumerate().map(trial).collect(),
+        ..TaskResult::default()
     }
 }
 

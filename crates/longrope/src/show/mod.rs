@@ -1,5 +1,6 @@
 //! Output: tables, plots, progress, dashboards and HTML pages.
 
+pub(crate) mod difference;
 pub(crate) mod escape;
 mod event_file;
 pub(crate) mod grid;

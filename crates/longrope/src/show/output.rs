@@ -81,6 +81,14 @@ pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
 
 /// One row per RoPE, one column per context, both in the order of their first occurrence.
 pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, String)>) -> String {
+    by_context_of("rope", cells)
+}
+
+/// As [`by_context`], with another heading of the first column.
+pub(crate) fn by_context_of<'a>(
+    heading: &str,
+    cells: impl IntoIterator<Item = (&'a str, usize, String)>,
+) -> String {
     let cells: Vec<(&str, usize, String)> = cells.into_iter().collect();
     let mut contexts: Vec<usize> = Vec::new();
     for (_, context, _) in &cells {
@@ -103,7 +111,7 @@ pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, St
             rows[row_idx][column + 1] = text;
         }
     }
-    let header: Vec<String> = std::iter::once("rope".to_owned())
+    let header: Vec<String> = std::iter::once(heading.to_owned())
         .chain(contexts.iter().map(|context| grouped(*context)))
         .collect();
     table(&header, &rows)

@@ -7,6 +7,19 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::common::{Common, ModelArg};
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct CompareRuns {
+    /// Run folder of `eval --out` or `compare --out`, or a file of results in it.
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+    /// The run that is compared with A.
+    #[arg(value_name = "B")]
+    pub(crate) b: PathBuf,
+    /// Print JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
     #[command(flatten)]
     pub(crate) common: Common,

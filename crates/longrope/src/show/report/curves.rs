@@ -233,3 +233,19 @@ fn of_training(training: &Training, end: f64) -> Vec<Scalar> {
     }
     scalars
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_with_commas_are_quoted() {
+        for (text, expected) in [
+            ("a", "a"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+        ] {
+            assert_eq!(field(text), expected);
+        }
+    }
+}

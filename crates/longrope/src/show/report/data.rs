@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use longrope_eval::{EvalReport, EvalResult, EvalSource, PplResult, TaskResult};
+use longrope_eval::{EvalReport, EvalResult, PplResult, TaskResult};
 use longrope_extend::SearchResult;
+use longrope_model::ResultSource;
 use longrope_rope::RopeArtifact;
 use longrope_trainer::run::records::{self, Record};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use toml::Table;
 
@@ -45,13 +46,29 @@ pub(crate) struct Evaluation {
     /// The file, relative to the folder.
     pub(crate) file: String,
     /// What was measured; `null` in files of version 0.1.
-    pub(crate) source: Option<EvalSource>,
+    pub(crate) source: Option<ResultSource>,
+    /// Perplexities; in `report.json` without their windows, which are in the file.
+    #[serde(serialize_with = "without_windows")]
     pub(crate) perplexities: Vec<PplResult>,
-    /// Results of tasks without their trials.
+    /// Results of tasks; in `report.json` without their trials, which are in the file.
+    #[serde(serialize_with = "without_trials")]
     pub(crate) tasks: Vec<TaskResult>,
-    /// Results of tasks with their trials, for figures; not in `report.json`, because they are in the folder.
-    #[serde(skip)]
-    pub(crate) full_tasks: Vec<TaskResult>,
+}
+
+fn without_windows<S: Serializer>(results: &[PplResult], to: S) -> Result<S::Ok, S::Error> {
+    let bare = results.iter().map(|result| PplResult {
+        windows: None,
+        ..result.clone()
+    });
+    to.collect_seq(bare)
+}
+
+fn without_trials<S: Serializer>(results: &[TaskResult], to: S) -> Result<S::Ok, S::Error> {
+    let bare = results.iter().map(|result| TaskResult {
+        trials: Vec::new(),
+        ..result.clone()
+    });
+    to.collect_seq(bare)
 }
 
 /// One training run.
@@ -170,18 +187,11 @@ impl RunReport {
             source: results.source,
             perplexities: Vec::new(),
             tasks: Vec::new(),
-            full_tasks: Vec::new(),
         };
         for result in results.results {
             match result {
                 EvalResult::Ppl(result) => evaluation.perplexities.push(result),
-                EvalResult::Task(result) => {
-                    evaluation.full_tasks.push(result.clone());
-                    evaluation.tasks.push(TaskResult {
-                        trials: Vec::new(),
-                        ..result
-                    });
-                }
+                EvalResult::Task(result) => evaluation.tasks.push(result),
             }
         }
         self.evaluations.push(evaluation);
@@ -210,6 +220,9 @@ impl RunReport {
             ),
             _ if !self.stages.is_empty() => {
                 format!("How far does this recipe extend {model}, and at what cost?")
+            }
+            _ if self.kind.as_deref() == Some("pretrain") => {
+                "How good is a small model that is trained from scratch?".to_owned()
             }
             _ if !self.training.is_empty() => {
                 format!("How does training change {model} under its new RoPE?")

@@ -1,7 +1,7 @@
 //! The sections about perplexities and tasks.
 
 use anyhow::Result;
-use longrope_eval::{MetricValue, PplResult, TaskResult};
+use longrope_eval::{MetricValue, PplResult, TaskResult, task_difference, window_difference};
 use maud::{Markup, html as markup};
 
 use super::data::RunReport;
@@ -10,7 +10,7 @@ use super::groups::{self, Group, Row, suite};
 use super::numbers::{percent, ppl_interval};
 use super::parts::{Mark, code, figure, table};
 use super::summary::models;
-use crate::show::output;
+use crate::show::{difference, output};
 
 /// Perplexities, one table and figure per text and settings.
 pub(super) fn perplexities(report: &RunReport) -> Result<Markup> {
@@ -78,7 +78,9 @@ fn counts(values: impl Iterator<Item = usize> + Clone, what: &str) -> String {
 fn reference<T>(group: &Group<'_, T>) -> String {
     let first = group.rows.first().map(|row| group.label(row));
     first.map_or_else(String::new, |first| {
-        format!("Difference: to `{first}`, the first row of each context.")
+        format!(
+            "Difference: to `{first}`, the first row of each context, on the same windows or trials, with its 95% interval; ~ marks what may be chance."
+        )
     })
 }
 
@@ -128,7 +130,11 @@ fn ppl_table(group: &Group<'_, PplResult>) -> Markup {
         cells.push(ppl_interval(result));
         cells.push(match group.reference(row.context) {
             Some(first) if !std::ptr::eq(first, row) => {
-                format!("{:+.4}", result.nll_nats - first.result.nll_nats)
+                match window_difference(result, first.result) {
+                    Ok(paired) => difference::nats(Some(&paired)),
+                    // Files of older versions do not have the losses of their windows.
+                    Err(_) => format!("{:+.4}", result.nll_nats - first.result.nll_nats),
+                }
             }
             _ => "–".to_owned(),
         });
@@ -213,11 +219,10 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
             cells.push(interval(metric));
             if is_one {
                 let first = group.reference(row.context);
-                let others = first.filter(|first| !std::ptr::eq(*first, row));
-                let value = others.and_then(|first| value(first.result, index));
-                cells.push(value.map_or_else(
+                let other = first.filter(|first| !std::ptr::eq(*first, row));
+                cells.push(other.map_or_else(
                     || "–".to_owned(),
-                    |other| format!("{:+.0} points", 100.0 * (metric.value - other)),
+                    |other| points(result, other.result, index),
                 ));
             }
             cells.push(output::grouped(result.n));
@@ -225,11 +230,25 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
         }
     }
     let others: &[&str] = if is_one {
-        &["metric", "score", "95% interval", "difference", "n"]
+        &["metric", "score", "95% interval", "difference, points", "n"]
     } else {
         &["task", "metric", "score", "95% interval", "n"]
     };
     table(&header(group, others), rows)
+}
+
+/// The difference of a metric, in percentage points; with its interval if it is the main one.
+fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
+    if index == 0
+        && let Ok(paired) = task_difference(result, reference)
+    {
+        return difference::points(Some(&paired));
+    }
+    let both = value(result, index).zip(value(reference, index));
+    both.map_or_else(
+        || "–".to_owned(),
+        |(one, other)| format!("{:+.0}", 100.0 * (one - other)),
+    )
 }
 
 /// A metric of a result: the main one, then the others.

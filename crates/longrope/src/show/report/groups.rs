@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use longrope_eval::{EvalSource, PplResult, TaskResult};
+use longrope_eval::{PplResult, TaskResult};
+use longrope_model::ResultSource;
 use serde_json::{Value, json};
 
 use super::data::{Evaluation, RunReport};
@@ -18,6 +19,8 @@ pub(super) struct Row<'a, T> {
     model_id: String,
     /// The RoPE, relative to the run folder if it is in there.
     pub(super) rope: String,
+    /// Identifies the RoPE at its context; `None` in older files.
+    rope_fingerprint: Option<&'a str>,
     /// Whether the factors are of a file, or the model was trained in this run.
     pub(super) is_own: bool,
     pub(super) context: usize,
@@ -29,7 +32,7 @@ pub(super) struct Row<'a, T> {
 pub(super) struct Group<'a, T> {
     /// What all of them have in common.
     key: Value,
-    pub(super) source: Option<&'a EvalSource>,
+    pub(super) source: Option<&'a ResultSource>,
     pub(super) rows: Vec<Row<'a, T>>,
 }
 
@@ -37,7 +40,7 @@ pub(super) struct Group<'a, T> {
 struct Found<'a, T> {
     /// What must be the same for all results of a group.
     key: Value,
-    source: Option<&'a EvalSource>,
+    source: Option<&'a ResultSource>,
     row: Row<'a, T>,
 }
 
@@ -47,14 +50,8 @@ pub(super) fn perplexities(report: &RunReport) -> Vec<Group<'_, PplResult>> {
     for (stage, evaluation) in evaluations(report) {
         for result in &evaluation.perplexities {
             let settings = json!([result.protocol, result.bos]);
-            let row = row(
-                report,
-                stage,
-                evaluation,
-                &result.rope,
-                result.context,
-                result,
-            );
+            let own = (result.rope.as_str(), result.rope_fingerprint.as_deref());
+            let row = row(report, stage, evaluation, own, result.context, result);
             found.push(of(evaluation, &settings, row));
         }
     }
@@ -67,17 +64,11 @@ pub(super) fn perplexities(report: &RunReport) -> Vec<Group<'_, PplResult>> {
 pub(super) fn tasks(report: &RunReport) -> Vec<Group<'_, TaskResult>> {
     let mut found = Vec::new();
     for (stage, evaluation) in evaluations(report) {
-        for result in &evaluation.full_tasks {
+        for result in &evaluation.tasks {
             let suite = suite(&result.task);
             let settings = json!([suite, result.task_version, result.protocol, result.seed]);
-            let row = row(
-                report,
-                stage,
-                evaluation,
-                &result.rope,
-                result.context,
-                result,
-            );
+            let own = (result.rope.as_str(), result.rope_fingerprint.as_deref());
+            let row = row(report, stage, evaluation, own, result.context, result);
             found.push(of(evaluation, &settings, row));
         }
     }
@@ -108,7 +99,7 @@ fn row<'a, T>(
     report: &RunReport,
     stage: Option<&RunReport>,
     evaluation: &Evaluation,
-    rope: &str,
+    (rope, rope_fingerprint): (&str, Option<&'a str>),
     context: usize,
     result: &'a T,
 ) -> Row<'a, T> {
@@ -124,6 +115,7 @@ fn row<'a, T>(
         model: inside(run, &model),
         model_id,
         rope: inside(run, rope),
+        rope_fingerprint,
         context,
         result,
     }
@@ -155,10 +147,12 @@ fn of<'a, T>(evaluation: &'a Evaluation, settings: &Value, row: Row<'a, T>) -> F
 }
 
 /// Everything in a source except the model and the RoPEs, which are what is compared.
-fn measured_on(source: &EvalSource) -> Value {
+fn measured_on(source: &ResultSource) -> Value {
     let mut source = serde_json::to_value(source).unwrap_or_default();
     if let Some(fields) = source.as_object_mut() {
-        fields.retain(|name, _| !name.starts_with("model") && !name.starts_with("rope"));
+        // The names of texts are how they were given; their fingerprint is what they are.
+        let is_compared = |name: &str| name.starts_with("model") || name.starts_with("rope");
+        fields.retain(|name, _| !is_compared(name) && name != "texts");
     }
     source
 }
@@ -172,6 +166,7 @@ where
     for Found { key, source, row } in found {
         let fits = |group: &&mut Group<'a, T>| {
             group.key == key
+                && !group.rows.iter().any(|other| is_other_file(other, &row))
                 && group.rows.iter().all(|other| {
                     other.context != row.context
                         || (same(other.result, row.result) && !is_same_line(other, &row))
@@ -193,7 +188,14 @@ where
     groups
 }
 
-/// Whether two results are of the same RoPE and model, and so of one line of a figure.
+/// Whether two results are of files with the same name and other factors: one was written over the other.
+fn is_other_file<T>(a: &Row<'_, T>, b: &Row<'_, T>) -> bool {
+    let both = a.rope_fingerprint.zip(b.rope_fingerprint);
+    a.rope == b.rope && is_file(&a.rope) && both.is_some_and(|(a, b)| a != b)
+}
+
+/// Whether two results are of the same RoPE and model, and so of one line of a figure. A method has other factors at every
+/// context; a name that stands for two RoPEs of one context is in two groups.
 fn is_same_line<T>(a: &Row<'_, T>, b: &Row<'_, T>) -> bool {
     (&a.stage, &a.model_id, &a.rope) == (&b.stage, &b.model_id, &b.rope)
 }

@@ -1,5 +1,3 @@
-use longrope_eval::PplProtocol;
-
 use super::*;
 
 fn ppl(rope: &str, context: usize, nll_nats: f64) -> PplResult {
@@ -15,23 +13,26 @@ fn ppl(rope: &str, context: usize, nll_nats: f64) -> PplResult {
         ppl: nll_nats.exp(),
         ppl_window_mean: nll_nats.exp(),
         bos: "document".to_owned(),
-        protocol: PplProtocol::Longrope,
-        elapsed_secs: 1.0,
+        ..PplResult::default()
     }
 }
 
 fn evaluation(file: &str, model: &str, text: &str, perplexities: Vec<PplResult>) -> Evaluation {
     Evaluation {
         file: file.to_owned(),
-        source: Some(EvalSource {
+        source: Some(ResultSource {
             tool_version: "0.2.0".to_owned(),
             model: model.to_owned(),
             model_fingerprint: format!("fingerprint of {model}"),
             text_fingerprint: Some(text.to_owned()),
+            texts: vec![format!("{file}.txt")],
+            rope: None,
+            seed: Some(42),
+            devices: vec!["flex".to_owned()],
+            precision: Some("f32".to_owned()),
         }),
         perplexities,
         tasks: Vec::new(),
-        full_tasks: Vec::new(),
     }
 }
 
@@ -72,6 +73,27 @@ fn results_of_other_texts_and_settings_stay_apart() {
         beside(other(|ppl| ppl.bos = "none".to_owned()), "t"),
         [2, 2]
     );
+    // A file of factors that was written again.
+    let rope = |fingerprint: &str| {
+        let fingerprint = Some(fingerprint.to_owned());
+        let result = ppl("rope.json", 256, 3.0);
+        vec![PplResult {
+            rope_fingerprint: fingerprint,
+            ..result
+        }]
+    };
+    let other_context = |fingerprint: &str| {
+        let mut results = rope(fingerprint);
+        results[0].context = 512;
+        results
+    };
+    for (fingerprint, expected) in [("old", vec![2]), ("new", vec![1, 1])] {
+        let both = report(vec![
+            evaluation("eval/ppl.json", "a", "t", rope("old")),
+            evaluation("eval/compare.json", "a", "t", other_context(fingerprint)),
+        ]);
+        assert_eq!(sizes(&both), expected, "{fingerprint}");
+    }
     // Without a source, nobody knows.
     let mut old = evaluation("eval/old.json", "a", "t", two());
     old.source = None;

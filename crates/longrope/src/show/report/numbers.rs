@@ -1,34 +1,12 @@
 //! Numbers of results with their uncertainty.
 
-use longrope_eval::PplResult;
+use longrope_eval::{PplResult, t_95};
 
 use crate::show::output;
 
-/// The 0.975 quantiles of Student's t distribution for 1 to 10 degrees of freedom.
-const T_975: [f64; 10] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-];
-
-/// The 0.975 quantile of Student's t distribution.
-///
-/// Above ten degrees of freedom by the first terms of its expansion in `1 / degrees` (Abramowitz and Stegun 26.7.5).
-fn t_975(degrees: usize) -> f64 {
-    const Z: f64 = 1.959_964;
-    match degrees {
-        0 => f64::NAN,
-        1..=10 => T_975[degrees - 1],
-        _ => {
-            let n = degrees as f64;
-            let first = (Z.powi(3) + Z) / 4.0;
-            let second = (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0;
-            Z + first / n + second / (n * n)
-        }
-    }
-}
-
 /// The 95% interval of a perplexity, from the spread of its windows; `None` for a single window.
 pub(super) fn interval(result: &PplResult) -> Option<[f64; 2]> {
-    let half = t_975(result.n_windows.checked_sub(1)?) * result.stderr_nats?;
+    let half = t_95(result.n_windows.checked_sub(1)?) * result.stderr_nats?;
     let ppl = result.reported_ppl();
     half.is_finite()
         .then(|| [ppl * (-half).exp(), ppl * half.exp()])
@@ -80,11 +58,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_tables() {
-        // Tables of Student's distribution: 11, 30 and 100 degrees of freedom.
-        for (degrees, expected) in [(3, 3.182), (11, 2.201), (30, 2.042), (100, 1.984)] {
-            assert!((t_975(degrees) - expected).abs() < 0.004, "{degrees}");
-        }
+    fn intervals_are_students() {
+        let result = |n_windows| PplResult {
+            n_windows,
+            nll_nats: 2.0,
+            stderr_nats: Some(0.1),
+            ppl: 2.0_f64.exp(),
+            ..PplResult::default()
+        };
+        // Four windows: 3.182 standard errors, by tables of Student's distribution.
+        let [low, high] = interval(&result(4)).unwrap();
+        assert!((low.ln() - 1.6818).abs() < 1e-3 && (high.ln() - 2.3182).abs() < 1e-3);
+        assert_eq!(interval(&result(1)), None);
     }
 
     #[test]

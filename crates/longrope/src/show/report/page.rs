@@ -22,7 +22,7 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { h1 { (report.run) } p.question { (report.question) } }
+                header { h1 { (report.run) } p.question { (code(&report.question)) } }
                 main {
                     section.summary {
                         h2 { "Summary" }
@@ -36,7 +36,7 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
                         @let parts = [runs::search(stage)?, runs::trainings(stage)?];
                         @if parts.iter().any(|part| !part.0.is_empty()) {
                             h1 { (stage.name()) }
-                            p.question { (stage.question) }
+                            p.question { (code(&stage.question)) }
                             @for part in parts { (part) }
                         }
                     }

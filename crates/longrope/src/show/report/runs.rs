@@ -8,8 +8,8 @@ use maud::{Markup, html as markup};
 use super::data::{RunReport, Training};
 use super::figures;
 use super::parts::{Mark, figure, table};
-use crate::show::output;
 use crate::show::quantity::Quantity;
+use crate::show::{difference, output};
 
 /// The winner against the methods, the history and the factors.
 pub(super) fn search(report: &RunReport) -> Result<Markup> {
@@ -68,7 +68,10 @@ fn search_table(result: &SearchResult) -> Markup {
             if is_own {
                 "–".to_owned()
             } else {
-                format!("{:+.4}", row.nll_nats - result.searched.nll_nats)
+                match &row.difference {
+                    Some(paired) => difference::nats(Some(paired)),
+                    None => format!("{:+.4}", row.nll_nats - result.searched.nll_nats),
+                }
             },
         ];
         if has_answers {
@@ -93,7 +96,7 @@ fn passkeys(row: &MethodLoss) -> String {
 
 fn search_note(result: &SearchResult) -> String {
     format!(
-        "The search minimized: {}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text. All numbers are of the samples that the search selected its winner on, which flatter it.",
+        "The search minimized: {}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text; ~ marks what may be chance. All numbers are of the samples that the search selected its winner on, which flatter it.",
         result.objective
     )
 }

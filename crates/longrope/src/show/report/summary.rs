@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longrope_eval::{PplResult, TaskResult};
+use longrope_eval::{PplResult, TaskResult, window_difference};
 use longrope_extend::{MethodLoss, SearchResult};
 use longrope_trainer::run::records::{self, Record};
 
@@ -10,7 +10,7 @@ use super::data::{RunReport, Training};
 use super::figures::name_of;
 use super::groups::{self, Group, Row, inside};
 use super::numbers::{percent, ppl_interval, relation};
-use crate::show::output;
+use crate::show::{difference, output};
 
 /// The sentences, most important first.
 pub(super) fn sentences(report: &RunReport) -> Vec<String> {
@@ -192,17 +192,33 @@ fn better(group: &Group<'_, PplResult>) -> Option<String> {
         return Some(format!("{begin}. Nothing else was measured there."));
     };
     let other = best.result.reported_ppl();
-    let verdict = match relation(ppl, other) {
-        same if same == "the same" => "the same".to_owned(),
-        relation if ppl < other => format!("{relation}, so it is better on this text"),
-        relation => format!("{relation}, so it is worse on this text"),
-    };
     Some(format!(
-        "{begin}; the best of the others, {}, has {}: {verdict}. {}",
+        "{begin}; the best of the others, {}, has {}: {}. {}",
         group.label(best),
         output::perplexity(other),
+        verdict(own.result, best.result),
         windows(own.result.n_windows)
     ))
+}
+
+/// Whether one perplexity is better than another on the same windows.
+fn verdict(own: &PplResult, other: &PplResult) -> String {
+    let (mine, theirs) = (own.reported_ppl(), other.reported_ppl());
+    let relation = relation(mine, theirs);
+    let side = if mine < theirs { "better" } else { "worse" };
+    match window_difference(own, other) {
+        Ok(paired) if paired.distinguishable => {
+            let nats = difference::nats(Some(&paired));
+            format!("{relation} ({nats} nats per token), so it is {side} on this text")
+        }
+        Ok(paired) => {
+            let nats = difference::nats(Some(&paired));
+            let nats = nats.trim_end_matches(" ~");
+            format!("these windows do not tell them apart ({nats} nats per token)")
+        }
+        // Files of older versions do not have the losses of their windows.
+        Err(_) => format!("{relation}, of unknown certainty"),
+    }
 }
 
 /// How much a perplexity rests on.
