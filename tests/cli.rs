@@ -14,22 +14,23 @@ fn help_of_the_program() {
     Usage: longrope [OPTIONS] <COMMAND>
 
     Commands:
-      demo      Run the main steps on the bundled tiny model, in minutes
-      inspect   Show the sizes, contexts, RoPE and fingerprint of a checkpoint
-      doctor    Show how other programs read a checkpoint's RoPE, and how to run it there
-      pretrain  Train a tokenizer and a small model from scratch
-      search    Search rescale factors for a longer context
-      recover   Search factor sets for the short contexts of an extended model
-      compare   Print perplexity by RoPE method and context
-      eval      Measure a model at given contexts
-      worker    Lend this machine's devices to other machines
-      finetune  Train all weights or low-rank adapters under a rescaled RoPE
-      extend    Run a recipe of searches, trainings and measurements, stage by stage
-      plan      Estimate the memory and time of evaluation, search and training
-      report    Write an HTML page about a run folder
-      generate  Continue prompts
-      export    Write the checkpoint with another RoPE, for other programs
-      help      Print this message or the help of the given subcommand(s)
+      demo          Run the main steps on the bundled tiny model, in minutes
+      inspect       Show the sizes, contexts, RoPE and fingerprint of a checkpoint
+      doctor        Show how other programs read a checkpoint's RoPE, and how to run it there
+      pretrain      Train a tokenizer and a small model from scratch
+      search        Search rescale factors for a longer context
+      recover       Search factor sets for the short contexts of an extended model
+      compare       Print perplexity by RoPE method and context
+      compare-runs  Compare the results of two runs on the same windows and trials
+      eval          Measure a model at given contexts
+      worker        Lend this machine's devices to other machines
+      finetune      Train all weights or low-rank adapters under a rescaled RoPE
+      extend        Run a recipe of searches, trainings and measurements, stage by stage
+      plan          Estimate the memory and time of evaluation, search and training
+      report        Write an HTML page about a run folder
+      generate      Continue prompts
+      export        Write the checkpoint with another RoPE, for other programs
+      help          Print this message or the help of the given subcommand(s)
 
     Options:
       -v, --verbose...  Print more log lines on stderr; -vv prints still more
@@ -104,6 +105,8 @@ fn help_of_eval_ppl() {
                               ntk, dynamic-ntk, yarn, llama3); METHOD@CONTEXT, scaled for one context; a
                               published name; or a rope.json, factor CSV or Hugging Face config.json;
                               repeatable
+          --reference <R>     RoPE that differences are taken to, by its name in the table; default: the
+                              first
           --windows <N>       Windows per document, evenly spaced; default: 8
           --stride <N>        Tokens from the start of one window to the start of the next, for
                               overlapping windows

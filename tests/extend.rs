@@ -204,3 +204,82 @@ fn a_recipe_without_stages_is_refused() {
     here.run("extend --config recipe.toml")
         .refused_with("has no stages");
 }
+
+/// The verbs that measure and show, each once.
+const SHOWN: &str = r#"
+model = "t"
+out = "run"
+contexts = [256]
+rope = ["none", "yarn"]
+
+[[stage]]
+name = "before"
+verb = "passkey"
+passkey = { trials = 2 }
+
+[[stage]]
+verb = "needle"
+needle = { trials = 1, depths = [0.5] }
+
+[[stage]]
+verb = "ruler"
+contexts = [512]
+ruler = { tasks = ["fwe"], samples = 1 }
+
+[[stage]]
+verb = "bench"
+bench = { name = "arc-easy", data = ["arc.jsonl"], shots = 0 }
+
+[[stage]]
+verb = "generate"
+rope = ["yarn"]
+generate = { prompts = ["fn main"], max-new-tokens = 3 }
+
+[[stage]]
+verb = "report"
+"#;
+
+#[test]
+fn stages_measure_generate_and_report() {
+    let here = Workplace::with_tokenizer();
+    let question = r#"{"id":"1","question":"What is 1?","choices":{"text":["one","two"],"label":["A","B"]},"answerKey":"A"}"#;
+    here.write("arc.jsonl", question);
+    here.write("recipe.toml", SHOWN);
+    let ran = here.run("extend --config recipe.toml");
+    let progress = ran.stderr.clone();
+    let shown = ran.worked();
+    for words in [
+        "eval needle",
+        "eval ruler",
+        "eval bench",
+        "generate",
+        "report",
+    ] {
+        assert!(shown.contains(words), "{words} in {shown}");
+    }
+    // Only the recipe says what is next, not its stages.
+    assert_eq!(progress.matches("next:").count(), 1, "{progress}");
+    assert!(progress.contains("longrope report run"), "{progress}");
+    for (file, pointer) in [
+        ("01-before/eval/passkey.json", "/results/0/task"),
+        ("02-needle/eval/needle.json", "/results/0/task"),
+        ("03-ruler/eval/ruler.json", "/results/0/task"),
+        ("04-bench/eval/bench-arc-easy.json", "/results/0/task"),
+        ("05-generate/generate.json", "/results/0/text"),
+    ] {
+        let json = here.read_json(&format!("run/{file}"));
+        assert!(json.pointer(pointer).is_some(), "{file}: {json}");
+    }
+    let page = here.read("run/report.html");
+    assert!(page.contains("01-before") && page.contains("Passkeys found"));
+    // What a stage lacks is said before any stage runs.
+    for (from, to, message) in [
+        ("name = \"arc-easy\", ", "", "`bench.name` is missing"),
+        ("prompts = [\"fn main\"], ", "", "`--prompt` is missing"),
+    ] {
+        here.write("recipe.toml", SHOWN.replace(from, to));
+        here.run("extend --config recipe.toml --out other")
+            .refused_with(message);
+    }
+    assert!(!here.path("other").exists());
+}

@@ -81,8 +81,17 @@ fn evaluation() {
     assert_snapshot!(shape(&json), @r#"
     format: "longrope-eval"
     version: 1
+    source.tool_version: string
+    source.model: string
+    source.model_fingerprint: string
+    source.text_fingerprint: string
+    source.texts[]: string
+    source.seed: whole
+    source.devices[]: string
+    source.precision: string
     results[].task: string
     results[].rope: string
+    results[].rope_fingerprint: string
     results[].context: whole
     results[].stride: whole
     results[].n_windows: whole
@@ -93,6 +102,10 @@ fn evaluation() {
     results[].ppl_window_mean: real
     results[].bos: string
     results[].protocol: string
+    results[].windows.document[]: whole
+    results[].windows.start[]: whole
+    results[].windows.n_tokens[]: whole
+    results[].windows.nll_nats[]: real
     results[].elapsed_secs: real
     "#);
     assert_snapshot!(shape(&here.read_json_lines("tokens.jsonl")[0]), @r"
@@ -117,6 +130,14 @@ fn files_of_a_search() {
     assert_snapshot!(shape(&printed), @r#"
     format: "longrope-search-result"
     version: 1
+    source.tool_version: string
+    source.model: string
+    source.model_fingerprint: string
+    source.text_fingerprint: string
+    source.texts[]: string
+    source.seed: whole
+    source.devices[]: string
+    source.precision: string
     target_context: whole
     best_nats: real
     best_ppl: real
@@ -128,9 +149,13 @@ fn files_of_a_search() {
     failures: whole
     objective: string
     searched.method: string
+    searched.rope_fingerprint: string
     searched.nll_nats: real
+    searched.text_nats[]: real
     baselines[].method: string
+    baselines[].rope_fingerprint: string
     baselines[].nll_nats: real
+    baselines[].text_nats[]: real
     elapsed_secs: real
     "#);
     let metrics = here.read_json_lines("run/metrics.jsonl");

@@ -55,6 +55,10 @@ fn other_verbs_read_the_trained_model() {
     let result = here.compute_json(&format!("{PRETRAIN} --out run"));
     assert_eq!(result["model"], "run/model");
     assert_eq!(result["steps"], 8);
+    assert_eq!(result["source"]["model"], "run/start");
+    assert_eq!(result["source"]["texts"][0], "text.txt");
+    let header = here.read_json_lines("run/metrics.jsonl").swap_remove(0);
+    assert_eq!(header["source"], result["source"]);
     // 300 tokens, and better than chance.
     let nll = number(&result, "/held_out_nll_nats");
     assert!(nll < 300_f64.ln(), "{nll}");
@@ -74,7 +78,7 @@ fn other_verbs_read_the_trained_model() {
     let report = here.read_json("run/report.json");
     assert_eq!(report["training"][0]["lines"][0]["phase"], "copying");
     let page = here.read("run/report.html");
-    assert!(page.contains("<td>last step</td><td>8</td>"), "{page}");
+    assert!(page.contains("Training made 8 steps in 2 phases"), "{page}");
     here.compute("eval ppl --model run/model --text held.txt --contexts 64 --windows 2");
     here.compute("generate --model run/model --prompt fn --max-new-tokens 3");
     assert!(here.read("run/model/README.md").contains("| mix | 4 |"));

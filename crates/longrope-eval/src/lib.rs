@@ -8,6 +8,7 @@ mod language_model;
 mod metric;
 mod needle;
 mod needle_text;
+mod paired;
 mod passkey;
 mod perplexity;
 mod prefix;
@@ -26,11 +27,15 @@ pub use language_model::{LanguageModel, Scorer};
 pub use metric::Metric;
 pub use needle::{Needle, NeedleConfig};
 pub use needle_text::{Filler, NeedleStyle, NeedleText, NeedleTextConfig, needle_texts};
+pub use paired::{
+    Difference, PairedMethod, Unpaired, add_task_differences, add_window_differences,
+    paired_scores, t_95, task_difference, window_difference,
+};
 pub use passkey::{Passkey, PasskeyConfig};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity, ppl_of};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
 pub use question::Protocol;
-pub use report::{EvalReport, EvalResult, EvalSource, MetricValue, PplResult, TaskResult, Trial};
+pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial, WindowLosses};
 pub use ruler::{
     Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, string_match_all, string_match_part,
 };

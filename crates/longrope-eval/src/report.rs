@@ -1,11 +1,14 @@
 //! Results in the form they are written to files.
 
+use longrope_model::ResultSource;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::metric::Metric;
+use crate::paired::Difference;
+use crate::perplexity::ScoredWindow;
 use crate::protocol::PplProtocol;
-use crate::stats::{mean, mean_stderr, wilson_interval};
+use crate::stats::{is_whole, mean, mean_stderr, wilson_interval};
 
 /// The results of an evaluation, as one JSON file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,23 +19,9 @@ pub struct EvalReport {
     pub version: u32,
     /// What was measured; `None` in files of version 0.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<EvalSource>,
+    pub source: Option<ResultSource>,
     /// One entry per task, RoPE and context.
     pub results: Vec<EvalResult>,
-}
-
-/// What the results of a report were measured on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvalSource {
-    /// Version of the program.
-    pub tool_version: String,
-    /// Folder of the model, as it was given.
-    pub model: String,
-    /// Fingerprint of the model.
-    pub model_fingerprint: String,
-    /// Fingerprint of the text or data; `None` if the task makes its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text_fingerprint: Option<String>,
 }
 
 impl EvalReport {
@@ -70,12 +59,15 @@ impl From<TaskResult> for EvalResult {
 }
 
 /// A perplexity, and how it was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PplResult {
     /// Always `ppl`.
     pub task: String,
     /// Name of the RoPE.
     pub rope: String,
+    /// Fingerprint of the RoPE at this context; `None` in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_fingerprint: Option<String>,
     /// Tokens of a window.
     pub context: usize,
     /// Tokens from one window to the next; the context if windows do not overlap.
@@ -97,8 +89,43 @@ pub struct PplResult {
     /// The protocol. It decides which of the two perplexities is reported.
     #[serde(default)]
     pub protocol: PplProtocol,
+    /// The windows and their losses; `None` in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowLosses>,
+    /// The difference to the reference, if several RoPEs were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
     /// Time taken, seconds.
     pub elapsed_secs: f64,
+}
+
+/// The windows of a perplexity and their losses, one entry per window in each list.
+///
+/// With them, the difference of two perplexities on the same windows can be computed from their files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowLosses {
+    /// Index of the document.
+    pub document: Vec<usize>,
+    /// Index of the window's first token in the document.
+    pub start: Vec<usize>,
+    /// Scored tokens.
+    pub n_tokens: Vec<usize>,
+    /// Mean loss of the scored tokens, nats.
+    pub nll_nats: Vec<f64>,
+}
+
+impl WindowLosses {
+    /// Adds a window. One without scored tokens is left out.
+    pub fn add(&mut self, scored: &ScoredWindow) {
+        if scored.losses.is_empty() {
+            return;
+        }
+        let sum: f64 = scored.losses.iter().map(|nll| f64::from(*nll)).sum();
+        self.document.push(scored.window.doc_idx);
+        self.start.push(scored.window.start);
+        self.n_tokens.push(scored.losses.len());
+        self.nll_nats.push(sum / scored.losses.len() as f64);
+    }
 }
 
 impl PplResult {
@@ -130,9 +157,8 @@ pub struct MetricValue {
 impl MetricValue {
     /// The mean of these scores.
     pub fn of(metric: &Metric, scores: &[f64]) -> Self {
-        let is = |score: &f64, whole: f64| (score - whole).abs() < f64::EPSILON;
-        let n_success = scores.iter().filter(|score| is(score, 1.0)).count();
-        let n_failure = scores.iter().filter(|score| is(score, 0.0)).count();
+        let count = |whole: f64| scores.iter().filter(|s| is_whole(**s, whole)).count();
+        let (n_success, n_failure) = (count(1.0), count(0.0));
         let interval = (!scores.is_empty() && n_success + n_failure == scores.len())
             .then(|| wilson_interval(n_success, scores.len()));
         Self {
@@ -158,7 +184,7 @@ pub struct Trial {
 }
 
 /// The result of a task at one context under one RoPE, and how it was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
     /// Name of the task.
     pub task: String,
@@ -166,6 +192,9 @@ pub struct TaskResult {
     pub task_version: u32,
     /// Name of the RoPE.
     pub rope: String,
+    /// Fingerprint of the RoPE at this context; `None` in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_fingerprint: Option<String>,
     /// Tokens of prompt and answer together.
     pub context: usize,
     /// Number of trials.
@@ -173,6 +202,9 @@ pub struct TaskResult {
     /// The main metric.
     #[serde(flatten)]
     pub metric: MetricValue,
+    /// The difference of the main metric to the reference, if several RoPEs were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
     /// Further metrics of the same trials.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_metrics: Vec<MetricValue>,
@@ -191,6 +223,7 @@ pub struct TaskResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paired::PairedMethod;
     use serde_json::json;
 
     #[test]
@@ -211,12 +244,11 @@ mod tests {
             context: 512,
             n: 2,
             metric: MetricValue::of(&Metric::higher("accuracy"), &[1.0, 0.0]),
-            other_metrics: Vec::new(),
             protocol: "teacher-forced".into(),
-            settings: Map::new(),
             seed: 42,
             elapsed_secs: 0.25,
             trials: vec![trial(0, 1.0, 0.5), trial(1, 0.0, 0.25)],
+            ..TaskResult::default()
         };
         let report = EvalReport::new([result]);
         let expected = concat!(
@@ -244,6 +276,7 @@ mod tests {
         let report = EvalReport::new(vec![PplResult {
             task: "ppl".into(),
             rope: "yarn".into(),
+            rope_fingerprint: Some("ab".into()),
             context: 512,
             stride: 512,
             n_windows: 2,
@@ -254,13 +287,32 @@ mod tests {
             ppl_window_mean: 4.5,
             bos: "document".into(),
             protocol: PplProtocol::Longrope,
+            windows: Some(WindowLosses {
+                document: vec![0, 0],
+                start: vec![0, 512],
+                n_tokens: vec![511, 511],
+                nll_nats: vec![1.25, 1.75],
+            }),
+            difference: Some(Difference {
+                reference: "none".into(),
+                value: -0.5,
+                stderr: Some(0.25),
+                interval: Some([-3.5, 2.5]),
+                n: 2,
+                method: PairedMethod::WindowsT,
+                p_value: None,
+                distinguishable: false,
+            }),
             elapsed_secs: 0.25,
         }]);
         let expected = concat!(
             r#"{"format":"longrope-eval","version":1,"results":[{"task":"ppl","rope":"yarn","#,
-            r#""context":512,"stride":512,"n_windows":2,"n_tokens":1022,"nll_nats":1.5,"#,
+            r#""rope_fingerprint":"ab","context":512,"stride":512,"n_windows":2,"n_tokens":1022,"nll_nats":1.5,"#,
             r#""stderr_nats":null,"ppl":4.5,"ppl_window_mean":4.5,"bos":"document","#,
-            r#""protocol":"longrope","elapsed_secs":0.25}]}"#
+            r#""protocol":"longrope","windows":{"document":[0,0],"start":[0,512],"#,
+            r#""n_tokens":[511,511],"nll_nats":[1.25,1.75]},"difference":{"reference":"none","value":-0.5,"#,
+            r#""stderr":0.25,"interval":[-3.5,2.5],"n":2,"method":"windows-t","#,
+            r#""distinguishable":false},"elapsed_secs":0.25}]}"#
         );
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(text, expected);

@@ -57,6 +57,11 @@ pub struct EvalState {
 }
 
 impl EvalState {
+    /// The file of the state.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A state without trials, to be kept at `path`. Nothing is written yet.
     ///
     /// # Errors

@@ -1,7 +1,12 @@
 //! Means and their uncertainty.
 
 /// Standard normal quantile of a two-sided 95% interval.
-const Z_95: f64 = 1.959_963_984_540_054;
+pub(crate) const Z_95: f64 = 1.959_963_984_540_054;
+
+/// Whether a score is this whole number.
+pub(crate) fn is_whole(score: f64, whole: f64) -> bool {
+    (score - whole).abs() < f64::EPSILON
+}
 
 /// Arithmetic mean; NaN if there are no values.
 pub fn mean(values: &[f64]) -> f64 {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use longrope_model::rope_fingerprint;
 use longrope_rope::RopeSpec;
 use serde_json::{Map, Value};
 
@@ -167,9 +168,11 @@ impl<'a> TaskRun<'a> {
             task: info.name,
             task_version: info.version,
             rope: self.rope_name.to_owned(),
+            rope_fingerprint: Some(rope_fingerprint(self.rope)),
             context: info.context,
             n: self.trials.len(),
             metric: metrics.next().unwrap_or_default(),
+            difference: None,
             other_metrics: metrics.collect(),
             protocol: info.protocol,
             settings: info.settings,

@@ -15,7 +15,7 @@ pub(crate) enum Scale {
 
 #[derive(Clone)]
 pub(crate) struct Axis {
-    pub(crate) label: &'static str,
+    pub(crate) label: String,
     scale: Scale,
     /// Range of the drawn coordinate, which is log2 of the value on a logarithmic axis.
     low: f64,
@@ -24,11 +24,7 @@ pub(crate) struct Axis {
 
 impl Axis {
     /// An axis that spans all values that can be drawn, with a margin on both sides.
-    pub(crate) fn new(
-        label: &'static str,
-        scale: Scale,
-        values: impl Iterator<Item = f64>,
-    ) -> Self {
+    pub(crate) fn new(label: &str, scale: Scale, values: impl Iterator<Item = f64>) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for drawn in values
             .map(|value| scale.drawn(value))
@@ -46,7 +42,7 @@ impl Axis {
             (0.1 * size).max(0.5)
         };
         Self {
-            label,
+            label: label.to_owned(),
             scale,
             low: low - margin,
             high: high + margin,

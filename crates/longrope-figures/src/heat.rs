@@ -7,12 +7,16 @@ use crate::colors::TEXT;
 use crate::error::{Drawn, Error, Result};
 
 /// Width and height of a cell, in pixels.
-const CELL: (i32, i32) = (96, 44);
-/// Margins around the grid, in pixels: the title and column names are at the top, the row names at the left.
+const CELL: (i32, i32) = (88, 46);
+/// Margins around the grid, in pixels: the title and column names are at the top, the row names at the left, the scale of
+/// the colors at the bottom.
 const TOP: i32 = 84;
 const LEFT: i32 = 96;
-const BOTTOM: i32 = 44;
+const BOTTOM: i32 = 92;
 const RIGHT: i32 = 24;
+/// Parts of the scale, and the size of one, in pixels.
+const N_PARTS: i32 = 11;
+const PART: (i32, i32) = (28, 14);
 /// Colors of the shares 0 and 1.
 const NONE: RGBColor = RGBColor(240, 240, 236);
 const ALL: RGBColor = RGBColor(0, 90, 150);
@@ -32,9 +36,12 @@ pub struct HeatMap<'a> {
     pub rows: Vec<String>,
     /// Shares from 0 to 1, `[rows, columns]`. Cells that are `None` stay white.
     pub cells: &'a [Vec<Option<f64>>],
+    /// Number of trials of each cell, `[rows, columns]`, shown below the share; empty to show none.
+    pub counts: &'a [Vec<usize>],
 }
 
-/// Draws a grid of shares as an SVG document: the higher a share, the darker its cell, with the percentage in it.
+/// Draws a grid of shares as an SVG document: the higher a share, the darker its cell, with the percentage and the number of
+/// trials in it, and a scale of the colors below.
 ///
 /// Shares below 0 or above 1 get the color of 0 or 1; NaN and infinite shares get the color of 0.
 ///
@@ -51,7 +58,7 @@ pub fn heat_map(heat: &HeatMap) -> Result<String> {
 /// Width and height of a figure with these numbers of columns and rows, in pixels; `None` if they overflow.
 fn size(columns: usize, rows: usize) -> Option<(i32, i32)> {
     let pixels = |n: usize, cell: i32| i32::try_from(n).ok()?.checked_mul(cell);
-    let grid_width = pixels(columns, CELL.0)?.max(360);
+    let grid_width = pixels(columns, CELL.0)?.max(N_PARTS * PART.0 + 60);
     let width = grid_width.checked_add(LEFT + RIGHT)?;
     let height = pixels(rows, CELL.1)?.checked_add(TOP + BOTTOM)?;
     Some((width, height))
@@ -68,31 +75,53 @@ fn draw(svg: &mut String, heat: &HeatMap, size: (i32, i32)) -> Drawn {
     let centered = Pos::new(HPos::Center, VPos::Center);
     let to_left = Pos::new(HPos::Left, VPos::Center);
     let to_right = Pos::new(HPos::Right, VPos::Center);
-    root.draw(&Text::new(heat.title, (14, 24), style(20, &TEXT, to_left)))?;
+    root.draw(&Text::new(heat.title, (14, 24), style(21, &TEXT, to_left)))?;
     root.draw(&Text::new(
         heat.y_label,
         (14, TOP - 16),
-        style(13, &TEXT, to_left),
+        style(16, &TEXT, to_left),
     ))?;
-    let below = (LEFT + n_columns * CELL.0 / 2, size.1 - 18);
-    root.draw(&Text::new(heat.x_label, below, style(14, &TEXT, centered)))?;
+    let below = (LEFT + n_columns * CELL.0 / 2, size.1 - BOTTOM + 18);
+    root.draw(&Text::new(heat.x_label, below, style(17, &TEXT, centered)))?;
     for (x, name) in (0..).zip(&heat.columns) {
         let at = (LEFT + x * CELL.0 + CELL.0 / 2, TOP - 34);
-        root.draw(&Text::new(name.as_str(), at, style(14, &TEXT, centered)))?;
+        root.draw(&Text::new(name.as_str(), at, style(17, &TEXT, centered)))?;
+    }
+    for part in 0..N_PARTS {
+        let share = f64::from(part) / f64::from(N_PARTS - 1);
+        let (left, top) = (LEFT + part * PART.0, size.1 - 48);
+        let corners = [(left, top), (left + PART.0, top + PART.1)];
+        root.draw(&Rectangle::new(corners, mixed(share).filled()))?;
+        if part % 5 == 0 {
+            let at = (left + PART.0 / 2, top + PART.1 + 14);
+            let text = format!("{:.0}%", 100.0 * share);
+            root.draw(&Text::new(text, at, style(17, &TEXT, centered)))?;
+        }
     }
     for (y, (name, cells)) in (0..).zip(heat.rows.iter().zip(heat.cells)) {
         let top = TOP + y * CELL.1;
         let at = (LEFT - 10, top + CELL.1 / 2);
-        root.draw(&Text::new(name.as_str(), at, style(14, &TEXT, to_right)))?;
+        root.draw(&Text::new(name.as_str(), at, style(17, &TEXT, to_right)))?;
+        let counts = usize::try_from(y).ok().and_then(|y| heat.counts.get(y));
         for (x, cell) in (0..).zip(cells) {
             let Some(share) = cell else { continue };
             let left = LEFT + x * CELL.0;
             let corners = [(left + 1, top + 1), (left + CELL.0 - 1, top + CELL.1 - 1)];
             root.draw(&Rectangle::new(corners, mixed(*share).filled()))?;
             let ink = if *share > 0.5 { WHITE } else { TEXT };
-            let at = (left + CELL.0 / 2, top + CELL.1 / 2);
+            let count = usize::try_from(x)
+                .ok()
+                .and_then(|x| counts.and_then(|counts| counts.get(x)));
+            let middle = left + CELL.0 / 2;
+            let up = if count.is_some() { 8 } else { 0 };
+            let at = (middle, top + CELL.1 / 2 - up);
             let text = format!("{:.0}%", 100.0 * share);
-            root.draw(&Text::new(text, at, style(14, &ink, centered)))?;
+            root.draw(&Text::new(text, at, style(18, &ink, centered)))?;
+            if let Some(count) = count {
+                let at = (middle, top + CELL.1 - 13);
+                let text = format!("n = {count}");
+                root.draw(&Text::new(text, at, style(15, &ink, centered)))?;
+            }
         }
     }
     root.present()?;

@@ -9,6 +9,7 @@ fn a_grid_without_cells_is_a_figure_too() {
         columns: Vec::new(),
         rows: Vec::new(),
         cells: &[],
+        counts: &[],
     };
     assert!(heat_map(&heat).unwrap().starts_with("<svg"));
     let cells = [vec![None, Some(f64::NAN), Some(2.0)]];
@@ -16,9 +17,17 @@ fn a_grid_without_cells_is_a_figure_too() {
         columns: ["a", "b", "c"].map(str::to_owned).to_vec(),
         rows: vec!["r".to_owned()],
         cells: &cells,
+        counts: &[vec![0, 7, 3]],
         ..heat
     };
-    assert!(heat_map(&heat).unwrap().contains(">\nc\n</text>"));
+    let svg = heat_map(&heat).unwrap();
+    // The share of the last cell, its number of trials, and the ends of the scale.
+    for text in ["c", "200%", "n = 3", "0%", "50%", "100%"] {
+        assert!(
+            svg.contains(&format!(">\n{text}\n</text>")),
+            "{text}: {svg}"
+        );
+    }
 }
 
 #[test]
@@ -30,8 +39,8 @@ fn more_is_darker() {
 
 #[test]
 fn sizes_that_overflow_are_none() {
-    assert_eq!(size(0, 0), Some((480, 128)));
-    assert_eq!(size(10, 2), Some((1080, 216)));
+    assert_eq!(size(0, 0), Some((488, 176)));
+    assert_eq!(size(10, 2), Some((1000, 268)));
     for n in [i32::MAX as usize / 44, usize::MAX] {
         assert_eq!(size(n, 1), None);
         assert_eq!(size(1, n), None);

@@ -6,8 +6,12 @@ use crate::axis::{Axis, Scale};
 use crate::colors::TEXT;
 use crate::error::{Drawn, Error, Result};
 
-/// Width and height of a figure, in pixels.
-const SIZE: (u32, u32) = (900, 560);
+/// Width of a figure and height without its legend, in pixels: small, so that the text can be read on a phone too.
+const SIZE: (u32, u32) = (540, 390);
+/// Height of a row of the legend, width of its strokes and of a character, in pixels.
+const LEGEND_ROW: i32 = 24;
+const STROKE: i32 = 29;
+const CHARACTER: i32 = 8;
 const GRID: RGBColor = RGBColor(225, 225, 225);
 /// The color of emphasized lines.
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
@@ -26,12 +30,14 @@ const MAX_MARKERS: usize = 16;
 /// A named line of a figure.
 ///
 /// Points that cannot be drawn (NaN, infinite, not positive on a logarithmic axis) break the line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series<'a> {
     /// The name in the legend.
     pub name: &'a str,
     /// (x, y), from left to right, in the units of the figure.
     pub points: Vec<(f64, f64)>,
+    /// Uncertainty: (x, lowest y, highest y), drawn as a vertical bar. Bars that cannot be drawn are left out.
+    pub bars: Vec<(f64, f64, f64)>,
     /// Whether the line is drawn thicker and in vermilion.
     pub emphasized: bool,
 }
@@ -50,14 +56,15 @@ pub fn factor_curve(title: &str, series: &[Series]) -> Result<String> {
 /// Draws the losses of a search over its generations, as an SVG document.
 ///
 /// `best` (the best loss so far, drawn as steps) and `median` (of the generation) are pairs of generation and loss.
-/// `references` are named losses to compare with, drawn as dashed horizontal lines. Losses are in nats per token. Those
-/// so high that they would flatten the rest of the figure are left out; a line that loses all its points this way is
-/// marked "(above)" in the legend.
+/// `references` are named losses to compare with, drawn as dashed horizontal lines. All are values of `quantity`, which
+/// names the vertical axis with its unit, such as `text loss [nats per token]`. Those so high that they would flatten the
+/// rest of the figure are left out; a line that loses all its points this way is marked "(above)" in the legend.
 ///
 /// # Errors
 /// [`Error::Drawing`] if the drawing library fails.
 pub fn loss_history(
     title: &str,
+    quantity: &str,
     best: &[(usize, f64)],
     median: &[(usize, f64)],
     references: &[(String, f64)],
@@ -91,7 +98,7 @@ pub fn loss_history(
     for line in &mut lines {
         line.cut_above(top);
     }
-    let y = Axis::new("loss [nats per token]", Scale::Linear, ys(&lines));
+    let y = Axis::new(quantity, Scale::Linear, ys(&lines));
     figure(title, &x, &y, &lines)
 }
 
@@ -132,6 +139,7 @@ pub fn loss_by_step(title: &str, series: &[Series]) -> Result<String> {
 struct Line {
     name: String,
     points: Vec<(f64, f64)>,
+    bars: Vec<(f64, f64, f64)>,
     color: RGBColor,
     width: u32,
     markers: bool,
@@ -144,6 +152,7 @@ impl Line {
             name: name.to_owned(),
             markers: points.len() <= MAX_MARKERS,
             points,
+            bars: Vec::new(),
             color,
             width,
             dashed: false,
@@ -173,7 +182,10 @@ fn colored(series: &[Series]) -> Vec<Line> {
         } else {
             (others.next().copied().unwrap_or(BLACK), 2)
         };
-        Line::new(one.name, one.points.clone(), color, width)
+        Line {
+            bars: one.bars.clone(),
+            ..Line::new(one.name, one.points.clone(), color, width)
+        }
     };
     series.iter().map(line).collect()
 }
@@ -185,9 +197,10 @@ fn xs(lines: &[Line]) -> impl Iterator<Item = f64> {
 }
 
 fn ys(lines: &[Line]) -> impl Iterator<Item = f64> {
-    lines
-        .iter()
-        .flat_map(|line| line.points.iter().map(|p| p.1))
+    lines.iter().flat_map(|line| {
+        let ends = line.bars.iter().flat_map(|(_, low, high)| [*low, *high]);
+        line.points.iter().map(|p| p.1).chain(ends)
+    })
 }
 
 /// The loss above which points are left out, since a few outliers would flatten the rest of the figure.
@@ -207,35 +220,66 @@ fn figure(title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Result<String> {
     Ok(svg)
 }
 
+/// Names of lines in rows that fit into the width of a figure, each with its distance from the left, in pixels.
+fn legend(lines: &[Line], width: i32) -> Vec<Vec<(i32, &Line)>> {
+    let mut rows: Vec<Vec<(i32, &Line)>> = Vec::new();
+    let mut left = width;
+    for line in lines {
+        let characters = i32::try_from(line.name.chars().count()).unwrap_or(i32::MAX);
+        let own = characters
+            .saturating_mul(CHARACTER)
+            .saturating_add(STROKE + 28);
+        if left.saturating_add(own) > width {
+            rows.push(Vec::new());
+            left = 14;
+        }
+        if let Some(row) = rows.last_mut() {
+            row.push((left, line));
+        }
+        left = left.saturating_add(own);
+    }
+    rows
+}
+
 fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Drawn {
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let is_shown = |point: &(f64, f64)| x.shows(point.0) && y.shows(point.1);
+    let rows = legend(lines, i32::try_from(SIZE.0)?);
+    let legend_height = (i32::try_from(rows.len())? * LEGEND_ROW + 8).unsigned_abs();
+    let size = (SIZE.0, SIZE.1 + legend_height);
+    let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE)?;
     let font = |size: u32| ("sans-serif", size).into_font().color(&TEXT);
-    let longest = lines.iter().map(|line| line.name.chars().count()).max();
-    let text_width = u32::try_from(longest.unwrap_or(0))?.saturating_mul(8);
-    let legend_width = text_width.saturating_add(60).clamp(130, 320);
-    let (area, legend) = root.split_horizontally(SIZE.0 - legend_width);
+    let (area, below) = root.split_vertically(SIZE.1);
 
     let mut chart = ChartBuilder::on(&area)
-        .caption(title, font(20))
-        .margin(14)
-        .x_label_area_size(48)
-        .y_label_area_size(64)
+        .caption(title, font(21))
+        .margin(12)
+        .x_label_area_size(52)
+        .y_label_area_size(72)
         .build_cartesian_2d(x.clone(), y.clone())?;
     chart
         .configure_mesh()
         .axis_style(TEXT)
         .bold_line_style(GRID)
-        .label_style(font(14))
-        .axis_desc_style(font(15))
-        .x_desc(x.label)
-        .y_desc(y.label)
+        .label_style(font(18))
+        .axis_desc_style(font(18))
+        .x_desc(x.label.as_str())
+        .y_desc(y.label.as_str())
         .draw()?;
 
-    let is_shown = |point: &(f64, f64)| x.shows(point.0) && y.shows(point.1);
     // In reverse order, so that the first line is drawn on top.
     for line in lines.iter().rev() {
         let style = line.color.stroke_width(line.width);
+        let thin = line.color.stroke_width(1);
+        for &(at, low, high) in &line.bars {
+            if !(x.shows(at) && y.shows(low) && y.shows(high)) {
+                continue;
+            }
+            let bar = PathElement::new([(at, low), (at, high)], thin);
+            chart.draw_series([bar])?;
+            let cap = |end| EmptyElement::at((at, end)) + PathElement::new([(-4, 0), (4, 0)], thin);
+            chart.draw_series([cap(low), cap(high)])?;
+        }
         for run in line.points.split(|point| !is_shown(point)) {
             if line.markers || run.first() == run.last() {
                 let marker = |point: &(f64, f64)| Circle::new(*point, 4, line.color.filled());
@@ -250,21 +294,24 @@ fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Dr
         }
     }
 
-    for (row, line) in (0_i32..).zip(lines) {
-        let middle = 60 + 24 * row;
-        let strokes: &[_] = if line.dashed {
-            &[(0, 7), (11, 18), (22, 29)]
-        } else {
-            &[(0, 29)]
-        };
-        for &(from, to) in strokes {
-            let style = line.color.stroke_width(line.width);
-            legend.draw(&PathElement::new([(from, middle), (to, middle)], style))?;
+    for (row, entries) in (0_i32..).zip(rows) {
+        let middle = LEGEND_ROW / 2 + LEGEND_ROW * row;
+        for (left, line) in entries {
+            let strokes: &[_] = if line.dashed {
+                &[(0, 7), (11, 18), (22, STROKE)]
+            } else {
+                &[(0, STROKE)]
+            };
+            for &(from, to) in strokes {
+                let style = line.color.stroke_width(line.width);
+                let ends = [(left + from, middle), (left + to, middle)];
+                below.draw(&PathElement::new(ends, style))?;
+            }
+            let is_empty = !line.name.ends_with("(above)") && !line.points.iter().any(is_shown);
+            let note = if is_empty { " (no data)" } else { "" };
+            let text = format!("{}{note}", line.name);
+            below.draw(&Text::new(text, (left + STROKE + 7, middle - 9), font(18)))?;
         }
-        let is_empty = !line.name.ends_with("(above)") && !line.points.iter().any(is_shown);
-        let note = if is_empty { " (no data)" } else { "" };
-        let text = format!("{}{note}", line.name);
-        legend.draw(&Text::new(text, (36, middle - 7), font(14)))?;
     }
     root.present()?;
     Ok(())

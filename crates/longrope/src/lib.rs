@@ -9,6 +9,7 @@ mod folder_hint;
 mod hint;
 mod hints;
 mod input;
+mod next_steps;
 mod progress;
 mod settings;
 mod show;

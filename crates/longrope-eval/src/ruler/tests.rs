@@ -273,12 +273,8 @@ fn averages_are_plain_and_weighted_by_rank() {
             context,
             n: 1,
             metric: MetricValue::of(&Metric::higher("string_match_all"), &[score / 100.0]),
-            other_metrics: Vec::new(),
-            protocol: String::new(),
-            settings: Map::new(),
             seed: 1,
-            elapsed_secs: 0.0,
-            trials: Vec::new(),
+            ..TaskResult::default()
         })
         .collect();
     let averages = RulerAverages::of("yarn", &results).unwrap();

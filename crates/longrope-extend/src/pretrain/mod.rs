@@ -18,6 +18,7 @@
 //! use longrope_data::{ReadOptions, TokenCache, read_documents};
 //! use longrope_extend::Interrupt;
 //! use longrope_extend::pretrain::{PretrainConfig, PretrainEvent, PretrainTask, PretrainTexts};
+//! use longrope_model::ResultSource;
 //! use longrope_trainer::Screen;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,6 +40,7 @@
 //!     cache: TokenCache::disabled(),
 //!     device: Device::flex(),
 //!     out: "runs/pretrain".into(),
+//!     source: ResultSource::default(),
 //!     screen: Screen::Nothing,
 //! };
 //! let outcome = task.run(&Interrupt::default(), |event| {

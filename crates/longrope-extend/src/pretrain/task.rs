@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 use longrope_data::{TokenCache, sha256_hex, write_atomically};
-use longrope_model::{Decoder, Recompute, Trained};
-use longrope_trainer::run::{Callbacks, Measurement, Phase, Rotaries};
+use longrope_model::{Checkpoint, Decoder, Recompute, ResultSource, Trained};
+use longrope_trainer::run::records::{self, Record};
+use longrope_trainer::run::{
+    Callbacks, Measurement, Phase, Rotaries, TrainerStateSettings, write_trainer_state,
+};
 use longrope_trainer::{Ending, HookResult, OptimizerConfig, Screen, TrainerConfig, checkpoint};
 use serde_json::{Value, json};
 
@@ -36,6 +39,9 @@ pub struct PretrainTask {
     pub device: Device,
     /// Run folder.
     pub out: PathBuf,
+    /// What the model is made from, for the results. The fields about model and text and the seed are filled in: the
+    /// model is the one with random weights.
+    pub source: ResultSource,
     /// What is drawn in the terminal.
     pub screen: Screen,
 }
@@ -43,6 +49,8 @@ pub struct PretrainTask {
 /// The result of a pretraining.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PretrainOutcome {
+    /// What the model was made from.
+    pub source: ResultSource,
     /// Folder of the checkpoint.
     pub model: PathBuf,
     /// Tokens of the training text.
@@ -112,6 +120,7 @@ impl PretrainTask {
             cache,
             device,
             out,
+            source,
             screen,
         } = self;
         if !texts.missing.is_empty() {
@@ -129,7 +138,15 @@ impl PretrainTask {
         let corpus = Corpus::new(texts, &cache, &start, &watch)?;
         let report = serde_json::to_string_pretty(&corpus.report)? + "\n";
         write_atomically(&out.join("corpus.json"), report.as_bytes())?;
+        let source = ResultSource {
+            model: start.display().to_string(),
+            model_fingerprint: Checkpoint::open(&start)?.fingerprint()?,
+            text_fingerprint: Some(corpus.report.text_fingerprint.clone()),
+            seed: Some(seed),
+            ..source
+        };
         let run = Run {
+            source,
             config,
             corpus,
             seed,
@@ -147,6 +164,7 @@ impl PretrainTask {
 
 /// A pretraining whose text is tokenized.
 struct Run {
+    source: ResultSource,
     config: PretrainConfig,
     corpus: Corpus,
     seed: u64,
@@ -195,6 +213,7 @@ impl Run {
             folder: self.out.join(format!("{}-{}", phase_idx + 1, phase.name)),
             base: base.to_owned(),
             metrics: self.out.join("metrics.jsonl"),
+            source: Some(self.source.clone()),
             trainer: trainer_config(phase),
             lora: None,
             windows: corpus.mixture(config, phase_idx, self.seed)?,
@@ -234,8 +253,16 @@ impl Run {
         };
         let card = card::text(config, self.seed, &corpus.report, measured);
         let model = self.out.join("model");
-        write_model(base, &model, &card)?;
+        let records = records::read(&self.out.join("metrics.jsonl"))?;
+        let state = TrainerStateSettings {
+            max_steps: config.phases.iter().map(|phase| phase.steps).sum(),
+            eval_steps: config.eval_every,
+            save_steps: config.save_every,
+            batch: config.phases.last().map_or(0, |phase| phase.batch),
+        };
+        write_model(base, &model, &card, (&records, state))?;
         Ok(PretrainOutcome {
+            source: self.source.clone(),
             model,
             n_text_tokens: corpus.report.n_tokens,
             n_steps: config.phases.iter().map(|phase| phase.steps).sum(),
@@ -278,8 +305,13 @@ fn callbacks(
     }
 }
 
-/// Copies the model of the last state and adds a card. A failure leaves an earlier `to` as it was.
-fn write_model(from: &Path, to: &Path, card: &str) -> Result<()> {
+/// Copies the model of the last state and adds a card and the history. A failure leaves an earlier `to` as it was.
+fn write_model(
+    from: &Path,
+    to: &Path,
+    card: &str,
+    (records, state): (&[Record], TrainerStateSettings),
+) -> Result<()> {
     longrope_data::replace_folder(to, ".saving-", |folder| {
         for entry in fs_err::read_dir(from)? {
             let path = entry?.path();
@@ -287,6 +319,7 @@ fn write_model(from: &Path, to: &Path, card: &str) -> Result<()> {
                 fs_err::copy(&path, folder.join(name))?;
             }
         }
+        write_trainer_state(folder, records, state)?;
         Ok(fs_err::write(folder.join("README.md"), card)?)
     })
 }

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use longrope_data::{Document, TokenCache};
+use longrope_model::ResultSource;
 use longrope_trainer::Screen;
 use longrope_trainer::run::TrainEvent;
 
@@ -37,6 +38,7 @@ fn task(out: &Path) -> PretrainTask {
         cache: TokenCache::disabled(),
         device: Device::flex(),
         out: out.to_owned(),
+        source: ResultSource::default(),
         screen: Screen::Nothing,
     }
 }

@@ -1,14 +1,15 @@
 //! Recipes: stages that run in order, each in a folder of its own, and are skipped once they are done.
 //!
-//! A stage may train the model (`finetune`), make factors (`search`, `recover`), measure (`ppl`, `passkey`, `compare`) or
-//! write a checkpoint (`export`). Later stages take the model and the factors from earlier ones:
+//! A stage may train the model (`finetune`), make factors (`search`, `recover`), measure (`ppl`, `passkey`, `needle`,
+//! `ruler`, `bench`, `compare`), continue prompts (`generate`), write a checkpoint (`export`) or a page (`report`). Later stages take the model and the factors from earlier ones:
 //!
 //! | stage | takes | makes |
 //! |---|---|---|
 //! | search | model; factors only if `rope_from` names a stage | `rope.json` |
 //! | recover | model, factors | `rope.json` |
 //! | finetune | model, factors | `model/` |
-//! | ppl, passkey, compare, export | model, factors | results |
+//! | ppl, passkey, needle, ruler, bench, compare, generate, export | model, factors | results |
+//! | report | all stages before it | a page |
 //!
 //! [`plan`] determines the inputs of every stage before any stage runs. [`run`] runs the stages that are
 //! not done: for each of them it calls a function of the caller, which starts a [`SearchTask`](crate::SearchTask), a

@@ -38,20 +38,35 @@ pub enum Verb {
     Passkey,
     /// Compares methods.
     Compare,
+    /// Measures the retrieval of facts from a long text.
+    Needle,
+    /// Runs the tasks of RULER.
+    Ruler,
+    /// Runs a benchmark of short questions.
+    Bench,
+    /// Continues prompts.
+    Generate,
     /// Writes a checkpoint.
     Export,
+    /// Writes a page about all stages so far.
+    Report,
 }
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Search,
         Self::Recover,
         Self::Finetune,
         Self::Ppl,
         Self::Passkey,
         Self::Compare,
+        Self::Needle,
+        Self::Ruler,
+        Self::Bench,
+        Self::Generate,
         Self::Export,
+        Self::Report,
     ];
 
     /// Its name in recipes.
@@ -63,7 +78,12 @@ impl Verb {
             Self::Ppl => "ppl",
             Self::Passkey => "passkey",
             Self::Compare => "compare",
+            Self::Needle => "needle",
+            Self::Ruler => "ruler",
+            Self::Bench => "bench",
+            Self::Generate => "generate",
             Self::Export => "export",
+            Self::Report => "report",
         }
     }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
-use longrope_eval::{PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowPlan};
+use longrope_eval::{
+    PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowLosses, WindowPlan,
+};
+use longrope_model::rope_fingerprint;
 use longrope_rope::{Precision, RopeSpec};
 
 use super::replicas::Models;
@@ -143,9 +146,11 @@ pub fn perplexities(
     let mut results = Vec::with_capacity(runs.len());
     for (cell, plan, mut run, batches) in runs {
         let mut took = Duration::ZERO;
+        let mut windows = WindowLosses::default();
         for (batch, answer) in batches.iter().zip(answers.by_ref()) {
             took += answer.took;
             for window in &run.record(batch, answer.value)? {
+                windows.add(window);
                 watch(PplEvent::Window { cell, window });
             }
         }
@@ -153,6 +158,7 @@ pub fn perplexities(
         results.push(PplResult {
             task: "ppl".to_owned(),
             rope: cell.rope.clone(),
+            rope_fingerprint: Some(rope_fingerprint(&cell.spec)),
             context: cell.context,
             stride: plan.layout.stride,
             n_windows: sum.n_windows,
@@ -163,6 +169,8 @@ pub fn perplexities(
             ppl_window_mean: sum.ppl_window_mean(),
             bos: bos_name(plan.layout.bos).to_owned(),
             protocol: options.protocol,
+            windows: Some(windows),
+            difference: None,
             elapsed_secs: took.as_secs_f64(),
         });
     }

@@ -1,6 +1,7 @@
 //! What every search on a model needs, whatever it searches for.
 
 use longrope_data::{TokenDocument, Tokenizer};
+use longrope_model::ResultSource;
 use longrope_search::SearchConfig;
 
 use super::calibration::CalibrationOptions;
@@ -11,8 +12,8 @@ use crate::scoring::Models;
 pub struct SearchInputs<'a> {
     /// The model, on every device that computes.
     pub models: &'a Models,
-    /// A fingerprint of the model's weights, as [`longrope_model::Checkpoint::fingerprint`] makes it.
-    pub model_fingerprint: String,
+    /// Model, text, seed, devices and so on, for the results.
+    pub source: ResultSource,
     /// The text that samples are taken from.
     pub documents: &'a [TokenDocument],
     /// The tokenizer, for needles and passkeys.

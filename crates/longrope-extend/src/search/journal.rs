@@ -201,9 +201,14 @@ mod tests {
         let path = here.path().join("methods.jsonl");
         let loss = MethodLoss {
             method: "yarn".to_owned(),
+            rope_fingerprint: Some("ab".to_owned()),
             nll_nats: 0.1 + 0.2,
             answer_nats: None,
             passkey_accuracy: Some(0.5),
+            text_nats: vec![0.1 + 0.2],
+            passkeys_found: vec![1, 0],
+            difference: None,
+            passkey_difference: None,
         };
         MethodJournal::open(path.clone())
             .unwrap()

@@ -1,5 +1,6 @@
 //! Loss on text and needles, and passkeys found, under different RoPEs.
 
+use longrope_model::rope_fingerprint;
 use longrope_rope::RopeSpec;
 
 use super::calibration::{Calibration, CalibrationSample};
@@ -63,15 +64,15 @@ pub(crate) fn measure_each(
         let losses = std::mem::take(&mut waiting[rope]);
         each(&method(
             calibration,
-            &ropes[rope].0,
+            &ropes[rope],
             losses.into_iter().flatten(),
         )?)
     };
     let answers = scoring.score_each(jobs.collect(), interrupt, watch, &mut note)?;
     let mut answers = answers.into_iter().map(|answer| answer.value);
-    let found = ropes.iter().map(|(name, _)| {
+    let found = ropes.iter().map(|rope| {
         let losses: Vec<Losses> = answers.by_ref().take(samples.len()).collect();
-        method(calibration, name, losses).map_err(PoolError::Refused)
+        method(calibration, rope, losses).map_err(PoolError::Refused)
     });
     found.collect()
 }
@@ -79,7 +80,7 @@ pub(crate) fn measure_each(
 /// The means of a method, from its losses on all samples; an error if a loss is not finite.
 fn method(
     calibration: &Calibration,
-    name: &str,
+    (name, spec): &NamedSpec,
     losses: impl IntoIterator<Item = Losses>,
 ) -> longrope_eval::Result<MethodLoss> {
     let mut losses = losses.into_iter();
@@ -93,31 +94,49 @@ fn method(
         let what = format!("a sample under `{name}`");
         longrope_eval::Error::not_finite(what, source)
     };
+    let text_nats = means(&calibration.text, &text).map_err(not_finite)?;
+    let answer_nats = means(&calibration.needles, &needles).map_err(not_finite)?;
+    let passkeys_found: Vec<u8> = passkeys
+        .iter()
+        .map(|misses| is_found(misses).into())
+        .collect();
     Ok(MethodLoss {
-        method: name.to_owned(),
+        method: name.clone(),
+        rope_fingerprint: Some(rope_fingerprint(spec)),
         // There is always text.
-        nll_nats: mean(&calibration.text, &text)
-            .map_err(not_finite)?
-            .unwrap_or_default(),
-        answer_nats: mean(&calibration.needles, &needles).map_err(not_finite)?,
-        passkey_accuracy: share_found(&passkeys),
+        nll_nats: mean(&text_nats).unwrap_or_default(),
+        answer_nats: mean(&answer_nats),
+        passkey_accuracy: share_found(&passkeys_found),
+        text_nats,
+        passkeys_found,
+        difference: None,
+        passkey_difference: None,
     })
 }
 
-/// Mean loss over all samples, in nats; `None` if there are no samples.
-fn mean(samples: &[CalibrationSample], losses: &[Losses]) -> longrope_model::Result<Option<f64>> {
-    let mut sum = 0.0;
-    for (sample, losses) in samples.iter().zip(losses) {
-        sum += sample.blocks(losses)?.mean();
-    }
-    Ok((!samples.is_empty()).then(|| sum / samples.len() as f64))
+/// Mean loss on each sample, in nats.
+fn means(samples: &[CalibrationSample], losses: &[Losses]) -> longrope_model::Result<Vec<f64>> {
+    let pairs = samples.iter().zip(losses);
+    pairs
+        .map(|(sample, losses)| Ok(sample.blocks(losses)?.mean()))
+        .collect()
 }
 
-/// Share of texts without a miss; `None` if there are no texts.
-fn share_found(misses: &[Losses]) -> Option<f64> {
-    let is_found = |misses: &&Losses| misses.iter().flatten().all(|miss| *miss < 0.5);
-    let n_found = misses.iter().filter(is_found).count();
-    (!misses.is_empty()).then(|| n_found as f64 / misses.len() as f64)
+/// Mean over all samples; `None` if there are no samples.
+fn mean(losses: &[f64]) -> Option<f64> {
+    let sum: f64 = losses.iter().sum();
+    (!losses.is_empty()).then(|| sum / losses.len() as f64)
+}
+
+/// Whether a text has no miss.
+fn is_found(misses: &Losses) -> bool {
+    misses.iter().flatten().all(|miss| *miss < 0.5)
+}
+
+/// Share of passkeys that were found; `None` if there are none.
+fn share_found(found: &[u8]) -> Option<f64> {
+    let n_found: usize = found.iter().map(|found| usize::from(*found)).sum();
+    (!found.is_empty()).then(|| n_found as f64 / found.len() as f64)
 }
 
 #[cfg(test)]
@@ -132,7 +151,9 @@ mod tests {
             vec![vec![0.0, 0.0]],
             vec![vec![1.0, 1.0]],
         ];
-        assert_eq!(share_found(&texts), Some(0.5));
+        let found = texts.map(|misses| u8::from(is_found(&misses)));
+        assert_eq!(found, [1, 0, 1, 0]);
+        assert_eq!(share_found(&found), Some(0.5));
         assert_eq!(share_found(&[]), None);
     }
 }

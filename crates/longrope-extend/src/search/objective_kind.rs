@@ -17,6 +17,16 @@ pub enum ObjectiveKind {
 }
 
 impl ObjectiveKind {
+    /// All kinds.
+    const ALL: [Self; 3] = [Self::Perplexity, Self::Needle, Self::Combined];
+
+    /// The kind with this [description](Self::description).
+    pub fn of_description(description: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.description() == description)
+    }
+
     /// A description for the provenance of factors.
     pub fn description(self) -> &'static str {
         match self {

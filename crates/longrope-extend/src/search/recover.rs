@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use longrope_data::text_fingerprint;
+use longrope_model::ResultSource;
 use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Space, TargetRope};
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub struct Recovered {
 /// A finished recovery.
 #[derive(Clone, Debug)]
 pub struct Recovery {
+    /// What it was measured on.
+    pub source: ResultSource,
     /// Every context, shortest first.
     pub contexts: Vec<Recovered>,
     /// The RoPE with all factor sets, as it is saved in `rope.json`.
@@ -101,6 +104,8 @@ impl RecoveryTask<'_> {
         }
         let provenance = Provenance {
             tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            model_fingerprint: Some(self.inputs.source.model_fingerprint.clone()),
+            text_fingerprint: self.inputs.source.text_fingerprint.clone(),
             seed: Some(self.inputs.calibration.seed),
             profile: Some(format!("{}, recovered", self.inputs.profile)),
             target_context: Some(self.known.max_context()),
@@ -109,6 +114,7 @@ impl RecoveryTask<'_> {
         let artifact = RopeArtifact::from_spec(&self.known, provenance);
         run.write("rope.json", &artifact.to_json_pretty())?;
         Ok(Recovery {
+            source: self.inputs.source,
             contexts: recovered,
             spec: self.known,
         })
@@ -201,7 +207,7 @@ impl RecoveryTask<'_> {
             "search.samples": calibration.samples,
             "search.objective": calibration.objective.description(),
             "search.sample-context": self.inputs.sample_context,
-            "model": self.inputs.model_fingerprint,
+            "model": self.inputs.source.model_fingerprint,
             "text": text_fingerprint(self.inputs.documents),
         })
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use longrope_eval::ppl_of;
+use longrope_model::ResultSource;
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
 use longrope_search::{Generation, Search, TargetRope};
 use longrope_trainer::run::records;
@@ -38,7 +39,8 @@ pub(crate) struct SearchRun<'a> {
     pub(crate) target: &'a TargetRope,
     pub(crate) profile: &'a str,
     pub(crate) objective: ObjectiveKind,
-    pub(crate) model_fingerprint: String,
+    pub(crate) source: ResultSource,
+    /// Fingerprint of the samples.
     pub(crate) text_fingerprint: String,
     /// Whether the methods are measured before the search, for a display that compares with them.
     pub(crate) methods_first: bool,
@@ -128,6 +130,7 @@ impl SearchRun<'_> {
         let result = SearchResult {
             format: "longrope-search-result".to_owned(),
             version: 1,
+            source: Some(self.source.clone()),
             target_context,
             best_nats: best.score,
             best_ppl: ppl_of(best.score),
@@ -139,6 +142,12 @@ impl SearchRun<'_> {
                 .saturating_sub(progress.sample_evaluations)
                 * context,
             objective: self.objective.description().to_owned(),
+            needle_weight: (self.objective == ObjectiveKind::Combined)
+                .then_some(self.calibration.needle_share),
+            baselines: baselines
+                .into_iter()
+                .map(|method| method.compared_with(&searched))
+                .collect(),
             searched,
             failures: search
                 .state()
@@ -146,7 +155,6 @@ impl SearchRun<'_> {
                 .iter()
                 .map(|generation| generation.failures.len())
                 .sum(),
-            baselines,
             elapsed_secs: started.elapsed().as_secs_f64(),
         };
         let spec = self.target.artifact_spec(&best.candidate)?;
@@ -168,7 +176,7 @@ impl SearchRun<'_> {
     fn provenance(&self, search: &Search, score: f64) -> Provenance {
         Provenance {
             tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            model_fingerprint: Some(self.model_fingerprint.clone()),
+            model_fingerprint: Some(self.source.model_fingerprint.clone()),
             text_fingerprint: Some(self.text_fingerprint.clone()),
             seed: Some(search.state().seed()),
             profile: Some(self.profile.to_owned()),
@@ -242,7 +250,7 @@ fn metrics(generation: &Generation) -> Metrics {
 
 fn log_generation(generation: &Generation) {
     tracing::info!(
-        "generation {}: best {:.4} nats{}, median {:.4}, {} evaluations, {} ended early",
+        "generation {}: best objective {:.4} nats{}, median {:.4}, {} evaluations, {} ended early",
         generation.index,
         generation.best.score,
         if generation.new_best { " (new)" } else { "" },

@@ -51,7 +51,7 @@ fn run(folder: &Path, models: &Models, scoring: Scoring<'_>) -> Result<SearchOut
         target: &target,
         profile: "paper",
         objective: ObjectiveKind::Perplexity,
-        model_fingerprint: String::new(),
+        source: ResultSource::default(),
         text_fingerprint: String::new(),
         methods_first: false,
     };

@@ -86,7 +86,7 @@ impl SearchTask<'_> {
             target: &self.target,
             profile: &inputs.profile,
             objective: options.objective,
-            model_fingerprint: recorded.model_fingerprint,
+            source: inputs.source,
             text_fingerprint: recorded.text_fingerprint,
             methods_first: self.methods_first,
         };
@@ -174,7 +174,7 @@ impl Recorded {
         Self {
             format: "longrope-search-inputs".to_owned(),
             version: 2,
-            model_fingerprint: inputs.model_fingerprint.clone(),
+            model_fingerprint: inputs.source.model_fingerprint.clone(),
             text_fingerprint: calibration.fingerprint(),
             objective,
             ground: target.ground().map(<[f64]>::to_vec),

@@ -170,6 +170,14 @@ pub enum WeightPrecision {
 }
 
 impl WeightPrecision {
+    /// The name of the type, as in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
     /// The type to load the weights as; see [`Decoder::load_as`](longrope_model::Decoder::load_as).
     pub fn dtype(self) -> DType {
         match self {

@@ -9,7 +9,7 @@
 //! ```text
 //! RUN/metrics.jsonl   a line per step and per measurement
 //!     step-000200/    a saved state, see `checkpoint`
-//!     model/          the trained checkpoint
+//!     model/          the trained checkpoint, with its history in `trainer_state.json`
 //! ```
 //!
 //! A run that is resumed from a saved state takes the same steps as one that was never interrupted, bit for bit on
@@ -23,9 +23,11 @@ mod plan;
 pub mod records;
 mod saved;
 mod trained_model;
+mod trainer_state;
 
 pub use callbacks::{Callbacks, Measure, Measurement, TrainEvent, Watch};
 pub use config::{LoraSettings, TrainConfig, TrainDataConfig, TrainMode, WeightPrecision};
 pub use data::Rotaries;
 pub use phase::Phase;
 pub use plan::{PreparedRun, TrainOutcome, TrainPlan, TrainResult, train};
+pub use trainer_state::{TRAINER_STATE, TrainerStateSettings, write_trainer_state};

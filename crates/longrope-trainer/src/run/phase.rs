@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use longrope_data::Mixture;
-use longrope_model::{Decoder, LoraConfig};
+use longrope_model::{Decoder, LoraConfig, ResultSource};
 use serde_json::Value;
 
 use super::callbacks::{Callbacks, Measure, TrainEvent, Watch};
@@ -28,6 +28,8 @@ pub struct Phase {
     pub base: PathBuf,
     /// The file of metrics, which phases may share; see [`records`](super::records).
     pub metrics: PathBuf,
+    /// What the training is made from, for the header of that file; `None` to say nothing.
+    pub source: Option<ResultSource>,
     /// Schedule, optimizer and trained weights.
     pub trainer: TrainerConfig,
     /// Settings of the decoder's adapters, if those are trained.
@@ -71,6 +73,7 @@ impl Phase {
             folder,
             base,
             metrics,
+            source,
             trainer: config,
             lora,
             mut windows,
@@ -107,7 +110,7 @@ impl Phase {
         };
         watch(event).map_err(Error::Hook)?;
         let n_steps = trainer.n_steps();
-        let records = Records::open(&metrics, name.as_deref(), n_steps)?;
+        let records = Records::open(&metrics, name.as_deref(), n_steps, source.as_ref())?;
         let is_measured = n_steps.is_multiple_of(eval_every.max(1)) || n_steps >= total_steps;
         let due = if n_steps > 0 && is_measured {
             Records::unmeasured(&metrics, name.as_deref(), n_steps, &contexts)?

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use longrope_data::{TokenDocument, text_fingerprint};
-use longrope_model::{Checkpoint, Decoder};
+use longrope_model::{Checkpoint, Decoder, ResultSource};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +17,7 @@ use super::data::{Rotaries, mixture};
 use super::phase::Phase;
 use super::records::{self, Record};
 use super::trained_model::TrainedModel;
+use super::trainer_state::TrainerStateSettings;
 use crate::error::Result;
 use crate::session::{Ending, Screen};
 
@@ -41,6 +42,8 @@ pub struct TrainPlan {
     pub contexts: Vec<usize>,
     /// Seed of the order of documents, generated documents and new adapters.
     pub seed: u64,
+    /// What the training is made from, for its results. The fields about model and text and the seed are filled in.
+    pub source: ResultSource,
     /// Whether to resume from the latest saved state, if there is one.
     pub resume: bool,
     /// What is drawn in the terminal.
@@ -53,7 +56,7 @@ pub struct TrainPlan {
 #[derive(Clone, Debug)]
 pub enum TrainOutcome {
     /// After its last step.
-    Done(TrainResult),
+    Done(Box<TrainResult>),
     /// Earlier, because the caller or the dashboard asked for it; the state is saved and can be resumed.
     Interrupted,
 }
@@ -66,6 +69,8 @@ pub struct TrainResult {
     pub format: &'static str,
     /// Version of the format.
     pub version: u32,
+    /// What the training was made from.
+    pub source: ResultSource,
     /// Folder of the trained checkpoint.
     pub model: PathBuf,
     /// Steps made.
@@ -97,6 +102,7 @@ pub fn train(plan: TrainPlan, callbacks: Callbacks) -> Result<TrainOutcome> {
 pub struct PreparedRun {
     decoder: Decoder,
     phase: Phase,
+    source: ResultSource,
     trained_model: TrainedModel,
 }
 
@@ -120,6 +126,7 @@ impl TrainPlan {
             config,
             contexts,
             seed,
+            source,
             resume,
             screen,
             label,
@@ -146,17 +153,25 @@ impl TrainPlan {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             decoder.add_adapters(lora, &mut rng)?;
         }
+        let source = ResultSource {
+            model: base.display().to_string(),
+            model_fingerprint: Checkpoint::open(&base)?.fingerprint()?,
+            text_fingerprint: Some(text_fingerprint(&documents)),
+            seed: Some(seed),
+            ..source
+        };
         let settings = json!({
             "train": config,
             "context": context,
             "rope": rope,
             "seed": seed,
-            "model": Checkpoint::open(&base)?.fingerprint()?,
-            "text": text_fingerprint(&documents),
+            "model": source.model_fingerprint,
+            "text": source.text_fingerprint,
         });
         let phase = Phase {
             name: None,
             metrics: folder.join("metrics.jsonl"),
+            source: Some(source.clone()),
             folder,
             base,
             trainer,
@@ -177,6 +192,7 @@ impl TrainPlan {
         Ok(PreparedRun {
             decoder,
             phase,
+            source,
             trained_model,
         })
     }
@@ -196,24 +212,31 @@ impl PreparedRun {
         let Self {
             decoder,
             phase,
+            source,
             trained_model,
         } = self;
         let metrics = phase.metrics.clone();
+        let state = TrainerStateSettings {
+            max_steps: phase.trainer.schedule.total_steps,
+            eval_steps: phase.eval_every,
+            save_steps: phase.save_every,
+            batch: phase.batch,
+        };
         let (trainer, ending) = phase.train(decoder, callbacks)?;
         if ending == Ending::Interrupted {
             return Ok(TrainOutcome::Interrupted);
         }
         let mut decoder = trainer.into_decoder();
         decoder.merge_adapters();
-        let written = trained_model.write(&decoder)?;
-        Ok(TrainOutcome::Done(summary(
-            records::read(&metrics)?,
-            written,
-        )))
+        let records = records::read(&metrics)?;
+        let written = trained_model.write(&decoder, (&records, state))?;
+        Ok(TrainOutcome::Done(Box::new(summary(
+            records, source, written,
+        ))))
     }
 }
 
-fn summary(records: Vec<Record>, model: PathBuf) -> TrainResult {
+fn summary(records: Vec<Record>, source: ResultSource, model: PathBuf) -> TrainResult {
     let mut losses = Vec::new();
     let (mut steps, mut n_tokens, mut step_secs, mut peak) = (0, 0, 0.0, None);
     for record in &records {
@@ -238,6 +261,7 @@ fn summary(records: Vec<Record>, model: PathBuf) -> TrainResult {
     TrainResult {
         format: "longrope-training",
         version: 1,
+        source,
         model,
         steps,
         n_tokens,

@@ -1,7 +1,7 @@
 //! `metrics.jsonl`: a header, then one JSON object per step and per measurement, in order.
 //!
 //! ```text
-//! {"format":"longrope-metrics","version":1,"kind":"training"}
+//! {"format":"longrope-metrics","version":1,"kind":"training","source":{"tool_version":"0.1.0","model":"base",…}}
 //! {"event":"step","step":1,"loss":4.57,"nll_nats":4.57,"learning_rate":0.0005,"grad_norm":1.2,"n_tokens":128,…}
 //! {"event":"eval","step":100,"context":64,"nll_nats":4.1,"ppl":60.3}
 //! ```
@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
+use longrope_model::ResultSource;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -30,14 +31,18 @@ struct Header {
     version: u32,
     #[serde(default)]
     kind: String,
+    /// What a training was made from; absent in the files of searches and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<ResultSource>,
 }
 
 impl Header {
-    fn new(kind: &str) -> Self {
+    fn new(kind: &str, source: Option<&ResultSource>) -> Self {
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             kind: kind.to_owned(),
+            source: source.cloned(),
         }
     }
 }
@@ -47,7 +52,7 @@ impl Header {
 /// # Errors
 /// If it cannot be written as JSON.
 pub fn header(kind: &str) -> Result<String> {
-    line(&Header::new(kind))
+    line(&Header::new(kind, None))
 }
 
 /// One line after the header.
@@ -304,6 +309,20 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     Ok(lines.filter_map(Record::from_json).collect())
 }
 
+/// What the training of this file was made from; `None` if there is no file, or it does not say.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn source(path: &Path) -> Result<Option<ResultSource>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(path)?;
+    let first = text.lines().next().unwrap_or_default();
+    let header = serde_json::from_str::<Header>(first).ok();
+    Ok(header.and_then(|header| header.source))
+}
+
 /// For each record, the number of steps so far counted across all phases, in order of their first record.
 ///
 /// ```
@@ -321,14 +340,7 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 /// assert_eq!(records::total_steps(&lines), [1, 2, 3]);
 /// ```
 pub fn total_steps(records: &[Record]) -> Vec<usize> {
-    // Phases with their number of steps.
-    let mut phases: Vec<(Option<&str>, usize)> = Vec::new();
-    for record in records {
-        match phases.iter_mut().find(|(name, _)| *name == record.phase()) {
-            Some((_, n_steps)) => *n_steps = record.step().max(*n_steps),
-            None => phases.push((record.phase(), record.step())),
-        }
-    }
+    let phases = phases(records);
     let before = |phase: Option<&str>| -> usize {
         let earlier = phases.iter().take_while(|(name, _)| *name != phase);
         earlier.map(|(_, n_steps)| n_steps).sum()
@@ -337,6 +349,19 @@ pub fn total_steps(records: &[Record]) -> Vec<usize> {
         .iter()
         .map(|record| before(record.phase()) + record.step())
         .collect()
+}
+
+/// The phases of the records with their number of steps, in order of their first record. Runs other than a pretraining have
+/// one, without a name.
+pub fn phases(records: &[Record]) -> Vec<(Option<&str>, usize)> {
+    let mut phases: Vec<(Option<&str>, usize)> = Vec::new();
+    for record in records {
+        match phases.iter_mut().find(|(name, _)| *name == record.phase()) {
+            Some((_, n_steps)) => *n_steps = record.step().max(*n_steps),
+            None => phases.push((record.phase(), record.step())),
+        }
+    }
+    phases
 }
 
 /// The file, open for appending.
@@ -351,7 +376,12 @@ impl Records {
     /// A file without header gets one, and its lines the present form.
     ///
     /// If lines of steps that were made are missing, a warning in the log says so: they are lost.
-    pub(super) fn open(path: &Path, phase: Option<&str>, n_steps: usize) -> Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        phase: Option<&str>,
+        n_steps: usize,
+        source: Option<&ResultSource>,
+    ) -> Result<Self> {
         let kept: Vec<Record> = read(path)?
             .into_iter()
             .filter(|record| record.phase() != phase || record.step() <= n_steps)
@@ -365,7 +395,7 @@ impl Records {
                 path.display()
             );
         }
-        let mut text = header("training")?;
+        let mut text = line(&Header::new("training", source))?;
         for record in &kept {
             text.push_str(&line(record)?);
         }
@@ -440,11 +470,11 @@ mod tests {
         let lines = [eval("a", 1), eval("a", 2), eval("b", 1), eval("b", 2)];
         let [a1, a2, b1, b2] = lines.each_ref().map(String::as_str);
         let (_folder, path) = file(&[HEADER, a1, a2, b1, b2, "{\"cut"]);
-        Records::open(&path, Some("b"), 1).unwrap();
+        Records::open(&path, Some("b"), 1, None).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{HEADER}\n{a1}\n{a2}\n{b1}\n"));
         let missing = path.with_file_name("missing.jsonl");
-        Records::open(&missing, Some("b"), 1).unwrap();
+        Records::open(&missing, Some("b"), 1, None).unwrap();
         let text = fs_err::read_to_string(missing).unwrap();
         assert_eq!(text, format!("{HEADER}\n"));
     }
@@ -457,7 +487,7 @@ mod tests {
             r#"{"phase":"a","step":2,"loss":null,"nll-nats":null,"learning-rate":0.1,"grad-norm":null,"tokens":64,"elapsed-secs":0.5}"#,
             r#"{"phase":"a","step":2,"held-out-nll-nats":null,"passkeys":null}"#,
         ]);
-        Records::open(&path, Some("a"), 2).unwrap();
+        Records::open(&path, Some("a"), 2, None).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
         let expected = [
             HEADER,
@@ -468,8 +498,25 @@ mod tests {
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
         // Converted lines stay as they are.
-        Records::open(&path, Some("a"), 2).unwrap();
+        Records::open(&path, Some("a"), 2, None).unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn the_header_says_what_the_training_was_made_from() {
+        let (_folder, path) = file(&[HEADER, &eval("a", 1)]);
+        assert_eq!(source(&path).unwrap(), None);
+        let made_from = ResultSource {
+            tool_version: "0.2.0".into(),
+            model: "base".into(),
+            model_fingerprint: "ab".into(),
+            ..ResultSource::default()
+        };
+        Records::open(&path, Some("a"), 1, Some(&made_from)).unwrap();
+        assert_eq!(source(&path).unwrap(), Some(made_from));
+        assert_eq!(read(&path).unwrap().len(), 1);
+        let missing = path.with_file_name("missing.jsonl");
+        assert_eq!(source(&missing).unwrap(), None);
     }
 
     #[test]
@@ -480,7 +527,7 @@ mod tests {
         ];
         let (_folder, path) = file(&lines);
         assert_eq!(read(&path).unwrap().len(), 2);
-        Records::open(&path, None, 1).unwrap();
+        Records::open(&path, None, 1, None).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{HEADER}\n{}\n{}\n", lines[0], lines[1]));
     }

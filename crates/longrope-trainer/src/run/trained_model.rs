@@ -9,6 +9,8 @@ use longrope_rope::{
     ntk_factors,
 };
 
+use super::records::Record;
+use super::trainer_state::{TrainerStateSettings, write_trainer_state};
 use crate::error::{Error, Result};
 
 /// Everything about the checkpoint but its weights, known before the training begins.
@@ -70,16 +72,21 @@ impl TrainedModel {
         })
     }
 
-    /// Writes the checkpoint with the trained weights, and returns its folder.
+    /// Writes the checkpoint with the trained weights and the history of the training, and returns its folder.
     ///
     /// # Errors
     /// If something cannot be written. The folder then is as it was before.
-    pub(super) fn write(self, decoder: &Decoder) -> Result<PathBuf> {
+    pub(super) fn write(
+        self,
+        decoder: &Decoder,
+        (records, settings): (&[Record], TrainerStateSettings),
+    ) -> Result<PathBuf> {
         longrope_data::replace_folder(&self.folder, ".writing-", |folder| {
             decoder.write_weights(&folder.join("model.safetensors"))?;
             fs_err::write(folder.join("config.json"), &self.config)?;
             fs_err::write(folder.join("rope.json"), self.rope.to_json_pretty())?;
             copy_companions(&self.base, folder, Some(self.context))?;
+            write_trainer_state(folder, records, settings)?;
             Ok::<(), Error>(())
         })?;
         Ok(self.folder)

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use longrope_data::TokenDocument;
+use longrope_model::ResultSource;
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
     Callbacks, Measurement, TrainConfig, TrainEvent, TrainOutcome, TrainPlan, train,
@@ -36,6 +37,7 @@ fn plan(folder: &Path, resume: bool) -> TrainPlan {
         },
         contexts: vec![16],
         seed: 7,
+        source: ResultSource::default(),
         resume,
         screen: Screen::Nothing,
         label: "test".to_owned(),

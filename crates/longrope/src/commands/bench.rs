@@ -8,7 +8,7 @@ use longrope_data::{Tokenizer, sha256_hex};
 use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
 };
-use longrope_eval::{EvalReport, MetricValue, Scorer, TaskResult, mean, mean_stderr};
+use longrope_eval::{MetricValue, Scorer, TaskResult, mean, mean_stderr};
 
 use longrope_extend::RunMode;
 
@@ -21,8 +21,8 @@ use crate::settings;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::{output, task_table};
-use crate::{input, signals};
+use crate::show::{difference, output, task_table};
+use crate::{input, next_steps, signals};
 
 /// Tokens of a question with its examples, as far as the check of memory is concerned.
 const QUESTION_TOKENS: usize = 2048;
@@ -36,12 +36,27 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .count("bench.shots", args.shots)
         .count("bench.limit", args.limit)
         .table();
-    let mut config = input::configuration_of_results(&args.task.common, flags)?;
+    let config = input::configuration_of_results(&args.task.common, flags)?;
+    let mode = RunMode::from_flag(args.task.resume);
+    bench(config.clone(), args.task.seed, mode, args.task.json)?;
+    if !args.task.json {
+        next_steps::after_measurement(&config).show();
+    }
+    Ok(())
+}
+
+/// Runs the configured benchmark, and prints the results as a table or as JSON. The examples are drawn with `seed`, by
+/// default with that of lm-evaluation-harness.
+pub(crate) fn bench(
+    mut config: Config,
+    seed: Option<u64>,
+    mode: RunMode,
+    json: bool,
+) -> Result<()> {
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
     let name = format!("bench-{bench}");
-    let mode = RunMode::from_flag(args.task.resume);
     let mut keep = task_run::keep(&config, &name, mode)?;
-    let seed = match args.task.seed {
+    let seed = match seed {
         Some(seed) => u32::try_from(seed).map_err(|_| {
             anyhow!("`--seed` is {seed}, expected at most {}", u32::MAX).context(Hint(
                 "lm-evaluation-harness draws the examples with a seed of 32 bits".to_owned(),
@@ -50,9 +65,9 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         None => FEWSHOT_SEED,
     };
     let (prompts, data) = prompts(bench, &config, seed)?;
-    if let Some(keep) = &mut keep {
-        keep.text = Some(data);
-    }
+    keep.text = Some(data.fingerprint);
+    keep.texts = data.files;
+    keep.seed = u64::from(seed);
     let interrupt = signals::listen()?;
     if config.contexts.is_empty() {
         let model = input::model_config(&config)?;
@@ -77,20 +92,25 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
     })?;
     let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     finished.results.iter_mut().for_each(pool_subjects);
-    let results = finished.write()?;
-    if args.task.json {
-        return output::json(&EvalReport::new(results));
+    let done = finished.write()?;
+    let results = &done.results;
+    if json {
+        return output::json(&done.report());
     }
-    output::line(table(&results))?;
+    output::line(table(results))?;
     output::line(format!(
         "{} on {bench}, {}, seed {seed}, scored as by lm-evaluation-harness",
         results.first().map_or("", |result| &result.metric.name),
         output::counted(prompts.shots(), "shot"),
-    ))
+    ))?;
+    match difference::task_line(results) {
+        Some(line) => output::line(line),
+        None => Ok(()),
+    }
 }
 
-/// Reads the questions and examples. Also returns a fingerprint of the files.
-fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, String)> {
+/// Reads the questions and examples.
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
     if data.is_empty() {
@@ -129,7 +149,14 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, String)
                     .to_owned(),
             ))
         })?;
-    Ok((prompts, fingerprint))
+    let files = input::names(data.iter().chain(&fewshot));
+    Ok((prompts, Data { fingerprint, files }))
+}
+
+/// The files of a benchmark.
+struct Data {
+    fingerprint: String,
+    files: Vec<String>,
 }
 
 /// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.
@@ -165,19 +192,23 @@ fn pool_subjects(result: &mut TaskResult) {
 
 /// One row per RoPE, context and metric.
 fn table(results: &[TaskResult]) -> String {
-    let header = [
+    let has_differences = results.iter().any(|result| result.difference.is_some());
+    let mut header = vec![
         "rope",
         "context",
         "questions",
         "metric",
         "score",
         "± stderr",
-        "time",
     ];
+    header.extend(has_differences.then_some("difference"));
+    header.push("time");
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
     let mut rows = Vec::new();
     for result in results {
-        for metric in std::iter::once(&result.metric).chain(&result.other_metrics) {
-            rows.push(vec![
+        let metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
+        for (metric_idx, metric) in metrics.enumerate() {
+            let mut row = vec![
                 result.rope.clone(),
                 output::grouped(result.context),
                 output::grouped(result.n),
@@ -190,9 +221,13 @@ fn table(results: &[TaskResult]) -> String {
                 metric
                     .stderr
                     .map_or_else(|| "-".to_owned(), |stderr| format!("{:.1}", 100.0 * stderr)),
-                output::duration(result.elapsed_secs),
-            ]);
+            ];
+            // The difference is that of the main metric.
+            let main = result.difference.as_ref().filter(|_| metric_idx == 0);
+            row.extend(has_differences.then(|| difference::points(main)));
+            row.push(output::duration(result.elapsed_secs));
+            rows.push(row);
         }
     }
-    output::table(&header.map(str::to_owned), &rows)
+    output::table(&header, &rows)
 }

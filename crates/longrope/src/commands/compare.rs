@@ -2,17 +2,18 @@
 
 use anyhow::Result;
 use longrope_data::text_fingerprint;
-use longrope_eval::{EvalReport, PplResult};
+use longrope_eval::{PplResult, add_window_differences};
 use longrope_extend::RunMode;
 
-use super::eval_folder::EvalFolder;
+use super::eval_folder::{EvalFolder, Evaluated};
 use super::perplexities::{check, measure};
+use super::reference::reference;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::Config;
-use crate::show::{output, perplexity_table};
-use crate::{input, signals};
+use crate::show::{difference, output, perplexity_table};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &Compare) -> Result<()> {
     let flags = FlagLayer::default()
@@ -20,22 +21,23 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .text(&args.text)
         .counts("contexts", &args.contexts)
         .list("rope", args.rope.iter().cloned())
+        .set("eval.reference", args.reference.clone())
         .count("eval.windows", args.windows)
         .path("out", args.out.as_ref())
         .table();
-    let results = compare(
-        &input::configuration_of_results(&args.common, flags)?,
-        RunMode::New,
-    )?;
+    let config = input::configuration_of_results(&args.common, flags)?;
+    let done = compare(&config, RunMode::New)?;
     if args.json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
-    show(&results)
+    show(&done)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
 }
 
 /// Measures the perplexity of the configured methods and RoPEs at the configured contexts, and writes it into the run
 /// folder if there is one.
-pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Vec<PplResult>> {
+pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
@@ -44,20 +46,26 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Vec<PplResult>> 
     let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
     let ropes = named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
+    let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
     let folder = EvalFolder::open(config, "compare", mode, Some(text))?;
-    let results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
+    let mut results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
         Ok(())
     })?;
-    if let Some(folder) = folder {
-        folder.write(&results)?;
+    if let Some(reference) = reference {
+        add_window_differences(&mut results, &reference);
     }
-    Ok(results)
+    folder.write(results)
 }
 
 /// Prints the results as a table.
-pub(crate) fn show(results: &[PplResult]) -> Result<()> {
+pub(crate) fn show(done: &Evaluated<PplResult>) -> Result<()> {
+    let results = &done.results;
     output::line(perplexity_table::perplexity_table(results))?;
-    output::line(perplexity_table::protocol_line(results))
+    output::line(perplexity_table::protocol_line(results))?;
+    match difference::of_perplexities(results) {
+        Some(table) => output::line(format!("\n{table}")),
+        None => Ok(()),
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::hint::Hint;
 use crate::input::hub;
+use crate::next_steps;
 use crate::settings::args::Doctor;
 use crate::show::output;
 
@@ -37,7 +38,12 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
             diagnosis: &diagnosis,
         })
     } else {
-        output::line(text(&diagnosis))
+        output::line(text(&diagnosis))?;
+        // A config.json alone is no model for other verbs.
+        if !model_path.is_file() {
+            next_steps::after_look(model_path, diagnosis.original_context).show();
+        }
+        Ok(())
     }
 }
 

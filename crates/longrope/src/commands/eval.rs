@@ -5,19 +5,20 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::text_fingerprint;
-use longrope_eval::{EvalReport, PplProtocol, PplResult, ScoredWindow};
+use longrope_eval::{PplProtocol, PplResult, ScoredWindow, add_window_differences};
 use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
-use super::eval_folder::EvalFolder;
+use super::eval_folder::{EvalFolder, Evaluated};
 use super::perplexities::{check, measure};
+use super::reference::reference;
 use crate::hint::Hint;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{FlagLayer, Ppl};
 use crate::settings::config::Config;
-use crate::show::{output, perplexity_table};
-use crate::{input, signals};
+use crate::show::{difference, output, perplexity_table};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &Ppl) -> Result<()> {
     let flags = FlagLayer::default()
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .text(&args.text)
         .counts("contexts", &args.contexts)
         .list("rope", args.rope.iter().cloned())
+        .set("eval.reference", args.reference.clone())
         .count("eval.windows", args.windows)
         .count("eval.stride", args.stride)
         .set("eval.protocol", args.protocol.clone())
@@ -32,11 +34,13 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .table();
     let config = input::configuration_of_results(&args.common, flags)?;
     check_settings(args, config.eval.protocol)?;
-    let results = ppl(&config, args.per_token.as_deref(), RunMode::New)?;
+    let done = ppl(&config, args.per_token.as_deref(), RunMode::New)?;
     if args.json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
-    show(&results)
+    show(&done)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
 }
 
 /// Measures the perplexity of the configured RoPEs at the configured contexts. Writes one line per scored token to the
@@ -45,13 +49,14 @@ pub(crate) fn ppl(
     config: &Config,
     per_token: Option<&Path>,
     mode: RunMode,
-) -> Result<Vec<PplResult>> {
+) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
     let ropes = named_ropes(&rope_names(config), decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
+    let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
     let folder = EvalFolder::open(config, "ppl", mode, Some(text))?;
@@ -60,20 +65,25 @@ pub(crate) fn ppl(
         Some(file) => file.write(&cell.rope, cell.context, window),
         None => Ok(()),
     };
-    let results = measure(config, &models, &documents, &ropes, &interrupt, each)?;
+    let mut results = measure(config, &models, &documents, &ropes, &interrupt, each)?;
     if let Some(file) = per_token {
         file.finish()?;
     }
-    if let Some(folder) = folder {
-        folder.write(&results)?;
+    if let Some(reference) = reference {
+        add_window_differences(&mut results, &reference);
     }
-    Ok(results)
+    folder.write(results)
 }
 
 /// Prints the results as a table.
-pub(crate) fn show(results: &[PplResult]) -> Result<()> {
+pub(crate) fn show(done: &Evaluated<PplResult>) -> Result<()> {
+    let results = &done.results;
     output::line(table(results))?;
-    output::line(perplexity_table::protocol_line(results))
+    output::line(perplexity_table::protocol_line(results))?;
+    match difference::perplexity_line(results) {
+        Some(line) => output::line(line),
+        None => Ok(()),
+    }
 }
 
 /// Refuses flags that do not apply to the protocol.
@@ -93,33 +103,32 @@ fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
 
 /// One row per RoPE and context, with all measurements.
 fn table(results: &[PplResult]) -> String {
-    let header = [
-        "rope",
-        "context",
-        "perplexity",
-        "nats/token",
-        "± stderr",
-        "windows",
-        "tokens",
-        "time",
-    ];
+    let has_differences = results.iter().any(|result| result.difference.is_some());
+    let mut header = vec!["rope", "context", "perplexity", "nats/token", "± stderr"];
+    header.extend(has_differences.then_some("difference"));
+    header.extend(["windows", "tokens", "time"]);
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
     let rows: Vec<Vec<String>> = results
         .iter()
         .map(|r| {
-            vec![
+            let mut row = vec![
                 r.rope.clone(),
                 output::grouped(r.context),
                 output::perplexity(r.reported_ppl()),
                 format!("{:.5}", r.nll_nats),
                 r.stderr_nats
                     .map_or_else(|| "-".to_owned(), |e| format!("{e:.4}")),
+            ];
+            row.extend(has_differences.then(|| difference::nats(r.difference.as_ref())));
+            row.extend([
                 output::grouped(r.n_windows),
                 output::grouped(r.n_tokens),
                 output::duration(r.elapsed_secs),
-            ]
+            ]);
+            row
         })
         .collect();
-    output::table(&header.map(str::to_owned), &rows)
+    output::table(&header, &rows)
 }
 
 /// `--per-token`: one JSON line per scored token. The file gets its name only when it is complete.

@@ -1,25 +1,47 @@
-//! The run folder of an evaluation: its results, and what they were measured on.
+//! Where the results of an evaluation go: what they were measured on, and the run folder, if there is one.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longrope_data::write_atomically;
-use longrope_eval::{EvalReport, EvalResult, EvalSource};
+use longrope_eval::{EvalReport, EvalResult};
 use longrope_extend::{RunFolder, RunMode};
+use longrope_model::ResultSource;
 
 use crate::hint::Hint;
 use crate::input;
 use crate::settings::config::Config;
 
-/// The locked run folder of an evaluation.
+/// What an evaluation measures on, and its locked run folder.
 pub(crate) struct EvalFolder {
-    _folder: RunFolder,
+    folder: Option<Folder>,
+    pub(crate) source: ResultSource,
+}
+
+struct Folder {
+    _locked: RunFolder,
     report: PathBuf,
-    pub(crate) source: EvalSource,
+}
+
+/// The results of an evaluation, and what they were measured on.
+#[derive(Clone, Debug)]
+pub(crate) struct Evaluated<T> {
+    pub(crate) source: ResultSource,
+    pub(crate) results: Vec<T>,
+}
+
+impl<T: Clone + Into<EvalResult>> Evaluated<T> {
+    /// The results in the form of `--json` and of `eval/NAME.json`.
+    pub(crate) fn report(&self) -> EvalReport {
+        EvalReport {
+            source: Some(self.source.clone()),
+            ..EvalReport::new(self.results.iter().cloned())
+        }
+    }
 }
 
 impl EvalFolder {
-    /// Takes the configured run folder; `None` if there is none. `text` is the fingerprint of what is measured.
+    /// Takes the configured run folder, if there is one. `text` is the fingerprint of what is measured.
     ///
     /// # Errors
     /// If another process works in the folder, or it has results with this name of another model or text.
@@ -28,37 +50,39 @@ impl EvalFolder {
         name: &str,
         mode: RunMode,
         text: Option<String>,
-    ) -> Result<Option<Self>> {
-        let Some(out) = &config.out else {
-            return Ok(None);
+    ) -> Result<Self> {
+        let source = input::source(config, text)?;
+        let folder = match &config.out {
+            None => None,
+            Some(out) => {
+                let report = report_path(out, name);
+                // A stage that is not done yet replaces what it has written itself.
+                if mode != RunMode::Part {
+                    check_results(&report, &source)?;
+                }
+                Some(Folder {
+                    _locked: RunFolder::open_for_results(out)?,
+                    report,
+                })
+            }
         };
-        let model = input::model_folder(config)?;
-        let source = EvalSource {
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            model: model.display().to_string(),
-            model_fingerprint: input::model_fingerprint(config)?,
-            text_fingerprint: text,
-        };
-        let report = report_path(out, name);
-        // A stage that is not done yet replaces what it has written itself.
-        if mode != RunMode::Part {
-            check_results(&report, &source)?;
-        }
-        Ok(Some(Self {
-            _folder: RunFolder::open_for_results(out)?,
-            report,
-            source,
-        }))
+        Ok(Self { folder, source })
     }
 
-    /// Writes `eval/NAME.json`.
-    pub(crate) fn write<T: Clone + Into<EvalResult>>(&self, results: &[T]) -> Result<()> {
-        let report = EvalReport {
-            source: Some(self.source.clone()),
-            ..EvalReport::new(results.iter().cloned())
+    /// Writes `eval/NAME.json`, if there is a folder.
+    pub(crate) fn write<T: Clone + Into<EvalResult>>(
+        self,
+        results: Vec<T>,
+    ) -> Result<Evaluated<T>> {
+        let evaluated = Evaluated {
+            source: self.source,
+            results,
         };
-        let text = serde_json::to_string(&report)?;
-        Ok(write_atomically(&self.report, (text + "\n").as_bytes())?)
+        if let Some(folder) = self.folder {
+            let text = serde_json::to_string(&evaluated.report())?;
+            write_atomically(&folder.report, (text + "\n").as_bytes())?;
+        }
+        Ok(evaluated)
     }
 }
 
@@ -68,7 +92,7 @@ fn report_path(out: &Path, name: &str) -> PathBuf {
 }
 
 /// Checks that results, if there are any, are of the same model and text, and so may be replaced.
-fn check_results(path: &Path, source: &EvalSource) -> Result<()> {
+fn check_results(path: &Path, source: &ResultSource) -> Result<()> {
     if !path.is_file() {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::rope_arg::{RopeArg, missing_context};
+use crate::next_steps;
 use crate::settings::args::{Export, Format, WeightType};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::show::output;
@@ -54,7 +55,9 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         shard_size: shard_size.transpose().context("reading --max-shard-size")?,
         overwrite: args.force,
         allow_non_finite: args.force,
-    })
+    })?;
+    next_steps::after_export(&args.out).show();
+    Ok(())
 }
 
 /// Writes the checkpoint with its new RoPE and prints what was written.

@@ -8,11 +8,14 @@ use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use toml::{Table, Value};
 
 use super::export::{Exported, export};
-use super::{compare, eval, finetune, passkey, recover, search};
+use super::{
+    bench, compare, eval, finetune, generate, needle, passkey, recover, report, ruler, search,
+};
 use crate::failure::explain_how_to_continue;
 use crate::hint::Hint;
 use crate::input::rope_arg::longest_context;
 use crate::input::{self, hub};
+use crate::next_steps;
 use crate::settings::args;
 use crate::settings::config::Config;
 use crate::settings::recipe::{Recipe, StageConfig, stage_configs};
@@ -30,7 +33,9 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
         check_stage(stage, place).with_context(|| format!("stage `{}`", stage.name))?;
     }
     if args.dry_run {
-        return output::line(plan_table(&planned, &places));
+        output::line(plan_table(&planned, &places))?;
+        next_steps::after_recipe(&args.config, &out, true).show();
+        return Ok(());
     }
     let settings = RunSettings {
         text: &recipe.text,
@@ -63,7 +68,9 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
             ]
         })
         .collect();
-    output::line(output::table(&header, &rows))
+    output::line(output::table(&header, &rows))?;
+    next_steps::after_recipe(&args.config, &out, false).show();
+    Ok(())
 }
 
 /// Finds the inputs of every stage and reads its configuration, before any stage runs.
@@ -96,9 +103,18 @@ fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
     if stage.verb == Verb::Finetune {
         config.train.trainer().schedule.validated()?;
     }
+    if stage.verb == Verb::Report {
+        return Ok(());
+    }
+    if stage.verb == Verb::Bench {
+        required(config.bench.name.as_ref(), "bench.name")?;
+    }
+    if stage.verb == Verb::Generate {
+        generate::check(config)?;
+    }
     if matches!(
         stage.verb,
-        Verb::Ppl | Verb::Passkey | Verb::Compare | Verb::Recover
+        Verb::Ppl | Verb::Passkey | Verb::Needle | Verb::Ruler | Verb::Compare | Verb::Recover
     ) {
         longest_context(config)?;
     }
@@ -125,7 +141,11 @@ fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {
         stage.name,
         words(stage.verb)
     ))?;
-    let config = input::fetched(stage.work.config.clone())?;
+    // A page needs no model.
+    let config = match stage.verb {
+        Verb::Report => stage.work.config.clone(),
+        _ => input::fetched(stage.work.config.clone())?,
+    };
     run_verb(stage.verb, &config, &stage.folder, dashboard)
         .with_context(|| format!("stage `{}`", stage.name))
 }
@@ -139,6 +159,15 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Finetune => finetune::show(&finetune::finetune(config, mode, dashboard)?),
         Verb::Ppl => eval::show(&eval::ppl(config, None, mode)?),
         Verb::Passkey => passkey::show(&passkey::passkey(config, mode)?),
+        Verb::Needle => needle::needle(config, mode, false),
+        Verb::Ruler => ruler::ruler(config, mode, false),
+        Verb::Bench => bench::bench(config.clone(), None, mode, false),
+        Verb::Generate => {
+            let file = folder.join("generate.json");
+            generate::generate(config, false, Some(&file)).map(|_| ())
+        }
+        // About the whole recipe, whose folder is the one above.
+        Verb::Report => report::page(folder.parent().unwrap_or(folder)),
         Verb::Compare => compare::show(&compare::compare(config, mode)?),
         Verb::Export => export(&Exported {
             model: input::model_folder(config)?,
@@ -165,6 +194,9 @@ fn words(verb: Verb) -> &'static str {
     match verb {
         Verb::Ppl => "eval ppl",
         Verb::Passkey => "eval passkey",
+        Verb::Needle => "eval needle",
+        Verb::Ruler => "eval ruler",
+        Verb::Bench => "eval bench",
         verb => verb.name(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
 use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
-use longrope_model::{Decoder, ModelConfig};
+use longrope_model::{Decoder, ModelConfig, ResultSource, RopeSource};
 use longrope_rope::{RopeScaling, RopeSpec};
 use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
@@ -22,7 +22,7 @@ use crate::settings::required;
 use crate::show::output;
 use crate::show::training_lines::Lines;
 use crate::terminal::CtrlCInDashboard;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
@@ -31,7 +31,11 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     if args.json {
         return output::json(&result);
     }
-    show(&result)
+    show(&result)?;
+    let trained = ModelConfig::from_folder(&result.model).ok();
+    let context = trained.map(|trained| trained.max_context);
+    next_steps::after_training(&config, &result.model, context).show();
+    Ok(())
 }
 
 /// Trains with the given configuration.
@@ -61,7 +65,7 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
         .train(callbacks)
         .map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?;
     match outcome {
-        TrainOutcome::Done(result) => Ok(result),
+        TrainOutcome::Done(result) => Ok(*result),
         TrainOutcome::Interrupted => {
             let error = Error::from(Interrupted);
             Err(explain_interruption(error, RunKind::Finetune, out, mode))
@@ -112,6 +116,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     let folder = required(config.out.as_ref(), "--out")?.clone();
     let model = input::model_config(config)?;
     let (rope, context) = rope_and_context(config, &model)?;
+    let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
     let work = Work::Train {
         context,
         config: section,
@@ -143,6 +148,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         rope.clone(),
     )?;
     let family = decoder.config().family;
+    let rope_source = RopeSource::new(rope_name, &rope);
     let plan = TrainPlan {
         folder,
         base,
@@ -152,6 +158,11 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         documents,
         config: section.clone().resolved(family),
         contexts: held_out.contexts(),
+        source: ResultSource {
+            rope: Some(rope_source),
+            precision: Some(section.precision.name().to_owned()),
+            ..input::blank_source(config)?
+        },
         seed: config.seed,
         resume: mode != RunMode::New,
         screen,

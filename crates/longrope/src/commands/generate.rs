@@ -1,9 +1,10 @@
 //! `longrope generate`
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::{Tokenizer, read_text};
+use longrope_data::{Tokenizer, read_text, write_atomically};
 use longrope_extend::Interrupted;
 use longrope_model::{FIRST_CAPACITY, GenerateOptions, Generation, Sampling, stop_tokens};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{FlagLayer, Generate};
 use crate::settings::config::{Config, GenerateSection};
 use crate::show::output;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -46,23 +47,50 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         .count("generate.top-k", args.top_k)
         .set("generate.top-p", args.top_p)
         .table();
-    let config = input::configuration(&args.common, flags)?;
-    check(&config.generate)?;
-    let prompts = prompts(args)?;
+    let mut config = input::configuration(&args.common, flags)?;
+    let section = &mut config.generate;
+    if !args.prompt.is_empty() || !args.prompt_file.is_empty() {
+        section.prompts.clone_from(&args.prompt);
+        section.prompt_files.clone_from(&args.prompt_file);
+    }
+    let longest = generate(&config, args.json, None)?;
+    if !args.json {
+        next_steps::after_generate(&config, longest).show();
+    }
+    Ok(())
+}
+
+/// Checks the settings and that there are prompts, without reading them.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    let section = &config.generate;
+    check_section(section)?;
+    if section.prompts.is_empty() && section.prompt_files.is_empty() {
+        return Err(anyhow!("`--prompt` is missing").context(Hint(
+            "give a prompt with --prompt or --prompt-file".to_owned(),
+        )));
+    }
+    Ok(())
+}
+
+/// Continues the configured prompts, and prints the text or JSON. With `file`, the JSON is also written there. Returns the
+/// number of tokens of the longest sequence.
+pub(crate) fn generate(config: &Config, json: bool, file: Option<&Path>) -> Result<usize> {
+    check(config)?;
+    let prompts = prompts(&config.generate)?;
     let interrupt = signals::listen()?;
-    let model = input::model_config(&config)?;
-    let folder = input::model_folder(&config)?;
+    let model = input::model_config(config)?;
+    let folder = input::model_folder(config)?;
     let tokenizer = Tokenizer::from_model_dir(folder)?;
     let prompts: Vec<Vec<u32>> = prompts
         .iter()
         .map(|text| tokenizer.encode(text, true))
         .collect::<Result<_, _>>()?;
-    let name = rope_name(&config)?;
+    let name = rope_name(config)?;
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     let target = longest + config.generate.max_new_tokens;
     let spec = RopeArg::parse(&name, &model, target)?.spec(target)?;
     let eos = stop_tokens(folder, &model)?;
-    let decoder = input::load_model(&config, work(&prompts, &config))?;
+    let decoder = input::load_model(config, work(&prompts, config))?;
 
     let started = Instant::now();
     let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
@@ -78,7 +106,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         tokenizer: &tokenizer,
         shown: String::new(),
     };
-    let streaming = prompts.len() == 1 && !args.json;
+    let streaming = prompts.len() == 1 && !json;
     let explain = |error: longrope_model::Error| not_finite::explain(error.into(), Some(folder));
     while !interrupt.requested() && run.step().map_err(explain)?.is_some() {
         if streaming && let Some(tokens) = run.new_tokens().first() {
@@ -101,25 +129,38 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
             },
         });
     }
-    if args.json {
-        return output::json(&Report {
-            format: "longrope-generation",
-            version: 1,
-            rope: name,
-            results,
-            elapsed_secs: started.elapsed().as_secs_f64(),
-        });
-    }
-    if streaming {
+    let longest = results
+        .iter()
+        .map(|result| result.prompt_tokens.len() + result.tokens.len())
+        .max()
+        .unwrap_or(0);
+    if json {
+        // The report below is all there is to print.
+    } else if streaming {
         output::line("")?;
     } else {
         show_all(&results)?;
+    }
+    let report = Report {
+        format: "longrope-generation",
+        version: 1,
+        rope: name,
+        results,
+        elapsed_secs: started.elapsed().as_secs_f64(),
+    };
+    if let Some(file) = file {
+        let text = serde_json::to_string(&report)? + "\n";
+        write_atomically(file, text.as_bytes())?;
+    }
+    if json {
+        output::json(&report)?;
+        return Ok(longest);
     }
     // The text so far was printed; the exit code shows that it is incomplete.
     if interrupt.requested() {
         Err(Interrupted.into())
     } else {
-        Ok(())
+        Ok(longest)
     }
 }
 
@@ -132,17 +173,12 @@ fn show_all(results: &[Continuation]) -> Result<()> {
 }
 
 /// Reads the prompts: first those of --prompt, then those of --prompt-file.
-fn prompts(args: &Generate) -> Result<Vec<String>> {
-    let mut prompts = args.prompt.clone();
-    for path in &args.prompt_file {
+fn prompts(section: &GenerateSection) -> Result<Vec<String>> {
+    let mut prompts = section.prompts.clone();
+    for path in &section.prompt_files {
         let text =
             read_text(path).with_context(|| format!("reading prompt `{}`", path.display()))?;
         prompts.push(text);
-    }
-    if prompts.is_empty() {
-        return Err(anyhow!("`--prompt` is missing").context(Hint(
-            "give a prompt with --prompt or --prompt-file".to_owned(),
-        )));
     }
     Ok(prompts)
 }
@@ -158,7 +194,7 @@ fn rope_name(config: &Config) -> Result<String> {
     }
 }
 
-fn check(section: &GenerateSection) -> Result<()> {
+fn check_section(section: &GenerateSection) -> Result<()> {
     let wrong = |key: &str, found: String, expected: &str, hint: &str| {
         Err(anyhow!("`generate.{key}` is {found}, expected {expected}")
             .context(Hint(hint.to_owned())))

@@ -6,6 +6,7 @@ use longrope_rope::published;
 use serde::Serialize;
 
 use crate::input::hub;
+use crate::next_steps;
 use crate::settings::args::Inspect;
 use crate::show::output;
 
@@ -87,7 +88,9 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     if args.json {
         output::json(&inspection)
     } else {
-        output::line(text(&inspection))
+        output::line(text(&inspection))?;
+        next_steps::after_look(model_path, config.rope.original_context).show();
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod compare_runs;
 mod demo;
 mod doctor;
 mod eval;
@@ -18,6 +19,7 @@ mod perplexities;
 mod plan;
 mod pretrain;
 mod recover;
+mod reference;
 mod report;
 mod ruler;
 mod search;
@@ -40,6 +42,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Worker(args) => worker::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::CompareRuns(args) => compare_runs::run(&args),
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Eval(Eval::Needle(args)) => needle::run(&args),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_data::write_atomically;
-use longrope_eval::{EvalReport, Needle, Scorer, TaskResult};
+use longrope_eval::{Needle, Scorer, TaskResult};
 
 use longrope_extend::RunMode;
 
@@ -12,9 +12,10 @@ use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
 use crate::show::grid::Grid;
 use crate::show::output;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
@@ -28,22 +29,33 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         .set("needle.answer", args.answer.clone())
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
-    let mode = RunMode::from_flag(args.task.resume);
-    let mut keep = task_run::keep(&config, "needle", mode)?;
-    let target = longest_context(&config)?;
-    let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config, Work::Measure { context: target })?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let haystack = input::haystack(&config)?;
-    if let Some(keep) = &mut keep {
-        keep.text = Some(haystack.fingerprint());
+    needle(
+        &config,
+        RunMode::from_flag(args.task.resume),
+        args.task.json,
+    )?;
+    if !args.task.json {
+        next_steps::after_measurement(&config).show();
     }
-    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
-    let jobs = task_run::jobs(&config, &ropes, |context| {
+    Ok(())
+}
+
+/// Hides needles as configured, and prints the results as grids or as JSON.
+pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
+    let mut keep = task_run::keep(config, "needle", mode)?;
+    let target = longest_context(config)?;
+    let interrupt = signals::listen()?;
+    let decoder = input::load_model(config, Work::Measure { context: target })?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
+    let haystack = input::haystack(config)?;
+    keep.text = Some(haystack.fingerprint());
+    keep.texts = input::names(&config.text);
+    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
+    let jobs = task_run::jobs(config, &ropes, |context| {
         let task = Needle::new(&tokenizer, &haystack, &config.needle, context, config.seed)?;
         Ok(Box::new(task))
     })?;
-    let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     let grids = Grid::of_ropes(&finished.results);
     if let Some(out) = &config.out {
         for (i, grid) in grids.iter().enumerate() {
@@ -52,14 +64,15 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
             write_atomically(&path, grid.svg(&title)?.as_bytes())?;
         }
     }
-    let results = finished.write()?;
-    if args.task.json {
-        return output::json(&EvalReport::new(results));
+    let done = finished.write()?;
+    if json {
+        return output::json(&done.report());
     }
     for grid in &grids {
         output::line(format!("{}\n{}\n", grid.rope, grid.table()))?;
     }
-    output::line(protocol_line(&results))
+    output::line(protocol_line(&done.results))?;
+    task_run::show_differences(&done.results)
 }
 
 /// The file name of a plot: `needle.svg`, or a name per RoPE if there are several.

@@ -2,17 +2,18 @@
 
 use anyhow::Result;
 use longrope_data::Tokenizer;
-use longrope_eval::{EvalReport, Passkey, Scorer, TaskResult};
+use longrope_eval::{Passkey, Scorer, TaskResult};
 
 use longrope_extend::RunMode;
 
+use super::eval_folder::Evaluated;
 use super::task_run;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::{output, task_table};
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     let flags = FlagLayer::default()
@@ -21,15 +22,17 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
         .list("passkey.depths", args.depths.iter().copied())
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
-    let results = passkey(&config, RunMode::from_flag(args.task.resume))?;
+    let done = passkey(&config, RunMode::from_flag(args.task.resume))?;
     if args.task.json {
-        return output::json(&EvalReport::new(results));
+        return output::json(&done.report());
     }
-    show(&results)
+    show(&done)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
 }
 
 /// Measures passkey retrieval under the configured RoPEs at the configured contexts.
-pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Vec<TaskResult>> {
+pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
     let keep = task_run::keep(config, "passkey", mode)?;
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
@@ -44,9 +47,11 @@ pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Vec<TaskResult>>
 }
 
 /// Prints the results as a table.
-pub(crate) fn show(results: &[TaskResult]) -> Result<()> {
+pub(crate) fn show(done: &Evaluated<TaskResult>) -> Result<()> {
+    let results = &done.results;
     output::line(task_table::by_context(results))?;
-    output::line(protocol_line(results))
+    output::line(protocol_line(results))?;
+    task_run::show_differences(results)
 }
 
 /// A line about how the numbers of the table were measured.

@@ -13,6 +13,7 @@ use crate::hint::Hint;
 use crate::input::limits::Limits;
 use crate::input::memory::GIB;
 use crate::input::{device, hub, limits};
+use crate::next_steps;
 use crate::settings::args::{Plan, PlanMode};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::settings::config::Config;
@@ -102,7 +103,9 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     if args.json {
         output::json(&report)
     } else {
-        output::line(text(&report))
+        output::line(text(&report))?;
+        next_steps::after_plan(model_path, args.context).show();
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::settings::config::Config;
 use crate::show::output;
 use crate::show::pretrain_lines::PretrainLines;
 use crate::terminal::CtrlCInDashboard;
-use crate::{input, settings, signals};
+use crate::{input, next_steps, settings, signals};
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let measured = outcome.measured;
     if args.json {
         return output::json(&json!({
+            "source": outcome.source,
             "model": outcome.model,
             "steps": outcome.n_steps,
             "text_tokens": outcome.n_text_tokens,
@@ -62,7 +63,10 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     if let Some(share) = measured.passkeys {
         facts.push(("passkeys found", format!("{:.0}%", 100.0 * share)));
     }
-    output::line(output::facts(&facts))
+    output::line(output::facts(&facts))?;
+    let window = config.pretrain.phases.last().map(|phase| phase.window);
+    next_steps::after_training(&config, &outcome.model, window).show();
+    Ok(())
 }
 
 /// Refuses a model that is too large to train here.
@@ -103,6 +107,7 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
         },
         device,
         out: out.to_owned(),
+        source: input::blank_source(config)?,
         screen,
     };
     task.validate()?;

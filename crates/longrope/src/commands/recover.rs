@@ -2,6 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use longrope_extend::{Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
+use longrope_model::ResultSource;
 use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Serialize;
 
@@ -14,13 +15,14 @@ use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::required;
 use crate::show::output;
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 /// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct RecoveryReport {
     format: &'static str,
     version: u32,
+    source: ResultSource,
     contexts: Vec<Recovered>,
 }
 
@@ -32,10 +34,13 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
         return output::json(&RecoveryReport {
             format: "longrope-recovery",
             version: 1,
+            source: recovery.source,
             contexts: recovery.contexts,
         });
     }
-    show(&config, &recovery)
+    show(&config, &recovery)?;
+    next_steps::after_recover(&config).show();
+    Ok(())
 }
 
 /// Recovers the configured contexts.

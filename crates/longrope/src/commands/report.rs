@@ -1,18 +1,52 @@
 //! `longrope report`
 
+use std::path::Path;
+
 use anyhow::Result;
 use longrope_data::write_atomically;
 
+use crate::next_steps;
 use crate::settings::args::Report;
 use crate::show::output;
-use crate::show::report::{RunReport, html};
+use crate::show::report::{RunReport, csv, html, write_events};
 
 pub(crate) fn run(args: &Report) -> Result<()> {
     let report = RunReport::read(&args.run)?;
-    let page = args.run.join("report.html");
+    if let Some(path) = &args.csv {
+        write_csv(&report, path)?;
+    }
+    if let Some(folder) = &args.tensorboard {
+        let n_files = write_events(&report, folder)?;
+        output::line(format!(
+            "wrote {n_files} event file(s) to {}; see them with: tensorboard --logdir {}",
+            folder.display(),
+            folder.display()
+        ))?;
+    }
+    if args.csv.is_some() || args.tensorboard.is_some() {
+        return Ok(());
+    }
+    page(&args.run)?;
+    next_steps::after_report(&args.run, report.has_curves()).show();
+    Ok(())
+}
+
+/// Writes the page of a run folder, and its data.
+pub(crate) fn page(run: &Path) -> Result<()> {
+    let report = RunReport::read(run)?;
+    let page = run.join("report.html");
     write_atomically(&page, html(&report)?.as_bytes())?;
     let mut json = serde_json::to_string_pretty(&report)?;
     json.push('\n');
-    write_atomically(&args.run.join("report.json"), json.as_bytes())?;
+    write_atomically(&run.join("report.json"), json.as_bytes())?;
     output::line(format!("wrote {} and report.json", output::path(&page)))
+}
+
+fn write_csv(report: &RunReport, path: &Path) -> Result<()> {
+    let text = csv(report)?;
+    if path == Path::new("-") {
+        return output::line(text.trim_end());
+    }
+    write_atomically(path, text.as_bytes())?;
+    output::line(format!("wrote {}", path.display()))
 }

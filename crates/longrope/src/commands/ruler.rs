@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use longrope_data::{Tokenizer, sha256_hex};
-use longrope_eval::{
-    Essay, EvalReport, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult,
-};
+use longrope_eval::{Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult};
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
 
@@ -16,8 +14,8 @@ use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::output;
-use crate::{input, signals};
+use crate::show::{difference, output};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     let flags = FlagLayer::default()
@@ -29,51 +27,65 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .path("ruler.hotpotqa", args.hotpotqa.as_ref())
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
-    let mode = RunMode::from_flag(args.task.resume);
-    let mut keep = task_run::keep(&config, "ruler", mode)?;
-    let target = longest_context(&config)?;
+    ruler(
+        &config,
+        RunMode::from_flag(args.task.resume),
+        args.task.json,
+    )?;
+    if !args.task.json {
+        next_steps::after_measurement(&config).show();
+    }
+    Ok(())
+}
+
+/// Runs the configured tasks, and prints the results as tables or as JSON.
+pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
+    let mut keep = task_run::keep(config, "ruler", mode)?;
+    let target = longest_context(config)?;
     let tasks = config
         .ruler
         .tasks
         .iter()
         .map(|name| Ok(name.parse::<RulerTask>()?))
         .collect::<Result<Vec<_>>>()?;
-    let data = data(&config)?;
+    let data = data(config)?;
     let interrupt = signals::listen()?;
-    let decoder = input::load_model(&config, Work::Measure { context: target })?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
+    let decoder = input::load_model(config, Work::Measure { context: target })?;
+    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
+    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
     let tasks = if tasks.is_empty() {
         possible(&data)
     } else {
         tasks
     };
-    let stop = stop_tokens(input::model_folder(&config)?, decoder.config())?;
+    let stop = stop_tokens(input::model_folder(config)?, decoder.config())?;
     let material = Material {
         data: &data,
         tokenizer: &tokenizer,
         stop: &stop,
     };
-    let jobs = jobs(&config, &tasks, &material, &ropes)?;
-    if let Some(keep) = &mut keep {
-        keep.text = data_fingerprint(&jobs);
-    }
-    let finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
-    let results = finished.write()?;
+    let jobs = jobs(config, &tasks, &material, &ropes)?;
+    keep.text = data_fingerprint(&jobs);
+    let ruler = &config.ruler;
+    let files = config.text.iter().chain(&ruler.squad);
+    keep.texts = input::names(files.chain(&ruler.hotpotqa));
+    let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let done = finished.write()?;
+    let results = &done.results;
     let was_run = |task: &RulerTask| {
         let name = format!("ruler/{task}");
         results.iter().any(|result| result.task == name)
     };
     let tasks: Vec<RulerTask> = tasks.into_iter().filter(was_run).collect();
-    if args.task.json {
-        return output::json(&EvalReport::new(results));
+    if json {
+        return output::json(&done.report());
     }
     for named in &ropes {
-        if let Some(averages) = RulerAverages::of(&named.name, &results) {
+        if let Some(averages) = RulerAverages::of(&named.name, results) {
             output::line(format!(
                 "{}\n{}\n",
                 named.name,
-                table(&averages, &tasks, &results)
+                table(&averages, &tasks, results)
             ))?;
             output::line(format!(
                 "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}\n",
@@ -86,7 +98,27 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         tasks.len(),
         output::counted(config.ruler.samples, "sample"),
         config.seed
-    ))
+    ))?;
+    show_differences(results)
+}
+
+/// Prints the differences of every task to the reference, if several RoPEs were measured.
+fn show_differences(results: &[TaskResult]) -> Result<()> {
+    let Some(line) = difference::task_line(results) else {
+        return Ok(());
+    };
+    let header = ["rope", "task", "context", "difference"].map(str::to_owned);
+    let rows = results.iter().filter_map(|result| {
+        let found = result.difference.as_ref()?;
+        Some(vec![
+            result.rope.clone(),
+            result.task.clone(),
+            output::grouped(result.context),
+            difference::points(Some(found)),
+        ])
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    output::line(format!("\n{}\n{line}", output::table(&header, &rows)))
 }
 
 /// A fingerprint of the text and questions that the tasks use; `None` if they make their own.

@@ -15,7 +15,7 @@ use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, Stage};
 use crate::settings::required;
 use crate::show::{output, search_table};
-use crate::{input, signals};
+use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
     let config = configuration(args)?;
@@ -24,7 +24,10 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
     if args.json {
         return output::json(&result);
     }
-    show(&config, &result)
+    show(&config, &result)?;
+    let original = input::model_config(&config)?.rope.original_context;
+    next_steps::after_search(&config, original, result.target_context).show();
+    Ok(())
 }
 
 /// Searches with the given configuration.
@@ -62,6 +65,9 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
 pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
     let out = required(config.out.as_ref(), "--out")?;
     output::line(search_table::result_table(result))?;
+    if let Some(line) = search_table::gain_line(result) {
+        output::line(line)?;
+    }
     output::line(search_table::cost(result))?;
     output::line(format!(
         "factors in {}, plots in the same folder",

@@ -1,7 +1,7 @@
 //! Shared code of the verbs that search.
 
 use anyhow::Result;
-use longrope_data::{TokenDocument, Tokenizer};
+use longrope_data::{TokenDocument, Tokenizer, text_fingerprint};
 use longrope_extend::{CalibrationOptions, Interrupt, Models, SearchEvent, SearchInputs, Watch};
 
 use super::not_finite;
@@ -32,7 +32,7 @@ pub(crate) fn inputs<'a>(
     let search = &config.search;
     Ok(SearchInputs {
         models,
-        model_fingerprint: input::model_fingerprint(config)?,
+        source: input::source(config, Some(text_fingerprint(documents)))?,
         documents,
         tokenizer,
         calibration: calibration(config),

@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use longrope_eval::{EvalState, LanguageModel, Task, TaskResult, TaskRun};
+use longrope_eval::{EvalState, LanguageModel, Task, TaskResult, TaskRun, add_task_differences};
 use longrope_extend::{Interrupt, Interrupted, RunMode};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
-use super::eval_folder::EvalFolder;
+use super::eval_folder::{EvalFolder, Evaluated};
 use super::not_finite;
+use super::reference::reference;
 use crate::hint::Hint;
 use crate::input::rope_arg::NamedRope;
 use crate::progress;
 use crate::settings::config::Config;
 use crate::show::escape::printable;
+use crate::show::{difference, output};
 
 /// Time between two saved states, as a multiple of the time that saving takes; the state is also saved after every job.
 const SAVE_SHARE: u32 = 4;
@@ -27,29 +29,40 @@ pub(crate) struct Job<'a> {
     pub(crate) rope: RopeSpec,
 }
 
-/// Where the state of an evaluation is saved, and whether to resume from it.
+/// Where the results and the state of an evaluation go, and whether to resume from the state.
 pub(crate) struct Keep {
     name: String,
-    state: PathBuf,
+    /// The file of the state; `None` without a run folder.
+    state: Option<PathBuf>,
     mode: RunMode,
     /// Fingerprint of the text or data, if the task does not make its own.
     pub(crate) text: Option<String>,
+    /// Files of the text or data, as they were given.
+    pub(crate) texts: Vec<String>,
+    /// Seed of all random choices.
+    pub(crate) seed: u64,
 }
 
 /// Finished trials, and the folder they are kept in.
 pub(crate) struct Finished {
     pub(crate) results: Vec<TaskResult>,
-    kept: Option<(EvalFolder, EvalState)>,
+    reference: Option<String>,
+    folder: EvalFolder,
+    state: Option<EvalState>,
 }
 
 impl Finished {
-    /// Writes the results into the run folder, if there is one; then removes the state.
-    pub(crate) fn write(self) -> Result<Vec<TaskResult>> {
-        if let Some((folder, state)) = self.kept {
-            folder.write(&self.results)?;
+    /// Adds the differences to the reference, and writes the results into the run folder, if there is one; then removes
+    /// the state.
+    pub(crate) fn write(mut self) -> Result<Evaluated<TaskResult>> {
+        if let Some(reference) = &self.reference {
+            add_task_differences(&mut self.results, reference);
+        }
+        let evaluated = self.folder.write(self.results)?;
+        if let Some(state) = self.state {
             state.finish()?;
         }
-        Ok(self.results)
+        Ok(evaluated)
     }
 }
 
@@ -143,31 +156,67 @@ fn is_too_short(error: &anyhow::Error) -> bool {
 
 /// Runs all jobs and returns one result per job.
 ///
-/// With `keep`, finished trials are saved, and an interrupted evaluation can be resumed.
+/// With a run folder, finished trials are saved, and an interrupted evaluation can be resumed.
 pub(crate) fn run(
     config: &Config,
     jobs: &[Job],
     model: &mut dyn LanguageModel,
     interrupt: &Interrupt,
-    keep: Option<Keep>,
+    keep: Keep,
 ) -> Result<Finished> {
+    let keys = keys(jobs)?;
+    let reference = reference(config, jobs.iter().map(|job| job.rope_name.as_str()))?;
+    let can_resume = keep.mode != RunMode::Part;
+    let (folder, mut state) = keep.open(config, &keys)?;
+    let results = run_jobs(jobs, &keys, model, interrupt, state.as_mut()).map_err(|error| {
+        let error = not_finite::explain(error, config.model.as_deref());
+        if state.is_some() && can_resume && error.is::<Interrupted>() {
+            error.context(Hint(
+                "the state is saved; continue with --resume".to_owned(),
+            ))
+        } else {
+            error
+        }
+    })?;
+    Ok(Finished {
+        results,
+        reference,
+        folder,
+        state,
+    })
+}
+
+/// As [`run`], without a run folder. Nothing is saved.
+pub(crate) fn run_unsaved(
+    jobs: &[Job],
+    model: &mut dyn LanguageModel,
+    interrupt: &Interrupt,
+) -> Result<Vec<TaskResult>> {
+    run_jobs(jobs, &keys(jobs)?, model, interrupt, None)
+}
+
+/// What identifies each job in the state.
+fn keys(jobs: &[Job]) -> Result<Vec<Value>> {
     let keys = jobs
         .iter()
-        .map(|job| EvalState::key(&job.task.info(), &job.rope_name, &job.rope))
-        .collect::<longrope_eval::Result<Vec<Value>>>()?;
-    let is_part = keep.as_ref().is_some_and(|keep| keep.mode == RunMode::Part);
-    let state_file = keep
-        .as_ref()
-        .map_or_else(String::new, |keep| keep.state.display().to_string());
-    let kept = keep.map(|keep| keep.open(config, &keys)).transpose()?;
-    let (folder, mut state) = kept.flatten().unzip();
+        .map(|job| EvalState::key(&job.task.info(), &job.rope_name, &job.rope));
+    Ok(keys.collect::<longrope_eval::Result<_>>()?)
+}
 
+/// Runs the trials that `state` does not have yet, and adds them to it.
+fn run_jobs(
+    jobs: &[Job],
+    keys: &[Value],
+    model: &mut dyn LanguageModel,
+    interrupt: &Interrupt,
+    mut state: Option<&mut EvalState>,
+) -> Result<Vec<TaskResult>> {
     // Trials of long contexts take longer, so the bar counts tokens.
     let tokens = |job: &Job| job.task.n_trials() * job.task.info().context;
     let total: usize = jobs.iter().map(tokens).sum();
     let bar = progress::bar("running trials", total as u64);
     let mut results = Vec::with_capacity(jobs.len());
-    for (job, key) in jobs.iter().zip(&keys) {
+    for (job, key) in jobs.iter().zip(keys) {
         let info = job.task.info();
         let message = format!(
             "tokens, {} {} at {}",
@@ -175,21 +224,19 @@ pub(crate) fn run(
         );
         bar.set_message(printable(&message).into_owned());
         let mut run = TaskRun::new(job.task.as_ref(), &job.rope_name, &job.rope);
-        if let Some(saved) = state.as_ref().and_then(|state| state.job(key)) {
+        if let Some(saved) = state.as_deref().and_then(|state| state.job(key)) {
             run = run
                 .with_trials(saved.trials.clone(), saved.elapsed_secs)
-                .with_context(|| format!("resuming from `{state_file}`"))?;
+                .with_context(|| match state.as_deref() {
+                    Some(state) => format!("resuming from `{}`", state.path().display()),
+                    None => "resuming".to_owned(),
+                })?;
             bar.inc((run.trials().len() * info.context) as u64);
         }
         let mut saved = Saved::default();
         loop {
             let stop = interrupt.requested();
-            let n = if stop {
-                0
-            } else {
-                run.step(model)
-                    .map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?
-            };
+            let n = if stop { 0 } else { run.step(model)? };
             bar.inc((n * info.context) as u64);
             let is_done = n == 0;
             if let Some(state) = &mut state
@@ -201,13 +248,7 @@ pub(crate) fn run(
             }
             if stop {
                 bar.finish_and_clear();
-                let interrupted = anyhow::Error::from(Interrupted);
-                return Err(match state {
-                    Some(_) if !is_part => interrupted.context(Hint(
-                        "the state is saved; continue with --resume".to_owned(),
-                    )),
-                    _ => interrupted,
-                });
+                return Err(Interrupted.into());
             }
             if is_done {
                 break;
@@ -216,10 +257,15 @@ pub(crate) fn run(
         results.push(run.result());
     }
     bar.finish_and_clear();
-    Ok(Finished {
-        results,
-        kept: folder.zip(state),
-    })
+    Ok(results)
+}
+
+/// Prints the differences to the reference as a table, if several RoPEs were measured.
+pub(crate) fn show_differences(results: &[TaskResult]) -> Result<()> {
+    match difference::of_tasks(results) {
+        Some(table) => output::line(format!("\n{table}")),
+        None => Ok(()),
+    }
 }
 
 /// When the state was saved, and how long that took.
@@ -248,9 +294,12 @@ impl Saved {
 
 impl Keep {
     /// Takes the run folder, and begins or reads the state.
-    fn open(self, config: &Config, keys: &[Value]) -> Result<Option<(EvalFolder, EvalState)>> {
-        let Some(folder) = EvalFolder::open(config, &self.name, self.mode, self.text)? else {
-            return Ok(None);
+    fn open(self, config: &Config, keys: &[Value]) -> Result<(EvalFolder, Option<EvalState>)> {
+        let mut folder = EvalFolder::open(config, &self.name, self.mode, self.text)?;
+        folder.source.texts = self.texts;
+        folder.source.seed = Some(self.seed);
+        let Some(path) = self.state else {
+            return Ok((folder, None));
         };
         let (model, text) = (
             &folder.source.model_fingerprint,
@@ -258,13 +307,13 @@ impl Keep {
         );
         let resume = match self.mode {
             RunMode::Resume => true,
-            RunMode::Part => self.state.is_file(),
+            RunMode::Part => path.is_file(),
             RunMode::New => false,
         };
         let state = if resume {
-            EvalState::resume(self.state, model, text.as_deref(), keys)?
+            EvalState::resume(path, model, text.as_deref(), keys)?
         } else {
-            let mut state = EvalState::begin(self.state, model.to_owned(), text.clone())?;
+            let mut state = EvalState::begin(path, model.to_owned(), text.clone())?;
             // From now on the evaluation can be resumed, with these settings only.
             match keys.first() {
                 Some(key) => state.save(key, &[], 0.0)?,
@@ -272,37 +321,37 @@ impl Keep {
             }
             state
         };
-        Ok(Some((folder, state)))
+        Ok((folder, Some(state)))
     }
 }
 
-/// Where the state of an evaluation is saved; `None` without a run folder.
+/// Where the results and the state of the evaluation `name` go.
 ///
 /// # Errors
 /// If the evaluation is to be resumed, but there is no run folder or no state in it.
-pub(crate) fn keep(config: &Config, name: &str, mode: RunMode) -> Result<Option<Keep>> {
-    let Some(out) = &config.out else {
-        if mode == RunMode::Resume {
-            return Err(anyhow!("`--out` is missing").context(Hint(
-                "give the run folder of the interrupted evaluation with --out".to_owned(),
-            )));
+pub(crate) fn keep(config: &Config, name: &str, mode: RunMode) -> Result<Keep> {
+    if config.out.is_none() && mode == RunMode::Resume {
+        return Err(anyhow!("`--out` is missing").context(Hint(
+            "give the run folder of the interrupted evaluation with --out".to_owned(),
+        )));
+    }
+    let out = config.out.as_ref();
+    let state = out.map(|out| out.join(format!("eval/{name}.state.json")));
+    match (&state, mode) {
+        (Some(path), RunMode::Resume) if !path.is_file() => {
+            return Err(longrope_eval::Error::NoState { path: path.clone() }.into());
         }
-        return Ok(None);
-    };
-    let state = out.join(format!("eval/{name}.state.json"));
-    match mode {
-        RunMode::Resume if !state.is_file() => {
-            return Err(longrope_eval::Error::NoState { path: state }.into());
-        }
-        RunMode::New if state.is_file() => {
-            return Err(longrope_eval::Error::StateExists { path: state }.into());
+        (Some(path), RunMode::New) if path.is_file() => {
+            return Err(longrope_eval::Error::StateExists { path: path.clone() }.into());
         }
         _ => {}
     }
-    Ok(Some(Keep {
+    Ok(Keep {
         name: name.to_owned(),
         state,
         mode,
         text: None,
-    }))
+        texts: Vec::new(),
+        seed: config.seed,
+    })
 }

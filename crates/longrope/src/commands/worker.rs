@@ -14,6 +14,7 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
 
     use crate::hint::Hint;
     use crate::input::device;
+    use crate::next_steps;
     use crate::show::output;
 
     let devices = args.device.iter().map(|name| device::open(name));
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
         "serving {} on ws://{address}",
         args.device.join(", ")
     ))?;
+    next_steps::with_worker(&address.to_string()).show();
     longrope_kernels::remote_server(devices)
         .serve(WebSocketTransport::from_listener(listener))
         .map_err(|error| anyhow!("the server stopped: {error}"))

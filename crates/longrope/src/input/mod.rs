@@ -8,12 +8,14 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod rope_arg;
+mod source;
 mod text;
 
 pub(crate) use configuration::{
     configuration, configuration_of_results, configuration_of_run, configuration_over, fetched,
 };
-pub(crate) use model::{load_model, load_models, model_config, model_fingerprint, model_folder};
+pub(crate) use model::{load_model, load_models, model_config, model_folder};
+pub(crate) use source::{blank_source, names, source};
 pub(crate) use text::{
     adds_bos, bos, check_text_is_given, check_text_is_there, haystack, load_documents,
     needle_tokenizer, read_texts, tokenize,

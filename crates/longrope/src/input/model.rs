@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use longrope_extend::{Models, Replica};
-use longrope_model::{Checkpoint, Decoder, ModelConfig};
+use longrope_model::{Decoder, ModelConfig};
 
 use super::device;
 use super::memory::{self, Work};
@@ -39,11 +39,6 @@ fn taken_model(config: &Config) -> Option<(&'static str, String)> {
     let rope = config.rope.iter().find(|name| is_model(Path::new(name)));
     text.map(|path| ("--text", path.display().to_string()))
         .or_else(|| rope.map(|name| ("--rope", name.clone())))
-}
-
-/// The fingerprint of the configured model.
-pub(crate) fn model_fingerprint(config: &Config) -> Result<String> {
-    Ok(Checkpoint::open(model_folder(config)?)?.fingerprint()?)
 }
 
 /// The sizes and the RoPE of the configured model.

@@ -117,6 +117,12 @@ pub(crate) enum WeightSetting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct GenerateSection {
+    /// Prompts to continue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) prompts: Vec<String>,
+    /// Files with a prompt each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) prompt_files: Vec<PathBuf>,
     /// Maximum number of tokens to add to a prompt.
     pub(crate) max_new_tokens: usize,
     /// Sampling temperature; 0 always takes the most likely token.
@@ -136,6 +142,8 @@ pub(crate) struct GenerateSection {
 impl Default for GenerateSection {
     fn default() -> Self {
         Self {
+            prompts: Vec::new(),
+            prompt_files: Vec::new(),
             max_new_tokens: 64,
             temperature: 0.0,
             top_k: None,
@@ -200,6 +208,9 @@ pub(crate) struct EvalSection {
     pub(crate) angles: AngleSetting,
     /// Perplexity protocol.
     pub(crate) protocol: PplProtocol,
+    /// RoPE that differences are taken to; if unset, the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<String>,
 }
 
 impl Default for EvalSection {
@@ -210,6 +221,7 @@ impl Default for EvalSection {
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
             protocol: PplProtocol::Longrope,
+            reference: None,
         }
     }
 }
@@ -492,6 +504,7 @@ impl Config {
             &mut self.text,
             &mut self.bench.data,
             &mut self.bench.fewshot,
+            &mut self.generate.prompt_files,
         ];
         let paths = optional.into_iter().flatten();
         for path in paths.chain(lists.into_iter().flatten()) {

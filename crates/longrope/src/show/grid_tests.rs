@@ -15,12 +15,9 @@ fn result(context: usize, trials: &[(f64, f64)]) -> TaskResult {
         context,
         n: trials.len(),
         metric: MetricValue::of(&Metric::higher("recall"), &[0.0]),
-        other_metrics: Vec::new(),
         protocol: "teacher-forced".to_owned(),
-        settings: Map::new(),
-        seed: 1,
-        elapsed_secs: 0.0,
         trials: trials.iter().enumerate().map(trial).collect(),
+        ..TaskResult::default()
     }
 }
 
@@ -41,4 +38,30 @@ fn cells_are_means_of_their_trials() {
     );
     let svg = grids[0].svg("a < b").unwrap();
     assert!(svg.contains("1,024") && svg.contains("25%") && svg.contains("a &lt; b"));
+}
+
+#[test]
+fn random_depths_are_put_into_bins() {
+    let at = |n: u32| -> Vec<(f64, f64)> {
+        (0..n)
+            .map(|i| (f64::from(i) / f64::from(n - 1), f64::from(i % 2)))
+            .collect()
+    };
+    let grids = Grid::of_ropes(&[result(256, &at(20))]);
+    let names: Vec<String> = grids[0].rows.iter().map(|row| row.name()).collect();
+    assert_eq!(names, ["0–20%", "20–40%", "40–60%", "60–80%", "80–100%"]);
+    // The trial at depth 1 belongs to the last bin.
+    assert_eq!(grids[0].counts, [[4], [4], [4], [4], [4]]);
+    assert!(grids[0].svg("t").unwrap().contains("n = 4"));
+    let with = |depths: serde_json::Value, n| {
+        let settings = Map::from_iter([("depths".to_owned(), depths)]);
+        let result = TaskResult {
+            settings,
+            ..result(256, &at(n))
+        };
+        Grid::of_ropes(&[result])[0].rows.len()
+    };
+    // Depths that were given keep rows of their own.
+    assert_eq!(with(json!(vec![0.5; 20]), 20), 20);
+    assert_eq!(with(json!("random"), 6), 5);
 }

@@ -1,10 +1,13 @@
 //! Output: tables, plots, progress, dashboards and HTML pages.
 
+pub(crate) mod difference;
 pub(crate) mod escape;
+mod event_file;
 pub(crate) mod grid;
 pub(crate) mod output;
 pub(crate) mod perplexity_table;
 pub(crate) mod pretrain_lines;
+pub(crate) mod quantity;
 pub(crate) mod report;
 pub(crate) mod search_figures;
 pub(crate) mod search_table;

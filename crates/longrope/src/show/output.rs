@@ -82,6 +82,14 @@ pub(crate) fn table(header: &[String], rows: &[Vec<String>]) -> String {
 
 /// One row per RoPE, one column per context, both in the order of their first occurrence.
 pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, String)>) -> String {
+    by_context_of("rope", cells)
+}
+
+/// As [`by_context`], with another heading of the first column.
+pub(crate) fn by_context_of<'a>(
+    heading: &str,
+    cells: impl IntoIterator<Item = (&'a str, usize, String)>,
+) -> String {
     let cells: Vec<(&str, usize, String)> = cells.into_iter().collect();
     let mut contexts: Vec<usize> = Vec::new();
     for (_, context, _) in &cells {
@@ -104,7 +112,7 @@ pub(crate) fn by_context<'a>(cells: impl IntoIterator<Item = (&'a str, usize, St
             rows[row_idx][column + 1] = text;
         }
     }
-    let header: Vec<String> = std::iter::once("rope".to_owned())
+    let header: Vec<String> = std::iter::once(heading.to_owned())
         .chain(contexts.iter().map(|context| grouped(*context)))
         .collect();
     table(&header, &rows)
@@ -189,6 +197,20 @@ pub(crate) fn bytes(n: u64) -> String {
         value /= 1024.0;
     }
     format!("{value:.1} TiB")
+}
+
+/// Formats a number with at most six significant digits, without zeros at the end: `0.00005`, `1234.57`, `1.2e-7`.
+pub(crate) fn significant(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    // Rounded in scientific form; the shortest text of what is left has no further digits.
+    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+    if (1e-6..1e9).contains(&rounded.abs()) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
 }
 
 /// Formats a number with thousands separators.

@@ -9,6 +9,18 @@ fn numbers_are_readable() {
     assert_eq!(bytes(6 << 20), "6.0 MiB");
     assert_eq!(perplexity(42.0421), "42.042");
     assert_eq!(duration(90.0), "1.5 min");
+    for (value, text) in [
+        (0.000_050_000_000_000_000_04, "0.00005"),
+        (1_234.567_89, "1234.57"),
+        (0.1 + 0.2, "0.3"),
+        (1.25e-7, "1.25e-7"),
+        (-2.0, "-2"),
+        (0.0, "0"),
+        (1e12, "1e12"),
+        (f64::INFINITY, "inf"),
+    ] {
+        assert_eq!(significant(value), text);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use longrope_rope::RopeSpec;
 use longrope_search::factor_curves;
 
 use crate::show::output;
+use crate::show::quantity::Quantity;
 
 /// Writes `factors.svg` and `history.svg` into the run folder.
 pub(crate) fn write(run: &RunFolder, outcome: &SearchOutcome) -> Result<()> {
@@ -24,6 +25,7 @@ pub(crate) fn factor_plot(name: &'static str, spec: &RopeSpec) -> Result<String>
             name: curve.name,
             points: curve.points,
             emphasized: index == 0,
+            ..Series::default()
         })
         .collect();
     let target = output::grouped(spec.max_context());
@@ -43,8 +45,11 @@ fn history_plot(outcome: &SearchOutcome) -> Result<String> {
         .map(|generation| (generation.index, generation.median))
         .filter(|(_, nats)| nats.is_finite())
         .collect();
+    let quantity = Quantity::of_result(&outcome.result);
+    let title = format!("Best {} by generation", quantity.name());
     Ok(longrope_figures::loss_history(
-        "Loss of the search by generation",
+        &title,
+        &quantity.axis(),
         &best,
         &median,
         &outcome.method_scores,

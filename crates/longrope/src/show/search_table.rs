@@ -2,7 +2,7 @@
 
 use longrope_extend::{MethodLoss, SearchResult};
 
-use crate::show::output;
+use crate::show::{difference, output};
 
 /// The winner, then every method with the winner's gain over it.
 pub(crate) fn result_table(result: &SearchResult) -> String {
@@ -21,6 +21,11 @@ pub(crate) fn result_table(result: &SearchResult) -> String {
     let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
     let cells = |row: &MethodLoss| {
         let gain = row.nll_nats - result.searched.nll_nats;
+        let gain = match &row.difference {
+            Some(found) => difference::nats(Some(found)),
+            // Results of older versions.
+            None => format!("{gain:+.4}"),
+        };
         let mut cells = vec![
             row.method.clone(),
             format!("{:.4}", row.nll_nats),
@@ -28,7 +33,7 @@ pub(crate) fn result_table(result: &SearchResult) -> String {
             if *row == result.searched {
                 String::new()
             } else {
-                format!("{gain:+.4}")
+                gain
             },
         ];
         if has_answers {
@@ -43,6 +48,20 @@ pub(crate) fn result_table(result: &SearchResult) -> String {
     };
     let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
     output::table(&header, &rows)
+}
+
+/// A line about the gains; `None` for results of older versions.
+pub(crate) fn gain_line(result: &SearchResult) -> Option<String> {
+    let all: Vec<_> = result
+        .baselines
+        .iter()
+        .filter_map(|row| row.difference.as_ref())
+        .collect();
+    let line = difference::nats_line(&all.first()?.reference, "samples", &all);
+    let line = line.replacen("difference:", "gain:", 1);
+    Some(format!(
+        "{line}. The winner was chosen on these samples, so its gain on other text is smaller"
+    ))
 }
 
 /// A line with the cost of the search and the rest of the result.

@@ -10,8 +10,9 @@ use longrope_search::{Search, TargetRope, factor_curves};
 
 use crate::progress;
 use crate::show::output;
+use crate::show::quantity::Quantity;
 use crate::show::search_figures;
-use crate::show::tui::{Dashboard, Standing};
+use crate::show::tui::{Dashboard, Method, Standing};
 
 /// Shows one or more consecutive searches and writes their plots at the end of each.
 pub(crate) struct SearchView {
@@ -28,6 +29,7 @@ struct Shown {
     display: Display,
     count: Count,
     target: TargetRope,
+    quantity: Quantity,
 }
 
 enum Display {
@@ -125,6 +127,7 @@ impl SearchView {
                 count: Count::new(search, calibration.samples.len()),
                 display: Display::Bar(ProgressBar::hidden()),
                 target: (*target).clone(),
+                quantity: Quantity::of_share(calibration.needle_share),
             };
             shown.display = self.display(&shown);
             shown.follow(search);
@@ -188,15 +191,21 @@ impl SearchView {
             output::grouped(shown.target.target()),
             self.profile
         );
-        Display::Dashboard(Box::new(dashboard), Box::new(Standing::new(title)))
+        let standing = Standing::new(title, shown.quantity);
+        Display::Dashboard(Box::new(dashboard), Box::new(standing))
     }
 }
 
 impl Shown {
     fn set_methods(&mut self, losses: &[MethodLoss], calibration: &Calibration) {
         if let Display::Dashboard(_, standing) = &mut self.display {
-            let score = |loss: &MethodLoss| (loss.method.clone(), calibration.score(loss));
-            standing.methods = losses.iter().map(score).collect();
+            let method = |loss: &MethodLoss| Method {
+                name: loss.method.clone(),
+                score: calibration.score(loss),
+                text_nats: loss.nll_nats,
+                passkeys: loss.passkey_accuracy,
+            };
+            standing.methods = losses.iter().map(method).collect();
         }
         self.count.since = Instant::now();
     }
@@ -241,7 +250,7 @@ impl Shown {
                 bar.set_position(self.count.finished as u64);
                 if let Some(best) = search.best() {
                     let saved = saved_share(search, self.count.n_samples);
-                    bar.set_message(message(best.score, search) + &saved);
+                    bar.set_message(message(self.quantity, best.score, search) + &saved);
                 }
             }
             Display::Dashboard(dashboard, standing) => {
@@ -275,10 +284,14 @@ impl Shown {
 }
 
 /// The best score so far, with the best seed.
-fn message(best: f64, search: &Search) -> String {
+fn message(quantity: Quantity, best: f64, search: &Search) -> String {
+    let quantity = quantity.name();
     let seeds = search.seeds().iter();
     match seeds.min_by(|a, b| a.score.total_cmp(&b.score)) {
-        Some(seed) => format!("best {best:.4} ({} {:.4})", seed.name, seed.score),
-        None => format!("best {best:.4}"),
+        Some(seed) => format!(
+            "best {quantity} {best:.4} ({} {:.4})",
+            seed.name, seed.score
+        ),
+        None => format!("best {quantity} {best:.4}"),
     }
 }

@@ -219,14 +219,7 @@ impl Story<'_> {
             let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
             Ok(Box::new(task))
         })?;
-        let finished = task_run::run(
-            config,
-            &jobs,
-            &mut Scorer::new(decoder),
-            self.interrupt,
-            None,
-        )?;
-        finished.write()
+        task_run::run_unsaved(&jobs, &mut Scorer::new(decoder), self.interrupt)
     }
 
     /// Searches factors, prints the result, and returns the winner with all its factor sets.
@@ -304,6 +297,7 @@ fn by_rope<'a>(points: impl Iterator<Item = (&'a str, usize, f64)>) -> Vec<Serie
                 name: rope,
                 points: vec![point],
                 emphasized: rope == SEARCHED,
+                ..Series::default()
             }),
         }
     }

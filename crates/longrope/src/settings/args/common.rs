@@ -123,6 +123,9 @@ pub(crate) struct TaskFlags {
     /// RoPE, as for `eval ppl`; default: the one in config.json; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
+    /// RoPE that differences are taken to, by its name in the table; default: the first.
+    #[arg(long, value_name = "R")]
+    pub(crate) reference: Option<String>,
     /// Seed of all random choices.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

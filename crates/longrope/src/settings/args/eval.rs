@@ -36,6 +36,9 @@ pub(crate) struct Ppl {
     /// config.json; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
+    /// RoPE that differences are taken to, by its name in the table; default: the first.
+    #[arg(long, value_name = "R")]
+    pub(crate) reference: Option<String>,
     /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N", conflicts_with = "stride")]
     pub(crate) windows: Option<usize>,

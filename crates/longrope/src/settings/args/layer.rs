@@ -80,6 +80,7 @@ impl FlagLayer {
             .path("out", flags.out.as_ref())
             .counts("contexts", &flags.contexts)
             .list("rope", flags.rope.iter().cloned())
+            .set("eval.reference", flags.reference.clone())
             .number("seed", flags.seed)
     }
 

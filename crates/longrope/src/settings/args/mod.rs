@@ -14,7 +14,8 @@ pub(crate) use eval::{Bench, Eval, Needle, Passkey, Ppl, Ruler};
 pub(crate) use layer::FlagLayer;
 pub(crate) use search::{Compare, Extend, Recover, Search};
 pub(crate) use tools::{
-    Demo, Doctor, Export, Format, Generate, Inspect, Plan, PlanMode, Report, WeightType, Worker,
+    CompareRuns, Demo, Doctor, Export, Format, Generate, Inspect, Plan, PlanMode, Report,
+    WeightType, Worker,
 };
 pub(crate) use train::{Finetune, Pretrain};
 
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Recover(Recover),
     /// Print perplexity by RoPE method and context.
     Compare(Compare),
+    /// Compare the results of two runs on the same windows and trials.
+    CompareRuns(CompareRuns),
     /// Measure a model at given contexts.
     #[command(subcommand)]
     Eval(Eval),

@@ -98,6 +98,9 @@ pub(crate) struct Compare {
     /// RoPE to compare with the methods, as for `eval ppl`; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
+    /// RoPE that differences are taken to, by its name in the table; default: the first.
+    #[arg(long, value_name = "R")]
+    pub(crate) reference: Option<String>,
     /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N")]
     pub(crate) windows: Option<usize>,

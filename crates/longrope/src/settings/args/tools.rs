@@ -7,6 +7,19 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::common::{Common, ModelArg};
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct CompareRuns {
+    /// Run folder of `eval --out` or `compare --out`, or a file of results in it.
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+    /// The run that is compared with A.
+    #[arg(value_name = "B")]
+    pub(crate) b: PathBuf,
+    /// Print JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -157,6 +170,15 @@ pub(crate) enum WeightType {
 pub(crate) struct Report {
     /// Run folder.
     pub(crate) run: PathBuf,
+    /// Write the curves in metrics.jsonl as CSV instead of the page; `-` for stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Write the curves in metrics.jsonl as event files for TensorBoard instead of the page"
+    )]
+    pub(crate) tensorboard: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,20 +5,24 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use longrope_eval::{EvalResult, PplResult, TaskResult};
 use longrope_extend::SearchResult;
+use longrope_model::ResultSource;
 use longrope_rope::RopeArtifact;
 use longrope_trainer::run::records::Record;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use toml::Table;
 
+use super::damaged::{Metrics, read_result};
 use crate::hint::Hint;
 
 /// The contents of a run folder.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct RunReport {
     pub(crate) format: &'static str,
     pub(crate) version: u32,
     pub(crate) run: String,
+    /// Kind of the run, as in `run.json`; `null` for folders of version 0.1.
+    pub(crate) kind: Option<String>,
     /// The question that the run answers, in one sentence.
     pub(crate) question: String,
     /// The resolved configuration.
@@ -29,12 +33,8 @@ pub(crate) struct RunReport {
     pub(crate) generations: Vec<Value>,
     /// Records of `metrics.jsonl` of trainings, by folder.
     pub(crate) training: Vec<Training>,
-    pub(crate) perplexities: Vec<PplResult>,
-    /// Results of tasks without their trials.
-    pub(crate) tasks: Vec<TaskResult>,
-    /// Results of tasks with their trials, for figures; not in `report.json`, because they are in the folder.
-    #[serde(skip)]
-    pub(crate) full_tasks: Vec<TaskResult>,
+    /// Results of evaluations, by file.
+    pub(crate) evaluations: Vec<Evaluation>,
     /// Files that could not be read, or not all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) problems: Vec<Problem>,
@@ -51,6 +51,37 @@ pub(crate) struct Problem {
     pub(crate) reason: String,
 }
 
+/// The results of one file, which are of one model and one text.
+#[derive(Debug, Serialize)]
+pub(crate) struct Evaluation {
+    /// The file, relative to the folder.
+    pub(crate) file: String,
+    /// What was measured; `null` in files of version 0.1.
+    pub(crate) source: Option<ResultSource>,
+    /// Perplexities; in `report.json` without their windows, which are in the file.
+    #[serde(serialize_with = "without_windows")]
+    pub(crate) perplexities: Vec<PplResult>,
+    /// Results of tasks; in `report.json` without their trials, which are in the file.
+    #[serde(serialize_with = "without_trials")]
+    pub(crate) tasks: Vec<TaskResult>,
+}
+
+fn without_windows<S: Serializer>(results: &[PplResult], to: S) -> Result<S::Ok, S::Error> {
+    let bare = results.iter().map(|result| PplResult {
+        windows: None,
+        ..result.clone()
+    });
+    to.collect_seq(bare)
+}
+
+fn without_trials<S: Serializer>(results: &[TaskResult], to: S) -> Result<S::Ok, S::Error> {
+    let bare = results.iter().map(|result| TaskResult {
+        trials: Vec::new(),
+        ..result.clone()
+    });
+    to.collect_seq(bare)
+}
+
 /// One training run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Training {
@@ -61,10 +92,8 @@ pub(crate) struct Training {
 impl RunReport {
     /// Reads a run folder, for a recipe with the folders of its stages.
     ///
-    /// Files that are damaged are left out, with a warning, and are listed in [`problems`](Self::problems).
-    ///
     /// # Errors
-    /// If there are no results, or the recipe or a folder cannot be read.
+    /// If there are no results, or a file cannot be read.
     pub(crate) fn read(run: &Path) -> Result<Self> {
         if !run.is_dir() {
             return Err(anyhow!("`{}` is not a folder", run.display()).context(Hint(
@@ -76,9 +105,7 @@ impl RunReport {
             report.settings = Some(recipe.parse().context("reading `recipe.toml` of the run")?);
             for folder in subfolders(run)? {
                 let mut stage = Self::gather(&folder)?;
-                if stage.is_empty() {
-                    report.problems.append(&mut stage.problems);
-                } else {
+                if !stage.is_empty() {
                     stage.question = stage.ask();
                     report.stages.push(stage);
                 }
@@ -98,17 +125,16 @@ impl RunReport {
     fn gather(run: &Path) -> Result<Self> {
         let mut report = Self {
             format: "longrope-report",
-            version: 1,
+            version: 2,
             run: run.display().to_string(),
+            kind: kind_of(run)?,
             question: String::new(),
             settings: None,
             rope: None,
             search: None,
             generations: Vec::new(),
             training: Vec::new(),
-            perplexities: Vec::new(),
-            tasks: Vec::new(),
-            full_tasks: Vec::new(),
+            evaluations: Vec::new(),
             problems: Vec::new(),
             stages: Vec::new(),
             tool_version: env!("CARGO_PKG_VERSION"),
@@ -141,7 +167,7 @@ impl RunReport {
             if let Some(json) = read
                 && json.get("format").and_then(Value::as_str) == Some("longrope-eval")
             {
-                report.read_results(&path, &json);
+                report.read_results(run, &path, json);
             }
         }
         Ok(report)
@@ -169,13 +195,12 @@ impl RunReport {
             && self.search.is_none()
             && self.generations.is_empty()
             && self.training.is_empty()
-            && self.perplexities.is_empty()
-            && self.tasks.is_empty()
+            && self.evaluations.is_empty()
             && self.stages.is_empty()
     }
 
     /// Reads the results of an evaluation one by one, so that a damaged one does not hide the others.
-    fn read_results(&mut self, path: &Path, json: &Value) {
+    fn read_results(&mut self, run: &Path, path: &Path, mut json: Value) {
         let version = json.get("version").and_then(Value::as_u64);
         if version != Some(1) {
             let found = json
@@ -184,23 +209,47 @@ impl RunReport {
             self.leave_out(path, &format!("`version` is {found}, expected 1"));
             return;
         }
-        let Some(Value::Array(results)) = json.get("results").cloned() else {
+        let source = match json.get_mut("source").map(Value::take) {
+            None | Some(Value::Null) => None,
+            Some(source) => match serde_json::from_value::<ResultSource>(source) {
+                Ok(source) => Some(source),
+                Err(error) => {
+                    self.leave_out(path, &format!("`source`: {error}"));
+                    return;
+                }
+            },
+        };
+        let Some(Value::Array(results)) = json.get_mut("results").map(Value::take) else {
             self.leave_out(path, "`results` is missing");
             return;
         };
+        let mut evaluation = Evaluation {
+            file: path.strip_prefix(run).unwrap_or(path).display().to_string(),
+            source,
+            perplexities: Vec::new(),
+            tasks: Vec::new(),
+        };
         for (index, result) in results.into_iter().enumerate() {
             match read_result(result) {
-                Ok(EvalResult::Ppl(result)) => self.perplexities.push(result),
-                Ok(EvalResult::Task(result)) => {
-                    self.full_tasks.push(result.clone());
-                    self.tasks.push(TaskResult {
-                        trials: Vec::new(),
-                        ..result
-                    });
-                }
+                Ok(EvalResult::Ppl(result)) => evaluation.perplexities.push(result),
+                Ok(EvalResult::Task(result)) => evaluation.tasks.push(result),
                 Err(reason) => self.leave_out(path, &format!("result {}: {reason}", index + 1)),
             }
         }
+        if !evaluation.perplexities.is_empty() || !evaluation.tasks.is_empty() {
+            self.evaluations.push(evaluation);
+        }
+    }
+
+    /// Whether there are curves: generations of a search, or steps of a training.
+    pub(crate) fn has_curves(&self) -> bool {
+        self.parts()
+            .any(|part| !part.generations.is_empty() || !part.training.is_empty())
+    }
+
+    /// The folder and, for a recipe, the folders of its stages.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.stages)
     }
 
     fn ask(&self) -> String {
@@ -214,6 +263,9 @@ impl RunReport {
             ),
             _ if !self.stages.is_empty() => {
                 format!("How far does this recipe extend {model}, and at what cost?")
+            }
+            _ if self.kind.as_deref() == Some("pretrain") => {
+                "How good is a small model that is trained from scratch?".to_owned()
             }
             _ if !self.training.is_empty() => {
                 format!("How does training change {model} under its new RoPE?")
@@ -247,112 +299,11 @@ fn text_of(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// One result of an evaluation.
-///
-/// # Errors
-/// What is wrong with it.
-fn read_result(result: Value) -> Result<EvalResult, String> {
-    let nulls = nulls(&result, &["stderr_nats", "stderr", "interval"]);
-    let is_ppl = result.get("task").and_then(Value::as_str) == Some("ppl");
-    let read = if is_ppl {
-        serde_json::from_value(result).map(EvalResult::Ppl)
-    } else {
-        serde_json::from_value(result).map(EvalResult::Task)
-    };
-    read.map_err(|error| {
-        if nulls.is_empty() {
-            error.to_string()
-        } else {
-            format!("{} `null`, expected a number", are(&nulls))
-        }
-    })
-}
-
-/// The names of keys whose value is `null`, without those that may be.
-fn nulls(object: &Value, may_be: &[&str]) -> Vec<String> {
-    let keys = object.as_object().into_iter().flatten();
-    keys.filter(|(key, value)| value.is_null() && !may_be.contains(&key.as_str()))
-        .map(|(key, _)| format!("`{key}`"))
-        .collect()
-}
-
-/// Names with the verb that goes with their number.
-fn are(names: &[String]) -> String {
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {verb}", names.join(", "))
-}
-
-/// The lines of a `metrics.jsonl`, of a search or of a training.
-#[derive(Default)]
-struct Metrics {
-    generations: Vec<Value>,
-    records: Vec<Record>,
-    /// What is wrong with a line, and its number.
-    problems: Vec<(usize, String)>,
-}
-
-impl Metrics {
-    fn of(text: &str) -> Self {
-        let mut metrics = Self::default();
-        let n_lines = text.lines().count();
-        for (index, line) in text.lines().enumerate() {
-            let is_cut = index + 1 == n_lines && !text.ends_with('\n');
-            if !line.trim().is_empty()
-                && let Err(problem) = metrics.add(line, is_cut)
-            {
-                metrics.problems.push((index + 1, problem));
-            }
-        }
-        metrics
-    }
-
-    fn add(&mut self, line: &str, is_cut: bool) -> Result<(), String> {
-        let line: Value = serde_json::from_str(line).map_err(|error| {
-            if is_cut {
-                "it is cut off".to_owned()
-            } else {
-                error.to_string()
-            }
-        })?;
-        if let Some(format) = line.get("format") {
-            let is_known = *format == "longrope-metrics" && line["version"] == 1;
-            return if is_known {
-                Ok(())
-            } else {
-                Err(format!(
-                    "format {format} version {} is not supported",
-                    line["version"]
-                ))
-            };
-        }
-        let nulls = nulls(
-            &line,
-            &["peak_memory_bytes", "passkeys", "phase", "context"],
-        );
-        if line.get("generation").is_some() {
-            self.generations.push(line);
-        } else {
-            let record = Record::from_json(line);
-            self.records
-                .push(record.ok_or("it is no line of a search or of a training")?);
-        }
-        if nulls.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} `null`, expected a number", are(&nulls)))
-        }
-    }
-
-    /// What is wrong with the file; `None` if nothing is.
-    fn reason(&self) -> Option<String> {
-        let (line, problem) = self.problems.first()?;
-        let more = match self.problems.len() {
-            1 => String::new(),
-            2 => "; and 1 more line".to_owned(),
-            n => format!("; and {} more lines", n - 1),
-        };
-        Some(format!("line {line}: {problem}{more}"))
-    }
+/// The kind of run in `run.json`.
+fn kind_of(run: &Path) -> Result<Option<String>> {
+    let record = text_of(&run.join("run.json"))?;
+    let record: Option<Value> = record.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(record.and_then(|record| Some(record.get("kind")?.as_str()?.to_owned())))
 }
 
 /// The folders in a folder, sorted by name.
@@ -368,11 +319,6 @@ fn subfolders(run: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether a file is that of the report, or is read by itself.
-fn is_read_elsewhere(path: &Path) -> bool {
-    path.ends_with("report.json") || path.ends_with("rope.json")
-}
-
 /// The JSON files of the folder and of its `eval`, sorted by name.
 fn json_files(run: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -385,7 +331,7 @@ fn json_files(run: &Path) -> Result<Vec<PathBuf>> {
             let is_json = path
                 .extension()
                 .is_some_and(|extension| extension == "json");
-            if is_json && path.is_file() && !is_read_elsewhere(&path) {
+            if is_json && path.is_file() && !path.ends_with("report.json") {
                 found.push(path);
             }
         }

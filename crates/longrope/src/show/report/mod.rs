@@ -1,8 +1,19 @@
-//! The HTML page about a run folder: question, results, settings and provenance.
+//! The HTML page about a run folder: a summary, results, settings and provenance.
 
+mod curves;
+mod damaged;
 mod data;
+mod evaluations;
 mod figures;
+mod groups;
+mod numbers;
 mod page;
+mod parts;
+mod provenance;
+mod runs;
+mod settings;
+mod summary;
 
+pub(crate) use curves::{csv, write_events};
 pub(crate) use data::RunReport;
 pub(crate) use page::html;

@@ -10,7 +10,7 @@ use ratatui::widgets::{
     Row, Table,
 };
 
-use super::standing::Standing;
+use super::standing::{Method, Standing};
 use crate::show::output;
 use longrope_extend::pool::{WorkerState, WorkerStatus};
 
@@ -76,32 +76,37 @@ fn progress(frame: &mut Frame, area: Rect, standing: &Standing) {
     let left = standing.eta_secs.map_or_else(String::new, |secs| {
         format!(", {} left", output::duration(secs))
     });
-    let saved = if standing.n_saved == 0 {
-        String::new()
-    } else {
+    let line = |saved: &str| {
         format!(
-            " · {} evaluations saved by racing",
-            output::grouped(standing.n_saved)
+            "generation {} of {} · {} of {} candidates{saved} · {}{left}",
+            standing.generation,
+            standing.n_generations,
+            output::grouped(standing.done / per_candidate),
+            output::grouped(standing.planned / per_candidate),
+            output::duration(standing.elapsed_secs),
         )
     };
-    let line = format!(
-        "generation {} of {} · {} of {} candidates{saved} · {}{left}",
-        standing.generation,
-        standing.n_generations,
-        output::grouped(standing.done / per_candidate),
-        output::grouped(standing.planned / per_candidate),
-        output::duration(standing.elapsed_secs),
-    );
-    frame.render_widget(Line::from(line), text);
+    let saved = match standing.n_saved {
+        0 => String::new(),
+        saved => format!(" · {} evaluations saved by racing", output::grouped(saved)),
+    };
+    // What racing saved gives way to the remaining time.
+    let long = line(&saved);
+    let fits = long.chars().count() <= usize::from(text.width);
+    let shown = if fits { long } else { line("") };
+    frame.render_widget(Line::from(shown), text);
 }
 
-/// Best and median loss by generation, with the losses of the methods as horizontal lines.
+/// Best and median score by generation, with the scores of the methods as horizontal lines.
 fn history(frame: &mut Frame, area: Rect, standing: &Standing) {
     let right = (standing.n_generations.max(1)) as f64;
     let references: Vec<(String, Vec<(f64, f64)>)> = standing
         .methods
         .iter()
-        .map(|(name, nats)| (name.clone(), vec![(0.0, *nats), (right, *nats)]))
+        .map(|method| {
+            let ends = vec![(0.0, method.score), (right, method.score)];
+            (method.name.clone(), ends)
+        })
         .collect();
     let best = stairs(&standing.best);
     let lowest = standing.best_nats().unwrap_or(0.0);
@@ -119,7 +124,10 @@ fn history(frame: &mut Frame, area: Rect, standing: &Standing) {
     lines.push(line("best", &best, OURS, Marker::Braille));
     let label = |nats: f64| Span::from(format!("{nats:.3}"));
     let chart = Chart::new(lines)
-        .block(panel("loss, nats per token, by generation"))
+        .block(panel(format!(
+            "{} [nats] by generation",
+            standing.quantity.name()
+        )))
         .legend_position(Some(LegendPosition::TopRight))
         .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(4, 5)))
         .x_axis(axis([0.0, right]).labels(["0".to_owned(), standing.n_generations.to_string()]))
@@ -162,10 +170,7 @@ fn factors(frame: &mut Frame, area: Rect, standing: &Standing) {
     // The last line is drawn on top.
     lines.reverse();
     let label = |ln: f64| Span::from(format!("{:.1}", ln.exp()));
-    let title = format!(
-        "rescale factor by rotary pair, {} start tokens",
-        standing.start_tokens
-    );
+    let title = format!("factors by pair, {} start tokens", standing.start_tokens);
     let chart = Chart::new(lines)
         .block(panel(title))
         .legend_position(Some(LegendPosition::BottomRight))
@@ -201,10 +206,10 @@ fn stairs(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The largest loss to show. The best losses of the search and the best method lie below it.
+/// The largest score to show. The best scores of the search and the best method lie below it.
 fn ceiling(standing: &Standing) -> f64 {
     let first = standing.best.first().map(|(_, nats)| *nats);
-    let methods = standing.methods.iter().map(|(_, nats)| *nats);
+    let methods = standing.methods.iter().map(|method| method.score);
     let best_method = methods.fold(f64::INFINITY, f64::min);
     let top = first.into_iter().chain([best_method]);
     let top = top.filter(|nats| nats.is_finite()).fold(0.0, f64::max);
@@ -212,41 +217,91 @@ fn ceiling(standing: &Standing) -> f64 {
     top + 0.25 * (top - lowest).max(0.02)
 }
 
-/// The searched factors and the methods, best first.
+/// Name, width and content of a column.
+type Column<'a> = (&'a str, u16, Box<dyn Fn(&Method) -> String + 'a>);
+
+/// The searched factors and the methods, best first. The gain is in what the search minimizes. The loss of the searched
+/// factors on text alone is not known while the objective is another one.
 fn methods(frame: &mut Frame, area: Rect, standing: &Standing) {
     let best = standing.best_nats();
-    let mut rows: Vec<(&str, f64)> = standing
+    let quantity = standing.quantity;
+    let has_passkeys = standing
         .methods
         .iter()
-        .map(|(name, nats)| (name.as_str(), *nats))
-        .collect();
-    rows.extend(best.map(|nats| ("searched", nats)));
-    rows.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let rows = rows.into_iter().map(|(name, nats)| {
-        let gain = best.map_or_else(String::new, |best| format!("{:+.4}", nats - best));
-        let style = if name == "searched" {
+        .any(|method| method.passkeys.is_some());
+    let is_wide = area.width >= 56;
+    let mut rows: Vec<Method> = standing.methods.clone();
+    rows.extend(best.map(|score| Method {
+        name: "searched".to_owned(),
+        score,
+        text_nats: if quantity.is_text_loss() {
+            score
+        } else {
+            f64::NAN
+        },
+        passkeys: None,
+    }));
+    rows.sort_by(|a, b| a.score.total_cmp(&b.score));
+    let mut columns: Vec<Column<'_>> = vec![
+        ("rope", 8, Box::new(|method| method.name.clone())),
+        (
+            quantity.name(),
+            11,
+            Box::new(|method| format!("{:.4}", method.score)),
+        ),
+        (
+            "gain",
+            8,
+            Box::new(|method| {
+                best.map_or_else(String::new, |best| format!("{:+.4}", method.score - best))
+            }),
+        ),
+    ];
+    if !quantity.is_text_loss() && is_wide {
+        let text = |method: &Method| known(method.text_nats, format!("{:.4}", method.text_nats));
+        columns.push(("text loss", 10, Box::new(text)));
+    }
+    if is_wide || !has_passkeys {
+        let ppl =
+            |method: &Method| known(method.text_nats, output::perplexity(method.text_nats.exp()));
+        columns.push(("perplexity", 10, Box::new(ppl)));
+    }
+    if has_passkeys {
+        let found = |method: &Method| {
+            let share = method.passkeys;
+            share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share))
+        };
+        columns.push(("keys", 5, Box::new(found)));
+    }
+    let drawn = rows.iter().map(|method| {
+        let style = if method.name == "searched" {
             Style::new().fg(OURS)
         } else {
             Style::new()
         };
-        row([
-            name.to_owned(),
-            format!("{nats:.4}"),
-            output::perplexity(nats.exp()),
-            gain,
-        ])
-        .style(style)
+        row(columns.iter().map(|(_, _, cell)| cell(method))).style(style)
     });
-    let widths = [
-        Constraint::Min(12),
-        Constraint::Length(10),
-        Constraint::Length(11),
-        Constraint::Length(9),
-    ];
-    let table = Table::new(rows, widths)
-        .header(row(["rope", "nats/token", "perplexity", "gain"].map(str::to_owned)).bold())
+    let widths = columns.iter().enumerate().map(|(index, (_, width, _))| {
+        if index == 0 {
+            Constraint::Min(*width)
+        } else {
+            Constraint::Length(*width)
+        }
+    });
+    let header = row(columns.iter().map(|(name, _, _)| (*name).to_owned()));
+    let table = Table::new(drawn, widths)
+        .header(header.bold())
         .block(panel("against known methods"));
     frame.render_widget(table, area);
+}
+
+/// The text, unless its number is not known.
+fn known(number: f64, text: String) -> String {
+    if number.is_finite() {
+        text
+    } else {
+        String::new()
+    }
 }
 
 fn workers(frame: &mut Frame, area: Rect, workers: &[WorkerStatus]) {
@@ -280,7 +335,7 @@ fn workers(frame: &mut Frame, area: Rect, workers: &[WorkerStatus]) {
 }
 
 /// A row with text in the first cell and numbers in the others.
-fn row<const N: usize>(cells: [String; N]) -> Row<'static> {
+fn row(cells: impl IntoIterator<Item = String>) -> Row<'static> {
     let cells = cells.into_iter().enumerate().map(|(index, text)| {
         let line = Line::from(text);
         Cell::from(if index == 0 {

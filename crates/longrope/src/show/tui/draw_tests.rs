@@ -5,6 +5,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::show::quantity::Quantity;
 
 fn drawn(standing: &Standing, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("in memory");
@@ -12,6 +13,15 @@ fn drawn(standing: &Standing, width: u16, height: u16) -> String {
         .draw(|frame| draw(frame, standing))
         .expect("in memory");
     terminal.backend().to_string()
+}
+
+fn method(name: &str, score: f64) -> Method {
+    Method {
+        name: name.to_owned(),
+        score,
+        text_nats: score,
+        passkeys: None,
+    }
 }
 
 fn standing() -> Standing {
@@ -33,7 +43,7 @@ fn standing() -> Standing {
         elapsed_secs: 12.0,
         best: vec![(0.0, 3.4), (1.0, 3.3), (2.0, 3.3), (3.0, 3.2)],
         median: vec![(0.0, 9.0), (1.0, 3.6), (2.0, 3.5), (3.0, f64::INFINITY)],
-        methods: vec![("none".to_owned(), 7.0), ("yarn".to_owned(), 3.5)],
+        methods: vec![method("none", 7.0), method("yarn", 3.5)],
         curves: vec![
             FactorCurve {
                 name: "searched",
@@ -45,6 +55,7 @@ fn standing() -> Standing {
             },
         ],
         start_tokens: 8,
+        quantity: Quantity::TextLoss,
         workers: vec![
             worker("flex", WorkerState::Working, 40),
             worker("cuda:0", WorkerState::Retired("gone".to_owned()), 20),
@@ -89,8 +100,65 @@ fn empty_states_and_small_terminals_are_drawn() {
     }
     let nan = Standing {
         best: vec![(0.0, f64::INFINITY)],
-        methods: vec![("none".to_owned(), f64::NAN)],
+        methods: vec![method("none", f64::NAN)],
         ..standing()
     };
     drawn(&nan, 120, 36);
+}
+
+#[test]
+fn an_objective_is_not_shown_as_a_perplexity() {
+    let combined = Standing {
+        quantity: Quantity::Objective,
+        methods: vec![Method {
+            text_nats: 2.5,
+            passkeys: Some(0.75),
+            ..method("yarn", 3.5)
+        }],
+        ..standing()
+    };
+    for width in [80, 140] {
+        let text = drawn(&combined, width, 30);
+        assert!(text.contains("objective [nats] by generation"), "{text}");
+        assert!(text.contains("75%"), "{text}");
+        // exp(3.2) and exp(3.5): of objectives.
+        for wrong in ["24.533", "33.115", "loss, nats"] {
+            assert!(!text.contains(wrong), "{wrong} in\n{text}");
+        }
+    }
+    // The perplexity of yarn's loss on text.
+    assert!(drawn(&combined, 140, 30).contains("12.182"));
+}
+
+#[test]
+fn nothing_is_cut_off_at_80_columns() {
+    let passkeys = Standing {
+        methods: vec![Method {
+            passkeys: Some(1.0),
+            ..method("dynamic-ntk", 3.5)
+        }],
+        eta_secs: Some(3000.0),
+        ..standing()
+    };
+    for (standing, parts) in [
+        (
+            &passkeys,
+            ["dynamic-ntk", "3.5000", "+0.3000", "100%", "50.0 min left"],
+        ),
+        (
+            &standing(),
+            [
+                "yarn",
+                "3.5000",
+                "+0.3000",
+                "perplexity",
+                "factors by pair, 8 start tokens",
+            ],
+        ),
+    ] {
+        let text = drawn(standing, 80, 26);
+        for part in parts {
+            assert!(text.contains(part), "`{part}` is missing in\n{text}");
+        }
+    }
 }

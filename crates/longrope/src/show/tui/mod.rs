@@ -7,5 +7,5 @@ mod draw;
 mod standing;
 mod terminal;
 
-pub(crate) use standing::Standing;
+pub(crate) use standing::{Method, Standing};
 pub(crate) use terminal::Dashboard;

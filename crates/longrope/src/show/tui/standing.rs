@@ -3,6 +3,8 @@
 use longrope_extend::pool::WorkerStatus;
 use longrope_search::FactorCurve;
 
+use crate::show::quantity::Quantity;
+
 /// The state of a search, as a dashboard shows it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Standing {
@@ -17,11 +19,12 @@ pub(crate) struct Standing {
     pub(crate) n_saved: usize,
     pub(crate) eta_secs: Option<f64>,
     pub(crate) elapsed_secs: f64,
-    /// Best loss by generation: (generation, nats).
+    /// What scores are.
+    pub(crate) quantity: Quantity,
+    /// Best score by generation: (generation, nats).
     pub(crate) best: Vec<(f64, f64)>,
     pub(crate) median: Vec<(f64, f64)>,
-    /// Losses of other methods, nats.
-    pub(crate) methods: Vec<(String, f64)>,
+    pub(crate) methods: Vec<Method>,
     /// Factors by pair: first of the best candidate, then of the methods.
     pub(crate) curves: Vec<FactorCurve>,
     pub(crate) start_tokens: usize,
@@ -30,16 +33,29 @@ pub(crate) struct Standing {
     pub(crate) is_stopping: bool,
 }
 
+/// A method that the search is compared with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Method {
+    pub(crate) name: String,
+    /// Its score as a candidate, nats per token.
+    pub(crate) score: f64,
+    /// Its loss on text, nats per token.
+    pub(crate) text_nats: f64,
+    /// Share of passkeys found, 0 to 1.
+    pub(crate) passkeys: Option<f64>,
+}
+
 impl Standing {
-    /// The state before a search starts.
-    pub(crate) fn new(title: String) -> Self {
+    /// The state before a search that minimizes this quantity starts.
+    pub(crate) fn new(title: String, quantity: Quantity) -> Self {
         Self {
             title,
+            quantity,
             ..Self::default()
         }
     }
 
-    /// The best loss so far, nats.
+    /// The best score so far, nats per token.
     pub(crate) fn best_nats(&self) -> Option<f64> {
         self.best.last().map(|(_, nats)| *nats)
     }

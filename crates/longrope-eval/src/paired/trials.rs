@@ -1,0 +1,114 @@
+//! Differences of scores on the same trials.
+
+use super::quantiles::{fair_coin, t_95};
+use super::{Difference, Estimate, PairedMethod, Unpaired};
+use crate::report::{TaskResult, Trial};
+use crate::stats::{Z_95, is_whole, mean, mean_stderr};
+
+/// The difference of two means of the main metric on the same trials, `one - other`; see [`paired_scores`].
+///
+/// # Errors
+/// If the two are not of the same trials, scored in the same way.
+pub fn task_difference(one: &TaskResult, other: &TaskResult) -> Result<Difference, Unpaired> {
+    Unpaired::unless_equal("task", &one.task, &other.task)?;
+    Unpaired::unless_equal(
+        "version of the task",
+        &one.task_version,
+        &other.task_version,
+    )?;
+    Unpaired::unless_equal("context", &one.context, &other.context)?;
+    Unpaired::unless_equal("seed", &one.seed, &other.seed)?;
+    Unpaired::unless_equal("protocol", &one.protocol, &other.protocol)?;
+    Unpaired::unless_equal("metric", &one.metric.name, &other.metric.name)?;
+    let settings = |result: &TaskResult| serde_json::Value::from(result.settings.clone());
+    Unpaired::unless_equal("settings", &settings(one), &settings(other))?;
+    let numbers = |result: &TaskResult| -> Vec<usize> {
+        result.trials.iter().map(|trial| trial.trial).collect()
+    };
+    let scores = |trials: &[Trial]| -> Vec<f64> {
+        let first = trials.iter().map(|trial| trial.scores.first().copied());
+        first.flatten().collect()
+    };
+    let (mine, theirs) = (scores(&one.trials), scores(&other.trials));
+    if numbers(one) != numbers(other) || mine.len() != theirs.len() || mine.is_empty() {
+        return Err(Unpaired::Trials {
+            one: one.trials.len(),
+            other: other.trials.len(),
+        });
+    }
+    Ok(paired_scores(&mine, &theirs, &other.rope))
+}
+
+/// The difference of two means of scores of the same trials, `one - other`. `reference` is the name of `other`.
+///
+/// If all scores are 0 or 1, only the trials that differ tell the two apart: `b` of them are right in `one` only, `c` in
+/// `other` only.
+/// - The p-value is that of `b` heads among `b + c` flips of a fair coin (`McNemar`'s test, exact).
+/// - The interval is `p - q ± 1.96 · sqrt((p + q - (p - q)²) / (n + 2))` with `p = (b + 1) / (n + 2)` and
+///   `q = (c + 1) / (n + 2)` (Bonett and Price 2012, "Adjusted Wald confidence interval for a difference of binomial
+///   proportions based on paired data"), no further than -1 and 1.
+///
+/// Otherwise the interval is the mean of the differences with the quantile of Student's t; there is none for a single
+/// trial.
+///
+/// Scores beyond the shorter of the two lists are ignored.
+pub fn paired_scores(one: &[f64], other: &[f64], reference: &str) -> Difference {
+    let pairs: Vec<(f64, f64)> = one.iter().copied().zip(other.iter().copied()).collect();
+    let n = pairs.len();
+    let is_right = |score: f64| is_whole(score, 1.0);
+    let is_binary = |score: f64| is_right(score) || is_whole(score, 0.0);
+    if n > 0
+        && pairs
+            .iter()
+            .all(|(one, other)| is_binary(*one) && is_binary(*other))
+    {
+        let only = |wanted: (bool, bool)| {
+            let found = pairs
+                .iter()
+                .filter(|(one, other)| (is_right(*one), is_right(*other)) == wanted);
+            found.count()
+        };
+        return mcnemar(only((true, false)), only((false, true)), n, reference);
+    }
+    let differences: Vec<f64> = pairs.iter().map(|(one, other)| one - other).collect();
+    let value = mean(&differences);
+    match mean_stderr(&differences) {
+        Some(stderr) => Difference::of(
+            &Estimate {
+                value,
+                stderr,
+                quantile: t_95(n - 1),
+            },
+            n,
+            PairedMethod::TrialsT,
+            reference,
+        ),
+        None => Difference::uncertain(value, n, PairedMethod::TrialsT, reference),
+    }
+}
+
+/// The difference of two shares of `n` trials, of which `better` are right in the first only and `worse` in the second
+/// only.
+fn mcnemar(better: usize, worse: usize, n: usize, reference: &str) -> Difference {
+    let adjusted = |count: usize| (count as f64 + 1.0) / (n as f64 + 2.0);
+    let (p, q) = (adjusted(better), adjusted(worse));
+    let center = p - q;
+    let spread = ((p + q - center * center) / (n as f64 + 2.0)).sqrt();
+    let interval = [
+        (center - Z_95 * spread).max(-1.0),
+        (center + Z_95 * spread).min(1.0),
+    ];
+    let p_value = fair_coin(better, better + worse);
+    let count = n as f64;
+    let (b, c) = (better as f64 / count, worse as f64 / count);
+    Difference {
+        reference: reference.to_owned(),
+        value: b - c,
+        stderr: Some(((b + c - (b - c).powi(2)) / count).max(0.0).sqrt()),
+        interval: Some(interval),
+        n,
+        method: PairedMethod::McNemar,
+        p_value: Some(p_value),
+        distinguishable: p_value < 0.05 && (interval[0] > 0.0 || interval[1] < 0.0),
+    }
+}

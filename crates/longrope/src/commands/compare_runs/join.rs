@@ -1,0 +1,183 @@
+//! Which results of two runs belong together, and their differences.
+
+use anyhow::{Result, anyhow};
+use longrope_eval::{Difference, EvalResult, Unpaired, task_difference, window_difference};
+use longrope_model::ResultSource;
+use serde::Serialize;
+
+use super::read::Measured;
+use crate::hint::Hint;
+
+/// Two results on the same windows or trials.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Pair {
+    /// `ppl`, or the name of a task.
+    pub(super) task: String,
+    /// Tokens.
+    pub(super) context: usize,
+    pub(super) a: Side,
+    pub(super) b: Side,
+    /// B minus A: nats per token for perplexities, scores for tasks.
+    pub(super) difference: Difference,
+}
+
+/// One of two results.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Side {
+    /// Name of the RoPE.
+    pub(super) rope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rope_fingerprint: Option<String>,
+    /// Mean loss, nats per token, or mean score.
+    pub(super) value: f64,
+}
+
+/// The pairs of two runs, and lines about results without a partner.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    pub(super) pairs: Vec<Pair>,
+    pub(super) left_out: Vec<String>,
+}
+
+/// Joins results of the same task and context: those of the RoPEs of the same name, or, if either run has one RoPE only,
+/// those.
+///
+/// # Errors
+/// If results that belong together are of different text, windows, seeds or settings, or nothing belongs together.
+pub(super) fn join(a: &[Measured], b: &[Measured]) -> Result<Joined> {
+    let mut joined = Joined::default();
+    let mut taken = vec![false; b.len()];
+    for one in a {
+        match partner(one, a, b) {
+            Some(index) => {
+                taken[index] = true;
+                joined.pairs.push(pair(one, &b[index])?);
+            }
+            None => joined
+                .left_out
+                .push(format!("only in A: {}", title(&one.result))),
+        }
+    }
+    let rest = b.iter().zip(taken).filter(|(_, taken)| !taken);
+    let rest = rest.map(|(other, _)| format!("only in B: {}", title(&other.result)));
+    joined.left_out.extend(rest);
+    if joined.pairs.is_empty() {
+        return Err(anyhow!(
+            "the two runs have no result in common: {}",
+            joined.left_out.join("; ")
+        )
+        .context(Hint(
+            "measure both with the same command: the same task, contexts and, for several RoPEs, the same names".to_owned(),
+        )));
+    }
+    Ok(joined)
+}
+
+/// The index of the result in `b` that belongs to `one` of `a`.
+fn partner(one: &Measured, a: &[Measured], b: &[Measured]) -> Option<usize> {
+    let (task, context, rope) = key(&one.result);
+    let is_alike = |other: &&Measured| {
+        let (other_task, other_context, _) = key(&other.result);
+        (other_task, other_context) == (task, context)
+    };
+    let by_name = b
+        .iter()
+        .position(|other| is_alike(&other) && key(&other.result).2 == rope);
+    by_name.or_else(|| {
+        let are_single =
+            a.iter().filter(is_alike).count() == 1 && b.iter().filter(is_alike).count() == 1;
+        b.iter()
+            .position(|other| is_alike(&other))
+            .filter(|_| are_single)
+    })
+}
+
+/// Task, context and name of the RoPE.
+fn key(result: &EvalResult) -> (&str, usize, &str) {
+    match result {
+        EvalResult::Ppl(ppl) => (&ppl.task, ppl.context, &ppl.rope),
+        EvalResult::Task(task) => (&task.task, task.context, &task.rope),
+    }
+}
+
+/// A result in a line.
+fn title(result: &EvalResult) -> String {
+    let (task, context, rope) = key(result);
+    format!("{task} at {context} under {rope}")
+}
+
+/// The difference of two results that belong together.
+fn pair(one: &Measured, other: &Measured) -> Result<Pair> {
+    let what = title(&one.result);
+    check_text(&what, one, other)?;
+    let difference = match (&one.result, &other.result) {
+        (EvalResult::Ppl(one), EvalResult::Ppl(other)) => window_difference(other, one),
+        (EvalResult::Task(one), EvalResult::Task(other)) => task_difference(other, one),
+        _ => Err(Unpaired::Windows),
+    };
+    let difference = difference.map_err(|error| {
+        anyhow!(error)
+            .context(format!("{what} cannot be compared"))
+            .context(Hint("measure both with the same command".to_owned()))
+    })?;
+    let (task, context, _) = key(&one.result);
+    Ok(Pair {
+        task: task.to_owned(),
+        context,
+        a: side(&one.result),
+        b: side(&other.result),
+        difference: Difference {
+            reference: "A".to_owned(),
+            ..difference
+        },
+    })
+}
+
+fn side(result: &EvalResult) -> Side {
+    match result {
+        EvalResult::Ppl(ppl) => Side {
+            rope: ppl.rope.clone(),
+            rope_fingerprint: ppl.rope_fingerprint.clone(),
+            value: ppl.nll_nats,
+        },
+        EvalResult::Task(task) => Side {
+            rope: task.rope.clone(),
+            rope_fingerprint: task.rope_fingerprint.clone(),
+            value: task.metric.value,
+        },
+    }
+}
+
+/// Refuses results of different text or data.
+fn check_text(what: &str, one: &Measured, other: &Measured) -> Result<()> {
+    let (Some(mine), Some(theirs)) = (&one.source, &other.source) else {
+        let silent = if one.source.is_none() { one } else { other };
+        return Err(anyhow!(
+            "`{}` does not say what it was measured on",
+            silent.file.display()
+        )
+        .context(Hint("measure it again with this version".to_owned())));
+    };
+    if mine.text_fingerprint == theirs.text_fingerprint {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "{what} is measured on different text: {} and {}",
+        texts(mine),
+        texts(theirs)
+    )
+    .context(Hint(
+        "measure both on the same text; models with different tokenizers have no tokens in common"
+            .to_owned(),
+    )))
+}
+
+/// The names of the texts, and the beginning of their fingerprint.
+fn texts(source: &ResultSource) -> String {
+    let fingerprint = source.text_fingerprint.as_deref().unwrap_or("none");
+    let short = fingerprint.get(..8).unwrap_or(fingerprint);
+    match source.texts.as_slice() {
+        [] => short.to_owned(),
+        names => format!("{} ({short}..)", names.join(", ")),
+    }
+}

@@ -1,0 +1,45 @@
+//! What results are measured on, for their files and `--json`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use longrope_model::{Checkpoint, ResultSource};
+
+use super::model::model_folder;
+use crate::settings::config::Config;
+
+/// What the configured model is measured on. `text` is the fingerprint of the text or data, if the job has one.
+///
+/// # Errors
+/// If the model cannot be read.
+pub(crate) fn source(config: &Config, text: Option<String>) -> Result<ResultSource> {
+    let model = model_folder(config)?;
+    Ok(ResultSource {
+        model: model.display().to_string(),
+        model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
+        text_fingerprint: text,
+        ..blank_source(config)?
+    })
+}
+
+/// As [`source`], without model and fingerprints, for jobs that fill them in.
+///
+/// # Errors
+/// If the list of devices is empty.
+pub(crate) fn blank_source(config: &Config) -> Result<ResultSource> {
+    Ok(ResultSource {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        texts: names(config.text.iter().chain(&config.tokens)),
+        seed: Some(config.seed),
+        devices: config.device.names()?.to_vec(),
+        // Only training computes in another type.
+        precision: Some("f32".to_owned()),
+        ..ResultSource::default()
+    })
+}
+
+/// Paths as they were given.
+pub(crate) fn names<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<String> {
+    let paths = paths.into_iter();
+    paths.map(|path| path.display().to_string()).collect()
+}

@@ -1,0 +1,266 @@
+//! The sections about perplexities and tasks.
+
+use anyhow::Result;
+use longrope_eval::{MetricValue, PplResult, TaskResult, task_difference, window_difference};
+use maud::{Markup, html as markup};
+
+use super::data::RunReport;
+use super::figures;
+use super::groups::{self, Group, Row, suite};
+use super::numbers::{percent, ppl_interval};
+use super::parts::{Mark, code, figure, table};
+use super::summary::models;
+use crate::show::{difference, output};
+
+/// Perplexities, one table and figure per text and settings.
+pub(super) fn perplexities(report: &RunReport) -> Result<Markup> {
+    let groups = groups::perplexities(report);
+    Ok(markup! {
+        @for group in &groups {
+            section {
+                h2 { "Perplexity" (of_text(groups.len() > 1, group)) }
+                p { (code(&measured(report, group))) }
+                (ppl_table(group))
+                p.note { (code(&reference(group))) }
+                @if let Some(drawn) = figures::perplexity(group)? { (figure(&drawn)) }
+            }
+        }
+    })
+}
+
+/// The beginning of the fingerprint of the text, if there are several texts.
+fn of_text<T>(several: bool, group: &Group<'_, T>) -> String {
+    let source = group.source.filter(|_| several);
+    let text = source.and_then(|source| source.text_fingerprint.as_deref());
+    text.map_or_else(String::new, |text| format!(", text {}", short(text)))
+}
+
+/// The beginning of a fingerprint.
+fn short(fingerprint: &str) -> String {
+    fingerprint.chars().take(8).collect()
+}
+
+/// How the numbers of a group were measured.
+fn measured(report: &RunReport, group: &Group<'_, PplResult>) -> String {
+    let mut parts = vec![models(report, group)];
+    let text = group
+        .source
+        .and_then(|source| source.text_fingerprint.as_deref());
+    parts.extend(text.map(|text| format!("text {}", short(text))));
+    let rows = || group.rows.iter().map(|row| row.result);
+    parts.push(counts(rows().map(|result| result.n_windows), "windows"));
+    let overlap = rows().any(|result| result.stride != result.context);
+    if let Some(first) = rows().next() {
+        parts.push(if overlap {
+            format!("stride {}", output::grouped(first.stride))
+        } else {
+            "not overlapping".to_owned()
+        });
+        parts.push(format!("beginning-of-text token: {}", first.bos));
+        parts.push(format!("protocol {}", first.protocol));
+    }
+    parts.join(", ") + "."
+}
+
+/// `4 windows`, or `4 to 8 windows`.
+fn counts(values: impl Iterator<Item = usize> + Clone, what: &str) -> String {
+    let (least, most) = (values.clone().min(), values.max());
+    let (least, most) = (least.unwrap_or(0), most.unwrap_or(0));
+    if least == most {
+        format!("{} {what} per context", output::grouped(most))
+    } else {
+        let (least, most) = (output::grouped(least), output::grouped(most));
+        format!("{least} to {most} {what} per context")
+    }
+}
+
+/// What the differences of a table are relative to.
+fn reference<T>(group: &Group<'_, T>) -> String {
+    let first = group.rows.first().map(|row| group.label(row));
+    first.map_or_else(String::new, |first| {
+        format!(
+            "Difference: to `{first}`, the first row of each context, on the same windows or trials, with its 95% interval; ~ marks what may be chance."
+        )
+    })
+}
+
+/// Cells that say whose a result is.
+fn names<T>(group: &Group<'_, T>, row: &Row<'_, T>) -> Vec<String> {
+    let mut cells = vec![output::grouped(row.context)];
+    if group.has_stages() {
+        cells.push(row.stage.clone().unwrap_or_default());
+    } else if group.models().len() > 1 {
+        cells.push(row.model.clone());
+    }
+    cells.push(row.rope.clone());
+    cells
+}
+
+/// The header of these cells, followed by others.
+fn header<'h, T>(group: &Group<'_, T>, others: &[&'h str]) -> Vec<&'h str> {
+    let mut header = vec!["context"];
+    if group.has_stages() {
+        header.push("stage");
+    } else if group.models().len() > 1 {
+        header.push("model");
+    }
+    header.push("RoPE");
+    header.extend(others);
+    header
+}
+
+/// Whether a row is the first of its context, and our own.
+fn mark<T>(group: &Group<'_, T>, row: &Row<'_, T>) -> Mark {
+    let is_first = group
+        .reference(row.context)
+        .is_some_and(|first| std::ptr::eq(first, row));
+    match (row.is_own, is_first) {
+        (false, false) => Mark::None,
+        (true, false) => Mark::Own,
+        (false, true) => Mark::First,
+        (true, true) => Mark::OwnFirst,
+    }
+}
+
+fn ppl_table(group: &Group<'_, PplResult>) -> Markup {
+    let rows = group.rows.iter().map(|row| {
+        let result = row.result;
+        let mut cells = names(group, row);
+        cells.push(output::perplexity(result.reported_ppl()));
+        cells.push(ppl_interval(result));
+        cells.push(match group.reference(row.context) {
+            Some(first) if !std::ptr::eq(first, row) => {
+                match window_difference(result, first.result) {
+                    Ok(paired) => difference::nats(Some(&paired)),
+                    // Files of older versions do not have the losses of their windows.
+                    Err(_) => format!("{:+.4}", result.nll_nats - first.result.nll_nats),
+                }
+            }
+            _ => "–".to_owned(),
+        });
+        cells.push(format!("{:.4}", result.nll_nats));
+        (mark(group, row), cells)
+    });
+    let header = header(
+        group,
+        &[
+            "perplexity",
+            "95% interval",
+            "difference, nats",
+            "nats/token",
+        ],
+    );
+    table(&header, rows)
+}
+
+/// Tasks, one table per suite and settings.
+pub(super) fn tasks(report: &RunReport) -> Result<Markup> {
+    let groups = groups::tasks(report);
+    Ok(markup! {
+        @for group in &groups {
+            @let first = group.rows.first().map(|row| row.result);
+            @let name = first.map_or("", |result| suite(&result.task));
+            // One task has figures; a suite of many has a table only.
+            @let is_one = group.rows.iter().all(|row| row.result.task == name);
+            section {
+                h2 { (heading(name)) (of_text(groups.len() > 1, group)) }
+                p { (code(&trials(report, group))) }
+                (task_table(group, is_one))
+                p.note { (code(&if is_one { reference(group) } else { String::new() })) }
+                @if is_one {
+                    @if let Some(drawn) = figures::scores(heading(name), group)? { (figure(&drawn)) }
+                    @for drawn in figures::grids(heading(name), group)? { (figure(&drawn)) }
+                }
+            }
+        }
+    })
+}
+
+/// The name of a suite for people.
+fn heading(suite: &str) -> &str {
+    match suite {
+        "passkey" => "Passkeys found",
+        "needle" => "Needles found",
+        "ruler" => "RULER",
+        other => other,
+    }
+}
+
+/// How the scores of a group were measured.
+fn trials(report: &RunReport, group: &Group<'_, TaskResult>) -> String {
+    let mut parts = vec![models(report, group)];
+    let rows = || group.rows.iter().map(|row| row.result);
+    parts.push(counts(rows().map(|result| result.n), "trials"));
+    if let Some(first) = rows().next() {
+        parts.push(first.protocol.clone());
+        parts.push(format!("version {} of the task", first.task_version));
+        parts.push(format!("seed {}", first.seed));
+    }
+    parts.join(", ") + "."
+}
+
+fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
+    let mut rows = Vec::new();
+    for row in &group.rows {
+        let result = row.result;
+        let metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
+        for (index, metric) in metrics.enumerate() {
+            let mut cells = names(group, row);
+            if !is_one {
+                cells.push(result.task.clone());
+            }
+            let arrow = if metric.higher_is_better {
+                "↑"
+            } else {
+                "↓"
+            };
+            cells.push(format!("{} {arrow}", metric.name));
+            cells.push(percent(metric.value, result.n));
+            cells.push(interval(metric));
+            if is_one {
+                let first = group.reference(row.context);
+                let other = first.filter(|first| !std::ptr::eq(*first, row));
+                cells.push(other.map_or_else(
+                    || "–".to_owned(),
+                    |other| points(result, other.result, index),
+                ));
+            }
+            cells.push(output::grouped(result.n));
+            rows.push((mark(group, row), cells));
+        }
+    }
+    let others: &[&str] = if is_one {
+        &["metric", "score", "95% interval", "difference, points", "n"]
+    } else {
+        &["task", "metric", "score", "95% interval", "n"]
+    };
+    table(&header(group, others), rows)
+}
+
+/// The difference of a metric, in percentage points; with its interval if it is the main one.
+fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
+    if index == 0
+        && let Ok(paired) = task_difference(result, reference)
+    {
+        return difference::points(Some(&paired));
+    }
+    let both = value(result, index).zip(value(reference, index));
+    both.map_or_else(
+        || "–".to_owned(),
+        |(one, other)| format!("{:+.0}", 100.0 * (one - other)),
+    )
+}
+
+/// A metric of a result: the main one, then the others.
+fn value(result: &TaskResult, index: usize) -> Option<f64> {
+    let mut metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
+    metrics.nth(index).map(|metric| metric.value)
+}
+
+fn interval(metric: &MetricValue) -> String {
+    match (metric.interval, metric.stderr) {
+        (Some([low, high]), _) => format!("{:.0} to {:.0}%", 100.0 * low, 100.0 * high),
+        (None, Some(stderr)) => format!("± {:.1}%", 196.0 * stderr),
+        (None, None) => "–".to_owned(),
+    }
+}

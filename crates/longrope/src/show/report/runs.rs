@@ -1,0 +1,267 @@
+//! The sections about a search and about trainings.
+
+use anyhow::Result;
+use longrope_extend::{MethodLoss, SearchResult};
+use longrope_trainer::run::records::{self, Record};
+use maud::{Markup, html as markup};
+
+use super::data::{RunReport, Training};
+use super::figures;
+use super::parts::{Mark, figure, table};
+use crate::show::quantity::Quantity;
+use crate::show::{difference, output};
+
+/// The winner against the methods, the history and the factors.
+pub(super) fn search(report: &RunReport) -> Result<Markup> {
+    let (history, factors) = (figures::history(report)?, figures::factors(report)?);
+    if report.search.is_none() && history.is_none() && factors.is_none() {
+        return Ok(markup! {});
+    }
+    Ok(markup! {
+        section {
+            h2 { "Search" }
+            @if let Some(result) = &report.search {
+                (search_table(result))
+                p.note { (search_note(result)) }
+                p {
+                    (output::grouped(result.evaluations)) " candidates, "
+                    (output::grouped(result.token_evaluations)) " tokens, "
+                    (output::duration(result.elapsed_secs)) "; start tokens "
+                    (output::grouped(result.start_tokens)) ", attention scale "
+                    (output::significant(result.attention_scale)) "."
+                }
+            }
+            @for drawn in factors.iter().chain(&history) { (figure(drawn)) }
+        }
+    })
+}
+
+/// One row per RoPE: each quantity in a column of its own.
+fn search_table(result: &SearchResult) -> Markup {
+    let quantity = Quantity::of_result(result);
+    let all = || std::iter::once(&result.searched).chain(&result.baselines);
+    let has_answers = all().any(|row| row.answer_nats.is_some());
+    let has_passkeys = all().any(|row| row.passkey_accuracy.is_some());
+    let mut header = vec![
+        "RoPE",
+        "text loss, nats/token",
+        "perplexity of text",
+        "gain on text, nats",
+    ];
+    if has_answers {
+        header.push("answer loss, nats/token");
+    }
+    if quantity == Quantity::Objective {
+        header.push("objective, nats/token");
+    }
+    if has_passkeys {
+        header.push("passkeys found");
+    }
+    let rows = all().map(|row| {
+        let is_own = *row == result.searched;
+        let nats =
+            |nats: Option<f64>| nats.map_or_else(|| "–".to_owned(), |nats| format!("{nats:.4}"));
+        let mut cells = vec![
+            row.method.clone(),
+            format!("{:.4}", row.nll_nats),
+            output::perplexity(row.nll_nats.exp()),
+            if is_own {
+                "–".to_owned()
+            } else {
+                match &row.difference {
+                    Some(paired) => difference::nats(Some(paired)),
+                    None => format!("{:+.4}", row.nll_nats - result.searched.nll_nats),
+                }
+            },
+        ];
+        if has_answers {
+            cells.push(nats(row.answer_nats));
+        }
+        if quantity == Quantity::Objective {
+            let own = is_own.then_some(result.best_nats);
+            cells.push(nats(own.or_else(|| result.objective_of(row))));
+        }
+        if has_passkeys {
+            cells.push(passkeys(row));
+        }
+        (if is_own { Mark::Own } else { Mark::None }, cells)
+    });
+    table(&header, rows)
+}
+
+fn passkeys(row: &MethodLoss) -> String {
+    let share = row.passkey_accuracy;
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.0}%", 100.0 * share))
+}
+
+fn search_note(result: &SearchResult) -> String {
+    format!(
+        "The search minimized: {}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text; ~ marks what may be chance. All numbers are of the samples that the search selected its winner on, which flatter it.",
+        result.objective
+    )
+}
+
+/// Loss curves and the numbers at the end, per training.
+pub(super) fn trainings(report: &RunReport) -> Result<Markup> {
+    Ok(markup! {
+        @for run in &report.training {
+            section {
+                h2 { "Training" }
+                (phase_table(run))
+                @if let Some(drawn) = figures::training(run)? { (figure(&drawn)) }
+                (table(&[], cost(run).into_iter().map(|row| (Mark::None, row))))
+            }
+        }
+    })
+}
+
+/// One row per phase and context that was measured in it.
+fn phase_table(run: &Training) -> Markup {
+    let phases = records::phases(&run.lines);
+    let has_names = phases.iter().any(|(name, _)| name.is_some());
+    let has_passkeys = run.lines.iter().any(|line| {
+        matches!(
+            line,
+            Record::Eval {
+                passkeys: Some(_),
+                ..
+            }
+        )
+    });
+    let mut header = Vec::new();
+    if has_names {
+        header.push("phase");
+    }
+    header.extend([
+        "steps",
+        "training loss, nats/token",
+        "held-out context",
+        "held-out perplexity",
+    ]);
+    if has_passkeys {
+        header.push("passkeys found");
+    }
+    let mut rows = Vec::new();
+    for (name, n_steps) in phases {
+        let of_phase = || run.lines.iter().filter(move |line| line.phase() == name);
+        let losses: Vec<f64> = of_phase()
+            .filter_map(|line| match line {
+                Record::Step { nll_nats, .. } if nll_nats.is_finite() => Some(*nll_nats),
+                _ => None,
+            })
+            .collect();
+        let begin = |cells: &mut Vec<String>| {
+            if has_names {
+                cells.push(name.unwrap_or_default().to_owned());
+            }
+            cells.push(output::grouped(n_steps));
+            cells.push(from_to(tenths(&losses), |loss| format!("{loss:.4}")));
+        };
+        let contexts = figures::eval_contexts(run);
+        let mut measured: Vec<_> = contexts
+            .into_iter()
+            .filter_map(|context| {
+                let evals: Vec<(f64, Option<f64>)> = of_phase()
+                    .filter_map(|line| match line {
+                        Record::Eval {
+                            ppl,
+                            passkeys,
+                            context: own,
+                            ..
+                        } if *own == context => Some((*ppl, *passkeys)),
+                        _ => None,
+                    })
+                    .collect();
+                (!evals.is_empty()).then_some((Some(context), evals))
+            })
+            .collect();
+        if measured.is_empty() {
+            measured.push((None, Vec::new()));
+        }
+        for (context, evals) in measured {
+            let mut cells = Vec::new();
+            begin(&mut cells);
+            cells.push(context.flatten().map_or_else(
+                || "–".to_owned(),
+                |context| format!("{} tokens", output::grouped(context)),
+            ));
+            let ends = |values: Vec<f64>| Some((*values.first()?, *values.last()?));
+            let ppls = evals.iter().map(|eval| eval.0);
+            let ppl = ends(ppls.filter(|ppl| ppl.is_finite()).collect());
+            cells.push(from_to(ppl, output::perplexity));
+            if has_passkeys {
+                let share = |share: f64| format!("{:.0}%", 100.0 * share);
+                let shares = evals.iter().filter_map(|eval| eval.1).collect();
+                cells.push(from_to(ends(shares), share));
+            }
+            rows.push((Mark::None, cells));
+        }
+    }
+    table(&header, rows)
+}
+
+/// The means of the first and of the last tenth.
+fn tenths(losses: &[f64]) -> Option<(f64, f64)> {
+    let tenth = losses.len().div_ceil(10);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    (tenth > 0).then(|| {
+        (
+            mean(&losses[..tenth]),
+            mean(&losses[losses.len() - tenth..]),
+        )
+    })
+}
+
+/// `4.1 → 3.2`, from the beginning to the end.
+fn from_to(ends: Option<(f64, f64)>, text: impl Fn(f64) -> String) -> String {
+    ends.map_or_else(
+        || "–".to_owned(),
+        |(first, last)| {
+            let (first, last) = (text(first), text(last));
+            if first == last {
+                last
+            } else {
+                format!("{first} → {last}")
+            }
+        },
+    )
+}
+
+/// Facts about the whole training, with units.
+fn cost(run: &Training) -> Vec<Vec<String>> {
+    let (mut n_tokens, mut secs, mut peak, mut rate, mut skipped) = (0, 0.0, None, None, 0);
+    for line in &run.lines {
+        if let Record::Step {
+            n_tokens: tokens,
+            elapsed_secs,
+            peak_memory_bytes,
+            learning_rate,
+            skipped: is_skipped,
+            ..
+        } = line
+        {
+            n_tokens += tokens;
+            secs += elapsed_secs;
+            peak = peak.max(*peak_memory_bytes);
+            rate = Some(rate.unwrap_or(0.0_f64).max(*learning_rate));
+            skipped += usize::from(*is_skipped);
+        }
+    }
+    let mut rows = vec![
+        ("tokens", output::grouped(n_tokens)),
+        ("time of all steps", output::duration(secs)),
+    ];
+    if secs > 0.0 {
+        let speed = n_tokens as f64 / secs;
+        rows.push(("speed", format!("{speed:.0} tokens per second")));
+    }
+    rows.extend(rate.map(|rate| ("highest learning rate", output::significant(rate))));
+    rows.extend(peak.map(|peak| ("peak memory", output::bytes(peak))));
+    if skipped > 0 {
+        let text = format!("{skipped}: their loss or gradients were not finite");
+        rows.push(("steps without change", text));
+    }
+    let rows = rows.into_iter();
+    rows.map(|(name, value)| vec![name.to_owned(), value])
+        .collect()
+}

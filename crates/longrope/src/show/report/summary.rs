@@ -1,0 +1,357 @@
+//! The summary of a run in sentences: what was extended, to where, whether it is better, and what it costs.
+
+use std::path::Path;
+
+use longrope_eval::{PplResult, TaskResult, window_difference};
+use longrope_extend::{MethodLoss, SearchResult};
+use longrope_trainer::run::records::{self, Record};
+
+use super::data::{RunReport, Training};
+use super::figures::name_of;
+use super::groups::{self, Group, Row, inside};
+use super::numbers::{percent, ppl_interval, relation};
+use crate::show::{difference, output};
+
+/// The sentences, most important first.
+pub(super) fn sentences(report: &RunReport) -> Vec<String> {
+    let perplexities = groups::perplexities(report);
+    let tasks = groups::tasks(report);
+    let mut sentences = vec![what(report)];
+    for part in report.parts() {
+        for training in &part.training {
+            sentences.extend(trained(training));
+        }
+    }
+    let better = perplexities.iter().rev().find_map(better);
+    if better.is_none()
+        && let Some(search) = report
+            .parts()
+            .filter_map(|part| part.search.as_ref())
+            .last()
+    {
+        sentences.extend(on_samples(search));
+    }
+    let measured = better.is_some();
+    sentences.extend(better);
+    sentences.extend(tasks.iter().rev().find_map(passkeys));
+    let extends = report.parts().any(|part| part.search.is_some());
+    match perplexities
+        .iter()
+        .rev()
+        .find_map(|group| price(report, group))
+    {
+        Some(price) => sentences.push(price),
+        None if extends => sentences
+            .push("What the extension costs at short contexts was not measured.".to_owned()),
+        None => {}
+    }
+    if !measured && !extends {
+        sentences.extend(perplexities.iter().map(|group| lowest(group)));
+        sentences.extend(tasks.iter().filter_map(highest));
+    }
+    sentences
+}
+
+/// What was done to which model.
+fn what(report: &RunReport) -> String {
+    let model = report
+        .setting("model")
+        .or_else(|| {
+            let mut all = report.parts().flat_map(|part| &part.evaluations);
+            all.find_map(|evaluation| Some(evaluation.source.as_ref()?.model.clone()))
+        })
+        .map_or_else(
+            || "The model".to_owned(),
+            |model| format!("`{}`", name_of(&model)),
+        );
+    let target = report.parts().filter_map(target).max();
+    let original = report.parts().find_map(original);
+    let n_trainings = report
+        .parts()
+        .map(|part| part.training.len())
+        .sum::<usize>();
+    if report.kind.as_deref() == Some("pretrain") {
+        return "A small model was trained from scratch.".to_owned();
+    }
+    let trained = if n_trainings > 0 { "with" } else { "without" };
+    match (target, original) {
+        (Some(target), Some(original)) if target > original => format!(
+            "{model} reads {} tokens instead of {} ({} times as many), {trained} training.",
+            output::grouped(target),
+            output::grouped(original),
+            output::significant(target as f64 / original as f64),
+        ),
+        (Some(target), _) => format!(
+            "Factors were searched for {model} at {} tokens.",
+            output::grouped(target)
+        ),
+        (None, _) if n_trainings > 0 => format!("{model} was trained."),
+        (None, _) => {
+            let parts = report.parts().flat_map(|part| &part.evaluations);
+            let mut models: Vec<String> = parts
+                .filter_map(|evaluation| Some(evaluation.source.as_ref()?.model.clone()))
+                .collect();
+            models.sort();
+            models.dedup();
+            match models.as_slice() {
+                [] | [_] => format!("{model} was measured."),
+                models => format!(
+                    "{} models were measured: {}.",
+                    models.len(),
+                    models.join(", ")
+                ),
+            }
+        }
+    }
+}
+
+/// The context that a run extends to, tokens.
+fn target(report: &RunReport) -> Option<usize> {
+    let of_search = report.search.as_ref().map(|search| search.target_context);
+    let of_rope = report.rope.as_ref().map(|rope| rope.spec().max_context());
+    of_search.max(of_rope)
+}
+
+/// The context that the model was trained for, tokens.
+fn original(report: &RunReport) -> Option<usize> {
+    Some(report.rope.as_ref()?.original_context)
+}
+
+/// The training loss and the held-out perplexity, at the beginning and at the end.
+fn trained(training: &Training) -> Option<String> {
+    let steps = records::total_steps(&training.lines).into_iter().max()?;
+    let phases = records::phases(&training.lines).len();
+    let phases = if phases > 1 {
+        format!(" in {phases} phases")
+    } else {
+        String::new()
+    };
+    let context = training.lines.iter().rev().find_map(|line| match line {
+        Record::Eval { context, .. } => Some(*context),
+        _ => None,
+    });
+    let begin = format!("Training made {} steps{phases}", output::grouped(steps));
+    let Some(context) = context else {
+        return Some(format!(
+            "{begin}. Nothing was held out, so there is no measure of its effect."
+        ));
+    };
+    let measured: Vec<f64> = training
+        .lines
+        .iter()
+        .filter_map(|line| match line {
+            Record::Eval {
+                ppl, context: own, ..
+            } if *own == context && ppl.is_finite() => Some(*ppl),
+            _ => None,
+        })
+        .collect();
+    let at = context.map_or_else(String::new, |context| {
+        format!(" at {} tokens", output::grouped(context))
+    });
+    Some(match measured.as_slice() {
+        [] => format!("{begin}."),
+        [only] => format!(
+            "{begin}; held-out perplexity{at}: {}.",
+            output::perplexity(*only)
+        ),
+        [first, .., last] => format!(
+            "{begin}; held-out perplexity{at}: {} at the end, {} at the first measurement ({}).",
+            output::perplexity(*last),
+            output::perplexity(*first),
+            relation(*last, *first)
+        ),
+    })
+}
+
+/// The last row of our own at the longest context at which there is one, and the rows of that context.
+fn own_at_longest<'a, 'g, T>(
+    group: &'g Group<'a, T>,
+) -> Option<(&'g Row<'a, T>, Vec<&'g Row<'a, T>>)> {
+    let own = group.rows.iter().rev().find(|row| row.is_own)?;
+    let others = group.rows.iter();
+    let others = others.filter(|row| row.context == own.context && !row.is_own);
+    Some((own, others.collect()))
+}
+
+/// The searched or trained model against the best of the others, on text.
+fn better(group: &Group<'_, PplResult>) -> Option<String> {
+    let (own, others) = own_at_longest(group)?;
+    let by_ppl = |a: &&&Row<'_, PplResult>, b: &&&Row<'_, PplResult>| {
+        a.result.reported_ppl().total_cmp(&b.result.reported_ppl())
+    };
+    let ppl = own.result.reported_ppl();
+    let begin = format!(
+        "At {} tokens, the perplexity of {} is {} (95% interval {})",
+        output::grouped(own.context),
+        group.label(own),
+        output::perplexity(ppl),
+        ppl_interval(own.result)
+    );
+    let Some(best) = others.iter().min_by(by_ppl) else {
+        return Some(format!("{begin}. Nothing else was measured there."));
+    };
+    let other = best.result.reported_ppl();
+    Some(format!(
+        "{begin}; the best of the others, {}, has {}: {}. {}",
+        group.label(best),
+        output::perplexity(other),
+        verdict(own.result, best.result),
+        windows(own.result.n_windows)
+    ))
+}
+
+/// Whether one perplexity is better than another on the same windows.
+fn verdict(own: &PplResult, other: &PplResult) -> String {
+    let (mine, theirs) = (own.reported_ppl(), other.reported_ppl());
+    let relation = relation(mine, theirs);
+    let side = if mine < theirs { "better" } else { "worse" };
+    match window_difference(own, other) {
+        Ok(paired) if paired.distinguishable => {
+            let nats = difference::nats(Some(&paired));
+            format!("{relation} ({nats} nats per token), so it is {side} on this text")
+        }
+        Ok(paired) => {
+            let nats = difference::nats(Some(&paired));
+            let nats = nats.trim_end_matches(" ~");
+            format!("these windows do not tell them apart ({nats} nats per token)")
+        }
+        // Files of older versions do not have the losses of their windows.
+        Err(_) => format!("{relation}, of unknown certainty"),
+    }
+}
+
+/// How much a perplexity rests on.
+fn windows(n: usize) -> String {
+    match n {
+        1 => "This is a single window: too little to tell.".to_owned(),
+        n if n < 8 => format!("These are only {n} windows."),
+        n => format!("Both are of the same {} windows.", output::grouped(n)),
+    }
+}
+
+/// Passkeys found, by our own and by the best of the others.
+fn passkeys(group: &Group<'_, TaskResult>) -> Option<String> {
+    if group.rows.first()?.result.task != "passkey" {
+        return None;
+    }
+    let (own, others) = own_at_longest(group)?;
+    let share = own.result.metric.value;
+    let found = format!(
+        "At {} tokens, {} finds {} of {} passkeys",
+        output::grouped(own.context),
+        group.label(own),
+        percent(share, own.result.n),
+        output::grouped(own.result.n)
+    );
+    let value = |row: &Row<'_, TaskResult>| row.result.metric.value;
+    let best = others.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
+    Some(match best {
+        Some(best) => format!(
+            "{found}, {} finds {}.",
+            group.label(best),
+            percent(value(best), best.result.n)
+        ),
+        None => format!("{found}."),
+    })
+}
+
+/// The change inside the original window: our own against the model as it was.
+fn price(report: &RunReport, group: &Group<'_, PplResult>) -> Option<String> {
+    let original = report.parts().find_map(original)?;
+    let context = group
+        .contexts()
+        .into_iter()
+        .rfind(|context| *context <= original)?;
+    let rows = group.rows.iter().filter(|row| row.context == context);
+    let own = rows.clone().rfind(|row| row.is_own)?;
+    let before = rows
+        .filter(|row| !row.is_own)
+        .find(|row| row.rope == "none" || row.rope == "checkpoint")?;
+    let (own, before) = (own.result.reported_ppl(), before.result.reported_ppl());
+    Some(format!(
+        "The price at short contexts: at {} tokens, inside the original window, perplexity is {} instead of {} ({}).",
+        output::grouped(context),
+        output::perplexity(own),
+        output::perplexity(before),
+        relation(own, before)
+    ))
+}
+
+/// The winner on the samples that it was selected on, which flatter it.
+fn on_samples(search: &SearchResult) -> Vec<String> {
+    let best = search
+        .baselines
+        .iter()
+        .min_by(|a, b| a.nll_nats.total_cmp(&b.nll_nats));
+    let Some(best) = best else {
+        return Vec::new();
+    };
+    let ppl = |method: &MethodLoss| method.nll_nats.exp();
+    let keys = |method: &MethodLoss| {
+        method.passkey_accuracy.map_or_else(String::new, |share| {
+            format!(", and finds {:.0}% of the passkeys", 100.0 * share)
+        })
+    };
+    vec![format!(
+        "On the samples of the search, the winner has perplexity {}{}; the best known method on text, {}, has {}{} ({} for the winner). Samples that a winner was selected on flatter it, and no other text was measured.",
+        output::perplexity(ppl(&search.searched)),
+        keys(&search.searched),
+        best.method,
+        output::perplexity(ppl(best)),
+        keys(best),
+        relation(ppl(&search.searched), ppl(best)),
+    )]
+}
+
+/// The lowest perplexity at the longest context.
+fn lowest(group: &Group<'_, PplResult>) -> String {
+    let longest = group.contexts().last().copied().unwrap_or(0);
+    let rows = group.rows.iter().filter(|row| row.context == longest);
+    let ppl = |row: &Row<'_, PplResult>| row.result.reported_ppl();
+    let best = rows.min_by(|a, b| ppl(a).total_cmp(&ppl(b)));
+    best.map_or_else(String::new, |best| {
+        format!(
+            "At {} tokens, {} has the lowest perplexity of those measured on the same text: {} (95% interval {}).",
+            output::grouped(longest),
+            group.label(best),
+            output::perplexity(ppl(best)),
+            ppl_interval(best.result)
+        )
+    })
+}
+
+/// The highest score of a task at the longest context.
+fn highest(group: &Group<'_, TaskResult>) -> Option<String> {
+    let longest = group.contexts().last().copied()?;
+    let rows = group.rows.iter().filter(|row| row.context == longest);
+    let value = |row: &Row<'_, TaskResult>| row.result.metric.value;
+    let best = rows.max_by(|a, b| value(a).total_cmp(&value(b)))?;
+    Some(format!(
+        "{} at {} tokens: {} has the highest score, {} of {} trials.",
+        best.result.task,
+        output::grouped(longest),
+        group.label(best),
+        percent(value(best), best.result.n),
+        output::grouped(best.result.n)
+    ))
+}
+
+/// The models of a group in words, with the stages that measured them.
+pub(super) fn models<T>(report: &RunReport, group: &Group<'_, T>) -> String {
+    let run = Path::new(&report.run);
+    let models: Vec<String> = group
+        .models()
+        .into_iter()
+        .map(|(model, stage)| match stage {
+            Some(stage) if group.models().len() > 1 => {
+                format!("`{}` from {stage} on", inside(run, model))
+            }
+            _ => format!("`{model}`"),
+        })
+        .collect();
+    match models.as_slice() {
+        [one] => format!("Model {one}"),
+        many => format!("Models {}", many.join(", ")),
+    }
+}

@@ -1,0 +1,185 @@
+//! `longrope compare-runs`, and the differences that `eval` and `compare` show.
+
+use serde_json::Value;
+
+use crate::support::Workplace;
+
+/// Two models with the same tokenizer: `m`, and `n` with other weights.
+fn workplace() -> Workplace {
+    let here = Workplace::with_model();
+    here.checkpoint("llama-gqa-tied", "n");
+    here.edit_config("n", |config| config["rms_norm_eps"] = 0.1.into());
+    here
+}
+
+const PPL: &str = "eval ppl --tokens tokens.json --contexts 32,64 --windows 4 --rope";
+
+fn json(here: &Workplace, line: &str) -> Value {
+    serde_json::from_str(&here.run(line).worked()).unwrap()
+}
+
+#[test]
+fn two_models_are_compared_on_the_same_windows() {
+    let here = workplace();
+    for model in ["m", "n"] {
+        here.run(&format!("{PPL} none --model {model} --out run-{model}"))
+            .worked();
+    }
+    let found = json(&here, "compare-runs run-m run-n --json");
+    assert_eq!(found["format"], "longrope-comparison");
+    assert_eq!(found["b"]["sources"][0]["model"], "n");
+    assert_eq!(found["left_out"], Value::Array(Vec::new()));
+    let pairs = found["comparisons"].as_array().unwrap();
+    assert_eq!(pairs.len(), 2);
+    for pair in pairs {
+        let [a, b] = ["a", "b"].map(|side| pair[side]["value"].as_f64().unwrap());
+        let difference = &pair["difference"];
+        assert!((difference["value"].as_f64().unwrap() - (b - a)).abs() < 1e-9);
+        assert_eq!(
+            (&difference["n"], &difference["reference"]),
+            (&4.into(), &"A".into())
+        );
+        let interval = difference["interval"].as_array().unwrap();
+        assert!(interval[0].as_f64() < interval[1].as_f64());
+    }
+    let shown = here.run("compare-runs run-m/eval/ppl.json run-n").worked();
+    assert!(
+        shown.contains("A: run-m/eval/ppl.json, model m ("),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("minus those of A on the same 4 windows"),
+        "{shown}"
+    );
+    // A run against itself.
+    let same = json(&here, "compare-runs run-m run-m --json");
+    assert_eq!(same["comparisons"][0]["difference"]["value"], 0.0);
+    assert_eq!(
+        same["comparisons"][0]["difference"]["distinguishable"],
+        false
+    );
+}
+
+#[test]
+fn single_ropes_are_compared_whatever_their_names() {
+    let here = workplace();
+    here.run(&format!("{PPL} yarn --model m --out a")).worked();
+    here.run(&format!("{PPL} pi --model m --out b")).worked();
+    here.run(&format!("{PPL} pi none --model m --out c"))
+        .worked();
+    let pair = &json(&here, "compare-runs a b --json")["comparisons"][1];
+    assert_eq!(
+        (&pair["a"]["rope"], &pair["b"]["rope"]),
+        (&"yarn".into(), &"pi".into())
+    );
+    let found = json(&here, "compare-runs b c --json");
+    assert_eq!(found["comparisons"].as_array().unwrap().len(), 2);
+    assert_eq!(found["left_out"][0], "only in B: ppl at 32 under none");
+    here.run("compare-runs a c")
+        .refused_with("no result in common");
+}
+
+#[test]
+fn what_differs_is_not_compared() {
+    let here = workplace();
+    here.tokens("more.json", 700);
+    here.run(&format!("{PPL} none --model m --out a")).worked();
+    let other =
+        "eval ppl --tokens more.json --contexts 32 --windows 4 --model m --rope none --out b";
+    here.run(other).worked();
+    here.run("compare-runs a b")
+        .refused_with("ppl at 32 under none is measured on different text: tokens.json (");
+    let fewer =
+        "eval ppl --tokens tokens.json --contexts 32 --windows 3 --model m --rope none --out c";
+    here.run(fewer).worked();
+    here.run("compare-runs a c")
+        .refused_with("the number of windows differs: 4 and 3");
+    here.run("compare-runs a nowhere")
+        .refused_with("does not exist");
+    here.run("compare-runs a m")
+        .refused_with("holds no results");
+    here.write("a/eval/cut.json", "{");
+    here.run("compare-runs a a").worked();
+    here.run("compare-runs a a/eval/cut.json")
+        .refused_with("reading results");
+    let old = here
+        .read("a/eval/ppl.json")
+        .replace("\"source\"", "\"unknown\"");
+    here.write("old.json", old);
+    here.run("compare-runs a old.json")
+        .refused_with("does not say what it was measured on");
+}
+
+#[test]
+fn passkeys_of_two_seeds_are_not_compared() {
+    let here = Workplace::with_tokenizer();
+    for (seed, out) in [(1, "a"), (1, "b"), (2, "c")] {
+        here.run(&format!(
+            "eval passkey t --contexts 128 --trials 3 --seed {seed} --out {out}"
+        ))
+        .worked();
+    }
+    let found = json(&here, "compare-runs a b --json");
+    let difference = &found["comparisons"][0]["difference"];
+    assert_eq!(
+        (&difference["method"], &difference["n"]),
+        (&"mcnemar".into(), &3.into())
+    );
+    here.run("compare-runs a c")
+        .refused_with("the seed differs: 1 and 2");
+}
+
+#[test]
+fn differences_are_shown_to_the_first_or_to_the_reference() {
+    let here = Workplace::with_model();
+    let line = "eval ppl m --tokens tokens.json --contexts 64 --windows 4 --rope none yarn pi";
+    let found = json(&here, &format!("{line} --json"));
+    let results = found["results"].as_array().unwrap();
+    assert_eq!(results[0].get("difference"), None);
+    let nats = |index: usize| results[index]["nll_nats"].as_f64().unwrap();
+    let difference = &results[1]["difference"];
+    assert_eq!(
+        (&difference["reference"], &difference["n"]),
+        (&"none".into(), &4.into())
+    );
+    assert!((difference["value"].as_f64().unwrap() - (nats(1) - nats(0))).abs() < 1e-9);
+    let shown = here.run(line).worked();
+    assert!(
+        shown.contains("minus those of none on the same 4 windows"),
+        "{shown}"
+    );
+
+    let found = json(&here, &format!("{line} --reference yarn --json"));
+    let names = found["results"].as_array().unwrap().iter();
+    let references: Vec<Option<&str>> = names
+        .map(|result| result["difference"]["reference"].as_str())
+        .collect();
+    assert_eq!(references, [Some("yarn"), None, Some("yarn")]);
+    here.run(&format!("{line} --reference ntk"))
+        .refused_with("the reference `ntk` is not measured; measured are none, yarn, pi");
+
+    let compare = "compare m --tokens tokens.json --contexts 32,64 --windows 4 --reference yarn";
+    let shown = here.run(compare).worked();
+    assert!(
+        shown.contains("minus those of yarn on the same 4 windows"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn tasks_show_differences_on_the_same_trials() {
+    let here = Workplace::with_tokenizer();
+    let line = "eval passkey t --contexts 512 --trials 4 --rope none yarn";
+    let found = json(&here, &format!("{line} --json"));
+    let difference = &found["results"][1]["difference"];
+    assert_eq!(
+        (&difference["method"], &difference["n"]),
+        (&"mcnemar".into(), &4.into())
+    );
+    assert!(difference["p_value"].is_number(), "{difference}");
+    let shown = here.run(line).worked();
+    assert!(
+        shown.contains("percentage points minus none on the same 4 trials"),
+        "{shown}"
+    );
+}
