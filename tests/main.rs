@@ -22,6 +22,7 @@ mod golden_formats;
 mod hub;
 mod lora_adapters;
 mod lora_inputs;
+mod measures;
 mod pipeline;
 mod plan_report;
 mod pretrain;

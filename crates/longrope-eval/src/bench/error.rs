@@ -32,6 +32,16 @@ pub enum BenchError {
         source: serde_json::Error,
     },
 
+    /// A file of one list is not a list of objects.
+    #[error("`{}`: expected a list of JSON objects", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+
     /// The files hold no rows.
     #[error("`{}` holds no questions", path.display())]
     NoRows {
@@ -67,7 +77,7 @@ pub enum BenchError {
     #[error("benchmark `{bench}` does not use examples, found {shots} shots")]
     ZeroShotOnly {
         /// Its name.
-        bench: &'static str,
+        bench: String,
         /// The requested number of shots.
         shots: usize,
     },

@@ -9,7 +9,7 @@ const MANY: usize = 10_000;
 ///
 /// `P(|T| ≤ t) = 1 - I_x(df/2, 1/2)` with `x = df / (df + t²)` and the regularized incomplete beta function `I` (Abramowitz
 /// and Stegun 26.7.1), inverted by bisection. Infinite for no degree of freedom.
-pub(super) fn t_95(df: usize) -> f64 {
+pub(crate) fn t_95(df: usize) -> f64 {
     if df == 0 {
         return f64::INFINITY;
     }

@@ -9,17 +9,17 @@ use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
 };
 use longrope_eval::{MetricValue, Scorer, TaskResult, mean, mean_stderr};
-
 use longrope_extend::RunMode;
+use longrope_model::stop_tokens;
 
-use super::task_run;
+use super::{lm_eval, task_run};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{RopeArg, longest_context, missing_context, named_ropes, rope_names};
 use crate::settings;
 use crate::settings::args;
-use crate::settings::args::FlagLayer;
+use crate::settings::args::{FlagLayer, ResultFormat};
 use crate::settings::config::Config;
 use crate::show::{output, task_table};
 use crate::{input, signals};
@@ -38,6 +38,12 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .table();
     let mut config = input::configuration(&args.task.common, flags)?;
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
+    let for_harness = args.format == ResultFormat::LmEval;
+    if for_harness && config.out.is_none() {
+        return Err(anyhow!("`--format lm-eval` needs `--out`").context(Hint(
+            "give a run folder with --out; the files are written into it".to_owned(),
+        )));
+    }
     let name = format!("bench-{bench}");
     let mode = RunMode::from_flag(args.task.resume);
     let mut keep = task_run::keep(&config, &name, mode)?;
@@ -49,9 +55,14 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         })?,
         None => FEWSHOT_SEED,
     };
-    let (prompts, data) = prompts(bench, &config, seed)?;
-    keep.text = Some(data.fingerprint);
-    keep.texts = data.files;
+    let Asked {
+        prompts,
+        fingerprint,
+        files,
+        n_original,
+    } = prompts(bench, &config, seed)?;
+    keep.text = Some(fingerprint);
+    keep.texts = files;
     keep.seed = u64::from(seed);
     let interrupt = signals::listen()?;
     if config.contexts.is_empty() {
@@ -64,21 +75,28 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         config.contexts = vec![model.max_context];
     }
     let target = longest_context(&config)?;
-    // Questions are short, however long the context is.
-    let work = Work::Measure {
-        context: target.min(QUESTION_TOKENS),
+    // Most questions are short, however long the context is.
+    let context = if bench.has_long_texts() {
+        target
+    } else {
+        target.min(QUESTION_TOKENS)
     };
+    let work = Work::Measure { context };
     let decoder = input::load_model(&config, work)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
+    let stop = stop_tokens(input::model_folder(&config)?, decoder.config())?;
     let jobs = task_run::jobs(&config, &ropes, |context| {
         let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
-        Ok(Box::new(task))
+        Ok(Box::new(task.stopping_at(&stop)))
     })?;
     let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     finished.results.iter_mut().for_each(pool_subjects);
     let done = finished.write()?;
     let results = &done.results;
+    if for_harness {
+        lm_eval::write(&config, &prompts, results, &n_original)?;
+    }
     if args.task.json {
         return output::json(&done.report());
     }
@@ -87,16 +105,71 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         "{} on {bench}, {} shots, seed {seed}, scored as by lm-evaluation-harness",
         results.first().map_or("", |result| &result.metric.name),
         prompts.shots(),
-    ))
+    ))?;
+    match cut_line(bench, results) {
+        Some(line) => output::line(line),
+        None => Ok(()),
+    }
+}
+
+/// A line about questions that are longer than a context.
+fn cut_line(bench: Bench, results: &[TaskResult]) -> Option<String> {
+    let room = |result: &TaskResult| match bench.tokens_to_generate() {
+        Some(n_new) => result.context.saturating_sub(n_new),
+        // The model does not read the last token.
+        None => result.context + 1,
+    };
+    let n_cut = |result: &TaskResult| {
+        let lengths = result.trials.iter().filter_map(|trial| {
+            usize::try_from(trial.details.get("n_prompt_tokens")?.as_u64()?).ok()
+        });
+        lengths.filter(|length| *length > room(result)).count()
+    };
+    let parts: Vec<String> = results
+        .iter()
+        .map(|result| (result, n_cut(result)))
+        .filter(|(_, n_cut)| *n_cut > 0)
+        .map(|(result, n_cut)| {
+            format!(
+                "{n_cut} of {} at {}",
+                result.n,
+                output::grouped(result.context)
+            )
+        })
+        .collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "longer than the context, so that their beginnings are cut off as by lm-evaluation-harness: {}",
+            parts.join(", ")
+        )
+    })
+}
+
+/// The questions of a benchmark and where they come from.
+struct Asked {
+    prompts: Prompts,
+    /// Fingerprint of the files.
+    fingerprint: String,
+    /// The files as they were given.
+    files: Vec<String>,
+    /// Number of questions in the files, by subject.
+    n_original: BTreeMap<Option<String>, usize>,
 }
 
 /// Reads the questions and examples.
-fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> {
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Asked> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
+    if bench.has_own_examples() && !fewshot.is_empty() {
+        return Err(
+            anyhow!("`--fewshot` does not apply to benchmark `{bench}`").context(Hint(
+                "leave it out: the examples are part of the benchmark".to_owned(),
+            )),
+        );
+    }
     if data.is_empty() {
-        let (questions, examples) = hub::bench_files(bench.hub_data())?;
-        data.push(questions);
+        let (questions, examples) = hub::bench_files(&bench.hub_data())?;
+        data.extend(questions);
         if fewshot.is_empty() {
             fewshot.extend(examples);
         }
@@ -114,6 +187,10 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> 
     let files = data.iter().chain(&fewshot);
     let files = files.map(|file| Ok(sha256_hex(&[&fs_err::read(file)?])));
     let fingerprint = sha256_hex(&[files.collect::<Result<String>>()?.as_bytes()]);
+    let mut n_original: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    for question in &questions {
+        *n_original.entry(question.subject.clone()).or_default() += 1;
+    }
     if let Some(limit) = section.limit {
         let mut seen: BTreeMap<Option<String>, usize> = BTreeMap::new();
         questions.retain(|question| {
@@ -131,13 +208,12 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> 
             ))
         })?;
     let files = input::names(data.iter().chain(&fewshot));
-    Ok((prompts, Data { fingerprint, files }))
-}
-
-/// The files of a benchmark.
-struct Data {
-    fingerprint: String,
-    files: Vec<String>,
+    Ok(Asked {
+        prompts,
+        fingerprint,
+        files,
+        n_original,
+    })
 }
 
 /// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.

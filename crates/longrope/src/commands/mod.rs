@@ -4,13 +4,17 @@ mod bench;
 mod compare;
 mod demo;
 mod doctor;
+mod effective;
+mod effective_rule;
 mod eval;
 mod eval_folder;
 mod export;
 mod extend;
 mod finetune;
+mod gain;
 mod generate;
 mod inspect;
+mod lm_eval;
 mod needle;
 mod not_finite;
 mod passkey;
@@ -47,6 +51,7 @@ fn run_verb(args: Args) -> Result<()> {
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Eval(Eval::Needle(args)) => needle::run(&args),
+        Command::Eval(Eval::Gain(args)) => gain::run(&args),
         Command::Extend(args) => extend::run(&args),
         Command::Eval(Eval::Bench(args)) => bench::run(&args),
         Command::Plan(args) => plan::run(&args),
