@@ -72,3 +72,115 @@ fn protocols_choose_their_windows() {
     let message = here.fails(line);
     assert!(message.contains("`--stride` does not apply"), "{message}");
 }
+
+#[test]
+fn long_benchmarks_have_the_scores_of_the_harness() {
+    let here = workplace();
+    for (bench, file) in [
+        ("longbench2", "longbench2.json"),
+        ("babilong-qa5", "babilong.jsonl"),
+    ] {
+        let line = format!("eval bench --model b --bench {bench} --data data/{file}");
+        let found = &here.compute_json(&format!("{line} --json"))["results"][0];
+        let golden = &expected()["benches"][bench];
+        for (found, golden) in [("value", "values"), ("stderr", "stderrs")].map(|(x, y)| {
+            let number = |value: &Value| value.as_f64().unwrap();
+            (number(&found[x]), number(&golden[y][0]))
+        }) {
+            assert!(
+                (found - golden).abs() < 1e-9,
+                "{bench}: {found} is not {golden}"
+            );
+        }
+        assert_eq!(found["metric"], "acc");
+        let table = here.compute(&line);
+        assert!(
+            table.contains("longer than the context, so that their beginnings are cut off"),
+            "{table}"
+        );
+    }
+    let message = here.fails(
+        "eval bench --model b --bench babilong-qa5 --data data/babilong.jsonl --contexts 16",
+    );
+    assert!(
+        message.contains("`babilong-qa5` does not fit into 16 tokens"),
+        "{message}"
+    );
+}
+
+/// The one file of a folder whose name begins like this.
+fn one_file(here: &Workplace, folder: &str, beginning: &str) -> String {
+    let entries = fs_err::read_dir(here.path(folder)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let found: Vec<String> = names.filter(|name| name.starts_with(beginning)).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    format!("{folder}/{}", found[0])
+}
+
+#[test]
+fn results_are_also_written_as_the_harness_writes_them() {
+    let here = workplace();
+    let line = "eval bench --model b --bench mmlu --data data/mmlu-test.parquet \
+        --fewshot data/mmlu-dev.jsonl --limit 4 --format lm-eval";
+    let message = here.fails(line);
+    assert!(
+        message.contains("`--format lm-eval` needs `--out`"),
+        "{message}"
+    );
+    let ours = here.compute_json(&format!("{line} --out run --json"));
+    let ours = &ours["results"][0];
+    let folder = "run/eval/lm-eval/b--checkpoint--256";
+    let results = here.read_json(&one_file(&here, folder, "results_"));
+    assert_eq!(results["groups"]["mmlu"]["acc,none"], ours["value"]);
+    assert_eq!(
+        results["results"]["mmlu"]["acc_stderr,none"],
+        ours["stderr"]
+    );
+    let tasks = [
+        "mmlu_anatomy",
+        "mmlu_moral_disputes",
+        "mmlu_high_school_us_history",
+    ];
+    assert_eq!(
+        results["group_subtasks"]["mmlu"],
+        Value::from(tasks.to_vec())
+    );
+    for key in [
+        "configs",
+        "versions",
+        "n-shot",
+        "higher_is_better",
+        "n-samples",
+        "task_hashes",
+    ] {
+        let names: Vec<&String> = results[key].as_object().unwrap().keys().collect();
+        assert_eq!(names, tasks, "{key}");
+    }
+    assert_eq!(results["n-shot"]["mmlu_anatomy"], 5);
+    let counts = &results["n-samples"]["mmlu_moral_disputes"];
+    assert_eq!(
+        (&counts["original"], &counts["effective"]),
+        (&16.into(), &4.into())
+    );
+    assert_eq!(results["config"]["model_args"]["max_length"], 256);
+
+    let samples = here.read_json_lines(&one_file(&here, folder, "samples_mmlu_moral_disputes_"));
+    assert_eq!(samples.len(), 4);
+    let golden = &expected()["benches"]["mmlu"]["examples"];
+    for (i, sample) in samples.iter().enumerate() {
+        // The subject is the second of the file, after 12 questions.
+        let golden = &golden[12 + i];
+        assert_eq!(sample["doc_id"], i);
+        assert_eq!(sample["prompt_hash"], golden["prompt_sha256"]);
+        assert_eq!(sample["acc"], golden["scores"][0]);
+        assert_eq!(sample["arguments"]["gen_args_3"]["arg_1"], " D");
+        assert_eq!(sample["target"], sample["doc"]["answer"].to_string());
+        let response: f64 = sample["filtered_resps"][2][0]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((response - golden["log_likelihoods"][2].as_f64().unwrap()).abs() < 1e-4);
+        assert_eq!(sample["resps"][2][0], sample["filtered_resps"][2]);
+    }
+}

@@ -24,6 +24,7 @@ mod golden_formats;
 mod hub;
 mod lora_adapters;
 mod lora_inputs;
+mod measures;
 mod next_steps;
 mod pipeline;
 mod places;

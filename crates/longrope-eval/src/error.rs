@@ -43,6 +43,17 @@ pub enum Error {
         needed: usize,
     },
 
+    /// A window has no text that the original window does not reach.
+    #[error(
+        "a context of {context} tokens has no text beyond the original window of {original_context}"
+    )]
+    NothingFar {
+        /// The context, tokens.
+        context: usize,
+        /// The window that the model was trained on, tokens.
+        original_context: usize,
+    },
+
     /// No cut of the filler gives exactly the requested number of tokens.
     #[error("`{task}`: no prompt of exactly {context} tokens was found")]
     NoExactFit {

@@ -1,13 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+mod association;
+mod association_pairs;
 pub mod bench;
+mod candidates;
+mod choice;
+mod effective;
+mod effective_length;
 mod error;
 mod fit;
+mod gain;
 mod haystack;
 mod language_model;
 mod metric;
 mod needle;
 mod needle_text;
+mod ordinal;
 mod paired;
 mod passkey;
 mod perplexity;
@@ -21,12 +29,17 @@ mod settings;
 mod stats;
 mod task;
 
+pub use association::Association;
+pub use effective::effective_lengths;
+pub use effective_length::{EffectiveLength, EffectiveRule, KEPT_SHARE};
 pub use error::{Error, Result};
+pub use gain::{FarText, Gain, GainConfig, add_gain_intervals};
 pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
 pub use metric::Metric;
-pub use needle::{Needle, NeedleConfig};
+pub use needle::{Needle, NeedleConfig, NeedleKind};
 pub use needle_text::{Filler, NeedleStyle, NeedleText, NeedleTextConfig, needle_texts};
+pub use ordinal::Ordinal;
 pub use paired::{
     Difference, PairedMethod, Unpaired, add_task_differences, add_window_differences,
     paired_scores, t_95, task_difference, window_difference,

@@ -24,6 +24,31 @@ use crate::task::{Task, TaskInfo};
 
 const NAME: &str = "needle";
 
+/// What is hidden and asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NeedleKind {
+    /// Numbers of names, asked for in the words of the needle: [`Needle`].
+    #[default]
+    Number,
+    /// Facts that share no word with the question: [`Association`](crate::Association).
+    Association,
+    /// Needles of one kind, asked for by their order: [`Ordinal`](crate::Ordinal).
+    Ordinal,
+}
+
+impl NeedleKind {
+    /// The name of the task in results.
+    pub const fn task_name(self) -> &'static str {
+        match self {
+            Self::Number => NAME,
+            Self::Association => "needle-association",
+            Self::Ordinal => "needle-ordinal",
+        }
+    }
+}
+
 /// The values of `{key}`.
 const KEYS: [&str; 16] = [
     "Singapore",
@@ -51,6 +76,8 @@ const KEYS: [&str; 16] = [
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct NeedleConfig {
+    /// What is hidden and asked for. The three texts are those of numbers; the other kinds have their own.
+    pub kind: NeedleKind,
     /// The needle.
     pub needle: String,
     /// The whole prompt; `{haystack}` stands for the text with the needles in it.
@@ -59,7 +86,7 @@ pub struct NeedleConfig {
     pub answer: String,
     /// Digits of a value.
     pub digits: u32,
-    /// Needles in one text. The first is at the depth, the others are spread evenly from there to the end.
+    /// Needles in one text. Of numbers, the first is at the depth, the others are spread evenly from there to the end.
     pub needles: usize,
     /// Depths, 0 at the beginning of the text and 1 at its end.
     pub depths: Vec<f64>,
@@ -72,6 +99,7 @@ pub struct NeedleConfig {
 impl Default for NeedleConfig {
     fn default() -> Self {
         Self {
+            kind: NeedleKind::default(),
             needle: "The special magic {key} number is: {value}.".to_owned(),
             prompt: "This is a very long story book: <book> {haystack} </book>.\nBased on the \
                      content of the book, Question: What is the special magic {key} number? \
@@ -254,35 +282,74 @@ impl Task for Needle<'_> {
     }
 }
 
-fn check_config(config: &NeedleConfig) -> Result<()> {
-    check(NAME, config.trials, &config.depths)?;
-    let refuse = |setting, found: String, expected| {
-        Err(Error::InvalidSetting {
-            task: NAME.to_owned(),
-            setting,
-            found,
-            expected,
-        })
-    };
-    if config.depths.is_empty() {
-        return refuse("depths", "[]".to_owned(), "at least one number from 0 to 1");
+fn refuse(task: &str, setting: &'static str, found: String, expected: &'static str) -> Error {
+    Error::InvalidSetting {
+        task: task.to_owned(),
+        setting,
+        found,
+        expected,
     }
-    if !(1..=KEYS.len()).contains(&config.needles) {
-        return refuse(
-            "needles",
-            config.needles.to_string(),
-            "a number from 1 to 16",
-        );
+}
+
+/// Checks what all kinds have in common.
+fn check_common(task: &str, config: &NeedleConfig) -> Result<()> {
+    check(task, config.trials, &config.depths)?;
+    if config.depths.is_empty() {
+        let expected = "at least one number from 0 to 1";
+        return Err(refuse(task, "depths", "[]".to_owned(), expected));
     }
     if !(1..=18).contains(&config.digits) {
-        return refuse("digits", config.digits.to_string(), "a number from 1 to 18");
+        let found = config.digits.to_string();
+        return Err(refuse(task, "digits", found, "a number from 1 to 18"));
+    }
+    Ok(())
+}
+
+/// Checks the settings of kinds whose needles are candidates for the answer.
+pub(crate) fn check_needles(task: &str, config: &NeedleConfig) -> Result<()> {
+    check_common(task, config)?;
+    if (2..=KEYS.len()).contains(&config.needles) {
+        return Ok(());
+    }
+    let found = config.needles.to_string();
+    Err(refuse(task, "needles", found, "a number from 2 to 16"))
+}
+
+/// Refuses texts of one's own, which kinds with texts of their own would ignore.
+pub(crate) fn check_fixed_texts(task: &str, config: &NeedleConfig) -> Result<()> {
+    let default = NeedleConfig::default();
+    let texts = [
+        ("needle", &config.needle, &default.needle),
+        ("prompt", &config.prompt, &default.prompt),
+        ("answer", &config.answer, &default.answer),
+    ];
+    match texts.into_iter().find(|(_, own, default)| own != default) {
+        None => Ok(()),
+        Some((setting, own, _)) => {
+            let expected = "none: this kind of needle has texts of its own";
+            Err(refuse(task, setting, own.clone(), expected))
+        }
+    }
+}
+
+fn check_config(config: &NeedleConfig) -> Result<()> {
+    check_common(NAME, config)?;
+    if !(1..=KEYS.len()).contains(&config.needles) {
+        let found = config.needles.to_string();
+        return Err(refuse(NAME, "needles", found, "a number from 1 to 16"));
     }
     if !config.prompt.contains("{haystack}") {
         let found = config.prompt.clone();
-        return refuse("prompt", found, "a text with `{haystack}` in it");
+        return Err(refuse(
+            NAME,
+            "prompt",
+            found,
+            "a text with `{haystack}` in it",
+        ));
     }
     if config.answer.trim().is_empty() {
-        return refuse("answer", "empty".to_owned(), "a text, such as ` {value}`");
+        let expected = "a text, such as ` {value}`";
+        return Err(refuse(NAME, "answer", "empty".to_owned(), expected));
     }
     Ok(())
 }

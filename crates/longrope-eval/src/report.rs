@@ -4,6 +4,7 @@ use longrope_model::ResultSource;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::effective_length::EffectiveLength;
 use crate::metric::Metric;
 use crate::paired::Difference;
 use crate::perplexity::ScoredWindow;
@@ -22,6 +23,9 @@ pub struct EvalReport {
     pub source: Option<ResultSource>,
     /// One entry per task, RoPE and context.
     pub results: Vec<EvalResult>,
+    /// One entry per task and RoPE that was measured beyond the original window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effective_lengths: Vec<EffectiveLength>,
 }
 
 impl EvalReport {
@@ -32,6 +36,7 @@ impl EvalReport {
             version: 1,
             source: None,
             results: results.into_iter().map(Into::into).collect(),
+            effective_lengths: Vec::new(),
         }
     }
 }
@@ -148,7 +153,7 @@ pub struct MetricValue {
     pub value: f64,
     /// Standard error of the mean, from the spread of the scores.
     pub stderr: Option<f64>,
-    /// Wilson's 95% interval, if every score is 0 or 1.
+    /// 95% interval: Wilson's if every score is 0 or 1; Student's of the mean for context gains.
     pub interval: Option<[f64; 2]>,
     /// Whether higher values are better.
     pub higher_is_better: bool,
@@ -197,6 +202,9 @@ pub struct TaskResult {
     pub rope_fingerprint: Option<String>,
     /// Tokens of prompt and answer together.
     pub context: usize,
+    /// The window that the RoPE was trained on, tokens; `None` in files of version 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_context: Option<usize>,
     /// Number of trials.
     pub n: usize,
     /// The main metric.
@@ -242,6 +250,7 @@ mod tests {
             task_version: 1,
             rope: "yarn".into(),
             context: 512,
+            original_context: Some(256),
             n: 2,
             metric: MetricValue::of(&Metric::higher("accuracy"), &[1.0, 0.0]),
             protocol: "teacher-forced".into(),
@@ -253,7 +262,7 @@ mod tests {
         let report = EvalReport::new([result]);
         let expected = concat!(
             r#"{"format":"longrope-eval","version":1,"results":[{"task":"passkey","#,
-            r#""task_version":1,"rope":"yarn","context":512,"n":2,"metric":"accuracy","#,
+            r#""task_version":1,"rope":"yarn","context":512,"original_context":256,"n":2,"metric":"accuracy","#,
             r#""value":0.5,"stderr":0.5,"interval":[0.09453120573423071,0.9054687942657693],"#,
             r#""higher_is_better":true,"protocol":"teacher-forced","settings":{},"seed":42,"#,
             r#""elapsed_secs":0.25,"trials":[{"trial":0,"scores":[1.0],"depth":0.5},"#,

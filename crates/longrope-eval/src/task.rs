@@ -170,6 +170,7 @@ impl<'a> TaskRun<'a> {
             rope: self.rope_name.to_owned(),
             rope_fingerprint: Some(rope_fingerprint(self.rope)),
             context: info.context,
+            original_context: Some(self.rope.original_context),
             n: self.trials.len(),
             metric: metrics.next().unwrap_or_default(),
             difference: None,

@@ -9,6 +9,7 @@ use burn::tensor::Device;
 use longrope_data::Tokenizer;
 use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records, score,
+    score_generated,
 };
 use longrope_eval::{Scorer, Task, mean, mean_stderr};
 use longrope_model::Decoder;
@@ -38,8 +39,12 @@ struct ExpectedExample {
     prompt_sha256: String,
     prompt: Option<String>,
     context_tokens: usize,
+    #[serde(default)]
     answer_tokens: Vec<Vec<u32>>,
+    #[serde(default)]
     log_likelihoods: Vec<f64>,
+    /// The generated answer.
+    answer: Option<String>,
     scores: Vec<f64>,
 }
 
@@ -64,6 +69,8 @@ fn prompts(bench: Bench, shots: usize) -> Prompts {
         Bench::HellaSwag => ("hellaswag-validation.jsonl", Some("hellaswag-train.jsonl")),
         Bench::Mmlu => ("mmlu-test.parquet", Some("mmlu-dev.jsonl")),
         Bench::TruthfulQaMc1 | Bench::TruthfulQaMc2 => ("truthfulqa.jsonl", None),
+        Bench::LongBench2 => ("longbench2.json", None),
+        Bench::BabiLong(_) => ("babilong.jsonl", None),
     };
     let examples = examples.map_or_else(Vec::new, |file| questions(bench, file));
     Prompts::new(bench, questions(bench, file), examples, shots, FEWSHOT_SEED).unwrap()
@@ -92,6 +99,12 @@ fn prompts_and_token_borders_are_those_of_the_harness() {
                 assert_eq!(&prompt, expected, "{name}");
             }
             assert_eq!(sha256(&prompt), example.prompt_sha256, "{name} {index}");
+            if example.answer.is_some() {
+                let (tokens, n_tokens) = task.prompt(index, 16).unwrap();
+                assert_eq!(n_tokens, example.context_tokens, "{name} {index}");
+                assert_eq!(tokens.len(), n_tokens.min(expected.context - 16));
+                continue;
+            }
             let found = task.answers(index).unwrap();
             for (answer, tokens) in found.iter().zip(&example.answer_tokens) {
                 assert_eq!(
@@ -126,7 +139,10 @@ fn scores_follow_from_log_likelihoods() {
         let mut scores = vec![Vec::new(); order.len()];
         let mut subjects: Vec<(Option<&str>, Vec<f64>)> = Vec::new();
         for (question, example) in prompts.questions().iter().zip(&golden.examples) {
-            let (found, _) = score(bench, question, &example.log_likelihoods);
+            let found = match &example.answer {
+                Some(answer) => vec![score_generated(question, answer)],
+                None => score(bench, question, &example.log_likelihoods).0,
+            };
             for ((metric, index), expected) in order.iter().enumerate().zip(&example.scores) {
                 assert!((found[*index] - expected).abs() < 1e-6, "{name}");
                 scores[metric].push(found[*index]);
@@ -163,6 +179,9 @@ fn log_likelihoods_are_those_of_the_harness() {
     let decoder = Decoder::load(&fixtures().join("checkpoint"), &Device::flex()).unwrap();
     let mut scorer = Scorer::new(&decoder);
     for (name, golden) in &expected.benches {
+        if golden.examples[0].answer.is_some() {
+            continue;
+        }
         let prompts = prompts(name.parse().unwrap(), golden.shots);
         let task = BenchTask::new(prompts, &tokenizer, expected.context, FEWSHOT_SEED);
         let n = 12;
@@ -183,4 +202,38 @@ fn log_likelihoods_are_those_of_the_harness() {
             assert!((x - y).abs() < TOLERANCE_NATS, "{name}");
         }
     }
+}
+
+#[test]
+fn generated_answers_are_those_of_the_harness() {
+    let (expected, tokenizer) = (expected(), tokenizer());
+    let decoder = Decoder::load(&fixtures().join("checkpoint"), &Device::flex()).unwrap();
+    let mut scorer = Scorer::new(&decoder);
+    let (mut n_tasks, mut n_right) = (0, 0);
+    for (name, golden) in &expected.benches {
+        if golden.examples[0].answer.is_none() {
+            continue;
+        }
+        n_tasks += 1;
+        let prompts = prompts(name.parse().unwrap(), golden.shots);
+        let task = BenchTask::new(prompts, &tokenizer, expected.context, FEWSHOT_SEED);
+        // Token 1 is the end of a text.
+        let task = task.stopping_at(&[1]);
+        // Every task once in full would take long without optimization.
+        let n = if n_tasks == 1 {
+            golden.examples.len()
+        } else {
+            2
+        };
+        let rope = &decoder.config().rope;
+        let trials = task.run(0..n, &mut scorer, rope).unwrap();
+        for (trial, example) in trials.iter().zip(&golden.examples) {
+            let answer = trial.details["answer"].as_str();
+            assert_eq!(answer, example.answer.as_deref(), "{name} {}", trial.trial);
+            assert_eq!(trial.scores, example.scores, "{name} {}", trial.trial);
+            n_right += usize::from(trial.scores[0] > 0.5);
+        }
+    }
+    assert_eq!(n_tasks, 20);
+    assert!(n_right > 0, "a score of nothing but zeros proves little");
 }

@@ -34,6 +34,16 @@ pub enum BenchError {
         source: serde_json::Error,
     },
 
+    /// A file of one list is not a list of objects.
+    #[error("`{}`: expected a list of JSON objects", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+
     /// The files hold no rows.
     #[error("`{}` holds no questions", path.display())]
     NoRows {
@@ -69,7 +79,7 @@ pub enum BenchError {
     #[error("benchmark `{bench}` does not use examples, found {}", counted(*shots, "shot"))]
     ZeroShotOnly {
         /// Its name.
-        bench: &'static str,
+        bench: String,
         /// The requested number of shots.
         shots: usize,
     },

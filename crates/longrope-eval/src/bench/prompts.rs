@@ -22,7 +22,8 @@ impl Prompts {
     /// Chooses `shots` examples for every question as lm-evaluation-harness does with this seed.
     ///
     /// As with `--num_fewshot` there, ARC and `HellaSwag` draw from their train split (`HellaSwag` one more than
-    /// needed), and MMLU takes the first examples of each subject's dev split.
+    /// needed), and MMLU takes the first examples of each subject's dev split. `BABILong` has examples of its own, and
+    /// `examples` are not used.
     ///
     /// # Errors
     /// If there are too few examples, or the benchmark does not use any.
@@ -39,6 +40,10 @@ impl Prompts {
                 shots,
             });
         }
+        let examples = match bench.own_examples() {
+            own if own.is_empty() => examples,
+            own => own,
+        };
         let mut prompts = Self {
             bench,
             shots,

@@ -1,7 +1,8 @@
 //! Makes a question with choices from a row of a data set.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::babilong_texts::Example;
 use super::error::BenchError;
 use super::kind::Bench;
 use super::python::{capitalize, strip};
@@ -98,6 +99,28 @@ impl Question {
                 let text = format!("{TRUTHFULQA_PRIMER}\n\nQ: {}\nA:", row.text("question")?);
                 (text, row.texts(targets[0])?, row.flags(targets[1])?, None)
             }
+            Bench::LongBench2 => {
+                let [a, b, c, d] = four_choices(row)?;
+                let context = row.text("context")?;
+                let question = strip(row.text("question")?);
+                let text = format!(
+                    "Please read the following text and answer the question below.\n\n<text>\n{context}\n</text>\n\n\
+                     What is the correct answer to this question: {question}\nChoices:\n(A) {a}\n(B) {b}\n(C) {c}\n\
+                     (D) {d}\n\nAnswer:"
+                );
+                let right = one_of(4, row.index("answer", 4)?);
+                let subject = row.get("sub_domain").and_then(Value::as_str);
+                (
+                    text,
+                    vec!["A", "B", "C", "D"],
+                    right,
+                    subject.map(str::to_owned),
+                )
+            }
+            Bench::BabiLong(_) => {
+                let text = babi_text(row.text("input")?, row.text("question")?);
+                (text, vec![row.text("target")?], vec![true], None)
+            }
         };
         let choices: Vec<String> = choices.into_iter().map(str::to_owned).collect();
         if choices.is_empty() || choices.len() != right.len() {
@@ -115,6 +138,47 @@ impl Question {
     /// Index of the first right choice; 0 if none is.
     pub fn gold(&self) -> usize {
         self.right.iter().position(|right| *right).unwrap_or(0)
+    }
+}
+
+/// The question of a task of `BABILong`.
+fn babi_text(input: &str, question: &str) -> String {
+    format!("{}\n{}", strip(input), strip(question))
+}
+
+/// The choices of a row of `LongBench` v2: the columns `choice_A` to `choice_D` of its authors, or the list `choices`.
+fn four_choices(row: Row<'_>) -> Result<[&str; 4], BenchError> {
+    if row.get("choices").is_none() {
+        return Ok([
+            row.text("choice_A")?,
+            row.text("choice_B")?,
+            row.text("choice_C")?,
+            row.text("choice_D")?,
+        ]);
+    }
+    let choices = row.texts("choices")?;
+    choices[..]
+        .try_into()
+        .map_err(|_| row.wrong("choices", "four choices"))
+}
+
+impl Bench {
+    /// The examples that are part of the benchmark itself.
+    pub(super) fn own_examples(self) -> Vec<Question> {
+        let Self::BabiLong(task) = self else {
+            return Vec::new();
+        };
+        let question = |example: &Example| Question {
+            text: babi_text(example.input, example.question),
+            choices: vec![example.target.to_owned()],
+            right: vec![true],
+            subject: None,
+            record: Record {
+                place: String::new(),
+                columns: Map::new(),
+            },
+        };
+        task.texts().examples.iter().map(question).collect()
     }
 }
 
@@ -149,17 +213,18 @@ fn without_brackets(text: &str) -> String {
 }
 
 /// Reads the columns of a row.
+#[derive(Clone, Copy)]
 struct Row<'a>(&'a Record);
 
 impl<'a> Row<'a> {
-    fn get(&self, column: &str) -> Option<&'a Value> {
+    fn get(self, column: &str) -> Option<&'a Value> {
         match column.split_once('.') {
             None => self.0.columns.get(column),
             Some((outer, inner)) => self.0.columns.get(outer)?.get(inner),
         }
     }
 
-    fn wrong(&self, column: &str, expected: &'static str) -> BenchError {
+    fn wrong(self, column: &str, expected: &'static str) -> BenchError {
         let found = match self.get(column) {
             None => "missing".to_owned(),
             Some(value) => {
@@ -178,20 +243,20 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn text(&self, column: &str) -> Result<&'a str, BenchError> {
+    fn text(self, column: &str) -> Result<&'a str, BenchError> {
         self.get(column)
             .and_then(Value::as_str)
             .ok_or_else(|| self.wrong(column, "a text"))
     }
 
-    fn texts(&self, column: &str) -> Result<Vec<&'a str>, BenchError> {
+    fn texts(self, column: &str) -> Result<Vec<&'a str>, BenchError> {
         let items = self.get(column).and_then(Value::as_array);
         items
             .and_then(|items| items.iter().map(Value::as_str).collect())
             .ok_or_else(|| self.wrong(column, "a list of texts"))
     }
 
-    fn flags(&self, column: &str) -> Result<Vec<bool>, BenchError> {
+    fn flags(self, column: &str) -> Result<Vec<bool>, BenchError> {
         let flag = |value: &Value| match value.as_i64() {
             Some(0) => Some(false),
             Some(1) => Some(true),
@@ -204,7 +269,7 @@ impl<'a> Row<'a> {
     }
 
     /// A number below `n`, as a number, as text, or as a letter from A on.
-    fn index(&self, column: &str, n: usize) -> Result<usize, BenchError> {
+    fn index(self, column: &str, n: usize) -> Result<usize, BenchError> {
         let index = match self.get(column) {
             Some(Value::Number(number)) => number
                 .as_u64()
@@ -268,6 +333,33 @@ mod tests {
         let asked = question(Bench::Mmlu, row).unwrap();
         assert_eq!(asked.text, "What?\nA. w\nB. x\nC. y\nD. z\nAnswer:");
         assert_eq!((asked.gold(), asked.choices.len()), (3, 4));
+    }
+
+    #[test]
+    fn both_forms_of_longbench_ask_the_same() {
+        let row = json!({"context": "Long.\n", "question": " What? ", "choices": ["w", "x", "y", "z"], "answer": "C"});
+        let theirs = json!({"context": "Long.\n", "question": " What? ", "choice_A": "w", "choice_B": "x",
+            "choice_C": "y", "choice_D": "z", "answer": "C", "sub_domain": "Detective"});
+        let (asked, other) = (
+            question(Bench::LongBench2, row),
+            question(Bench::LongBench2, theirs),
+        );
+        let (asked, other) = (asked.unwrap(), other.unwrap());
+        assert_eq!(
+            (asked.text.as_str(), asked.gold()),
+            (other.text.as_str(), 2)
+        );
+        assert!(
+            asked
+                .text
+                .ends_with("question: What?\nChoices:\n(A) w\n(B) x\n(C) y\n(D) z\n\nAnswer:")
+        );
+        assert_eq!(other.subject.as_deref(), Some("Detective"));
+        let error = question(
+            Bench::LongBench2,
+            json!({"context": "x", "question": "y", "choices": ["z"]}),
+        );
+        assert!(matches!(error, Err(BenchError::Column { column, .. }) if column == "choices"));
     }
 
     #[test]

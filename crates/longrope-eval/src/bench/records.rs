@@ -20,8 +20,8 @@ pub struct Record {
     pub columns: Map<String, Value>,
 }
 
-/// Reads all rows of a file: Parquet if its name ends in `.parquet`, otherwise one JSON object per line, which may be
-/// compressed (`.gz` or `.zst`).
+/// Reads all rows of a file: Parquet if its name ends in `.parquet`, otherwise one JSON object per line, or one JSON list
+/// of objects. Both may be compressed (`.gz` or `.zst`).
 ///
 /// # Errors
 /// If the file cannot be read, has another form, or has no rows.
@@ -51,6 +51,14 @@ type Rows = Vec<(usize, Map<String, Value>)>;
 
 fn json_rows(path: &Path) -> Result<Rows, BenchError> {
     let text = read_text(path)?;
+    if text.trim_start().starts_with('[') {
+        let rows: Vec<Map<String, Value>> =
+            serde_json::from_str(&text).map_err(|source| BenchError::List {
+                path: path.to_owned(),
+                source,
+            })?;
+        return Ok((1..).zip(rows).collect());
+    }
     let lines = text
         .lines()
         .enumerate()
@@ -147,6 +155,13 @@ mod tests {
             read_records(&path),
             Err(BenchError::NoRows { .. })
         ));
+        fs_err::write(&path, "[{\"a\":1},\n{\"a\":2}]").unwrap();
+        let records = read_records(&path).unwrap();
+        assert!(records[1].place.ends_with("a.jsonl#2"));
+        assert_eq!(records[1].columns["a"], 2);
+        fs_err::write(&path, "[{\"a\":1}, 2]").unwrap();
+        let error = read_records(&path).unwrap_err();
+        assert!(matches!(error, BenchError::List { .. }), "{error}");
         fs_err::write(&path, "{\"a\":1}\n[2]\n").unwrap();
         let error = read_records(&path).unwrap_err();
         assert!(matches!(error, BenchError::Line { line: 2, .. }));

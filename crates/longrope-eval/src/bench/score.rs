@@ -1,7 +1,9 @@
 //! Scores from log-likelihoods.
 
 use super::kind::Bench;
+use super::python::strip;
 use super::question::Question;
+use crate::choice::argmax;
 
 /// The exponential of a smaller number is 0 or inexact, nats.
 const SMALLEST_EXPONENT: f64 = -700.0;
@@ -28,7 +30,7 @@ pub fn score(bench: Bench, question: &Question, log_likelihoods: &[f64]) -> (Vec
             let by_byte = argmax(&per(str::len));
             (vec![hit(by_char), hit(plain), hit(by_byte)], by_char)
         }
-        Bench::Mmlu => (vec![hit(plain)], plain),
+        Bench::Mmlu | Bench::LongBench2 | Bench::BabiLong(_) => (vec![hit(plain)], plain),
         Bench::TruthfulQaMc1 => (vec![f64::from(u8::from(plain == 0))], plain),
         Bench::TruthfulQaMc2 => {
             // The probabilities of long answers are below the range of numbers; only their ratios count.
@@ -47,15 +49,16 @@ pub fn score(bench: Bench, question: &Question, log_likelihoods: &[f64]) -> (Vec
     }
 }
 
-/// Index of the largest value, and of equal ones the first.
-fn argmax(values: &[f64]) -> usize {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best
+/// Score of a generated answer: 1 if it contains the expected text, in any case, otherwise 0. Control characters are line
+/// breaks, and white space at the ends does not count.
+pub fn score_generated(question: &Question, answer: &str) -> f64 {
+    let is_control = |c: char| c <= '\x1f';
+    let answer: String = strip(answer)
+        .chars()
+        .map(|c| if is_control(c) { '\n' } else { c })
+        .collect();
+    let expected = strip(&question.choices[0]).to_lowercase();
+    f64::from(u8::from(strip(&answer).to_lowercase().contains(&expected)))
 }
 
 /// Standard error of a mean over subjects, pooled by their sizes as lm-evaluation-harness does for a group.
@@ -113,6 +116,13 @@ mod tests {
         assert!((scores[0] - 0.5).abs() < 1e-12);
         assert_eq!(choice, 2);
         assert_eq!(score(Bench::TruthfulQaMc1, &asked, &logs).0, [0.0]);
+    }
+
+    #[test]
+    fn generated_answers_contain_the_expected_text() {
+        let asked = question(&[" Hallway "], &[true]);
+        let scores = [" The HALLWAY.\n", "hall way"].map(|text| score_generated(&asked, text));
+        assert_eq!(scores, [1.0, 0.0]);
     }
 
     #[test]

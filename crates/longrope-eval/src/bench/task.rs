@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use longrope_data::Tokenizer;
-use longrope_model::check_losses;
+use longrope_model::GenerateOptions;
 use longrope_rope::RopeSpec;
 use serde_json::{Map, Value, json};
 
 use super::error::BenchError;
 use super::kind::Draw;
 use super::prompts::Prompts;
-use super::score::score;
+use super::score::{score, score_generated};
 use super::tokens::{AnswerTokens, encode};
+use crate::choice;
 use crate::error::{Error, Result};
 use crate::language_model::LanguageModel;
 use crate::report::Trial;
@@ -23,6 +24,9 @@ pub const FEWSHOT_SEED: u32 = 1234;
 /// Questions in one call. Between calls the caller can save and stop.
 const QUESTIONS: usize = 16;
 
+/// The name of the way in which answers are scored.
+pub(crate) const PROTOCOL: &str = "lm-evaluation-harness";
+
 /// A benchmark: one trial per question.
 ///
 /// All choices of a question are scored under the RoPE of the longest one, so that they can be compared.
@@ -32,6 +36,8 @@ pub struct BenchTask<'a> {
     tokenizer: &'a Tokenizer,
     context: usize,
     seed: u32,
+    /// Tokens that end a generated answer.
+    stop_tokens: Vec<u32>,
 }
 
 impl<'a> BenchTask<'a> {
@@ -43,7 +49,66 @@ impl<'a> BenchTask<'a> {
             tokenizer,
             context,
             seed,
+            stop_tokens: Vec::new(),
         }
+    }
+
+    /// The same task, where these tokens end a generated answer.
+    #[must_use]
+    pub fn stopping_at(mut self, stop_tokens: &[u32]) -> Self {
+        self.stop_tokens = stop_tokens.to_vec();
+        self
+    }
+
+    /// The last tokens of a question that leave room for an answer of `n_new` tokens, and the number of tokens of the
+    /// whole question.
+    ///
+    /// # Errors
+    /// If the text cannot be tokenized, or there is no room.
+    pub fn prompt(&self, index: usize, n_new: usize) -> Result<(Vec<u32>, usize)> {
+        let whole = self.tokenizer.encode(&self.prompts.context(index), true)?;
+        let n_tokens = whole.len();
+        let room = self.context.saturating_sub(n_new);
+        if room == 0 {
+            return Err(Error::ContextTooShort {
+                task: self.prompts.bench().name(),
+                context: self.context,
+                needed: n_new + 1,
+            });
+        }
+        Ok((whole[n_tokens.saturating_sub(room)..].to_vec(), n_tokens))
+    }
+
+    /// Generated answers: one trial per question.
+    fn generated(
+        &self,
+        trials: Range<usize>,
+        n_new: usize,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Vec<Trial>> {
+        let options = GenerateOptions {
+            max_new_tokens: n_new,
+            stop_tokens: self.stop_tokens.clone(),
+            ..GenerateOptions::default()
+        };
+        trials
+            .map(|trial| {
+                let (tokens, n_tokens) = self.prompt(trial, n_new)?;
+                let answer = model.generate(&[&tokens], &options, rope)?.concat();
+                let answer = self.tokenizer.decode(&answer)?;
+                let question = &self.prompts.questions()[trial];
+                let mut details = Map::new();
+                details.insert("expected".to_owned(), json!(question.choices[0]));
+                details.insert("answer".to_owned(), json!(answer));
+                details.insert("n_prompt_tokens".to_owned(), json!(n_tokens));
+                Ok(Trial {
+                    trial,
+                    scores: vec![score_generated(question, &answer)],
+                    details,
+                })
+            })
+            .collect()
     }
 
     /// The tokens of a question with each of its choices.
@@ -88,51 +153,18 @@ impl<'a> BenchTask<'a> {
     }
 }
 
-/// Log-likelihoods of the answers to a question: negated sums of losses.
-///
-/// The answers are run together, since everything before them is the same. Tokens after an answer have no effect on it,
-/// so short answers are padded at their ends.
+/// Log-likelihoods of the answers to a question. The last token of the longest is predicted, but not read.
 fn log_likelihoods(
     answers: &[AnswerTokens],
     model: &mut dyn LanguageModel,
     rope: &RopeSpec,
 ) -> Result<Vec<f64>> {
-    let longest = answers
+    let longest = answers.iter().map(|answer| answer.tokens.len()).max();
+    let answers: Vec<choice::Answer> = answers
         .iter()
-        .map(|answer| answer.tokens.len())
-        .max()
-        .unwrap_or(1);
-    let filled: Vec<Vec<u32>> = answers
-        .iter()
-        .map(|answer| {
-            let mut tokens = answer.tokens.clone();
-            tokens.resize(longest, tokens[0]);
-            tokens
-        })
+        .map(|answer| (answer.tokens.as_slice(), answer.answer_from))
         .collect();
-    let sequences: Vec<&[u32]> = filled.iter().map(Vec::as_slice).collect();
-    let score_from = answers
-        .iter()
-        .map(|answer| answer.answer_from)
-        .min()
-        .unwrap_or(1);
-    // The last token is predicted, but not read.
-    let losses = model.token_nll(&sequences, score_from, &rope.resolve(longest - 1))?;
-    for (index, (answer, losses)) in answers.iter().zip(&losses).enumerate() {
-        let read = losses[..answer.tokens.len() - score_from].to_vec();
-        check_losses(&[read], score_from)
-            .map_err(|source| Error::not_finite(format!("answer {index}"), source))?;
-    }
-    let sum = |(answer, losses): (&AnswerTokens, Vec<f32>)| {
-        let AnswerTokens {
-            tokens,
-            answer_from,
-        } = answer;
-        let answer = &losses[answer_from - score_from..tokens.len() - score_from];
-        let nats: f64 = answer.iter().map(|nll| f64::from(*nll)).sum();
-        -nats
-    };
-    Ok(answers.iter().zip(losses).map(sum).collect())
+    choice::log_likelihoods(&answers, model, &rope.resolve(longest.unwrap_or(1) - 1))
 }
 
 impl Task for BenchTask<'_> {
@@ -148,9 +180,9 @@ impl Task for BenchTask<'_> {
         settings.insert("shots".to_owned(), json!(self.prompts.shots()));
         settings.insert("examples".to_owned(), json!(draw));
         TaskInfo {
-            name: bench.name().to_owned(),
+            name: bench.name(),
             version: 1,
-            protocol: "lm-evaluation-harness".to_owned(),
+            protocol: PROTOCOL.to_owned(),
             settings,
             seed: u64::from(self.seed),
             context: self.context,
@@ -172,24 +204,37 @@ impl Task for BenchTask<'_> {
         model: &mut dyn LanguageModel,
         rope: &RopeSpec,
     ) -> Result<Vec<Trial>> {
-        let found = self.log_likelihoods(trials.clone(), model, rope)?;
         let bench = self.prompts.bench();
-        let trial = |(trial, log_likelihoods): (usize, Vec<f64>)| {
-            let question = &self.prompts.questions()[trial];
-            let (scores, choice) = score(bench, question, &log_likelihoods);
-            let mut details = Map::new();
-            if let Some(subject) = &question.subject {
-                details.insert("subject".to_owned(), Value::from(subject.as_str()));
-            }
-            details.insert("gold".to_owned(), json!(question.gold()));
-            details.insert("choice".to_owned(), json!(choice));
-            details.insert("log_likelihoods".to_owned(), json!(log_likelihoods));
-            Trial {
-                trial,
-                scores,
-                details,
-            }
-        };
-        Ok(trials.zip(found).map(trial).collect())
+        if let Some(n_new) = bench.tokens_to_generate() {
+            return self.generated(trials, n_new, model, rope);
+        }
+        let answers = trials.clone().map(|trial| Ok(self.answers(trial)?));
+        let answers = answers.collect::<Result<Vec<_>>>()?;
+        let found = answers
+            .iter()
+            .map(|answers| log_likelihoods(answers, model, rope))
+            .collect::<Result<Vec<_>>>()?;
+        let trial =
+            |((trial, answers), log_likelihoods): ((usize, Vec<AnswerTokens>), Vec<f64>)| {
+                let question = &self.prompts.questions()[trial];
+                let (scores, choice) = score(bench, question, &log_likelihoods);
+                let mut details = Map::new();
+                if let Some(subject) = &question.subject {
+                    details.insert("subject".to_owned(), Value::from(subject.as_str()));
+                }
+                details.insert("gold".to_owned(), json!(question.gold()));
+                details.insert("choice".to_owned(), json!(choice));
+                details.insert("log_likelihoods".to_owned(), json!(log_likelihoods));
+                if bench.has_long_texts() {
+                    let n_whole = answers.iter().map(|answer| answer.n_whole).max();
+                    details.insert("n_prompt_tokens".to_owned(), json!(n_whole));
+                }
+                Trial {
+                    trial,
+                    scores,
+                    details,
+                }
+            };
+        Ok(trials.zip(answers).zip(found).map(trial).collect())
     }
 }

@@ -11,6 +11,8 @@ pub struct AnswerTokens {
     pub tokens: Vec<u32>,
     /// Index of the first token of the answer.
     pub answer_from: usize,
+    /// Number of tokens before anything was cut off.
+    pub n_whole: usize,
 }
 
 /// Encodes `context`, a space and `choice`, as lm-evaluation-harness does.
@@ -35,5 +37,6 @@ pub(super) fn encode(
     Ok(AnswerTokens {
         answer_from: n_question.saturating_sub(left_out),
         tokens: whole[left_out..].to_vec(),
+        n_whole: whole.len(),
     })
 }

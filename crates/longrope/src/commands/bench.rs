@@ -9,17 +9,17 @@ use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
 };
 use longrope_eval::{MetricValue, Scorer, TaskResult, mean, mean_stderr};
-
 use longrope_extend::RunMode;
+use longrope_model::stop_tokens;
 
-use super::task_run;
+use super::{lm_eval, task_run};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{RopeArg, longest_context, missing_context, named_ropes, rope_names};
 use crate::settings;
 use crate::settings::args;
-use crate::settings::args::FlagLayer;
+use crate::settings::args::{FlagLayer, ResultFormat};
 use crate::settings::config::Config;
 use crate::show::{difference, output, task_table};
 use crate::{input, next_steps, signals};
@@ -38,7 +38,13 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
     let mode = RunMode::from_flag(args.task.resume);
-    bench(config.clone(), args.task.seed, mode, args.task.json)?;
+    bench(
+        config.clone(),
+        args.task.seed,
+        mode,
+        args.format,
+        args.task.json,
+    )?;
     if !args.task.json {
         next_steps::after_measurement(&config).show();
     }
@@ -51,9 +57,16 @@ pub(crate) fn bench(
     mut config: Config,
     seed: Option<u64>,
     mode: RunMode,
+    format: ResultFormat,
     json: bool,
 ) -> Result<()> {
     let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
+    let for_harness = format == ResultFormat::LmEval;
+    if for_harness && config.out.is_none() {
+        return Err(anyhow!("`--format lm-eval` needs `--out`").context(Hint(
+            "give a run folder with --out; the files are written into it".to_owned(),
+        )));
+    }
     let name = format!("bench-{bench}");
     let mut keep = task_run::keep(&config, &name, mode)?;
     let seed = match seed {
@@ -64,9 +77,14 @@ pub(crate) fn bench(
         })?,
         None => FEWSHOT_SEED,
     };
-    let (prompts, data) = prompts(bench, &config, seed)?;
-    keep.text = Some(data.fingerprint);
-    keep.texts = data.files;
+    let Asked {
+        prompts,
+        fingerprint,
+        files,
+        n_original,
+    } = prompts(bench, &config, seed)?;
+    keep.text = Some(fingerprint);
+    keep.texts = files;
     keep.seed = u64::from(seed);
     let interrupt = signals::listen()?;
     if config.contexts.is_empty() {
@@ -79,21 +97,28 @@ pub(crate) fn bench(
         config.contexts = vec![model.max_context];
     }
     let target = longest_context(&config)?;
-    // Questions are short, however long the context is.
-    let work = Work::Measure {
-        context: target.min(QUESTION_TOKENS),
+    // Most questions are short, however long the context is.
+    let context = if bench.has_long_texts() {
+        target
+    } else {
+        target.min(QUESTION_TOKENS)
     };
+    let work = Work::Measure { context };
     let decoder = input::load_model(&config, work)?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
     let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
+    let stop = stop_tokens(input::model_folder(&config)?, decoder.config())?;
     let jobs = task_run::jobs(&config, &ropes, |context| {
         let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
-        Ok(Box::new(task))
+        Ok(Box::new(task.stopping_at(&stop)))
     })?;
     let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     finished.results.iter_mut().for_each(pool_subjects);
     let done = finished.write()?;
     let results = &done.results;
+    if for_harness {
+        lm_eval::write(&config, &prompts, results, &n_original)?;
+    }
     if json {
         return output::json(&done.report());
     }
@@ -103,19 +128,73 @@ pub(crate) fn bench(
         results.first().map_or("", |result| &result.metric.name),
         output::counted(prompts.shots(), "shot"),
     ))?;
-    match difference::task_line(results) {
-        Some(line) => output::line(line),
-        None => Ok(()),
+    for line in [cut_line(bench, results), difference::task_line(results)]
+        .into_iter()
+        .flatten()
+    {
+        output::line(line)?;
     }
+    Ok(())
+}
+
+/// A line about questions that are longer than a context.
+fn cut_line(bench: Bench, results: &[TaskResult]) -> Option<String> {
+    let room = |result: &TaskResult| match bench.tokens_to_generate() {
+        Some(n_new) => result.context.saturating_sub(n_new),
+        // The model does not read the last token.
+        None => result.context + 1,
+    };
+    let n_cut = |result: &TaskResult| {
+        let lengths = result.trials.iter().filter_map(|trial| {
+            usize::try_from(trial.details.get("n_prompt_tokens")?.as_u64()?).ok()
+        });
+        lengths.filter(|length| *length > room(result)).count()
+    };
+    let parts: Vec<String> = results
+        .iter()
+        .map(|result| (result, n_cut(result)))
+        .filter(|(_, n_cut)| *n_cut > 0)
+        .map(|(result, n_cut)| {
+            format!(
+                "{n_cut} of {} at {}",
+                result.n,
+                output::grouped(result.context)
+            )
+        })
+        .collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "longer than the context, so that their beginnings are cut off as by lm-evaluation-harness: {}",
+            parts.join(", ")
+        )
+    })
+}
+
+/// The questions of a benchmark and where they come from.
+struct Asked {
+    prompts: Prompts,
+    /// Fingerprint of the files.
+    fingerprint: String,
+    /// The files as they were given.
+    files: Vec<String>,
+    /// Number of questions in the files, by subject.
+    n_original: BTreeMap<Option<String>, usize>,
 }
 
 /// Reads the questions and examples.
-fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> {
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Asked> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
+    if bench.has_own_examples() && !fewshot.is_empty() {
+        return Err(
+            anyhow!("`--fewshot` does not apply to benchmark `{bench}`").context(Hint(
+                "leave it out: the examples are part of the benchmark".to_owned(),
+            )),
+        );
+    }
     if data.is_empty() {
-        let (questions, examples) = hub::bench_files(bench.hub_data())?;
-        data.push(questions);
+        let (questions, examples) = hub::bench_files(&bench.hub_data())?;
+        data.extend(questions);
         if fewshot.is_empty() {
             fewshot.extend(examples);
         }
@@ -133,6 +212,10 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> 
     let files = data.iter().chain(&fewshot);
     let files = files.map(|file| Ok(sha256_hex(&[&fs_err::read(file)?])));
     let fingerprint = sha256_hex(&[files.collect::<Result<String>>()?.as_bytes()]);
+    let mut n_original: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    for question in &questions {
+        *n_original.entry(question.subject.clone()).or_default() += 1;
+    }
     if let Some(limit) = section.limit {
         let mut seen: BTreeMap<Option<String>, usize> = BTreeMap::new();
         questions.retain(|question| {
@@ -150,13 +233,12 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<(Prompts, Data)> 
             ))
         })?;
     let files = input::names(data.iter().chain(&fewshot));
-    Ok((prompts, Data { fingerprint, files }))
-}
-
-/// The files of a benchmark.
-struct Data {
-    fingerprint: String,
-    files: Vec<String>,
+    Ok(Asked {
+        prompts,
+        fingerprint,
+        files,
+        n_original,
+    })
 }
 
 /// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longrope_data::write_atomically;
-use longrope_eval::{EvalReport, EvalResult};
+use longrope_eval::{EffectiveRule, EvalReport, EvalResult};
 use longrope_extend::{RunFolder, RunMode};
 use longrope_model::ResultSource;
 
+use super::effective_rule::effective_rule;
 use crate::hint::Hint;
 use crate::input;
 use crate::settings::config::Config;
@@ -16,6 +17,7 @@ use crate::settings::config::Config;
 pub(crate) struct EvalFolder {
     folder: Option<Folder>,
     pub(crate) source: ResultSource,
+    rule: EffectiveRule,
 }
 
 struct Folder {
@@ -28,6 +30,8 @@ struct Folder {
 pub(crate) struct Evaluated<T> {
     pub(crate) source: ResultSource,
     pub(crate) results: Vec<T>,
+    /// How effective lengths are found.
+    pub(crate) rule: EffectiveRule,
 }
 
 impl<T: Clone + Into<EvalResult>> Evaluated<T> {
@@ -35,7 +39,7 @@ impl<T: Clone + Into<EvalResult>> Evaluated<T> {
     pub(crate) fn report(&self) -> EvalReport {
         EvalReport {
             source: Some(self.source.clone()),
-            ..EvalReport::new(self.results.iter().cloned())
+            ..EvalReport::new(self.results.iter().cloned()).with_effective_lengths(self.rule)
         }
     }
 }
@@ -52,6 +56,7 @@ impl EvalFolder {
         text: Option<String>,
     ) -> Result<Self> {
         let source = input::source(config, text)?;
+        let rule = effective_rule(config)?;
         let folder = match &config.out {
             None => None,
             Some(out) => {
@@ -66,7 +71,11 @@ impl EvalFolder {
                 })
             }
         };
-        Ok(Self { folder, source })
+        Ok(Self {
+            folder,
+            source,
+            rule,
+        })
     }
 
     /// Writes `eval/NAME.json`, if there is a folder.
@@ -77,6 +86,7 @@ impl EvalFolder {
         let evaluated = Evaluated {
             source: self.source,
             results,
+            rule: self.rule,
         };
         if let Some(folder) = self.folder {
             let text = serde_json::to_string(&evaluated.report())?;

@@ -16,7 +16,7 @@ use crate::hint::Hint;
 use crate::input::rope_arg::longest_context;
 use crate::input::{self, hub};
 use crate::next_steps;
-use crate::settings::args;
+use crate::settings::args::{self, ResultFormat};
 use crate::settings::config::Config;
 use crate::settings::recipe::{Recipe, StageConfig, stage_configs};
 use crate::settings::required;
@@ -161,7 +161,7 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Passkey => passkey::show(&passkey::passkey(config, mode)?),
         Verb::Needle => needle::needle(config, mode, false),
         Verb::Ruler => ruler::ruler(config, mode, false),
-        Verb::Bench => bench::bench(config.clone(), None, mode, false),
+        Verb::Bench => bench::bench(config.clone(), None, mode, ResultFormat::Longrope, false),
         Verb::Generate => {
             let file = folder.join("generate.json");
             generate::generate(config, false, Some(&file)).map(|_| ())

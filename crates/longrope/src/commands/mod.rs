@@ -5,13 +5,17 @@ mod compare;
 mod compare_runs;
 mod demo;
 mod doctor;
+mod effective;
+mod effective_rule;
 mod eval;
 mod eval_folder;
 mod export;
 mod extend;
 mod finetune;
+mod gain;
 mod generate;
 mod inspect;
+mod lm_eval;
 mod needle;
 mod not_finite;
 mod passkey;
@@ -46,6 +50,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Ppl(args)) => eval::run(&args),
         Command::Eval(Eval::Passkey(args)) => passkey::run(&args),
         Command::Eval(Eval::Needle(args)) => needle::run(&args),
+        Command::Eval(Eval::Gain(args)) => gain::run(&args),
         Command::Extend(args) => extend::run(&args),
         Command::Eval(Eval::Bench(args)) => bench::run(&args),
         Command::Plan(args) => plan::run(&args),

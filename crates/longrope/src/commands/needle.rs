@@ -3,18 +3,19 @@
 use anyhow::Result;
 use longrope_data::Tokenizer;
 use longrope_data::write_atomically;
-use longrope_eval::{Needle, Scorer, TaskResult};
+use longrope_eval::{Association, Needle, NeedleKind, Ordinal, Scorer, Task, TaskResult};
 
 use longrope_extend::RunMode;
 
-use super::task_run;
+use super::effective_rule::effective_rule;
+use super::{effective, task_run};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
 use crate::show::grid::Grid;
-use crate::show::output;
+use crate::show::{output, task_table};
 use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
@@ -27,6 +28,8 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         .set("needle.needle", args.needle.clone())
         .set("needle.prompt", args.prompt.clone())
         .set("needle.answer", args.answer.clone())
+        .set("needle.kind", args.kind.clone())
+        .set("eval.threshold", args.threshold.threshold)
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
     needle(
@@ -42,7 +45,9 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
 
 /// Hides needles as configured, and prints the results as grids or as JSON.
 pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
-    let mut keep = task_run::keep(config, "needle", mode)?;
+    effective_rule(config)?;
+    let kind = config.needle.kind;
+    let mut keep = task_run::keep(config, kind.task_name(), mode)?;
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let decoder = input::load_model(config, Work::Measure { context: target })?;
@@ -51,16 +56,39 @@ pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
     keep.text = Some(haystack.fingerprint());
     keep.texts = input::names(&config.text);
     let ropes = named_ropes(&rope_names(config), &decoder, target)?;
-    let jobs = task_run::jobs(config, &ropes, |context| {
-        let task = Needle::new(&tokenizer, &haystack, &config.needle, context, config.seed)?;
-        Ok(Box::new(task))
+    let jobs = task_run::grid(config, &ropes, |context| {
+        let (tokenizer, haystack, needle) = (&tokenizer, &haystack, &config.needle);
+        let task: Box<dyn Task> = match kind {
+            NeedleKind::Association => Box::new(Association::new(
+                tokenizer,
+                haystack,
+                needle,
+                context,
+                config.seed,
+            )?),
+            NeedleKind::Ordinal => Box::new(Ordinal::new(
+                tokenizer,
+                haystack,
+                needle,
+                context,
+                config.seed,
+            )?),
+            _ => Box::new(Needle::new(
+                tokenizer,
+                haystack,
+                needle,
+                context,
+                config.seed,
+            )?),
+        };
+        Ok(task)
     })?;
     let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
     let grids = Grid::of_ropes(&finished.results);
     if let Some(out) = &config.out {
         for (i, grid) in grids.iter().enumerate() {
             let title = format!("Needles found: {}", grid.rope);
-            let path = out.join(format!("eval/{}", svg_name(&grids, i)));
+            let path = out.join(format!("eval/{}", svg_name(kind.task_name(), &grids, i)));
             write_atomically(&path, grid.svg(&title)?.as_bytes())?;
         }
     }
@@ -71,14 +99,16 @@ pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
     for grid in &grids {
         output::line(format!("{}\n{}\n", grid.rope, grid.table()))?;
     }
-    output::line(protocol_line(&done.results))?;
-    task_run::show_differences(&done.results)
+    output::line(task_table::metrics_by_context(&done.results))?;
+    output::line(protocol_line(kind, &done.results))?;
+    task_run::show_differences(&done.results)?;
+    effective::show(&done)
 }
 
 /// The file name of a plot: `needle.svg`, or a name per RoPE if there are several.
-fn svg_name(grids: &[Grid], i: usize) -> String {
+fn svg_name(task: &str, grids: &[Grid], i: usize) -> String {
     if grids.len() == 1 {
-        return "needle.svg".to_owned();
+        return format!("{task}.svg");
     }
     // A RoPE may be a path; its file name identifies it.
     let name = std::path::Path::new(&grids[i].rope).file_stem();
@@ -89,17 +119,29 @@ fn svg_name(grids: &[Grid], i: usize) -> String {
         .count()
         == 1;
     if is_unique {
-        format!("needle-{name}.svg")
+        format!("{task}-{name}.svg")
     } else {
-        format!("needle-{name}-{i}.svg")
+        format!("{task}-{name}-{i}.svg")
     }
 }
 
 /// A line about how the numbers of the grids were measured.
-fn protocol_line(results: &[TaskResult]) -> String {
+fn protocol_line(kind: NeedleKind, results: &[TaskResult]) -> String {
     let Some(first) = results.first() else {
         return String::new();
     };
+    let by_candidates = |what: &str| {
+        format!(
+            "share of questions answered: choice is the most likely of the {} {what} of a text, exact the model's own \
+             answer; {} trials per context, {}, seed {}; 95% intervals (Wilson)",
+            first.settings["candidates"], first.n, first.protocol, first.seed
+        )
+    };
+    match kind {
+        NeedleKind::Association => return by_candidates("persons"),
+        NeedleKind::Ordinal => return by_candidates("values"),
+        _ => {}
+    }
     let depths = first.settings["depths"].as_array().map_or(0, Vec::len);
     let needles = first.settings["needles"].as_u64();
     let needles = needles.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);

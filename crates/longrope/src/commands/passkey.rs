@@ -6,8 +6,9 @@ use longrope_eval::{Passkey, Scorer, TaskResult};
 
 use longrope_extend::RunMode;
 
+use super::effective_rule::effective_rule;
 use super::eval_folder::Evaluated;
-use super::task_run;
+use super::{effective, task_run};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{self, FlagLayer};
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
         .task(&args.task)
         .count("passkey.trials", args.trials)
         .list("passkey.depths", args.depths.iter().copied())
+        .set("eval.threshold", args.threshold.threshold)
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
     let done = passkey(&config, RunMode::from_flag(args.task.resume))?;
@@ -33,13 +35,14 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
 
 /// Measures passkey retrieval under the configured RoPEs at the configured contexts.
 pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
+    effective_rule(config)?;
     let keep = task_run::keep(config, "passkey", mode)?;
     let target = longest_context(config)?;
     let interrupt = signals::listen()?;
     let decoder = input::load_model(config, Work::Measure { context: target })?;
     let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
     let ropes = named_ropes(&rope_names(config), &decoder, target)?;
-    let jobs = task_run::jobs(config, &ropes, |context| {
+    let jobs = task_run::grid(config, &ropes, |context| {
         let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
         Ok(Box::new(task))
     })?;
@@ -51,7 +54,8 @@ pub(crate) fn show(done: &Evaluated<TaskResult>) -> Result<()> {
     let results = &done.results;
     output::line(task_table::by_context(results))?;
     output::line(protocol_line(results))?;
-    task_run::show_differences(results)
+    task_run::show_differences(results)?;
+    effective::show(done)
 }
 
 /// A line about how the numbers of the table were measured.

@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use longrope_data::{Tokenizer, sha256_hex};
-use longrope_eval::{Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, TaskResult};
+use longrope_eval::{
+    Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, Task, TaskResult,
+};
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
 
+use super::effective;
+use super::effective_rule::effective_rule;
 use super::task_run::{self, Job, Skipped};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::{difference, output};
+use crate::show::{difference, output, task_table};
 use crate::{input, next_steps, signals};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
@@ -25,6 +29,7 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .count("ruler.samples", args.samples)
         .path("ruler.squad", args.squad.as_ref())
         .path("ruler.hotpotqa", args.hotpotqa.as_ref())
+        .set("eval.threshold", args.threshold.threshold)
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
     ruler(
@@ -40,6 +45,7 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
 
 /// Runs the configured tasks, and prints the results as tables or as JSON.
 pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
+    effective_rule(config)?;
     let mut keep = task_run::keep(config, "ruler", mode)?;
     let target = longest_context(config)?;
     let tasks = config
@@ -80,12 +86,17 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
     if json {
         return output::json(&done.report());
     }
+    // The original window is measured for comparison only; the means are over the contexts that were asked for.
+    let asked = results
+        .iter()
+        .filter(|it| config.contexts.contains(&it.context));
+    let asked: Vec<TaskResult> = asked.cloned().collect();
     for named in &ropes {
-        if let Some(averages) = RulerAverages::of(&named.name, results) {
+        if let Some(averages) = RulerAverages::of(&named.name, &asked) {
             output::line(format!(
                 "{}\n{}\n",
                 named.name,
-                table(&averages, &tasks, results)
+                table(&named.name, &tasks, results)
             ))?;
             output::line(format!(
                 "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}\n",
@@ -94,12 +105,14 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         }
     }
     output::line(format!(
-        "percentage of answers found, {} of 13 tasks, {} per task and context, greedy, seed {}",
+        "percentage of answers found, {} of 13 tasks, {} per task and context, greedy, seed {}; 95% intervals \
+         (Wilson if every answer is right or wrong, else normal)",
         tasks.len(),
         output::counted(config.ruler.samples, "sample"),
         config.seed
     ))?;
-    show_differences(results)
+    show_differences(results)?;
+    effective::show(&done)
 }
 
 /// Prints the differences of every task to the reference, if several RoPEs were measured.
@@ -186,18 +199,16 @@ fn jobs<'a>(
         stop,
     } = *material;
     for named in ropes {
-        for &context in &config.contexts {
+        for (context, is_configured) in task_run::contexts_of(config, named)? {
             for &task in tasks {
                 let size = (config.ruler.samples, context, config.seed);
-                let made = Ruler::new(task, tokenizer, data, size, stop).map_err(Into::into);
-                let Some(task) = skipped.unless_too_short(made)? else {
+                let made = Ruler::new(task, tokenizer, data, size, stop);
+                let made = made.map(|task| Box::new(task) as Box<dyn Task>);
+                let made = made.map_err(anyhow::Error::from);
+                if !is_configured && made.as_ref().is_err_and(task_run::does_not_fit) {
                     continue;
-                };
-                jobs.push(Job {
-                    task: Box::new(task),
-                    rope_name: named.name.clone(),
-                    rope: named.rope.spec(context)?,
-                });
+                }
+                jobs.extend(skipped.job(named, context, made)?);
             }
         }
     }
@@ -205,22 +216,19 @@ fn jobs<'a>(
 }
 
 /// One row per task, one column per context, and a last row with the means.
-fn table(averages: &RulerAverages, tasks: &[RulerTask], results: &[TaskResult]) -> String {
-    let contexts: Vec<usize> = averages
-        .by_context
-        .iter()
-        .map(|(context, _)| *context)
-        .collect();
+fn table(rope: &str, tasks: &[RulerTask], results: &[TaskResult]) -> String {
+    let own: Vec<&TaskResult> = results.iter().filter(|it| it.rope == rope).collect();
+    let contexts: BTreeSet<usize> = own.iter().map(|it| it.context).collect();
     let header: Vec<String> = std::iter::once("task".to_owned())
         .chain(contexts.iter().map(|context| output::grouped(*context)))
         .collect();
     let value = |task: RulerTask, context: usize| {
         let name = format!("ruler/{task}");
-        let result = results.iter().find(|result| {
-            result.rope == averages.rope && result.task == name && result.context == context
-        });
+        let result = own
+            .iter()
+            .find(|it| it.task == name && it.context == context);
         result.map_or_else(String::new, |result| {
-            format!("{:.1}", 100.0 * result.metric.value)
+            cell(result.metric.value, task_table::interval(&result.metric))
         })
     };
     let mut rows: Vec<Vec<String>> = tasks
@@ -231,10 +239,20 @@ fn table(averages: &RulerAverages, tasks: &[RulerTask], results: &[TaskResult]) 
                 .collect()
         })
         .collect();
-    let means = averages
-        .by_context
-        .iter()
-        .map(|(_, mean)| format!("{mean:.1}"));
+    let means = contexts.iter().map(|context| {
+        let here = own.iter().filter(|it| it.context == *context);
+        let (mean, interval) = task_table::mean_share(here.map(|result| &result.metric));
+        cell(mean, interval)
+    });
     rows.push(std::iter::once("mean".to_owned()).chain(means).collect());
     output::table(&header, &rows)
+}
+
+/// A score in percent with its 95% interval.
+fn cell(value: f64, interval: Option<[f64; 2]>) -> String {
+    let percent = |value: f64| 100.0 * value;
+    match interval.map(|ends| ends.map(percent)) {
+        Some([low, high]) => format!("{:.1} [{low:.0}, {high:.0}]", percent(value)),
+        None => format!("{:.1}", percent(value)),
+    }
 }

@@ -13,7 +13,7 @@ use super::eval_folder::{EvalFolder, Evaluated};
 use super::not_finite;
 use super::reference::reference;
 use crate::hint::Hint;
-use crate::input::rope_arg::NamedRope;
+use crate::input::rope_arg::{NamedRope, longest_context};
 use crate::progress;
 use crate::settings::config::Config;
 use crate::show::escape::printable;
@@ -80,17 +80,60 @@ pub(crate) fn jobs<'a>(
     let mut skipped = Skipped::new(config.contexts.len() > 1);
     for named in ropes {
         for &context in &config.contexts {
-            let Some(task) = skipped.unless_too_short(task(context))? else {
-                continue;
-            };
-            jobs.push(Job {
-                task,
-                rope_name: named.name.clone(),
-                rope: named.rope.spec(context)?,
-            });
+            let made = task(context);
+            jobs.extend(skipped.job(named, context, made)?);
         }
     }
     skipped.all_or(jobs)
+}
+
+/// Jobs as [`jobs`] gives them, and also at the original window if there are longer contexts and the task fits into it.
+/// What is lost beyond it can only be judged by the score there.
+///
+/// # Errors
+/// As [`jobs`].
+pub(crate) fn grid<'a>(
+    config: &Config,
+    ropes: &[NamedRope],
+    mut task: impl FnMut(usize) -> Result<Box<dyn Task + 'a>>,
+) -> Result<Vec<Job<'a>>> {
+    let mut jobs = Vec::new();
+    let mut skipped = Skipped::new(config.contexts.len() > 1);
+    for named in ropes {
+        for (context, is_configured) in contexts_of(config, named)? {
+            let made = task(context);
+            if !is_configured && made.as_ref().is_err_and(does_not_fit) {
+                continue;
+            }
+            jobs.extend(skipped.job(named, context, made)?);
+        }
+    }
+    skipped.all_or(jobs)
+}
+
+/// The contexts to measure a RoPE at, and whether each is configured: the original window is added before the first
+/// longer one.
+///
+/// # Errors
+/// If the RoPE cannot be scaled for the longest context.
+pub(crate) fn contexts_of(config: &Config, named: &NamedRope) -> Result<Vec<(usize, bool)>> {
+    let mut contexts: Vec<(usize, bool)> = config.contexts.iter().map(|it| (*it, true)).collect();
+    let original = named.rope.spec(longest_context(config)?)?.original_context;
+    if !config.contexts.contains(&original)
+        && let Some(place) = config.contexts.iter().position(|it| *it > original)
+    {
+        contexts.insert(place, (original, false));
+    }
+    Ok(contexts)
+}
+
+/// Whether a task cannot be made at a context.
+pub(crate) fn does_not_fit(error: &anyhow::Error) -> bool {
+    is_too_short(error)
+        || matches!(
+            error.downcast_ref(),
+            Some(longrope_eval::Error::NoExactFit { .. })
+        )
 }
 
 /// The tasks that are left out because their text is longer than the context.
@@ -130,6 +173,26 @@ impl Skipped {
         }
     }
 
+    /// The job of a task under a RoPE; `None` if it is skipped.
+    ///
+    /// # Errors
+    /// Those of making the task, and of scaling the RoPE.
+    pub(crate) fn job<'a>(
+        &mut self,
+        named: &NamedRope,
+        context: usize,
+        made: Result<Box<dyn Task + 'a>>,
+    ) -> Result<Option<Job<'a>>> {
+        let Some(task) = self.unless_too_short(made)? else {
+            return Ok(None);
+        };
+        Ok(Some(Job {
+            task,
+            rope_name: named.name.clone(),
+            rope: named.rope.spec(context)?,
+        }))
+    }
+
     /// The jobs that are left. Logs what was skipped.
     ///
     /// # Errors
@@ -150,7 +213,9 @@ impl Skipped {
 fn is_too_short(error: &anyhow::Error) -> bool {
     matches!(
         error.downcast_ref(),
-        Some(longrope_eval::Error::ContextTooShort { .. })
+        Some(
+            longrope_eval::Error::ContextTooShort { .. } | longrope_eval::Error::NothingFar { .. }
+        )
     )
 }
 

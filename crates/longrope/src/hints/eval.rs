@@ -13,6 +13,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::Data(error) => return data::hint(error),
         E::Io(error) => io_hint(error),
         E::ContextTooShort { .. } => "give longer --contexts".into(),
+        E::NothingFar { original_context, .. } => {
+            format!("give --contexts of more than {original_context} tokens")
+        }
         E::NoExactFit { .. } => "try a context a few tokens longer or shorter".into(),
         E::MissingData { .. } => {
             "give --text, --squad or --hotpotqa, or choose other --tasks".into()
@@ -59,8 +62,8 @@ pub(super) fn bench_hint(error: &B) -> Option<String> {
         B::Parquet { .. } => {
             "convert the file to JSON lines, or to parquet that is uncompressed or compressed with snappy".into()
         }
-        B::Line { .. } | B::NoRows { .. } => {
-            "the file must have one JSON object per line and question".into()
+        B::Line { .. } | B::NoRows { .. } | B::List { .. } => {
+            "the file must have one JSON object per line and question, or be one JSON list of them".into()
         }
         B::TooFewExamples { found, .. } => format!(
             "give more examples with --fewshot, or at most {found} of them with --shots"

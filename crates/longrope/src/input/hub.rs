@@ -32,7 +32,7 @@ fn place(model: &Path) -> Option<&str> {
 }
 
 /// The files with questions and examples of a benchmark, fetched unless they are in the cache.
-pub(crate) fn bench_files(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
+pub(crate) fn bench_files(data: &HubData) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
     fetch::bench(data)
 }
 
@@ -55,7 +55,7 @@ mod fetch {
         )
     }
 
-    pub(super) fn bench(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
+    pub(super) fn bench(data: &HubData) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
         Err(anyhow!("there are no questions").context(Hint(format!(
             "give files of questions with --data and of examples with --fewshot ({}), or build with --features hub to \
              fetch them",
@@ -119,10 +119,11 @@ mod fetch {
         folder.context("a file in the hub's cache has no folder")
     }
 
-    pub(super) fn bench(data: HubData) -> Result<(PathBuf, Option<PathBuf>)> {
+    pub(super) fn bench(data: &HubData) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
         let what = format!("data set `{}`", data.dataset);
         let place = Place::new(data.dataset, RepoType::Dataset, "main", what)?;
-        let questions = get(&place, data.questions)?;
+        let questions = data.questions.iter().map(|file| get(&place, file));
+        let questions = questions.collect::<Result<Vec<_>>>()?;
         let examples = data.examples.map(|file| get(&place, file)).transpose()?;
         Ok((questions, examples))
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use longrope_extend::{Models, Replica};
-use longrope_model::{Decoder, ModelConfig};
+use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use super::device;
 use super::memory::{self, Work};

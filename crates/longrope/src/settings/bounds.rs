@@ -82,6 +82,7 @@ const BOUNDS: &[Bound] = &[
     bound("passkey.trials", 0, 1_000_000, TRIALS),
     bound("needle.trials", 0, 1_000_000, TRIALS),
     bound("needle.needles", 0, 16, "there are 16 names to ask for"),
+    bound("gain.tail", 1, MOST_TOKENS, SEQUENCE),
     bound("ruler.samples", 1, 1_000_000, TRIALS),
     bound("bench.shots", 0, 10_000, "every prompt holds all examples"),
     bound("bench.limit", 1, MOST, NUMBER),

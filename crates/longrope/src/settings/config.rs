@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use longrope_eval::{NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
+use longrope_eval::{GainConfig, NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
 use longrope_extend::ObjectiveKind;
 use longrope_extend::pretrain::PretrainConfig;
 use longrope_model::FactorChoice;
@@ -65,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) passkey: PasskeyConfig,
     /// How needles are hidden.
     pub(crate) needle: NeedleConfig,
+    /// What `eval gain` scores.
+    pub(crate) gain: GainConfig,
     /// Which benchmark is run.
     pub(crate) bench: BenchSection,
     /// How a model is trained.
@@ -98,6 +100,7 @@ impl Default for Config {
             pretrain: PretrainConfig::default(),
             passkey: PasskeyConfig::default(),
             needle: NeedleConfig::default(),
+            gain: GainConfig::default(),
             ruler: RulerSection::default(),
         }
     }
@@ -211,6 +214,9 @@ pub(crate) struct EvalSection {
     /// RoPE that differences are taken to; if unset, the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reference: Option<String>,
+    /// Score from 0 to 1 that a context needs to count as effective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) threshold: Option<f64>,
 }
 
 impl Default for EvalSection {
@@ -222,6 +228,7 @@ impl Default for EvalSection {
             angles: AngleSetting::F64,
             protocol: PplProtocol::Longrope,
             reference: None,
+            threshold: None,
         }
     }
 }

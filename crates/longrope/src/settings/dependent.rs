@@ -5,11 +5,15 @@ use toml::{Table, Value};
 
 use super::config::{Config, Profile, SearchSection};
 
+/// Default of `needle.needles` for needles that are told apart.
+const SEVERAL: usize = 4;
+
 /// Sets the keys whose defaults contradict the keys of `table`. Returns a line about each.
 ///
 /// Keys that are both set are not changed: their contradiction is an error.
 pub(crate) fn adjust(table: &mut Table) -> Vec<String> {
     let mut told = Vec::new();
+    set_needles(table);
     let warmup = Config::default().train.warmup_steps;
     if let Some(steps) = count(table, "train", "steps")
         && count(table, "train", "warmup-steps").is_none()
@@ -44,6 +48,16 @@ pub(crate) fn adjust(table: &mut Table) -> Vec<String> {
         _ => {}
     }
     told
+}
+
+/// Kinds of needles that are told apart need several of them.
+fn set_needles(table: &mut Table) {
+    let kind = table.get("needle").and_then(|needle| needle.get("kind"));
+    let kind = kind.and_then(Value::as_str);
+    let is_told_apart = matches!(kind, Some("association" | "ordinal"));
+    if is_told_apart && count(table, "needle", "needles").is_none() {
+        set(table, "needle", "needles", SEVERAL);
+    }
 }
 
 /// The defaults of the profile that `table` names; of the default profile if it names an unknown one.
@@ -86,6 +100,21 @@ mod tests {
         let (table, told) = adjusted("search = { parents = 100 }");
         assert_eq!(table["search"]["population"].as_integer(), Some(100));
         assert_eq!(told.len(), 1, "{told:?}");
+    }
+
+    #[test]
+    fn needles_that_are_told_apart_are_several() {
+        for (text, expected) in [
+            ("needle = { kind = 'ordinal' }", Some(4)),
+            ("needle = { kind = 'association', needles = 1 }", Some(1)),
+            ("needle = { kind = 'number' }", None),
+        ] {
+            let (table, told) = adjusted(text);
+            assert_eq!(
+                (count(&table, "needle", "needles"), told.len()),
+                (expected, 0)
+            );
+        }
     }
 
     #[test]

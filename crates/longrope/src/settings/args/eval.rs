@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::common::{Common, ModelArg, TaskFlags, TextFlags};
 
@@ -14,9 +14,11 @@ pub(crate) enum Eval {
     Passkey(Passkey),
     /// Retrieve facts hidden in a long text, by context and depth.
     Needle(Needle),
+    /// Measure how much the text beyond the original window lowers the loss of the same tokens.
+    Gain(Gain),
     /// Run the thirteen tasks of RULER.
     Ruler(Ruler),
-    /// Run ARC, HellaSwag, MMLU or TruthfulQA, scored as by lm-evaluation-harness.
+    /// Run ARC, HellaSwag, MMLU, TruthfulQA, LongBench v2 or BABILong, scored as by lm-evaluation-harness.
     Bench(Bench),
 }
 
@@ -69,6 +71,33 @@ pub(crate) struct Passkey {
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: random.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
+    #[command(flatten)]
+    pub(crate) threshold: ThresholdFlag,
+}
+
+/// `--threshold`
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ThresholdFlag {
+    /// Score from 0 to 1 that counts for the effective length; default: 85% of the score at the original window.
+    #[arg(long, value_name = "SCORE")]
+    pub(crate) threshold: Option<f64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Gain {
+    #[command(flatten)]
+    pub(crate) task: TaskFlags,
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// Windows per document, evenly spaced; default: 8.
+    #[arg(long, value_name = "N")]
+    pub(crate) windows: Option<usize>,
+    /// Tokens at the end of each window that are scored; default: 500, or half of the original window if that is less.
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<usize>,
+    /// Text before the original window: own (default), or other, text of another document, as a control.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) far: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -85,7 +114,11 @@ pub(crate) struct Needle {
     /// Depths from 0 (beginning) to 1 (end), separated by commas; default: 0, 0.25, 0.5, 0.75 and 1.
     #[arg(long, value_name = "D,..", value_delimiter = ',')]
     pub(crate) depths: Vec<f64>,
-    /// Needles per text; default: 1.
+    /// What is hidden and asked for: number (default), association (facts that share no word with the question) or
+    /// ordinal (several needles of one kind, asked for by their order).
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Needles per text; default: 1, of association and ordinal 4.
     #[arg(long, value_name = "N")]
     pub(crate) needles: Option<usize>,
     /// Sentence to hide; {key} and {value} are drawn at random.
@@ -97,6 +130,8 @@ pub(crate) struct Needle {
     /// Expected continuation of the prompt.
     #[arg(long, value_name = "TEXT")]
     pub(crate) answer: Option<String>,
+    #[command(flatten)]
+    pub(crate) threshold: ThresholdFlag,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -118,6 +153,8 @@ pub(crate) struct Ruler {
     /// Questions of `qa_2`: the JSON file of HotpotQA, distractor setting.
     #[arg(long, value_name = "FILE")]
     pub(crate) hotpotqa: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) threshold: ThresholdFlag,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -125,19 +162,30 @@ pub(crate) struct Ruler {
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
-    /// Benchmark: arc-easy, arc-challenge, hellaswag, mmlu, truthfulqa-mc1 or truthfulqa-mc2.
+    /// Benchmark: arc-easy, arc-challenge, hellaswag, mmlu, truthfulqa-mc1, truthfulqa-mc2, longbench2, or babilong-qa1 to
+    /// babilong-qa20, up to qa5 with a length, such as babilong-qa1-4k.
     #[arg(long, value_name = "NAME")]
     pub(crate) bench: Option<String>,
-    /// Questions: JSON lines or parquet with the columns of the data set; repeatable.
+    /// Questions: JSON lines, a JSON list or parquet with the columns of the data set; repeatable.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) data: Vec<PathBuf>,
     /// Few-shot examples: the train split, for MMLU the dev split; repeatable.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) fewshot: Vec<PathBuf>,
-    /// Examples before each question; default: 25 for ARC, 10 for HellaSwag, 5 for MMLU, 0 for TruthfulQA.
+    /// Examples before each question; default: 25 for ARC, 10 for HellaSwag, 5 for MMLU, 2 for BABILong, 0 for the others.
     #[arg(long, value_name = "N")]
     pub(crate) shots: Option<usize>,
-    /// Maximum number of questions, for MMLU per subject; default: all.
+    /// Maximum number of questions, for MMLU and LongBench v2 per subject; default: all.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// Form of the results in the run folder; lm-eval also writes the files of lm-evaluation-harness.
+    #[arg(long, value_enum, value_name = "FORM", default_value = "longrope")]
+    pub(crate) format: ResultFormat,
+}
+
+/// Form of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResultFormat {
+    Longrope,
+    LmEval,
 }

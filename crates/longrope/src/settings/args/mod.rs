@@ -10,7 +10,7 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub(crate) use common::Common;
-pub(crate) use eval::{Bench, Eval, Needle, Passkey, Ppl, Ruler};
+pub(crate) use eval::{Bench, Eval, Gain, Needle, Passkey, Ppl, ResultFormat, Ruler};
 pub(crate) use layer::FlagLayer;
 pub(crate) use search::{Compare, Extend, Recover, Search};
 pub(crate) use tools::{

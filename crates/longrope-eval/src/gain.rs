@@ -1,0 +1,246 @@
+//! Context gain: how much the text before the original window helps to predict the text after it.
+
+use std::ops::Range;
+
+use longrope_data::{Bos, TokenDocument, TokenWindow, WindowProtocol, plan_windows};
+use longrope_model::check_losses;
+use longrope_rope::RopeSpec;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use crate::error::{Error, Result};
+use crate::language_model::LanguageModel;
+use crate::metric::Metric;
+use crate::paired::t_95;
+use crate::report::{TaskResult, Trial};
+use crate::stats::mean;
+use crate::task::{Task, TaskInfo};
+
+pub(crate) const NAME: &str = "gain";
+
+/// What is before the original window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FarText {
+    /// The text of the document.
+    #[default]
+    Own,
+    /// Text of another document: a control, whose gain is that of having any text there.
+    Other,
+}
+
+/// What is scored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct GainConfig {
+    /// Tokens at the end of a window that are scored; at most half of the original window.
+    pub tail: usize,
+    /// What is before the original window.
+    pub far: FarText,
+}
+
+impl Default for GainConfig {
+    fn default() -> Self {
+        Self {
+            tail: 500,
+            far: FarText::Own,
+        }
+    }
+}
+
+/// The gain of the context in every window of some documents.
+///
+/// A window of `context` tokens ends with a tail. Its loss is measured twice: in the last tokens of the window, as many
+/// as the original window has, and in the whole window. The gain is the first loss minus the second, in nats per token
+/// of the tail. It is positive if the model uses the text that its original window does not reach.
+#[derive(Debug)]
+pub struct Gain {
+    windows: Vec<TokenWindow>,
+    context: usize,
+    original_context: usize,
+    config: GainConfig,
+    /// Tokens scored.
+    tail: usize,
+    bos: Bos,
+    /// The RoPE of the original window.
+    near_rope: RopeSpec,
+    n_windows: usize,
+}
+
+/// The tokens of a window, and those of its last part.
+struct Pair {
+    full: Vec<u32>,
+    near: Vec<u32>,
+}
+
+impl Gain {
+    /// Plans up to `n_windows` windows of `context` tokens per document, that do not overlap. `near_rope` is the RoPE for
+    /// sequences as long as the original window, which it names.
+    ///
+    /// # Errors
+    /// - [`Error::NothingFar`] if the context is not longer than the original window.
+    /// - [`Error::InvalidSetting`] for an empty tail, and for text of other documents if there is only one.
+    /// - [`Error::Data`] if no document has a window.
+    pub fn new(
+        documents: &[TokenDocument],
+        config: &GainConfig,
+        (context, n_windows): (usize, usize),
+        bos: Bos,
+        near_rope: RopeSpec,
+    ) -> Result<Self> {
+        let original_context = near_rope.original_context;
+        if context <= original_context {
+            return Err(Error::NothingFar {
+                context,
+                original_context,
+            });
+        }
+        let refuse = |setting, found: String, expected| Error::InvalidSetting {
+            task: NAME.to_owned(),
+            setting,
+            found,
+            expected,
+        };
+        let tail = config.tail.min(original_context / 2);
+        if tail == 0 {
+            return Err(refuse("tail", config.tail.to_string(), "1 or more"));
+        }
+        let windows = plan_windows(documents, context, WindowProtocol::spread(n_windows), bos)?;
+        let gain = Self {
+            windows,
+            context,
+            original_context,
+            config: config.clone(),
+            tail,
+            bos,
+            near_rope,
+            n_windows,
+        };
+        if config.far == FarText::Other && gain.other_window(0).is_none() {
+            return Err(refuse(
+                "far",
+                "other".to_owned(),
+                "at least two documents with windows of this context",
+            ));
+        }
+        Ok(gain)
+    }
+
+    /// The next window of another document.
+    fn other_window(&self, trial: usize) -> Option<&TokenWindow> {
+        let own = self.windows[trial].doc_idx;
+        let n = self.windows.len();
+        let next = |step: usize| &self.windows[(trial + step) % n];
+        (1..n).map(next).find(|window| window.doc_idx != own)
+    }
+
+    fn pair(&self, trial: usize) -> Pair {
+        let mut full = self.windows[trial].tokens();
+        let near_from = full.len() - self.original_context.min(full.len());
+        let mut near = full[near_from..].to_vec();
+        if matches!(self.bos, Bos::Window { .. } | Bos::Replace { .. }) {
+            near[0] = full[0];
+        }
+        if self.config.far == FarText::Other
+            && let Some(other) = self.other_window(trial)
+        {
+            full[..near_from].copy_from_slice(&other.tokens()[..near_from]);
+        }
+        Pair { full, near }
+    }
+
+    /// The mean loss of the tail of a sequence, nats.
+    fn tail_nats(
+        &self,
+        tokens: &[u32],
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<f64> {
+        let from = tokens.len() - self.tail;
+        let losses = model.token_nll(&[tokens], from, &rope.resolve(tokens.len()))?;
+        check_losses(&losses, from)
+            .map_err(|source| Error::not_finite(format!("{} tokens", tokens.len()), source))?;
+        let nats: Vec<f64> = losses.concat().into_iter().map(f64::from).collect();
+        Ok(mean(&nats))
+    }
+}
+
+impl Task for Gain {
+    fn info(&self) -> TaskInfo {
+        let mut settings = Map::new();
+        settings.insert("tail".to_owned(), json!(self.tail));
+        settings.insert("far".to_owned(), json!(self.config.far));
+        settings.insert("windows".to_owned(), json!(self.n_windows));
+        settings.insert("near_context".to_owned(), json!(self.original_context));
+        let bos = match self.bos {
+            Bos::Document => "document",
+            Bos::Window { .. } => "window",
+            Bos::Replace { .. } => "replaced",
+            Bos::None => "none",
+        };
+        settings.insert("bos".to_owned(), json!(bos));
+        let lower = |name: &str| Metric {
+            name: name.to_owned(),
+            higher_is_better: false,
+        };
+        TaskInfo {
+            name: NAME.to_owned(),
+            version: 1,
+            protocol: "mean loss of the tail, nats per token".to_owned(),
+            settings,
+            seed: 0,
+            context: self.context,
+            metrics: vec![
+                Metric::higher("context_gain"),
+                lower("near_nats"),
+                lower("full_nats"),
+            ],
+        }
+    }
+
+    fn n_trials(&self) -> usize {
+        self.windows.len()
+    }
+
+    fn run(
+        &self,
+        trials: Range<usize>,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Vec<Trial>> {
+        trials
+            .map(|trial| {
+                let window = &self.windows[trial];
+                let pair = self.pair(trial);
+                let near = self.tail_nats(&pair.near, model, &self.near_rope)?;
+                let full = self.tail_nats(&pair.full, model, rope)?;
+                let mut details = Map::new();
+                details.insert("document".to_owned(), json!(window.doc_idx));
+                details.insert("source".to_owned(), json!(*window.source));
+                details.insert("window_start".to_owned(), json!(window.start));
+                Ok(Trial {
+                    trial,
+                    scores: vec![near - full, near, full],
+                    details,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Gives the means of a context gain Student's 95% intervals over its windows.
+pub fn add_gain_intervals(result: &mut TaskResult) {
+    let n = result.n;
+    for metric in std::iter::once(&mut result.metric).chain(&mut result.other_metrics) {
+        // There is no error of fewer than two values.
+        metric.interval = metric.stderr.map(|stderr| {
+            let half = t_95(n.saturating_sub(1)) * stderr;
+            [metric.value - half, metric.value + half]
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "gain_tests.rs"]
+mod tests;
