@@ -50,9 +50,14 @@ fn trainer_state(records: &[Record], settings: TrainerStateSettings) -> Value {
     let global_step = steps.iter().copied().max().unwrap_or(0);
     let epoch = |step: usize| step as f64 / settings.max_steps.max(1) as f64;
     let several = has_several_contexts(records);
-    let mut history: Vec<Value> = steps
-        .iter()
-        .zip(records)
+    let mut ordered: Vec<(&usize, &Record)> = steps.iter().zip(records).collect();
+    // After an interruption, lines of one step may stand in another order.
+    ordered.sort_by_key(|(step, record)| match record {
+        Record::Step { .. } => (**step, None),
+        Record::Eval { context, .. } => (**step, Some(context.unwrap_or(0))),
+    });
+    let mut history: Vec<Value> = ordered
+        .into_iter()
         .map(|(step, record)| entry(record, *step, epoch(*step), several))
         .collect();
     let losses: Vec<f64> = records

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longrope_eval::{PplResult, TaskResult, window_difference};
+use longrope_eval::{PplResult, TaskResult, task_difference, window_difference};
 use longrope_extend::{MethodLoss, SearchResult};
 use longrope_trainer::run::records::{self, Record};
 
@@ -248,12 +248,21 @@ fn passkeys(group: &Group<'_, TaskResult>) -> Option<String> {
     let best = others.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
     Some(match best {
         Some(best) => format!(
-            "{found}, {} finds {}.",
+            "{found}, {} finds {}{}.",
             group.label(best),
-            percent(value(best), best.result.n)
+            percent(value(best), best.result.n),
+            chance(own.result, best.result)
         ),
         None => format!("{found}."),
     })
+}
+
+/// A remark about a difference that the trials do not prove.
+fn chance(own: &TaskResult, other: &TaskResult) -> &'static str {
+    match task_difference(own, other) {
+        Ok(paired) if !paired.distinguishable => "; the difference may be chance",
+        _ => "",
+    }
 }
 
 /// The change inside the original window: our own against the model as it was.
