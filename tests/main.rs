@@ -35,6 +35,7 @@ mod search_stages;
 mod support;
 mod tasks;
 mod tidy;
+mod verdict;
 mod weights_export;
 mod weights_hints;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@ use longrope_search::{Search, TargetRope};
 use serde::{Deserialize, Serialize};
 
 use super::method_loss::MethodLoss;
+use super::verdict::Verdict;
 
 /// `search/result.json`, relative to the run folder.
 pub(crate) const RESULT_FILE: &str = "search/result.json";
@@ -45,6 +46,10 @@ pub struct SearchResult {
     pub searched: MethodLoss,
     /// The methods it is compared with, on the same samples.
     pub baselines: Vec<MethodLoss>,
+    /// The winner against the methods on text that the search did not see; `None` in older files, and if no text was held
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// Time of this process, seconds.
     pub elapsed_secs: f64,
 }

@@ -69,7 +69,11 @@ pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
     output::line(format!(
         "factors in {}, plots in the same folder",
         out.join("rope.json").display()
-    ))
+    ))?;
+    match search_table::verdict(result) {
+        Some(verdict) => output::line(format!("\n{verdict}")),
+        None => Ok(()),
+    }
 }
 
 /// Reads the configuration; for a resumed search, from its run folder.
