@@ -156,8 +156,43 @@ fn files_of_a_search() {
     baselines[].rope_fingerprint: string
     baselines[].nll_nats: real
     baselines[].text_nats[]: real
+    baselines[].difference.reference: string
+    baselines[].difference.value: real
+    baselines[].difference.stderr: real
+    baselines[].difference.interval[]: real
+    baselines[].difference.n: whole
+    baselines[].difference.method: string
+    baselines[].difference.distinguishable: boolean
+    verdict.context: whole
+    verdict.held_out.text_fingerprint: string
+    verdict.held_out.n_tokens: whole
+    verdict.held_out.n_windows: whole
+    verdict.searched.method: string
+    verdict.searched.rope_fingerprint: string
+    verdict.searched.nll_nats: real
+    verdict.searched.text_nats[]: real
+    verdict.baselines[].method: string
+    verdict.baselines[].rope_fingerprint: string
+    verdict.baselines[].nll_nats: real
+    verdict.baselines[].text_nats[]: real
+    verdict.baselines[].difference.reference: string
+    verdict.baselines[].difference.value: real
+    verdict.baselines[].difference.stderr: real
+    verdict.baselines[].difference.interval[]: real
+    verdict.baselines[].difference.n: whole
+    verdict.baselines[].difference.method: string
+    verdict.baselines[].difference.distinguishable: boolean
+    verdict.recommended: string
+    verdict.lines[]: string
     elapsed_secs: real
     "#);
+}
+
+#[test]
+fn files_of_a_search_beside_its_result() {
+    let here = Workplace::with_model();
+    let flags = "--set search.generations=1 --target 128 --out run";
+    here.compute(&format!("{TINY_SEARCH} {flags}"));
     let metrics = here.read_json_lines("run/metrics.jsonl");
     assert_snapshot!(metrics[0], @r#"{"format":"longrope-metrics","version":1,"kind":"search"}"#);
     assert_snapshot!(shape(&metrics[1]), @r"

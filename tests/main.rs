@@ -41,6 +41,7 @@ mod support;
 mod tasks;
 mod text_twice;
 mod tidy;
+mod verdict;
 mod weights_export;
 mod weights_hints;
 #[cfg(target_os = "linux")]

@@ -180,10 +180,6 @@ impl Task for Gain {
             Bos::None => "none",
         };
         settings.insert("bos".to_owned(), json!(bos));
-        let lower = |name: &str| Metric {
-            name: name.to_owned(),
-            higher_is_better: false,
-        };
         TaskInfo {
             name: NAME.to_owned(),
             version: 1,
@@ -192,9 +188,9 @@ impl Task for Gain {
             seed: 0,
             context: self.context,
             metrics: vec![
-                Metric::higher("context_gain"),
-                lower("near_nats"),
-                lower("full_nats"),
+                Metric::number("context_gain", true),
+                Metric::number("near_nats", false),
+                Metric::number("full_nats", false),
             ],
         }
     }

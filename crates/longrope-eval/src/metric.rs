@@ -7,25 +7,37 @@ pub struct Metric {
     pub name: String,
     /// Whether higher values are better.
     pub higher_is_better: bool,
+    /// Whether every score is a share, from 0 to 1.
+    pub is_share: bool,
 }
 
 impl Metric {
-    /// A metric where higher is better.
+    /// A share where higher is better.
     pub fn higher(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             higher_is_better: true,
+            is_share: true,
         }
     }
 
-    /// Whether a trial can have this score. Metrics where higher is better are shares.
+    /// A number of any size.
+    pub fn number(name: &str, higher_is_better: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            higher_is_better,
+            is_share: false,
+        }
+    }
+
+    /// Whether a trial can have this score.
     pub(crate) fn allows(&self, score: f64) -> bool {
-        score.is_finite() && (!self.higher_is_better || (0.0..=1.0).contains(&score))
+        score.is_finite() && (!self.is_share || (0.0..=1.0).contains(&score))
     }
 
     /// What [`Self::allows`] expects, in words.
     pub(crate) fn range(&self) -> &'static str {
-        if self.higher_is_better {
+        if self.is_share {
             "a number from 0 to 1"
         } else {
             "a finite number"

@@ -19,7 +19,7 @@ pub use scoring::{
     Workers, check_windows, perplexities,
 };
 pub use search::{
-    Calibration, CalibrationOptions, CalibrationSample, MethodLoss, ModelObjective, NamedSpec,
-    ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent, SearchInputs, SearchOutcome,
-    SearchResult, SearchTask, Watch, measure,
+    Calibration, CalibrationOptions, CalibrationSample, HeldOutShare, HeldOutText, MethodLoss,
+    ModelObjective, NamedSpec, ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent,
+    SearchInputs, SearchOutcome, SearchResult, SearchTask, Verdict, Watch, measure,
 };

@@ -11,6 +11,8 @@ pub enum Seed {
     Pi,
     /// NTK-aware: the factors grow geometrically from 1 to the scale.
     Ntk,
+    /// Dynamic NTK at the target: as NTK, for the scale that its base has grown by there, within the bounds of the search.
+    DynamicNtk,
     /// YaRN: fast pairs unscaled, slow pairs scaled, a ramp between.
     Yarn,
     /// As YaRN, with a ramp that is linear in the factor. The official code starts here.
@@ -26,6 +28,7 @@ impl Seed {
         match self {
             Self::Pi => "pi",
             Self::Ntk => "ntk",
+            Self::DynamicNtk => "dynamic-ntk",
             Self::Yarn => "yarn",
             Self::LinearRamp => "linear-ramp",
             Self::None => "none",
@@ -42,6 +45,7 @@ mod tests {
         for seed in [
             Seed::Pi,
             Seed::Ntk,
+            Seed::DynamicNtk,
             Seed::Yarn,
             Seed::LinearRamp,
             Seed::None,

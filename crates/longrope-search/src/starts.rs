@@ -27,6 +27,8 @@ impl Seed {
         match self {
             Self::Pi => pi_factors(n_pairs, scale),
             Self::Ntk => ntk_factors(n_pairs, scale),
+            // At `s` times the original context, the base has grown as for `s·s - (s - 1)` times.
+            Self::DynamicNtk => ntk_factors(n_pairs, scale * scale - (scale - 1.0)),
             Self::Yarn => yarn_factors(ramp, scale),
             Self::LinearRamp => linear_ramp_factors(ramp, scale),
             Self::None => vec![1.0; n_pairs],
@@ -120,6 +122,8 @@ mod tests {
         };
         assert_eq!(ends(Seed::Pi), (3200, 3200));
         assert_eq!(ends(Seed::Ntk), (100, 3200));
+        // It ends at 32² - 31, beyond the largest factor of the search.
+        assert_eq!(ends(Seed::DynamicNtk), (100, 4000));
         assert_eq!(ends(Seed::Yarn), (100, 3200));
         assert_eq!(ends(Seed::None), (100, 100));
     }
@@ -144,9 +148,10 @@ mod tests {
                 ("ntk", 3),
                 ("yarn", 3),
                 ("none", 3),
+                ("dynamic-ntk", 3),
                 ("init-0", 1)
             ]
         );
-        assert_eq!(starts[4].trials, [given]);
+        assert_eq!(starts[5].trials, [given]);
     }
 }

@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn generated_answers_contain_the_expected_text() {
         let asked = question(&[" Hallway "], &[true]);
-        let scores = [" The HALLWAY.\n", "hall way"].map(|text| score_generated(&asked, text));
-        assert_eq!(scores, [1.0, 0.0]);
+        let is_right = |text: &str| score_generated(&asked, text) > 0.5;
+        assert!(is_right(" The HALLWAY.\n") && !is_right("hall way"));
     }
 
     #[test]

@@ -18,8 +18,6 @@ mod windows;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use quantiles::t_95;
-
 pub use add::{add_task_differences, add_window_differences};
 pub use quantiles::t_95;
 pub use trials::{paired_scores, task_difference};

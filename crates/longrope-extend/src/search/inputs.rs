@@ -5,6 +5,7 @@ use longrope_model::ResultSource;
 use longrope_search::SearchConfig;
 
 use super::calibration::CalibrationOptions;
+use super::held_out::HeldOutShare;
 use crate::scoring::Models;
 
 /// Model, text and settings of a search.
@@ -16,6 +17,8 @@ pub struct SearchInputs<'a> {
     pub source: ResultSource,
     /// The text that samples are taken from.
     pub documents: &'a [TokenDocument],
+    /// How much of that text the search does not see, to judge its winner on.
+    pub held_out: HeldOutShare,
     /// The tokenizer, for needles and passkeys.
     pub tokenizer: Option<&'a Tokenizer>,
     /// How samples are chosen.

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod events;
+mod held_out;
 mod inputs;
 mod journal;
 mod line_file;
@@ -13,9 +14,12 @@ mod recover;
 mod result;
 mod run;
 mod task;
+mod unseen;
+mod verdict;
 
 pub use calibration::{Calibration, CalibrationOptions, CalibrationSample};
 pub use events::{SearchEvent, Watch};
+pub use held_out::HeldOutShare;
 pub use inputs::SearchInputs;
 pub use measured::{NamedSpec, measure};
 pub use method_loss::MethodLoss;
@@ -24,3 +28,4 @@ pub use objective_kind::ObjectiveKind;
 pub use recover::{Recovered, Recovery, RecoveryTask};
 pub use result::{SearchOutcome, SearchResult};
 pub use task::SearchTask;
+pub use verdict::{HeldOutText, Verdict};

@@ -227,6 +227,29 @@ impl<'a> ModelObjective<'a> {
     }
 }
 
+impl ModelObjective<'_> {
+    /// As [`measure`](Self::measure), on samples of which nothing is saved or known.
+    pub(crate) fn measure_unsaved(
+        &mut self,
+        calibration: &Calibration,
+        ropes: &[NamedSpec],
+    ) -> Result<Vec<MethodLoss>, ScoringError> {
+        let Self {
+            watch,
+            scoring,
+            interrupt,
+            ..
+        } = self;
+        let mut show = |call: &CallStatus<'_>| {
+            watch.event(&SearchEvent::Scoring {
+                call,
+                planned: false,
+            });
+        };
+        measured::measure(scoring, calibration, ropes, interrupt, &mut show)
+    }
+}
+
 impl Objective for ModelObjective<'_> {
     type Error = ScoringError;
 

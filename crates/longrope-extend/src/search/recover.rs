@@ -8,12 +8,13 @@ use std::path::Path;
 use longrope_data::text_fingerprint;
 use longrope_model::ResultSource;
 use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
-use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Space, TargetRope};
+use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Seed, Space, TargetRope};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::calibration::{Calibration, CalibrationOptions};
 use super::events::Watch;
+use super::held_out::HeldOutShare;
 use super::inputs::SearchInputs;
 use super::measured::measure;
 use super::objective_kind::ObjectiveKind;
@@ -140,6 +141,7 @@ impl RecoveryTask<'_> {
             let task = SearchTask {
                 inputs: SearchInputs {
                     evolution,
+                    held_out: HeldOutShare::NOTHING,
                     ..self.inputs.clone()
                 },
                 target,
@@ -167,11 +169,16 @@ impl RecoveryTask<'_> {
 
     /// The evolution of the search for every context.
     fn evolution(&self) -> SearchConfig {
-        SearchConfig {
+        let mut evolution = SearchConfig {
             max_factor_ratio: self.max_factor_ratio,
             max_factor_extra: 0.0,
             ..self.inputs.evolution.clone()
+        };
+        // Dynamic NTK is for contexts beyond the original one. Recovery starts from the factors that are known.
+        if evolution.seeds == SearchConfig::default().seeds {
+            evolution.seeds.retain(|seed| *seed != Seed::DynamicNtk);
         }
+        evolution
     }
 
     /// What is searched for at a context.

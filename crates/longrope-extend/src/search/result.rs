@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::method_loss::MethodLoss;
 use super::objective_kind::ObjectiveKind;
+use super::verdict::Verdict;
 
 /// `search/result.json`, relative to the run folder.
 pub(crate) const RESULT_FILE: &str = "search/result.json";
@@ -49,6 +50,10 @@ pub struct SearchResult {
     pub searched: MethodLoss,
     /// The methods it is compared with, on the same samples.
     pub baselines: Vec<MethodLoss>,
+    /// The winner against the methods on text that the search did not see; `None` in older files, and if no text was held
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// Time of this process, seconds.
     pub elapsed_secs: f64,
 }
@@ -120,6 +125,7 @@ mod tests {
             needle_weight,
             searched,
             baselines: Vec::new(),
+            verdict: None,
             elapsed_secs: 1.0,
         }
     }

@@ -16,6 +16,8 @@ use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::result::{RESULT_FILE, SearchOutcome, SearchResult};
+use super::unseen::Unseen;
+use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::json_files::json_lines;
 use crate::run_folder::RunFolder;
@@ -36,6 +38,8 @@ const MAX_FAILURES_SHOWN: usize = 3;
 pub(crate) struct SearchRun<'a> {
     pub(crate) run: &'a RunFolder,
     pub(crate) calibration: &'a Calibration,
+    /// What the winner is judged on; `None` if no text is held out.
+    pub(crate) unseen: Option<&'a Unseen>,
     pub(crate) target: &'a TargetRope,
     pub(crate) profile: &'a str,
     pub(crate) objective: ObjectiveKind,
@@ -94,7 +98,9 @@ impl SearchRun<'_> {
             .into_iter();
         let searched = measured.next().ok_or(Error::NoCandidate)?;
         baselines.extend(measured);
-        let outcome = self.write_factors(search, winner, searched, baselines, started)?;
+        let verdict = self.judge(&mut objective, &winner)?;
+        let outcome =
+            self.write_factors(search, winner, (searched, baselines, verdict), started)?;
         objective.event(&SearchEvent::Done {
             run: self.run,
             outcome: &outcome,
@@ -103,6 +109,20 @@ impl SearchRun<'_> {
         self.run.write_json(RESULT_FILE, &outcome.result)?;
         objective.clear_methods()?;
         Ok(outcome)
+    }
+
+    /// The verdict on text that the search did not see, if there is some.
+    fn judge(
+        &self,
+        objective: &mut ModelObjective<'_>,
+        winner: &RopeSpec,
+    ) -> Result<Option<Verdict>> {
+        let Some(unseen) = self.unseen else {
+            return Ok(None);
+        };
+        let mut ropes = vec![("searched".to_owned(), winner.clone())];
+        ropes.extend(self.methods()?);
+        unseen.judge(objective, self.target.base(), &ropes, self.objective)
     }
 
     /// The methods that a search is compared with, for its target.
@@ -117,8 +137,7 @@ impl SearchRun<'_> {
         &self,
         search: Search,
         winner: RopeSpec,
-        searched: MethodLoss,
-        baselines: Vec<MethodLoss>,
+        (searched, baselines, verdict): (MethodLoss, Vec<MethodLoss>, Option<Verdict>),
         started: Instant,
     ) -> Result<SearchOutcome> {
         let best = search.best().ok_or(Error::NoCandidate)?;
@@ -155,6 +174,7 @@ impl SearchRun<'_> {
                 .iter()
                 .map(|generation| generation.failures.len())
                 .sum(),
+            verdict,
             elapsed_secs: started.elapsed().as_secs_f64(),
         };
         let spec = self.target.artifact_spec(&best.candidate)?;

@@ -48,6 +48,7 @@ fn run(folder: &Path, models: &Models, scoring: Scoring<'_>) -> Result<SearchOut
     let setting = SearchRun {
         run: &run,
         calibration: &calibration,
+        unseen: None,
         target: &target,
         profile: "paper",
         objective: ObjectiveKind::Perplexity,

@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
+use longrope_data::TokenDocument;
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::calibration::Calibration;
 use super::events::Watch;
+use super::held_out::HeldOutShare;
 use super::inputs::SearchInputs;
 use super::journal::{Journal, MethodJournal};
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::result::SearchOutcome;
 use super::run::{SearchRun, save_state};
+use super::unseen::Unseen;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::json_files::read_json;
@@ -50,11 +53,27 @@ impl SearchTask<'_> {
     pub fn run(self, interrupt: &Interrupt, watch: Watch<'_>) -> Result<SearchOutcome> {
         let problem = self.problem;
         problem.validate()?;
-        let inputs = self.inputs;
+        let inputs = begun_as(self.inputs, self.out, self.mode);
         let context = sample_context(inputs.sample_context, &problem)?;
         let options = &inputs.calibration;
-        let calibration = Calibration::new(options, inputs.documents, inputs.tokenizer, context)?;
-        let recorded = Recorded::new(&inputs, &calibration, &self.target);
+        let (calibration, held_out) = calibration_and_rest(&inputs, context)?;
+        let unseen = held_out
+            .map(|held_out| {
+                let contexts = (context, problem.original_context);
+                let n_passkeys = options.passkey_trials;
+                Unseen::new(
+                    &held_out,
+                    inputs.tokenizer,
+                    contexts,
+                    n_passkeys,
+                    options.seed,
+                )
+            })
+            .transpose()?;
+        let mut recorded = Recorded::new(&inputs, &calibration, &self.target);
+        recorded.held_out_fingerprint = unseen
+            .as_ref()
+            .map(|unseen| unseen.text_fingerprint().to_owned());
         let settings = RunSettings {
             text: &inputs.settings,
             fixed: fixed(&problem, &inputs.evolution, options.seed)?,
@@ -83,6 +102,7 @@ impl SearchTask<'_> {
         let setting = SearchRun {
             run: &run,
             calibration: &calibration,
+            unseen: unseen.as_ref(),
             target: &self.target,
             profile: &inputs.profile,
             objective: options.objective,
@@ -92,6 +112,57 @@ impl SearchTask<'_> {
         };
         setting.finish_search(search, objective.with_watch(watch))
     }
+}
+
+/// The samples of a search, and the text that it does not see.
+///
+/// By default, text is held out only if the samples fit into the rest.
+fn calibration_and_rest(
+    inputs: &SearchInputs<'_>,
+    context: usize,
+) -> Result<(Calibration, Option<Vec<TokenDocument>>)> {
+    let options = &inputs.calibration;
+    let make = |documents: &[TokenDocument]| {
+        Calibration::new(options, documents, inputs.tokenizer, context)
+    };
+    if let Some(split) = inputs.held_out.split(inputs.documents, context) {
+        match make(&split.search) {
+            Ok(calibration) => return Ok((calibration, Some(split.held_out))),
+            Err(error) if inputs.held_out != HeldOutShare::Auto => return Err(error),
+            Err(_) => {}
+        }
+    }
+    let calibration = make(inputs.documents)?;
+    if inputs.held_out != HeldOutShare::NOTHING {
+        tracing::warn!(
+            "the text is too short to hold any out: the result is not measured on text that the search did not see"
+        );
+    }
+    Ok((calibration, None))
+}
+
+/// The inputs of a search that an earlier version may have begun, as that version took them: without text held out, and
+/// without its seed from dynamic NTK.
+fn begun_as<'a>(inputs: SearchInputs<'a>, out: &Path, mode: RunMode) -> SearchInputs<'a> {
+    let mut inputs = inputs;
+    if mode == RunMode::New {
+        return inputs;
+    }
+    // What cannot be read is reported when it is resumed.
+    let begun = read_json::<Recorded>(&out.join(INPUTS_FILE)).ok();
+    if begun.is_some_and(|begun| begun.held_out_fingerprint.is_none()) {
+        inputs.held_out = HeldOutShare::NOTHING;
+    }
+    let state = fs_err::read_to_string(out.join(STATE_FILE)).ok();
+    let state = state.and_then(|text| SearchState::from_json(&text).ok());
+    let defaults = SearchConfig::default().seeds;
+    if let Some(state) = state
+        && inputs.evolution.seeds == defaults
+        && state.config().seeds == defaults[..defaults.len() - 1]
+    {
+        inputs.evolution.seeds.clone_from(&state.config().seeds);
+    }
+    inputs
 }
 
 /// Tokens of a sample: those of the target, or fewer, as a cheap proxy.
@@ -155,6 +226,9 @@ struct Recorded {
     /// The factors that the ratios of a candidate multiply, if candidates are ratios.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ground: Option<Vec<f64>>,
+    /// Fingerprint of the text that the search does not see; `None` if none is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_out_fingerprint: Option<String>,
 }
 
 const INPUTS_FILE: &str = "search/inputs.json";
@@ -178,6 +252,7 @@ impl Recorded {
             text_fingerprint: calibration.fingerprint(),
             objective,
             ground: target.ground().map(<[f64]>::to_vec),
+            held_out_fingerprint: None,
         }
     }
 
@@ -190,7 +265,9 @@ impl Recorded {
         let saved: Self = read_json(&path)?;
         let what = if saved.model_fingerprint != self.model_fingerprint {
             "model"
-        } else if saved.text_fingerprint != self.text_fingerprint {
+        } else if saved.text_fingerprint != self.text_fingerprint
+            || saved.held_out_fingerprint != self.held_out_fingerprint
+        {
             "text"
         } else if saved.objective != self.objective {
             "objective"

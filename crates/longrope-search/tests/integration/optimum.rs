@@ -100,8 +100,8 @@ fn the_papers_budget_is_kept_to_the_candidate() {
         Err(StepError::Finished { generations: 40 })
     ));
     assert_eq!(proposals, 1344);
-    // Four seeds, each with two policies more than it is proposed with.
-    assert_eq!(search.planned_evaluations(), 1344 + 8);
+    // Five seeds, each with two policies more than it is proposed with.
+    assert_eq!(search.planned_evaluations(), 1344 + 10);
     let progress = search.progress();
     assert_eq!(progress.evaluations + progress.memo_hits, progress.planned);
     assert_eq!(
@@ -135,7 +135,7 @@ fn beyond_512k_the_first_population_is_halved() {
             .proposals,
         16
     );
-    assert_eq!(search.planned_evaluations(), 672 + 8);
+    assert_eq!(search.planned_evaluations(), 672 + 10);
 }
 
 #[test]
@@ -145,17 +145,17 @@ fn each_seed_keeps_its_best_policy() {
         Outcome::Loss(loss(candidate, 4.0))
     });
     let first = search.step(&mut objective).expect("a formula cannot stop");
-    assert_eq!((first.policy_trials, first.proposals), (8, 16));
+    assert_eq!((first.policy_trials, first.proposals), (10, 16));
     let kept: Vec<_> = search.seeds().iter().filter(|seed| seed.kept).collect();
     assert_eq!(
         kept.iter().map(|seed| &*seed.name).collect::<Vec<_>>(),
-        ["pi", "ntk", "yarn", "none"]
+        ["pi", "ntk", "yarn", "none", "dynamic-ntk"]
     );
     assert!(
         kept.iter()
             .all(|seed| seed.attention == AttentionScale::Su {})
     );
-    assert_eq!(search.seeds().len(), 12);
+    assert_eq!(search.seeds().len(), 15);
 }
 
 #[test]

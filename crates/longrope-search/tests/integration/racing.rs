@@ -292,8 +292,8 @@ fn a_round_is_one_call_with_all_who_are_left() {
     let (seeds, races) = rounds.0.split_first().expect("calls");
     assert_eq!(
         seeds.len(),
-        12 * N_SAMPLES,
-        "four seeds with three policies"
+        15 * N_SAMPLES,
+        "five seeds with three policies"
     );
     assert_eq!(races.len(), N_SAMPLES);
     for (sample, round) in races.iter().enumerate() {

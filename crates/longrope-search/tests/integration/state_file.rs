@@ -36,7 +36,7 @@ fn the_header_is_pinned() {
         r#""config":{"operators":"windows","population":16,"mutations":5,"crossovers":5,"mutation-prob":0.3,"generations":6,"parents":8,"#,
         r#""max-retries":20,"halve-beyond":524288,"max-factor-ratio":1.25,"max-factor-extra":0.0,"critical-unscaled":0,"step":0.01,"#,
         r#""start-tokens":[0,2,4,8,12,16,20,24,28,32,64,128,256],"attention":{"type":"seeds"},"#,
-        r#""seeds":["pi","ntk","yarn","none"],"yarn-beta-fast":32.0,"yarn-beta-slow":1.0,"racing-strictness":0.0,"#,
+        r#""seeds":["pi","ntk","yarn","none","dynamic-ntk"],"yarn-beta-fast":32.0,"yarn-beta-slow":1.0,"racing-strictness":0.0,"#,
         r#""smooth-share":0.0,"difference-share":0.0,"surrogate-pool":1,"batch-candidates":32},"#,
         r#""init":[],"seed":9,"rng":{"seed":["#,
     );

@@ -72,7 +72,11 @@ pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
     output::line(format!(
         "factors in {}, plots in the same folder",
         output::path(&out.join("rope.json"))
-    ))
+    ))?;
+    match search_table::verdict(result) {
+        Some(verdict) => output::line(format!("\n{verdict}")),
+        None => Ok(()),
+    }
 }
 
 /// Reads the configuration; for a resumed search, from its run folder.

@@ -34,6 +34,7 @@ pub(crate) fn inputs<'a>(
         models,
         source: input::source(config, Some(text_fingerprint(documents)))?,
         documents,
+        held_out: search.run.held_out,
         tokenizer,
         calibration: calibration(config),
         sample_context: search.run.sample_context,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use longrope_eval::{GainConfig, NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
-use longrope_extend::ObjectiveKind;
 use longrope_extend::pretrain::PretrainConfig;
+use longrope_extend::{HeldOutShare, ObjectiveKind};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::{SearchConfig, field_names};
@@ -376,6 +376,8 @@ pub(crate) struct SearchRunKeys {
     pub(crate) needle_weight: f64,
     /// Passkey trials of the result and of the methods.
     pub(crate) passkey_trials: usize,
+    /// Share of the text that the search does not see, to judge its result on.
+    pub(crate) held_out: HeldOutShare,
 }
 
 impl Default for SearchRunKeys {
@@ -390,6 +392,7 @@ impl Default for SearchRunKeys {
             objective: ObjectiveKind::Perplexity,
             needle_weight: 0.5,
             passkey_trials: 10,
+            held_out: HeldOutShare::Auto,
         }
     }
 }

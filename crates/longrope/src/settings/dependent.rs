@@ -1,6 +1,7 @@
 //! Defaults that depend on other keys: a default that contradicts a key that was set gives way, and the user is told.
 
 use longrope_data::counted;
+use longrope_search::Seed;
 use toml::{Table, Value};
 
 use super::config::{Config, Profile, SearchSection};
@@ -47,6 +48,7 @@ pub(crate) fn adjust(table: &mut Table) -> Vec<String> {
         }
         _ => {}
     }
+    drop_a_seed(table, &defaults.seeds, &mut told);
     told
 }
 
@@ -57,6 +59,33 @@ fn set_needles(table: &mut Table) {
     let is_told_apart = matches!(kind, Some("association" | "ordinal"));
     if is_told_apart && count(table, "needle", "needles").is_none() {
         set(table, "needle", "needles", SEVERAL);
+    }
+}
+
+/// Leaves out the last default seed if the population is one too small for all seeds and the candidate of `search.init`.
+fn drop_a_seed(table: &mut Table, defaults: &[Seed], told: &mut Vec<String>) {
+    let Some(population) = count(table, "search", "population") else {
+        return;
+    };
+    let is_set = |key: &str| {
+        table
+            .get("search")
+            .is_some_and(|search| search.get(key).is_some())
+    };
+    let needed = defaults.len() + usize::from(is_set("init"));
+    let Some((last, rest)) = defaults.split_last() else {
+        return;
+    };
+    if is_set("seeds") || *last != Seed::DynamicNtk || population + 1 != needed {
+        return;
+    }
+    told.push(format!(
+        "`search.seeds` is without {}, because the population is {population}",
+        last.name()
+    ));
+    let rest: Vec<Value> = rest.iter().map(|seed| seed.name().into()).collect();
+    if let Some(Value::Table(search)) = table.get_mut("search") {
+        search.insert("seeds".to_owned(), rest.into());
     }
 }
 
@@ -96,7 +125,8 @@ mod tests {
         let (table, told) = adjusted("train = { steps = 10 }\nsearch = { population = 4 }");
         assert_eq!(table["train"]["warmup-steps"].as_integer(), Some(10));
         assert_eq!(table["search"]["parents"].as_integer(), Some(4));
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(table["search"]["seeds"].as_array().unwrap().len(), 4);
+        assert_eq!(told.len(), 3, "{told:?}");
         let (table, told) = adjusted("search = { parents = 100 }");
         assert_eq!(table["search"]["population"].as_integer(), Some(100));
         assert_eq!(told.len(), 1, "{told:?}");

@@ -64,6 +64,33 @@ pub(crate) fn gain_line(result: &SearchResult) -> Option<String> {
     ))
 }
 
+/// The verdict: the measurements on text that the search did not see, and what to do; `None` without one.
+pub(crate) fn verdict(result: &SearchResult) -> Option<String> {
+    let verdict = result.verdict.as_ref()?;
+    let rows: Vec<&MethodLoss> = std::iter::once(&verdict.searched)
+        .chain(&verdict.baselines)
+        .collect();
+    let has_passkeys = rows.iter().any(|row| row.passkey_accuracy.is_some());
+    let mut header = vec!["on unseen text", "perplexity", "difference (nats)"];
+    header.extend(has_passkeys.then_some("passkeys found"));
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
+    let cells = |row: &&MethodLoss| {
+        let mut cells = vec![
+            row.method.clone(),
+            output::perplexity(row.nll_nats.exp()),
+            difference::nats(row.difference.as_ref()),
+        ];
+        if has_passkeys {
+            let share = row.passkey_accuracy;
+            cells.push(share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share)));
+        }
+        cells
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let table = output::table(&header, &rows);
+    Some(format!("{table}\n{}", verdict.lines.join("\n")))
+}
+
 /// A line with the cost of the search and the rest of the result.
 pub(crate) fn cost(result: &SearchResult) -> String {
     let saved = match result.token_evaluations_saved {

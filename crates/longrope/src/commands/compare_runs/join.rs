@@ -111,8 +111,13 @@ fn pair(one: &Measured, other: &Measured) -> Result<Pair> {
     let what = title(&one.result);
     check_text(&what, one, other)?;
     let difference = match (&one.result, &other.result) {
-        (EvalResult::Ppl(one), EvalResult::Ppl(other)) => window_difference(other, one),
-        (EvalResult::Task(one), EvalResult::Task(other)) => task_difference(other, one),
+        // Asked in both orders: A comes first in the error, and is subtracted in the difference.
+        (EvalResult::Ppl(a), EvalResult::Ppl(b)) => {
+            window_difference(a, b).and_then(|_| window_difference(b, a))
+        }
+        (EvalResult::Task(a), EvalResult::Task(b)) => {
+            task_difference(a, b).and_then(|_| task_difference(b, a))
+        }
         _ => Err(Unpaired::Windows),
     };
     let difference = difference.map_err(|error| {

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use longrope_data::{TokenDocument, Tokenizer, write_atomically};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
 use longrope_extend::{
-    Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings, SearchInputs, SearchTask, Watch,
+    HeldOutShare, Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings, SearchInputs,
+    SearchTask, Watch,
 };
 use longrope_figures::Series;
 use longrope_model::{ExportOptions, export_hf, is_replaceable};
@@ -229,6 +230,8 @@ impl Story<'_> {
         let tokenizer = Tokenizer::from_model_dir(self.folder)?;
         let inputs = SearchInputs {
             sample_context: None,
+            // The demo measures on other text in its next step.
+            held_out: HeldOutShare::NOTHING,
             ..searching::inputs(config, &self.models, documents, Some(&tokenizer))?
         };
         let search = |methods_first, watch: Watch<'_>| {
