@@ -4,26 +4,13 @@ use std::path::{Path, PathBuf};
 
 use longrope_data::counted;
 
+use crate::checkpoint::damage::Damage;
 use crate::checkpoint::report::WeightReport;
 use crate::export::float_type::FloatType;
 use crate::lora_error::LoraError;
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// How a safetensors file is damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Damage {
-    /// The end is missing.
-    CutOff,
-    /// There are more bytes than tensors.
-    TooLong,
-    /// The header cannot be read.
-    Header,
-    /// A tensor has a type or a shape that is not read.
-    Tensor,
-}
 
 /// What went wrong, and with which file or tensor.
 #[derive(Debug, thiserror::Error)]

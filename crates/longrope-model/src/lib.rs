@@ -50,12 +50,12 @@ mod training;
 mod unique_keys;
 mod write;
 
-pub use checkpoint::{Checkpoint, StoredTensor, WeightProblem, WeightReport};
+pub use checkpoint::{Checkpoint, Damage, StoredTensor, WeightProblem, WeightReport};
 pub use config::ModelConfig;
 pub use config_file::read_config_json;
 pub use decoder::{Decoder, LayerHook};
 pub use decoder_config::DecoderConfig;
-pub use error::{Damage, Error, Result};
+pub use error::{Error, Result};
 pub use export::{
     ConfigChanges, ExportOptions, FloatType, ShardSize, changed_config, copy_companions, export_hf,
     is_companion, is_replaceable,

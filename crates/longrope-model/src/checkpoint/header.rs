@@ -7,8 +7,9 @@ use longrope_data::counted;
 use safetensors::tensor::Metadata;
 use serde::de::IgnoredAny;
 
+use super::damage::Damage;
 use super::stored::StoredTensor;
-use crate::error::{Damage, Error, Result};
+use crate::error::{Error, Result};
 use crate::unique_keys::UniqueKeys;
 
 /// Largest header that is accepted; real headers are much smaller.

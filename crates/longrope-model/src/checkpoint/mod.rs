@@ -5,6 +5,7 @@
 //! where a mapping would crash the process.
 
 mod compare;
+pub(crate) mod damage;
 mod head;
 mod header;
 mod index;
@@ -12,6 +13,7 @@ pub(crate) mod report;
 mod shards;
 mod stored;
 
+pub use damage::Damage;
 pub(crate) use index::INDEX_FILE;
 pub use report::{WeightProblem, WeightReport};
 pub use stored::StoredTensor;
@@ -27,7 +29,7 @@ use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 
 use crate::config::ModelConfig;
-use crate::error::{Damage, Error, Result};
+use crate::error::{Error, Result};
 
 /// A checkpoint folder whose headers have been read.
 #[derive(Clone, Debug)]
