@@ -160,7 +160,7 @@ fn begun_as<'a>(inputs: SearchInputs<'a>, out: &Path, mode: RunMode) -> SearchIn
         && inputs.evolution.seeds == defaults
         && state.config().seeds == defaults[..defaults.len() - 1]
     {
-        inputs.evolution.seeds = state.config().seeds.clone();
+        inputs.evolution.seeds.clone_from(&state.config().seeds);
     }
     inputs
 }
