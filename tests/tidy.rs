@@ -283,7 +283,7 @@ fn the_table_of_keys_is_true() {
     // Resolved with as few settings as a search needs, and no generation.
     let set = "--model m --tokens tokens.json --target 64 --samples 1 --out run";
     here.run(&format!(
-        "search {set} --set search.generations=0 --set search.population=4 --set search.parents=4"
+        "search {set} --set search.generations=0 --set search.population=5 --set search.parents=5"
     ))
     .worked();
     let settings = [

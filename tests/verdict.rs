@@ -82,9 +82,10 @@ fn nothing_is_held_out_if_it_is_turned_off_or_the_text_is_short() {
 fn passkeys_are_fresh_and_tried_within_the_window_first() {
     let here = Workplace::with_tokenizer();
     here.rust_text();
-    let line = "search --model t --text text.txt --samples 1 --target 512 --set search.population=6 \
+    let line = "search --model t --text held.txt --samples 1 --target 264 --set search.population=6 \
         --set search.parents=2 --set search.mutations=1 --set search.crossovers=1 --set search.generations=0 \
-        --set search.passkey-trials=4 --json --out run";
+        --set search.seeds=[\"none\"] --set search.attention={type=\"fixed\",policy={type=\"none\"}} \
+        --set search.passkey-trials=2 --json --out run";
     let found = json(&here, line);
     let verdict = &found["verdict"];
     assert_eq!(verdict["passkeys_in_window"], 1.0);
@@ -93,11 +94,11 @@ fn passkeys_are_fresh_and_tried_within_the_window_first() {
             .as_array()
             .unwrap()
             .len(),
-        4
+        2
     );
     let last = verdict["lines"].as_array().unwrap().last().unwrap();
     assert!(
-        last.as_str().unwrap().contains("of 4 passkeys"),
+        last.as_str().unwrap().contains("of 2 passkeys"),
         "{verdict}"
     );
 }

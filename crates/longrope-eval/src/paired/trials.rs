@@ -1,7 +1,8 @@
 //! Differences of scores on the same trials.
 
+use super::difference::{Difference, Estimate, PairedMethod, Unpaired};
 use super::quantiles::{fair_coin, t_95};
-use super::{Difference, Estimate, PairedMethod, Unpaired};
+
 use crate::report::{TaskResult, Trial};
 use crate::stats::{Z_95, is_whole, mean, mean_stderr};
 

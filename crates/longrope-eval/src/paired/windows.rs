@@ -1,7 +1,8 @@
 //! Differences of perplexities on the same windows.
 
+use super::difference::{Difference, Estimate, PairedMethod, Unpaired};
 use super::quantiles::{fixed_b_95, t_95};
-use super::{Difference, Estimate, PairedMethod, Unpaired};
+
 use crate::protocol::PplProtocol;
 use crate::report::PplResult;
 

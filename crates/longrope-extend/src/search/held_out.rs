@@ -193,7 +193,7 @@ mod tests {
     fn document(n_tokens: usize) -> TokenDocument {
         TokenDocument {
             source: n_tokens.to_string(),
-            tokens: vec![1; n_tokens],
+            tokens: (0_u32..).take(n_tokens).collect(),
         }
     }
 

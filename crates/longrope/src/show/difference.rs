@@ -78,6 +78,12 @@ pub(crate) fn perplexity_line(results: &[PplResult]) -> Option<String> {
 
 /// A line about differences in nats.
 pub(crate) fn nats_line(reference: &str, units: &str, all: &[&Difference]) -> String {
+    let is_single = all.iter().all(|difference| difference.n == 1);
+    let units = if is_single {
+        units.trim_end_matches('s')
+    } else {
+        units
+    };
     format!(
         "difference: nats/token minus those of {reference} on the same {} {units}, ± half of the 95% interval ({}); ~ marks an \
          interval that includes 0",
