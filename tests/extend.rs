@@ -11,7 +11,7 @@ out = "run"
 
 [search]
 samples = 1
-population = 4
+population = 5
 parents = 2
 mutations = 2
 crossovers = 2

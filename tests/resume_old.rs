@@ -96,7 +96,7 @@ fn an_old_pretraining_run_can_be_reported() {
     let here = workplace("pretrain");
     here.run("report run").worked();
     let page = here.read("run/report.html");
-    assert!(page.contains("<td>last step</td><td>7</td>"), "{page}");
+    assert!(page.contains("Training made 7 steps in 2 phases"), "{page}");
 }
 
 /// A folder with the model and the tokens of the fixtures, and a copy of one of their runs.
