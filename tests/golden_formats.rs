@@ -199,6 +199,13 @@ fn files_of_a_search() {
     dropped: whole
     failures: whole
     ");
+}
+
+#[test]
+fn rope_and_state_of_a_search() {
+    let here = Workplace::with_model();
+    let flags = "--set search.generations=0 --target 128 --out run --json";
+    here.compute_json(&format!("{TINY_SEARCH} {flags}"));
     assert_snapshot!(shape(&here.read_json("run/rope.json")), @r#"
     format: "longrope-rope"
     version: 1
