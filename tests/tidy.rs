@@ -343,6 +343,7 @@ fn the_table_of_keys_is_true() {
         "needle",
         "train",
         "ruler",
+        "gain",
         "bench",
     ] {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
@@ -366,7 +367,7 @@ fn the_table_of_keys_is_true() {
                 "generate.top-k",
             ];
             let value = match key.as_str() {
-                "generate.top-p" | "train.learning-rate" => "0.5",
+                "generate.top-p" | "train.learning-rate" | "eval.threshold" => "0.5",
                 key if numbers.contains(&key) => "1",
                 _ => "nowhere",
             };

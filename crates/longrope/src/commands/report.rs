@@ -26,17 +26,20 @@ pub(crate) fn run(args: &Report) -> Result<()> {
     if args.csv.is_some() || args.tensorboard.is_some() {
         return Ok(());
     }
-    page(&args.run)?;
+    write_page(&report, &args.run)?;
     next_steps::after_report(&args.run, report.has_curves()).show();
     Ok(())
 }
 
-/// Writes the page of a run folder, and its data.
+/// Reads a run folder, and writes its page and the data of the page.
 pub(crate) fn page(run: &Path) -> Result<()> {
-    let report = RunReport::read(run)?;
+    write_page(&RunReport::read(run)?, run)
+}
+
+fn write_page(report: &RunReport, run: &Path) -> Result<()> {
     let page = run.join("report.html");
-    write_atomically(&page, html(&report)?.as_bytes())?;
-    let mut json = serde_json::to_string_pretty(&report)?;
+    write_atomically(&page, html(report)?.as_bytes())?;
+    let mut json = serde_json::to_string_pretty(report)?;
     json.push('\n');
     write_atomically(&run.join("report.json"), json.as_bytes())?;
     output::line(format!("wrote {} and report.json", output::path(&page)))
