@@ -231,7 +231,7 @@ fn a_report_names_the_files_that_it_leaves_out() {
     here.write("run/eval/ppl.json", with_null.to_string());
     here.run("report run").worked();
     assert_eq!(
-        here.read_json("run/report.json")["perplexities"]
+        here.read_json("run/report.json")["evaluations"][0]["perplexities"]
             .as_array()
             .unwrap()
             .len(),
