@@ -202,6 +202,7 @@ pub(crate) fn after_generate(config: &Config, longest: usize) -> NextSteps {
 }
 
 /// While a worker serves `address`: how another machine computes on it.
+#[cfg(feature = "remote")]
 pub(crate) fn with_worker(address: &str) -> NextSteps {
     NextSteps(vec![format!(
         "compare MODEL --text TEXT --contexts 4096 --device remote:ws://{address}"

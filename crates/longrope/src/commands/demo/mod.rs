@@ -46,6 +46,7 @@ needle-weight = 0.4
 samples = 2
 passkey-trials = 10
 population = 24
+seeds = ["pi", "ntk", "yarn", "none"]
 parents = 10
 mutations = 8
 crossovers = 8

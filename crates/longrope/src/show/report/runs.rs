@@ -1,7 +1,7 @@
 //! The sections about a search and about trainings.
 
 use anyhow::Result;
-use longrope_extend::{MethodLoss, SearchResult};
+use longrope_extend::{MethodLoss, SearchResult, Verdict};
 use longrope_trainer::run::records::{self, Record};
 use maud::{Markup, html as markup};
 
@@ -21,6 +21,11 @@ pub(super) fn search(report: &RunReport) -> Result<Markup> {
         section {
             h2 { "Search" }
             @if let Some(result) = &report.search {
+                @if let Some(verdict) = &result.verdict {
+                    (verdict_table(verdict))
+                    p.note { (verdict_note(verdict)) }
+                    h3 { "On the samples of the search" }
+                }
                 (search_table(result))
                 p.note { (search_note(result)) }
                 p {
@@ -34,6 +39,37 @@ pub(super) fn search(report: &RunReport) -> Result<Markup> {
             @for drawn in factors.iter().chain(&history) { (figure(drawn)) }
         }
     })
+}
+
+/// The winner and the methods on text that the search did not see.
+fn verdict_table(verdict: &Verdict) -> Markup {
+    let all = || std::iter::once(&verdict.searched).chain(&verdict.baselines);
+    let has_passkeys = all().any(|row| row.passkey_accuracy.is_some());
+    let mut header = vec!["RoPE", "perplexity of unseen text", "difference, nats"];
+    header.extend(has_passkeys.then_some("passkeys found"));
+    let rows = all().map(|row| {
+        let is_own = *row == verdict.searched;
+        let mut cells = vec![
+            row.method.clone(),
+            output::perplexity(row.nll_nats.exp()),
+            if is_own {
+                "–".to_owned()
+            } else {
+                difference::nats(row.difference.as_ref())
+            },
+        ];
+        cells.extend(has_passkeys.then(|| passkeys(row)));
+        (if is_own { Mark::Own } else { Mark::None }, cells)
+    });
+    table(&header, rows)
+}
+
+fn verdict_note(verdict: &Verdict) -> String {
+    format!(
+        "On {} of {} tokens that the search did not see. Difference: loss minus that of the searched factors, on the same windows; ~ marks what may be chance.",
+        output::counted(verdict.held_out.n_windows, "window"),
+        output::grouped(verdict.context)
+    )
 }
 
 /// One row per RoPE: each quantity in a column of its own.

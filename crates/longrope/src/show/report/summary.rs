@@ -29,7 +29,10 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
             .filter_map(|part| part.search.as_ref())
             .last()
     {
-        sentences.extend(on_samples(search));
+        match &search.verdict {
+            Some(verdict) => sentences.extend(verdict.lines.iter().map(|line| sentence(line))),
+            None => sentences.extend(on_samples(search)),
+        }
     }
     let measured = better.is_some();
     sentences.extend(better);
@@ -50,6 +53,16 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
         sentences.extend(tasks.iter().filter_map(highest));
     }
     sentences
+}
+
+/// A line of a verdict as a sentence.
+fn sentence(line: &str) -> String {
+    let mut letters = line.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let rest = letters.as_str();
+    first.map_or_else(String::new, |first| {
+        format!("{}{rest}.", first.collect::<String>())
+    })
 }
 
 /// What was done to which model.
