@@ -146,20 +146,14 @@ impl Task for Association<'_> {
                 let mut details = Map::new();
                 details.insert("depth".to_owned(), json!(depth));
                 details.insert("question".to_owned(), Value::from(pair.question));
-                let candidates = self.candidates(trial)?;
-                let (scores, found) = run_candidates(
-                    &candidates,
+                run_candidates(
+                    (trial, details),
+                    &self.candidates(trial)?,
                     self.config.protocol,
                     self.tokenizer,
                     model,
                     rope,
-                )?;
-                details.extend(found);
-                Ok(Trial {
-                    trial,
-                    scores,
-                    details,
-                })
+                )
             })
             .collect()
     }

@@ -10,6 +10,7 @@ use crate::fit::{Fill, fit_filler};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::question::{Protocol, Question, ask};
+use crate::report::Trial;
 
 /// A prompt with each of its candidates. The first is right.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub(crate) fn fit(
     })
 }
 
-/// The scores of a question, one per metric, and what is reported about it.
+/// Runs a trial: scores of its question, one per metric, and what is reported about it, beside the `details` of the task.
 ///
 /// The choice is the candidate with the largest log-likelihood, summed over its tokens. Every candidate occurs in the
 /// text, so a model that only repeats names or numbers of the text is right by chance.
@@ -80,12 +81,13 @@ pub(crate) fn fit(
 /// # Errors
 /// If the model cannot run the question.
 pub(crate) fn run_candidates(
+    (trial, mut details): (usize, Map<String, Value>),
     candidates: &Candidates,
     protocol: Protocol,
     tokenizer: &Tokenizer,
     model: &mut dyn LanguageModel,
     rope: &RopeSpec,
-) -> Result<(Vec<f64>, Map<String, Value>)> {
+) -> Result<Trial> {
     let questions = &candidates.questions;
     let answers: Vec<Answer> = questions
         .iter()
@@ -98,7 +100,6 @@ pub(crate) fn run_candidates(
     let replies = ask(&questions[..1], protocol, tokenizer, model, rope)?;
     let is_right = replies.iter().any(|reply| reply.is_right);
     let texts: Vec<&str> = questions.iter().map(|it| it.answer.as_str()).collect();
-    let mut details = Map::new();
     details.insert("expected".to_owned(), json!(texts[0]));
     details.insert("choice".to_owned(), json!(texts[chosen]));
     let own = replies.first().map(|reply| reply.text.as_str());
@@ -106,5 +107,9 @@ pub(crate) fn run_candidates(
     details.insert("candidates".to_owned(), json!(texts));
     details.insert("log_likelihoods".to_owned(), json!(nats));
     let hit = |right: bool| f64::from(u8::from(right));
-    Ok((vec![hit(chosen == 0), hit(is_right)], details))
+    Ok(Trial {
+        trial,
+        scores: vec![hit(chosen == 0), hit(is_right)],
+        details,
+    })
 }

@@ -236,20 +236,14 @@ impl Task for Ordinal<'_> {
                 let mut details = Map::new();
                 details.insert("depth".to_owned(), json!(self.depth(asked)));
                 details.insert("ordinal".to_owned(), Value::from(ORDINALS[asked]));
-                let candidates = self.candidates(trial)?;
-                let (scores, found) = run_candidates(
-                    &candidates,
+                run_candidates(
+                    (trial, details),
+                    &self.candidates(trial)?,
                     self.config.protocol,
                     self.tokenizer,
                     model,
                     rope,
-                )?;
-                details.extend(found);
-                Ok(Trial {
-                    trial,
-                    scores,
-                    details,
-                })
+                )
             })
             .collect()
     }
