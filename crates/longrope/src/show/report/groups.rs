@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longrope_eval::{PplResult, TaskResult};
+use longrope_eval::{EffectiveLength, PplResult, TaskResult};
 use longrope_model::ResultSource;
 use serde_json::{Value, json};
 
@@ -24,6 +24,8 @@ pub(super) struct Row<'a, T> {
     /// Whether the factors are of a file, or the model was trained in this run.
     pub(super) is_own: bool,
     pub(super) context: usize,
+    /// How far the suite of a task keeps its score under this RoPE.
+    pub(super) effective: Option<&'a EffectiveLength>,
     pub(super) result: &'a T,
 }
 
@@ -68,7 +70,9 @@ pub(super) fn tasks(report: &RunReport) -> Vec<Group<'_, TaskResult>> {
             let suite = suite(&result.task);
             let settings = json!([suite, result.task_version, result.protocol, result.seed]);
             let own = (result.rope.as_str(), result.rope_fingerprint.as_deref());
-            let row = row(report, stage, evaluation, own, result.context, result);
+            let mut row = row(report, stage, evaluation, own, result.context, result);
+            let mut lengths = evaluation.effective_lengths.iter();
+            row.effective = lengths.find(|it| it.task == suite && it.rope == result.rope);
             found.push(of(evaluation, &settings, row));
         }
     }
@@ -117,6 +121,7 @@ fn row<'a, T>(
         rope: inside(run, rope),
         rope_fingerprint,
         context,
+        effective: None,
         result,
     }
 }

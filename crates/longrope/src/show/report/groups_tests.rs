@@ -33,6 +33,7 @@ fn evaluation(file: &str, model: &str, text: &str, perplexities: Vec<PplResult>)
         }),
         perplexities,
         tasks: Vec::new(),
+        effective_lengths: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod curves;
 mod damaged;
 mod data;
+mod effective;
 mod evaluations;
 mod figures;
 mod groups;
