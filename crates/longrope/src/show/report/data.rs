@@ -89,6 +89,8 @@ fn without_trials<S: Serializer>(results: &[TaskResult], to: S) -> Result<S::Ok,
 #[derive(Debug, Serialize)]
 pub(crate) struct Training {
     pub(crate) name: String,
+    /// What it was made from, as its header says; `null` in older files.
+    pub(crate) source: Option<Value>,
     pub(crate) lines: Vec<Record>,
 }
 
@@ -161,6 +163,7 @@ impl RunReport {
             if !metrics.records.is_empty() {
                 report.training.push(Training {
                     name: name.to_owned(),
+                    source: metrics.source,
                     lines: metrics.records,
                 });
             }

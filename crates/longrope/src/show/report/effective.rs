@@ -55,6 +55,9 @@ pub(super) fn reach(row: &Row<'_, TaskResult>) -> Option<String> {
                 output::grouped(context)
             )
         }
+        Some(context) if context == length.original_context => {
+            format!("At no tested context beyond the original window it keeps {kept}.")
+        }
         Some(context) => format!("It keeps {kept} up to {} tokens.", output::grouped(context)),
         None if length.original_score.is_some() => {
             format!("It does not keep {kept} at any context.")

@@ -93,7 +93,7 @@ pub(super) fn names<T>(group: &Group<'_, T>, row: &Row<'_, T>) -> Vec<String> {
     if group.has_stages() {
         cells.push(row.stage.clone().unwrap_or_default());
     } else if group.models().len() > 1 {
-        cells.push(row.model.clone());
+        cells.push(group.short_name(&row.model));
     }
     cells.push(row.rope.clone());
     cells
@@ -225,7 +225,11 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
             cells.push(format!("{} {arrow}", quantity(&metric.name)));
             if in_nats {
                 cells.push(format!("{:.4}", metric.value));
-                cells.push(nats_interval(metric, 1.0));
+                cells.push(if metric.higher_is_better {
+                    nats_interval(metric, 1.0)
+                } else {
+                    interval_of_loss(metric)
+                });
             } else {
                 cells.push(percent(metric.value, result.n));
                 cells.push(interval(metric));
@@ -248,7 +252,7 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
             "nats/token",
             "95% interval",
             "difference, nats",
-            "n",
+            "windows",
         ]
     } else if is_one {
         &["metric", "score", "95% interval", "difference, points", "n"]
@@ -298,6 +302,13 @@ fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
 fn value(result: &TaskResult, index: usize) -> Option<f64> {
     let mut metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
     metrics.nth(index).map(|metric| metric.value)
+}
+
+fn interval_of_loss(metric: &MetricValue) -> String {
+    metric.interval.map_or_else(
+        || "–".to_owned(),
+        |[low, high]| format!("{low:.4} to {high:.4}"),
+    )
 }
 
 fn interval(metric: &MetricValue) -> String {

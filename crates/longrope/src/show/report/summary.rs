@@ -21,14 +21,14 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
     let perplexities = groups::perplexities(report);
     let tasks = groups::tasks(report);
     let mut sentences = vec![what(report)];
-    for part in report.parts() {
-        for training in &part.training {
-            sentences.extend(trained(training));
-        }
-    }
     let is_trained = report.parts().any(|part| !part.training.is_empty());
     let better = perplexities.iter().rev().find_map(better);
     let measured = better.is_some();
+    for part in report.parts() {
+        for training in &part.training {
+            sentences.extend(trained(training, measured));
+        }
+    }
     sentences.extend(better);
     if let Some(search) = report
         .parts()
@@ -119,7 +119,11 @@ fn what(report: &RunReport) -> String {
                 models => format!(
                     "{} models were measured: {}.",
                     models.len(),
-                    models.join(", ")
+                    models
+                        .iter()
+                        .map(|model| format!("`{model}`"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             }
         }
@@ -138,8 +142,9 @@ fn original(report: &RunReport) -> Option<usize> {
     Some(report.rope.as_ref()?.original_context)
 }
 
-/// The training loss and the held-out perplexity, at the beginning and at the end.
-fn trained(training: &Training) -> Option<String> {
+/// The training loss and the held-out perplexity, at the beginning and at the end. `is_measured`: whether the trained model
+/// was measured after the training.
+fn trained(training: &Training, is_measured: bool) -> Option<String> {
     let steps = records::total_steps(&training.lines).into_iter().max()?;
     let phases = records::phases(&training.lines).len();
     let phases = if phases > 1 {
@@ -153,6 +158,9 @@ fn trained(training: &Training) -> Option<String> {
     });
     let begin = format!("Training made {} steps{phases}", output::grouped(steps));
     let Some(context) = context else {
+        if is_measured {
+            return Some(format!("{begin}."));
+        }
         return Some(format!(
             "{begin}. Nothing was held out, so there is no measure of its effect."
         ));
