@@ -3,7 +3,7 @@
 use longrope_eval::{EffectiveLength, TaskResult};
 use maud::{Markup, html as markup};
 
-use super::evaluations::{header, names};
+use super::columns::{header, names};
 use super::groups::{Group, Row};
 use super::parts::{Mark, code, sentence, table};
 use crate::show::effective_length::{COLUMNS, cells, note, rule_line, rule_of};

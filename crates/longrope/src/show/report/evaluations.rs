@@ -6,6 +6,7 @@ use longrope_eval::{
 };
 use maud::{Markup, html as markup};
 
+use super::columns::{header, names};
 use super::data::RunReport;
 use super::effective::lengths;
 use super::figures;
@@ -85,31 +86,6 @@ fn reference<T>(group: &Group<'_, T>) -> String {
             "Difference: to `{first}`, the first row of each context, on the same windows or trials, with its 95% interval; ~ marks what may be chance."
         )
     })
-}
-
-/// Cells that say whose a result is.
-pub(super) fn names<T>(group: &Group<'_, T>, row: &Row<'_, T>) -> Vec<String> {
-    let mut cells = vec![output::grouped(row.context)];
-    if group.has_stages() {
-        cells.push(row.stage.clone().unwrap_or_default());
-    } else if group.models().len() > 1 {
-        cells.push(group.short_name(&row.model));
-    }
-    cells.push(row.rope.clone());
-    cells
-}
-
-/// The header of these cells, followed by others.
-pub(super) fn header<'h, T>(group: &Group<'_, T>, others: &[&'h str]) -> Vec<&'h str> {
-    let mut header = vec!["context"];
-    if group.has_stages() {
-        header.push("stage");
-    } else if group.models().len() > 1 {
-        header.push("model");
-    }
-    header.push("RoPE");
-    header.extend(others);
-    header
 }
 
 /// Whether a row is the first of its context, and our own.

@@ -1,5 +1,6 @@
 //! The HTML page about a run folder: a summary, results, settings and provenance.
 
+mod columns;
 mod curves;
 mod damaged;
 mod data;
