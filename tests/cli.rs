@@ -67,8 +67,9 @@ fn help_of_search() {
           --init <R>               Factors to add to the seeds, or to search ratios on top of: a
                                    rope.json, a factor CSV or a published name
           --stage <STAGE>          What to search: factors (default), or ratios to the factors of --init
-          --objective <OBJECTIVE>  What to minimize: perplexity (default), needle (default of profile
-                                   v2) or combined
+          --objective <OBJECTIVE>  What to minimize: perplexity, needle (default of profile v2),
+                                   combined, or auto (default): combined if the model finds passkeys
+                                   within its own window, else perplexity
           --samples <N>            Text samples that every candidate is scored on; default: 5
           --seed <N>               Seed of all random choices; default: 42
           --resume                 Resume the search in the run folder

@@ -155,6 +155,18 @@ compare = { methods = ["none", "pi"] }
 "#;
 
 #[test]
+fn a_default_that_gives_way_is_said_once_per_recipe() {
+    let here = Workplace::with_model();
+    let stage = RECIPE.split("[[stage]]\n").nth(1).unwrap();
+    let second = format!("[[stage]]\nname = \"again\"\n{stage}");
+    let recipe = (RECIPE.to_owned() + &second).replace("population = 8", "population = 4");
+    here.write("recipe.toml", recipe);
+    let outcome = here.run("extend m --config recipe.toml --out run --dry-run");
+    let said = outcome.stderr.matches("`search.seeds` is without").count();
+    assert_eq!(said, 1, "{}", outcome.stderr);
+}
+
+#[test]
 fn a_dry_run_finds_what_a_recipe_lacks() {
     let here = Workplace::with_model();
     here.write("recipe.toml", RECIPE);

@@ -148,6 +148,8 @@ fn files_of_a_search() {
     token_evaluations_saved: whole
     failures: whole
     objective: string
+    objective_choice.objective: string
+    objective_choice.reason: string
     searched.method: string
     searched.rope_fingerprint: string
     searched.nll_nats: real

@@ -26,6 +26,7 @@ mod lora_adapters;
 mod lora_inputs;
 mod measures;
 mod next_steps;
+mod objective_choice;
 mod pipeline;
 mod places;
 mod plan_report;

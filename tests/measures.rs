@@ -27,7 +27,7 @@ fn json(here: &Workplace, line: &str) -> Value {
 }
 
 #[test]
-fn a_gain_has_an_interval_and_text_of_other_documents_gives_none() {
+fn a_gain_has_an_interval_over_its_windows() {
     let here = workplace();
     let line = "eval gain --model t --text texts --rope yarn none --contexts 256,512 --windows 3";
     let report = json(&here, &format!("{line} --out run --json"));
@@ -58,6 +58,14 @@ fn a_gain_has_an_interval_and_text_of_other_documents_gives_none() {
         let [near, full] = [0, 1].map(|i| number(result, &format!("/other_metrics/{i}/value")));
         assert!((gain - (near - full)).abs() < 1e-9);
     }
+    here.run("report run").worked();
+    let page = here.read("run/report.html");
+    assert!(page.contains("Context gain by context") || page.contains("Context gain</h2>"));
+    let gain = number(&results[0], "/value");
+    assert!(
+        page.contains(&format!("<td>{gain:.4}</td>")),
+        "nats, no share: {page}"
+    );
     // The loss in the window alone does not depend on the RoPE for the whole context.
     let near = |i: usize| number(&results[i], "/other_metrics/0/value");
     assert!((near(0) - near(1)).abs() < 1e-6);
@@ -66,17 +74,28 @@ fn a_gain_has_an_interval_and_text_of_other_documents_gives_none() {
         "without scaling, far text does harm"
     );
     let one = "eval gain --model t --text texts --rope yarn --contexts 512 --windows";
-    let control = json(&here, &format!("{one} 3 --far other --json"));
-    let [_, high] = interval(&control["results"][0]);
-    assert!(
-        high < 0.02,
-        "text of another document must not help: {high}"
-    );
     let table = here.run(&format!("{one} 1")).worked();
     assert!(
         table.contains("nats per token of the last 128 tokens"),
         "{table}"
     );
+}
+
+#[test]
+fn far_text_of_another_document_gains_nothing_over_that_of_a_third() {
+    let here = workplace();
+    let line = "eval gain --model t --text texts --rope yarn --contexts 512 --windows 4 --json";
+    let control = json(&here, &format!("{line} --far other --against other"));
+    let [low, high] = interval(&control["results"][0]);
+    assert!(low < 0.0 && 0.0 < high, "[{low}, {high}]");
+    let names = control["results"][0]["other_metrics"].as_array().unwrap();
+    assert_eq!(names[0]["metric"], "other_nats");
+    // Both texts have as many tokens: the losses differ less than those of a window with and without far text.
+    let of_content = json(&here, &format!("{line} --against other"));
+    let value = |report: &Value, pointer: &str| number(&report["results"][0], pointer);
+    let full = value(&of_content, "/other_metrics/1/value");
+    let other = value(&of_content, "/other_metrics/0/value");
+    assert!((value(&of_content, "/value") - (other - full)).abs() < 1e-9);
 }
 
 #[test]
@@ -120,6 +139,16 @@ fn the_effective_length_is_compared_with_the_original_window() {
     let effective = pi["effective_context"].as_u64().unwrap();
     assert!((256..512).contains(&effective), "{pi}");
     assert_eq!(pi["unable"], false);
+    here.run("report run").worked();
+    let page = here.read("run/report.html");
+    let (_, section) = page.split_once("Effective length</h3>").unwrap();
+    assert!(section.contains(&format!("<td>{effective}</td>")), "{page}");
+    assert!(
+        section.contains("keeps 85% of the score at the original window"),
+        "{page}"
+    );
+    let saved = &here.read_json("run/report.json")["evaluations"][0]["effective_lengths"];
+    assert_eq!(saved, &report["effective_lengths"]);
     let table = here.compute(&format!("{line} --threshold 0.5"));
     assert!(table.contains("has a score of 50% or more"), "{table}");
     let message = here.fails(&format!("{line} --threshold 85"));

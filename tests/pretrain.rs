@@ -129,3 +129,28 @@ fn wrong_pretraining_input_is_refused() {
         "already holds a pretraining run",
     );
 }
+
+#[test]
+fn a_changed_start_is_found_on_resume() {
+    let here = workplace();
+    let resume = format!("{PRETRAIN} --out run --resume");
+    let model = || bytes(&here, "run/model/model.safetensors");
+    here.run(&format!("{PRETRAIN} --out run")).worked();
+    let (whole, kept) = (model(), bytes(&here, "run/start/model.safetensors"));
+    here.run(&resume).worked();
+    let weights = here.path("run/start/model.safetensors");
+    let mut damaged = kept.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs_err::write(&weights, &damaged).unwrap();
+    here.run(&resume)
+        .refused_with("`run/start/model.safetensors` is changed");
+    fs_err::remove_file(&weights).unwrap();
+    here.run(&resume).refused_with("is missing");
+    // As the hint says.
+    fs_err::remove_dir_all(here.path("run/start")).unwrap();
+    here.run(&resume).worked();
+    assert!(bytes(&here, "run/start/model.safetensors") == kept && model() == whole);
+    // Starts of earlier versions have no checksums.
+    fs_err::remove_file(here.path("run/start/checksums.json")).unwrap();
+    here.run(&resume).worked();
+}

@@ -13,7 +13,7 @@ use crate::candidates::{Candidates, candidate_metrics, fit, run_candidates};
 use crate::error::Result;
 use crate::haystack::Haystack;
 use crate::language_model::LanguageModel;
-use crate::needle::{NeedleConfig, NeedleKind, check_fixed_texts, check_needles};
+use crate::needle::{NeedleConfig, NeedleKind, check_fixed_texts, check_needles, task_info};
 use crate::report::Trial;
 use crate::settings::depths_setting;
 use crate::task::{Task, TaskInfo};
@@ -110,24 +110,12 @@ impl<'a> Association<'a> {
 impl Task for Association<'_> {
     fn info(&self) -> TaskInfo {
         let config = &self.config;
-        let mut settings = Map::new();
-        for (name, value) in [
+        let own = [
             ("candidates", json!(config.needles)),
             ("depths", depths_setting(&config.depths)),
-            ("trials", json!(config.trials)),
-            ("haystack", json!(self.haystack.fingerprint())),
-        ] {
-            settings.insert(name.to_owned(), value);
-        }
-        TaskInfo {
-            name: NAME.to_owned(),
-            version: 1,
-            protocol: config.protocol.name().to_owned(),
-            settings,
-            seed: self.seed,
-            context: self.context,
-            metrics: candidate_metrics(),
-        }
+        ];
+        let at = (self.context, self.seed);
+        task_info(NAME, config, self.haystack, at, own, candidate_metrics())
     }
 
     fn n_trials(&self) -> usize {

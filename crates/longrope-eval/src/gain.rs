@@ -5,6 +5,9 @@ use std::ops::Range;
 use longrope_data::{Bos, TokenDocument, TokenWindow, WindowProtocol, plan_windows};
 use longrope_model::check_losses;
 use longrope_rope::RopeSpec;
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
@@ -18,6 +21,11 @@ use crate::task::{Task, TaskInfo};
 
 pub(crate) const NAME: &str = "gain";
 
+/// Whether the scores of the task of this name are nats per token instead of shares.
+pub fn is_in_nats(task: &str) -> bool {
+    task == NAME
+}
+
 /// What is before the original window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,7 +34,23 @@ pub enum FarText {
     /// The text of the document.
     #[default]
     Own,
-    /// Text of another document: a control, whose gain is that of having any text there.
+    /// Text of another document, drawn at random: a control, whose gain is that of having any text there.
+    Other,
+}
+
+/// What the loss with the whole context is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum GainBaseline {
+    /// The original window alone.
+    #[default]
+    Window,
+    /// As many tokens under the same RoPE, where the text before the original window is that of another document, drawn at
+    /// random. What is left is the gain from what the far text says.
+    ///
+    /// If [`FarText::Other`] is on the other side of the comparison, the two texts are drawn alike, so the expected gain is
+    /// 0 whatever the model does with them, and the draws of different windows are independent.
     Other,
 }
 
@@ -38,6 +62,8 @@ pub struct GainConfig {
     pub tail: usize,
     /// What is before the original window.
     pub far: FarText,
+    /// What that is compared with.
+    pub against: GainBaseline,
 }
 
 impl Default for GainConfig {
@@ -45,15 +71,17 @@ impl Default for GainConfig {
         Self {
             tail: 500,
             far: FarText::Own,
+            against: GainBaseline::Window,
         }
     }
 }
 
 /// The gain of the context in every window of some documents.
 ///
-/// A window of `context` tokens ends with a tail. Its loss is measured twice: in the last tokens of the window, as many
-/// as the original window has, and in the whole window. The gain is the first loss minus the second, in nats per token
-/// of the tail. It is positive if the model uses the text that its original window does not reach.
+/// A window of `context` tokens ends with a tail. Its loss is measured twice: in the [baseline](GainBaseline), by default
+/// the last tokens of the window, as many as the original window has, and in the whole window. The gain is the first loss
+/// minus the second, in nats per token of the tail. It is positive if the model uses the text that its original window
+/// does not reach.
 #[derive(Debug)]
 pub struct Gain {
     windows: Vec<TokenWindow>,
@@ -66,21 +94,23 @@ pub struct Gain {
     /// The RoPE of the original window.
     near_rope: RopeSpec,
     n_windows: usize,
+    /// Seed of the texts of other documents.
+    seed: u64,
 }
 
-/// The tokens of a window, and those of its last part.
+/// The tokens of a window, and those that it is compared with, which end with the same tokens.
 struct Pair {
     full: Vec<u32>,
-    near: Vec<u32>,
+    baseline: Vec<u32>,
 }
 
 impl Gain {
     /// Plans up to `n_windows` windows of `context` tokens per document, that do not overlap. `near_rope` is the RoPE for
-    /// sequences as long as the original window, which it names.
+    /// sequences as long as the original window, which it names. `seed` is that of the texts of other documents.
     ///
     /// # Errors
     /// - [`Error::NothingFar`] if the context is not longer than the original window.
-    /// - [`Error::InvalidSetting`] for an empty tail, and for text of other documents if there is only one.
+    /// - [`Error::InvalidSetting`] for an empty tail, and for text of other documents if there are not enough.
     /// - [`Error::Data`] if no document has a window.
     pub fn new(
         documents: &[TokenDocument],
@@ -88,6 +118,7 @@ impl Gain {
         (context, n_windows): (usize, usize),
         bos: Bos,
         near_rope: RopeSpec,
+        seed: u64,
     ) -> Result<Self> {
         let original_context = near_rope.original_context;
         if context <= original_context {
@@ -116,38 +147,65 @@ impl Gain {
             bos,
             near_rope,
             n_windows,
+            seed,
         };
-        if config.far == FarText::Other && gain.other_window(0).is_none() {
-            return Err(refuse(
-                "far",
-                "other".to_owned(),
-                "at least two documents with windows of this context",
-            ));
+        let enough = |trial: usize| gain.others(trial).len() >= gain.n_others();
+        if !(0..gain.windows.len()).all(enough) {
+            let setting = match config.far {
+                FarText::Other => "far",
+                FarText::Own => "against",
+            };
+            let expected = match gain.n_others() {
+                1 => "at least two documents with windows of this context",
+                _ => "at least two windows of this context in other documents, for each window",
+            };
+            return Err(refuse(setting, "other".to_owned(), expected));
         }
         Ok(gain)
     }
 
-    /// The next window of another document.
-    fn other_window(&self, trial: usize) -> Option<&TokenWindow> {
+    /// Texts of other documents that a trial needs.
+    fn n_others(&self) -> usize {
+        usize::from(self.config.far == FarText::Other)
+            + usize::from(self.config.against == GainBaseline::Other)
+    }
+
+    /// The windows of other documents.
+    fn others(&self, trial: usize) -> Vec<&TokenWindow> {
         let own = self.windows[trial].doc_idx;
-        let n = self.windows.len();
-        let next = |step: usize| &self.windows[(trial + step) % n];
-        (1..n).map(next).find(|window| window.doc_idx != own)
+        let windows = self.windows.iter();
+        windows.filter(|window| window.doc_idx != own).collect()
     }
 
     fn pair(&self, trial: usize) -> Pair {
         let mut full = self.windows[trial].tokens();
         let near_from = full.len() - self.original_context.min(full.len());
-        let mut near = full[near_from..].to_vec();
-        if matches!(self.bos, Bos::Window { .. } | Bos::Replace { .. }) {
-            near[0] = full[0];
+        // Trials may be run in any order.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(trial as u64);
+        let others = self.others(trial);
+        let mut drawn = others.sample(&mut rng, self.n_others());
+        let with_other_far = |other: Option<&&TokenWindow>| {
+            let mut tokens = full.clone();
+            if let Some(other) = other {
+                tokens[..near_from].copy_from_slice(&other.tokens()[..near_from]);
+            }
+            tokens
+        };
+        let baseline = match self.config.against {
+            GainBaseline::Other => with_other_far(drawn.next()),
+            GainBaseline::Window => {
+                let mut near = full[near_from..].to_vec();
+                if matches!(self.bos, Bos::Window { .. } | Bos::Replace { .. }) {
+                    near[0] = full[0];
+                }
+                near
+            }
+        };
+        if self.config.far == FarText::Other {
+            full = with_other_far(drawn.next());
         }
-        if self.config.far == FarText::Other
-            && let Some(other) = self.other_window(trial)
-        {
-            full[..near_from].copy_from_slice(&other.tokens()[..near_from]);
-        }
-        Pair { full, near }
+        Pair { full, baseline }
     }
 
     /// The mean loss of the tail of a sequence, nats.
@@ -171,8 +229,15 @@ impl Task for Gain {
         let mut settings = Map::new();
         settings.insert("tail".to_owned(), json!(self.tail));
         settings.insert("far".to_owned(), json!(self.config.far));
+        if self.config.against != GainBaseline::Window {
+            settings.insert("against".to_owned(), json!(self.config.against));
+        }
         settings.insert("windows".to_owned(), json!(self.n_windows));
         settings.insert("near_context".to_owned(), json!(self.original_context));
+        let baseline = match self.config.against {
+            GainBaseline::Window => "near_nats",
+            GainBaseline::Other => "other_nats",
+        };
         let bos = match self.bos {
             Bos::Document => "document",
             Bos::Window { .. } => "window",
@@ -185,11 +250,11 @@ impl Task for Gain {
             version: 1,
             protocol: "mean loss of the tail, nats per token".to_owned(),
             settings,
-            seed: 0,
+            seed: if self.n_others() > 0 { self.seed } else { 0 },
             context: self.context,
             metrics: vec![
                 Metric::number("context_gain", true),
-                Metric::number("near_nats", false),
+                Metric::number(baseline, false),
                 Metric::number("full_nats", false),
             ],
         }
@@ -209,7 +274,11 @@ impl Task for Gain {
             .map(|trial| {
                 let window = &self.windows[trial];
                 let pair = self.pair(trial);
-                let near = self.tail_nats(&pair.near, model, &self.near_rope)?;
+                let baseline_rope = match self.config.against {
+                    GainBaseline::Window => &self.near_rope,
+                    GainBaseline::Other => rope,
+                };
+                let baseline = self.tail_nats(&pair.baseline, model, baseline_rope)?;
                 let full = self.tail_nats(&pair.full, model, rope)?;
                 let mut details = Map::new();
                 details.insert("document".to_owned(), json!(window.doc_idx));
@@ -217,7 +286,7 @@ impl Task for Gain {
                 details.insert("window_start".to_owned(), json!(window.start));
                 Ok(Trial {
                     trial,
-                    scores: vec![near - full, near, full],
+                    scores: vec![baseline - full, baseline, full],
                     details,
                 })
             })

@@ -33,7 +33,7 @@ pub use association::Association;
 pub use effective::effective_lengths;
 pub use effective_length::{EffectiveLength, EffectiveRule, KEPT_SHARE};
 pub use error::{Error, Result};
-pub use gain::{FarText, Gain, GainConfig, add_gain_intervals};
+pub use gain::{FarText, Gain, GainBaseline, GainConfig, add_gain_intervals, is_in_nats};
 pub use haystack::Haystack;
 pub use language_model::{LanguageModel, Scorer};
 pub use metric::Metric;

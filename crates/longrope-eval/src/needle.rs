@@ -10,7 +10,7 @@ use longrope_rope::RopeSpec;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::fit::fit_filler;
@@ -222,31 +222,45 @@ impl<'a> Needle<'a> {
     }
 }
 
+/// What a task of `[needle]` says about itself: `own` settings, then those that all of them have.
+pub(crate) fn task_info<const N: usize>(
+    name: &str,
+    config: &NeedleConfig,
+    haystack: &Haystack,
+    (context, seed): (usize, u64),
+    own: [(&str, Value); N],
+    metrics: Vec<Metric>,
+) -> TaskInfo {
+    let shared = [
+        ("trials", json!(config.trials)),
+        ("haystack", json!(haystack.fingerprint())),
+    ];
+    let all = own.into_iter().chain(shared);
+    TaskInfo {
+        name: name.to_owned(),
+        version: 1,
+        protocol: config.protocol.name().to_owned(),
+        settings: all.map(|(name, value)| (name.to_owned(), value)).collect(),
+        seed,
+        context,
+        metrics,
+    }
+}
+
 impl Task for Needle<'_> {
     fn info(&self) -> TaskInfo {
         let config = &self.config;
-        let mut settings = Map::new();
-        for (name, value) in [
+        let own = [
             ("needle", json!(config.needle)),
             ("prompt", json!(config.prompt)),
             ("answer", json!(config.answer)),
             ("digits", json!(config.digits)),
             ("needles", json!(config.needles)),
             ("depths", depths_setting(&config.depths)),
-            ("trials", json!(config.trials)),
-            ("haystack", json!(self.haystack.fingerprint())),
-        ] {
-            settings.insert(name.to_owned(), value);
-        }
-        TaskInfo {
-            name: NAME.to_owned(),
-            version: 1,
-            protocol: config.protocol.name().to_owned(),
-            settings,
-            seed: self.seed,
-            context: self.context,
-            metrics: vec![Metric::higher("recall")],
-        }
+        ];
+        let at = (self.context, self.seed);
+        let metrics = vec![Metric::higher("recall")];
+        task_info(NAME, config, self.haystack, at, own, metrics)
     }
 
     fn n_trials(&self) -> usize {

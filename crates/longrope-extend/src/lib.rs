@@ -20,6 +20,6 @@ pub use scoring::{
 };
 pub use search::{
     Calibration, CalibrationOptions, CalibrationSample, HeldOutShare, HeldOutText, MethodLoss,
-    ModelObjective, NamedSpec, ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent,
-    SearchInputs, SearchOutcome, SearchResult, SearchTask, Verdict, Watch, measure,
+    ModelObjective, NamedSpec, ObjectiveChoice, ObjectiveKind, Recovered, Recovery, RecoveryTask,
+    SearchEvent, SearchInputs, SearchOutcome, SearchResult, SearchTask, Verdict, Watch, measure,
 };

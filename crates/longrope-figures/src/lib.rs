@@ -9,5 +9,6 @@ mod lines;
 pub use error::{Error, Result};
 pub use heat::{HeatMap, heat_map};
 pub use lines::{
-    Series, factor_curve, loss_by_step, loss_history, perplexity_by_context, share_by_context,
+    Series, factor_curve, gain_by_context, loss_by_step, loss_history, perplexity_by_context,
+    share_by_context,
 };

@@ -124,6 +124,18 @@ pub fn share_by_context(title: &str, series: &[Series]) -> Result<String> {
     figure(title, &x, &y, &lines)
 }
 
+/// Draws gains (nats per token) over context lengths (tokens, logarithmic axis), as an SVG document.
+///
+/// # Errors
+/// [`Error::Drawing`] if the drawing library fails.
+pub fn gain_by_context(title: &str, series: &[Series]) -> Result<String> {
+    let lines = colored(series);
+    let x = Axis::new("context [tokens, k = 1024]", Scale::Log2, xs(&lines));
+    let with_zero = ys(&lines).chain([0.0]);
+    let y = Axis::new("gain [nats per token]", Scale::Linear, with_zero);
+    figure(title, &x, &y, &lines)
+}
+
 /// Draws losses (nats per token) over training steps, as an SVG document.
 ///
 /// # Errors

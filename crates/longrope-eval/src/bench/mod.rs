@@ -13,6 +13,7 @@ mod babilong_texts;
 mod error;
 mod harness;
 mod kind;
+mod longbench_tasks;
 mod prompts;
 mod python;
 mod question;

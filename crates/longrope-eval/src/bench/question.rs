@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::babilong_texts::Example;
 use super::error::BenchError;
 use super::kind::Bench;
+use super::longbench_tasks;
 use super::python::{capitalize, strip};
 use super::records::Record;
 
@@ -109,12 +110,13 @@ impl Question {
                      (D) {d}\n\nAnswer:"
                 );
                 let right = one_of(4, row.index("answer", 4)?);
-                let subject = row.get("sub_domain").and_then(Value::as_str);
+                let column = |name| row.get(name).and_then(Value::as_str);
+                let sub_domain = column("sub_domain");
                 (
                     text,
                     vec!["A", "B", "C", "D"],
                     right,
-                    subject.map(str::to_owned),
+                    sub_domain.map(|name| longbench_tasks::subject(column("domain"), name)),
                 )
             }
             Bench::BabiLong(_) => {
@@ -354,7 +356,7 @@ mod tests {
                 .text
                 .ends_with("question: What?\nChoices:\n(A) w\n(B) x\n(C) y\n(D) z\n\nAnswer:")
         );
-        assert_eq!(other.subject.as_deref(), Some("Detective"));
+        assert_eq!(other.subject.as_deref(), Some("detective"));
         let error = question(
             Bench::LongBench2,
             json!({"context": "x", "question": "y", "choices": ["z"]}),

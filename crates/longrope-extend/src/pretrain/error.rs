@@ -50,6 +50,16 @@ pub enum PretrainError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A file of the checkpoint that the pretraining begins with is not as it was written.
+    #[error("`{}` is {found}, expected the SHA-256 {expected} that it had when it was written", .path.display())]
+    StartChanged {
+        /// The file.
+        path: PathBuf,
+        /// What is found instead.
+        found: String,
+        /// SHA-256 in hexadecimal.
+        expected: String,
+    },
     /// There are no training documents.
     #[error("there is no text to train on")]
     NoText,

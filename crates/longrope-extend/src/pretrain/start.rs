@@ -1,15 +1,31 @@
 //! The checkpoint that a pretraining begins with.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use longrope_data::{
-    BOS_TOKEN, Document, EOS_TOKEN, Tokenizer, TokenizerTraining, save_tokenizer, train_tokenizer,
+    BOS_TOKEN, Document, EOS_TOKEN, Tokenizer, TokenizerTraining, save_tokenizer, sha256_of_file,
+    train_tokenizer,
 };
 use longrope_model::{LlamaShape, write_random_llama};
+use serde::{Deserialize, Serialize};
 
 use super::error::PretrainError;
 use super::events::{PretrainEvent, Watch};
 use crate::error::Result;
+use crate::json_files::{read_json, write_json};
+
+/// The file with the checksums of the others.
+const CHECKSUMS_FILE: &str = "checksums.json";
+
+/// `start/checksums.json`: what the files were when they were written.
+#[derive(Debug, Serialize, Deserialize)]
+struct Checksums {
+    format: String,
+    version: u32,
+    /// SHA-256 by name of the file.
+    sha256: BTreeMap<String, String>,
+}
 
 /// Writes a tokenizer trained on the documents, and random weights.
 pub(super) fn write_start(
@@ -30,6 +46,49 @@ pub(super) fn write_start(
     let special = special_tokens(&tokenizer, folder)?;
     // Last, because the folder counts as a checkpoint as soon as it has `config.json`.
     write_random_llama(folder, shape, special, seed)?;
+    let mut sha256 = BTreeMap::new();
+    for entry in fs_err::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != CHECKSUMS_FILE && !name.starts_with('.') {
+            sha256.insert(name.clone(), sha256_of_file(&folder.join(&name))?);
+        }
+    }
+    let checksums = Checksums {
+        format: "longrope-checksums".to_owned(),
+        version: 1,
+        sha256,
+    };
+    write_json(&folder.join(CHECKSUMS_FILE), &checksums)
+}
+
+/// Checks that the files of the start are as they were written. Starts of earlier versions have no checksums.
+///
+/// # Errors
+/// [`PretrainError::StartChanged`] for the first file that is not.
+pub(super) fn check_start(folder: &Path) -> Result<()> {
+    let path = folder.join(CHECKSUMS_FILE);
+    if !path.is_file() {
+        return Ok(());
+    }
+    for (name, expected) in read_json::<Checksums>(&path)?.sha256 {
+        let path = folder.join(name);
+        let found = if path.is_file() {
+            Some(sha256_of_file(&path)?)
+        } else {
+            None
+        };
+        if found.as_ref() != Some(&expected) {
+            let found = found.map_or("missing".to_owned(), |sum| {
+                format!("changed, its SHA-256 is {sum}")
+            });
+            return Err(PretrainError::StartChanged {
+                path,
+                found,
+                expected,
+            }
+            .into());
+        }
+    }
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::corpus::{Corpus, PretrainTexts};
 use super::error::PretrainError;
 use super::events::{PretrainEvent, Watch};
 use super::measure::Yardstick;
-use super::start::write_start;
+use super::start::{check_start, write_start};
 use crate::error::Result;
 use crate::interrupt::{Interrupt, Interrupted};
 
@@ -101,7 +101,8 @@ impl PretrainTask {
     /// `watch` receives the progress. It is called on the training thread too, one event at a time.
     ///
     /// # Errors
-    /// - [`PretrainError`] if the settings or the text do not allow the pretraining.
+    /// - [`PretrainError`] if the settings or the text do not allow the pretraining, or the start of a resumed one has
+    ///   changed.
     /// - [`Error::Interrupted`](crate::Error::Interrupted) if `interrupt` is requested while a phase is trained, or the
     ///   dashboard is left. The state is saved.
     /// - [`Error::Trainer`](crate::Error::Trainer) if training fails, `watch` returns an error, or the run in the folder
@@ -132,7 +133,9 @@ impl PretrainTask {
         }
         let watch = Watch::new(watch);
         let start = out.join("start");
-        if !start.join("config.json").is_file() {
+        if start.join("config.json").is_file() {
+            check_start(&start)?;
+        } else {
             write_start(&config.model, &texts.training, seed, &start, &watch)?;
         }
         let corpus = Corpus::new(texts, &cache, &start, &watch)?;

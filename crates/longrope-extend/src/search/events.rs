@@ -6,6 +6,7 @@ use longrope_search::{Generation, Search, TargetRope};
 
 use super::calibration::Calibration;
 use super::method_loss::MethodLoss;
+use super::objective_choice::ObjectiveChoice;
 use super::result::SearchOutcome;
 use crate::pool::CallStatus;
 use crate::run_folder::RunFolder;
@@ -14,6 +15,11 @@ use crate::run_folder::RunFolder;
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum SearchEvent<'e> {
+    /// A search that is left to choose its objective has chosen, or had when it was begun.
+    Chosen {
+        /// The choice.
+        choice: &'e ObjectiveChoice,
+    },
     /// A search is about to begin, or to be resumed.
     Begun {
         /// The search.

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod events;
+mod fresh_passkeys;
 mod held_out;
 mod inputs;
 mod journal;
@@ -9,7 +10,9 @@ mod line_file;
 mod measured;
 mod method_loss;
 mod objective;
+mod objective_choice;
 mod objective_kind;
+mod recorded;
 mod recover;
 mod result;
 mod run;
@@ -24,6 +27,7 @@ pub use inputs::SearchInputs;
 pub use measured::{NamedSpec, measure};
 pub use method_loss::MethodLoss;
 pub use objective::ModelObjective;
+pub use objective_choice::ObjectiveChoice;
 pub use objective_kind::ObjectiveKind;
 pub use recover::{Recovered, Recovery, RecoveryTask};
 pub use result::{SearchOutcome, SearchResult};

@@ -150,6 +150,7 @@ impl RecoveryTask<'_> {
                 out: &folder,
                 mode: RunMode::Part,
                 methods_first: false,
+                chooses_objective: false,
             };
             task.run(interrupt, watch)?.result
         };

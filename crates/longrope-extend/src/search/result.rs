@@ -6,6 +6,7 @@ use longrope_search::{Search, TargetRope};
 use serde::{Deserialize, Serialize};
 
 use super::method_loss::MethodLoss;
+use super::objective_choice::ObjectiveChoice;
 use super::objective_kind::ObjectiveKind;
 use super::verdict::Verdict;
 
@@ -43,6 +44,9 @@ pub struct SearchResult {
     pub failures: usize,
     /// Description of the objective.
     pub objective: String,
+    /// How it was chosen; `None` if it was given, and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective_choice: Option<ObjectiveChoice>,
     /// Weight of the needles in a combined objective, 0 to 1; `None` for other objectives, and in files of version 0.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needle_weight: Option<f64>,
@@ -122,6 +126,7 @@ mod tests {
             token_evaluations_saved: 0,
             failures: 0,
             objective: objective.description().to_owned(),
+            objective_choice: None,
             needle_weight,
             searched,
             baselines: Vec::new(),

@@ -14,6 +14,7 @@ use super::events::SearchEvent;
 use super::measured::NamedSpec;
 use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
+use super::objective_choice::ObjectiveChoice;
 use super::objective_kind::ObjectiveKind;
 use super::result::{RESULT_FILE, SearchOutcome, SearchResult};
 use super::unseen::Unseen;
@@ -43,6 +44,8 @@ pub(crate) struct SearchRun<'a> {
     pub(crate) target: &'a TargetRope,
     pub(crate) profile: &'a str,
     pub(crate) objective: ObjectiveKind,
+    /// Why, if the search was left to choose it.
+    pub(crate) choice: Option<ObjectiveChoice>,
     pub(crate) source: ResultSource,
     /// Fingerprint of the samples.
     pub(crate) text_fingerprint: String,
@@ -122,7 +125,7 @@ impl SearchRun<'_> {
         };
         let mut ropes = vec![("searched".to_owned(), winner.clone())];
         ropes.extend(self.methods()?);
-        unseen.judge(objective, self.target.base(), &ropes, self.objective)
+        unseen.judge(objective, &ropes, self.objective)
     }
 
     /// The methods that a search is compared with, for its target.
@@ -161,6 +164,7 @@ impl SearchRun<'_> {
                 .saturating_sub(progress.sample_evaluations)
                 * context,
             objective: self.objective.description().to_owned(),
+            objective_choice: self.choice.clone(),
             needle_weight: (self.objective == ObjectiveKind::Combined)
                 .then_some(self.calibration.needle_share),
             baselines: baselines

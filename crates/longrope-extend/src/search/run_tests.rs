@@ -52,6 +52,7 @@ fn run(folder: &Path, models: &Models, scoring: Scoring<'_>) -> Result<SearchOut
         target: &target,
         profile: "paper",
         objective: ObjectiveKind::Perplexity,
+        choice: None,
         source: ResultSource::default(),
         text_fingerprint: String::new(),
         methods_first: false,

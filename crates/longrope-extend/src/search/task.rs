@@ -3,23 +3,23 @@
 use std::path::Path;
 
 use longrope_data::TokenDocument;
+use longrope_rope::RopeSpec;
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::calibration::Calibration;
-use super::events::Watch;
+use super::events::{SearchEvent, Watch};
 use super::held_out::HeldOutShare;
 use super::inputs::SearchInputs;
 use super::journal::{Journal, MethodJournal};
 use super::objective::ModelObjective;
-use super::objective_kind::ObjectiveKind;
+use super::objective_choice::ObjectiveChoice;
+use super::recorded::{INPUTS_FILE, Recorded};
 use super::result::SearchOutcome;
 use super::run::{SearchRun, save_state};
 use super::unseen::Unseen;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::json_files::read_json;
 use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings, differences};
 
 /// Everything a search depends on.
@@ -39,6 +39,9 @@ pub struct SearchTask<'a> {
     pub mode: RunMode,
     /// Whether to measure the methods before the search instead of after it.
     pub methods_first: bool,
+    /// Whether to choose the objective instead of taking that of `inputs`: text and passkeys if the model finds passkeys
+    /// within its own window, else text. A resumed search keeps its choice.
+    pub chooses_objective: bool,
 }
 
 impl SearchTask<'_> {
@@ -50,37 +53,38 @@ impl SearchTask<'_> {
     /// # Errors
     /// If the inputs do not allow the search, the folder holds another one, an interrupt is requested, or the model or
     /// all devices fail. The state is saved in the last cases.
-    pub fn run(self, interrupt: &Interrupt, watch: Watch<'_>) -> Result<SearchOutcome> {
+    pub fn run(self, interrupt: &Interrupt, mut watch: Watch<'_>) -> Result<SearchOutcome> {
         let problem = self.problem;
         problem.validate()?;
-        let inputs = begun_as(self.inputs, self.out, self.mode);
+        let begun = Recorded::of_begun(self.out, self.mode);
+        let mut inputs = begun_as(self.inputs, begun.as_ref(), self.out, self.mode);
         let context = sample_context(inputs.sample_context, &problem)?;
+        // Validated before the model is tried and the folder is made.
+        let seed = inputs.calibration.seed;
+        let new = Search::with_init(problem, inputs.evolution.clone(), self.init, seed)?;
+        let mut choice = None;
+        if self.chooses_objective {
+            let base = self.target.base();
+            choice = choose(&mut inputs, begun.as_ref(), base, context, interrupt)?;
+        }
         let options = &inputs.calibration;
         let (calibration, held_out) = calibration_and_rest(&inputs, context)?;
         let unseen = held_out
             .map(|held_out| {
-                let contexts = (context, problem.original_context);
+                let contexts = (context, self.target.base());
                 let n_passkeys = options.passkey_trials;
-                Unseen::new(
-                    &held_out,
-                    inputs.tokenizer,
-                    contexts,
-                    n_passkeys,
-                    options.seed,
-                )
+                Unseen::new(&held_out, inputs.tokenizer, contexts, n_passkeys, seed)
             })
             .transpose()?;
         let mut recorded = Recorded::new(&inputs, &calibration, &self.target);
+        recorded.objective_choice.clone_from(&choice);
         recorded.held_out_fingerprint = unseen
             .as_ref()
             .map(|unseen| unseen.text_fingerprint().to_owned());
         let settings = RunSettings {
             text: &inputs.settings,
-            fixed: fixed(&problem, &inputs.evolution, options.seed)?,
+            fixed: fixed(&problem, &inputs.evolution, seed)?,
         };
-        // Validated before the folder is made.
-        let seed = options.seed;
-        let begun = Search::with_init(problem, inputs.evolution.clone(), self.init, seed)?;
         let run = RunFolder::open(self.out, RunKind::Search, self.mode, &settings)?;
         let search = if run.has_work() {
             let search = resume(&run, seed, &inputs.evolution, &problem)?;
@@ -88,10 +92,13 @@ impl SearchTask<'_> {
             search
         } else {
             run.write_json(INPUTS_FILE, &recorded)?;
-            begun
+            new
         };
         // Saved before the first generation, so that a run killed during it can be resumed.
         save_state(&run, &search)?;
+        if let Some(choice) = &choice {
+            watch.event(&SearchEvent::Chosen { choice });
+        }
         let samples = calibration.samples.iter().cloned();
         let objective =
             ModelObjective::on_devices(inputs.models, &self.target, samples, interrupt)?
@@ -106,6 +113,7 @@ impl SearchTask<'_> {
             target: &self.target,
             profile: &inputs.profile,
             objective: options.objective,
+            choice,
             source: inputs.source,
             text_fingerprint: recorded.text_fingerprint,
             methods_first: self.methods_first,
@@ -143,16 +151,20 @@ fn calibration_and_rest(
 
 /// The inputs of a search that an earlier version may have begun, as that version took them: without text held out, and
 /// without its seed from dynamic NTK.
-fn begun_as<'a>(inputs: SearchInputs<'a>, out: &Path, mode: RunMode) -> SearchInputs<'a> {
+fn begun_as<'a>(
+    inputs: SearchInputs<'a>,
+    begun: Option<&Recorded>,
+    out: &Path,
+    mode: RunMode,
+) -> SearchInputs<'a> {
     let mut inputs = inputs;
     if mode == RunMode::New {
         return inputs;
     }
-    // What cannot be read is reported when it is resumed.
-    let begun = read_json::<Recorded>(&out.join(INPUTS_FILE)).ok();
     if begun.is_some_and(|begun| begun.held_out_fingerprint.is_none()) {
         inputs.held_out = HeldOutShare::NOTHING;
     }
+    // What cannot be read is reported when it is resumed.
     let state = fs_err::read_to_string(out.join(STATE_FILE)).ok();
     let state = state.and_then(|text| SearchState::from_json(&text).ok());
     let defaults = SearchConfig::default().seeds;
@@ -163,6 +175,27 @@ fn begun_as<'a>(inputs: SearchInputs<'a>, out: &Path, mode: RunMode) -> SearchIn
         inputs.evolution.seeds.clone_from(&state.config().seeds);
     }
     inputs
+}
+
+/// Sets the objective of a search that is left to choose: that of the search which is continued, or a new choice. `None`
+/// if it was begun with a given objective.
+fn choose(
+    inputs: &mut SearchInputs<'_>,
+    begun: Option<&Recorded>,
+    base: &RopeSpec,
+    context: usize,
+    interrupt: &Interrupt,
+) -> Result<Option<ObjectiveChoice>> {
+    let choice = match begun {
+        Some(begun) => begun.objective_choice.clone(),
+        None => Some(ObjectiveChoice::make(inputs, base, context, interrupt)?),
+    };
+    if let Some(choice) = &choice {
+        choice.apply(&mut inputs.calibration);
+    } else if let Some(given) = begun.and_then(Recorded::objective_kind) {
+        inputs.calibration.objective = given;
+    }
+    Ok(choice)
 }
 
 /// Tokens of a sample: those of the target, or fewer, as a cheap proxy.
@@ -214,68 +247,8 @@ fn fixed(problem: &SearchProblem, evolution: &SearchConfig, seed: u64) -> Result
     Ok(fixed)
 }
 
-/// `search/inputs.json`: the inputs of the scores. A search can be resumed only with the same inputs.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Recorded {
-    format: String,
-    version: u32,
-    model_fingerprint: String,
-    text_fingerprint: String,
-    /// What is minimized, with its weight.
-    objective: String,
-    /// The factors that the ratios of a candidate multiply, if candidates are ratios.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ground: Option<Vec<f64>>,
-    /// Fingerprint of the text that the search does not see; `None` if none is held out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    held_out_fingerprint: Option<String>,
-}
-
-const INPUTS_FILE: &str = "search/inputs.json";
 const STATE_FILE: &str = "search/state.json";
 /// Losses of the running generation; see [`Journal`].
 const SCORES_FILE: &str = "search/scores.jsonl";
 /// Methods measured so far; see [`MethodJournal`].
 const METHODS_FILE: &str = "search/methods.jsonl";
-
-impl Recorded {
-    fn new(inputs: &SearchInputs, calibration: &Calibration, target: &TargetRope) -> Self {
-        let options = &inputs.calibration;
-        let objective = match options.objective {
-            ObjectiveKind::Combined => format!("combined, needles {}", options.needle_weight),
-            other => other.description().to_owned(),
-        };
-        Self {
-            format: "longrope-search-inputs".to_owned(),
-            version: 2,
-            model_fingerprint: inputs.source.model_fingerprint.clone(),
-            text_fingerprint: calibration.fingerprint(),
-            objective,
-            ground: target.ground().map(<[f64]>::to_vec),
-            held_out_fingerprint: None,
-        }
-    }
-
-    /// Checks that the search was started with the same inputs.
-    fn check(&self, run: &RunFolder) -> Result<()> {
-        let path = run.path(INPUTS_FILE);
-        if !path.is_file() {
-            return Err(Error::InputsMissing { path });
-        }
-        let saved: Self = read_json(&path)?;
-        let what = if saved.model_fingerprint != self.model_fingerprint {
-            "model"
-        } else if saved.text_fingerprint != self.text_fingerprint
-            || saved.held_out_fingerprint != self.held_out_fingerprint
-        {
-            "text"
-        } else if saved.objective != self.objective {
-            "objective"
-        } else if saved.ground != self.ground {
-            "rope.json of `search.init`"
-        } else {
-            return Ok(());
-        };
-        Err(Error::OtherInputs { what })
-    }
-}

@@ -3,23 +3,19 @@
 use longrope_data::{
     Bos, TokenDocument, Tokenizer, WindowProtocol, plan_windows, text_fingerprint,
 };
-use longrope_eval::{NeedleTextConfig, needle_texts};
 use longrope_rope::RopeSpec;
 
-use super::calibration::{Calibration, CalibrationSample};
+use super::calibration::CalibrationSample;
+use super::fresh_passkeys::{CAN_FIND, fresh_passkeys, passkeys_in_window, unscored};
 use super::measured::NamedSpec;
 use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
-use super::verdict::{CAN_FIND, HeldOutText, Verdict};
+use super::verdict::{HeldOutText, Verdict};
 use crate::error::Result;
 
 /// Windows that are measured at most. Up to this number, windows of one document count as independent.
 const MOST_WINDOWS: usize = 7;
-/// Passkeys that tell whether the model can find any within its own window.
-const PASSKEYS_IN_WINDOW: usize = 5;
-/// Added to the seed of a search, so that its passkeys are not those of the verdict.
-const OTHER_SEED: u64 = 0x5eed;
 
 /// What the verdict of a search is measured on.
 #[derive(Clone, Debug)]
@@ -28,7 +24,8 @@ pub(crate) struct Unseen {
     text: HeldOutText,
     windows: Vec<CalibrationSample>,
     passkeys: Vec<CalibrationSample>,
-    passkeys_in_window: Vec<CalibrationSample>,
+    /// Passkeys within the model's own window, and its RoPE there.
+    in_window: (Vec<CalibrationSample>, NamedSpec),
 }
 
 impl Unseen {
@@ -36,30 +33,16 @@ impl Unseen {
     pub(crate) fn new(
         held_out: &[TokenDocument],
         tokenizer: Option<&Tokenizer>,
-        (context, original): (usize, usize),
+        (context, base): (usize, &RopeSpec),
         n_passkeys: usize,
         seed: u64,
     ) -> Result<Self> {
         let windows = windows(held_out, context)?;
-        let make = |n: usize, context: usize| -> Option<Vec<CalibrationSample>> {
-            let seed = seed.wrapping_add(OTHER_SEED);
-            // A context that is too short for passkeys must not prevent the verdict.
-            let texts = needle_texts(
-                &NeedleTextConfig::passkeys(n),
-                tokenizer?,
-                &[],
-                context,
-                seed,
-            )
-            .ok()?;
-            Some(texts.into_iter().map(CalibrationSample::from).collect())
-        };
-        let passkeys = make(n_passkeys, context).unwrap_or_default();
-        let passkeys_in_window = if passkeys.is_empty() {
-            Vec::new()
-        } else {
-            make(PASSKEYS_IN_WINDOW, original).unwrap_or_default()
-        };
+        let passkeys = fresh_passkeys(tokenizer, n_passkeys, context, seed);
+        let mut in_window = passkeys_in_window(tokenizer, base, seed);
+        if passkeys.is_empty() {
+            in_window.0.clear();
+        }
         Ok(Self {
             context,
             text: HeldOutText {
@@ -69,7 +52,7 @@ impl Unseen {
             },
             windows,
             passkeys,
-            passkeys_in_window,
+            in_window,
         })
     }
 
@@ -85,15 +68,14 @@ impl Unseen {
     pub(crate) fn judge(
         &self,
         objective: &mut ModelObjective<'_>,
-        base: &RopeSpec,
         ropes: &[NamedSpec],
         kind: ObjectiveKind,
     ) -> Result<Option<Verdict>> {
+        let (in_window, own) = &self.in_window;
         let mut passkeys_in_window = None;
-        if !self.passkeys_in_window.is_empty() {
-            let own = [("none".to_owned(), base.plain())];
-            let on = of(Vec::new(), self.passkeys_in_window.clone());
-            let found = objective.measure_unsaved(&on, &own)?;
+        if !in_window.is_empty() {
+            let on = unscored(Vec::new(), in_window.clone());
+            let found = objective.measure_unsaved(&on, std::slice::from_ref(own))?;
             passkeys_in_window = found.first().and_then(|loss| loss.passkey_accuracy);
         }
         let can_find = passkeys_in_window.is_some_and(|share| share >= CAN_FIND);
@@ -102,7 +84,7 @@ impl Unseen {
         } else {
             Vec::new()
         };
-        let on = of(self.windows.clone(), passkeys);
+        let on = unscored(self.windows.clone(), passkeys);
         let mut measured = objective.measure_unsaved(&on, ropes)?.into_iter();
         let Some(searched) = measured.next() else {
             return Ok(None);
@@ -130,14 +112,4 @@ fn windows(documents: &[TokenDocument], context: usize) -> Result<Vec<Calibratio
     Ok(chosen
         .map(|window| CalibrationSample::new(window.tokens(), window.score_from))
         .collect())
-}
-
-fn of(text: Vec<CalibrationSample>, passkeys: Vec<CalibrationSample>) -> Calibration {
-    Calibration {
-        samples: Vec::new(),
-        text,
-        needles: Vec::new(),
-        passkeys,
-        needle_share: 0.0,
-    }
 }

@@ -3,11 +3,9 @@
 use longrope_eval::Difference;
 use serde::{Deserialize, Serialize};
 
+use super::fresh_passkeys::CAN_FIND;
 use super::method_loss::MethodLoss;
 use super::objective_kind::ObjectiveKind;
-
-/// Share of the passkeys within its own window that a model has to find for passkeys to be compared.
-pub(super) const CAN_FIND: f64 = 0.5;
 
 /// The winner of a search against the methods, on text and passkeys that the search did not see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +76,26 @@ struct Words<'a> {
     kind: ObjectiveKind,
 }
 
+/// How the winner compares with a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Better,
+    /// The difference may be chance.
+    Unclear,
+    Worse,
+}
+
+impl Standing {
+    /// Of a difference, method minus winner, of numbers where lower is better for `sign` 1 and higher for -1.
+    fn of(difference: Option<&Difference>, sign: f64) -> Self {
+        match difference {
+            Some(found) if found.distinguishable && sign * found.value > 0.0 => Self::Better,
+            Some(found) if found.distinguishable => Self::Worse,
+            _ => Self::Unclear,
+        }
+    }
+}
+
 /// The name of the RoPE to use, and the verdict in words.
 fn words(about: &Words<'_>) -> (String, Vec<String>) {
     let winner = about.searched.method.clone();
@@ -85,14 +103,31 @@ fn words(about: &Words<'_>) -> (String, Vec<String>) {
     let Some(best) = about.baselines.iter().min_by(by_loss) else {
         return (winner, Vec::new());
     };
-    let (is_better, text) = text_line(about, best);
-    let mut lines = vec![text];
-    let mut recommended = if is_better {
+    let on_text = Standing::of(best.difference.as_ref(), 1.0);
+    let on_passkeys = Standing::of(best.passkey_difference.as_ref(), -1.0);
+    let is_single = best
+        .difference
+        .as_ref()
+        .and_then(Difference::half_width)
+        .is_none();
+    let takes_winner = match (on_text, on_passkeys) {
+        (Standing::Better, _) | (Standing::Unclear, Standing::Better) => true,
+        // Who asks for passkeys pays for them.
+        (Standing::Worse, Standing::Better) => about.kind != ObjectiveKind::Perplexity,
+        // One window proves nothing, but there is nothing else.
+        (Standing::Unclear, _) if is_single => best.nll_nats > about.searched.nll_nats,
+        _ => false,
+    };
+    let mut lines = vec![text_line(about, best, takes_winner)];
+    let mut recommended = if takes_winner {
         winner
     } else {
         best.method.clone()
     };
-    if let Some((method, line)) = passkey_line(about, best) {
+    if let Some((method, mut line)) = passkey_line(about, best) {
+        if takes_winner && on_text != Standing::Better && on_passkeys == Standing::Better {
+            line += ": use the searched factors";
+        }
         lines.push(line);
         if let Some(method) = method {
             recommended = method;
@@ -101,8 +136,8 @@ fn words(about: &Words<'_>) -> (String, Vec<String>) {
     (recommended, lines)
 }
 
-/// Whether the winner is better than the best method on the text, and a sentence about it.
-fn text_line(about: &Words<'_>, best: &MethodLoss) -> (bool, String) {
+/// A sentence about the winner on the text, and which method to use if that is not the winner.
+fn text_line(about: &Words<'_>, best: &MethodLoss, takes_winner: bool) -> String {
     let n = about.searched.text_nats.len();
     let on = format!(
         "on {n} {} of {} tokens that the search did not see",
@@ -115,29 +150,28 @@ fn text_line(about: &Words<'_>, best: &MethodLoss) -> (bool, String) {
     let size = value.abs();
     let better_or_worse = if value > 0.0 { "better" } else { "worse" };
     let Some(half) = best.difference.as_ref().and_then(Difference::half_width) else {
-        let line = format!(
+        return format!(
             "{on}: {size:.4} nats/token {better_or_worse} than {method}, which one window does not prove: give the search more \
              text, or compare on other text"
         );
-        return (value > 0.0, line);
     };
-    let is_certain = best
-        .difference
-        .as_ref()
-        .is_some_and(|found| found.distinguishable);
-    let line = match (is_certain, value > 0.0) {
-        (true, true) => format!(
+    let advice = if takes_winner {
+        String::new()
+    } else {
+        format!(": use {method}")
+    };
+    match Standing::of(best.difference.as_ref(), 1.0) {
+        Standing::Better => format!(
             "{on}: better than {method}, the best method, by {size:.4} ± {half:.4} nats/token ({:.1}% in perplexity)",
             100.0 * (1.0 - (-value).exp())
         ),
-        (true, false) => {
-            format!("{on}: worse than {method} by {size:.4} ± {half:.4} nats/token: use {method}")
+        Standing::Worse => {
+            format!("{on}: worse than {method} by {size:.4} ± {half:.4} nats/token{advice}")
         }
-        (false, _) => format!(
-            "{on}: not distinguishable from {method} ({size:.4} ± {half:.4} nats/token {better_or_worse}): use {method}"
+        Standing::Unclear => format!(
+            "{on}: not distinguishable from {method} ({size:.4} ± {half:.4} nats/token {better_or_worse}){advice}"
         ),
-    };
-    (is_certain && value > 0.0, line)
+    }
 }
 
 /// A sentence about passkeys, and the method to use because of them, if there is one; `None` if none were tried.
@@ -174,7 +208,7 @@ fn passkey_line(about: &Words<'_>, best_on_text: &MethodLoss) -> Option<(Option<
     if mine >= most {
         return Some((
             None,
-            format!("finds {mine} of {n} passkeys, {method} {most}"),
+            format!("finds {mine} of {n} passkeys; the best method, {method}, finds {most}"),
         ));
     }
     if !is_certain {

@@ -110,6 +110,42 @@ fn lost_passkeys_overrule_the_text() {
 }
 
 #[test]
+fn passkeys_that_only_the_winner_finds_decide_where_text_does_not() {
+    let keys = ([1; 10], [0; 10]);
+    let searched = loss("searched", &[2.05, 3.06, 2.54], &keys.0);
+    let tie = loss("none", &[2.15, 2.97, 2.50], &keys.1);
+    let (recommended, lines) = verdict(
+        &searched,
+        std::slice::from_ref(&tie),
+        ObjectiveKind::Perplexity,
+    );
+    assert_eq!(recommended, "searched");
+    assert!(
+        lines[0].contains("not distinguishable from none") && !lines[0].contains("use"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines[1],
+        "finds 10 of 10 passkeys; the best method, none, finds 0: use the searched factors"
+    );
+    // Few trials prove nothing.
+    let few = loss("searched", &[2.05, 3.06, 2.54], &keys.0[..3]);
+    let tie = loss("none", &[2.15, 2.97, 2.50], &keys.1[..3]);
+    let (recommended, lines) = verdict(&few, &[tie], ObjectiveKind::Combined);
+    assert_eq!(recommended, "none");
+    assert!(lines[0].ends_with(": use none"), "{lines:?}");
+    // A certain loss on text is worth the passkeys only if they were asked for.
+    let better = loss("none", &[2.00, 3.00, 2.50], &keys.1);
+    for (kind, expected) in [
+        (ObjectiveKind::Perplexity, "none"),
+        (ObjectiveKind::Combined, "searched"),
+    ] {
+        let (recommended, lines) = verdict(&searched, std::slice::from_ref(&better), kind);
+        assert_eq!(recommended, expected, "{lines:?}");
+    }
+}
+
+#[test]
 fn passkeys_are_not_compared_if_the_model_cannot_do_them() {
     let searched = loss("searched", &[2.00, 3.00], &[]);
     let yarn = loss("yarn", &[2.05, 3.06], &[]).compared_with(&searched);

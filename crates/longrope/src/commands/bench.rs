@@ -4,25 +4,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use longrope_data::{Tokenizer, sha256_hex};
+use longrope_data::sha256_hex;
 use longrope_eval::bench::{
     Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
 };
-use longrope_eval::{MetricValue, Scorer, TaskResult, mean, mean_stderr};
+use longrope_eval::{MetricValue, TaskResult, mean, mean_stderr};
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
 
+use super::subject::Subject;
 use super::{lm_eval, task_run};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::memory::Work;
-use crate::input::rope_arg::{RopeArg, longest_context, missing_context, named_ropes, rope_names};
+use crate::input::rope_arg::{RopeArg, longest_context, missing_context};
 use crate::settings;
 use crate::settings::args;
 use crate::settings::args::{FlagLayer, ResultFormat};
 use crate::settings::config::Config;
 use crate::show::{difference, output, task_table};
-use crate::{input, next_steps, signals};
+use crate::{input, next_steps};
 
 /// Tokens of a question with its examples, as far as the check of memory is concerned.
 const QUESTION_TOKENS: usize = 2048;
@@ -86,7 +87,6 @@ pub(crate) fn bench(
     keep.text = Some(fingerprint);
     keep.texts = files;
     keep.seed = u64::from(seed);
-    let interrupt = signals::listen()?;
     if config.contexts.is_empty() {
         let model = input::model_config(&config)?;
         for name in &config.rope {
@@ -104,15 +104,14 @@ pub(crate) fn bench(
         target.min(QUESTION_TOKENS)
     };
     let work = Work::Measure { context };
-    let decoder = input::load_model(&config, work)?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(&config)?)?;
-    let ropes = named_ropes(&rope_names(&config), &decoder, target)?;
-    let stop = stop_tokens(input::model_folder(&config)?, decoder.config())?;
-    let jobs = task_run::jobs(&config, &ropes, |context| {
+    let subject = Subject::load(&config, work)?;
+    let tokenizer = subject.tokenizer()?;
+    let stop = stop_tokens(input::model_folder(&config)?, subject.decoder.config())?;
+    let jobs = task_run::jobs(&config, &subject.ropes, |context| {
         let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
         Ok(Box::new(task.stopping_at(&stop)))
     })?;
-    let mut finished = task_run::run(&config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let mut finished = subject.run(&config, &jobs, keep)?;
     finished.results.iter_mut().for_each(pool_subjects);
     let done = finished.write()?;
     let results = &done.results;

@@ -20,7 +20,7 @@ use crate::settings::args::{self, ResultFormat};
 use crate::settings::config::Config;
 use crate::settings::recipe::{Recipe, StageConfig, stage_configs};
 use crate::settings::required;
-use crate::show::output;
+use crate::show::{output, search_table};
 
 /// A stage and its configuration.
 type Planned = PlannedStage<StageConfig>;
@@ -34,6 +34,9 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     }
     if args.dry_run {
         output::line(plan_table(&planned, &places))?;
+        if let Some(line) = choices_line(&planned) {
+            output::line(line)?;
+        }
         next_steps::after_recipe(&args.config, &out, true).show();
         return Ok(());
     }
@@ -199,6 +202,25 @@ fn words(verb: Verb) -> &'static str {
         Verb::Bench => "eval bench",
         verb => verb.name(),
     }
+}
+
+/// A line about the searches that choose their objective when they begin; `None` without one.
+fn choices_line(planned: &[Planned]) -> Option<String> {
+    let is_left_to_choose = |stage: &&Planned| {
+        stage.verb == Verb::Search && stage.work.config.search.run.objective.given().is_none()
+    };
+    let names: Vec<String> = planned
+        .iter()
+        .filter(is_left_to_choose)
+        .map(|stage| format!("`{}`", stage.name))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "objective of {}: {}",
+            names.join(", "),
+            search_table::WILL_CHOOSE
+        )
+    })
 }
 
 /// The table of `--dry-run`.

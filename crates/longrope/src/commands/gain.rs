@@ -2,17 +2,18 @@
 
 use anyhow::Result;
 use longrope_data::text_fingerprint;
-use longrope_eval::{Gain, MetricValue, Scorer, Task, TaskResult, add_gain_intervals};
+use longrope_eval::{Gain, MetricValue, Task, TaskResult, add_gain_intervals};
 use longrope_extend::RunMode;
 
 use super::eval_folder::Evaluated;
+use super::subject::Subject;
 use super::task_run::{self, Skipped};
 use crate::input::memory::Work;
-use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
+use crate::input::rope_arg::longest_context;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::output;
-use crate::{input, next_steps, signals};
+use crate::{input, next_steps};
 
 pub(crate) fn run(args: &args::Gain) -> Result<()> {
     let flags = FlagLayer::default()
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &args::Gain) -> Result<()> {
         .count("eval.windows", args.windows)
         .count("gain.tail", args.tail)
         .set("gain.far", args.far.clone())
+        .set("gain.against", args.against.clone())
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
     let done = gain(&config, RunMode::from_flag(args.task.resume))?;
@@ -37,37 +39,41 @@ pub(crate) fn run(args: &args::Gain) -> Result<()> {
 fn gain(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
     let mut keep = task_run::keep(config, "gain", mode)?;
     let target = longest_context(config)?;
-    let interrupt = signals::listen()?;
-    let decoder = input::load_model(config, Work::Measure { context: target })?;
-    let documents = input::load_documents(config, decoder.config())?;
+    let subject = Subject::load(config, Work::Measure { context: target })?;
+    let model = subject.decoder.config();
+    let documents = input::load_documents(config, model)?;
     keep.text = Some(text_fingerprint(&documents));
     keep.texts = input::names(config.text.iter().chain(&config.tokens));
-    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
-    let bos = input::bos(config, decoder.config())?;
+    let bos = input::bos(config, model)?;
     let mut jobs = Vec::new();
     let mut skipped = Skipped::new(config.contexts.len() > 1);
-    for named in &ropes {
+    for named in &subject.ropes {
         for &context in &config.contexts {
             let original = named.rope.spec(context)?.original_context;
             let near = named.rope.spec(original)?;
             let size = (context, config.eval.windows);
-            let made = Gain::new(&documents, &config.gain, size, bos, near);
+            let made = Gain::new(&documents, &config.gain, size, bos, near, config.seed);
             let made = made.map(|task| Box::new(task) as Box<dyn Task>);
             jobs.extend(skipped.job(named, context, made.map_err(Into::into))?);
         }
     }
     let jobs = skipped.all_or(jobs)?;
-    let mut finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let mut finished = subject.run(config, &jobs, keep)?;
     finished.results.iter_mut().for_each(add_gain_intervals);
     finished.write()
 }
 
 /// One row per RoPE and context.
 fn table(results: &[TaskResult]) -> String {
+    let baseline = if results.iter().all(is_against_other_text) {
+        "other far text"
+    } else {
+        "window alone"
+    };
     let header = [
         "rope",
         "context",
-        "window alone",
+        baseline,
         "whole context",
         "gain",
         "± stderr",
@@ -99,6 +105,14 @@ fn table(results: &[TaskResult]) -> String {
     output::table(&header.map(str::to_owned), &rows)
 }
 
+/// Whether the whole context is compared with other text before the same window.
+fn is_against_other_text(result: &TaskResult) -> bool {
+    result
+        .settings
+        .get("against")
+        .is_some_and(|against| against == "other")
+}
+
 /// Whether the interval of a gain does not include 0.
 fn is_clear(gain: &MetricValue) -> bool {
     gain.interval
@@ -111,8 +125,13 @@ fn explanation(results: &[TaskResult]) -> String {
         return String::new();
     };
     let setting = |name: &str| &first.settings[name];
-    let far = match setting("far").as_str() {
-        Some("other") => {
+    let is_other = setting("far").as_str() == Some("other");
+    let against_other = is_against_other_text(first);
+    let note = match (is_other, against_other) {
+        (true, true) => {
+            "; both before the window are texts of other documents: the gain is 0 but for chance"
+        }
+        (true, false) => {
             "; before the window, text of another document: the gain should not be above 0"
         }
         _ => "",
@@ -122,10 +141,17 @@ fn explanation(results: &[TaskResult]) -> String {
     } else {
         "; ?: the interval includes 0"
     };
+    let (tail, near) = (setting("tail"), setting("near_context"));
+    let (baseline, helps) = if against_other {
+        (
+            format!("with text of another document before the last {near} tokens"),
+            "what far text says helps",
+        )
+    } else {
+        (format!("alone in the last {near} tokens"), "far text helps")
+    };
     format!(
-        "nats per token of the last {} tokens of each window, alone in the last {} tokens and with the whole context; \
-         gain: the difference, above 0 if far text helps{unclear}{far}",
-        setting("tail"),
-        setting("near_context"),
+        "nats per token of the last {tail} tokens of each window, {baseline} and with the whole context; \
+         gain: the difference, above 0 if {helps}{unclear}{note}"
     )
 }

@@ -33,7 +33,8 @@ pub(crate) fn write(
         limit: config.bench.limit,
         n_original: n_original.clone(),
     };
-    let time = file_time(secs.as_secs());
+    // Two evaluations may end in the same second; the files of one must not replace those of the other.
+    let time = format!("{}.{:06}", file_time(secs.as_secs()), secs.subsec_micros());
     for result in results {
         let name = format!("{}--{}--{}", run.model, result.rope, result.context);
         let folder = out.join("eval/lm-eval").join(sanitized(&name));
@@ -57,7 +58,7 @@ fn write_files(folder: &Path, time: &str, files: &HarnessFiles) -> Result<()> {
     Ok(write_atomically(&path, text.as_bytes())?)
 }
 
-/// A time (UTC) as part of a file name, `2026-01-31T09-05-00`: that of the harness, to the second.
+/// A time (UTC) as part of a file name, `2026-01-31T09-05-00`: that of the harness, which adds its microseconds.
 fn file_time(secs: u64) -> String {
     let (days, secs) = (secs / 86_400, secs % 86_400);
     // Days of the civil calendar, by eras of 400 years that begin in March (H. Hinnant, "chrono-compatible low-level date

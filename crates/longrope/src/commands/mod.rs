@@ -28,6 +28,7 @@ mod report;
 mod ruler;
 mod search;
 mod searching;
+mod subject;
 mod task_run;
 mod worker;
 

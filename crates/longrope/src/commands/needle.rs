@@ -1,22 +1,22 @@
 //! `longrope eval needle`
 
 use anyhow::Result;
-use longrope_data::Tokenizer;
 use longrope_data::write_atomically;
-use longrope_eval::{Association, Needle, NeedleKind, Ordinal, Scorer, Task, TaskResult};
+use longrope_eval::{Association, Needle, NeedleKind, Ordinal, Task, TaskResult};
 
 use longrope_extend::RunMode;
 
 use super::effective_rule::effective_rule;
+use super::subject::Subject;
 use super::{effective, task_run};
 use crate::input::memory::Work;
-use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
+use crate::input::rope_arg::longest_context;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
 use crate::show::grid::Grid;
 use crate::show::{output, task_table};
-use crate::{input, next_steps, signals};
+use crate::{input, next_steps};
 
 pub(crate) fn run(args: &args::Needle) -> Result<()> {
     let flags = FlagLayer::default()
@@ -49,14 +49,12 @@ pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
     let kind = config.needle.kind;
     let mut keep = task_run::keep(config, kind.task_name(), mode)?;
     let target = longest_context(config)?;
-    let interrupt = signals::listen()?;
-    let decoder = input::load_model(config, Work::Measure { context: target })?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
+    let subject = Subject::load(config, Work::Measure { context: target })?;
+    let tokenizer = subject.tokenizer()?;
     let haystack = input::haystack(config)?;
     keep.text = Some(haystack.fingerprint());
     keep.texts = input::names(&config.text);
-    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
-    let jobs = task_run::grid(config, &ropes, |context| {
+    let jobs = task_run::grid(config, &subject.ropes, |context| {
         let (tokenizer, haystack, needle) = (&tokenizer, &haystack, &config.needle);
         let task: Box<dyn Task> = match kind {
             NeedleKind::Association => Box::new(Association::new(
@@ -83,7 +81,7 @@ pub(crate) fn needle(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         };
         Ok(task)
     })?;
-    let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let finished = subject.run(config, &jobs, keep)?;
     let grids = Grid::of_ropes(&finished.results);
     if let Some(out) = &config.out {
         for (i, grid) in grids.iter().enumerate() {

@@ -1,20 +1,20 @@
 //! `longrope eval passkey`
 
 use anyhow::Result;
-use longrope_data::Tokenizer;
-use longrope_eval::{Passkey, Scorer, TaskResult};
+use longrope_eval::{Passkey, TaskResult};
 
 use longrope_extend::RunMode;
 
 use super::effective_rule::effective_rule;
 use super::eval_folder::Evaluated;
+use super::subject::Subject;
 use super::{effective, task_run};
 use crate::input::memory::Work;
-use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
+use crate::input::rope_arg::longest_context;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::{output, task_table};
-use crate::{input, next_steps, signals};
+use crate::{input, next_steps};
 
 pub(crate) fn run(args: &args::Passkey) -> Result<()> {
     let flags = FlagLayer::default()
@@ -38,15 +38,13 @@ pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Evaluated<TaskRe
     effective_rule(config)?;
     let keep = task_run::keep(config, "passkey", mode)?;
     let target = longest_context(config)?;
-    let interrupt = signals::listen()?;
-    let decoder = input::load_model(config, Work::Measure { context: target })?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
-    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
-    let jobs = task_run::grid(config, &ropes, |context| {
+    let subject = Subject::load(config, Work::Measure { context: target })?;
+    let tokenizer = subject.tokenizer()?;
+    let jobs = task_run::grid(config, &subject.ropes, |context| {
         let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
         Ok(Box::new(task))
     })?;
-    task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?.write()
+    subject.run(config, &jobs, keep)?.write()
 }
 
 /// Prints the results as a table.

@@ -17,7 +17,7 @@ use crate::next_steps;
 use crate::settings::args::{Plan, PlanMode};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::settings::config::Config;
-use crate::show::output;
+use crate::show::{output, search_table};
 
 /// Share of the memory that the plan may use; the rest is left to other programs.
 const HEADROOM: f64 = 0.95;
@@ -53,6 +53,9 @@ struct PlanRow {
     /// Longest window that fits, in tokens.
     longest_context: Option<usize>,
     advice: Vec<String>,
+    /// What the estimate does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 pub(crate) fn run(args: &Plan) -> Result<()> {
@@ -177,7 +180,19 @@ fn plan(
         fits,
         longest_context: room.map(|room| memory.longest(room)),
         advice,
+        note: (mode == PlanMode::Search).then(search_note),
     }
+}
+
+/// The objective of a search with default settings is not known before the model is tried.
+fn search_note() -> String {
+    let run = &Config::default().search.run;
+    let needles = Config::default().search_needle.samples;
+    format!(
+        "objective: {}. The time is that of perplexity; combined takes up to {:.0} times as long",
+        search_table::WILL_CHOOSE,
+        (run.samples + needles) as f64 / run.samples as f64
+    )
 }
 
 /// Number of windows that a search of the default size scores.
@@ -243,6 +258,12 @@ fn text(report: &PlanReport) -> String {
         ));
         lines.extend(row.advice.iter().map(|advice| format!("  {advice}")));
     }
+    lines.extend(
+        report
+            .plans
+            .iter()
+            .filter_map(|row| Some(format!("{}: {}", row.mode, row.note.as_ref()?))),
+    );
     lines.push(footer(report));
     lines.join("\n")
 }

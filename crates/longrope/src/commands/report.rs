@@ -18,7 +18,8 @@ pub(crate) fn run(args: &Report) -> Result<()> {
     if let Some(folder) = &args.tensorboard {
         let n_files = write_events(&report, folder)?;
         output::line(format!(
-            "wrote {n_files} event file(s) to {}; see them with: tensorboard --logdir {}",
+            "wrote {} to {}; see the curves with: tensorboard --logdir {}",
+            output::counted(n_files, "event file"),
             folder.display(),
             folder.display()
         ))?;

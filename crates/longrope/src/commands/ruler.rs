@@ -4,22 +4,21 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use longrope_data::{Tokenizer, sha256_hex};
-use longrope_eval::{
-    Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Scorer, Task, TaskResult,
-};
+use longrope_eval::{Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, Task, TaskResult};
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
 
 use super::effective;
 use super::effective_rule::effective_rule;
+use super::subject::Subject;
 use super::task_run::{self, Job, Skipped};
 use crate::input::memory::Work;
-use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names};
+use crate::input::rope_arg::{NamedRope, longest_context};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
-use crate::show::{difference, output, task_table};
-use crate::{input, next_steps, signals};
+use crate::show::{output, task_table};
+use crate::{input, next_steps};
 
 pub(crate) fn run(args: &args::Ruler) -> Result<()> {
     let flags = FlagLayer::default()
@@ -55,10 +54,9 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         .map(|name| Ok(name.parse::<RulerTask>()?))
         .collect::<Result<Vec<_>>>()?;
     let data = data(config)?;
-    let interrupt = signals::listen()?;
-    let decoder = input::load_model(config, Work::Measure { context: target })?;
-    let tokenizer = Tokenizer::from_model_dir(input::model_folder(config)?)?;
-    let ropes = named_ropes(&rope_names(config), &decoder, target)?;
+    let subject = Subject::load(config, Work::Measure { context: target })?;
+    let (decoder, ropes) = (&subject.decoder, &subject.ropes);
+    let tokenizer = subject.tokenizer()?;
     let tasks = if tasks.is_empty() {
         possible(&data)
     } else {
@@ -70,12 +68,12 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         tokenizer: &tokenizer,
         stop: &stop,
     };
-    let jobs = jobs(config, &tasks, &material, &ropes)?;
+    let jobs = jobs(config, &tasks, &material, ropes)?;
     keep.text = data_fingerprint(&jobs);
     let ruler = &config.ruler;
     let files = config.text.iter().chain(&ruler.squad);
     keep.texts = input::names(files.chain(&ruler.hotpotqa));
-    let finished = task_run::run(config, &jobs, &mut Scorer::new(&decoder), &interrupt, keep)?;
+    let finished = subject.run(config, &jobs, keep)?;
     let done = finished.write()?;
     let results = &done.results;
     let was_run = |task: &RulerTask| {
@@ -91,7 +89,7 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         .iter()
         .filter(|it| config.contexts.contains(&it.context));
     let asked: Vec<TaskResult> = asked.cloned().collect();
-    for named in &ropes {
+    for named in ropes {
         if let Some(averages) = RulerAverages::of(&named.name, &asked) {
             output::line(format!(
                 "{}\n{}\n",
@@ -111,27 +109,8 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
         output::counted(config.ruler.samples, "sample"),
         config.seed
     ))?;
-    show_differences(results)?;
+    task_run::show_differences(results)?;
     effective::show(&done)
-}
-
-/// Prints the differences of every task to the reference, if several RoPEs were measured.
-fn show_differences(results: &[TaskResult]) -> Result<()> {
-    let Some(line) = difference::task_line(results) else {
-        return Ok(());
-    };
-    let header = ["rope", "task", "context", "difference"].map(str::to_owned);
-    let rows = results.iter().filter_map(|result| {
-        let found = result.difference.as_ref()?;
-        Some(vec![
-            result.rope.clone(),
-            result.task.clone(),
-            output::grouped(result.context),
-            difference::points(Some(found)),
-        ])
-    });
-    let rows: Vec<Vec<String>> = rows.collect();
-    output::line(format!("\n{}\n{line}", output::table(&header, &rows)))
 }
 
 /// A fingerprint of the text and questions that the tasks use; `None` if they make their own.

@@ -53,6 +53,7 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
             out,
             mode,
             methods_first,
+            chooses_objective: config.search.run.objective.given().is_none(),
         };
         task.run(&interrupt, watch)
     };

@@ -14,7 +14,8 @@ fn calibration(config: &Config) -> CalibrationOptions {
     let search = &config.search.run;
     CalibrationOptions {
         samples: search.samples,
-        objective: search.objective,
+        // Replaced by that of the search, if it is left to choose.
+        objective: search.objective.given().unwrap_or_default(),
         needle_weight: search.needle_weight,
         needles: config.search_needle.clone(),
         passkey_trials: search.passkey_trials,

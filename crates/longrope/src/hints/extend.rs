@@ -89,6 +89,9 @@ fn pretrain_hint(error: &P) -> Option<String> {
     Some(
         match error {
             P::ModelInPlace { .. } => MODEL_IN_PLACE,
+            P::StartChanged { .. } => {
+                "remove the folder `start` and resume: the same text and seed give the same tokenizer and weights"
+            }
             P::NoPhases => "start from configs/pretrain-tiny.toml with --config",
             P::PhaseName { .. } => "the name becomes a part of a folder's name",
             P::ZeroCount { .. } => "remove the phase to skip it",

@@ -19,7 +19,8 @@ use crate::settings::config::{BosSetting, Config};
 
 /// The tokenizer for needles and passkeys of a search; `None` if there is no suitable one and the objective needs none.
 pub(crate) fn needle_tokenizer(config: &Config, model: &ModelConfig) -> Result<Option<Tokenizer>> {
-    let needed = config.search.run.objective != ObjectiveKind::Perplexity;
+    let objective = config.search.run.objective.given();
+    let needed = objective.is_some_and(|given| given != ObjectiveKind::Perplexity);
     if config.tokens.is_some() && !needed {
         return Ok(None);
     }

@@ -371,7 +371,7 @@ pub(crate) struct SearchRunKeys {
     /// What is searched.
     pub(crate) stage: Stage,
     /// What is minimized.
-    pub(crate) objective: ObjectiveKind,
+    pub(crate) objective: ObjectiveSetting,
     /// Weight of the needles in a combined objective.
     pub(crate) needle_weight: f64,
     /// Passkey trials of the result and of the methods.
@@ -389,10 +389,36 @@ impl Default for SearchRunKeys {
             sample_context: None,
             init: None,
             stage: Stage::Factors,
-            objective: ObjectiveKind::Perplexity,
+            objective: ObjectiveSetting::Auto,
             needle_weight: 0.5,
             passkey_trials: 10,
             held_out: HeldOutShare::Auto,
+        }
+    }
+}
+
+/// What is minimized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ObjectiveSetting {
+    /// Text and passkeys if the model finds passkeys within its own window, else text.
+    Auto,
+    /// The loss on text.
+    Perplexity,
+    /// The loss on answers about needles.
+    Needle,
+    /// Both.
+    Combined,
+}
+
+impl ObjectiveSetting {
+    /// The objective; `None` if it is chosen when the search begins.
+    pub(crate) fn given(self) -> Option<ObjectiveKind> {
+        match self {
+            Self::Auto => None,
+            Self::Perplexity => Some(ObjectiveKind::Perplexity),
+            Self::Needle => Some(ObjectiveKind::Needle),
+            Self::Combined => Some(ObjectiveKind::Combined),
         }
     }
 }
@@ -440,9 +466,12 @@ impl Profile {
         };
         let evolution = match self {
             Self::Paper => SearchConfig::default(),
-            Self::Official => SearchConfig::official(false),
+            Self::Official => {
+                run.objective = ObjectiveSetting::Perplexity;
+                SearchConfig::official(false)
+            }
             Self::V2 => {
-                run.objective = ObjectiveKind::Needle;
+                run.objective = ObjectiveSetting::Needle;
                 SearchConfig::v2()
             }
             Self::Fast => SearchConfig::fast(),

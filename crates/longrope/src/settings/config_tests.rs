@@ -17,7 +17,7 @@ fn what_is_written_is_read_back() {
 fn a_profile_sets_what_is_not_set() {
     let text = "[search]\nprofile = \"v2\"\npopulation = 8\nparents = 4";
     let search = toml::from_str::<Config>(text).unwrap().search;
-    assert_eq!(search.run.objective, ObjectiveKind::Needle);
+    assert_eq!(search.run.objective, ObjectiveSetting::Needle);
     assert_eq!(
         search.evolution.operators,
         longrope_search::Operators::Critical

@@ -66,10 +66,18 @@ fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config
 ///
 /// # Errors
 /// If a key is unknown, or its value has the wrong type or is out of range.
-pub(crate) fn deserialize(mut table: Table) -> Result<Config> {
+pub(crate) fn deserialize(table: Table) -> Result<Config> {
+    deserialize_after(table, &mut Vec::new())
+}
+
+/// As [`deserialize`], of several configurations: does not log the lines that are in `told`, and adds those it logs.
+pub(crate) fn deserialize_after(mut table: Table, told: &mut Vec<String>) -> Result<Config> {
     bounds::check(&table)?;
     for line in dependent::adjust(&mut table) {
-        tracing::warn!("{line}");
+        if !told.contains(&line) {
+            tracing::warn!("{line}");
+            told.push(line);
+        }
     }
     Config::from_table(table)
 }

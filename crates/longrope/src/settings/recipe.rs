@@ -122,9 +122,10 @@ fn read_stage(stage: Value) -> Result<Stage<Table>> {
 /// stages.
 pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<StageConfig>> {
     let mut configs: Vec<StageConfig> = Vec::with_capacity(places.len());
+    let mut told = Vec::new();
     for (stage, place) in recipe.stages.iter().zip(places) {
         let table = stage_table(&recipe.base, stage, place);
-        let config = layers::deserialize(table.clone())
+        let config = layers::deserialize_after(table.clone(), &mut told)
             .with_context(|| format!("keys of stage `{}`", stage.name))?;
         if stage.rope_from.is_some()
             && let Some(earlier) = place.rope_stage

@@ -55,15 +55,34 @@ pub(crate) fn of_perplexities(results: &[PplResult]) -> Option<String> {
     Some(format!("{table}\n{}", perplexity_line(results)?))
 }
 
-/// The differences of tasks, as [`of_perplexities`].
+/// The differences of tasks, as [`of_perplexities`]; with a row per task if there are several.
 pub(crate) fn of_tasks(results: &[TaskResult]) -> Option<String> {
+    let line = task_line(results)?;
+    if results.iter().any(|result| result.task != results[0].task) {
+        return Some(format!("{}\n{line}", by_task(results)));
+    }
     let cells = results.iter().filter_map(|result| {
         let difference = result.difference.as_ref()?;
         let text = points(Some(difference));
         Some((result.rope.as_str(), result.context, text))
     });
     let table = output::by_context_of("difference", cells);
-    Some(format!("{table}\n{}", task_line(results)?))
+    Some(format!("{table}\n{line}"))
+}
+
+/// The differences of several tasks.
+fn by_task(results: &[TaskResult]) -> String {
+    let header = ["rope", "task", "context", "difference"].map(str::to_owned);
+    let rows = results.iter().filter_map(|result| {
+        let found = result.difference.as_ref()?;
+        Some(vec![
+            result.rope.clone(),
+            result.task.clone(),
+            output::grouped(result.context),
+            points(Some(found)),
+        ])
+    });
+    output::table(&header, &rows.collect::<Vec<_>>())
 }
 
 /// A line about the differences of perplexities; `None` if there are none.

@@ -1,6 +1,7 @@
 //! Output: tables, plots, progress, dashboards and HTML pages.
 
 pub(crate) mod difference;
+pub(crate) mod effective_length;
 pub(crate) mod escape;
 mod event_file;
 pub(crate) mod grid;

@@ -1,8 +1,12 @@
 //! The table at the end of a search.
 
-use longrope_extend::{MethodLoss, SearchResult};
+use longrope_extend::{MethodLoss, ObjectiveChoice, ObjectiveKind, SearchResult, Verdict};
 
 use crate::show::{difference, output};
+
+/// How a search that is left to choose its objective does so.
+pub(crate) const WILL_CHOOSE: &str = "tried in seconds when it begins: combined if the model finds passkeys within its own \
+    window, else perplexity; `search.objective` sets it";
 
 /// The winner, then every method with the winner's gain over it.
 pub(crate) fn result_table(result: &SearchResult) -> String {
@@ -20,29 +24,18 @@ pub(crate) fn result_table(result: &SearchResult) -> String {
     }
     let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
     let cells = |row: &MethodLoss| {
-        let gain = row.nll_nats - result.searched.nll_nats;
-        let gain = match &row.difference {
-            Some(found) => difference::nats(Some(found)),
-            // Results of older versions.
-            None => format!("{gain:+.4}"),
-        };
         let mut cells = vec![
             row.method.clone(),
             format!("{:.4}", row.nll_nats),
             output::perplexity(row.nll_nats.exp()),
-            if *row == result.searched {
-                String::new()
-            } else {
-                gain
-            },
+            gain(result, row),
         ];
         if has_answers {
             let nats = row.answer_nats.map(f64::exp);
             cells.push(nats.map_or_else(String::new, output::perplexity));
         }
         if has_passkeys {
-            let share = row.passkey_accuracy;
-            cells.push(share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share)));
+            cells.push(passkeys(row));
         }
         cells
     };
@@ -67,28 +60,56 @@ pub(crate) fn gain_line(result: &SearchResult) -> Option<String> {
 /// The verdict: the measurements on text that the search did not see, and what to do; `None` without one.
 pub(crate) fn verdict(result: &SearchResult) -> Option<String> {
     let verdict = result.verdict.as_ref()?;
-    let rows: Vec<&MethodLoss> = std::iter::once(&verdict.searched)
-        .chain(&verdict.baselines)
-        .collect();
-    let has_passkeys = rows.iter().any(|row| row.passkey_accuracy.is_some());
+    let rows = verdict_rows(verdict);
     let mut header = vec!["on unseen text", "perplexity", "difference (nats)"];
-    header.extend(has_passkeys.then_some("passkeys found"));
+    header.extend(rows[0].get(header.len()).map(|_| "passkeys found"));
     let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
-    let cells = |row: &&MethodLoss| {
+    let table = output::table(&header, &rows);
+    Some(format!("{table}\n{}", verdict.lines.join("\n")))
+}
+
+/// The winner, then the methods: name, perplexity, difference and, if they were measured, passkeys.
+pub(crate) fn verdict_rows(verdict: &Verdict) -> Vec<Vec<String>> {
+    let all = || std::iter::once(&verdict.searched).chain(&verdict.baselines);
+    let has_passkeys = all().any(|row| row.passkey_accuracy.is_some());
+    let cells = |row: &MethodLoss| {
         let mut cells = vec![
             row.method.clone(),
             output::perplexity(row.nll_nats.exp()),
             difference::nats(row.difference.as_ref()),
         ];
-        if has_passkeys {
-            let share = row.passkey_accuracy;
-            cells.push(share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share)));
-        }
+        cells.extend(has_passkeys.then(|| passkeys(row)));
         cells
     };
-    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    let table = output::table(&header, &rows);
-    Some(format!("{table}\n{}", verdict.lines.join("\n")))
+    all().map(cells).collect()
+}
+
+/// The passkeys that a method finds; empty if they were not tried.
+pub(crate) fn passkeys(row: &MethodLoss) -> String {
+    let share = row.passkey_accuracy;
+    share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share))
+}
+
+/// How much better the winner is than a method, on the samples of the search; empty for the winner.
+pub(crate) fn gain(result: &SearchResult, row: &MethodLoss) -> String {
+    match &row.difference {
+        _ if *row == result.searched => String::new(),
+        Some(found) => difference::nats(Some(found)),
+        // Results of older versions.
+        None => format!("{:+.4}", row.nll_nats - result.searched.nll_nats),
+    }
+}
+
+/// A line about the objective that a search chose.
+pub(crate) fn chosen(choice: &ObjectiveChoice) -> String {
+    let (name, other) = match choice.objective {
+        ObjectiveKind::Perplexity => ("perplexity", "combined"),
+        _ => ("combined, text and passkeys", "perplexity"),
+    };
+    format!(
+        "objective: {name}, because {}; for the other one, --objective {other}",
+        choice.reason
+    )
 }
 
 /// A line with the cost of the search and the rest of the result.

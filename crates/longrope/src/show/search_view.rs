@@ -11,8 +11,8 @@ use longrope_search::{Search, TargetRope, factor_curves};
 use crate::progress;
 use crate::show::output;
 use crate::show::quantity::Quantity;
-use crate::show::search_figures;
 use crate::show::tui::{Dashboard, Method, Standing};
+use crate::show::{search_figures, search_table};
 
 /// Shows one or more consecutive searches and writes their plots at the end of each.
 pub(crate) struct SearchView {
@@ -132,6 +132,10 @@ impl SearchView {
             shown.display = self.display(&shown);
             shown.follow(search);
             self.shown = Some(shown);
+            return;
+        }
+        if let SearchEvent::Chosen { choice } = event {
+            progress::line(&search_table::chosen(choice));
             return;
         }
         let Some(shown) = &mut self.shown else {

@@ -6,7 +6,7 @@ mod read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use longrope_eval::Difference;
+use longrope_eval::{Difference, is_in_nats};
 use longrope_model::ResultSource;
 use serde::Serialize;
 
@@ -94,12 +94,20 @@ fn show(comparison: &Comparison) -> Result<()> {
     }
     let is_ppl = |pair: &&Pair| pair.task == "ppl";
     let (ppl, tasks): (Vec<&Pair>, Vec<&Pair>) = comparison.comparisons.iter().partition(is_ppl);
+    let (gains, tasks): (Vec<&Pair>, Vec<&Pair>) =
+        tasks.into_iter().partition(|pair| is_in_nats(&pair.task));
     if !ppl.is_empty() {
         let nats =
             |pair: &Pair| [pair.a.value, pair.b.value].map(|nats| output::perplexity(nats.exp()));
         let cell = |found: &Difference| difference::nats(Some(found));
         output::line(format!("\n{}", table(&ppl, nats, cell)))?;
         output::line(difference::nats_line("A", "windows", &differences(&ppl)))?;
+    }
+    if !gains.is_empty() {
+        let nats = |pair: &Pair| [pair.a.value, pair.b.value].map(|nats| format!("{nats:+.4}"));
+        let cell = |found: &Difference| difference::nats(Some(found));
+        output::line(format!("\n{}", table(&gains, nats, cell)))?;
+        output::line(difference::nats_line("A", "windows", &differences(&gains)))?;
     }
     if !tasks.is_empty() {
         let shares = |pair: &Pair| {

@@ -244,6 +244,7 @@ impl Story<'_> {
                 out,
                 mode: RunMode::New,
                 methods_first,
+                chooses_objective: false,
             };
             task.run(self.interrupt, watch)
         };

@@ -98,6 +98,10 @@ pub(crate) struct Gain {
     /// Text before the original window: own (default), or other, text of another document, as a control.
     #[arg(long, value_name = "NAME")]
     pub(crate) far: Option<String>,
+    /// What the whole context is compared with: window (default), the original window alone, or other, text of another
+    /// document before it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) against: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -29,7 +29,8 @@ pub(crate) struct Search {
     /// What to search: factors (default), or ratios to the factors of --init.
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<String>,
-    /// What to minimize: perplexity (default), needle (default of profile v2) or combined.
+    /// What to minimize: perplexity, needle (default of profile v2), combined, or auto (default): combined if the model
+    /// finds passkeys within its own window, else perplexity.
     #[arg(long, value_name = "OBJECTIVE")]
     pub(crate) objective: Option<String>,
     /// Text samples that every candidate is scored on; default: 5.

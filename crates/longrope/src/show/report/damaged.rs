@@ -44,6 +44,8 @@ fn are(names: &[String]) -> String {
 pub(super) struct Metrics {
     pub(super) generations: Vec<Value>,
     pub(super) records: Vec<Record>,
+    /// What the header says that was trained or searched on.
+    pub(super) source: Option<Value>,
     /// What is wrong with a line, and its number.
     problems: Vec<(usize, String)>,
 }
@@ -74,6 +76,7 @@ impl Metrics {
         if let Some(format) = line.get("format") {
             let is_known = *format == "longrope-metrics" && line["version"] == 1;
             return if is_known {
+                self.source = line.get("source").cloned();
                 Ok(())
             } else {
                 Err(format!(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use longrope_eval::{EvalResult, PplResult, TaskResult};
+use longrope_eval::{EffectiveLength, EvalResult, PplResult, TaskResult};
 use longrope_extend::SearchResult;
 use longrope_model::ResultSource;
 use longrope_rope::RopeArtifact;
@@ -64,6 +64,9 @@ pub(crate) struct Evaluation {
     /// Results of tasks; in `report.json` without their trials, which are in the file.
     #[serde(serialize_with = "without_trials")]
     pub(crate) tasks: Vec<TaskResult>,
+    /// How far the tasks keep their scores.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) effective_lengths: Vec<EffectiveLength>,
 }
 
 fn without_windows<S: Serializer>(results: &[PplResult], to: S) -> Result<S::Ok, S::Error> {
@@ -86,6 +89,8 @@ fn without_trials<S: Serializer>(results: &[TaskResult], to: S) -> Result<S::Ok,
 #[derive(Debug, Serialize)]
 pub(crate) struct Training {
     pub(crate) name: String,
+    /// What it was made from, as its header says; `null` in older files.
+    pub(crate) source: Option<Value>,
     pub(crate) lines: Vec<Record>,
 }
 
@@ -158,6 +163,7 @@ impl RunReport {
             if !metrics.records.is_empty() {
                 report.training.push(Training {
                     name: name.to_owned(),
+                    source: metrics.source,
                     lines: metrics.records,
                 });
             }
@@ -228,7 +234,14 @@ impl RunReport {
             source,
             perplexities: Vec::new(),
             tasks: Vec::new(),
+            effective_lengths: Vec::new(),
         };
+        if let Some(lengths) = json.get_mut("effective_lengths").map(Value::take) {
+            match serde_json::from_value(lengths) {
+                Ok(lengths) => evaluation.effective_lengths = lengths,
+                Err(error) => self.leave_out(path, &format!("`effective_lengths`: {error}")),
+            }
+        }
         for (index, result) in results.into_iter().enumerate() {
             match read_result(result) {
                 Ok(EvalResult::Ppl(result)) => evaluation.perplexities.push(result),

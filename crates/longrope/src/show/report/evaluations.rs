@@ -1,13 +1,17 @@
 //! The sections about perplexities and tasks.
 
 use anyhow::Result;
-use longrope_eval::{MetricValue, PplResult, TaskResult, task_difference, window_difference};
+use longrope_eval::{
+    MetricValue, PplResult, TaskResult, is_in_nats, task_difference, window_difference,
+};
 use maud::{Markup, html as markup};
 
+use super::columns::{header, names};
 use super::data::RunReport;
+use super::effective::lengths;
 use super::figures;
 use super::groups::{self, Group, Row, suite};
-use super::numbers::{percent, ppl_interval};
+use super::numbers::{nats_interval, percent, ppl_interval};
 use super::parts::{Mark, code, figure, table};
 use super::summary::models;
 use crate::show::{difference, output};
@@ -84,31 +88,6 @@ fn reference<T>(group: &Group<'_, T>) -> String {
     })
 }
 
-/// Cells that say whose a result is.
-fn names<T>(group: &Group<'_, T>, row: &Row<'_, T>) -> Vec<String> {
-    let mut cells = vec![output::grouped(row.context)];
-    if group.has_stages() {
-        cells.push(row.stage.clone().unwrap_or_default());
-    } else if group.models().len() > 1 {
-        cells.push(row.model.clone());
-    }
-    cells.push(row.rope.clone());
-    cells
-}
-
-/// The header of these cells, followed by others.
-fn header<'h, T>(group: &Group<'_, T>, others: &[&'h str]) -> Vec<&'h str> {
-    let mut header = vec!["context"];
-    if group.has_stages() {
-        header.push("stage");
-    } else if group.models().len() > 1 {
-        header.push("model");
-    }
-    header.push("RoPE");
-    header.extend(others);
-    header
-}
-
 /// Whether a row is the first of its context, and our own.
 fn mark<T>(group: &Group<'_, T>, row: &Row<'_, T>) -> Mark {
     let is_first = group
@@ -166,7 +145,8 @@ pub(super) fn tasks(report: &RunReport) -> Result<Markup> {
                 h2 { (heading(name)) (of_text(groups.len() > 1, group)) }
                 p { (code(&trials(report, group))) }
                 (task_table(group, is_one))
-                p.note { (code(&if is_one { reference(group) } else { String::new() })) }
+                @if is_one { p.note { (code(&reference(group))) } }
+                (lengths(group))
                 @if is_one {
                     @if let Some(drawn) = figures::scores(heading(name), group)? { (figure(&drawn)) }
                     @for drawn in figures::grids(heading(name), group)? { (figure(&drawn)) }
@@ -182,6 +162,7 @@ fn heading(suite: &str) -> &str {
         "passkey" => "Passkeys found",
         "needle" => "Needles found",
         "ruler" => "RULER",
+        "gain" => "Context gain",
         other => other,
     }
 }
@@ -190,8 +171,10 @@ fn heading(suite: &str) -> &str {
 fn trials(report: &RunReport, group: &Group<'_, TaskResult>) -> String {
     let mut parts = vec![models(report, group)];
     let rows = || group.rows.iter().map(|row| row.result);
-    parts.push(counts(rows().map(|result| result.n), "trials"));
     if let Some(first) = rows().next() {
+        let in_nats = is_in_nats(&first.task);
+        let what = if in_nats { "windows" } else { "trials" };
+        parts.push(counts(rows().map(|result| result.n), what));
         parts.push(first.protocol.clone());
         parts.push(format!("version {} of the task", first.task_version));
         parts.push(format!("seed {}", first.seed));
@@ -201,6 +184,7 @@ fn trials(report: &RunReport, group: &Group<'_, TaskResult>) -> String {
 
 fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
     let mut rows = Vec::new();
+    let in_nats = group.rows.iter().all(|row| is_in_nats(&row.result.task));
     for row in &group.rows {
         let result = row.result;
         let metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
@@ -214,9 +198,18 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
             } else {
                 "↓"
             };
-            cells.push(format!("{} {arrow}", metric.name));
-            cells.push(percent(metric.value, result.n));
-            cells.push(interval(metric));
+            cells.push(format!("{} {arrow}", quantity(&metric.name)));
+            if in_nats {
+                cells.push(format!("{:.4}", metric.value));
+                cells.push(if metric.higher_is_better {
+                    nats_interval(metric, 1.0)
+                } else {
+                    interval_of_loss(metric)
+                });
+            } else {
+                cells.push(percent(metric.value, result.n));
+                cells.push(interval(metric));
+            }
             if is_one {
                 let first = group.reference(row.context);
                 let other = first.filter(|first| !std::ptr::eq(*first, row));
@@ -229,7 +222,15 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
             rows.push((mark(group, row), cells));
         }
     }
-    let others: &[&str] = if is_one {
+    let others: &[&str] = if in_nats {
+        &[
+            "quantity",
+            "nats/token",
+            "95% interval",
+            "difference, nats",
+            "windows",
+        ]
+    } else if is_one {
         &["metric", "score", "95% interval", "difference, points", "n"]
     } else {
         &["task", "metric", "score", "95% interval", "n"]
@@ -237,17 +238,39 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
     table(&header(group, others), rows)
 }
 
-/// The difference of a metric, in percentage points; with its interval if it is the main one.
+/// The name of a metric for people.
+fn quantity(metric: &str) -> &str {
+    match metric {
+        "context_gain" => "gain",
+        "near_nats" => "loss, original window alone",
+        "other_nats" => "loss, other text before the window",
+        "full_nats" => "loss, whole context",
+        other => other,
+    }
+}
+
+/// The difference of a metric, in percentage points or in nats; with its interval if it is the main one.
 fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
+    let in_nats = is_in_nats(&result.task);
     if index == 0
         && let Ok(paired) = task_difference(result, reference)
     {
-        return difference::points(Some(&paired));
+        return if in_nats {
+            difference::nats(Some(&paired))
+        } else {
+            difference::points(Some(&paired))
+        };
     }
     let both = value(result, index).zip(value(reference, index));
     both.map_or_else(
         || "–".to_owned(),
-        |(one, other)| format!("{:+.0}", 100.0 * (one - other)),
+        |(one, other)| {
+            if in_nats {
+                format!("{:+.4}", one - other)
+            } else {
+                format!("{:+.0}", 100.0 * (one - other))
+            }
+        },
     )
 }
 
@@ -255,6 +278,13 @@ fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
 fn value(result: &TaskResult, index: usize) -> Option<f64> {
     let mut metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
     metrics.nth(index).map(|metric| metric.value)
+}
+
+fn interval_of_loss(metric: &MetricValue) -> String {
+    metric.interval.map_or_else(
+        || "–".to_owned(),
+        |[low, high]| format!("{low:.4} to {high:.4}"),
+    )
 }
 
 fn interval(metric: &MetricValue) -> String {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use longrope_eval::{PplResult, TaskResult};
+use longrope_eval::{PplResult, TaskResult, is_in_nats};
 use longrope_figures::Series;
 use longrope_trainer::run::records::{self, Record};
 
@@ -58,6 +58,9 @@ pub(super) fn scores(task: &str, group: &Group<'_, TaskResult>) -> Result<Option
     if group.contexts().len() < 2 {
         return Ok(None);
     }
+    if group.rows.iter().all(|row| is_in_nats(&row.result.task)) {
+        return Ok(Some(gains(task, group)?));
+    }
     let value = |result: &TaskResult| {
         let metric = &result.metric;
         let bar = match (metric.interval, metric.stderr) {
@@ -78,6 +81,19 @@ pub(super) fn scores(task: &str, group: &Group<'_, TaskResult>) -> Result<Option
     let svg = longrope_figures::share_by_context(&title, &series(&lines))?;
     let caption = "Higher is better. Bars are 95% intervals.";
     Ok(Some(Figure::new(svg, caption)))
+}
+
+/// Context gain by context, one line per RoPE and model.
+fn gains(task: &str, group: &Group<'_, TaskResult>) -> Result<Figure> {
+    let value = |result: &TaskResult| {
+        let bar = result.metric.interval.map(|[low, high]| (low, high));
+        (result.metric.value, bar)
+    };
+    let lines = lines(group, value);
+    let title = format!("{task} by context");
+    let svg = longrope_figures::gain_by_context(&title, &series(&lines))?;
+    let caption = "Above 0, text beyond the original window helps. Bars are 95% intervals.";
+    Ok(Figure::new(svg, caption))
 }
 
 /// A line of a figure by context.

@@ -1,8 +1,8 @@
 //! Which results can stand in one table: those of the same text, windows or trials, and settings.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
-use longrope_eval::{PplResult, TaskResult};
+use longrope_eval::{EffectiveLength, PplResult, TaskResult};
 use longrope_model::ResultSource;
 use serde_json::{Value, json};
 
@@ -24,6 +24,8 @@ pub(super) struct Row<'a, T> {
     /// Whether the factors are of a file, or the model was trained in this run.
     pub(super) is_own: bool,
     pub(super) context: usize,
+    /// How far the suite of a task keeps its score under this RoPE.
+    pub(super) effective: Option<&'a EffectiveLength>,
     pub(super) result: &'a T,
 }
 
@@ -68,7 +70,9 @@ pub(super) fn tasks(report: &RunReport) -> Vec<Group<'_, TaskResult>> {
             let suite = suite(&result.task);
             let settings = json!([suite, result.task_version, result.protocol, result.seed]);
             let own = (result.rope.as_str(), result.rope_fingerprint.as_deref());
-            let row = row(report, stage, evaluation, own, result.context, result);
+            let mut row = row(report, stage, evaluation, own, result.context, result);
+            let mut lengths = evaluation.effective_lengths.iter();
+            row.effective = lengths.find(|it| it.task == suite && it.rope == result.rope);
             found.push(of(evaluation, &settings, row));
         }
     }
@@ -117,6 +121,7 @@ fn row<'a, T>(
         rope: inside(run, rope),
         rope_fingerprint,
         context,
+        effective: None,
         result,
     }
 }
@@ -217,11 +222,29 @@ impl<'a, T> Group<'a, T> {
         models
     }
 
+    /// A model's name in tables and figures: as much of the end of its path as tells it from the other models.
+    pub(super) fn short_name(&self, model: &str) -> String {
+        let models = self.models();
+        let parts: Vec<Component> = Path::new(model).components().collect();
+        let ends = (0..parts.len())
+            .rev()
+            .map(|from| parts[from..].iter().collect());
+        let is_enough = |end: &PathBuf| {
+            let mut others = models.iter().filter(|(other, _)| *other != model);
+            // Trained models are in folders of this name.
+            end != Path::new("model") && !others.any(|(other, _)| Path::new(other).ends_with(end))
+        };
+        let short = ends.into_iter().find(is_enough);
+        short.map_or_else(|| model.to_owned(), |end| end.display().to_string())
+    }
+
     /// What a row is called in a figure: what distinguishes it from the others.
     pub(super) fn label(&self, row: &Row<'_, T>) -> String {
         match &row.stage {
             Some(stage) => format!("{stage}: {}", row.rope),
-            None if self.models().len() > 1 => format!("{}: {}", row.model, row.rope),
+            None if self.models().len() > 1 => {
+                format!("{}: {}", self.short_name(&row.model), row.rope)
+            }
             None => row.rope.clone(),
         }
     }

@@ -33,6 +33,7 @@ fn evaluation(file: &str, model: &str, text: &str, perplexities: Vec<PplResult>)
         }),
         perplexities,
         tasks: Vec::new(),
+        effective_lengths: Vec::new(),
     }
 }
 
@@ -125,4 +126,21 @@ fn lines_are_of_one_rope_of_one_model() {
         evaluation("eval/compare.json", "a", "t", results(2.0)),
     ]);
     assert_eq!(sizes(&twice), [2, 2]);
+}
+
+#[test]
+fn models_are_named_by_the_ends_of_their_paths() {
+    let one = |file: &str, model: &str| evaluation(file, model, "t", vec![ppl("none", 256, 3.0)]);
+    let both = report(vec![
+        one("eval/ppl.json", "/models/base/tiny"),
+        one("eval/a.json", "runs/a/model"),
+        one("eval/b.json", "runs/b/model"),
+    ]);
+    let groups = perplexities(&both);
+    let labels: Vec<String> = groups[0]
+        .rows
+        .iter()
+        .map(|row| groups[0].label(row))
+        .collect();
+    assert_eq!(labels, ["tiny: none", "a/model: none", "b/model: none"]);
 }

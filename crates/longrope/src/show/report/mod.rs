@@ -1,8 +1,10 @@
 //! The HTML page about a run folder: a summary, results, settings and provenance.
 
+mod columns;
 mod curves;
 mod damaged;
 mod data;
+mod effective;
 mod evaluations;
 mod figures;
 mod groups;

@@ -1,6 +1,6 @@
 //! Numbers of results with their uncertainty.
 
-use longrope_eval::{PplResult, t_95};
+use longrope_eval::{MetricValue, PplResult, t_95};
 
 use crate::show::output;
 
@@ -22,6 +22,21 @@ pub(super) fn ppl_interval(result: &PplResult) -> String {
                 output::perplexity(low),
                 output::perplexity(high)
             )
+        },
+    )
+}
+
+/// The interval of a mean in nats, times 1 or -1: `-0.0120 to +0.0310`.
+pub(super) fn nats_interval(metric: &MetricValue, sign: f64) -> String {
+    metric.interval.map_or_else(
+        || "–".to_owned(),
+        |[low, high]| {
+            let (low, high) = if sign < 0.0 {
+                (-high, -low)
+            } else {
+                (low, high)
+            };
+            format!("{low:+.4} to {high:+.4}")
         },
     )
 }

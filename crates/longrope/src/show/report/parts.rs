@@ -13,6 +13,16 @@ pub(super) fn code(text: &str) -> Markup {
     }
 }
 
+/// A line as a sentence.
+pub(super) fn sentence(line: &str) -> String {
+    let mut letters = line.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let rest = letters.as_str();
+    first.map_or_else(String::new, |first| {
+        format!("{}{rest}.", first.collect::<String>())
+    })
+}
+
 /// How a row of a table is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {

@@ -23,6 +23,19 @@ pub(super) fn section(report: &RunReport) -> Markup {
             let facts = serde_json::to_value(&rope.provenance).unwrap_or_default();
             add(&mut rows, &format!("{name}rope.json"), &facts);
         }
+        let search = part
+            .search
+            .as_ref()
+            .and_then(|search| search.source.as_ref());
+        if let Some(source) = search {
+            let facts = serde_json::to_value(source).unwrap_or_default();
+            add(&mut rows, &format!("{name}search/result.json"), &facts);
+        }
+        for training in &part.training {
+            if let Some(source) = &training.source {
+                add(&mut rows, &format!("{name}{}", training.name), source);
+            }
+        }
         for evaluation in &part.evaluations {
             let file = format!("{name}{}", evaluation.file);
             match serde_json::to_value(&evaluation.source) {

@@ -1,7 +1,7 @@
 //! The sections about a search and about trainings.
 
 use anyhow::Result;
-use longrope_extend::{MethodLoss, SearchResult, Verdict};
+use longrope_extend::{SearchResult, Verdict};
 use longrope_trainer::run::records::{self, Record};
 use maud::{Markup, html as markup};
 
@@ -9,7 +9,7 @@ use super::data::{RunReport, Training};
 use super::figures;
 use super::parts::{Mark, figure, table};
 use crate::show::quantity::Quantity;
-use crate::show::{difference, output};
+use crate::show::{output, search_table};
 
 /// The winner against the methods, the history and the factors.
 pub(super) fn search(report: &RunReport) -> Result<Markup> {
@@ -43,23 +43,12 @@ pub(super) fn search(report: &RunReport) -> Result<Markup> {
 
 /// The winner and the methods on text that the search did not see.
 fn verdict_table(verdict: &Verdict) -> Markup {
-    let all = || std::iter::once(&verdict.searched).chain(&verdict.baselines);
-    let has_passkeys = all().any(|row| row.passkey_accuracy.is_some());
+    let rows = search_table::verdict_rows(verdict);
     let mut header = vec!["RoPE", "perplexity of unseen text", "difference, nats"];
-    header.extend(has_passkeys.then_some("passkeys found"));
-    let rows = all().map(|row| {
-        let is_own = *row == verdict.searched;
-        let mut cells = vec![
-            row.method.clone(),
-            output::perplexity(row.nll_nats.exp()),
-            if is_own {
-                "–".to_owned()
-            } else {
-                difference::nats(row.difference.as_ref())
-            },
-        ];
-        cells.extend(has_passkeys.then(|| passkeys(row)));
-        (if is_own { Mark::Own } else { Mark::None }, cells)
+    header.extend(rows[0].get(header.len()).map(|_| "passkeys found"));
+    let rows = rows.into_iter().enumerate().map(|(index, cells)| {
+        let mark = if index == 0 { Mark::Own } else { Mark::None };
+        (mark, cells.into_iter().map(or_dash).collect())
     });
     table(&header, rows)
 }
@@ -101,14 +90,7 @@ fn search_table(result: &SearchResult) -> Markup {
             row.method.clone(),
             format!("{:.4}", row.nll_nats),
             output::perplexity(row.nll_nats.exp()),
-            if is_own {
-                "–".to_owned()
-            } else {
-                match &row.difference {
-                    Some(paired) => difference::nats(Some(paired)),
-                    None => format!("{:+.4}", row.nll_nats - result.searched.nll_nats),
-                }
-            },
+            or_dash(search_table::gain(result, row)),
         ];
         if has_answers {
             cells.push(nats(row.answer_nats));
@@ -118,21 +100,27 @@ fn search_table(result: &SearchResult) -> Markup {
             cells.push(nats(own.or_else(|| result.objective_of(row))));
         }
         if has_passkeys {
-            cells.push(passkeys(row));
+            cells.push(or_dash(search_table::passkeys(row)));
         }
         (if is_own { Mark::Own } else { Mark::None }, cells)
     });
     table(&header, rows)
 }
 
-fn passkeys(row: &MethodLoss) -> String {
-    let share = row.passkey_accuracy;
-    share.map_or_else(|| "–".to_owned(), |share| format!("{:.0}%", 100.0 * share))
+/// A dash for an empty cell.
+fn or_dash(cell: String) -> String {
+    if cell.is_empty() {
+        "–".to_owned()
+    } else {
+        cell
+    }
 }
 
 fn search_note(result: &SearchResult) -> String {
+    let reason = result.objective_choice.as_ref();
+    let reason = reason.map_or_else(String::new, |choice| format!(", because {}", choice.reason));
     format!(
-        "The search minimized: {}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text; ~ marks what may be chance. All numbers are of the samples that the search selected its winner on, which flatter it.",
+        "The search minimized: {}{reason}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text; ~ marks what may be chance. All numbers are of the samples that the search selected its winner on, which flatter it.",
         result.objective
     )
 }

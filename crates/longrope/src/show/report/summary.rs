@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
-use longrope_eval::{PplResult, TaskResult, task_difference, window_difference};
+use longrope_eval::{
+    MetricValue, PplResult, TaskResult, is_in_nats, task_difference, window_difference,
+};
 use longrope_extend::{MethodLoss, SearchResult};
 use longrope_trainer::run::records::{self, Record};
 
 use super::data::{RunReport, Training};
+use super::effective::reach;
 use super::figures::name_of;
 use super::groups::{self, Group, Row, inside};
-use super::numbers::{percent, ppl_interval, relation};
+use super::numbers::{nats_interval, percent, ppl_interval, relation};
+use super::parts::sentence;
 use crate::show::{difference, output};
 
 /// The sentences, most important first.
@@ -17,25 +21,28 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
     let perplexities = groups::perplexities(report);
     let tasks = groups::tasks(report);
     let mut sentences = vec![what(report)];
+    let is_trained = report.parts().any(|part| !part.training.is_empty());
+    let better = perplexities.iter().rev().find_map(better);
+    let measured = better.is_some();
     for part in report.parts() {
         for training in &part.training {
-            sentences.extend(trained(training));
+            sentences.extend(trained(training, measured));
         }
     }
-    let better = perplexities.iter().rev().find_map(better);
-    if better.is_none()
-        && let Some(search) = report
-            .parts()
-            .filter_map(|part| part.search.as_ref())
-            .last()
+    sentences.extend(better);
+    if let Some(search) = report
+        .parts()
+        .filter_map(|part| part.search.as_ref())
+        .last()
     {
         match &search.verdict {
-            Some(verdict) => sentences.extend(verdict.lines.iter().map(|line| sentence(line))),
-            None => sentences.extend(on_samples(search)),
+            // A training has changed what the verdict is about.
+            Some(_) if measured && is_trained => {}
+            Some(verdict) => sentences.extend(of_verdict(&verdict.lines)),
+            None if !measured => sentences.extend(on_samples(search)),
+            None => {}
         }
     }
-    let measured = better.is_some();
-    sentences.extend(better);
     sentences.extend(tasks.iter().rev().find_map(passkeys));
     let extends = report.parts().any(|part| part.search.is_some());
     match perplexities
@@ -55,13 +62,14 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
     sentences
 }
 
-/// A line of a verdict as a sentence.
-fn sentence(line: &str) -> String {
-    let mut letters = line.chars();
-    let first = letters.next().map(char::to_uppercase);
-    let rest = letters.as_str();
-    first.map_or_else(String::new, |first| {
-        format!("{}{rest}.", first.collect::<String>())
+/// The verdict of a search, a sentence per line.
+fn of_verdict(lines: &[String]) -> impl Iterator<Item = String> {
+    lines.iter().enumerate().map(|(index, line)| {
+        if index == 0 {
+            sentence(&format!("the searched factors, {line}"))
+        } else {
+            sentence(line)
+        }
     })
 }
 
@@ -111,7 +119,11 @@ fn what(report: &RunReport) -> String {
                 models => format!(
                     "{} models were measured: {}.",
                     models.len(),
-                    models.join(", ")
+                    models
+                        .iter()
+                        .map(|model| format!("`{model}`"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             }
         }
@@ -130,8 +142,9 @@ fn original(report: &RunReport) -> Option<usize> {
     Some(report.rope.as_ref()?.original_context)
 }
 
-/// The training loss and the held-out perplexity, at the beginning and at the end.
-fn trained(training: &Training) -> Option<String> {
+/// The training loss and the held-out perplexity, at the beginning and at the end. `is_measured`: whether the trained model
+/// was measured after the training.
+fn trained(training: &Training, is_measured: bool) -> Option<String> {
     let steps = records::total_steps(&training.lines).into_iter().max()?;
     let phases = records::phases(&training.lines).len();
     let phases = if phases > 1 {
@@ -145,6 +158,9 @@ fn trained(training: &Training) -> Option<String> {
     });
     let begin = format!("Training made {} steps{phases}", output::grouped(steps));
     let Some(context) = context else {
+        if is_measured {
+            return Some(format!("{begin}."));
+        }
         return Some(format!(
             "{begin}. Nothing was held out, so there is no measure of its effect."
         ));
@@ -261,13 +277,19 @@ fn passkeys(group: &Group<'_, TaskResult>) -> Option<String> {
     let best = others.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
     Some(match best {
         Some(best) => format!(
-            "{found}, {} finds {}{}.",
+            "{found}, {} finds {}{}.{}",
             group.label(best),
             percent(value(best), best.result.n),
-            chance(own.result, best.result)
+            chance(own.result, best.result),
+            reach_after(own)
         ),
-        None => format!("{found}."),
+        None => format!("{found}.{}", reach_after(own)),
     })
+}
+
+/// A sentence about how far a row keeps its score, to go after another one.
+fn reach_after(row: &Row<'_, TaskResult>) -> String {
+    reach(row).map_or_else(String::new, |sentence| format!(" {sentence}"))
 }
 
 /// A remark about a difference that the trials do not prove.
@@ -349,14 +371,34 @@ fn highest(group: &Group<'_, TaskResult>) -> Option<String> {
     let rows = group.rows.iter().filter(|row| row.context == longest);
     let value = |row: &Row<'_, TaskResult>| row.result.metric.value;
     let best = rows.max_by(|a, b| value(a).total_cmp(&value(b)))?;
+    if is_in_nats(&best.result.task) {
+        return Some(format!(
+            "At {} tokens, the text beyond the original window changes the loss of {} by {:+.4} nats per token (95% interval {}): {}.",
+            output::grouped(longest),
+            group.label(best),
+            -value(best),
+            nats_interval(&best.result.metric, -1.0),
+            used(&best.result.metric)
+        ));
+    }
     Some(format!(
-        "{} at {} tokens: {} has the highest score, {} of {} trials.",
+        "{} at {} tokens: {} has the highest score, {} of {} trials.{}",
         best.result.task,
         output::grouped(longest),
         group.label(best),
         percent(value(best), best.result.n),
-        output::grouped(best.result.n)
+        output::grouped(best.result.n),
+        reach_after(best)
     ))
+}
+
+/// Whether a context gain shows that far text is used.
+fn used(gain: &MetricValue) -> &'static str {
+    match gain.interval {
+        Some([low, _]) if low > 0.0 => "the model uses it",
+        Some([_, high]) if high < 0.0 => "it does harm",
+        _ => "it is not shown that the model uses it",
+    }
 }
 
 /// The models of a group in words, with the stages that measured them.

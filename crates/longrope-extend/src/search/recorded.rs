@@ -1,0 +1,104 @@
+//! `search/inputs.json`: what the scores of a search depend on.
+
+use std::path::Path;
+
+use longrope_search::TargetRope;
+use serde::{Deserialize, Serialize};
+
+use super::calibration::Calibration;
+use super::inputs::SearchInputs;
+use super::objective_choice::ObjectiveChoice;
+use super::objective_kind::ObjectiveKind;
+use crate::error::{Error, Result};
+use crate::json_files::read_json;
+use crate::run_folder::{RunFolder, RunMode};
+
+/// Relative to the run folder.
+pub(super) const INPUTS_FILE: &str = "search/inputs.json";
+/// Begins the text about a combined objective, before its weight.
+const COMBINED: &str = "combined, needles ";
+
+/// `search/inputs.json`: the inputs of the scores. A search can be resumed only with the same inputs.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Recorded {
+    format: String,
+    version: u32,
+    model_fingerprint: String,
+    /// Fingerprint of the samples.
+    pub(super) text_fingerprint: String,
+    /// What is minimized, with its weight.
+    objective: String,
+    /// How the objective was chosen; `None` if it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) objective_choice: Option<ObjectiveChoice>,
+    /// The factors that the ratios of a candidate multiply, if candidates are ratios.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ground: Option<Vec<f64>>,
+    /// Fingerprint of the text that the search does not see; `None` if none is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) held_out_fingerprint: Option<String>,
+}
+
+impl Recorded {
+    pub(super) fn new(
+        inputs: &SearchInputs,
+        calibration: &Calibration,
+        target: &TargetRope,
+    ) -> Self {
+        let options = &inputs.calibration;
+        let objective = match options.objective {
+            ObjectiveKind::Combined => format!("{COMBINED}{}", options.needle_weight),
+            other => other.description().to_owned(),
+        };
+        Self {
+            format: "longrope-search-inputs".to_owned(),
+            version: 2,
+            model_fingerprint: inputs.source.model_fingerprint.clone(),
+            text_fingerprint: calibration.fingerprint(),
+            objective,
+            objective_choice: None,
+            ground: target.ground().map(<[f64]>::to_vec),
+            held_out_fingerprint: None,
+        }
+    }
+
+    /// The inputs of the search that is continued in this folder, if it can be read. What cannot be read is reported when
+    /// it is resumed.
+    pub(super) fn of_begun(out: &Path, mode: RunMode) -> Option<Self> {
+        match mode {
+            RunMode::New => None,
+            _ => read_json(&out.join(INPUTS_FILE)).ok(),
+        }
+    }
+
+    /// What is minimized.
+    pub(super) fn objective_kind(&self) -> Option<ObjectiveKind> {
+        if self.objective.starts_with(COMBINED) {
+            return Some(ObjectiveKind::Combined);
+        }
+        ObjectiveKind::of_description(&self.objective)
+    }
+
+    /// Checks that the search was started with the same inputs.
+    pub(super) fn check(&self, run: &RunFolder) -> Result<()> {
+        let path = run.path(INPUTS_FILE);
+        if !path.is_file() {
+            return Err(Error::InputsMissing { path });
+        }
+        let saved: Self = read_json(&path)?;
+        let what = if saved.model_fingerprint != self.model_fingerprint {
+            "model"
+        } else if saved.text_fingerprint != self.text_fingerprint
+            || saved.held_out_fingerprint != self.held_out_fingerprint
+        {
+            "text"
+        } else if saved.objective != self.objective {
+            "objective"
+        } else if saved.ground != self.ground {
+            "rope.json of `search.init`"
+        } else {
+            return Ok(());
+        };
+        Err(Error::OtherInputs { what })
+    }
+}
