@@ -69,7 +69,7 @@ fn loss(bencher: Bencher, grad: bool) {
     let weight = random([VOCAB, HIDDEN], grad);
     let targets = Tensor::<1, Int>::arange(0..i64::try_from(ROWS).unwrap_or(0), &Device::flex());
     time(bencher, grad, || {
-        linear_nll(hidden.clone(), weight.clone(), targets.clone())
+        linear_nll(hidden.clone(), weight.clone(), targets.clone(), None)
     });
 }
 

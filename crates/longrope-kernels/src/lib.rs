@@ -9,6 +9,7 @@ mod elementwise;
 mod flex;
 mod loss;
 pub mod recompute;
+mod softcap;
 
 pub use attention::{AttentionConfig, Documents, attention};
 #[cfg(feature = "remote")]

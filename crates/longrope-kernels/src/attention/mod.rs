@@ -11,8 +11,11 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::backend::operations::Operations;
+use crate::softcap::assert_softcap;
 
-/// Causal softmax attention, `softmax(scale * q kᵀ + mask) v`, and its gradients.
+/// Causal softmax attention, `softmax(cap(scale * q kᵀ) + mask) v`, and its gradients.
+///
+/// `cap(s)` is `s`, or `c · tanh(s / c)` if there is a soft cap `c` (Gemma Team, arXiv 2408.00118, section 2).
 ///
 /// The mask is aligned to the bottom right: if there are fewer queries than keys, the last query sees the last key. So
 /// a sequence can be processed in chunks of queries. There may be fewer key/value heads than query heads (grouped-query
@@ -27,8 +30,8 @@ use crate::backend::operations::Operations;
 /// - output: the shape of `query`
 ///
 /// # Panics
-/// If the shapes do not match, there are more queries than keys, the window is 0, or the documents do not cover the
-/// keys.
+/// If the shapes do not match, there are more queries than keys, the window is 0, the soft cap is not a positive finite
+/// number, or the documents do not cover the keys.
 pub fn attention(
     query: Tensor<4>,
     key: Tensor<4>,
@@ -56,6 +59,7 @@ pub fn attention(
         "{n_heads} query heads are not a multiple of {n_kv_heads} key heads"
     );
     assert!(config.window != Some(0), "the window is 0");
+    assert_softcap(config.softcap);
     if let Some(documents) = &config.documents {
         assert_eq!(
             (documents.batch(), documents.seq()),

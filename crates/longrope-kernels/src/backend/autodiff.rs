@@ -56,15 +56,20 @@ impl<B: Kernels> Backward<B, 3> for AttentionStep {
 struct LinearNllStep;
 
 impl<B: Kernels> Backward<B, 2> for LinearNllStep {
-    type State = ([FloatTensor<B>; 2], IntTensor<B>, Option<FloatTensor<B>>);
+    type State = (
+        [FloatTensor<B>; 2],
+        IntTensor<B>,
+        Option<f64>,
+        Option<FloatTensor<B>>,
+    );
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let ([hidden, weight], targets, log_sum_exp) = ops.state;
+        let (inputs, targets, softcap, log_sum_exp) = ops.state;
         let [hidden_node, weight_node] = ops.parents.map(|parent| parent.map(|node| node.id));
         let needs_weight = weight_node.is_some();
         let (d_hidden, d_weight) =
-            B::linear_nll_backward(hidden, weight, targets, log_sum_exp, grad, needs_weight);
+            B::linear_nll_backward(inputs, targets, softcap, log_sum_exp, grad, needs_weight);
         register::<B, 1>(grads, [hidden_node], [d_hidden]);
         if let Some(d_weight) = d_weight {
             register::<B, 1>(grads, [weight_node], [d_weight]);
@@ -151,13 +156,14 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> FloatTensor<Self> {
         let nodes = [hidden.node(), weight.node()];
         let inputs = [hidden, weight].map(primitive::<B, C>);
         let [hidden, weight] = inputs.clone();
-        let (output, log_sum_exp) = B::linear_nll_forward(hidden, weight, targets.clone());
+        let (output, log_sum_exp) = B::linear_nll_forward(hidden, weight, targets.clone(), softcap);
         match LinearNllStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish((inputs, targets, log_sum_exp), output),
+            OpsKind::Tracked(step) => step.finish((inputs, targets, softcap, log_sum_exp), output),
             OpsKind::UnTracked(step) => step.finish(output),
         }
     }

@@ -3,7 +3,7 @@
 //! CubeK's kernel has these limits:
 //!
 //! - It multiplies in `f16` whatever the input type is, so `f32` does not use it.
-//! - It supports neither windows nor documents.
+//! - It supports neither windows nor documents nor soft caps.
 //! - If there are fewer key heads than query heads, but more than one, it reads past the end of the keys.
 //! - For shapes that it does not support, Burn silently falls back to an implementation that allocates all scores.
 //!
@@ -49,6 +49,7 @@ impl Kernels for Cube {
 fn suits_flash(query: &Float<Cube>, config: &AttentionConfig) -> bool {
     let [_, _, seq_q, head_dim] = query.dims();
     matches!(query.0.dtype(), DType::F16 | DType::BF16)
+        && config.softcap.is_none()
         && config.window.is_none()
         && config.documents.is_none()
         && seq_q >= FEWEST_ROWS

@@ -61,23 +61,24 @@ pub(crate) trait Kernels: Backend {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets);
+        let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets, softcap);
         (nll.0, None)
     }
 
     /// Gradients of the hidden states and, if `needs_weight`, of the weight.
     fn linear_nll_backward(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        [hidden, weight]: [FloatTensor<Self>; 2],
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
         _log_sum_exp: Option<FloatTensor<Self>>,
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+        let inputs = [Float::<Self>(hidden), Float(weight)];
         let (d_hidden, d_weight) =
-            composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
+            composed::linear_nll_backward(inputs, targets, softcap, Float(grad), needs_weight);
         (d_hidden.0, d_weight.map(|gradient| gradient.0))
     }
 

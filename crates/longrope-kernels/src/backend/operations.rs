@@ -26,6 +26,7 @@ pub(crate) trait Operations: Backend {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> FloatTensor<Self>;
 
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64)
@@ -57,8 +58,9 @@ macro_rules! plain_operations {
                 hidden: FloatTensor<Self>,
                 weight: FloatTensor<Self>,
                 targets: IntTensor<Self>,
+                softcap: Option<f64>,
             ) -> FloatTensor<Self> {
-                Self::linear_nll_forward(hidden, weight, targets).0
+                Self::linear_nll_forward(hidden, weight, targets, softcap).0
             }
 
             fn rms_norm(

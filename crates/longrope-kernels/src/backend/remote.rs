@@ -62,10 +62,12 @@ impl Kernels for Remote {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let (shape, dtype) = (targets.shape(), wide(hidden.dtype()));
         let inputs = [hidden, weight, targets];
-        (ask(LINEAR_NLL, inputs, Vec::new(), shape, dtype), None)
+        let scalars = vec![scalar_of_softcap(softcap)];
+        (ask(LINEAR_NLL, inputs, scalars, shape, dtype), None)
     }
 
     fn rms_norm_forward(
@@ -120,7 +122,8 @@ fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
         .with_custom_op::<B, _>(LINEAR_NLL, |handles, operation, _| {
             let [hidden, weight] = floats::<B, 2>(handles, operation);
             let targets = handles.get_int_tensor::<B>(&operation.inputs[2]);
-            let (nll, _) = B::linear_nll_forward(hidden, weight, targets);
+            let softcap = softcap_of(&operation.scalars[0]);
+            let (nll, _) = B::linear_nll_forward(hidden, weight, targets, softcap);
             answer::<B>(handles, operation, nll);
         })
         .with_custom_op::<B, _>(RMS_NORM, |handles, operation, _| {
@@ -154,12 +157,24 @@ fn answer<B: BackendIr>(
     handles.register_float_tensor::<B>(&operation.outputs[0].id, output);
 }
 
-/// Encodes scale and window (0 for none) and, if there are documents, the length of a sequence and the start position
-/// of the document at each position.
+/// Encodes a soft cap, 0 for none.
+fn scalar_of_softcap(softcap: Option<f64>) -> ScalarIr {
+    ScalarIr::Float(softcap.unwrap_or(0.0))
+}
+
+/// The inverse of [`scalar_of_softcap`].
+fn softcap_of(scalar: &ScalarIr) -> Option<f64> {
+    let cap = scalar.elem::<f64>();
+    (cap > 0.0).then_some(cap)
+}
+
+/// Encodes scale, soft cap and window (0 for none) and, if there are documents, the length of a sequence and the start
+/// position of the document at each position.
 fn scalars_of(config: &AttentionConfig) -> Vec<ScalarIr> {
     let number = |n: usize| ScalarIr::UInt(n as u64);
     let mut scalars = vec![
         ScalarIr::Float(config.scale),
+        scalar_of_softcap(config.softcap),
         number(config.window.unwrap_or(0)),
     ];
     if let Some(documents) = &config.documents {
@@ -172,12 +187,13 @@ fn scalars_of(config: &AttentionConfig) -> Vec<ScalarIr> {
 /// The inverse of [`scalars_of`].
 fn config_of(scalars: &[ScalarIr]) -> AttentionConfig {
     let number = |scalar: &ScalarIr| usize::try_from(scalar.elem::<u64>()).unwrap_or(usize::MAX);
-    let window = number(&scalars[1]);
+    let window = number(&scalars[2]);
     AttentionConfig {
         scale: scalars[0].elem(),
+        softcap: softcap_of(&scalars[1]),
         window: (window > 0).then_some(window),
-        documents: scalars.get(2).map(|seq| {
-            let starts = scalars[3..].iter().map(number).collect();
+        documents: scalars.get(3).map(|seq| {
+            let starts = scalars[4..].iter().map(number).collect();
             Documents::from_starts(starts, number(seq))
         }),
     }
@@ -190,9 +206,14 @@ mod tests {
     #[test]
     fn settings_of_attention_survive_the_journey() {
         let packed = Documents::from_lengths(&[vec![2, 1, 3], vec![6]]);
-        for (window, documents) in [(None, None), (Some(7), None), (Some(2), Some(packed))] {
+        for (softcap, window, documents) in [
+            (None, None, None),
+            (None, Some(7), None),
+            (Some(50.0 + f64::EPSILON), Some(2), Some(packed)),
+        ] {
             let config = AttentionConfig {
                 scale: 0.1 + f64::EPSILON,
+                softcap,
                 window,
                 documents,
             };

@@ -8,6 +8,7 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use super::chunks::rows_per_chunk;
 use super::ops::{Float, wide};
+use super::softcap::{slope_of_cap, soft_cap, through_cap};
 use crate::attention::config::AttentionConfig;
 use crate::attention::visible::Visible;
 
@@ -76,7 +77,8 @@ pub(crate) fn attention<B: Backend>(
         let queries = rows_of_groups(query.clone(), &chunk, &sizes).scale(config.scale);
         let keys = key.clone().part(2, chunk.keys.clone()).wide();
         let values = value.clone().part(2, chunk.keys.clone()).wide();
-        weights(queries, keys, &chunk, &sizes, &visible)
+        let scores = scores(queries, keys, config);
+        weights(scores, &chunk, &sizes, &visible)
             .matmul(values) // [b, kv, g·rows, d]
             .reshape([
                 sizes.batch,
@@ -91,8 +93,8 @@ pub(crate) fn attention<B: Backend>(
 
 /// Gradients of [`attention`] with respect to queries, keys and values.
 ///
-/// With `P` the softmax of the scores `S = scale · Q Kᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`,
-/// `dQ = scale · dS K`, `dK = scale · dSᵀ Q`.
+/// With `P` the softmax of the scores `S = scale · Q Kᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`
+/// times the slope of the soft cap, `dQ = scale · dS K`, `dK = scale · dSᵀ Q`.
 pub(crate) fn attention_backward<B: Backend>(
     query: Float<B>,
     key: Float<B>,
@@ -111,7 +113,9 @@ pub(crate) fn attention_backward<B: Backend>(
         let grads = rows_of_groups(grad.clone(), &chunk, &sizes);
         let keys = key.clone().part(2, chunk.keys.clone()).wide();
         let values = value.clone().part(2, chunk.keys.clone()).wide();
-        let p = weights(queries.clone(), keys.clone(), &chunk, &sizes, &visible);
+        let scores = scores(queries.clone(), keys.clone(), config);
+        let slope = slope_of_cap(&scores, config.softcap);
+        let p = weights(scores, &chunk, &sizes, &visible);
         d_value = d_value.add_part(
             2,
             chunk.keys.clone(),
@@ -119,7 +123,7 @@ pub(crate) fn attention_backward<B: Backend>(
         );
         let dp = grads.matmul(values.swap(2, 3)); // [b, kv, g·rows, keys]
         let row = (p.clone() * dp.clone()).sum(3);
-        let ds = p * (dp - row);
+        let ds = through_cap(p * (dp - row), slope);
         d_key = d_key.add_part(2, chunk.keys.clone(), ds.clone().swap(2, 3).matmul(queries));
         let d_rows = ds.matmul(keys).scale(config.scale).reshape([
             sizes.batch,
@@ -147,17 +151,21 @@ fn rows_of_groups<B: Backend>(heads: Float<B>, chunk: &Chunk, sizes: &Sizes) -> 
     ])
 }
 
-/// The softmax of scaled queries against keys, `[batch, n_kv_heads, group · rows, keys]`.
+/// The capped scores of scaled queries against keys, `[batch, n_kv_heads, group · rows, keys]`.
+fn scores<B: Backend>(queries: Float<B>, keys: Float<B>, config: &AttentionConfig) -> Float<B> {
+    soft_cap(queries.matmul(keys.swap(2, 3)), config.softcap)
+}
+
+/// The softmax of the scores of the keys that each query sees, in the shape of the scores.
 fn weights<B: Backend>(
-    queries: Float<B>,
-    keys: Float<B>,
+    scores: Float<B>,
     chunk: &Chunk,
     sizes: &Sizes,
     visible: &Visible,
 ) -> Float<B> {
     let (n_rows, n_keys) = (chunk.queries.len(), chunk.keys.len());
     let (batch, n_kv_heads, group) = (sizes.batch, sizes.n_kv_heads, sizes.group());
-    let hidden = hidden_keys(&queries, chunk, visible); // [masks, rows, keys]
+    let hidden = hidden_keys(&scores, chunk, visible); // [masks, rows, keys]
     let hidden = B::bool_reshape(
         hidden,
         Shape::from([visible.n_masks(), 1, 1, n_rows, n_keys]),
@@ -166,8 +174,7 @@ fn weights<B: Backend>(
         hidden,
         Shape::from([batch, n_kv_heads, group, n_rows, n_keys]),
     );
-    let scores = queries
-        .matmul(keys.swap(2, 3)) // [b, kv, g·rows, keys]
+    let scores = scores
         .reshape([batch, n_kv_heads, group, n_rows, n_keys])
         .hide(hidden)
         .reshape([batch, n_kv_heads, group * n_rows, n_keys]);

@@ -11,6 +11,7 @@ mod chunks;
 mod elementwise;
 mod loss;
 mod ops;
+mod softcap;
 
 pub(crate) use attention::{attention, attention_backward};
 pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate_half, swiglu, swiglu_backward};

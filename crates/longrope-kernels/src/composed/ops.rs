@@ -100,6 +100,10 @@ impl<B: Backend> Float<B> {
         Self(B::float_log(self.0))
     }
 
+    pub(crate) fn tanh(self) -> Self {
+        Self(B::float_tanh(self.0))
+    }
+
     pub(crate) fn sqrt(self) -> Self {
         Self(B::float_sqrt(self.0))
     }

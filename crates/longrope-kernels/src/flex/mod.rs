@@ -10,6 +10,7 @@ mod loss;
 mod matrix;
 mod shared;
 mod simd;
+mod softcap;
 mod view;
 
 use burn::backend::ops::FloatTensorOps;
@@ -80,35 +81,37 @@ impl Kernels for Flex {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         if !computes_in_f32(&hidden) {
-            let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets);
+            let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets, softcap);
             return (nll.0, None);
         }
-        let (nll, log_sum_exp) = loss::linear_nll(&widen(hidden), &widen(weight), &targets);
+        let (nll, log_sum_exp) =
+            loss::linear_nll(&widen(hidden), &widen(weight), &targets, softcap);
         (nll, Some(log_sum_exp))
     }
 
     fn linear_nll_backward(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        [hidden, weight]: [FloatTensor<Self>; 2],
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
         log_sum_exp: Option<FloatTensor<Self>>,
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let Some(log_sum_exp) = log_sum_exp else {
-            let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+            let inputs = [Float::<Self>(hidden), Float(weight)];
             let (d_hidden, d_weight) =
-                composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
+                composed::linear_nll_backward(inputs, targets, softcap, Float(grad), needs_weight);
             return (d_hidden.0, d_weight.map(|gradient| gradient.0));
         };
         let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
         let [hidden, weight, grad] = [hidden, weight, grad].map(widen);
         let (d_hidden, d_weight) = loss::linear_nll_backward(
-            &hidden,
-            &weight,
+            [&hidden, &weight],
             &targets,
+            softcap,
             &log_sum_exp,
             &grad,
             needs_weight,

@@ -18,6 +18,7 @@ struct Case {
     seq_q: usize,
     seq_kv: usize,
     dim: usize,
+    softcap: Option<f64>,
     window: Option<usize>,
     /// Document lengths of each sequence.
     documents: Option<Vec<Vec<usize>>>,
@@ -33,6 +34,7 @@ impl Case {
             seq_q: seq,
             seq_kv: seq,
             dim: 8,
+            softcap: None,
             window: None,
             documents: None,
             seed: 7,
@@ -45,6 +47,7 @@ impl Case {
 
     fn config(&self) -> AttentionConfig {
         AttentionConfig {
+            softcap: self.softcap,
             window: self.window,
             documents: self.documents.as_deref().map(Documents::from_lengths),
             ..AttentionConfig::causal(self.dim)
@@ -96,7 +99,12 @@ impl Case {
             let scores = seen
                 .iter()
                 .map(|j| scale * dot(&q[q_at.clone()], &k[k_at(*j)]));
-            let scores: Vec<f64> = scores.collect();
+            // The cap of a score, and its slope there.
+            let capped = scores.map(|s| match self.softcap {
+                None => (s, 1.0),
+                Some(cap) => (cap * (s / cap).tanh(), (s / cap).cosh().powi(-2)),
+            });
+            let (scores, slopes): (Vec<f64>, Vec<f64>) = capped.unzip();
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
             let p: Vec<f64> = scores.iter().map(|s| (s - max).exp() / total).collect();
@@ -104,9 +112,9 @@ impl Case {
                 add(&mut out[q_at.clone()], *p, &v[k_at(*j)]);
             }
             let along = dot(&out[q_at.clone()], &grad[q_at.clone()]);
-            for (p, j) in p.iter().zip(&seen) {
+            for ((p, slope), j) in p.iter().zip(&slopes).zip(&seen) {
                 let d_p = dot(&grad[q_at.clone()], &v[k_at(*j)]);
-                let d_s = scale * p * (d_p - along);
+                let d_s = scale * slope * p * (d_p - along);
                 add(&mut d_q[q_at.clone()], d_s, &k[k_at(*j)]);
                 add(&mut d_k[k_at(*j)], d_s, &q[q_at.clone()]);
                 add(&mut d_v[k_at(*j)], *p, &grad[q_at.clone()]);
@@ -231,12 +239,68 @@ fn equals_the_definition_in_windows_and_documents() {
     .check();
 }
 
+/// Scores reach about 5 here: one cap bends them a little, the other flattens most of them.
+#[test]
+fn equals_the_definition_with_a_soft_cap() {
+    let seq = if is_gpu() { 100 } else { 390 };
+    for cap in [6.0, 0.4] {
+        let whole = Case {
+            softcap: Some(cap),
+            kv_heads: 2,
+            ..Case::square(seq)
+        };
+        whole.check();
+        let limited = Case {
+            batch: 2,
+            seq_q: seq / 3,
+            window: Some(33),
+            documents: Some(vec![vec![1, seq / 2 - 21, seq / 2 + 20], vec![seq]]),
+            ..whole
+        };
+        limited.check();
+    }
+}
+
+#[test]
+fn a_score_that_is_not_a_number_is_not_swallowed() {
+    const BAD: usize = 70;
+    let device = device();
+    for softcap in [None, Some(2.0)] {
+        let case = Case {
+            softcap,
+            group: 1,
+            ..Case::square(130)
+        };
+        let [q, mut k, v, _] = case.inputs();
+        k[BAD * case.dim] = f64::NAN;
+        let [query, key, value]: [Tensor<4>; 3] =
+            [q, k, v].map(|data| tensor(&data, case.query_dims(), DType::F32, &device));
+        let found = values(attention(query, key, value, case.config()));
+        for (position, row) in found.chunks(case.dim).enumerate() {
+            let is_nan = row.iter().all(|x| x.is_nan());
+            assert_eq!(is_nan, position >= BAD, "{softcap:?}, position {position}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "the soft cap is Some(0.0)")]
+fn a_soft_cap_is_positive() {
+    let zeros: Tensor<4> = Tensor::zeros([1, 1, 2, 4], &device());
+    let config = AttentionConfig {
+        softcap: Some(0.0),
+        ..AttentionConfig::causal(4)
+    };
+    let _ = attention(zeros.clone(), zeros.clone(), zeros, config);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(n_cases()))]
     #[test]
     fn equals_the_definition_on_random_shapes(
         batch in 1usize..3, kv_heads in 1usize..3, group in 1usize..9,
         seq_q in 1usize..90, past in 0usize..90, half_dim in 1usize..9,
+        softcap in prop::option::of(0.2f64..20.0),
         window in prop::option::of(1usize..60), borders in prop::option::of(0usize..179),
         seed in 0u64..1000,
     ) {
@@ -248,7 +312,9 @@ proptest! {
             all
         });
         let dim = 2 * half_dim;
-        Case { batch, kv_heads, group, seq_q, seq_kv, dim, window, documents, seed }.check();
+        Case {
+            batch, kv_heads, group, seq_q, seq_kv, dim, softcap, window, documents, seed,
+        }.check();
     }
 }
 
@@ -260,7 +326,10 @@ fn chunks_of_queries_equal_the_whole() {
         tensor(&data, [1, 2, 300, 8], DType::F32, &device)
     };
     let (q, k, v): (Tensor<4>, Tensor<4>, Tensor<4>) = (make(1), make(2), make(3));
-    let config = AttentionConfig::causal(8);
+    let config = AttentionConfig {
+        softcap: Some(0.5),
+        ..AttentionConfig::causal(8)
+    };
     let whole = attention(q.clone(), k.clone(), v.clone(), config.clone());
     let parts = [(0, 110), (110, 190)].map(|(start, n)| {
         let end = start + n;

@@ -14,6 +14,7 @@ use crate::attention::config::AttentionConfig;
 use crate::attention::visible::Visible;
 use crate::flex::shared::SharedRows;
 use crate::flex::simd;
+use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous, strided};
 
 /// Attention over `[batch, heads, seq, head_dim]`, and the base-2 log-sum-exp of each query's scores, `[batch, heads,
@@ -43,6 +44,7 @@ pub(in crate::flex) fn attention(
         reason = "the kernel computes in f32"
     )]
     let scale = (config.scale * SCORE_UNIT) as f32;
+    let cap = config.softcap.map(|cap| Cap::new(cap, SCORE_UNIT));
 
     let mut out = vec![0f32; batch * seq_q * n_heads * head_dim];
     let mut log_sum_exp = vec![0f32; batch * n_heads * seq_q];
@@ -55,7 +57,7 @@ pub(in crate::flex) fn attention(
         |scratch, task| {
             let block = Block::nth(n_tasks - 1 - task, n_queries, &query, n_kv_heads);
             block.load(&query, scale, &mut scratch.queries);
-            attend(&keys, &values, &visible, &block, scratch);
+            attend(&keys, &values, cap, &visible, &block, scratch);
             for (row, head, position) in block.rows() {
                 let from = &scratch.sums[row * head_dim..][..head_dim];
                 let (b, total) = (block.sequence, scratch.totals[row]);
@@ -100,7 +102,14 @@ impl Scratch {
 }
 
 /// Writes the weighted sums of values to `scratch.sums`, and the sums of the weights to `scratch.totals`.
-fn attend(keys: &Tiles, values: &Tiles, visible: &Visible, block: &Block, scratch: &mut Scratch) {
+fn attend(
+    keys: &Tiles,
+    values: &Tiles,
+    cap: Option<Cap>,
+    visible: &Visible,
+    block: &Block,
+    scratch: &mut Scratch,
+) {
     let [_, _, seq_kv, head_dim] = keys.view.dims;
     let n_rows = block.n_rows();
     scratch.sums[..n_rows * head_dim].fill(0.0);
@@ -127,6 +136,9 @@ fn attend(keys: &Tiles, values: &Tiles, visible: &Visible, block: &Block, scratc
                 let line = &mut line[seen];
                 if line.is_empty() {
                     continue;
+                }
+                if let Some(cap) = cap {
+                    cap.apply(line);
                 }
                 let max = simd::max(line);
                 if max > scratch.maxima[row] {
