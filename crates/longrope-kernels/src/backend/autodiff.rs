@@ -13,6 +13,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use super::kernels::{Kernels, Saved};
 use super::operations::Operations;
 use crate::attention::config::AttentionConfig;
+use crate::pairs::Pairs;
 
 /// Registers the gradient of each input that is tracked.
 fn register<B: Backend, const N: usize>(
@@ -96,16 +97,16 @@ impl<B: Kernels> Backward<B, 2> for RmsNormStep {
 }
 
 #[derive(Debug)]
-struct RotateHalfStep;
+struct RotateStep;
 
-impl<B: Kernels> Backward<B, 1> for RotateHalfStep {
+impl<B: Kernels> Backward<B, 1> for RotateStep {
     /// Cosines and sines, which are constants.
-    type State = [FloatTensor<B>; 2];
+    type State = ([FloatTensor<B>; 2], Pairs);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let [cos, sin] = ops.state;
-        let value = B::rotate_half_forward(grad, cos, B::float_neg(sin));
+        let ([cos, sin], pairs) = ops.state;
+        let value = B::rotate_forward(grad, cos, B::float_neg(sin), pairs);
         register::<B, 1>(
             grads,
             ops.parents.map(|parent| parent.map(|node| node.id)),
@@ -183,21 +184,18 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
         }
     }
 
-    fn rotate_half(
+    fn rotate(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
         let nodes = [x.node()];
         let angles = [cos, sin].map(primitive::<B, C>);
         let [cos, sin] = angles.clone();
-        let output = B::rotate_half_forward(x.into_primitive(), cos, sin);
-        match RotateHalfStep
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(step) => step.finish(angles, output),
+        let output = B::rotate_forward(x.into_primitive(), cos, sin, pairs);
+        match RotateStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((angles, pairs), output),
             OpsKind::UnTracked(step) => step.finish(output),
         }
     }

@@ -5,6 +5,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 
 use crate::attention::config::AttentionConfig;
 use crate::composed::{self, Float};
+use crate::pairs::Pairs;
 
 /// What the forward pass of attention saves for the backward pass, besides the inputs.
 #[derive(Clone, Debug)]
@@ -100,12 +101,13 @@ pub(crate) trait Kernels: Backend {
             .map(|gradient| gradient.0)
     }
 
-    fn rotate_half_forward(
+    fn rotate_forward(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
-        composed::rotate_half::<Self>(Float(x), Float(cos), Float(sin)).0
+        composed::rotate::<Self>(Float(x), Float(cos), Float(sin), pairs).0
     }
 
     fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {

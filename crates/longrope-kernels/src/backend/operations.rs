@@ -5,6 +5,7 @@ use burn::backend::{Backend, backend_extension};
 
 use super::kernels::Kernels;
 use crate::attention::config::AttentionConfig;
+use crate::pairs::Pairs;
 
 /// The operations on tensors of any backend.
 #[backend_extension(
@@ -32,10 +33,11 @@ pub(crate) trait Operations: Backend {
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64)
     -> FloatTensor<Self>;
 
-    fn rotate_half(
+    fn rotate(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self>;
 
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -71,12 +73,13 @@ macro_rules! plain_operations {
                 Self::rms_norm_forward(x, weight, epsilon)
             }
 
-            fn rotate_half(
+            fn rotate(
                 x: FloatTensor<Self>,
                 cos: FloatTensor<Self>,
                 sin: FloatTensor<Self>,
+                pairs: Pairs,
             ) -> FloatTensor<Self> {
-                Self::rotate_half_forward(x, cos, sin)
+                Self::rotate_forward(x, cos, sin, pairs)
             }
 
             fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -16,11 +16,12 @@ use super::kernels::{Kernels, Saved};
 use crate::attention::config::AttentionConfig;
 use crate::attention::documents::Documents;
 use crate::composed::wide;
+use crate::pairs::Pairs;
 
 const ATTENTION: &str = "longrope.attention";
 const LINEAR_NLL: &str = "longrope.linear_nll";
 const RMS_NORM: &str = "longrope.rms_norm";
-const ROTATE_HALF: &str = "longrope.rotate_half";
+const ROTATE: &str = "longrope.rotate";
 const SWIGLU: &str = "longrope.swiglu";
 
 /// A server that gives other processes access to `devices` and also runs the operations of this crate.
@@ -80,13 +81,15 @@ impl Kernels for Remote {
         ask(RMS_NORM, [x, weight], scalars, shape, dtype)
     }
 
-    fn rotate_half_forward(
+    fn rotate_forward(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
         let (shape, dtype) = (x.shape(), x.dtype());
-        ask(ROTATE_HALF, [x, cos, sin], Vec::new(), shape, dtype)
+        let scalars = vec![ScalarIr::Bool(pairs == Pairs::Neighbours)];
+        ask(ROTATE, [x, cos, sin], scalars, shape, dtype)
     }
 
     fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -131,9 +134,13 @@ fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
             let epsilon = operation.scalars[0].elem();
             answer::<B>(handles, operation, B::rms_norm_forward(x, weight, epsilon));
         })
-        .with_custom_op::<B, _>(ROTATE_HALF, |handles, operation, _| {
+        .with_custom_op::<B, _>(ROTATE, |handles, operation, _| {
             let [x, cos, sin] = floats::<B, 3>(handles, operation);
-            answer::<B>(handles, operation, B::rotate_half_forward(x, cos, sin));
+            let pairs = match operation.scalars[0] {
+                ScalarIr::Bool(true) => Pairs::Neighbours,
+                _ => Pairs::Halves,
+            };
+            answer::<B>(handles, operation, B::rotate_forward(x, cos, sin, pairs));
         })
         .with_custom_op::<B, _>(SWIGLU, |handles, operation, _| {
             let [gate, up] = floats::<B, 2>(handles, operation);

@@ -21,6 +21,7 @@ use burn::tensor::DType;
 use crate::attention::config::AttentionConfig;
 use crate::backend::kernels::{Kernels, Saved};
 use crate::composed::{self, Float};
+use crate::pairs::Pairs;
 
 /// Whether the kernels of attention and loss support the type of this tensor.
 fn computes_in_f32(tensor: &FloatTensor<Flex>) -> bool {
@@ -145,15 +146,16 @@ impl Kernels for Flex {
         elementwise::rms_norm_backward(&x, &weight, epsilon, &grad)
     }
 
-    fn rotate_half_forward(
+    fn rotate_forward(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
         if x.dtype() != DType::F32 || cos.dtype() != DType::F32 {
-            return composed::rotate_half::<Self>(Float(x), Float(cos), Float(sin)).0;
+            return composed::rotate::<Self>(Float(x), Float(cos), Float(sin), pairs).0;
         }
-        elementwise::rotate_half(&x, &cos, &sin)
+        elementwise::rotate(&x, &cos, &sin, pairs)
     }
 
     fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {

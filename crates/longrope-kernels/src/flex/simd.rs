@@ -261,7 +261,7 @@ pub(super) fn rms_norm_backward(
     }
 }
 
-/// Rotates the pairs `(left[i], right[i])` by the angles given as cosines and sines.
+/// Rotates the pairs `(x[i], x[i + n])` of the first `2n` elements by `n` angles given as cosines and sines.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
     let n = cos.len();
@@ -270,6 +270,17 @@ pub(super) fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
     for i in 0..n {
         out_left[i] = left[i] * cos[i] - right[i] * sin[i];
         out_right[i] = right[i] * cos[i] + left[i] * sin[i];
+    }
+}
+
+/// Rotates the pairs `(x[2i], x[2i + 1])` of the first `2n` elements by `n` angles given as cosines and sines.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn rotate_neighbours(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
+    let (out, _) = out.as_chunks_mut::<2>();
+    let (x, _) = x.as_chunks::<2>();
+    let turns = cos.iter().zip(sin);
+    for ((out, [left, right]), (cos, sin)) in out.iter_mut().zip(x).zip(turns) {
+        *out = [left * cos - right * sin, right * cos + left * sin];
     }
 }
 
