@@ -12,7 +12,7 @@ mod pairs;
 pub mod recompute;
 mod softcap;
 
-pub use attention::{AttentionConfig, Documents, attention};
+pub use attention::{AttentionConfig, Documents, attention, attention_with_sinks};
 #[cfg(feature = "remote")]
 pub use backend::remote_server;
 pub use elementwise::{rms_norm, rotate_half, rotate_interleaved, swiglu};

@@ -38,6 +38,49 @@ pub fn attention(
     value: Tensor<4>,
     config: AttentionConfig,
 ) -> Tensor<4> {
+    assert_shapes(&query, &key, &value, &config);
+    Tensor::from_dispatch(<Dispatch as Operations>::attention(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        config,
+    ))
+}
+
+/// [`attention()`] with a sink: a learned score of each query head that takes a share of the softmax, but has no value.
+///
+/// A weight is `exp(s_j) / (exp(sink) + Σ_i exp(s_i))`, so the weights of a query sum to less than 1 (OpenAI, arXiv
+/// 2508.10925, section 2.2). The sink is neither multiplied by the scale nor capped. It gets a gradient like queries,
+/// keys and values. A sink of minus infinity gives [`attention()`].
+///
+/// # Shapes
+/// - `query`: `[batch, n_heads, seq_q, head_dim]`
+/// - `key`, `value`: `[batch, n_kv_heads, seq_kv, head_dim]`
+/// - `sinks`: `[n_heads]`
+/// - output: the shape of `query`
+///
+/// # Panics
+/// As [`attention()`], and if there is not one sink per query head.
+pub fn attention_with_sinks(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    sinks: Tensor<1>,
+    config: AttentionConfig,
+) -> Tensor<4> {
+    assert_shapes(&query, &key, &value, &config);
+    let [_, n_heads, _, _] = query.dims();
+    assert_eq!(sinks.dims(), [n_heads], "one sink per query head");
+    Tensor::from_dispatch(<Dispatch as Operations>::attention_with_sinks(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        sinks.into_dispatch(),
+        config,
+    ))
+}
+
+fn assert_shapes(query: &Tensor<4>, key: &Tensor<4>, value: &Tensor<4>, config: &AttentionConfig) {
     let [batch, n_heads, seq_q, head_dim] = query.dims();
     let [kv_batch, n_kv_heads, seq_kv, key_dim] = key.dims();
     assert_eq!(
@@ -67,10 +110,4 @@ pub fn attention(
             "documents cover every key of every sequence"
         );
     }
-    Tensor::from_dispatch(<Dispatch as Operations>::attention(
-        query.into_dispatch(),
-        key.into_dispatch(),
-        value.into_dispatch(),
-        config,
-    ))
 }

@@ -43,13 +43,32 @@ impl<B: Kernels> Backward<B, 3> for AttentionStep {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let ([query, key, value], saved, config) = ops.state;
-        let values = B::attention_backward(query, key, value, saved, grad, &config);
+        let (inputs, saved, config) = ops.state;
+        let (values, _) = B::attention_backward(inputs, None, saved, grad, &config);
         register::<B, 3>(
             grads,
             ops.parents.map(|parent| parent.map(|node| node.id)),
             values,
         );
+    }
+}
+
+#[derive(Debug)]
+struct SinksStep;
+
+impl<B: Kernels> Backward<B, 4> for SinksStep {
+    type State = ([FloatTensor<B>; 4], Saved<B>, AttentionConfig);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([query, key, value, sinks], saved, config) = ops.state;
+        let inputs = [query, key, value];
+        let (values, d_sinks) = B::attention_backward(inputs, Some(sinks), saved, grad, &config);
+        let [nodes @ .., sinks_node] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B, 3>(grads, nodes, values);
+        if let Some(d_sinks) = d_sinks {
+            register::<B, 1>(grads, [sinks_node], [d_sinks]);
+        }
     }
 }
 
@@ -142,9 +161,28 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let nodes = [query.node(), key.node(), value.node()];
         let inputs = [query, key, value].map(primitive::<B, C>);
-        let [query, key, value] = inputs.clone();
-        let saved = B::attention_forward(query, key, value, &config);
+        let saved = B::attention_forward(inputs.clone(), None, &config);
         match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let output = saved.output.clone();
+                step.finish((inputs, saved, config), output)
+            }
+            OpsKind::UnTracked(step) => step.finish(saved.output),
+        }
+    }
+
+    fn attention_with_sinks(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        sinks: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> FloatTensor<Self> {
+        let nodes = [query.node(), key.node(), value.node(), sinks.node()];
+        let inputs = [query, key, value, sinks].map(primitive::<B, C>);
+        let [query, key, value, sinks] = inputs.clone();
+        let saved = B::attention_forward([query, key, value], Some(sinks), &config);
+        match SinksStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let output = saved.output.clone();
                 step.finish((inputs, saved, config), output)

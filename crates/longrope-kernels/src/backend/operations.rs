@@ -23,6 +23,14 @@ pub(crate) trait Operations: Backend {
         config: AttentionConfig,
     ) -> FloatTensor<Self>;
 
+    fn attention_with_sinks(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        sinks: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> FloatTensor<Self>;
+
     fn linear_nll(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -53,7 +61,17 @@ macro_rules! plain_operations {
                 value: FloatTensor<Self>,
                 config: AttentionConfig,
             ) -> FloatTensor<Self> {
-                Self::attention_forward(query, key, value, &config).output
+                Self::attention_forward([query, key, value], None, &config).output
+            }
+
+            fn attention_with_sinks(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+                sinks: FloatTensor<Self>,
+                config: AttentionConfig,
+            ) -> FloatTensor<Self> {
+                Self::attention_forward([query, key, value], Some(sinks), &config).output
             }
 
             fn linear_nll(

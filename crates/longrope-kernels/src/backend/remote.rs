@@ -19,6 +19,7 @@ use crate::composed::wide;
 use crate::pairs::Pairs;
 
 const ATTENTION: &str = "longrope.attention";
+const ATTENTION_WITH_SINKS: &str = "longrope.attention_with_sinks";
 const LINEAR_NLL: &str = "longrope.linear_nll";
 const RMS_NORM: &str = "longrope.rms_norm";
 const ROTATE: &str = "longrope.rotate";
@@ -46,15 +47,21 @@ pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
 /// The client.
 impl Kernels for Remote {
     fn attention_forward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        [query, key, value]: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
         let (shape, dtype) = (query.shape(), query.dtype());
         let scalars = scalars_of(config);
+        let output = match sinks {
+            None => ask(ATTENTION, [query, key, value], scalars, shape, dtype),
+            Some(sinks) => {
+                let inputs = [query, key, value, sinks];
+                ask(ATTENTION_WITH_SINKS, inputs, scalars, shape, dtype)
+            }
+        };
         Saved {
-            output: ask(ATTENTION, [query, key, value], scalars, shape, dtype),
+            output,
             log_sum_exp: None,
         }
     }
@@ -117,9 +124,15 @@ fn ask<const N: usize>(
 fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
     server
         .with_custom_op::<B, _>(ATTENTION, |handles, operation, _| {
-            let [query, key, value] = floats::<B, 3>(handles, operation);
+            let inputs = floats::<B, 3>(handles, operation);
             let config = config_of(&operation.scalars);
-            let saved = B::attention_forward(query, key, value, &config);
+            let saved = B::attention_forward(inputs, None, &config);
+            answer::<B>(handles, operation, saved.output);
+        })
+        .with_custom_op::<B, _>(ATTENTION_WITH_SINKS, |handles, operation, _| {
+            let [query, key, value, sinks] = floats::<B, 4>(handles, operation);
+            let config = config_of(&operation.scalars);
+            let saved = B::attention_forward([query, key, value], Some(sinks), &config);
             answer::<B>(handles, operation, saved.output);
         })
         .with_custom_op::<B, _>(LINEAR_NLL, |handles, operation, _| {

@@ -19,7 +19,7 @@ use burn::backend::{Flex, FloatDType};
 use burn::tensor::DType;
 
 use crate::attention::config::AttentionConfig;
-use crate::backend::kernels::{Kernels, Saved};
+use crate::backend::kernels::{AttentionGradients, Kernels, Saved, composed_attention_backward};
 use crate::composed::{self, Float};
 use crate::pairs::Pairs;
 
@@ -41,17 +41,16 @@ fn round_to(tensor: FloatTensor<Flex>, dtype: DType) -> FloatTensor<Flex> {
 
 impl Kernels for Flex {
     fn attention_forward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
-        if !computes_in_f32(&query) {
-            return Saved::composed(query, key, value, config);
+        if !computes_in_f32(&inputs[0]) {
+            return Saved::composed(inputs, sinks, config);
         }
-        let dtype = query.dtype();
-        let [query, key, value] = [query, key, value].map(widen);
-        let (output, log_sum_exp) = attention::attention(&query, &key, &value, config);
+        let dtype = inputs[0].dtype();
+        let (inputs, sinks) = (inputs.map(widen), sinks.map(widen));
+        let (output, log_sum_exp) = attention::attention(inputs.each_ref(), sinks.as_ref(), config);
         Saved {
             output: round_to(output, dtype),
             log_sum_exp: Some(log_sum_exp),
@@ -59,23 +58,26 @@ impl Kernels for Flex {
     }
 
     fn attention_backward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         saved: Saved<Self>,
         grad: FloatTensor<Self>,
         config: &AttentionConfig,
-    ) -> [FloatTensor<Self>; 3] {
+    ) -> AttentionGradients<Self> {
         let Some(log_sum_exp) = saved.log_sum_exp else {
-            let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
-            return composed::attention_backward(query, key, value, Float(grad), config)
-                .map(|gradient| gradient.0);
+            return composed_attention_backward::<Self>(inputs, sinks, grad, config);
         };
-        let dtype = query.dtype();
-        let [query, key, value, output, grad] = [query, key, value, saved.output, grad].map(widen);
-        let inputs = [&query, &key, &value];
-        attention::attention_backward(inputs, &output, &log_sum_exp, &grad, config)
-            .map(|gradient| round_to(gradient, dtype))
+        let dtype = inputs[0].dtype();
+        let inputs = inputs.map(widen);
+        let [output, grad] = [saved.output, grad].map(widen);
+        let d_sinks = sinks.map(|sinks| {
+            let dtype = sinks.dtype();
+            let gradient = attention::sinks_backward(&widen(sinks), &output, &log_sum_exp, &grad);
+            round_to(gradient, dtype)
+        });
+        let inputs = inputs.each_ref();
+        let gradients = attention::attention_backward(inputs, &output, &log_sum_exp, &grad, config);
+        (gradients.map(|gradient| round_to(gradient, dtype)), d_sinks)
     }
 
     fn linear_nll_forward(

@@ -1,7 +1,7 @@
 //! Attention and its gradients.
 
 use burn::tensor::{DType, Tensor};
-use longrope_kernels::{AttentionConfig, Documents, attention};
+use longrope_kernels::{AttentionConfig, Documents, attention, attention_with_sinks};
 use proptest::prelude::*;
 
 use crate::support::{
@@ -19,6 +19,8 @@ struct Case {
     seq_kv: usize,
     dim: usize,
     softcap: Option<f64>,
+    /// The mean of the sinks of the heads.
+    sinks: Option<f64>,
     window: Option<usize>,
     /// Document lengths of each sequence.
     documents: Option<Vec<Vec<usize>>>,
@@ -35,6 +37,7 @@ impl Case {
             seq_kv: seq,
             dim: 8,
             softcap: None,
+            sinks: None,
             window: None,
             documents: None,
             seed: 7,
@@ -77,13 +80,24 @@ impl Case {
         ]
     }
 
-    /// Output and gradients of queries, keys and values by the definition: softmax attention as nested loops.
-    fn reference(&self) -> [Vec<f64>; 4] {
+    /// The sink of each head.
+    fn sinks(&self) -> Option<Vec<f64>> {
+        let mean = self.sinks?;
+        let sinks = numbers(self.heads(), self.seed + 17);
+        // Rounded to f32, so that both precisions start from the same numbers.
+        let sinks = sinks.iter().map(|x| f64::from((mean + x) as f32));
+        Some(sinks.collect())
+    }
+
+    /// Output and gradients of queries, keys, values and sinks by the definition: softmax attention as nested loops.
+    fn reference(&self) -> [Vec<f64>; 5] {
         let [q, k, v, grad] = self.inputs();
         let scale = 1.0 / (self.dim as f64).sqrt();
         let mut out = vec![0.0; q.len()];
         let mut d_q = vec![0.0; q.len()];
         let (mut d_k, mut d_v) = (vec![0.0; k.len()], vec![0.0; k.len()]);
+        let sinks = self.sinks().unwrap_or_default();
+        let mut d_sinks = vec![0.0; sinks.len()];
         let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
         let add = |to: &mut [f64], factor: f64, from: &[f64]| {
             to.iter_mut()
@@ -105,13 +119,19 @@ impl Case {
                 Some(cap) => (cap * (s / cap).tanh(), (s / cap).cosh().powi(-2)),
             });
             let (scores, slopes): (Vec<f64>, Vec<f64>) = capped.unzip();
-            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+            let sink = sinks.get(h).copied().unwrap_or(f64::NEG_INFINITY);
+            let max = scores.iter().copied().fold(sink, f64::max);
+            let p_sink = (sink - max).exp();
+            let total: f64 = scores.iter().map(|s| (s - max).exp()).sum::<f64>() + p_sink;
+            let p_sink = p_sink / total;
             let p: Vec<f64> = scores.iter().map(|s| (s - max).exp() / total).collect();
             for (p, j) in p.iter().zip(&seen) {
                 add(&mut out[q_at.clone()], *p, &v[k_at(*j)]);
             }
             let along = dot(&out[q_at.clone()], &grad[q_at.clone()]);
+            if let Some(d_sink) = d_sinks.get_mut(h) {
+                *d_sink -= p_sink * along;
+            }
             for ((p, slope), j) in p.iter().zip(&slopes).zip(&seen) {
                 let d_p = dot(&grad[q_at.clone()], &v[k_at(*j)]);
                 let d_s = scale * slope * p * (d_p - along);
@@ -120,7 +140,7 @@ impl Case {
                 add(&mut d_v[k_at(*j)], *p, &grad[q_at.clone()]);
             }
         }
-        [out, d_q, d_k, d_v]
+        [out, d_q, d_k, d_v, d_sinks]
     }
 
     fn queries(&self) -> impl Iterator<Item = (usize, usize, usize)> {
@@ -148,7 +168,7 @@ impl Case {
         let expected = self.reference();
         for (dtype, tolerance) in precisions() {
             let found = self.run(dtype);
-            for ((name, found), expected) in ["output", "queries", "keys", "values"]
+            for ((name, found), expected) in ["output", "queries", "keys", "values", "sinks"]
                 .iter()
                 .zip(found)
                 .zip(&expected)
@@ -164,7 +184,7 @@ impl Case {
     }
 
     /// Output and gradients computed by the library.
-    fn run(&self, dtype: DType) -> [Vec<f64>; 4] {
+    fn run(&self, dtype: DType) -> [Vec<f64>; 5] {
         let device = device();
         let [q, k, v, grad] = self.inputs();
         let [batch, heads, seq_q, dim] = self.query_dims();
@@ -178,7 +198,11 @@ impl Case {
             .swap_dims(1, 2);
         let key = tracked(&k, self.key_dims(), dtype, &device);
         let value = tracked(&v, self.key_dims(), dtype, &device);
-        let output = attention(view, key.clone(), value.clone(), self.config());
+        let sinks = self
+            .sinks()
+            .map(|sinks| tracked(&sinks, [heads], dtype, &device));
+        let inputs = (view, key.clone(), value.clone());
+        let output = self.attend(inputs, sinks.clone());
         let grad = tensor(&grad, self.query_dims(), dtype, &device);
         let gradients = (output.clone() * grad).sum().backward();
         [
@@ -186,7 +210,19 @@ impl Case {
             gradient(&query, &gradients),
             gradient(&key, &gradients),
             gradient(&value, &gradients),
+            sinks.map_or_else(Vec::new, |sinks| gradient(&sinks, &gradients)),
         ]
+    }
+
+    fn attend(
+        &self,
+        (query, key, value): (Tensor<4>, Tensor<4>, Tensor<4>),
+        sinks: Option<Tensor<1>>,
+    ) -> Tensor<4> {
+        match sinks {
+            None => attention(query, key, value, self.config()),
+            Some(sinks) => attention_with_sinks(query, key, value, sinks, self.config()),
+        }
     }
 }
 
@@ -261,6 +297,59 @@ fn equals_the_definition_with_a_soft_cap() {
     }
 }
 
+/// A sink above the scores takes nearly all of the softmax, one below them nearly nothing.
+#[test]
+fn equals_the_definition_with_sinks() {
+    let seq = if is_gpu() { 100 } else { 390 };
+    for mean in [0.0, 7.0, -7.0, 1e4, -1e4] {
+        let whole = Case {
+            sinks: Some(mean),
+            batch: 2,
+            kv_heads: 2,
+            ..Case::square(seq)
+        };
+        whole.check();
+        let limited = Case {
+            softcap: Some(2.0),
+            seq_q: seq / 3,
+            window: Some(33),
+            documents: Some(vec![vec![1, seq / 2 - 21, seq / 2 + 20], vec![seq]]),
+            ..whole
+        };
+        limited.check();
+    }
+}
+
+#[test]
+fn a_sink_without_weight_changes_nothing_and_one_that_is_not_a_number_is_not_swallowed() {
+    let device = device();
+    let case = Case::square(130);
+    let [q, k, v, _] = case.inputs();
+    let query: Tensor<4> = tensor(&q, case.query_dims(), DType::F32, &device);
+    let [key, value]: [Tensor<4>; 2] =
+        [k, v].map(|data| tensor(&data, case.key_dims(), DType::F32, &device));
+    let attend = |sinks: Option<[f64; 2]>| {
+        let sinks = sinks.map(|sinks| tensor(&sinks, [2], DType::F32, &device));
+        values(case.attend((query.clone(), key.clone(), value.clone()), sinks))
+    };
+    let plain = attend(None);
+    assert_eq!(attend(Some([f64::NEG_INFINITY; 2])), plain);
+    let bad = attend(Some([f64::NAN, f64::NEG_INFINITY]));
+    let (first, second) = bad.split_at(bad.len() / 2);
+    assert!(first.iter().all(|x| x.is_nan()));
+    assert_eq!(second, &plain[plain.len() / 2..]);
+}
+
+#[test]
+#[should_panic(expected = "one sink per query head")]
+fn there_is_one_sink_per_query_head() {
+    let device = device();
+    let zeros: Tensor<4> = Tensor::zeros([1, 2, 2, 4], &device);
+    let sinks = Tensor::<1>::zeros([1], &device);
+    let config = AttentionConfig::causal(4);
+    let _ = attention_with_sinks(zeros.clone(), zeros.clone(), zeros, sinks, config);
+}
+
 #[test]
 fn a_score_that_is_not_a_number_is_not_swallowed() {
     const BAD: usize = 70;
@@ -300,7 +389,7 @@ proptest! {
     fn equals_the_definition_on_random_shapes(
         batch in 1usize..3, kv_heads in 1usize..3, group in 1usize..9,
         seq_q in 1usize..90, past in 0usize..90, half_dim in 1usize..9,
-        softcap in prop::option::of(0.2f64..20.0),
+        softcap in prop::option::of(0.2f64..20.0), sinks in prop::option::of(-9f64..9.0),
         window in prop::option::of(1usize..60), borders in prop::option::of(0usize..179),
         seed in 0u64..1000,
     ) {
@@ -313,7 +402,7 @@ proptest! {
         });
         let dim = 2 * half_dim;
         Case {
-            batch, kv_heads, group, seq_q, seq_kv, dim, softcap, window, documents, seed,
+            batch, kv_heads, group, seq_q, seq_kv, dim, softcap, sinks, window, documents, seed,
         }.check();
     }
 }
@@ -330,13 +419,21 @@ fn chunks_of_queries_equal_the_whole() {
         softcap: Some(0.5),
         ..AttentionConfig::causal(8)
     };
-    let whole = attention(q.clone(), k.clone(), v.clone(), config.clone());
+    let sinks: Tensor<1> = tensor(&[0.5, -2.0], [2], DType::F32, &device);
+    let whole = attention_with_sinks(
+        q.clone(),
+        k.clone(),
+        v.clone(),
+        sinks.clone(),
+        config.clone(),
+    );
     let parts = [(0, 110), (110, 190)].map(|(start, n)| {
         let end = start + n;
-        attention(
+        attention_with_sinks(
             q.clone().narrow(2, start, n),
             k.clone().narrow(2, 0, end),
             v.clone().narrow(2, 0, end),
+            sinks.clone(),
             config.clone(),
         )
     });
@@ -390,10 +487,11 @@ fn half_precision_sums_in_single() {
     let case = Case {
         kv_heads: 2,
         dim: 16,
+        sinks: Some(1.0),
         ..Case::square(300)
     };
-    let [expected, ..] = case.reference();
-    let [q, k, v, _] = case.inputs();
+    let [expected, .., d_sinks] = case.reference();
+    let [q, k, v, grad] = case.inputs();
     for (dtype, tolerance) in [(DType::F16, 5e-3), (DType::BF16, 4e-2)] {
         if !device.supports_dtype(dtype) {
             continue;
@@ -401,7 +499,20 @@ fn half_precision_sums_in_single() {
         let query: Tensor<4> = tensor(&q, case.query_dims(), dtype, &device);
         let [key, value]: [Tensor<4>; 2] =
             [&k, &v].map(|numbers| tensor(numbers, case.key_dims(), dtype, &device));
-        let found = attention(query, key, value, case.config());
+        let sinks = case.sinks().expect("the case has sinks");
+        // Sinks may have another type than the rest.
+        let sinks = tracked(&sinks, [case.heads()], DType::F32, &device);
+        let inputs = (query.autodiff(), key.autodiff(), value.autodiff());
+        let found = case.attend(inputs, Some(sinks.clone()));
+        let grad = tensor(&grad, case.query_dims(), dtype, &device);
+        let gradients = (found.clone() * grad).sum().backward();
+        assert_close(
+            &gradient(&sinks, &gradients),
+            &d_sinks,
+            tolerance,
+            &format!("sinks, {dtype:?}"),
+        );
+        let found = found.without_autodiff();
         assert_eq!(found.dtype(), dtype);
         assert_close(&values(found), &expected, tolerance, &format!("{dtype:?}"));
     }
