@@ -144,7 +144,7 @@ impl Inputs {
             Operation::Loss => {
                 let [_, rows, hidden] = x.dims();
                 let hidden = x.reshape([rows, hidden]);
-                linear_nll(hidden, self.head.clone(), self.targets.clone()).sum()
+                linear_nll(hidden, self.head.clone(), self.targets.clone(), None).sum()
             }
             Operation::RmsNorm => rms_norm(x, self.weight.clone(), 1e-5).sum(),
             Operation::Rotate => rotate_half(query, cos, sin).sum(),

@@ -11,7 +11,10 @@
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use longrope_kernels::{AttentionConfig, attention, linear_nll, rms_norm, rotate_half, swiglu};
+use longrope_kernels::{
+    AttentionConfig, attention, attention_with_sinks, linear_nll, rms_norm, rotate_half,
+    rotate_interleaved, swiglu,
+};
 
 /// The allocator of the `longrope` program. With the system's allocator, freeing memory takes a third of the time.
 #[global_allocator]
@@ -63,13 +66,40 @@ fn attend<const HEAD_DIM: usize>(bencher: Bencher, seq: usize, grad: bool) {
     });
 }
 
+/// The time is to be proportional to the window while that is longer than a tile of keys.
+#[divan::bench(args = [512, 2048, 16_384], consts = [false, true], sample_count = 3)]
+fn attention_in_a_window<const GRAD: bool>(bencher: Bencher, window: usize) {
+    let [q, k, v] = [(); 3].map(|()| random([1, HEADS, 16_384, 64], GRAD));
+    time(bencher, GRAD, || {
+        let config = AttentionConfig {
+            window: Some(window),
+            ..AttentionConfig::causal(64)
+        };
+        attention(q.clone(), k.clone(), v.clone(), config)
+    });
+}
+
+#[divan::bench(args = [false, true], sample_count = 5)]
+fn attention_with_a_soft_cap_and_sinks(bencher: Bencher, grad: bool) {
+    let [q, k, v] = [(); 3].map(|()| random([1, HEADS, ROWS, 64], grad));
+    let sinks = random([HEADS], grad);
+    time(bencher, grad, || {
+        let config = AttentionConfig {
+            softcap: Some(50.0),
+            ..AttentionConfig::causal(64)
+        };
+        let (q, k, v) = (q.clone(), k.clone(), v.clone());
+        attention_with_sinks(q, k, v, sinks.clone(), config)
+    });
+}
+
 #[divan::bench(args = [false, true], sample_count = 5)]
 fn loss(bencher: Bencher, grad: bool) {
     let hidden = random([ROWS, HIDDEN], grad);
     let weight = random([VOCAB, HIDDEN], grad);
     let targets = Tensor::<1, Int>::arange(0..i64::try_from(ROWS).unwrap_or(0), &Device::flex());
     time(bencher, grad, || {
-        linear_nll(hidden.clone(), weight.clone(), targets.clone())
+        linear_nll(hidden.clone(), weight.clone(), targets.clone(), None)
     });
 }
 
@@ -85,6 +115,15 @@ fn rotation(bencher: Bencher, grad: bool) {
     let [cos, sin] = [(); 2].map(|()| random([ROWS, HIDDEN / HEADS / 2], false));
     time(bencher, grad, || {
         rotate_half(x.clone(), cos.clone(), sin.clone())
+    });
+}
+
+#[divan::bench(args = [false, true])]
+fn rotation_of_neighbours(bencher: Bencher, grad: bool) {
+    let x = random([1, HEADS, ROWS, HIDDEN / HEADS], grad);
+    let [cos, sin] = [(); 2].map(|()| random([ROWS, HIDDEN / HEADS / 2], false));
+    time(bencher, grad, || {
+        rotate_interleaved(x.clone(), cos.clone(), sin.clone())
     });
 }
 

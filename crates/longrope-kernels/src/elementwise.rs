@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::backend::operations::Operations;
+use crate::pairs::Pairs;
 
 /// Root-mean-square normalization, `weight * x / sqrt(mean(x²) + epsilon)` over the last dimension.
 ///
@@ -41,6 +42,25 @@ pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, epsilon: f64) -> Tensor<3> {
 /// # Panics
 /// If the tables do not have one row per position, or have more pairs than fit into a head.
 pub fn rotate_half(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+    rotate(x, cos, sin, Pairs::Halves)
+}
+
+/// Rotary embedding of neighbours: pair `i` is `(x[2i], x[2i + 1])`, as in checkpoints of Cohere, GLM and ERNIE.
+///
+/// The first `rotary_dim` elements are rotated, otherwise like [`rotate_half`].
+///
+/// # Shapes
+/// - `x`: `[batch, heads, seq, head_dim]`
+/// - `cos`, `sin`: `[seq, rotary_dim / 2]`
+/// - output: the shape of `x`
+///
+/// # Panics
+/// If the tables do not have one row per position, or have more pairs than fit into a head.
+pub fn rotate_interleaved(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+    rotate(x, cos, sin, Pairs::Neighbours)
+}
+
+fn rotate(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>, pairs: Pairs) -> Tensor<4> {
     let [_, _, seq, head_dim] = x.dims();
     let [n_positions, n_pairs] = cos.dims();
     assert_eq!(n_positions, seq, "one row of angles per position");
@@ -53,10 +73,11 @@ pub fn rotate_half(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
         2 * n_pairs <= head_dim,
         "{n_pairs} pairs in a head of {head_dim}"
     );
-    Tensor::from_dispatch(<Dispatch as Operations>::rotate_half(
+    Tensor::from_dispatch(<Dispatch as Operations>::rotate(
         x.into_dispatch(),
         cos.into_dispatch(),
         sin.into_dispatch(),
+        pairs,
     ))
 }
 

@@ -8,10 +8,12 @@ mod elementwise;
 #[cfg(feature = "flex")]
 mod flex;
 mod loss;
+mod pairs;
 pub mod recompute;
+mod softcap;
 
-pub use attention::{AttentionConfig, Documents, attention};
+pub use attention::{AttentionConfig, Documents, attention, attention_with_sinks};
 #[cfg(feature = "remote")]
 pub use backend::remote_server;
-pub use elementwise::{rms_norm, rotate_half, swiglu};
+pub use elementwise::{rms_norm, rotate_half, rotate_interleaved, swiglu};
 pub use loss::linear_nll;

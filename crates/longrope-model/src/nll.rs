@@ -237,7 +237,7 @@ impl Decoder {
 
 /// The losses of `targets`, which are predicted by the rows of `hidden`, `[rows, hidden]`.
 fn nll_of_rows(hidden: Tensor<2>, weight: &Tensor<2>, targets: Tensor<1, Int>) -> Vec<f32> {
-    let nll = linear_nll(hidden, weight.clone(), targets).cast(DType::F32);
+    let nll = linear_nll(hidden, weight.clone(), targets, None).cast(DType::F32);
     nll.into_data().iter::<f32>().collect()
 }
 

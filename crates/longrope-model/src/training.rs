@@ -328,7 +328,7 @@ fn head_losses(weights: &Weights, hidden: Tensor<3>, input: &Input) -> Tensor<1>
     let [batch, seq, hidden_size] = hidden.dims();
     let hidden = weights.model.norm.forward(hidden);
     let hidden = hidden.reshape([batch * seq, hidden_size]);
-    linear_nll(hidden, weights.output_weight(), input.targets.clone())
+    linear_nll(hidden, weights.output_weight(), input.targets.clone(), None)
 }
 
 fn read(losses: &Tensor<1>) -> Vec<f64> {

@@ -13,6 +13,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use super::kernels::{Kernels, Saved};
 use super::operations::Operations;
 use crate::attention::config::AttentionConfig;
+use crate::pairs::Pairs;
 
 /// Registers the gradient of each input that is tracked.
 fn register<B: Backend, const N: usize>(
@@ -42,8 +43,8 @@ impl<B: Kernels> Backward<B, 3> for AttentionStep {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let ([query, key, value], saved, config) = ops.state;
-        let values = B::attention_backward(query, key, value, saved, grad, &config);
+        let (inputs, saved, config) = ops.state;
+        let (values, _) = B::attention_backward(inputs, None, saved, grad, &config);
         register::<B, 3>(
             grads,
             ops.parents.map(|parent| parent.map(|node| node.id)),
@@ -53,18 +54,42 @@ impl<B: Kernels> Backward<B, 3> for AttentionStep {
 }
 
 #[derive(Debug)]
+struct SinksStep;
+
+impl<B: Kernels> Backward<B, 4> for SinksStep {
+    type State = ([FloatTensor<B>; 4], Saved<B>, AttentionConfig);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([query, key, value, sinks], saved, config) = ops.state;
+        let inputs = [query, key, value];
+        let (values, d_sinks) = B::attention_backward(inputs, Some(sinks), saved, grad, &config);
+        let [nodes @ .., sinks_node] = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B, 3>(grads, nodes, values);
+        if let Some(d_sinks) = d_sinks {
+            register::<B, 1>(grads, [sinks_node], [d_sinks]);
+        }
+    }
+}
+
+#[derive(Debug)]
 struct LinearNllStep;
 
 impl<B: Kernels> Backward<B, 2> for LinearNllStep {
-    type State = ([FloatTensor<B>; 2], IntTensor<B>, Option<FloatTensor<B>>);
+    type State = (
+        [FloatTensor<B>; 2],
+        IntTensor<B>,
+        Option<f64>,
+        Option<FloatTensor<B>>,
+    );
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let ([hidden, weight], targets, log_sum_exp) = ops.state;
+        let (inputs, targets, softcap, log_sum_exp) = ops.state;
         let [hidden_node, weight_node] = ops.parents.map(|parent| parent.map(|node| node.id));
         let needs_weight = weight_node.is_some();
         let (d_hidden, d_weight) =
-            B::linear_nll_backward(hidden, weight, targets, log_sum_exp, grad, needs_weight);
+            B::linear_nll_backward(inputs, targets, softcap, log_sum_exp, grad, needs_weight);
         register::<B, 1>(grads, [hidden_node], [d_hidden]);
         if let Some(d_weight) = d_weight {
             register::<B, 1>(grads, [weight_node], [d_weight]);
@@ -91,16 +116,16 @@ impl<B: Kernels> Backward<B, 2> for RmsNormStep {
 }
 
 #[derive(Debug)]
-struct RotateHalfStep;
+struct RotateStep;
 
-impl<B: Kernels> Backward<B, 1> for RotateHalfStep {
+impl<B: Kernels> Backward<B, 1> for RotateStep {
     /// Cosines and sines, which are constants.
-    type State = [FloatTensor<B>; 2];
+    type State = ([FloatTensor<B>; 2], Pairs);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let [cos, sin] = ops.state;
-        let value = B::rotate_half_forward(grad, cos, B::float_neg(sin));
+        let ([cos, sin], pairs) = ops.state;
+        let value = B::rotate_forward(grad, cos, B::float_neg(sin), pairs);
         register::<B, 1>(
             grads,
             ops.parents.map(|parent| parent.map(|node| node.id)),
@@ -136,9 +161,28 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let nodes = [query.node(), key.node(), value.node()];
         let inputs = [query, key, value].map(primitive::<B, C>);
-        let [query, key, value] = inputs.clone();
-        let saved = B::attention_forward(query, key, value, &config);
+        let saved = B::attention_forward(inputs.clone(), None, &config);
         match AttentionStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => {
+                let output = saved.output.clone();
+                step.finish((inputs, saved, config), output)
+            }
+            OpsKind::UnTracked(step) => step.finish(saved.output),
+        }
+    }
+
+    fn attention_with_sinks(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        sinks: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> FloatTensor<Self> {
+        let nodes = [query.node(), key.node(), value.node(), sinks.node()];
+        let inputs = [query, key, value, sinks].map(primitive::<B, C>);
+        let [query, key, value, sinks] = inputs.clone();
+        let saved = B::attention_forward([query, key, value], Some(sinks), &config);
+        match SinksStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(step) => {
                 let output = saved.output.clone();
                 step.finish((inputs, saved, config), output)
@@ -151,13 +195,14 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> FloatTensor<Self> {
         let nodes = [hidden.node(), weight.node()];
         let inputs = [hidden, weight].map(primitive::<B, C>);
         let [hidden, weight] = inputs.clone();
-        let (output, log_sum_exp) = B::linear_nll_forward(hidden, weight, targets.clone());
+        let (output, log_sum_exp) = B::linear_nll_forward(hidden, weight, targets.clone(), softcap);
         match LinearNllStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish((inputs, targets, log_sum_exp), output),
+            OpsKind::Tracked(step) => step.finish((inputs, targets, softcap, log_sum_exp), output),
             OpsKind::UnTracked(step) => step.finish(output),
         }
     }
@@ -177,21 +222,18 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
         }
     }
 
-    fn rotate_half(
+    fn rotate(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
         let nodes = [x.node()];
         let angles = [cos, sin].map(primitive::<B, C>);
         let [cos, sin] = angles.clone();
-        let output = B::rotate_half_forward(x.into_primitive(), cos, sin);
-        match RotateHalfStep
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(step) => step.finish(angles, output),
+        let output = B::rotate_forward(x.into_primitive(), cos, sin, pairs);
+        match RotateStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish((angles, pairs), output),
             OpsKind::UnTracked(step) => step.finish(output),
         }
     }

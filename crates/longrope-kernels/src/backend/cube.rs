@@ -3,7 +3,7 @@
 //! CubeK's kernel has these limits:
 //!
 //! - It multiplies in `f16` whatever the input type is, so `f32` does not use it.
-//! - It supports neither windows nor documents.
+//! - It supports neither windows nor documents, soft caps or sinks.
 //! - If there are fewer key heads than query heads, but more than one, it reads past the end of the keys.
 //! - For shapes that it does not support, Burn silently falls back to an implementation that allocates all scores.
 //!
@@ -30,17 +30,16 @@ const TILE: usize = 16;
 
 impl Kernels for Cube {
     fn attention_forward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
-        let query = Float(query);
-        if !suits_flash(&query, config) {
-            return Saved::composed(query.0, key, value, config);
+        let [query, key, value] = inputs.map(Float);
+        if sinks.is_some() || !suits_flash(&query, config) {
+            return Saved::composed([query.0, key.0, value.0], sinks, config);
         }
         Saved {
-            output: flash(query, Float(key), Float(value), config).0,
+            output: flash(query, key, value, config).0,
             log_sum_exp: None,
         }
     }
@@ -49,6 +48,7 @@ impl Kernels for Cube {
 fn suits_flash(query: &Float<Cube>, config: &AttentionConfig) -> bool {
     let [_, _, seq_q, head_dim] = query.dims();
     matches!(query.0.dtype(), DType::F16 | DType::BF16)
+        && config.softcap.is_none()
         && config.window.is_none()
         && config.documents.is_none()
         && seq_q >= FEWEST_ROWS

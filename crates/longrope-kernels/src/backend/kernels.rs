@@ -5,13 +5,14 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 
 use crate::attention::config::AttentionConfig;
 use crate::composed::{self, Float};
+use crate::pairs::Pairs;
 
 /// What the forward pass of attention saves for the backward pass, besides the inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Saved<B: Backend> {
     /// The output of the forward pass.
     pub(crate) output: FloatTensor<B>,
-    /// Log-sum-exp of each query's scores, `[batch, n_heads, seq_q]`. `None` if the forward pass does not compute it;
+    /// Log-sum-exp of each query's scores and its sink, `[batch, n_heads, seq_q]`. `None` if the forward pass does not compute it;
     /// the backward pass then computes it again.
     pub(crate) log_sum_exp: Option<FloatTensor<B>>,
 }
@@ -19,12 +20,11 @@ pub(crate) struct Saved<B: Backend> {
 impl<B: Backend> Saved<B> {
     /// The composed forward pass, which saves only its output.
     pub(crate) fn composed(
-        query: FloatTensor<B>,
-        key: FloatTensor<B>,
-        value: FloatTensor<B>,
+        inputs: [FloatTensor<B>; 3],
+        sinks: Option<FloatTensor<B>>,
         config: &AttentionConfig,
     ) -> Self {
-        let output = composed::attention::<B>(Float(query), Float(key), Float(value), config);
+        let output = composed::attention::<B>(inputs.map(Float), sinks.map(Float), config);
         Self {
             output: output.0,
             log_sum_exp: None,
@@ -32,28 +32,40 @@ impl<B: Backend> Saved<B> {
     }
 }
 
+/// Gradients of the queries, keys and values of attention, and of its sinks if there are any.
+pub(crate) type AttentionGradients<B> = ([FloatTensor<B>; 3], Option<FloatTensor<B>>);
+
+/// The backward pass that is composed of Burn's operations.
+pub(crate) fn composed_attention_backward<B: Backend>(
+    inputs: [FloatTensor<B>; 3],
+    sinks: Option<FloatTensor<B>>,
+    grad: FloatTensor<B>,
+    config: &AttentionConfig,
+) -> AttentionGradients<B> {
+    let (inputs, sinks) = (inputs.map(Float::<B>), sinks.map(Float));
+    let (gradients, d_sinks) = composed::attention_backward(inputs, sinks, Float(grad), config);
+    (gradients.map(|it| it.0), d_sinks.map(|it| it.0))
+}
+
 /// The implementations of the operations; the default ones are composed of Burn's operations.
 pub(crate) trait Kernels: Backend {
+    /// Attention of queries, keys and values, with sinks or without.
     fn attention_forward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
-        Saved::composed(query, key, value, config)
+        Saved::composed(inputs, sinks, config)
     }
 
     fn attention_backward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         _saved: Saved<Self>,
         grad: FloatTensor<Self>,
         config: &AttentionConfig,
-    ) -> [FloatTensor<Self>; 3] {
-        let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
-        composed::attention_backward(query, key, value, Float(grad), config)
-            .map(|gradient| gradient.0)
+    ) -> AttentionGradients<Self> {
+        composed_attention_backward::<Self>(inputs, sinks, grad, config)
     }
 
     /// Losses, and the log-sum-exp of each row's logits, `[rows]`, if the implementation computes it.
@@ -61,23 +73,24 @@ pub(crate) trait Kernels: Backend {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets);
+        let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets, softcap);
         (nll.0, None)
     }
 
     /// Gradients of the hidden states and, if `needs_weight`, of the weight.
     fn linear_nll_backward(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        [hidden, weight]: [FloatTensor<Self>; 2],
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
         _log_sum_exp: Option<FloatTensor<Self>>,
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+        let inputs = [Float::<Self>(hidden), Float(weight)];
         let (d_hidden, d_weight) =
-            composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
+            composed::linear_nll_backward(inputs, targets, softcap, Float(grad), needs_weight);
         (d_hidden.0, d_weight.map(|gradient| gradient.0))
     }
 
@@ -99,12 +112,13 @@ pub(crate) trait Kernels: Backend {
             .map(|gradient| gradient.0)
     }
 
-    fn rotate_half_forward(
+    fn rotate_forward(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
-        composed::rotate_half::<Self>(Float(x), Float(cos), Float(sin)).0
+        composed::rotate::<Self>(Float(x), Float(cos), Float(sin), pairs).0
     }
 
     fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {

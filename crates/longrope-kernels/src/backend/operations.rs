@@ -5,6 +5,7 @@ use burn::backend::{Backend, backend_extension};
 
 use super::kernels::Kernels;
 use crate::attention::config::AttentionConfig;
+use crate::pairs::Pairs;
 
 /// The operations on tensors of any backend.
 #[backend_extension(
@@ -22,19 +23,29 @@ pub(crate) trait Operations: Backend {
         config: AttentionConfig,
     ) -> FloatTensor<Self>;
 
+    fn attention_with_sinks(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        sinks: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> FloatTensor<Self>;
+
     fn linear_nll(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> FloatTensor<Self>;
 
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64)
     -> FloatTensor<Self>;
 
-    fn rotate_half(
+    fn rotate(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self>;
 
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -50,15 +61,26 @@ macro_rules! plain_operations {
                 value: FloatTensor<Self>,
                 config: AttentionConfig,
             ) -> FloatTensor<Self> {
-                Self::attention_forward(query, key, value, &config).output
+                Self::attention_forward([query, key, value], None, &config).output
+            }
+
+            fn attention_with_sinks(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+                sinks: FloatTensor<Self>,
+                config: AttentionConfig,
+            ) -> FloatTensor<Self> {
+                Self::attention_forward([query, key, value], Some(sinks), &config).output
             }
 
             fn linear_nll(
                 hidden: FloatTensor<Self>,
                 weight: FloatTensor<Self>,
                 targets: IntTensor<Self>,
+                softcap: Option<f64>,
             ) -> FloatTensor<Self> {
-                Self::linear_nll_forward(hidden, weight, targets).0
+                Self::linear_nll_forward(hidden, weight, targets, softcap).0
             }
 
             fn rms_norm(
@@ -69,12 +91,13 @@ macro_rules! plain_operations {
                 Self::rms_norm_forward(x, weight, epsilon)
             }
 
-            fn rotate_half(
+            fn rotate(
                 x: FloatTensor<Self>,
                 cos: FloatTensor<Self>,
                 sin: FloatTensor<Self>,
+                pairs: Pairs,
             ) -> FloatTensor<Self> {
-                Self::rotate_half_forward(x, cos, sin)
+                Self::rotate_forward(x, cos, sin, pairs)
             }
 
             fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {

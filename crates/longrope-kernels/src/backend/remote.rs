@@ -16,11 +16,13 @@ use super::kernels::{Kernels, Saved};
 use crate::attention::config::AttentionConfig;
 use crate::attention::documents::Documents;
 use crate::composed::wide;
+use crate::pairs::Pairs;
 
 const ATTENTION: &str = "longrope.attention";
+const ATTENTION_WITH_SINKS: &str = "longrope.attention_with_sinks";
 const LINEAR_NLL: &str = "longrope.linear_nll";
 const RMS_NORM: &str = "longrope.rms_norm";
-const ROTATE_HALF: &str = "longrope.rotate_half";
+const ROTATE: &str = "longrope.rotate";
 const SWIGLU: &str = "longrope.swiglu";
 
 /// A server that gives other processes access to `devices` and also runs the operations of this crate.
@@ -45,15 +47,21 @@ pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
 /// The client.
 impl Kernels for Remote {
     fn attention_forward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        [query, key, value]: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
         let (shape, dtype) = (query.shape(), query.dtype());
         let scalars = scalars_of(config);
+        let output = match sinks {
+            None => ask(ATTENTION, [query, key, value], scalars, shape, dtype),
+            Some(sinks) => {
+                let inputs = [query, key, value, sinks];
+                ask(ATTENTION_WITH_SINKS, inputs, scalars, shape, dtype)
+            }
+        };
         Saved {
-            output: ask(ATTENTION, [query, key, value], scalars, shape, dtype),
+            output,
             log_sum_exp: None,
         }
     }
@@ -62,10 +70,12 @@ impl Kernels for Remote {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let (shape, dtype) = (targets.shape(), wide(hidden.dtype()));
         let inputs = [hidden, weight, targets];
-        (ask(LINEAR_NLL, inputs, Vec::new(), shape, dtype), None)
+        let scalars = vec![scalar_of_softcap(softcap)];
+        (ask(LINEAR_NLL, inputs, scalars, shape, dtype), None)
     }
 
     fn rms_norm_forward(
@@ -78,13 +88,15 @@ impl Kernels for Remote {
         ask(RMS_NORM, [x, weight], scalars, shape, dtype)
     }
 
-    fn rotate_half_forward(
+    fn rotate_forward(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
         let (shape, dtype) = (x.shape(), x.dtype());
-        ask(ROTATE_HALF, [x, cos, sin], Vec::new(), shape, dtype)
+        let scalars = vec![ScalarIr::Bool(pairs == Pairs::Neighbours)];
+        ask(ROTATE, [x, cos, sin], scalars, shape, dtype)
     }
 
     fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -112,15 +124,22 @@ fn ask<const N: usize>(
 fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
     server
         .with_custom_op::<B, _>(ATTENTION, |handles, operation, _| {
-            let [query, key, value] = floats::<B, 3>(handles, operation);
+            let inputs = floats::<B, 3>(handles, operation);
             let config = config_of(&operation.scalars);
-            let saved = B::attention_forward(query, key, value, &config);
+            let saved = B::attention_forward(inputs, None, &config);
+            answer::<B>(handles, operation, saved.output);
+        })
+        .with_custom_op::<B, _>(ATTENTION_WITH_SINKS, |handles, operation, _| {
+            let [query, key, value, sinks] = floats::<B, 4>(handles, operation);
+            let config = config_of(&operation.scalars);
+            let saved = B::attention_forward([query, key, value], Some(sinks), &config);
             answer::<B>(handles, operation, saved.output);
         })
         .with_custom_op::<B, _>(LINEAR_NLL, |handles, operation, _| {
             let [hidden, weight] = floats::<B, 2>(handles, operation);
             let targets = handles.get_int_tensor::<B>(&operation.inputs[2]);
-            let (nll, _) = B::linear_nll_forward(hidden, weight, targets);
+            let softcap = softcap_of(&operation.scalars[0]);
+            let (nll, _) = B::linear_nll_forward(hidden, weight, targets, softcap);
             answer::<B>(handles, operation, nll);
         })
         .with_custom_op::<B, _>(RMS_NORM, |handles, operation, _| {
@@ -128,9 +147,13 @@ fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
             let epsilon = operation.scalars[0].elem();
             answer::<B>(handles, operation, B::rms_norm_forward(x, weight, epsilon));
         })
-        .with_custom_op::<B, _>(ROTATE_HALF, |handles, operation, _| {
+        .with_custom_op::<B, _>(ROTATE, |handles, operation, _| {
             let [x, cos, sin] = floats::<B, 3>(handles, operation);
-            answer::<B>(handles, operation, B::rotate_half_forward(x, cos, sin));
+            let pairs = match operation.scalars[0] {
+                ScalarIr::Bool(true) => Pairs::Neighbours,
+                _ => Pairs::Halves,
+            };
+            answer::<B>(handles, operation, B::rotate_forward(x, cos, sin, pairs));
         })
         .with_custom_op::<B, _>(SWIGLU, |handles, operation, _| {
             let [gate, up] = floats::<B, 2>(handles, operation);
@@ -154,12 +177,24 @@ fn answer<B: BackendIr>(
     handles.register_float_tensor::<B>(&operation.outputs[0].id, output);
 }
 
-/// Encodes scale and window (0 for none) and, if there are documents, the length of a sequence and the start position
-/// of the document at each position.
+/// Encodes a soft cap, 0 for none.
+fn scalar_of_softcap(softcap: Option<f64>) -> ScalarIr {
+    ScalarIr::Float(softcap.unwrap_or(0.0))
+}
+
+/// The inverse of [`scalar_of_softcap`].
+fn softcap_of(scalar: &ScalarIr) -> Option<f64> {
+    let cap = scalar.elem::<f64>();
+    (cap > 0.0).then_some(cap)
+}
+
+/// Encodes scale, soft cap and window (0 for none) and, if there are documents, the length of a sequence and the start
+/// position of the document at each position.
 fn scalars_of(config: &AttentionConfig) -> Vec<ScalarIr> {
     let number = |n: usize| ScalarIr::UInt(n as u64);
     let mut scalars = vec![
         ScalarIr::Float(config.scale),
+        scalar_of_softcap(config.softcap),
         number(config.window.unwrap_or(0)),
     ];
     if let Some(documents) = &config.documents {
@@ -172,12 +207,13 @@ fn scalars_of(config: &AttentionConfig) -> Vec<ScalarIr> {
 /// The inverse of [`scalars_of`].
 fn config_of(scalars: &[ScalarIr]) -> AttentionConfig {
     let number = |scalar: &ScalarIr| usize::try_from(scalar.elem::<u64>()).unwrap_or(usize::MAX);
-    let window = number(&scalars[1]);
+    let window = number(&scalars[2]);
     AttentionConfig {
         scale: scalars[0].elem(),
+        softcap: softcap_of(&scalars[1]),
         window: (window > 0).then_some(window),
-        documents: scalars.get(2).map(|seq| {
-            let starts = scalars[3..].iter().map(number).collect();
+        documents: scalars.get(3).map(|seq| {
+            let starts = scalars[4..].iter().map(number).collect();
             Documents::from_starts(starts, number(seq))
         }),
     }
@@ -190,9 +226,14 @@ mod tests {
     #[test]
     fn settings_of_attention_survive_the_journey() {
         let packed = Documents::from_lengths(&[vec![2, 1, 3], vec![6]]);
-        for (window, documents) in [(None, None), (Some(7), None), (Some(2), Some(packed))] {
+        for (softcap, window, documents) in [
+            (None, None, None),
+            (None, Some(7), None),
+            (Some(50.0 + f64::EPSILON), Some(2), Some(packed)),
+        ] {
             let config = AttentionConfig {
                 scale: 0.1 + f64::EPSILON,
+                softcap,
                 window,
                 documents,
             };

@@ -8,6 +8,7 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use super::chunks::rows_per_chunk;
 use super::ops::{Float, wide};
+use super::softcap::{slope_of_cap, soft_cap, through_cap};
 use crate::attention::config::AttentionConfig;
 use crate::attention::visible::Visible;
 
@@ -62,11 +63,10 @@ fn chunks(sizes: &Sizes, visible: &Visible) -> Vec<Chunk> {
         .collect()
 }
 
-/// See [`crate::attention()`].
+/// See [`crate::attention()`] and [`crate::attention_with_sinks`].
 pub(crate) fn attention<B: Backend>(
-    query: Float<B>,
-    key: Float<B>,
-    value: Float<B>,
+    [query, key, value]: [Float<B>; 3],
+    sinks: Option<Float<B>>,
     config: &AttentionConfig,
 ) -> Float<B> {
     let sizes = Sizes::new(&query, &key);
@@ -76,8 +76,10 @@ pub(crate) fn attention<B: Backend>(
         let queries = rows_of_groups(query.clone(), &chunk, &sizes).scale(config.scale);
         let keys = key.clone().part(2, chunk.keys.clone()).wide();
         let values = value.clone().part(2, chunk.keys.clone()).wide();
-        weights(queries, keys, &chunk, &sizes, &visible)
-            .matmul(values) // [b, kv, g·rows, d]
+        let scores = scores(queries, keys, config);
+        let sinks = sinks_of_rows(sinks.as_ref(), dtype, &chunk, &sizes);
+        let (p, _) = weights(scores, sinks, &chunk, &sizes, &visible);
+        p.matmul(values) // [b, kv, g·rows, d]
             .reshape([
                 sizes.batch,
                 sizes.n_heads,
@@ -89,29 +91,35 @@ pub(crate) fn attention<B: Backend>(
     Float::cat(parts.collect(), 2)
 }
 
-/// Gradients of [`attention`] with respect to queries, keys and values.
+/// Gradients of [`attention`] with respect to queries, keys and values, and to the sinks if there are any.
 ///
-/// With `P` the softmax of the scores `S = scale · Q Kᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`,
-/// `dQ = scale · dS K`, `dK = scale · dSᵀ Q`.
+/// With `P` the softmax of the scores `S = scale · Q Kᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`
+/// times the slope of the soft cap, `dQ = scale · dS K`, `dK = scale · dSᵀ Q`. A sink is a score without a value, so its
+/// `dP` is 0, and its gradient is the sum of `-p · rowsum(P ∘ dP)` over all queries, with `p` the sink's weight.
 pub(crate) fn attention_backward<B: Backend>(
-    query: Float<B>,
-    key: Float<B>,
-    value: Float<B>,
+    [query, key, value]: [Float<B>; 3],
+    sinks: Option<Float<B>>,
     grad: Float<B>,
     config: &AttentionConfig,
-) -> [Float<B>; 3] {
+) -> ([Float<B>; 3], Option<Float<B>>) {
     let sizes = Sizes::new(&query, &key);
     let visible = Visible::new(config, sizes.seq_q, sizes.seq_kv);
     let dtype = query.dtype();
     let zeros = || Float::zeros(key.dims::<4>(), wide(dtype), &key);
     let (mut d_key, mut d_value) = (zeros(), zeros());
     let mut d_query = Vec::new();
+    let mut d_sinks = sinks
+        .as_ref()
+        .map(|sinks| Float::zeros([sizes.n_heads], wide(dtype), sinks));
     for chunk in chunks(&sizes, &visible) {
         let queries = rows_of_groups(query.clone(), &chunk, &sizes).scale(config.scale);
         let grads = rows_of_groups(grad.clone(), &chunk, &sizes);
         let keys = key.clone().part(2, chunk.keys.clone()).wide();
         let values = value.clone().part(2, chunk.keys.clone()).wide();
-        let p = weights(queries.clone(), keys.clone(), &chunk, &sizes, &visible);
+        let scores = scores(queries.clone(), keys.clone(), config);
+        let slope = slope_of_cap(&scores, config.softcap);
+        let sinks = sinks_of_rows(sinks.as_ref(), dtype, &chunk, &sizes);
+        let (p, p_sink) = weights(scores, sinks, &chunk, &sizes, &visible);
         d_value = d_value.add_part(
             2,
             chunk.keys.clone(),
@@ -119,7 +127,15 @@ pub(crate) fn attention_backward<B: Backend>(
         );
         let dp = grads.matmul(values.swap(2, 3)); // [b, kv, g·rows, keys]
         let row = (p.clone() * dp.clone()).sum(3);
-        let ds = p * (dp - row);
+        if let Some(p_sink) = p_sink {
+            let of_heads = (p_sink * row.clone())
+                .reshape([sizes.batch, sizes.n_heads, chunk.queries.len()])
+                .sum(2)
+                .sum(0)
+                .reshape([sizes.n_heads]);
+            d_sinks = d_sinks.map(|sum| sum - of_heads);
+        }
+        let ds = through_cap(p * (dp - row), slope);
         d_key = d_key.add_part(2, chunk.keys.clone(), ds.clone().swap(2, 3).matmul(queries));
         let d_rows = ds.matmul(keys).scale(config.scale).reshape([
             sizes.batch,
@@ -129,11 +145,15 @@ pub(crate) fn attention_backward<B: Backend>(
         ]);
         d_query.push(d_rows.cast(dtype));
     }
-    [
+    let gradients = [
         Float::cat(d_query, 2),
         d_key.cast(dtype),
         d_value.cast(dtype),
-    ]
+    ];
+    let d_sinks = d_sinks
+        .zip(sinks)
+        .map(|(sum, sinks)| sum.cast(sinks.dtype()));
+    (gradients, d_sinks)
 }
 
 /// The queries of a chunk, `[batch, n_kv_heads, group · rows, head_dim]`: the heads that share a key head are rows of
@@ -147,17 +167,39 @@ fn rows_of_groups<B: Backend>(heads: Float<B>, chunk: &Chunk, sizes: &Sizes) -> 
     ])
 }
 
-/// The softmax of scaled queries against keys, `[batch, n_kv_heads, group · rows, keys]`.
+/// The capped scores of scaled queries against keys, `[batch, n_kv_heads, group · rows, keys]`.
+fn scores<B: Backend>(queries: Float<B>, keys: Float<B>, config: &AttentionConfig) -> Float<B> {
+    soft_cap(queries.matmul(keys.swap(2, 3)), config.softcap)
+}
+
+/// The sink of each row, `[1, n_kv_heads, group · rows, 1]`, in the type that sums of `dtype` are computed in.
+fn sinks_of_rows<B: Backend>(
+    sinks: Option<&Float<B>>,
+    dtype: DType,
+    chunk: &Chunk,
+    sizes: &Sizes,
+) -> Option<Float<B>> {
+    let (n_kv_heads, n_rows) = (sizes.n_kv_heads, chunk.queries.len());
+    let sinks = sinks?.clone().cast(wide(dtype));
+    let rows =
+        sinks
+            .reshape([n_kv_heads, sizes.group(), 1])
+            .expand([n_kv_heads, sizes.group(), n_rows]);
+    Some(rows.reshape([1, n_kv_heads, sizes.group() * n_rows, 1]))
+}
+
+/// The softmax of the scores of the keys that each query sees, in the shape of the scores, and the weight of each row's
+/// sink.
 fn weights<B: Backend>(
-    queries: Float<B>,
-    keys: Float<B>,
+    scores: Float<B>,
+    sinks: Option<Float<B>>,
     chunk: &Chunk,
     sizes: &Sizes,
     visible: &Visible,
-) -> Float<B> {
+) -> (Float<B>, Option<Float<B>>) {
     let (n_rows, n_keys) = (chunk.queries.len(), chunk.keys.len());
     let (batch, n_kv_heads, group) = (sizes.batch, sizes.n_kv_heads, sizes.group());
-    let hidden = hidden_keys(&queries, chunk, visible); // [masks, rows, keys]
+    let hidden = hidden_keys(&scores, chunk, visible); // [masks, rows, keys]
     let hidden = B::bool_reshape(
         hidden,
         Shape::from([visible.n_masks(), 1, 1, n_rows, n_keys]),
@@ -166,15 +208,22 @@ fn weights<B: Backend>(
         hidden,
         Shape::from([batch, n_kv_heads, group, n_rows, n_keys]),
     );
-    let scores = queries
-        .matmul(keys.swap(2, 3)) // [b, kv, g·rows, keys]
+    let scores = scores
         .reshape([batch, n_kv_heads, group, n_rows, n_keys])
         .hide(hidden)
         .reshape([batch, n_kv_heads, group * n_rows, n_keys]);
     let max = scores.clone().max(3);
-    let powers = (scores - max).exp();
-    let total = powers.clone().sum(3);
-    powers / total
+    let Some(sinks) = sinks else {
+        let powers = (scores - max).exp();
+        let total = powers.clone().sum(3);
+        return (powers / total, None);
+    };
+    // The larger of maximum and sink, so that neither exponential overflows.
+    let top = max.clone() + (sinks.clone() - max).relu();
+    let powers = (scores - top.clone()).exp();
+    let sink = (sinks - top).exp();
+    let total = powers.clone().sum(3) + sink.clone();
+    (powers / total.clone(), Some(sink / total))
 }
 
 /// `true` where a key is hidden from a query, `[n_masks, rows, keys]`.

@@ -3,6 +3,7 @@
 use burn::backend::Backend;
 
 use super::ops::Float;
+use crate::pairs::Pairs;
 
 /// See [`crate::rms_norm`].
 pub(crate) fn rms_norm<B: Backend>(x: Float<B>, weight: Float<B>, epsilon: f64) -> Float<B> {
@@ -43,21 +44,47 @@ fn root_mean_square<B: Backend>(x: Float<B>, epsilon: f64) -> Float<B> {
     (x.clone() * x).mean(2).plus(epsilon).sqrt()
 }
 
-/// See [`crate::rotate_half`]. The gradient is the rotation by the negative angles.
-pub(crate) fn rotate_half<B: Backend>(x: Float<B>, cos: Float<B>, sin: Float<B>) -> Float<B> {
-    let [_, _, seq, head_dim] = x.dims();
+/// See [`crate::rotate_half`] and [`crate::rotate_interleaved`]. The gradient is the rotation by the negative angles.
+pub(crate) fn rotate<B: Backend>(
+    x: Float<B>,
+    cos: Float<B>,
+    sin: Float<B>,
+    pairs: Pairs,
+) -> Float<B> {
+    let [batch, heads, seq, head_dim] = x.dims();
     let [_, n_pairs] = cos.dims();
+    let rotary_dim = 2 * n_pairs;
     let dtype = x.dtype();
-    let cos = cos.cast(dtype).reshape([1, 1, seq, n_pairs]);
-    let sin = sin.cast(dtype).reshape([1, 1, seq, n_pairs]);
-    let left = x.clone().part(3, 0..n_pairs);
-    let right = x.clone().part(3, n_pairs..2 * n_pairs);
-    let mut parts = vec![
+    let [cos, sin] = [cos, sin].map(|angles| angles.cast(dtype).reshape([1, 1, seq, n_pairs]));
+    let (left, right) = match pairs {
+        Pairs::Halves => (
+            x.clone().part(3, 0..n_pairs),
+            x.clone().part(3, n_pairs..rotary_dim),
+        ),
+        Pairs::Neighbours => {
+            let pairs = x.clone().part(3, 0..rotary_dim);
+            let pairs = pairs.reshape([batch, heads, seq, n_pairs, 2]);
+            let side = |at| {
+                let side = pairs.clone().part(4, at..at + 1);
+                side.reshape([batch, heads, seq, n_pairs])
+            };
+            (side(0), side(1))
+        }
+    };
+    let turned = [
         left.clone() * cos.clone() - right.clone() * sin.clone(),
         right * cos + left * sin,
     ];
-    if 2 * n_pairs < head_dim {
-        parts.push(x.part(3, 2 * n_pairs..head_dim));
+    let mut parts = match pairs {
+        Pairs::Halves => turned.to_vec(),
+        Pairs::Neighbours => {
+            let sides = turned.map(|side| side.reshape([batch, heads, seq, n_pairs, 1]));
+            let pairs = Float::cat(sides.to_vec(), 4);
+            vec![pairs.reshape([batch, heads, seq, rotary_dim])]
+        }
+    };
+    if rotary_dim < head_dim {
+        parts.push(x.part(3, rotary_dim..head_dim));
     }
     Float::cat(parts, 3)
 }

@@ -7,12 +7,14 @@ use burn::tensor::Shape;
 
 use super::chunks::rows_per_chunk;
 use super::ops::{Float, wide};
+use super::softcap::{slope_of_cap, soft_cap, through_cap};
 
 /// See [`crate::linear_nll`].
 pub(crate) fn linear_nll<B: Backend>(
     hidden: Float<B>,
     weight: Float<B>,
     targets: IntTensor<B>,
+    softcap: Option<f64>,
 ) -> Float<B> {
     let [n_rows, _] = hidden.dims();
     let [vocab, _] = weight.dims();
@@ -26,6 +28,7 @@ pub(crate) fn linear_nll<B: Backend>(
             .part(0, rows)
             .matmul(weight.clone().swap(0, 1)) // [n, vocab]
             .wide();
+        let logits = soft_cap(logits, softcap);
         let max = logits.clone().max(1);
         let total = (logits.clone() - max.clone()).exp().sum(1);
         let chosen = logits.gather(1, target); // [n, 1]
@@ -37,11 +40,12 @@ pub(crate) fn linear_nll<B: Backend>(
 /// Gradients of [`linear_nll`] with respect to the hidden states and, if `needs_weight`, the weight; `grad` is the
 /// gradient of each loss.
 ///
-/// With `p` the softmax of a row's logits, the gradient of its logits is `grad · (p - onehot)`.
+/// With `p` the softmax of a row's capped logits, the gradient of its logits is `grad · (p - onehot)`, times the slope of
+/// the soft cap.
 pub(crate) fn linear_nll_backward<B: Backend>(
-    hidden: Float<B>,
-    weight: Float<B>,
+    [hidden, weight]: [Float<B>; 2],
     targets: IntTensor<B>,
+    softcap: Option<f64>,
     grad: Float<B>,
     needs_weight: bool,
 ) -> (Float<B>, Option<Float<B>>) {
@@ -59,10 +63,13 @@ pub(crate) fn linear_nll_backward<B: Backend>(
         let grad = grad.clone().part(0, rows.clone()).wide().reshape([n, 1]);
         let hidden = hidden.clone().part(0, rows);
         let logits = hidden.clone().matmul(weight.clone().swap(0, 1)).wide();
+        let logits = soft_cap(logits, softcap);
+        let slope = slope_of_cap(&logits, softcap);
         let max = logits.clone().max(1);
         let powers = (logits - max).exp();
         let total = powers.clone().sum(1);
         let d_logits = (powers / total * grad.clone()).add_at(1, target, grad.neg());
+        let d_logits = through_cap(d_logits, slope);
         let d_rows = d_logits.clone().cast(dtype).matmul(weight.clone());
         d_hidden.push(d_rows);
         d_weight = d_weight.map(|sum| sum + d_logits.swap(0, 1).matmul(hidden.wide()));

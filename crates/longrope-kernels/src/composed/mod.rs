@@ -11,9 +11,10 @@ mod chunks;
 mod elementwise;
 mod loss;
 mod ops;
+mod softcap;
 
 pub(crate) use attention::{attention, attention_backward};
-pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate_half, swiglu, swiglu_backward};
+pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate, swiglu, swiglu_backward};
 pub(crate) use loss::{linear_nll, linear_nll_backward};
 pub(crate) use ops::Float;
 #[cfg(feature = "remote")]

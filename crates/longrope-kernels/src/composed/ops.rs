@@ -52,6 +52,10 @@ impl<B: Backend> Float<B> {
         Self(B::float_reshape(self.0, Shape::from(dims)))
     }
 
+    pub(crate) fn expand<const D: usize>(self, dims: [usize; D]) -> Self {
+        Self(B::float_expand(self.0, Shape::from(dims)))
+    }
+
     /// The elements of `range` along dimension `dim`.
     pub(crate) fn part(self, dim: usize, range: Range<usize>) -> Self {
         let slices = slices(&self.0.shape(), dim, range);
@@ -98,6 +102,15 @@ impl<B: Backend> Float<B> {
 
     pub(crate) fn ln(self) -> Self {
         Self(B::float_log(self.0))
+    }
+
+    /// `max(x, 0)`.
+    pub(crate) fn relu(self) -> Self {
+        Self(B::relu(self.0))
+    }
+
+    pub(crate) fn tanh(self) -> Self {
+        Self(B::float_tanh(self.0))
     }
 
     pub(crate) fn sqrt(self) -> Self {

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::simd;
 use super::view::{View, contiguous, strided};
+use crate::pairs::Pairs;
 
 /// Number of elements from which on several threads are faster than one.
 const PARALLEL_FROM: usize = 1 << 14;
@@ -94,9 +95,18 @@ pub(super) fn rms_norm_backward(
     ]
 }
 
-/// See [`crate::rotate_half`]. The result is stored as `[batch, seq, heads, head_dim]`, like the output of a
+/// See [`crate::rotate_half`] and [`crate::rotate_interleaved`]. The result is stored as `[batch, seq, heads, head_dim]`, like the output of a
 /// projection.
-pub(super) fn rotate_half(x: &FlexTensor, cos: &FlexTensor, sin: &FlexTensor) -> FlexTensor {
+pub(super) fn rotate(
+    x: &FlexTensor,
+    cos: &FlexTensor,
+    sin: &FlexTensor,
+    pairs: Pairs,
+) -> FlexTensor {
+    let turn = match pairs {
+        Pairs::Halves => simd::rotate,
+        Pairs::Neighbours => simd::rotate_neighbours,
+    };
     let (x, cos, sin) = (View::<4>::new(x), View::<2>::new(cos), View::<2>::new(sin));
     let [batch, heads, seq, head_dim] = x.dims;
     let mut out = vec![0f32; batch * seq * heads * head_dim];
@@ -107,7 +117,7 @@ pub(super) fn rotate_half(x: &FlexTensor, cos: &FlexTensor, sin: &FlexTensor) ->
         let sin = sin.row([t, 0], &mut sin_scratch);
         for (head, out) in out.chunks_mut(head_dim).enumerate() {
             let row = x.row([b, head, t, 0], &mut scratch);
-            simd::rotate(out, row, cos, sin);
+            turn(out, row, cos, sin);
             out[2 * cos.len()..].copy_from_slice(&row[2 * cos.len()..]);
         }
     });

@@ -10,6 +10,7 @@ mod loss;
 mod matrix;
 mod shared;
 mod simd;
+mod softcap;
 mod view;
 
 use burn::backend::ops::FloatTensorOps;
@@ -18,8 +19,9 @@ use burn::backend::{Flex, FloatDType};
 use burn::tensor::DType;
 
 use crate::attention::config::AttentionConfig;
-use crate::backend::kernels::{Kernels, Saved};
+use crate::backend::kernels::{AttentionGradients, Kernels, Saved, composed_attention_backward};
 use crate::composed::{self, Float};
+use crate::pairs::Pairs;
 
 /// Whether the kernels of attention and loss support the type of this tensor.
 fn computes_in_f32(tensor: &FloatTensor<Flex>) -> bool {
@@ -39,17 +41,16 @@ fn round_to(tensor: FloatTensor<Flex>, dtype: DType) -> FloatTensor<Flex> {
 
 impl Kernels for Flex {
     fn attention_forward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
-        if !computes_in_f32(&query) {
-            return Saved::composed(query, key, value, config);
+        if !computes_in_f32(&inputs[0]) {
+            return Saved::composed(inputs, sinks, config);
         }
-        let dtype = query.dtype();
-        let [query, key, value] = [query, key, value].map(widen);
-        let (output, log_sum_exp) = attention::attention(&query, &key, &value, config);
+        let dtype = inputs[0].dtype();
+        let (inputs, sinks) = (inputs.map(widen), sinks.map(widen));
+        let (output, log_sum_exp) = attention::attention(inputs.each_ref(), sinks.as_ref(), config);
         Saved {
             output: round_to(output, dtype),
             log_sum_exp: Some(log_sum_exp),
@@ -57,58 +58,63 @@ impl Kernels for Flex {
     }
 
     fn attention_backward(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
+        inputs: [FloatTensor<Self>; 3],
+        sinks: Option<FloatTensor<Self>>,
         saved: Saved<Self>,
         grad: FloatTensor<Self>,
         config: &AttentionConfig,
-    ) -> [FloatTensor<Self>; 3] {
+    ) -> AttentionGradients<Self> {
         let Some(log_sum_exp) = saved.log_sum_exp else {
-            let (query, key, value) = (Float::<Self>(query), Float(key), Float(value));
-            return composed::attention_backward(query, key, value, Float(grad), config)
-                .map(|gradient| gradient.0);
+            return composed_attention_backward::<Self>(inputs, sinks, grad, config);
         };
-        let dtype = query.dtype();
-        let [query, key, value, output, grad] = [query, key, value, saved.output, grad].map(widen);
-        let inputs = [&query, &key, &value];
-        attention::attention_backward(inputs, &output, &log_sum_exp, &grad, config)
-            .map(|gradient| round_to(gradient, dtype))
+        let dtype = inputs[0].dtype();
+        let inputs = inputs.map(widen);
+        let [output, grad] = [saved.output, grad].map(widen);
+        let d_sinks = sinks.map(|sinks| {
+            let dtype = sinks.dtype();
+            let gradient = attention::sinks_backward(&widen(sinks), &output, &log_sum_exp, &grad);
+            round_to(gradient, dtype)
+        });
+        let inputs = inputs.each_ref();
+        let gradients = attention::attention_backward(inputs, &output, &log_sum_exp, &grad, config);
+        (gradients.map(|gradient| round_to(gradient, dtype)), d_sinks)
     }
 
     fn linear_nll_forward(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         if !computes_in_f32(&hidden) {
-            let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets);
+            let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets, softcap);
             return (nll.0, None);
         }
-        let (nll, log_sum_exp) = loss::linear_nll(&widen(hidden), &widen(weight), &targets);
+        let (nll, log_sum_exp) =
+            loss::linear_nll(&widen(hidden), &widen(weight), &targets, softcap);
         (nll, Some(log_sum_exp))
     }
 
     fn linear_nll_backward(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        [hidden, weight]: [FloatTensor<Self>; 2],
         targets: IntTensor<Self>,
+        softcap: Option<f64>,
         log_sum_exp: Option<FloatTensor<Self>>,
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let Some(log_sum_exp) = log_sum_exp else {
-            let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+            let inputs = [Float::<Self>(hidden), Float(weight)];
             let (d_hidden, d_weight) =
-                composed::linear_nll_backward(hidden, weight, targets, Float(grad), needs_weight);
+                composed::linear_nll_backward(inputs, targets, softcap, Float(grad), needs_weight);
             return (d_hidden.0, d_weight.map(|gradient| gradient.0));
         };
         let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
         let [hidden, weight, grad] = [hidden, weight, grad].map(widen);
         let (d_hidden, d_weight) = loss::linear_nll_backward(
-            &hidden,
-            &weight,
+            [&hidden, &weight],
             &targets,
+            softcap,
             &log_sum_exp,
             &grad,
             needs_weight,
@@ -142,15 +148,16 @@ impl Kernels for Flex {
         elementwise::rms_norm_backward(&x, &weight, epsilon, &grad)
     }
 
-    fn rotate_half_forward(
+    fn rotate_forward(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        pairs: Pairs,
     ) -> FloatTensor<Self> {
         if x.dtype() != DType::F32 || cos.dtype() != DType::F32 {
-            return composed::rotate_half::<Self>(Float(x), Float(cos), Float(sin)).0;
+            return composed::rotate::<Self>(Float(x), Float(cos), Float(sin), pairs).0;
         }
-        elementwise::rotate_half(&x, &cos, &sin)
+        elementwise::rotate(&x, &cos, &sin, pairs)
     }
 
     fn swiglu_forward(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -16,7 +16,7 @@ const LANES: usize = 32;
 
 /// `a · b + c`, fused if the target has an instruction for that. Without one, `mul_add` would be a slow function call.
 #[inline(always)]
-fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -49,6 +49,27 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
     if x.is_nan() { x } else { power }
 }
 
+/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, as `n +` [`ROUND`] and `r`.
+#[inline(always)]
+pub(super) fn split<const FMA: bool>(x: f32) -> (f32, f32) {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = fma::<FMA>(-n, LN2_LOW, fma::<FMA>(-n, LN2_HIGH, x));
+    (shifted, r)
+}
+
+/// `e^r - 1` as a Taylor polynomial: `r + r²/2 + … + r⁵/120 + last · r⁶`.
+#[inline(always)]
+pub(super) fn power_series<const FMA: bool>(last: f32, r: f32) -> f32 {
+    let p = fma::<FMA>(last, r, 1.0 / 120.0);
+    let p = fma::<FMA>(p, r, 1.0 / 24.0);
+    let p = fma::<FMA>(p, r, 1.0 / 6.0);
+    let p = fma::<FMA>(p, r, 0.5);
+    fma::<FMA>(p * r, r, r)
+}
+
 /// `e^x` with an error of about two units in the last place; 0 below -87, where normal `f32` numbers end. NaN stays
 /// NaN.
 ///
@@ -56,17 +77,8 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
 /// `n` to the exponent bits.
 #[inline(always)]
 fn exp<const FMA: bool>(x: f32) -> f32 {
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let clamped = x.clamp(-87.0, 88.0);
-    let shifted = fma::<FMA>(clamped, std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    let r = fma::<FMA>(-n, LN2_LOW, fma::<FMA>(-n, LN2_HIGH, clamped));
-    let p = fma::<FMA>(1.0 / 720.0, r, 1.0 / 120.0);
-    let p = fma::<FMA>(p, r, 1.0 / 24.0);
-    let p = fma::<FMA>(p, r, 1.0 / 6.0);
-    let p = fma::<FMA>(p, r, 0.5);
-    let p = fma::<FMA>(p * r, r, r) + 1.0;
+    let (shifted, r) = split::<FMA>(x.clamp(-87.0, 88.0));
+    let p = power_series::<FMA>(1.0 / 720.0, r) + 1.0;
     let power = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
     if x < -87.0 {
         0.0
@@ -150,6 +162,14 @@ pub(super) fn softmax_backward(
     for (score, gradient) in scores.iter_mut().zip(gradients) {
         *score = exp2::<FMA>(*score - log_sum_exp);
         *gradient = *score * (*gradient - along);
+    }
+}
+
+/// Multiplies every element by the factor at the same place.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn multiply_in_place(row: &mut [f32], factors: &[f32]) {
+    for (x, factor) in row.iter_mut().zip(factors) {
+        *x *= factor;
     }
 }
 
@@ -241,7 +261,7 @@ pub(super) fn rms_norm_backward(
     }
 }
 
-/// Rotates the pairs `(left[i], right[i])` by the angles given as cosines and sines.
+/// Rotates the pairs `(x[i], x[i + n])` of the first `2n` elements by `n` angles given as cosines and sines.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
     let n = cos.len();
@@ -250,6 +270,17 @@ pub(super) fn rotate(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
     for i in 0..n {
         out_left[i] = left[i] * cos[i] - right[i] * sin[i];
         out_right[i] = right[i] * cos[i] + left[i] * sin[i];
+    }
+}
+
+/// Rotates the pairs `(x[2i], x[2i + 1])` of the first `2n` elements by `n` angles given as cosines and sines.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn rotate_neighbours(out: &mut [f32], x: &[f32], cos: &[f32], sin: &[f32]) {
+    let (out, _) = out.as_chunks_mut::<2>();
+    let (x, _) = x.as_chunks::<2>();
+    let turns = cos.iter().zip(sin);
+    for ((out, [left, right]), (cos, sin)) in out.iter_mut().zip(x).zip(turns) {
+        *out = [left * cos - right * sin, right * cos + left * sin];
     }
 }
 

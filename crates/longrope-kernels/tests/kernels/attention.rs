@@ -1,7 +1,7 @@
 //! Attention and its gradients.
 
 use burn::tensor::{DType, Tensor};
-use longrope_kernels::{AttentionConfig, Documents, attention};
+use longrope_kernels::{AttentionConfig, Documents, attention, attention_with_sinks};
 use proptest::prelude::*;
 
 use crate::support::{
@@ -18,6 +18,9 @@ struct Case {
     seq_q: usize,
     seq_kv: usize,
     dim: usize,
+    softcap: Option<f64>,
+    /// The mean of the sinks of the heads.
+    sinks: Option<f64>,
     window: Option<usize>,
     /// Document lengths of each sequence.
     documents: Option<Vec<Vec<usize>>>,
@@ -33,9 +36,25 @@ impl Case {
             seq_q: seq,
             seq_kv: seq,
             dim: 8,
+            softcap: None,
+            sinks: None,
             window: None,
             documents: None,
             seed: 7,
+        }
+    }
+
+    /// The same with fewer queries than keys, a window and documents, over several blocks of keys.
+    fn limited(self) -> Self {
+        let seq = if is_gpu() { 100 } else { 560 };
+        Self {
+            batch: 2,
+            kv_heads: 1,
+            seq_q: seq / 3,
+            seq_kv: seq,
+            window: Some(33),
+            documents: Some(vec![vec![1, seq / 2 - 21, seq / 2 + 20], vec![seq]]),
+            ..self
         }
     }
 
@@ -45,6 +64,7 @@ impl Case {
 
     fn config(&self) -> AttentionConfig {
         AttentionConfig {
+            softcap: self.softcap,
             window: self.window,
             documents: self.documents.as_deref().map(Documents::from_lengths),
             ..AttentionConfig::causal(self.dim)
@@ -74,13 +94,22 @@ impl Case {
         ]
     }
 
-    /// Output and gradients of queries, keys and values by the definition: softmax attention as nested loops.
-    fn reference(&self) -> [Vec<f64>; 4] {
+    /// The sink of each head.
+    fn sinks(&self) -> Option<Vec<f64>> {
+        let mean = self.sinks?;
+        let sinks = numbers(self.heads(), self.seed + 17);
+        Some(sinks.iter().map(|x| mean + x).collect())
+    }
+
+    /// Output and gradients of queries, keys, values and sinks by the definition: softmax attention as nested loops.
+    fn reference(&self) -> [Vec<f64>; 5] {
         let [q, k, v, grad] = self.inputs();
         let scale = 1.0 / (self.dim as f64).sqrt();
         let mut out = vec![0.0; q.len()];
         let mut d_q = vec![0.0; q.len()];
         let (mut d_k, mut d_v) = (vec![0.0; k.len()], vec![0.0; k.len()]);
+        let sinks = self.sinks().unwrap_or_default();
+        let mut d_sinks = vec![0.0; sinks.len()];
         let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
         let add = |to: &mut [f64], factor: f64, from: &[f64]| {
             to.iter_mut()
@@ -96,23 +125,34 @@ impl Case {
             let scores = seen
                 .iter()
                 .map(|j| scale * dot(&q[q_at.clone()], &k[k_at(*j)]));
-            let scores: Vec<f64> = scores.collect();
-            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+            // The cap of a score, and its slope there.
+            let capped = scores.map(|s| match self.softcap {
+                None => (s, 1.0),
+                Some(cap) => (cap * (s / cap).tanh(), (s / cap).cosh().powi(-2)),
+            });
+            let (scores, slopes): (Vec<f64>, Vec<f64>) = capped.unzip();
+            let sink = sinks.get(h).copied().unwrap_or(f64::NEG_INFINITY);
+            let max = scores.iter().copied().fold(sink, f64::max);
+            let p_sink = (sink - max).exp();
+            let total: f64 = scores.iter().map(|s| (s - max).exp()).sum::<f64>() + p_sink;
+            let p_sink = p_sink / total;
             let p: Vec<f64> = scores.iter().map(|s| (s - max).exp() / total).collect();
             for (p, j) in p.iter().zip(&seen) {
                 add(&mut out[q_at.clone()], *p, &v[k_at(*j)]);
             }
             let along = dot(&out[q_at.clone()], &grad[q_at.clone()]);
-            for (p, j) in p.iter().zip(&seen) {
+            if let Some(d_sink) = d_sinks.get_mut(h) {
+                *d_sink -= p_sink * along;
+            }
+            for ((p, slope), j) in p.iter().zip(&slopes).zip(&seen) {
                 let d_p = dot(&grad[q_at.clone()], &v[k_at(*j)]);
-                let d_s = scale * p * (d_p - along);
+                let d_s = scale * slope * p * (d_p - along);
                 add(&mut d_q[q_at.clone()], d_s, &k[k_at(*j)]);
                 add(&mut d_k[k_at(*j)], d_s, &q[q_at.clone()]);
                 add(&mut d_v[k_at(*j)], *p, &grad[q_at.clone()]);
             }
         }
-        [out, d_q, d_k, d_v]
+        [out, d_q, d_k, d_v, d_sinks]
     }
 
     fn queries(&self) -> impl Iterator<Item = (usize, usize, usize)> {
@@ -140,7 +180,7 @@ impl Case {
         let expected = self.reference();
         for (dtype, tolerance) in precisions() {
             let found = self.run(dtype);
-            for ((name, found), expected) in ["output", "queries", "keys", "values"]
+            for ((name, found), expected) in ["output", "queries", "keys", "values", "sinks"]
                 .iter()
                 .zip(found)
                 .zip(&expected)
@@ -156,7 +196,7 @@ impl Case {
     }
 
     /// Output and gradients computed by the library.
-    fn run(&self, dtype: DType) -> [Vec<f64>; 4] {
+    fn run(&self, dtype: DType) -> [Vec<f64>; 5] {
         let device = device();
         let [q, k, v, grad] = self.inputs();
         let [batch, heads, seq_q, dim] = self.query_dims();
@@ -170,7 +210,11 @@ impl Case {
             .swap_dims(1, 2);
         let key = tracked(&k, self.key_dims(), dtype, &device);
         let value = tracked(&v, self.key_dims(), dtype, &device);
-        let output = attention(view, key.clone(), value.clone(), self.config());
+        let sinks = self
+            .sinks()
+            .map(|sinks| tracked(&sinks, [heads], dtype, &device));
+        let inputs = (view, key.clone(), value.clone());
+        let output = self.attend(inputs, sinks.clone());
         let grad = tensor(&grad, self.query_dims(), dtype, &device);
         let gradients = (output.clone() * grad).sum().backward();
         [
@@ -178,7 +222,19 @@ impl Case {
             gradient(&query, &gradients),
             gradient(&key, &gradients),
             gradient(&value, &gradients),
+            sinks.map_or_else(Vec::new, |sinks| gradient(&sinks, &gradients)),
         ]
+    }
+
+    fn attend(
+        &self,
+        (query, key, value): (Tensor<4>, Tensor<4>, Tensor<4>),
+        sinks: Option<Tensor<1>>,
+    ) -> Tensor<4> {
+        match sinks {
+            None => attention(query, key, value, self.config()),
+            Some(sinks) => attention_with_sinks(query, key, value, sinks, self.config()),
+        }
     }
 }
 
@@ -231,12 +287,109 @@ fn equals_the_definition_in_windows_and_documents() {
     .check();
 }
 
+/// Scores reach about 5 here: one cap bends them a little, the other flattens most of them.
+#[test]
+fn equals_the_definition_with_a_soft_cap() {
+    for cap in [6.0, 0.4] {
+        let whole = Case {
+            softcap: Some(cap),
+            kv_heads: 2,
+            ..Case::square(if is_gpu() { 100 } else { 260 })
+        };
+        whole.check();
+        whole.limited().check();
+    }
+}
+
+/// A sink above the scores takes nearly all of the softmax, one below them nearly nothing.
+#[test]
+fn equals_the_definition_with_sinks() {
+    for mean in [0.0, 7.0, -7.0, 1e4, -1e4] {
+        let whole = Case {
+            sinks: Some(mean),
+            kv_heads: 2,
+            ..Case::square(100)
+        };
+        whole.check();
+    }
+    let both = Case {
+        sinks: Some(0.0),
+        softcap: Some(2.0),
+        ..Case::square(1)
+    };
+    both.limited().check();
+}
+
+#[test]
+fn a_sink_without_weight_changes_nothing_and_one_that_is_not_a_number_is_not_swallowed() {
+    let device = device();
+    let case = Case::square(130);
+    let [q, k, v, _] = case.inputs();
+    let query: Tensor<4> = tensor(&q, case.query_dims(), DType::F32, &device);
+    let [key, value]: [Tensor<4>; 2] =
+        [k, v].map(|data| tensor(&data, case.key_dims(), DType::F32, &device));
+    let attend = |sinks: Option<[f64; 2]>| {
+        let sinks = sinks.map(|sinks| tensor(&sinks, [2], DType::F32, &device));
+        values(case.attend((query.clone(), key.clone(), value.clone()), sinks))
+    };
+    let plain = attend(None);
+    assert_eq!(attend(Some([f64::NEG_INFINITY; 2])), plain);
+    let bad = attend(Some([f64::NAN, f64::NEG_INFINITY]));
+    let (first, second) = bad.split_at(bad.len() / 2);
+    assert!(first.iter().all(|x| x.is_nan()));
+    assert_eq!(second, &plain[plain.len() / 2..]);
+}
+
+#[test]
+#[should_panic(expected = "one sink per query head")]
+fn there_is_one_sink_per_query_head() {
+    let device = device();
+    let zeros: Tensor<4> = Tensor::zeros([1, 2, 2, 4], &device);
+    let sinks = Tensor::<1>::zeros([1], &device);
+    let config = AttentionConfig::causal(4);
+    let _ = attention_with_sinks(zeros.clone(), zeros.clone(), zeros, sinks, config);
+}
+
+#[test]
+fn a_score_that_is_not_a_number_is_not_swallowed() {
+    const BAD: usize = 70;
+    let device = device();
+    for softcap in [None, Some(2.0)] {
+        let case = Case {
+            softcap,
+            group: 1,
+            ..Case::square(130)
+        };
+        let [q, mut k, v, _] = case.inputs();
+        k[BAD * case.dim] = f64::NAN;
+        let [query, key, value]: [Tensor<4>; 3] =
+            [q, k, v].map(|data| tensor(&data, case.query_dims(), DType::F32, &device));
+        let found = values(attention(query, key, value, case.config()));
+        for (position, row) in found.chunks(case.dim).enumerate() {
+            let is_nan = row.iter().all(|x| x.is_nan());
+            assert_eq!(is_nan, position >= BAD, "{softcap:?}, position {position}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "the soft cap is Some(0.0)")]
+fn a_soft_cap_is_positive() {
+    let zeros: Tensor<4> = Tensor::zeros([1, 1, 2, 4], &device());
+    let config = AttentionConfig {
+        softcap: Some(0.0),
+        ..AttentionConfig::causal(4)
+    };
+    let _ = attention(zeros.clone(), zeros.clone(), zeros, config);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(n_cases()))]
     #[test]
     fn equals_the_definition_on_random_shapes(
         batch in 1usize..3, kv_heads in 1usize..3, group in 1usize..9,
         seq_q in 1usize..90, past in 0usize..90, half_dim in 1usize..9,
+        softcap in prop::option::of(0.2f64..20.0), sinks in prop::option::of(-9f64..9.0),
         window in prop::option::of(1usize..60), borders in prop::option::of(0usize..179),
         seed in 0u64..1000,
     ) {
@@ -248,7 +401,9 @@ proptest! {
             all
         });
         let dim = 2 * half_dim;
-        Case { batch, kv_heads, group, seq_q, seq_kv, dim, window, documents, seed }.check();
+        Case {
+            batch, kv_heads, group, seq_q, seq_kv, dim, softcap, sinks, window, documents, seed,
+        }.check();
     }
 }
 
@@ -260,14 +415,25 @@ fn chunks_of_queries_equal_the_whole() {
         tensor(&data, [1, 2, 300, 8], DType::F32, &device)
     };
     let (q, k, v): (Tensor<4>, Tensor<4>, Tensor<4>) = (make(1), make(2), make(3));
-    let config = AttentionConfig::causal(8);
-    let whole = attention(q.clone(), k.clone(), v.clone(), config.clone());
+    let config = AttentionConfig {
+        softcap: Some(0.5),
+        ..AttentionConfig::causal(8)
+    };
+    let sinks: Tensor<1> = tensor(&[0.5, -2.0], [2], DType::F32, &device);
+    let whole = attention_with_sinks(
+        q.clone(),
+        k.clone(),
+        v.clone(),
+        sinks.clone(),
+        config.clone(),
+    );
     let parts = [(0, 110), (110, 190)].map(|(start, n)| {
         let end = start + n;
-        attention(
+        attention_with_sinks(
             q.clone().narrow(2, start, n),
             k.clone().narrow(2, 0, end),
             v.clone().narrow(2, 0, end),
+            sinks.clone(),
             config.clone(),
         )
     });
@@ -321,10 +487,11 @@ fn half_precision_sums_in_single() {
     let case = Case {
         kv_heads: 2,
         dim: 16,
+        sinks: Some(1.0),
         ..Case::square(300)
     };
-    let [expected, ..] = case.reference();
-    let [q, k, v, _] = case.inputs();
+    let [expected, .., d_sinks] = case.reference();
+    let [q, k, v, grad] = case.inputs();
     for (dtype, tolerance) in [(DType::F16, 5e-3), (DType::BF16, 4e-2)] {
         if !device.supports_dtype(dtype) {
             continue;
@@ -332,7 +499,20 @@ fn half_precision_sums_in_single() {
         let query: Tensor<4> = tensor(&q, case.query_dims(), dtype, &device);
         let [key, value]: [Tensor<4>; 2] =
             [&k, &v].map(|numbers| tensor(numbers, case.key_dims(), dtype, &device));
-        let found = attention(query, key, value, case.config());
+        let sinks = case.sinks().expect("the case has sinks");
+        // Sinks may have another type than the rest.
+        let sinks = tracked(&sinks, [case.heads()], DType::F32, &device);
+        let inputs = (query.autodiff(), key.autodiff(), value.autodiff());
+        let found = case.attend(inputs, Some(sinks.clone()));
+        let grad = tensor(&grad, case.query_dims(), dtype, &device);
+        let gradients = (found.clone() * grad).sum().backward();
+        assert_close(
+            &gradient(&sinks, &gradients),
+            &d_sinks,
+            tolerance,
+            &format!("sinks, {dtype:?}"),
+        );
+        let found = found.without_autodiff();
         assert_eq!(found.dtype(), dtype);
         assert_close(&values(found), &expected, tolerance, &format!("{dtype:?}"));
     }

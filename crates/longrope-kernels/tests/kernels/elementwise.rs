@@ -1,7 +1,7 @@
 //! Normalization, rotation and the gated activation, with their gradients.
 
 use burn::tensor::{DType, Tensor};
-use longrope_kernels::{rms_norm, rotate_half, swiglu};
+use longrope_kernels::{rms_norm, rotate_half, rotate_interleaved, swiglu};
 
 use crate::support::{
     assert_close, device, gradient, numbers, precisions, scaled, tensor, tracked, values,
@@ -100,8 +100,38 @@ fn rotation_pairs_the_halves_and_leaves_the_rest() {
 }
 
 #[test]
+fn interleaved_rotation_pairs_neighbours_and_leaves_the_rest() {
+    let device = device();
+    // One head of five: rotary_dim 4, pairs (0, 1) and (2, 3), the last element is not rotated.
+    let x = Tensor::<4>::from_data([[[[1.0, 2.0, 3.0, 4.0, 5.0]]]], &device);
+    let cos = Tensor::<2>::from_data([[0.0, 0.6]], &device);
+    let sin = Tensor::<2>::from_data([[1.0, 0.8]], &device);
+    let found = values(rotate_interleaved(x, cos, sin));
+    // (1, 2) by 90 degrees is (-2, 1); (3, 4) by (0.6, 0.8) is (-1.4, 4.8)
+    let expected = [-2.0, 1.0, -1.4, 4.8, 5.0];
+    assert_close(&found, &expected, 1e-6, "rotate_interleaved");
+}
+
+/// A rotary embedding, and the place of pair `i` of `n`.
+type Rotation = (
+    fn(Tensor<4>, Tensor<2>, Tensor<2>) -> Tensor<4>,
+    fn(usize, usize) -> [usize; 2],
+);
+
+#[test]
 fn rotation_follows_strided_input_and_its_gradient_turns_back() {
-    let (heads, seq, dim, n_pairs) = (3, 7, 10, 4);
+    let halves: Rotation = (rotate_half, |i, n| [i, i + n]);
+    let neighbours: Rotation = (rotate_interleaved, |i, _| [2 * i, 2 * i + 1]);
+    for rotation in [halves, neighbours] {
+        // Some elements of a head are rotated, or all of them, or all pairs of a head longer than a vector register.
+        for (dim, n_pairs) in [(10, 4), (10, 5), (70, 35)] {
+            check_rotation(rotation, dim, n_pairs);
+        }
+    }
+}
+
+fn check_rotation((rotate, pair): Rotation, dim: usize, n_pairs: usize) {
+    let (heads, seq) = (3, 7);
     let device = device();
     let data = numbers(heads * seq * dim, 3);
     let angles = numbers(seq * n_pairs, 4);
@@ -111,14 +141,14 @@ fn rotation_follows_strided_input_and_its_gradient_turns_back() {
         let mut out = Vec::new();
         for h in 0..heads {
             for t in 0..seq {
-                let row = &x[(t * heads + h) * dim..][..dim];
-                let turned = |i: usize, sign: f64, partner: usize| {
-                    let (sin, cos) = angles[t * n_pairs + i % n_pairs].sin_cos();
-                    row[i] * cos + sign * row[partner] * sin
-                };
-                out.extend((0..n_pairs).map(|i| turned(i, -1.0, i + n_pairs)));
-                out.extend((n_pairs..2 * n_pairs).map(|i| turned(i, 1.0, i - n_pairs)));
-                out.extend(&row[2 * n_pairs..]);
+                let mut row = x[(t * heads + h) * dim..][..dim].to_vec();
+                for i in 0..n_pairs {
+                    let (sin, cos) = angles[t * n_pairs + i].sin_cos();
+                    let [left, right] = pair(i, n_pairs);
+                    let (x, y) = (row[left], row[right]);
+                    (row[left], row[right]) = (x * cos - y * sin, y * cos + x * sin);
+                }
+                out.extend(row);
             }
         }
         out
@@ -130,21 +160,18 @@ fn rotation_follows_strided_input_and_its_gradient_turns_back() {
             let values: Vec<f64> = angles.iter().map(|a| f(*a)).collect();
             tensor(&values, [seq, n_pairs], dtype, &device)
         };
-        let y = rotate_half(x.clone().swap_dims(1, 2), table(f64::cos), table(f64::sin));
+        let y = rotate(x.clone().swap_dims(1, 2), table(f64::cos), table(f64::sin));
         let grad: Tensor<4> = tensor(&grad, [1, heads, seq, dim], dtype, &device);
         let gradients = (y.clone() * grad).sum().backward();
-        assert_close(
-            &values(y.without_autodiff()),
-            &expected,
-            tolerance,
-            "rotate_half",
-        );
+        let what = format!("{n_pairs} pairs of {dim}");
+        let found = values(y.without_autodiff());
+        assert_close(&found, &expected, tolerance, &what);
         let loose = tolerance.max(DIFFERENCES);
         assert_close(
             &gradient(&x, &gradients),
             &expected_gradient,
             loose,
-            "its x",
+            &format!("gradient, {what}"),
         );
     }
 }

@@ -17,6 +17,7 @@ use crate::attention::config::AttentionConfig;
 use crate::attention::visible::Visible;
 use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
+use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous, strided};
 
 /// Gradients of queries, keys and values; `grad` is the gradient of the output.
@@ -47,6 +48,7 @@ pub(in crate::flex) fn attention_backward(
         log_sum_exp: View::new(log_sum_exp),
         scale,
         score_scale,
+        cap: config.softcap.map(|cap| Cap::new(cap, SCORE_UNIT)),
     };
     let visible = Visible::new(config, seq_q, seq_kv);
     let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
@@ -131,6 +133,8 @@ struct Inputs<'a> {
     scale: f32,
     /// `scale` times [`SCORE_UNIT`].
     score_scale: f32,
+    /// The soft cap of scores in units of [`SCORE_UNIT`].
+    cap: Option<Cap>,
 }
 
 /// Working memory of a thread, for the rows of one block.
@@ -148,6 +152,8 @@ struct Scratch {
     d_scores: Vec<f32>,
     /// `rowsum(dO ∘ O)`, which is `rowsum(P ∘ dP)`.
     along: Vec<f32>,
+    /// The slopes of the soft cap in one row.
+    slopes: Vec<f32>,
     log_sum_exp: Vec<f32>,
     /// The bands of the current tile.
     bands: Vec<Band>,
@@ -163,6 +169,7 @@ impl Scratch {
             weights: vec![0.0; rows * KEYS],
             d_scores: vec![0.0; rows * KEYS],
             along: vec![0.0; rows],
+            slopes: vec![0.0; KEYS],
             log_sum_exp: vec![0.0; rows],
             bands: Vec::new(),
         }
@@ -210,12 +217,16 @@ impl Scratch {
                     line[..seen.start].fill(0.0);
                     line[seen.end..].fill(0.0);
                 }
-                simd::softmax_backward(
-                    &mut weights[seen.clone()],
-                    &mut d_scores[seen],
-                    self.log_sum_exp[row],
-                    self.along[row],
-                );
+                let (weights, d_scores) = (&mut weights[seen.clone()], &mut d_scores[seen]);
+                let slopes = &mut self.slopes[..weights.len()];
+                if let Some(cap) = inputs.cap {
+                    cap.apply_with_slopes(weights, slopes);
+                }
+                let (log_sum_exp, along) = (self.log_sum_exp[row], self.along[row]);
+                simd::softmax_backward(weights, d_scores, log_sum_exp, along);
+                if inputs.cap.is_some() {
+                    simd::multiply_in_place(d_scores, slopes);
+                }
             }
             let keys = inputs.keys.rows(block, tile);
             band.add_rows(&self.d_scores, keys, head_dim, &mut self.d_queries);

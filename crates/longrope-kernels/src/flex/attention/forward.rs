@@ -9,22 +9,23 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::block::{Block, KEYS, SCORE_UNIT, queries_per_block};
+use super::sinks::scaled_sinks;
 use super::tiles::{Tiles, tiles_over};
 use crate::attention::config::AttentionConfig;
 use crate::attention::visible::Visible;
 use crate::flex::shared::SharedRows;
 use crate::flex::simd;
+use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous, strided};
 
-/// Attention over `[batch, heads, seq, head_dim]`, and the base-2 log-sum-exp of each query's scores, `[batch, heads,
-/// seq]`.
+/// Attention over `[batch, heads, seq, head_dim]`, and the base-2 log-sum-exp of each query's scores and its sink,
+/// `[batch, heads, seq]`.
 ///
 /// The result is stored as `[batch, seq, heads, head_dim]` with permuted strides, so that joining the heads needs no
 /// copy.
 pub(in crate::flex) fn attention(
-    query: &FlexTensor,
-    key: &FlexTensor,
-    value: &FlexTensor,
+    [query, key, value]: [&FlexTensor; 3],
+    sinks: Option<&FlexTensor>,
     config: &AttentionConfig,
 ) -> (FlexTensor, FlexTensor) {
     let (query, key, value) = (
@@ -34,6 +35,7 @@ pub(in crate::flex) fn attention(
     );
     let [batch, n_heads, seq_q, head_dim] = query.dims;
     let [_, n_kv_heads, seq_kv, _] = key.dims;
+    let sinks = sinks.map(scaled_sinks);
     let visible = Visible::new(config, seq_q, seq_kv);
     let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
     let n_rows = seq_q * n_heads / n_kv_heads;
@@ -43,6 +45,7 @@ pub(in crate::flex) fn attention(
         reason = "the kernel computes in f32"
     )]
     let scale = (config.scale * SCORE_UNIT) as f32;
+    let cap = config.softcap.map(|cap| Cap::new(cap, SCORE_UNIT));
 
     let mut out = vec![0f32; batch * seq_q * n_heads * head_dim];
     let mut log_sum_exp = vec![0f32; batch * n_heads * seq_q];
@@ -55,17 +58,19 @@ pub(in crate::flex) fn attention(
         |scratch, task| {
             let block = Block::nth(n_tasks - 1 - task, n_queries, &query, n_kv_heads);
             block.load(&query, scale, &mut scratch.queries);
-            attend(&keys, &values, &visible, &block, scratch);
+            attend(&keys, &values, cap, &visible, &block, scratch);
             for (row, head, position) in block.rows() {
                 let from = &scratch.sums[row * head_dim..][..head_dim];
-                let (b, total) = (block.sequence, scratch.totals[row]);
+                let b = block.sequence;
+                let sink = sinks.as_ref().map(|sinks| sinks[head]);
+                let (factor, sum) = finish(scratch.maxima[row], scratch.totals[row], sink);
                 let to = ((b * seq_q + position) * n_heads + head) * head_dim;
                 let sum_to = (b * n_heads + head) * seq_q + position;
                 // SAFETY: every (sequence, head, position) belongs to exactly one task.
                 #[expect(unsafe_code, reason = "disjoint rows of shared buffers")]
                 let (to, sum_to) = unsafe { (out_rows.row(to, head_dim), sum_rows.row(sum_to, 1)) };
-                simd::scale_into(to, from, 1.0 / total);
-                sum_to[0] = scratch.maxima[row] + total.log2();
+                simd::scale_into(to, from, factor);
+                sum_to[0] = sum;
             }
         },
     );
@@ -76,6 +81,18 @@ pub(in crate::flex) fn attention(
         strided(out, dims, vec![l * hd, d, hd, 1]),
         contiguous(log_sum_exp, vec![batch, n_heads, seq_q]),
     )
+}
+
+/// The factor that turns the weighted sum of values into the output, and the base-2 log-sum-exp, for scores with maximum
+/// `max` and `total = Σ 2^(s - max)`. A sink is one more score, whose value is 0.
+fn finish(max: f32, total: f32, sink: Option<f32>) -> (f32, f32) {
+    let Some(sink) = sink else {
+        return (1.0 / total, max + total.log2());
+    };
+    let top = max.max(sink);
+    let rest = (max - top).exp2();
+    let total = total * rest + (sink - top).exp2();
+    (rest / total, top + total.log2())
 }
 
 /// Working memory of a thread, for the rows of one block.
@@ -100,7 +117,14 @@ impl Scratch {
 }
 
 /// Writes the weighted sums of values to `scratch.sums`, and the sums of the weights to `scratch.totals`.
-fn attend(keys: &Tiles, values: &Tiles, visible: &Visible, block: &Block, scratch: &mut Scratch) {
+fn attend(
+    keys: &Tiles,
+    values: &Tiles,
+    cap: Option<Cap>,
+    visible: &Visible,
+    block: &Block,
+    scratch: &mut Scratch,
+) {
     let [_, _, seq_kv, head_dim] = keys.view.dims;
     let n_rows = block.n_rows();
     scratch.sums[..n_rows * head_dim].fill(0.0);
@@ -127,6 +151,9 @@ fn attend(keys: &Tiles, values: &Tiles, visible: &Visible, block: &Block, scratc
                 let line = &mut line[seen];
                 if line.is_empty() {
                     continue;
+                }
+                if let Some(cap) = cap {
+                    cap.apply(line);
                 }
                 let max = simd::max(line);
                 if max > scratch.maxima[row] {

@@ -6,7 +6,9 @@
 mod backward;
 mod block;
 mod forward;
+mod sinks;
 mod tiles;
 
 pub(super) use backward::attention_backward;
 pub(super) use forward::attention;
+pub(super) use sinks::sinks_backward;

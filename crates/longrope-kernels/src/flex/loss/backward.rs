@@ -10,6 +10,7 @@ use super::rows::{indices, rows_from};
 use crate::flex::matrix::{Matrix, multiply};
 use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
+use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous};
 
 /// Most rows per task.
@@ -23,9 +24,9 @@ const TOKENS: usize = 256;
 
 /// Gradients of the hidden states and, if `needs_weight`, of the weight; `grad` is the gradient of each loss.
 pub(in crate::flex) fn linear_nll_backward(
-    hidden: &FlexTensor,
-    weight: &FlexTensor,
+    [hidden, weight]: [&FlexTensor; 2],
     targets: &FlexTensor,
+    softcap: Option<f64>,
     log_sum_exp: &FlexTensor,
     grad: &FlexTensor,
     needs_weight: bool,
@@ -36,6 +37,7 @@ pub(in crate::flex) fn linear_nll_backward(
     let [n_rows, size] = hidden.dims;
     let [vocab, _] = weight.dims;
     let n_tiles = vocab.div_ceil(TOKENS);
+    let cap = softcap.map(|cap| Cap::new(cap, 1.0));
     let block = n_rows.div_ceil(TASKS).clamp(FEWEST_ROWS, ROWS);
 
     let mut d_hidden = vec![0f32; n_rows * size];
@@ -45,8 +47,8 @@ pub(in crate::flex) fn linear_nll_backward(
     let turns = InTurns::new(vec![0; n_tiles]);
     turns.run(
         n_rows.div_ceil(block),
-        || vec![0f32; block * TOKENS],
-        |logits, task| {
+        || (vec![0f32; block * TOKENS], [0f32; TOKENS]),
+        |(logits, slopes), task| {
             let start = task * block;
             let n = block.min(n_rows - start);
             // SAFETY: every row belongs to exactly one task.
@@ -67,11 +69,17 @@ pub(in crate::flex) fn linear_nll_backward(
                 );
                 for row in 0..n {
                     let line = &mut logits[row * TOKENS..][..n_tokens];
+                    if let Some(cap) = cap {
+                        cap.apply_with_slopes(line, slopes);
+                    }
                     let grad = grad.from([start + row])[0];
                     simd::exp_scaled_in_place(line, log_sum_exp.from([start + row])[0], grad);
                     let target = targets[start + row];
                     if (first..first + n_tokens).contains(&target) {
                         line[target - first] -= grad;
+                    }
+                    if cap.is_some() {
+                        simd::multiply_in_place(line, slopes);
                     }
                 }
                 let d_logits = Matrix::rows(logits, TOKENS);

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::rows::{indices, rows_from};
 use crate::flex::matrix::multiply;
 use crate::flex::simd;
+use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous};
 
 /// Rows per task.
@@ -18,11 +19,13 @@ pub(in crate::flex) fn linear_nll(
     hidden: &FlexTensor,
     weight: &FlexTensor,
     targets: &FlexTensor,
+    softcap: Option<f64>,
 ) -> (FlexTensor, FlexTensor) {
     let targets = indices(targets);
     let (hidden, weight) = (View::<2>::new(hidden), View::<2>::new(weight));
     let [n_rows, size] = hidden.dims;
     let [vocab, _] = weight.dims;
+    let cap = softcap.map(|cap| Cap::new(cap, 1.0));
     let mut losses = vec![0f32; n_rows];
     let mut log_sum_exp = vec![0f32; n_rows];
     let tasks = losses
@@ -47,7 +50,10 @@ pub(in crate::flex) fn linear_nll(
                     false,
                 );
                 for row in 0..n {
-                    let line = &logits[row * TOKENS..][..n_tokens];
+                    let line = &mut logits[row * TOKENS..][..n_tokens];
+                    if let Some(cap) = cap {
+                        cap.apply(line);
+                    }
                     let max = simd::max(line);
                     if max > maxima[row] {
                         totals[row] *= (maxima[row] - max).exp();
