@@ -161,10 +161,19 @@ fn without_tests(text: &str) -> String {
             }
             continue;
         }
-        kept.push_str(line);
+        kept.push_str(&without_visibility(line));
         kept.push('\n');
     }
     kept
+}
+
+/// A line without `pub(in path)`, which names a module but imports nothing.
+fn without_visibility(line: &str) -> String {
+    let Some((before, after)) = line.split_once("pub(in ") else {
+        return line.to_owned();
+    };
+    let (_, after) = after.split_once(')').unwrap_or(("", after));
+    format!("{before}pub{after}")
 }
 
 /// Every path in `use` declarations, and every other one that begins with `crate` or `super`; whether it is public.
@@ -281,7 +290,7 @@ fn circles_are_found_through_reexports() {
         "b/mod.rs",
         "pub mod c;\npub struct B;\n#[cfg(test)]\nmod tests {\n    use crate::A;\n}\n",
     );
-    write("b/c.rs", "use super::B;\npub struct C(B);\n");
+    write("b/c.rs", "use super::B;\npub(in crate::b) struct C(B);\n");
     assert_eq!(Crate::read(folder.path()).circle(), None);
     // Not by its own name, and not at the top: still a circle.
     write(

@@ -248,17 +248,17 @@ fn inspect_and_doctor_read_configs_as_transformers_does() {
 #[test]
 fn other_models_are_refused_by_their_name() {
     let here = Workplace::new();
-    let nested = json!({"model_type": "mistral3", "text_config": {"model_type": "mistral"}});
+    let nested = json!({"model_type": "llava", "text_config": {"model_type": "mistral"}});
     here.write("config.json", nested.to_string());
     let message = here.fails("doctor config.json");
     assert!(
-        message.contains("\"mistral3\"") && message.contains("`text_config`"),
+        message.contains("\"llava\"") && message.contains("`text_config`"),
         "{message}"
     );
     let here = changed("llama-gqa-tied", |config| *config = nested);
     let message = here.fails("inspect m");
     assert!(
-        message.contains("\"mistral3\"") && message.contains("`text_config`"),
+        message.contains("\"llava\"") && message.contains("`text_config`"),
         "{message}"
     );
     let here = changed("llama-gqa-tied", |config| remove(config, &["model_type"]));

@@ -385,7 +385,7 @@ fn errors_name_what_cannot_be_diagnosed() {
     here.write("config.json", config.to_string());
     assert_snapshot!(here.fails("doctor config.json"), @r#"
     error: diagnosing `config.json`
-      caused by: `model_type` of the model config is "gemma", expected one of `llama`, `mistral`, `phi3`, `qwen2`
+      caused by: `model_type` of the model config is "gemma", expected one of `llama`, `mistral`, `phi3`, `qwen2`, `qwen3`, `smollm3`, `granite`, `minicpm`, `ministral3`, `olmo2`, `olmo3`, `seed_oss`, `ernie4_5`, `gemma2`, `gemma3_text`, `glm4`, `cohere2`, `exaone4`, `hunyuan_v1_dense`, `phi`, `stablelm`, `starcoder2`, `arcee`, `internlm3`, `mixtral`, `qwen2_moe`, `qwen3_moe`, `phimoe`, `gpt_oss`
     hint: doctor knows the rules of the runtimes for these model types only
     "#);
     here.fails("doctor nowhere");

@@ -128,11 +128,11 @@ fn a_config_that_is_not_json() {
 #[test]
 fn another_architecture() {
     let here = Workplace::with_model();
-    here.edit_config("m", |config| config["model_type"] = json!("mamba"));
+    here.edit_config("m", |config| config["model_type"] = json!("rwkv"));
     let message = here.fails("inspect m");
     assert_snapshot!(message, @r#"
     error: inspecting `m`
-      caused by: `m/config.json` has `model_type` = "mamba", supported: llama, mistral, phi3, qwen2
+      caused by: `m/config.json` has `model_type` = "rwkv", supported: llama, mistral, phi3, qwen2, qwen3, smollm3, granite, minicpm, ministral3, olmo2, olmo3, seed_oss, ernie4_5, gemma2, gemma3_text, glm4, cohere2, exaone4, hunyuan_v1_dense, phi, stablelm, starcoder2, arcee, internlm3, mixtral, qwen2_moe, qwen3_moe, phimoe, gpt_oss
     hint: this kind of model is not supported
     "#);
 }

@@ -45,7 +45,7 @@ fn an_unknown_key_in_a_file() {
           |
         2 | sead = 1
           | ^^^^
-        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `weights`, `seed`, `force`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`, `search-needle`, `recover`, `generate`, `pretrain`, `passkey`, `needle`, `gain`, `bench`, `train`, `ruler`
+        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `weights`, `rope-layers`, `seed`, `force`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`, `search-needle`, `recover`, `generate`, `pretrain`, `passkey`, `needle`, `gain`, `bench`, `train`, `ruler`
     hint: did you mean `seed`?
     ");
 }

@@ -15,6 +15,7 @@ mod doctor;
 mod errors_input;
 mod errors_settings;
 mod extend;
+mod families;
 mod finetune;
 mod finite;
 mod folders;

@@ -79,6 +79,7 @@ fn an_interrupted_search_saves_and_prints_how_to_continue() {
     let output = search.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
+    objective: perplexity, because there is no tokenizer for passkeys; for the other one, --objective combined
     error: interrupted
     hint: the state is saved; continue with: longrope search --resume --out stopped
     ");

@@ -135,6 +135,30 @@ fn quantized_weights_are_named() {
 }
 
 #[test]
+fn packed_weights_are_to_be_converted() {
+    let here = Workplace::with_model();
+    let whole = fs_err::read(here.path("m/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&whole).unwrap();
+    let packed = "model.layers.0.mlp.down_proj.weight";
+    let parts = tensors.iter().flat_map(|(name, view)| {
+        let ends: &[&str] = if name == packed {
+            &["_blocks", "_scales"]
+        } else {
+            &[""]
+        };
+        ends.iter()
+            .map(move |end| (format!("{name}{end}"), view.clone()))
+    });
+    safetensors::serialize_to_file(parts, None, &here.path("m/model.safetensors")).unwrap();
+    let message = here.fails(INSPECT);
+    assert!(
+        message.contains(&format!("`{packed}` is stored as MXFP4")),
+        "{message}"
+    );
+    assert!(hint_of(&message).contains("dequantize=True"), "{message}");
+}
+
+#[test]
 fn tensor_names_of_another_wrapper_are_explained() {
     let here = Workplace::with_model();
     let whole = fs_err::read(here.path("m/model.safetensors")).unwrap();

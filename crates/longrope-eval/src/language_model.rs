@@ -109,7 +109,7 @@ impl<'a> Scorer<'a> {
         {
             return rotary.clone();
         }
-        let rotary = Rotary::new(rope, n_positions, self.decoder.device());
+        let rotary = self.decoder.rotary(rope, n_positions);
         self.angles = Some((rope.clone(), rotary.clone()));
         rotary
     }

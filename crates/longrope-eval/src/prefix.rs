@@ -60,7 +60,7 @@ impl Prefix {
                 cache.truncate(n_common(&cached, tokens).min(score_from - 1));
                 cache
             }
-            _ => decoder.kv_cache(capacity.next_multiple_of(ROOM), rope),
+            _ => decoder.whole_kv_cache(capacity.next_multiple_of(ROOM), rope),
         }
     }
 

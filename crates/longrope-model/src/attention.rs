@@ -1,10 +1,12 @@
 //! Self-attention of one layer, split into the two steps that chunked evaluation needs.
 
-use burn::module::Module;
-use burn::tensor::Tensor;
-use longrope_kernels::{AttentionConfig, Documents, attention};
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Tensor, TensorData};
+use longrope_kernels::{AttentionConfig, Documents, attention, attention_with_sinks};
+use longrope_rope::{AttentionLayout, NormOrder, NormSpan, QueryGrowth, Rotation};
 
 use crate::linear::Linear;
+use crate::norm::Norm;
 use crate::rotary::Rotary;
 
 /// Grouped-query attention with rotary embeddings.
@@ -12,7 +14,31 @@ use crate::rotary::Rotary;
 pub(crate) struct SelfAttention {
     pub(crate) qkv: Qkv,
     pub(crate) o_proj: Linear,
+    /// Normalization of queries and of keys.
+    pub(crate) head_norms: Option<HeadNorms>,
+    /// A logit per query head that only enlarges the denominator of the softmax.
+    pub(crate) sinks: Option<Sinks>,
     pub(crate) head_dim: usize,
+    #[module(skip)]
+    pub(crate) layout: AttentionLayout,
+    #[module(skip)]
+    pub(crate) rotation: Rotation,
+}
+
+/// The normalizations of queries and of keys.
+#[derive(Module, Debug)]
+pub(crate) struct HeadNorms {
+    pub(crate) query: Norm,
+    pub(crate) key: Norm,
+}
+
+/// Sinks, `[n_heads]`.
+#[derive(Module, Debug)]
+pub(crate) struct Sinks {
+    pub(crate) weight: Param<Tensor<1>>,
+    /// Full name in a checkpoint.
+    #[module(skip)]
+    pub(crate) name: String,
 }
 
 /// Position and mask of a stretch of queries.
@@ -20,6 +46,8 @@ pub(crate) struct SelfAttention {
 pub(crate) struct Place<'a> {
     /// Position of the first query.
     pub(crate) start: usize,
+    /// Position of the first key that is given.
+    pub(crate) first_key: usize,
     /// Sliding window in tokens; `None` means no limit.
     pub(crate) window: Option<usize>,
     /// Packed documents that do not attend to each other.
@@ -68,7 +96,11 @@ impl SelfAttention {
                 (map.forward_rows(x, queries..queries + keys), values)
             }
         };
-        (rotary.apply(self.heads(keys), start), self.heads(values))
+        let norm = self.head_norms.as_ref().map(|norms| &norms.key);
+        (
+            self.rotated_heads(keys, norm, rotary, start),
+            self.heads(values),
+        )
     }
 
     /// Attends from a chunk to the keys up to the end of the chunk that `place` makes visible.
@@ -89,21 +121,58 @@ impl SelfAttention {
             Qkv::Split(maps) => maps.q_proj.forward(x),
             Qkv::Fused(map) => map.forward_rows(x, 0..self.fused_rows(map).0),
         };
-        let queries = rotary.apply(self.heads(queries), place.start);
-        let end = place.start + seq;
+        let norm = self.head_norms.as_ref().map(|norms| &norms.query);
+        let queries = self.rotated_heads(queries, norm, rotary, place.start);
+        let queries = match self.layout.query_growth {
+            Some(growth) => grown(queries, growth, place.start),
+            None => queries,
+        };
+        let n_keys = place.start + seq - place.first_key;
         let config = AttentionConfig {
+            scale: self.layout.scale,
+            softcap: self.layout.softcap,
             window: place.window,
             documents: place.documents.cloned(),
-            ..AttentionConfig::causal(self.head_dim)
         };
-        let keys = keys.clone().narrow(2, 0, end);
-        let values = values.clone().narrow(2, 0, end);
-        let mixed = attention(queries, keys, values, config); // [b, h, t, d]
+        let keys = keys.clone().narrow(2, 0, n_keys);
+        let values = values.clone().narrow(2, 0, n_keys);
+        let mixed = match &self.sinks {
+            None => attention(queries, keys, values, config),
+            Some(sinks) => attention_with_sinks(queries, keys, values, sinks.weight.val(), config),
+        }; // [b, h, t, d]
         let [_, n_heads, _, _] = mixed.dims();
         let joined = mixed
             .swap_dims(1, 2)
             .reshape([batch, seq, n_heads * self.head_dim]);
         self.o_proj.forward(joined)
+    }
+
+    /// Splits a projection into heads, which are normalized and rotated.
+    fn rotated_heads(
+        &self,
+        x: Tensor<3>,
+        norm: Option<&Norm>,
+        rotary: &Rotary,
+        start: usize,
+    ) -> Tensor<4> {
+        let rotation = (self.rotation, self.layout.pairs);
+        let (Some(norm), Some(kind)) = (norm, self.layout.head_norm) else {
+            return rotary.apply(self.heads(x), start, rotation);
+        };
+        match (kind.order, kind.span) {
+            (NormOrder::BeforeRotation, NormSpan::AllHeads) => {
+                rotary.apply(self.heads(norm.forward(x)), start, rotation)
+            }
+            (NormOrder::BeforeRotation, NormSpan::Head) => {
+                rotary.apply(self.heads(norm.forward_heads(x)), start, rotation)
+            }
+            (NormOrder::AfterRotation, _) => {
+                let rotated = rotary.apply(self.heads(x), start, rotation);
+                let [batch, n_heads, seq, head_dim] = rotated.dims();
+                let rows = rotated.reshape([batch, n_heads * seq, head_dim]);
+                norm.forward(rows).reshape([batch, n_heads, seq, head_dim])
+            }
+        }
     }
 
     /// Number of rows of the queries and of the keys. Values have as many rows as keys.
@@ -119,4 +188,21 @@ impl SelfAttention {
         x.reshape([batch, seq, width / self.head_dim, self.head_dim])
             .swap_dims(1, 2)
     }
+}
+
+/// Queries, `[batch, heads, seq, head_dim]`, that grow with their position; the first one is at `start`.
+fn grown(queries: Tensor<4>, growth: QueryGrowth, start: usize) -> Tensor<4> {
+    let [_, _, seq, _] = queries.dims();
+    if start + seq <= growth.context {
+        return queries;
+    }
+    let factor = |position: usize| {
+        let rounds = (position / growth.context) as f64;
+        1.0 + growth.beta * rounds.ln_1p()
+    };
+    let factors: Vec<f64> = (start..start + seq).map(factor).collect();
+    let dtype = queries.dtype();
+    let factors = TensorData::new(factors, [1, 1, seq, 1]);
+    let factors: Tensor<4> = Tensor::from_data(factors, (&queries.device(), DType::F32));
+    queries * factors.cast(dtype)
 }

@@ -4,20 +4,31 @@ use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use longrope_rope::Residual;
 
 use crate::attention::{Place, SelfAttention};
+use crate::feed_forward::FeedForward;
 use crate::kv_cache::LayerCache;
-use crate::mlp::Mlp;
-use crate::norm::RmsNorm;
+use crate::norm::Norm;
 use crate::rotary::Rotary;
 
-/// Attention and MLP; each takes a normalized input, and its output is added to the residual stream.
+/// Attention and MLP, whose outputs are added to the residual stream.
+///
+/// A family has normalizations of their inputs, of their outputs, or both.
 #[derive(Module, Debug)]
 pub(crate) struct DecoderLayer {
     pub(crate) self_attn: SelfAttention,
-    pub(crate) mlp: Mlp,
-    pub(crate) input_layernorm: RmsNorm,
-    pub(crate) post_attention_layernorm: RmsNorm,
+    pub(crate) mlp: FeedForward,
+    pub(crate) before_attention: Option<Norm>,
+    pub(crate) after_attention: Option<Norm>,
+    pub(crate) before_mlp: Option<Norm>,
+    pub(crate) after_mlp: Option<Norm>,
+    #[module(skip)]
+    pub(crate) residual: Residual,
+    /// Factor of what is added to the residual stream.
+    pub(crate) residual_scale: f64,
+    /// Sliding window in tokens.
+    pub(crate) window: Option<usize>,
 }
 
 /// A part of the sequence: the position of its first token, and its hidden states `[batch, seq, hidden]`.
@@ -38,19 +49,17 @@ impl DecoderLayer {
     /// Runs this layer on the hidden states of all chunks.
     ///
     /// Keys and values of the whole sequence are computed first. Then each chunk attends to itself and to earlier
-    /// tokens, within `window` if there is one. Chunks that end at or before `needed_from` are dropped: in the last
-    /// layer, their output is not used.
+    /// tokens. Chunks that end at or before `needed_from` are dropped: in the last layer, their output is not used.
     pub(crate) fn forward(
         &self,
         chunks: Vec<Chunk>,
         rotary: &Rotary,
-        window: Option<usize>,
         needed_from: usize,
     ) -> Vec<Chunk> {
         let mut keys = Vec::with_capacity(chunks.len());
         let mut values = Vec::with_capacity(chunks.len());
         for chunk in &chunks {
-            let x = self.input_layernorm.forward(chunk.hidden.clone());
+            let x = normalized(self.before_attention.as_ref(), chunk.hidden.clone());
             let (k, v) = self.self_attn.keys_values(x, rotary, chunk.start);
             keys.push(k);
             values.push(v);
@@ -61,17 +70,14 @@ impl DecoderLayer {
             .filter(|chunk| chunk.positions().end > needed_from)
             .map(|chunk| {
                 let Chunk { start, hidden } = chunk;
-                let x = self.input_layernorm.forward(hidden.clone());
-                let place = Place {
-                    start,
-                    window,
-                    documents: None,
-                };
-                let hidden = hidden + self.self_attn.attend(x, &keys, &values, rotary, place);
-                let x = self.post_attention_layernorm.forward(hidden.clone());
+                let x = normalized(self.before_attention.as_ref(), hidden.clone());
+                let place = self.place(start);
+                let mixed = self
+                    .self_attn
+                    .attend(x.clone(), &keys, &values, rotary, place);
                 Chunk {
                     start,
-                    hidden: hidden + self.mlp.forward(x),
+                    hidden: self.add(hidden, x, mixed),
                 }
             })
             .collect()
@@ -86,20 +92,19 @@ impl DecoderLayer {
         hidden: Tensor<3>,
         cache: &mut LayerCache,
         rotary: &Rotary,
-        (start, window): (usize, Option<usize>),
+        start: usize,
     ) -> Tensor<3> {
-        let x = self.input_layernorm.forward(hidden.clone());
+        let x = normalized(self.before_attention.as_ref(), hidden.clone());
         let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, start);
         cache.append(keys, values, start);
         let place = Place {
-            start,
-            window,
-            documents: None,
+            first_key: cache.first,
+            ..self.place(start)
         };
         let mixed = self
             .self_attn
-            .attend(x, &cache.keys, &cache.values, rotary, place);
-        self.feed_forward(hidden + mixed)
+            .attend(x.clone(), &cache.keys, &cache.values, rotary, place);
+        self.add(hidden, x, mixed)
     }
 
     /// Runs whole sequences at once, for training.
@@ -110,16 +115,61 @@ impl DecoderLayer {
         &self,
         hidden: Tensor<3>,
         rotary: &Rotary,
-        place: Place<'_>,
+        documents: Option<&longrope_kernels::Documents>,
     ) -> Tensor<3> {
-        let x = self.input_layernorm.forward(hidden.clone());
-        let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, place.start);
-        let mixed = self.self_attn.attend(x, &keys, &values, rotary, place);
-        self.feed_forward(hidden + mixed)
+        let x = normalized(self.before_attention.as_ref(), hidden.clone());
+        let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, 0);
+        let place = Place {
+            documents,
+            ..self.place(0)
+        };
+        let mixed = self
+            .self_attn
+            .attend(x.clone(), &keys, &values, rotary, place);
+        self.add(hidden, x, mixed)
     }
 
-    fn feed_forward(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let x = self.post_attention_layernorm.forward(hidden.clone());
-        hidden + self.mlp.forward(x)
+    /// Queries from position `start` on, with the keys of the whole sequence.
+    fn place<'a>(&self, start: usize) -> Place<'a> {
+        Place {
+            start,
+            first_key: 0,
+            window: self.window,
+            documents: None,
+        }
+    }
+
+    /// The residual stream after attention and MLP. `x` is the input of the attention, and `mixed` its output.
+    fn add(&self, hidden: Tensor<3>, x: Tensor<3>, mixed: Tensor<3>) -> Tensor<3> {
+        let mixed = self.scaled(normalized(self.after_attention.as_ref(), mixed));
+        match self.residual {
+            Residual::Sequential => {
+                drop(x);
+                let hidden = hidden + mixed;
+                let x = normalized(self.before_mlp.as_ref(), hidden.clone());
+                hidden + self.feed_forward(x)
+            }
+            Residual::Parallel => hidden + mixed + self.feed_forward(x),
+        }
+    }
+
+    fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.scaled(normalized(self.after_mlp.as_ref(), self.mlp.forward(x)))
+    }
+
+    #[expect(clippy::float_cmp, reason = "exactly 1 where a family has no factor")]
+    fn scaled(&self, x: Tensor<3>) -> Tensor<3> {
+        if self.residual_scale == 1.0 {
+            x
+        } else {
+            x * self.residual_scale
+        }
+    }
+}
+
+fn normalized(norm: Option<&Norm>, x: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
     }
 }

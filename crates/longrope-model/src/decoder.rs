@@ -12,6 +12,7 @@ use crate::builder::{Builder, TensorSource};
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::kv_cache::KvCache;
 use crate::module_names::SavedModules;
 use crate::modules::Weights;
@@ -144,6 +145,17 @@ impl Decoder {
         })
     }
 
+    /// The same model with one RoPE for all layers that rotate; see [`ModelConfig::with_shared_rope`].
+    #[must_use]
+    pub fn with_shared_rope(mut self) -> Self {
+        self.config = self.config.with_shared_rope();
+        let layers = self.weights.model.layers.iter_mut();
+        for (layer, rotation) in layers.zip(&self.config.layout.rotations) {
+            layer.self_attn.rotation = *rotation;
+        }
+        self
+    }
+
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
@@ -154,17 +166,33 @@ impl Decoder {
         self.weights.model.norm.weight.val().dtype()
     }
 
+    /// The rotation angles of positions `0..n_positions` under `rope`.
+    ///
+    /// Layers that have a RoPE of their own keep it; see [`ModelConfig::local_rope`].
+    pub fn rotary(&self, rope: &ResolvedRope, n_positions: usize) -> Rotary {
+        let local = self.config.local_rope.as_ref();
+        Rotary::new(rope, local, n_positions, &self.device)
+    }
+
     /// The device that holds the weights.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
     /// An empty cache for one sequence of up to `capacity` tokens, rotated by `rope`.
+    ///
+    /// Layers with a sliding window keep only the tokens in their window, so [`KvCache::truncate`] may have to drop
+    /// all tokens; see [`Self::whole_kv_cache`].
     pub fn kv_cache(&self, capacity: usize, rope: &ResolvedRope) -> KvCache {
         KvCache::new(&self.config, capacity, rope, (&self.device, self.dtype()))
     }
 
-    /// Size of [`Self::kv_cache`] in bytes.
+    /// Like [`Self::kv_cache`], but keeps all tokens in all layers, so that it can be truncated to any length.
+    pub fn whole_kv_cache(&self, capacity: usize, rope: &ResolvedRope) -> KvCache {
+        KvCache::whole(&self.config, capacity, rope, (&self.device, self.dtype()))
+    }
+
+    /// Size of [`Self::whole_kv_cache`] in bytes.
     pub fn kv_cache_bytes(&self, capacity: usize) -> usize {
         KvCache::n_bytes(&self.config, capacity, self.dtype())
     }
@@ -187,34 +215,30 @@ impl Decoder {
         let [batch, seq] = tokens.dims();
         let rows = (chunk_rows / batch).max(1);
         let model = &self.weights.model;
-        let [_, hidden_size] = model.embed_tokens.weight.dims();
         let mut chunks: Vec<Chunk> = (0..seq)
             .step_by(rows)
             .map(|start| {
                 let n = rows.min(seq - start);
-                let ids = tokens.clone().narrow(1, start, n).reshape([batch * n]);
-                let hidden = model.embed_tokens.weight.val().select(0, ids); // [b·t, hidden]
+                let ids = tokens.clone().narrow(1, start, n);
                 Chunk {
                     start,
-                    hidden: hidden.reshape([batch, n, hidden_size]),
+                    hidden: model.embed_tokens.forward(ids),
                 }
             })
             .collect();
-        for (layer_idx, window) in self.config.windows.iter().enumerate() {
+        for layer_idx in 0..self.config.n_layers {
             let last = layer_idx + 1 == self.config.n_layers;
             let needed_from = if last { needed_from } else { 0 };
             chunks = match &self.stream {
-                None => model.layers[layer_idx].forward(chunks, rotary, *window, needed_from),
-                Some(stream) => self.read_layer(stream, layer_idx)?.forward(
-                    chunks,
-                    rotary,
-                    *window,
-                    needed_from,
-                ),
+                None => model.layers[layer_idx].forward(chunks, rotary, needed_from),
+                Some(stream) => {
+                    let layer = self.read_layer(stream, layer_idx)?;
+                    layer.forward(chunks, rotary, needed_from)
+                }
             };
         }
         for chunk in &mut chunks {
-            chunk.hidden = model.norm.forward(chunk.hidden.clone());
+            chunk.hidden = model.last(chunk.hidden.clone());
         }
         Ok(chunks)
     }
@@ -232,29 +256,19 @@ impl Decoder {
         let [seq] = tokens.dims();
         let start = cache.n_tokens;
         let model = &self.weights.model;
-        let mut hidden = model
-            .embed_tokens
-            .weight
-            .val()
-            .select(0, tokens)
-            .unsqueeze::<3>();
-        for (layer_idx, window) in self.config.windows.iter().enumerate() {
-            let cached = &mut cache.layers[layer_idx];
-            let place = (start, *window);
+        let mut hidden = model.embed_tokens.forward(tokens.unsqueeze());
+        for layer_idx in 0..self.config.n_layers {
+            let (cached, rotary) = (&mut cache.layers[layer_idx], &cache.rotary);
             hidden = match &self.stream {
-                None => {
-                    model.layers[layer_idx].forward_cached(hidden, cached, &cache.rotary, place)
+                None => model.layers[layer_idx].forward_cached(hidden, cached, rotary, start),
+                Some(stream) => {
+                    let layer = self.read_layer(stream, layer_idx)?;
+                    layer.forward_cached(hidden, cached, rotary, start)
                 }
-                Some(stream) => self.read_layer(stream, layer_idx)?.forward_cached(
-                    hidden,
-                    cached,
-                    &cache.rotary,
-                    place,
-                ),
             };
         }
         cache.n_tokens += seq;
-        Ok(model.norm.forward(hidden))
+        Ok(model.last(hidden))
     }
 
     fn read_layer(&self, stream: &Stream, layer_idx: usize) -> Result<DecoderLayer> {
@@ -270,9 +284,9 @@ impl Decoder {
         builder.layer(layer_idx)
     }
 
-    /// The matrix that maps hidden states to logits, `[vocab, hidden]`.
-    pub(crate) fn output_weight(&self) -> Tensor<2> {
-        self.weights.output_weight()
+    /// The output head.
+    pub(crate) fn head(&self) -> Head {
+        self.weights.head()
     }
 
     /// Whether layers are read from their files for each call.

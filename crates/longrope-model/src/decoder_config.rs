@@ -15,7 +15,7 @@ use crate::llama_shape::LlamaShape;
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
-/// use longrope_model::{DecoderConfig, Rotary};
+/// use longrope_model::DecoderConfig;
 ///
 /// # fn main() -> longrope_model::Result<()> {
 /// let device = Device::flex();
@@ -27,7 +27,7 @@ use crate::llama_shape::LlamaShape;
 ///
 /// let tokens = Tensor::<2, Int>::from_data([[5, 17, 42]], &device); // [batch, seq]
 /// let rope = decoder.config().rope.resolve(3);
-/// let rotary = Rotary::new(&rope, 3, &device);
+/// let rotary = decoder.rotary(&rope, 3);
 /// let logits = decoder.forward(tokens, &rotary)?;
 /// assert_eq!(logits.dims(), [1, 3, 100]); // [batch, seq, vocab]
 /// # Ok(())

@@ -249,6 +249,16 @@ impl Error {
                 found: format!("{found:?}"),
                 supported: expected.0.join(", "),
             },
+            longrope_rope::Error::UnknownActivation {
+                key,
+                found,
+                expected,
+            } => Self::Unsupported {
+                path,
+                key: key.to_owned(),
+                found: format!("{found:?}"),
+                supported: expected.0.join(", "),
+            },
             source => Self::Config {
                 path,
                 source: Box::new(source),

@@ -2,7 +2,8 @@
 //!
 //! All formulas are for one window of `n` tokens in `f32` on the CPU. `h` is the width of the residual stream, `q` the
 //! width of all query heads, `k` the width of all key heads, `i` the width of the MLP, `v` the size of the vocabulary,
-//! and `P` the number of parameters.
+//! and `P` the number of parameters. A token counts `i` once for each expert that it uses, and moves `m` vectors of width
+//! `h` to its experts and back; `m` is 0 in layers without experts.
 
 use serde::Serialize;
 
@@ -48,29 +49,92 @@ impl Memory {
 /// The sizes that the formulas use.
 struct Sizes {
     params: f64,
+    /// Parameters of the largest layer.
     layer_params: f64,
+    /// Parameters of all layers.
+    all_layers: f64,
     layers: f64,
     h: f64,
     q: f64,
     k: f64,
+    /// Width inside the MLP, or inside all experts that a token uses.
     i: f64,
+    /// Vectors that a token moves to experts and back.
+    moved: f64,
+    /// Parameters of the layers that a token does not use.
+    unused_params: f64,
     v: f64,
     rotary_dim: f64,
 }
+
+/// The layers with experts; all 0 if there are none.
+#[derive(Default)]
+struct Sparse {
+    layers: f64,
+    /// Parameters of all experts of a layer.
+    params: f64,
+    /// Those of experts that a token does not use.
+    unused_params: f64,
+    /// Width inside the experts that a token uses.
+    width: f64,
+    moved: f64,
+}
+
+impl Sparse {
+    fn of(model: &ModelConfig) -> Self {
+        let Some(experts) = &model.layout.experts else {
+            return Self::default();
+        };
+        let used = experts.per_token as f64;
+        let each = model.parameters_of_expert(experts) as f64;
+        let shared = experts.shared.map_or(0, |shared| shared.inner);
+        Self {
+            layers: experts.layers.iter().filter(|sparse| **sparse).count() as f64,
+            params: each * experts.n_experts as f64,
+            unused_params: each * (experts.n_experts as f64 - used),
+            width: used * experts.inner as f64 + shared as f64,
+            moved: MOVED * used,
+        }
+    }
+}
+
+/// Width inside the MLP, if any layer has one.
+fn dense_width(model: &ModelConfig, sparse_layers: f64) -> f64 {
+    if sparse_layers < model.n_layers as f64 {
+        model.intermediate_size as f64
+    } else {
+        0.0
+    }
+}
+
+/// Vectors that a token has for each of its experts: input, output, output in the order of tokens, and its weighted copy.
+const MOVED: f64 = 4.0;
 
 impl Sizes {
     fn of(model: &ModelConfig) -> Self {
         let (h, v) = (model.hidden_size as f64, model.vocab_size as f64);
         let ends = if model.tied_embeddings { 1.0 } else { 2.0 };
         let params = model.n_parameters() as f64;
+        let sparse = Sparse::of(model);
+        let layers = model.n_layers as f64;
+        let all_layers = (params - ends * h * v).max(0.0);
+        // The largest layer is one with experts.
+        let layer_params = if sparse.layers > 0.0 {
+            (all_layers - sparse.layers * sparse.params) / layers + sparse.params
+        } else {
+            all_layers / layers
+        };
         Self {
             params,
-            layer_params: ((params - ends * h * v) / model.n_layers as f64).max(0.0),
-            layers: model.n_layers as f64,
+            layer_params,
+            all_layers,
+            layers,
             h,
             q: model.n_heads as f64 * model.head_dim as f64,
             k: model.n_kv_heads as f64 * model.head_dim as f64,
-            i: model.intermediate_size as f64,
+            i: sparse.width.max(dense_width(model, sparse.layers)),
+            moved: sparse.moved,
+            unused_params: sparse.layers * sparse.unused_params,
             v,
             rotary_dim: model.rope.rotary_dim as f64,
         }
@@ -83,7 +147,7 @@ impl Sizes {
 
     /// Bytes of the intermediate results of a chunk in a layer.
     fn chunk_bytes(&self) -> f64 {
-        F32 * CHUNK_ROWS * (3.0 * self.i + 2.0 * self.q + 2.0 * self.h)
+        F32 * CHUNK_ROWS * (3.0 * self.i + 2.0 * self.q + (2.0 + self.moved) * self.h)
     }
 }
 
@@ -94,7 +158,7 @@ impl Sizes {
 pub fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
     let s = Sizes::of(model);
     let weights = if streamed {
-        s.params - (s.layers - 1.0) * s.layer_params
+        s.params - s.all_layers + s.layer_params
     } else {
         s.params
     };
@@ -130,14 +194,14 @@ pub enum Trained {
 ///
 /// - Each trained parameter needs its gradient, both moments of Adam, and a second gradient while gradients are scaled.
 /// - Each token needs the input of every layer, and the intermediate results of one layer with their gradients: `tape =
-///   6h + 2q + 2k + 5i`.
+///   (6 + m)h + 2q + 2k + 5i`.
 pub fn train_memory(model: &ModelConfig, trained: Trained) -> Memory {
     let s = Sizes::of(model);
     let n_trained = match trained {
         Trained::All => s.params,
         Trained::Adapters(n) => n as f64,
     };
-    let tape = TAPE[0] * s.h + TAPE[1] * s.q + TAPE[2] * s.k + TAPE[3] * s.i;
+    let tape = (TAPE[0] + s.moved) * s.h + TAPE[1] * s.q + TAPE[2] * s.k + TAPE[3] * s.i;
     Memory {
         fixed_bytes: TRAIN_BASE_BYTES + F32 * (s.params + 4.0 * n_trained),
         bytes_per_token: F32 * ((s.layers + 2.0) * s.h + tape) + s.angle_bytes(),
@@ -150,21 +214,15 @@ const TAPE: [f64; 4] = [6.0, 2.0, 2.0, 5.0];
 /// Number of parameters of adapters on all linear maps of attention; `usize::MAX` if there are more. For other modules, see
 /// [`LoraConfig::n_parameters`](crate::LoraConfig::n_parameters).
 pub fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
-    let h = model.hidden_size;
-    let q = model.n_heads.saturating_mul(model.head_dim);
-    let k = model.n_kv_heads.saturating_mul(model.head_dim);
-    // The widths of query, key and value, which read the hidden state, and of the output, which writes it.
-    let widths = if model.fused_projections() {
-        vec![h, q, k, k, q, h]
-    } else {
-        vec![h, q, h, k, h, k, q, h]
-    };
-    let per_rank = widths.into_iter().fold(0, usize::saturating_add);
+    let maps = model.attention_maps().into_iter();
+    let per_rank = maps
+        .map(|map| map.rows.saturating_add(map.columns))
+        .fold(0, usize::saturating_add);
     model.n_layers.saturating_mul(rank).saturating_mul(per_rank)
 }
 
 /// Floating-point operations of a forward pass over `n` tokens: `2n(P' + hv)` for matrix products, where `P'` are the
-/// parameters of the layers, and `2n²q·layers` for attention, whose operations count twice because they are slower.
+/// parameters of the layers without experts that a token does not use, and `2n²q·layers` for attention, whose operations count twice because they are slower.
 pub fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
     let s = Sizes::of(model);
     let n = n as f64;
@@ -174,7 +232,7 @@ pub fn forward_flops(model: &ModelConfig, n: usize) -> f64 {
         .iter()
         .map(|window| window.map_or(n / 2.0, |window| (window as f64).min(n / 2.0)))
         .sum();
-    let products = 2.0 * n * (s.layers * s.layer_params + s.h * s.v);
+    let products = 2.0 * n * (s.all_layers - s.unused_params + s.h * s.v);
     products + 4.0 * n * s.q * seen / ATTENTION_EFFICIENCY
 }
 

@@ -67,7 +67,7 @@ impl Decoder {
         let Some(last) = last else {
             return Err(Error::EmptyPrompt);
         };
-        let logits = last.matmul(self.output_weight().transpose());
+        let logits = self.head().logits(last);
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         match bad_logit(&logits) {
             None => Ok(logits),

@@ -7,25 +7,28 @@ use std::io;
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use longrope_rope::NormKind;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::builder::{Builder, TensorSource};
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::experts::shapes::down_names;
 use crate::llama_shape::{INITIALIZER_RANGE, LlamaShape};
+use crate::module_names::module_of;
 use crate::modules::Weights;
 
 impl ModelConfig {
     /// Makes a decoder of this configuration with random `f32` weights, in memory.
     ///
     /// Matrices are drawn from a normal distribution with standard deviation 0.02. Matrices that write into the
-    /// residual stream (`o_proj` and `down_proj`) are scaled down by `sqrt(2 * n_layers)`, so that the stream does not
-    /// grow with depth (Radford et al., GPT-2, §2.3). Biases are zero, weights of normalizations are one.
+    /// residual stream (the outputs of attention and MLP) are scaled down by `sqrt(2 * n_layers)`, so that the stream does not
+    /// grow with depth (Radford et al., GPT-2, §2.3). Biases are zero, and normalizations only normalize.
     ///
     /// All random numbers come from `rng`, in the order of [`Self::tensors`]: the same configuration and generator
     /// state give the same weights on every machine. With `ChaCha8Rng::seed_from_u64(seed)` they are the weights that
@@ -78,15 +81,26 @@ struct RandomTensor {
 /// The tensors of a model, drawn one after the other.
 fn random_tensors(config: &ModelConfig, rng: &mut impl Rng) -> impl Iterator<Item = RandomTensor> {
     let residual_std = INITIALIZER_RANGE / (2.0 * config.n_layers as f64).sqrt();
+    let names = config.layout.names;
+    let experts = config.layout.experts.iter().flat_map(down_names);
+    let outputs: Vec<&str> = [names.output, names.down]
+        .into_iter()
+        .chain(experts)
+        .collect();
+    let norm_weight = match config.layout.norm {
+        NormKind::RmsPlusOne => 0.0,
+        NormKind::Rms | NormKind::Layer { .. } => 1.0,
+    };
     config.tensors().into_iter().map(move |(name, shape)| {
         let n_elements: usize = shape.iter().product();
-        let values = if name.ends_with("norm.weight") {
-            vec![1.0; n_elements]
-        } else if shape.len() == 1 {
-            vec![0.0; n_elements] // a bias
+        let module = module_of(&name);
+        let values = if shape.len() == 1 && name.ends_with("norm.weight") {
+            vec![norm_weight; n_elements]
+        } else if shape.len() == 1 || name.ends_with("_bias") {
+            vec![0.0; n_elements] // biases
         } else {
-            let writes_residual =
-                name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+            let mut ends = outputs.iter();
+            let writes_residual = ends.any(|map| module.ends_with(map) || name.ends_with(map));
             let std = if writes_residual {
                 residual_std
             } else {
@@ -118,7 +132,24 @@ pub fn write_random_llama(
     special_tokens: (u32, u32),
     seed: u64,
 ) -> Result<ModelConfig> {
-    let json = shape.config_json(Some(special_tokens));
+    write_random_model(folder, shape.config_json(), special_tokens, seed)
+}
+
+/// Like [`write_random_llama`], for a model of any family: `json` is its `config.json` without special tokens.
+///
+/// # Errors
+/// If `json` describes no model that the decoder supports, or a file cannot be written.
+pub fn write_random_model(
+    folder: &Path,
+    mut json: Value,
+    special_tokens: (u32, u32),
+    seed: u64,
+) -> Result<ModelConfig> {
+    let (bos_token, eos_token) = special_tokens;
+    if let Value::Object(keys) = &mut json {
+        keys.insert("bos_token_id".to_owned(), bos_token.into());
+        keys.insert("eos_token_id".to_owned(), eos_token.into());
+    }
     let config = ModelConfig::from_json(&json, &folder.join("config.json"))?;
     fs_err::create_dir_all(folder)?;
 
@@ -145,7 +176,6 @@ pub fn write_random_llama(
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(failed)?;
     fs_err::write(folder.join("model.safetensors"), bytes)?;
-    let (bos_token, eos_token) = special_tokens;
     let generation = json!({ "bos_token_id": bos_token, "eos_token_id": eos_token });
     fs_err::write(
         folder.join("generation_config.json"),

@@ -1,42 +1,75 @@
 //! Cached keys and values of earlier tokens, for token-by-token generation.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Tensor};
-use longrope_rope::ResolvedRope;
+use longrope_rope::{ResolvedRope, RopeSpec};
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::rotary::Rotary;
 
-/// The rotated keys, and values, of one layer, `[1, n_kv_heads, capacity, head_dim]`.
+/// Number of new tokens that a layer with a sliding window has room for beside those in its window.
+const NEW_TOKENS: usize = 512;
+
+/// The rotated keys, and values, of one layer, `[1, n_kv_heads, rows, head_dim]`.
 #[derive(Debug)]
 pub(crate) struct LayerCache {
     pub(crate) keys: Tensor<4>,
     pub(crate) values: Tensor<4>,
+    /// Position of the first row.
+    pub(crate) first: usize,
+    /// Number of tokens that the layer needs besides new ones; `None` if it needs all.
+    kept: Option<usize>,
 }
 
 impl LayerCache {
     /// Writes the keys and values of new tokens after those of the first `n_tokens` tokens.
     pub(crate) fn append(&mut self, keys: Tensor<4>, values: Tensor<4>, n_tokens: usize) {
         let [_, n_kv_heads, seq, head_dim] = keys.dims();
-        let place = [0..1, 0..n_kv_heads, n_tokens..n_tokens + seq, 0..head_dim];
+        self.make_room(n_tokens, seq);
+        let row = n_tokens - self.first;
+        let place = [0..1, 0..n_kv_heads, row..row + seq, 0..head_dim];
         // The tensor is moved out and back in, so it is not shared and can be changed in place.
         self.keys
             .inplace(|cached| cached.slice_assign(place.clone(), keys));
         self.values
             .inplace(|cached| cached.slice_assign(place, values));
     }
+
+    /// Drops the tokens before the window if new ones do not fit after them.
+    fn make_room(&mut self, n_tokens: usize, seq: usize) {
+        let [_, _, rows, _] = self.keys.dims();
+        let Some(kept) = self.kept else {
+            return;
+        };
+        if n_tokens + seq - self.first <= rows {
+            return;
+        }
+        let first = n_tokens.saturating_sub(kept).max(self.first);
+        let rows = rows.max(n_tokens + seq - first);
+        let used = first - self.first..n_tokens - self.first;
+        self.keys = moved(&self.keys, used.clone(), rows);
+        self.values = moved(&self.values, used, rows);
+        self.first = first;
+    }
+
+    /// Whether the rows that a query at position `n_tokens` needs are there.
+    fn reaches(&self, n_tokens: usize) -> bool {
+        self.first == 0 || self.kept.is_some_and(|kept| self.first + kept <= n_tokens)
+    }
 }
 
-/// A longer copy of cached rows, with the first `n_tokens` of them.
-fn longer(cached: &Tensor<4>, n_tokens: usize, capacity: usize) -> Tensor<4> {
+/// A copy of some cached rows at the start of a tensor with `rows` rows.
+fn moved(cached: &Tensor<4>, used: Range<usize>, rows: usize) -> Tensor<4> {
     let [batch, n_kv_heads, _, head_dim] = cached.dims();
-    let shape = [batch, n_kv_heads, capacity, head_dim];
+    let shape = [batch, n_kv_heads, rows, head_dim];
     let empty = Tensor::zeros(shape, (&cached.device(), cached.dtype()));
-    if n_tokens == 0 {
+    if used.is_empty() {
         return empty;
     }
-    let place = [0..batch, 0..n_kv_heads, 0..n_tokens, 0..head_dim];
-    let kept = cached.clone().slice(place.clone());
+    let place = [0..batch, 0..n_kv_heads, 0..used.len(), 0..head_dim];
+    let kept = cached.clone().narrow(2, used.start, used.len());
     empty.slice_assign(place, kept)
 }
 
@@ -50,6 +83,8 @@ pub struct KvCache {
     pub(crate) rotary: Rotary,
     pub(crate) n_tokens: usize,
     rope: ResolvedRope,
+    /// The RoPE of layers that have one of their own.
+    local: Option<RopeSpec>,
 }
 
 impl KvCache {
@@ -62,19 +97,49 @@ impl KvCache {
         rope: &ResolvedRope,
         (device, dtype): (&Device, DType),
     ) -> Self {
-        let shape = [1, config.n_kv_heads, capacity, config.head_dim];
-        let empty = || Tensor::zeros(shape, (device, dtype));
-        let layers = (0..config.n_layers)
-            .map(|_| LayerCache {
+        let windows = config.windows.iter().copied();
+        Self::with_windows(config, windows, capacity, rope, (device, dtype))
+    }
+
+    /// Like [`Self::new`], but keeps all tokens in all layers.
+    pub(crate) fn whole(
+        config: &ModelConfig,
+        capacity: usize,
+        rope: &ResolvedRope,
+        (device, dtype): (&Device, DType),
+    ) -> Self {
+        let windows = config.windows.iter().map(|_| None);
+        Self::with_windows(config, windows, capacity, rope, (device, dtype))
+    }
+
+    fn with_windows(
+        config: &ModelConfig,
+        windows: impl Iterator<Item = Option<usize>>,
+        capacity: usize,
+        rope: &ResolvedRope,
+        (device, dtype): (&Device, DType),
+    ) -> Self {
+        let layers = windows.map(|window| {
+            // A query sees itself and the tokens before it in its window.
+            let kept = window.map(|window| window - 1);
+            let needed = kept.map_or(capacity, |kept| kept.saturating_add(NEW_TOKENS));
+            let rows = needed.min(capacity);
+            let shape = [1, config.n_kv_heads, rows, config.head_dim];
+            let empty = || Tensor::zeros(shape, (device, dtype));
+            LayerCache {
                 keys: empty(),
                 values: empty(),
-            })
-            .collect();
+                first: 0,
+                kept,
+            }
+        });
+        let local = config.local_rope.clone();
         Self {
-            layers,
-            rotary: Rotary::new(rope, capacity, device),
+            layers: layers.collect(),
+            rotary: Rotary::new(rope, local.as_ref(), capacity, device),
             n_tokens: 0,
             rope: rope.clone(),
+            local,
         }
     }
 
@@ -89,12 +154,23 @@ impl KvCache {
     }
 
     /// Drops all tokens after the first `n_tokens`; does nothing if there are not more than that.
+    ///
+    /// Drops all tokens if a layer with a sliding window no longer has those that the next token needs.
     pub fn truncate(&mut self, n_tokens: usize) {
+        if n_tokens >= self.n_tokens {
+            return;
+        }
         // Dropped entries are overwritten before they are read.
-        self.n_tokens = self.n_tokens.min(n_tokens);
+        self.n_tokens = n_tokens;
+        if !self.layers.iter().all(|layer| layer.reaches(n_tokens)) {
+            self.n_tokens = 0;
+            for layer in &mut self.layers {
+                layer.first = 0;
+            }
+        }
     }
 
-    /// Size in bytes of the keys and values of a cache for `capacity` tokens.
+    /// Size in bytes of the keys and values of a cache that keeps all of `capacity` tokens.
     pub fn n_bytes(config: &ModelConfig, capacity: usize, dtype: DType) -> usize {
         let per_token = 2 * config.n_layers * config.n_kv_heads * config.head_dim;
         per_token * capacity * dtype.size()
@@ -111,11 +187,18 @@ impl KvCache {
             return;
         }
         for layer in &mut self.layers {
-            layer.keys = longer(&layer.keys, self.n_tokens, capacity);
-            layer.values = longer(&layer.values, self.n_tokens, capacity);
+            let used = 0..self.n_tokens - layer.first;
+            let [_, _, rows, _] = layer.keys.dims();
+            let rows = match layer.kept {
+                Some(kept) => rows.max(capacity.min(kept.saturating_add(NEW_TOKENS))),
+                None => capacity,
+            };
+            layer.keys = moved(&layer.keys, used.clone(), rows);
+            layer.values = moved(&layer.values, used, rows);
         }
         if let Some(layer) = self.layers.first() {
-            self.rotary = Rotary::new(&self.rope, capacity, &layer.keys.device());
+            let device = layer.keys.device();
+            self.rotary = Rotary::new(&self.rope, self.local.as_ref(), capacity, &device);
         }
     }
 

@@ -6,8 +6,9 @@
 //! tensors of `[seq, hidden]`. There is no `[seq, seq]` tensor, no `[seq, vocab]` tensor (except in
 //! [`Decoder::forward`]), and no cache over all layers (except for generation).
 //!
-//! Module fields have the parameter names of Hugging Face, so the path of a field is its key in a checkpoint. No tensor
-//! is transposed or permuted when it is read or written.
+//! A model is described by data: its [`Layout`](longrope_rope::Layout) says which parts the layers have and what they are
+//! called in a checkpoint. There is one decoder for all families. No tensor is transposed or permuted when it is read or
+//! written.
 #![recursion_limit = "256"]
 
 mod attention;
@@ -20,10 +21,13 @@ mod decoder;
 mod decoder_config;
 mod error;
 pub mod estimate;
+mod experts;
 mod export;
+mod feed_forward;
 mod finite;
 mod generate;
 mod gradients;
+mod head;
 mod hub_name;
 mod init;
 mod kv_cache;
@@ -44,8 +48,10 @@ mod parameters;
 mod rotary;
 mod sampling;
 mod selection;
+mod slot;
 mod source;
 mod stop_tokens;
+mod tensors;
 mod training;
 mod unique_keys;
 mod write;
@@ -64,7 +70,7 @@ pub use finite::check_losses;
 pub use generate::{FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation};
 pub use gradients::Gradients;
 pub use hub_name::is_hub_name;
-pub use init::write_random_llama;
+pub use init::{write_random_llama, write_random_model};
 pub use kv_cache::KvCache;
 pub use llama_shape::LlamaShape;
 pub use lora_config::LoraConfig;

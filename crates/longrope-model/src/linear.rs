@@ -11,6 +11,9 @@ pub(crate) struct Linear {
     pub(crate) weight: Param<Tensor<2>>,
     pub(crate) bias: Option<Param<Tensor<1>>>,
     pub(crate) adapter: Option<LowRank>,
+    /// Full name in a checkpoint.
+    #[module(skip)]
+    pub(crate) name: String,
 }
 
 impl Linear {

@@ -58,19 +58,18 @@ impl LlamaShape {
     /// # Errors
     /// If no model has this shape, for instance because `kv_heads` does not divide `heads`.
     pub fn model_config(&self) -> Result<ModelConfig> {
-        let json = self.config_json(None);
+        let json = self.config_json();
         ModelConfig::from_json(&json, Path::new("config.json"))
     }
 
-    /// `config.json` as transformers writes it; `special_tokens` are the ids of BOS and EOS.
-    pub(crate) fn config_json(&self, special_tokens: Option<(u32, u32)>) -> Value {
-        let (bos_token, eos_token) = special_tokens.unzip();
+    /// `config.json` as transformers writes it, without special tokens.
+    pub fn config_json(&self) -> Value {
         json!({
             "architectures": ["LlamaForCausalLM"],
             "attention_bias": false,
             "attention_dropout": 0.0,
-            "bos_token_id": bos_token,
-            "eos_token_id": eos_token,
+            "bos_token_id": null,
+            "eos_token_id": null,
             "head_dim": self.hidden / self.heads.max(1),
             "hidden_act": "silu",
             "hidden_size": self.hidden,

@@ -41,12 +41,12 @@ impl Decoder {
             rotary.n_positions()
         );
         let chunks = self.hidden_states(&tokens, rotary, 0, CHUNK_ROWS)?;
-        let weight = self.output_weight().transpose(); // [hidden, vocab]
+        let head = self.head();
         let logits = chunks.into_iter().map(|chunk| {
             let [batch, rows, hidden_size] = chunk.hidden.dims();
             // One matrix product over all rows: a batched one would repeat the weight.
             let hidden = chunk.hidden.reshape([batch * rows, hidden_size]);
-            let logits = hidden.matmul(weight.clone());
+            let logits = head.logits(hidden);
             let [_, vocab] = logits.dims();
             logits.reshape([batch, rows, vocab])
         });

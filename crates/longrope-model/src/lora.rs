@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::linear::{Linear, LowRank};
 use crate::lora_config::LoraConfig;
 use crate::lora_error::LoraError;
-use crate::module_names::last_part;
+use crate::module_names::{last_part, short_names};
 use crate::parameters::linears_mut;
 
 impl Decoder {
@@ -37,8 +37,8 @@ impl Decoder {
         let (device, scale) = (self.device().clone(), config.scale());
         let mut found = vec![false; config.target_modules.len()];
         for layer in &mut self.weights.model.layers {
-            for (name, linear) in linears_mut(layer) {
-                let short = last_part(name);
+            for linear in linears_mut(layer) {
+                let short = last_part(&linear.name);
                 let Some(index) = config.target_modules.iter().position(|t| t == short) else {
                     continue;
                 };
@@ -74,19 +74,18 @@ impl Decoder {
     /// Adds every adapter to its weight, and removes the adapter. Modules trained beside adapters are weights already.
     pub fn merge_adapters(&mut self) {
         for layer in &mut self.weights.model.layers {
-            for (_, linear) in linears_mut(layer) {
+            for linear in linears_mut(layer) {
                 merge(linear);
             }
         }
     }
 
-    /// Short names of the linear maps of a layer.
-    fn module_names(&mut self) -> Vec<&'static str> {
-        let Some(layer) = self.weights.model.layers.first_mut() else {
-            return Vec::new();
-        };
-        let names = linears_mut(layer).into_iter().map(|(name, _)| name);
-        names.map(last_part).collect()
+    /// Short names of the linear maps of the layers.
+    fn module_names(&mut self) -> Vec<String> {
+        let layers = self.weights.model.layers.iter_mut();
+        let maps = layers.flat_map(linears_mut);
+        let names: Vec<String> = maps.map(|linear| linear.name.clone()).collect();
+        short_names(&names)
     }
 }
 

@@ -15,13 +15,13 @@ pub enum LoraError {
         /// The name given.
         target: String,
         /// The names of the model's linear maps.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     /// No module would be trained.
     #[error("no target module is given, expected at least one of {}", known.join(", "))]
     NoTarget {
         /// The names of the model's linear maps.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     /// A module to save that the model does not have.
     #[error("module to save `{name}` is not in this model, expected one of {}", known.join(", "))]

@@ -153,12 +153,17 @@ impl Decoder {
                 return;
             }
             let dtype = parameter.flat().dtype();
-            let values: Result<Tensor<1>> = if parameter.shape().len() == 1 {
-                file.tensor(&key, &device, dtype)
-            } else {
-                let n_values = parameter.shape().iter().product::<usize>();
-                let matrix = file.tensor::<2>(&key, &device, dtype);
-                matrix.map(|matrix| matrix.reshape([n_values]))
+            let n_values = expected.iter().product::<usize>();
+            let values: Result<Tensor<1>> = match expected.len() {
+                1 => file.tensor(&key, &device, dtype),
+                2 => {
+                    let matrix = file.tensor::<2>(&key, &device, dtype);
+                    matrix.map(|matrix| matrix.reshape([n_values]))
+                }
+                _ => {
+                    let stack = file.tensor::<3>(&key, &device, dtype);
+                    stack.map(|stack| stack.reshape([n_values]))
+                }
             };
             match values {
                 Ok(values) => {
@@ -188,9 +193,10 @@ impl Decoder {
     /// Checks that the file has both factors of every target module in the shapes that fit the model, before memory is
     /// allocated for them.
     fn check_factors(&mut self, config: &LoraConfig, file: &Checkpoint) -> Result<()> {
-        for (layer_idx, layer) in self.weights.model.layers.iter_mut().enumerate() {
-            for (name, linear) in linears_mut(layer) {
-                let short = name.rsplit('.').next().unwrap_or(name);
+        for layer in &mut self.weights.model.layers {
+            for linear in linears_mut(layer) {
+                let name = &linear.name;
+                let short = last_part(name);
                 if !config.target_modules.iter().any(|target| target == short) {
                     continue;
                 }
@@ -199,7 +205,7 @@ impl Decoder {
                     ("lora_A", vec![config.rank, width]),
                     ("lora_B", vec![out, config.rank]),
                 ] {
-                    let key = format!("{KEY_PREFIX}model.layers.{layer_idx}.{name}.{part}.weight");
+                    let key = format!("{KEY_PREFIX}{name}.{part}.weight");
                     let found = file.tensors().get(&key).map(|stored| stored.shape.clone());
                     if found.as_ref() != Some(&expected) {
                         return Err(LoraError::Shape {

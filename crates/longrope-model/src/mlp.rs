@@ -1,16 +1,19 @@
-//! The gated feed-forward part of a layer.
+//! The feed-forward part of a layer.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 use longrope_kernels::swiglu;
+use longrope_rope::Activation;
 
 use crate::linear::Linear;
 
-/// `down(silu(gate(x)) · up(x))`.
+/// `down(f(gate(x)) · up(x))`, or `down(f(up(x)))`, with the activation `f`.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     pub(crate) gate_up: GateUp,
     pub(crate) down_proj: Linear,
+    #[module(skip)]
+    pub(crate) activation: Activation,
 }
 
 /// The projections to gate and up: two matrices, or one.
@@ -24,6 +27,8 @@ pub(crate) enum GateUp {
     Split(SplitGateUp),
     /// One matrix: rows of the gate, then of up.
     Fused(Linear),
+    /// No gate.
+    Up(Linear),
 }
 
 /// Gate and up as two matrices.
@@ -44,7 +49,36 @@ impl Mlp {
                 let gate = map.forward_rows(x.clone(), 0..rows / 2);
                 (gate, map.forward_rows(x, rows / 2..rows))
             }
+            GateUp::Up(map) => {
+                let inner = activate(map.forward(x), self.activation);
+                return self.down_proj.forward(inner);
+            }
         };
-        self.down_proj.forward(swiglu(gate, up))
+        self.down_proj.forward(gated(gate, up, self.activation))
     }
+}
+
+/// `f(gate) · up`.
+pub(crate) fn gated(gate: Tensor<3>, up: Tensor<3>, f: Activation) -> Tensor<3> {
+    match f {
+        Activation::Silu => swiglu(gate, up),
+        _ => activate(gate, f) * up,
+    }
+}
+
+fn activate(x: Tensor<3>, f: Activation) -> Tensor<3> {
+    match f {
+        Activation::Silu => activation::silu(x),
+        Activation::Gelu => activation::gelu(x),
+        Activation::GeluTanh => gelu_tanh(x),
+        Activation::ReluSquared => activation::relu(x).square(),
+    }
+}
+
+/// See [`Activation::GeluTanh`]. Burn's function computes the cube as a general power, which is slow.
+fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
+    const SQRT_2_OVER_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+    let cubic = (x.clone().square() * 0.044_715 + 1.0) * x.clone();
+    let share = (cubic * SQRT_2_OVER_PI).tanh() + 1.0;
+    x * share * 0.5
 }

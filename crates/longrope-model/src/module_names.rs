@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use longrope_rope::Family;
-
 use crate::config::ModelConfig;
 
 /// Module of the embedding matrix.
@@ -33,12 +31,15 @@ impl SavedModules {
     }
 }
 
-/// Short names of the linear maps of attention in a family, which get adapters by default.
-pub fn attention_maps(family: Family) -> &'static [&'static str] {
-    match family {
-        Family::Phi3 => &["qkv_proj", "o_proj"],
-        _ => &["q_proj", "k_proj", "v_proj", "o_proj"],
-    }
+/// Short names of the linear maps of the attention of a model, which get adapters by default.
+pub fn attention_maps(model: &ModelConfig) -> Vec<&'static str> {
+    let maps = model.attention_maps().into_iter();
+    maps.map(|map| last_part(map.name)).collect()
+}
+
+/// Full name of a module, or another tensor, of a layer.
+pub(crate) fn layer_module(layer_idx: usize, name: &str) -> String {
+    format!("model.layers.{layer_idx}.{name}")
 }
 
 /// Full names of the modules of a model, in the order of computation.

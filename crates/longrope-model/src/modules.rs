@@ -1,11 +1,12 @@
 //! The parameters of a whole model, as Burn modules.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::block::DecoderLayer;
+use crate::head::Head;
 use crate::linear::Linear;
-use crate::norm::RmsNorm;
+use crate::norm::Norm;
 
 /// All parameters of a decoder.
 #[derive(Module, Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Weights {
     pub(crate) model: Model,
     /// `None` if the embedding matrix is also the output head.
     pub(crate) lm_head: Option<Linear>,
+    /// Soft cap on the logits.
+    pub(crate) logit_softcap: Option<f64>,
 }
 
 /// Everything below the output head.
@@ -20,21 +23,51 @@ pub(crate) struct Weights {
 pub(crate) struct Model {
     pub(crate) embed_tokens: Embedding,
     pub(crate) layers: Vec<DecoderLayer>,
-    pub(crate) norm: RmsNorm,
+    pub(crate) norm: Norm,
+    /// Factor of the logits, before their soft cap.
+    pub(crate) logit_scale: f64,
 }
 
 /// One vector per token of the vocabulary, `weight: [vocab, hidden]`.
 #[derive(Module, Debug)]
 pub(crate) struct Embedding {
     pub(crate) weight: Param<Tensor<2>>,
+    /// Factor of the vectors.
+    pub(crate) scale: f64,
+}
+
+impl Embedding {
+    /// The scaled vectors of tokens: `[batch, seq]` to `[batch, seq, hidden]`.
+    pub(crate) fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, seq] = tokens.dims();
+        let table = self.weight.val();
+        let [_, hidden] = table.dims();
+        let vectors = table.select(0, tokens.reshape([batch * seq]));
+        scaled(vectors.reshape([batch, seq, hidden]), self.scale)
+    }
+}
+
+impl Model {
+    /// The input of the head: normalized and scaled hidden states, `[batch, seq, hidden]`.
+    pub(crate) fn last(&self, hidden: Tensor<3>) -> Tensor<3> {
+        scaled(self.norm.forward(hidden), self.logit_scale)
+    }
+}
+
+#[expect(clippy::float_cmp, reason = "exactly 1 where a family has no factor")]
+fn scaled(x: Tensor<3>, factor: f64) -> Tensor<3> {
+    if factor == 1.0 { x } else { x * factor }
 }
 
 impl Weights {
-    /// The matrix that maps hidden states to logits, `[vocab, hidden]`.
-    pub(crate) fn output_weight(&self) -> Tensor<2> {
-        match &self.lm_head {
-            Some(head) => head.weight.val(),
-            None => self.model.embed_tokens.weight.val(),
+    /// The output head.
+    pub(crate) fn head(&self) -> Head {
+        let own = self.lm_head.as_ref();
+        let shared = &self.model.embed_tokens.weight;
+        Head {
+            weight: own.map_or(shared, |head| &head.weight).val(),
+            bias: own.and_then(|head| Some(head.bias.as_ref()?.val())),
+            softcap: self.logit_softcap,
         }
     }
 
@@ -45,8 +78,10 @@ impl Weights {
                 embed_tokens: self.model.embed_tokens.clone(),
                 layers: Vec::new(),
                 norm: self.model.norm.clone(),
+                logit_scale: self.model.logit_scale,
             },
             lm_head: self.lm_head.clone(),
+            logit_softcap: self.logit_softcap,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Scoring sequences: the loss of every token, and the most likely token at every position.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use longrope_kernels::linear_nll;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::finite::{bad_logit, logit_error};
+use crate::head::Head;
 use crate::kv_cache::KvCache;
 use crate::rotary::Rotary;
 use crate::sampling::Sampling;
@@ -43,9 +43,9 @@ impl Decoder {
     /// # Panics
     /// If `rotary` has fewer positions than the sequences.
     pub fn token_nll(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<f32>>> {
-        let weight = self.output_weight();
+        let head = self.head();
         self.score(batch, rotary, |hidden, targets| {
-            nll_of_rows(hidden, &weight, targets)
+            nll_of_rows(hidden, &head, targets)
         })
     }
 
@@ -58,10 +58,8 @@ impl Decoder {
     /// # Panics
     /// The same as [`Self::token_nll`].
     pub fn greedy_tokens(&self, batch: TokenBatch, rotary: &Rotary) -> Result<Vec<Vec<u32>>> {
-        let weight = self.output_weight().transpose();
-        let likeliest = self.score(batch, rotary, |hidden, _| {
-            likeliest_of_rows(&hidden, &weight)
-        })?;
+        let head = self.head();
+        let likeliest = self.score(batch, rotary, |hidden, _| likeliest_of_rows(&hidden, &head))?;
         let from = batch.score_from;
         likeliest.into_iter().map(|row| finite(row, from)).collect()
     }
@@ -77,9 +75,9 @@ impl Decoder {
         score_from: usize,
         cache: &mut KvCache,
     ) -> Result<Vec<f32>> {
-        let weight = self.output_weight();
+        let head = self.head();
         self.score_cached(tokens, score_from, cache, |hidden, targets| {
-            nll_of_rows(hidden, &weight, targets)
+            nll_of_rows(hidden, &head, targets)
         })
     }
 
@@ -93,9 +91,9 @@ impl Decoder {
         score_from: usize,
         cache: &mut KvCache,
     ) -> Result<Vec<u32>> {
-        let weight = self.output_weight().transpose();
+        let head = self.head();
         let likeliest = self.score_cached(tokens, score_from, cache, |hidden, _| {
-            likeliest_of_rows(&hidden, &weight)
+            likeliest_of_rows(&hidden, &head)
         })?;
         finite(likeliest, score_from)
     }
@@ -236,8 +234,8 @@ impl Decoder {
 }
 
 /// The losses of `targets`, which are predicted by the rows of `hidden`, `[rows, hidden]`.
-fn nll_of_rows(hidden: Tensor<2>, weight: &Tensor<2>, targets: Tensor<1, Int>) -> Vec<f32> {
-    let nll = linear_nll(hidden, weight.clone(), targets, None).cast(DType::F32);
+fn nll_of_rows(hidden: Tensor<2>, head: &Head, targets: Tensor<1, Int>) -> Vec<f32> {
+    let nll = head.nll(hidden, targets).cast(DType::F32);
     nll.into_data().iter::<f32>().collect()
 }
 
@@ -251,14 +249,14 @@ fn finite(likeliest: Vec<Likeliest>, score_from: usize) -> Result<Vec<u32>> {
         .collect()
 }
 
-/// The most likely next token for every row of `hidden`, `[rows, hidden]`; `weight: [hidden, vocab]`.
-fn likeliest_of_rows(hidden: &Tensor<2>, weight: &Tensor<2>) -> Vec<Likeliest> {
+/// The most likely next token for every row of `hidden`, `[rows, hidden]`.
+fn likeliest_of_rows(hidden: &Tensor<2>, head: &Head) -> Vec<Likeliest> {
     let mut rng = ChaCha8Rng::seed_from_u64(0); // not used by greedy sampling
     let [rows, _] = hidden.dims();
     let mut chosen = Vec::with_capacity(rows);
     for start in (0..rows).step_by(LOGIT_ROWS) {
         let n = LOGIT_ROWS.min(rows - start);
-        let logits = hidden.clone().narrow(0, start, n).matmul(weight.clone());
+        let logits = head.logits(hidden.clone().narrow(0, start, n));
         let [_, vocab] = logits.dims();
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect(); // [n, vocab]
         let rows = logits.chunks(vocab);

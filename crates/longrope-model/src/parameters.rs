@@ -1,15 +1,19 @@
 //! Access to the parameters of a decoder by name, for optimizers and files.
 
-use burn::module::Param;
 use burn::tensor::{DType, Gradients as Tape, Tensor};
 
-use crate::attention::Qkv;
+use crate::attention::{HeadNorms, Qkv, SelfAttention};
 use crate::block::DecoderLayer;
 use crate::decoder::Decoder;
+use crate::experts::shapes::stacked_bias;
+use crate::experts::{ExpertList, Mixture, Stacked};
+use crate::feed_forward::FeedForward;
 use crate::linear::Linear;
-use crate::mlp::GateUp;
+use crate::mlp::{GateUp, Mlp};
+use crate::module_names::EMBEDDING;
 use crate::modules::Weights;
-use crate::norm::RmsNorm;
+use crate::norm::Norm;
+use crate::slot::Slot;
 
 /// The kind of a parameter; optimizers may treat kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +25,10 @@ pub enum ParameterKind {
     Matrix,
     /// The bias of a linear map.
     Bias,
-    /// The weight of a normalization.
+    /// The weight or the bias of a normalization.
     Norm,
+    /// The sinks of an attention.
+    Sinks,
     /// One of the two factors of a low-rank adapter.
     Adapter,
 }
@@ -59,30 +65,15 @@ pub struct Parameter<'a> {
     slot: Slot<'a>,
 }
 
-#[derive(Debug)]
-enum Slot<'a> {
-    Vector(&'a mut Param<Tensor<1>>),
-    Matrix(&'a mut Param<Tensor<2>>),
-}
-
 impl Parameter<'_> {
     /// Its shape.
     pub fn shape(&self) -> Vec<usize> {
-        match &self.slot {
-            Slot::Vector(param) => param.dims().to_vec(),
-            Slot::Matrix(param) => param.dims().to_vec(),
-        }
+        self.slot.shape()
     }
 
     /// Its values in row-major order, `[elements]`.
     pub fn flat(&self) -> Tensor<1> {
-        match &self.slot {
-            Slot::Vector(param) => param.val(),
-            Slot::Matrix(param) => {
-                let [rows, columns] = param.dims();
-                param.val().reshape([rows * columns])
-            }
-        }
+        self.slot.flat()
     }
 
     /// Replaces its values; `values` is in row-major order, `[elements]`.
@@ -90,40 +81,19 @@ impl Parameter<'_> {
     /// # Panics
     /// If the number of values differs.
     pub fn set_flat(&mut self, values: Tensor<1>) {
-        match &mut self.slot {
-            Slot::Vector(param) => {
-                assert_eq!(values.dims(), param.dims(), "elements of `{}`", self.name);
-                **param = Param::from_tensor(values);
-            }
-            Slot::Matrix(param) => {
-                let dims = param.dims();
-                **param = Param::from_tensor(values.reshape(dims));
-            }
-        }
+        let n_values: usize = self.shape().iter().product();
+        assert_eq!(values.dims(), [n_values], "elements of `{}`", self.name);
+        self.slot.set_flat(values);
     }
 
     /// Tracks the parameter with autodiff.
     pub(crate) fn track(&mut self) {
-        match &mut self.slot {
-            Slot::Vector(param) => {
-                **param = Param::from_tensor(param.val().autodiff().require_grad());
-            }
-            Slot::Matrix(param) => {
-                **param = Param::from_tensor(param.val().autodiff().require_grad());
-            }
-        }
+        self.slot.track();
     }
 
     /// Takes its gradient from a tape, as a flat vector.
     pub(crate) fn take_gradient(&self, tape: &mut Tape) -> Option<Tensor<1>> {
-        match &self.slot {
-            Slot::Vector(param) => param.val().grad_remove(tape),
-            Slot::Matrix(param) => {
-                let [rows, columns] = param.dims();
-                let gradient = param.val().grad_remove(tape)?;
-                Some(gradient.reshape([rows * columns]))
-            }
-        }
+        self.slot.take_gradient(tape)
     }
 }
 
@@ -148,8 +118,8 @@ type Visit<'v> = &'v mut dyn FnMut(Parameter<'_>);
 
 fn visit_weights(weights: &mut Weights, f: Visit<'_>) {
     visit_embedding(weights, f);
-    for (layer_idx, layer) in weights.model.layers.iter_mut().enumerate() {
-        visit_layer(layer, layer_idx, f);
+    for layer in &mut weights.model.layers {
+        visit_layer(layer, f);
     }
     visit_head(weights, f);
 }
@@ -157,7 +127,7 @@ fn visit_weights(weights: &mut Weights, f: Visit<'_>) {
 /// Visits the embedding matrix.
 pub(crate) fn visit_embedding(weights: &mut Weights, f: Visit<'_>) {
     f(Parameter {
-        name: "model.embed_tokens.weight".to_owned(),
+        name: format!("{EMBEDDING}.weight"),
         kind: ParameterKind::Embedding,
         slot: Slot::Matrix(&mut weights.model.embed_tokens.weight),
     });
@@ -165,64 +135,144 @@ pub(crate) fn visit_embedding(weights: &mut Weights, f: Visit<'_>) {
 
 /// Visits the last normalization, and the head if it is not tied to the embeddings.
 pub(crate) fn visit_head(weights: &mut Weights, f: Visit<'_>) {
-    visit_norm(&mut weights.model.norm, "model.norm", f);
+    visit_norm(&mut weights.model.norm, f);
     if let Some(head) = &mut weights.lm_head {
-        visit_linear(head, "lm_head", f);
+        visit_linear(head, f);
     }
 }
 
 /// Visits the parameters of one layer.
-pub(crate) fn visit_layer(layer: &mut DecoderLayer, layer_idx: usize, f: Visit<'_>) {
-    let at = |name: &str| format!("model.layers.{layer_idx}.{name}");
-    visit_norm(&mut layer.input_layernorm, &at("input_layernorm"), f);
-    for (name, linear) in linears_mut(layer) {
-        if name.starts_with("self_attn.") {
-            visit_linear(linear, &at(name), f);
-        }
+pub(crate) fn visit_layer(layer: &mut DecoderLayer, f: Visit<'_>) {
+    visit_norms(&mut layer.before_attention, f);
+    for linear in attention_maps_mut(&mut layer.self_attn) {
+        visit_linear(linear, f);
     }
-    visit_norm(
-        &mut layer.post_attention_layernorm,
-        &at("post_attention_layernorm"),
-        f,
-    );
-    for (name, linear) in linears_mut(layer) {
-        if name.starts_with("mlp.") {
-            visit_linear(linear, &at(name), f);
-        }
+    if let Some(HeadNorms { query, key }) = &mut layer.self_attn.head_norms {
+        visit_norm(query, f);
+        visit_norm(key, f);
     }
+    if let Some(sinks) = &mut layer.self_attn.sinks {
+        f(Parameter {
+            name: sinks.name.clone(),
+            kind: ParameterKind::Sinks,
+            slot: Slot::Vector(&mut sinks.weight),
+        });
+    }
+    visit_norms(&mut layer.after_attention, f);
+    visit_norms(&mut layer.before_mlp, f);
+    for linear in feed_forward_maps_mut(&mut layer.mlp) {
+        visit_linear(linear, f);
+    }
+    if let FeedForward::Sparse(mixture) = &mut layer.mlp
+        && let ExpertList::Stacked(stacked) = &mut mixture.experts
+    {
+        visit_stacked(stacked, f);
+    }
+    visit_norms(&mut layer.after_mlp, f);
 }
 
-/// The linear maps of a layer, with their names relative to the layer.
-pub(crate) fn linears_mut(layer: &mut DecoderLayer) -> Vec<(&'static str, &mut Linear)> {
-    let mut maps = match &mut layer.self_attn.qkv {
-        Qkv::Split(maps) => vec![
-            ("self_attn.q_proj", &mut maps.q_proj),
-            ("self_attn.k_proj", &mut maps.k_proj),
-            ("self_attn.v_proj", &mut maps.v_proj),
-        ],
-        Qkv::Fused(map) => vec![("self_attn.qkv_proj", map)],
-    };
-    maps.push(("self_attn.o_proj", &mut layer.self_attn.o_proj));
-    match &mut layer.mlp.gate_up {
-        GateUp::Split(split) => {
-            maps.push(("mlp.gate_proj", &mut split.gate_proj));
-            maps.push(("mlp.up_proj", &mut split.up_proj));
-        }
-        GateUp::Fused(map) => maps.push(("mlp.gate_up_proj", map)),
-    }
-    maps.push(("mlp.down_proj", &mut layer.mlp.down_proj));
+/// The linear maps of a layer.
+pub(crate) fn linears_mut(layer: &mut DecoderLayer) -> Vec<&mut Linear> {
+    let DecoderLayer { self_attn, mlp, .. } = layer;
+    let mut maps = attention_maps_mut(self_attn);
+    maps.extend(feed_forward_maps_mut(mlp));
     maps
 }
 
-fn visit_norm(norm: &mut RmsNorm, name: &str, f: Visit<'_>) {
+fn attention_maps_mut(attention: &mut SelfAttention) -> Vec<&mut Linear> {
+    let mut maps = match &mut attention.qkv {
+        Qkv::Split(maps) => vec![&mut maps.q_proj, &mut maps.k_proj, &mut maps.v_proj],
+        Qkv::Fused(map) => vec![map],
+    };
+    maps.push(&mut attention.o_proj);
+    maps
+}
+
+fn feed_forward_maps_mut(part: &mut FeedForward) -> Vec<&mut Linear> {
+    let Mixture {
+        router,
+        experts,
+        shared,
+        ..
+    } = match part {
+        FeedForward::Dense(mlp) => return mlp_maps_mut(mlp),
+        FeedForward::Sparse(mixture) => mixture,
+    };
+    let mut maps = vec![router];
+    if let ExpertList::Separate(experts) = experts {
+        maps.extend(experts.iter_mut().flat_map(mlp_maps_mut));
+    }
+    if let Some(shared) = shared {
+        maps.extend(mlp_maps_mut(&mut shared.mlp));
+        maps.push(&mut shared.weight);
+    }
+    maps
+}
+
+fn visit_stacked(stacked: &mut Stacked, f: Visit<'_>) {
+    let Stacked {
+        experts,
+        gate_up,
+        down,
+        ..
+    } = stacked;
+    let (mut gate_ups, mut gate_up_biases) = (Vec::new(), Vec::new());
+    let (mut downs, mut down_biases) = (Vec::new(), Vec::new());
+    for expert in experts {
+        gate_ups.push(&mut expert.gate_up);
+        gate_up_biases.push(&mut expert.gate_up_bias);
+        downs.push(&mut expert.down);
+        down_biases.push(&mut expert.down_bias);
+    }
+    for (name, matrices, biases) in [
+        (gate_up, gate_ups, gate_up_biases),
+        (down, downs, down_biases),
+    ] {
+        f(Parameter {
+            name: name.clone(),
+            kind: ParameterKind::Matrix,
+            slot: Slot::Matrices(matrices),
+        });
+        f(Parameter {
+            name: stacked_bias(name),
+            kind: ParameterKind::Bias,
+            slot: Slot::Vectors(biases),
+        });
+    }
+}
+
+fn mlp_maps_mut(mlp: &mut Mlp) -> Vec<&mut Linear> {
+    let mut maps = match &mut mlp.gate_up {
+        GateUp::Split(split) => vec![&mut split.gate_proj, &mut split.up_proj],
+        GateUp::Fused(map) | GateUp::Up(map) => vec![map],
+    };
+    maps.push(&mut mlp.down_proj);
+    maps
+}
+
+fn visit_norms(norm: &mut Option<Norm>, f: Visit<'_>) {
+    if let Some(norm) = norm {
+        visit_norm(norm, f);
+    }
+}
+
+fn visit_norm(norm: &mut Norm, f: Visit<'_>) {
     f(Parameter {
-        name: format!("{name}.weight"),
+        name: format!("{}.weight", norm.name),
         kind: ParameterKind::Norm,
         slot: Slot::Vector(&mut norm.weight),
     });
+    if let Some(bias) = &mut norm.bias {
+        f(Parameter {
+            name: format!("{}.bias", norm.name),
+            kind: ParameterKind::Norm,
+            slot: Slot::Vector(bias),
+        });
+    }
 }
 
-fn visit_linear(linear: &mut Linear, name: &str, f: Visit<'_>) {
+fn visit_linear(linear: &mut Linear, f: Visit<'_>) {
+    let name = linear.name.clone();
     f(Parameter {
         name: format!("{name}.weight"),
         kind: ParameterKind::Matrix,

@@ -1,23 +1,30 @@
 //! The rotation angles of a sequence, on the device.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use longrope_kernels::rotate_half;
-use longrope_rope::ResolvedRope;
+use longrope_kernels::{rotate_half, rotate_interleaved};
+use longrope_rope::{Pairs, ResolvedRope, RopeSpec, Rotation};
 
-/// Cosines and sines of positions `0..n_positions` for one resolved RoPE.
+/// Cosines and sines of positions `0..n_positions` for one resolved RoPE, and for the RoPE that some layers have of
+/// their own.
 ///
-/// Computed on the host in `f64` and uploaded once. All layers share the table, and so can all sequences with the same
-/// resolved RoPE. Cloning is cheap.
+/// Computed on the host in `f64` and uploaded once. All layers share the tables, and so can all sequences with the same
+/// resolved RoPE. Cloning is cheap. [`Decoder::rotary`](crate::Decoder::rotary) makes one.
 #[derive(Clone, Debug)]
 pub struct Rotary {
-    cos: Tensor<2>,
-    sin: Tensor<2>,
+    main: Table,
+    local: Option<Table>,
     n_positions: usize,
 }
 
-impl Rotary {
-    /// Computes the table and uploads it.
-    pub fn new(rope: &ResolvedRope, n_positions: usize, device: &Device) -> Self {
+/// Cosines and sines, `[n_positions, n_pairs]`.
+#[derive(Clone, Debug)]
+struct Table {
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+}
+
+impl Table {
+    fn new(rope: &ResolvedRope, n_positions: usize, device: &Device) -> Self {
         let angles = rope.angles(0..n_positions);
         let shape = [angles.n_positions, angles.n_pairs];
         let upload = |values: Vec<f32>| {
@@ -26,26 +33,59 @@ impl Rotary {
         Self {
             cos: upload(angles.cos),
             sin: upload(angles.sin),
+        }
+    }
+}
+
+impl Rotary {
+    /// Computes the tables and uploads them. `local` is the RoPE of layers that have one of their own.
+    pub(crate) fn new(
+        rope: &ResolvedRope,
+        local: Option<&RopeSpec>,
+        n_positions: usize,
+        device: &Device,
+    ) -> Self {
+        let table = |rope: &ResolvedRope| Table::new(rope, n_positions, device);
+        Self {
+            main: table(rope),
+            local: local.map(|local| table(&local.resolve(n_positions))),
             n_positions,
         }
     }
 
-    /// Number of positions in the table.
+    /// Number of positions in the tables.
     pub fn n_positions(&self) -> usize {
         self.n_positions
     }
 
-    /// Rotates heads; their first row is at position `start`.
+    /// Rotates heads as a layer does; their first row is at position `start`.
     ///
     /// # Shapes
     /// - `x`, output: `[batch, heads, seq, head_dim]`
-    pub(crate) fn apply(&self, x: Tensor<4>, start: usize) -> Tensor<4> {
+    pub(crate) fn apply(
+        &self,
+        x: Tensor<4>,
+        start: usize,
+        (rotation, pairs): (Rotation, Pairs),
+    ) -> Tensor<4> {
+        let table = match rotation {
+            Rotation::None => return x,
+            Rotation::Main => &self.main,
+            // A config names such layers only together with their RoPE.
+            Rotation::Local => self.local.as_ref().unwrap_or(&self.main),
+        };
         let [_, _, seq, _] = x.dims();
-        let cos = self.cos.clone().narrow(0, start, seq);
-        let sin = self.sin.clone().narrow(0, start, seq);
-        if x.dtype() == DType::F64 {
-            return rotate_half(x, cos.cast(DType::F64), sin.cast(DType::F64));
+        let wide = |table: &Tensor<2>| {
+            let rows = table.clone().narrow(0, start, seq);
+            match x.dtype() {
+                DType::F64 => rows.cast(DType::F64),
+                _ => rows,
+            }
+        };
+        let (cos, sin) = (wide(&table.cos), wide(&table.sin));
+        match pairs {
+            Pairs::Halves => rotate_half(x, cos, sin),
+            Pairs::Interleaved => rotate_interleaved(x, cos, sin),
         }
-        rotate_half(x, cos, sin)
     }
 }

@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 
 use burn::tensor::{DType, Gradients as Tape, Int, Tensor, TensorData};
-use longrope_kernels::{Documents, linear_nll, recompute};
+use longrope_kernels::{Documents, recompute};
 
-use crate::attention::Place;
 use crate::block::DecoderLayer;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
@@ -200,7 +199,7 @@ impl Pass<'_> {
 
         let hidden = embed(&decoder.weights, &input.tokens);
         let (hidden, inputs) = recompute::forward(layers.len(), hidden, |layer_idx, x| {
-            self.layer(&layers[layer_idx], layer_idx, x)
+            self.layer(&layers[layer_idx], x)
         });
 
         // The head has a separate tape that starts at the output of the last layer.
@@ -221,13 +220,13 @@ impl Pass<'_> {
             d_hidden,
             |layer_idx, x| {
                 let layer = self.tracked_layer(layer_idx);
-                let output = self.layer(&layer, layer_idx, x);
+                let output = self.layer(&layer, x);
                 *tracked.borrow_mut() = Some(layer);
                 output
             },
-            |layer_idx, tape| {
+            |_, tape| {
                 if let Some(mut layer) = tracked.borrow_mut().take() {
-                    visit_layer(&mut layer, layer_idx, &mut |parameter| {
+                    visit_layer(&mut layer, &mut |parameter| {
                         take(&parameter, tape, &mut gradients);
                     });
                 }
@@ -250,33 +249,28 @@ impl Pass<'_> {
             .map(|layer_idx| self.tracked_layer(layer_idx))
             .collect();
         let mut hidden = embed(&ends, &input.tokens);
-        for (layer_idx, layer) in ends.model.layers.iter().enumerate() {
-            hidden = self.layer(layer, layer_idx, hidden);
+        for layer in &ends.model.layers {
+            hidden = self.layer(layer, hidden);
         }
         let nll = head_losses(&ends, hidden, input);
         let losses = read(&nll);
         let mut tape = (nll * input.weights.clone()).sum().backward();
         collect_ends(&ends, &mut tape, &mut gradients);
-        for (layer_idx, layer) in ends.model.layers.iter_mut().enumerate() {
-            visit_layer(layer, layer_idx, &mut |parameter| {
+        for layer in &mut ends.model.layers {
+            visit_layer(layer, &mut |parameter| {
                 take(&parameter, &mut tape, &mut gradients);
             });
         }
         (losses, gradients)
     }
 
-    fn layer(&self, layer: &DecoderLayer, layer_idx: usize, x: Tensor<3>) -> Tensor<3> {
-        let place = Place {
-            start: 0,
-            window: self.decoder.config().windows[layer_idx],
-            documents: self.documents,
-        };
-        layer.forward_whole(x, self.rotary, place)
+    fn layer(&self, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {
+        layer.forward_whole(x, self.rotary, self.documents)
     }
 
     fn tracked_layer(&self, layer_idx: usize) -> DecoderLayer {
         let mut layer = self.decoder.weights.model.layers[layer_idx].clone();
-        visit_layer(&mut layer, layer_idx, &mut |parameter| {
+        visit_layer(&mut layer, &mut |parameter| {
             self.track(parameter);
         });
         layer
@@ -316,19 +310,15 @@ fn take(parameter: &Parameter<'_>, tape: &mut Tape, gradients: &mut Gradients) {
 
 /// Embeds tokens: `[batch, seq]` to `[batch, seq, hidden]`.
 fn embed(weights: &Weights, tokens: &Tensor<2, Int>) -> Tensor<3> {
-    let [batch, seq] = tokens.dims();
-    let table = weights.model.embed_tokens.weight.val();
-    let [_, hidden_size] = table.dims();
-    let ids = tokens.clone().reshape([batch * seq]);
-    table.select(0, ids).reshape([batch, seq, hidden_size])
+    weights.model.embed_tokens.forward(tokens.clone())
 }
 
 /// The loss of each row, `[batch · seq]`.
 fn head_losses(weights: &Weights, hidden: Tensor<3>, input: &Input) -> Tensor<1> {
     let [batch, seq, hidden_size] = hidden.dims();
-    let hidden = weights.model.norm.forward(hidden);
+    let hidden = weights.model.last(hidden);
     let hidden = hidden.reshape([batch * seq, hidden_size]);
-    linear_nll(hidden, weights.output_weight(), input.targets.clone(), None)
+    weights.head().nll(hidden, input.targets.clone())
 }
 
 fn read(losses: &Tensor<1>) -> Vec<f64> {

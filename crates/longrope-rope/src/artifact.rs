@@ -1,14 +1,23 @@
 //! `rope.json`: a rope spec and its provenance.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::hf::SLIDING;
 use crate::{Error, Result, RopeScaling, RopeSpec, json_text};
 
 const FORMAT: &str = "longrope-rope";
+/// One rope for all layers.
 const VERSION: u32 = 1;
+/// With the rope of other layers.
+const VERSION_BY_LAYER: u32 = 2;
 
 /// A rope spec in a file, with its provenance.
+///
+/// Version 1 has one rope for all layers that rotate. In version 2, layers of the types in `layer_types` have ropes of
+/// their own.
 ///
 /// ```json
 /// {"format": "longrope-rope", "version": 1, "rotary_dim": 128, "theta": 10000.0, "original_context": 4096,
@@ -29,6 +38,9 @@ pub struct RopeArtifact {
     pub original_context: usize,
     /// See [`RopeSpec::scaling`].
     pub scaling: RopeScaling,
+    /// Ropes of layers that do not share this one, by their type as in `layer_types` of a config. Version 2 has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layer_types: BTreeMap<String, RopeSpec>,
     /// Where the factors come from.
     #[serde(default)]
     pub provenance: Provenance,
@@ -79,8 +91,24 @@ impl RopeArtifact {
             theta: spec.theta,
             original_context: spec.original_context,
             scaling: spec.scaling.clone(),
+            layer_types: BTreeMap::new(),
             provenance,
         }
+    }
+
+    /// The same with the rope of layers with a sliding window, if they have one of their own.
+    #[must_use]
+    pub fn with_local(mut self, local: Option<&RopeSpec>) -> Self {
+        if let Some(local) = local {
+            self.version = VERSION_BY_LAYER;
+            self.layer_types.insert(SLIDING.to_owned(), local.clone());
+        }
+        self
+    }
+
+    /// The rope of layers with a sliding window, if they have one of their own.
+    pub fn local(&self) -> Option<&RopeSpec> {
+        self.layer_types.get(SLIDING)
     }
 
     /// The spec in the artefact. It is valid if the artefact was read from JSON or made from a valid spec.
@@ -110,15 +138,21 @@ impl RopeArtifact {
                 expected: FORMAT,
             });
         }
-        if value["version"] != VERSION {
+        if ![VERSION, VERSION_BY_LAYER]
+            .iter()
+            .any(|known| value["version"] == *known)
+        {
             return Err(Error::ArtifactVersion {
                 found: value["version"].clone(),
-                expected: VERSION,
+                expected: VERSION_BY_LAYER,
             });
         }
         // Parsed from the text again, so that errors carry line and column.
         let artifact: Self = serde_json::from_str(text).map_err(json_error)?;
         artifact.spec().validate()?;
+        for local in artifact.layer_types.values() {
+            local.validate()?;
+        }
         Ok(artifact)
     }
 
@@ -215,12 +249,31 @@ mod tests {
             error.to_string(),
             r#"the rope artefact has `format` null, expected "longrope-rope""#
         );
-        let error = RopeArtifact::from_json(&GOLDEN.replace("\"version\": 1", "\"version\": 2"))
+        let error = RopeArtifact::from_json(&GOLDEN.replace("\"version\": 1", "\"version\": 3"))
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the rope artefact has `version` 2, expected 1"
+            "the rope artefact has `version` 3, expected 2"
         );
+    }
+
+    #[test]
+    fn version_2_holds_the_rope_of_other_layers() {
+        let local = RopeSpec::new(8, 500.0, 256, RopeScaling::None {}).unwrap();
+        let both = artifact().with_local(Some(&local));
+        let text = both.to_json_pretty();
+        assert!(
+            text.contains("\"version\": 2") && text.contains("sliding_attention"),
+            "{text}"
+        );
+        let read = RopeArtifact::from_json(&text).unwrap();
+        assert_eq!(
+            (read.spec(), read.local()),
+            (artifact().spec(), Some(&local))
+        );
+        assert_eq!(artifact().with_local(None), artifact(), "version 1");
+        let wrong = text.replace("500.0", "0.5");
+        assert!(RopeArtifact::from_json(&wrong).is_err());
     }
 
     #[test]

@@ -220,6 +220,24 @@ pub enum Error {
         /// The known families.
         expected: Names,
     },
+    /// The family is known, but not supported.
+    #[error("`model_type` of the model config is {found:?}, which is not supported: {reason}")]
+    RefusedFamily {
+        /// The family.
+        found: String,
+        /// Why it is not supported.
+        reason: &'static str,
+    },
+    /// The activation of a model config is unknown.
+    #[error("`{key}` of the model config is {found:?}, expected one of {expected}")]
+    UnknownActivation {
+        /// The key.
+        key: &'static str,
+        /// The activation.
+        found: String,
+        /// The known activations.
+        expected: Names,
+    },
     /// A model config describes more than a language model, whose own config is nested in it.
     #[error(
         "`model_type` of the model config is {found:?}, a model whose language part ({inner:?}) is described in \

@@ -27,7 +27,8 @@
 //!
 //! # Conventions
 //!
-//! - Pair `i` is dimensions `i` and `i + d/2` of a head (half-split, `rotate_half`), never neighbours.
+//! - Pair `i` is dimensions `i` and `i + d/2` of a head (half-split, `rotate_half`). Some families rotate neighbours instead;
+//!   [`Layout`] says so. The frequencies are the same.
 //! - `x'_i = x_i cos - x_(i+d/2) sin` and `x'_(i+d/2) = x_(i+d/2) cos + x_i sin`.
 //! - `λ_i` divides the frequency; the attention scale multiplies cos and sin, so scores grow by its square.
 //! - Frequencies are fixed once per sequence, from its total length; never per position, forward pass or batch.
@@ -82,7 +83,10 @@ pub use error::{Error, Names, Result};
 pub use factors::{FactorSet, RescaleFactors};
 pub use factors_csv::factors_from_csv;
 pub use hf::{
-    Family, HfConfig, HfRope, parse_hf_config, read_hf_config, read_hf_rope, write_hf_rope,
+    Activation, AttentionLayout, Biases, ExpertKind, Experts, Family, HeadNorm, HfConfig, HfRope,
+    Layout, MlpKind, MlpLayout, ModuleNames, Multipliers, NormKind, NormOrder, NormSpan, Pairs,
+    QueryGrowth, Residual, Rotation, Router, Routing, SharedExpert, parse_hf_config,
+    read_hf_config, read_hf_rope, write_hf_rope,
 };
 pub use method::Method;
 pub use precision::Precision;

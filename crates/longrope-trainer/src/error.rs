@@ -39,6 +39,15 @@ pub enum Error {
         /// The value given.
         found: f64,
     },
+    /// The model is a part of a larger one, and a trained checkpoint would lack the rest.
+    #[error(
+        "`{}` is a model of text and images: a trained checkpoint would hold its language model only",
+        .folder.display()
+    )]
+    NestedModel {
+        /// Folder of the model.
+        folder: PathBuf,
+    },
     /// Two consecutive steps had a loss or gradient that was not finite.
     #[error(
         "step {step} has loss {loss} and gradient norm {norm}, the second step in a row that is not finite"

@@ -12,6 +12,10 @@ const WANTED: &str =
 /// How weights in another format become safetensors.
 const CONVERT: &str = "convert them with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)";
 
+/// How packed weights become numbers that are read.
+const UNPACK: &str = "convert the weights to bf16 with transformers: AutoModelForCausalLM.from_pretrained(FOLDER, \
+                      dtype=\"bfloat16\", quantization_config=Mxfp4Config(dequantize=True)).save_pretrained(NEW_FOLDER)";
+
 /// The hint for a model path that is not a folder.
 pub(crate) fn for_no_folder(path: &Path) -> String {
     if path.is_file() {
@@ -84,6 +88,10 @@ pub(crate) fn for_folder(folder: &Path) -> String {
 
 /// The hint for weights that do not fit `config.json`.
 pub(crate) fn for_misfit(folder: &Path, report: &WeightReport) -> String {
+    let is_packed = |problem: &WeightProblem| matches!(problem, WeightProblem::Packed { .. });
+    if report.problems.iter().any(is_packed) {
+        return UNPACK.to_owned();
+    }
     if let Some(words) = quantization(folder) {
         return quantized(&words);
     }

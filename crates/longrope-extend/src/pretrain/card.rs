@@ -15,25 +15,15 @@ pub(super) fn text(
     corpus: &CorpusReport,
     measured: Measurement,
 ) -> String {
-    let shape = &config.model;
-    let mut text = String::from("# A small LLaMA, trained by `longrope pretrain`\n\n");
+    let mut text = match &config.config {
+        None => String::from("# A small LLaMA, trained by `longrope pretrain`\n\n"),
+        Some(_) => String::from("# A small model, trained by `longrope pretrain`\n\n"),
+    };
     let mut line = |line: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{line}");
     };
-    line(format!(
-        "- Model: LLaMA, {} layers, hidden {}, {} heads, {} key and value heads, intermediate {}, vocabulary {}, \
-         window {}, theta {}{}.",
-        shape.layers,
-        shape.hidden,
-        shape.heads,
-        shape.kv_heads,
-        shape.intermediate,
-        shape.vocab,
-        shape.window,
-        shape.theta,
-        if shape.tied { ", tied embeddings" } else { "" },
-    ));
+    line(model_line(config));
     line(format!(
         "- Text: {}, {} documents, {} tokens; fingerprint `{}`.",
         corpus.origin,
@@ -74,4 +64,26 @@ pub(super) fn text(
         ));
     }
     text
+}
+
+/// Family and sizes of the model.
+fn model_line(config: &PretrainConfig) -> String {
+    if let Some(keys) = &config.config {
+        let keys = serde_json::to_string(keys).unwrap_or_default();
+        return format!("- Model, as keys of `config.json`: `{keys}`.");
+    }
+    let shape = &config.model;
+    format!(
+        "- Model: LLaMA, {} layers, hidden {}, {} heads, {} key and value heads, intermediate {}, vocabulary {}, \
+         window {}, theta {}{}.",
+        shape.layers,
+        shape.hidden,
+        shape.heads,
+        shape.kv_heads,
+        shape.intermediate,
+        shape.vocab,
+        shape.window,
+        shape.theta,
+        if shape.tied { ", tied embeddings" } else { "" },
+    )
 }

@@ -1,10 +1,11 @@
 //! How a model is pretrained: the keys of `[pretrain]` in a configuration file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use longrope_model::LlamaShape;
+use longrope_model::{LlamaShape, ModelConfig};
 use longrope_trainer::{Decay, Schedule};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::error::PretrainError;
 use crate::error::Result;
@@ -16,8 +17,12 @@ use crate::error::Result;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct PretrainConfig {
-    /// Sizes of the model.
+    /// Sizes of the model, a LLaMA.
     pub model: LlamaShape,
+    /// Keys of the `config.json` of a model of any family, to train instead of `model`. Missing keys have the defaults of
+    /// the family.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Map<String, Value>>,
     /// Crates whose sources are the text, if no text is given; empty for all crates of the lock file.
     pub source_crates: Vec<String>,
     /// Most bytes to read of one crate.
@@ -40,6 +45,7 @@ impl Default for PretrainConfig {
     fn default() -> Self {
         Self {
             model: LlamaShape::default(),
+            config: None,
             source_crates: Vec::new(),
             most_crate_bytes: 256 << 10,
             held_out: Vec::new(),
@@ -109,15 +115,35 @@ impl PretrainPhase {
 }
 
 impl PretrainConfig {
-    /// Checks the phases.
+    /// The `config.json` of the model, without special tokens.
+    pub(super) fn model_json(&self) -> Value {
+        match &self.config {
+            Some(keys) => Value::Object(keys.clone()),
+            None => self.model.config_json(),
+        }
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// If no model has these sizes, or the decoder does not support it.
+    pub fn model_config(&self) -> Result<ModelConfig> {
+        Ok(ModelConfig::from_json(
+            &self.model_json(),
+            Path::new("pretrain.config"),
+        )?)
+    }
+
+    /// Checks the model and the phases.
     ///
     /// # Errors
     /// [`PretrainError::NoPhases`], [`PretrainError::PhaseName`], [`PretrainError::ZeroCount`] or
-    /// [`PretrainError::PhaseWindow`].
+    /// [`PretrainError::PhaseWindow`], and those of [`Self::model_config`].
     pub fn validate(&self) -> Result<()> {
         if self.phases.is_empty() {
             return Err(PretrainError::NoPhases.into());
         }
+        let longest = self.model_config()?.max_context;
         for (number, phase) in (1..).zip(&self.phases) {
             let name = || phase.name.clone();
             let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -131,12 +157,12 @@ impl PretrainConfig {
                     return Err(PretrainError::ZeroCount { number, name, key }.into());
                 }
             }
-            if phase.window > self.model.window {
+            if phase.window > longest {
                 return Err(PretrainError::PhaseWindow {
                     number,
                     name: name(),
                     found: phase.window,
-                    longest: self.model.window,
+                    longest,
                 }
                 .into());
             }

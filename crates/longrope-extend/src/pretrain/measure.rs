@@ -3,7 +3,7 @@
 use std::f64::consts::LN_2;
 
 use longrope_data::{SyntheticStream, TokenDocument, TrainingWindow, spread_windows};
-use longrope_model::{Decoder, Rotary, TokenBatch, check_losses};
+use longrope_model::{Decoder, TokenBatch, check_losses};
 use longrope_trainer::run::Measurement;
 
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl Yardstick {
     /// above 1/2, so that greedy generation finds them.
     pub(super) fn measure(&self, decoder: &Decoder) -> Result<Measurement> {
         let rope = decoder.config().rope.resolve(self.window);
-        let rotary = Rotary::new(&rope, self.window, decoder.device());
+        let rotary = decoder.rotary(&rope, self.window);
         let losses = |sequences: &[&[u32]]| -> Result<Vec<Vec<f32>>> {
             let mut losses = Vec::with_capacity(sequences.len());
             for sequences in sequences.chunks(BATCH) {

@@ -7,9 +7,10 @@ use longrope_data::{
     BOS_TOKEN, Document, EOS_TOKEN, Tokenizer, TokenizerTraining, save_tokenizer, sha256_of_file,
     train_tokenizer,
 };
-use longrope_model::{LlamaShape, write_random_llama};
+use longrope_model::write_random_model;
 use serde::{Deserialize, Serialize};
 
+use super::config::PretrainConfig;
 use super::error::PretrainError;
 use super::events::{PretrainEvent, Watch};
 use crate::error::Result;
@@ -29,7 +30,7 @@ struct Checksums {
 
 /// Writes a tokenizer trained on the documents, and random weights.
 pub(super) fn write_start(
-    shape: &LlamaShape,
+    config: &PretrainConfig,
     documents: &[Document],
     seed: u64,
     folder: &Path,
@@ -38,14 +39,14 @@ pub(super) fn write_start(
     watch.event(PretrainEvent::TrainingTokenizer)?;
     let json = train_tokenizer(
         documents.iter().map(|document| document.text.as_str()),
-        TokenizerTraining::new(shape.vocab),
+        TokenizerTraining::new(config.model_config()?.vocab_size),
     )?;
     watch.event(PretrainEvent::TrainedTokenizer)?;
     save_tokenizer(folder, &json)?;
     let tokenizer = Tokenizer::from_model_dir(folder)?;
     let special = special_tokens(&tokenizer, folder)?;
     // Last, because the folder counts as a checkpoint as soon as it has `config.json`.
-    write_random_llama(folder, shape, special, seed)?;
+    write_random_model(folder, config.model_json(), special, seed)?;
     let mut sha256 = BTreeMap::new();
     for entry in fs_err::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -86,14 +86,18 @@ impl PretrainTask {
     pub fn fixed(&self) -> Value {
         let texts = self.texts.training.iter();
         let parts: Vec<&[u8]> = texts.map(|document| document.text.as_bytes()).collect();
-        json!({
+        let mut fixed = json!({
             "pretrain.model": self.config.model,
             "pretrain.phases": self.config.phases,
             "pretrain.answer-weight": self.config.answer_weight,
             "pretrain.corpus-share": self.config.corpus_share,
             "seed": self.seed,
             "text": sha256_hex(&parts),
-        })
+        });
+        if let Some(keys) = &self.config.config {
+            fixed["pretrain.config"] = Value::Object(keys.clone());
+        }
+        fixed
     }
 
     /// Trains all phases, or resumes from the latest saved state in the run folder.
@@ -136,7 +140,7 @@ impl PretrainTask {
         if start.join("config.json").is_file() {
             check_start(&start)?;
         } else {
-            write_start(&config.model, &texts.training, seed, &start, &watch)?;
+            write_start(&config, &texts.training, seed, &start, &watch)?;
         }
         let corpus = Corpus::new(texts, &cache, &start, &watch)?;
         let report = serde_json::to_string_pretty(&corpus.report)? + "\n";
@@ -220,7 +224,7 @@ impl Run {
             trainer: trainer_config(phase),
             lora: None,
             windows: corpus.mixture(config, phase_idx, self.seed)?,
-            rotaries: Rotaries::new(rope, &rope.plain(), phase.window, decoder.device()),
+            rotaries: Rotaries::new(decoder, rope, &rope.plain(), phase.window),
             batch: phase.batch,
             accumulate: 1,
             contexts: vec![phase.window],

@@ -112,7 +112,8 @@ impl RecoveryTask<'_> {
             target_context: Some(self.known.max_context()),
             ..Provenance::default()
         };
-        let artifact = RopeArtifact::from_spec(&self.known, provenance);
+        let local = self.inputs.models.decoder().config().local_rope.clone();
+        let artifact = RopeArtifact::from_spec(&self.known, provenance).with_local(local.as_ref());
         run.write("rope.json", &artifact.to_json_pretty())?;
         Ok(Recovery {
             source: self.inputs.source,

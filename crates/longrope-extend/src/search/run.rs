@@ -42,6 +42,8 @@ pub(crate) struct SearchRun<'a> {
     /// What the winner is judged on; `None` if no text is held out.
     pub(crate) unseen: Option<&'a Unseen>,
     pub(crate) target: &'a TargetRope,
+    /// The RoPE of layers that have one of their own, which a search does not change.
+    pub(crate) local_rope: Option<&'a RopeSpec>,
     pub(crate) profile: &'a str,
     pub(crate) objective: ObjectiveKind,
     /// Why, if the search was left to choose it.
@@ -182,7 +184,8 @@ impl SearchRun<'_> {
             elapsed_secs: started.elapsed().as_secs_f64(),
         };
         let spec = self.target.artifact_spec(&best.candidate)?;
-        let artifact = RopeArtifact::from_spec(&spec, self.provenance(&search, best.score));
+        let artifact = RopeArtifact::from_spec(&spec, self.provenance(&search, best.score))
+            .with_local(self.local_rope);
         self.run.write("rope.json", &artifact.to_json_pretty())?;
         let score = |method: &MethodLoss| (method.method.clone(), self.calibration.score(method));
         let method_scores = result.baselines.iter().map(score).collect();

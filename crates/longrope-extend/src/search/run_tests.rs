@@ -50,6 +50,7 @@ fn run(folder: &Path, models: &Models, scoring: Scoring<'_>) -> Result<SearchOut
         calibration: &calibration,
         unseen: None,
         target: &target,
+        local_rope: None,
         profile: "paper",
         objective: ObjectiveKind::Perplexity,
         choice: None,

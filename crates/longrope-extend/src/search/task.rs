@@ -111,6 +111,7 @@ impl SearchTask<'_> {
             calibration: &calibration,
             unseen: unseen.as_ref(),
             target: &self.target,
+            local_rope: inputs.models.decoder().config().local_rope.as_ref(),
             profile: &inputs.profile,
             objective: options.objective,
             choice,

@@ -49,8 +49,8 @@ pub fn attention(
 
 /// [`attention()`] with a sink: a learned score of each query head that takes a share of the softmax, but has no value.
 ///
-/// A weight is `exp(s_j) / (exp(sink) + Σ_i exp(s_i))`, so the weights of a query sum to less than 1 (gpt-oss,
-/// arXiv 2508.10925). The sink is neither multiplied by the scale nor capped. It gets a gradient like queries,
+/// A weight is `exp(s_j) / (exp(sink) + Σ_i exp(s_i))`, so the weights of a query sum to less than 1 (gpt-oss, arXiv
+/// 2508.10925, section 2.2). The sink is neither multiplied by the scale nor capped. It gets a gradient like queries,
 /// keys and values. A sink of minus infinity gives [`attention()`].
 ///
 /// # Shapes

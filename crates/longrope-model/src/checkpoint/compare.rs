@@ -9,6 +9,16 @@ use super::report::{WeightProblem, WeightReport};
 use super::stored::StoredTensor;
 use crate::config::ModelConfig;
 
+/// What the names of the two parts of a packed tensor add to its own.
+const PACKED: [&str; 2] = ["_blocks", "_scales"];
+
+/// Whether both parts of a packed tensor are stored.
+fn is_packed(name: &str, stored: &BTreeMap<String, StoredTensor>) -> bool {
+    PACKED
+        .iter()
+        .all(|end| stored.contains_key(&format!("{name}{end}")))
+}
+
 /// Lists all tensors that are missing (`absent` from the file that the index names), are unexpected, or have the wrong shape or an unreadable type.
 pub(super) fn compare(
     config: &ModelConfig,
@@ -26,6 +36,9 @@ pub(super) fn compare(
     let mut problems = Vec::new();
     for (name, shape) in &expected {
         match stored.get(name) {
+            None if is_packed(name, stored) => {
+                problems.push(WeightProblem::Packed { name: name.clone() });
+            }
             None => problems.push(match absent.get(name) {
                 Some(file) => WeightProblem::NotInFile {
                     name: name.clone(),
@@ -59,7 +72,9 @@ pub(super) fn compare(
     }
     for (name, tensor) in stored {
         // Old checkpoints store the RoPE frequencies, and some store a tied head twice.
+        let packed = PACKED.iter().find_map(|end| name.strip_suffix(end));
         let known = name.ends_with("rotary_emb.inv_freq")
+            || packed.is_some_and(|name| expected.contains_key(name) && is_packed(name, stored))
             || (config.tied_embeddings && name == "lm_head.weight");
         if !expected.contains_key(name) && !known {
             problems.push(WeightProblem::Unexpected {

@@ -12,7 +12,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Whether the checkpoint stores a head whose bytes, type or shape differ from those of the embeddings.
 pub(super) fn differs(checkpoint: &Checkpoint) -> Result<bool> {
-    let tensors = checkpoint.tensors();
+    let tensors = checkpoint.model_tensors();
     let (Some(head), Some(embeddings)) = (tensors.get(HEAD), tensors.get(EMBEDDINGS)) else {
         return Ok(false);
     };

@@ -9,6 +9,7 @@ pub(crate) mod damage;
 mod head;
 mod header;
 mod index;
+mod nested;
 pub(crate) mod report;
 mod shards;
 mod stored;
@@ -42,6 +43,8 @@ pub struct Checkpoint {
     tensors: BTreeMap<String, StoredTensor>,
     /// Tensors that are not in the file that the index names, and that file.
     absent: BTreeMap<String, PathBuf>,
+    /// The tensors of the language model by their names in it, if it is a part of the checkpoint.
+    language: Option<BTreeMap<String, StoredTensor>>,
 }
 
 impl Checkpoint {
@@ -65,6 +68,7 @@ impl Checkpoint {
             has_index: weights.has_index,
             tensors: weights.tensors,
             absent: weights.absent,
+            language: None,
         })
     }
 
@@ -77,7 +81,7 @@ impl Checkpoint {
     /// Those of [`ModelConfig::from_folder`], [`Self::open`] and [`Self::check`].
     pub fn open_model(folder: &Path) -> Result<(ModelConfig, Self)> {
         let mut config = ModelConfig::from_folder(folder)?;
-        let checkpoint = Self::open(folder)?;
+        let checkpoint = Self::open_for(folder, &config)?;
         if checkpoint.untie_own_head(&mut config)? {
             tracing::warn!(
                 "`lm_head.weight` of `{}` differs from the embeddings, although config.json ties them: it is used as a head \
@@ -94,6 +98,19 @@ impl Checkpoint {
             );
         }
         Ok((config, checkpoint))
+    }
+
+    /// Like [`Self::open`], for a model with this configuration: if it is a part of the checkpoint, its tensors are found
+    /// there.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_for(folder: &Path, config: &ModelConfig) -> Result<Self> {
+        let mut checkpoint = Self::open(folder)?;
+        if config.is_nested {
+            checkpoint.language = Some(nested::language_tensors(&checkpoint.tensors));
+        }
+        Ok(checkpoint)
     }
 
     /// If `config` ties the head to the embeddings, but a head is stored that differs from them, unties it in `config`.
@@ -118,6 +135,7 @@ impl Checkpoint {
         Ok(Self {
             has_index: false,
             absent: BTreeMap::new(),
+            language: None,
             folder: path.parent().map(Path::to_owned).unwrap_or_default(),
             files: vec![path.to_owned()],
             file_names: path.file_name().map(PathBuf::from).into_iter().collect(),
@@ -155,6 +173,16 @@ impl Checkpoint {
         &self.tensors
     }
 
+    /// The tensors of the language model, by their names in it.
+    pub(crate) fn model_tensors(&self) -> &BTreeMap<String, StoredTensor> {
+        self.language.as_ref().unwrap_or(&self.tensors)
+    }
+
+    /// Whether the checkpoint holds more than a language model.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.language.is_some()
+    }
+
     /// Total size of the stored tensors in bytes.
     pub fn n_bytes(&self) -> u64 {
         self.tensors.values().map(|t| t.n_bytes as u64).sum()
@@ -165,7 +193,7 @@ impl Checkpoint {
     /// # Errors
     /// If any tensor is missing, is unexpected, or has the wrong shape or type; the error lists all of them.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
-        let report = compare::compare(config, &self.tensors, &self.absent);
+        let report = compare::compare(config, self.model_tensors(), &self.absent);
         if report.is_clean() {
             return Ok(());
         }
@@ -185,10 +213,13 @@ impl Checkpoint {
         device: &Device,
         dtype: DType,
     ) -> Result<Tensor<D>> {
-        let stored = self.tensors.get(name).ok_or_else(|| Error::TensorMissing {
-            folder: self.folder.clone(),
-            tensor: name.to_owned(),
-        })?;
+        let stored = self
+            .model_tensors()
+            .get(name)
+            .ok_or_else(|| Error::TensorMissing {
+                folder: self.folder.clone(),
+                tensor: name.to_owned(),
+            })?;
         if stored.shape.len() != D {
             return Err(Error::Damaged {
                 path: self.file_of(stored).to_owned(),

@@ -42,6 +42,11 @@ pub enum WeightProblem {
         /// The shape according to the configuration.
         expected: Vec<usize>,
     },
+    /// The tensor is stored as numbers of four bits in blocks (MXFP4), which is not read.
+    Packed {
+        /// Its name; the stored tensors have `_blocks` and `_scales` after it.
+        name: String,
+    },
     /// The stored type cannot be read.
     WrongType {
         /// Its name.
@@ -75,6 +80,10 @@ impl fmt::Display for WeightProblem {
                     "tensor `{name}` has shape {found:?}, expected {expected:?}"
                 )
             }
+            Self::Packed { name } => write!(
+                f,
+                "tensor `{name}` is stored as MXFP4 (`{name}_blocks` and `{name}_scales`), expected F32, F64, F16 or BF16"
+            ),
             Self::WrongType { name, found } => write!(
                 f,
                 "tensor `{name}` is stored as {found:?}, expected F32, F64, F16 or BF16"

@@ -131,7 +131,8 @@ fn check_finite(
 ) -> Result<()> {
     let needed: HashSet<String> = model.tensors().into_iter().map(|(name, _)| name).collect();
     // Files are copied with all tensors, but rewritten with those that are needed.
-    let is_written = |name: &str| !options.rewrites_weights() || needed.contains(name);
+    let is_written =
+        |name: &str| !options.rewrites_weights() || checkpoint.is_nested() || needed.contains(name);
     let Some(found) = non_finite::first_of(checkpoint, is_written)? else {
         return Ok(());
     };

@@ -32,8 +32,14 @@ pub(super) fn write_weights(
     folder: &Path,
     options: WeightOptions,
 ) -> Result<()> {
-    let needed = config.tensors();
-    let tensors = needed.iter().filter_map(|(name, _)| {
+    // Of a model of text and images, everything is written.
+    let needed: Vec<String> = if source.is_nested() {
+        source.tensors().keys().cloned().collect()
+    } else {
+        let needed = config.tensors().into_iter();
+        needed.map(|(name, _)| name).collect()
+    };
+    let tensors = needed.iter().filter_map(|name| {
         let stored = source.tensors().get(name)?;
         Some(PlannedTensor::new(name, stored, options.dtype))
     });

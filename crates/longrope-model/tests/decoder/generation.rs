@@ -1,7 +1,7 @@
 //! Generation compared with transformers, and with the cache compared with no cache.
 
 use longrope_model::{
-    Error, FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, Rotary, Sampling, TokenBatch,
+    Error, FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, Sampling, TokenBatch,
 };
 use serde::Deserialize;
 
@@ -166,7 +166,7 @@ fn one_forward_tells_whether_greedy_generation_would_say_the_same() {
         let forced = |answer: &[u32]| {
             let sequence = [&prompt, answer].concat();
             let rope = decoder.config().rope.resolve(sequence.len());
-            let rotary = Rotary::new(&rope, sequence.len(), decoder.device());
+            let rotary = decoder.rotary(&rope, sequence.len());
             let batch = TokenBatch {
                 sequences: &[&sequence],
                 score_from: prompt.len(),

@@ -1,7 +1,7 @@
 //! The logits of all positions against the losses and against generation.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use longrope_model::{Decoder, Rotary};
+use longrope_model::Decoder;
 
 use crate::support::{CHECKPOINTS, FAMILIES, load, losses};
 
@@ -20,7 +20,7 @@ fn logits(decoder: &Decoder, sequences: &[&[u32]]) -> Vec<Vec<Vec<f64>>> {
     let ids: Vec<i64> = sequences.concat().into_iter().map(i64::from).collect();
     let data = TensorData::new(ids, [batch, seq]);
     let tokens = Tensor::<2, Int>::from_data(data, decoder.device());
-    let rotary = Rotary::new(&decoder.config().rope.resolve(seq), seq, decoder.device());
+    let rotary = decoder.rotary(&decoder.config().rope.resolve(seq), seq);
     let logits = decoder.forward(tokens, &rotary).unwrap();
     let [_, _, vocab] = logits.dims();
     assert_eq!(logits.dims(), [batch, seq, decoder.config().vocab_size]);
@@ -102,6 +102,6 @@ fn logits_are_those_of_step_by_step_generation() {
 fn angles_have_to_cover_the_sequence() {
     let decoder = load("llama-gqa-tied");
     let tokens = Tensor::<2, Int>::from_data([[1, 2]], decoder.device());
-    let rotary = Rotary::new(&decoder.config().rope.resolve(1), 1, decoder.device());
+    let rotary = decoder.rotary(&decoder.config().rope.resolve(1), 1);
     let _ = decoder.forward(tokens, &rotary);
 }

@@ -7,7 +7,9 @@
 )]
 
 mod broken;
+mod experts;
 mod export;
+mod families;
 mod generation;
 mod golden;
 mod init;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use longrope_model::{Decoder, Error, LayerHook, Rotary, TokenBatch};
+use longrope_model::{Decoder, Error, LayerHook, TokenBatch};
 
 use crate::support::{device, fixture, load, losses};
 
@@ -33,7 +33,7 @@ fn a_batch_is_its_sequences_one_by_one() {
     let spec = &decoder.config().rope;
     let sequences = [tokens(50, 1), tokens(50, 2), tokens(50, 3)];
     let slices: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
-    let rotary = Rotary::new(&spec.resolve(50), 50, decoder.device());
+    let rotary = decoder.rotary(&spec.resolve(50), 50);
     let batch = TokenBatch {
         sequences: &slices,
         score_from: 1,
@@ -51,7 +51,7 @@ fn scoring_from_later_on_gives_the_end_of_scoring_all() {
     let sequence = tokens(2500, 4);
     let spec = &decoder.config().rope;
     let all = losses(&decoder, spec, &sequence);
-    let rotary = Rotary::new(&spec.resolve(2500), 2500, decoder.device());
+    let rotary = decoder.rotary(&spec.resolve(2500), 2500);
     for score_from in [2, 1024, 1025, 2499] {
         let batch = TokenBatch {
             sequences: &[&sequence],
@@ -114,7 +114,7 @@ fn streamed_layers_compute_what_resident_ones_do() {
 #[test]
 fn what_cannot_be_scored_is_an_error() {
     let decoder = load("llama-gqa-tied");
-    let rotary = Rotary::new(&decoder.config().rope.resolve(4), 4, decoder.device());
+    let rotary = decoder.rotary(&decoder.config().rope.resolve(4), 4);
     let nll = |sequences: &[&[u32]], score_from| {
         decoder.token_nll(
             TokenBatch {
@@ -157,7 +157,7 @@ fn behind_a_cached_beginning_scores_are_those_of_the_whole() {
     let mut second = first.clone();
     second[700..].copy_from_slice(&tokens(1800, 5));
     let rope = spec.resolve(2500);
-    let rotary = Rotary::new(&rope, 2500, decoder.device());
+    let rotary = decoder.rotary(&rope, 2500);
     let mut cache = decoder.kv_cache(2500, &rope);
     for (sequence, n_kept) in [(&first, 0), (&second, 700), (&first, 640)] {
         cache.truncate(n_kept);

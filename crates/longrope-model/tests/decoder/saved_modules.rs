@@ -1,7 +1,7 @@
 //! Modules that are trained as a whole beside adapters.
 
 use burn::tensor::{DType, Tensor};
-use longrope_model::{Decoder, LoraConfig, LoraError, ModelConfig, Recompute, Rotary, Trained};
+use longrope_model::{Decoder, LoraConfig, LoraError, ModelConfig, Recompute, Trained};
 use longrope_model::{TensorEntry, TrainingBatch, attention_maps, write_safetensors};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -23,8 +23,8 @@ fn add(decoder: &mut Decoder, config: &LoraConfig) -> longrope_model::Result<()>
     decoder.add_adapters(config, &mut ChaCha8Rng::seed_from_u64(3))
 }
 
-fn targets(model: &ModelConfig) -> &'static [&'static str] {
-    attention_maps(model.family)
+fn targets(model: &ModelConfig) -> Vec<&'static str> {
+    attention_maps(model)
 }
 
 /// Trained parameters with their gradients.
@@ -34,7 +34,7 @@ fn gradients(decoder: &Decoder, trained: Trained, recompute: Recompute) -> Vec<(
         tokens: vec![tokens],
         ..TrainingBatch::default()
     };
-    let rotary = Rotary::new(&decoder.config().rope.resolve(24), 24, decoder.device());
+    let rotary = decoder.rotary(&decoder.config().rope.resolve(24), 24);
     let result = decoder
         .loss_gradients(&batch, &rotary, trained, recompute)
         .unwrap();
@@ -73,7 +73,7 @@ fn their_gradients_are_those_of_full_training_in_every_family() {
         let mut decoder = load(name).cast(DType::F64);
         let full = gradients(&decoder, Trained::All, Recompute::Layers);
         let own = targets(decoder.config());
-        add(&mut decoder, &config(own, &["embed_tokens", "norm"])).unwrap();
+        add(&mut decoder, &config(&own, &["embed_tokens", "norm"])).unwrap();
         for recompute in [Recompute::Layers, Recompute::Nothing] {
             let found = gradients(&decoder, Trained::Adapters, recompute);
             let whole: Vec<_> = found
@@ -245,7 +245,7 @@ fn their_parameters_are_counted() {
         let mut decoder = load(name);
         let own = targets(decoder.config());
         for saved in [&[][..], &["embed_tokens", "norm"]] {
-            let settings = config(own, saved);
+            let settings = config(&own, saved);
             add(&mut decoder, &settings).unwrap();
             let selection = decoder.selection(Trained::Adapters);
             let mut n = 0;

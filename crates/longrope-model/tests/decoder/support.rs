@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use longrope_model::{
-    Checkpoint, Decoder, ExportOptions, ModelConfig, Rotary, TokenBatch, export_hf,
-};
+use longrope_model::{Checkpoint, Decoder, ExportOptions, ModelConfig, TokenBatch, export_hf};
 use longrope_rope::RopeSpec;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -63,7 +61,7 @@ pub(crate) fn load(name: &str) -> Decoder {
 
 /// Losses of one sequence, with the RoPE resolved for its length.
 pub(crate) fn losses(decoder: &Decoder, spec: &RopeSpec, tokens: &[u32]) -> Vec<f32> {
-    let rotary = Rotary::new(&spec.resolve(tokens.len()), tokens.len(), decoder.device());
+    let rotary = decoder.rotary(&spec.resolve(tokens.len()), tokens.len());
     let batch = TokenBatch {
         sequences: &[tokens],
         score_from: 1,

@@ -18,7 +18,7 @@ const F64_TOLERANCE: f64 = 1e-9;
 
 fn rotary(decoder: &Decoder, seq: usize) -> Rotary {
     let rope = decoder.config().rope.resolve(seq);
-    Rotary::new(&rope, seq, decoder.device())
+    decoder.rotary(&rope, seq)
 }
 
 fn batch(decoder: &Decoder, seq: usize) -> TrainingBatch {

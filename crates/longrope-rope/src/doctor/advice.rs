@@ -18,8 +18,12 @@ pub(super) fn advice(facts: &Facts, views: &[RuntimeView]) -> Vec<Advice> {
         lines.extend(others(facts));
     }
     lines.extend(elsewhere(facts, views));
+    // Nothing is said about runtimes whose rules are not known.
+    let is_known = |runtime: &Runtime| views.iter().any(|view| view.runtime == *runtime);
     lines
         .into_iter()
+        .filter(|(runtimes, _)| runtimes.is_empty() || runtimes.iter().any(is_known))
+        .map(|(runtimes, text)| (runtimes.into_iter().filter(is_known).collect(), text))
         .map(|(runtimes, text)| Advice { runtimes, text })
         .collect()
 }
@@ -105,7 +109,7 @@ fn llama_cpp(facts: &Facts) -> String {
         Family::Llama => "use no GGUF of the stock converter; one with `llama.rope.scaling.type` longrope and the tensors \
                           `rope_factors_short.weight` and `rope_factors_long.weight` loads"
             .to_owned(),
-        Family::Mistral | Family::Qwen2 => "use no GGUF of the stock converter; the same weights as architecture `llama`, with q and k \
+        _ => "use no GGUF of the stock converter; the same weights as architecture `llama`, with q and k \
                                             permuted and the tensors `rope_factors_short.weight` and `rope_factors_long.weight`, work"
             .to_owned(),
     }

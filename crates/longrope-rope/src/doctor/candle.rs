@@ -22,7 +22,7 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
     let computed = match facts.family {
         Family::Phi3 => ignores_rope_parameters(phi3(facts)?, facts),
         Family::Llama => ignores_rope_parameters(llama(facts)?, facts),
-        Family::Mistral | Family::Qwen2 => {
+        _ => {
             let computed = Computed::new(plain(facts, top_theta(facts)?)?);
             ignores_rope_parameters(computed, facts).because(
                 ANGLES,

@@ -63,6 +63,9 @@ fn older_readers(facts: &Facts, views: &[RuntimeView]) -> Vec<&'static str> {
     let candle = is_plain || (facts.family == Family::Llama && is_llama3);
     let ours = rules_of(views, Runtime::Longrope);
     let differs = |runtime: Runtime| {
+        if !views.iter().any(|view| view.runtime == runtime) {
+            return false;
+        }
         let (Some(theirs), Some(ours)) = (rules_of(views, runtime), ours) else {
             return true;
         };

@@ -35,6 +35,7 @@ fn readings(views: &[RuntimeView]) -> Vec<Reading> {
 fn takes(view: &RuntimeView) -> String {
     let rules = match &view.outcome {
         Outcome::Refuses { .. } => return "does not load".to_owned(),
+        Outcome::Unknown { .. } => return "not known".to_owned(),
         Outcome::Loads(rules) => rules,
     };
     let longest = rules.factors.last();

@@ -66,7 +66,8 @@ impl<'a> Facts<'a> {
             top_theta: config.get(THETA).and_then(Value::as_f64),
             names_head_dim: config.get("head_dim").is_some_and(Value::is_number),
             rope_scaling: Section::of(config, ROPE_SCALING),
-            rope_parameters: Section::of(config, ROPE_PARAMETERS),
+            rope_parameters: Section::of(config, ROPE_PARAMETERS)
+                .map(|section| section.of_full_layers(family)),
             dual_chunk: config.get(DUAL_CHUNK).is_some_and(Value::is_object),
         })
     }

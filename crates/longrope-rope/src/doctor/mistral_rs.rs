@@ -24,7 +24,7 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
         Family::Llama => ignores_rope_parameters(llama(facts)?, facts),
         Family::Mistral => mistral(facts)?,
         Family::Phi3 => ignores_rope_parameters(phi3(facts)?, facts),
-        Family::Qwen2 => Computed::new(plain(facts, top_theta(facts)?)?).because(
+        _ => Computed::new(plain(facts, top_theta(facts)?)?).because(
             ANGLES,
             "has no scaling for `qwen2` models and computes plain RoPE with the theta of the top level",
             "the extension is silently lost",

@@ -33,8 +33,9 @@ pub use view::{Runtime, RuntimeView, Switch, Topic};
 use serde_json::Value;
 
 use crate::Result;
+use crate::hf::language_model;
 use computed::Computed;
-use facts::Facts;
+use facts::{Facts, Family};
 
 /// Describes what each [`Runtime`] and this project compute for a model config.
 ///
@@ -55,18 +56,45 @@ use facts::Facts;
 /// The errors of [`read_hf_rope`](crate::read_hf_rope), and [`Error::UnknownFamily`](crate::Error::UnknownFamily) for a
 /// `model_type` for which the rules of the runtimes are not known.
 pub fn diagnose(config: &Value) -> Result<Diagnosis> {
-    let facts = Facts::new(config)?;
-    let computed: Vec<(Runtime, std::result::Result<Computed, String>)> = Runtime::ALL
+    let language = match config {
+        Value::Object(keys) => Value::Object(language_model(keys).into_owned()),
+        other => other.clone(),
+    };
+    let facts = Facts::new(&language)?;
+    let (covered, unknown): (Vec<Runtime>, Vec<Runtime>) = Runtime::ALL
+        .into_iter()
+        .partition(|runtime| is_covered(*runtime, &facts));
+    let computed: Vec<(Runtime, std::result::Result<Computed, String>)> = covered
         .into_iter()
         .map(|runtime| (runtime, computed_by(runtime, &facts)))
         .collect();
     let disagreements = compare::disagreements(&facts, &computed);
-    let runtimes: Vec<RuntimeView> = computed
+    let mut runtimes: Vec<RuntimeView> = computed
         .into_iter()
-        .map(|(runtime, computed)| view_of(runtime, computed))
+        .map(|(runtime, computed)| {
+            let outcome = match computed {
+                Ok(computed) => Outcome::Loads(computed.rules),
+                Err(reason) => Outcome::Refuses { reason },
+            };
+            view_of(runtime, outcome)
+        })
         .collect();
     let conflict = conflicts::conflict(&facts, &runtimes);
     let advice = advice::advice(&facts, &runtimes);
+    let reason = format!(
+        "what it computes for `{}` models is not known here: compare losses before you rely on it",
+        facts.model_type
+    );
+    runtimes.extend(unknown.into_iter().map(|runtime| {
+        let reason = reason.clone();
+        view_of(runtime, Outcome::Unknown { reason })
+    }));
+    // In the order of the list, this project last.
+    runtimes.sort_by_key(|view| {
+        Runtime::ALL
+            .iter()
+            .position(|runtime| *runtime == view.runtime)
+    });
     Ok(Diagnosis {
         model_type: facts.model_type.to_owned(),
         rope: facts.spec.scaling.name(),
@@ -95,7 +123,17 @@ fn computed_by(runtime: Runtime, facts: &Facts) -> std::result::Result<Computed,
     }
 }
 
-fn view_of(runtime: Runtime, computed: std::result::Result<Computed, String>) -> RuntimeView {
+/// Whether the rules of a runtime were read for this family. Those of transformers 5 and vLLM are shared by all families.
+fn is_covered(runtime: Runtime, facts: &Facts) -> bool {
+    const READ: [Family; 4] = [Family::Llama, Family::Mistral, Family::Phi3, Family::Qwen2];
+    const SHARED: [Runtime; 2] = [Runtime::Transformers5, Runtime::Vllm];
+    let is_own = facts.family.has_own_rope_rules();
+    runtime == Runtime::Longrope
+        || READ.contains(&facts.family)
+        || (SHARED.contains(&runtime) && !is_own)
+}
+
+fn view_of(runtime: Runtime, outcome: Outcome) -> RuntimeView {
     let (version, source) = match runtime {
         Runtime::Transformers4 => (transformers4::VERSION, transformers4::SOURCE),
         Runtime::Transformers5 => (transformers5::VERSION, transformers5::SOURCE),
@@ -108,10 +146,6 @@ fn view_of(runtime: Runtime, computed: std::result::Result<Computed, String>) ->
         Runtime::Candle => (candle::VERSION, candle::SOURCE),
         Runtime::OnnxruntimeGenai => (onnxruntime_genai::VERSION, onnxruntime_genai::SOURCE),
         Runtime::Longrope => (longrope::VERSION, longrope::SOURCE),
-    };
-    let outcome = match computed {
-        Ok(computed) => Outcome::Loads(computed.rules),
-        Err(reason) => Outcome::Refuses { reason },
     };
     RuntimeView {
         runtime,

@@ -25,8 +25,8 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
     let standard = transformers5::standardize(facts)?;
     let computed = match facts.family {
         Family::Llama => llama(facts, &standard)?,
-        Family::Mistral | Family::Qwen2 => base(facts, &standard)?,
         Family::Phi3 => phi3(facts, &standard)?,
+        _ => base(facts, &standard)?,
     };
     Ok(per_forward(computed.by_default(facts.max_context), facts))
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::view::{FactorRow, Rules, Switch};
+use crate::hf::Family;
 use crate::hf::{ORIGINAL_POSITION, THETA};
 use crate::{AttentionScale, RopeScaling};
 
@@ -18,6 +19,15 @@ impl<'a> Section<'a> {
     pub(super) fn of(config: &'a Value, name: &'static str) -> Option<Self> {
         let map = config.get(name)?.as_object()?;
         Some(Self { name, map })
+    }
+
+    /// The part for the layers that an extension is about, where a family has a rope of its own for other layers.
+    pub(super) fn of_full_layers(self, family: Family) -> Self {
+        let part = family.full_layers(self.map);
+        Self {
+            map: part.unwrap_or(self.map),
+            ..self
+        }
     }
 
     pub(super) fn len(self) -> usize {

@@ -76,8 +76,8 @@ fn rope_type<'a>(facts: &Facts, section: Section<'a>) -> Result<&'a str, String>
                     .to_owned())
             }
         }
-        Family::Llama | Family::Qwen2 => old.or(new).ok_or_else(|| no_type(section)),
         Family::Mistral => new.or(old).ok_or_else(|| no_type(section)),
+        _ => old.or(new).ok_or_else(|| no_type(section)),
     }
 }
 

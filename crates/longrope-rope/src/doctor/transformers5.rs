@@ -1,7 +1,7 @@
 //! Hugging Face transformers 5, and its reading of a config, which other runtimes share.
 
 use super::computed::{Computed, scales};
-use super::facts::{DEFAULT_THETA, Facts};
+use super::facts::Facts;
 use super::fixed::{fixed, plain, spec};
 use super::section::{Section, su};
 use super::shared::per_forward;
@@ -36,7 +36,7 @@ pub(super) struct Standard<'a> {
 pub(super) fn standardize<'a>(facts: &Facts<'a>) -> Result<Standard<'a>, String> {
     let section = facts.section();
     let theta = section.and_then(Section::theta).or(facts.top_theta);
-    let theta = theta.unwrap_or(DEFAULT_THETA);
+    let theta = theta.unwrap_or(facts.family.default_theta());
     let original = facts.original(section);
     let Some(section) = section else {
         return Ok(Standard {

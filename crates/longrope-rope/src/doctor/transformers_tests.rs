@@ -26,8 +26,10 @@ fn close(a: f64, b: f64) -> bool {
 
 fn check(name: &str, outcome: &Outcome, real: &Value) -> Result<(), String> {
     let rules = match (outcome, real.get("error")) {
-        (Outcome::Refuses { .. }, Some(_)) => return Ok(()),
-        (Outcome::Refuses { reason }, None) => return Err(format!("{name}: refuses: {reason}")),
+        (Outcome::Refuses { .. } | Outcome::Unknown { .. }, Some(_)) => return Ok(()),
+        (Outcome::Refuses { reason } | Outcome::Unknown { reason }, None) => {
+            return Err(format!("{name}: refuses: {reason}"));
+        }
         (Outcome::Loads(_), Some(error)) => return Err(format!("{name}: loads, but {error}")),
         (Outcome::Loads(rules), None) => rules,
     };

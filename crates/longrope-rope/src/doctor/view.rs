@@ -119,12 +119,12 @@ impl RuntimeView {
     pub fn rules(&self) -> Option<&Rules> {
         match &self.outcome {
             Outcome::Loads(rules) => Some(rules),
-            Outcome::Refuses { .. } => None,
+            Outcome::Refuses { .. } | Outcome::Unknown { .. } => None,
         }
     }
 }
 
-/// Whether a runtime loads the config.
+/// What a runtime makes of the config.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
@@ -133,6 +133,11 @@ pub enum Outcome {
     /// It does not load the config.
     Refuses {
         /// Why it does not load.
+        reason: String,
+    },
+    /// Its rules for this family of models were not read.
+    Unknown {
+        /// What that means.
         reason: String,
     },
 }

@@ -40,6 +40,15 @@ pub(super) const WIDE: Count = Count {
     expected: "a whole number from 1 to 16777216",
 };
 
+/// Experts of a layer, and those that a token uses.
+pub(super) const EXPERTS: Count = Count {
+    range: 1..=4096,
+    expected: "a whole number from 1 to 4096",
+};
+
+/// Experts of all layers together. Each has tensors of its own, whose names are listed.
+pub(super) const ALL_EXPERTS: usize = 262_144;
+
 /// Dimensions of all heads together.
 pub(super) const ALL_HEADS: u64 = 16_777_216;
 

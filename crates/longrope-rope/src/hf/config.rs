@@ -2,30 +2,26 @@
 
 use serde_json::{Map, Value};
 
+use super::activation::Activation;
 use super::bounds;
 use super::document::object;
-use super::family::Family;
+use super::family::{Family, Rules, Sizes};
 use super::fields::Fields;
 use super::head::head_dim;
 use super::keys::{HEADS, HIDDEN, MAX_POSITION};
+use super::layout::Layout;
+use super::nested::{is_nested, language_model};
 use super::read::{HfRope, read_hf_rope};
-use super::windows::{LAYER_TYPES, MAX_WINDOW_LAYERS, SLIDING_WINDOW, USE_SLIDING_WINDOW, windows};
+use crate::error::Names;
 use crate::{Error, Result};
 
 const VOCAB: &str = "vocab_size";
 const INNER: &str = "intermediate_size";
 const LAYERS: &str = "num_hidden_layers";
 const KV_HEADS: &str = "num_key_value_heads";
-const EPS: &str = "rms_norm_eps";
-const ATTENTION_BIAS: &str = "attention_bias";
-const MLP_BIAS: &str = "mlp_bias";
 
 /// A model config with the defaults of its class filled in.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a key of its own in the config"
-)]
 pub struct HfConfig {
     /// The family, by `model_type`.
     pub family: Family,
@@ -43,24 +39,20 @@ pub struct HfConfig {
     pub n_kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
-    /// Constant that is added to the mean square in normalizations.
-    pub rms_norm_eps: f64,
-    /// Name of the activation in the MLP.
-    pub activation: String,
+    /// Constant that is added to the mean square, or the variance, in normalizations.
+    pub norm_eps: f64,
     /// Whether the output head shares the embedding matrix.
     pub tied_embeddings: bool,
-    /// Whether the query, key and value projections have biases.
-    pub qkv_bias: bool,
-    /// Whether the output projection of the attention has a bias.
-    pub output_bias: bool,
-    /// Whether the MLP projections have biases.
-    pub mlp_bias: bool,
+    /// What the decoder computes besides.
+    pub layout: Layout,
     /// Sliding window of each layer, in tokens; `None` means all earlier tokens.
     pub windows: Vec<Option<usize>>,
     /// Token that starts a document, if there is one.
     pub bos_token: Option<u32>,
     /// Tokens that end a text.
     pub eos_tokens: Vec<u32>,
+    /// Whether this is the language model of a model of text and images, with the config in `text_config`.
+    pub is_nested: bool,
     /// The rope.
     pub rope: HfRope,
     /// Keys for which the default of the class was used because they are missing.
@@ -69,19 +61,24 @@ pub struct HfConfig {
     pub ignored: Vec<&'static str>,
 }
 
-/// Reads a Hugging Face model config of a LLaMA, Mistral, Phi-3 or Qwen2.
+/// Reads a Hugging Face model config of a known family.
 ///
-/// A missing key has the default of `LlamaConfig`, `MistralConfig`, `Phi3Config` or `Qwen2Config` of transformers 5.24.
+/// A missing key has the default of the configuration class of transformers 5.24, such as `LlamaConfig`. Of a Mistral 3 or
+/// Gemma 3 for text and images, the language model is read.
 /// `null` is accepted where the class does. Every number is within a range, so that products of sizes do not overflow.
 ///
 /// # Errors
 /// [`Error::MissingKey`] without `model_type`, [`Error::UnknownFamily`], [`Error::NestedConfig`],
+/// [`Error::UnknownActivation`],
 /// [`Error::WrongValue`] for a key of another type or outside its range, [`Error::NotDivisible`] and
 /// [`Error::ListLength`] for sizes that do not fit together, and the errors of [`read_hf_rope`].
 pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
     let keys = object(config)?;
+    let is_nested = is_nested(keys);
+    let keys = &*language_model(keys);
     let family = Family::of(keys)?;
-    let class = family.defaults();
+    let rules = family.rules();
+    let class = &rules.defaults;
     let mut top = Fields::new("", keys);
     if top
         .value("per_layer_config")
@@ -112,49 +109,62 @@ pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
     if n_heads as u64 * head_dim as u64 > bounds::ALL_HEADS {
         return Err(top.wrong(HEADS, "at most 16777216 dimensions in all heads together"));
     }
-    let has_biases = family == Family::Llama;
-    let attention_bias = has_biases && top.switch(ATTENTION_BIAS)?;
-    let bos_token = tokens(&mut top, "bos_token_id", class.bos_token)?;
+    let bos_token = tokens(&mut top, "bos_token_id", class.bos_token.as_slice())?;
+    let intermediate_size = top.count_or(INNER, &bounds::WIDE, class.intermediate_size)?;
+    let sizes = Sizes {
+        hidden: hidden_size,
+        inner: intermediate_size,
+        n_layers,
+        head_dim,
+        activation: activation(&mut top, class.activation)?,
+    };
+    let windows = (rules.windows)(&mut top, &sizes)?;
+    let (norm_eps, default_eps) = class.norm_eps;
     Ok(HfConfig {
         family,
         vocab_size,
         hidden_size,
-        intermediate_size: top.count_or(INNER, &bounds::WIDE, class.intermediate_size)?,
+        intermediate_size,
         n_layers,
         n_heads,
         n_kv_heads,
         head_dim,
-        rms_norm_eps: top.number_or(EPS, &bounds::EPSILON, class.rms_norm_eps)?,
-        activation: activation(&mut top)?,
-        tied_embeddings: top.switch("tie_word_embeddings")?,
-        qkv_bias: attention_bias || family == Family::Qwen2,
-        output_bias: attention_bias,
-        mlp_bias: has_biases && top.switch(MLP_BIAS)?,
-        windows: windows(family, &mut top, n_layers)?,
+        norm_eps: top.number_or(norm_eps, &bounds::EPSILON, default_eps)?,
+        tied_embeddings: top.switch_or("tie_word_embeddings", class.tied)?,
+        layout: (rules.layout)(&mut top, &sizes, &windows)?,
+        windows,
         bos_token: bos_token
             .first()
             .copied()
             .filter(|id| (*id as usize) < vocab_size),
-        eos_tokens: tokens(&mut top, "eos_token_id", class.eos_token)?,
+        eos_tokens: tokens(&mut top, "eos_token_id", class.eos_tokens)?,
+        is_nested,
         rope: read_hf_rope(config)?,
-        defaulted: defaulted(keys),
-        ignored: ignored(family, keys),
+        defaulted: defaulted(rules, keys),
+        ignored: ignored(rules, keys),
     })
 }
 
-fn activation(top: &mut Fields) -> Result<String> {
-    const KEY: &str = "hidden_act";
-    match top.text(KEY)? {
-        Some(name) => Ok(name.to_owned()),
-        None if top.has(KEY) => Err(top.wrong(KEY, "a string")),
-        None => Ok("silu".to_owned()),
-    }
+fn activation(
+    top: &mut Fields,
+    (key, default): (&'static str, &'static str),
+) -> Result<Activation> {
+    let found = match top.text(key)? {
+        Some(name) => name,
+        None if top.has(key) => return Err(top.wrong(key, "a string")),
+        None => default,
+    };
+    Activation::named(found).ok_or_else(|| Error::UnknownActivation {
+        key,
+        found: found.to_owned(),
+        expected: Names(&Activation::NAMES),
+    })
 }
 
 /// The token ids of a key that holds one id or a list of ids. A negative id stands for no token.
-fn tokens(top: &mut Fields, key: &'static str, default: Option<u32>) -> Result<Vec<u32>> {
+fn tokens(top: &mut Fields, key: &'static str, default: &[u32]) -> Result<Vec<u32>> {
     if !top.has(key) {
-        return Ok(default.into_iter().collect());
+        return Ok(default.to_vec());
     }
     let id = |value: &Value| match value.as_i64()? {
         negative if negative < 0 => Some(None),
@@ -171,7 +181,7 @@ fn tokens(top: &mut Fields, key: &'static str, default: Option<u32>) -> Result<V
 }
 
 /// The sizes that are not written in the config.
-fn defaulted(keys: &Map<String, Value>) -> Vec<&'static str> {
+fn defaulted(rules: &Rules, keys: &Map<String, Value>) -> Vec<&'static str> {
     let sizes = [
         VOCAB,
         HIDDEN,
@@ -179,7 +189,7 @@ fn defaulted(keys: &Map<String, Value>) -> Vec<&'static str> {
         LAYERS,
         HEADS,
         KV_HEADS,
-        EPS,
+        rules.defaults.norm_eps.0,
         MAX_POSITION,
     ];
     let missing = |key: &&str| !keys.contains_key(*key);
@@ -187,14 +197,7 @@ fn defaulted(keys: &Map<String, Value>) -> Vec<&'static str> {
 }
 
 /// The keys of other families that this one does not read.
-fn ignored(family: Family, keys: &Map<String, Value>) -> Vec<&'static str> {
-    let biases = [ATTENTION_BIAS, MLP_BIAS];
-    let layers = [USE_SLIDING_WINDOW, MAX_WINDOW_LAYERS, LAYER_TYPES];
-    let meaningless: Vec<&'static str> = match family {
-        Family::Llama => [SLIDING_WINDOW].into_iter().chain(layers).collect(),
-        Family::Mistral | Family::Phi3 => biases.into_iter().chain(layers).collect(),
-        Family::Qwen2 => biases.into(),
-    };
+fn ignored(rules: &Rules, keys: &Map<String, Value>) -> Vec<&'static str> {
     let written = |key: &&str| keys.get(*key).is_some_and(|value| !value.is_null());
-    meaningless.into_iter().filter(written).collect()
+    rules.ignored.iter().copied().filter(written).collect()
 }

@@ -88,8 +88,13 @@ impl<'a> Fields<'a> {
 
     /// A switch that is off by default and may not be `null`.
     pub(super) fn switch(&mut self, key: &'static str) -> Result<bool> {
+        self.switch_or(key, false)
+    }
+
+    /// A switch with a default, which may not be `null`.
+    pub(super) fn switch_or(&mut self, key: &'static str, default: bool) -> Result<bool> {
         self.not_null(key, "true or false")?;
-        Ok(self.boolean(key)?.unwrap_or(false))
+        Ok(self.boolean(key)?.unwrap_or(default))
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Result<Option<&'a str>> {

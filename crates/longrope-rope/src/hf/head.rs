@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::bounds;
 use super::family::Family;
 use super::fields::Fields;
-use super::keys::{HEAD_DIM, HEADS, HIDDEN, MODEL_TYPE};
+use super::keys::{HEAD_DIM, HEADS, HIDDEN};
 use crate::{Error, Result};
 
 /// The size of one attention head: `head_dim`, else `hidden_size` / `num_attention_heads`, rounded down.
@@ -16,8 +16,13 @@ pub(super) fn head_dim(config: &Map<String, Value>) -> Result<usize> {
     if let Some(head_dim) = top.count(HEAD_DIM, &bounds::HEADS)? {
         return Ok(head_dim);
     }
-    let family = Family::find(config);
-    let (hidden, heads) = match family.map(Family::defaults) {
+    let class = Family::find(config).map(|family| &family.rules().defaults);
+    if let Some(head_dim) = class.and_then(|class| class.head_dim)
+        && !top.has(HEAD_DIM)
+    {
+        return Ok(head_dim);
+    }
+    let (hidden, heads) = match class {
         Some(defaults) => (
             top.count_or(HIDDEN, &bounds::WIDTH, defaults.hidden_size)?,
             top.count_or(HEADS, &bounds::HEADS, defaults.n_heads)?,
@@ -27,8 +32,8 @@ pub(super) fn head_dim(config: &Map<String, Value>) -> Result<usize> {
             top.needed_count(HEADS, &bounds::HEADS)?,
         ),
     };
-    // Only the class of LLaMA refuses a remainder.
-    let has_remainder = family == Some(Family::Llama) && !hidden.is_multiple_of(heads);
+    let is_strict = class.is_some_and(|class| class.whole_heads);
+    let has_remainder = is_strict && !hidden.is_multiple_of(heads);
     if hidden < heads || has_remainder {
         return Err(Error::NotDivisible {
             key: HIDDEN,
@@ -38,14 +43,6 @@ pub(super) fn head_dim(config: &Map<String, Value>) -> Result<usize> {
         });
     }
     Ok(hidden / heads)
-}
-
-/// Whether this is a Phi-3 config. These load only the type longrope, and call it by older names.
-pub(super) fn is_phi3(config: &Map<String, Value>) -> bool {
-    config
-        .get(MODEL_TYPE)
-        .and_then(Value::as_str)
-        .is_some_and(|model_type| model_type.starts_with("phi3"))
 }
 
 /// `int(head_dim * partial)`, as every runtime computes it.

@@ -13,3 +13,7 @@ pub(super) const HEADS: &str = "num_attention_heads";
 
 /// `original_max_position_embeddings` of a Phi-3 config that has none, in tokens.
 pub(crate) const PHI3_ORIGINAL: usize = 4096;
+
+/// The parts of a rope section that is split by kind of layer.
+pub(super) const FULL: &str = "full_attention";
+pub(crate) const SLIDING: &str = "sliding_attention";

@@ -14,13 +14,18 @@ pub(super) struct Contexts {
     pub(super) max: usize,
 }
 
+/// The attention scales of short and long factors, where they differ from that of the type.
+pub(super) const MSCALES: [&str; 2] = ["short_mscale", "long_mscale"];
+
 /// Reads `short_factor`, `long_factor` and the keys of the attention scale.
 ///
 /// Sequences above the original context use the long factors, even if `max_position_embeddings` is not above it.
+/// `needs_mscales` is for classes that read the attention scales from the [`MSCALES`] only.
 pub(super) fn read(
     fields: &mut Fields,
     contexts: Contexts,
     n_pairs: usize,
+    needs_mscales: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<RopeScaling> {
     let Contexts { original, max } = contexts;
@@ -60,18 +65,37 @@ pub(super) fn read(
     let family = fields
         .number("attention_factor", &bounds::POSITIVE)?
         .unwrap_or_else(|| default.value(scale, original));
-    for (key, set) in ["short_mscale", "long_mscale"].into_iter().zip(&mut sets) {
-        let Some(found) = fields.number(key, &bounds::POSITIVE)? else {
-            continue;
+    for (key, set) in MSCALES.into_iter().zip(&mut sets) {
+        let found = if needs_mscales {
+            fields.needed_number(key, &bounds::POSITIVE)?
+        } else {
+            match fields.number(key, &bounds::POSITIVE)? {
+                Some(found) => found,
+                None => continue,
+            }
         };
         if !same(found, family) {
-            warnings.push(Warning::MscaleOverrides { key, found, family });
+            if !needs_mscales {
+                warnings.push(Warning::MscaleOverrides { key, found, family });
+            }
             set.attention = Some(AttentionScale::Constant { value: found });
         }
     }
     let reach = long_context as f64 / original as f64;
     let attention = attention_policy(family, default, reach, original);
     Ok(RopeScaling::LongRope { sets, attention })
+}
+
+/// Makes the last factor set that of all lengths.
+pub(super) fn use_long_factors(scaling: &mut RopeScaling) {
+    if let RopeScaling::LongRope { sets, .. } = scaling
+        && let [shorter @ .., long] = sets.as_mut_slice()
+    {
+        for set in shorter {
+            set.factors = long.factors.clone();
+            set.attention = long.attention;
+        }
+    }
 }
 
 /// The context that `scale` stands for, above the original one.

@@ -4,24 +4,38 @@
 //! `rope_scaling`; transformers 5 has one object, `rope_parameters`. The terms of Hugging Face are used in this module and
 //! in `doctor` only.
 
+mod activation;
 mod attention;
 mod bounds;
 mod config;
 mod conflicts;
 mod document;
+mod expert_keys;
+mod experts;
 mod family;
 mod fields;
 mod head;
 mod keys;
+mod layout;
 mod long_rope;
+mod nested;
 mod read;
 mod top;
 mod windows;
 mod write;
 
+pub use activation::Activation;
 pub use config::{HfConfig, read_hf_config};
 pub use document::parse_hf_config;
+pub use experts::{ExpertKind, Experts, Router, Routing, SharedExpert};
 pub use family::Family;
-pub(crate) use keys::{ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
+pub(crate) use keys::{
+    ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, SLIDING, THETA,
+};
+pub use layout::{
+    AttentionLayout, Biases, HeadNorm, Layout, MlpKind, MlpLayout, ModuleNames, Multipliers,
+    NormKind, NormOrder, NormSpan, Pairs, QueryGrowth, Residual, Rotation,
+};
+pub(crate) use nested::language_model;
 pub use read::{HfRope, read_hf_rope};
 pub use write::write_hf_rope;

@@ -6,13 +6,14 @@ use super::attention::{attention_policy, same};
 use super::bounds;
 use super::conflicts::{Section, conflict, conflicts};
 use super::document::object;
-use super::family::{DEFAULT_THETA, Family};
+use super::family::ByLayerType;
 use super::fields::Fields;
 use super::head::rotary_dim;
 use super::keys::{
-    ORIGINAL_POSITION, PARTIAL, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA,
+    FULL, ORIGINAL_POSITION, PARTIAL, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, SLIDING, THETA,
 };
 use super::long_rope;
+use super::nested::language_model;
 use super::top::Top;
 use crate::error::Names;
 use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, Warning};
@@ -20,13 +21,15 @@ use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, Warning};
 const ROPE_TYPES: Names = Names(&["default", "linear", "dynamic", "yarn", "llama3", "longrope"]);
 
 /// Keys of a section that is split by kind of layer.
-const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
+const LAYER_TYPES: [&str; 2] = [FULL, SLIDING];
 
 /// The rope of a model config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HfRope {
     /// The spec that determines the angles.
     pub spec: RopeSpec,
+    /// The spec of layers with a sliding window, if they have one of their own.
+    pub local: Option<RopeSpec>,
     /// `max_position_embeddings`, the context that the config claims, in tokens.
     pub max_context: usize,
     /// Warnings to show to the user.
@@ -41,14 +44,14 @@ pub struct HfRope {
 /// `original_max_position_embeddings`, where the top level is used.
 ///
 /// The types are `default`, `linear`, `dynamic`, `yarn`, `llama3` and `longrope` (also called `su`). `short_factor` and
-/// `long_factor` become two factor sets, for up to `original_max_position_embeddings` tokens and for more. LLaMA,
-/// Mistral, Phi-3 and Qwen2 have the defaults of their classes; in other configs every key is needed.
+/// `long_factor` become two factor sets, for up to `original_max_position_embeddings` tokens and for more. Known families
+/// have the defaults of their classes; in other configs every key is needed.
 ///
 /// # Errors
 /// [`Error::MissingKey`], [`Error::WrongValue`], [`Error::ListLength`], [`Error::NotDivisible`],
 /// [`Error::RotatedPart`], [`Error::UnknownRopeType`], [`Error::LayerTypes`], and the errors of [`RopeSpec::validate`].
 pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
-    let config = object(config)?;
+    let config = &*language_model(object(config)?);
     let top = Top::of(config)?;
     let mut fields = Fields::new("", config);
     let v4 = fields.object(ROPE_SCALING)?.filter(|keys| !keys.is_empty());
@@ -62,9 +65,14 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
         }
         (Some(v4), None) => read_section(&top, ROPE_SCALING, v4)?,
         (None, Some(v5)) => read_section(&top, ROPE_PARAMETERS, v5)?,
-        (None, None) => read_section(&top, ROPE_SCALING, &Map::new())?,
+        (None, None) => read_section(&top, ROPE_SCALING, &top.missing_section())?,
     };
     Ok(HfRope {
+        // Without scaling, this has no effect.
+        local: read_local(&top, config, v4, v5)?.map(|local| RopeSpec {
+            original_context: spec.original_context,
+            ..local
+        }),
         spec,
         max_context: top.max_context,
         warnings,
@@ -97,21 +105,7 @@ fn read_section(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Res
     }
     let mut fields = Fields::new(name, keys);
     let mut warnings = Vec::new();
-    let theta = match either(&mut fields, THETA, &bounds::THETA, top.theta, &mut warnings)? {
-        Some(theta) => theta,
-        None if top.family.is_some() => {
-            if top.theta_is_null || fields.has(THETA) {
-                let used = DEFAULT_THETA;
-                warnings.push(Warning::NullTheta { used });
-            }
-            DEFAULT_THETA
-        }
-        None => {
-            return Err(Error::MissingKey {
-                key: THETA.to_owned(),
-            });
-        }
-    };
+    let mut theta = theta(top, &mut fields, &mut warnings)?;
     let partial = either(
         &mut fields,
         PARTIAL,
@@ -130,7 +124,7 @@ fn read_section(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Res
         fields.ignore(PARTIAL);
         1.0
     } else {
-        partial.unwrap_or(1.0)
+        partial.unwrap_or(top.rules.map_or(1.0, |rules| rules.partial))
     };
     let rotated = rotary_dim(top.head_dim, partial);
     if rotated < 2 || !rotated.is_multiple_of(2) {
@@ -152,6 +146,22 @@ fn read_section(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Res
                 top.original_context.unwrap_or(top.max_context),
                 RopeScaling::Linear { scale },
             )
+        }
+        // A change of the base that does not depend on the length.
+        "dynamic" if let Some(alpha) = alpha(top, &mut fields)? => {
+            // Published configs have these, too.
+            for key in [
+                "factor",
+                "beta_fast",
+                "beta_slow",
+                "mscale",
+                "mscale_all_dim",
+            ] {
+                fields.value(key);
+            }
+            let dims = rotated as f64;
+            theta *= alpha.powf(dims / (dims - 2.0));
+            (top.max_context, RopeScaling::None {})
         }
         // The formula takes the original context from `max_position_embeddings`, whatever else is written.
         "dynamic" => (
@@ -175,28 +185,87 @@ fn read_section(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Res
             };
             (original_context(top, &mut fields, &mut warnings)?, scaling)
         }
-        _ => {
-            let contexts = long_rope::Contexts {
-                original: original_context(top, &mut fields, &mut warnings)?,
-                max: top.max_context,
-            };
-            (
-                contexts.original,
-                long_rope::read(&mut fields, contexts, rotated / 2, &mut warnings)?,
-            )
-        }
+        _ => long_rope_scaling(top, &mut fields, rotated / 2, &mut warnings)?,
     };
+    for key in top.rules.map_or(&[][..], |rules| rules.other_keys) {
+        fields.value(key);
+    }
+    let spec = RopeSpec::new(rotated, theta, original_context, scaling)?;
+    if rope_type != "longrope" {
+        one_scale(top, &mut fields, &spec)?;
+    }
     warnings.extend(fields.unused());
     Ok(Section {
-        spec: RopeSpec::new(rotated, theta, original_context, scaling)?,
+        spec,
         rope_type,
         warnings,
     })
 }
 
+/// Original context and scaling of the type `longrope`.
+fn long_rope_scaling(
+    top: &Top,
+    fields: &mut Fields,
+    n_pairs: usize,
+    warnings: &mut Vec<Warning>,
+) -> Result<(usize, RopeScaling)> {
+    let contexts = long_rope::Contexts {
+        original: original_context(top, fields, warnings)?,
+        max: top.max_context,
+    };
+    let has_mscales = top.rules.is_some_and(|rules| rules.has_mscales);
+    let mut scaling = long_rope::read(fields, contexts, n_pairs, has_mscales, warnings)?;
+    let is_long = top.rules.is_some_and(|rules| rules.always_long);
+    if is_long && contexts.max > contexts.original {
+        long_rope::use_long_factors(&mut scaling);
+    }
+    Ok((contexts.original, scaling))
+}
+
+/// Reads the two attention scales of a class that has them, for a type with one scale for all lengths. They are not used
+/// if they differ from it.
+fn one_scale(top: &Top, fields: &mut Fields, spec: &RopeSpec) -> Result<()> {
+    if !top.rules.is_some_and(|rules| rules.has_mscales) {
+        return Ok(());
+    }
+    let scale = spec.attention_scale(top.max_context);
+    for key in long_rope::MSCALES {
+        let found = fields.number(key, &bounds::POSITIVE)?;
+        if found.is_some_and(|found| !same(found, scale)) {
+            fields.ignore(key);
+        }
+    }
+    Ok(())
+}
+
+/// The base: of the section, of the top level, or the default of the class.
+fn theta(top: &Top, fields: &mut Fields, warnings: &mut Vec<Warning>) -> Result<f64> {
+    if let Some(theta) = either(fields, THETA, &bounds::THETA, top.theta, warnings)? {
+        return Ok(theta);
+    }
+    let Some(used) = top.rules.map(|rules| rules.theta) else {
+        return Err(Error::MissingKey {
+            key: THETA.to_owned(),
+        });
+    };
+    if top.theta_is_null || fields.has(THETA) {
+        warnings.push(Warning::NullTheta { used });
+    }
+    Ok(used)
+}
+
+/// `alpha` of a class that has it.
+fn alpha(top: &Top, fields: &mut Fields) -> Result<Option<f64>> {
+    if !top.rules.is_some_and(|rules| rules.has_alpha) {
+        return Ok(None);
+    }
+    let alpha = fields.number("alpha", &bounds::NOT_NEGATIVE)?;
+    Ok(alpha.filter(|alpha| *alpha != 0.0))
+}
+
 /// Reads a section that is split by kind of layer; `None` if it is not split.
 ///
-/// LLaMA, Mistral and Phi-3 do not read such parts, and so they only give warnings. In Qwen2 configs they have to agree.
+/// Where a class does not read such parts, they only give warnings.
 fn read_layer_types(
     top: &Top,
     name: &'static str,
@@ -204,10 +273,15 @@ fn read_layer_types(
 ) -> Result<Option<Section>> {
     let mut parts = keys
         .iter()
-        .filter(|(key, _)| top.family.is_none() || LAYER_TYPES.contains(&key.as_str()))
+        .filter(|(key, _)| top.rules.is_none() || LAYER_TYPES.contains(&key.as_str()))
         .filter_map(|(key, value)| Some((key, value.as_object()?)));
-    if !matches!(top.family, None | Some(Family::Qwen2)) {
-        return Ok(None);
+    match top.rules.map(|rules| rules.by_layer_type) {
+        Some(ByLayerType::Ignored) => return Ok(None),
+        Some(ByLayerType::Local { .. }) => {
+            let full = keys.get(FULL).and_then(Value::as_object);
+            return full.map(|full| read_section(top, name, full)).transpose();
+        }
+        Some(ByLayerType::Same) | None => {}
     }
     let Some((layer_type, first)) = parts.next() else {
         return Ok(None);
@@ -216,7 +290,7 @@ fn read_layer_types(
         section: name,
         layer_type: layer_type.clone(),
     };
-    if top.family.is_none() {
+    if top.rules.is_none() {
         return Err(split());
     }
     let section = read_section(top, name, first)?;
@@ -226,6 +300,39 @@ fn read_layer_types(
         }
     }
     Ok(Some(section))
+}
+
+/// Reads the rope of the layers with a sliding window; `None` if they share that of the others.
+///
+/// A split section has it. An old section, which is not split, is for the other layers only.
+fn read_local(
+    top: &Top,
+    config: &Map<String, Value>,
+    v4: Option<&Map<String, Value>>,
+    v5: Option<&Map<String, Value>>,
+) -> Result<Option<RopeSpec>> {
+    let Some(ByLayerType::Local { key, theta }) = top.rules.map(|rules| rules.by_layer_type) else {
+        return Ok(None);
+    };
+    let mut fields = Fields::new("", config);
+    let written = match key {
+        Some(key) => fields.number(key, &bounds::THETA)?,
+        None => None,
+    };
+    let local = Top {
+        theta: Some(written.unwrap_or(theta)),
+        ..top.clone()
+    };
+    let used = match (v4, v5) {
+        (Some(v4), _) => Some((ROPE_SCALING, v4)),
+        (None, v5) => v5.map(|v5| (ROPE_PARAMETERS, v5)),
+    };
+    let part = used.and_then(|(name, keys)| Some((name, keys.get(SLIDING)?.as_object()?)));
+    let section = match part {
+        Some((name, part)) => read_section(&local, name, part)?,
+        None => read_section(&local, ROPE_SCALING, &Map::new())?,
+    };
+    Ok(Some(section.spec))
 }
 
 /// A number of the section, else the one at the top level.

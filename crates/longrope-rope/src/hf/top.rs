@@ -3,16 +3,17 @@
 use serde_json::{Map, Value};
 
 use super::bounds;
-use super::family::Family;
+use super::family::{Family, RopeRules, is_phi3};
 use super::fields::Fields;
-use super::head::{head_dim, is_phi3};
+use super::head::head_dim;
 use super::keys::{MAX_POSITION, ORIGINAL_POSITION, PARTIAL, THETA};
 use crate::Result;
 
 /// The keys beside a rope section. `None` is a missing key or `null`.
+#[derive(Clone)]
 pub(super) struct Top {
     /// `None` if the family has no known defaults.
-    pub(super) family: Option<Family>,
+    pub(super) rules: Option<&'static RopeRules>,
     pub(super) is_phi3: bool,
     pub(super) max_context: usize,
     pub(super) original_context: Option<usize>,
@@ -24,18 +25,19 @@ pub(super) struct Top {
 
 impl Top {
     pub(super) fn of(config: &Map<String, Value>) -> Result<Self> {
-        let family = Family::find(config);
+        let family = Family::find(config).map(Family::rules);
+        let rules = family.map(|family| &family.rope);
         let mut fields = Fields::new("", config);
-        let max_context = match family.map(Family::defaults) {
+        let max_context = match family.map(|family| &family.defaults) {
             Some(class) => fields.count_or(MAX_POSITION, &bounds::CONTEXT, class.max_context)?,
             None => fields.needed_count(MAX_POSITION, &bounds::CONTEXT)?,
         };
-        // Only the class of Phi-3 has this key, and checks it.
-        if family == Some(Family::Phi3) {
+        // A class that has this key checks it.
+        if rules.is_some_and(|rules| rules.original_context.is_some()) {
             fields.not_null(ORIGINAL_POSITION, bounds::CONTEXT.expected)?;
         }
         Ok(Self {
-            family,
+            rules,
             is_phi3: is_phi3(config),
             max_context,
             original_context: fields.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?,
@@ -48,9 +50,13 @@ impl Top {
 
     /// Whether the class rotates whole heads when there is no scaling, whatever `partial_rotary_factor` says.
     pub(super) fn rotates_whole_heads(&self) -> bool {
-        matches!(
-            self.family,
-            Some(Family::Llama | Family::Mistral | Family::Qwen2)
-        )
+        self.rules.is_some_and(|rules| rules.whole_heads)
+    }
+
+    /// The section of a config that has none.
+    pub(super) fn missing_section(&self) -> Map<String, Value> {
+        self.rules
+            .map(RopeRules::missing_section)
+            .unwrap_or_default()
     }
 }

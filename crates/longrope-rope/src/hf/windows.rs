@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::bounds;
-use super::family::{DEFAULT_WINDOW_LAYERS, Family};
+use super::family::{Sizes, Windows};
 use super::fields::Fields;
+use super::layout::Rotation;
 use crate::{Error, Result};
 
 /// The keys that describe windows.
@@ -13,46 +14,92 @@ pub(super) const USE_SLIDING_WINDOW: &str = "use_sliding_window";
 pub(super) const MAX_WINDOW_LAYERS: &str = "max_window_layers";
 pub(super) const LAYER_TYPES: &str = "layer_types";
 
-/// The sliding window of each layer; `None` for layers where a query sees all earlier tokens.
-///
-/// A query sees itself and the `window - 1` tokens before it. Mistral and Phi-3 use `sliding_window` in every layer.
-/// Qwen2 uses it only if `use_sliding_window` is true: in the layers that `layer_types` lists or, without that key, in
-/// all layers from `max_window_layers` on.
-pub(super) fn windows(
-    family: Family,
-    top: &mut Fields,
-    n_layers: usize,
-) -> Result<Vec<Option<usize>>> {
-    if family == Family::Llama {
-        return Ok(vec![None; n_layers]);
-    }
+/// `max_window_layers` of a Qwen config that has none.
+const DEFAULT_WINDOW_LAYERS: usize = 28;
+
+/// `sliding_window`: a query sees itself and the `window - 1` tokens before it. `null` and 0 are no window.
+pub(super) fn sliding_window(top: &mut Fields, default: Option<usize>) -> Result<Option<usize>> {
     let written = top.count(SLIDING_WINDOW, &bounds::WINDOW)?;
-    let default = family.defaults().sliding_window;
     let window = if top.has(SLIDING_WINDOW) {
         written
     } else {
         default
     };
-    let window = window.filter(|window| *window > 0);
-    if family != Family::Qwen2 {
-        return Ok(vec![window; n_layers]);
-    }
+    Ok(window.filter(|window| *window > 0))
+}
+
+/// The same window in every layer.
+pub(super) fn every_layer(
+    top: &mut Fields,
+    sizes: &Sizes,
+    default: Option<usize>,
+) -> Result<Windows> {
+    Ok(vec![sliding_window(top, default)?; sizes.n_layers])
+}
+
+/// The windows of Qwen2 and Qwen3, only if `use_sliding_window` is true: in the layers that `layer_types` lists or,
+/// without that key, in all layers from `max_window_layers` on.
+pub(super) fn from_a_layer_on(top: &mut Fields, sizes: &Sizes) -> Result<Windows> {
+    let window = sliding_window(top, Some(4096))?;
     let is_used = top.switch(USE_SLIDING_WINDOW)?;
     let first = top.count_or(
         MAX_WINDOW_LAYERS,
         &bounds::FIRST_LAYER,
         DEFAULT_WINDOW_LAYERS,
     )?;
-    let listed = listed(top, n_layers)?;
     let window = window.filter(|_| is_used);
-    let is_sliding = |layer: usize| listed.as_ref().map_or(layer >= first, |list| list[layer]);
-    Ok((0..n_layers)
+    listed_or(top, sizes, window, |layer| layer >= first)
+}
+
+/// A window in all layers but every `n`th one, unless `layer_types` says otherwise.
+pub(super) fn every_nth_full(
+    top: &mut Fields,
+    sizes: &Sizes,
+    default: usize,
+    n: usize,
+) -> Result<Windows> {
+    let window = sliding_window(top, Some(default))?;
+    listed_or(top, sizes, window, |layer| !(layer + 1).is_multiple_of(n))
+}
+
+/// The window in the layers that `layer_types` lists or, without that key, in those that are `sliding` by their index.
+pub(super) fn listed_or(
+    top: &mut Fields,
+    sizes: &Sizes,
+    window: Option<usize>,
+    sliding: impl Fn(usize) -> bool,
+) -> Result<Windows> {
+    let listed = listed(top, sizes.n_layers)?;
+    let is_sliding = |layer: usize| {
+        let by_index = || sliding(layer);
+        listed.as_ref().map_or_else(by_index, |list| list[layer])
+    };
+    let layers = 0..sizes.n_layers;
+    Ok(layers
         .map(|layer| window.filter(|_| is_sliding(layer)))
         .collect())
 }
 
+/// Layers with a window have a rope of their own.
+pub(super) fn local_in_windows(windows: &Windows) -> Vec<Rotation> {
+    let rotation = |window: &Option<usize>| match window {
+        Some(_) => Rotation::Local,
+        None => Rotation::Main,
+    };
+    windows.iter().map(rotation).collect()
+}
+
+/// Only layers with a window rotate.
+pub(super) fn rotated_in_windows(windows: &Windows) -> Vec<Rotation> {
+    let rotation = |window: &Option<usize>| match window {
+        Some(_) => Rotation::Main,
+        None => Rotation::None,
+    };
+    windows.iter().map(rotation).collect()
+}
+
 /// Whether each layer has a window, by `layer_types`.
-fn listed(top: &mut Fields, n_layers: usize) -> Result<Option<Vec<bool>>> {
+pub(super) fn listed(top: &mut Fields, n_layers: usize) -> Result<Option<Vec<bool>>> {
     let kind = |value: &Value| match value.as_str()? {
         "sliding_attention" => Some(true),
         // The second is an old name.

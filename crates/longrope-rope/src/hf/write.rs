@@ -3,9 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::attention::same;
-use super::head::{head_dim, is_phi3, rotary_dim};
-use super::keys::{MAX_POSITION, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
-use super::long_rope::{ShortAndLong, degrade};
+use super::family::{ByLayerType, Family, is_phi3};
+use super::head::{head_dim, rotary_dim};
+use super::keys::{
+    FULL, HEAD_DIM, MAX_POSITION, MODEL_TYPE, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS,
+    ROPE_SCALING, SLIDING, THETA,
+};
+use super::long_rope::{MSCALES, ShortAndLong, degrade};
+use super::nested::{TEXT, is_nested, language_model};
+use super::read::read_hf_rope;
 use crate::{
     AttentionScale, Error, FactorSet, Precision, RescaleFactors, Result, RopeScaling, RopeSpec,
     Warning, inv_freq,
@@ -32,8 +38,27 @@ pub fn write_hf_rope(
     spec: &RopeSpec,
     target_context: usize,
 ) -> Result<Vec<Warning>> {
+    if is_nested(config)
+        && let Some(Value::Object(mut text)) = config.get(TEXT).cloned()
+    {
+        let whole = language_model(config);
+        if let Some(model_type) = whole.get(MODEL_TYPE).cloned() {
+            text.insert(MODEL_TYPE.to_owned(), model_type);
+        }
+        let warnings = write_hf_rope(&mut text, spec, target_context)?;
+        config.insert(TEXT.to_owned(), Value::Object(text));
+        return Ok(warnings);
+    }
     spec.validate()?;
     let partial = partial_rotary_factor(config, spec.rotary_dim)?;
+    // Classes that accept `null` here fail on it as soon as the rope is scaled.
+    let rules = Family::find(config).map(|family| &family.rules().rope);
+    let needs_head_dim = rules.is_some_and(|rules| rules.needs_head_dim);
+    let is_missing = needs_head_dim && !config.contains_key(HEAD_DIM);
+    if is_missing || config.get(HEAD_DIM).is_some_and(Value::is_null) {
+        let size = head_dim(config)?;
+        config.insert(HEAD_DIM.to_owned(), json!(size));
+    }
     let mut warnings = Vec::new();
     let phi3 = is_phi3(config);
     let rewritten = if phi3 {
@@ -47,9 +72,16 @@ pub fn write_hf_rope(
         rope_type,
         theta,
         max_context,
-        entries,
+        mut entries,
         default_attention,
     } = section(spec, target_context, &mut warnings)?;
+    let rules = Family::find(config).map(|family| &family.rules().rope);
+    if rope_type != "default" && rules.is_some_and(|rules| rules.has_mscales) {
+        for key in MSCALES {
+            let scale = || json!(spec.attention_scale(max_context));
+            entries.entry(key).or_insert_with(scale);
+        }
+    }
     let states_original = config.contains_key(ORIGINAL_POSITION)
         || spec.original_context != max_context
         || spec.scaling != RopeScaling::None {};
@@ -74,12 +106,13 @@ pub fn write_hf_rope(
             warnings.push(Warning::NotForTransformers4 {});
         }
     }
+    let other = other_keys(config);
     let v4 = if rope_type == "default" {
         Value::Null
     } else {
+        v4.extend(other.clone());
         Value::Object(v4)
     };
-    config.insert(ROPE_SCALING.to_owned(), v4);
 
     let mut v5 = Map::new();
     v5.insert("rope_type".to_owned(), json!(rope_type));
@@ -88,8 +121,52 @@ pub fn write_hf_rope(
         v5.insert(PARTIAL.to_owned(), json!(partial));
     }
     v5.extend(entries);
+    v5.extend(other);
+    let (v4, v5) = by_layer_type(config, v4, v5)?;
+    config.insert(ROPE_SCALING.to_owned(), v4);
     config.insert(ROPE_PARAMETERS.to_owned(), Value::Object(v5));
     Ok(warnings)
+}
+
+/// The keys of the rope section that have another meaning, and stay as they are.
+fn other_keys(config: &Map<String, Value>) -> Map<String, Value> {
+    let Some(rules) = Family::find(config).map(|family| &family.rules().rope) else {
+        return Map::new();
+    };
+    let section = |name: &str| {
+        let keys = config.get(name)?.as_object()?;
+        (!keys.is_empty()).then(|| keys.clone())
+    };
+    let section = section(ROPE_SCALING)
+        .or_else(|| section(ROPE_PARAMETERS))
+        .unwrap_or_else(|| rules.missing_section());
+    let kept = rules.other_keys.iter();
+    kept.filter_map(|key| Some(((*key).to_owned(), section.get(*key)?.clone())))
+        .collect()
+}
+
+/// Both spellings of the section for a family whose layers with a window have a rope of their own, which stays as it is.
+fn by_layer_type(
+    config: &mut Map<String, Value>,
+    v4: Value,
+    v5: Map<String, Value>,
+) -> Result<(Value, Map<String, Value>)> {
+    let rules = Family::find(config).map(|family| &family.rules().rope);
+    let Some(ByLayerType::Local { key, theta }) = rules.map(|rules| rules.by_layer_type) else {
+        return Ok((v4, v5));
+    };
+    let local = read_hf_rope(&Value::Object(config.clone()))?.local;
+    let local_theta = local.map_or(theta, |local| local.theta);
+    // The older spelling has no other way to say it.
+    let can_say = key.is_some() || same(local_theta, theta);
+    if let Some(key) = key {
+        config.insert(key.to_owned(), json!(local_theta));
+    }
+    let mut parts = Map::new();
+    parts.insert(FULL.to_owned(), Value::Object(v5));
+    let sliding = json!({ "rope_type": "default", THETA: local_theta });
+    parts.insert(SLIDING.to_owned(), sliding);
+    Ok((if can_say { v4 } else { Value::Null }, parts))
 }
 
 /// The values that both spellings share.

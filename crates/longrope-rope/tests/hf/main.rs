@@ -7,6 +7,8 @@
 )]
 
 mod errors;
+mod experts;
+mod families;
 mod golden;
 mod keys;
 mod read;

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::DType;
 use longrope_data::{LengthWeight, Overflow};
-use longrope_model::{LoraConfig, Recompute, Trained, attention_maps};
-use longrope_rope::Family;
+use longrope_model::{LoraConfig, ModelConfig, Recompute, Trained, attention_maps};
 use serde::{Deserialize, Serialize};
 
 use crate::optimizer::OptimizerConfig;
@@ -91,20 +90,20 @@ impl Default for TrainConfig {
 impl TrainConfig {
     /// The settings with every default filled in that depends on the mode or the model.
     #[must_use]
-    pub fn resolved(mut self, family: Family) -> Self {
+    pub fn resolved(mut self, model: &ModelConfig) -> Self {
         let mode = self.mode;
         self.learning_rate
             .get_or_insert_with(|| mode.learning_rate());
         self.lora.target_modules.get_or_insert_with(|| {
-            let maps = attention_maps(family).iter();
-            maps.map(|name| (*name).to_owned()).collect()
+            let maps = attention_maps(model).into_iter();
+            maps.map(str::to_owned).collect()
         });
         self
     }
 
-    /// The adapters to train in a model of this family; `None` if all weights are trained.
-    pub fn adapters(&self, family: Family) -> Option<LoraConfig> {
-        let resolved = self.clone().resolved(family);
+    /// The adapters to train in a model; `None` if all weights are trained.
+    pub fn adapters(&self, model: &ModelConfig) -> Option<LoraConfig> {
+        let resolved = self.clone().resolved(model);
         (self.mode == TrainMode::Lora).then(|| LoraConfig {
             rank: resolved.lora.rank,
             alpha: resolved.lora.alpha,
@@ -253,6 +252,8 @@ impl Default for TrainDataConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use serde_json::json;
 
@@ -288,26 +289,30 @@ mod tests {
 
     #[test]
     fn rate_and_targets_depend_on_mode_and_family() {
+        let model = |family: &str| {
+            let json = json!({ "model_type": family });
+            ModelConfig::from_json(&json, Path::new("config.json")).unwrap()
+        };
         let given = |json: serde_json::Value| serde_json::from_value::<TrainConfig>(json).unwrap();
         let rate = |config: &TrainConfig| config.trainer().schedule.learning_rate;
         let (full, lora) = (given(json!({})), given(json!({ "mode": "lora" })));
         assert_eq!((rate(&full), rate(&lora)), (2e-5, 2e-4));
-        assert_eq!(full.adapters(Family::Llama), None);
-        let targets = |family| lora.adapters(family).unwrap().target_modules;
-        assert_eq!(targets(Family::Phi3), ["qkv_proj", "o_proj"]);
-        for family in [Family::Llama, Family::Mistral, Family::Qwen2] {
+        assert_eq!(full.adapters(&model("llama")), None);
+        let targets = |family| lora.adapters(&model(family)).unwrap().target_modules;
+        assert_eq!(targets("phi3"), ["qkv_proj", "o_proj"]);
+        for family in ["llama", "mistral", "qwen2"] {
             assert_eq!(targets(family), ["q_proj", "k_proj", "v_proj", "o_proj"]);
         }
         let own = given(json!({
             "mode": "lora", "learning-rate": 1e-3, "lora": { "target-modules": ["down_proj"] },
             "modules-to-save": ["norm"],
         }));
-        let adapters = own.adapters(Family::Phi3).unwrap();
+        let adapters = own.adapters(&model("phi3")).unwrap();
         assert_eq!(rate(&own).to_string(), "0.001");
         assert_eq!(adapters.target_modules, ["down_proj"]);
         assert_eq!(adapters.modules_to_save, ["norm"]);
         assert_eq!(
-            own.clone().resolved(Family::Phi3),
+            own.clone().resolved(&model("phi3")),
             own,
             "nothing is replaced"
         );

@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::Device;
 use longrope_data::{
     Grouping, Mixture, MixturePart, PackedStream, PackingConfig, RopeChoice, SyntheticConfig,
     SyntheticKind, SyntheticStream, TokenDocument, Tokenizer, TrainingWindow, WindowSource,
 };
 use longrope_kernels::Documents;
-use longrope_model::{ModelConfig, Rotary, TrainingBatch};
+use longrope_model::{Decoder, ModelConfig, Rotary, TrainingBatch};
 use longrope_rope::RopeSpec;
 
 use super::config::TrainDataConfig;
@@ -27,8 +26,13 @@ pub struct Rotaries {
 
 impl Rotaries {
     /// Resolves both RoPEs for windows of `context` tokens.
-    pub fn new(rescaled: &RopeSpec, original: &RopeSpec, context: usize, device: &Device) -> Self {
-        let rotary = |spec: &RopeSpec| Rotary::new(&spec.resolve(context), context, device);
+    pub fn new(
+        decoder: &Decoder,
+        rescaled: &RopeSpec,
+        original: &RopeSpec,
+        context: usize,
+    ) -> Self {
+        let rotary = |spec: &RopeSpec| decoder.rotary(&spec.resolve(context), context);
         Self {
             rescaled: rotary(rescaled),
             original: rotary(original),
@@ -154,6 +158,9 @@ pub(super) fn micro_batch(windows: Vec<TrainingWindow>, rotaries: &Rotaries) -> 
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use longrope_model::DecoderConfig;
+
     use super::*;
     use longrope_rope::RopeScaling;
 
@@ -170,7 +177,8 @@ mod tests {
     /// Tables of different sizes, to tell them apart.
     fn rotaries() -> Rotaries {
         let spec = RopeSpec::new(4, 10_000.0, 16, RopeScaling::None {}).unwrap();
-        let rotary = |n_positions| Rotary::new(&spec.resolve(16), n_positions, &Device::flex());
+        let decoder = DecoderConfig::new(8, 4, 1, 1).init(&Device::flex());
+        let rotary = |n_positions| decoder.rotary(&spec.resolve(16), n_positions);
         Rotaries {
             rescaled: rotary(8),
             original: rotary(4),

@@ -132,7 +132,7 @@ impl TrainPlan {
             label,
         } = self;
         let model = decoder.config().clone();
-        let config = config.resolved(model.family);
+        let config = config.resolved(&model);
         let trainer = config.trainer();
         trainer.validate()?;
         let trained_model = TrainedModel::plan(
@@ -144,8 +144,8 @@ impl TrainPlan {
         )?;
         let documents: Arc<[TokenDocument]> = documents.into();
         let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
-        let rotaries = Rotaries::new(&rope, &model.rope.plain(), context, decoder.device());
-        let lora = config.adapters(model.family);
+        let rotaries = Rotaries::new(&decoder, &rope, &model.rope.plain(), context);
+        let lora = config.adapters(&model);
         if lora.is_none() && !config.modules_to_save.is_empty() {
             tracing::warn!("train.modules-to-save has no effect, because all weights are trained");
         }

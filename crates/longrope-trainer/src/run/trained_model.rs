@@ -45,6 +45,11 @@ impl TrainedModel {
             }
         }
         // A RoPE that stays the same keeps its spelling.
+        if model.is_nested {
+            return Err(Error::NestedModel {
+                folder: base.to_owned(),
+            });
+        }
         let is_same = *rope == model.rope && context <= model.max_context;
         let context = if is_same {
             model.max_context
@@ -67,7 +72,8 @@ impl TrainedModel {
             folder,
             base: base.to_owned(),
             config,
-            rope: RopeArtifact::from_spec(rope, Provenance::default()),
+            rope: RopeArtifact::from_spec(rope, Provenance::default())
+                .with_local(model.local_rope.as_ref()),
             context,
         })
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use longrope_model::{Decoder, LoraConfig, Recompute, Rotary, Trained, TrainingBatch};
+use longrope_model::{Decoder, LoraConfig, Recompute, Trained, TrainingBatch};
 use longrope_trainer::{
     Decay, MicroBatch, OptimizerConfig, Schedule, StepReport, Trainer, TrainerConfig,
 };
@@ -59,7 +59,7 @@ pub(crate) fn config(trained: Trained) -> TrainerConfig {
 pub(crate) fn batches(decoder: &Decoder, step: usize) -> Vec<MicroBatch> {
     let vocab_size = decoder.config().vocab_size;
     let rope = decoder.config().rope.resolve(SEQ);
-    let rotary = Rotary::new(&rope, SEQ, decoder.device());
+    let rotary = decoder.rotary(&rope, SEQ);
     (0..2)
         .map(|part| {
             let token = |t: usize| ((t % 7) * 11 + step % 2 * 3 + part * 5) % vocab_size;

@@ -101,11 +101,17 @@ fn text(diagnosis: &Diagnosis) -> String {
             ));
         }
     }
+    let is_unknown = |view: &RuntimeView| matches!(view.outcome, Outcome::Unknown { .. });
+    let has_unknown = diagnosis.runtimes.iter().any(is_unknown);
     section(
         &mut lines,
         "Disagreements",
         diagnosis.disagreements.iter().map(ToString::to_string),
-        "none: all runtimes compute the same RoPE",
+        if has_unknown {
+            "none: all runtimes whose rules are known compute the same RoPE"
+        } else {
+            "none: all runtimes compute the same RoPE"
+        },
     );
     section(
         &mut lines,
@@ -146,6 +152,7 @@ fn groups(diagnosis: &Diagnosis) -> Vec<(Vec<&'static str>, Vec<String>)> {
         let computed = match &view.outcome {
             Outcome::Loads(rules) => computed(rules, ours),
             Outcome::Refuses { .. } => vec!["does not load".to_owned()],
+            Outcome::Unknown { .. } => vec!["not known".to_owned()],
         };
         match groups.iter_mut().find(|group| group.1 == computed) {
             Some(group) => group.0.push(view.runtime.name()),

@@ -93,7 +93,8 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
     let warnings = export_hf(export.model, export.out, &spec, options)
         .with_context(|| format!("exporting to `{}`", export.out.display()))?;
     // config.json cannot express everything that rope.json can.
-    let artifact = RopeArtifact::from_spec(&spec, provenance(export.rope));
+    let artifact = RopeArtifact::from_spec(&spec, provenance(export.rope))
+        .with_local(model.local_rope.as_ref());
     let path = export.out.join("rope.json");
     write_atomically(&path, artifact.to_json_pretty().as_bytes())?;
     for warning in &warnings {

@@ -147,7 +147,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         bos,
         rope.clone(),
     )?;
-    let family = decoder.config().family;
+    let model = decoder.config().clone();
     let rope_source = RopeSource::new(rope_name, &rope);
     let plan = TrainPlan {
         folder,
@@ -156,7 +156,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         rope,
         context,
         documents,
-        config: section.clone().resolved(family),
+        config: section.clone().resolved(&model),
         contexts: held_out.contexts(),
         source: ResultSource {
             rope: Some(rope_source),

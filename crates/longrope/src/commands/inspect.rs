@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use longrope_model::{Checkpoint, ModelConfig};
-use longrope_rope::published;
+use longrope_rope::{Rotation, published};
 use serde::Serialize;
 
 use crate::input::hub;
@@ -13,6 +13,11 @@ use crate::show::output;
 /// A head of its own in a model that `config.json` ties.
 const OWN_HEAD: &str = "config.json ties the head to the embeddings, but `lm_head.weight` is stored and differs from \
     them: it is used as a head of its own, as in transformers 5";
+
+/// Where the experts are in the text.
+const AFTER_LAYERS: usize = 4;
+/// Place of facts about other layers, after those about the RoPE.
+const AFTER_ROPE: usize = 10;
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -25,6 +30,8 @@ struct Inspection<'a> {
     n_layers: usize,
     hidden_size: usize,
     intermediate_size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experts: Option<Mixture>,
     n_heads: usize,
     n_kv_heads: usize,
     head_dim: usize,
@@ -37,10 +44,41 @@ struct Inspection<'a> {
     /// Width of the sliding window by layer; null for full attention.
     windows: &'a [Option<usize>],
     rope: &'a longrope_rope::RopeSpec,
+    /// The RoPE of layers with a sliding window, if they have one of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_rope: Option<&'a longrope_rope::RopeSpec>,
+    /// Layers that do not rotate, from 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    layers_without_rope: Vec<usize>,
     attention_scale: f64,
     fingerprint: String,
     published_factors: Vec<&'static str>,
     warnings: Vec<String>,
+}
+
+/// The experts of a model.
+#[derive(Serialize)]
+struct Mixture {
+    /// Number of experts in a layer.
+    n_experts: usize,
+    /// Number of experts that each token uses.
+    per_token: usize,
+    /// Width inside an expert.
+    intermediate_size: usize,
+    /// Number of layers with experts.
+    n_layers: usize,
+}
+
+impl Mixture {
+    fn of(config: &ModelConfig) -> Option<Self> {
+        let experts = config.layout.experts.as_ref()?;
+        Some(Self {
+            n_experts: experts.n_experts,
+            per_token: experts.per_token,
+            intermediate_size: experts.inner,
+            n_layers: experts.layers.iter().filter(|sparse| **sparse).count(),
+        })
+    }
 }
 
 pub(crate) fn run(args: &Inspect) -> Result<()> {
@@ -48,7 +86,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let doing = || format!("inspecting `{}`", model_path.display());
     let folder = hub::model_folder(model_path)?;
     let mut config = ModelConfig::from_folder(&folder).with_context(doing)?;
-    let checkpoint = Checkpoint::open(&folder).with_context(doing)?;
+    let checkpoint = Checkpoint::open_for(&folder, &config).with_context(doing)?;
     let own_head = checkpoint.untie_own_head(&mut config).with_context(doing)?;
     checkpoint.check(&config).with_context(doing)?;
     let mut dtypes: Vec<String> = checkpoint
@@ -64,11 +102,12 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         format: "longrope-inspection",
         version: 1,
         model: model_path.display().to_string(),
-        family: format!("{:?}", config.family).to_lowercase(),
+        family: config.family.model_type().to_owned(),
         n_parameters: config.n_parameters(),
         n_layers: config.n_layers,
         hidden_size: config.hidden_size,
         intermediate_size: config.intermediate_size,
+        experts: Mixture::of(&config),
         n_heads: config.n_heads,
         n_kv_heads: config.n_kv_heads,
         head_dim: config.head_dim,
@@ -80,6 +119,8 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         max_context: config.max_context,
         windows: &config.windows,
         rope: &config.rope,
+        local_rope: config.local_rope.as_ref(),
+        layers_without_rope: without_rope(&config),
         attention_scale: config.rope.resolve(config.max_context).attention_scale(),
         fingerprint: checkpoint.fingerprint().with_context(doing)?,
         published_factors: published::fitting(&config.rope),
@@ -147,6 +188,25 @@ fn text(i: &Inspection) -> String {
         ("attention scale", format!("{:.6}", i.attention_scale)),
         ("fingerprint", i.fingerprint.clone()),
     ];
+    if let Some(local) = i.local_rope {
+        let words = format!(
+            "{}, theta {}, in layers with a sliding window",
+            local.scaling.name(),
+            local.theta
+        );
+        facts.insert(AFTER_ROPE, ("other rope", words));
+    }
+    if !i.layers_without_rope.is_empty() {
+        let words = format!("{} of {} layers", i.layers_without_rope.len(), i.n_layers);
+        facts.insert(AFTER_ROPE, ("without rope", words));
+    }
+    if let Some(experts) = &i.experts {
+        let words = format!(
+            "{} of width {} in {} layer(s), {} per token",
+            experts.n_experts, experts.intermediate_size, experts.n_layers, experts.per_token
+        );
+        facts.insert(AFTER_LAYERS, ("experts", words));
+    }
     if !i.published_factors.is_empty() {
         let names = i.published_factors.join(", ");
         facts.push(("published", format!("factors to try with --rope: {names}")));
@@ -155,6 +215,15 @@ fn text(i: &Inspection) -> String {
         facts.push(("warning", warning.clone()));
     }
     output::facts(&facts)
+}
+
+/// Layers that do not rotate.
+fn without_rope(config: &ModelConfig) -> Vec<usize> {
+    let rotations = config.layout.rotations.iter().enumerate();
+    rotations
+        .filter(|(_, rotation)| **rotation == Rotation::None)
+        .map(|(layer_idx, _)| layer_idx)
+        .collect()
 }
 
 /// Describes the sliding windows of the layers.

@@ -71,11 +71,14 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
 
 /// Refuses a model that is too large to train here.
 fn check_memory(config: &Config) -> Result<()> {
+    let key = match config.pretrain.config {
+        Some(_) => "pretrain.config",
+        None => "pretrain.model",
+    };
     let model = config
         .pretrain
-        .model
         .model_config()
-        .context("the model of `pretrain.model`")
+        .with_context(|| format!("the model of `{key}`"))
         .context(Hint(
             "configs/README.md describes every key of [pretrain.model]".to_owned(),
         ))?;

@@ -105,7 +105,24 @@ fn configuration(args: &args::Search) -> Result<Config> {
 
 /// Refuses a target at which there is nothing to extend.
 fn check_target(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
+    if !model.has_extendable_rope() {
+        return Err(anyhow!(
+            "no layer that sees all tokens rotates its keys: there is nothing to extend in a `{}` model like this one",
+            model.family.model_type()
+        )
+        .context(Hint(
+            "measure it at longer contexts as it is, with eval ppl or compare".to_owned(),
+        )));
+    }
     let original = model.rope.original_context;
+    if let Some(widest) = model.widest_window()
+        && widest <= original
+    {
+        tracing::warn!(
+            "every layer has a sliding window, of at most {widest} tokens: no token sees farther than that, so a longer \
+             context has little to gain from other factors"
+        );
+    }
     if config.search.run.stage == Stage::Ratios || target > original {
         return Ok(());
     }

@@ -56,6 +56,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::ArtifactVersion { .. } => {
             "use the version of longrope that wrote the file, or search again with this one".into()
         }
+        E::RefusedFamily { .. } => {
+            "book/src/reference/models.md lists the families that are supported".into()
+        }
+        E::UnknownActivation { .. } => "use a model with one of these activations".into(),
         E::UnknownFamily { .. } => {
             "doctor knows the rules of the runtimes for these model types only".into()
         }

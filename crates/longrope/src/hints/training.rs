@@ -29,6 +29,9 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::NothingToTrainOn => {
                 "set at least one share of train.data above 0: text, short, passkey, recall or copying"
             }
+            T::NestedModel { .. } => {
+                "train a checkpoint of the language model alone, or only search factors for this one and export it"
+            }
             T::ModelInPlace { .. } => MODEL_IN_PLACE,
             T::OtherSettings { .. } => {
                 "resume with the configuration in the run's config.toml, or start again with another --out"

@@ -126,7 +126,7 @@ fn needed(
 /// Number of parameters that are trained with adapters, modules to save included.
 fn adapter_parameters(model: &ModelConfig, config: &TrainConfig) -> usize {
     config
-        .adapters(model.family)
+        .adapters(model)
         .and_then(|lora| lora.n_parameters(model).ok())
         // A module that does not exist is an error later, with a hint of its own.
         .unwrap_or_else(|| estimate::adapter_parameters(model, config.lora.rank))

@@ -12,7 +12,7 @@ use super::device;
 use super::memory::{self, Work};
 use crate::hint::Hint;
 use crate::progress;
-use crate::settings::config::{Config, WeightSetting};
+use crate::settings::config::{Config, RopeLayers, WeightSetting};
 
 /// The configured checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
@@ -44,8 +44,12 @@ fn taken_model(config: &Config) -> Option<(&'static str, String)> {
 /// The sizes and the RoPE of the configured model.
 pub(crate) fn model_config(config: &Config) -> Result<ModelConfig> {
     let folder = model_folder(config)?;
-    ModelConfig::from_folder(folder)
-        .with_context(|| format!("loading model `{}`", folder.display()))
+    let model = ModelConfig::from_folder(folder)
+        .with_context(|| format!("loading model `{}`", folder.display()))?;
+    Ok(match config.rope_layers {
+        RopeLayers::Full => model,
+        RopeLayers::All => model.with_shared_rope(),
+    })
 }
 
 /// As [`model_config`], after checking that there are weights: without them, it does not matter how much memory they take.
@@ -103,6 +107,10 @@ fn load_onto(config: &Config, device: &str) -> Result<Decoder> {
         WeightSetting::Streamed => Decoder::stream(folder, &device, Arc::new(show_layer)),
     };
     let decoder = decoder.with_context(|| format!("loading model `{}`", folder.display()))?;
+    let decoder = match config.rope_layers {
+        RopeLayers::Full => decoder,
+        RopeLayers::All => decoder.with_shared_rope(),
+    };
     bar.finish_and_clear();
     for warning in &decoder.config().warnings {
         tracing::warn!("{warning}");

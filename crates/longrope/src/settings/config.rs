@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) device: DeviceNames,
     /// How weights are kept.
     pub(crate) weights: WeightSetting,
+    /// Which layers a RoPE is for, in models where some layers have one of their own.
+    pub(crate) rope_layers: RopeLayers,
     /// Seed of all random choices.
     #[serde(with = "crate::settings::big_number")]
     pub(crate) seed: u64,
@@ -84,6 +86,7 @@ impl Default for Config {
             out: None,
             device: DeviceNames::One("flex".to_owned()),
             weights: WeightSetting::Resident,
+            rope_layers: RopeLayers::Full,
             seed: 42,
             force: false,
             rope: Vec::new(),
@@ -104,6 +107,17 @@ impl Default for Config {
             ruler: RulerSection::default(),
         }
     }
+}
+
+/// Which layers a RoPE is for, in models where layers with a sliding window have a RoPE of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RopeLayers {
+    /// Layers that see all tokens; the others keep theirs.
+    #[default]
+    Full,
+    /// All layers.
+    All,
 }
 
 /// How weights are kept.

@@ -1,0 +1,71 @@
+//! EXAONE 4, as `Exaone4Config` reads it: outputs are normalized; where some layers have a window, only those rotate.
+
+use super::super::bounds;
+use super::super::fields::Fields;
+use super::super::layout::{
+    AttentionLayout, LLAMA as NAMES, Layout, ModuleNames, NormKind, Rotation,
+};
+use super::super::windows::{every_nth_full, rotated_in_windows};
+use super::qwen3::per_head;
+use super::rules::{ByLayerType, Defaults, LLAMA, LLAMA_ROPE, RopeRules, Rules, Sizes, Windows};
+use crate::Result;
+
+pub(super) const RULES: Rules = Rules {
+    model_type: "exaone4",
+    defaults: Defaults {
+        vocab_size: 102_400,
+        intermediate_size: 16_384,
+        n_kv_heads: Some(32),
+        norm_eps: ("rms_norm_eps", 1e-5),
+        bos_token: Some(0),
+        ..LLAMA
+    },
+    rope: RopeRules {
+        by_layer_type: ByLayerType::Same,
+        ..LLAMA_ROPE
+    },
+    ignored: &[],
+    windows,
+    layout,
+};
+
+/// Without a list, every fourth layer sees all tokens.
+fn windows(top: &mut Fields, sizes: &Sizes) -> Result<Windows> {
+    const PATTERN: &str = "sliding_window_pattern";
+    // Published configs also have a string here, beside the list that counts.
+    let is_text = top.value(PATTERN).is_some_and(serde_json::Value::is_string);
+    let pattern = if is_text {
+        None
+    } else {
+        top.count(PATTERN, &bounds::LAYERS)?
+    };
+    every_nth_full(top, sizes, 4096, pattern.unwrap_or(4))
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the signature that all families share"
+)]
+fn layout(_: &mut Fields, sizes: &Sizes, windows: &Windows) -> Result<Layout> {
+    let has_window = windows.iter().any(Option::is_some);
+    let base = sizes.llama();
+    Ok(Layout {
+        names: ModuleNames {
+            before_attention: None,
+            after_attention: Some("post_attention_layernorm"),
+            before_mlp: None,
+            after_mlp: Some("post_feedforward_layernorm"),
+            ..NAMES
+        },
+        attention: AttentionLayout {
+            head_norm: Some(per_head(NormKind::Rms)),
+            ..base.attention
+        },
+        rotations: if has_window {
+            rotated_in_windows(windows)
+        } else {
+            vec![Rotation::Main; sizes.n_layers]
+        },
+        ..base
+    })
+}
