@@ -85,6 +85,15 @@ pub(super) const LLAMA: ModuleNames = ModuleNames {
     after_mlp: None,
 };
 
+/// The names of models that normalize outputs instead of inputs.
+pub(super) const POST_NORM: ModuleNames = ModuleNames {
+    before_attention: None,
+    after_attention: Some("post_attention_layernorm"),
+    before_mlp: None,
+    after_mlp: Some("post_feedforward_layernorm"),
+    ..LLAMA
+};
+
 /// A normalization over the width of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormKind {
@@ -205,6 +214,17 @@ pub struct Biases {
     pub mlp: bool,
     /// Output head.
     pub head: bool,
+}
+
+impl Biases {
+    /// Biases of all maps of the attention, or of none.
+    pub(super) fn of_attention(has_biases: bool) -> Self {
+        Self {
+            query_key_value: has_biases,
+            output: has_biases,
+            ..Self::default()
+        }
+    }
 }
 
 /// Constant factors; 1 where a family has none.

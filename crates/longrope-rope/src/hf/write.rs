@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::attention::same;
-use super::family::{ByLayerType, Family, is_phi3};
+use super::family::{ByLayerType, Family, RopeRules, is_phi3};
 use super::head::{head_dim, rotary_dim};
 use super::keys::{
     FULL, HEAD_DIM, MAX_POSITION, MODEL_TYPE, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS,
@@ -52,7 +52,7 @@ pub fn write_hf_rope(
     spec.validate()?;
     let partial = partial_rotary_factor(config, spec.rotary_dim)?;
     // Classes that accept `null` here fail on it as soon as the rope is scaled.
-    let rules = Family::find(config).map(|family| &family.rules().rope);
+    let rules = rope_rules(config);
     let needs_head_dim = rules.is_some_and(|rules| rules.needs_head_dim);
     let is_missing = needs_head_dim && !config.contains_key(HEAD_DIM);
     if is_missing || config.get(HEAD_DIM).is_some_and(Value::is_null) {
@@ -75,7 +75,6 @@ pub fn write_hf_rope(
         mut entries,
         default_attention,
     } = section(spec, target_context, &mut warnings)?;
-    let rules = Family::find(config).map(|family| &family.rules().rope);
     if rope_type != "default" && rules.is_some_and(|rules| rules.has_mscales) {
         for key in MSCALES {
             let scale = || json!(spec.attention_scale(max_context));
@@ -128,9 +127,14 @@ pub fn write_hf_rope(
     Ok(warnings)
 }
 
+/// How the class of a known family reads the rope.
+fn rope_rules(config: &Map<String, Value>) -> Option<&'static RopeRules> {
+    Family::find(config).map(|family| &family.rules().rope)
+}
+
 /// The keys of the rope section that have another meaning, and stay as they are.
 fn other_keys(config: &Map<String, Value>) -> Map<String, Value> {
-    let Some(rules) = Family::find(config).map(|family| &family.rules().rope) else {
+    let Some(rules) = rope_rules(config) else {
         return Map::new();
     };
     let section = |name: &str| {
@@ -151,7 +155,7 @@ fn by_layer_type(
     v4: Value,
     v5: Map<String, Value>,
 ) -> Result<(Value, Map<String, Value>)> {
-    let rules = Family::find(config).map(|family| &family.rules().rope);
+    let rules = rope_rules(config);
     let Some(ByLayerType::Local { key, theta }) = rules.map(|rules| rules.by_layer_type) else {
         return Ok((v4, v5));
     };

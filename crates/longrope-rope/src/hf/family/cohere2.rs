@@ -54,11 +54,7 @@ fn layout(top: &mut Fields, sizes: &Sizes, windows: &Windows) -> Result<Layout> 
             pairs: Pairs::Interleaved,
             ..base.attention
         },
-        biases: Biases {
-            query_key_value: attention_bias,
-            output: attention_bias,
-            ..Biases::default()
-        },
+        biases: Biases::of_attention(attention_bias),
         multipliers: Multipliers {
             logits: top.number_or("logit_scale", &bounds::POSITIVE, 0.0625)?,
             ..base.multipliers

@@ -2,9 +2,7 @@
 
 use super::super::bounds;
 use super::super::fields::Fields;
-use super::super::layout::{
-    AttentionLayout, LLAMA as NAMES, Layout, ModuleNames, NormKind, Rotation,
-};
+use super::super::layout::{AttentionLayout, Layout, NormKind, POST_NORM, Rotation};
 use super::super::windows::{every_nth_full, rotated_in_windows};
 use super::qwen3::per_head;
 use super::rules::{ByLayerType, Defaults, LLAMA, LLAMA_ROPE, RopeRules, Rules, Sizes, Windows};
@@ -50,13 +48,7 @@ fn layout(_: &mut Fields, sizes: &Sizes, windows: &Windows) -> Result<Layout> {
     let has_window = windows.iter().any(Option::is_some);
     let base = sizes.llama();
     Ok(Layout {
-        names: ModuleNames {
-            before_attention: None,
-            after_attention: Some("post_attention_layernorm"),
-            before_mlp: None,
-            after_mlp: Some("post_feedforward_layernorm"),
-            ..NAMES
-        },
+        names: POST_NORM,
         attention: AttentionLayout {
             head_norm: Some(per_head(NormKind::Rms)),
             ..base.attention

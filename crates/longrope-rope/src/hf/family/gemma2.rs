@@ -85,11 +85,7 @@ pub(super) fn shared(top: &mut Fields, sizes: &Sizes) -> Result<Layout> {
             scale: 1.0 / scalar.sqrt(),
             ..base.attention
         },
-        biases: Biases {
-            query_key_value: attention_bias,
-            output: attention_bias,
-            ..Biases::default()
-        },
+        biases: Biases::of_attention(attention_bias),
         multipliers: Multipliers {
             embedding: (sizes.hidden as f64).sqrt(),
             ..base.multipliers

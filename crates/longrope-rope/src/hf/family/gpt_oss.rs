@@ -55,11 +55,7 @@ fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Layout> {
             sinks: true,
             ..base.attention
         },
-        biases: Biases {
-            query_key_value: attention_bias,
-            output: attention_bias,
-            ..Biases::default()
-        },
+        biases: Biases::of_attention(attention_bias),
         experts: Some(Experts {
             n_experts,
             per_token: per_token(top, n_experts, 4)?,

@@ -43,11 +43,7 @@ fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Layout> {
             }),
             ..base.attention
         },
-        biases: Biases {
-            query_key_value: attention_bias,
-            output: attention_bias,
-            ..Biases::default()
-        },
+        biases: Biases::of_attention(attention_bias),
         ..base
     })
 }

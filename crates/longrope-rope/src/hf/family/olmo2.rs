@@ -2,8 +2,7 @@
 
 use super::super::fields::Fields;
 use super::super::layout::{
-    AttentionLayout, Biases, HeadNorm, LLAMA as NAMES, Layout, ModuleNames, NormKind, NormOrder,
-    NormSpan,
+    AttentionLayout, Biases, HeadNorm, Layout, NormKind, NormOrder, NormSpan, POST_NORM,
 };
 use super::llama::no_windows;
 use super::rules::{Defaults, LLAMA, LLAMA_ROPE, Rules, Sizes, Windows};
@@ -28,13 +27,7 @@ pub(super) fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Lay
     let attention_bias = top.switch("attention_bias")?;
     let base = sizes.llama();
     Ok(Layout {
-        names: ModuleNames {
-            before_attention: None,
-            after_attention: Some("post_attention_layernorm"),
-            before_mlp: None,
-            after_mlp: Some("post_feedforward_layernorm"),
-            ..NAMES
-        },
+        names: POST_NORM,
         attention: AttentionLayout {
             head_norm: Some(HeadNorm {
                 kind: NormKind::Rms,
@@ -43,11 +36,7 @@ pub(super) fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Lay
             }),
             ..base.attention
         },
-        biases: Biases {
-            query_key_value: attention_bias,
-            output: attention_bias,
-            ..Biases::default()
-        },
+        biases: Biases::of_attention(attention_bias),
         ..base
     })
 }

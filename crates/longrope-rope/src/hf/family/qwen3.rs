@@ -45,11 +45,7 @@ pub(super) fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Lay
             head_norm: Some(per_head(NormKind::Rms)),
             ..base.attention
         },
-        biases: Biases {
-            query_key_value: attention_bias,
-            output: attention_bias,
-            ..Biases::default()
-        },
+        biases: Biases::of_attention(attention_bias),
         ..base
     })
 }
