@@ -21,6 +21,8 @@ pub(super) struct Top {
     pub(super) theta: Option<f64>,
     pub(super) theta_is_null: bool,
     pub(super) partial: Option<f64>,
+    /// The kinds of layers that `layer_types` lists; `None` without that key.
+    pub(super) layer_types: Option<Vec<String>>,
 }
 
 impl Top {
@@ -45,7 +47,20 @@ impl Top {
             theta: fields.number(THETA, &bounds::THETA)?,
             theta_is_null: config.get(THETA).is_some_and(Value::is_null),
             partial: fields.number(PARTIAL, &bounds::SHARE)?,
+            layer_types: config
+                .get("layer_types")
+                .and_then(Value::as_array)
+                .map(|list| {
+                    let names = list.iter().filter_map(Value::as_str);
+                    names.map(str::to_owned).collect()
+                }),
         })
+    }
+
+    /// Whether a model whose layers differ has some of this type. Without a list, it has all types.
+    pub(super) fn has_layers_of(&self, layer_type: &str) -> bool {
+        let listed = self.layer_types.as_ref();
+        listed.is_none_or(|list| list.iter().any(|listed| listed == layer_type))
     }
 
     /// Whether the class rotates whole heads when there is no scaling, whatever `partial_rotary_factor` says.

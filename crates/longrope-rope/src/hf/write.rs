@@ -81,6 +81,13 @@ pub fn write_hf_rope(
             entries.entry(key).or_insert_with(scale);
         }
     }
+    if let Some(family) = Family::find(config)
+        && family.rules().rope.short_in_transformers
+        && entries.get("short_factor") != entries.get("long_factor")
+    {
+        let model_type = family.model_type();
+        warnings.push(Warning::ShortFactorsInTransformers { model_type });
+    }
     let states_original = config.contains_key(ORIGINAL_POSITION)
         || spec.original_context != max_context
         || spec.scaling != RopeScaling::None {};

@@ -55,6 +55,8 @@ pub(in crate::hf) struct Defaults {
     pub(in crate::hf) n_heads: usize,
     /// `None`: as many as query heads.
     pub(in crate::hf) n_kv_heads: Option<usize>,
+    /// Whether `num_key_value_heads` may be `null`, which means as many as query heads.
+    pub(in crate::hf) null_kv_heads: bool,
     /// `None`: `hidden_size` / `num_attention_heads`.
     pub(in crate::hf) head_dim: Option<usize>,
     /// Whether `hidden_size` must be a multiple of `num_attention_heads`.
@@ -77,6 +79,7 @@ pub(super) const LLAMA: Defaults = Defaults {
     n_layers: 32,
     n_heads: 32,
     n_kv_heads: None,
+    null_kv_heads: true,
     head_dim: None,
     whole_heads: false,
     max_context: 2048,
@@ -110,6 +113,8 @@ pub(in crate::hf) struct RopeRules {
     pub(in crate::hf) has_mscales: bool,
     /// Whether a model with a larger context than the original one uses the long factors at every length.
     pub(in crate::hf) always_long: bool,
+    /// Whether transformers 5.24 uses the short factors at every length, unlike the code that was published with the model.
+    pub(in crate::hf) short_in_transformers: bool,
     /// What parts by kind of layer mean.
     pub(in crate::hf) by_layer_type: ByLayerType,
     /// Keys in the section that have another meaning.
@@ -151,6 +156,7 @@ pub(super) const LLAMA_ROPE: RopeRules = RopeRules {
     has_alpha: false,
     has_mscales: false,
     always_long: false,
+    short_in_transformers: false,
     by_layer_type: ByLayerType::Ignored,
     other_keys: &[],
     missing: None,
