@@ -10,7 +10,7 @@ use super::family::ByLayerType;
 use super::fields::Fields;
 use super::head::rotary_dim;
 use super::keys::{
-    FULL, ORIGINAL_POSITION, PARTIAL, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, SLIDING, THETA,
+    FULL, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS, ROPE_SCALING, SLIDING, THETA,
 };
 use super::long_rope;
 use super::nested::language_model;
@@ -151,7 +151,7 @@ fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result
         top.partial,
         &mut warnings,
     )?;
-    let rope_type = rope_type(&mut fields, top.is_phi3, &mut warnings)?;
+    let rope_type = rope_type(&mut fields, top.has_only_long_rope(), &mut warnings)?;
     let partial = if rope_type == "default" && top.rotates_whole_heads() {
         if top.partial.is_some_and(|partial| !same(partial, 1.0)) {
             warnings.push(Warning::UnusedKey {
@@ -367,12 +367,12 @@ fn either(
 /// The rope type by its current name.
 fn rope_type(
     fields: &mut Fields,
-    is_phi3: bool,
+    only_long_rope: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<&'static str> {
     let current = |name: &str| match name {
         "su" => "longrope".to_owned(),
-        "yarn" if is_phi3 => "longrope".to_owned(),
+        "yarn" if only_long_rope => "longrope".to_owned(),
         other => other.to_owned(),
     };
     let (new, old) = (fields.text("rope_type")?, fields.text("type")?);
@@ -400,12 +400,11 @@ fn rope_type(
 
 /// The context before the extension: from the top level, else from the section, else the whole context.
 ///
-/// The class of Phi-3 always has it at the top level.
+/// A class with a default for it has it at the top level.
 fn original_context(top: &Top, fields: &mut Fields, warnings: &mut Vec<Warning>) -> Result<usize> {
     let inner = fields.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?;
-    let outer = top
-        .original_context
-        .or(top.is_phi3.then_some(PHI3_ORIGINAL));
+    let default = top.rules.and_then(|rules| rules.original_context);
+    let outer = top.original_context.or(default);
     if let (Some(inner), Some(outer)) = (inner, outer)
         && inner != outer
     {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::bounds;
-use super::family::{Family, RopeRules, is_phi3};
+use super::family::{Family, RopeRules};
 use super::fields::Fields;
 use super::head::head_dim;
 use super::keys::{MAX_POSITION, ORIGINAL_POSITION, PARTIAL, THETA};
@@ -14,7 +14,6 @@ use crate::Result;
 pub(super) struct Top {
     /// `None` if the family has no known defaults.
     pub(super) rules: Option<&'static RopeRules>,
-    pub(super) is_phi3: bool,
     pub(super) max_context: usize,
     pub(super) original_context: Option<usize>,
     pub(super) head_dim: usize,
@@ -40,7 +39,6 @@ impl Top {
         }
         Ok(Self {
             rules,
-            is_phi3: is_phi3(config),
             max_context,
             original_context: fields.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?,
             head_dim: head_dim(config)?,
@@ -66,6 +64,11 @@ impl Top {
     /// Whether the class rotates whole heads when there is no scaling, whatever `partial_rotary_factor` says.
     pub(super) fn rotates_whole_heads(&self) -> bool {
         self.rules.is_some_and(|rules| rules.whole_heads)
+    }
+
+    /// Whether the class loads no scaling but longrope.
+    pub(super) fn has_only_long_rope(&self) -> bool {
+        self.rules.is_some_and(|rules| rules.only_long_rope)
     }
 
     /// The section of a config that has none.

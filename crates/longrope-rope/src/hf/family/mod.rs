@@ -35,7 +35,6 @@ mod starcoder2;
 
 use serde_json::{Map, Value};
 
-pub(super) use phi3::is_phi3;
 pub(super) use rules::{ByLayerType, RopeRules, Rules, Sizes, Windows};
 
 use super::fields::Fields;

@@ -105,6 +105,9 @@ pub(in crate::hf) struct RopeRules {
     pub(in crate::hf) whole_heads: bool,
     /// `original_max_position_embeddings` of a config that has none; the class has this key at the top level only.
     pub(in crate::hf) original_context: Option<usize>,
+    /// Whether the class loads no scaling but longrope, for which `yarn` is an old name there, and transformers 4 only three keys
+    /// of it.
+    pub(in crate::hf) only_long_rope: bool,
     /// Whether the class needs `head_dim` in the config as soon as the rope is scaled.
     pub(in crate::hf) needs_head_dim: bool,
     /// Whether `alpha` of the type `dynamic` raises the base once and for all.
@@ -152,6 +155,7 @@ pub(super) const LLAMA_ROPE: RopeRules = RopeRules {
     partial: 1.0,
     whole_heads: true,
     original_context: None,
+    only_long_rope: false,
     needs_head_dim: false,
     has_alpha: false,
     has_mscales: false,
