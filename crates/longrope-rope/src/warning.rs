@@ -208,6 +208,29 @@ impl fmt::Display for Warning {
                 f,
                 "`rope_theta` is null, with which transformers cannot compute; {used}, the default, is used"
             ),
+            Self::NoPart { .. } | Self::SplitForOneRope { .. } => self.about_parts(f),
+            Self::ShortFactorsInTransformers { model_type } => write!(
+                f,
+                "transformers 5.24 uses the short factors of a `{model_type}` model at every length, so the extension has no \
+                 effect there; this program and the code that was published with such models use the long ones"
+            ),
+            Self::Conflict {
+                used,
+                used_value,
+                ignored,
+                ignored_value,
+            } => write!(
+                f,
+                "`{used}` ({used_value}) is used and not `{ignored}` ({ignored_value}), as in transformers 5.24"
+            ),
+        }
+    }
+}
+
+impl Warning {
+    /// The text about a section that is split by kind of layer.
+    fn about_parts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::NoPart {
                 section,
                 layer_type,
@@ -224,20 +247,7 @@ impl fmt::Display for Warning {
                 "`{section}` is split by layer type, but all layers share one RoPE: `{layer_type}` is used for all; \
                  transformers 5.24 does not load such a config"
             ),
-            Self::ShortFactorsInTransformers { model_type } => write!(
-                f,
-                "transformers 5.24 uses the short factors of a `{model_type}` model at every length, so the extension has no \
-                 effect there; this program and the code that was published with such models use the long ones"
-            ),
-            Self::Conflict {
-                used,
-                used_value,
-                ignored,
-                ignored_value,
-            } => write!(
-                f,
-                "`{used}` ({used_value}) is used and not `{ignored}` ({ignored_value}), as in transformers 5.24"
-            ),
+            _ => Ok(()),
         }
     }
 }

@@ -156,7 +156,7 @@ fn mscale(facts: &Facts, views: &[RuntimeView]) -> Option<String> {
     match facts.number("attention_factor") {
         // Other numbers than these are another scale for short texts, which `attention_factor` cannot say.
         Some(factor) if short.is_none() || long.is_none() || !same(long, factor) => {
-            (!readers.is_empty()).then(|| {
+            needs_mscale(facts, views).then(|| {
                 format!(
                     "repeat `attention_factor` as `short_mscale` and `long_mscale`, which {} read{phi3}",
                     listed(&readers)
@@ -180,6 +180,17 @@ fn mscale(facts: &Facts, views: &[RuntimeView]) -> Option<String> {
             ))
         }
     }
+}
+
+/// Whether a runtime that reads the two keys computes another attention scale without them.
+fn needs_mscale(facts: &Facts, views: &[RuntimeView]) -> bool {
+    let ours = rules_of(views, Runtime::Longrope);
+    [Runtime::Vllm, Runtime::Sglang].into_iter().any(|runtime| {
+        let both = rules_of(views, runtime).zip(ours);
+        both.is_some_and(|(theirs, ours)| {
+            !compare::agree(Topic::AttentionScale, facts, theirs, ours)
+        })
+    })
 }
 
 /// YaRN whose config lacks numbers that a runtime needs.
