@@ -39,6 +39,7 @@ mod resume;
 mod resume_old;
 mod right_hints;
 mod search_stages;
+mod skipped;
 mod support;
 mod tasks;
 mod text_twice;

@@ -7,7 +7,7 @@ use longrope_rope::{AttentionLayout, NormOrder, NormSpan, QueryGrowth, Rotation}
 
 use crate::linear::Linear;
 use crate::norm::Norm;
-use crate::rotary::Rotary;
+use crate::rotary::{Rotary, Turn};
 
 /// Grouped-query attention with rotary embeddings.
 #[derive(Module, Debug)]
@@ -23,6 +23,9 @@ pub(crate) struct SelfAttention {
     pub(crate) layout: AttentionLayout,
     #[module(skip)]
     pub(crate) rotation: Rotation,
+    /// Whether the layer has a sliding window.
+    #[module(skip)]
+    pub(crate) near: bool,
 }
 
 /// The normalizations of queries and of keys.
@@ -124,7 +127,11 @@ impl SelfAttention {
         let norm = self.head_norms.as_ref().map(|norms| &norms.query);
         let queries = self.rotated_heads(queries, norm, rotary, place.start);
         let queries = match self.layout.query_growth {
-            Some(growth) => grown(queries, growth, place.start),
+            Some(growth) => grown(
+                queries,
+                growth,
+                &rotary.positions(place.start..place.start + seq),
+            ),
             None => queries,
         };
         let n_keys = place.start + seq - place.first_key;
@@ -155,19 +162,23 @@ impl SelfAttention {
         rotary: &Rotary,
         start: usize,
     ) -> Tensor<4> {
-        let rotation = (self.rotation, self.layout.pairs);
+        let turn = Turn {
+            rotation: self.rotation,
+            pairs: self.layout.pairs,
+            near: self.near,
+        };
         let (Some(norm), Some(kind)) = (norm, self.layout.head_norm) else {
-            return rotary.apply(self.heads(x), start, rotation);
+            return rotary.apply(self.heads(x), start, turn);
         };
         match (kind.order, kind.span) {
             (NormOrder::BeforeRotation, NormSpan::AllHeads) => {
-                rotary.apply(self.heads(norm.forward(x)), start, rotation)
+                rotary.apply(self.heads(norm.forward(x)), start, turn)
             }
             (NormOrder::BeforeRotation, NormSpan::Head) => {
-                rotary.apply(self.heads(norm.forward_heads(x)), start, rotation)
+                rotary.apply(self.heads(norm.forward_heads(x)), start, turn)
             }
             (NormOrder::AfterRotation, _) => {
-                let rotated = rotary.apply(self.heads(x), start, rotation);
+                let rotated = rotary.apply(self.heads(x), start, turn);
                 let [batch, n_heads, seq, head_dim] = rotated.dims();
                 let rows = rotated.reshape([batch, n_heads * seq, head_dim]);
                 norm.forward(rows).reshape([batch, n_heads, seq, head_dim])
@@ -190,19 +201,20 @@ impl SelfAttention {
     }
 }
 
-/// Queries, `[batch, heads, seq, head_dim]`, that grow with their position; the first one is at `start`.
-fn grown(queries: Tensor<4>, growth: QueryGrowth, start: usize) -> Tensor<4> {
+/// Queries, `[batch, heads, seq, head_dim]`, that grow with their position. `positions` are those of each sequence, or one
+/// list for all.
+fn grown(queries: Tensor<4>, growth: QueryGrowth, positions: &[Vec<usize>]) -> Tensor<4> {
     let [_, _, seq, _] = queries.dims();
-    if start + seq <= growth.context {
+    if positions.iter().flatten().all(|at| *at < growth.context) {
         return queries;
     }
-    let factor = |position: usize| {
+    let factor = |position: &usize| {
         let rounds = (position / growth.context) as f64;
         1.0 + growth.beta * rounds.ln_1p()
     };
-    let factors: Vec<f64> = (start..start + seq).map(factor).collect();
+    let factors: Vec<f64> = positions.iter().flatten().map(factor).collect();
     let dtype = queries.dtype();
-    let factors = TensorData::new(factors, [1, 1, seq, 1]);
+    let factors = TensorData::new(factors, [positions.len(), 1, seq, 1]);
     let factors: Tensor<4> = Tensor::from_data(factors, (&queries.device(), DType::F32));
     queries * factors.cast(dtype)
 }

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor};
-use longrope_rope::{ResolvedRope, RopeSpec};
+use longrope_rope::ResolvedRope;
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::rotary::Rotary;
+use crate::rotary::{Rotary, RotaryMaker};
 
 /// Number of new tokens that a layer with a sliding window has room for beside those in its window.
 const NEW_TOKENS: usize = 512;
@@ -83,8 +83,8 @@ pub struct KvCache {
     pub(crate) rotary: Rotary,
     pub(crate) n_tokens: usize,
     rope: ResolvedRope,
-    /// The RoPE of layers that have one of their own.
-    local: Option<RopeSpec>,
+    /// Makes the angles of more positions.
+    rotaries: RotaryMaker,
 }
 
 impl KvCache {
@@ -133,13 +133,13 @@ impl KvCache {
                 kept,
             }
         });
-        let local = config.local_rope.clone();
+        let rotaries = RotaryMaker::new(config, device);
         Self {
             layers: layers.collect(),
-            rotary: Rotary::new(rope, local.as_ref(), capacity, device),
+            rotary: rotaries.whole(rope, capacity),
             n_tokens: 0,
             rope: rope.clone(),
-            local,
+            rotaries,
         }
     }
 
@@ -196,10 +196,7 @@ impl KvCache {
             layer.keys = moved(&layer.keys, used.clone(), rows);
             layer.values = moved(&layer.values, used, rows);
         }
-        if let Some(layer) = self.layers.first() {
-            let device = layer.keys.device();
-            self.rotary = Rotary::new(&self.rope, self.local.as_ref(), capacity, &device);
-        }
+        self.rotary = self.rotaries.whole(&self.rope, capacity);
     }
 
     /// Checks that `n` more tokens fit.

@@ -79,7 +79,7 @@ pub use module_names::attention_maps;
 pub use nll::TokenBatch;
 pub use non_finite::{NonFiniteWeight, first_non_finite};
 pub use parameters::{Parameter, ParameterKind, Trained};
-pub use rotary::Rotary;
+pub use rotary::{Rotary, RotaryMaker};
 pub use sampling::Sampling;
 pub use selection::Selection;
 pub use source::{ResultSource, RopeSource, rope_fingerprint};
