@@ -36,7 +36,7 @@ fn llama() -> Value {
 /// YaRN as recommended by the model cards of Qwen2.5, with `max_position_embeddings` unchanged.
 fn yarn() -> Value {
     json!({
-        "model_type": "qwen2", "hidden_size": 32, "num_attention_heads": 4,
+        "model_type": "qwen2", "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4,
         "max_position_embeddings": 32768, "rope_theta": 1_000_000.0,
         "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768},
     })
@@ -378,6 +378,48 @@ fn a_folder_and_its_config_give_the_same_diagnosis() {
 }
 
 #[test]
+fn a_config_is_refused_as_by_other_verbs() {
+    for (family, key, value) in [
+        ("gemma2", "layer_types", json!(["full_attention"])),
+        ("olmo2", "hidden_act", json!("xielu")),
+        (
+            "ministral3",
+            "rope_parameters",
+            json!({"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4,
+            "original_max_position_embeddings": 32}),
+        ),
+        ("gpt_oss", "swiglu_limit", json!(0)),
+        ("mixtral", "sliding_window", json!(-1)),
+    ] {
+        let here = Workplace::of_family(family);
+        here.edit_config("m", |config| config[key] = value);
+        let cause = |line: &str| {
+            let message = here.fails(line);
+            let causes = message.lines().filter(|line| !line.starts_with("error: "));
+            causes.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(cause("doctor m"), cause("inspect m"), "{family}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_not_said_to_be_equal() {
+    let here = Workplace::of_family("arcee");
+    let output = here.run("doctor m").worked();
+    assert!(
+        output.contains("all runtimes whose rules are known compute the same"),
+        "{output}"
+    );
+    assert!(!output.contains("\n  nothing\n"), "{output}");
+    let here = Workplace::of_family("minicpm");
+    let output = here.run("doctor m").worked();
+    assert!(
+        output.contains("the rules of no other runtime were read"),
+        "{output}"
+    );
+}
+
+#[test]
 fn errors_name_what_cannot_be_diagnosed() {
     let here = Workplace::new();
     let mut config = yarn();
@@ -385,8 +427,8 @@ fn errors_name_what_cannot_be_diagnosed() {
     here.write("config.json", config.to_string());
     assert_snapshot!(here.fails("doctor config.json"), @r#"
     error: diagnosing `config.json`
-      caused by: `model_type` of the model config is "gemma", expected one of `llama`, `mistral`, `phi3`, `qwen2`, `qwen3`, `smollm3`, `granite`, `minicpm`, `ministral3`, `olmo2`, `olmo3`, `seed_oss`, `ernie4_5`, `gemma2`, `gemma3_text`, `glm4`, `cohere2`, `exaone4`, `hunyuan_v1_dense`, `phi`, `stablelm`, `starcoder2`, `arcee`, `internlm3`, `mixtral`, `qwen2_moe`, `qwen3_moe`, `phimoe`, `gpt_oss`
-    hint: doctor knows the rules of the runtimes for these model types only
+      caused by: `config.json` has `model_type` = "gemma", supported: llama, mistral, phi3, qwen2, qwen3, smollm3, granite, minicpm, ministral3, olmo2, olmo3, seed_oss, ernie4_5, gemma2, gemma3_text, glm4, cohere2, exaone4, hunyuan_v1_dense, phi, stablelm, starcoder2, arcee, internlm3, mixtral, qwen2_moe, qwen3_moe, phimoe, gpt_oss
+    hint: this kind of model is not supported
     "#);
     here.fails("doctor nowhere");
     here.write("config.json", "{");

@@ -1,7 +1,7 @@
 //! Every family through the program: a search, its export, and the same losses from both.
 
 use safetensors::SafeTensors;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{Workplace, repository};
 
@@ -16,22 +16,6 @@ const PPL: &str = "eval ppl --tokens tokens.json --contexts 200 --windows 1 --js
 
 /// Two computations of one model, whose weights are the same.
 const TOLERANCE_NATS: f64 = 1e-6;
-
-/// A folder with a checkpoint `m` of a family, and tokens for it.
-fn workplace(family: &str) -> Workplace {
-    let here = Workplace::new();
-    let source = repository().join("tests/fixtures/decoders").join(family);
-    fs_err::create_dir(here.path("m")).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs_err::copy(source.join(file), here.path("m").join(file)).unwrap();
-    }
-    let golden = fs_err::read_to_string(source.join("golden.json")).unwrap();
-    let golden: Value = serde_json::from_str(&golden).unwrap();
-    let ids = golden["tokens"].as_array().unwrap();
-    let long: Vec<&Value> = ids.iter().cycle().take(4 * ids.len()).collect();
-    here.write("tokens.json", json!(long).to_string());
-    here
-}
 
 fn families() -> Vec<String> {
     let root = repository().join("tests/fixtures/decoders");
@@ -55,7 +39,7 @@ fn losses(here: &Workplace, more: &str) -> Vec<f64> {
 #[test]
 fn every_family_is_searched_and_exported() {
     for family in families() {
-        let here = workplace(&family);
+        let here = Workplace::of_family(&family);
         if family == "cohere2" || family == "exaone4" {
             here.run(SEARCH).refused_with("there is nothing to extend");
             continue;
@@ -74,12 +58,12 @@ fn every_family_is_searched_and_exported() {
 
 #[test]
 fn inspect_says_which_rope_a_layer_has() {
-    let shown = |family: &str| workplace(family).run("inspect m").worked();
+    let shown = |family: &str| Workplace::of_family(family).run("inspect m").worked();
     let gemma = shown("gemma3");
     assert!(gemma.contains("in layers with a sliding window"), "{gemma}");
     let smol = shown("smollm3");
     assert!(smol.contains("without rope"), "{smol}");
-    let experts = workplace("mixtral");
+    let experts = Workplace::of_family("mixtral");
     experts
         .run("export --model m --rope yarn --target 512 --out x")
         .worked();
@@ -89,7 +73,7 @@ fn inspect_says_which_rope_a_layer_has() {
 
 #[test]
 fn a_model_of_text_and_images_keeps_its_other_parts() {
-    let here = workplace("gemma3");
+    let here = Workplace::of_family("gemma3");
     let before = here.read_json("m/config.json");
     here.run("export --model m --rope yarn --target 512 --dtype bf16 --out x")
         .worked();

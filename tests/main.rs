@@ -38,6 +38,7 @@ mod remote;
 mod resume;
 mod resume_old;
 mod right_hints;
+mod rope_fits;
 mod search_stages;
 mod skipped;
 mod support;

@@ -50,10 +50,10 @@ fn other_verbs_say_what_is_next_too() {
     let here = Workplace::with_model();
     for (line, expected) in [
         ("inspect m", "plan m --context 128"),
-        ("doctor m", "compare m --text TEXT --contexts 32,128"),
+        ("doctor m", "compare m --tokens TOKENS --contexts 32,128"),
         (
             "plan m --context 64 --memory 1",
-            "search m --text TEXT --target 64 --out runs/factors",
+            "search m --tokens TOKENS --target 64 --out runs/factors",
         ),
         (
             "eval ppl m --tokens tokens.json --contexts 64",
@@ -71,6 +71,88 @@ fn other_verbs_say_what_is_next_too() {
             "{line}: {steps:?}"
         );
     }
+}
+
+/// A search of a second.
+const SHORT: &str = "--samples 1 --set search.population=4 --set search.parents=2 --set search.mutations=1 \
+    --set search.crossovers=1 --set search.generations=0 --set search.seeds=[\"none\"]";
+
+/// Runs a suggestion, with what it leaves open filled in.
+fn run_suggestion(here: &Workplace, step: &str) {
+    let mut line = step
+        .replace("TOKENS", "tokens.json")
+        .replace("TEXT", "text.txt");
+    if line.starts_with("search ") {
+        line = format!("{line} {SHORT}");
+    }
+    here.run(&line).worked();
+}
+
+/// Suggestions after verbs on all kinds of models are accepted.
+#[test]
+fn nothing_is_suggested_that_would_be_refused() {
+    let within = Workplace::of_family("gemma3_text");
+    let steps = next(
+        &within
+            .run("eval ppl m --tokens tokens.json --contexts 64")
+            .stderr,
+    );
+    assert_eq!(steps, ["plan m --context 512"]);
+    for family in ["cohere2", "gemma3", "mistral3", "minicpm"] {
+        let here = Workplace::of_family(family);
+        for line in [
+            "inspect m",
+            "doctor m",
+            "plan m --context 64",
+            "plan m --context 256",
+            "eval ppl m --tokens tokens.json --contexts 64 --windows 1",
+            "eval ppl m --tokens tokens.json --contexts 256 --windows 1",
+            "compare m --tokens tokens.json --contexts 256 --windows 1",
+            "export m --rope none --out plain --force",
+        ] {
+            let outcome = here.run(line);
+            let steps = next(&outcome.stderr);
+            outcome.worked();
+            let searches = steps.iter().any(|step| step.starts_with("search "));
+            assert!(!(searches && family == "cohere2"), "{line}: {steps:?}");
+            for step in &steps {
+                run_suggestion(&here, step);
+            }
+        }
+    }
+}
+
+#[test]
+fn continuations_lead_to_passkeys_that_fit() {
+    let here = Workplace::with_tokenizer();
+    let steps = after(&here, "generate t --prompt fn --max-new-tokens 4");
+    assert_eq!(steps, ["eval passkey t --contexts 256 --rope checkpoint"]);
+    // Its window is 256, so there is nothing to search.
+    let steps = after(&here, "eval passkey t --contexts 256 --trials 1");
+    assert_eq!(steps, ["plan t --context 1024"]);
+}
+
+#[test]
+fn a_search_that_needs_streamed_weights_says_so() {
+    let here = Workplace::with_tokenizer();
+    let plan = |memory: f64| {
+        next(
+            &here
+                .run(&format!("plan t --context 1024 --memory {memory}"))
+                .stderr,
+        )
+    };
+    let search = "search t --text TEXT --target 1024 --out runs/factors";
+    let streamed = format!("{search} --set weights=streamed");
+    assert_eq!(plan(1.0), [search]);
+    let json = here
+        .run("plan t --context 1024 --mode search --json")
+        .worked();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let peak = json["plans"][0]["peak_bytes"].as_f64().unwrap();
+    let gib = 1_073_741_824.0;
+    assert_eq!(plan(0.99 * peak / 0.95 / gib), [streamed]);
+    assert_eq!(plan(1e-6), [""; 0]);
 }
 
 #[test]

@@ -59,6 +59,28 @@ fn the_winner_is_judged_on_text_that_the_search_did_not_see() {
 }
 
 #[test]
+fn a_search_without_a_terminal_has_a_line_per_generation() {
+    let here = Workplace::with_model();
+    let outcome = here.run(&format!(
+        "{TINY_SEARCH} --set search.generations=2 --target 128 --out run"
+    ));
+    let lines: Vec<&str> = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("generation "))
+        .collect();
+    assert_eq!(lines.len(), 3, "{}", outcome.stderr);
+    for (index, line) in lines.iter().enumerate() {
+        assert!(
+            line.starts_with(&format!("generation {index}/2: best text loss")),
+            "{line}"
+        );
+    }
+    let stdout = outcome.worked();
+    assert!(!stdout.contains("generation "), "{stdout}");
+}
+
+#[test]
 fn nothing_is_held_out_if_it_is_turned_off_or_the_text_is_short() {
     let here = Workplace::with_model();
     let line = format!("{TINY_SEARCH} {SHORT}");

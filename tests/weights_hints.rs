@@ -159,6 +159,30 @@ fn packed_weights_are_to_be_converted() {
 }
 
 #[test]
+fn stacked_experts_are_to_be_saved_again() {
+    let here = Workplace::of_family("mixtral");
+    let whole = fs_err::read(here.path("m/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&whole).unwrap();
+    // The names that transformers has for them in memory.
+    let views = tensors.iter().map(|(name, view)| {
+        let name = name.replace(
+            "block_sparse_moe.experts.0.w1.weight",
+            "mlp.experts.gate_up_proj",
+        );
+        (
+            name.replace(
+                "block_sparse_moe.experts.0.w2.weight",
+                "mlp.experts.down_proj",
+            ),
+            view,
+        )
+    });
+    safetensors::serialize_to_file(views, None, &here.path("m/model.safetensors")).unwrap();
+    let hint = hint_of(&here.fails(INSPECT));
+    assert!(hint.contains("the experts are stacked"), "{hint}");
+}
+
+#[test]
 fn tensor_names_of_another_wrapper_are_explained() {
     let here = Workplace::with_model();
     let whole = fs_err::read(here.path("m/model.safetensors")).unwrap();

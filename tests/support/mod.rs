@@ -52,6 +52,28 @@ impl Workplace {
         here
     }
 
+    /// A folder with a checkpoint `m` of a family, whose window is 128 or less, and 400 tokens or more for it.
+    pub(crate) fn of_family(family: &str) -> Self {
+        let here = Self::new();
+        here.family(family, "m");
+        let golden = repository().join("tests/fixtures/decoders").join(family);
+        let golden = fs_err::read_to_string(golden.join("golden.json")).unwrap();
+        let golden: Value = serde_json::from_str(&golden).unwrap();
+        let ids = golden["tokens"].as_array().unwrap();
+        let long: Vec<&Value> = ids.iter().cycle().take(4 * ids.len()).collect();
+        here.write("tokens.json", serde_json::json!(long).to_string());
+        here
+    }
+
+    /// Copies the tiny checkpoint of a family.
+    pub(crate) fn family(&self, family: &str, name: &str) {
+        let source = repository().join("tests/fixtures/decoders").join(family);
+        fs_err::create_dir(self.path(name)).unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            fs_err::copy(source.join(file), self.path(name).join(file)).unwrap();
+        }
+    }
+
     /// A folder with the checkpoint `t`, which has a tokenizer; its window is 256.
     pub(crate) fn with_tokenizer() -> Self {
         let here = Self::new();

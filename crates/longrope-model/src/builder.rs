@@ -12,7 +12,7 @@ use crate::experts::{ExpertList, Mixture, Shared, Stacked, StackedExpert};
 use crate::feed_forward::FeedForward;
 use crate::linear::Linear;
 use crate::mlp::{GateUp, Mlp, SplitGateUp};
-use crate::module_names::{EMBEDDING, HEAD, layer_module};
+use crate::module_names::{EMBEDDING_WEIGHT, HEAD, layer_module};
 use crate::modules::{Embedding, Model, Weights};
 use crate::norm::Norm;
 use crate::tensors::{MapShape, NormShape, SINKS};
@@ -40,7 +40,7 @@ impl<S: TensorSource> Builder<'_, S> {
         Ok(Weights {
             model: Model {
                 embed_tokens: Embedding {
-                    weight: self.parameter(&format!("{EMBEDDING}.weight"))?,
+                    weight: self.parameter(EMBEDDING_WEIGHT)?,
                     scale: config.layout.multipliers.embedding,
                 },
                 layers,

@@ -39,6 +39,8 @@ pub struct ModelConfig {
     pub rope: RopeSpec,
     /// The RoPE of layers with a sliding window, if they have one of their own. An extension does not change it.
     pub local_rope: Option<RopeSpec>,
+    /// Whether an extension is for layers with a sliding window as well; see [`Self::with_shared_rope`].
+    pub shares_rope: bool,
     /// The context window of the checkpoint, `max_position_embeddings`.
     pub max_context: usize,
     /// Token that starts a document, if there is one.
@@ -103,6 +105,7 @@ impl ModelConfig {
             windows: read.windows,
             rope: read.rope.spec,
             local_rope: read.rope.local,
+            shares_rope: false,
             max_context: read.rope.max_context,
             bos_token: read.bos_token,
             eos_tokens: read.eos_tokens,

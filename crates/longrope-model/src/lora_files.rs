@@ -10,7 +10,7 @@ use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::lora_config::LoraConfig;
 use crate::lora_error::LoraError;
-use crate::module_names::{EMBEDDING, HEAD, last_part};
+use crate::module_names::{EMBEDDING, HEAD, HEAD_WEIGHT, last_part};
 use crate::parameters::{ParameterKind, Trained, linears_mut};
 use crate::write::{TensorEntry, write_safetensors};
 
@@ -19,8 +19,6 @@ const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// Prefix of tensor names in PEFT files, which wrap the model twice.
 const KEY_PREFIX: &str = "base_model.model.";
-/// The head, where it is tied to the embeddings and so is no parameter of its own.
-const TIED_HEAD: &str = "lm_head.weight";
 
 impl LoraConfig {
     /// Reads `adapter_config.json` of a PEFT folder.
@@ -101,7 +99,7 @@ impl Decoder {
                 };
                 entries.push(entry(&parameter.name));
                 if has_tied_head && parameter.kind == ParameterKind::Embedding {
-                    entries.push(entry(TIED_HEAD));
+                    entries.push(entry(HEAD_WEIGHT));
                 }
             }
         });
@@ -223,7 +221,7 @@ impl Decoder {
 
     /// Checks that the head in a PEFT folder is the embedding matrix that was read. Returns the number of tensors used.
     fn check_tied_head(&self, file: &Checkpoint, folder: &Path) -> Result<usize> {
-        let key = format!("{KEY_PREFIX}{TIED_HEAD}");
+        let key = format!("{KEY_PREFIX}{HEAD_WEIGHT}");
         let own = self.weights.model.embed_tokens.weight.val();
         let is_same = match file.tensors().get(&key) {
             Some(stored) if stored.shape == own.dims() => {

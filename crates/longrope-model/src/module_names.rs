@@ -6,8 +6,12 @@ use crate::config::ModelConfig;
 
 /// Module of the embedding matrix.
 pub(crate) const EMBEDDING: &str = "model.embed_tokens";
+/// The embedding matrix.
+pub(crate) const EMBEDDING_WEIGHT: &str = "model.embed_tokens.weight";
 /// Module of the output head.
 pub(crate) const HEAD: &str = "lm_head";
+/// The matrix of the output head.
+pub(crate) const HEAD_WEIGHT: &str = "lm_head.weight";
 
 /// Full names of modules that are trained as a whole beside adapters.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use crate::experts::{ExpertList, Mixture, Stacked};
 use crate::feed_forward::FeedForward;
 use crate::linear::Linear;
 use crate::mlp::{GateUp, Mlp};
-use crate::module_names::EMBEDDING;
+use crate::module_names::EMBEDDING_WEIGHT;
 use crate::modules::Weights;
 use crate::norm::Norm;
 use crate::slot::Slot;
@@ -127,7 +127,7 @@ fn visit_weights(weights: &mut Weights, f: Visit<'_>) {
 /// Visits the embedding matrix.
 pub(crate) fn visit_embedding(weights: &mut Weights, f: Visit<'_>) {
     f(Parameter {
-        name: format!("{EMBEDDING}.weight"),
+        name: EMBEDDING_WEIGHT.to_owned(),
         kind: ParameterKind::Embedding,
         slot: Slot::Matrix(&mut weights.model.embed_tokens.weight),
     });

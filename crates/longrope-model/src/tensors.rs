@@ -3,7 +3,7 @@
 use longrope_rope::{Layout, MlpKind, ModuleNames, NormKind, NormSpan, Rotation};
 
 use crate::config::ModelConfig;
-use crate::module_names::{EMBEDDING, HEAD, layer_module};
+use crate::module_names::{EMBEDDING_WEIGHT, HEAD, HEAD_WEIGHT, layer_module};
 
 /// A linear map of a layer.
 pub(crate) struct MapShape {
@@ -118,9 +118,10 @@ impl ModelConfig {
 
     /// Whether a layer that sees the most tokens is rotated by the RoPE of the model, which an extension changes.
     ///
-    /// In some models, only layers with a sliding window rotate. They never see distances beyond it.
+    /// In some models, only layers with a sliding window rotate. They never see distances beyond it. They count if the model
+    /// [shares its RoPE](Self::with_shared_rope).
     pub fn has_extendable_rope(&self) -> bool {
-        let has_full = self.windows.contains(&None);
+        let has_full = !self.shares_rope && self.windows.contains(&None);
         let mut layers = self.windows.iter().zip(&self.layout.rotations);
         layers.any(|(window, rotation)| {
             *rotation == Rotation::Main && (window.is_none() || !has_full)
@@ -136,6 +137,7 @@ impl ModelConfig {
     /// The same model with one RoPE for all layers that rotate.
     #[must_use]
     pub fn with_shared_rope(mut self) -> Self {
+        self.shares_rope = true;
         self.local_rope = None;
         for rotation in &mut self.layout.rotations {
             if *rotation == Rotation::Local {
@@ -156,7 +158,7 @@ impl ModelConfig {
     /// Name and shape of every tensor that a checkpoint must contain, in the order of computation.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let mut list = vec![(
-            format!("{EMBEDDING}.weight"),
+            EMBEDDING_WEIGHT.to_owned(),
             vec![self.vocab_size, self.hidden_size],
         )];
         for layer_idx in 0..self.n_layers {
@@ -184,7 +186,7 @@ impl ModelConfig {
         push_norm(&mut list, &format!("model.{}", last.name), &last);
         if !self.tied_embeddings {
             list.push((
-                format!("{HEAD}.weight"),
+                HEAD_WEIGHT.to_owned(),
                 vec![self.vocab_size, self.hidden_size],
             ));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::error::Names;
 use crate::hf::SLIDING;
 use crate::{Error, Result, RopeScaling, RopeSpec, json_text};
 
@@ -13,6 +14,8 @@ const FORMAT: &str = "longrope-rope";
 const VERSION: u32 = 1;
 /// With the rope of other layers.
 const VERSION_BY_LAYER: u32 = 2;
+/// The layers that may have a rope of their own.
+const LAYER_TYPES: Names = Names(&[SLIDING]);
 
 /// A rope spec in a file, with its provenance.
 ///
@@ -125,7 +128,8 @@ impl RopeArtifact {
     ///
     /// # Errors
     /// [`Error::ArtifactFormat`] or [`Error::ArtifactVersion`] for another kind of file, [`Error::Json`] for unknown,
-    /// missing or ill-typed fields, and the errors of [`RopeSpec::validate`].
+    /// missing or ill-typed fields, [`Error::ArtifactLayerTypes`] and [`Error::ArtifactLayerType`] for ropes by layer
+    /// type where there can be none, and the errors of [`RopeSpec::validate`].
     pub fn from_json(text: &str) -> Result<Self> {
         let json_error = |source| Error::Json {
             what: "rope artefact",
@@ -150,7 +154,19 @@ impl RopeArtifact {
         // Parsed from the text again, so that errors carry line and column.
         let artifact: Self = serde_json::from_str(text).map_err(json_error)?;
         artifact.spec().validate()?;
-        for local in artifact.layer_types.values() {
+        if artifact.version < VERSION_BY_LAYER && !artifact.layer_types.is_empty() {
+            return Err(Error::ArtifactLayerTypes {
+                version: artifact.version,
+                expected: VERSION_BY_LAYER,
+            });
+        }
+        for (layer_type, local) in &artifact.layer_types {
+            if !LAYER_TYPES.0.contains(&layer_type.as_str()) {
+                return Err(Error::ArtifactLayerType {
+                    found: layer_type.clone(),
+                    expected: LAYER_TYPES,
+                });
+            }
             local.validate()?;
         }
         Ok(artifact)
@@ -274,6 +290,21 @@ mod tests {
         assert_eq!(artifact().with_local(None), artifact(), "version 1");
         let wrong = text.replace("500.0", "0.5");
         assert!(RopeArtifact::from_json(&wrong).is_err());
+    }
+
+    #[test]
+    fn ropes_of_other_layers_have_a_version_and_a_known_type() {
+        let local = RopeSpec::new(8, 500.0, 256, RopeScaling::None {}).unwrap();
+        let text = artifact().with_local(Some(&local)).to_json_pretty();
+        let message = |text: String| RopeArtifact::from_json(&text).unwrap_err().to_string();
+        assert_eq!(
+            message(text.replace("\"version\": 2", "\"version\": 1")),
+            "the rope artefact has `layer_types` and `version` 1, expected `version` 2 for ropes by layer type"
+        );
+        assert_eq!(
+            message(text.replace("sliding_attention", "chunked_attention")),
+            "`layer_types` of the rope artefact has \"chunked_attention\", expected only `sliding_attention`"
+        );
     }
 
     #[test]

@@ -103,6 +103,24 @@ pub enum Error {
         /// The version this crate reads and writes.
         expected: u32,
     },
+    /// A `rope.json` of version 1 has ropes by layer type, which only version 2 has.
+    #[error(
+        "the rope artefact has `layer_types` and `version` {version}, expected `version` {expected} for ropes by layer type"
+    )]
+    ArtifactLayerTypes {
+        /// The version found.
+        version: u32,
+        /// The version that has them.
+        expected: u32,
+    },
+    /// A `rope.json` has a rope for an unknown type of layers.
+    #[error("`layer_types` of the rope artefact has {found:?}, expected only {expected}")]
+    ArtifactLayerType {
+        /// The type found.
+        found: String,
+        /// The known types.
+        expected: Names,
+    },
     /// A factor table holds no number.
     #[error("the factor table holds no numbers")]
     CsvEmpty {},
@@ -252,6 +270,19 @@ pub enum Error {
         inner: String,
         /// The known families.
         expected: Names,
+    },
+    /// A model config is that of a model of text and images, without the config of its language model.
+    #[error(
+        "`model_type` of the model config is {found:?}, a model of text and images, but `{section}`, which describes its \
+         language model, is missing or no object; a language model alone has the `model_type` {inner:?}"
+    )]
+    NoLanguageModel {
+        /// The family.
+        found: String,
+        /// The key that should hold the config of the language model.
+        section: &'static str,
+        /// The family of such a language model.
+        inner: &'static str,
     },
     /// Two sizes disagree.
     #[error(

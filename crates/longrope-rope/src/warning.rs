@@ -98,6 +98,27 @@ pub enum Warning {
         /// The default of the class, which is used.
         used: f64,
     },
+    /// A section that is split by kind of layer has no part for one kind, which has plain RoPE then.
+    NoPart {
+        /// The section.
+        section: &'static str,
+        /// The kind of layer.
+        layer_type: &'static str,
+        /// Base of its frequencies.
+        theta: f64,
+    },
+    /// A section is split by kind of layer, but all layers share one rope. Its class in transformers 5.24 does not load it.
+    SplitForOneRope {
+        /// The section.
+        section: &'static str,
+        /// The kind of layer whose part is used.
+        layer_type: &'static str,
+    },
+    /// transformers uses the short factors of a family at every length, so that the extension is lost there.
+    ShortFactorsInTransformers {
+        /// `model_type` of the family.
+        model_type: &'static str,
+    },
     /// Two keys of a config disagree; one of them is used, as transformers 5.24 does.
     Conflict {
         /// The key that is used, with its section.
@@ -187,6 +208,12 @@ impl fmt::Display for Warning {
                 f,
                 "`rope_theta` is null, with which transformers cannot compute; {used}, the default, is used"
             ),
+            Self::NoPart { .. } | Self::SplitForOneRope { .. } => self.about_parts(f),
+            Self::ShortFactorsInTransformers { model_type } => write!(
+                f,
+                "transformers 5.24 uses the short factors of a `{model_type}` model at every length, so the extension has no \
+                 effect there; this program and the code that was published with such models use the long ones"
+            ),
             Self::Conflict {
                 used,
                 used_value,
@@ -196,6 +223,31 @@ impl fmt::Display for Warning {
                 f,
                 "`{used}` ({used_value}) is used and not `{ignored}` ({ignored_value}), as in transformers 5.24"
             ),
+        }
+    }
+}
+
+impl Warning {
+    /// The text about a section that is split by kind of layer.
+    fn about_parts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPart {
+                section,
+                layer_type,
+                theta,
+            } => write!(
+                f,
+                "`{section}` has no `{layer_type}`: these layers have plain RoPE with theta {theta}, as in transformers 5.24"
+            ),
+            Self::SplitForOneRope {
+                section,
+                layer_type,
+            } => write!(
+                f,
+                "`{section}` is split by layer type, but all layers share one RoPE: `{layer_type}` is used for all; \
+                 transformers 5.24 does not load such a config"
+            ),
+            _ => Ok(()),
         }
     }
 }

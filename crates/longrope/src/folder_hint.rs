@@ -12,6 +12,10 @@ const WANTED: &str =
 /// How weights in another format become safetensors.
 const CONVERT: &str = "convert them with transformers: AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)";
 
+/// How stacked experts become tensors of their own.
+const UNSTACK: &str = "the experts are stacked in one tensor per layer: load the model with transformers and save it again with \
+                       save_pretrained, which by default writes tensors for each expert";
+
 /// How packed weights become numbers that are read.
 const UNPACK: &str = "convert the weights to bf16 with transformers: AutoModelForCausalLM.from_pretrained(FOLDER, \
                       dtype=\"bfloat16\", quantization_config=Mxfp4Config(dequantize=True)).save_pretrained(NEW_FOLDER)";
@@ -94,6 +98,15 @@ pub(crate) fn for_misfit(folder: &Path, report: &WeightReport) -> String {
     }
     if let Some(words) = quantization(folder) {
         return quantized(&words);
+    }
+    let is_stacked = |problem: &WeightProblem| match problem {
+        WeightProblem::Unexpected { name, .. } => {
+            name.ends_with(".experts.gate_up_proj") || name.ends_with(".experts.down_proj")
+        }
+        _ => false,
+    };
+    if report.problems.iter().any(is_stacked) {
+        return UNSTACK.to_owned();
     }
     let missing = |problem: &WeightProblem| match problem {
         WeightProblem::Missing { name, .. } => Some(name.clone()),

@@ -36,20 +36,34 @@ pub struct MethodLoss {
 impl MethodLoss {
     /// Adds the differences to another RoPE that was measured on the same samples.
     pub(crate) fn compared_with(self, reference: &Self) -> Self {
-        let name = reference.method.as_str();
+        Self {
+            difference: self.text_difference_to(reference),
+            passkey_difference: self.passkey_difference_to(reference),
+            ..self
+        }
+    }
+
+    /// Its loss on text minus that of another RoPE; `None` if they were not measured on the same samples.
+    pub(crate) fn text_difference_to(&self, reference: &Self) -> Option<Difference> {
         let is_paired =
             !self.text_nats.is_empty() && self.text_nats.len() == reference.text_nats.len();
+        is_paired.then(|| paired_scores(&self.text_nats, &reference.text_nats, &reference.method))
+    }
+
+    /// Its share of passkeys minus that of another RoPE; `None` if they were not tried on the same passkeys.
+    pub(crate) fn passkey_difference_to(&self, reference: &Self) -> Option<Difference> {
         let found = |loss: &Self| -> Vec<f64> {
             let found = loss.passkeys_found.iter();
             found.map(|found| f64::from(*found)).collect()
         };
-        let (mine, theirs) = (found(&self), found(reference));
-        let has_passkeys = !mine.is_empty() && mine.len() == theirs.len();
-        Self {
-            difference: is_paired
-                .then(|| paired_scores(&self.text_nats, &reference.text_nats, name)),
-            passkey_difference: has_passkeys.then(|| paired_scores(&mine, &theirs, name)),
-            ..self
-        }
+        let (mine, theirs) = (found(self), found(reference));
+        let is_paired = !mine.is_empty() && mine.len() == theirs.len();
+        is_paired.then(|| paired_scores(&mine, &theirs, &reference.method))
+    }
+
+    /// Number of passkeys that it finds.
+    pub(crate) fn n_passkeys(&self) -> usize {
+        let found = self.passkeys_found.iter();
+        found.map(|found| usize::from(*found)).sum()
     }
 }

@@ -19,6 +19,7 @@ mod run;
 mod task;
 mod unseen;
 mod verdict;
+mod verdict_words;
 
 pub use calibration::{Calibration, CalibrationOptions, CalibrationSample};
 pub use events::{SearchEvent, Watch};

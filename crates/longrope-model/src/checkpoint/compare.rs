@@ -8,6 +8,7 @@ use safetensors::Dtype;
 use super::report::{WeightProblem, WeightReport};
 use super::stored::StoredTensor;
 use crate::config::ModelConfig;
+use crate::module_names::HEAD_WEIGHT;
 
 /// What the names of the two parts of a packed tensor add to its own.
 const PACKED: [&str; 2] = ["_blocks", "_scales"];
@@ -75,7 +76,7 @@ pub(super) fn compare(
         let packed = PACKED.iter().find_map(|end| name.strip_suffix(end));
         let known = name.ends_with("rotary_emb.inv_freq")
             || packed.is_some_and(|name| expected.contains_key(name) && is_packed(name, stored))
-            || (config.tied_embeddings && name == "lm_head.weight");
+            || (config.tied_embeddings && name == HEAD_WEIGHT);
         if !expected.contains_key(name) && !known {
             problems.push(WeightProblem::Unexpected {
                 name: name.clone(),

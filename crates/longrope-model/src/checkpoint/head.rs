@@ -3,9 +3,7 @@
 use super::Checkpoint;
 use super::stored::StoredTensor;
 use crate::error::Result;
-
-const HEAD: &str = "lm_head.weight";
-const EMBEDDINGS: &str = "model.embed_tokens.weight";
+use crate::module_names::{EMBEDDING_WEIGHT, HEAD_WEIGHT};
 
 /// Number of bytes compared at once, a multiple of every element size.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -13,7 +11,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Whether the checkpoint stores a head whose bytes, type or shape differ from those of the embeddings.
 pub(super) fn differs(checkpoint: &Checkpoint) -> Result<bool> {
     let tensors = checkpoint.model_tensors();
-    let (Some(head), Some(embeddings)) = (tensors.get(HEAD), tensors.get(EMBEDDINGS)) else {
+    let (Some(head), Some(embeddings)) = (tensors.get(HEAD_WEIGHT), tensors.get(EMBEDDING_WEIGHT))
+    else {
         return Ok(false);
     };
     if head.shape != embeddings.shape || head.dtype != embeddings.dtype {
@@ -25,7 +24,7 @@ pub(super) fn differs(checkpoint: &Checkpoint) -> Result<bool> {
         let read = |name: &str, stored: &StoredTensor| {
             checkpoint.read_span(name, stored, offset as u64, n_bytes)
         };
-        if read(HEAD, head)? != read(EMBEDDINGS, embeddings)? {
+        if read(HEAD_WEIGHT, head)? != read(EMBEDDING_WEIGHT, embeddings)? {
             return Ok(true);
         }
         offset += n_bytes;

@@ -58,6 +58,14 @@ fn long_rope(facts: &Facts, views: &[RuntimeView]) -> Lines {
             lines.push((runtimes, text));
         }
     }
+    if facts.is_short_in_transformers() {
+        lines.push((
+            vec![Runtime::Transformers5],
+            format!(
+                "for texts of more than {original} tokens, run the code that was published with the model instead"
+            ),
+        ));
+    }
     if rules_of(views, Runtime::Vllm).is_some() {
         lines.push((
             vec![Runtime::Vllm],

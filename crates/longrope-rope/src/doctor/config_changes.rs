@@ -63,7 +63,7 @@ fn older_readers(facts: &Facts, views: &[RuntimeView]) -> Vec<&'static str> {
     let candle = is_plain || (facts.family == Family::Llama && is_llama3);
     let ours = rules_of(views, Runtime::Longrope);
     let differs = |runtime: Runtime| {
-        if !views.iter().any(|view| view.runtime == runtime) {
+        if !is_known(views, runtime) {
             return false;
         }
         let (Some(theirs), Some(ours)) = (rules_of(views, runtime), ours) else {
@@ -114,6 +114,7 @@ fn long_rope_config(facts: &Facts, views: &[RuntimeView]) -> Vec<String> {
         ));
     }
     if !facts.is_phi3()
+        && is_known(views, Runtime::MlxLm)
         && facts.top_original.is_some()
         && facts
             .rope_scaling
@@ -137,6 +138,10 @@ fn long_rope_config(facts: &Facts, views: &[RuntimeView]) -> Vec<String> {
 
 /// The keys of the attention scale, of which runtimes read different ones.
 fn mscale(facts: &Facts, views: &[RuntimeView]) -> Option<String> {
+    // Its class reads both keys.
+    if facts.is_short_in_transformers() {
+        return None;
+    }
     let (short, long) = (facts.number("short_mscale"), facts.number("long_mscale"));
     let same = |a: Option<f64>, b: f64| a.is_none_or(|a| compare::same(a, b));
     let phi3 = if facts.is_phi3() {
@@ -144,13 +149,19 @@ fn mscale(facts: &Facts, views: &[RuntimeView]) -> Option<String> {
     } else {
         ""
     };
+    let readers = known(
+        views,
+        &[Runtime::Vllm, Runtime::Sglang, Runtime::OnnxruntimeGenai],
+    );
     match facts.number("attention_factor") {
-        Some(factor)
-            if short.is_none() || long.is_none() || !same(short, factor) || !same(long, factor) =>
-        {
-            Some(format!(
-                "repeat `attention_factor` as `short_mscale` and `long_mscale`, which vLLM, SGLang and ONNX Runtime GenAI read{phi3}"
-            ))
+        // Other numbers than these are another scale for short texts, which `attention_factor` cannot say.
+        Some(factor) if short.is_none() || long.is_none() || !same(long, factor) => {
+            needs_mscale(facts, views).then(|| {
+                format!(
+                    "repeat `attention_factor` as `short_mscale` and `long_mscale`, which {} read{phi3}",
+                    listed(&readers)
+                )
+            })
         }
         Some(_) => None,
         None => {
@@ -160,13 +171,26 @@ fn mscale(facts: &Facts, views: &[RuntimeView]) -> Option<String> {
                 return None;
             }
             let given = long.or(short).unwrap_or(theirs);
+            let readers = [readers, vec![Runtime::Longrope.name()]].concat();
             Some(format!(
-                "`short_mscale` and `long_mscale` are read by vLLM, SGLang, ONNX Runtime GenAI and longrope, not by transformers: \
+                "`short_mscale` and `long_mscale` are read by {}, not by transformers: \
                  remove them to compute with {theirs:.4} everywhere, as transformers does, or write `attention_factor` {given} \
-                 beside them to compute with that{phi3}"
+                 beside them to compute with that{phi3}",
+                listed(&readers)
             ))
         }
     }
+}
+
+/// Whether a runtime that reads the two keys computes another attention scale without them.
+fn needs_mscale(facts: &Facts, views: &[RuntimeView]) -> bool {
+    let ours = rules_of(views, Runtime::Longrope);
+    [Runtime::Vllm, Runtime::Sglang].into_iter().any(|runtime| {
+        let both = rules_of(views, runtime).zip(ours);
+        both.is_some_and(|(theirs, ours)| {
+            !compare::agree(Topic::AttentionScale, facts, theirs, ours)
+        })
+    })
 }
 
 /// YaRN whose config lacks numbers that a runtime needs.
@@ -177,18 +201,49 @@ fn yarn_config(facts: &Facts, views: &[RuntimeView]) -> Vec<String> {
     };
     let made_for = facts.spec.max_context();
     if facts.max_context == facts.spec.original_context && scale > 1.0 {
-        texts.push(format!(
-            "write `max_position_embeddings` {made_for} (original × factor): exllamav3 computes its factor from it, and vLLM, \
-             SGLang and llama.cpp take their context from it"
-        ));
+        let takers = known(views, &[Runtime::Vllm, Runtime::Sglang, Runtime::LlamaCpp]);
+        let mut reasons = Vec::new();
+        if is_known(views, Runtime::Exllamav3) {
+            reasons.push("exllamav3 computes its factor from it".to_owned());
+        }
+        if !takers.is_empty() {
+            reasons.push(format!("{} take their context from it", listed(&takers)));
+        }
+        if !reasons.is_empty() {
+            texts.push(format!(
+                "write `max_position_embeddings` {made_for} (original × factor): {}",
+                reasons.join(", and ")
+            ));
+        }
     }
-    if rules_of(views, Runtime::OnnxruntimeGenai).is_none() && lacks_betas(facts) {
+    let builder = Runtime::OnnxruntimeGenai;
+    if is_known(views, builder) && rules_of(views, builder).is_none() && lacks_betas(facts) {
         texts.push(
             "write `beta_fast` 32 and `beta_slow` 1, the defaults of all others: the builder of ONNX Runtime GenAI divides by them"
                 .to_owned(),
         );
     }
     texts
+}
+
+/// Whether the rules of a runtime for this family were read; `views` has no others.
+fn is_known(views: &[RuntimeView], runtime: Runtime) -> bool {
+    views.iter().any(|view| view.runtime == runtime)
+}
+
+/// The names of those runtimes whose rules were read.
+fn known(views: &[RuntimeView], runtimes: &[Runtime]) -> Vec<&'static str> {
+    let known = runtimes.iter().filter(|runtime| is_known(views, **runtime));
+    known.map(|runtime| runtime.name()).collect()
+}
+
+/// Names in a sentence: `a`, `a and b`, `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
 pub(super) fn lacks_betas(facts: &Facts) -> bool {

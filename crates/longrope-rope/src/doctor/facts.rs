@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::section::{Section, count};
 pub(super) use crate::hf::Family;
 use crate::hf::{ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
-use crate::{Result, RopeScaling, RopeSpec, Warning, read_hf_rope};
+use crate::{Result, RopeScaling, RopeSpec, Warning, read_hf_config};
 
 /// The default of every runtime that has one, except where its file says otherwise.
 pub(super) const DEFAULT_THETA: f64 = 10_000.0;
@@ -42,12 +42,14 @@ pub(super) struct Facts<'a> {
     pub(super) conflicts: Vec<Conflicting>,
     /// Whether the config asks for dual chunk attention.
     pub(super) dual_chunk: bool,
+    /// Everything unusual about the rope.
+    warnings: Vec<Warning>,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn new(config: &'a Value) -> Result<Self> {
         let family = Family::of(config.as_object().unwrap_or(&Map::new()))?;
-        let rope = read_hf_rope(config)?;
+        let rope = read_hf_config(config)?.rope;
         let conflicts = rope.warnings.iter().filter_map(|warning| match warning {
             Warning::Conflict { used, ignored, .. } => Some(Conflicting {
                 between_sections: used.starts_with(ROPE_SCALING)
@@ -69,11 +71,23 @@ impl<'a> Facts<'a> {
             rope_parameters: Section::of(config, ROPE_PARAMETERS)
                 .map(|section| section.of_full_layers(family)),
             dual_chunk: config.get(DUAL_CHUNK).is_some_and(Value::is_object),
+            warnings: rope.warnings,
         })
     }
 
     pub(super) fn is_phi3(&self) -> bool {
         self.family == Family::Phi3
+    }
+
+    /// Whether these are short and long factors of a family that has the short ones at every length in transformers 5.
+    pub(super) fn is_short_in_transformers(&self) -> bool {
+        self.is_long_rope() && self.family.has_short_factors_in_transformers()
+    }
+
+    /// Whether a section is split by kind of layer, which the class of the family does not expect.
+    pub(super) fn is_split(&self, section: Section) -> bool {
+        let warned = |warning: &Warning| matches!(warning, Warning::SplitForOneRope { section: name, .. } if *name == section.name);
+        self.warnings.iter().any(warned)
     }
 
     pub(super) fn is_long_rope(&self) -> bool {

@@ -53,8 +53,7 @@ use facts::{Facts, Family};
 /// ```
 ///
 /// # Errors
-/// The errors of [`read_hf_rope`](crate::read_hf_rope), and [`Error::UnknownFamily`](crate::Error::UnknownFamily) for a
-/// `model_type` for which the rules of the runtimes are not known.
+/// The errors of [`read_hf_config`](crate::read_hf_config): what no decoder can be made of has no diagnosis.
 pub fn diagnose(config: &Value) -> Result<Diagnosis> {
     let language = match config {
         Value::Object(keys) => Value::Object(language_model(keys).into_owned()),
@@ -123,14 +122,17 @@ fn computed_by(runtime: Runtime, facts: &Facts) -> std::result::Result<Computed,
     }
 }
 
-/// Whether the rules of a runtime were read for this family. Those of transformers 5 and vLLM are shared by all families.
+/// Whether the rules of a runtime were read for this family. Those of transformers 5 and vLLM are shared by all families
+/// whose class has none of its own.
 fn is_covered(runtime: Runtime, facts: &Facts) -> bool {
     const READ: [Family; 4] = [Family::Llama, Family::Mistral, Family::Phi3, Family::Qwen2];
     const SHARED: [Runtime; 2] = [Runtime::Transformers5, Runtime::Vllm];
     let is_own = facts.family.has_own_rope_rules();
+    let is_short = facts.is_short_in_transformers() && runtime == Runtime::Transformers5;
     runtime == Runtime::Longrope
         || READ.contains(&facts.family)
         || (SHARED.contains(&runtime) && !is_own)
+        || is_short
 }
 
 fn view_of(runtime: Runtime, outcome: Outcome) -> RuntimeView {

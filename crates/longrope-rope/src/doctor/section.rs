@@ -1,5 +1,7 @@
 //! A rope section of a config, and the scalings that runtimes make of one.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::view::{FactorRow, Rules, Switch};
@@ -21,11 +23,12 @@ impl<'a> Section<'a> {
         Some(Self { name, map })
     }
 
-    /// The part for the layers that an extension is about, where a family has a rope of its own for other layers.
+    /// The part for the layers that an extension is about, where a family has a rope of its own for other layers; empty
+    /// without such a part.
     pub(super) fn of_full_layers(self, family: Family) -> Self {
-        let part = family.full_layers(self.map);
+        static NOTHING: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
         Self {
-            map: part.unwrap_or(self.map),
+            map: family.full_layers(self.map).unwrap_or(&NOTHING),
             ..self
         }
     }

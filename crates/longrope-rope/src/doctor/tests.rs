@@ -12,7 +12,7 @@ pub(super) const LONG: [f64; 4] = [1.0, 2.0, 4.0, 8.0];
 /// A model with heads of 8 and a window of 4096 tokens, or more if a test says so.
 pub(super) fn model(model_type: &str, rope: Value) -> Value {
     let mut config = json!({
-        "model_type": model_type, "hidden_size": 32, "num_attention_heads": 4,
+        "model_type": model_type, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4,
         "max_position_embeddings": 4096, "rope_theta": 10000.0,
     });
     let Value::Object(rope) = rope else {
@@ -312,6 +312,101 @@ fn the_new_spelling_is_lost_on_older_readers() {
         assert_eq!(about(&config, runtime), [Topic::Theta, Topic::Factors]);
     }
     assert_eq!(about(&config, Runtime::Transformers5), []);
+}
+
+#[test]
+fn a_config_that_is_refused_elsewhere_has_no_diagnosis() {
+    for (model_type, key, value) in [
+        ("qwen2", "layer_types", json!(["full_attention"])),
+        ("llama", "hidden_act", json!("xielu")),
+        ("mistral", "sliding_window", json!(-1)),
+    ] {
+        let error = diagnose(&model(model_type, json!({key: value}))).unwrap_err();
+        assert!(
+            error.to_string().starts_with(&format!("`{key}` of")),
+            "{error}"
+        );
+    }
+}
+
+/// The names of runtimes in the advice for a config whose family few runtimes are known for.
+#[test]
+fn nothing_is_advised_for_runtimes_that_are_not_known() {
+    let yarn =
+        json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024});
+    let long = json!({"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG, "factor": 4.0,
+        "original_max_position_embeddings": 1024, "attention_factor": 1.5});
+    for (section, max) in [(&yarn, 1024), (&yarn, 4096), (&long, 4096)] {
+        for spelling in ["rope_scaling", "rope_parameters"] {
+            let rope = json!({spelling: section, "max_position_embeddings": max,
+                "original_max_position_embeddings": 1024});
+            let diagnosis = diagnose(&model("arcee", rope)).unwrap();
+            let unknown = diagnosis.runtimes.iter();
+            let unknown = unknown.filter(|view| matches!(view.outcome, Outcome::Unknown { .. }));
+            let unknown: Vec<&str> = unknown.map(|view| view.runtime.name()).collect();
+            assert_eq!(unknown.len(), 8);
+            for advice in &diagnosis.advice {
+                let text = advice.to_string();
+                for name in &unknown {
+                    assert!(!text.contains(name), "{name} is not known: {text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_attention_scales_need_no_repetition() {
+    let section = json!({"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG,
+        "original_max_position_embeddings": 1024, "attention_factor": 1.5, "short_mscale": 1.0, "long_mscale": 1.5});
+    let config = model(
+        "llama",
+        json!({"rope_scaling": section, "original_max_position_embeddings": 1024}),
+    );
+    for advice in diagnose(&config).unwrap().advice {
+        assert!(
+            !advice.text.contains("repeat `attention_factor`"),
+            "{advice}"
+        );
+    }
+}
+
+#[test]
+fn transformers_loses_the_long_factors_of_phimoe() {
+    let section = json!({"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG,
+        "original_max_position_embeddings": 1024, "short_mscale": 1.1, "long_mscale": 1.2});
+    let config = model(
+        "phimoe",
+        json!({"rope_scaling": section, "original_max_position_embeddings": 1024}),
+    );
+    let theirs = rules(&config, Runtime::Transformers5);
+    assert_eq!(scales(&theirs), [1.1, 1.2]);
+    assert!(theirs.factors.iter().all(|row| row.values == SHORT));
+    assert_eq!(
+        about(&config, Runtime::Transformers5),
+        [Topic::Factors, Topic::Switch]
+    );
+    let lines = diagnose(&config).unwrap().disagreements;
+    assert!(
+        lines[0].to_string().contains("the extension is lost there"),
+        "{}",
+        lines[0]
+    );
+    assert!(reason(&config, Runtime::Vllm).is_some(), "not known");
+}
+
+#[test]
+fn a_split_section_of_a_model_with_one_rope_does_not_load() {
+    let part = json!({"rope_type": "default", "rope_theta": 5e5});
+    let config = model(
+        "qwen2",
+        json!({"rope_parameters": {"full_attention": part}}),
+    );
+    assert!(
+        reason(&config, Runtime::Transformers5)
+            .unwrap()
+            .contains("split by layer type")
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::facts::Facts;
 use super::fixed::{fixed, plain, spec};
 use super::section::{Section, su};
 use super::shared::per_forward;
-use super::view::{Rules, Switch, Topic};
+use super::view::{FactorRow, Rules, Switch, Topic};
 use crate::hf::ORIGINAL_POSITION;
 
 pub(super) const VERSION: &str = "5.24.0";
@@ -46,6 +46,12 @@ pub(super) fn standardize<'a>(facts: &Facts<'a>) -> Result<Standard<'a>, String>
             original,
         });
     };
+    if facts.is_split(section) {
+        return Err(format!(
+            "`{}` is split by layer type, but the model has one RoPE (KeyError)",
+            section.name
+        ));
+    }
     let mut rope_type = section.rope_type().unwrap_or("default");
     if facts.is_phi3() {
         if rope_type == "su" && !section.has(ORIGINAL_POSITION) {
@@ -105,6 +111,7 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
         }
         "yarn" => Computed::new(yarn(facts, &standard, section)?),
         "llama3" => Computed::new(fixed(facts, theta, standard.original, section.llama3()?)?),
+        "longrope" if facts.is_short_in_transformers() => short_only(facts, switch),
         "longrope" => {
             let original = standard.original;
             let scale = section
@@ -126,6 +133,22 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
         }
     };
     Ok(per_forward(computed, facts))
+}
+
+/// The short factors at every length, with the attention scales of both sets.
+fn short_only(facts: &Facts, switch: impl FnOnce(usize) -> Switch) -> Computed {
+    let mut rules = Rules::of(&facts.spec, switch, None);
+    if let [short, long] = rules.factors.as_mut_slice() {
+        *long = FactorRow::new("long", short.values.clone(), long.attention_scale);
+    }
+    Computed::new(rules).because(
+        &[Topic::Factors],
+        format!(
+            "uses `short_factor` at every length for `{}` models",
+            facts.model_type
+        ),
+        "the extension is lost there; the code that was published with such models uses the long factors, as we do",
+    )
 }
 
 /// YaRN with the numbers of transformers 5: `factor`, else the ratio; `attention_factor`, else from `mscale`.

@@ -68,8 +68,8 @@ pub struct HfConfig {
 /// `null` is accepted where the class does. Every number is within a range, so that products of sizes do not overflow.
 ///
 /// # Errors
-/// [`Error::MissingKey`] without `model_type`, [`Error::UnknownFamily`], [`Error::NestedConfig`],
-/// [`Error::UnknownActivation`],
+/// [`Error::MissingKey`] without `model_type`, [`Error::UnknownFamily`], [`Error::RefusedFamily`],
+/// [`Error::NestedConfig`], [`Error::NoLanguageModel`], [`Error::UnknownActivation`],
 /// [`Error::WrongValue`] for a key of another type or outside its range, [`Error::NotDivisible`] and
 /// [`Error::ListLength`] for sizes that do not fit together, and the errors of [`read_hf_rope`].
 pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
@@ -91,6 +91,9 @@ pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
     let hidden_size = top.count_or(HIDDEN, &bounds::WIDTH, class.hidden_size)?;
     let n_layers = top.count_or(LAYERS, &bounds::LAYERS, class.n_layers)?;
     let n_heads = top.count_or(HEADS, &bounds::HEADS, class.n_heads)?;
+    if !class.null_kv_heads {
+        top.not_null(KV_HEADS, bounds::HEADS.expected)?;
+    }
     let written_kv_heads = top.count(KV_HEADS, &bounds::HEADS)?;
     let n_kv_heads = match (written_kv_heads, class.n_kv_heads) {
         (Some(written), _) => written,

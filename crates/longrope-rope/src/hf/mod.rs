@@ -20,6 +20,7 @@ mod layout;
 mod long_rope;
 mod nested;
 mod read;
+mod split;
 mod top;
 mod windows;
 mod write;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::keys::MODEL_TYPE;
+use crate::Error;
 
 /// The section with the config of the language model.
 pub(super) const TEXT: &str = "text_config";
@@ -39,6 +40,16 @@ pub(crate) fn language_model(config: &Map<String, Value>) -> Cow<'_, Map<String,
         }
     }
     Cow::Owned(text)
+}
+
+/// The error for a model of text and images whose config does not have that of its language model.
+pub(super) fn missing_language_model(config: &Map<String, Value>) -> Option<Error> {
+    let inner = inner_type(config)?;
+    Some(Error::NoLanguageModel {
+        found: config.get(MODEL_TYPE)?.as_str()?.to_owned(),
+        section: TEXT,
+        inner,
+    })
 }
 
 fn inner_type(config: &Map<String, Value>) -> Option<&'static str> {

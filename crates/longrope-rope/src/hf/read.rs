@@ -10,18 +10,16 @@ use super::family::ByLayerType;
 use super::fields::Fields;
 use super::head::rotary_dim;
 use super::keys::{
-    FULL, ORIGINAL_POSITION, PARTIAL, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, SLIDING, THETA,
+    FULL, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS, ROPE_SCALING, SLIDING, THETA,
 };
 use super::long_rope;
 use super::nested::language_model;
+use super::split::Split;
 use super::top::Top;
 use crate::error::Names;
 use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, Warning};
 
 const ROPE_TYPES: Names = Names(&["default", "linear", "dynamic", "yarn", "llama3", "longrope"]);
-
-/// Keys of a section that is split by kind of layer.
-const LAYER_TYPES: [&str; 2] = [FULL, SLIDING];
 
 /// The rope of a model config.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +54,9 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
     let mut fields = Fields::new("", config);
     let v4 = fields.object(ROPE_SCALING)?.filter(|keys| !keys.is_empty());
     let v5 = fields.object(ROPE_PARAMETERS)?;
-    let Section { spec, warnings, .. } = match (v4, v5) {
+    let Section {
+        spec, mut warnings, ..
+    } = match (v4, v5) {
         (Some(v4), Some(v5)) => {
             let mut used = read_section(&top, ROPE_SCALING, v4)?;
             let more = beside(&top, (&used, v4), v5);
@@ -67,9 +67,10 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
         (None, Some(v5)) => read_section(&top, ROPE_PARAMETERS, v5)?,
         (None, None) => read_section(&top, ROPE_SCALING, &top.missing_section())?,
     };
+    let local = read_local(&top, config, v4, v5, &mut warnings)?;
     Ok(HfRope {
         // Without scaling, this has no effect.
-        local: read_local(&top, config, v4, v5)?.map(|local| RopeSpec {
+        local: local.map(|local| RopeSpec {
             original_context: spec.original_context,
             ..local
         }),
@@ -99,10 +100,47 @@ fn beside(
     }
 }
 
+/// Reads a section: the part of the layers that an extension is about, where it is split by kind of layer.
 fn read_section(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result<Section> {
-    if let Some(section) = read_layer_types(top, name, keys)? {
-        return Ok(section);
+    match Split::of(top.rules, name, keys)? {
+        Split::Whole => read_part(top, name, keys),
+        Split::Local {
+            full, other_keys, ..
+        } => {
+            let mut section = read_part(top, name, full.unwrap_or(&Map::new()))?;
+            if full.is_none() && top.has_layers_of(FULL) {
+                section.warnings.push(Warning::NoPart {
+                    section: name,
+                    layer_type: FULL,
+                    theta: section.spec.theta,
+                });
+            }
+            section.warnings.extend(other_keys);
+            Ok(section)
+        }
+        Split::Same { layer_type, parts } => {
+            let mut all = parts.into_iter().map(|part| read_part(top, name, part));
+            let split = || Error::LayerTypes {
+                section: name,
+                layer_type: layer_type.to_owned(),
+            };
+            let mut section = all.next().unwrap_or_else(|| Err(split()))?;
+            for part in all {
+                if part?.spec != section.spec {
+                    return Err(split());
+                }
+            }
+            section.warnings.push(Warning::SplitForOneRope {
+                section: name,
+                layer_type,
+            });
+            Ok(section)
+        }
     }
+}
+
+/// Reads a section, or a part of it, that is not split.
+fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result<Section> {
     let mut fields = Fields::new(name, keys);
     let mut warnings = Vec::new();
     let mut theta = theta(top, &mut fields, &mut warnings)?;
@@ -113,7 +151,7 @@ fn read_section(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Res
         top.partial,
         &mut warnings,
     )?;
-    let rope_type = rope_type(&mut fields, top.is_phi3, &mut warnings)?;
+    let rope_type = rope_type(&mut fields, top.has_only_long_rope(), &mut warnings)?;
     let partial = if rope_type == "default" && top.rotates_whole_heads() {
         if top.partial.is_some_and(|partial| !same(partial, 1.0)) {
             warnings.push(Warning::UnusedKey {
@@ -263,45 +301,6 @@ fn alpha(top: &Top, fields: &mut Fields) -> Result<Option<f64>> {
     Ok(alpha.filter(|alpha| *alpha != 0.0))
 }
 
-/// Reads a section that is split by kind of layer; `None` if it is not split.
-///
-/// Where a class does not read such parts, they only give warnings.
-fn read_layer_types(
-    top: &Top,
-    name: &'static str,
-    keys: &Map<String, Value>,
-) -> Result<Option<Section>> {
-    let mut parts = keys
-        .iter()
-        .filter(|(key, _)| top.rules.is_none() || LAYER_TYPES.contains(&key.as_str()))
-        .filter_map(|(key, value)| Some((key, value.as_object()?)));
-    match top.rules.map(|rules| rules.by_layer_type) {
-        Some(ByLayerType::Ignored) => return Ok(None),
-        Some(ByLayerType::Local { .. }) => {
-            let full = keys.get(FULL).and_then(Value::as_object);
-            return full.map(|full| read_section(top, name, full)).transpose();
-        }
-        Some(ByLayerType::Same) | None => {}
-    }
-    let Some((layer_type, first)) = parts.next() else {
-        return Ok(None);
-    };
-    let split = || Error::LayerTypes {
-        section: name,
-        layer_type: layer_type.clone(),
-    };
-    if top.rules.is_none() {
-        return Err(split());
-    }
-    let section = read_section(top, name, first)?;
-    for (_, part) in parts {
-        if read_section(top, name, part)?.spec != section.spec {
-            return Err(split());
-        }
-    }
-    Ok(Some(section))
-}
-
 /// Reads the rope of the layers with a sliding window; `None` if they share that of the others.
 ///
 /// A split section has it. An old section, which is not split, is for the other layers only.
@@ -310,6 +309,7 @@ fn read_local(
     config: &Map<String, Value>,
     v4: Option<&Map<String, Value>>,
     v5: Option<&Map<String, Value>>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Option<RopeSpec>> {
     let Some(ByLayerType::Local { key, theta }) = top.rules.map(|rules| rules.by_layer_type) else {
         return Ok(None);
@@ -323,16 +323,25 @@ fn read_local(
         theta: Some(written.unwrap_or(theta)),
         ..top.clone()
     };
-    let used = match (v4, v5) {
-        (Some(v4), _) => Some((ROPE_SCALING, v4)),
-        (None, v5) => v5.map(|v5| (ROPE_PARAMETERS, v5)),
+    let (name, keys) = match (v4, v5) {
+        (Some(v4), _) => (ROPE_SCALING, v4),
+        (None, Some(v5)) => (ROPE_PARAMETERS, v5),
+        (None, None) => (ROPE_SCALING, &Map::new()),
     };
-    let part = used.and_then(|(name, keys)| Some((name, keys.get(SLIDING)?.as_object()?)));
-    let section = match part {
-        Some((name, part)) => read_section(&local, name, part)?,
-        None => read_section(&local, ROPE_SCALING, &Map::new())?,
+    let split = Split::of(top.rules, name, keys)?;
+    let sliding = match split {
+        Split::Local { sliding, .. } => sliding,
+        Split::Whole | Split::Same { .. } => None,
     };
-    Ok(Some(section.spec))
+    let spec = read_part(&local, name, sliding.unwrap_or(&Map::new()))?.spec;
+    if matches!(split, Split::Local { sliding: None, .. }) && top.has_layers_of(SLIDING) {
+        warnings.push(Warning::NoPart {
+            section: name,
+            layer_type: SLIDING,
+            theta: spec.theta,
+        });
+    }
+    Ok(Some(spec))
 }
 
 /// A number of the section, else the one at the top level.
@@ -358,12 +367,12 @@ fn either(
 /// The rope type by its current name.
 fn rope_type(
     fields: &mut Fields,
-    is_phi3: bool,
+    only_long_rope: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<&'static str> {
     let current = |name: &str| match name {
         "su" => "longrope".to_owned(),
-        "yarn" if is_phi3 => "longrope".to_owned(),
+        "yarn" if only_long_rope => "longrope".to_owned(),
         other => other.to_owned(),
     };
     let (new, old) = (fields.text("rope_type")?, fields.text("type")?);
@@ -391,12 +400,11 @@ fn rope_type(
 
 /// The context before the extension: from the top level, else from the section, else the whole context.
 ///
-/// The class of Phi-3 always has it at the top level.
+/// A class with a default for it has it at the top level.
 fn original_context(top: &Top, fields: &mut Fields, warnings: &mut Vec<Warning>) -> Result<usize> {
     let inner = fields.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?;
-    let outer = top
-        .original_context
-        .or(top.is_phi3.then_some(PHI3_ORIGINAL));
+    let default = top.rules.and_then(|rules| rules.original_context);
+    let outer = top.original_context.or(default);
     if let (Some(inner), Some(outer)) = (inner, outer)
         && inner != outer
     {

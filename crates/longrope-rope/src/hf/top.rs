@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::bounds;
-use super::family::{Family, RopeRules, is_phi3};
+use super::family::{Family, RopeRules};
 use super::fields::Fields;
 use super::head::head_dim;
 use super::keys::{MAX_POSITION, ORIGINAL_POSITION, PARTIAL, THETA};
@@ -14,13 +14,14 @@ use crate::Result;
 pub(super) struct Top {
     /// `None` if the family has no known defaults.
     pub(super) rules: Option<&'static RopeRules>,
-    pub(super) is_phi3: bool,
     pub(super) max_context: usize,
     pub(super) original_context: Option<usize>,
     pub(super) head_dim: usize,
     pub(super) theta: Option<f64>,
     pub(super) theta_is_null: bool,
     pub(super) partial: Option<f64>,
+    /// The kinds of layers that `layer_types` lists; `None` without that key.
+    pub(super) layer_types: Option<Vec<String>>,
 }
 
 impl Top {
@@ -38,19 +39,36 @@ impl Top {
         }
         Ok(Self {
             rules,
-            is_phi3: is_phi3(config),
             max_context,
             original_context: fields.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?,
             head_dim: head_dim(config)?,
             theta: fields.number(THETA, &bounds::THETA)?,
             theta_is_null: config.get(THETA).is_some_and(Value::is_null),
             partial: fields.number(PARTIAL, &bounds::SHARE)?,
+            layer_types: config
+                .get("layer_types")
+                .and_then(Value::as_array)
+                .map(|list| {
+                    let names = list.iter().filter_map(Value::as_str);
+                    names.map(str::to_owned).collect()
+                }),
         })
+    }
+
+    /// Whether a model whose layers differ has some of this type. Without a list, it has all types.
+    pub(super) fn has_layers_of(&self, layer_type: &str) -> bool {
+        let listed = self.layer_types.as_ref();
+        listed.is_none_or(|list| list.iter().any(|listed| listed == layer_type))
     }
 
     /// Whether the class rotates whole heads when there is no scaling, whatever `partial_rotary_factor` says.
     pub(super) fn rotates_whole_heads(&self) -> bool {
         self.rules.is_some_and(|rules| rules.whole_heads)
+    }
+
+    /// Whether the class loads no scaling but longrope.
+    pub(super) fn has_only_long_rope(&self) -> bool {
+        self.rules.is_some_and(|rules| rules.only_long_rope)
     }
 
     /// The section of a config that has none.

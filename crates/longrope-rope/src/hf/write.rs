@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::attention::same;
-use super::family::{ByLayerType, Family, RopeRules, is_phi3};
+use super::family::{ByLayerType, Family, RopeRules};
 use super::head::{head_dim, rotary_dim};
 use super::keys::{
     FULL, HEAD_DIM, MAX_POSITION, MODEL_TYPE, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS,
@@ -25,7 +25,7 @@ use crate::{
 /// there is no smaller set). The attention scale is always written as a number, and also as `short_mscale` and
 /// `long_mscale` where it is not the default, because not every runtime reads the same key.
 ///
-/// Phi-3 configs load only the type longrope: other scalings are written as equal short and long factors, and `rope_scaling`
+/// Some classes, such as that of Phi-3, load only the type longrope: other scalings are written as equal short and long factors, and `rope_scaling`
 /// has just the three keys that transformers 4 accepts there, unless the attention scale needs more.
 ///
 /// Returns warnings about everything that the config cannot express.
@@ -60,8 +60,8 @@ pub fn write_hf_rope(
         config.insert(HEAD_DIM.to_owned(), json!(size));
     }
     let mut warnings = Vec::new();
-    let phi3 = is_phi3(config);
-    let rewritten = if phi3 {
+    let only_long_rope = rules.is_some_and(|rules| rules.only_long_rope);
+    let rewritten = if only_long_rope {
         as_long_rope(config, spec, target_context, &mut warnings)?
     } else {
         None
@@ -81,6 +81,13 @@ pub fn write_hf_rope(
             entries.entry(key).or_insert_with(scale);
         }
     }
+    if let Some(family) = Family::find(config)
+        && family.rules().rope.short_in_transformers
+        && entries.get("short_factor") != entries.get("long_factor")
+    {
+        let model_type = family.model_type();
+        warnings.push(Warning::ShortFactorsInTransformers { model_type });
+    }
     let states_original = config.contains_key(ORIGINAL_POSITION)
         || spec.original_context != max_context
         || spec.scaling != RopeScaling::None {};
@@ -95,13 +102,13 @@ pub fn write_hf_rope(
     }
 
     let mut v4 = entries.clone();
-    if phi3 && default_attention {
+    if only_long_rope && default_attention {
         v4.retain(|key, _| key == "short_factor" || key == "long_factor");
         v4.shift_insert(0, "type".to_owned(), json!(rope_type));
     } else {
         v4.shift_insert(0, "type".to_owned(), json!(rope_type));
         v4.shift_insert(1, "rope_type".to_owned(), json!(rope_type));
-        if phi3 && !entries.is_empty() {
+        if only_long_rope && !entries.is_empty() {
             warnings.push(Warning::NotForTransformers4 {});
         }
     }
@@ -309,7 +316,7 @@ fn entries<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
         .collect()
 }
 
-/// The same frequencies as LongRoPE factors, `λ_i = θ^(-2i/d) / f_i`, if the scaling is not one that Phi-3 loads.
+/// The same frequencies as LongRoPE factors, `λ_i = θ^(-2i/d) / f_i`, if the scaling is not one that such a class loads.
 fn as_long_rope(
     config: &Map<String, Value>,
     spec: &RopeSpec,

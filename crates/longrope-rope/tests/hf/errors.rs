@@ -184,6 +184,106 @@ fn ropes_by_layer_type_are_read_where_the_class_reads_them() {
 }
 
 #[test]
+fn parts_of_a_split_section_are_objects() {
+    for (family, section, key) in [
+        (
+            "gemma3_text",
+            json!({"full_attention": 5, "sliding_attention": "x"}),
+            "full_attention",
+        ),
+        (
+            "olmo3",
+            json!({"sliding_attention": [1]}),
+            "sliding_attention",
+        ),
+        (
+            "cohere2",
+            json!({"sliding_attention": true}),
+            "sliding_attention",
+        ),
+    ] {
+        for spelling in ["rope_parameters", "rope_scaling"] {
+            let config = json!({"model_type": family, spelling: section});
+            let error = read_hf_rope(&config).unwrap_err().to_string();
+            let expected = format!(
+                "`{spelling}.{key}` of the model config is {}, expected an object or null",
+                section[key]
+            );
+            assert_eq!(error, expected);
+        }
+    }
+}
+
+/// As measured with transformers 5.24: a missing part is plain, whatever is written beside the parts.
+#[test]
+fn a_part_that_is_missing_is_plain_and_warned_of() {
+    let part = |theta: f64| json!({"rope_type": "linear", "factor": 4.0, "rope_theta": theta});
+    let missing = |layer_type, theta| Warning::NoPart {
+        section: "rope_parameters",
+        layer_type,
+        theta,
+    };
+    let unused = |key: &str| Warning::UnusedKey {
+        section: "rope_parameters",
+        key: key.to_owned(),
+    };
+    let linear = RopeScaling::Linear { scale: 4.0 };
+    let gemma = |section: Value| {
+        let config = json!({"model_type": "gemma3_text", "rope_parameters": section});
+        let rope = read_hf_rope(&config).unwrap();
+        let local = rope.local.unwrap();
+        (rope.spec, local, rope.warnings)
+    };
+    let (full, local, warnings) = gemma(json!({"full_attention": part(7777.0)}));
+    assert_eq!((full.theta, &full.scaling), (7777.0, &linear));
+    assert_eq!((local.theta, local.scaling), (1e4, RopeScaling::None {}));
+    assert_eq!(warnings, [missing("sliding_attention", 1e4)]);
+
+    let (full, local, warnings) = gemma(json!({"sliding_attention": part(777.0)}));
+    assert_eq!((full.theta, full.scaling), (1e6, RopeScaling::None {}));
+    assert_eq!((local.theta, local.scaling), (777.0, linear));
+    assert_eq!(warnings, [missing("full_attention", 1e6)]);
+
+    let (full, _, warnings) = gemma(part(7777.0));
+    assert_eq!((full.theta, full.scaling), (1e6, RopeScaling::None {}));
+    let mut expected = vec![missing("full_attention", 1e6)];
+    expected.extend(["rope_type", "factor", "rope_theta"].map(unused));
+    expected.push(missing("sliding_attention", 1e4));
+    assert_eq!(warnings, expected);
+
+    let config = json!({
+        "model_type": "gemma3_text", "num_hidden_layers": 1, "layer_types": ["full_attention"],
+        "rope_parameters": {"full_attention": part(7777.0)},
+    });
+    assert_eq!(
+        read_hf_rope(&config).unwrap().warnings,
+        [],
+        "it has no such layers"
+    );
+}
+
+#[test]
+fn a_split_section_of_a_model_with_one_rope_is_warned_of() {
+    let part = |theta: f64| json!({"rope_type": "default", "rope_theta": theta});
+    let cohere = |section: Value| {
+        read_hf_rope(&json!({"model_type": "cohere2", "rope_parameters": section})).unwrap()
+    };
+    let rope = cohere(json!({"sliding_attention": part(777.0)}));
+    assert_eq!(rope.spec.theta, 777.0);
+    let warning = Warning::SplitForOneRope {
+        section: "rope_parameters",
+        layer_type: "sliding_attention",
+    };
+    assert_eq!(rope.warnings, [warning]);
+    // The class reads what is beside the parts if there is a type.
+    let rope = cohere(
+        json!({"rope_type": "default", "rope_theta": 7777.0, "sliding_attention": part(777.0)}),
+    );
+    assert_eq!(rope.spec.theta, 7777.0);
+    assert_eq!(rope.warnings.len(), 1);
+}
+
+#[test]
 fn a_theta_that_is_null_is_the_default_with_a_warning() {
     for entries in [
         json!({"rope_theta": null}),

@@ -205,7 +205,12 @@ fn a_rope_for_phimoe_is_written_with_its_attention_scales() {
         let mut spec = base.clone();
         spec.scaling = scaling;
         let mut config = source.as_object().unwrap().clone();
-        write_hf_rope(&mut config, &spec, 1024).unwrap();
+        let warnings = write_hf_rope(&mut config, &spec, 1024).unwrap();
+        let lost = Warning::ShortFactorsInTransformers {
+            model_type: "phimoe",
+        };
+        let is_long = matches!(spec.scaling, RopeScaling::LongRope { .. });
+        assert_eq!(warnings.contains(&lost), is_long, "{warnings:?}");
         for section in ["rope_scaling", "rope_parameters"] {
             for (key, context) in [("short_mscale", 256), ("long_mscale", 1024)] {
                 let found = config[section][key].as_f64().unwrap();

@@ -175,6 +175,45 @@ fn what_a_family_does_not_support_is_named() {
 }
 
 #[test]
+fn a_model_of_text_and_images_without_its_language_model_says_what_is_missing() {
+    for whole in [
+        json!({"model_type": "gemma3", "vision_config": {}}),
+        json!({"model_type": "gemma3", "text_config": 5}),
+    ] {
+        assert_eq!(
+            error(&whole),
+            "`model_type` of the model config is \"gemma3\", a model of text and images, but `text_config`, which describes \
+             its language model, is missing or no object; a language model alone has the `model_type` \"gemma3_text\""
+        );
+    }
+}
+
+/// As measured with transformers 5.24.
+#[test]
+fn key_value_heads_are_null_only_where_the_class_takes_it() {
+    for family in [
+        "llama", "qwen2", "phi3", "smollm3", "ernie4_5", "cohere2", "olmo2",
+    ] {
+        let config = json!({"model_type": family, "num_key_value_heads": null});
+        let read = read_hf_config(&config).unwrap();
+        assert_eq!(read.n_kv_heads, read.n_heads, "{family}");
+    }
+    for family in [
+        "mistral",
+        "starcoder2",
+        "stablelm",
+        "gemma2",
+        "glm4",
+        "qwen3_moe",
+        "gpt_oss",
+    ] {
+        let config = json!({"model_type": family, "num_key_value_heads": null});
+        let expected = "`num_key_value_heads` of the model config is null, expected a whole number from 1 to 65536";
+        assert_eq!(error(&config), expected, "{family}");
+    }
+}
+
+#[test]
 fn a_language_model_is_read_inside_a_model_of_text_and_images() {
     let whole = json!({
         "model_type": "mistral3", "eos_token_id": 7, "vision_config": {},

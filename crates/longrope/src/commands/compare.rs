@@ -4,6 +4,8 @@ use anyhow::Result;
 use longrope_data::text_fingerprint;
 use longrope_eval::{PplResult, add_window_differences};
 use longrope_extend::RunMode;
+use longrope_model::ModelConfig;
+use longrope_rope::{Method, RopeScaling};
 
 use super::eval_folder::{EvalFolder, Evaluated};
 use super::perplexities::{check, measure};
@@ -11,7 +13,7 @@ use super::reference::reference;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
-use crate::settings::config::Config;
+use crate::settings::config::{CompareSection, Config};
 use crate::show::{difference, output, perplexity_table};
 use crate::{input, next_steps, signals};
 
@@ -42,9 +44,13 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplRes
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
-    let methods = config.compare.methods.iter();
-    let names: Vec<String> = methods.chain(&config.rope).cloned().collect();
-    let ropes = named_ropes(&names, decoder, target)?;
+    let model = decoder.config();
+    let ropes = named_ropes(&names(config, model), decoder, target)?;
+    if leaves_methods_out(config, model) {
+        tracing::warn!(
+            "no layer that sees all tokens rotates its keys: only plain RoPE is measured, without the other methods"
+        );
+    }
     let documents = input::load_documents(config, decoder.config())?;
     let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
@@ -57,6 +63,26 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplRes
         add_window_differences(&mut results, &reference);
     }
     folder.write(results)
+}
+
+/// Whether the default methods are left out, except plain RoPE: the model is one in which they change nothing far away.
+fn leaves_methods_out(config: &Config, model: &ModelConfig) -> bool {
+    config.compare.methods == CompareSection::default().methods && !model.has_extendable_rope()
+}
+
+/// The names of the RoPEs to compare: the methods, that of the checkpoint if it is scaled, and the configured ones.
+fn names(config: &Config, model: &ModelConfig) -> Vec<String> {
+    let mut names = config.compare.methods.clone();
+    if leaves_methods_out(config, model) {
+        names.retain(|name| name == Method::None.name());
+    }
+    let own = "checkpoint".to_owned();
+    let is_scaled = model.rope.scaling != RopeScaling::None {};
+    if is_scaled && !names.contains(&own) && !config.rope.contains(&own) {
+        names.push(own);
+    }
+    names.extend(config.rope.iter().cloned());
+    names
 }
 
 /// Prints the results as a table.

@@ -1,9 +1,9 @@
 //! `longrope doctor`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use longrope_model::read_config_json;
+use longrope_model::{ModelConfig, read_config_json};
 use longrope_rope::{Diagnosis, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch, diagnose};
 use serde::Serialize;
 use serde_json::Value;
@@ -28,7 +28,9 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
     let model_path = args.model.required()?;
     let doing = || format!("diagnosing `{}`", model_path.display());
     let folder = hub::model_folder(model_path)?;
-    let config = read_config(&folder).with_context(doing)?;
+    let (path, config) = read_config(&folder).with_context(doing)?;
+    // What the other verbs refuse has no diagnosis.
+    let model = ModelConfig::from_json(&config, &path).with_context(doing)?;
     let diagnosis = diagnose(&config).with_context(doing)?;
     if args.json {
         output::json(&Report {
@@ -41,25 +43,27 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         output::line(text(&diagnosis))?;
         // A config.json alone is no model for other verbs.
         if !model_path.is_file() {
-            next_steps::after_look(model_path, diagnosis.original_context).show();
+            next_steps::after_look(model_path, &folder, &model).show();
         }
         Ok(())
     }
 }
 
 /// Reads a `config.json`, given as a path or by its folder.
-fn read_config(path: &Path) -> Result<Value> {
+fn read_config(path: &Path) -> Result<(PathBuf, Value)> {
     let path = if path.is_dir() {
         path.join("config.json")
     } else {
         path.to_owned()
     };
-    if path.is_file() {
-        return Ok(read_config_json(&path)?);
-    }
-    read_config_json(&path).context(Hint(
-        "give a checkpoint folder or its config.json".to_owned(),
-    ))
+    let config = if path.is_file() {
+        read_config_json(&path)?
+    } else {
+        read_config_json(&path).context(Hint(
+            "give a checkpoint folder or its config.json".to_owned(),
+        ))?
+    };
+    Ok((path, config))
 }
 
 /// Columns of the output.
@@ -101,23 +105,18 @@ fn text(diagnosis: &Diagnosis) -> String {
             ));
         }
     }
-    let is_unknown = |view: &RuntimeView| matches!(view.outcome, Outcome::Unknown { .. });
-    let has_unknown = diagnosis.runtimes.iter().any(is_unknown);
+    let (no_disagreement, nothing) = if_nothing(diagnosis);
     section(
         &mut lines,
         "Disagreements",
         diagnosis.disagreements.iter().map(ToString::to_string),
-        if has_unknown {
-            "none: all runtimes whose rules are known compute the same RoPE"
-        } else {
-            "none: all runtimes compute the same RoPE"
-        },
+        no_disagreement,
     );
     section(
         &mut lines,
         "What to do",
         diagnosis.advice.iter().map(ToString::to_string),
-        "nothing",
+        nothing,
     );
     let others = diagnosis
         .runtimes
@@ -130,6 +129,28 @@ fn text(diagnosis: &Diagnosis) -> String {
         "",
     );
     lines.join("\n")
+}
+
+/// What is said if there are no disagreements, and if there is nothing to do.
+fn if_nothing(diagnosis: &Diagnosis) -> (&'static str, &'static str) {
+    let others = || {
+        let all = diagnosis.runtimes.iter();
+        all.filter(|view| view.runtime != Runtime::Longrope)
+    };
+    let is_unknown = |view: &RuntimeView| matches!(view.outcome, Outcome::Unknown { .. });
+    if others().all(is_unknown) {
+        (
+            "not known: the rules of no other runtime were read for this family",
+            "compare losses before you rely on another runtime",
+        )
+    } else if others().any(is_unknown) {
+        (
+            "none: all runtimes whose rules are known compute the same RoPE",
+            "nothing for these; compare losses before you rely on one whose rules are not known",
+        )
+    } else {
+        ("none: all runtimes compute the same RoPE", "nothing")
+    }
 }
 
 fn section(lines: &mut Vec<String>, title: &str, items: impl Iterator<Item = String>, none: &str) {

@@ -17,7 +17,7 @@ use crate::input::device;
 use crate::input::memory::{self, Work};
 use crate::input::rope_arg::{RopeArg, missing_context};
 use crate::settings::args::{self, FlagLayer};
-use crate::settings::config::{Config, WeightSetting};
+use crate::settings::config::{Config, RopeLayers, WeightSetting};
 use crate::settings::required;
 use crate::show::output;
 use crate::show::training_lines::Lines;
@@ -114,6 +114,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     let base = input::model_folder(config)?.clone();
     let folder = required(config.out.as_ref(), "--out")?.clone();
     let model = input::model_config(config)?;
+    check_layers(config, &model)?;
     let (rope, context, section) = rope_and_context(config, &model)?;
     let section = &section;
     let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
@@ -169,6 +170,18 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         label: "fine-tuning".to_owned(),
     };
     Ok((plan, held_out))
+}
+
+/// Refuses one RoPE for all layers in a model whose files have two.
+fn check_layers(config: &Config, model: &ModelConfig) -> Result<()> {
+    if config.rope_layers == RopeLayers::Full || !model.family.has_local_rope() {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "`rope-layers` is `all`, but a trained `{}` model keeps the RoPE of its layers with a sliding window",
+        model.family.model_type()
+    )
+    .context(Hint("use the default, rope-layers = \"full\"".to_owned())))
 }
 
 /// The RoPE to train under, the tokens of a window, and the settings with the targets of skipped positions.

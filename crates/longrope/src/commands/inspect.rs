@@ -130,7 +130,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         output::json(&inspection)
     } else {
         output::line(text(&inspection))?;
-        next_steps::after_look(model_path, config.rope.original_context).show();
+        next_steps::after_look(model_path, &folder, &config).show();
         Ok(())
     }
 }

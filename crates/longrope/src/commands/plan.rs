@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use crate::hint::Hint;
 use crate::input::limits::Limits;
-use crate::input::memory::GIB;
+use crate::input::memory::{self, GIB, Work};
 use crate::input::{device, hub, limits};
 use crate::next_steps;
 use crate::settings::args::{Plan, PlanMode};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
-use crate::settings::config::Config;
+use crate::settings::config::{Config, WeightSetting};
 use crate::show::{output, search_table};
 
 /// Share of the memory that the plan may use; the rest is left to other programs.
@@ -107,7 +107,8 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         output::json(&report)
     } else {
         output::line(text(&report))?;
-        next_steps::after_plan(model_path, args.context).show();
+        let weights = weights_of_search(args, &model, memory_bytes);
+        next_steps::after_plan(model_path, &folder, &model, args.context, weights).show();
         Ok(())
     }
 }
@@ -182,6 +183,30 @@ fn plan(
         advice,
         note: (mode == PlanMode::Search).then(search_note),
     }
+}
+
+/// How the weights are kept in a search that fits into the memory: that of the plan and, unless it was given, that of this
+/// machine. `None` if none fits.
+fn weights_of_search(
+    args: &Plan,
+    model: &ModelConfig,
+    memory_bytes: Option<f64>,
+) -> Option<WeightSetting> {
+    let work = Work::Measure {
+        context: args.context,
+    };
+    [WeightSetting::Resident, WeightSetting::Streamed]
+        .into_iter()
+        .find(|weights| {
+            let needed = estimate::eval_memory(model, *weights == WeightSetting::Streamed);
+            let config = Config {
+                weights: *weights,
+                ..Config::default()
+            };
+            let fits_here = || memory::check(&config, model, work).is_ok();
+            memory_bytes.is_none_or(|bytes| needed.at(args.context) <= bytes * HEADROOM)
+                && (args.memory.is_some() || args.device.is_some() || fits_here())
+        })
 }
 
 /// The objective of a search with default settings is not known before the model is tried.

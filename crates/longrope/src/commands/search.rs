@@ -9,6 +9,7 @@ use longrope_search::{Candidate, TargetRope};
 use super::searching::{inputs, shown};
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
+use crate::input::extendable;
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{self, FlagLayer};
@@ -25,8 +26,7 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
         return output::json(&result);
     }
     show(&config, &result)?;
-    let original = input::model_config(&config)?.rope.original_context;
-    next_steps::after_search(&config, original, result.target_context).show();
+    next_steps::after_search(&config, result.target_context).show();
     Ok(())
 }
 
@@ -103,36 +103,21 @@ fn configuration(args: &args::Search) -> Result<Config> {
     )
 }
 
-/// Refuses a target at which there is nothing to extend.
+/// Refuses a target at which there is nothing to extend, and warns of a model that sees no farther than now.
 fn check_target(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
-    if !model.has_extendable_rope() {
-        return Err(anyhow!(
-            "no layer that sees all tokens rotates its keys: there is nothing to extend in a `{}` model like this one",
-            model.family.model_type()
-        )
-        .context(Hint(
-            "measure it at longer contexts as it is, with eval ppl or compare".to_owned(),
-        )));
-    }
-    let original = model.rope.original_context;
+    extendable::check_model(model)?;
     if let Some(widest) = model.widest_window()
-        && widest <= original
+        && widest <= model.rope.original_context
     {
         tracing::warn!(
             "every layer has a sliding window, of at most {widest} tokens: no token sees farther than that, so a longer \
              context has little to gain from other factors"
         );
     }
-    if config.search.run.stage == Stage::Ratios || target > original {
-        return Ok(());
+    match config.search.run.stage {
+        Stage::Ratios => Ok(()),
+        Stage::Factors => extendable::check_target(model, target),
     }
-    Err(anyhow!(
-        "`--target` is {target}, the context that the model was trained for: there is nothing to extend"
-    )
-    .context(Hint(format!(
-        "choose a target above {original}, for example --target {}",
-        original.saturating_mul(4)
-    ))))
 }
 
 /// The longest sequences of a search: its samples, and the passkeys of its result.

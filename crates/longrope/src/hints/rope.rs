@@ -34,6 +34,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "a model of text and images is not supported; save its language model as a folder of its own"
                 .into()
         }
+        E::NoLanguageModel { .. } => {
+            "use the config.json that was published with the weights, or that of the language model alone".into()
+        }
         E::Json {
             what: "model config",
             ..
@@ -49,7 +52,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "factor sets are listed from the shortest `max_context` to the longest".into()
         }
         E::UnknownMethod { .. } => "--rope takes one of these names, or a file".into(),
-        E::Json { .. } => ARTIFACT.into(),
+        E::Json { .. } | E::ArtifactLayerTypes { .. } | E::ArtifactLayerType { .. } => ARTIFACT.into(),
         E::ArtifactFormat { .. } => {
             "give the rope.json of a search, or a config.json, which has no `format`".into()
         }

@@ -10,6 +10,7 @@ use longrope_rope::{
     published, read_hf_rope,
 };
 
+use super::extendable;
 use crate::hint::Hint;
 use crate::settings::bounds::MOST_TOKENS;
 use crate::settings::config::Config;
@@ -38,6 +39,23 @@ impl RopeArg {
 
     /// As [`Self::parse`], without that warning.
     pub(crate) fn read(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
+        let rope = Self::named(text, model, target)?;
+        if rope.changes(model) {
+            extendable::check_model(model).with_context(|| format!("using RoPE `{text}`"))?;
+        }
+        Ok(rope)
+    }
+
+    /// Whether it scales another RoPE than that of the model.
+    fn changes(&self, model: &ModelConfig) -> bool {
+        match self {
+            Self::Checkpoint(_) => false,
+            Self::Method(method, _) => *method != Method::None,
+            Self::File(spec) => *spec != model.rope && spec.scaling != RopeScaling::None {},
+        }
+    }
+
+    fn named(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
         if text == "checkpoint" {
             return Ok(Self::Checkpoint(model.rope.clone()));
         }
@@ -66,9 +84,11 @@ impl RopeArg {
                 "methods are checkpoint, {methods} and METHOD@CONTEXT; published RoPEs are {names}"
             ))));
         }
-        let spec = read_file(path, model, target)
+        let (spec, local) = read_file(path, model, target)
             .with_context(|| format!("reading RoPE `{}`", path.display()))?;
-        check_fits(&spec, model).with_context(|| format!("using RoPE `{}`", path.display()))?;
+        check_fits(&spec, model)
+            .and_then(|()| check_local(local.as_ref(), model))
+            .with_context(|| format!("using RoPE `{}`", path.display()))?;
         Ok(Self::File(spec))
     }
 
@@ -180,8 +200,13 @@ fn at_context(text: &str) -> Result<Option<(Method, usize)>> {
     Ok(Some((method, context)))
 }
 
-/// Reads a `rope.json`, a Hugging Face `config.json` or a list of factors.
-fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec> {
+/// Reads a `rope.json`, a Hugging Face `config.json` or a list of factors, and the RoPE that the first two may have for
+/// layers with a sliding window.
+fn read_file(
+    path: &Path,
+    model: &ModelConfig,
+    target: usize,
+) -> Result<(RopeSpec, Option<RopeSpec>)> {
     let path = if path.is_dir() {
         path.join("config.json")
     } else {
@@ -194,7 +219,8 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
     {
         let json: serde_json::Value = serde_json::from_str(&text)?;
         if json.get("format").is_some() {
-            return Ok(RopeArtifact::from_json(&text)?.spec());
+            let artifact = RopeArtifact::from_json(&text)?;
+            return Ok((artifact.spec(), artifact.local().cloned()));
         }
         if !json.is_object() {
             return Err(anyhow!(
@@ -217,7 +243,7 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
         for warning in &rope.warnings {
             tracing::warn!("{warning}");
         }
-        return Ok(rope.spec);
+        return Ok((rope.spec, rope.local));
     }
     let factors = factors_from_csv(&text)?;
     if let Some(pair) = factors.first_decrease() {
@@ -234,7 +260,7 @@ fn read_file(path: &Path, model: &ModelConfig, target: usize) -> Result<RopeSpec
         sets: vec![set],
         attention: AttentionScale::Su {},
     };
-    Ok(RopeSpec { scaling, ..base }.validated()?)
+    Ok((RopeSpec { scaling, ..base }.validated()?, None))
 }
 
 /// Checks that the factors are for this model: the number alone does not tell.
@@ -260,6 +286,48 @@ fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
             model.rope.theta
         )
         .context(Hint("the RoPE is for another model".to_owned())));
+    }
+    Ok(())
+}
+
+/// Checks the RoPE that a file has for layers with a sliding window. The model keeps its own there, so another one is only a
+/// sign that the file was made for another model.
+fn check_local(found: Option<&RopeSpec>, model: &ModelConfig) -> Result<()> {
+    let Some(found) = found else {
+        return Ok(());
+    };
+    let Some(expected) = &model.local_rope else {
+        if model.shares_rope && model.family.has_local_rope() {
+            tracing::warn!(
+                "the RoPE that the file has for layers with a sliding window is not used, because `rope-layers` is `all`"
+            );
+            return Ok(());
+        }
+        return Err(anyhow!(
+            "it has a RoPE of its own for `sliding_attention` layers, expected one RoPE for all layers, as a `{}` model has",
+            model.family.model_type()
+        )
+        .context(Hint("the RoPE is for a model of another family".to_owned())));
+    };
+    if found.rotary_dim != expected.rotary_dim {
+        return Err(anyhow!(
+            "the `rotary_dim` of its `sliding_attention` layers is {}, that of the model is {}",
+            found.rotary_dim,
+            expected.rotary_dim
+        )
+        .context(Hint(
+            "the RoPE is for a model with another head size".to_owned(),
+        )));
+    }
+    if (found.theta, &found.scaling) != (expected.theta, &expected.scaling) {
+        tracing::warn!(
+            "the RoPE of layers with a sliding window is {} with theta {} in the file, and {} with theta {} in the model, \
+             which keeps its own",
+            found.scaling.name(),
+            found.theta,
+            expected.scaling.name(),
+            expected.theta
+        );
     }
     Ok(())
 }

@@ -97,12 +97,16 @@ pub(crate) fn perplexity_line(results: &[PplResult]) -> Option<String> {
 
 /// A line about differences in nats.
 pub(crate) fn nats_line(reference: &str, units: &str, all: &[&Difference]) -> String {
-    let is_single = all.iter().all(|difference| difference.n == 1);
-    let units = if is_single {
-        units.trim_end_matches('s')
-    } else {
-        units
-    };
+    if !all
+        .iter()
+        .any(|difference| difference.half_width().is_some())
+    {
+        let n = all.iter().map(|difference| difference.n).max();
+        let units = output::counted(n.unwrap_or_default(), units.trim_end_matches('s'));
+        return format!(
+            "difference: nats/token minus those of {reference} on the same {units}, too few for an interval"
+        );
+    }
     format!(
         "difference: nats/token minus those of {reference} on the same {} {units}, ± half of the 95% interval ({}); ~ marks an \
          interval that includes 0",
@@ -199,6 +203,11 @@ mod tests {
         let line = "difference: nats/token minus those of none on the same 2 windows, ± half of the 95% interval (Student's t)";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("-0.1500 ± 0.6353 ~"), "{text}");
+        let single = paired_scores(&[1.5], &[1.0], "none");
+        assert_eq!(
+            nats_line("none", "windows", &[&single]),
+            "difference: nats/token minus those of none on the same 1 window, too few for an interval"
+        );
         assert!(
             !text
                 .lines()

@@ -14,6 +14,7 @@ pub(super) const RULES: Rules = Rules {
         vocab_size: 102_400,
         intermediate_size: 16_384,
         n_kv_heads: Some(32),
+        null_kv_heads: false,
         norm_eps: ("rms_norm_eps", 1e-5),
         bos_token: Some(0),
         ..LLAMA

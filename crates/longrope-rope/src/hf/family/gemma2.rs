@@ -17,6 +17,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     n_layers: 26,
     n_heads: 8,
     n_kv_heads: Some(4),
+    null_kv_heads: false,
     head_dim: Some(256),
     max_context: 8192,
     activation: ("hidden_activation", "gelu_pytorch_tanh"),

@@ -13,6 +13,7 @@ pub(super) const RULES: Rules = Rules {
         intermediate_size: 13_696,
         n_layers: 40,
         n_kv_heads: Some(2),
+        null_kv_heads: false,
         head_dim: Some(128),
         max_context: 131_072,
         norm_eps: ("rms_norm_eps", 1.562_5e-7),

@@ -22,6 +22,7 @@ pub(super) const RULES: Rules = Rules {
         n_layers: 36,
         n_heads: 64,
         n_kv_heads: Some(8),
+        null_kv_heads: false,
         head_dim: Some(64),
         max_context: 131_072,
         norm_eps: ("rms_norm_eps", 1e-5),

@@ -22,6 +22,7 @@ pub(super) const RULES: Rules = Rules {
         intermediate_size: 14_336,
         n_layers: 34,
         n_kv_heads: Some(8),
+        null_kv_heads: false,
         head_dim: Some(128),
         max_context: 262_144,
         norm_eps: ("rms_norm_eps", 1e-5),

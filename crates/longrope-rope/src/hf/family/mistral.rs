@@ -20,6 +20,7 @@ pub(super) const RULES: Rules = Rules {
     defaults: Defaults {
         intermediate_size: 14_336,
         n_kv_heads: Some(8),
+        null_kv_heads: false,
         max_context: 131_072,
         ..LLAMA
     },

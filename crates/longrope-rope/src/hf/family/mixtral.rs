@@ -26,6 +26,7 @@ pub(super) const RULES: Rules = Rules {
     defaults: Defaults {
         intermediate_size: 14_336,
         n_kv_heads: Some(8),
+        null_kv_heads: false,
         max_context: 131_072,
         norm_eps: ("rms_norm_eps", 1e-5),
         ..LLAMA

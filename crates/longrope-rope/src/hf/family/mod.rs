@@ -35,11 +35,11 @@ mod starcoder2;
 
 use serde_json::{Map, Value};
 
-pub(super) use phi3::is_phi3;
 pub(super) use rules::{ByLayerType, RopeRules, Rules, Sizes, Windows};
 
 use super::fields::Fields;
 use super::keys::{FULL, MODEL_TYPE};
+use super::nested::missing_language_model;
 use crate::error::Names;
 use crate::{Error, Result};
 
@@ -144,12 +144,23 @@ families! {
 }
 
 impl Family {
-    /// The part of a rope section for layers without a window, if other layers have a rope of their own.
+    /// Whether its layers with a sliding window have a rope of their own.
+    pub fn has_local_rope(self) -> bool {
+        matches!(self.rules().rope.by_layer_type, ByLayerType::Local { .. })
+    }
+
+    /// Whether transformers 5.24 uses the short factors at every length.
+    pub(crate) fn has_short_factors_in_transformers(self) -> bool {
+        self.rules().rope.short_in_transformers
+    }
+
+    /// The part of `rope_parameters` for layers without a window: all of it, unless other layers have a rope of their own.
+    /// `None` if that part is missing.
     pub(crate) fn full_layers(self, section: &Map<String, Value>) -> Option<&Map<String, Value>> {
-        match self.rules().rope.by_layer_type {
-            ByLayerType::Local { .. } => section.get(FULL)?.as_object(),
-            ByLayerType::Same | ByLayerType::Ignored => None,
+        if section.is_empty() || !self.has_local_rope() {
+            return Some(section);
         }
+        section.get(FULL)?.as_object()
     }
 
     /// Whether its class computes frequencies in a way of its own, so that the rules of other classes say nothing about it.
@@ -175,8 +186,8 @@ impl Family {
     /// The family of a config.
     ///
     /// # Errors
-    /// [`Error::MissingKey`], [`Error::WrongValue`], [`Error::NestedConfig`], [`Error::RefusedFamily`] and
-    /// [`Error::UnknownFamily`].
+    /// [`Error::MissingKey`], [`Error::WrongValue`], [`Error::NoLanguageModel`], [`Error::NestedConfig`],
+    /// [`Error::RefusedFamily`] and [`Error::UnknownFamily`].
     pub(crate) fn of(config: &Map<String, Value>) -> Result<Self> {
         let mut fields = Fields::new("", config);
         let Some(found) = fields.text(MODEL_TYPE)? else {
@@ -184,6 +195,10 @@ impl Family {
         };
         if let Some(family) = Self::find(config) {
             return Ok(family);
+        }
+        // A config with its language model in a section was replaced by that section.
+        if let Some(error) = missing_language_model(config) {
+            return Err(error);
         }
         if let Some(reason) = refused::reason(found) {
             return Err(Error::RefusedFamily {

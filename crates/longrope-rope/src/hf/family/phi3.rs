@@ -1,8 +1,6 @@
 //! Phi-3, as `Phi3Config` reads it.
 
-use serde_json::{Map, Value};
-
-use super::super::keys::{MODEL_TYPE, PHI3_ORIGINAL};
+use super::super::keys::PHI3_ORIGINAL;
 use super::super::layout::{LLAMA as NAMES, Layout, ModuleNames};
 use super::super::windows::every_layer;
 use super::mistral::IGNORED;
@@ -22,6 +20,7 @@ pub(super) const RULES: Rules = Rules {
     rope: RopeRules {
         whole_heads: false,
         original_context: Some(PHI3_ORIGINAL),
+        only_long_rope: true,
         ..LLAMA_ROPE
     },
     ignored: IGNORED,
@@ -37,11 +36,3 @@ pub(super) const RULES: Rules = Rules {
         })
     },
 };
-
-/// Whether this is a Phi-3 config. These load only the type longrope, and call it by older names.
-pub(in crate::hf) fn is_phi3(config: &Map<String, Value>) -> bool {
-    config
-        .get(MODEL_TYPE)
-        .and_then(Value::as_str)
-        .is_some_and(|model_type| model_type.starts_with("phi3"))
-}

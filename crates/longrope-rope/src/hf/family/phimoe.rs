@@ -22,6 +22,7 @@ pub(super) const RULES: Rules = Rules {
         vocab_size: 32_064,
         intermediate_size: 6400,
         n_kv_heads: Some(8),
+        null_kv_heads: false,
         max_context: 131_072,
         norm_eps: ("rms_norm_eps", 1e-5),
         ..LLAMA
@@ -29,6 +30,7 @@ pub(super) const RULES: Rules = Rules {
     rope: RopeRules {
         theta: 1e6,
         has_mscales: true,
+        short_in_transformers: true,
         ..LLAMA_ROPE
     },
     ignored: &[

@@ -20,6 +20,7 @@ pub(super) const RULES: Rules = Rules {
         n_layers: 24,
         n_heads: 16,
         n_kv_heads: Some(16),
+        null_kv_heads: false,
         max_context: 32_768,
         bos_token: None,
         eos_tokens: &[],

@@ -16,6 +16,7 @@ pub(super) const RULES: Rules = Rules {
         intermediate_size: 6144,
         n_layers: 24,
         n_kv_heads: Some(4),
+        null_kv_heads: false,
         max_context: 32_768,
         bos_token: None,
         eos_tokens: &[],

@@ -55,6 +55,8 @@ pub(in crate::hf) struct Defaults {
     pub(in crate::hf) n_heads: usize,
     /// `None`: as many as query heads.
     pub(in crate::hf) n_kv_heads: Option<usize>,
+    /// Whether `num_key_value_heads` may be `null`, which means as many as query heads.
+    pub(in crate::hf) null_kv_heads: bool,
     /// `None`: `hidden_size` / `num_attention_heads`.
     pub(in crate::hf) head_dim: Option<usize>,
     /// Whether `hidden_size` must be a multiple of `num_attention_heads`.
@@ -77,6 +79,7 @@ pub(super) const LLAMA: Defaults = Defaults {
     n_layers: 32,
     n_heads: 32,
     n_kv_heads: None,
+    null_kv_heads: true,
     head_dim: None,
     whole_heads: false,
     max_context: 2048,
@@ -102,6 +105,9 @@ pub(in crate::hf) struct RopeRules {
     pub(in crate::hf) whole_heads: bool,
     /// `original_max_position_embeddings` of a config that has none; the class has this key at the top level only.
     pub(in crate::hf) original_context: Option<usize>,
+    /// Whether the class loads no scaling but longrope, for which `yarn` is an old name there, and transformers 4 only three keys
+    /// of it.
+    pub(in crate::hf) only_long_rope: bool,
     /// Whether the class needs `head_dim` in the config as soon as the rope is scaled.
     pub(in crate::hf) needs_head_dim: bool,
     /// Whether `alpha` of the type `dynamic` raises the base once and for all.
@@ -110,6 +116,8 @@ pub(in crate::hf) struct RopeRules {
     pub(in crate::hf) has_mscales: bool,
     /// Whether a model with a larger context than the original one uses the long factors at every length.
     pub(in crate::hf) always_long: bool,
+    /// Whether transformers 5.24 uses the short factors at every length, unlike the code that was published with the model.
+    pub(in crate::hf) short_in_transformers: bool,
     /// What parts by kind of layer mean.
     pub(in crate::hf) by_layer_type: ByLayerType,
     /// Keys in the section that have another meaning.
@@ -147,10 +155,12 @@ pub(super) const LLAMA_ROPE: RopeRules = RopeRules {
     partial: 1.0,
     whole_heads: true,
     original_context: None,
+    only_long_rope: false,
     needs_head_dim: false,
     has_alpha: false,
     has_mscales: false,
     always_long: false,
+    short_in_transformers: false,
     by_layer_type: ByLayerType::Ignored,
     other_keys: &[],
     missing: None,

@@ -13,6 +13,7 @@ pub(super) const RULES: Rules = Rules {
         hidden_size: 2560,
         intermediate_size: 6912,
         n_kv_heads: Some(32),
+        null_kv_heads: false,
         max_context: 4096,
         norm_eps: ("layer_norm_eps", 1e-5),
         bos_token: Some(0),

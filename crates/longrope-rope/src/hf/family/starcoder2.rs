@@ -18,6 +18,7 @@ pub(super) const RULES: Rules = Rules {
         n_layers: 30,
         n_heads: 24,
         n_kv_heads: Some(2),
+        null_kv_heads: false,
         max_context: 4096,
         norm_eps: ("norm_epsilon", 1e-5),
         activation: ("hidden_act", "gelu_pytorch_tanh"),

@@ -11,7 +11,7 @@ use super::data::RunReport;
 use super::effective::lengths;
 use super::figures;
 use super::groups::{self, Group, Row, suite};
-use super::numbers::{nats_interval, percent, ppl_interval};
+use super::numbers::{loss_interval, nats_interval, percent, ppl_interval};
 use super::parts::{Mark, code, figure, table};
 use super::summary::models;
 use crate::show::{difference, output};
@@ -202,9 +202,9 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
             if in_nats {
                 cells.push(format!("{:.4}", metric.value));
                 cells.push(if metric.higher_is_better {
-                    nats_interval(metric, 1.0)
+                    nats_interval(metric, result.n, 1.0)
                 } else {
-                    interval_of_loss(metric)
+                    loss_interval(metric, result.n)
                 });
             } else {
                 cells.push(percent(metric.value, result.n));
@@ -278,13 +278,6 @@ fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
 fn value(result: &TaskResult, index: usize) -> Option<f64> {
     let mut metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
     metrics.nth(index).map(|metric| metric.value)
-}
-
-fn interval_of_loss(metric: &MetricValue) -> String {
-    metric.interval.map_or_else(
-        || "–".to_owned(),
-        |[low, high]| format!("{low:.4} to {high:.4}"),
-    )
 }
 
 fn interval(metric: &MetricValue) -> String {

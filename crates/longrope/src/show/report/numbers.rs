@@ -4,8 +4,14 @@ use longrope_eval::{MetricValue, PplResult, t_95};
 
 use crate::show::output;
 
-/// The 95% interval of a perplexity, from the spread of its windows; `None` for a single window.
+/// Windows from which on an interval says something: that of two is 25 standard errors wide.
+const LEAST_WINDOWS: usize = 3;
+
+/// The 95% interval of a perplexity, from the spread of its windows; `None` for one or two windows.
 pub(super) fn interval(result: &PplResult) -> Option<[f64; 2]> {
+    if result.n_windows < LEAST_WINDOWS {
+        return None;
+    }
     let half = t_95(result.n_windows.checked_sub(1)?) * result.stderr_nats?;
     let ppl = result.reported_ppl();
     half.is_finite()
@@ -26,9 +32,9 @@ pub(super) fn ppl_interval(result: &PplResult) -> String {
     )
 }
 
-/// The interval of a mean in nats, times 1 or -1: `-0.0120 to +0.0310`.
-pub(super) fn nats_interval(metric: &MetricValue, sign: f64) -> String {
-    metric.interval.map_or_else(
+/// The interval of a mean of `n` windows in nats, times 1 or -1: `-0.0120 to +0.0310`.
+pub(super) fn nats_interval(metric: &MetricValue, n: usize, sign: f64) -> String {
+    of_windows(metric, n).map_or_else(
         || "–".to_owned(),
         |[low, high]| {
             let (low, high) = if sign < 0.0 {
@@ -39,6 +45,19 @@ pub(super) fn nats_interval(metric: &MetricValue, sign: f64) -> String {
             format!("{low:+.4} to {high:+.4}")
         },
     )
+}
+
+/// The interval of a mean loss of `n` windows: `2.1034 to 2.4471`.
+pub(super) fn loss_interval(metric: &MetricValue, n: usize) -> String {
+    of_windows(metric, n).map_or_else(
+        || "–".to_owned(),
+        |[low, high]| format!("{low:.4} to {high:.4}"),
+    )
+}
+
+/// An interval, unless it is of too few windows.
+fn of_windows(metric: &MetricValue, n: usize) -> Option<[f64; 2]> {
+    metric.interval.filter(|_| n >= LEAST_WINDOWS)
 }
 
 /// A share in percent, without decimals that few trials do not have.
@@ -85,6 +104,25 @@ mod tests {
         let [low, high] = interval(&result(4)).unwrap();
         assert!((low.ln() - 1.6818).abs() < 1e-3 && (high.ln() - 2.3182).abs() < 1e-3);
         assert_eq!(interval(&result(1)), None);
+        assert_eq!(
+            interval(&result(2)),
+            None,
+            "12.7 standard errors to each side"
+        );
+    }
+
+    #[test]
+    fn two_windows_have_no_interval() {
+        let metric = MetricValue {
+            name: "full_nats".to_owned(),
+            value: 3.6442,
+            stderr: Some(1.5408),
+            interval: Some([-15.9322, 23.2207]),
+            higher_is_better: false,
+        };
+        assert_eq!(loss_interval(&metric, 2), "–");
+        assert_eq!(nats_interval(&metric, 2, 1.0), "–");
+        assert_eq!(loss_interval(&metric, 3), "-15.9322 to 23.2207");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The sections about a search and about trainings.
 
 use anyhow::Result;
-use longrope_extend::{SearchResult, Verdict};
+use longrope_eval::Difference;
+use longrope_extend::{MethodLoss, SearchResult, Verdict};
 use longrope_trainer::run::records::{self, Record};
 use maud::{Markup, html as markup};
 
@@ -55,9 +56,10 @@ fn verdict_table(verdict: &Verdict) -> Markup {
 
 fn verdict_note(verdict: &Verdict) -> String {
     format!(
-        "On {} of {} tokens that the search did not see. Difference: loss minus that of the searched factors, on the same windows; ~ marks what may be chance.",
+        "On {} of {} tokens that the search did not see. Difference: loss minus that of the searched factors, on the same windows{}.",
         output::counted(verdict.held_out.n_windows, "window"),
-        output::grouped(verdict.context)
+        output::grouped(verdict.context),
+        intervals(&verdict.baselines)
     )
 }
 
@@ -120,9 +122,23 @@ fn search_note(result: &SearchResult) -> String {
     let reason = result.objective_choice.as_ref();
     let reason = reason.map_or_else(String::new, |choice| format!(", because {}", choice.reason));
     format!(
-        "The search minimized: {}{reason}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text; ~ marks what may be chance. All numbers are of the samples that the search selected its winner on, which flatter it.",
-        result.objective
+        "The search minimized: {}{reason}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text{}. All numbers are of the samples that the search selected its winner on, which flatter it.",
+        result.objective,
+        intervals(&result.baselines)
     )
+}
+
+/// What the table says about the certainty of differences.
+fn intervals(methods: &[MethodLoss]) -> &'static str {
+    let differences = methods
+        .iter()
+        .filter_map(|method| method.difference.as_ref());
+    let mut intervals = differences.map(Difference::half_width);
+    if intervals.any(|half| half.is_some()) {
+        ", ± half of its 95% interval; ~ marks what may be chance"
+    } else {
+        ""
+    }
 }
 
 /// Loss curves and the numbers at the end, per training.

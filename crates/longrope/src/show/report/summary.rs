@@ -2,19 +2,17 @@
 
 use std::path::Path;
 
-use longrope_eval::{
-    MetricValue, PplResult, TaskResult, is_in_nats, task_difference, window_difference,
-};
-use longrope_extend::{MethodLoss, SearchResult};
+use longrope_eval::{MetricValue, PplResult, TaskResult, is_in_nats};
+use longrope_extend::{MethodLoss, SearchResult, Verdict};
 use longrope_trainer::run::records::{self, Record};
 
+use super::comparisons::{better, passkeys, reach_after};
 use super::data::{RunReport, Training};
-use super::effective::reach;
 use super::figures::name_of;
 use super::groups::{self, Group, Row, inside};
 use super::numbers::{nats_interval, percent, ppl_interval, relation};
 use super::parts::sentence;
-use crate::show::{difference, output};
+use crate::show::output;
 
 /// The sentences, most important first.
 pub(super) fn sentences(report: &RunReport) -> Vec<String> {
@@ -22,7 +20,10 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
     let tasks = groups::tasks(report);
     let mut sentences = vec![what(report)];
     let is_trained = report.parts().any(|part| !part.training.is_empty());
-    let better = perplexities.iter().rev().find_map(better);
+    let text = perplexities.iter().rev().find_map(better);
+    let (better, mut alternatives) = text.map_or((None, Vec::new()), |text| {
+        (Some(text.sentence), text.best_other.into_iter().collect())
+    });
     let measured = better.is_some();
     for part in report.parts() {
         for training in &part.training {
@@ -38,11 +39,15 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
         match &search.verdict {
             // A training has changed what the verdict is about.
             Some(_) if measured && is_trained => {}
-            Some(verdict) => sentences.extend(of_verdict(&verdict.lines)),
+            Some(verdict) => {
+                sentences.extend(of_verdict(&verdict.lines));
+                alternatives.extend(best_on_text(verdict));
+            }
             None if !measured => sentences.extend(on_samples(search)),
             None => {}
         }
     }
+    let passkeys = |group| passkeys(group, &alternatives);
     sentences.extend(tasks.iter().rev().find_map(passkeys));
     let extends = report.parts().any(|part| part.search.is_some());
     match perplexities
@@ -71,6 +76,13 @@ fn of_verdict(lines: &[String]) -> impl Iterator<Item = String> {
             sentence(line)
         }
     })
+}
+
+/// The method that is the best on the text of a verdict.
+fn best_on_text(verdict: &Verdict) -> Option<String> {
+    let methods = verdict.baselines.iter();
+    let best = methods.min_by(|a, b| a.nll_nats.total_cmp(&b.nll_nats))?;
+    Some(best.method.clone())
 }
 
 /// What was done to which model.
@@ -193,113 +205,6 @@ fn trained(training: &Training, is_measured: bool) -> Option<String> {
     })
 }
 
-/// The last row of our own at the longest context at which there is one, and the rows of that context.
-fn own_at_longest<'a, 'g, T>(
-    group: &'g Group<'a, T>,
-) -> Option<(&'g Row<'a, T>, Vec<&'g Row<'a, T>>)> {
-    let own = group.rows.iter().rev().find(|row| row.is_own)?;
-    let others = group.rows.iter();
-    let others = others.filter(|row| row.context == own.context && !row.is_own);
-    Some((own, others.collect()))
-}
-
-/// The searched or trained model against the best of the others, on text.
-fn better(group: &Group<'_, PplResult>) -> Option<String> {
-    let (own, others) = own_at_longest(group)?;
-    let by_ppl = |a: &&&Row<'_, PplResult>, b: &&&Row<'_, PplResult>| {
-        a.result.reported_ppl().total_cmp(&b.result.reported_ppl())
-    };
-    let ppl = own.result.reported_ppl();
-    let begin = format!(
-        "At {} tokens, the perplexity of {} is {} (95% interval {})",
-        output::grouped(own.context),
-        group.label(own),
-        output::perplexity(ppl),
-        ppl_interval(own.result)
-    );
-    let Some(best) = others.iter().min_by(by_ppl) else {
-        return Some(format!("{begin}. Nothing else was measured there."));
-    };
-    let other = best.result.reported_ppl();
-    Some(format!(
-        "{begin}; the best of the others, {}, has {}: {}. {}",
-        group.label(best),
-        output::perplexity(other),
-        verdict(own.result, best.result),
-        windows(own.result.n_windows)
-    ))
-}
-
-/// Whether one perplexity is better than another on the same windows.
-fn verdict(own: &PplResult, other: &PplResult) -> String {
-    let (mine, theirs) = (own.reported_ppl(), other.reported_ppl());
-    let relation = relation(mine, theirs);
-    let side = if mine < theirs { "better" } else { "worse" };
-    match window_difference(own, other) {
-        Ok(paired) if paired.distinguishable => {
-            let nats = difference::nats(Some(&paired));
-            format!("{relation} ({nats} nats per token), so it is {side} on this text")
-        }
-        Ok(paired) => {
-            let nats = difference::nats(Some(&paired));
-            let nats = nats.trim_end_matches(" ~");
-            format!("these windows do not tell them apart ({nats} nats per token)")
-        }
-        // Files of older versions do not have the losses of their windows.
-        Err(_) => format!("{relation}, of unknown certainty"),
-    }
-}
-
-/// How much a perplexity rests on.
-fn windows(n: usize) -> String {
-    match n {
-        1 => "This is a single window: too little to tell.".to_owned(),
-        n if n < 8 => format!("These are only {n} windows."),
-        n => format!("Both are of the same {} windows.", output::grouped(n)),
-    }
-}
-
-/// Passkeys found, by our own and by the best of the others.
-fn passkeys(group: &Group<'_, TaskResult>) -> Option<String> {
-    if group.rows.first()?.result.task != "passkey" {
-        return None;
-    }
-    let (own, others) = own_at_longest(group)?;
-    let share = own.result.metric.value;
-    let found = format!(
-        "At {} tokens, {} finds {} of {} passkeys",
-        output::grouped(own.context),
-        group.label(own),
-        percent(share, own.result.n),
-        output::grouped(own.result.n)
-    );
-    let value = |row: &Row<'_, TaskResult>| row.result.metric.value;
-    let best = others.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
-    Some(match best {
-        Some(best) => format!(
-            "{found}, {} finds {}{}.{}",
-            group.label(best),
-            percent(value(best), best.result.n),
-            chance(own.result, best.result),
-            reach_after(own)
-        ),
-        None => format!("{found}.{}", reach_after(own)),
-    })
-}
-
-/// A sentence about how far a row keeps its score, to go after another one.
-fn reach_after(row: &Row<'_, TaskResult>) -> String {
-    reach(row).map_or_else(String::new, |sentence| format!(" {sentence}"))
-}
-
-/// A remark about a difference that the trials do not prove.
-fn chance(own: &TaskResult, other: &TaskResult) -> &'static str {
-    match task_difference(own, other) {
-        Ok(paired) if !paired.distinguishable => "; the difference may be chance",
-        _ => "",
-    }
-}
-
 /// The change inside the original window: our own against the model as it was.
 fn price(report: &RunReport, group: &Group<'_, PplResult>) -> Option<String> {
     let original = report.parts().find_map(original)?;
@@ -377,7 +282,7 @@ fn highest(group: &Group<'_, TaskResult>) -> Option<String> {
             output::grouped(longest),
             group.label(best),
             -value(best),
-            nats_interval(&best.result.metric, -1.0),
+            nats_interval(&best.result.metric, best.result.n, -1.0),
             used(&best.result.metric)
         ));
     }

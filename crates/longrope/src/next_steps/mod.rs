@@ -1,0 +1,199 @@
+//! What to do after a verb: one to three command lines with the paths of the command that has ended.
+//!
+//! A line that the verb would refuse is not shown: [`Subject`] makes all lines about a model, and knows what is refused.
+
+mod subject;
+mod words;
+
+use std::path::Path;
+
+use longrope_model::ModelConfig;
+use subject::Subject;
+use words::{beside, quoted};
+
+use crate::progress;
+use crate::settings::config::{Config, WeightSetting};
+
+/// Command lines that go on from the end of a verb, each without the name of the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NextSteps(Vec<String>);
+
+impl NextSteps {
+    fn of(steps: impl IntoIterator<Item = Option<String>>) -> Self {
+        Self(steps.into_iter().flatten().collect())
+    }
+
+    /// Prints them on stderr, where they are in nobody's way.
+    pub(crate) fn show(&self) {
+        if self.0.is_empty() {
+            return;
+        }
+        progress::line("next:");
+        for step in &self.0 {
+            progress::line(&format!("  longrope {step}"));
+        }
+    }
+}
+
+/// After `inspect` and `doctor` of the model `name` in a folder: what is there at longer contexts.
+pub(crate) fn after_look(name: &Path, folder: &Path, model: &ModelConfig) -> NextSteps {
+    let config = Config::default();
+    let subject = Subject::new(&config, name, folder, model);
+    let original = model.rope.original_context;
+    let longer = subject.longer();
+    NextSteps::of([
+        Some(subject.plan(longer)),
+        subject.compare(&[original, longer]),
+    ])
+}
+
+/// After a plan for `context` tokens: the search, with the weights as they fit, if they do.
+pub(crate) fn after_plan(
+    name: &Path,
+    folder: &Path,
+    model: &ModelConfig,
+    context: usize,
+    weights: Option<WeightSetting>,
+) -> NextSteps {
+    let Some(weights) = weights else {
+        return NextSteps::default();
+    };
+    let config = Config {
+        weights,
+        // The plan has compared the memory, which may be that of another machine.
+        force: true,
+        ..Config::default()
+    };
+    let subject = Subject::new(&config, name, folder, model);
+    let original = model.rope.original_context;
+    let otherwise = || {
+        if model.has_extendable_rope() {
+            Some(subject.plan(subject.longer())).filter(|_| context <= original)
+        } else {
+            subject.compare(&[original, context])
+        }
+    };
+    NextSteps::of([subject.search(context).or_else(otherwise)])
+}
+
+/// After a search for `target` tokens: measure, train, report.
+pub(crate) fn after_search(config: &Config, target: usize) -> NextSteps {
+    let (Some(subject), Some(out)) = (Subject::of(config), config.out.as_deref()) else {
+        return NextSteps::default();
+    };
+    let rope = out.join("rope.json");
+    let ropes = ["none", "yarn", &rope.display().to_string()];
+    NextSteps::of([
+        subject.measure(&[subject.original(), target], &ropes, out),
+        subject.train(target, &rope, &beside(out, "trained")),
+        Some(report(out)),
+    ])
+}
+
+/// After a recovery: measure the recovered contexts, and write the checkpoint.
+pub(crate) fn after_recover(config: &Config) -> NextSteps {
+    let (Some(subject), Some(out)) = (Subject::of(config), config.out.as_deref()) else {
+        return NextSteps::default();
+    };
+    let rope = out.join("rope.json").display().to_string();
+    let mut ropes: Vec<&str> = config.rope.iter().map(String::as_str).collect();
+    ropes.push(&rope);
+    NextSteps::of([
+        subject.measure(&config.contexts, &ropes, out),
+        Some(subject.export(&rope, &beside(out, "exported"))),
+    ])
+}
+
+/// After a measurement: the page if there is a run folder, else the search for the longest context; within the window of
+/// the model, a plan for a longer one.
+pub(crate) fn after_measurement(config: &Config) -> NextSteps {
+    if let Some(out) = &config.out {
+        return NextSteps(vec![report(out)]);
+    }
+    let longest = config.contexts.iter().copied().max();
+    let (Some(subject), Some(longest)) = (Subject::of(config), longest) else {
+        return NextSteps::default();
+    };
+    let is_within = longest <= subject.original();
+    let plan = Some(subject.plan(subject.longer())).filter(|_| is_within);
+    NextSteps::of([subject.search(longest).or(plan)])
+}
+
+/// After a training of windows of `context` tokens, whose model is in `trained`: measure it, see its curves.
+pub(crate) fn after_training(config: &Config, trained: &Path, context: Option<usize>) -> NextSteps {
+    let config = Config {
+        model: Some(trained.to_owned()),
+        ..config.clone()
+    };
+    let (Some(subject), Some(out)) = (Subject::of(&config), config.out.as_deref()) else {
+        return NextSteps::default();
+    };
+    let measure =
+        context.and_then(|context| subject.measure(&[context / 2, context], &["checkpoint"], out));
+    NextSteps::of([measure, Some(report(out)), subject.generate()])
+}
+
+/// After a recipe: its page; after a dry run: the recipe.
+pub(crate) fn after_recipe(config: &Path, out: &Path, dry_run: bool) -> NextSteps {
+    NextSteps(vec![if dry_run {
+        format!("extend --config {} --out {}", quoted(config), quoted(out))
+    } else {
+        report(out)
+    }])
+}
+
+/// After a report: its numbers for other programs.
+pub(crate) fn after_report(run: &Path, has_metrics: bool) -> NextSteps {
+    if !has_metrics {
+        return NextSteps::default();
+    }
+    let run_text = quoted(run);
+    NextSteps(vec![
+        format!(
+            "report {run_text} --csv {}",
+            quoted(&run.join("metrics.csv"))
+        ),
+        format!(
+            "report {run_text} --tensorboard {}",
+            quoted(&run.join("tensorboard"))
+        ),
+    ])
+}
+
+/// After an export: how others read it, and whether it speaks.
+pub(crate) fn after_export(out: &Path) -> NextSteps {
+    let config = Config {
+        model: Some(out.to_owned()),
+        ..Config::default()
+    };
+    let subject = Subject::of(&config);
+    NextSteps::of([
+        Some(format!("doctor {}", quoted(out))),
+        subject.and_then(|subject| subject.generate()),
+    ])
+}
+
+/// After a continuation of `longest` tokens: the measurement behind the impression, at that length or in the window.
+pub(crate) fn after_generate(config: &Config, longest: usize) -> NextSteps {
+    let Some(subject) = Subject::of(config) else {
+        return NextSteps::default();
+    };
+    let rope = config.rope.first().map_or("checkpoint", String::as_str);
+    let passkeys = |context| subject.passkeys(&[context], &[rope], None);
+    NextSteps::of([passkeys(longest).or_else(|| passkeys(subject.original()))])
+}
+
+/// While a worker serves `address`: how another machine computes on it.
+#[cfg(feature = "remote")]
+pub(crate) fn with_worker(address: &str) -> NextSteps {
+    NextSteps(vec![format!(
+        "compare MODEL --text TEXT --contexts 4096 --device remote:ws://{address}"
+    )])
+}
+
+fn report(out: &Path) -> String {
+    format!("report {}", quoted(out))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! Command lines about a model, without those that would be refused.
+
+use std::path::{Path, PathBuf};
+
+use longrope_data::Tokenizer;
+use longrope_eval::{Passkey, PasskeyConfig};
+use longrope_model::{Checkpoint, FIRST_CAPACITY, ModelConfig};
+use longrope_trainer::run::{TrainConfig, TrainMode};
+
+use super::words::{free, joined, quoted, words};
+use crate::input::memory::{self, Work};
+use crate::input::{extendable, model_config};
+use crate::settings::bounds::MOST_TOKENS;
+use crate::settings::config::{Config, RopeLayers, WeightSetting};
+
+/// A model, and how the next command would load it.
+pub(super) struct Subject<'a> {
+    config: &'a Config,
+    /// As a word of the command line.
+    name: String,
+    folder: PathBuf,
+    model: ModelConfig,
+}
+
+impl<'a> Subject<'a> {
+    /// The model of a configuration; `None` if it cannot be read.
+    pub(super) fn of(config: &'a Config) -> Option<Self> {
+        let folder = config.model.as_deref()?;
+        let model = model_config(config).ok()?;
+        Some(Self::new(config, folder, folder, &model))
+    }
+
+    /// A model whose name is not that of its folder.
+    pub(super) fn new(config: &'a Config, name: &Path, folder: &Path, model: &ModelConfig) -> Self {
+        Self {
+            config,
+            name: quoted(name),
+            folder: folder.to_owned(),
+            model: model.clone(),
+        }
+    }
+
+    /// The context that the model was trained for.
+    pub(super) fn original(&self) -> usize {
+        self.model.rope.original_context
+    }
+
+    /// A context worth extending to.
+    pub(super) fn longer(&self) -> usize {
+        let most = usize::try_from(MOST_TOKENS).unwrap_or(usize::MAX);
+        self.original().saturating_mul(4).min(most)
+    }
+
+    /// `plan`
+    pub(super) fn plan(&self, context: usize) -> String {
+        format!("plan {} --context {context}", self.name)
+    }
+
+    /// `search`, if there is something to extend and the model fits.
+    pub(super) fn search(&self, target: usize) -> Option<String> {
+        extendable::check_target(&self.model, target).ok()?;
+        let line = format!(
+            "search {} {} --target {target} --out {}",
+            self.name,
+            self.text(),
+            quoted(&free(Path::new("runs/factors")))
+        );
+        self.measured(&line, target)
+    }
+
+    /// `compare`
+    pub(super) fn compare(&self, contexts: &[usize]) -> Option<String> {
+        let line = format!(
+            "compare {} {} --contexts {}",
+            self.name,
+            self.text(),
+            joined(contexts)
+        );
+        self.measured(&line, contexts.iter().copied().max()?)
+    }
+
+    /// A measurement of these contexts and RoPEs: passkeys, or perplexity where passkeys cannot be tried.
+    pub(super) fn measure(&self, contexts: &[usize], ropes: &[&str], out: &Path) -> Option<String> {
+        let passkeys = self.passkeys(contexts, ropes, Some(out));
+        passkeys.or_else(|| {
+            let line = format!(
+                "eval ppl {} {} --contexts {} --rope {} --out {}",
+                self.name,
+                self.text(),
+                joined(contexts),
+                words(ropes),
+                quoted(out)
+            );
+            self.measured(&line, contexts.iter().copied().max()?)
+        })
+    }
+
+    /// `eval passkey` at those contexts that passkeys fit into, if there is a tokenizer.
+    pub(super) fn passkeys(
+        &self,
+        contexts: &[usize],
+        ropes: &[&str],
+        out: Option<&Path>,
+    ) -> Option<String> {
+        if self.config.tokens.is_some() {
+            return None;
+        }
+        let tokenizer = Tokenizer::from_model_dir(&self.folder).ok()?;
+        let settings = PasskeyConfig::default();
+        let fits = |context: &usize| Passkey::new(&tokenizer, &settings, *context, 0).is_ok();
+        let contexts: Vec<usize> = contexts.iter().copied().filter(fits).collect();
+        let out = out.map_or_else(String::new, |out| format!(" --out {}", quoted(out)));
+        let line = format!(
+            "eval passkey {} --contexts {} --rope {}{out}",
+            self.name,
+            joined(&contexts),
+            words(ropes)
+        );
+        self.measured(&line, contexts.iter().copied().max()?)
+    }
+
+    /// `finetune` under a RoPE with windows of `context` tokens: of all weights, or of adapters if only they fit.
+    pub(super) fn train(&self, context: usize, rope: &Path, out: &Path) -> Option<String> {
+        let shares =
+            self.config.rope_layers == RopeLayers::All && self.model.family.has_local_rope();
+        if self.model.is_nested || shares {
+            return None;
+        }
+        let fits = |config: &TrainConfig| {
+            let work = Work::Train { context, config };
+            memory::check(self.config, &self.model, work).is_ok()
+        };
+        let train = &self.config.train;
+        let adapters = TrainConfig {
+            mode: TrainMode::Lora,
+            ..train.clone()
+        };
+        let mode = if fits(train) {
+            ""
+        } else if fits(&adapters) {
+            " --lora"
+        } else {
+            return None;
+        };
+        Some(format!(
+            "finetune {} {} --rope {} --out {}{mode}{}",
+            self.name,
+            self.text(),
+            quoted(rope),
+            quoted(out),
+            self.layers()
+        ))
+    }
+
+    /// `export`
+    pub(super) fn export(&self, rope: &str, out: &Path) -> String {
+        format!(
+            "export {} --rope {} --out {}",
+            self.name,
+            quoted(Path::new(rope)),
+            quoted(out)
+        )
+    }
+
+    /// `generate`, if there is a tokenizer.
+    pub(super) fn generate(&self) -> Option<String> {
+        Tokenizer::from_model_dir(&self.folder).ok()?;
+        let line = format!("generate {} --prompt \"Once upon a time\"", self.name);
+        let work = Work::Generate {
+            tokens: FIRST_CAPACITY,
+        };
+        self.loaded(&line, work)
+    }
+
+    fn measured(&self, line: &str, context: usize) -> Option<String> {
+        self.loaded(line, Work::Measure { context })
+    }
+
+    /// A line with the settings that the model is loaded with; `None` if there are no weights, or they do not fit.
+    fn loaded(&self, line: &str, work: Work<'_>) -> Option<String> {
+        Checkpoint::open(&self.folder).ok()?;
+        memory::check(self.config, &self.model, work).ok()?;
+        let weights = match self.config.weights {
+            WeightSetting::Resident => "",
+            WeightSetting::Streamed => " --set weights=streamed",
+        };
+        Some(format!("{line}{weights}{}", self.layers()))
+    }
+
+    fn layers(&self) -> &'static str {
+        match self.config.rope_layers {
+            RopeLayers::Full => "",
+            RopeLayers::All => " --set rope-layers=all",
+        }
+    }
+
+    /// `--text ..` or `--tokens ..`, with a place to fill in if none was given.
+    fn text(&self) -> String {
+        let Config { text, tokens, .. } = self.config;
+        if let Some(tokens) = tokens {
+            return format!("--tokens {}", quoted(tokens));
+        }
+        if text.is_empty() {
+            let has_tokenizer = self.folder.join("tokenizer.json").is_file();
+            let place = if has_tokenizer {
+                "--text TEXT"
+            } else {
+                "--tokens TOKENS"
+            };
+            return place.to_owned();
+        }
+        let paths: Vec<String> = text.iter().map(|path| quoted(path)).collect();
+        format!("--text {}", paths.join(" "))
+    }
+}
