@@ -38,6 +38,7 @@ mod remote;
 mod resume;
 mod resume_old;
 mod right_hints;
+mod rope_methods;
 mod search_stages;
 mod support;
 mod tasks;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use longrope_kernels::{rotate_half, rotate_interleaved};
-use longrope_rope::{Pairs, ResolvedRope, RopeSpec, Rotation};
+use longrope_rope::{Angles, Pairs, ResolvedRope, RopeSpec, Rotation, SelfExtend};
 
 /// Cosines and sines of positions `0..n_positions` for one resolved RoPE, and for the RoPE that some layers have of
 /// their own.
@@ -14,6 +14,15 @@ pub struct Rotary {
     main: Table,
     local: Option<Table>,
     n_positions: usize,
+    far: Option<Box<Far>>,
+}
+
+/// Angles of queries and keys for each other when they are far apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Far {
+    pub(crate) grouping: SelfExtend,
+    pub(crate) queries: Rotary,
+    pub(crate) keys: Rotary,
 }
 
 /// Cosines and sines, `[n_positions, n_pairs]`.
@@ -24,8 +33,7 @@ struct Table {
 }
 
 impl Table {
-    fn new(rope: &ResolvedRope, n_positions: usize, device: &Device) -> Self {
-        let angles = rope.angles(0..n_positions);
+    fn new(angles: Angles, device: &Device) -> Self {
         let shape = [angles.n_positions, angles.n_pairs];
         let upload = |values: Vec<f32>| {
             Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
@@ -45,12 +53,37 @@ impl Rotary {
         n_positions: usize,
         device: &Device,
     ) -> Self {
-        let table = |rope: &ResolvedRope| Table::new(rope, n_positions, device);
+        let table = |rope: &ResolvedRope| Table::new(rope.angles(0..n_positions), device);
+        let far_angles = rope.self_extend().zip(rope.far_angles(n_positions));
+        let far = far_angles.map(|(grouping, angles)| {
+            let of = |angles| Self {
+                main: Table::new(angles, device),
+                local: None,
+                n_positions,
+                far: None,
+            };
+            Box::new(Far {
+                grouping,
+                queries: of(angles.queries),
+                keys: of(angles.keys),
+            })
+        });
         Self {
             main: table(rope),
             local: local.map(|local| table(&local.resolve(n_positions))),
             n_positions,
+            far,
         }
+    }
+
+    /// The angles for far keys of layers that rotate in this way; `None` if they have no others.
+    pub(crate) fn far(&self, rotation: Rotation) -> Option<&Far> {
+        self.far.as_deref().filter(|_| rotation == Rotation::Main)
+    }
+
+    /// Whether some keys are rotated to grouped positions.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.far.is_some()
     }
 
     /// Number of positions in the tables.
