@@ -150,7 +150,7 @@ impl SelfAttention {
             (Some(far), sinks) => {
                 let near = rotated(queries.clone(), rotary);
                 let queries = [near, rotated(queries, &far.queries)];
-                grouped_attention(queries, keys, values, sinks, far.grouping.window, config)
+                grouped_attention(queries, &keys, values, sinks, far.grouping.window, config)
             }
             (None, None) => attention(rotated(queries, rotary), keys, values, config),
             (None, Some(sinks)) => {

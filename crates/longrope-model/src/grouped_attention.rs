@@ -18,7 +18,7 @@ use longrope_kernels::{AttentionConfig, attention_with_log_sum_exp, merge_attent
 /// - output: `[batch, n_heads, seq, head_dim]`
 pub(crate) fn grouped_attention(
     [near_queries, far_queries]: [Tensor<4>; 2],
-    keys: Tensor<4>,
+    keys: &Tensor<4>,
     values: Tensor<4>,
     sinks: Option<Tensor<1>>,
     near: usize,

@@ -62,7 +62,7 @@ fn score(q: &[f64], k: &[f64], distance: usize, theta: f64) -> f64 {
     (0..half).map(pair).sum()
 }
 
-/// The attention of every position, `[SEQ · HIDDEN]`, straight from the definition of SelfExtend.
+/// The attention of every position, `[SEQ · HIDDEN]`, straight from the definition of the method.
 fn definition(attention: &SelfAttention, x: &[f64], theta: f64) -> Vec<f64> {
     let Qkv::Split(maps) = &attention.qkv else {
         panic!("three matrices");
