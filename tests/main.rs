@@ -39,6 +39,7 @@ mod resume;
 mod resume_old;
 mod right_hints;
 mod rope_fits;
+mod rope_methods;
 mod search_stages;
 mod skipped;
 mod support;

@@ -5,6 +5,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use longrope_kernels::{AttentionConfig, Documents, attention, attention_with_sinks};
 use longrope_rope::{AttentionLayout, NormOrder, NormSpan, QueryGrowth, Rotation};
 
+use crate::grouped_attention::grouped_attention;
 use crate::linear::Linear;
 use crate::norm::Norm;
 use crate::rotary::{Rotary, Turn};
@@ -84,7 +85,8 @@ impl SelfAttention {
     ///
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`
-    /// - output: twice `[batch, n_kv_heads, seq, head_dim]`
+    /// - output: twice `[batch, n_kv_heads, seq, head_dim]`; if `rotary` groups positions, the keys for near queries and
+    ///   those for far ones, `[batch, 2 · n_kv_heads, seq, head_dim]`
     pub(crate) fn keys_values(
         &self,
         x: Tensor<3>,
@@ -100,10 +102,15 @@ impl SelfAttention {
             }
         };
         let norm = self.head_norms.as_ref().map(|norms| &norms.key);
-        (
-            self.rotated_heads(keys, norm, rotary, start),
-            self.heads(values),
-        )
+        let rotated = |keys, rotary| self.rotated_heads(keys, norm, rotary, start);
+        let keys = match rotary.far(self.rotation) {
+            None => rotated(keys, rotary),
+            Some(far) => {
+                let near = rotated(keys.clone(), rotary);
+                Tensor::cat(vec![near, rotated(keys, &far.keys)], 1)
+            }
+        };
+        (keys, self.heads(values))
     }
 
     /// Attends from a chunk to the keys up to the end of the chunk that `place` makes visible.
@@ -125,14 +132,13 @@ impl SelfAttention {
             Qkv::Fused(map) => map.forward_rows(x, 0..self.fused_rows(map).0),
         };
         let norm = self.head_norms.as_ref().map(|norms| &norms.query);
-        let queries = self.rotated_heads(queries, norm, rotary, place.start);
-        let queries = match self.layout.query_growth {
-            Some(growth) => grown(
-                queries,
-                growth,
-                &rotary.positions(place.start..place.start + seq),
-            ),
-            None => queries,
+        let rows = place.start..place.start + seq;
+        let rotated = |queries, rotary: &Rotary| {
+            let queries = self.rotated_heads(queries, norm, rotary, place.start);
+            match self.layout.query_growth {
+                Some(growth) => grown(queries, growth, &rotary.positions(rows.clone())),
+                None => queries,
+            }
         };
         let n_keys = place.start + seq - place.first_key;
         let config = AttentionConfig {
@@ -143,9 +149,17 @@ impl SelfAttention {
         };
         let keys = keys.clone().narrow(2, 0, n_keys);
         let values = values.clone().narrow(2, 0, n_keys);
-        let mixed = match &self.sinks {
-            None => attention(queries, keys, values, config),
-            Some(sinks) => attention_with_sinks(queries, keys, values, sinks.weight.val(), config),
+        let sinks = self.sinks.as_ref().map(|sinks| sinks.weight.val());
+        let mixed = match (rotary.far(self.rotation), sinks) {
+            (Some(far), sinks) => {
+                let near = rotated(queries.clone(), rotary);
+                let queries = [near, rotated(queries, &far.queries)];
+                grouped_attention(queries, &keys, values, sinks, far.grouping.window, config)
+            }
+            (None, None) => attention(rotated(queries, rotary), keys, values, config),
+            (None, Some(sinks)) => {
+                attention_with_sinks(rotated(queries, rotary), keys, values, sinks, config)
+            }
         }; // [b, h, t, d]
         let [_, n_heads, _, _] = mixed.dims();
         let joined = mixed

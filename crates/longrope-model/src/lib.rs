@@ -27,6 +27,7 @@ mod feed_forward;
 mod finite;
 mod generate;
 mod gradients;
+mod grouped_attention;
 mod head;
 mod hub_name;
 mod init;

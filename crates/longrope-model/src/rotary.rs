@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use longrope_kernels::{rotate_half, rotate_interleaved};
-use longrope_rope::{Angles, Pairs, ResolvedRope, RopeSpec, Rotation};
+use longrope_rope::{Angles, Pairs, ResolvedRope, RopeSpec, Rotation, SelfExtend};
 
 use crate::config::ModelConfig;
 
@@ -25,6 +25,15 @@ pub struct Rotary {
     /// Positions of the tokens of each sequence, if they are not `0..n_positions`.
     positions: Vec<Vec<usize>>,
     n_positions: usize,
+    far: Option<Box<Far>>,
+}
+
+/// Angles of queries and keys for each other when they are far apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Far {
+    pub(crate) grouping: SelfExtend,
+    pub(crate) queries: Rotary,
+    pub(crate) keys: Rotary,
 }
 
 /// Cosines and sines, `[n_positions, n_pairs]`.
@@ -91,6 +100,22 @@ impl RotaryMaker {
     /// The angles of positions `0..n_positions`.
     pub fn whole(&self, rope: &ResolvedRope, n_positions: usize) -> Rotary {
         let table = |rope: &ResolvedRope| Table::new(rope.angles(0..n_positions), &self.device);
+        let far = rope.self_extend().zip(rope.far_angles(n_positions));
+        let far = far.map(|(grouping, angles)| {
+            let of = |angles| Rotary {
+                main: vec![Table::new(angles, &self.device)],
+                near: None,
+                local: None,
+                positions: Vec::new(),
+                n_positions,
+                far: None,
+            };
+            Box::new(Far {
+                grouping,
+                queries: of(angles.queries),
+                keys: of(angles.keys),
+            })
+        });
         Rotary {
             main: vec![table(rope)],
             near: None,
@@ -100,6 +125,7 @@ impl RotaryMaker {
                 .map(|local| table(&local.resolve(n_positions))),
             positions: Vec::new(),
             n_positions,
+            far,
         }
     }
 
@@ -127,6 +153,16 @@ impl RotaryMaker {
 }
 
 impl Rotary {
+    /// The angles for far keys of layers that rotate in this way; `None` if they have no others.
+    pub(crate) fn far(&self, rotation: Rotation) -> Option<&Far> {
+        self.far.as_deref().filter(|_| rotation == Rotation::Main)
+    }
+
+    /// Whether some keys are rotated to grouped positions.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.far.is_some()
+    }
+
     /// Number of positions in the tables.
     pub fn n_positions(&self) -> usize {
         self.n_positions

@@ -15,7 +15,7 @@ use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::device;
 use crate::input::memory::{self, Work};
-use crate::input::rope_arg::{RopeArg, missing_context};
+use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, RopeLayers, WeightSetting};
 use crate::settings::required;
@@ -228,7 +228,10 @@ fn rope_and_length(
     let rope = RopeArg::parse(name, model, given.unwrap_or(original))?;
     match (&rope, given) {
         (_, None) if rope.needs_context() => Err(missing_context(name, key, original)),
-        (RopeArg::File(spec), None) => Ok((spec.clone(), spec.max_context())),
+        (RopeArg::File(spec), None) => {
+            check_trainable(name, spec, &config.train)?;
+            Ok((spec.clone(), spec.max_context()))
+        }
         (RopeArg::File(spec), Some(length))
             if length > spec.max_context() && has_end(&spec.scaling) =>
         {
@@ -242,9 +245,24 @@ fn rope_and_length(
         }
         (rope, given) => {
             let length = given.unwrap_or(original);
-            Ok((rope.spec(length)?, length))
+            let spec = rope.spec(length)?;
+            check_trainable(name, &spec, &config.train)?;
+            Ok((spec, length))
         }
     }
+}
+
+/// Refuses RoPEs that nothing can be trained under, and short windows under another RoPE than that of short texts.
+fn check_trainable(name: &str, spec: &RopeSpec, config: &TrainConfig) -> Result<()> {
+    check_expressible(name, spec, "trained: its attention has no gradients")?;
+    let short = config.data.short;
+    if spec.scaling.is_for_any_context() && short > 0.0 {
+        return Err(anyhow!(
+            "`train.data.short` is {short}, but RoPE `{name}` is used at every length, and these windows keep the original one"
+        )
+        .context(Hint("set train.data.short to 0".to_owned())));
+    }
+    Ok(())
 }
 
 /// Whether a scaling is of no use beyond the context it was made for. Dynamic NTK follows the length, and LLaMA-3's models
