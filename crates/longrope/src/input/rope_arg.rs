@@ -55,7 +55,9 @@ impl RopeArg {
         match self {
             Self::Checkpoint(_) => false,
             Self::Method(method, _) => *method != Method::None,
-            Self::File(spec) => *spec != model.rope && spec.scaling != RopeScaling::None {},
+            Self::File(spec) | Self::AnyContext(spec) => {
+                *spec != model.rope && spec.scaling != RopeScaling::None {}
+            }
         }
     }
 
