@@ -103,9 +103,10 @@ fn help_of_eval_ppl() {
                               lists
           --contexts <N,..>   Context lengths in tokens, separated by commas
           --rope <R>...       RoPE: checkpoint (default); a method scaled for each context (none, pi,
-                              ntk, dynamic-ntk, yarn, llama3); METHOD@CONTEXT, scaled for one context; a
-                              published name; or a rope.json, factor CSV or Hugging Face config.json;
-                              repeatable
+                              ntk, dynamic-ntk, yarn, llama3, mrrope-uni, mrrope-pro, selfextend);
+                              METHOD@CONTEXT, scaled for one context; a method with its own numbers
+                              (theta@BASE, drope, drope@C, selfextend@GROUP,WINDOW); a published name;
+                              or a rope.json, factor CSV or Hugging Face config.json; repeatable
           --reference <R>     RoPE that differences are taken to, by its name in the table; default: the
                               first
           --windows <N>       Windows per document, evenly spaced; default: 8

@@ -271,7 +271,7 @@ fn an_unknown_rope() {
     let message = here.fails(&format!("{PPL} --model m --rope nkt"));
     assert_snapshot!(message, @r"
     error: RoPE `nkt` is neither a method, nor a published RoPE, nor a file
-    hint: methods are checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3 and METHOD@CONTEXT; published RoPEs are llama2-1024k-ft256k, llama2-128k, llama2-2048k-ft128k, llama2-2048k-ft256k, llama2-256k, llama2-4k-ft128k, llama2-4k-ft256k, llama2-512k-ft256k, llama2-8k-ft128k, llama2-8k-ft256k, llama3-8b-128k-v2, mistral-128k, mistral-2048k-ft128k, mistral-2048k-ft256k, mistral-256k, phi4-mini-128k
+    hint: methods are checkpoint, none, pi, ntk, dynamic-ntk, yarn, llama3, mrrope-uni, mrrope-pro, selfextend, METHOD@CONTEXT, theta@BASE, drope, drope@C, selfextend@GROUP,WINDOW; published RoPEs are llama2-1024k-ft256k, llama2-128k, llama2-2048k-ft128k, llama2-2048k-ft256k, llama2-256k, llama2-4k-ft128k, llama2-4k-ft256k, llama2-512k-ft256k, llama2-8k-ft128k, llama2-8k-ft256k, llama3-8b-128k-v2, mistral-128k, mistral-2048k-ft128k, mistral-2048k-ft256k, mistral-256k, phi4-mini-128k
     ");
 }
 

@@ -79,7 +79,8 @@ pub use train_tokenizer::{
 };
 pub use training::{
     DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
-    PackedStream, PackingConfig, SourceCursor, WindowSource, partition_by_length,
+    PackedStream, PackingConfig, Skips, SourceCursor, WindowSource, partition_by_length,
+    skipped_positions,
 };
 pub use training_window::{RopeChoice, TrainingWindow};
 pub use window::{Window, sliding_windows, spread_windows};

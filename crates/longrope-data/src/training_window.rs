@@ -1,5 +1,7 @@
 //! A window to train on.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Which rotary embedding a window is trained under (`LongRoPE2`, arXiv 2502.20082, §3.3).
@@ -22,6 +24,9 @@ pub struct TrainingWindow {
     pub document_starts: Vec<usize>,
     /// Whether attention stays inside a document.
     pub confined: bool,
+    /// Stretches of tokens that only make sense side by side, such as a question and its answer. Positions may skip
+    /// before and after them, not within.
+    pub together: Vec<Range<usize>>,
     /// The rotary embedding to train under.
     pub rope: RopeChoice,
     /// Loss weight of every token; `None` if all weights are 1.
@@ -69,6 +74,7 @@ mod tests {
             tokens: vec![0, 5, 1, 0, 6, 7],
             document_starts: vec![0, 3],
             confined,
+            together: Vec::new(),
             rope: RopeChoice::Original,
             loss_weights,
         }

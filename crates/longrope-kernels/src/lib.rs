@@ -12,7 +12,10 @@ mod pairs;
 pub mod recompute;
 mod softcap;
 
-pub use attention::{AttentionConfig, Documents, attention, attention_with_sinks};
+pub use attention::{
+    AttentionConfig, Documents, attention, attention_with_log_sum_exp, attention_with_sinks,
+    merge_attention,
+};
 #[cfg(feature = "remote")]
 pub use backend::remote_server;
 pub use elementwise::{rms_norm, rotate_half, rotate_interleaved, swiglu};

@@ -5,9 +5,10 @@ use burn::tensor::{DType, Tensor, TensorData};
 use longrope_kernels::{AttentionConfig, Documents, attention, attention_with_sinks};
 use longrope_rope::{AttentionLayout, NormOrder, NormSpan, QueryGrowth, Rotation};
 
+use crate::grouped_attention::grouped_attention;
 use crate::linear::Linear;
 use crate::norm::Norm;
-use crate::rotary::Rotary;
+use crate::rotary::{Rotary, Turn};
 
 /// Grouped-query attention with rotary embeddings.
 #[derive(Module, Debug)]
@@ -23,6 +24,9 @@ pub(crate) struct SelfAttention {
     pub(crate) layout: AttentionLayout,
     #[module(skip)]
     pub(crate) rotation: Rotation,
+    /// Whether the layer has a sliding window.
+    #[module(skip)]
+    pub(crate) near: bool,
 }
 
 /// The normalizations of queries and of keys.
@@ -81,7 +85,8 @@ impl SelfAttention {
     ///
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`
-    /// - output: twice `[batch, n_kv_heads, seq, head_dim]`
+    /// - output: twice `[batch, n_kv_heads, seq, head_dim]`; if `rotary` groups positions, the keys for near queries and
+    ///   those for far ones, `[batch, 2 · n_kv_heads, seq, head_dim]`
     pub(crate) fn keys_values(
         &self,
         x: Tensor<3>,
@@ -97,10 +102,15 @@ impl SelfAttention {
             }
         };
         let norm = self.head_norms.as_ref().map(|norms| &norms.key);
-        (
-            self.rotated_heads(keys, norm, rotary, start),
-            self.heads(values),
-        )
+        let rotated = |keys, rotary| self.rotated_heads(keys, norm, rotary, start);
+        let keys = match rotary.far(self.rotation) {
+            None => rotated(keys, rotary),
+            Some(far) => {
+                let near = rotated(keys.clone(), rotary);
+                Tensor::cat(vec![near, rotated(keys, &far.keys)], 1)
+            }
+        };
+        (keys, self.heads(values))
     }
 
     /// Attends from a chunk to the keys up to the end of the chunk that `place` makes visible.
@@ -122,10 +132,13 @@ impl SelfAttention {
             Qkv::Fused(map) => map.forward_rows(x, 0..self.fused_rows(map).0),
         };
         let norm = self.head_norms.as_ref().map(|norms| &norms.query);
-        let queries = self.rotated_heads(queries, norm, rotary, place.start);
-        let queries = match self.layout.query_growth {
-            Some(growth) => grown(queries, growth, place.start),
-            None => queries,
+        let rows = place.start..place.start + seq;
+        let rotated = |queries, rotary: &Rotary| {
+            let queries = self.rotated_heads(queries, norm, rotary, place.start);
+            match self.layout.query_growth {
+                Some(growth) => grown(queries, growth, &rotary.positions(rows.clone())),
+                None => queries,
+            }
         };
         let n_keys = place.start + seq - place.first_key;
         let config = AttentionConfig {
@@ -136,9 +149,17 @@ impl SelfAttention {
         };
         let keys = keys.clone().narrow(2, 0, n_keys);
         let values = values.clone().narrow(2, 0, n_keys);
-        let mixed = match &self.sinks {
-            None => attention(queries, keys, values, config),
-            Some(sinks) => attention_with_sinks(queries, keys, values, sinks.weight.val(), config),
+        let sinks = self.sinks.as_ref().map(|sinks| sinks.weight.val());
+        let mixed = match (rotary.far(self.rotation), sinks) {
+            (Some(far), sinks) => {
+                let near = rotated(queries.clone(), rotary);
+                let queries = [near, rotated(queries, &far.queries)];
+                grouped_attention(queries, &keys, values, sinks, far.grouping.window, config)
+            }
+            (None, None) => attention(rotated(queries, rotary), keys, values, config),
+            (None, Some(sinks)) => {
+                attention_with_sinks(rotated(queries, rotary), keys, values, sinks, config)
+            }
         }; // [b, h, t, d]
         let [_, n_heads, _, _] = mixed.dims();
         let joined = mixed
@@ -155,19 +176,23 @@ impl SelfAttention {
         rotary: &Rotary,
         start: usize,
     ) -> Tensor<4> {
-        let rotation = (self.rotation, self.layout.pairs);
+        let turn = Turn {
+            rotation: self.rotation,
+            pairs: self.layout.pairs,
+            near: self.near,
+        };
         let (Some(norm), Some(kind)) = (norm, self.layout.head_norm) else {
-            return rotary.apply(self.heads(x), start, rotation);
+            return rotary.apply(self.heads(x), start, turn);
         };
         match (kind.order, kind.span) {
             (NormOrder::BeforeRotation, NormSpan::AllHeads) => {
-                rotary.apply(self.heads(norm.forward(x)), start, rotation)
+                rotary.apply(self.heads(norm.forward(x)), start, turn)
             }
             (NormOrder::BeforeRotation, NormSpan::Head) => {
-                rotary.apply(self.heads(norm.forward_heads(x)), start, rotation)
+                rotary.apply(self.heads(norm.forward_heads(x)), start, turn)
             }
             (NormOrder::AfterRotation, _) => {
-                let rotated = rotary.apply(self.heads(x), start, rotation);
+                let rotated = rotary.apply(self.heads(x), start, turn);
                 let [batch, n_heads, seq, head_dim] = rotated.dims();
                 let rows = rotated.reshape([batch, n_heads * seq, head_dim]);
                 norm.forward(rows).reshape([batch, n_heads, seq, head_dim])
@@ -190,19 +215,20 @@ impl SelfAttention {
     }
 }
 
-/// Queries, `[batch, heads, seq, head_dim]`, that grow with their position; the first one is at `start`.
-fn grown(queries: Tensor<4>, growth: QueryGrowth, start: usize) -> Tensor<4> {
+/// Queries, `[batch, heads, seq, head_dim]`, that grow with their position. `positions` are those of each sequence, or one
+/// list for all.
+fn grown(queries: Tensor<4>, growth: QueryGrowth, positions: &[Vec<usize>]) -> Tensor<4> {
     let [_, _, seq, _] = queries.dims();
-    if start + seq <= growth.context {
+    if positions.iter().flatten().all(|at| *at < growth.context) {
         return queries;
     }
-    let factor = |position: usize| {
+    let factor = |position: &usize| {
         let rounds = (position / growth.context) as f64;
         1.0 + growth.beta * rounds.ln_1p()
     };
-    let factors: Vec<f64> = (start..start + seq).map(factor).collect();
+    let factors: Vec<f64> = positions.iter().flatten().map(factor).collect();
     let dtype = queries.dtype();
-    let factors = TensorData::new(factors, [1, 1, seq, 1]);
+    let factors = TensorData::new(factors, [positions.len(), 1, seq, 1]);
     let factors: Tensor<4> = Tensor::from_data(factors, (&queries.device(), DType::F32));
     queries * factors.cast(dtype)
 }

@@ -16,7 +16,7 @@ use crate::head::Head;
 use crate::kv_cache::KvCache;
 use crate::module_names::SavedModules;
 use crate::modules::Weights;
-use crate::rotary::Rotary;
+use crate::rotary::{Rotary, RotaryMaker};
 
 /// A decoder: its configuration, and its weights on a device.
 ///
@@ -170,8 +170,12 @@ impl Decoder {
     ///
     /// Layers that have a RoPE of their own keep it; see [`ModelConfig::local_rope`].
     pub fn rotary(&self, rope: &ResolvedRope, n_positions: usize) -> Rotary {
-        let local = self.config.local_rope.as_ref();
-        Rotary::new(rope, local, n_positions, &self.device)
+        self.rotaries().whole(rope, n_positions)
+    }
+
+    /// Makes rotation angles for this model, also at positions with gaps. It holds none of the weights.
+    pub fn rotaries(&self) -> RotaryMaker {
+        RotaryMaker::new(&self.config, &self.device)
     }
 
     /// The device that holds the weights.

@@ -78,6 +78,11 @@ pub enum Error {
     /// A model with streamed layers cannot be trained.
     #[error("a model with streamed weights cannot be trained: its layers are not in memory")]
     StreamedTraining,
+    /// A RoPE with grouped positions cannot be trained.
+    #[error(
+        "a RoPE that groups the positions of far keys cannot be trained: its attention has no gradients"
+    )]
+    GroupedTraining,
     /// A file could not be read or written; the source names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),

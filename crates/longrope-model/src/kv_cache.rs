@@ -3,16 +3,19 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Device, Tensor};
-use longrope_rope::{ResolvedRope, RopeSpec};
+use longrope_rope::{ResolvedRope, Rotation};
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::rotary::Rotary;
+use crate::rotary::{Rotary, RotaryMaker};
 
 /// Number of new tokens that a layer with a sliding window has room for beside those in its window.
 const NEW_TOKENS: usize = 512;
 
 /// The rotated keys, and values, of one layer, `[1, n_kv_heads, rows, head_dim]`.
+///
+/// If far keys are rotated to grouped positions, the keys are there twice, `[1, 2 · n_kv_heads, rows, head_dim]`: first as
+/// they are for near queries, then as for far ones.
 #[derive(Debug)]
 pub(crate) struct LayerCache {
     pub(crate) keys: Tensor<4>,
@@ -26,15 +29,19 @@ pub(crate) struct LayerCache {
 impl LayerCache {
     /// Writes the keys and values of new tokens after those of the first `n_tokens` tokens.
     pub(crate) fn append(&mut self, keys: Tensor<4>, values: Tensor<4>, n_tokens: usize) {
-        let [_, n_kv_heads, seq, head_dim] = keys.dims();
+        let [_, _, seq, head_dim] = keys.dims();
         self.make_room(n_tokens, seq);
         let row = n_tokens - self.first;
-        let place = [0..1, 0..n_kv_heads, row..row + seq, 0..head_dim];
+        let place = |new: &Tensor<4>| {
+            let [_, heads, _, _] = new.dims();
+            [0..1, 0..heads, row..row + seq, 0..head_dim]
+        };
+        let (keys_place, values_place) = (place(&keys), place(&values));
         // The tensor is moved out and back in, so it is not shared and can be changed in place.
         self.keys
-            .inplace(|cached| cached.slice_assign(place.clone(), keys));
+            .inplace(|cached| cached.slice_assign(keys_place, keys));
         self.values
-            .inplace(|cached| cached.slice_assign(place, values));
+            .inplace(|cached| cached.slice_assign(values_place, values));
     }
 
     /// Drops the tokens before the window if new ones do not fit after them.
@@ -83,8 +90,8 @@ pub struct KvCache {
     pub(crate) rotary: Rotary,
     pub(crate) n_tokens: usize,
     rope: ResolvedRope,
-    /// The RoPE of layers that have one of their own.
-    local: Option<RopeSpec>,
+    /// Makes the angles of more positions.
+    rotaries: RotaryMaker,
 }
 
 impl KvCache {
@@ -119,27 +126,36 @@ impl KvCache {
         rope: &ResolvedRope,
         (device, dtype): (&Device, DType),
     ) -> Self {
-        let layers = windows.map(|window| {
+        let is_grouped = rope.self_extend().is_some();
+        let rotations = config.layout.rotations.iter();
+        let layers = windows.zip(rotations).map(|(window, rotation)| {
             // A query sees itself and the tokens before it in its window.
             let kept = window.map(|window| window - 1);
             let needed = kept.map_or(capacity, |kept| kept.saturating_add(NEW_TOKENS));
             let rows = needed.min(capacity);
-            let shape = [1, config.n_kv_heads, rows, config.head_dim];
-            let empty = || Tensor::zeros(shape, (device, dtype));
+            let keys_per_head = if is_grouped && *rotation == Rotation::Main {
+                2
+            } else {
+                1
+            };
+            let empty = |n_heads: usize| {
+                let shape = [1, n_heads, rows, config.head_dim];
+                Tensor::zeros(shape, (device, dtype))
+            };
             LayerCache {
-                keys: empty(),
-                values: empty(),
+                keys: empty(keys_per_head * config.n_kv_heads),
+                values: empty(config.n_kv_heads),
                 first: 0,
                 kept,
             }
         });
-        let local = config.local_rope.clone();
+        let rotaries = RotaryMaker::new(config, device);
         Self {
             layers: layers.collect(),
-            rotary: Rotary::new(rope, local.as_ref(), capacity, device),
+            rotary: rotaries.whole(rope, capacity),
             n_tokens: 0,
             rope: rope.clone(),
-            local,
+            rotaries,
         }
     }
 
@@ -196,10 +212,7 @@ impl KvCache {
             layer.keys = moved(&layer.keys, used.clone(), rows);
             layer.values = moved(&layer.values, used, rows);
         }
-        if let Some(layer) = self.layers.first() {
-            let device = layer.keys.device();
-            self.rotary = Rotary::new(&self.rope, self.local.as_ref(), capacity, &device);
-        }
+        self.rotary = self.rotaries.whole(&self.rope, capacity);
     }
 
     /// Checks that `n` more tokens fit.

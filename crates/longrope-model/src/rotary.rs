@@ -1,19 +1,39 @@
 //! The rotation angles of a sequence, on the device.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use longrope_kernels::{rotate_half, rotate_interleaved};
-use longrope_rope::{Pairs, ResolvedRope, RopeSpec, Rotation};
+use longrope_rope::{Angles, Pairs, ResolvedRope, RopeSpec, Rotation, SelfExtend};
 
-/// Cosines and sines of positions `0..n_positions` for one resolved RoPE, and for the RoPE that some layers have of
-/// their own.
+use crate::config::ModelConfig;
+
+/// Cosines and sines for one resolved RoPE, and for the RoPE that some layers have of their own: of positions
+/// `0..n_positions`, or of any positions.
 ///
 /// Computed on the host in `f64` and uploaded once. All layers share the tables, and so can all sequences with the same
 /// resolved RoPE. Cloning is cheap. [`Decoder::rotary`](crate::Decoder::rotary) makes one.
 #[derive(Clone, Debug)]
 pub struct Rotary {
-    main: Table,
+    /// One table for all sequences, or one for each.
+    main: Vec<Table>,
+    /// The same RoPE at positions without gaps, if those of `main` have gaps.
+    ///
+    /// Layers with a sliding window use it: whatever the length of a text, the tokens they see are near.
+    near: Option<Table>,
     local: Option<Table>,
+    /// Positions of the tokens of each sequence, if they are not `0..n_positions`.
+    positions: Vec<Vec<usize>>,
     n_positions: usize,
+    far: Option<Box<Far>>,
+}
+
+/// Angles of queries and keys for each other when they are far apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Far {
+    pub(crate) grouping: SelfExtend,
+    pub(crate) queries: Rotary,
+    pub(crate) keys: Rotary,
 }
 
 /// Cosines and sines, `[n_positions, n_pairs]`.
@@ -24,8 +44,7 @@ struct Table {
 }
 
 impl Table {
-    fn new(rope: &ResolvedRope, n_positions: usize, device: &Device) -> Self {
-        let angles = rope.angles(0..n_positions);
+    fn new(angles: Angles, device: &Device) -> Self {
         let shape = [angles.n_positions, angles.n_pairs];
         let upload = |values: Vec<f32>| {
             Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
@@ -35,45 +54,9 @@ impl Table {
             sin: upload(angles.sin),
         }
     }
-}
 
-impl Rotary {
-    /// Computes the tables and uploads them. `local` is the RoPE of layers that have one of their own.
-    pub(crate) fn new(
-        rope: &ResolvedRope,
-        local: Option<&RopeSpec>,
-        n_positions: usize,
-        device: &Device,
-    ) -> Self {
-        let table = |rope: &ResolvedRope| Table::new(rope, n_positions, device);
-        Self {
-            main: table(rope),
-            local: local.map(|local| table(&local.resolve(n_positions))),
-            n_positions,
-        }
-    }
-
-    /// Number of positions in the tables.
-    pub fn n_positions(&self) -> usize {
-        self.n_positions
-    }
-
-    /// Rotates heads as a layer does; their first row is at position `start`.
-    ///
-    /// # Shapes
-    /// - `x`, output: `[batch, heads, seq, head_dim]`
-    pub(crate) fn apply(
-        &self,
-        x: Tensor<4>,
-        start: usize,
-        (rotation, pairs): (Rotation, Pairs),
-    ) -> Tensor<4> {
-        let table = match rotation {
-            Rotation::None => return x,
-            Rotation::Main => &self.main,
-            // A config names such layers only together with their RoPE.
-            Rotation::Local => self.local.as_ref().unwrap_or(&self.main),
-        };
+    /// Rotates heads, `[batch, heads, seq, head_dim]`, whose first row has the angles of row `start`.
+    fn rotate(&self, x: Tensor<4>, start: usize, pairs: Pairs) -> Tensor<4> {
         let [_, _, seq, _] = x.dims();
         let wide = |table: &Tensor<2>| {
             let rows = table.clone().narrow(0, start, seq);
@@ -82,10 +65,140 @@ impl Rotary {
                 _ => rows,
             }
         };
-        let (cos, sin) = (wide(&table.cos), wide(&table.sin));
+        let (cos, sin) = (wide(&self.cos), wide(&self.sin));
         match pairs {
             Pairs::Halves => rotate_half(x, cos, sin),
             Pairs::Interleaved => rotate_interleaved(x, cos, sin),
         }
+    }
+}
+
+/// How a layer uses the tables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(crate) rotation: Rotation,
+    pub(crate) pairs: Pairs,
+    /// Whether the layer has a sliding window.
+    pub(crate) near: bool,
+}
+
+/// Makes the [`Rotary`] of a model without the model: [`Decoder::rotaries`](crate::Decoder::rotaries).
+#[derive(Clone, Debug)]
+pub struct RotaryMaker {
+    local: Option<RopeSpec>,
+    device: Device,
+}
+
+impl RotaryMaker {
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Self {
+        Self {
+            local: config.local_rope.clone(),
+            device: device.clone(),
+        }
+    }
+
+    /// The angles of positions `0..n_positions`.
+    pub fn whole(&self, rope: &ResolvedRope, n_positions: usize) -> Rotary {
+        let table = |rope: &ResolvedRope| Table::new(rope.angles(0..n_positions), &self.device);
+        let far = rope.self_extend().zip(rope.far_angles(n_positions));
+        let far = far.map(|(grouping, angles)| {
+            let of = |angles| Rotary {
+                main: vec![Table::new(angles, &self.device)],
+                near: None,
+                local: None,
+                positions: Vec::new(),
+                n_positions,
+                far: None,
+            };
+            Box::new(Far {
+                grouping,
+                queries: of(angles.queries),
+                keys: of(angles.keys),
+            })
+        });
+        Rotary {
+            main: vec![table(rope)],
+            near: None,
+            local: self
+                .local
+                .as_ref()
+                .map(|local| table(&local.resolve(n_positions))),
+            positions: Vec::new(),
+            n_positions,
+            far,
+        }
+    }
+
+    /// The angles of a batch of sequences whose tokens are at the given positions, ascending within what attends to each
+    /// other. Which tokens see each other is decided by their order alone, never by their positions.
+    ///
+    /// Layers with a sliding window are rotated as if the positions had no gaps.
+    ///
+    /// # Panics
+    /// If `positions` is empty, or its sequences differ in length.
+    pub fn at(&self, rope: &ResolvedRope, positions: Vec<Vec<usize>>) -> Rotary {
+        let n_positions = positions[0].len();
+        assert!(
+            positions.iter().all(|row| row.len() == n_positions),
+            "sequences of one length"
+        );
+        let at = |row: &Vec<usize>| Table::new(rope.angles_at(row.iter().copied()), &self.device);
+        Rotary {
+            main: positions.iter().map(at).collect(),
+            near: Some(Table::new(rope.angles(0..n_positions), &self.device)),
+            positions,
+            ..self.whole(rope, n_positions)
+        }
+    }
+}
+
+impl Rotary {
+    /// The angles for far keys of layers that rotate in this way; `None` if they have no others.
+    pub(crate) fn far(&self, rotation: Rotation) -> Option<&Far> {
+        self.far.as_deref().filter(|_| rotation == Rotation::Main)
+    }
+
+    /// Whether some keys are rotated to grouped positions.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.far.is_some()
+    }
+
+    /// Number of positions in the tables.
+    pub fn n_positions(&self) -> usize {
+        self.n_positions
+    }
+
+    /// The positions of the tokens `rows`: of each sequence, or one list that holds for all.
+    pub(crate) fn positions(&self, rows: Range<usize>) -> Vec<Vec<usize>> {
+        if self.positions.is_empty() {
+            return vec![rows.collect()];
+        }
+        let at = |sequence: &Vec<usize>| sequence[rows.clone()].to_vec();
+        self.positions.iter().map(at).collect()
+    }
+
+    /// Rotates heads as a layer does; their first row is token `start`.
+    ///
+    /// # Shapes
+    /// - `x`, output: `[batch, heads, seq, head_dim]`
+    pub(crate) fn apply(&self, x: Tensor<4>, start: usize, turn: Turn) -> Tensor<4> {
+        let pairs = turn.pairs;
+        let one = match turn.rotation {
+            Rotation::None => return x,
+            // A config names such layers only together with their RoPE.
+            Rotation::Local => self.local.as_ref(),
+            Rotation::Main => self.near.as_ref().filter(|_| turn.near),
+        };
+        if let Some(table) = one {
+            return table.rotate(x, start, pairs);
+        }
+        if let [table] = self.main.as_slice() {
+            return table.rotate(x, start, pairs);
+        }
+        let sequences = self.main.iter().enumerate();
+        let rotated = sequences
+            .map(|(row, table)| table.rotate(x.clone().narrow(0, row, 1), start, pairs))
+            .collect();
+        Tensor::cat(rotated, 0)
     }
 }

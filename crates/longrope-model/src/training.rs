@@ -61,8 +61,8 @@ impl Decoder {
     /// by the total weight.
     ///
     /// # Errors
-    /// If sequences differ in length, are shorter than two tokens or contain ids outside the vocabulary, or if layers
-    /// are streamed.
+    /// If sequences differ in length, are shorter than two tokens or contain ids outside the vocabulary, if layers are
+    /// streamed, or if `rotary` groups positions.
     ///
     /// # Panics
     /// If `rotary` has fewer positions than the sequences, or `documents` do not match them.
@@ -73,6 +73,9 @@ impl Decoder {
         trained: Trained,
         recompute: Recompute,
     ) -> Result<LossGradients> {
+        if rotary.is_grouped() {
+            return Err(Error::GroupedTraining);
+        }
         let input = self.training_input(batch)?;
         let pass = Pass {
             decoder: self,

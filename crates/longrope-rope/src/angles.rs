@@ -1,4 +1,4 @@
-//! Cos and sin for a range of positions.
+//! Cos and sin of positions.
 
 use std::ops::Range;
 
@@ -28,11 +28,19 @@ impl ResolvedRope {
     /// row, including those. Microsoft's research branch leaves the start rows unmultiplied, so that scores between a start
     /// token and a later one grow by the scale there, and by its square here.
     pub fn angles(&self, positions: Range<usize>) -> Angles {
-        let n_positions = positions.len();
+        self.angles_at(positions)
+    }
+
+    /// Cos and sin of the given positions, one row each, in their order. Rows are those of [`Self::angles`].
+    pub fn angles_at(&self, positions: impl IntoIterator<Item = usize>) -> Angles {
+        let positions = positions.into_iter();
         let n_pairs = self.n_pairs();
-        let mut cos = Vec::with_capacity(n_positions * n_pairs);
-        let mut sin = Vec::with_capacity(n_positions * n_pairs);
+        let expected = positions.size_hint().0 * n_pairs;
+        let mut cos = Vec::with_capacity(expected);
+        let mut sin = Vec::with_capacity(expected);
+        let mut n_positions = 0;
         for position in positions {
+            n_positions += 1;
             for frequency in self.inv_freq_at(position) {
                 let (sin_value, cos_value) = self.sin_cos(position as f64, *frequency);
                 cos.push(cos_value);
@@ -107,6 +115,17 @@ mod tests {
         assert!(close(angles.sin[3], 2.0 * 0.01_f64.sin()));
         assert!(close(angles.sin[5], 2.0 * 0.01_f64.sin()));
         assert_eq!(angles.cos[0], 2.0);
+    }
+
+    #[test]
+    fn any_positions_have_the_angles_of_a_range() {
+        let rope = spec(3, AttentionScale::Su {}).resolve(64);
+        let (whole, at) = (rope.angles(0..64), rope.angles_at([2, 40, 41, 7]));
+        assert_eq!((at.n_positions, at.n_pairs), (4, 2));
+        for (row, position) in [2, 40, 41, 7].into_iter().enumerate() {
+            assert_eq!(at.cos[2 * row..][..2], whole.cos[2 * position..][..2]);
+            assert_eq!(at.sin[2 * row..][..2], whole.sin[2 * position..][..2]);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rescale factors in closed form: interpolation methods expressed as factors. A search starts from them.
 
-use crate::inv_freq::{Base, yarn_ramp};
+use crate::inv_freq::{Base, yarn_bounds, yarn_ramp};
 use crate::precision::Precision;
 
 /// Which pairs YaRN interpolates: a ramp from the fast pairs, which stay as they are, to the slow ones.
@@ -24,13 +24,22 @@ pub struct YarnRamp {
 impl YarnRamp {
     /// `1 - m_i` for every pair: 0 for pairs that keep their frequency, 1 for pairs that are interpolated fully.
     fn values(self) -> Vec<f64> {
-        let base = Base {
+        yarn_ramp(self.base(), (self.beta_fast, self.beta_slow), true)
+    }
+
+    /// The length of the ramp, in pairs.
+    fn width(self) -> f64 {
+        let (low, high) = yarn_bounds(self.base(), (self.beta_fast, self.beta_slow), true);
+        high - low
+    }
+
+    fn base(self) -> Base {
+        Base {
             rotary_dim: self.rotary_dim,
             theta: self.theta,
             original_context: self.original_context,
             precision: Precision::F64,
-        };
-        yarn_ramp(base, (self.beta_fast, self.beta_slow), true)
+        }
     }
 }
 
@@ -71,6 +80,35 @@ pub fn linear_ramp_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
         .iter()
         .map(|ramp| scale * ramp + (1.0 - ramp))
         .collect()
+}
+
+/// MrRoPE-Uni: the factor grows by the same ratio from pair to pair of YaRN's ramp, `λ_i = s^(t/n)`.
+///
+/// `t = clamp(i - lo, 0, n)` and `n = hi - lo`, with the `lo` and `hi` of [`yarn_factors`]. The released code calls it
+/// YaRN-radix.
+///
+/// # Reference
+/// MrRoPE (arXiv 2601.22181), equations 13 to 16; github.com/mattian7/mrRoPE, `LlamaYaRNRadix.py`.
+pub fn mrrope_uni_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
+    let values = ramp.values();
+    values.iter().map(|share| scale.powf(*share)).collect()
+}
+
+/// MrRoPE-Pro: the ratio from pair to pair grows along YaRN's ramp, `λ_i = s^(t(t+1)/(n(n+1)))`.
+///
+/// The ratio between pairs `t-1` and `t` is `s^(2t/(n(n+1)))`. `t` and `n` are those of [`mrrope_uni_factors`].
+///
+/// # Reference
+/// MrRoPE (arXiv 2601.22181), equations 13 to 16; the one that the paper recommends.
+pub fn mrrope_pro_factors(ramp: YarnRamp, scale: f64) -> Vec<f64> {
+    let n = ramp.width();
+    let exponent = |share: f64| {
+        let t = share * n;
+        t * (t + 1.0) / (n * (n + 1.0))
+    };
+    let values = ramp.values();
+    let factors = values.iter().map(|share| scale.powf(exponent(*share)));
+    factors.collect()
 }
 
 /// The pair whose period fits `periods` times into the original context, rounded up: `(d/2) log_θ(L / 2πn)`.
@@ -177,6 +215,56 @@ mod tests {
         // Halfway between lo = 20 and hi = 46: 1 / (0.5/32 + 0.5).
         assert!((factors[33] - 1.0 / 0.515_625).abs() < CLOSE);
         assert!(factors.windows(2).all(|pair| pair[0] <= pair[1]));
+    }
+
+    #[test]
+    fn the_radix_grows_evenly_or_progressively_along_yarns_ramp() {
+        // LLaMA2: the ramp goes from pair 20 to pair 46, n = 26.
+        let (uni, pro) = (
+            mrrope_uni_factors(LLAMA2, 10.0),
+            mrrope_pro_factors(LLAMA2, 10.0),
+        );
+        for factors in [&uni, &pro] {
+            assert!(factors[..=20].iter().all(|factor| *factor == 1.0));
+            assert!(
+                factors[46..]
+                    .iter()
+                    .all(|factor| (*factor - 10.0).abs() < CLOSE)
+            );
+        }
+        // Half of the ramp: 10^(13/26), and 10^(13·14 / (26·27)).
+        assert!((uni[33] - 10.0_f64.sqrt()).abs() < CLOSE);
+        assert!((pro[33] - 10.0_f64.powf(182.0 / 702.0)).abs() < CLOSE);
+        let ratios = |factors: &[f64]| -> Vec<f64> {
+            factors[20..=46]
+                .windows(2)
+                .map(|pair| pair[1] / pair[0])
+                .collect()
+        };
+        let even = 10.0_f64.powf(1.0 / 26.0);
+        assert!(
+            ratios(&uni)
+                .iter()
+                .all(|ratio| (ratio - even).abs() < CLOSE)
+        );
+        assert!(ratios(&pro).windows(2).all(|pair| pair[0] < pair[1]));
+        // YaRN is regressive: its ratios fall.
+        let yarn = yarn_factors(LLAMA2, 10.0);
+        assert!(pro[40] < uni[40] && uni[40] > yarn[40]);
+    }
+
+    #[test]
+    fn a_ramp_of_no_width_is_a_step() {
+        let tiny = YarnRamp {
+            rotary_dim: 8,
+            original_context: 4,
+            ..LLAMA2
+        };
+        for factors in [mrrope_uni_factors(tiny, 2.0), mrrope_pro_factors(tiny, 2.0)] {
+            for (found, expected) in factors.iter().zip([1.0, 2.0, 2.0, 2.0]) {
+                assert!((found - expected).abs() < CLOSE, "{factors:?}");
+            }
+        }
     }
 
     #[test]

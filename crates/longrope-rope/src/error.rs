@@ -78,6 +78,16 @@ pub enum Error {
         /// The known names.
         expected: Names,
     },
+    /// The parameters of a method are missing or cannot be read.
+    #[error("RoPE `{found}`: expected {expected}")]
+    MethodParameters {
+        /// The text given.
+        found: String,
+        /// What the method needs.
+        expected: &'static str,
+        /// A text that is right.
+        example: &'static str,
+    },
     /// A text is not valid JSON of its format.
     #[error("the {what} is not valid")]
     Json {
@@ -317,6 +327,12 @@ pub enum Error {
         scaling: &'static str,
         /// The family.
         model_type: String,
+    },
+    /// A scaling that no config.json can express.
+    #[error("a `{scaling}` scaling cannot be written into a config.json, which has no key for it")]
+    NoConfigKey {
+        /// The scaling.
+        scaling: &'static str,
     },
 }
 

@@ -48,6 +48,11 @@ pub(crate) fn plain(base: Base) -> Vec<f64> {
     base.with_theta(base.theta)
 }
 
+/// Plain RoPE with another base: `θ'^(-2i/d)`.
+pub(crate) fn with_base(base: Base, theta: f64) -> Vec<f64> {
+    base.with_theta(theta)
+}
+
 /// Position interpolation: `θ^(-2i/d) / s`.
 pub(crate) fn linear(base: Base, scale: f64) -> Vec<f64> {
     let round = |value| base.precision.round(value);
@@ -116,7 +121,11 @@ pub(crate) fn yarn_ramp(base: Base, betas: (f64, f64), truncate: bool) -> Vec<f6
 /// The pairs at which YaRN's ramp starts and ends.
 ///
 /// `c(r) = d ln(L / 2πr) / (2 ln θ)` is the pair that turns `r` times within `L` tokens.
-fn yarn_bounds(base: Base, (beta_fast, beta_slow): (f64, f64), truncate: bool) -> (f64, f64) {
+pub(crate) fn yarn_bounds(
+    base: Base,
+    (beta_fast, beta_slow): (f64, f64),
+    truncate: bool,
+) -> (f64, f64) {
     let Base {
         rotary_dim,
         theta,

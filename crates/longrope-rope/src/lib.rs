@@ -57,14 +57,17 @@ mod doctor;
 mod error;
 mod factors;
 mod factors_csv;
+mod far_angles;
 mod hf;
 mod inv_freq;
 mod json_text;
 mod method;
+mod parameter_method;
 mod precision;
 pub mod published;
 mod resolved;
 mod scaling;
+mod self_extend;
 mod spec;
 mod warning;
 
@@ -72,8 +75,8 @@ pub use angles::Angles;
 pub use artifact::{Provenance, RopeArtifact};
 pub use attention_scale::AttentionScale;
 pub use closed_forms::{
-    YarnRamp, critical_ntk_factors, linear_ramp_factors, ntk_factors, pair_of_period, pi_factors,
-    yarn_factors,
+    YarnRamp, critical_ntk_factors, linear_ramp_factors, mrrope_pro_factors, mrrope_uni_factors,
+    ntk_factors, pair_of_period, pi_factors, yarn_factors,
 };
 pub use doctor::{
     Advice, Conflict, Diagnosis, Disagreement, FactorRow, Outcome, Reading, Rules, Runtime,
@@ -82,6 +85,7 @@ pub use doctor::{
 pub use error::{Error, Names, Result};
 pub use factors::{FactorSet, RescaleFactors};
 pub use factors_csv::factors_from_csv;
+pub use far_angles::FarAngles;
 pub use hf::{
     Activation, AttentionLayout, Biases, ExpertKind, Experts, Family, HeadNorm, HfConfig, HfRope,
     Layout, MlpKind, MlpLayout, ModuleNames, Multipliers, NormKind, NormOrder, NormSpan, Pairs,
@@ -89,8 +93,10 @@ pub use hf::{
     read_hf_config, read_hf_rope, write_hf_rope,
 };
 pub use method::Method;
+pub use parameter_method::ParameterMethod;
 pub use precision::Precision;
 pub use resolved::ResolvedRope;
 pub use scaling::RopeScaling;
+pub use self_extend::SelfExtend;
 pub use spec::RopeSpec;
 pub use warning::Warning;

@@ -4,7 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Names;
-use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec};
+use crate::{
+    AttentionScale, Error, FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec, SelfExtend,
+    YarnRamp, mrrope_pro_factors, mrrope_uni_factors,
+};
 
 /// YaRN's bounds for LLaMA models, and the defaults of transformers.
 const YARN_BETA_FAST: f64 = 32.0;
@@ -29,19 +32,38 @@ pub enum Method {
     Yarn,
     /// Llama 3.1 with factors 1 and 4.
     Llama3,
+    /// MrRoPE-Uni with 32 and 1 turns and YaRN's attention scale; see [`mrrope_uni_factors`].
+    MrRopeUni,
+    /// MrRoPE-Pro with 32 and 1 turns and YaRN's attention scale; see [`mrrope_pro_factors`].
+    MrRopePro,
+    /// SelfExtend with the parameters of its authors' rule; see [`SelfExtend::for_context`].
+    SelfExtend,
 }
 
-const NAMES: [&str; 6] = ["none", "pi", "ntk", "dynamic-ntk", "yarn", "llama3"];
+const NAMES: [&str; 9] = [
+    "none",
+    "pi",
+    "ntk",
+    "dynamic-ntk",
+    "yarn",
+    "llama3",
+    "mrrope-uni",
+    "mrrope-pro",
+    "selfextend",
+];
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::None,
         Self::Pi,
         Self::Ntk,
         Self::DynamicNtk,
         Self::Yarn,
         Self::Llama3,
+        Self::MrRopeUni,
+        Self::MrRopePro,
+        Self::SelfExtend,
     ];
 
     /// The method's name, for instance `dynamic-ntk`.
@@ -53,6 +75,9 @@ impl Method {
             Self::DynamicNtk => NAMES[3],
             Self::Yarn => NAMES[4],
             Self::Llama3 => NAMES[5],
+            Self::MrRopeUni => NAMES[6],
+            Self::MrRopePro => NAMES[7],
+            Self::SelfExtend => NAMES[8],
         }
     }
 
@@ -82,6 +107,13 @@ impl Method {
                 low_freq_factor: LLAMA3_LOW_FREQ_FACTOR,
                 high_freq_factor: LLAMA3_HIGH_FREQ_FACTOR,
             },
+            Self::MrRopeUni => mrrope(mrrope_uni_factors(llama_ramp(base), scale), base, context)?,
+            Self::MrRopePro => mrrope(mrrope_pro_factors(llama_ramp(base), scale), base, context)?,
+            Self::SelfExtend => {
+                let SelfExtend { group, window } =
+                    SelfExtend::for_context(base.original_context, context);
+                RopeScaling::SelfExtend { group, window }
+            }
         };
         RopeSpec {
             scaling,
@@ -89,6 +121,33 @@ impl Method {
         }
         .validated()
     }
+}
+
+/// YaRN's ramp with the bounds for LLaMA models.
+fn llama_ramp(base: &RopeSpec) -> YarnRamp {
+    YarnRamp {
+        rotary_dim: base.rotary_dim,
+        theta: base.theta,
+        original_context: base.original_context,
+        beta_fast: YARN_BETA_FAST,
+        beta_slow: YARN_BETA_SLOW,
+    }
+}
+
+/// Factors that are the same at every length, with YaRN's attention scale. A config can hold them as short and long
+/// factors.
+fn mrrope(factors: Vec<f64>, base: &RopeSpec, context: usize) -> Result<RopeScaling> {
+    let factors = RescaleFactors::new(factors)?;
+    let set = |max_context| FactorSet {
+        max_context,
+        start_tokens: 0,
+        factors: factors.clone(),
+        attention: None,
+    };
+    Ok(RopeScaling::LongRope {
+        sets: vec![set(base.original_context), set(context)],
+        attention: AttentionScale::Yarn {},
+    })
 }
 
 impl fmt::Display for Method {
@@ -128,7 +187,8 @@ mod tests {
         let error = "nkt".parse::<Method>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`nkt` is not a rope method, expected one of `none`, `pi`, `ntk`, `dynamic-ntk`, `yarn`, `llama3`"
+            "`nkt` is not a rope method, expected one of `none`, `pi`, `ntk`, `dynamic-ntk`, `yarn`, `llama3`, `mrrope-uni`, `mrrope-pro`, \
+             `selfextend`"
         );
     }
 
@@ -141,15 +201,36 @@ mod tests {
 
     #[test]
     fn every_method_is_made_for_the_context_asked_for() {
-        for method in Method::ALL
-            .into_iter()
-            .filter(|method| *method != Method::None)
-        {
-            assert_eq!(
-                method.spec(&base(), 131_072).unwrap().max_context(),
-                131_072
-            );
+        for method in Method::ALL {
+            let longest = method.spec(&base(), 131_072).unwrap().max_context();
+            match method {
+                Method::None => assert_eq!(longest, 4096),
+                // Groups are whole, and large distances are avoided.
+                Method::SelfExtend => assert!(longest > 131_072),
+                _ => assert_eq!(longest, 131_072, "{method}"),
+            }
         }
+    }
+
+    #[test]
+    fn mrrope_has_one_set_of_factors_and_the_attention_scale_of_yarn() {
+        let yarn = Method::Yarn.spec(&base(), 131_072).unwrap();
+        for method in [Method::MrRopeUni, Method::MrRopePro] {
+            let spec = method.spec(&base(), 131_072).unwrap();
+            assert_eq!(spec.resolve(10), spec.resolve(131_072), "{method}");
+            let scale = spec.attention_scale(10);
+            assert!((scale - yarn.attention_scale(10)).abs() < 1e-12, "{method}");
+        }
+    }
+
+    #[test]
+    fn selfextend_takes_its_parameters_from_both_contexts() {
+        let spec = Method::SelfExtend.spec(&base(), 16_384).unwrap();
+        let expected = RopeScaling::SelfExtend {
+            group: 10,
+            window: 1024,
+        };
+        assert_eq!(spec.scaling, expected);
     }
 
     #[test]
@@ -172,6 +253,8 @@ mod tests {
             (Method::Pi, pi_factors(64, 32.0)),
             (Method::Ntk, ntk_factors(64, 32.0)),
             (Method::Yarn, yarn_factors(ramp, 32.0)),
+            (Method::MrRopeUni, mrrope_uni_factors(ramp, 32.0)),
+            (Method::MrRopePro, mrrope_pro_factors(ramp, 32.0)),
         ];
         let plain = base().resolve(context);
         for (method, factors) in by_factors {

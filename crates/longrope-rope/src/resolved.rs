@@ -1,6 +1,6 @@
 //! The frequencies of one sequence, fixed.
 
-use crate::Precision;
+use crate::{Precision, SelfExtend};
 
 /// The frequencies of one whole sequence, made by [`RopeSpec::resolve`](crate::RopeSpec::resolve).
 ///
@@ -13,6 +13,7 @@ pub struct ResolvedRope {
     pub(crate) start_tokens: usize,
     pub(crate) attention_scale: f64,
     pub(crate) precision: Precision,
+    pub(crate) self_extend: Option<SelfExtend>,
 }
 
 impl ResolvedRope {

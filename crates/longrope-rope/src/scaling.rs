@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttentionScale, Error, FactorSet, Result};
+use crate::{AttentionScale, Error, FactorSet, Result, SelfExtend};
 
 /// How the frequencies of a model are changed for a longer context.
 ///
@@ -50,6 +50,34 @@ pub enum RopeScaling {
         /// Turns above which a pair keeps its frequency.
         high_freq_factor: f64,
     },
+    /// Another base: `θ'^(-2i/d)`, without an attention scale.
+    ///
+    /// Models that are trained further on long texts often only get a larger base (adjusted base frequency, Xiong et
+    /// al., arXiv 2309.16039, section 2.1).
+    Theta {
+        /// The base, `θ'`.
+        theta: f64,
+    },
+    /// No rotation: every angle is 0, at every length. Models are trained a little further afterwards, at the original
+    /// context.
+    ///
+    /// In a sequence of `n > L` tokens, scores grow by `1 + c ln(n/L)`, so that the attention scale is the square root
+    /// of that. The authors fit `c` by the perplexity at the target length: 0.412 for a small model of theirs, 0.103
+    /// for SmolLM.
+    ///
+    /// # Reference
+    /// DroPE (arXiv 2512.12167), section 5 and appendix C.2.
+    Drope {
+        /// Growth of the scores, `c`; 0 leaves them as they are.
+        sharpening: f64,
+    },
+    /// Plain RoPE whose far keys have coarser positions; see [`SelfExtend`].
+    SelfExtend {
+        /// Group size, `G`.
+        group: usize,
+        /// Neighbour window in tokens, `W`.
+        window: usize,
+    },
     /// LongRoPE: `f_i / λ_i`, with one set of `λ` per range of sequence lengths.
     ///
     /// A sequence of `n` tokens uses the first set whose `max_context` is at least `n`, else the last.
@@ -71,14 +99,39 @@ impl RopeScaling {
             Self::DynamicNtk { .. } => "dynamic-ntk",
             Self::Yarn { .. } => "yarn",
             Self::Llama3 { .. } => "llama3",
+            Self::Theta { .. } => "theta",
+            Self::Drope { .. } => "drope",
+            Self::SelfExtend { .. } => "self-extend",
             Self::LongRope { .. } => "long-rope",
         }
     }
 
+    /// Whether it is the same at every length and was not made for a context.
+    pub fn is_for_any_context(&self) -> bool {
+        matches!(self, Self::Theta { .. } | Self::Drope { .. })
+    }
+
+    /// Whether frequencies and an attention scale say all of it, so that a config can hold it and a model be trained under it.
+    pub fn is_expressible(&self) -> bool {
+        !matches!(self, Self::SelfExtend { .. })
+    }
+
     /// Fails if a number is outside the range that its formula allows.
-    pub(crate) fn validate(&self, rotary_dim: usize) -> Result<()> {
+    pub(crate) fn validate(&self, rotary_dim: usize, original_context: usize) -> Result<()> {
         match self {
             Self::None {} => Ok(()),
+            Self::Theta { theta } => base("scaling.theta", *theta),
+            Self::Drope { sharpening } if sharpening.is_finite() && *sharpening >= 0.0 => Ok(()),
+            Self::Drope { sharpening } => Err(Error::Number {
+                name: "sharpening",
+                found: *sharpening,
+                expected: "a finite number of at least 0",
+            }),
+            Self::SelfExtend { group, window } => SelfExtend {
+                group: *group,
+                window: *window,
+            }
+            .validate(original_context),
             Self::Linear { scale } => positive("scale", *scale),
             Self::NtkAware { scale } | Self::DynamicNtk { scale } => {
                 if rotary_dim < 4 {
@@ -131,6 +184,18 @@ impl RopeScaling {
             }
         }
     }
+}
+
+/// Fails if `theta` is not a base of frequencies.
+pub(crate) fn base(name: &'static str, theta: f64) -> Result<()> {
+    if theta.is_finite() && theta > 1.0 {
+        return Ok(());
+    }
+    Err(Error::Number {
+        name,
+        found: theta,
+        expected: "a finite number above 1",
+    })
 }
 
 fn positive(name: &'static str, found: f64) -> Result<()> {
@@ -198,15 +263,15 @@ mod tests {
     fn sets_are_ordered_and_complete() {
         assert!(
             long_rope(vec![set(256, 4), set(1024, 4)])
-                .validate(8)
+                .validate(8, 256)
                 .is_ok()
         );
         assert!(matches!(
-            long_rope(vec![]).validate(8),
+            long_rope(vec![]).validate(8, 256),
             Err(Error::NoSets {})
         ));
         assert!(matches!(
-            long_rope(vec![set(1024, 4), set(1024, 4)]).validate(8),
+            long_rope(vec![set(1024, 4), set(1024, 4)]).validate(8, 256),
             Err(Error::SetOrder {
                 set: 1,
                 found: 1024,
@@ -214,7 +279,7 @@ mod tests {
             })
         ));
         assert!(matches!(
-            long_rope(vec![set(256, 4), set(1024, 3)]).validate(8),
+            long_rope(vec![set(256, 4), set(1024, 3)]).validate(8, 256),
             Err(Error::FactorCount {
                 set: 1,
                 found: 3,
@@ -226,7 +291,9 @@ mod tests {
 
     #[test]
     fn numbers_outside_the_formula_are_named() {
-        let error = RopeScaling::Linear { scale: 0.0 }.validate(8).unwrap_err();
+        let error = RopeScaling::Linear { scale: 0.0 }
+            .validate(8, 256)
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "`scale` is 0, expected a finite number above 0"
@@ -237,14 +304,20 @@ mod tests {
             high_freq_factor: 4.0,
         };
         assert!(matches!(
-            llama3.validate(8),
+            llama3.validate(8, 256),
             Err(Error::Number {
                 name: "high_freq_factor",
                 ..
             })
         ));
+        for theta in [1.0, f64::NAN, f64::INFINITY] {
+            assert!(RopeScaling::Theta { theta }.validate(8, 256).is_err());
+        }
+        for sharpening in [-0.1, f64::NAN, f64::INFINITY] {
+            assert!(RopeScaling::Drope { sharpening }.validate(8, 256).is_err());
+        }
         assert!(matches!(
-            RopeScaling::NtkAware { scale: 2.0 }.validate(2),
+            RopeScaling::NtkAware { scale: 2.0 }.validate(2, 256),
             Err(Error::RotaryDim { found: 2, .. })
         ));
     }
@@ -267,6 +340,12 @@ mod tests {
                 scale: 2.0,
                 low_freq_factor: 1.0,
                 high_freq_factor: 4.0,
+            },
+            RopeScaling::Theta { theta: 5e6 },
+            RopeScaling::Drope { sharpening: 0.1 },
+            RopeScaling::SelfExtend {
+                group: 4,
+                window: 64,
             },
             long_rope(vec![set(256, 4)]),
         ];

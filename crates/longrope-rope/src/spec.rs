@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::inv_freq::{self, Base};
-use crate::{AttentionScale, Error, FactorSet, Precision, ResolvedRope, Result, RopeScaling};
+use crate::scaling;
+use crate::{
+    AttentionScale, Error, FactorSet, Precision, ResolvedRope, Result, RopeScaling, SelfExtend,
+};
 
 /// The rope of a model.
 ///
@@ -77,13 +80,7 @@ impl RopeSpec {
                 minimum: 2,
             });
         }
-        if !(self.theta.is_finite() && self.theta > 1.0) {
-            return Err(Error::Number {
-                name: "theta",
-                found: self.theta,
-                expected: "a finite number above 1",
-            });
-        }
+        scaling::base("theta", self.theta)?;
         // The attention scale divides by the logarithm of the context, which is 0 for one token.
         if self.original_context < 2 {
             return Err(Error::OriginalContext {
@@ -96,7 +93,8 @@ impl RopeSpec {
                 check_context("max_context", set.max_context)?;
             }
         }
-        self.scaling.validate(self.rotary_dim)
+        self.scaling
+            .validate(self.rotary_dim, self.original_context)
     }
 
     /// Number of rotated pairs of dimensions, `d / 2`.
@@ -115,10 +113,17 @@ impl RopeSpec {
 
     /// The longest context the spec was made for, in tokens.
     ///
-    /// The `max_context` of the largest factor set, or scale × original context for other scalings.
+    /// The `max_context` of the largest factor set, [`SelfExtend::longest`], or scale × original context for other
+    /// scalings. The original context for those that are not made for a context.
     pub fn max_context(&self) -> usize {
         match &self.scaling {
-            RopeScaling::None {} => self.original_context,
+            RopeScaling::None {} | RopeScaling::Theta { .. } | RopeScaling::Drope { .. } => {
+                self.original_context
+            }
+            RopeScaling::SelfExtend { group, window } => {
+                let (group, window) = (*group, *window);
+                SelfExtend { group, window }.longest(self.original_context)
+            }
             RopeScaling::Linear { scale }
             | RopeScaling::NtkAware { scale }
             | RopeScaling::DynamicNtk { scale }
@@ -144,7 +149,9 @@ impl RopeSpec {
     pub fn resolve_with(&self, total_tokens: usize, precision: Precision) -> ResolvedRope {
         let base = self.base(precision);
         let (inv_freq, start_tokens) = match &self.scaling {
-            RopeScaling::None {} => (inv_freq::plain(base), 0),
+            RopeScaling::None {} | RopeScaling::SelfExtend { .. } => (inv_freq::plain(base), 0),
+            RopeScaling::Theta { theta } => (inv_freq::with_base(base, *theta), 0),
+            RopeScaling::Drope { .. } => (vec![0.0; self.n_pairs()], 0),
             RopeScaling::Linear { scale } => (inv_freq::linear(base, *scale), 0),
             RopeScaling::NtkAware { scale } => (inv_freq::ntk_aware(base, *scale), 0),
             RopeScaling::DynamicNtk { scale } => {
@@ -186,6 +193,10 @@ impl RopeSpec {
             start_tokens,
             attention_scale: self.attention_scale(total_tokens),
             precision,
+            self_extend: match self.scaling {
+                RopeScaling::SelfExtend { group, window } => Some(SelfExtend { group, window }),
+                _ => None,
+            },
         }
     }
 
@@ -199,6 +210,10 @@ impl RopeSpec {
                 Some(set) => self.set_attention_scale(set, *attention),
                 None => 1.0,
             },
+            RopeScaling::Drope { sharpening } => {
+                let growth = total_tokens as f64 / self.original_context as f64;
+                (1.0 + sharpening * growth.max(1.0).ln()).sqrt()
+            }
             _ => 1.0,
         }
     }

@@ -84,6 +84,16 @@ pub enum Warning {
         /// The scaling.
         scaling: &'static str,
     },
+    /// No rotation is written as factors that leave next to no angle.
+    WrittenAsHugeFactors {
+        /// The factor of every pair.
+        factor: f64,
+    },
+    /// Scores that grow with the length of a sequence are written as at one length.
+    SharpeningFixed {
+        /// The length.
+        target_context: usize,
+    },
     /// `max_position_embeddings` stays the original context, because the formula of the type reads it from there.
     MaxPositionKept {
         /// The value written.
@@ -190,6 +200,15 @@ impl fmt::Display for Warning {
             Self::WrittenAsLongRope { scaling } => write!(
                 f,
                 "the `{scaling}` scaling is written as longrope with equal short and long factors"
+            ),
+            Self::WrittenAsHugeFactors { factor } => write!(
+                f,
+                "no config has a key for no rotation; it is written as longrope with factors of {factor:e}, which leave \
+                 angles too small for f32"
+            ),
+            Self::SharpeningFixed { target_context } => write!(
+                f,
+                "the config cannot let scores grow with the length; they are as at {target_context} tokens at every length"
             ),
             Self::MaxPositionKept {
                 original_context,

@@ -39,6 +39,21 @@ pub enum Error {
         /// The value given.
         found: f64,
     },
+    /// A setting of the positions of windows has no meaning.
+    #[error("`{key}` is {found}, expected {expected}")]
+    Positions {
+        /// The key.
+        key: &'static str,
+        /// The value given.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Every layer has a sliding window: far positions are never seen.
+    #[error(
+        "all layers of this model have a sliding window, and see no far positions that could be trained"
+    )]
+    NothingFar,
     /// The model is a part of a larger one, and a trained checkpoint would lack the rest.
     #[error(
         "`{}` is a model of text and images: a trained checkpoint would hold its language model only",

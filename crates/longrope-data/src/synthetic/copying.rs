@@ -40,7 +40,9 @@ pub(crate) fn fill(
     let mut weight = 0.0;
     while draft.len() < window {
         let room = window - draft.len();
-        draft.push(&sequence[..length.min(room)], weight);
+        let mut repetition = Draft::default();
+        repetition.push(&sequence[..length.min(room)], weight);
+        draft.append(&repetition.kept_together());
         weight = 1.0;
     }
 }

@@ -1,5 +1,7 @@
 //! A window under construction.
 
+use std::ops::Range;
+
 use crate::training_window::{RopeChoice, TrainingWindow};
 use crate::{Result, Tokenizer};
 
@@ -8,6 +10,8 @@ use crate::{Result, Tokenizer};
 pub(crate) struct Draft {
     tokens: Vec<u32>,
     weights: Vec<f32>,
+    /// Stretches within which positions do not skip.
+    together: Vec<Range<usize>>,
 }
 
 impl Draft {
@@ -41,7 +45,17 @@ impl Draft {
         Ok(())
     }
 
+    /// Keeps all tokens so far side by side when positions skip.
+    pub(crate) fn kept_together(mut self) -> Self {
+        self.together = std::iter::once(0..self.len()).collect();
+        self
+    }
+
     pub(crate) fn append(&mut self, other: &Self) {
+        let n_before = self.len();
+        let shifted = other.together.iter();
+        let shifted = shifted.map(|Range { start, end }| start + n_before..end + n_before);
+        self.together.extend(shifted);
         self.tokens.extend_from_slice(&other.tokens);
         self.weights.extend_from_slice(&other.weights);
     }
@@ -50,6 +64,7 @@ impl Draft {
     pub(crate) fn truncate(&mut self, n_tokens: usize) {
         self.tokens.truncate(n_tokens);
         self.weights.truncate(n_tokens);
+        self.together.retain(|stretch| stretch.start < n_tokens);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -62,6 +77,7 @@ impl Draft {
             tokens: self.tokens,
             confined: document_starts.len() > 1,
             document_starts,
+            together: self.together,
             rope,
             loss_weights: Some(self.weights),
         }

@@ -46,6 +46,16 @@ pub(crate) fn fill(
         line
     };
     let (before, after) = (line(room - n_after), line(n_after));
+    let NeedleParts {
+        introduction,
+        statement,
+        question,
+    } = parts;
+    let parts = NeedleParts {
+        introduction: introduction.kept_together(),
+        statement: statement.kept_together(),
+        question: question.kept_together(),
+    };
     for part in parts.with_filler(before, after) {
         draft.append(&part);
     }

@@ -91,7 +91,7 @@ pub(crate) fn fill(
         question.push_text(tokenizer, &written(template.question), 1.0)?;
         question.push_answer(tokenizer, &value, answer_weight)?;
         question.push_text(tokenizer, template.end, 1.0)?;
-        pairs.push((fact, question));
+        pairs.push((fact.kept_together(), question.kept_together()));
     }
 
     let length = |pairs: &[(Draft, Draft)]| -> usize {

@@ -2,8 +2,10 @@
 
 mod mixture;
 mod packed;
+mod positions;
 
 pub use mixture::{Grouping, Mixture, MixtureCursor, MixturePart, SourceCursor, WindowSource};
 pub use packed::{
     DataCursor, LengthWeight, Overflow, PackedStream, PackingConfig, partition_by_length,
 };
+pub use positions::{Skips, skipped_positions};

@@ -173,6 +173,7 @@ impl PackedStream {
             tokens,
             document_starts,
             confined: self.config.confined,
+            together: Vec::new(),
             rope: self.config.rope,
             loss_weights: None,
         }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use longrope_model::{LlamaShape, ModelConfig};
+use longrope_trainer::run::SkippedPositions;
 use longrope_trainer::{Decay, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -83,6 +84,9 @@ pub struct PretrainPhase {
     pub weight_decay: f64,
     /// What the windows are made of.
     pub shares: Shares,
+    /// Positions that skip ahead, so that the windows have the distances of longer texts; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<SkippedPositions>,
 }
 
 fn constant() -> Decay {

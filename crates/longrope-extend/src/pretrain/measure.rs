@@ -111,6 +111,7 @@ mod tests {
             tokens: vec![0, 1, 2, 3],
             document_starts: vec![0],
             confined: false,
+            together: Vec::new(),
             rope: RopeChoice::Original,
             loss_weights: Some(vec![1.0, 1.0, 8.0, 8.0]),
         };

@@ -215,6 +215,20 @@ impl Run {
         let Self { config, corpus, .. } = self;
         let phase = &config.phases[phase_idx];
         let rope = &decoder.config().rope;
+        let plain = rope.plain();
+        let rotaries = match &phase.skipped {
+            Some(skipped) => {
+                let seed = self.seed.wrapping_add(phase_idx as u64);
+                Rotaries::skipped(
+                    decoder,
+                    (rope, &plain),
+                    (phase.window, phase.window),
+                    skipped,
+                    (seed, phase.steps),
+                )?
+            }
+            None => Rotaries::new(decoder, rope, &plain, phase.window),
+        };
         Ok(Phase {
             name: Some(phase.name.clone()),
             folder: self.out.join(format!("{}-{}", phase_idx + 1, phase.name)),
@@ -224,7 +238,7 @@ impl Run {
             trainer: trainer_config(phase),
             lora: None,
             windows: corpus.mixture(config, phase_idx, self.seed)?,
-            rotaries: Rotaries::new(decoder, rope, &rope.plain(), phase.window),
+            rotaries,
             batch: phase.batch,
             accumulate: 1,
             contexts: vec![phase.window],

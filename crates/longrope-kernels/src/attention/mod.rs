@@ -2,10 +2,12 @@
 
 pub(crate) mod config;
 pub(crate) mod documents;
+mod merge;
 pub(crate) mod visible;
 
 pub use config::AttentionConfig;
 pub use documents::Documents;
+pub use merge::merge_attention;
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
@@ -78,6 +80,34 @@ pub fn attention_with_sinks(
         sinks.into_dispatch(),
         config,
     ))
+}
+
+/// [`attention()`], and the log-sum-exp of each query's scores: `ln Σ exp(s_j)` over the keys that it sees.
+///
+/// With it, attentions over different keys can be merged to one over all of them; see [`merge_attention`]. There are no
+/// gradients.
+///
+/// # Shapes
+/// - `query`: `[batch, n_heads, seq_q, head_dim]`
+/// - `key`, `value`: `[batch, n_kv_heads, seq_kv, head_dim]`
+/// - output: the shape of `query`, and `[batch, n_heads, seq_q]` in `f32` or wider
+///
+/// # Panics
+/// As [`attention()`], and if autodiff tracks an input.
+pub fn attention_with_log_sum_exp(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    config: AttentionConfig,
+) -> (Tensor<4>, Tensor<3>) {
+    assert_shapes(&query, &key, &value, &config);
+    let (output, sums) = <Dispatch as Operations>::attention_with_log_sum_exp(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        config,
+    );
+    (Tensor::from_dispatch(output), Tensor::from_dispatch(sums))
 }
 
 fn assert_shapes(query: &Tensor<4>, key: &Tensor<4>, value: &Tensor<4>, config: &AttentionConfig) {

@@ -191,6 +191,25 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
         }
     }
 
+    fn attention_with_log_sum_exp(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let inputs = [query, key, value];
+        assert!(
+            !inputs.iter().any(FloatTensor::<Self>::is_tracked),
+            "attention with a log-sum-exp has no gradients"
+        );
+        let inputs = inputs.map(primitive::<B, C>);
+        let (output, sums) = B::attention_log_sum_exp(inputs, &config);
+        (
+            <FloatTensor<Self>>::new(output),
+            <FloatTensor<Self>>::new(sums),
+        )
+    }
+
     fn linear_nll(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -58,6 +58,16 @@ pub(crate) trait Kernels: Backend {
         Saved::composed(inputs, sinks, config)
     }
 
+    /// Attention without sinks, and the natural log-sum-exp of each query's scores, `[batch, n_heads, seq_q]`, in the type
+    /// that sums are computed in.
+    fn attention_log_sum_exp(
+        inputs: [FloatTensor<Self>; 3],
+        config: &AttentionConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (output, sums) = composed::attention_log_sum_exp::<Self>(inputs.map(Float), config);
+        (output.0, sums.0)
+    }
+
     fn attention_backward(
         inputs: [FloatTensor<Self>; 3],
         sinks: Option<FloatTensor<Self>>,

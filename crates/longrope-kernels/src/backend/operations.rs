@@ -31,6 +31,13 @@ pub(crate) trait Operations: Backend {
         config: AttentionConfig,
     ) -> FloatTensor<Self>;
 
+    fn attention_with_log_sum_exp(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        config: AttentionConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
     fn linear_nll(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -72,6 +79,15 @@ macro_rules! plain_operations {
                 config: AttentionConfig,
             ) -> FloatTensor<Self> {
                 Self::attention_forward([query, key, value], Some(sinks), &config).output
+            }
+
+            fn attention_with_log_sum_exp(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+                config: AttentionConfig,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                Self::attention_log_sum_exp([query, key, value], &config)
             }
 
             fn linear_nll(

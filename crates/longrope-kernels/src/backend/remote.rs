@@ -20,6 +20,7 @@ use crate::pairs::Pairs;
 
 const ATTENTION: &str = "longrope.attention";
 const ATTENTION_WITH_SINKS: &str = "longrope.attention_with_sinks";
+const ATTENTION_WITH_LOG_SUM_EXP: &str = "longrope.attention_with_log_sum_exp";
 const LINEAR_NLL: &str = "longrope.linear_nll";
 const RMS_NORM: &str = "longrope.rms_norm";
 const ROTATE: &str = "longrope.rotate";
@@ -64,6 +65,19 @@ impl Kernels for Remote {
             output,
             log_sum_exp: None,
         }
+    }
+
+    fn attention_log_sum_exp(
+        inputs: [FloatTensor<Self>; 3],
+        config: &AttentionConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (shape, dtype) = (inputs[0].shape(), inputs[0].dtype());
+        let [batch, n_heads, seq_q, _] = shape.dims();
+        let sums = Shape::from([batch, n_heads, seq_q]);
+        let outputs = [(shape, dtype), (sums, wide(dtype))];
+        let scalars = scalars_of(config);
+        let [output, sums] = ask_for(ATTENTION_WITH_LOG_SUM_EXP, inputs, scalars, outputs);
+        (output, sums)
     }
 
     fn linear_nll_forward(
@@ -113,11 +127,26 @@ fn ask<const N: usize>(
     shape: Shape,
     dtype: DType,
 ) -> FloatTensor<Remote> {
+    let [output] = ask_for(id, inputs, scalars, [(shape, dtype)]);
+    output
+}
+
+/// Sends an operation with outputs of these shapes and types.
+fn ask_for<const N: usize, const M: usize>(
+    id: &'static str,
+    inputs: [FloatTensor<Remote>; N],
+    scalars: Vec<ScalarIr>,
+    outputs: [(Shape, DType); M],
+) -> [FloatTensor<Remote>; M] {
     let client = CustomOpClient::new(&inputs[0].device());
-    let output = TensorIr::uninit(client.create_empty_handle(), shape, dtype);
+    let outputs =
+        outputs.map(|(shape, dtype)| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
     let inputs = inputs.map(FloatTensor::<Remote>::into_ir);
-    let operation = CustomOpIr::with_scalars(id, &inputs, &[output], scalars);
-    client.register(operation).swap_remove(0)
+    let operation = CustomOpIr::with_scalars(id, &inputs, &outputs, scalars);
+    let Ok(answers) = client.register(operation).try_into() else {
+        unreachable!("an operation answers with one tensor for each of its outputs");
+    };
+    answers
 }
 
 /// Registers the operations on the server.
@@ -134,6 +163,13 @@ fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
             let config = config_of(&operation.scalars);
             let saved = B::attention_forward([query, key, value], Some(sinks), &config);
             answer::<B>(handles, operation, saved.output);
+        })
+        .with_custom_op::<B, _>(ATTENTION_WITH_LOG_SUM_EXP, |handles, operation, _| {
+            let inputs = floats::<B, 3>(handles, operation);
+            let config = config_of(&operation.scalars);
+            let (output, sums) = B::attention_log_sum_exp(inputs, &config);
+            handles.register_float_tensor::<B>(&operation.outputs[0].id, output);
+            handles.register_float_tensor::<B>(&operation.outputs[1].id, sums);
         })
         .with_custom_op::<B, _>(LINEAR_NLL, |handles, operation, _| {
             let [hidden, weight] = floats::<B, 2>(handles, operation);

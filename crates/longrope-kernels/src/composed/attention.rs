@@ -79,16 +79,36 @@ pub(crate) fn attention<B: Backend>(
         let scores = scores(queries, keys, config);
         let sinks = sinks_of_rows(sinks.as_ref(), dtype, &chunk, &sizes);
         let (p, _) = weights(scores, sinks, &chunk, &sizes, &visible);
-        p.matmul(values) // [b, kv, g·rows, d]
-            .reshape([
-                sizes.batch,
-                sizes.n_heads,
-                chunk.queries.len(),
-                sizes.head_dim,
-            ])
-            .cast(dtype)
+        heads_of_rows(p.matmul(values), &chunk, &sizes).cast(dtype)
     });
     Float::cat(parts.collect(), 2)
+}
+
+/// See [`crate::attention_with_log_sum_exp`].
+pub(crate) fn attention_log_sum_exp<B: Backend>(
+    [query, key, value]: [Float<B>; 3],
+    config: &AttentionConfig,
+) -> (Float<B>, Float<B>) {
+    let sizes = Sizes::new(&query, &key);
+    let visible = Visible::new(config, sizes.seq_q, sizes.seq_kv);
+    let dtype = query.dtype();
+    let (mut outputs, mut sums) = (Vec::new(), Vec::new());
+    for chunk in chunks(&sizes, &visible) {
+        let queries = rows_of_groups(query.clone(), &chunk, &sizes).scale(config.scale);
+        let keys = key.clone().part(2, chunk.keys.clone()).wide();
+        let values = value.clone().part(2, chunk.keys.clone()).wide();
+        let scores = scores(queries, keys, config);
+        let scores = hide_unseen(scores, &chunk, &sizes, &visible);
+        let max = scores.clone().max(3);
+        let powers = (scores - max.clone()).exp();
+        let total = powers.clone().sum(3);
+        let output = powers.matmul(values) / total.clone();
+        outputs.push(heads_of_rows(output, &chunk, &sizes).cast(dtype));
+        let log_sum_exp =
+            (max + total.ln()).reshape([sizes.batch, sizes.n_heads, chunk.queries.len()]);
+        sums.push(log_sum_exp);
+    }
+    (Float::cat(outputs, 2), Float::cat(sums, 2))
 }
 
 /// Gradients of [`attention`] with respect to queries, keys and values, and to the sinks if there are any.
@@ -137,12 +157,7 @@ pub(crate) fn attention_backward<B: Backend>(
         }
         let ds = through_cap(p * (dp - row), slope);
         d_key = d_key.add_part(2, chunk.keys.clone(), ds.clone().swap(2, 3).matmul(queries));
-        let d_rows = ds.matmul(keys).scale(config.scale).reshape([
-            sizes.batch,
-            sizes.n_heads,
-            chunk.queries.len(),
-            sizes.head_dim,
-        ]);
+        let d_rows = heads_of_rows(ds.matmul(keys).scale(config.scale), &chunk, &sizes);
         d_query.push(d_rows.cast(dtype));
     }
     let gradients = [
@@ -163,6 +178,16 @@ fn rows_of_groups<B: Backend>(heads: Float<B>, chunk: &Chunk, sizes: &Sizes) -> 
         sizes.batch,
         sizes.n_kv_heads,
         sizes.group() * chunk.queries.len(),
+        sizes.head_dim,
+    ])
+}
+
+/// The inverse of [`rows_of_groups`]: `[batch, n_heads, rows, head_dim]`.
+fn heads_of_rows<B: Backend>(rows: Float<B>, chunk: &Chunk, sizes: &Sizes) -> Float<B> {
+    rows.reshape([
+        sizes.batch,
+        sizes.n_heads,
+        chunk.queries.len(),
         sizes.head_dim,
     ])
 }
@@ -197,21 +222,7 @@ fn weights<B: Backend>(
     sizes: &Sizes,
     visible: &Visible,
 ) -> (Float<B>, Option<Float<B>>) {
-    let (n_rows, n_keys) = (chunk.queries.len(), chunk.keys.len());
-    let (batch, n_kv_heads, group) = (sizes.batch, sizes.n_kv_heads, sizes.group());
-    let hidden = hidden_keys(&scores, chunk, visible); // [masks, rows, keys]
-    let hidden = B::bool_reshape(
-        hidden,
-        Shape::from([visible.n_masks(), 1, 1, n_rows, n_keys]),
-    );
-    let hidden = B::bool_expand(
-        hidden,
-        Shape::from([batch, n_kv_heads, group, n_rows, n_keys]),
-    );
-    let scores = scores
-        .reshape([batch, n_kv_heads, group, n_rows, n_keys])
-        .hide(hidden)
-        .reshape([batch, n_kv_heads, group * n_rows, n_keys]);
+    let scores = hide_unseen(scores, chunk, sizes, visible);
     let max = scores.clone().max(3);
     let Some(sinks) = sinks else {
         let powers = (scores - max).exp();
@@ -224,6 +235,30 @@ fn weights<B: Backend>(
     let sink = (sinks - top).exp();
     let total = powers.clone().sum(3) + sink.clone();
     (powers / total.clone(), Some(sink / total))
+}
+
+/// The scores, minus infinity for keys that a query does not see.
+fn hide_unseen<B: Backend>(
+    scores: Float<B>,
+    chunk: &Chunk,
+    sizes: &Sizes,
+    visible: &Visible,
+) -> Float<B> {
+    let (n_rows, n_keys) = (chunk.queries.len(), chunk.keys.len());
+    let (batch, n_kv_heads, group) = (sizes.batch, sizes.n_kv_heads, sizes.group());
+    let hidden = hidden_keys(&scores, chunk, visible); // [masks, rows, keys]
+    let hidden = B::bool_reshape(
+        hidden,
+        Shape::from([visible.n_masks(), 1, 1, n_rows, n_keys]),
+    );
+    let hidden = B::bool_expand(
+        hidden,
+        Shape::from([batch, n_kv_heads, group, n_rows, n_keys]),
+    );
+    scores
+        .reshape([batch, n_kv_heads, group, n_rows, n_keys])
+        .hide(hidden)
+        .reshape([batch, n_kv_heads, group * n_rows, n_keys])
 }
 
 /// `true` where a key is hidden from a query, `[n_masks, rows, keys]`.

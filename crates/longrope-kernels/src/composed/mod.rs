@@ -13,7 +13,7 @@ mod loss;
 mod ops;
 mod softcap;
 
-pub(crate) use attention::{attention, attention_backward};
+pub(crate) use attention::{attention, attention_backward, attention_log_sum_exp};
 pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate, swiglu, swiglu_backward};
 pub(crate) use loss::{linear_nll, linear_nll_backward};
 pub(crate) use ops::Float;

@@ -57,6 +57,24 @@ impl Kernels for Flex {
         }
     }
 
+    fn attention_log_sum_exp(
+        inputs: [FloatTensor<Self>; 3],
+        config: &AttentionConfig,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if !computes_in_f32(&inputs[0]) {
+            let (output, sums) = composed::attention_log_sum_exp::<Self>(inputs.map(Float), config);
+            return (output.0, sums.0);
+        }
+        let dtype = inputs[0].dtype();
+        let inputs = inputs.map(widen);
+        let (output, sums) = attention::attention(inputs.each_ref(), None, config);
+        let to_natural = std::f64::consts::LN_2;
+        (
+            round_to(output, dtype),
+            Flex::float_mul_scalar(sums, to_natural.into()),
+        )
+    }
+
     fn attention_backward(
         inputs: [FloatTensor<Self>; 3],
         sinks: Option<FloatTensor<Self>>,

@@ -1,7 +1,10 @@
 //! Attention and its gradients.
 
 use burn::tensor::{DType, Tensor};
-use longrope_kernels::{AttentionConfig, Documents, attention, attention_with_sinks};
+use longrope_kernels::{
+    AttentionConfig, Documents, attention, attention_with_log_sum_exp, attention_with_sinks,
+    merge_attention,
+};
 use proptest::prelude::*;
 
 use crate::support::{
@@ -296,6 +299,113 @@ fn equals_the_definition_with_a_soft_cap() {
         };
         limited.check();
     }
+}
+
+/// Attention to the nearest keys and attention to all earlier ones make up attention to all keys.
+#[test]
+fn attentions_over_parts_of_the_keys_are_merged_to_that_over_all() {
+    let seq = if is_gpu() { 130 } else { 390 };
+    let square = Case {
+        batch: 2,
+        kv_heads: 2,
+        ..Case::square(seq)
+    };
+    let few = Case {
+        seq_q: 65,
+        softcap: Some(2.0),
+        ..square.clone()
+    };
+    for (case, near) in [(&square, 1), (&square, 100), (&few, 33), (&few, seq - 65)] {
+        let device = device();
+        let [q, k, v, _] = case.inputs();
+        let expected = case.reference();
+        for (dtype, tolerance) in precisions() {
+            let query: Tensor<4> = tensor(&q, case.query_dims(), dtype, &device);
+            let [key, value]: [Tensor<4>; 2] =
+                [&k, &v].map(|it| tensor(it, case.key_dims(), dtype, &device));
+            let window = AttentionConfig {
+                window: Some(near),
+                ..case.config()
+            };
+            let whole = attention_with_log_sum_exp(
+                query.clone(),
+                key.clone(),
+                value.clone(),
+                case.config(),
+            );
+            let (output, sum) =
+                attention_with_log_sum_exp(query.clone(), key.clone(), value.clone(), window);
+            let n_far_keys = case.seq_kv - near;
+            let n_far = case.seq_q.min(n_far_keys);
+            let rest = case.seq_q - n_far;
+            let far = attention_with_log_sum_exp(
+                query.narrow(2, rest, n_far),
+                key.narrow(2, 0, n_far_keys),
+                value.narrow(2, 0, n_far_keys),
+                case.config(),
+            );
+            let near_part = (
+                output.clone().narrow(2, rest, n_far),
+                sum.clone().narrow(2, rest, n_far),
+            );
+            let (merged, merged_sum) = merge_attention([near_part, far]);
+            let (merged, merged_sum) = match rest {
+                0 => (merged, merged_sum),
+                _ => (
+                    Tensor::cat(vec![output.narrow(2, 0, rest), merged], 2),
+                    Tensor::cat(vec![sum.narrow(2, 0, rest), merged_sum], 2),
+                ),
+            };
+            let what = format!("{dtype:?}, near {near}, {case:?}");
+            assert_close(&values(merged), &expected[0], tolerance, &what);
+            assert_close(&values(whole.0), &expected[0], tolerance, &what);
+            assert_close(&values(merged_sum), &values(whole.1), tolerance, &what);
+        }
+    }
+}
+
+#[test]
+fn the_log_sum_exp_of_one_key_is_its_score() {
+    let device = device();
+    let config = AttentionConfig {
+        scale: 0.5,
+        ..AttentionConfig::causal(2)
+    };
+    let query: Tensor<4> = tensor(&[3.0, 4.0], [1, 1, 1, 2], DType::F32, &device);
+    let key: Tensor<4> = tensor(&[10.0, 20.0], [1, 1, 1, 2], DType::F32, &device);
+    let (output, sum) = attention_with_log_sum_exp(query, key.clone(), key, config);
+    assert_close(&values(output), &[10.0, 20.0], 1e-6, "output");
+    assert_close(&values(sum), &[55.0], 1e-6, "log-sum-exp");
+}
+
+/// Nothing overflows: the part with the larger log-sum-exp takes all.
+#[test]
+fn parts_with_very_different_scores_are_merged_exactly() {
+    let device = device();
+    let part = |value: f64, sum: f64| {
+        let output: Tensor<4> = tensor(&[value], [1, 1, 1, 1], DType::F32, &device);
+        let sum: Tensor<3> = tensor(&[sum], [1, 1, 1], DType::F32, &device);
+        (output, sum)
+    };
+    let both = 3.0 + 2.0_f64.ln();
+    for (first, second, expected, expected_sum) in [
+        (1e4, -1e4, 1.0, 1e4),
+        (-1e4, 1e4, 2.0, 1e4),
+        (3.0, 3.0, 1.5, both),
+    ] {
+        let (merged, sum) = merge_attention([part(1.0, first), part(2.0, second)]);
+        assert_close(&values(merged), &[expected], 1e-6, "output");
+        assert_close(&values(sum), &[expected_sum], 1e-6, "log-sum-exp");
+    }
+}
+
+#[test]
+#[should_panic(expected = "has no gradients")]
+fn a_log_sum_exp_is_refused_under_autodiff() {
+    let query = tracked(&[1.0, 2.0], [1, 1, 1, 2], DType::F32, &device());
+    let key = query.clone().without_autodiff();
+    let key: Tensor<4> = key.autodiff();
+    attention_with_log_sum_exp(query, key.clone(), key, AttentionConfig::causal(2));
 }
 
 /// A sink above the scores takes nearly all of the softmax, one below them nearly nothing.

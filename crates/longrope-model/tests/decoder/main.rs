@@ -15,6 +15,7 @@ mod golden;
 mod init;
 mod logits;
 mod metamorphic;
+mod positions;
 mod saved_modules;
 mod shards;
 mod support;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use longrope_model::{Decoder, Error, LayerHook, TokenBatch};
+use longrope_model::{Decoder, Error, LayerHook, Recompute, TokenBatch, Trained, TrainingBatch};
+use longrope_rope::{RopeScaling, RopeSpec};
 
 use crate::support::{device, fixture, load, losses};
 
@@ -181,4 +182,70 @@ fn behind_a_cached_beginning_scores_are_those_of_the_whole() {
         matches!(full, Err(Error::NothingToScore { .. })),
         "2499 of them are cached"
     );
+}
+
+fn grouped(decoder: &Decoder, group: usize, window: usize) -> RopeSpec {
+    let scaling = RopeScaling::SelfExtend { group, window };
+    RopeSpec {
+        scaling,
+        ..decoder.config().rope.plain()
+    }
+}
+
+#[test]
+fn groups_of_one_position_are_plain_rope() {
+    for fixture in ["llama-gqa-tied", "llama-sharded-bf16"] {
+        let decoder = load(fixture);
+        let plain = decoder.config().rope.plain();
+        // More rows than go through a layer at once.
+        let sequence = tokens(2500, 6);
+        let expected = losses(&decoder, &plain, &sequence);
+        for window in [1, 7, 31] {
+            let found = losses(&decoder, &grouped(&decoder, 1, window), &sequence);
+            assert_same(&found, &expected);
+        }
+        let found = losses(&decoder, &grouped(&decoder, 4, 7), &sequence);
+        assert_same(&found[..6], &expected[..6]);
+        assert!(
+            found
+                .iter()
+                .zip(&expected)
+                .any(|(x, y)| (x - y).abs() > 1e-3)
+        );
+    }
+}
+
+#[test]
+fn grouped_positions_give_the_same_with_a_cache() {
+    let decoder = load("llama-gqa-tied");
+    let spec = grouped(&decoder, 4, 7);
+    let sequence = tokens(300, 7);
+    let expected = losses(&decoder, &spec, &sequence);
+    let resolved = spec.resolve(300);
+    for mut cache in [
+        decoder.kv_cache(300, &resolved),
+        decoder.whole_kv_cache(300, &resolved),
+    ] {
+        let first = decoder
+            .token_nll_cached(&sequence[..120], 1, &mut cache)
+            .unwrap();
+        assert_same(&first, &expected[..119]);
+        cache.truncate(100);
+        let rest = decoder
+            .token_nll_cached(&sequence, 120, &mut cache)
+            .unwrap();
+        assert_same(&rest, &expected[119..]);
+    }
+}
+
+#[test]
+fn grouped_positions_cannot_be_trained() {
+    let decoder = load("llama-gqa-tied");
+    let rotary = decoder.rotary(&grouped(&decoder, 4, 7).resolve(16), 16);
+    let batch = TrainingBatch {
+        tokens: vec![tokens(16, 8)],
+        ..TrainingBatch::default()
+    };
+    let error = decoder.loss_gradients(&batch, &rotary, Trained::All, Recompute::Layers);
+    assert!(matches!(error, Err(Error::GroupedTraining)));
 }

@@ -28,11 +28,14 @@ use crate::{
 /// Some classes, such as that of Phi-3, load only the type longrope: other scalings are written as equal short and long factors, and `rope_scaling`
 /// has just the three keys that transformers 4 accepts there, unless the attention scale needs more.
 ///
+/// No rotation is written as factors so large that transformers computes cosines of 1, and sines too small to matter. A
+/// larger base is written as `rope_theta`.
+///
 /// Returns warnings about everything that the config cannot express.
 ///
 /// # Errors
 /// [`Error::MissingKey`] if the size of a head is not in the config, [`Error::Disagree`] if `rotary_dim` does not fit it,
-/// [`Error::NotWritable`], and the errors of [`RopeSpec::validate`].
+/// [`Error::NotWritable`], [`Error::NoConfigKey`], and the errors of [`RopeSpec::validate`].
 pub fn write_hf_rope(
     config: &mut Map<String, Value>,
     spec: &RopeSpec,
@@ -61,7 +64,8 @@ pub fn write_hf_rope(
     }
     let mut warnings = Vec::new();
     let only_long_rope = rules.is_some_and(|rules| rules.only_long_rope);
-    let rewritten = if only_long_rope {
+    let is_dropped = matches!(spec.scaling, RopeScaling::Drope { .. });
+    let rewritten = if only_long_rope || is_dropped {
         as_long_rope(config, spec, target_context, &mut warnings)?
     } else {
         None
@@ -206,6 +210,16 @@ fn section(spec: &RopeSpec, target_context: usize, warnings: &mut Vec<Warning>) 
             warnings.push(Warning::WrittenAsTheta { theta });
             Section { theta, ..plain }
         }
+        RopeScaling::Theta { theta } => Section {
+            theta: *theta,
+            ..plain
+        },
+        // The latter was replaced by factors.
+        RopeScaling::SelfExtend { .. } | RopeScaling::Drope { .. } => {
+            return Err(Error::NoConfigKey {
+                scaling: spec.scaling.name(),
+            });
+        }
         RopeScaling::Linear { scale } => Section {
             rope_type: "linear",
             entries: entries([("factor", json!(scale))]),
@@ -233,14 +247,11 @@ fn section(spec: &RopeSpec, target_context: usize, warnings: &mut Vec<Warning>) 
             truncate,
             attention,
         } => {
-            let ratio = target_context as f64 / original_context as f64;
-            if !same(*scale, ratio) {
-                warnings.push(Warning::FactorDisagrees {
-                    factor: *scale,
-                    ratio,
-                    used: *scale,
-                });
-            }
+            warn_of_scale(
+                *scale,
+                target_context as f64 / original_context as f64,
+                warnings,
+            );
             let value = attention.value(*scale, original_context);
             let entries = entries([
                 ("factor", json!(scale)),
@@ -287,6 +298,17 @@ fn section(spec: &RopeSpec, target_context: usize, warnings: &mut Vec<Warning>) 
     })
 }
 
+/// Warns if YaRN's scale is not the ratio of the contexts.
+fn warn_of_scale(scale: f64, ratio: f64, warnings: &mut Vec<Warning>) {
+    if !same(scale, ratio) {
+        warnings.push(Warning::FactorDisagrees {
+            factor: scale,
+            ratio,
+            used: scale,
+        });
+    }
+}
+
 fn long_rope_entries(
     chosen: &ShortAndLong,
     original_context: usize,
@@ -316,7 +338,14 @@ fn entries<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
         .collect()
 }
 
-/// The same frequencies as LongRoPE factors, `λ_i = θ^(-2i/d) / f_i`, if the scaling is not one that such a class loads.
+/// Factor of every pair of a RoPE that does not rotate.
+///
+/// transformers computes `1 / (factor · θ^(2i/d))` and the angles in f32. With this factor, the product stays finite for
+/// `θ` up to 1e13, and the angle of position 10,000,000 is at most 1e-18. Its cosine is 1, and its sine times one
+/// dimension changes the other by far less than f32 resolves.
+const DROPPED: f64 = 1e25;
+
+/// The same frequencies as LongRoPE factors, `λ_i = θ^(-2i/d) / f_i`, if the config cannot hold the scaling as it is.
 fn as_long_rope(
     config: &Map<String, Value>,
     spec: &RopeSpec,
@@ -325,7 +354,11 @@ fn as_long_rope(
 ) -> Result<Option<RopeSpec>> {
     let scaling = spec.scaling.name();
     match spec.scaling {
-        RopeScaling::None {} | RopeScaling::NtkAware { .. } | RopeScaling::LongRope { .. } => {
+        RopeScaling::None {}
+        | RopeScaling::Theta { .. }
+        | RopeScaling::SelfExtend { .. }
+        | RopeScaling::NtkAware { .. }
+        | RopeScaling::LongRope { .. } => {
             return Ok(None);
         }
         // Its frequencies change with every length.
@@ -340,17 +373,24 @@ fn as_long_rope(
                 model_type,
             });
         }
-        RopeScaling::Linear { .. } | RopeScaling::Yarn { .. } | RopeScaling::Llama3 { .. } => {}
+        RopeScaling::Drope { .. }
+        | RopeScaling::Linear { .. }
+        | RopeScaling::Yarn { .. }
+        | RopeScaling::Llama3 { .. } => {}
     }
-    warnings.push(Warning::WrittenAsLongRope { scaling });
     let scaled = spec.resolve(target_context);
-    let plain = spec.plain().resolve(target_context);
-    let factors = plain
-        .inv_freq()
-        .iter()
-        .zip(scaled.inv_freq())
-        .map(|(plain, scaled)| plain / scaled)
-        .collect();
+    let factors = if let RopeScaling::Drope { sharpening } = spec.scaling {
+        warnings.push(Warning::WrittenAsHugeFactors { factor: DROPPED });
+        if sharpening > 0.0 {
+            warnings.push(Warning::SharpeningFixed { target_context });
+        }
+        vec![DROPPED; spec.n_pairs()]
+    } else {
+        warnings.push(Warning::WrittenAsLongRope { scaling });
+        let plain = spec.plain().resolve(target_context);
+        let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
+        pairs.map(|(plain, scaled)| plain / scaled).collect()
+    };
     let factors = RescaleFactors::new(factors)?;
     let set = |max_context| FactorSet {
         max_context,

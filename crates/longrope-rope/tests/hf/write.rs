@@ -1,8 +1,8 @@
 //! Writing, and that reading undoes writing.
 
 use longrope_rope::{
-    AttentionScale, Error, FactorSet, HfRope, RopeScaling, RopeSpec, Warning, read_hf_rope,
-    write_hf_rope,
+    AttentionScale, Error, FactorSet, HfRope, Method, Precision, RopeScaling, RopeSpec, Warning,
+    read_hf_rope, write_hf_rope,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -140,6 +140,85 @@ fn ntk_aware_becomes_a_larger_theta() {
     let (warnings, [rope, _]) = round_trip(model(json!({})), &spec, 1024);
     assert!(matches!(warnings[..], [Warning::WrittenAsTheta { .. }]));
     assert_eq!(rope.spec.resolve(1000), spec.resolve(1000));
+}
+
+#[test]
+fn a_larger_base_is_written_as_rope_theta() {
+    let scaling = RopeScaling::Theta { theta: 5e6 };
+    let spec = RopeSpec::new(8, 10_000.0, 256, scaling).unwrap();
+    let (warnings, ropes) = round_trip(model(json!({})), &spec, 1024);
+    assert_eq!(warnings, []);
+    for rope in ropes {
+        let plain = RopeSpec::new(8, 5e6, 256, RopeScaling::None {}).unwrap();
+        assert_eq!(rope.spec, plain);
+        assert_eq!(rope.spec.resolve(1000), spec.resolve(1000));
+    }
+}
+
+#[test]
+fn no_rotation_becomes_factors_that_leave_no_angle_in_f32() {
+    let drope = |sharpening| {
+        let scaling = RopeScaling::Drope { sharpening };
+        RopeSpec::new(8, 1e7, 256, scaling).unwrap()
+    };
+    for model_type in ["llama", "qwen3", "phi3"] {
+        let config = || model(json!({"model_type": model_type}));
+        let (warnings, ropes) = round_trip(config(), &drope(0.0), 1024);
+        assert!(warnings.contains(&Warning::WrittenAsHugeFactors { factor: 1e25 }));
+        for rope in ropes {
+            for total in [256, 257, 1024] {
+                let written = rope.spec.resolve_with(total, Precision::CompatF32);
+                let angles = written.angles(9_999_990..10_000_000);
+                assert!(angles.cos.iter().all(|cos| *cos == 1.0));
+                assert!(angles.sin.iter().all(|sin| sin.abs() < 1e-17));
+            }
+        }
+    }
+    // Scores grow as at the context that is written.
+    let config = model(json!({}));
+    let (warnings, [rope, _]) = round_trip(config, &drope(0.5), 1024);
+    let fixed = Warning::SharpeningFixed {
+        target_context: 1024,
+    };
+    assert!(warnings.contains(&fixed));
+    for total in [1, 1024] {
+        let scale = rope.spec.attention_scale(total);
+        assert!((scale - drope(0.5).attention_scale(1024)).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn mrrope_is_written_as_equal_short_and_long_factors() {
+    let base = short_and_long().plain();
+    let spec = Method::MrRopePro.spec(&base, 1024).unwrap();
+    let (warnings, [rope, _]) = round_trip(model(json!({})), &spec, 1024);
+    assert_eq!(warnings, []);
+    for total in [100, 256, 257, 1024] {
+        let (found, expected) = (rope.spec.resolve(total), spec.resolve(total));
+        assert_eq!(found.inv_freq(), expected.inv_freq());
+        assert!((found.attention_scale() - expected.attention_scale()).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn no_config_can_group_positions() {
+    let scaling = RopeScaling::SelfExtend {
+        group: 8,
+        window: 64,
+    };
+    let spec = RopeSpec::new(8, 10_000.0, 256, scaling).unwrap();
+    for model_type in ["llama", "phi3"] {
+        let Value::Object(mut config) = model(json!({"model_type": model_type})) else {
+            unreachable!()
+        };
+        let before = config.clone();
+        let error = write_hf_rope(&mut config, &spec, 1024).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a `self-extend` scaling cannot be written into a config.json, which has no key for it"
+        );
+        assert_eq!(config, before);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use longrope_data::{LengthWeight, Overflow};
 use longrope_model::{LoraConfig, ModelConfig, Recompute, Trained, attention_maps};
 use serde::{Deserialize, Serialize};
 
+use super::positions::{LongWindows, Positions, SkippedPositions};
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::{Decay, Schedule};
 use crate::trainer::TrainerConfig;
@@ -59,6 +60,20 @@ pub struct TrainConfig {
     pub modules_to_save: Vec<String>,
     /// Which windows the model is trained on.
     pub data: TrainDataConfig,
+    /// Which positions their tokens get.
+    #[serde(skip_serializing_if = "is_default")]
+    pub positions: Positions,
+    /// How positions skip, for [`Positions::Skipped`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub skipped: SkippedPositions,
+    /// Longer windows among the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long: Option<LongWindows>,
+}
+
+/// Settings of states that were saved before a key existed lack it; left out, a default agrees with them.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for TrainConfig {
@@ -83,11 +98,33 @@ impl Default for TrainConfig {
             lora: LoraSettings::default(),
             modules_to_save: Vec::new(),
             data: TrainDataConfig::default(),
+            positions: Positions::All,
+            skipped: SkippedPositions::default(),
+            long: None,
         }
     }
 }
 
 impl TrainConfig {
+    /// Tokens of the longest text that the positions of the windows lie in, for windows of `context` tokens.
+    pub fn reach(&self, context: usize) -> usize {
+        let skipped = self
+            .skips()
+            .and_then(|skipped| skipped.targets.last().copied());
+        let long = self.long.map(|long| long.context);
+        context.max(skipped.unwrap_or(0)).max(long.unwrap_or(0))
+    }
+
+    /// Tokens of the longest window, where others have `context` tokens.
+    pub fn longest_window(&self, context: usize) -> usize {
+        self.long.map_or(context, |long| long.context.max(context))
+    }
+
+    /// How positions skip, if they do.
+    pub fn skips(&self) -> Option<&SkippedPositions> {
+        (self.positions == Positions::Skipped).then_some(&self.skipped)
+    }
+
     /// The settings with every default filled in that depends on the mode or the model.
     #[must_use]
     pub fn resolved(mut self, model: &ModelConfig) -> Self {

@@ -6,36 +6,151 @@ use std::sync::Arc;
 use longrope_data::{
     Grouping, Mixture, MixturePart, PackedStream, PackingConfig, RopeChoice, SyntheticConfig,
     SyntheticKind, SyntheticStream, TokenDocument, Tokenizer, TrainingWindow, WindowSource,
+    skipped_positions,
 };
 use longrope_kernels::Documents;
-use longrope_model::{Decoder, ModelConfig, Rotary, TrainingBatch};
-use longrope_rope::RopeSpec;
+use longrope_model::{Decoder, ModelConfig, Rotary, RotaryMaker, TrainingBatch};
+use longrope_rope::{ResolvedRope, RopeSpec};
 
 use super::config::TrainDataConfig;
+use super::positions::{LongWindows, SkippedPositions};
 use crate::error::{Error, Result};
 use crate::trainer::MicroBatch;
 
-/// The angles of both RoPEs that a window may be trained under.
+/// The angles of windows, under both RoPEs that they may be trained under.
 #[derive(Clone, Debug)]
 pub struct Rotaries {
-    /// Angles under the RoPE that is trained.
-    pub rescaled: Rotary,
     /// Angles under the RoPE the model was trained with before.
-    pub original: Rotary,
+    original: Rotary,
+    /// The RoPE that is trained, for each target of the positions.
+    rescaled: Vec<Rescaled>,
+    skipping: Option<Skipping>,
+}
+
+/// The RoPE that is trained, as it is for texts of one length.
+#[derive(Clone, Debug)]
+struct Rescaled {
+    target: usize,
+    resolved: ResolvedRope,
+    /// Its angles at the positions of windows that skip nothing.
+    whole: Rotary,
+}
+
+/// What it takes to make angles at positions that skip.
+#[derive(Clone, Debug)]
+struct Skipping {
+    settings: SkippedPositions,
+    /// Tokens of the windows that skip; all positions of longer ones are real.
+    window: usize,
+    maker: RotaryMaker,
+    seed: u64,
+    total_steps: usize,
+}
+
+/// The place of a batch in the training: what its random positions depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchPlace {
+    /// Steps before.
+    pub(super) step: usize,
+    /// Windows of all batches before.
+    pub(super) n_windows: u64,
 }
 
 impl Rotaries {
-    /// Resolves both RoPEs for windows of `context` tokens.
+    /// Resolves both RoPEs for windows of up to `context` tokens, all of whose positions are real.
     pub fn new(
         decoder: &Decoder,
         rescaled: &RopeSpec,
         original: &RopeSpec,
         context: usize,
     ) -> Self {
-        let rotary = |spec: &RopeSpec| decoder.rotary(&spec.resolve(context), context);
+        let maker = decoder.rotaries();
         Self {
-            rescaled: rotary(rescaled),
-            original: rotary(original),
+            original: maker.whole(&original.resolve(context), context),
+            rescaled: vec![Rescaled::new(&maker, rescaled, context, context)],
+            skipping: None,
+        }
+    }
+
+    /// Resolves both RoPEs for windows of `window` tokens whose positions skip ahead, and of up to `longest` tokens whose
+    /// positions do not, for a run of `total_steps` steps with this seed.
+    ///
+    /// The RoPE is that of a text of the target length, also for windows that skip nothing.
+    ///
+    /// # Errors
+    /// [`Error::Positions`] for settings without a meaning, [`Error::NothingFar`] if every layer has a sliding window.
+    pub fn skipped(
+        decoder: &Decoder,
+        (rescaled, original): (&RopeSpec, &RopeSpec),
+        (window, longest): (usize, usize),
+        settings: &SkippedPositions,
+        (seed, total_steps): (u64, usize),
+    ) -> Result<Self> {
+        settings.validate(window)?;
+        if decoder.config().windows.iter().all(Option::is_some) {
+            return Err(Error::NothingFar);
+        }
+        let maker = decoder.rotaries();
+        let mut targets = settings.targets.clone();
+        targets.dedup();
+        let rescaled = targets
+            .into_iter()
+            .map(|target| Rescaled::new(&maker, rescaled, target, longest))
+            .collect();
+        Ok(Self {
+            original: maker.whole(&original.resolve(longest), longest),
+            rescaled,
+            skipping: Some(Skipping {
+                settings: settings.clone(),
+                window,
+                maker,
+                seed,
+                total_steps,
+            }),
+        })
+    }
+
+    /// The angles of the windows of a batch, which have the same length and RoPE.
+    fn of(&self, windows: &[TrainingWindow], place: BatchPlace) -> Rotary {
+        let rope = windows.first().map(|window| window.rope);
+        if rope == Some(RopeChoice::Original) {
+            return self.original.clone();
+        }
+        let Some(skipping) = &self.skipping else {
+            return self.rescaled[0].whole.clone();
+        };
+        let skips = skipping.settings.of_step(place.step, skipping.total_steps);
+        let at_target = |rescaled: &&Rescaled| rescaled.target == skips.target;
+        let rescaled = self.rescaled.iter().find(at_target);
+        let rescaled = rescaled.unwrap_or(&self.rescaled[0]);
+        let numbered = (place.n_windows..).zip(windows);
+        let positions: Vec<Option<Vec<usize>>> = numbered
+            .map(|(number, window)| {
+                let is_long = window.tokens.len() > skipping.window;
+                let skipped = || skipped_positions(window, skips, (skipping.seed, number));
+                if is_long { None } else { skipped() }
+            })
+            .collect();
+        if positions.iter().all(Option::is_none) {
+            return rescaled.whole.clone();
+        }
+        let n_tokens = windows[0].tokens.len();
+        let positions = positions
+            .into_iter()
+            .map(|positions| positions.unwrap_or_else(|| (0..n_tokens).collect()))
+            .collect();
+        skipping.maker.at(&rescaled.resolved, positions)
+    }
+}
+
+impl Rescaled {
+    /// The RoPE of texts of `target` tokens, with the angles of windows of up to `context` tokens.
+    fn new(maker: &RotaryMaker, rope: &RopeSpec, target: usize, context: usize) -> Self {
+        let resolved = rope.resolve(target);
+        Self {
+            target,
+            whole: maker.whole(&resolved, context),
+            resolved,
         }
     }
 }
@@ -43,7 +158,8 @@ impl Rotaries {
 /// Makes the source of a part's windows.
 type MakeSource<'a> = &'a dyn Fn() -> longrope_data::Result<WindowSource>;
 
-/// The windows of `config`, `context` tokens each. Generated documents need the tokenizer in the folder `base`.
+/// The windows of `config`, `context` tokens each, and longer ones in their share. Generated documents need the tokenizer
+/// in the folder `base`.
 ///
 /// # Errors
 /// [`Error::NothingToTrainOn`] if all shares are 0, [`Error::Windows`] if a part cannot be made into windows.
@@ -52,7 +168,7 @@ pub(super) fn mixture(
     documents: &Arc<[TokenDocument]>,
     base: &Path,
     model: &ModelConfig,
-    context: usize,
+    (context, long): (usize, Option<LongWindows>),
     seed: u64,
 ) -> Result<Mixture> {
     let (bos, eos) = (model.bos_token, model.eos_tokens.first().copied());
@@ -66,14 +182,14 @@ pub(super) fn mixture(
         };
         PackedStream::new(Arc::clone(documents), packing).map(WindowSource::Packed)
     };
-    let generated = |kind: SyntheticKind, seed: u64| {
+    let generated = |kind: SyntheticKind, length: &Length, seed: u64| {
         let generated = SyntheticConfig {
             bos,
             eos,
-            shortest: config.shortest_document,
+            shortest: length.shortest,
             answer_weight: config.answer_weight,
             corpus_share: if documents.is_empty() { 0.0 } else { 0.5 },
-            ..SyntheticConfig::new(kind, context, seed)
+            ..SyntheticConfig::new(kind, length.window, seed)
         };
         let tokenizer = Arc::new(Tokenizer::from_model_dir(base)?);
         SyntheticStream::new(generated, tokenizer, Arc::clone(documents))
@@ -92,30 +208,33 @@ pub(super) fn mixture(
         }
         Ok(())
     };
-    add("text", config.text, &|| {
-        packed(PackingConfig::new(context, seed))
-    })?;
-    add("short", config.short, &|| {
-        packed(PackingConfig::short(
-            context,
-            original,
-            seed.wrapping_add(1),
-        ))
-    })?;
-    add("passkey", config.passkey, &|| {
-        generated(SyntheticKind::Passkey {}, seed.wrapping_add(2))
-    })?;
-    add("recall", config.recall, &|| {
-        generated(SyntheticKind::RECALL, seed.wrapping_add(3))
-    })?;
-    add("copying", config.copying, &|| {
-        generated(SyntheticKind::COPYING, seed.wrapping_add(4))
-    })?;
+    for length in Length::all(config, context, long, seed) {
+        let [text, passkey, recall, copying] = length.parts;
+        let (scale, seed) = (length.share, length.seed);
+        add(text, scale * config.text, &|| {
+            packed(PackingConfig::new(length.window, seed))
+        })?;
+        if length.window == context {
+            let seed = seed.wrapping_add(1);
+            add("short", config.short, &|| {
+                packed(PackingConfig::short(context, original, seed))
+            })?;
+        }
+        add(passkey, scale * config.passkey, &|| {
+            generated(SyntheticKind::Passkey {}, &length, seed.wrapping_add(2))
+        })?;
+        add(recall, scale * config.recall, &|| {
+            generated(SyntheticKind::RECALL, &length, seed.wrapping_add(3))
+        })?;
+        add(copying, scale * config.copying, &|| {
+            generated(SyntheticKind::COPYING, &length, seed.wrapping_add(4))
+        })?;
+    }
     if parts.is_empty() {
         return Err(Error::NothingToTrainOn);
     }
-    // Windows under different RoPEs cannot share a batch.
-    let grouping = if config.short > 0.0 {
+    // Windows under different RoPEs, or of different lengths, cannot share a batch.
+    let grouping = if config.short > 0.0 || long.is_some() {
         Grouping::Batch
     } else {
         Grouping::Window
@@ -123,11 +242,54 @@ pub(super) fn mixture(
     Ok(Mixture::new(parts, grouping)?)
 }
 
+/// A length of windows, and what is particular to it.
+struct Length {
+    /// Tokens of a window.
+    window: usize,
+    /// Tokens of the shortest generated document.
+    shortest: Option<usize>,
+    /// The part of all shares that these windows have.
+    share: f64,
+    /// Names of text, passkeys, recall and copying in these windows.
+    parts: [&'static str; 4],
+    seed: u64,
+}
+
+impl Length {
+    /// Windows of `context` tokens, and the longer ones, which hold the documents that others are too short for.
+    fn all(
+        config: &TrainDataConfig,
+        context: usize,
+        long: Option<LongWindows>,
+        seed: u64,
+    ) -> Vec<Self> {
+        let normal = Self {
+            window: context,
+            shortest: config.shortest_document,
+            share: 1.0 - long.map_or(0.0, |long| long.share),
+            parts: ["text", "passkey", "recall", "copying"],
+            seed,
+        };
+        let long = long.map(|long| Self {
+            window: long.context,
+            shortest: config.shortest_document.map(|_| context),
+            share: long.share,
+            parts: ["long text", "long passkey", "long recall", "long copying"],
+            seed: seed.wrapping_add(5),
+        });
+        std::iter::once(normal).chain(long).collect()
+    }
+}
+
 /// Makes a batch of windows that have the same length and RoPE.
 ///
 /// Attention stays inside the documents of windows that are `confined`.
-pub(super) fn micro_batch(windows: Vec<TrainingWindow>, rotaries: &Rotaries) -> MicroBatch {
-    let rope = windows.first().map(|window| window.rope);
+pub(super) fn micro_batch(
+    windows: Vec<TrainingWindow>,
+    rotaries: &Rotaries,
+    place: BatchPlace,
+) -> MicroBatch {
+    let rotary = rotaries.of(&windows, place);
     let confined = windows.iter().any(|window| window.confined);
     let documents = confined.then(|| {
         let lengths: Vec<Vec<usize>> = windows
@@ -149,10 +311,7 @@ pub(super) fn micro_batch(windows: Vec<TrainingWindow>, rotaries: &Rotaries) -> 
             loss_weights,
             documents,
         },
-        rotary: match rope {
-            Some(RopeChoice::Original) => rotaries.original.clone(),
-            Some(RopeChoice::Rescaled) | None => rotaries.rescaled.clone(),
-        },
+        rotary,
     }
 }
 
@@ -169,6 +328,7 @@ mod tests {
             tokens: vec![3, 4, 5, 6],
             document_starts: vec![0, 3],
             confined,
+            together: Vec::new(),
             rope,
             loss_weights: None,
         }
@@ -178,17 +338,23 @@ mod tests {
     fn rotaries() -> Rotaries {
         let spec = RopeSpec::new(4, 10_000.0, 16, RopeScaling::None {}).unwrap();
         let decoder = DecoderConfig::new(8, 4, 1, 1).init(&Device::flex());
-        let rotary = |n_positions| decoder.rotary(&spec.resolve(16), n_positions);
+        let maker = decoder.rotaries();
         Rotaries {
-            rescaled: rotary(8),
-            original: rotary(4),
+            original: decoder.rotary(&spec.resolve(16), 4),
+            rescaled: vec![Rescaled::new(&maker, &spec, 16, 8)],
+            skipping: None,
         }
     }
+
+    const FIRST: BatchPlace = BatchPlace {
+        step: 0,
+        n_windows: 0,
+    };
 
     #[test]
     fn a_batch_is_rotated_as_its_windows_say() {
         let n_positions = |rope: RopeChoice| {
-            let batch = micro_batch(vec![window(rope, false)], &rotaries());
+            let batch = micro_batch(vec![window(rope, false)], &rotaries(), FIRST);
             batch.rotary.n_positions()
         };
         assert_eq!(n_positions(RopeChoice::Rescaled), 8);
@@ -199,10 +365,10 @@ mod tests {
     fn attention_stays_inside_the_documents_of_confined_windows() {
         let open = window(RopeChoice::Rescaled, false);
         let confined = window(RopeChoice::Rescaled, true);
-        let batch = micro_batch(vec![open.clone()], &rotaries()).batch;
+        let batch = micro_batch(vec![open.clone()], &rotaries(), FIRST).batch;
         assert!(batch.documents.is_none());
         assert_eq!(batch.loss_weights, [[0.0, 1.0, 1.0, 1.0]]);
-        let batch = micro_batch(vec![open, confined], &rotaries()).batch;
+        let batch = micro_batch(vec![open, confined], &rotaries(), FIRST).batch;
         let lengths = [vec![4], vec![3, 1]];
         assert_eq!(batch.documents, Some(Documents::from_lengths(&lengths)));
         assert_eq!(batch.loss_weights[1], [0.0, 1.0, 1.0, 0.0]);

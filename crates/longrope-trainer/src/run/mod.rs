@@ -20,6 +20,7 @@ mod config;
 mod data;
 mod phase;
 mod plan;
+mod positions;
 pub mod records;
 mod saved;
 mod trained_model;
@@ -30,4 +31,5 @@ pub use config::{LoraSettings, TrainConfig, TrainDataConfig, TrainMode, WeightPr
 pub use data::Rotaries;
 pub use phase::Phase;
 pub use plan::{PreparedRun, TrainOutcome, TrainPlan, TrainResult, train};
+pub use positions::{LongWindows, Positions, SkippedPositions};
 pub use trainer_state::{TRAINER_STATE, TrainerStateSettings, write_trainer_state};

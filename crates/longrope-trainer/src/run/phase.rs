@@ -8,7 +8,7 @@ use longrope_model::{Decoder, LoraConfig, ResultSource};
 use serde_json::Value;
 
 use super::callbacks::{Callbacks, Measure, TrainEvent, Watch};
-use super::data::{Rotaries, micro_batch};
+use super::data::{BatchPlace, Rotaries, micro_batch};
 use super::records::{Record, Records};
 use super::saved;
 use crate::checkpoint::{self, SaveContext};
@@ -123,6 +123,7 @@ impl Phase {
             base,
             lora,
             windows,
+            n_steps,
             rotaries,
             batch: batch.max(1),
             accumulate: accumulate.max(1),
@@ -157,6 +158,8 @@ struct Parts {
     base: PathBuf,
     lora: Option<LoraConfig>,
     windows: Mixture,
+    /// Steps whose batches have been made.
+    n_steps: usize,
     rotaries: Rotaries,
     batch: usize,
     accumulate: usize,
@@ -170,10 +173,17 @@ struct Parts {
 impl Parts {
     /// The batches of the next step.
     fn next(&mut self) -> Result<Vec<MicroBatch>> {
-        (0..self.accumulate)
-            .map(|_| {
+        let step = self.n_steps;
+        self.n_steps += 1;
+        let first = step * self.accumulate;
+        (first..first + self.accumulate)
+            .map(|batch_idx| {
                 let windows = self.windows.next_batch(self.batch)?;
-                Ok(micro_batch(windows, &self.rotaries))
+                let place = BatchPlace {
+                    step,
+                    n_windows: (batch_idx * self.batch) as u64,
+                };
+                Ok(micro_batch(windows, &self.rotaries, place))
             })
             .collect()
     }

@@ -135,16 +135,36 @@ impl TrainPlan {
         let config = config.resolved(&model);
         let trainer = config.trainer();
         trainer.validate()?;
+        if let Some(long) = config.long {
+            long.validate(context)?;
+        }
         let trained_model = TrainedModel::plan(
             folder.join("model"),
             &base,
             &model,
-            (&rope, context),
+            (&rope, config.reach(context)),
             resume,
         )?;
         let documents: Arc<[TokenDocument]> = documents.into();
-        let windows = mixture(&config.data, &documents, &base, &model, context, seed)?;
-        let rotaries = Rotaries::new(&decoder, &rope, &model.rope.plain(), context);
+        let windows = mixture(
+            &config.data,
+            &documents,
+            &base,
+            &model,
+            (context, config.long),
+            seed,
+        )?;
+        let (original, longest) = (model.rope.plain(), config.longest_window(context));
+        let rotaries = match config.skips() {
+            Some(skipped) => Rotaries::skipped(
+                &decoder,
+                (&rope, &original),
+                (context, longest),
+                skipped,
+                (seed, trainer.schedule.total_steps),
+            )?,
+            None => Rotaries::new(&decoder, &rope, &original, longest),
+        };
         let lora = config.adapters(&model);
         if lora.is_none() && !config.modules_to_save.is_empty() {
             tracing::warn!("train.modules-to-save has no effect, because all weights are trained");

@@ -246,8 +246,11 @@ fn factor_row(row: &FactorRow) -> String {
     }
 }
 
-/// Formats a number with up to four decimals.
+/// Formats a number with up to four decimals, and huge ones by their exponent.
 fn short(value: f64) -> String {
+    if value >= 1e9 {
+        return format!("{value:e}");
+    }
     let rounded = format!("{value:.4}");
     rounded
         .trim_end_matches('0')

@@ -9,7 +9,7 @@ use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 
 use crate::hint::Hint;
 use crate::input::hub;
-use crate::input::rope_arg::{RopeArg, missing_context};
+use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
 use crate::next_steps;
 use crate::settings::args::{Export, Format, WeightType};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
@@ -75,9 +75,14 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
     }
     let spec = rope.spec(wanted)?;
     check_scaling(export.rope, &rope, &spec, wanted)?;
+    check_expressible(
+        export.rope,
+        &spec,
+        "exported: no key of a config.json groups positions",
+    )?;
     let longest = match &rope {
         RopeArg::Checkpoint(spec) => spec.max_context().max(model.max_context),
-        RopeArg::Method(..) => wanted,
+        RopeArg::Method(..) | RopeArg::AnyContext(_) => wanted,
         RopeArg::File(spec) => spec.max_context(),
     };
     let target_context = export.target.unwrap_or(longest);

@@ -8,14 +8,14 @@ use longrope_model::{Decoder, ModelConfig, ResultSource, RopeSource};
 use longrope_rope::{RopeScaling, RopeSpec};
 use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
-use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
+use longrope_trainer::run::{Callbacks, TrainConfig, TrainOutcome, TrainPlan, TrainResult};
 
 use super::not_finite;
 use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::device;
 use crate::input::memory::{self, Work};
-use crate::input::rope_arg::{RopeArg, missing_context};
+use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, RopeLayers, WeightSetting};
 use crate::settings::required;
@@ -111,12 +111,12 @@ fn configuration(args: &args::Finetune) -> Result<Config> {
 
 /// Loads the model and the text.
 fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, HeldOut)> {
-    let section = &config.train;
     let base = input::model_folder(config)?.clone();
     let folder = required(config.out.as_ref(), "--out")?.clone();
     let model = input::model_config(config)?;
     check_layers(config, &model)?;
-    let (rope, context) = rope_and_context(config, &model)?;
+    let (rope, context, section) = rope_and_context(config, &model)?;
+    let section = &section;
     let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
     let work = Work::Train {
         context,
@@ -184,9 +184,38 @@ fn check_layers(config: &Config, model: &ModelConfig) -> Result<()> {
     .context(Hint("use the default, rope-layers = \"full\"".to_owned())))
 }
 
-/// The RoPE to train under, and the tokens of a window: as configured, or else the longest that the RoPE is for.
-fn rope_and_context(config: &Config, model: &ModelConfig) -> Result<(RopeSpec, usize)> {
-    let given = config.train.context;
+/// The RoPE to train under, the tokens of a window, and the settings with the targets of skipped positions.
+///
+/// By default a window is as long as the longest text that the RoPE is for; where positions skip, as long as the model's
+/// original context.
+fn rope_and_context(
+    config: &Config,
+    model: &ModelConfig,
+) -> Result<(RopeSpec, usize, TrainConfig)> {
+    let mut section = config.train.clone();
+    let original = model.rope.original_context;
+    if section.skips().is_none() {
+        let given = section.context.map(|context| section.reach(context));
+        let (rope, length) = rope_and_length(config, model, given, "--context")?;
+        let context = section.context.unwrap_or(length);
+        return Ok((rope, context, section));
+    }
+    let context = section.context.unwrap_or(original);
+    let given = (!section.skipped.targets.is_empty()).then(|| section.reach(context));
+    let (rope, length) = rope_and_length(config, model, given, "train.skipped.targets")?;
+    if section.skipped.targets.is_empty() {
+        section.skipped.targets.push(length);
+    }
+    Ok((rope, context, section))
+}
+
+/// The RoPE to train under, and the length of the texts it is for: `given` by the setting `key`, or else the longest.
+fn rope_and_length(
+    config: &Config,
+    model: &ModelConfig,
+    given: Option<usize>,
+    key: &str,
+) -> Result<(RopeSpec, usize)> {
     let original = model.rope.original_context;
     let name = match config.rope.as_slice() {
         [] => return Ok((model.rope.clone(), given.unwrap_or(original))),
@@ -198,24 +227,42 @@ fn rope_and_context(config: &Config, model: &ModelConfig) -> Result<(RopeSpec, u
     };
     let rope = RopeArg::parse(name, model, given.unwrap_or(original))?;
     match (&rope, given) {
-        (_, None) if rope.needs_context() => Err(missing_context(name, "--context", original)),
-        (RopeArg::File(spec), None) => Ok((spec.clone(), spec.max_context())),
-        (RopeArg::File(spec), Some(context))
-            if context > spec.max_context() && has_end(&spec.scaling) =>
+        (_, None) if rope.needs_context() => Err(missing_context(name, key, original)),
+        (RopeArg::File(spec), None) => {
+            check_trainable(name, spec, &config.train)?;
+            Ok((spec.clone(), spec.max_context()))
+        }
+        (RopeArg::File(spec), Some(length))
+            if length > spec.max_context() && has_end(&spec.scaling) =>
         {
             let longest = spec.max_context();
-            Err(anyhow!(
-                "`--context` is {context}, but RoPE `{name}` is for up to {longest} tokens"
+            Err(
+                anyhow!("`{key}` is {length}, but RoPE `{name}` is for up to {longest} tokens")
+                    .context(Hint(format!(
+                        "give {key} {longest} or less, or the RoPE of a search for {length} tokens"
+                    ))),
             )
-            .context(Hint(format!(
-                "give --context {longest} or less, or the RoPE of a search for {context} tokens"
-            ))))
         }
         (rope, given) => {
-            let context = given.unwrap_or(original);
-            Ok((rope.spec(context)?, context))
+            let length = given.unwrap_or(original);
+            let spec = rope.spec(length)?;
+            check_trainable(name, &spec, &config.train)?;
+            Ok((spec, length))
         }
     }
+}
+
+/// Refuses RoPEs that nothing can be trained under, and short windows under another RoPE than that of short texts.
+fn check_trainable(name: &str, spec: &RopeSpec, config: &TrainConfig) -> Result<()> {
+    check_expressible(name, spec, "trained: its attention has no gradients")?;
+    let short = config.data.short;
+    if spec.scaling.is_for_any_context() && short > 0.0 {
+        return Err(anyhow!(
+            "`train.data.short` is {short}, but RoPE `{name}` is used at every length, and these windows keep the original one"
+        )
+        .context(Hint("set train.data.short to 0".to_owned())));
+    }
+    Ok(())
 }
 
 /// Whether a scaling is of no use beyond the context it was made for. Dynamic NTK follows the length, and LLaMA-3's models

@@ -46,6 +46,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "the token ids come from the tokenizer of another model".into()
         }
         E::Config { source, .. } => return rope::hint(source),
+        E::Rope { source, .. } if matches!(**source, longrope_rope::Error::NoConfigKey { .. }) => {
+            return rope::hint(source);
+        }
         E::Rope { source, .. } if matches!(**source, longrope_rope::Error::NotWritable { .. }) => {
             "choose another --rope, for example yarn, or factors from longrope search".into()
         }
@@ -70,6 +73,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::Write { .. } => "free some disk space, or choose another --out".into(),
         E::Lora(error) => return lora_hint(error),
         E::NotFinite { .. } => NOT_FINITE.into(),
+        E::GroupedTraining => "choose another --rope; selfextend is for measuring only".into(),
         E::StreamedTraining => "use the default, weights = \"resident\"".into(),
         E::EmptyPrompt => {
             "give a prompt of at least one token; the tokenizer makes none of an empty text".into()

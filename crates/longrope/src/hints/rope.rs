@@ -51,6 +51,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::NoSets {} | E::SetOrder { .. } => {
             "factor sets are listed from the shortest `max_context` to the longest".into()
         }
+        E::MethodParameters { example, .. } => format!("for example --rope {example}"),
+        E::NoConfigKey { .. } => {
+            "it is for measuring only, with `eval`, `compare` and `generate`".into()
+        }
         E::UnknownMethod { .. } => "--rope takes one of these names, or a file".into(),
         E::Json { .. } | E::ArtifactLayerTypes { .. } | E::ArtifactLayerType { .. } => ARTIFACT.into(),
         E::ArtifactFormat { .. } => {

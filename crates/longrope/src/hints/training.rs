@@ -13,7 +13,10 @@ pub(super) const MODEL_IN_PLACE: &str =
 pub(super) fn hint(error: &T) -> Option<String> {
     Some(
         match error {
-            T::LearningRate { .. } | T::Warmup { .. } | T::Setting { .. } => {
+            T::LearningRate { .. }
+            | T::Warmup { .. }
+            | T::Setting { .. }
+            | T::Positions { .. } => {
                 "configs/README.md describes every key of [train]"
             }
             T::NotFinite { .. } => {
@@ -28,6 +31,9 @@ pub(super) fn hint(error: &T) -> Option<String> {
             }
             T::NothingToTrainOn => {
                 "set at least one share of train.data above 0: text, short, passkey, recall or copying"
+            }
+            T::NothingFar => {
+                "train with train.positions = \"all\" on windows of the length you need"
             }
             T::NestedModel { .. } => {
                 "train a checkpoint of the language model alone, or only search factors for this one and export it"

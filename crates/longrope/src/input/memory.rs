@@ -118,7 +118,8 @@ fn needed(
                 // Two bytes less per weight, and per gradient of a weight.
                 memory.fixed_bytes -= 4.0 * model.n_parameters() as f64;
             }
-            (times(memory, config.batch), context, config.batch)
+            let longest = config.longest_window(context);
+            (times(memory, config.batch), longest, config.batch)
         }
     }
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow};
 use longrope_extend::PplCell;
 use longrope_model::{Decoder, ModelConfig};
 use longrope_rope::{
-    AttentionScale, FactorSet, Method, RopeArtifact, RopeScaling, RopeSpec, factors_from_csv,
-    published, read_hf_rope,
+    AttentionScale, FactorSet, Method, ParameterMethod, RopeArtifact, RopeScaling, RopeSpec,
+    factors_from_csv, published, read_hf_rope,
 };
 
 use super::extendable;
@@ -24,6 +24,8 @@ pub(crate) enum RopeArg {
     Method(Method, RopeSpec),
     /// A RoPE from a file, a published RoPE, or a method scaled for one context.
     File(RopeSpec),
+    /// A RoPE that is the same at every length and was not made for a context.
+    AnyContext(RopeSpec),
 }
 
 impl RopeArg {
@@ -31,8 +33,10 @@ impl RopeArg {
     /// model with another original context.
     pub(crate) fn parse(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
         let rope = Self::read(text, model, target)?;
-        if let Self::File(spec) = &rope {
-            warn_of_other_original(text, spec, model);
+        match &rope {
+            Self::File(spec) => warn_of_other_original(text, spec, model),
+            Self::AnyContext(spec) => warn_of_smaller_base(text, spec, model),
+            Self::Checkpoint(_) | Self::Method(..) => {}
         }
         Ok(rope)
     }
@@ -51,7 +55,9 @@ impl RopeArg {
         match self {
             Self::Checkpoint(_) => false,
             Self::Method(method, _) => *method != Method::None,
-            Self::File(spec) => *spec != model.rope && spec.scaling != RopeScaling::None {},
+            Self::File(spec) | Self::AnyContext(spec) => {
+                *spec != model.rope && spec.scaling != RopeScaling::None {}
+            }
         }
     }
 
@@ -61,6 +67,9 @@ impl RopeArg {
         }
         if let Ok(method) = text.parse::<Method>() {
             return Ok(Self::Method(method, model.rope.plain()));
+        }
+        if let Some(method) = ParameterMethod::parse(text)? {
+            return Ok(Self::fixed(method.spec(&model.rope)?));
         }
         if let Some((method, context)) = at_context(text)? {
             return Ok(Self::File(method.spec(&model.rope.plain(), context)?));
@@ -81,7 +90,8 @@ impl RopeArg {
                 "RoPE `{text}` is neither a method, nor a published RoPE, nor a file"
             )
             .context(Hint(format!(
-                "methods are checkpoint, {methods} and METHOD@CONTEXT; published RoPEs are {names}"
+                "methods are checkpoint, {methods}, METHOD@CONTEXT, {}; published RoPEs are {names}",
+                ParameterMethod::FORMS.join(", ")
             ))));
         }
         let (spec, local) = read_file(path, model, target)
@@ -89,13 +99,21 @@ impl RopeArg {
         check_fits(&spec, model)
             .and_then(|()| check_local(local.as_ref(), model))
             .with_context(|| format!("using RoPE `{}`", path.display()))?;
-        Ok(Self::File(spec))
+        Ok(Self::fixed(spec))
+    }
+
+    fn fixed(spec: RopeSpec) -> Self {
+        if spec.scaling.is_for_any_context() {
+            Self::AnyContext(spec)
+        } else {
+            Self::File(spec)
+        }
     }
 
     /// Whether it says nothing about the context it is for: a method, or a plain list of factors that was read without one.
     pub(crate) fn needs_context(&self) -> bool {
         match self {
-            Self::Checkpoint(_) => false,
+            Self::Checkpoint(_) | Self::AnyContext(_) => false,
             Self::Method(method, _) => *method != Method::None,
             Self::File(spec) => {
                 matches!(spec.scaling, RopeScaling::LongRope { .. })
@@ -107,10 +125,20 @@ impl RopeArg {
     /// The RoPE for sequences of up to `context` tokens.
     pub(crate) fn spec(&self, context: usize) -> Result<RopeSpec> {
         match self {
-            Self::Checkpoint(spec) | Self::File(spec) => Ok(spec.clone()),
+            Self::Checkpoint(spec) | Self::File(spec) | Self::AnyContext(spec) => Ok(spec.clone()),
             Self::Method(method, base) => Ok(method.spec(base, context)?),
         }
     }
+}
+
+/// Refuses a RoPE that groups positions, which can only be measured. `verb` is what cannot be done with it, and why.
+pub(crate) fn check_expressible(name: &str, spec: &RopeSpec, verb: &str) -> Result<()> {
+    if spec.scaling.is_expressible() {
+        return Ok(());
+    }
+    Err(anyhow!("RoPE `{name}` cannot be {verb}").context(Hint(
+        "it is for measuring only, with `eval`, `compare` and `generate`".to_owned(),
+    )))
 }
 
 /// The error for a RoPE that [needs a context](RopeArg::needs_context) which `flag` would give.
@@ -279,7 +307,7 @@ fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
         clippy::float_cmp,
         reason = "both are the number in a configuration file"
     )]
-    if spec.theta != model.rope.theta && !matches!(spec.scaling, RopeScaling::None {}) {
+    if spec.theta != model.rope.theta && is_relative(&spec.scaling) {
         return Err(anyhow!(
             "its theta is {}, that of the model is {}",
             spec.theta,
@@ -332,11 +360,26 @@ fn check_local(found: Option<&RopeSpec>, model: &ModelConfig) -> Result<()> {
     Ok(())
 }
 
+/// Whether a scaling changes the frequencies of the model, instead of replacing them.
+fn is_relative(scaling: &RopeScaling) -> bool {
+    !matches!(scaling, RopeScaling::None {}) && !scaling.is_for_any_context()
+}
+
+/// Warns about a base below that of the model, which helps nothing at longer contexts unless the model is trained for it.
+fn warn_of_smaller_base(name: &str, spec: &RopeSpec, model: &ModelConfig) {
+    let own = model.rope.theta;
+    if let RopeScaling::Theta { theta } = spec.scaling
+        && theta < own
+    {
+        tracing::warn!("RoPE `{name}` lowers the base, which is {own} in the model");
+    }
+}
+
 /// Warns about a RoPE that was made for a model with another original context. It may still be meant: models that differ
 /// in nothing else are compared this way.
 fn warn_of_other_original(name: &str, spec: &RopeSpec, model: &ModelConfig) {
     let (found, expected) = (spec.original_context, model.rope.original_context);
-    if found != expected && !matches!(spec.scaling, RopeScaling::None {}) {
+    if found != expected && is_relative(&spec.scaling) {
         tracing::warn!(
             "RoPE `{name}` was made for an original context of {found} tokens, that of the model is {expected}"
         );

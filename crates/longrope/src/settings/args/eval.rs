@@ -33,9 +33,10 @@ pub(crate) struct Ppl {
     /// Context lengths in tokens, separated by commas.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
-    /// RoPE: checkpoint (default); a method scaled for each context (none, pi, ntk, dynamic-ntk, yarn, llama3);
-    /// METHOD@CONTEXT, scaled for one context; a published name; or a rope.json, factor CSV or Hugging Face
-    /// config.json; repeatable.
+    /// RoPE: checkpoint (default); a method scaled for each context (none, pi, ntk, dynamic-ntk, yarn, llama3,
+    /// mrrope-uni, mrrope-pro, selfextend); METHOD@CONTEXT, scaled for one context; a method with its own numbers
+    /// (theta@BASE, drope, drope@C, selfextend@GROUP,WINDOW); a published name; or a rope.json, factor CSV or Hugging
+    /// Face config.json; repeatable.
     #[arg(long, value_name = "R", num_args = 1..)]
     pub(crate) rope: Vec<String>,
     /// RoPE that differences are taken to, by its name in the table; default: the first.

@@ -1,0 +1,187 @@
+//! Which positions the tokens of a training window get: the keys `positions`, `skipped` and `long` of `[train]`.
+
+use longrope_data::Skips;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Which positions the tokens of a window get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Positions {
+    /// All positions of the window, one after the other.
+    #[default]
+    All,
+    /// Positions skip ahead, so that a short window has the distances of a long text.
+    Skipped,
+}
+
+/// How positions skip, for [`Positions::Skipped`]: the keys of `[train.skipped]`.
+///
+/// Windows under the original RoPE never skip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct SkippedPositions {
+    /// Lengths in tokens of the texts that positions lie in. Several are a curriculum: steps are divided among them
+    /// equally, in this order. By default the context of the RoPE.
+    pub targets: Vec<usize>,
+    /// Pieces of a window, or of each document where documents do not attend to each other.
+    pub pieces: usize,
+    /// Share of the windows whose positions skip.
+    pub share: f64,
+}
+
+impl Default for SkippedPositions {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            pieces: 4,
+            share: 1.0,
+        }
+    }
+}
+
+/// Windows of another length, all of whose positions are real: the keys of `[train.long]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LongWindows {
+    /// Tokens of these windows.
+    pub context: usize,
+    /// Share of all batches but those of `short` that have such windows.
+    pub share: f64,
+}
+
+impl SkippedPositions {
+    /// Checks pieces, share and targets for windows of `context` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Positions`].
+    pub(super) fn validate(&self, context: usize) -> Result<()> {
+        let wrong = |key: &'static str, found: String, expected: &'static str| {
+            Err(Error::Positions {
+                key,
+                found,
+                expected,
+            })
+        };
+        if self.pieces < 2 {
+            let found = self.pieces.to_string();
+            return wrong("train.skipped.pieces", found, "at least 2 pieces");
+        }
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            let found = self.share.to_string();
+            return wrong("train.skipped.share", found, "above 0, and at most 1");
+        }
+        if self.targets.is_empty() {
+            return wrong(
+                "train.skipped.targets",
+                "none".to_owned(),
+                "a length in tokens",
+            );
+        }
+        if !self.targets.is_sorted() {
+            let found = format!("{:?}", self.targets);
+            return wrong("train.skipped.targets", found, "lengths in ascending order");
+        }
+        match self.targets.iter().find(|target| **target <= context) {
+            Some(target) => wrong(
+                "train.skipped.targets",
+                target.to_string(),
+                "more tokens than a window has (train.context)",
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The target of a step, from 0.
+    pub(super) fn target_of(&self, step: usize, total_steps: usize) -> usize {
+        let n_targets = self.targets.len();
+        let stage = step * n_targets / total_steps.max(1);
+        self.targets
+            .get(stage.min(n_targets.saturating_sub(1)))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// How the windows of a step skip.
+    pub(super) fn of_step(&self, step: usize, total_steps: usize) -> Skips {
+        Skips {
+            target: self.target_of(step, total_steps),
+            pieces: self.pieces,
+            share: self.share,
+        }
+    }
+}
+
+impl LongWindows {
+    /// Checks the share, and the length against windows of `context` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Positions`].
+    pub(super) fn validate(&self, context: usize) -> Result<()> {
+        if !(self.share > 0.0 && self.share < 1.0) {
+            return Err(Error::Positions {
+                key: "train.long.share",
+                found: self.share.to_string(),
+                expected: "above 0 and below 1",
+            });
+        }
+        if self.context <= context {
+            return Err(Error::Positions {
+                key: "train.long.context",
+                found: self.context.to_string(),
+                expected: "more tokens than other windows have (train.context)",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skipped(targets: &[usize]) -> SkippedPositions {
+        SkippedPositions {
+            targets: targets.to_vec(),
+            ..SkippedPositions::default()
+        }
+    }
+
+    #[test]
+    fn a_curriculum_divides_the_steps() {
+        let curriculum = skipped(&[100, 200, 300]);
+        let targets: Vec<usize> = (0..7).map(|step| curriculum.target_of(step, 7)).collect();
+        assert_eq!(targets, [100, 100, 100, 200, 200, 300, 300]);
+        assert_eq!(skipped(&[100]).target_of(6, 7), 100);
+        assert_eq!(curriculum.target_of(9, 7), 300);
+    }
+
+    #[test]
+    fn settings_without_a_meaning_are_errors_that_name_the_key() {
+        let message = |skipped: SkippedPositions| skipped.validate(64).unwrap_err().to_string();
+        skipped(&[65, 65, 4_096]).validate(64).unwrap();
+        for (targets, part) in [
+            (&[][..], "train.skipped.targets"),
+            (&[64], "more tokens than a window"),
+            (&[200, 100], "ascending"),
+        ] {
+            let found = message(skipped(targets));
+            assert!(found.contains(part), "{found}");
+        }
+        let with = |pieces, share| SkippedPositions {
+            pieces,
+            share,
+            ..skipped(&[100])
+        };
+        assert!(message(with(1, 1.0)).contains("train.skipped.pieces"));
+        for share in [0.0, -1.0, 1.5, f64::NAN] {
+            assert!(message(with(3, share)).contains("train.skipped.share"));
+        }
+        for (context, share) in [(64, 0.5), (128, 0.0), (128, 1.0), (128, f64::NAN)] {
+            let long = LongWindows { context, share };
+            assert!(long.validate(64).is_err(), "{long:?}");
+        }
+    }
+}
