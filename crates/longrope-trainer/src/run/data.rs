@@ -318,7 +318,7 @@ pub(super) fn micro_batch(
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use longrope_model::DecoderConfig;
+    use longrope_model::{DecoderConfig, Recompute, Trained};
 
     use super::*;
     use longrope_rope::RopeScaling;
@@ -359,6 +359,46 @@ mod tests {
         };
         assert_eq!(n_positions(RopeChoice::Rescaled), 8);
         assert_eq!(n_positions(RopeChoice::Original), 4);
+    }
+
+    #[test]
+    fn positions_skip_in_the_windows_that_are_to_skip() {
+        let spec = RopeSpec::new(4, 10_000.0, 16, RopeScaling::None {}).unwrap();
+        let decoder = DecoderConfig::new(8, 4, 1, 1).init(&Device::flex());
+        let settings = SkippedPositions {
+            targets: vec![64, 512],
+            ..SkippedPositions::default()
+        };
+        let ropes = (&spec, &spec);
+        let rotaries = |settings: &SkippedPositions| {
+            Rotaries::skipped(&decoder, ropes, (4, 8), settings, (1, 10))
+        };
+        let skipping = rotaries(&settings).unwrap();
+        // The loss tells which angles were used.
+        let of = |window: TrainingWindow, place| {
+            let MicroBatch { batch, rotary } = micro_batch(vec![window], &skipping, place);
+            let result = decoder.loss_gradients(&batch, &rotary, Trained::All, Recompute::Layers);
+            result.unwrap().nll.to_bits()
+        };
+        let rescaled = || window(RopeChoice::Rescaled, false);
+        let original = || window(RopeChoice::Original, false);
+        let later = BatchPlace {
+            step: 9,
+            n_windows: 9,
+        };
+        assert_eq!(of(rescaled(), FIRST), of(rescaled(), FIRST), "repeatable");
+        assert_ne!(of(rescaled(), FIRST), of(rescaled(), later));
+        assert_eq!(of(original(), FIRST), of(original(), later));
+        let long = TrainingWindow {
+            tokens: vec![3; 8],
+            ..rescaled()
+        };
+        assert_eq!(of(long.clone(), FIRST), of(long, later), "real positions");
+        let too_short = SkippedPositions {
+            targets: vec![4],
+            ..settings
+        };
+        assert!(matches!(rotaries(&too_short), Err(Error::Positions { .. })));
     }
 
     #[test]
