@@ -54,9 +54,9 @@ impl Default for PasskeyConfig {
 /// Passkey retrieval at one context.
 ///
 /// Prompt and answer together have exactly as many tokens as the context, so the last token of the
-/// answer is at its last position. Trial `i` has the same key and depth at every context. Depths that are drawn are
-/// sorted, the deepest first. A text then shares everything before its key with the previous one, and a model that
-/// caches sequences does not read that part again.
+/// answer is at its last position. Trial `i` has the same key and depth at every context. The deepest are run first. A
+/// text then shares everything before its key with the previous one, and a model that caches sequences does not read
+/// that part again. Depths that are drawn are sorted in this order.
 #[derive(Debug)]
 pub struct Passkey<'a> {
     tokenizer: &'a Tokenizer,
@@ -138,6 +138,16 @@ impl Task for Passkey<'_> {
 
     fn batch_size(&self) -> usize {
         (BATCH_TOKENS / self.context).max(1)
+    }
+
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.n_trials()).collect();
+        // Short texts are run in batches of consecutive trials, and their beginnings are not cached.
+        if self.batch_size() == 1 {
+            let depth = |trial: &usize| self.draws[*trial].1;
+            order.sort_by(|a, b| depth(b).total_cmp(&depth(a)));
+        }
+        order
     }
 
     fn run(
@@ -262,6 +272,18 @@ mod tests {
         assert_eq!(*draws, long.draws);
         assert!(draws.iter().all(|(key, _)| (10_000..100_000).contains(key)));
         assert!((draws[4].1 - 0.5).abs() < 1e-12 && draws[0].0 != draws[3].0);
+    }
+
+    #[test]
+    fn long_texts_of_a_grid_are_run_from_the_deepest_on() {
+        let tokenizer = tokenizer();
+        let grid = config(&[0.0, 0.5, 1.0], Protocol::TeacherForced);
+        let order = |context| {
+            let task = Passkey::new(&tokenizer, &grid, context, 42).unwrap();
+            task.order()
+        };
+        assert_eq!(order(4096), [2, 5, 8, 11, 1, 4, 7, 10, 0, 3, 6, 9]);
+        assert_eq!(order(256), (0..12).collect::<Vec<_>>());
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub trait Task {
         1
     }
 
+    /// The order in which the trials are run, if the task does not go by their numbers: every number once. Trials that
+    /// follow each other may share work.
+    fn order(&self) -> Vec<usize> {
+        (0..self.n_trials()).collect()
+    }
+
     /// Runs a range of trials. Returns one record per trial, in order, with one score per metric.
     ///
     /// # Errors
@@ -64,6 +70,9 @@ pub struct TaskRun<'a> {
     task: &'a dyn Task,
     rope: &'a RopeSpec,
     rope_name: &'a str,
+    /// The numbers of all trials, in the order in which they are run.
+    order: Vec<usize>,
+    /// The trials so far, in that order.
     trials: Vec<Trial>,
     elapsed: Duration,
 }
@@ -75,6 +84,7 @@ impl<'a> TaskRun<'a> {
             task,
             rope,
             rope_name,
+            order: task.order(),
             trials: Vec::new(),
             elapsed: Duration::ZERO,
         }
@@ -87,12 +97,17 @@ impl<'a> TaskRun<'a> {
     /// [`Error::StateTrials`] if they are not the first trials of the task, or do not have a possible score per metric.
     pub fn with_trials(mut self, mut trials: Vec<Trial>, elapsed_secs: f64) -> Result<Self> {
         trials.truncate(self.task.n_trials());
+        // They may have been run by their numbers; version 0.1 runs them so.
+        if trials.iter().map(|trial| trial.trial).eq(0..trials.len()) {
+            self.order.retain(|number| *number >= trials.len());
+            self.order.splice(0..0, 0..trials.len());
+        }
         let info = self.task.info();
-        for (index, trial) in trials.iter().enumerate() {
+        for (index, (trial, number)) in trials.iter().zip(&self.order).enumerate() {
             let problem = if trial.scores.len() != info.metrics.len() {
                 let expected = info.metrics.len();
                 format!("has {} scores, expected {expected}", trial.scores.len())
-            } else if trial.trial != index {
+            } else if trial.trial != *number {
                 format!("has the number {}", trial.trial)
             } else if let Some((metric, score)) = info
                 .metrics
@@ -125,18 +140,19 @@ impl<'a> TaskRun<'a> {
     /// If the model cannot run them.
     pub fn step(&mut self, model: &mut dyn LanguageModel) -> Result<usize> {
         let started = Instant::now();
-        let first = self.trials.len();
-        let last = (first + self.task.batch_size().max(1)).min(self.task.n_trials());
-        if first == last {
+        let left = &self.order[self.trials.len()..];
+        let Some(&first) = left.first() else {
             return Ok(0);
-        }
-        let trials = self.task.run(first..last, model, self.rope)?;
+        };
+        let batch = first..first + self.task.batch_size().max(1);
+        let n = left.iter().zip(batch).take_while(|(a, b)| *a == b).count();
+        let trials = self.task.run(first..first + n, model, self.rope)?;
         self.trials.extend(trials);
         self.elapsed += started.elapsed();
-        Ok(last - first)
+        Ok(n)
     }
 
-    /// The trials so far.
+    /// The trials so far, in the order in which they were run.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
     }
@@ -151,15 +167,17 @@ impl<'a> TaskRun<'a> {
         (self.trials.len(), self.task.n_trials())
     }
 
-    /// The result of the trials so far.
+    /// The result of the trials so far, ordered by number.
     pub fn result(&self) -> TaskResult {
         let info = self.task.info();
+        let mut trials = self.trials.clone();
+        trials.sort_by_key(|trial| trial.trial);
         let mut metrics = info
             .metrics
             .iter()
             .enumerate()
             .map(|(i, metric)| {
-                let scores: Vec<f64> = self.trials.iter().map(|trial| trial.scores[i]).collect();
+                let scores: Vec<f64> = trials.iter().map(|trial| trial.scores[i]).collect();
                 MetricValue::of(metric, &scores)
             })
             .collect::<Vec<_>>()
@@ -171,7 +189,7 @@ impl<'a> TaskRun<'a> {
             rope_fingerprint: Some(rope_fingerprint(self.rope)),
             context: info.context,
             original_context: Some(self.rope.original_context),
-            n: self.trials.len(),
+            n: trials.len(),
             metric: metrics.next().unwrap_or_default(),
             difference: None,
             other_metrics: metrics.collect(),
@@ -179,7 +197,7 @@ impl<'a> TaskRun<'a> {
             settings: info.settings,
             seed: info.seed,
             elapsed_secs: self.elapsed_secs(),
-            trials: self.trials.clone(),
+            trials,
         }
     }
 }

@@ -31,6 +31,14 @@ pub(crate) struct DecoderLayer {
     pub(crate) window: Option<usize>,
 }
 
+/// Rows of a chunk are left out in multiples of this. Attention then divides the others into the same blocks as in a full
+/// pass, so that nearly all results have the same bits.
+const ROW_BLOCK: usize = 256;
+
+/// Number of rows that are computed at least, as far as the chunk has them. Products of fewer rows may be computed by
+/// other kernels, which round differently.
+const LEAST_ROWS: usize = 64;
+
 /// A part of the sequence: the position of its first token, and its hidden states `[batch, seq, hidden]`.
 pub(crate) struct Chunk {
     pub(crate) start: usize,
@@ -43,13 +51,27 @@ impl Chunk {
         let [_, seq, _] = self.hidden.dims();
         self.start..self.start + seq
     }
+
+    /// The rows that are computed if those from position `needed_from` on are asked; `None` if the chunk has none of
+    /// them.
+    fn needed_rows(&self, needed_from: usize) -> Option<Range<usize>> {
+        let Range { start, end } = self.positions();
+        let n_rows = end - start;
+        let n_unasked = needed_from.saturating_sub(start);
+        if n_unasked >= n_rows {
+            return None;
+        }
+        let n_skipped = n_unasked.min(n_rows.saturating_sub(LEAST_ROWS));
+        Some(n_skipped / ROW_BLOCK * ROW_BLOCK..n_rows)
+    }
 }
 
 impl DecoderLayer {
     /// Runs this layer on the hidden states of all chunks.
     ///
     /// Keys and values of the whole sequence are computed first. Then each chunk attends to itself and to earlier
-    /// tokens. Chunks that end at or before `needed_from` are dropped: in the last layer, their output is not used.
+    /// tokens. Of the rows before position `needed_from`, most are left out: in the last layer, their output is not
+    /// used.
     pub(crate) fn forward(
         &self,
         chunks: Vec<Chunk>,
@@ -67,36 +89,40 @@ impl DecoderLayer {
         let (keys, values) = (Tensor::cat(keys, 2), Tensor::cat(values, 2));
         chunks
             .into_iter()
-            .filter(|chunk| chunk.positions().end > needed_from)
-            .map(|chunk| {
-                let Chunk { start, hidden } = chunk;
+            .filter_map(|chunk| {
+                let rows = chunk.needed_rows(needed_from)?;
+                let start = chunk.start + rows.start;
+                let hidden = rows_of(chunk.hidden, &rows);
                 let x = normalized(self.before_attention.as_ref(), hidden.clone());
                 let place = self.place(start);
                 let mixed = self
                     .self_attn
                     .attend(x.clone(), &keys, &values, rotary, place);
-                Chunk {
+                Some(Chunk {
                     start,
                     hidden: self.add(hidden, x, mixed),
-                }
+                })
             })
             .collect()
     }
 
-    /// Runs the tokens that follow those in a cache, and adds them to the cache.
+    /// Runs a chunk of one sequence, whose earlier tokens are in a cache, and adds it to the cache.
     ///
-    /// # Shapes
-    /// - `hidden`, output: `[1, seq, hidden]`
+    /// Of the rows before position `needed_from`, most are left out of the result, and it is `None` if none is needed.
+    /// The cache gets the keys and values of all.
     pub(crate) fn forward_cached(
         &self,
-        hidden: Tensor<3>,
+        chunk: Chunk,
         cache: &mut LayerCache,
         rotary: &Rotary,
-        start: usize,
-    ) -> Tensor<3> {
-        let x = normalized(self.before_attention.as_ref(), hidden.clone());
-        let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, start);
-        cache.append(keys, values, start);
+        needed_from: usize,
+    ) -> Option<Chunk> {
+        let x = normalized(self.before_attention.as_ref(), chunk.hidden.clone());
+        let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, chunk.start);
+        cache.append(keys, values, chunk.start);
+        let rows = chunk.needed_rows(needed_from)?;
+        let start = chunk.start + rows.start;
+        let (hidden, x) = (rows_of(chunk.hidden, &rows), rows_of(x, &rows));
         let place = Place {
             first_key: cache.first,
             ..self.place(start)
@@ -104,7 +130,10 @@ impl DecoderLayer {
         let mixed = self
             .self_attn
             .attend(x.clone(), &cache.keys, &cache.values, rotary, place);
-        self.add(hidden, x, mixed)
+        Some(Chunk {
+            start,
+            hidden: self.add(hidden, x, mixed),
+        })
     }
 
     /// Runs whole sequences at once, for training.
@@ -171,5 +200,39 @@ fn normalized(norm: Option<&Norm>, x: Tensor<3>) -> Tensor<3> {
     match norm {
         Some(norm) => norm.forward(x),
         None => x,
+    }
+}
+
+/// Some rows of `[batch, seq, width]`.
+fn rows_of(x: Tensor<3>, rows: &Range<usize>) -> Tensor<3> {
+    let [_, seq, _] = x.dims();
+    if rows.len() == seq {
+        x
+    } else {
+        x.narrow(1, rows.start, rows.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn whole_blocks_of_rows_are_left_out_and_a_few_rows_are_always_kept() {
+        let rows = |n_rows, needed_from| {
+            let hidden = Tensor::zeros([1, n_rows, 2], &Device::flex());
+            let chunk = Chunk { start: 100, hidden };
+            chunk.needed_rows(needed_from)
+        };
+        assert_eq!(rows(1000, 0), Some(0..1000));
+        assert_eq!(rows(1000, 355), Some(0..1000));
+        assert_eq!(rows(1000, 356), Some(256..1000));
+        assert_eq!(rows(1000, 1099), Some(768..1000));
+        assert_eq!(rows(1000, 1100), None);
+        assert_eq!(rows(800, 899), Some(512..800), "the last block has 32 rows");
+        assert_eq!(rows(1, 100), Some(0..1));
+        assert_eq!(rows(1, 101), None);
     }
 }

@@ -201,8 +201,8 @@ impl Decoder {
         KvCache::n_bytes(&self.config, capacity, self.dtype())
     }
 
-    /// Hidden states after the last normalization, in chunks. Chunks that end at or before position `needed_from` are
-    /// left out.
+    /// Hidden states after the last normalization, in chunks. Of the positions before `needed_from`, most are left out:
+    /// the last layer computes only their keys and values.
     ///
     /// # Shapes
     /// - `tokens`: `[batch, seq]`
@@ -248,31 +248,47 @@ impl Decoder {
     }
 
     /// Runs the tokens that follow those in a cache and adds them to the cache. Returns their hidden states after the
-    /// last normalization.
+    /// last normalization, or `None` if they all come before position `needed_from`. Of the positions before it, most are
+    /// left out: the last layer computes only their keys and values.
     ///
     /// # Shapes
     /// - `tokens`: `[seq]`
-    /// - output: `[1, seq, hidden]`
+    /// - output: `[1, seq or fewer, hidden]`
     ///
     /// # Errors
     /// If layers are streamed and cannot be read.
-    pub(crate) fn extend(&self, tokens: Tensor<1, Int>, cache: &mut KvCache) -> Result<Tensor<3>> {
+    pub(crate) fn extend(
+        &self,
+        tokens: Tensor<1, Int>,
+        cache: &mut KvCache,
+        needed_from: usize,
+    ) -> Result<Option<Chunk>> {
         let [seq] = tokens.dims();
-        let start = cache.n_tokens;
         let model = &self.weights.model;
-        let mut hidden = model.embed_tokens.forward(tokens.unsqueeze());
+        let mut chunk = Some(Chunk {
+            start: cache.n_tokens,
+            hidden: model.embed_tokens.forward(tokens.unsqueeze()),
+        });
         for layer_idx in 0..self.config.n_layers {
+            let last = layer_idx + 1 == self.config.n_layers;
+            let needed_from = if last { needed_from } else { 0 };
             let (cached, rotary) = (&mut cache.layers[layer_idx], &cache.rotary);
-            hidden = match &self.stream {
-                None => model.layers[layer_idx].forward_cached(hidden, cached, rotary, start),
+            let read;
+            let layer = match &self.stream {
+                None => &model.layers[layer_idx],
                 Some(stream) => {
-                    let layer = self.read_layer(stream, layer_idx)?;
-                    layer.forward_cached(hidden, cached, rotary, start)
+                    read = self.read_layer(stream, layer_idx)?;
+                    &read
                 }
             };
+            chunk =
+                chunk.and_then(|chunk| layer.forward_cached(chunk, cached, rotary, needed_from));
         }
         cache.n_tokens += seq;
-        Ok(model.last(hidden))
+        Ok(chunk.map(|Chunk { start, hidden }| Chunk {
+            start,
+            hidden: model.last(hidden),
+        }))
     }
 
     fn read_layer(&self, stream: &Stream, layer_idx: usize) -> Result<DecoderLayer> {

@@ -9,6 +9,7 @@ use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::finite::{bad_logit, logit_error};
 use crate::kv_cache::KvCache;
+use crate::nll::chunks_of;
 use crate::sampling::Sampling;
 
 /// Number of prompt tokens that go through the layers at once.
@@ -54,19 +55,25 @@ impl Decoder {
     pub fn next_logits(&self, tokens: &[u32], cache: &mut KvCache) -> Result<Vec<f32>> {
         self.check_vocabulary(tokens)?;
         cache.reserve(tokens.len())?;
+        // Only the last row predicts an unknown token.
+        let Some(n_others) = tokens.len().checked_sub(1) else {
+            return Err(Error::EmptyPrompt);
+        };
+        let start = cache.n_tokens();
+        let needed_from = start + n_others;
         let mut last = None;
-        for chunk in tokens.chunks(PREFILL_CHUNK) {
+        for chunk in chunks_of(start..start + tokens.len(), PREFILL_CHUNK) {
+            let chunk = &tokens[chunk.start - start..chunk.end - start];
             let ids: Vec<i64> = chunk.iter().map(|id| i64::from(*id)).collect();
             let n = ids.len();
             let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [n]), self.device());
-            let hidden = self.extend(ids, cache)?; // [1, n, hidden]
-            let [_, _, hidden_size] = hidden.dims();
-            last = Some(hidden.narrow(1, n - 1, 1).reshape([1, hidden_size]));
+            last = self.extend(ids, cache, needed_from)?;
         }
-        // Only the last row predicts an unknown token.
         let Some(last) = last else {
             return Err(Error::EmptyPrompt);
         };
+        let [_, n, hidden_size] = last.hidden.dims(); // [1, n, hidden]
+        let last = last.hidden.narrow(1, n - 1, 1).reshape([1, hidden_size]);
         let logits = self.head().logits(last);
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         match bad_logit(&logits) {

@@ -1,5 +1,7 @@
 //! Scoring sequences: the loss of every token, and the most likely token at every position.
 
+use std::ops::Range;
+
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -20,6 +22,17 @@ pub(crate) const CHUNK_ROWS: usize = 2048;
 
 /// Number of rows whose logits are in memory at once: a few megabytes for large vocabularies.
 const LOGIT_ROWS: usize = 32;
+
+/// The stretches of `positions` between multiples of `n_rows`. So a sequence is divided alike, wherever its new tokens begin.
+pub(crate) fn chunks_of(
+    positions: Range<usize>,
+    n_rows: usize,
+) -> impl Iterator<Item = Range<usize>> {
+    let Range { start, end } = positions;
+    let first = start / n_rows * n_rows;
+    let stretch = move |from: usize| from.max(start)..end.min(from + n_rows);
+    (first..end).step_by(n_rows).map(stretch)
+}
 
 /// Sequences of equal length to score together.
 #[derive(Clone, Copy, Debug)]
@@ -123,17 +136,18 @@ impl Decoder {
         let n = ids.len();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [n]), self.device());
         let mut scored = Vec::with_capacity(tokens.len() - score_from);
-        for from in (start..end).step_by(CHUNK_ROWS) {
-            let rows = CHUNK_ROWS.min(end - from);
-            let hidden = self.extend(ids.clone().narrow(0, from - start, rows), cache)?; // [1, t, h]
-            let first = from.max(needed_from);
-            if first >= from + rows {
+        for chunk in chunks_of(start..end, CHUNK_ROWS) {
+            let chunk = ids.clone().narrow(0, chunk.start - start, chunk.len());
+            let Some(chunk) = self.extend(chunk, cache, needed_from)? else {
                 continue;
-            }
-            let [_, _, hidden_size] = hidden.dims();
-            let rows = from + rows - first;
-            let hidden = hidden
-                .narrow(1, first - from, rows)
+            };
+            let positions = chunk.positions();
+            let first = positions.start.max(needed_from);
+            let rows = positions.end - first;
+            let [_, _, hidden_size] = chunk.hidden.dims();
+            let hidden = chunk
+                .hidden
+                .narrow(1, first - positions.start, rows)
                 .reshape([rows, hidden_size]);
             let targets = ids.clone().narrow(0, first + 1 - start, rows);
             scored.extend(each(hidden, targets));

@@ -204,3 +204,46 @@ fn whole_step_by_step_in_a_batch_and_streamed_are_the_same() {
         assert_near(&found, &whole, &format!("{name} streamed"));
     });
 }
+
+#[test]
+fn losses_at_the_end_are_those_of_a_full_pass() {
+    each_family(|name, folder, golden| {
+        let decoder = load(folder);
+        // Enough that the last layer leaves rows out.
+        let tokens: Vec<u32> = golden.tokens.iter().copied().cycle().take(420).collect();
+        let spec = &decoder.config().rope;
+        let rope = spec.resolve(tokens.len());
+        let rotary = decoder.rotary(&rope, tokens.len());
+        let from = 410;
+        let whole = losses(&decoder, spec, &tokens);
+        let end = &whole[from - 1..];
+
+        let batch = TokenBatch {
+            sequences: &[&tokens, &tokens],
+            score_from: from,
+        };
+        let both = decoder.token_nll(batch, &rotary).unwrap();
+        assert_near(&both[1], end, &format!("{name} in a batch"));
+
+        let mut cache = decoder.kv_cache(tokens.len(), &rope);
+        let found = decoder.token_nll_cached(&tokens, from, &mut cache);
+        assert_near(&found.unwrap(), end, &format!("{name} in a cache"));
+
+        let mut cache = decoder.kv_cache(tokens.len(), &rope);
+        decoder.next_logits(&tokens[..from], &mut cache).unwrap();
+        let found = decoder.token_nll_cached(&tokens, from + 1, &mut cache);
+        assert_near(
+            &found.unwrap(),
+            &end[1..],
+            &format!("{name} after a prompt"),
+        );
+
+        let streamed = Decoder::stream(folder, &device(), Arc::new(|_, _| {})).unwrap();
+        let batch = TokenBatch {
+            sequences: &[&tokens],
+            score_from: from,
+        };
+        let found = streamed.token_nll(batch, &rotary).unwrap();
+        assert_near(&found[0], end, &format!("{name} streamed"));
+    });
+}

@@ -249,3 +249,119 @@ fn grouped_positions_cannot_be_trained() {
     let error = decoder.loss_gradients(&batch, &rotary, Trained::All, Recompute::Layers);
     assert!(matches!(error, Err(Error::GroupedTraining)));
 }
+
+/// Losses are equal: bit for bit on flex, up to rounding on other devices.
+fn assert_bits(found: &[f32], expected: &[f32], what: &str) {
+    if device() != burn::tensor::Device::flex() {
+        return assert_same(found, expected);
+    }
+    let bits = |losses: &[f32]| losses.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(found), bits(expected), "{what}");
+}
+
+/// Checkpoints without sliding windows, with one in all layers, and with one in some.
+const KINDS: [&str; 3] = ["llama-gqa-tied", "mistral-window", "qwen2-layers"];
+
+#[test]
+fn rows_that_are_asked_have_the_bits_of_a_full_pass() {
+    // Attention divides the rows of a chunk into bands. A last band of a few rows may be rounded differently.
+    const N: usize = 2048 + 492;
+    for name in KINDS {
+        let decoder = load(name);
+        // More rows than go through a layer at once, so there are several chunks.
+        let sequence = tokens(N, 4);
+        let spec = &decoder.config().rope;
+        let rope = spec.resolve(N);
+        let rotary = decoder.rotary(&rope, N);
+        let whole = |score_from| {
+            let batch = TokenBatch {
+                sequences: &[&sequence],
+                score_from,
+            };
+            decoder.token_nll(batch, &rotary).unwrap().remove(0)
+        };
+        let cached = |score_from| {
+            // All keys are kept. After dropped ones, tiles of keys begin elsewhere, which is rounded differently.
+            let mut cache = decoder.whole_kv_cache(N, &rope);
+            let losses = decoder.token_nll_cached(&sequence, score_from, &mut cache);
+            assert_eq!(cache.n_tokens(), N - 1, "those before as well");
+            losses.unwrap()
+        };
+        let (all, all_cached) = (whole(1), cached(1));
+        // The head divides its rows into blocks of 256. The last ones of a block may be rounded differently, so whole
+        // blocks are left out here.
+        for score_from in [1025, 2305] {
+            let what = format!("{name} from {score_from}");
+            assert_bits(&whole(score_from), &all[score_from - 1..], &what);
+            let expected = &all_cached[score_from - 1..];
+            assert_bits(&cached(score_from), expected, &format!("{what}, cached"));
+        }
+        for score_from in [2310, 2490] {
+            assert_same(&whole(score_from), &all[score_from - 1..]);
+            assert_same(&cached(score_from), &all[score_from - 1..]);
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_asked_of_a_batch_have_the_bits_of_a_full_pass() {
+    let decoder = load("llama-gqa-tied");
+    let sequences = [tokens(700, 1), tokens(700, 2), tokens(700, 3)];
+    let slices: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let rotary = decoder.rotary(&decoder.config().rope.resolve(700), 700);
+    let nll = |score_from| {
+        let batch = TokenBatch {
+            sequences: &slices,
+            score_from,
+        };
+        decoder.token_nll(batch, &rotary).unwrap()
+    };
+    let all = nll(1);
+    for score_from in [300, 600, 694] {
+        for (found, all) in nll(score_from).iter().zip(&all) {
+            assert_bits(found, &all[score_from - 1..], &format!("from {score_from}"));
+        }
+    }
+}
+
+#[test]
+fn a_cached_beginning_of_whole_blocks_gives_the_bits_of_the_whole() {
+    let decoder = load("llama-sharded-bf16");
+    let spec = &decoder.config().rope;
+    let sequence = tokens(2500, 4);
+    let rope = spec.resolve(2500);
+    let mut cache = decoder.whole_kv_cache(2500, &rope);
+    let expected = decoder
+        .token_nll_cached(&sequence, 2490, &mut cache)
+        .unwrap();
+    for n_kept in [2304, 2048, 1792, 768, 256] {
+        cache.truncate(n_kept);
+        let found = decoder
+            .token_nll_cached(&sequence, 2490, &mut cache)
+            .unwrap();
+        assert_bits(&found, &expected, &format!("after {n_kept} cached tokens"));
+    }
+}
+
+#[test]
+fn a_prompt_has_the_next_logits_of_its_last_row_alone_or_with_others() {
+    for name in KINDS {
+        let decoder = load(name);
+        let prompt = tokens(1300, 8);
+        let rope = decoder.config().rope.resolve(1300);
+        let mut cache = decoder.kv_cache(1300, &rope);
+        let logits = decoder.next_logits(&prompt, &mut cache).unwrap();
+        let batch = TokenBatch {
+            sequences: &[&[prompt.as_slice(), &[0]].concat()],
+            score_from: 1300,
+        };
+        let rotary = decoder.rotary(&rope, 1301);
+        let loss = decoder.token_nll(batch, &rotary).unwrap()[0][0];
+        let total: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+        let expected = total.ln() - f64::from(logits[0]);
+        assert!(
+            (f64::from(loss) - expected).abs() < f64::from(SAME),
+            "{name}"
+        );
+    }
+}
