@@ -369,6 +369,7 @@ fn the_table_of_keys_is_true() {
             let value = match key.as_str() {
                 "generate.top-p" | "train.learning-rate" | "eval.threshold" => "0.5",
                 "pretrain.config" => "{}",
+                "train.long" => "{context=512,share=0.1}",
                 key if numbers.contains(&key) => "1",
                 _ => "nowhere",
             };
