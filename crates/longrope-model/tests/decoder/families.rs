@@ -207,7 +207,12 @@ fn whole_step_by_step_in_a_batch_and_streamed_are_the_same() {
 
 #[test]
 fn losses_at_the_end_are_those_of_a_full_pass() {
+    // Which rows are left out does not depend on the device: three kinds of layers are enough on slow ones.
+    let is_fast = device() == burn::tensor::Device::flex();
     each_family(|name, folder, golden| {
+        if !is_fast && !["granite", "gpt_oss", "olmo3"].contains(&name) {
+            return;
+        }
         let decoder = load(folder);
         // Enough that the last layer leaves rows out.
         let tokens: Vec<u32> = golden.tokens.iter().copied().cycle().take(420).collect();
