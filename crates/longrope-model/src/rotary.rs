@@ -143,11 +143,12 @@ impl RotaryMaker {
             "sequences of one length"
         );
         let at = |row: &Vec<usize>| Table::new(rope.angles_at(row.iter().copied()), &self.device);
+        let whole = self.whole(rope, n_positions);
         Rotary {
             main: positions.iter().map(at).collect(),
-            near: Some(Table::new(rope.angles(0..n_positions), &self.device)),
+            near: whole.main.first().cloned(),
             positions,
-            ..self.whole(rope, n_positions)
+            ..whole
         }
     }
 }
