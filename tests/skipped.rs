@@ -86,6 +86,55 @@ fn longer_windows_have_their_share() {
     );
 }
 
+/// Half of the windows are compared with the original model: 3 of 8 as short text, 1 of 8 at skipped positions.
+const DISTILLED: &str =
+    "--set train.distill.short=0.75 --set train.distill.far=0.25 --set train.distill.layers=[1,2]";
+
+#[test]
+fn a_run_that_is_compared_with_the_original_resumes_to_the_same_bytes() {
+    let here = Workplace::with_model();
+    for mode in ["full", "lora"] {
+        let line = format!("{SKIPPED} {DISTILLED} --set train.mode={mode}");
+        here.run(&format!("{line} --out {mode}")).worked();
+        let whole = here.training_metrics(&format!("{mode}/metrics.jsonl"));
+        let bytes = weights(&here, mode);
+        // What a kill after step 6 leaves.
+        fs_err::remove_dir_all(here.path(mode).join("model")).unwrap();
+        fs_err::remove_dir_all(here.path(mode).join("step-000008")).unwrap();
+        here.run(&format!("finetune --resume --out {mode} --dashboard off"))
+            .worked();
+        assert!(whole == here.training_metrics(&format!("{mode}/metrics.jsonl")));
+        assert!(bytes == weights(&here, mode), "{mode}");
+        let with_distance = whole
+            .iter()
+            .filter(|line| line["distill"].is_number() && line["nll_nats"].is_number())
+            .count();
+        assert_eq!(
+            with_distance, 8,
+            "each step has two batches, one of them is compared"
+        );
+    }
+}
+
+#[test]
+fn comparing_keeps_hidden_states_near_those_of_the_original() {
+    let here = Workplace::with_model();
+    let distances = |weight: &str, run: &str| -> Vec<f64> {
+        let weight = format!("--set train.distill.short-weight={weight}");
+        let line = format!("{SKIPPED} --set train.distill.short=1 {weight} --out {run}");
+        here.run(&line).worked();
+        let metrics = here.training_metrics(&format!("{run}/metrics.jsonl"));
+        metrics
+            .iter()
+            .filter_map(|line| line["distill"].as_f64())
+            .collect()
+    };
+    // A weight of nearly nothing only measures.
+    let [free, kept] = [distances("1e-9", "free"), distances("50", "kept")];
+    let (free, kept) = (free[7] / 1e-9, kept[7] / 50.0);
+    assert!(kept < 0.9 * free, "{kept} {free}");
+}
+
 #[test]
 fn settings_without_a_meaning_are_errors() {
     let here = Workplace::with_model();
@@ -107,6 +156,20 @@ fn settings_without_a_meaning_are_errors() {
         here.run(&line).refused_with(expected);
         assert!(!here.path("run").exists(), "{setting}");
     }
+    for setting in [
+        "train.distill.short=-1",
+        "train.distill.far-weight=0.0",
+        "train.distill.layers=[3]",
+        "train.distill.shorts=1",
+    ] {
+        let line = format!("{SKIPPED} --out run --set train.distill.far=0.5 --set {setting}");
+        let key = setting.split(['=', '.']).nth(2).unwrap_or_default();
+        here.run(&line).refused_with(key);
+        assert!(!here.path("run").exists(), "{setting}");
+    }
+    let real = SKIPPED.replace("positions=skipped", "positions=all");
+    here.run(&format!("{real} --out run --set train.distill.far=0.5"))
+        .refused_with("train.positions");
     let long = format!("{SKIPPED} --out run --set train.long.share=0.5 --set train.long.context");
     here.run(&format!("{long}=32"))
         .refused_with("train.long.context");

@@ -82,5 +82,5 @@ pub use training::{
     PackedStream, PackingConfig, Skips, SourceCursor, WindowSource, partition_by_length,
     skipped_positions,
 };
-pub use training_window::{RopeChoice, TrainingWindow};
+pub use training_window::{Goal, RopeChoice, TrainingWindow};
 pub use window::{Window, sliding_windows, spread_windows};

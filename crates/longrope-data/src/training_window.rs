@@ -15,6 +15,19 @@ pub enum RopeChoice {
     Rescaled,
 }
 
+/// What a window teaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// The next token of the text.
+    #[default]
+    Text,
+    /// The hidden states that the original model has for short text.
+    ShortStates,
+    /// The last hidden states that the original model has for short text, whose positions skip ahead in the trained one.
+    FarStates,
+}
+
 /// Tokens that a model is trained on at once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingWindow {
@@ -29,6 +42,8 @@ pub struct TrainingWindow {
     pub together: Vec<Range<usize>>,
     /// The rotary embedding to train under.
     pub rope: RopeChoice,
+    /// What is trained.
+    pub goal: Goal,
     /// Loss weight of every token; `None` if all weights are 1.
     pub loss_weights: Option<Vec<f32>>,
 }
@@ -76,6 +91,7 @@ mod tests {
             confined,
             together: Vec::new(),
             rope: RopeChoice::Original,
+            goal: Goal::Text,
             loss_weights,
         }
     }

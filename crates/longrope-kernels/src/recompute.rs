@@ -10,12 +10,37 @@ use burn::tensor::{Gradients, Tensor};
 
 /// The input of each layer, in order.
 #[derive(Clone, Debug)]
-pub struct LayerInputs(Vec<Tensor<3>>);
+pub struct LayerInputs(Vec<LayerInput>);
+
+#[derive(Clone, Debug)]
+struct LayerInput {
+    value: Tensor<3>,
+    /// The part of its gradient that does not come through the layer.
+    direct: Option<Tensor<3>>,
+}
 
 impl LayerInputs {
     /// Number of layers.
     pub fn n_layers(&self) -> usize {
         self.0.len()
+    }
+
+    /// The input of a layer, `[batch, seq, hidden]`; `None` beyond the last.
+    pub fn get(&self, layer_idx: usize) -> Option<&Tensor<3>> {
+        Some(&self.0.get(layer_idx)?.value)
+    }
+
+    /// Gives the input of a layer a gradient that does not come through the layer, `[batch, seq, hidden]`: where a loss
+    /// depends on hidden states between layers. [`backward`] adds it.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    pub fn add_gradient(&mut self, layer_idx: usize, gradient: Tensor<3>) {
+        let direct = &mut self.0[layer_idx].direct;
+        *direct = Some(match direct.take() {
+            Some(before) => before + gradient,
+            None => gradient,
+        });
     }
 }
 
@@ -33,7 +58,10 @@ pub fn forward(
     let mut inputs = Vec::with_capacity(n_layers);
     let mut x = x;
     for layer_idx in 0..n_layers {
-        inputs.push(x.clone());
+        inputs.push(LayerInput {
+            value: x.clone(),
+            direct: None,
+        });
         x = layer(layer_idx, x);
     }
     (x, LayerInputs(inputs))
@@ -60,13 +88,17 @@ pub fn backward(
     let mut d_output = d_output;
     while let Some(input) = inputs.pop() {
         let layer_idx = inputs.len();
-        let input = input.autodiff().require_grad();
+        let LayerInput { value, direct } = input;
+        let input = value.autodiff().require_grad();
         let output = layer(layer_idx, input.clone());
         // The gradient of this sum with respect to the output is `d_output`, a constant in the graph.
         let mut gradients = (output * d_output).sum().backward();
         d_output = input
             .grad_remove(&mut gradients)
             .expect("a layer's output depends on its input");
+        if let Some(direct) = direct {
+            d_output = d_output + direct;
+        }
         collect(layer_idx, &mut gradients);
     }
     d_output

@@ -19,6 +19,7 @@ mod config;
 mod config_file;
 mod decoder;
 mod decoder_config;
+mod distillation;
 mod error;
 pub mod estimate;
 mod experts;
@@ -62,6 +63,7 @@ pub use config::ModelConfig;
 pub use config_file::read_config_json;
 pub use decoder::{Decoder, LayerHook};
 pub use decoder_config::DecoderConfig;
+pub use distillation::Teacher;
 pub use error::{Error, Result};
 pub use export::{
     ConfigChanges, ExportOptions, FloatType, ShardSize, changed_config, copy_companions, export_hf,

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 
 use burn::tensor::{DType, Gradients as Tape, Int, Tensor, TensorData};
+use longrope_kernels::recompute::LayerInputs;
 use longrope_kernels::{Documents, recompute};
 
 use crate::block::DecoderLayer;
 use crate::decoder::Decoder;
+use crate::distillation::{Targets, Teacher};
 use crate::error::{Error, Result};
 use crate::gradients::Gradients;
 use crate::modules::Weights;
@@ -42,22 +44,22 @@ pub enum Recompute {
 /// Loss and gradients of a batch.
 #[derive(Clone, Debug)]
 pub struct LossGradients {
-    /// Weighted sum of the negative log-likelihoods, in nats.
-    pub nll: f64,
+    /// The loss: the weighted sum of the negative log-likelihoods in nats, or the sum of the losses of a [`Teacher`].
+    pub loss: f64,
     /// Sum of the weights.
     pub weight: f64,
     /// Sum of the negative log-likelihoods of all tokens with non-zero weight, without weights, in nats.
     pub plain_nll: f64,
     /// Number of tokens with non-zero weight.
     pub n_tokens: usize,
-    /// Gradients of the weighted sum.
+    /// Gradients of `loss`.
     pub gradients: Gradients,
 }
 
 impl Decoder {
     /// Computes the loss of a batch and its gradients with respect to the trained parameters.
     ///
-    /// The results are sums, not means: to combine micro-batches, add up `nll`, `weight` and the gradients, and divide
+    /// The results are sums, not means: to combine micro-batches, add up `loss`, `weight` and the gradients, and divide
     /// by the total weight.
     ///
     /// # Errors
@@ -73,15 +75,50 @@ impl Decoder {
         trained: Trained,
         recompute: Recompute,
     ) -> Result<LossGradients> {
+        self.gradients_of(batch, None, rotary, trained, recompute)
+    }
+
+    /// As [`Self::loss_gradients`], of the loss of a [`Teacher`]: how far hidden states are from those of the original
+    /// model. Every token of the batch has weight 1; `loss_weights` only says which tokens `plain_nll` is about.
+    ///
+    /// # Errors
+    /// As [`Self::loss_gradients`], also for the original model.
+    ///
+    /// # Panics
+    /// As [`Self::loss_gradients`], or if the hidden states of the two models have different shapes.
+    pub fn distillation_gradients(
+        &self,
+        batch: &TrainingBatch,
+        teacher: &Teacher,
+        rotary: &Rotary,
+        trained: Trained,
+        recompute: Recompute,
+    ) -> Result<LossGradients> {
+        if teacher.decoder.is_streamed() {
+            return Err(Error::StreamedTraining);
+        }
+        self.gradients_of(batch, Some(teacher), rotary, trained, recompute)
+    }
+
+    fn gradients_of(
+        &self,
+        batch: &TrainingBatch,
+        teacher: Option<&Teacher>,
+        rotary: &Rotary,
+        trained: Trained,
+        recompute: Recompute,
+    ) -> Result<LossGradients> {
         if rotary.is_grouped() {
             return Err(Error::GroupedTraining);
         }
         let input = self.training_input(batch)?;
+        let documents = batch.documents.as_ref();
         let pass = Pass {
             decoder: self,
             rotary,
             selection: self.selection(trained),
-            documents: batch.documents.as_ref(),
+            documents,
+            targets: teacher.map(|teacher| teacher.targets(&input.tokens, documents)),
         };
         let (losses, gradients) = match recompute {
             Recompute::Layers => pass.by_layer(&input),
@@ -165,24 +202,36 @@ impl Input {
     }
 
     /// Sums up the losses of the rows in `f64`.
-    fn total(&self, losses: &[f64], gradients: Gradients) -> LossGradients {
-        let counted = losses.iter().zip(&self.host_weights);
+    fn total(&self, losses: &RowLosses, gradients: Gradients) -> LossGradients {
+        let counted = losses.nll.iter().zip(&self.host_weights);
         let counted = counted.filter(|(_, weight)| **weight != 0.0);
         let mut total = LossGradients {
-            nll: 0.0,
+            loss: 0.0,
             weight: 0.0,
             plain_nll: 0.0,
             n_tokens: 0,
             gradients,
         };
         for (nll, weight) in counted {
-            total.nll += nll * f64::from(*weight);
+            total.loss += nll * f64::from(*weight);
             total.weight += f64::from(*weight);
             total.plain_nll += nll;
             total.n_tokens += 1;
         }
+        if let Some(distances) = &losses.distances {
+            total.loss = distances.iter().sum();
+            total.weight = distances.len() as f64;
+        }
         total
     }
+}
+
+/// The losses of the rows of a batch, `[batch · seq]` each.
+struct RowLosses {
+    /// Negative log-likelihoods, nats.
+    nll: Vec<f64>,
+    /// Losses of the [`Teacher`], if those are trained.
+    distances: Option<Vec<f64>>,
 }
 
 /// One forward and backward pass.
@@ -191,26 +240,33 @@ struct Pass<'a> {
     rotary: &'a Rotary,
     selection: Selection,
     documents: Option<&'a Documents>,
+    /// The hidden states of the original model, if those are trained instead of the text.
+    targets: Option<Targets>,
 }
 
 impl Pass<'_> {
     /// Stores only the input of each layer ([`Recompute::Layers`]).
-    fn by_layer(&self, input: &Input) -> (Vec<f64>, Gradients) {
+    fn by_layer(&self, input: &Input) -> (RowLosses, Gradients) {
         let decoder = self.decoder;
         let layers = &decoder.weights.model.layers;
         let mut gradients = Gradients::default();
 
-        let hidden = embed(&decoder.weights, &input.tokens);
-        let (hidden, inputs) = recompute::forward(layers.len(), hidden, |layer_idx, x| {
+        let hidden = decoder
+            .weights
+            .model
+            .embed_tokens
+            .forward(input.tokens.clone());
+        let (hidden, mut inputs) = recompute::forward(layers.len(), hidden, |layer_idx, x| {
             self.layer(&layers[layer_idx], x)
         });
+        let between = self.losses_between(&mut inputs);
 
         // The head has a separate tape that starts at the output of the last layer.
         let head = self.tracked_ends();
         let leaf = hidden.autodiff().require_grad();
-        let nll = head_losses(&head, leaf.clone(), input);
-        let losses = read(&nll);
-        let mut tape = (nll * input.weights.clone()).sum().backward();
+        let end = self.end(&head, leaf.clone(), input);
+        let losses = end.read(between);
+        let mut tape = end.loss.backward();
         let d_hidden = leaf
             .grad_remove(&mut tape)
             .expect("the loss depends on the last layer");
@@ -237,27 +293,40 @@ impl Pass<'_> {
         );
         if self.selection.includes_embedding() {
             let ends = self.tracked_ends();
-            let mut tape = (embed(&ends, &input.tokens) * d_embedded).sum().backward();
+            let embedded = ends.model.embed_tokens.forward(input.tokens.clone());
+            let mut tape = (embedded * d_embedded).sum().backward();
             collect_ends(&ends, &mut tape, &mut gradients);
         }
         (losses, gradients)
     }
 
     /// Stores everything ([`Recompute::Nothing`]).
-    fn in_one(&self, input: &Input) -> (Vec<f64>, Gradients) {
+    fn in_one(&self, input: &Input) -> (RowLosses, Gradients) {
         let mut gradients = Gradients::default();
         let mut ends = self.tracked_ends();
         let n_layers = self.decoder.weights.model.layers.len();
         ends.model.layers = (0..n_layers)
             .map(|layer_idx| self.tracked_layer(layer_idx))
             .collect();
-        let mut hidden = embed(&ends, &input.tokens);
-        for layer in &ends.model.layers {
+        let mut hidden = ends.model.embed_tokens.forward(input.tokens.clone());
+        let mut between: Option<Tensor<1>> = None;
+        for (layer_idx, layer) in ends.model.layers.iter().enumerate() {
             hidden = self.layer(layer, hidden);
+            if layer_idx + 1 < n_layers {
+                let losses = self.targets.as_ref();
+                let losses = losses.and_then(|all| all.losses(layer_idx + 1, hidden.clone()));
+                between = match (between, losses) {
+                    (Some(before), Some(losses)) => Some(before + losses),
+                    (before, losses) => before.or(losses),
+                };
+            }
         }
-        let nll = head_losses(&ends, hidden, input);
-        let losses = read(&nll);
-        let mut tape = (nll * input.weights.clone()).sum().backward();
+        let mut end = self.end(&ends, hidden, input);
+        let losses = end.read(between.as_ref().map(read));
+        if let Some(between) = between {
+            end.loss = end.loss + between.sum();
+        }
+        let mut tape = end.loss.backward();
         collect_ends(&ends, &mut tape, &mut gradients);
         for layer in &mut ends.model.layers {
             visit_layer(layer, &mut |parameter| {
@@ -265,6 +334,49 @@ impl Pass<'_> {
             });
         }
         (losses, gradients)
+    }
+
+    /// The losses of hidden states between layers, `[batch · seq]`, whose gradients `inputs` get.
+    fn losses_between(&self, inputs: &mut LayerInputs) -> Option<Vec<f64>> {
+        let targets = self.targets.as_ref()?;
+        let mut total: Option<Vec<f64>> = None;
+        for n_done in targets.inner() {
+            let leaf = inputs.get(n_done)?.clone().autodiff().require_grad();
+            let losses = targets.losses(n_done, leaf.clone())?;
+            let values = read(&losses);
+            let mut tape = losses.sum().backward();
+            inputs.add_gradient(n_done, leaf.grad_remove(&mut tape)?);
+            total = Some(match total {
+                Some(before) => before.iter().zip(values).map(|(a, b)| a + b).collect(),
+                None => values,
+            });
+        }
+        total
+    }
+
+    /// The losses of the output of the last layer.
+    fn end(&self, weights: &Weights, hidden: Tensor<3>, input: &Input) -> End {
+        let Some(targets) = &self.targets else {
+            let nll = head_losses(weights, weights.model.last(hidden), input);
+            return End {
+                loss: (nll.clone() * input.weights.clone()).sum(),
+                nll,
+                distances: None,
+            };
+        };
+        let last = weights.model.last(hidden);
+        let distances = targets.last_losses(last.clone());
+        // Only reported.
+        let nll = head_losses(
+            &self.decoder.weights.without_layers(),
+            last.without_autodiff(),
+            input,
+        );
+        End {
+            loss: distances.clone().sum(),
+            nll,
+            distances: Some(distances),
+        }
     }
 
     fn layer(&self, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {
@@ -294,6 +406,31 @@ impl Pass<'_> {
     }
 }
 
+/// The losses of the output of the last layer.
+struct End {
+    /// What is trained, `[1]`.
+    loss: Tensor<1>,
+    /// `[batch · seq]`
+    nll: Tensor<1>,
+    /// `[batch · seq]`
+    distances: Option<Tensor<1>>,
+}
+
+impl End {
+    /// The losses of the rows, with those of hidden states between layers.
+    fn read(&self, between: Option<Vec<f64>>) -> RowLosses {
+        let between = between.unwrap_or_default();
+        let distances = self.distances.as_ref().map(|last| {
+            let before = between.into_iter().chain(std::iter::repeat(0.0));
+            read(last).iter().zip(before).map(|(a, b)| a + b).collect()
+        });
+        RowLosses {
+            nll: read(&self.nll),
+            distances,
+        }
+    }
+}
+
 /// Collects the gradients of embeddings, last normalization and head.
 fn collect_ends(ends: &Weights, tape: &mut Tape, gradients: &mut Gradients) {
     let mut ends = ends.clone();
@@ -311,17 +448,11 @@ fn take(parameter: &Parameter<'_>, tape: &mut Tape, gradients: &mut Gradients) {
     }
 }
 
-/// Embeds tokens: `[batch, seq]` to `[batch, seq, hidden]`.
-fn embed(weights: &Weights, tokens: &Tensor<2, Int>) -> Tensor<3> {
-    weights.model.embed_tokens.forward(tokens.clone())
-}
-
-/// The loss of each row, `[batch · seq]`.
-fn head_losses(weights: &Weights, hidden: Tensor<3>, input: &Input) -> Tensor<1> {
-    let [batch, seq, hidden_size] = hidden.dims();
-    let hidden = weights.model.last(hidden);
-    let hidden = hidden.reshape([batch * seq, hidden_size]);
-    weights.head().nll(hidden, input.targets.clone())
+/// The negative log-likelihood of each row, `[batch · seq]`, from the input of the head, `[batch, seq, hidden]`.
+fn head_losses(weights: &Weights, last: Tensor<3>, input: &Input) -> Tensor<1> {
+    let [batch, seq, hidden_size] = last.dims();
+    let last = last.reshape([batch * seq, hidden_size]);
+    weights.head().nll(last, input.targets.clone())
 }
 
 fn read(losses: &Tensor<1>) -> Vec<f64> {

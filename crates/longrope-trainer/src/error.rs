@@ -49,6 +49,16 @@ pub enum Error {
         /// What it may be.
         expected: &'static str,
     },
+    /// A setting of the comparison with the original model has no meaning.
+    #[error("`{key}` is {found}, expected {expected}")]
+    Distill {
+        /// The key.
+        key: &'static str,
+        /// The value given.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
     /// Every layer has a sliding window: far positions are never seen.
     #[error(
         "all layers of this model have a sliding window, and see no far positions that could be trained"

@@ -1,6 +1,8 @@
 //! Training, one optimizer step at a time.
 
-use longrope_model::{Decoder, Gradients, Recompute, Rotary, Trained, TrainingBatch};
+use std::sync::Arc;
+
+use longrope_model::{Decoder, Gradients, Recompute, Rotary, Teacher, Trained, TrainingBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -14,6 +16,8 @@ pub struct MicroBatch {
     pub batch: TrainingBatch,
     /// Angles of every position of a sequence.
     pub rotary: Rotary,
+    /// The original model, if its hidden states are trained instead of the text.
+    pub teacher: Option<Arc<Teacher>>,
 }
 
 /// Settings of a [`Trainer`].
@@ -49,6 +53,9 @@ pub struct StepReport {
     pub loss: f64,
     /// Unweighted mean loss of the tokens with a positive weight, nats per token.
     pub nll_nats: f64,
+    /// Mean loss of the hidden states that are compared with the original model; `None` if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<f64>,
     /// Tokens that went through the model.
     pub n_tokens: usize,
     /// Learning rate of the step.
@@ -134,15 +141,29 @@ impl Trainer {
     /// token has a positive weight. [`Error::Model`] if a batch does not fit the model.
     pub fn step(&mut self, batches: &[MicroBatch]) -> Result<StepReport> {
         let mut gradients = Gradients::default();
-        let (mut nll, mut weight, mut plain_nll, mut counted, mut n_tokens) = (0.0, 0.0, 0.0, 0, 0);
-        for MicroBatch { batch, rotary } in batches {
-            let part = self.decoder.loss_gradients(
-                batch,
-                rotary,
-                self.config.trained,
-                self.config.recompute,
-            )?;
-            nll += part.nll;
+        let (mut loss, mut weight, mut plain_nll, mut counted, mut n_tokens) =
+            (0.0, 0.0, 0.0, 0, 0);
+        let mut distilled = (0.0, 0.0);
+        for MicroBatch {
+            batch,
+            rotary,
+            teacher,
+        } in batches
+        {
+            let (trained, recompute) = (self.config.trained, self.config.recompute);
+            let part = match teacher {
+                None => self
+                    .decoder
+                    .loss_gradients(batch, rotary, trained, recompute)?,
+                Some(teacher) => {
+                    let part = self
+                        .decoder
+                        .distillation_gradients(batch, teacher, rotary, trained, recompute)?;
+                    distilled = (distilled.0 + part.loss, distilled.1 + part.weight);
+                    part
+                }
+            };
+            loss += part.loss;
             weight += part.weight;
             plain_nll += part.plain_nll;
             counted += part.n_tokens;
@@ -156,7 +177,7 @@ impl Trainer {
         }
         let norm = gradients.norm() / weight;
         let learning_rate = self.config.schedule.at(self.n_steps);
-        let loss = nll / weight;
+        let loss = loss / weight;
         let finite = loss.is_finite() && norm.is_finite();
         if finite {
             self.skipped_in_a_row = 0;
@@ -187,6 +208,7 @@ impl Trainer {
             step: self.n_steps,
             loss,
             nll_nats: plain_nll / counted as f64,
+            distill: (distilled.1 > 0.0).then(|| distilled.0 / distilled.1),
             n_tokens,
             learning_rate,
             grad_norm: norm,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::training_window::{RopeChoice, TrainingWindow};
+use crate::training_window::{Goal, RopeChoice, TrainingWindow};
 use crate::{Result, Tokenizer};
 
 /// Tokens and their weights, appended piece by piece.
@@ -79,6 +79,7 @@ impl Draft {
             document_starts,
             together: self.together,
             rope,
+            goal: Goal::Text,
             loss_weights: Some(self.weights),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::random::{generator, shuffle, unit};
-use crate::training_window::{RopeChoice, TrainingWindow};
+use crate::training_window::{Goal, RopeChoice, TrainingWindow};
 use crate::window::check_context;
 use crate::{Error, Result, TokenDocument};
 
@@ -22,6 +22,8 @@ pub struct PackingConfig {
     pub eos: Option<u32>,
     /// Under which rotary embedding these windows are trained.
     pub rope: RopeChoice,
+    /// What these windows teach.
+    pub goal: Goal,
     /// Whether attention stays inside a document.
     pub confined: bool,
     /// Longer documents are split into documents of at most this many tokens. Under the original rotary embedding this
@@ -44,6 +46,7 @@ impl PackingConfig {
             bos: None,
             eos: None,
             rope: RopeChoice::Rescaled,
+            goal: Goal::Text,
             confined: false,
             piece: None,
             overflow: Overflow::Continue,
@@ -60,6 +63,16 @@ impl PackingConfig {
             confined: true,
             piece: Some(original_context),
             ..Self::new(window, seed)
+        }
+    }
+
+    /// Windows of short text, as [`Self::short`], whose hidden states are compared with those of the original model: under
+    /// the extended rotary embedding (`LongReD`, arXiv 2502.07365, §4).
+    pub fn compared(window: usize, original_context: usize, goal: Goal, seed: u64) -> Self {
+        Self {
+            rope: RopeChoice::Rescaled,
+            goal,
+            ..Self::short(window, original_context, seed)
         }
     }
 }
@@ -175,6 +188,7 @@ impl PackedStream {
             confined: self.config.confined,
             together: Vec::new(),
             rope: self.config.rope,
+            goal: self.config.goal,
             loss_weights: None,
         }
     }

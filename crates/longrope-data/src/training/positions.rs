@@ -92,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::training_window::RopeChoice;
+    use crate::training_window::{Goal, RopeChoice};
 
     fn window(n_tokens: usize, document_starts: Vec<usize>) -> TrainingWindow {
         TrainingWindow {
@@ -101,6 +101,7 @@ mod tests {
             document_starts,
             together: Vec::new(),
             rope: RopeChoice::Rescaled,
+            goal: Goal::Text,
             loss_weights: None,
         }
     }

@@ -103,7 +103,7 @@ fn is_found(document: &TrainingWindow, losses: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longrope_data::RopeChoice;
+    use longrope_data::{Goal, RopeChoice};
 
     #[test]
     fn every_digit_has_to_be_likely() {
@@ -113,6 +113,7 @@ mod tests {
             confined: false,
             together: Vec::new(),
             rope: RopeChoice::Original,
+            goal: Goal::Text,
             loss_weights: Some(vec![1.0, 1.0, 8.0, 8.0]),
         };
         assert!(is_found(&document, &[9.0, 0.1, 0.6]));

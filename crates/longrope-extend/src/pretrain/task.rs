@@ -239,6 +239,7 @@ impl Run {
             lora: None,
             windows: corpus.mixture(config, phase_idx, self.seed)?,
             rotaries,
+            distillation: None,
             batch: phase.batch,
             accumulate: 1,
             contexts: vec![phase.window],

@@ -7,6 +7,7 @@
 )]
 
 mod broken;
+mod distillation;
 mod experts;
 mod export;
 mod families;

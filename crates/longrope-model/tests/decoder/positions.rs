@@ -7,7 +7,7 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use longrope_model::{
-    Decoder, LossGradients, Recompute, Rotary, TokenBatch, Trained, TrainingBatch,
+    Decoder, LossGradients, Recompute, Rotary, Teacher, TokenBatch, Trained, TrainingBatch,
 };
 use serde::Deserialize;
 
@@ -29,6 +29,9 @@ struct Golden {
 struct Numbers {
     losses: Vec<Vec<f64>>,
     gradients: BTreeMap<String, Vec<f64>>,
+    /// From the hidden states at positions without gaps, summed over tokens and hidden states.
+    distance: f64,
+    distance_gradients: BTreeMap<String, Vec<f64>>,
 }
 
 fn golden() -> Golden {
@@ -79,19 +82,57 @@ fn losses_and_gradients_are_those_of_transformers() {
             let found = gradients(&decoder, &golden.tokens, &rotary, recompute);
             let sum: f64 = expected.losses.iter().flatten().sum();
             assert!(
-                (found.nll - sum).abs() < TOLERANCE_NATS * 78.0,
+                (found.loss - sum).abs() < TOLERANCE_NATS * 78.0,
                 "{name}: {} is not {sum}",
-                found.nll
+                found.loss
             );
-            for (parameter, expected) in &expected.gradients {
-                let largest = expected.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
-                for (x, y) in of(&found, parameter).iter().zip(expected) {
-                    assert!(
-                        (x - y).abs() < TOLERANCE_GRADIENT * largest,
-                        "{name}, {parameter}: {x} is not {y}"
-                    );
-                }
-            }
+            assert_gradients(name, &found, &expected.gradients);
+        }
+    }
+}
+
+fn assert_gradients(name: &str, found: &LossGradients, expected: &BTreeMap<String, Vec<f64>>) {
+    for (parameter, expected) in expected {
+        let largest = expected.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+        for (x, y) in of(found, parameter).iter().zip(expected) {
+            assert!(
+                (x - y).abs() < TOLERANCE_GRADIENT * largest,
+                "{name}, {parameter}: {x} is not {y}"
+            );
+        }
+    }
+}
+
+#[test]
+fn distances_between_hidden_states_are_those_of_transformers() {
+    let golden = golden();
+    for (name, expected) in &golden.families {
+        let decoder = decoder(name).cast(DType::F64);
+        let skipping = rotary(&decoder, &golden.positions);
+        let n_tokens = golden.tokens[0].len();
+        let real: Vec<usize> = (0..n_tokens).collect();
+        let teacher = Teacher {
+            rotary: rotary(&decoder, &[real.clone(), real]),
+            decoder: decoder.clone(),
+            layers: vec![1, 2],
+            weight: 1.0,
+        };
+        let batch = TrainingBatch {
+            tokens: golden.tokens.clone(),
+            ..TrainingBatch::default()
+        };
+        for recompute in [Recompute::Layers, Recompute::Nothing] {
+            let (trained, skipping) = (Trained::All, &skipping);
+            let found = decoder
+                .distillation_gradients(&batch, &teacher, skipping, trained, recompute)
+                .unwrap();
+            let (distance, n_states) = (expected.distance, 2.0 * 80.0);
+            assert!(
+                (found.loss - distance).abs() < TOLERANCE_NATS * n_states,
+                "{name}: {} is not {distance}",
+                found.loss
+            );
+            assert_gradients(name, &found, &expected.distance_gradients);
         }
     }
 }
@@ -128,7 +169,7 @@ fn positions_without_gaps_change_nothing() {
         let listed = decoder.rotaries().at(&rope, vec![whole.clone(), whole]);
         let run = |rotary: &Rotary| gradients(&decoder, &tokens, rotary, Recompute::Layers);
         let (plain, listed) = (run(&plain), run(&listed));
-        assert_eq!(plain.nll.to_bits(), listed.nll.to_bits(), "{name}");
+        assert_eq!(plain.loss.to_bits(), listed.loss.to_bits(), "{name}");
         for (parameter, _) in plain.gradients.iter() {
             assert_eq!(of(&plain, parameter), of(&listed, parameter), "{parameter}");
         }
@@ -145,11 +186,11 @@ fn layers_with_a_window_see_no_gaps() {
     let plain = decoder.rotary(&decoder.config().rope.resolve(n_tokens), n_tokens);
     let run = |rotary: &Rotary| gradients(&decoder, &golden.tokens, rotary, Recompute::Nothing);
     let skipped = run(&rotary(&decoder, &golden.positions));
-    assert_eq!(skipped.nll.to_bits(), run(&plain).nll.to_bits());
+    assert_eq!(skipped.loss.to_bits(), run(&plain).loss.to_bits());
     // In a model without windows, gaps do matter.
     let open = load("llama-gqa-tied");
     let plain = open.rotary(&open.config().rope.resolve(n_tokens), n_tokens);
-    let loss = |rotary: &Rotary| gradients(&open, &golden.tokens, rotary, Recompute::Nothing).nll;
+    let loss = |rotary: &Rotary| gradients(&open, &golden.tokens, rotary, Recompute::Nothing).loss;
     assert!((loss(&plain) - loss(&rotary(&open, &golden.positions))).abs() > 1e-2);
 }
 
@@ -158,7 +199,7 @@ fn sequences_of_a_batch_have_their_own_positions() {
     let golden = golden();
     let decoder = load("llama-gqa-tied").cast(DType::F64);
     let both = rotary(&decoder, &golden.positions);
-    let both = gradients(&decoder, &golden.tokens, &both, Recompute::Layers).nll;
+    let both = gradients(&decoder, &golden.tokens, &both, Recompute::Layers).loss;
     let alone = |row: usize| {
         let rope = decoder.config().rope.resolve(200);
         let rotary = decoder
@@ -170,7 +211,7 @@ fn sequences_of_a_batch_have_their_own_positions() {
             &rotary,
             Recompute::Layers,
         )
-        .nll
+        .loss
     };
     assert!((both - alone(0) - alone(1)).abs() < 1e-9 * both);
 }

@@ -16,7 +16,7 @@ use crate::support::{FAMILIES, load, losses};
 /// Tolerance for another order of `f64` sums.
 const F64_TOLERANCE: f64 = 1e-9;
 
-fn rotary(decoder: &Decoder, seq: usize) -> Rotary {
+pub(crate) fn rotary(decoder: &Decoder, seq: usize) -> Rotary {
     let rope = decoder.config().rope.resolve(seq);
     decoder.rotary(&rope, seq)
 }
@@ -47,7 +47,7 @@ fn run(
         .unwrap()
 }
 
-fn values(result: &LossGradients) -> BTreeMap<String, Vec<f64>> {
+pub(crate) fn values(result: &LossGradients) -> BTreeMap<String, Vec<f64>> {
     let gradients = result.gradients.iter();
     gradients
         .map(|(name, values)| {
@@ -58,7 +58,7 @@ fn values(result: &LossGradients) -> BTreeMap<String, Vec<f64>> {
 }
 
 fn assert_same(found: &LossGradients, expected: &LossGradients, tolerance: f64) {
-    assert!((found.nll - expected.nll).abs() <= tolerance * expected.nll.abs());
+    assert!((found.loss - expected.loss).abs() <= tolerance * expected.loss.abs());
     let (found, expected) = (values(found), values(expected));
     assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());
     for (name, expected) in expected {
@@ -108,7 +108,7 @@ fn the_loss_is_that_of_evaluation() {
         let sum: f64 = losses.iter().flatten().map(|nll| f64::from(*nll)).sum();
         assert_eq!(result.n_tokens, 64);
         // Sums of `f32` losses whose rounding differs with the size of the pieces.
-        assert!((result.nll - sum).abs() < 1e-4 * sum, "{name}");
+        assert!((result.loss - sum).abs() < 1e-4 * sum, "{name}");
     }
 }
 
@@ -127,7 +127,7 @@ fn gradients_are_the_slopes_of_the_loss() {
     ] {
         let mut at = |offset: f64| {
             nudge(&mut decoder, name, index, offset);
-            let nll = run(&decoder, &batch, Trained::All, Recompute::Nothing).nll;
+            let nll = run(&decoder, &batch, Trained::All, Recompute::Nothing).loss;
             nudge(&mut decoder, name, index, -offset);
             nll
         };
@@ -139,7 +139,7 @@ fn gradients_are_the_slopes_of_the_loss() {
     }
 }
 
-fn nudge(decoder: &mut Decoder, name: &str, index: usize, offset: f64) {
+pub(crate) fn nudge(decoder: &mut Decoder, name: &str, index: usize, offset: f64) {
     decoder.for_each_parameter(|mut parameter| {
         if parameter.name == name {
             let values = parameter.flat();
@@ -169,13 +169,13 @@ fn documents_are_blind_to_each_other() {
             tokens: vec![packed.tokens[0][range].to_vec()],
             ..TrainingBatch::default()
         };
-        apart += run(&decoder, &alone, Trained::All, Recompute::Layers).nll;
+        apart += run(&decoder, &alone, Trained::All, Recompute::Layers).loss;
     }
     // Angles are `f32`, and the second document has larger positions when it is packed.
     assert!(
-        (together.nll - apart).abs() < 1e-4 * apart,
+        (together.loss - apart).abs() < 1e-4 * apart,
         "{} {apart}",
-        together.nll
+        together.loss
     );
 }
 
@@ -192,11 +192,11 @@ fn adapters_train_alone_and_merge_without_a_trace() {
     };
     let mut decoder = load("llama-gqa-tied").cast(DType::F64);
     let batch = batch(&decoder, 24);
-    let plain = run(&decoder, &batch, Trained::All, Recompute::Layers).nll;
+    let plain = run(&decoder, &batch, Trained::All, Recompute::Layers).loss;
     decoder.add_adapters(&config, &mut rng).unwrap();
     let result = run(&decoder, &batch, Trained::Adapters, Recompute::Layers);
     assert!(
-        (result.nll - plain).abs() < 1e-9,
+        (result.loss - plain).abs() < 1e-9,
         "they do nothing at first"
     );
     assert!(
@@ -215,7 +215,7 @@ fn adapters_train_alone_and_merge_without_a_trace() {
             parameter.set_flat(values + 0.01);
         }
     });
-    let with = run(&decoder, &batch, Trained::All, Recompute::Layers).nll;
+    let with = run(&decoder, &batch, Trained::All, Recompute::Layers).loss;
     assert!((with - plain).abs() > 1e-3, "they do something now");
     let folder = tempfile::tempdir().unwrap();
     decoder
@@ -223,10 +223,10 @@ fn adapters_train_alone_and_merge_without_a_trace() {
         .unwrap();
     let mut again = load("llama-gqa-tied").cast(DType::F64);
     assert_eq!(again.read_adapters(folder.path()).unwrap().rank, 4);
-    let read = run(&again, &batch, Trained::All, Recompute::Layers).nll;
+    let read = run(&again, &batch, Trained::All, Recompute::Layers).loss;
     assert!((read - with).abs() < 1e-9 * with);
     decoder.merge_adapters();
-    let merged = run(&decoder, &batch, Trained::All, Recompute::Layers).nll;
+    let merged = run(&decoder, &batch, Trained::All, Recompute::Layers).loss;
     assert!((merged - with).abs() < 1e-9 * with, "{merged} {with}");
 }
 

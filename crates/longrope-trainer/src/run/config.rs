@@ -7,6 +7,7 @@ use longrope_data::{LengthWeight, Overflow};
 use longrope_model::{LoraConfig, ModelConfig, Recompute, Trained, attention_maps};
 use serde::{Deserialize, Serialize};
 
+use super::distill::DistillConfig;
 use super::positions::{LongWindows, Positions, SkippedPositions};
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::{Decay, Schedule};
@@ -69,6 +70,9 @@ pub struct TrainConfig {
     /// Longer windows among the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub long: Option<LongWindows>,
+    /// Windows that keep hidden states close to those of the original model.
+    #[serde(skip_serializing_if = "is_default")]
+    pub distill: DistillConfig,
 }
 
 /// Settings of states that were saved before a key existed lack it; left out, a default agrees with them.
@@ -101,6 +105,7 @@ impl Default for TrainConfig {
             positions: Positions::All,
             skipped: SkippedPositions::default(),
             long: None,
+            distill: DistillConfig::default(),
         }
     }
 }
@@ -135,6 +140,9 @@ impl TrainConfig {
             let maps = attention_maps(model).into_iter();
             maps.map(str::to_owned).collect()
         });
+        if self.distill.is_on() {
+            self.distill = self.distill.resolved(model.n_layers);
+        }
         self
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use longrope_data::{
-    Grouping, Mixture, MixturePart, PackedStream, PackingConfig, RopeChoice, SyntheticConfig,
+    Goal, Grouping, Mixture, MixturePart, PackedStream, PackingConfig, RopeChoice, SyntheticConfig,
     SyntheticKind, SyntheticStream, TokenDocument, Tokenizer, TrainingWindow, WindowSource,
     skipped_positions,
 };
@@ -12,7 +12,8 @@ use longrope_kernels::Documents;
 use longrope_model::{Decoder, ModelConfig, Rotary, RotaryMaker, TrainingBatch};
 use longrope_rope::{ResolvedRope, RopeSpec};
 
-use super::config::TrainDataConfig;
+use super::config::{TrainConfig, TrainDataConfig};
+use super::distill::Distillation;
 use super::positions::{LongWindows, SkippedPositions};
 use crate::error::{Error, Result};
 use crate::trainer::MicroBatch;
@@ -24,6 +25,8 @@ pub struct Rotaries {
     original: Rotary,
     /// The RoPE that is trained, for each target of the positions.
     rescaled: Vec<Rescaled>,
+    /// The same RoPE for texts within the original context.
+    short: Option<Rotary>,
     skipping: Option<Skipping>,
 }
 
@@ -68,6 +71,7 @@ impl Rotaries {
         Self {
             original: maker.whole(&original.resolve(context), context),
             rescaled: vec![Rescaled::new(&maker, rescaled, context, context)],
+            short: None,
             skipping: None,
         }
     }
@@ -100,6 +104,7 @@ impl Rotaries {
         Ok(Self {
             original: maker.whole(&original.resolve(longest), longest),
             rescaled,
+            short: None,
             skipping: Some(Skipping {
                 settings: settings.clone(),
                 window,
@@ -110,16 +115,44 @@ impl Rotaries {
         })
     }
 
-    /// The angles of the windows of a batch, which have the same length and RoPE.
+    /// Also resolves the RoPE that is trained for texts within the original context, in windows of up to `context` tokens:
+    /// for windows that are compared with the original model.
+    #[must_use]
+    pub fn with_short(
+        self,
+        decoder: &Decoder,
+        (rescaled, original): (&RopeSpec, usize),
+        context: usize,
+    ) -> Self {
+        let short = decoder.rotary(&rescaled.resolve(original), context);
+        Self {
+            short: Some(short),
+            ..self
+        }
+    }
+
+    /// The angles of the original RoPE.
+    pub fn original(&self) -> &Rotary {
+        &self.original
+    }
+
+    /// The angles of the windows of a batch, which have the same length, RoPE and goal.
     fn of(&self, windows: &[TrainingWindow], place: BatchPlace) -> Rotary {
-        let rope = windows.first().map(|window| window.rope);
-        if rope == Some(RopeChoice::Original) {
+        let first = windows.first();
+        if first.is_some_and(|window| window.rope == RopeChoice::Original) {
             return self.original.clone();
+        }
+        let goal = first.map_or(Goal::Text, |window| window.goal);
+        if let (Goal::ShortStates, Some(short)) = (goal, &self.short) {
+            return short.clone();
         }
         let Some(skipping) = &self.skipping else {
             return self.rescaled[0].whole.clone();
         };
-        let skips = skipping.settings.of_step(place.step, skipping.total_steps);
+        let mut skips = skipping.settings.of_step(place.step, skipping.total_steps);
+        if goal == Goal::FarStates {
+            skips.share = 1.0;
+        }
         let at_target = |rescaled: &&Rescaled| rescaled.target == skips.target;
         let rescaled = self.rescaled.iter().find(at_target);
         let rescaled = rescaled.unwrap_or(&self.rescaled[0]);
@@ -164,13 +197,14 @@ type MakeSource<'a> = &'a dyn Fn() -> longrope_data::Result<WindowSource>;
 /// # Errors
 /// [`Error::NothingToTrainOn`] if all shares are 0, [`Error::Windows`] if a part cannot be made into windows.
 pub(super) fn mixture(
-    config: &TrainDataConfig,
+    train: &TrainConfig,
     documents: &Arc<[TokenDocument]>,
     base: &Path,
     model: &ModelConfig,
-    (context, long): (usize, Option<LongWindows>),
+    context: usize,
     seed: u64,
 ) -> Result<Mixture> {
+    let (config, long, distill) = (&train.data, train.long, &train.distill);
     let (bos, eos) = (model.bos_token, model.eos_tokens.first().copied());
     let packed = |packing: PackingConfig| {
         let packing = PackingConfig {
@@ -208,6 +242,24 @@ pub(super) fn mixture(
         }
         Ok(())
     };
+    for (part, share, goal, seed) in [
+        (
+            "short states",
+            distill.short,
+            Goal::ShortStates,
+            seed.wrapping_add(11),
+        ),
+        (
+            "far states",
+            distill.far,
+            Goal::FarStates,
+            seed.wrapping_add(12),
+        ),
+    ] {
+        add(part, share, &|| {
+            packed(PackingConfig::compared(context, original, goal, seed))
+        })?;
+    }
     for length in Length::all(config, context, long, seed) {
         let [text, passkey, recall, copying] = length.parts;
         let (scale, seed) = (length.share, length.seed);
@@ -233,8 +285,8 @@ pub(super) fn mixture(
     if parts.is_empty() {
         return Err(Error::NothingToTrainOn);
     }
-    // Windows under different RoPEs, or of different lengths, cannot share a batch.
-    let grouping = if config.short > 0.0 || long.is_some() {
+    // Windows under different RoPEs, of different lengths or with different goals cannot share a batch.
+    let grouping = if config.short > 0.0 || long.is_some() || distill.is_on() {
         Grouping::Batch
     } else {
         Grouping::Window
@@ -287,9 +339,12 @@ impl Length {
 pub(super) fn micro_batch(
     windows: Vec<TrainingWindow>,
     rotaries: &Rotaries,
+    distillation: Option<&Distillation>,
     place: BatchPlace,
 ) -> MicroBatch {
     let rotary = rotaries.of(&windows, place);
+    let goal = windows.first().map_or(Goal::Text, |window| window.goal);
+    let teacher = distillation.and_then(|distillation| distillation.teacher(goal));
     let confined = windows.iter().any(|window| window.confined);
     let documents = confined.then(|| {
         let lengths: Vec<Vec<usize>> = windows
@@ -312,6 +367,7 @@ pub(super) fn micro_batch(
             documents,
         },
         rotary,
+        teacher,
     }
 }
 
@@ -330,6 +386,7 @@ mod tests {
             confined,
             together: Vec::new(),
             rope,
+            goal: Goal::Text,
             loss_weights: None,
         }
     }
@@ -342,6 +399,7 @@ mod tests {
         Rotaries {
             original: decoder.rotary(&spec.resolve(16), 4),
             rescaled: vec![Rescaled::new(&maker, &spec, 16, 8)],
+            short: Some(decoder.rotary(&spec.resolve(16), 6)),
             skipping: None,
         }
     }
@@ -354,7 +412,7 @@ mod tests {
     #[test]
     fn a_batch_is_rotated_as_its_windows_say() {
         let n_positions = |rope: RopeChoice| {
-            let batch = micro_batch(vec![window(rope, false)], &rotaries(), FIRST);
+            let batch = micro_batch(vec![window(rope, false)], &rotaries(), None, FIRST);
             batch.rotary.n_positions()
         };
         assert_eq!(n_positions(RopeChoice::Rescaled), 8);
@@ -376,9 +434,10 @@ mod tests {
         let skipping = rotaries(&settings).unwrap();
         // The loss tells which angles were used.
         let of = |window: TrainingWindow, place| {
-            let MicroBatch { batch, rotary } = micro_batch(vec![window], &skipping, place);
+            let MicroBatch { batch, rotary, .. } =
+                micro_batch(vec![window], &skipping, None, place);
             let result = decoder.loss_gradients(&batch, &rotary, Trained::All, Recompute::Layers);
-            result.unwrap().nll.to_bits()
+            result.unwrap().loss.to_bits()
         };
         let rescaled = || window(RopeChoice::Rescaled, false);
         let original = || window(RopeChoice::Original, false);
@@ -405,10 +464,10 @@ mod tests {
     fn attention_stays_inside_the_documents_of_confined_windows() {
         let open = window(RopeChoice::Rescaled, false);
         let confined = window(RopeChoice::Rescaled, true);
-        let batch = micro_batch(vec![open.clone()], &rotaries(), FIRST).batch;
+        let batch = micro_batch(vec![open.clone()], &rotaries(), None, FIRST).batch;
         assert!(batch.documents.is_none());
         assert_eq!(batch.loss_weights, [[0.0, 1.0, 1.0, 1.0]]);
-        let batch = micro_batch(vec![open, confined], &rotaries(), FIRST).batch;
+        let batch = micro_batch(vec![open, confined], &rotaries(), None, FIRST).batch;
         let lengths = [vec![4], vec![3, 1]];
         assert_eq!(batch.documents, Some(Documents::from_lengths(&lengths)));
         assert_eq!(batch.loss_weights[1], [0.0, 1.0, 1.0, 0.0]);

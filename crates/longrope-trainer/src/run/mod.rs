@@ -18,6 +18,7 @@
 mod callbacks;
 mod config;
 mod data;
+mod distill;
 mod phase;
 mod plan;
 mod positions;
@@ -29,6 +30,7 @@ mod trainer_state;
 pub use callbacks::{Callbacks, Measure, Measurement, TrainEvent, Watch};
 pub use config::{LoraSettings, TrainConfig, TrainDataConfig, TrainMode, WeightPrecision};
 pub use data::Rotaries;
+pub use distill::{DistillConfig, Distillation};
 pub use phase::Phase;
 pub use plan::{PreparedRun, TrainOutcome, TrainPlan, TrainResult, train};
 pub use positions::{LongWindows, Positions, SkippedPositions};

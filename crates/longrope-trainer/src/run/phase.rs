@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::callbacks::{Callbacks, Measure, TrainEvent, Watch};
 use super::data::{BatchPlace, Rotaries, micro_batch};
+use super::distill::Distillation;
 use super::records::{Record, Records};
 use super::saved;
 use crate::checkpoint::{self, SaveContext};
@@ -38,6 +39,8 @@ pub struct Phase {
     pub windows: Mixture,
     /// The angles of the windows.
     pub rotaries: Rotaries,
+    /// The original model, if some windows are compared with it.
+    pub distillation: Option<Distillation>,
     /// Windows that go through the model at once.
     pub batch: usize,
     /// Batches of a step.
@@ -78,6 +81,7 @@ impl Phase {
             lora,
             mut windows,
             rotaries,
+            distillation,
             batch,
             accumulate,
             contexts,
@@ -125,6 +129,7 @@ impl Phase {
             windows,
             n_steps,
             rotaries,
+            distillation,
             batch: batch.max(1),
             accumulate: accumulate.max(1),
             keep,
@@ -161,6 +166,7 @@ struct Parts {
     /// Steps whose batches have been made.
     n_steps: usize,
     rotaries: Rotaries,
+    distillation: Option<Distillation>,
     batch: usize,
     accumulate: usize,
     keep: usize,
@@ -183,7 +189,8 @@ impl Parts {
                     step,
                     n_windows: (batch_idx * self.batch) as u64,
                 };
-                Ok(micro_batch(windows, &self.rotaries, place))
+                let distillation = self.distillation.as_ref();
+                Ok(micro_batch(windows, &self.rotaries, distillation, place))
             })
             .collect()
     }

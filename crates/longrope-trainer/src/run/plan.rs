@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::callbacks::Callbacks;
 use super::config::TrainConfig;
 use super::data::{Rotaries, mixture};
+use super::distill::Distillation;
 use super::phase::Phase;
 use super::records::{self, Record};
 use super::trained_model::TrainedModel;
@@ -138,6 +139,10 @@ impl TrainPlan {
         if let Some(long) = config.long {
             long.validate(context)?;
         }
+        if config.distill.is_on() {
+            let skips = config.skips().is_some();
+            config.distill.validate(model.n_layers, skips)?;
+        }
         let trained_model = TrainedModel::plan(
             folder.join("model"),
             &base,
@@ -146,25 +151,8 @@ impl TrainPlan {
             resume,
         )?;
         let documents: Arc<[TokenDocument]> = documents.into();
-        let windows = mixture(
-            &config.data,
-            &documents,
-            &base,
-            &model,
-            (context, config.long),
-            seed,
-        )?;
-        let (original, longest) = (model.rope.plain(), config.longest_window(context));
-        let rotaries = match config.skips() {
-            Some(skipped) => Rotaries::skipped(
-                &decoder,
-                (&rope, &original),
-                (context, longest),
-                skipped,
-                (seed, trainer.schedule.total_steps),
-            )?,
-            None => Rotaries::new(&decoder, &rope, &original, longest),
-        };
+        let windows = mixture(&config, &documents, &base, &model, context, seed)?;
+        let (rotaries, distillation) = angles(&decoder, &rope, context, &config, seed)?;
         let lora = config.adapters(&model);
         if lora.is_none() && !config.modules_to_save.is_empty() {
             tracing::warn!("train.modules-to-save has no effect, because all weights are trained");
@@ -198,6 +186,7 @@ impl TrainPlan {
             lora,
             windows,
             rotaries,
+            distillation,
             batch: config.batch,
             accumulate: config.accumulate,
             contexts,
@@ -216,6 +205,36 @@ impl TrainPlan {
             trained_model,
         })
     }
+}
+
+/// The angles of all windows, and the original model for those that are compared with it. `decoder` is the model before it
+/// has adapters and before its weights change.
+fn angles(
+    decoder: &Decoder,
+    rope: &RopeSpec,
+    context: usize,
+    config: &TrainConfig,
+    seed: u64,
+) -> Result<(Rotaries, Option<Distillation>)> {
+    let original = decoder.config().rope.plain();
+    let longest = config.longest_window(context);
+    let rotaries = match config.skips() {
+        Some(skipped) => Rotaries::skipped(
+            decoder,
+            (rope, &original),
+            (context, longest),
+            skipped,
+            (seed, config.steps),
+        )?,
+        None => Rotaries::new(decoder, rope, &original, longest),
+    };
+    if !config.distill.is_on() {
+        return Ok((rotaries, None));
+    }
+    let short = (rope, original.original_context.min(context));
+    let rotaries = rotaries.with_short(decoder, short, context);
+    let distillation = Distillation::new(decoder, rotaries.original(), &config.distill);
+    Ok((rotaries, Some(distillation)))
 }
 
 impl PreparedRun {

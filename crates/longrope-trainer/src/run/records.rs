@@ -81,6 +81,9 @@ pub enum Record {
             skip_serializing_if = "is_not_finite"
         )]
         nll_nats: f64,
+        /// Mean loss of the hidden states that were compared with the original model.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        distill: Option<f64>,
         /// Learning rate.
         #[serde(deserialize_with = "number")]
         learning_rate: f64,
@@ -162,6 +165,7 @@ impl Record {
             step: report.step,
             loss: report.loss,
             nll_nats: report.nll_nats,
+            distill: report.distill,
             learning_rate: report.learning_rate,
             grad_norm: report.grad_norm,
             n_tokens: report.n_tokens,
@@ -267,6 +271,7 @@ impl From<OldLine> for Record {
                 step,
                 loss,
                 nll_nats,
+                distill: None,
                 learning_rate,
                 grad_norm,
                 n_tokens: tokens,

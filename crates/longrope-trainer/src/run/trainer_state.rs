@@ -165,6 +165,7 @@ mod tests {
             step,
             loss,
             nll_nats: loss,
+            distill: None,
             learning_rate: 1e-3,
             grad_norm: 1.5,
             n_tokens: 64,

@@ -69,6 +69,9 @@ pub(super) fn step_metrics() -> Vec<Scalar<TimedStep>> {
         Scalar::new("Learning rate", None, |step: &TimedStep| {
             Some(step.report.learning_rate)
         }),
+        Scalar::new("Distance to the original", None, |step: &TimedStep| {
+            step.report.distill
+        }),
         speed,
         Scalar::new("Peak memory", Some("MiB"), |step: &TimedStep| {
             step.peak_memory_bytes

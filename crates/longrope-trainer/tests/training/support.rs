@@ -71,6 +71,7 @@ pub(crate) fn batches(decoder: &Decoder, step: usize) -> Vec<MicroBatch> {
                     documents: None,
                 },
                 rotary: rotary.clone(),
+                teacher: None,
             }
         })
         .collect()

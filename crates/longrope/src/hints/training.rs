@@ -16,7 +16,8 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::LearningRate { .. }
             | T::Warmup { .. }
             | T::Setting { .. }
-            | T::Positions { .. } => {
+            | T::Positions { .. }
+            | T::Distill { .. } => {
                 "configs/README.md describes every key of [train]"
             }
             T::NotFinite { .. } => {

@@ -118,6 +118,11 @@ fn needed(
                 // Two bytes less per weight, and per gradient of a weight.
                 memory.fixed_bytes -= 4.0 * model.n_parameters() as f64;
             }
+            if config.distill.is_on() && config.mode == TrainMode::Full {
+                // The weights of the original model. Those below adapters are the original ones.
+                let bytes = config.precision.dtype().size();
+                memory.fixed_bytes += (bytes * model.n_parameters()) as f64;
+            }
             let longest = config.longest_window(context);
             (times(memory, config.batch), longest, config.batch)
         }

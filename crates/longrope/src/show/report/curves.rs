@@ -199,6 +199,7 @@ fn of_training(training: &Training, end: f64) -> Vec<Scalar> {
             Record::Step {
                 loss,
                 nll_nats,
+                distill,
                 learning_rate,
                 grad_norm,
                 tokens_per_second,
@@ -212,6 +213,9 @@ fn of_training(training: &Training, end: f64) -> Vec<Scalar> {
                     ("tokens_per_second", tokens_per_second),
                 ] {
                     add(format!("train/{name}"), *value);
+                }
+                if let Some(value) = distill {
+                    add("train/distill".to_owned(), *value);
                 }
             }
             Record::Eval {
