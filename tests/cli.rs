@@ -30,6 +30,8 @@ fn help_of_the_program() {
       report        Write an HTML page about a run folder
       generate      Continue prompts
       export        Write the checkpoint with another RoPE, for other programs
+      completions   Print the completions of a shell
+      man           Print the manual page, or write those of all verbs
       help          Print this message or the help of the given subcommand(s)
 
     Options:
@@ -37,6 +39,40 @@ fn help_of_the_program() {
       -h, --help        Print help
       -V, --version     Print version
     ");
+}
+
+#[test]
+fn shells_complete_every_verb() {
+    let here = Workplace::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = here.run(&format!("completions {shell}")).worked();
+        for word in ["longrope", "compare-runs", "passkey", "max-new-tokens"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let message = here.run("completions tcsh").refused();
+    assert!(message.contains("possible values: bash"), "{message}");
+}
+
+#[test]
+fn every_verb_has_a_manual_page() {
+    let here = Workplace::new();
+    let page = here.run("man").worked();
+    assert!(page.contains(".TH longrope 1"), "{page}");
+    let shown = here.run("man --out man").worked();
+    let pages: Vec<String> = fs_err::read_dir(here.path("man"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        shown.contains(&format!("wrote {} pages", pages.len())),
+        "{shown}"
+    );
+    for name in ["longrope.1", "longrope-search.1", "longrope-eval-ppl.1"] {
+        assert!(pages.contains(&name.to_owned()), "{pages:?}");
+    }
+    let ppl = here.read("man/longrope-eval-ppl.1");
+    assert!(ppl.contains("contexts"), "{ppl}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod compare_runs;
+mod completions;
 mod demo;
 mod doctor;
 mod effective;
@@ -16,6 +17,7 @@ mod gain;
 mod generate;
 mod inspect;
 mod lm_eval;
+mod man;
 mod needle;
 mod not_finite;
 mod passkey;
@@ -60,5 +62,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Ruler(args)) => ruler::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

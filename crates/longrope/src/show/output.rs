@@ -57,6 +57,15 @@ pub(crate) fn generated(text: &str) -> Result<()> {
     }
 }
 
+/// Writes text that other programs read, as it is. If nobody reads it any more, nothing is left to do.
+///
+/// # Errors
+/// If it cannot be written for another reason.
+pub(crate) fn raw(text: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if_read(stdout.write_all(text).and_then(|()| stdout.flush()))
+}
+
 fn write(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;

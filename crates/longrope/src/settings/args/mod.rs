@@ -14,8 +14,8 @@ pub(crate) use eval::{Bench, Eval, Gain, Needle, Passkey, Ppl, ResultFormat, Rul
 pub(crate) use layer::FlagLayer;
 pub(crate) use search::{Compare, Extend, Recover, Search};
 pub(crate) use tools::{
-    CompareRuns, Demo, Doctor, Export, Format, Generate, Inspect, Plan, PlanMode, Report,
-    WeightType, Worker,
+    CompareRuns, Completions, Demo, Doctor, Export, Format, Generate, Inspect, Man, Plan, PlanMode,
+    Report, WeightType, Worker,
 };
 pub(crate) use train::{Finetune, Pretrain};
 
@@ -65,4 +65,8 @@ pub(crate) enum Command {
     Generate(Generate),
     /// Write the checkpoint with another RoPE, for other programs.
     Export(Export),
+    /// Print the completions of a shell.
+    Completions(Completions),
+    /// Print the manual page, or write those of all verbs.
+    Man(Man),
 }

@@ -20,6 +20,20 @@ pub(crate) struct CompareRuns {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Man {
+    /// Folder to write the pages of the program and of all verbs to; without it, the page of the program is printed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
     #[command(flatten)]
     pub(crate) common: Common,
