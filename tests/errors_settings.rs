@@ -94,7 +94,7 @@ fn a_value_of_the_wrong_type() {
     let message = here.fails(&format!("{PPL} --model m --set seed=first"));
     assert_snapshot!(message, @r#"
     error: configuration
-      caused by: invalid type: string "first", expected u64
+      caused by: invalid type: string "first", expected a whole number, 0 or more
         in `seed`
     hint: configs/README.md lists every key with its default
     "#);

@@ -283,3 +283,53 @@ fn stages_measure_generate_and_report() {
     }
     assert!(!here.path("other").exists());
 }
+
+#[test]
+fn settings_of_a_training_are_checked_before_anything_runs() {
+    let here = Workplace::with_model();
+    let recipe = |stages: &str| {
+        format!(
+            "model = \"m\"\nout = \"run\"\ntokens = \"tokens.json\"\n\n[train]\ncontext = 32\nsteps = 1\nwarmup-steps = 0\n\n{stages}"
+        )
+    };
+    let search = "[[stage]]\nname = \"find\"\nverb = \"search\"\nsearch = { target = 64 }\n\n";
+    let train = |settings: &str| format!("[[stage]]\nverb = \"finetune\"\n{settings}\n");
+    let skipped = |targets: &str| {
+        format!("train = {{ positions = \"skipped\", skipped = {{ targets = {targets} }} }}")
+    };
+    let yarn = "rope = [\"yarn@128\"]\n";
+    for (stages, expected) in [
+        (
+            train(&format!("{yarn}{}", skipped("[512]"))),
+            "`train.skipped.targets` is 512, but RoPE `yarn@128` is for up to 128",
+        ),
+        (
+            format!("{search}{}", train(&skipped("[128]"))),
+            "needs a RoPE for 128 tokens, but stage `find` searches one for 64",
+        ),
+        (
+            format!(
+                "{search}{}",
+                train("train = { distill = { short = 1.0, layers = [77] } }")
+            ),
+            "`train.distill.layers` is [77]",
+        ),
+        (
+            train("rope = [\"selfextend@4,8\"]"),
+            "RoPE `selfextend@4,8` cannot be trained",
+        ),
+        (
+            "[[stage]]\nverb = \"export\"\nrope = [\"selfextend@4,8\"]\n".to_owned(),
+            "RoPE `selfextend@4,8` cannot be exported",
+        ),
+    ] {
+        here.write("recipe.toml", recipe(&stages));
+        for dry_run in ["--dry-run", ""] {
+            let message = here
+                .run(&format!("extend --config recipe.toml {dry_run}"))
+                .refused();
+            assert!(message.contains(expected), "{expected}: {message}");
+            assert!(!here.path("run").exists());
+        }
+    }
+}

@@ -137,6 +137,79 @@ fn comparing_keeps_hidden_states_near_those_of_the_original() {
 }
 
 #[test]
+fn a_scaled_checkpoint_is_its_own_original() {
+    let here = Workplace::with_model();
+    here.run("export m --rope yarn --target 128 --out scaled")
+        .worked();
+    let line = "finetune --model scaled --tokens tokens.json --context 32 --steps 1 --set train.warmup-steps=0 --dashboard off";
+    let compared = "--set train.data.text=0 --set train.distill.short=1";
+    here.run(&format!("{line} {compared} --out compared"))
+        .worked();
+    let first = &here.training_metrics("compared/metrics.jsonl")[0];
+    // The first step has the weights and the RoPE of the checkpoint; what is left is rounding.
+    assert!(first["distill"].as_f64().unwrap().abs() < 1e-5, "{first}");
+    // Short windows are under the RoPE of the checkpoint as well.
+    let short = "--set train.data.text=0 --set train.data.short=1";
+    here.run(&format!("{line} {short} --out short")).worked();
+    let nll =
+        |run: &str| here.training_metrics(&format!("{run}/metrics.jsonl"))[0]["nll_nats"].clone();
+    let windows = "--set train.data.text=1";
+    here.run(&format!("{line} {windows} --out text")).worked();
+    let (short, text) = (
+        nll("short").as_f64().unwrap(),
+        nll("text").as_f64().unwrap(),
+    );
+    assert!((short - text).abs() < 1e-5, "{short} {text}");
+}
+
+#[test]
+fn targets_of_a_scaled_checkpoint_are_the_context_that_it_claims() {
+    let here = Workplace::with_model();
+    here.run("export m --rope yarn --target 128 --out scaled")
+        .worked();
+    let line = "finetune --model scaled --tokens tokens.json --context 32 --steps 1 --set train.warmup-steps=0 --dashboard off \
+        --set train.positions=skipped";
+    for rope in ["", "--rope checkpoint"] {
+        here.run(&format!("{line} {rope} --out run")).worked();
+        assert_eq!(
+            here.read_json("run/model/config.json")["max_position_embeddings"],
+            128
+        );
+        fs_err::remove_dir_all(here.path("run")).unwrap();
+    }
+    for (setting, expected) in [
+        (
+            "train.skipped.targets=[256]",
+            "`train.skipped.targets` is 256, but RoPE `checkpoint` is for up to 128",
+        ),
+        (
+            "train.long={context=256,share=0.5}",
+            "`train.long.context` is 256, but RoPE `checkpoint` is for up to 128",
+        ),
+    ] {
+        here.run(&format!("{line} --out run --set {setting}"))
+            .refused_with(expected);
+    }
+    // A model that is not scaled has no longer texts of its own.
+    let plain = line.replace("--model scaled", "--model m");
+    here.run(&format!("{plain} --out run"))
+        .refused_with("`train.skipped.targets` is missing");
+}
+
+#[test]
+fn longer_windows_than_the_rope_is_for_are_named() {
+    let here = Workplace::with_model();
+    let line = "finetune --model m --tokens tokens.json --context 32 --steps 1 --set train.warmup-steps=0 --dashboard off --rope yarn@128 --out run \
+        --set train.long={context=256,share=0.5}";
+    for positions in ["all", "skipped"] {
+        here.run(&format!("{line} --set train.positions={positions}"))
+            .refused_with(
+                "`train.long.context` is 256, but RoPE `yarn@128` is for up to 128 tokens",
+            );
+    }
+}
+
+#[test]
 fn settings_without_a_meaning_are_errors() {
     let here = Workplace::with_model();
     for (setting, expected) in [
@@ -148,6 +221,9 @@ fn settings_without_a_meaning_are_errors() {
             "train.skipped.targets=[128,64]",
             "expected lengths in ascending order",
         ),
+        ("train.data.passkey=-3", "train.data.passkey"),
+        ("train.distill=0.5", "expected a table"),
+        ("train.distill.far=.5", "expected a number, such as 0.5"),
         ("train.skipped.pieces=1", "train.skipped.pieces"),
         ("train.skipped.share=0.0", "train.skipped.share"),
         ("train.skipped.shares=0.5", "share"),

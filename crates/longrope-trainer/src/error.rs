@@ -39,6 +39,14 @@ pub enum Error {
         /// The value given.
         found: f64,
     },
+    /// A share of windows is negative or not a number.
+    #[error("`{key}` is {found}, expected a share of 0 or more")]
+    Share {
+        /// The key.
+        key: &'static str,
+        /// The value given.
+        found: f64,
+    },
     /// A setting of the positions of windows has no meaning.
     #[error("`{key}` is {found}, expected {expected}")]
     Positions {
@@ -59,9 +67,9 @@ pub enum Error {
         /// What it may be.
         expected: String,
     },
-    /// Every layer has a sliding window: far positions are never seen.
+    /// Every layer that rotates its keys has a sliding window: far positions are never seen.
     #[error(
-        "all layers of this model have a sliding window, and see no far positions that could be trained"
+        "every layer of this model that rotates its keys has a sliding window: no far positions can be trained"
     )]
     NothingFar,
     /// The model is a part of a larger one, and a trained checkpoint would lack the rest.

@@ -109,6 +109,28 @@ pub(crate) fn report_panic() -> ExitCode {
     ExitCode::from(EXIT_FAULT)
 }
 
+/// The types of Rust in the message of a parser, in the words of TOML.
+fn in_toml_words(text: &str) -> String {
+    const WORDS: [(&str, &str); 8] = [
+        ("expected a sequence", "expected a list"),
+        ("expected a map", "expected a table"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected i64", "expected a whole number"),
+        ("expected f64", "expected a number, such as 0.5"),
+        ("expected f32", "expected a number, such as 0.5"),
+    ];
+    let lines = text.lines().map(|line| {
+        if let Some((before, _)) = line.split_once("expected struct ") {
+            return format!("{before}expected a table");
+        }
+        let replaced = WORDS.iter();
+        replaced.fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Formats the whole message. Control characters, which may come from files, are escaped.
 fn render(error: &Error) -> String {
     let mut causes: Vec<String> = Vec::new();
@@ -131,7 +153,12 @@ fn render(error: &Error) -> String {
             continue;
         }
         // Further lines are indented, and empty lines removed, so that each cause is one block.
-        let text = join_names(&text);
+        let text = join_names(&text).into_owned();
+        let text = if cause.is::<toml::de::Error>() {
+            in_toml_words(&text)
+        } else {
+            text
+        };
         let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
         causes.push(lines.join("\n    "));
     }

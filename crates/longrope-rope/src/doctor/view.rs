@@ -182,6 +182,13 @@ impl FactorRow {
         }
     }
 
+    /// Whether it computes the same, whatever its name.
+    fn is_same_as(&self, other: &Self) -> bool {
+        let pairs = self.values.iter().zip(&other.values);
+        let scales = (self.attention_scale - other.attention_scale).abs();
+        scales < 1e-9 && pairs.into_iter().all(|(a, b)| (a / b - 1.0).abs() < 1e-9)
+    }
+
     /// Whether all frequencies are plain.
     pub fn is_plain(&self) -> bool {
         self.values.iter().all(|factor| (factor - 1.0).abs() < 1e-9)
@@ -281,6 +288,11 @@ impl Rules {
                 .map(|(name, set)| row(spec, name, set.max_context))
                 .collect(),
             _ => vec![row(spec, "all", original)],
+        };
+        // Two sets that are equal are one: nothing changes at the border.
+        let factors = match factors.as_slice() {
+            [first, second] if first.is_same_as(second) => vec![row(spec, "all", original)],
+            _ => factors,
         };
         let switch = if factors.len() > 1 {
             switch(original)

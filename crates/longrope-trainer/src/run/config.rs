@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::distill::DistillConfig;
 use super::positions::{LongWindows, Positions, SkippedPositions};
+use crate::error::{Error, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::{Decay, Schedule};
 use crate::trainer::TrainerConfig;
@@ -157,6 +158,26 @@ impl TrainConfig {
         })
     }
 
+    /// Checks the settings for a model and windows of `context` tokens, as far as they do not depend on the RoPE or the data.
+    ///
+    /// # Errors
+    /// [`Error::Positions`](crate::Error::Positions), [`Error::Distill`](crate::Error::Distill),
+    /// [`Error::Share`](crate::Error::Share) and those of the schedule, for settings without a meaning.
+    pub fn validate(&self, model: &ModelConfig, context: usize) -> Result<()> {
+        self.trainer().schedule.validated()?;
+        self.data.validate()?;
+        if let Some(long) = self.long {
+            long.validate(context)?;
+        }
+        if let Some(skipped) = self.skips()
+            && !skipped.targets.is_empty()
+        {
+            skipped.validate(context)?;
+        }
+        let distill = self.distill.clone().resolved(model.n_layers);
+        distill.validate(model.n_layers, self.skips().is_some())
+    }
+
     /// The part that concerns the [`Trainer`](crate::Trainer).
     pub fn trainer(&self) -> TrainerConfig {
         TrainerConfig {
@@ -277,6 +298,23 @@ pub struct TrainDataConfig {
     pub overflow: Overflow,
     /// How often documents occur, by length.
     pub length_weights: Vec<LengthWeight>,
+}
+
+impl TrainDataConfig {
+    fn validate(&self) -> Result<()> {
+        for (key, found) in [
+            ("train.data.text", self.text),
+            ("train.data.short", self.short),
+            ("train.data.passkey", self.passkey),
+            ("train.data.recall", self.recall),
+            ("train.data.copying", self.copying),
+        ] {
+            if !found.is_finite() || found < 0.0 {
+                return Err(Error::Share { key, found });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for TrainDataConfig {

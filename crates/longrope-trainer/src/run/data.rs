@@ -21,7 +21,7 @@ use crate::trainer::MicroBatch;
 /// The angles of windows, under both RoPEs that they may be trained under.
 #[derive(Clone, Debug)]
 pub struct Rotaries {
-    /// Angles under the RoPE the model was trained with before.
+    /// Angles under the RoPE that the model has within its original context.
     original: Rotary,
     /// The RoPE that is trained, for each target of the positions.
     rescaled: Vec<Rescaled>,
@@ -60,7 +60,8 @@ pub(super) struct BatchPlace {
 }
 
 impl Rotaries {
-    /// Resolves both RoPEs for windows of up to `context` tokens, all of whose positions are real.
+    /// Resolves both RoPEs for windows of up to `context` tokens, all of whose positions are real. `original` is the RoPE of the
+    /// model before the training; windows under it hold texts within its original context.
     pub fn new(
         decoder: &Decoder,
         rescaled: &RopeSpec,
@@ -69,7 +70,7 @@ impl Rotaries {
     ) -> Self {
         let maker = decoder.rotaries();
         Self {
-            original: maker.whole(&original.resolve(context), context),
+            original: within_original(&maker, original, context),
             rescaled: vec![Rescaled::new(&maker, rescaled, context, context)],
             short: None,
             skipping: None,
@@ -91,7 +92,7 @@ impl Rotaries {
         (seed, total_steps): (u64, usize),
     ) -> Result<Self> {
         settings.validate(window)?;
-        if decoder.config().windows.iter().all(Option::is_some) {
+        if !decoder.config().has_extendable_rope() {
             return Err(Error::NothingFar);
         }
         let maker = decoder.rotaries();
@@ -102,7 +103,7 @@ impl Rotaries {
             .map(|target| Rescaled::new(&maker, rescaled, target, longest))
             .collect();
         Ok(Self {
-            original: maker.whole(&original.resolve(longest), longest),
+            original: within_original(&maker, original, longest),
             rescaled,
             short: None,
             skipping: Some(Skipping {
@@ -174,6 +175,12 @@ impl Rotaries {
             .collect();
         skipping.maker.at(&rescaled.resolved, positions)
     }
+}
+
+/// The angles of windows of up to `context` tokens whose texts are within the original context of `rope`.
+fn within_original(maker: &RotaryMaker, rope: &RopeSpec, context: usize) -> Rotary {
+    let text = rope.original_context.min(context);
+    maker.whole(&rope.resolve(text), context)
 }
 
 impl Rescaled {

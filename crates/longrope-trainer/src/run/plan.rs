@@ -136,13 +136,7 @@ impl TrainPlan {
         let config = config.resolved(&model);
         let trainer = config.trainer();
         trainer.validate()?;
-        if let Some(long) = config.long {
-            long.validate(context)?;
-        }
-        if config.distill.is_on() {
-            let skips = config.skips().is_some();
-            config.distill.validate(model.n_layers, skips)?;
-        }
+        config.validate(&model, context)?;
         let trained_model = TrainedModel::plan(
             folder.join("model"),
             &base,
@@ -216,7 +210,7 @@ fn angles(
     config: &TrainConfig,
     seed: u64,
 ) -> Result<(Rotaries, Option<Distillation>)> {
-    let original = decoder.config().rope.plain();
+    let original = decoder.config().rope.clone();
     let longest = config.longest_window(context);
     let rotaries = match config.skips() {
         Some(skipped) => Rotaries::skipped(

@@ -67,6 +67,15 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
     }
     let model = ModelConfig::from_folder(export.model)
         .with_context(|| format!("reading model `{}`", export.model.display()))?;
+    let window = model.rope.original_context;
+    if let Some(target) = export.target
+        && target < window
+    {
+        return Err(anyhow!(
+            "`--target` is {target}, shorter than the {window} tokens that the model was trained for"
+        )
+        .context(Hint("leave out --target to keep the context of the model".to_owned())));
+    }
     let wanted = export.target.unwrap_or(model.max_context);
     let rope = RopeArg::parse(export.rope, &model, wanted)?;
     if export.target.is_none() && matches!(rope, RopeArg::File(_)) && rope.needs_context() {

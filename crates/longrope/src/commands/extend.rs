@@ -13,7 +13,7 @@ use super::{
 };
 use crate::failure::explain_how_to_continue;
 use crate::hint::Hint;
-use crate::input::rope_arg::longest_context;
+use crate::input::rope_arg::{RopeArg, check_expressible, longest_context};
 use crate::input::{self, hub};
 use crate::next_steps;
 use crate::settings::args::{self, ResultFormat};
@@ -30,7 +30,9 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let out = recipe.out.clone();
     let (planned, places) = plan(&recipe)?;
     for (stage, place) in planned.iter().zip(&places) {
-        check_stage(stage, place).with_context(|| format!("stage `{}`", stage.name))?;
+        check_stage(stage, place)
+            .and_then(|()| check_with_model(&planned, stage, place))
+            .with_context(|| format!("stage `{}`", stage.name))?;
     }
     if args.dry_run {
         output::line(plan_table(&planned, &places))?;
@@ -134,6 +136,48 @@ fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
         input::model_config(config)?;
     }
     Ok(())
+}
+
+/// Finds settings of a training or an export that its model or RoPE does not allow, before any stage runs.
+fn check_with_model(planned: &[Planned], stage: &Planned, place: &Place) -> Result<()> {
+    let config = &stage.work.config;
+    let folder = input::model_folder(config)?;
+    if !matches!(stage.verb, Verb::Finetune | Verb::Export)
+        || place.model.is_some()
+        || hub::is_on_hub(folder)
+    {
+        return Ok(());
+    }
+    let model = input::model_config(config)?;
+    let is_there = place.rope.is_none();
+    if stage.verb == Verb::Finetune {
+        finetune::check(config, &model, is_there)?;
+    } else if let ([name], true) = (config.rope.as_slice(), is_there) {
+        let rope = RopeArg::read(name, &model, model.max_context)?;
+        if !rope.needs_context() {
+            check_expressible(name, &rope.spec(model.max_context)?, "exported")?;
+        }
+    }
+    let Some(search) = place.rope_stage.and_then(|index| planned.get(index)) else {
+        return Ok(());
+    };
+    let target = search.work.config.search.run.target;
+    let train = &config.train;
+    let context = train.context.unwrap_or(model.rope.original_context);
+    match target {
+        Some(target) if stage.verb == Verb::Finetune && train.reach(context) > target => {
+            Err(anyhow!(
+                "the training needs a RoPE for {} tokens, but stage `{}` searches one for {target}",
+                train.reach(context),
+                search.name
+            )
+            .context(Hint(format!(
+                "give that stage search.target = {}, or train on texts of at most {target} tokens",
+                train.reach(context)
+            ))))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {

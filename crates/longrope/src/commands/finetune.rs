@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Error, Result, anyhow};
 use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
 use longrope_model::{Decoder, ModelConfig, ResultSource, RopeSource};
-use longrope_rope::{RopeScaling, RopeSpec};
+use longrope_rope::{Method, RopeScaling, RopeSpec};
 use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
 use longrope_trainer::run::{Callbacks, TrainConfig, TrainOutcome, TrainPlan, TrainResult};
@@ -172,6 +172,20 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     Ok((plan, held_out))
 }
 
+/// Checks the settings of a training before anything runs. Without a RoPE, only those that do not depend on it.
+pub(super) fn check(config: &Config, model: &ModelConfig, with_rope: bool) -> Result<()> {
+    check_layers(config, model)?;
+    let original = model.rope.original_context;
+    let (context, section) = if with_rope {
+        let (_, context, section) = rope_and_context(config, model)?;
+        (context, section)
+    } else {
+        let context = config.train.context.unwrap_or(original);
+        (context, config.train.clone())
+    };
+    Ok(section.validate(model, context)?)
+}
+
 /// Refuses one RoPE for all layers in a model whose files have two.
 fn check_layers(config: &Config, model: &ModelConfig) -> Result<()> {
     if config.rope_layers == RopeLayers::Full || !model.family.has_local_rope() {
@@ -194,20 +208,52 @@ fn rope_and_context(
 ) -> Result<(RopeSpec, usize, TrainConfig)> {
     let mut section = config.train.clone();
     let original = model.rope.original_context;
+    let long = section.long.map(|long| long.context);
     if section.skips().is_none() {
         let given = section.context.map(|context| section.reach(context));
-        let (rope, length) = rope_and_length(config, model, given, "--context")?;
+        let key = if long > section.context {
+            LONG
+        } else {
+            "--context"
+        };
+        let (rope, length) = rope_and_length(config, model, given, key)?;
         let context = section.context.unwrap_or(length);
         return Ok((rope, context, section));
     }
     let context = section.context.unwrap_or(original);
-    let given = (!section.skipped.targets.is_empty()).then(|| section.reach(context));
-    let (rope, length) = rope_and_length(config, model, given, "train.skipped.targets")?;
-    if section.skipped.targets.is_empty() {
+    let last = section.skipped.targets.last().copied();
+    // Longer windows alone do not say how far positions skip.
+    let given = last.map(|last| last.max(long.unwrap_or(0)));
+    let key = if long > last { LONG } else { TARGETS };
+    let (rope, length) = rope_and_length(config, model, given, key)?;
+    if last.is_none() {
+        let length = match config.rope.as_slice() {
+            // The RoPE of the checkpoint is for the context that it claims.
+            [] => model.max_context,
+            [name] if name == "checkpoint" => model.max_context,
+            _ => length,
+        };
+        if length <= context {
+            return Err(anyhow!(
+                "`{TARGETS}` is missing, and RoPE `{}` is for no more than a window of {context} tokens",
+                config.rope.first().map_or("checkpoint", String::as_str)
+            )
+            .context(Hint(format!(
+                "give the length of the texts that positions skip to, for example --set {TARGETS}=[{}]",
+                context.saturating_mul(4)
+            ))));
+        }
         section.skipped.targets.push(length);
+        check_length(config, &rope, model, section.reach(context), LONG)?;
     }
     Ok((rope, context, section))
 }
+
+/// The setting of the length of the texts that positions skip to.
+const TARGETS: &str = "train.skipped.targets";
+
+/// The setting of the length of longer windows.
+const LONG: &str = "train.long.context";
 
 /// The RoPE to train under, and the length of the texts it is for: `given` by the setting `key`, or else the longest.
 fn rope_and_length(
@@ -218,7 +264,7 @@ fn rope_and_length(
 ) -> Result<(RopeSpec, usize)> {
     let original = model.rope.original_context;
     let name = match config.rope.as_slice() {
-        [] => return Ok((model.rope.clone(), given.unwrap_or(original))),
+        [] => "checkpoint",
         [name] => name,
         _ => {
             return Err(anyhow!("`--rope` names several RoPEs, training takes one")
@@ -226,30 +272,48 @@ fn rope_and_length(
         }
     };
     let rope = RopeArg::parse(name, model, given.unwrap_or(original))?;
-    match (&rope, given) {
-        (_, None) if rope.needs_context() => Err(missing_context(name, key, original)),
-        (RopeArg::File(spec), None) => {
-            check_trainable(name, spec, &config.train)?;
-            Ok((spec.clone(), spec.max_context()))
-        }
-        (RopeArg::File(spec), Some(length))
-            if length > spec.max_context() && has_end(&spec.scaling) =>
-        {
-            let longest = spec.max_context();
-            Err(
-                anyhow!("`{key}` is {length}, but RoPE `{name}` is for up to {longest} tokens")
-                    .context(Hint(format!(
-                        "give {key} {longest} or less, or the RoPE of a search for {length} tokens"
-                    ))),
-            )
-        }
+    let (spec, length) = match (&rope, given) {
+        (_, None) if rope.needs_context() => return Err(missing_context(name, key, original)),
+        (RopeArg::File(spec), None) => (spec.clone(), spec.max_context()),
         (rope, given) => {
             let length = given.unwrap_or(original);
-            let spec = rope.spec(length)?;
-            check_trainable(name, &spec, &config.train)?;
-            Ok((spec, length))
+            (rope.spec(length)?, length)
         }
+    };
+    if !matches!(rope, RopeArg::Checkpoint(_)) {
+        check_trainable(name, &spec, &config.train)?;
     }
+    if given.is_some() {
+        check_length(config, &spec, model, length, key)?;
+    }
+    Ok((spec, length))
+}
+
+/// Refuses texts that are longer than the RoPE is for.
+fn check_length(
+    config: &Config,
+    spec: &RopeSpec,
+    model: &ModelConfig,
+    length: usize,
+    key: &str,
+) -> Result<()> {
+    let name = config.rope.first().map_or("checkpoint", String::as_str);
+    let longest = if name == "checkpoint" {
+        model.max_context
+    } else {
+        spec.max_context()
+    };
+    let is_method = name.parse::<Method>().is_ok();
+    if is_method || length <= longest || !has_end(&spec.scaling) {
+        return Ok(());
+    }
+    Err(
+        anyhow!("`{key}` is {length}, but RoPE `{name}` is for up to {longest} tokens").context(
+            Hint(format!(
+                "give {key} {longest} or less, or the RoPE of a search for {length} tokens"
+            )),
+        ),
+    )
 }
 
 /// Refuses RoPEs that nothing can be trained under, and short windows under another RoPE than that of short texts.

@@ -46,7 +46,9 @@ struct PlanRow {
     peak_bytes: f64,
     #[serde(flatten)]
     memory: Memory,
-    /// Time of one window, one search or one step; `None` if the speed of the device is unknown.
+    /// Floating-point operations of one window, one search or one step.
+    flops: f64,
+    /// Their time; `None` if the speed of the device is unknown.
     secs: Option<f64>,
     /// Whether the peak fits into memory; `None` if the memory is unknown.
     fits: Option<bool>,
@@ -120,7 +122,6 @@ fn plan(
     memory_bytes: Option<f64>,
     flops_per_sec: Option<f64>,
 ) -> PlanRow {
-    let forward_secs = flops_per_sec.map(|speed| estimate::forward_flops(model, context) / speed);
     let rank = Config::default().train.lora.rank;
     let adapters = Trained::Adapters(estimate::adapter_parameters(model, rank));
     let (name, memory, n_forwards) = match mode {
@@ -140,6 +141,7 @@ fn plan(
             STEP_FORWARDS,
         ),
     };
+    let flops = estimate::forward_flops(model, context) * n_forwards;
     let peak_bytes = memory.at(context);
     let room = memory_bytes.map(|bytes| bytes * HEADROOM);
     let fits = room.map(|room| peak_bytes <= room);
@@ -177,7 +179,8 @@ fn plan(
         mode: name,
         peak_bytes,
         memory,
-        secs: forward_secs.map(|secs| secs * n_forwards),
+        flops,
+        secs: flops_per_sec.map(|speed| flops / speed),
         fits,
         longest_context: room.map(|room| memory.longest(room)),
         advice,
@@ -262,7 +265,7 @@ fn text(report: &PlanReport) -> String {
                 row.mode.to_owned(),
                 format!("{:.2} GiB", row.peak_bytes / GIB),
                 row.secs.map_or_else(
-                    || "?".to_owned(),
+                    || format!("{:.1e} operations {unit}", row.flops),
                     |secs| format!("{} {unit}", output::duration(secs)),
                 ),
                 match row.fits {

@@ -17,7 +17,8 @@ pub(super) fn hint(error: &T) -> Option<String> {
             | T::Warmup { .. }
             | T::Setting { .. }
             | T::Positions { .. }
-            | T::Distill { .. } => {
+            | T::Distill { .. }
+            | T::Share { .. } => {
                 "configs/README.md describes every key of [train]"
             }
             T::NotFinite { .. } => {

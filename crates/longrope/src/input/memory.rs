@@ -115,8 +115,13 @@ fn needed(
             };
             let mut memory = estimate::train_memory(model, trained);
             if config.precision == WeightPrecision::Bf16 {
-                // Two bytes less per weight, and per gradient of a weight.
-                memory.fixed_bytes -= 4.0 * model.n_parameters() as f64;
+                // Two bytes less per weight, and per gradient of a trained one. Adapters are small.
+                let halves = if config.mode == TrainMode::Lora {
+                    1.0
+                } else {
+                    2.0
+                };
+                memory.fixed_bytes -= halves * 2.0 * model.n_parameters() as f64;
             }
             if config.distill.is_on() && config.mode == TrainMode::Full {
                 // The weights of the original model. Those below adapters are the original ones.

@@ -72,6 +72,7 @@ impl RopeArg {
             return Ok(Self::fixed(method.spec(&model.rope)?));
         }
         if let Some((method, context)) = at_context(text)? {
+            warn_of_context_within(text, method, context, model);
             return Ok(Self::File(method.spec(&model.rope.plain(), context)?));
         }
         let path = Path::new(text);
@@ -143,11 +144,14 @@ pub(crate) fn check_expressible(name: &str, spec: &RopeSpec, verb: &str) -> Resu
 
 /// The error for a RoPE that [needs a context](RopeArg::needs_context) which `flag` would give.
 pub(crate) fn missing_context(name: &str, flag: &str, original: usize) -> anyhow::Error {
+    let longer = original.saturating_mul(4);
+    let example = if flag.starts_with("--") {
+        format!("{flag} {longer}")
+    } else {
+        format!("--set {flag}=[{longer}]")
+    };
     anyhow!("`--rope {name}` is scaled for a context, but `{flag}` is missing").context(Hint(
-        format!(
-            "for example {flag} {}; at the original {original} tokens, nothing is rescaled",
-            original.saturating_mul(4)
-        ),
+        format!("for example {example}; at the original {original} tokens, nothing is rescaled"),
     ))
 }
 
@@ -205,6 +209,22 @@ pub(crate) fn ppl_cells(ropes: &[NamedRope], contexts: &[usize]) -> Result<Vec<P
         }
     }
     Ok(cells)
+}
+
+/// Warns about `METHOD@CONTEXT` for a context within the original one.
+fn warn_of_context_within(text: &str, method: Method, context: usize, model: &ModelConfig) {
+    let original = model.rope.original_context;
+    if context > original || method == Method::None {
+        return;
+    }
+    let numbers = if method.name() == "selfextend" {
+        "; its group size and window are written selfextend@GROUP,WINDOW"
+    } else {
+        ""
+    };
+    tracing::warn!(
+        "RoPE `{text}` rescales nothing: {context} tokens are within the original context of {original}{numbers}"
+    );
 }
 
 /// Parses `METHOD@CONTEXT`, a method scaled for one context and used at every context.

@@ -55,8 +55,11 @@ impl Lines {
     fn step(&self, timed: &TimedStep) {
         let report = &timed.report;
         let speed = report.n_tokens as f64 / timed.elapsed_secs.max(1e-9);
+        let distance = report
+            .distill
+            .map_or_else(String::new, |distance| format!(" distance {distance:.4}"));
         let text = format!(
-            "loss {:.4} grad {:.3} lr {:.2e} {speed:.0} tokens/s",
+            "loss {:.4}{distance} grad {:.3} lr {:.2e} {speed:.0} tokens/s",
             report.nll_nats, report.grad_norm, report.learning_rate
         );
         self.bar.set_position(report.step as u64);
