@@ -277,6 +277,30 @@ fn documented_keys() -> Vec<(String, Option<String>)> {
     .collect()
 }
 
+/// Tables that a resolved configuration leaves out while they have their defaults.
+#[test]
+fn documented_tables_that_are_left_out_are_the_defaults() {
+    let here = Workplace::with_model();
+    let keys = [
+        ("search", "adapt"),
+        ("train", "skipped"),
+        ("train", "distill"),
+    ];
+    let documented = documented_keys();
+    let set = keys.map(|(section, key)| {
+        let key = format!("{section}.{key}");
+        let row = documented.iter().find(|row| row.0 == key).unwrap();
+        format!(" --set {key}={}", row.1.as_ref().unwrap().replace(' ', ""))
+    });
+    let line = "search --model m --tokens tokens.json --target 64 --samples 1 --out run \
+        --set search.generations=0 --set search.population=5 --set search.parents=5";
+    here.run(&(line.to_owned() + &set.concat())).worked();
+    let resolved: Table = here.read("run/config.toml").parse().unwrap();
+    for (section, key) in keys {
+        assert_eq!(resolved[section].get(key), None, "{section}.{key}");
+    }
+}
+
 #[test]
 fn the_table_of_keys_is_true() {
     let here = Workplace::with_model();

@@ -80,7 +80,7 @@ pub use train_tokenizer::{
 pub use training::{
     DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
     PackedStream, PackingConfig, Skips, SourceCursor, WindowSource, partition_by_length,
-    skipped_positions,
+    skipped_positions, stretched_positions,
 };
 pub use training_window::{Goal, RopeChoice, TrainingWindow};
 pub use window::{Window, sliding_windows, spread_windows};

@@ -22,6 +22,7 @@ const PROBE: &str = "The 12 foxes,\n  naïve — ▁東京 🦊";
 ///
 /// The `tokenizers` library panics on some damaged files, when they are loaded or when they are used. Such panics are
 /// errors here.
+#[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     path: PathBuf,
@@ -32,6 +33,7 @@ pub struct Tokenizer {
     bos_id: Option<u32>,
 }
 
+#[derive(Clone)]
 struct Specials {
     prefix: Vec<u32>,
     suffix: Vec<u32>,

@@ -14,6 +14,7 @@ mod haystack;
 mod language_model;
 mod metric;
 mod needle;
+mod needle_positions;
 mod needle_text;
 mod ordinal;
 mod paired;
@@ -53,5 +54,5 @@ pub use ruler::{
     Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, string_match_all, string_match_part,
 };
 pub use saved::{EvalState, SavedJob};
-pub use stats::{mean, mean_stderr, wilson_interval};
+pub use stats::{mean, mean_stderr, spearman, wilson_interval};
 pub use task::{Task, TaskInfo, TaskRun};

@@ -1,5 +1,7 @@
 //! Needle texts as tokens: what a search scores candidates on besides ordinary text.
 
+use std::ops::Range;
+
 use longrope_data::needle::{FILLER, NeedleParts, filler_before};
 use longrope_data::{TokenDocument, Tokenizer};
 use rand::{RngExt, SeedableRng};
@@ -144,6 +146,8 @@ pub struct NeedleText {
     pub tokens: Vec<u32>,
     /// Index of the first token of the answer.
     pub answer_from: usize,
+    /// Indices of the filler before the needle, and of that after it.
+    pub fillers: [Range<usize>; 2],
 }
 
 /// Makes [`samples`](NeedleTextConfig::samples) texts of exactly `n_tokens` tokens. The same arguments give the same
@@ -224,12 +228,17 @@ fn build(
         room: n_tokens,
     })?;
     let [before, after] = filler(n_filler)?;
+    let start = parts.introduction.len();
+    let needle = start + before.len();
+    let needle_end = needle + parts.statement.len();
+    let fillers = [start..needle, needle_end..needle_end + after.len()];
     let mut tokens = parts.with_filler(before, after).concat();
     let answer_from = tokens.len();
     tokens.extend(answer);
     Ok(NeedleText {
         tokens,
         answer_from,
+        fillers,
     })
 }
 

@@ -54,6 +54,36 @@ pub fn wilson_interval(n_success: usize, n: usize) -> [f64; 2] {
     [low, high]
 }
 
+/// Spearman's rank correlation of two lists, -1 to 1: Pearson's correlation of the ranks, where equal values share the mean
+/// of their ranks (Spearman 1904).
+///
+/// `None` for lists of different lengths, of fewer than two values, with a NaN, or of equal values only.
+pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
+    let has_nan = a.iter().chain(b).any(|value| value.is_nan());
+    if a.len() != b.len() || a.len() < 2 || has_nan {
+        return None;
+    }
+    let (a, b) = (ranks(a), ranks(b));
+    // The mean of all ranks, with ties or without.
+    let middle = (a.len() + 1) as f64 / 2.0;
+    let covariance = |a: &[f64], b: &[f64]| -> f64 {
+        let pairs = a.iter().zip(b);
+        pairs.map(|(a, b)| (a - middle) * (b - middle)).sum()
+    };
+    let spread = (covariance(&a, &a) * covariance(&b, &b)).sqrt();
+    (spread > 0.0).then(|| covariance(&a, &b) / spread)
+}
+
+/// Rank of every value, from 1 for the smallest; equal values have the mean of their ranks.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let rank = |value: &f64| {
+        let smaller = values.iter().filter(|other| *other < value).count();
+        let not_larger = values.iter().filter(|other| *other <= value).count();
+        (smaller + not_larger + 1) as f64 / 2.0
+    };
+    values.iter().map(rank).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +100,27 @@ mod tests {
         assert!((high - 1.0).abs() < 1e-12);
         let [low, high] = wilson_interval(0, 10);
         assert!(low.abs() < 1e-12 && (high - 3.841_458_8 / 13.841_458_8).abs() < 1e-8);
+    }
+
+    #[test]
+    fn rank_correlations_by_hand() {
+        let close = |found: Option<f64>, expected: f64| {
+            assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?}");
+        };
+        // Any rising function of the values has the same ranks.
+        close(spearman(&[1.0, 2.0, 30.0], &[-5.0, 0.1, 0.2]), 1.0);
+        close(spearman(&[1.0, 2.0, 3.0], &[9.0, 8.0, 7.0]), -1.0);
+        // Ranks 1 2 3 4 and 2 1 4 3: 1 - 6 · 4 / (4 · 15).
+        close(spearman(&[1.0, 2.0, 3.0, 4.0], &[0.2, 0.1, 0.4, 0.3]), 0.6);
+        // Ranks 1 2 3 and 1.5 1.5 3: 1.5 / sqrt(2 · 1.5).
+        close(
+            spearman(&[1.0, 2.0, 3.0], &[5.0, 5.0, 6.0]),
+            0.75_f64.sqrt(),
+        );
+        assert_eq!(spearman(&[1.0, 2.0], &[3.0, 3.0]), None);
+        assert_eq!(spearman(&[1.0], &[3.0]), None);
+        assert_eq!(spearman(&[1.0, f64::NAN], &[3.0, 4.0]), None);
+        assert_eq!(spearman(&[1.0, 2.0], &[3.0]), None);
     }
 
     #[test]

@@ -89,6 +89,33 @@ pub enum Error {
         original: usize,
     },
 
+    /// A key of an adaptation is out of range, or contradicts another one.
+    #[error("`{key}` is {found}, expected {expected}")]
+    AdaptKey {
+        /// The key.
+        key: &'static str,
+        /// The value given.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+
+    /// A model with streamed layers cannot be adapted.
+    #[error("candidates cannot be adapted with streamed weights: the layers are not in memory")]
+    AdaptStreamed,
+
+    /// A RoPE with grouped positions cannot be trained.
+    #[error(
+        "candidates cannot be adapted under a RoPE that groups far positions: its attention has no gradients"
+    )]
+    AdaptGrouped,
+
+    /// Every layer has a sliding window: far positions are never seen.
+    #[error(
+        "candidates cannot be adapted: all layers of this model have a sliding window, and see no far positions"
+    )]
+    AdaptNothingFar,
+
     /// The run folder already holds such a run.
     #[error("`{}` already holds a {kind}", .folder.display())]
     RunExists {

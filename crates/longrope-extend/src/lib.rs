@@ -15,11 +15,12 @@ pub use error::{Error, Result, ScoringError};
 pub use interrupt::{Interrupt, Interrupted};
 pub use run_folder::{RunFolder, RunKind, RunMode, RunSettings};
 pub use scoring::{
-    HeldOut, Losses, Measure, Models, PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring,
-    Workers, check_windows, perplexities,
+    AdaptJob, Adaptation, Adapted, HeldOut, Losses, Measure, Measurer, Models, PplCell, PplEvent,
+    PplOptions, Replica, ScoreJob, Scoring, Workers, check_windows, perplexities,
 };
 pub use search::{
-    Calibration, CalibrationOptions, CalibrationSample, HeldOutShare, HeldOutText, MethodLoss,
-    ModelObjective, NamedSpec, ObjectiveChoice, ObjectiveKind, Recovered, Recovery, RecoveryTask,
-    SearchEvent, SearchInputs, SearchOutcome, SearchResult, SearchTask, Verdict, Watch, measure,
+    AdaptConfig, Calibration, CalibrationOptions, CalibrationSample, HeldOutShare, HeldOutText,
+    MethodLoss, ModelObjective, NamedSpec, ObjectiveChoice, ObjectiveKind, Recovered, Recovery,
+    RecoveryTask, SearchEvent, SearchInputs, SearchOutcome, SearchResult, SearchTask, Verdict,
+    Watch, measure,
 };

@@ -116,6 +116,9 @@ pub enum Error {
     /// No part of the training data has a share above 0.
     #[error("`train.data` leaves nothing to train on")]
     NothingToTrainOn,
+    /// Generated documents are wanted, but there is no tokenizer to make them with.
+    #[error("generated documents need a tokenizer, and there is none")]
+    NoTokenizer,
     /// A part of the training data cannot be made into windows.
     #[error("windows of `{part}`")]
     Windows {

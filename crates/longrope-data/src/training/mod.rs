@@ -8,4 +8,4 @@ pub use mixture::{Grouping, Mixture, MixtureCursor, MixturePart, SourceCursor, W
 pub use packed::{
     DataCursor, LengthWeight, Overflow, PackedStream, PackingConfig, partition_by_length,
 };
-pub use positions::{Skips, skipped_positions};
+pub use positions::{Skips, skipped_positions, stretched_positions};

@@ -44,13 +44,48 @@ pub fn skipped_positions(
     }
     let n_tokens = window.tokens.len();
     if !window.confined {
-        return Some(placed(0..n_tokens, &window.together, skips, &mut rng));
+        return Some(placed(
+            0..n_tokens,
+            &window.together,
+            skips,
+            Reach::Random,
+            &mut rng,
+        ));
     }
     let ends = window.document_starts.iter().skip(1).copied();
     let documents = window.document_starts.iter().zip(ends.chain([n_tokens]));
-    let placed =
-        documents.flat_map(|(start, end)| placed(*start..end, &window.together, skips, &mut rng));
+    let placed = documents.flat_map(|(start, end)| {
+        placed(
+            *start..end,
+            &window.together,
+            skips,
+            Reach::Random,
+            &mut rng,
+        )
+    });
     Some(placed.collect())
+}
+
+/// The positions of `n_tokens` tokens that lie all over a text, to measure on: as those of [`skipped_positions`], but the
+/// last piece always ends with the last token of the target. `share` has no effect.
+///
+/// The same seed and number give the same positions.
+pub fn stretched_positions(
+    n_tokens: usize,
+    skips: Skips,
+    (seed, number): (u64, u64),
+) -> Vec<usize> {
+    let mut rng = generator(seed, number);
+    placed(0..n_tokens, &[], skips, Reach::End, &mut rng)
+}
+
+/// Where the last piece lies.
+#[derive(Clone, Copy, PartialEq)]
+enum Reach {
+    /// Anywhere below the target.
+    Random,
+    /// At the end of the target.
+    End,
 }
 
 /// Positions of one document, from 0.
@@ -58,6 +93,7 @@ fn placed(
     document: Range<usize>,
     together: &[Range<usize>],
     skips: Skips,
+    reach: Reach,
     rng: &mut ChaCha8Rng,
 ) -> Vec<usize> {
     let room = skips.target.saturating_sub(document.len());
@@ -77,6 +113,9 @@ fn placed(
     cuts.sort_unstable();
     let mut skipped: Vec<usize> = (0..n_cuts).map(|_| below(room + 1, rng)).collect();
     skipped.sort_unstable();
+    if let (Reach::End, Some(last)) = (reach, skipped.last_mut()) {
+        *last = room;
+    }
     let start = document.start;
     document
         .map(|token| {
@@ -148,6 +187,20 @@ mod tests {
                 prop_assert!(gaps(within).is_empty());
             }
         }
+    }
+
+    #[test]
+    fn stretched_positions_end_with_the_target() {
+        for number in 0..50 {
+            let positions = stretched_positions(20, skips(5_000, 4), (3, number));
+            assert_eq!((positions.len(), positions[0]), (20, 0));
+            assert_eq!(positions[19], 4_999);
+            assert!(positions.is_sorted_by(|a, b| a < b));
+            assert!((1..4).contains(&gaps(&positions).len()), "{positions:?}");
+        }
+        // Where nothing can be skipped, nothing is.
+        assert_eq!(stretched_positions(3, skips(3, 4), (3, 0)), [0, 1, 2]);
+        assert_eq!(stretched_positions(1, skips(9, 4), (3, 0)), [0]);
     }
 
     #[test]

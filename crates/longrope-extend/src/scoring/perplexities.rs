@@ -210,6 +210,8 @@ fn job(batch: &WindowBatch) -> ScoreJob {
         score_from: batch.score_from,
         rope: batch.rope.clone(),
         measure: Measure::Nats,
+        positions: None,
+        adapt: None,
     }
 }
 

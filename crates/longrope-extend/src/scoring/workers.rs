@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use longrope_eval::{LanguageModel, Scorer};
 use longrope_model::Decoder;
 use longrope_rope::ResolvedRope;
 
+use super::adaptation::AdaptJob;
+use super::measurer::Measurer;
 use super::replicas::Models;
 use crate::error::{Error, Result, ScoringError};
 use crate::interrupt::{Interrupt, Interrupted};
@@ -23,6 +24,10 @@ pub struct ScoreJob {
     pub rope: ResolvedRope,
     /// What is measured.
     pub measure: Measure,
+    /// Positions of the tokens of each sequence; `None` for `0, 1, 2, …`.
+    pub positions: Option<Arc<[Vec<usize>]>>,
+    /// What the model is adapted to before; `None` to measure it as it is.
+    pub adapt: Option<AdaptJob>,
 }
 
 /// What is measured for every scored token.
@@ -42,7 +47,7 @@ pub type Losses = Vec<Vec<f32>>;
 #[derive(Debug)]
 pub enum Scoring<'a> {
     /// The model, on the caller's thread.
-    Here(Box<Scorer<'a>>),
+    Here(Box<Measurer<'a>>),
     /// One worker per device.
     Workers(Workers),
 }
@@ -72,9 +77,37 @@ impl Scoring<'_> {
         watch: &mut dyn FnMut(&CallStatus),
         each: &mut dyn FnMut(usize, &Losses) -> longrope_eval::Result<()>,
     ) -> Result<Vec<Answered<Losses>>, ScoringError> {
-        let scorer = match self {
+        let order = in_turn(&jobs);
+        if order.is_sorted() {
+            return self.score_in_order(jobs, interrupt, watch, each);
+        }
+        let mut taken: Vec<Option<ScoreJob>> = jobs.into_iter().map(Some).collect();
+        let ordered = order.iter().filter_map(|index| taken[*index].take());
+        let answers = self.score_in_order(
+            ordered.collect(),
+            interrupt,
+            &mut |status| {
+                let news = status.news.map(|index| order[index]);
+                watch(&CallStatus { news, ..*status });
+            },
+            &mut |index, losses| each(order[index], losses),
+        )?;
+        let mut answers: Vec<(usize, Answered<Losses>)> = order.into_iter().zip(answers).collect();
+        answers.sort_by_key(|(index, _)| *index);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// As [`Self::score_each`], with the jobs given out in their order.
+    fn score_in_order(
+        &mut self,
+        jobs: Vec<ScoreJob>,
+        interrupt: &Interrupt,
+        watch: &mut dyn FnMut(&CallStatus),
+        each: &mut dyn FnMut(usize, &Losses) -> longrope_eval::Result<()>,
+    ) -> Result<Vec<Answered<Losses>>, ScoringError> {
+        let measurer = match self {
             Self::Workers(workers) => return workers.pool.run_each(jobs, interrupt, watch, each),
-            Self::Here(scorer) => scorer,
+            Self::Here(measurer) => measurer,
         };
         let mut answers = Vec::with_capacity(jobs.len());
         for (index, job) in jobs.iter().enumerate() {
@@ -82,7 +115,7 @@ impl Scoring<'_> {
                 return Err(Interrupted.into());
             }
             let started = Instant::now();
-            let value = score(scorer.as_mut(), job).map_err(PoolError::Refused)?;
+            let value = measurer.measure(job).map_err(PoolError::Refused)?;
             let took = started.elapsed();
             each(index, &value).map_err(PoolError::Refused)?;
             answers.push(Answered { value, took });
@@ -121,8 +154,8 @@ impl Workers {
     fn hire(&mut self, device: &str, n_threads: Option<usize>, decoder: Decoder) -> Result<()> {
         self.pool
             .hire(device.to_owned(), n_threads, move |inbox| {
-                let mut scorer = Scorer::new(&decoder);
-                inbox.answer(|job| score(&mut scorer, job));
+                let mut measurer = Measurer::new(&decoder);
+                inbox.answer(|job| measurer.measure(job));
             })
             .map_err(|source| Error::Thread {
                 device: device.to_owned(),
@@ -153,12 +186,12 @@ impl Workers {
             workers
                 .pool
                 .hire(format!("mortal-{index}"), None, move |inbox| {
-                    let mut scorer = Scorer::new(&decoder);
+                    let mut measurer = Measurer::new(&decoder);
                     let mut n_left = n_jobs;
                     inbox.answer(|job| {
                         assert!(n_left > 0, "the connection was closed");
                         n_left -= 1;
-                        score(&mut scorer, job)
+                        measurer.measure(job)
                     });
                 })
                 .map_err(|source| Error::Thread {
@@ -195,19 +228,25 @@ impl Workers {
     }
 }
 
-fn score(model: &mut impl LanguageModel, job: &ScoreJob) -> longrope_eval::Result<Losses> {
-    let sequences: Vec<&[u32]> = job.sequences.iter().map(Vec::as_slice).collect();
-    match job.measure {
-        Measure::Nats => model.token_nll(&sequences, job.score_from, &job.rope),
-        Measure::Misses => {
-            let chosen = model.greedy_tokens(&sequences, job.score_from, &job.rope)?;
-            let misses = |(chosen, sequence): (&Vec<u32>, &&[u32])| -> Vec<f32> {
-                let pairs = chosen.iter().zip(&sequence[job.score_from..]);
-                pairs.map(|(a, b)| f32::from(u8::from(a != b))).collect()
-            };
-            Ok(chosen.iter().zip(&sequences).map(misses).collect())
+/// The order in which jobs are given out: every RoPE that the model is adapted to gets its first job before any gets its
+/// second. So each is trained once, whichever worker is free. Jobs without adaptation stay as they are.
+fn in_turn(jobs: &[ScoreJob]) -> Vec<usize> {
+    let mut seen: Vec<(&AdaptJob, usize)> = Vec::new();
+    let turns = jobs.iter().map(|job| {
+        let Some(adapt) = &job.adapt else {
+            return 0;
+        };
+        if let Some((_, n)) = seen.iter_mut().find(|(other, _)| other.rope == adapt.rope) {
+            *n += 1;
+            return *n;
         }
-    }
+        seen.push((adapt, 0));
+        0
+    });
+    let turns: Vec<usize> = turns.collect();
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|index| turns[*index]);
+    order
 }
 
 #[cfg(test)]
@@ -224,7 +263,15 @@ mod tests {
             sequences: Arc::from([tokens]),
             score_from: 1,
             measure: Measure::Nats,
+            positions: None,
+            adapt: None,
         }
+    }
+
+    #[test]
+    fn jobs_that_are_not_adapted_keep_their_order() {
+        let rope = tiny(&["flex"]).decoder().config().rope.plain();
+        assert_eq!(in_turn(&vec![probe(&rope); 4]), [0, 1, 2, 3]);
     }
 
     #[test]

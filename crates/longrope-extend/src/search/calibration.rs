@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longrope_data::{Sample, TokenDocument, Tokenizer, select_samples, text_fingerprint};
+use longrope_data::{Sample, Skips, TokenDocument, Tokenizer, select_samples, text_fingerprint};
 use longrope_eval::{NeedleText, NeedleTextConfig, needle_texts};
 use longrope_model::check_losses;
 use longrope_rope::RopeSpec;
@@ -10,8 +10,9 @@ use longrope_search::BlockLosses;
 
 use super::method_loss::MethodLoss;
 use super::objective_kind::ObjectiveKind;
+use super::sample_shape::SampleShape;
 use crate::error::{Error, Result};
-use crate::scoring::{Losses, Measure, ScoreJob};
+use crate::scoring::{AdaptJob, Adaptation, Losses, Measure, ScoreJob};
 
 /// Number of blocks that the losses of a sample are averaged in: enough for a test of paired differences, and few enough
 /// to save them for every candidate.
@@ -57,6 +58,8 @@ pub struct CalibrationSample {
     score_from: usize,
     /// The loss is multiplied by this.
     weight: f64,
+    /// Positions of the tokens, if they are not `0, 1, 2, …`, and the tokens of the text that they lie in.
+    positions: Option<(Arc<[Vec<usize>]>, usize)>,
 }
 
 impl CalibrationSample {
@@ -66,6 +69,16 @@ impl CalibrationSample {
             sequences: Arc::from([tokens]),
             score_from,
             weight: 1.0,
+            positions: None,
+        }
+    }
+
+    /// The same tokens at other positions, one for each, in a text of `target` tokens.
+    #[must_use]
+    pub fn at(self, positions: Vec<usize>, target: usize) -> Self {
+        Self {
+            positions: Some((Arc::from([positions]), target)),
+            ..self
         }
     }
 
@@ -74,13 +87,27 @@ impl CalibrationSample {
         self.sequences.first().map_or(&[][..], Vec::as_slice)
     }
 
-    /// The job of measuring this sample under a RoPE.
-    pub(crate) fn job(&self, measure: Measure, spec: &RopeSpec) -> ScoreJob {
+    /// The job of measuring this sample under a RoPE, of a model that is adapted to it before if there is an adaptation.
+    pub(crate) fn job(
+        &self,
+        measure: Measure,
+        spec: &RopeSpec,
+        adaptation: Option<&Arc<Adaptation>>,
+    ) -> ScoreJob {
+        let (positions, length) = match &self.positions {
+            Some((positions, target)) => (Some(Arc::clone(positions)), *target),
+            None => (None, self.tokens().len()),
+        };
         ScoreJob {
             sequences: Arc::clone(&self.sequences),
             score_from: self.score_from,
-            rope: spec.resolve(self.tokens().len()),
+            rope: spec.resolve(length),
             measure,
+            positions,
+            adapt: adaptation.map(|adaptation| AdaptJob {
+                adaptation: Arc::clone(adaptation),
+                rope: Arc::new(spec.clone()),
+            }),
         }
     }
 
@@ -108,6 +135,8 @@ pub struct Calibration {
     pub passkeys: Vec<CalibrationSample>,
     /// Share of the needles in a score, 0 to 1.
     pub needle_share: f64,
+    /// How the model is adapted to each RoPE before it is measured; `None` to measure it as it is.
+    pub adaptation: Option<Arc<Adaptation>>,
 }
 
 impl Calibration {
@@ -124,18 +153,39 @@ impl Calibration {
         tokenizer: Option<&Tokenizer>,
         context: usize,
     ) -> Result<Self> {
+        let shape = SampleShape::whole(context);
+        Self::of_shape(options, documents, tokenizer, shape)
+    }
+
+    /// As [`Self::new`], with samples of `n_tokens` tokens at positions that skip ahead up to a target: texts lie all over it,
+    /// and needles are as deep in it as they are in the sample.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn skipped(
+        options: &CalibrationOptions,
+        documents: &[TokenDocument],
+        tokenizer: Option<&Tokenizer>,
+        (n_tokens, skips): (usize, Skips),
+    ) -> Result<Self> {
+        let shape = SampleShape::skipped(n_tokens, skips, options.seed);
+        Self::of_shape(options, documents, tokenizer, shape)
+    }
+
+    pub(super) fn of_shape(
+        options: &CalibrationOptions,
+        documents: &[TokenDocument],
+        tokenizer: Option<&Tokenizer>,
+        shape: SampleShape,
+    ) -> Result<Self> {
+        let context = shape.n_tokens;
         let text = select_samples(documents, context, options.samples, options.seed)
             .map_err(|source| Error::Samples { context, source })?;
-        let text: Vec<CalibrationSample> = text.into_iter().map(CalibrationSample::from).collect();
+        let text = shape.texts(text.into_iter().map(|sample| (sample.tokens, 1)));
         let make = |config: &NeedleTextConfig, tokenizer: &Tokenizer| {
             let texts = needle_texts(config, tokenizer, documents, context, options.seed)
                 .map_err(|source| Error::Needles { context, source })?;
-            Ok::<_, Error>(
-                texts
-                    .into_iter()
-                    .map(CalibrationSample::from)
-                    .collect::<Vec<_>>(),
-            )
+            Ok::<_, Error>(shape.needles(texts))
         };
         let mut needles = Vec::new();
         if options.objective != ObjectiveKind::Perplexity {
@@ -165,6 +215,7 @@ impl Calibration {
             needles,
             passkeys,
             needle_share,
+            adaptation: None,
         })
     }
 

@@ -1,11 +1,15 @@
 //! Passkeys that no candidate is scored on, and those that tell whether a model finds any within its own window.
 
+use std::sync::Arc;
+
 use longrope_data::Tokenizer;
 use longrope_eval::{NeedleTextConfig, needle_texts};
 use longrope_rope::RopeSpec;
 
 use super::calibration::{Calibration, CalibrationSample};
 use super::measured::NamedSpec;
+use super::sample_shape::SampleShape;
+use crate::scoring::Adaptation;
 
 /// Share of the passkeys within its own window from which on a model counts as able to find passkeys.
 pub(super) const CAN_FIND: f64 = 0.5;
@@ -14,11 +18,11 @@ const PASSKEYS_IN_WINDOW: usize = 5;
 /// Added to the seed of a search, so that its passkeys are not those that candidates are scored on.
 const OTHER_SEED: u64 = 0x5eed;
 
-/// Texts of `context` tokens with a passkey; none if they do not fit or there is no tokenizer.
+/// Texts of this shape with a passkey; none if they do not fit or there is no tokenizer.
 pub(super) fn fresh_passkeys(
     tokenizer: Option<&Tokenizer>,
     n_passkeys: usize,
-    context: usize,
+    shape: SampleShape,
     seed: u64,
 ) -> Vec<CalibrationSample> {
     let texts = tokenizer.and_then(|tokenizer| {
@@ -28,13 +32,12 @@ pub(super) fn fresh_passkeys(
             &config,
             tokenizer,
             &[],
-            context,
+            shape.n_tokens,
             seed.wrapping_add(OTHER_SEED),
         )
         .ok()
     });
-    let texts = texts.unwrap_or_default().into_iter();
-    texts.map(CalibrationSample::from).collect()
+    shape.needles(texts.unwrap_or_default())
 }
 
 /// Texts with a passkey that are as long as the window that the model was trained for, and the RoPE to try them with.
@@ -43,8 +46,8 @@ pub(super) fn passkeys_in_window(
     base: &RopeSpec,
     seed: u64,
 ) -> (Vec<CalibrationSample>, NamedSpec) {
-    let context = base.original_context;
-    let passkeys = fresh_passkeys(tokenizer, PASSKEYS_IN_WINDOW, context, seed);
+    let shape = SampleShape::whole(base.original_context);
+    let passkeys = fresh_passkeys(tokenizer, PASSKEYS_IN_WINDOW, shape, seed);
     (passkeys, ("none".to_owned(), base.plain()))
 }
 
@@ -52,6 +55,7 @@ pub(super) fn passkeys_in_window(
 pub(super) fn unscored(
     text: Vec<CalibrationSample>,
     passkeys: Vec<CalibrationSample>,
+    adaptation: Option<Arc<Adaptation>>,
 ) -> Calibration {
     Calibration {
         samples: Vec::new(),
@@ -59,5 +63,6 @@ pub(super) fn unscored(
         needles: Vec::new(),
         passkeys,
         needle_share: 0.0,
+        adaptation,
     }
 }

@@ -52,7 +52,9 @@ pub(crate) fn measure_each(
         .collect();
     let jobs = ropes.iter().flat_map(|(_, spec)| {
         let jobs = samples.iter();
-        jobs.map(move |(sample, measure)| sample.job(*measure, spec))
+        jobs.map(move |(sample, measure)| {
+            sample.job(*measure, spec, calibration.adaptation.as_ref())
+        })
     });
     let mut waiting: Vec<Vec<Option<Losses>>> = vec![vec![None; samples.len()]; ropes.len()];
     let mut note = |index: usize, losses: &Losses| {

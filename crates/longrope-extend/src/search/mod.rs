@@ -1,5 +1,6 @@
 //! Searches for rescale factors on a model: samples, objective, and the files of a run.
 
+mod adapt;
 mod calibration;
 mod events;
 mod fresh_passkeys;
@@ -16,11 +17,13 @@ mod recorded;
 mod recover;
 mod result;
 mod run;
+mod sample_shape;
 mod task;
 mod unseen;
 mod verdict;
 mod verdict_words;
 
+pub use adapt::AdaptConfig;
 pub use calibration::{Calibration, CalibrationOptions, CalibrationSample};
 pub use events::{SearchEvent, Watch};
 pub use held_out::HeldOutShare;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use longrope_eval::Scorer;
 use longrope_model::Decoder;
 use longrope_rope::RopeSpec;
 use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
@@ -15,17 +14,18 @@ use super::method_loss::MethodLoss;
 use crate::error::{Error, Result, ScoringError};
 use crate::interrupt::Interrupt;
 use crate::pool::CallStatus;
-use crate::scoring::{Losses, Measure, Models, ScoreJob, Scoring, Workers};
+use crate::scoring::{Adaptation, Losses, Measure, Measurer, Models, ScoreJob, Scoring, Workers};
 
 /// Tokens that devices are compared on before a search.
 const PROBE_TOKENS: usize = 128;
 
-/// Scores candidates by the loss of a frozen model on samples of text.
+/// Scores candidates by the loss of a frozen model, or of copies adapted to each candidate, on samples of text.
 #[derive(Debug)]
 pub struct ModelObjective<'a> {
     scoring: Scoring<'a>,
     target: TargetRope,
     samples: Vec<CalibrationSample>,
+    adaptation: Option<Arc<Adaptation>>,
     interrupt: Interrupt,
     watch: Watch<'a>,
     /// Where losses are saved as they come; `None` to save none.
@@ -41,7 +41,7 @@ impl<'a> ModelObjective<'a> {
         target: &TargetRope,
         samples: impl IntoIterator<Item = S>,
     ) -> Self {
-        let scoring = Scoring::Here(Box::new(Scorer::new(model)));
+        let scoring = Scoring::Here(Box::new(Measurer::new(model)));
         Self::new(scoring, target, samples)
     }
 
@@ -72,11 +72,18 @@ impl<'a> ModelObjective<'a> {
             scoring,
             target: target.clone(),
             samples: samples.into_iter().map(Into::into).collect(),
+            adaptation: None,
             interrupt: Interrupt::default(),
             watch: Watch::silent(),
             journal: None,
             methods: None,
         }
+    }
+
+    /// Adapts the model to each candidate before it is scored.
+    #[must_use]
+    pub fn with_adaptation(self, adaptation: Option<Arc<Adaptation>>) -> Self {
+        Self { adaptation, ..self }
     }
 
     /// Saves losses as they come, and does not measure those that were saved before an interruption.
@@ -89,8 +96,11 @@ impl<'a> ModelObjective<'a> {
         }
     }
 
-    /// Removes the saved losses of candidates: the state with their scores is saved.
+    /// Removes the saved losses of candidates and their adapters: the state with their scores is saved.
     pub(crate) fn clear_scores(&mut self) -> Result<()> {
+        if let Some(adaptation) = &self.adaptation {
+            adaptation.forget();
+        }
         self.journal.as_mut().map_or(Ok(()), Journal::clear)
     }
 
@@ -127,6 +137,8 @@ impl<'a> ModelObjective<'a> {
             rope: self.target.base().resolve(tokens.len()),
             sequences: Arc::from([tokens]),
             measure: Measure::Nats,
+            positions: None,
+            adapt: None,
         };
         workers.compare(probe, &self.interrupt)?;
         Ok(())
@@ -138,11 +150,12 @@ impl<'a> ModelObjective<'a> {
             samples,
             watch,
             journal,
+            adaptation,
             ..
         } = self;
         let jobs = asked
             .iter()
-            .map(|(job, spec)| samples[job.sample].job(Measure::Nats, spec))
+            .map(|(job, spec)| samples[job.sample].job(Measure::Nats, spec, adaptation.as_ref()))
             .collect();
         let mut show = |call: &CallStatus<'_>| {
             watch.event(&SearchEvent::Scoring {
@@ -299,3 +312,7 @@ fn saving_failed(error: Error) -> longrope_eval::Error {
         other => std::io::Error::other(other),
     })
 }
+
+#[cfg(test)]
+#[path = "objective_tests.rs"]
+mod tests;

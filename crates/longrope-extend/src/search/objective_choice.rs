@@ -60,7 +60,7 @@ impl ObjectiveChoice {
             )));
         }
         let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
-        let on = unscored(Vec::new(), passkeys);
+        let on = unscored(Vec::new(), passkeys, None);
         let measured = measure(&mut scoring, &on, &[own], interrupt, &mut |_| {})?;
         let found = measured.iter().flat_map(|loss| &loss.passkeys_found);
         let n_found = found.filter(|found| **found > 0).count();

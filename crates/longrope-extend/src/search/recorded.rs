@@ -5,6 +5,7 @@ use std::path::Path;
 use longrope_search::TargetRope;
 use serde::{Deserialize, Serialize};
 
+use super::adapt::{AdaptConfig, RecordedAdapt};
 use super::calibration::Calibration;
 use super::inputs::SearchInputs;
 use super::objective_choice::ObjectiveChoice;
@@ -37,6 +38,9 @@ pub(super) struct Recorded {
     /// Fingerprint of the text that the search does not see; `None` if none is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) held_out_fingerprint: Option<String>,
+    /// How the model is adapted to candidates; `None` if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) adapt: Option<RecordedAdapt>,
 }
 
 impl Recorded {
@@ -59,6 +63,7 @@ impl Recorded {
             objective_choice: None,
             ground: target.ground().map(<[f64]>::to_vec),
             held_out_fingerprint: None,
+            adapt: None,
         }
     }
 
@@ -79,6 +84,12 @@ impl Recorded {
         ObjectiveKind::of_description(&self.objective)
     }
 
+    /// The settings of the adaptation, and its target.
+    fn settings(&self) -> Option<(&AdaptConfig, usize)> {
+        let adapt = self.adapt.as_ref()?;
+        Some((&adapt.settings, adapt.target))
+    }
+
     /// Checks that the search was started with the same inputs.
     pub(super) fn check(&self, run: &RunFolder) -> Result<()> {
         let path = run.path(INPUTS_FILE);
@@ -88,8 +99,11 @@ impl Recorded {
         let saved: Self = read_json(&path)?;
         let what = if saved.model_fingerprint != self.model_fingerprint {
             "model"
+        } else if saved.settings() != self.settings() {
+            "`search.adapt`"
         } else if saved.text_fingerprint != self.text_fingerprint
             || saved.held_out_fingerprint != self.held_out_fingerprint
+            || saved.adapt != self.adapt
         {
             "text"
         } else if saved.objective != self.objective {

@@ -12,6 +12,7 @@ use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Seed, Spac
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::adapt::AdaptConfig;
 use super::calibration::{Calibration, CalibrationOptions};
 use super::events::Watch;
 use super::held_out::HeldOutShare;
@@ -151,6 +152,8 @@ impl RecoveryTask<'_> {
                 out: &folder,
                 mode: RunMode::Part,
                 methods_first: false,
+                // Short contexts have no positions that the model has not seen.
+                adapt: AdaptConfig::default(),
                 chooses_objective: false,
             };
             task.run(interrupt, watch)?.result

@@ -9,6 +9,7 @@ use super::method_loss::MethodLoss;
 use super::objective_choice::ObjectiveChoice;
 use super::objective_kind::ObjectiveKind;
 use super::verdict::Verdict;
+use crate::scoring::Adapted;
 
 /// `search/result.json`, relative to the run folder.
 pub(crate) const RESULT_FILE: &str = "search/result.json";
@@ -47,6 +48,9 @@ pub struct SearchResult {
     /// How it was chosen; `None` if it was given, and in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective_choice: Option<ObjectiveChoice>,
+    /// How the model was adapted to each RoPE before it was measured; `None` if it was measured as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapted: Option<Adapted>,
     /// Weight of the needles in a combined objective, 0 to 1; `None` for other objectives, and in files of version 0.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needle_weight: Option<f64>,
@@ -127,6 +131,7 @@ mod tests {
             failures: 0,
             objective: objective.description().to_owned(),
             objective_choice: None,
+            adapted: None,
             needle_weight,
             searched,
             baselines: Vec::new(),

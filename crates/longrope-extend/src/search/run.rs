@@ -22,6 +22,7 @@ use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::json_files::json_lines;
 use crate::run_folder::RunFolder;
+use crate::scoring::Adapted;
 
 /// Methods that a search is compared with.
 const METHODS: [Method; 5] = [
@@ -151,6 +152,11 @@ impl SearchRun<'_> {
         let evaluations = progress.evaluations;
         let n_samples = self.calibration.samples.len();
         let context = self.calibration.context();
+        let adapted = self.adapted();
+        // Every candidate is adapted to once.
+        let trained = adapted
+            .as_ref()
+            .map_or(0, |adapted| evaluations * adapted.tokens);
         let result = SearchResult {
             format: "longrope-search-result".to_owned(),
             version: 1,
@@ -161,12 +167,13 @@ impl SearchRun<'_> {
             start_tokens: best.candidate.start_tokens,
             attention_scale: winner.resolve(target_context).attention_scale(),
             evaluations,
-            token_evaluations: progress.sample_evaluations * context,
+            token_evaluations: progress.sample_evaluations * context + trained,
             token_evaluations_saved: (evaluations * n_samples)
                 .saturating_sub(progress.sample_evaluations)
                 * context,
             objective: self.objective.description().to_owned(),
             objective_choice: self.choice.clone(),
+            adapted,
             needle_weight: (self.objective == ObjectiveKind::Combined)
                 .then_some(self.calibration.needle_share),
             baselines: baselines
@@ -200,14 +207,25 @@ impl SearchRun<'_> {
         })
     }
 
+    /// How the model was adapted to each RoPE, if it was.
+    fn adapted(&self) -> Option<Adapted> {
+        let adaptation = self.calibration.adaptation.as_deref();
+        adaptation.map(|adaptation| adaptation.report().clone())
+    }
+
     fn provenance(&self, search: &Search, score: f64) -> Provenance {
+        let objective = self.objective.description();
+        let objective = match self.adapted() {
+            Some(adapted) => format!("{objective}; {adapted}"),
+            None => objective.to_owned(),
+        };
         Provenance {
             tool_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             model_fingerprint: Some(self.source.model_fingerprint.clone()),
             text_fingerprint: Some(self.text_fingerprint.clone()),
             seed: Some(search.state().seed()),
             profile: Some(self.profile.to_owned()),
-            objective: Some(self.objective.description().to_owned()),
+            objective: Some(objective),
             score_nats: Some(score),
             evaluations: Some(search.progress().evaluations as u64),
             target_context: Some(self.target.target()),

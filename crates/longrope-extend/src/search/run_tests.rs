@@ -4,9 +4,8 @@ use longrope_search::SearchConfig;
 
 use super::*;
 use crate::scoring::tests::tiny;
-use crate::scoring::{Models, Scoring, Workers};
+use crate::scoring::{Measurer, Models, Scoring, Workers};
 use crate::search::calibration::CalibrationSample;
-use longrope_eval::Scorer;
 
 const TARGET: usize = 64;
 
@@ -23,6 +22,7 @@ fn calibration() -> Calibration {
         needles: (3..5).map(|index| sample(index, 60)).collect(),
         passkeys: (5..7).map(|index| sample(index, 63)).collect(),
         needle_share: 0.0,
+        adaptation: None,
     }
 }
 
@@ -79,7 +79,7 @@ fn results_do_not_depend_on_the_number_of_workers_nor_on_their_health() {
     let expected = expected.result;
 
     let many = tiny(&["flex", "flex", "flex"]);
-    let on_this_thread = Scoring::Here(Box::new(Scorer::new(models.decoder())));
+    let on_this_thread = Scoring::Here(Box::new(Measurer::new(models.decoder())));
     for (name, scoring) in [
         ("three", workers(Workers::start(&many))),
         (

@@ -7,9 +7,10 @@ use longrope_rope::RopeSpec;
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
 use serde_json::Value;
 
+use super::adapt::AdaptConfig;
 use super::calibration::Calibration;
 use super::events::{SearchEvent, Watch};
-use super::held_out::HeldOutShare;
+use super::held_out::{HeldOutShare, Split};
 use super::inputs::SearchInputs;
 use super::journal::{Journal, MethodJournal};
 use super::objective::ModelObjective;
@@ -17,6 +18,7 @@ use super::objective_choice::ObjectiveChoice;
 use super::recorded::{INPUTS_FILE, Recorded};
 use super::result::SearchOutcome;
 use super::run::{SearchRun, save_state};
+use super::sample_shape::SampleShape;
 use super::unseen::Unseen;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -42,6 +44,8 @@ pub struct SearchTask<'a> {
     /// Whether to choose the objective instead of taking that of `inputs`: text and passkeys if the model finds passkeys
     /// within its own window, else text. A resumed search keeps its choice.
     pub chooses_objective: bool,
+    /// How the model is adapted to each candidate before it is scored.
+    pub adapt: AdaptConfig,
 }
 
 impl SearchTask<'_> {
@@ -58,9 +62,10 @@ impl SearchTask<'_> {
         problem.validate()?;
         let begun = Recorded::of_begun(self.out, self.mode);
         let mut inputs = begun_as(self.inputs, begun.as_ref(), self.out, self.mode);
-        let context = sample_context(inputs.sample_context, &problem)?;
         // Validated before the model is tried and the folder is made.
         let seed = inputs.calibration.seed;
+        let shape = sample_shape(&self.adapt, &inputs, &self.target, &problem)?;
+        let context = shape.n_tokens;
         let new = Search::with_init(problem, inputs.evolution.clone(), self.init, seed)?;
         let mut choice = None;
         if self.chooses_objective {
@@ -68,16 +73,28 @@ impl SearchTask<'_> {
             choice = choose(&mut inputs, begun.as_ref(), base, context, interrupt)?;
         }
         let options = &inputs.calibration;
-        let (calibration, held_out) = calibration_and_rest(&inputs, context)?;
-        let unseen = held_out
-            .map(|held_out| {
-                let contexts = (context, self.target.base());
+        let (mut calibration, split) = calibration_and_rest(&inputs, shape)?;
+        let adaptation = self.adapt.is_on().then(|| {
+            let documents = split.as_ref().map(|split| split.search.as_slice());
+            let documents = documents.unwrap_or(inputs.documents);
+            let decoder = inputs.models.decoder();
+            let place = (self.target.target(), seed);
+            self.adapt
+                .start(decoder, documents, inputs.tokenizer, place)
+        });
+        let (adaptation, recorded_adapt) = adaptation.transpose()?.unzip();
+        calibration.adaptation.clone_from(&adaptation);
+        let unseen = split
+            .map(|split| {
+                let place = (shape, self.target.base());
                 let n_passkeys = options.passkey_trials;
-                Unseen::new(&held_out, inputs.tokenizer, contexts, n_passkeys, seed)
+                Unseen::new(&split.held_out, inputs.tokenizer, place, n_passkeys, seed)
             })
             .transpose()?;
+        let unseen = unseen.map(|unseen| unseen.adapted(adaptation.clone()));
         let mut recorded = Recorded::new(&inputs, &calibration, &self.target);
         recorded.objective_choice.clone_from(&choice);
+        recorded.adapt = recorded_adapt;
         recorded.held_out_fingerprint = unseen
             .as_ref()
             .map(|unseen| unseen.text_fingerprint().to_owned());
@@ -102,6 +119,7 @@ impl SearchTask<'_> {
         let samples = calibration.samples.iter().cloned();
         let objective =
             ModelObjective::on_devices(inputs.models, &self.target, samples, interrupt)?
+                .with_adaptation(adaptation)
                 .with_journals(
                     Journal::open(run.path(SCORES_FILE))?,
                     MethodJournal::open(run.path(METHODS_FILE))?,
@@ -123,20 +141,20 @@ impl SearchTask<'_> {
     }
 }
 
-/// The samples of a search, and the text that it does not see.
+/// The samples of a search, and its text in two parts: the one that it sees, and the one that it does not.
 ///
 /// By default, text is held out only if the samples fit into the rest.
 fn calibration_and_rest(
     inputs: &SearchInputs<'_>,
-    context: usize,
-) -> Result<(Calibration, Option<Vec<TokenDocument>>)> {
+    shape: SampleShape,
+) -> Result<(Calibration, Option<Split>)> {
     let options = &inputs.calibration;
     let make = |documents: &[TokenDocument]| {
-        Calibration::new(options, documents, inputs.tokenizer, context)
+        Calibration::of_shape(options, documents, inputs.tokenizer, shape)
     };
-    if let Some(split) = inputs.held_out.split(inputs.documents, context) {
+    if let Some(split) = inputs.held_out.split(inputs.documents, shape.n_tokens) {
         match make(&split.search) {
-            Ok(calibration) => return Ok((calibration, Some(split.held_out))),
+            Ok(calibration) => return Ok((calibration, Some(split))),
             Err(error) if inputs.held_out != HeldOutShare::Auto => return Err(error),
             Err(_) => {}
         }
@@ -197,6 +215,26 @@ fn choose(
         inputs.calibration.objective = given;
     }
     Ok(choice)
+}
+
+/// How long samples are and where they lie: short windows at skipped positions if the model is adapted, else real positions.
+fn sample_shape(
+    adapt: &AdaptConfig,
+    inputs: &SearchInputs<'_>,
+    target: &TargetRope,
+    problem: &SearchProblem,
+) -> Result<SampleShape> {
+    let decoder = inputs.models.decoder();
+    let original = decoder.config().rope.original_context;
+    adapt.validate(decoder.config(), target.target(), inputs.sample_context)?;
+    adapt.check_model(decoder, target.base(), target.target())?;
+    match adapt.shape(original, target.target(), inputs.calibration.seed) {
+        Some(shape) => Ok(shape),
+        None => Ok(SampleShape::whole(sample_context(
+            inputs.sample_context,
+            problem,
+        )?)),
+    }
 }
 
 /// Tokens of a sample: those of the target, or fewer, as a cheap proxy.

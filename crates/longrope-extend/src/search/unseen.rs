@@ -1,5 +1,7 @@
 //! Text and passkeys that a search does not see, and the measurement of its winner on them.
 
+use std::sync::Arc;
+
 use longrope_data::{
     Bos, TokenDocument, Tokenizer, WindowProtocol, plan_windows, text_fingerprint,
 };
@@ -11,8 +13,10 @@ use super::measured::NamedSpec;
 use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
+use super::sample_shape::SampleShape;
 use super::verdict::{HeldOutText, Verdict};
 use crate::error::Result;
+use crate::scoring::Adaptation;
 
 /// Windows that are measured at most. Up to this number, windows of one document count as independent.
 const MOST_WINDOWS: usize = 7;
@@ -26,6 +30,7 @@ pub(crate) struct Unseen {
     passkeys: Vec<CalibrationSample>,
     /// Passkeys within the model's own window, and its RoPE there.
     in_window: (Vec<CalibrationSample>, NamedSpec),
+    adaptation: Option<Arc<Adaptation>>,
 }
 
 impl Unseen {
@@ -33,18 +38,18 @@ impl Unseen {
     pub(crate) fn new(
         held_out: &[TokenDocument],
         tokenizer: Option<&Tokenizer>,
-        (context, base): (usize, &RopeSpec),
+        (shape, base): (SampleShape, &RopeSpec),
         n_passkeys: usize,
         seed: u64,
     ) -> Result<Self> {
-        let windows = windows(held_out, context)?;
-        let passkeys = fresh_passkeys(tokenizer, n_passkeys, context, seed);
+        let windows = windows(held_out, shape)?;
+        let passkeys = fresh_passkeys(tokenizer, n_passkeys, shape, seed);
         let mut in_window = passkeys_in_window(tokenizer, base, seed);
         if passkeys.is_empty() {
             in_window.0.clear();
         }
         Ok(Self {
-            context,
+            context: shape.n_tokens,
             text: HeldOutText {
                 text_fingerprint: text_fingerprint(held_out),
                 n_tokens: held_out.iter().map(|d| d.tokens.len()).sum(),
@@ -53,7 +58,14 @@ impl Unseen {
             windows,
             passkeys,
             in_window,
+            adaptation: None,
         })
+    }
+
+    /// Adapts the model to each RoPE before it is measured.
+    #[must_use]
+    pub(crate) fn adapted(self, adaptation: Option<Arc<Adaptation>>) -> Self {
+        Self { adaptation, ..self }
     }
 
     /// Fingerprint of the held-out text.
@@ -74,7 +86,8 @@ impl Unseen {
         let (in_window, own) = &self.in_window;
         let mut passkeys_in_window = None;
         if !in_window.is_empty() {
-            let on = unscored(Vec::new(), in_window.clone());
+            // Of the model as it is: whether it can find passkeys at all.
+            let on = unscored(Vec::new(), in_window.clone(), None);
             let found = objective.measure_unsaved(&on, std::slice::from_ref(own))?;
             passkeys_in_window = found.first().and_then(|loss| loss.passkey_accuracy);
         }
@@ -84,7 +97,7 @@ impl Unseen {
         } else {
             Vec::new()
         };
-        let on = unscored(self.windows.clone(), passkeys);
+        let on = unscored(self.windows.clone(), passkeys, self.adaptation.clone());
         let mut measured = objective.measure_unsaved(&on, ropes)?.into_iter();
         let Some(searched) = measured.next() else {
             return Ok(None);
@@ -92,24 +105,24 @@ impl Unseen {
         let baselines: Vec<MethodLoss> = measured
             .map(|method| method.compared_with(&searched))
             .collect();
+        let adapted = self.adaptation.as_deref().map(|it| it.report().clone());
         Ok(Some(Verdict::new(
             (self.context, self.text.clone()),
             searched,
             baselines,
             passkeys_in_window,
-            kind,
+            (kind, adapted),
         )))
     }
 }
 
 /// Up to [`MOST_WINDOWS`] windows, evenly spread over the documents.
-fn windows(documents: &[TokenDocument], context: usize) -> Result<Vec<CalibrationSample>> {
+fn windows(documents: &[TokenDocument], shape: SampleShape) -> Result<Vec<CalibrationSample>> {
+    let context = shape.n_tokens;
     let protocol = WindowProtocol::spread(MOST_WINDOWS);
     let planned = plan_windows(documents, context, protocol, Bos::Document)
         .map_err(|source| crate::Error::Windows { context, source })?;
     let n = planned.len().min(MOST_WINDOWS);
     let chosen = (0..n).map(|index| &planned[index * planned.len() / n]);
-    Ok(chosen
-        .map(|window| CalibrationSample::new(window.tokens(), window.score_from))
-        .collect())
+    Ok(shape.texts(chosen.map(|window| (window.tokens(), window.score_from))))
 }

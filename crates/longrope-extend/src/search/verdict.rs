@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::method_loss::MethodLoss;
 use super::objective_kind::ObjectiveKind;
 use super::verdict_words::{Words, words};
+use crate::scoring::Adapted;
 
 /// The winner of a search against the methods, on text and passkeys that the search did not see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct Verdict {
     pub searched: MethodLoss,
     /// The methods, with their differences to the winner.
     pub baselines: Vec<MethodLoss>,
+    /// How the model was adapted to each RoPE before it was measured; `None` if it was measured as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapted: Option<Adapted>,
     /// Share of passkeys that the model finds within its own window; `None` if that was not tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passkeys_in_window: Option<f64>,
@@ -44,7 +48,7 @@ impl Verdict {
         searched: MethodLoss,
         baselines: Vec<MethodLoss>,
         passkeys_in_window: Option<f64>,
-        kind: ObjectiveKind,
+        (kind, adapted): (ObjectiveKind, Option<Adapted>),
     ) -> Self {
         let (recommended, lines) = words(&Words {
             context,
@@ -52,12 +56,14 @@ impl Verdict {
             baselines: &baselines,
             passkeys_in_window,
             kind,
+            adapted: adapted.as_ref(),
         });
         Self {
             context,
             held_out,
             searched,
             baselines,
+            adapted,
             passkeys_in_window,
             recommended,
             lines,

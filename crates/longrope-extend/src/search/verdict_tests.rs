@@ -29,6 +29,7 @@ fn verdict(
         baselines: &baselines,
         passkeys_in_window: (!searched.passkeys_found.is_empty()).then_some(1.0),
         kind,
+        adapted: None,
     })
 }
 
@@ -199,9 +200,37 @@ fn passkeys_are_not_compared_if_the_model_cannot_do_them() {
         baselines: &[yarn],
         passkeys_in_window: Some(0.2),
         kind: ObjectiveKind::Perplexity,
+        adapted: None,
     });
     assert_eq!(
         lines[1],
         "passkeys are not compared: the model finds 20% of them within its own window"
+    );
+}
+
+#[test]
+fn an_adapted_model_is_named_as_such() {
+    let searched = loss("searched", &[2.00, 3.00], &[]);
+    let yarn = loss("yarn", &[2.05, 3.06], &[]).compared_with(&searched);
+    let adapted = Adapted {
+        steps: 8,
+        window: 256,
+        target: 2048,
+        tokens: 2048,
+    };
+    let (_, lines) = words(&Words {
+        context: 256,
+        searched: &searched,
+        baselines: &[yarn],
+        passkeys_in_window: None,
+        kind: ObjectiveKind::Perplexity,
+        adapted: Some(&adapted),
+    });
+    let expected = "after 8 steps of adaptation, on 2 windows of 256 tokens (positions skip to 2048) that the search did not \
+        see: ";
+    assert!(lines[0].starts_with(expected), "{lines:?}");
+    assert_eq!(
+        adapted.to_string(),
+        "adapted: 8 steps, window 256, positions skip to 2048"
     );
 }

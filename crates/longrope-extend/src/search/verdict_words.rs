@@ -3,11 +3,13 @@
 //! That method is the best on text of those that keep up on passkeys: none of them is far behind the one that finds the
 //! most. Without passkeys, it is the best on text.
 
+use longrope_data::counted;
 use longrope_eval::Difference;
 
 use super::fresh_passkeys::CAN_FIND;
 use super::method_loss::MethodLoss;
 use super::objective_kind::ObjectiveKind;
+use crate::scoring::Adapted;
 
 /// Share of all passkeys by which a RoPE is far behind another, even if the trials are too few to prove it.
 const FAR_BEHIND: f64 = 0.25;
@@ -20,6 +22,8 @@ pub(super) struct Words<'a> {
     pub(super) baselines: &'a [MethodLoss],
     pub(super) passkeys_in_window: Option<f64>,
     pub(super) kind: ObjectiveKind,
+    /// How the model was adapted to each RoPE before, if it was.
+    pub(super) adapted: Option<&'a Adapted>,
 }
 
 /// How the winner compares with a method.
@@ -110,9 +114,16 @@ fn best_on_text<'a>(methods: impl Iterator<Item = &'a MethodLoss>) -> Option<&'a
 /// A sentence about the winner on the text, with the advice to use the method if `advises`.
 fn text_line(about: &Words<'_>, best: &MethodLoss, advises: bool) -> String {
     let n = about.searched.text_nats.len();
+    let (before, skips) = match about.adapted {
+        Some(Adapted { steps, target, .. }) => (
+            format!("after {} of adaptation, ", counted(*steps, "step")),
+            format!(" (positions skip to {target})"),
+        ),
+        None => (String::new(), String::new()),
+    };
     let on = format!(
-        "on {n} {} of {} tokens that the search did not see",
-        if n == 1 { "window" } else { "windows" },
+        "{before}on {} of {} tokens{skips} that the search did not see",
+        counted(n, "window"),
         about.context
     );
     let method = &best.method;

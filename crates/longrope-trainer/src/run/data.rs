@@ -1,6 +1,5 @@
 //! Training windows in the shares of a configuration, and batches made of them.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use longrope_data::{
@@ -196,17 +195,20 @@ impl Rescaled {
 }
 
 /// Makes the source of a part's windows.
-type MakeSource<'a> = &'a dyn Fn() -> longrope_data::Result<WindowSource>;
+type MakeSource<'a> = &'a dyn Fn() -> Result<WindowSource>;
 
-/// The windows of `config`, `context` tokens each, and longer ones in their share. Generated documents need the tokenizer
-/// in the folder `base`.
+/// Loads the tokenizer of generated documents.
+pub(super) type LoadTokenizer<'a> = &'a dyn Fn() -> longrope_data::Result<Arc<Tokenizer>>;
+
+/// The windows of `config`, `context` tokens each, and longer ones in their share. Generated documents need the tokenizer.
 ///
 /// # Errors
-/// [`Error::NothingToTrainOn`] if all shares are 0, [`Error::Windows`] if a part cannot be made into windows.
+/// [`Error::NothingToTrainOn`] if all shares are 0, [`Error::Windows`] if a part cannot be made into windows,
+/// [`Error::NoTokenizer`] for generated documents without a tokenizer.
 pub(super) fn mixture(
     train: &TrainConfig,
     documents: &Arc<[TokenDocument]>,
-    base: &Path,
+    tokenizer: Option<LoadTokenizer<'_>>,
     model: &ModelConfig,
     context: usize,
     seed: u64,
@@ -221,7 +223,8 @@ pub(super) fn mixture(
             length_weights: config.length_weights.clone(),
             ..packing
         };
-        PackedStream::new(Arc::clone(documents), packing).map(WindowSource::Packed)
+        let stream = PackedStream::new(Arc::clone(documents), packing)?;
+        Ok(WindowSource::Packed(stream))
     };
     let generated = |kind: SyntheticKind, length: &Length, seed: u64| {
         let generated = SyntheticConfig {
@@ -232,15 +235,18 @@ pub(super) fn mixture(
             corpus_share: if documents.is_empty() { 0.0 } else { 0.5 },
             ..SyntheticConfig::new(kind, length.window, seed)
         };
-        let tokenizer = Arc::new(Tokenizer::from_model_dir(base)?);
-        SyntheticStream::new(generated, tokenizer, Arc::clone(documents))
-            .map(WindowSource::Synthetic)
+        let load = tokenizer.ok_or(Error::NoTokenizer)?;
+        let stream = SyntheticStream::new(generated, load()?, Arc::clone(documents))?;
+        Ok(WindowSource::Synthetic(stream))
     };
     let original = model.rope.original_context.min(context);
     let mut parts = Vec::new();
     let mut add = |part: &'static str, share: f64, source: MakeSource<'_>| -> Result<()> {
         if share > 0.0 {
-            let source = source().map_err(|source| Error::Windows { part, source })?;
+            let source = source().map_err(|error| match error {
+                Error::Data(source) => Error::Windows { part, source },
+                other => other,
+            })?;
             parts.push(MixturePart {
                 name: part.to_owned(),
                 share,

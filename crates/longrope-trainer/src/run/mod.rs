@@ -15,6 +15,8 @@
 //! A run that is resumed from a saved state takes the same steps as one that was never interrupted, bit for bit on
 //! the same machine and device.
 
+mod adapters;
+mod batches;
 mod callbacks;
 mod config;
 mod data;
@@ -27,6 +29,7 @@ mod saved;
 mod trained_model;
 mod trainer_state;
 
+pub use adapters::{AdapterTraining, Adapters};
 pub use callbacks::{Callbacks, Measure, Measurement, TrainEvent, Watch};
 pub use config::{LoraSettings, TrainConfig, TrainDataConfig, TrainMode, WeightPrecision};
 pub use data::Rotaries;

@@ -7,8 +7,9 @@ use longrope_data::Mixture;
 use longrope_model::{Decoder, LoraConfig, ResultSource};
 use serde_json::Value;
 
+use super::batches::step_batches;
 use super::callbacks::{Callbacks, Measure, TrainEvent, Watch};
-use super::data::{BatchPlace, Rotaries, micro_batch};
+use super::data::Rotaries;
 use super::distill::Distillation;
 use super::records::{Record, Records};
 use super::saved;
@@ -181,18 +182,13 @@ impl Parts {
     fn next(&mut self) -> Result<Vec<MicroBatch>> {
         let step = self.n_steps;
         self.n_steps += 1;
-        let first = step * self.accumulate;
-        (first..first + self.accumulate)
-            .map(|batch_idx| {
-                let windows = self.windows.next_batch(self.batch)?;
-                let place = BatchPlace {
-                    step,
-                    n_windows: (batch_idx * self.batch) as u64,
-                };
-                let distillation = self.distillation.as_ref();
-                Ok(micro_batch(windows, &self.rotaries, distillation, place))
-            })
-            .collect()
+        let angles = (&self.rotaries, self.distillation.as_ref());
+        step_batches(
+            &mut self.windows,
+            angles,
+            (self.batch, self.accumulate),
+            step,
+        )
     }
 
     fn on_step(&mut self, step: &TimedStep) -> HookResult<()> {

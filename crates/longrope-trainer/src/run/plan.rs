@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use longrope_data::{TokenDocument, text_fingerprint};
+use longrope_data::{TokenDocument, Tokenizer, text_fingerprint};
 use longrope_model::{Checkpoint, Decoder, ResultSource};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
@@ -145,7 +145,8 @@ impl TrainPlan {
             resume,
         )?;
         let documents: Arc<[TokenDocument]> = documents.into();
-        let windows = mixture(&config, &documents, &base, &model, context, seed)?;
+        let tokenizer = || Tokenizer::from_model_dir(&base).map(Arc::new);
+        let windows = mixture(&config, &documents, Some(&tokenizer), &model, context, seed)?;
         let (rotaries, distillation) = angles(&decoder, &rope, context, &config, seed)?;
         let lora = config.adapters(&model);
         if lora.is_none() && !config.modules_to_save.is_empty() {

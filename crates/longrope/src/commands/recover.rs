@@ -57,6 +57,11 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
         )));
     }
     check_contexts(config, &known)?;
+    if config.search.run.adapt.is_on() {
+        tracing::warn!(
+            "search.adapt has no effect on a recovery: short contexts have no new positions"
+        );
+    }
     let models = input::load_models(config, Work::Measure { context: longest })?;
     let decoder = models.decoder();
     let documents = input::load_documents(config, decoder.config())?;

@@ -5,6 +5,7 @@ use longrope_extend::{RunKind, RunMode, SearchResult, SearchTask, Watch};
 use longrope_model::ModelConfig;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
 use longrope_search::{Candidate, TargetRope};
+use longrope_trainer::run::TrainConfig;
 
 use super::searching::{inputs, shown};
 use crate::failure::explain_interruption;
@@ -38,8 +39,14 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
     let model = input::model_config(config)?;
     let start = start(config, &model, target)?;
     start.rope.problem().validate()?;
+    let search = &config.search.run;
+    search
+        .adapt
+        .validate(&model, target, search.sample_context)?;
     check_target(config, &model, target)?;
-    let models = input::load_models(config, work(config, target))?;
+    let original = model.rope.original_context;
+    let training = search.adapt.training(target);
+    let models = input::load_models(config, work(config, (target, original), &training))?;
     let decoder = models.decoder();
     let documents = input::load_documents(config, decoder.config())?;
     let tokenizer = input::needle_tokenizer(config, decoder.config())?;
@@ -54,6 +61,7 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
             mode,
             methods_first,
             chooses_objective: config.search.run.objective.given().is_none(),
+            adapt: config.search.run.adapt.clone(),
         };
         task.run(&interrupt, watch)
     };
@@ -68,6 +76,9 @@ pub(crate) fn show(config: &Config, result: &SearchResult) -> Result<()> {
     output::line(search_table::result_table(result))?;
     if let Some(line) = search_table::gain_line(result) {
         output::line(line)?;
+    }
+    if let Some(adapted) = &result.adapted {
+        output::line(adapted.to_string())?;
     }
     output::line(search_table::cost(result))?;
     output::line(format!(
@@ -120,9 +131,21 @@ fn check_target(config: &Config, model: &ModelConfig, target: usize) -> Result<(
     }
 }
 
-/// The longest sequences of a search: its samples, and the passkeys of its result.
-fn work(config: &Config, target: usize) -> Work<'static> {
+/// The longest sequences of a search: its samples, and the passkeys of its result. If the model is adapted to candidates, the
+/// windows that it is trained on.
+fn work<'a>(
+    config: &Config,
+    (target, original): (usize, usize),
+    training: &'a TrainConfig,
+) -> Work<'a> {
     let search = &config.search.run;
+    if search.adapt.is_on() {
+        return Work::Adapt {
+            window: search.adapt.window(original),
+            config: training,
+            candidates: config.search.evolution.population,
+        };
+    }
     let samples = search.sample_context.unwrap_or(target);
     let has_passkeys = search.passkey_trials > 0 && config.tokens.is_none();
     Work::Measure {

@@ -27,6 +27,17 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "up to the original context, rescaling can only do harm; without this key, samples are as long as the target"
                 .into()
         }
+        E::AdaptKey { key: "search.sample-context", .. } => {
+            "remove one of the two: search.adapt.window says how long samples are".into()
+        }
+        E::AdaptKey { .. } => "configs/README.md describes the keys of search.adapt".into(),
+        E::AdaptStreamed => {
+            "use the default, weights = \"resident\", or score candidates as they are with search.adapt.steps=0".into()
+        }
+        E::AdaptGrouped => {
+            "selfextend is for measuring only; search from another --init, or with search.adapt.steps=0".into()
+        }
+        E::AdaptNothingFar => "search with search.adapt.steps=0".into(),
         E::RunExists { kind: RunKind::Demo, .. } => "choose another --out".into(),
         E::RunExists { .. } => "continue with --resume, or choose another --out".into(),
         E::NoRun { .. } => "check --out, or start a new run without --resume".into(),

@@ -34,6 +34,9 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::NothingToTrainOn => {
                 "set at least one share of train.data above 0: text, short, passkey, recall or copying"
             }
+            T::NoTokenizer => {
+                "give text and a model folder with a tokenizer.json, or set the shares passkey, recall and copying to 0"
+            }
             T::NothingFar => {
                 "train with train.positions = \"all\" on windows of the length you need"
             }

@@ -26,6 +26,12 @@ pub(crate) enum Work<'a> {
         context: usize,
         config: &'a TrainConfig,
     },
+    /// Adapters are trained on windows of `window` tokens, by every worker, and kept for this number of candidates.
+    Adapt {
+        window: usize,
+        config: &'a TrainConfig,
+        candidates: usize,
+    },
 }
 
 /// Refuses work that needs more memory than there is. Called before weights are loaded.
@@ -131,6 +137,23 @@ fn needed(
             let longest = config.longest_window(context);
             (times(memory, config.batch), longest, config.batch)
         }
+        Work::Adapt {
+            window,
+            config,
+            candidates,
+        } => {
+            let n_adapters = adapter_parameters(model, config);
+            let one = estimate::train_memory(model, estimate::Trained::Adapters(n_adapters));
+            let without = estimate::train_memory(model, estimate::Trained::Adapters(0));
+            let of_worker = one.fixed_bytes - without.fixed_bytes;
+            let kept = 4.0 * candidates as f64 * n_adapters as f64;
+            let memory = Memory {
+                fixed_bytes: without.fixed_bytes + n_workers as f64 * of_worker + kept,
+                ..one
+            };
+            let n_at_once = config.batch * n_workers;
+            (times(memory, n_at_once), window, n_at_once)
+        }
     }
 }
 
@@ -165,6 +188,28 @@ fn smaller(
     match work {
         Work::Measure { .. } if n_workers > 1 && fits(work, streamed, 1) => {
             Some("it fits with one --device")
+        }
+        Work::Adapt {
+            config,
+            window,
+            candidates,
+        } => {
+            let single = TrainConfig {
+                batch: 1,
+                ..config.clone()
+            };
+            let work = Work::Adapt {
+                config: &single,
+                window,
+                candidates,
+            };
+            if config.batch > 1 && fits(work, false, n_workers) {
+                Some("it fits with --set search.adapt.batch=1")
+            } else if n_workers > 1 && fits(work, false, 1) {
+                Some("it fits with one --device and search.adapt.batch=1")
+            } else {
+                None
+            }
         }
         Work::Measure { .. } | Work::Generate { .. }
             if !streamed && fits(work, true, n_workers) =>

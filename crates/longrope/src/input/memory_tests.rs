@@ -92,3 +92,27 @@ fn nothing_is_refused_by_force_or_on_other_devices() {
     };
     check(&elsewhere, &model, work).unwrap();
 }
+
+#[test]
+fn every_worker_adapts_a_batch_and_adapters_of_candidates_are_kept() {
+    let one = TrainConfig {
+        mode: TrainMode::Lora,
+        ..TrainConfig::default()
+    };
+    let many = TrainConfig {
+        batch: 64,
+        ..one.clone()
+    };
+    let adapt = |config, candidates| Work::Adapt {
+        window: 4096,
+        config,
+        candidates,
+    };
+    assert_eq!(refused(adapt(&one, 64), 1, GIB), None);
+    let message = refused(adapt(&many, 64), 1, GIB).unwrap();
+    assert!(message.contains("search.adapt.batch=1"), "{message}");
+    assert!(message.contains("64 sequences are in memory"), "{message}");
+    let message = refused(adapt(&one, 64), 20, GIB).unwrap();
+    assert!(message.contains("it fits with one --device"), "{message}");
+    assert!(refused(adapt(&one, 1 << 20), 1, GIB).is_some());
+}

@@ -30,6 +30,7 @@ const SAMPLES: &str = "every candidate is scored on every sample";
 const TRIALS: &str = "every trial is kept in memory and in the results";
 const STEPS: &str = "metrics.jsonl gets a line for every step";
 const WINDOWS: &str = "all windows of a step are in memory at once";
+const RANK: &str = "no linear map of a supported model is wider";
 const SIZES: &str = "no model of this kind is larger";
 /// Of counts that nothing is allocated for. TOML has no larger numbers.
 const MOST: u64 = i64::MAX as u64;
@@ -74,6 +75,23 @@ const BOUNDS: &[Bound] = &[
     bound("search.patience", 0, MOST, NUMBER),
     bound("search.halve-beyond", 0, MOST, NUMBER),
     bound("search.passkey-trials", 0, 1_000_000, TRIALS),
+    bound(
+        "search.adapt.steps",
+        0,
+        100_000,
+        "the model is trained so many steps for every candidate",
+    ),
+    bound("search.adapt.window", 2, MOST_TOKENS, SEQUENCE),
+    bound("search.adapt.pieces", 2, 65_536, "every piece has a token"),
+    bound("search.adapt.batch", 1, 65_536, WINDOWS),
+    bound("search.adapt.accumulate", 1, 65_536, WINDOWS),
+    bound("search.adapt.rank", 1, 65_536, RANK),
+    bound(
+        "search.adapt.data.shortest-document",
+        1,
+        MOST_TOKENS,
+        SEQUENCE,
+    ),
     bound("search.start-tokens", 0, MOST_TOKENS, SEQUENCE),
     bound("search-needle.samples", 0, 100_000, SAMPLES),
     bound("search-needle.digits", 0, 18, "values are 64-bit numbers"),
@@ -100,12 +118,7 @@ const BOUNDS: &[Bound] = &[
         1_000_000,
         "every window is placed in advance",
     ),
-    bound(
-        "train.lora.rank",
-        1,
-        65_536,
-        "no linear map of a supported model is wider",
-    ),
+    bound("train.lora.rank", 1, 65_536, RANK),
     bound("train.data.shortest-document", 1, MOST_TOKENS, SEQUENCE),
     bound("train.skipped.targets", 1, MOST_TOKENS, SEQUENCE),
     bound("train.skipped.pieces", 2, 65_536, "every piece has a token"),

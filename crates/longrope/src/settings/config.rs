@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use longrope_eval::{GainConfig, NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
 use longrope_extend::pretrain::PretrainConfig;
-use longrope_extend::{HeldOutShare, ObjectiveKind};
+use longrope_extend::{AdaptConfig, HeldOutShare, ObjectiveKind};
 use longrope_model::FactorChoice;
 use longrope_rope::Precision;
 use longrope_search::{SearchConfig, field_names};
@@ -392,6 +392,9 @@ pub(crate) struct SearchRunKeys {
     pub(crate) passkey_trials: usize,
     /// Share of the text that the search does not see, to judge its result on.
     pub(crate) held_out: HeldOutShare,
+    /// How the model is adapted to each candidate before it is scored.
+    #[serde(skip_serializing_if = "AdaptConfig::is_default")]
+    pub(crate) adapt: AdaptConfig,
 }
 
 impl Default for SearchRunKeys {
@@ -407,6 +410,7 @@ impl Default for SearchRunKeys {
             needle_weight: 0.5,
             passkey_trials: 10,
             held_out: HeldOutShare::Auto,
+            adapt: AdaptConfig::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ fn what_is_written_is_read_back() {
     };
     config.search.run.target = Some(2048);
     config.search.evolution.population = 32;
+    config.search.run.adapt.steps = 4;
     let text = config.to_toml().unwrap();
     assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
     assert!(text.contains("population = 32"), "{text}");

@@ -130,7 +130,12 @@ impl SearchView {
                 target: (*target).clone(),
                 quantity: Quantity::of_share(calibration.needle_share),
             };
-            shown.display = self.display(&shown);
+            let adapted = calibration.adaptation.as_deref();
+            let adapted = adapted.map(|adaptation| adaptation.report().to_string());
+            if let Some(adapted) = &adapted {
+                progress::line(adapted);
+            }
+            shown.display = self.display(&shown, adapted.as_deref());
             shown.follow(search);
             self.shown = Some(shown);
             return;
@@ -183,7 +188,7 @@ impl SearchView {
         self.plots
     }
 
-    fn display(&mut self, shown: &Shown) -> Display {
+    fn display(&mut self, shown: &Shown, adapted: Option<&str>) -> Display {
         let Some(dashboard) = self.dashboard.take() else {
             let bar = progress::bar("searching", shown.count.planned as u64);
             bar.set_position(shown.count.finished as u64);
@@ -191,10 +196,11 @@ impl SearchView {
             return Display::Bar(bar);
         };
         let title = format!(
-            "LongRoPE search, {} to {} tokens, profile {}",
+            "LongRoPE search, {} to {} tokens, profile {}{}",
             output::grouped(shown.target.base().original_context),
             output::grouped(shown.target.target()),
-            self.profile
+            self.profile,
+            adapted.map_or_else(String::new, |adapted| format!(", {adapted}"))
         );
         let standing = Standing::new(title, shown.quantity);
         Display::Dashboard(Box::new(dashboard), Box::new(standing))

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use longrope_data::{TokenDocument, Tokenizer, write_atomically};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
 use longrope_extend::{
-    HeldOutShare, Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings, SearchInputs,
-    SearchTask, Watch,
+    AdaptConfig, HeldOutShare, Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings,
+    SearchInputs, SearchTask, Watch,
 };
 use longrope_figures::Series;
 use longrope_model::{ExportOptions, export_hf, is_replaceable};
@@ -245,6 +245,7 @@ impl Story<'_> {
                 mode: RunMode::New,
                 methods_first,
                 chooses_objective: false,
+                adapt: AdaptConfig::default(),
             };
             task.run(self.interrupt, watch)
         };

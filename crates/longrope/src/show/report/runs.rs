@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use longrope_eval::Difference;
-use longrope_extend::{MethodLoss, SearchResult, Verdict};
+use longrope_extend::{Adapted, MethodLoss, SearchResult, Verdict};
 use longrope_trainer::run::records::{self, Record};
 use maud::{Markup, html as markup};
 
@@ -56,9 +56,10 @@ fn verdict_table(verdict: &Verdict) -> Markup {
 
 fn verdict_note(verdict: &Verdict) -> String {
     format!(
-        "On {} of {} tokens that the search did not see. Difference: loss minus that of the searched factors, on the same windows{}.",
+        "On {} of {} tokens that the search did not see. {}Difference: loss minus that of the searched factors, on the same windows{}.",
         output::counted(verdict.held_out.n_windows, "window"),
         output::grouped(verdict.context),
+        adapted_note(verdict.adapted.as_ref()),
         intervals(&verdict.baselines)
     )
 }
@@ -122,10 +123,18 @@ fn search_note(result: &SearchResult) -> String {
     let reason = result.objective_choice.as_ref();
     let reason = reason.map_or_else(String::new, |choice| format!(", because {}", choice.reason));
     format!(
-        "The search minimized: {}{reason}. Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text{}. All numbers are of the samples that the search selected its winner on, which flatter it.",
+        "The search minimized: {}{reason}. {}Gain: how much lower the text loss of the searched factors is; negative means that they are worse on text{}. All numbers are of the samples that the search selected its winner on, which flatter it.",
         result.objective,
+        adapted_note(result.adapted.as_ref()),
         intervals(&result.baselines)
     )
+}
+
+/// A sentence about the training before every measurement; empty without one.
+fn adapted_note(adapted: Option<&Adapted>) -> String {
+    adapted.map_or_else(String::new, |adapted| {
+        format!("The model was adapted to each RoPE before it was measured ({adapted}). ")
+    })
 }
 
 /// What the table says about the certainty of differences.

@@ -243,7 +243,11 @@ fn on_samples(search: &SearchResult) -> Vec<String> {
         })
     };
     vec![format!(
-        "On the samples of the search, the winner has perplexity {}{}; the best known method on text, {}, has {}{} ({} for the winner). Samples that a winner was selected on flatter it, and no other text was measured.",
+        "On the samples of the search{}, the winner has perplexity {}{}; the best known method on text, {}, has {}{} ({} for the winner). Samples that a winner was selected on flatter it, and no other text was measured.",
+        search
+            .adapted
+            .as_ref()
+            .map_or_else(String::new, |adapted| format!(" ({adapted})")),
         output::perplexity(ppl(&search.searched)),
         keys(&search.searched),
         best.method,
