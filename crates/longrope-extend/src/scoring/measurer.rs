@@ -7,7 +7,7 @@ use longrope_model::{Decoder, Rotary, TokenBatch};
 use longrope_rope::RopeSpec;
 
 use super::adaptation::{AdaptJob, Adaptation};
-use super::workers::{Losses, Measure, ScoreJob};
+use super::job::{Losses, Measure, ScoreJob};
 
 /// The model of one worker, and its last adapted copy.
 #[derive(Debug)]
@@ -50,12 +50,11 @@ impl<'a> Measurer<'a> {
         let Some(decoder) = self.adapted(adapt)? else {
             return Ok(unmeasurable(&sequences, job));
         };
-        let rotary = match &job.positions {
-            Some(positions) => decoder.rotaries().at(&job.rope, positions.to_vec()),
-            None => {
-                let n_positions = sequences.iter().map(|tokens| tokens.len()).max();
-                decoder.rotary(&job.rope, n_positions.unwrap_or(0))
-            }
+        let rotary = if let Some(positions) = &job.positions {
+            decoder.rotaries().at(&job.rope, positions.to_vec())
+        } else {
+            let n_positions = sequences.iter().map(|tokens| tokens.len()).max();
+            decoder.rotary(&job.rope, n_positions.unwrap_or(0))
         };
         measure_at(&decoder, &rotary, &sequences, job)
     }

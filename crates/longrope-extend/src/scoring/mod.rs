@@ -2,6 +2,7 @@
 
 mod adaptation;
 mod held_out;
+mod job;
 mod measurer;
 mod perplexities;
 mod replicas;
@@ -11,7 +12,8 @@ mod workers;
 
 pub use adaptation::{AdaptJob, Adaptation, Adapted};
 pub use held_out::HeldOut;
+pub use job::{Losses, Measure, ScoreJob};
 pub use measurer::Measurer;
 pub use perplexities::{PplCell, PplEvent, PplOptions, check_windows, perplexities};
 pub use replicas::{Models, Replica};
-pub use workers::{Losses, Measure, ScoreJob, Scoring, Workers};
+pub use workers::{Scoring, Workers};

@@ -10,8 +10,9 @@ use longrope_eval::{
 use longrope_model::rope_fingerprint;
 use longrope_rope::{Precision, RopeSpec};
 
+use super::job::{Measure, ScoreJob};
 use super::replicas::Models;
-use super::workers::{Measure, ScoreJob, Workers};
+use super::workers::Workers;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 

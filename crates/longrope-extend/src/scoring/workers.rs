@@ -1,47 +1,16 @@
 //! Measures losses of sequences, on the caller's thread or with one worker per device.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use longrope_model::Decoder;
-use longrope_rope::ResolvedRope;
 
 use super::adaptation::AdaptJob;
+use super::job::{Losses, ScoreJob};
 use super::measurer::Measurer;
 use super::replicas::Models;
 use crate::error::{Error, Result, ScoringError};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::pool::{Answered, CallStatus, Pool, PoolError};
-
-/// Sequences of equal length to score together.
-#[derive(Clone, Debug)]
-pub struct ScoreJob {
-    /// The sequences, token ids.
-    pub sequences: Arc<[Vec<u32>]>,
-    /// The first position whose token is scored.
-    pub score_from: usize,
-    /// The rotary embedding.
-    pub rope: ResolvedRope,
-    /// What is measured.
-    pub measure: Measure,
-    /// Positions of the tokens of each sequence; `None` for `0, 1, 2, …`.
-    pub positions: Option<Arc<[Vec<usize>]>>,
-    /// What the model is adapted to before; `None` to measure it as it is.
-    pub adapt: Option<AdaptJob>,
-}
-
-/// What is measured for every scored token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Measure {
-    /// Its negative log-likelihood, nats.
-    Nats,
-    /// 1 if another token is more likely at its position, else 0.
-    Misses,
-}
-
-/// The measured value of every scored token, per sequence.
-pub type Losses = Vec<Vec<f32>>;
 
 /// Who measures losses.
 #[derive(Debug)]
@@ -251,9 +220,12 @@ fn in_turn(jobs: &[ScoreJob]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use longrope_rope::RopeSpec;
 
     use super::*;
+    use crate::scoring::job::Measure;
     use crate::scoring::replicas::tests::tiny;
 
     fn probe(rope: &RopeSpec) -> ScoreJob {

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use longrope_data::{PackedStream, PackingConfig, Skips, skipped_positions};
+use longrope_data::{PackedStream, PackingConfig, Skips, TrainingWindow, skipped_positions};
 use longrope_model::{Recompute, TokenBatch, Trained, TrainingBatch};
 use longrope_rope::Method;
 
@@ -110,10 +110,7 @@ fn adapters_are_those_of_a_trainer_by_hand() {
         let rotary = decoder
             .rotaries()
             .at(&rope.resolve(TARGET), positions.collect());
-        let loss_weights = windows
-            .iter()
-            .map(|window| window.token_weights())
-            .collect();
+        let loss_weights = windows.iter().map(TrainingWindow::token_weights).collect();
         let batch = TrainingBatch {
             tokens: windows.map(|window| window.tokens).into(),
             loss_weights,
