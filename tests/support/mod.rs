@@ -169,6 +169,7 @@ impl Workplace {
             .current_dir(self.folder.path())
             .env("NO_COLOR", "1")
             .env("COLUMNS", "100")
+            .env("XDG_CACHE_HOME", self.path("cache"))
             .env_remove("RUST_LOG")
             .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null());

@@ -212,6 +212,9 @@ pub enum Error {
         /// The type.
         dtype: FloatType,
     },
+    /// A GGUF file cannot be read or written.
+    #[error(transparent)]
+    Gguf(#[from] longrope_gguf::Error),
     /// A weight that should be exported is NaN or infinite.
     #[error("{found}, expected a finite number")]
     WeightNotFinite {

@@ -66,8 +66,8 @@ pub use decoder_config::DecoderConfig;
 pub use distillation::Teacher;
 pub use error::{Error, Result};
 pub use export::{
-    ConfigChanges, ExportOptions, FloatType, ShardSize, changed_config, copy_companions, export_hf,
-    is_companion, is_replaceable,
+    ConfigChanges, ExportOptions, FloatType, GgufOptions, ShardSize, changed_config,
+    copy_companions, export_gguf, export_hf, is_companion, is_replaceable,
 };
 pub use finite::check_losses;
 pub use generate::{FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation};

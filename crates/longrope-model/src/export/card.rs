@@ -24,15 +24,7 @@ pub(super) fn text(
 ) -> String {
     let card = fs_err::read_to_string(source.join(CARD_FILE)).unwrap_or_default();
     let front = front_matter(&card);
-    let base = name
-        .map(str::to_owned)
-        .or_else(|| name_in_cache(source))
-        .or_else(|| name_in_config(source))
-        .or_else(|| {
-            scalar(&front, "base_model")
-                .filter(|name| is_hub_name(name))
-                .map(str::to_owned)
-        });
+    let base = base_name(source, name, &front);
     let mut text = String::from("---\n");
     let mut line = |line: String| {
         // Writing to a string cannot fail.
@@ -67,6 +59,29 @@ pub(super) fn text(
     line(format!("- Context: {target_context} tokens"));
     line(format!("- Parameters: {}", model.n_parameters()));
     text
+}
+
+/// The name of a source on the hub, if it is known.
+pub(super) fn base_model(source: &Path, name: Option<&str>) -> Option<String> {
+    let card = fs_err::read_to_string(source.join(CARD_FILE)).unwrap_or_default();
+    base_name(source, name, &front_matter(&card))
+}
+
+/// The licence that the card of a source names.
+pub(super) fn licence(source: &Path) -> Option<String> {
+    let card = fs_err::read_to_string(source.join(CARD_FILE)).ok()?;
+    scalar(&front_matter(&card), LICENCE_KEYS[0]).map(str::to_owned)
+}
+
+fn base_name(source: &Path, name: Option<&str>, front: &[&str]) -> Option<String> {
+    name.map(str::to_owned)
+        .or_else(|| name_in_cache(source))
+        .or_else(|| name_in_config(source))
+        .or_else(|| {
+            scalar(front, "base_model")
+                .filter(|name| is_hub_name(name))
+                .map(str::to_owned)
+        })
 }
 
 /// The lines of a card between the two `---` at its beginning.

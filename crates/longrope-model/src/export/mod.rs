@@ -1,9 +1,10 @@
-//! Exporting a checkpoint with another RoPE, in the format of transformers and compatible programs.
+//! Exporting a checkpoint with another RoPE, in the format of transformers and compatible programs, or as GGUF.
 
 mod card;
 mod companions;
 mod config;
 pub(crate) mod float_type;
+mod gguf;
 mod manifest;
 mod plan;
 mod shard_size;
@@ -12,6 +13,7 @@ mod weights;
 pub use companions::{copy_companions, is_companion};
 pub use config::{ConfigChanges, changed_config};
 pub use float_type::FloatType;
+pub use gguf::{GgufOptions, export_gguf};
 pub use manifest::is_replaceable;
 pub use shard_size::ShardSize;
 
@@ -91,7 +93,8 @@ pub fn export_hf(
         dtype: options.dtype,
     };
     let (config, warnings) = changed_config(source, &model, changes)?;
-    check_finite(&checkpoint, &model, options)?;
+    let rewrites = options.rewrites_weights();
+    check_finite(&checkpoint, &model, rewrites, options.allow_non_finite)?;
     let card = card::text(source, options.hub_name, &model, spec, context);
 
     // Without `overwrite`, there was no folder. Another process may write one in the meantime.
@@ -102,7 +105,7 @@ pub fn export_hf(
     let written = longrope_data::replace_folder(&place.folder, ".longrope-export-", |staging| {
         fs_err::write(staging.join("config.json"), config)?;
         fs_err::write(staging.join(card::CARD_FILE), card)?;
-        if options.rewrites_weights() {
+        if rewrites {
             let size = options.shard_size.unwrap_or(ShardSize::DEFAULT);
             let how = WeightOptions {
                 dtype: options.dtype,
@@ -127,17 +130,17 @@ pub fn export_hf(
 fn check_finite(
     checkpoint: &Checkpoint,
     model: &ModelConfig,
-    options: ExportOptions<'_>,
+    rewrites: bool,
+    allow: bool,
 ) -> Result<()> {
     let needed: HashSet<String> = model.tensors().into_iter().map(|(name, _)| name).collect();
     // Files are copied with all tensors, but rewritten with those that are needed.
-    let is_written =
-        |name: &str| !options.rewrites_weights() || checkpoint.is_nested() || needed.contains(name);
+    let is_written = |name: &str| !rewrites || checkpoint.is_nested() || needed.contains(name);
     let Some(found) = non_finite::first_of(checkpoint, is_written)? else {
         return Ok(());
     };
     let found = found.to_string();
-    if options.allow_non_finite {
+    if allow {
         tracing::warn!("exported as it is: {found}");
         return Ok(());
     }

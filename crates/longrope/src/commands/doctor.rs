@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use longrope_gguf::{GgufFile, config_json};
 use longrope_model::{ModelConfig, read_config_json};
 use longrope_rope::{Diagnosis, FactorRow, Outcome, Rules, Runtime, RuntimeView, Switch, diagnose};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::hint::Hint;
-use crate::input::hub;
+use crate::input::{gguf, hub};
 use crate::next_steps;
 use crate::settings::args::Doctor;
 use crate::show::output;
@@ -27,8 +28,20 @@ struct Report<'a> {
 pub(crate) fn run(args: &Doctor) -> Result<()> {
     let model_path = args.model.required()?;
     let doing = || format!("diagnosing `{}`", model_path.display());
-    let folder = hub::model_folder(model_path)?;
-    let (path, config) = read_config(&folder).with_context(doing)?;
+    let is_gguf = gguf::is_gguf(model_path);
+    let (folder, path, config) = if is_gguf {
+        let file = GgufFile::open(model_path).with_context(doing)?;
+        let config = config_json(&file).with_context(doing)?;
+        tracing::warn!(
+            "the diagnosis is that of a Hugging Face folder with the RoPE of this file; llama.cpp itself takes the factors in \
+             the file, the long ones if its context is above the original one"
+        );
+        (model_path.to_owned(), model_path.to_owned(), config)
+    } else {
+        let folder = hub::model_folder(model_path)?;
+        let (path, config) = read_config(&folder).with_context(doing)?;
+        (folder, path, config)
+    };
     // What the other verbs refuse has no diagnosis.
     let model = ModelConfig::from_json(&config, &path).with_context(doing)?;
     let diagnosis = diagnose(&config).with_context(doing)?;

@@ -7,6 +7,7 @@ use longrope_data::write_atomically;
 use longrope_model::{ExportOptions, FloatType, ModelConfig, ShardSize, export_hf};
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 
+use super::export_gguf;
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
@@ -33,12 +34,28 @@ pub(crate) struct Exported<'a> {
 }
 
 pub(crate) fn run(args: &Export) -> Result<()> {
-    let Format::Hf = args.format;
+    match args.format {
+        Format::Hf => run_hf(args),
+        Format::Gguf => export_gguf::run(args),
+    }
+}
+
+fn run_hf(args: &Export) -> Result<()> {
+    if args.sets.is_some() {
+        return Err(anyhow!("--sets is for --format gguf").context(Hint(
+            "leave it out: a Hugging Face folder holds short and long factors".to_owned(),
+        )));
+    }
     let dtype = match args.dtype {
         WeightType::Keep => None,
         WeightType::F32 => Some(FloatType::F32),
         WeightType::F16 => Some(FloatType::F16),
         WeightType::Bf16 => Some(FloatType::BF16),
+        WeightType::Q8_0 => {
+            return Err(anyhow!("--dtype q8_0 is for --format gguf").context(Hint(
+                "give --format gguf, or another --dtype, for example bf16".to_owned(),
+            )));
+        }
     };
     let shard_size = args
         .max_shard_size
@@ -60,15 +77,24 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     Ok(())
 }
 
-/// Writes the checkpoint with its new RoPE and prints what was written.
-pub(crate) fn export(export: &Exported) -> Result<()> {
-    if let Some(target) = export.target {
+/// A RoPE for an export.
+pub(super) struct Chosen {
+    pub(super) spec: RopeSpec,
+    /// Context that the exported model claims, in tokens.
+    pub(super) context: usize,
+    /// The RoPE as `rope.json` holds it, with its provenance.
+    pub(super) artifact: RopeArtifact,
+}
+
+/// The RoPE that `--rope` and `--target` name, for the model in a folder.
+pub(super) fn choose(folder: &Path, name: &str, target: Option<usize>) -> Result<Chosen> {
+    if let Some(target) = target {
         check_flag("--target", target, 1, MOST_TOKENS)?;
     }
-    let model = ModelConfig::from_folder(export.model)
-        .with_context(|| format!("reading model `{}`", export.model.display()))?;
+    let model = ModelConfig::from_folder(folder)
+        .with_context(|| format!("reading model `{}`", folder.display()))?;
     let window = model.rope.original_context;
-    if let Some(target) = export.target
+    if let Some(target) = target
         && target < window
     {
         return Err(anyhow!(
@@ -76,16 +102,16 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
         )
         .context(Hint("leave out --target to keep the context of the model".to_owned())));
     }
-    let wanted = export.target.unwrap_or(model.max_context);
-    let rope = RopeArg::parse(export.rope, &model, wanted)?;
-    if export.target.is_none() && matches!(rope, RopeArg::File(_)) && rope.needs_context() {
+    let wanted = target.unwrap_or(model.max_context);
+    let rope = RopeArg::parse(name, &model, wanted)?;
+    if target.is_none() && matches!(rope, RopeArg::File(_)) && rope.needs_context() {
         let original = model.rope.original_context;
-        return Err(missing_context(export.rope, "--target", original));
+        return Err(missing_context(name, "--target", original));
     }
     let spec = rope.spec(wanted)?;
-    check_scaling(export.rope, &rope, &spec, wanted)?;
+    check_scaling(name, &rope, &spec, wanted)?;
     check_expressible(
-        export.rope,
+        name,
         &spec,
         "exported: no key of a config.json groups positions",
     )?;
@@ -94,10 +120,26 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
         RopeArg::Method(..) | RopeArg::AnyContext(_) => wanted,
         RopeArg::File(spec) => spec.max_context(),
     };
-    let target_context = export.target.unwrap_or(longest);
-    check_target(export.rope, target_context, longest)?;
+    let context = target.unwrap_or(longest);
+    check_target(name, context, longest)?;
+    let artifact =
+        RopeArtifact::from_spec(&spec, provenance(name)).with_local(model.local_rope.as_ref());
+    Ok(Chosen {
+        spec,
+        context,
+        artifact,
+    })
+}
+
+/// Writes the checkpoint with its new RoPE and prints what was written.
+pub(crate) fn export(export: &Exported) -> Result<()> {
+    let Chosen {
+        spec,
+        context,
+        artifact,
+    } = choose(export.model, export.rope, export.target)?;
     let options = ExportOptions {
-        target_context,
+        target_context: context,
         overwrite: export.overwrite,
         dtype: export.dtype,
         shard_size: export.shard_size,
@@ -107,8 +149,6 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
     let warnings = export_hf(export.model, export.out, &spec, options)
         .with_context(|| format!("exporting to `{}`", export.out.display()))?;
     // config.json cannot express everything that rope.json can.
-    let artifact = RopeArtifact::from_spec(&spec, provenance(export.rope))
-        .with_local(model.local_rope.as_ref());
     let path = export.out.join("rope.json");
     write_atomically(&path, artifact.to_json_pretty().as_bytes())?;
     for warning in &warnings {
@@ -119,10 +159,15 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
         (None, Some(_)) => "weights in new files".to_owned(),
         (None, None) => "weights unchanged".to_owned(),
     };
+    show(export.out, context, &spec, &weights)
+}
+
+/// Prints what was written.
+pub(super) fn show(out: &Path, context: usize, spec: &RopeSpec, weights: &str) -> Result<()> {
     output::line(format!(
         "wrote {}: {} tokens, RoPE {}, {weights}",
-        output::path(export.out),
-        output::grouped(target_context),
+        output::path(out),
+        output::grouped(context),
         spec.scaling.name()
     ))
 }

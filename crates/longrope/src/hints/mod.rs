@@ -6,6 +6,7 @@
 mod data;
 mod eval;
 mod extend;
+mod gguf;
 mod model;
 mod rope;
 mod system;
@@ -20,6 +21,7 @@ pub(crate) fn hint_for(cause: &(dyn StdError + 'static)) -> Option<String> {
     let of_libraries = find(cause)
         .map(model::hint)
         .or_else(|| find(cause).map(model::lora_hint))
+        .or_else(|| find(cause).map(gguf::hint))
         .or_else(|| find(cause).map(data::hint))
         .or_else(|| find::<BenchError>(cause).map(eval::bench_hint))
         .or_else(|| find(cause).map(rope::hint))

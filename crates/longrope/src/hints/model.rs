@@ -36,6 +36,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
         }
         .into(),
         E::Weights { folder, report } => folder_hint::for_misfit(folder, report),
+        E::Gguf(error) => return super::gguf::hint(error),
+        E::OutputExists { path } | E::OutputKept { path, .. } if path.extension().is_some_and(|it| it == "gguf") => {
+            "choose another file; --force replaces only GGUF files".into()
+        }
         E::OutputExists { path } if longrope_model::is_replaceable(path) => {
             "choose another folder, or replace it with --force".into()
         }

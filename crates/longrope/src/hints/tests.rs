@@ -32,6 +32,7 @@ fn every_error_has_its_place() {
     for (errors, hints, prefixes) in [
         ("longrope-rope/src/error.rs", include_str!("rope.rs"), "E"),
         ("longrope-data/src/error.rs", include_str!("data.rs"), "E"),
+        ("longrope-gguf/src/error.rs", include_str!("gguf.rs"), "E"),
         ("longrope-model/src/error.rs", include_str!("model.rs"), "E"),
         (
             "longrope-model/src/lora_error.rs",

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use longrope_eval::bench::HubData;
 
+use super::gguf;
+
 /// Prefix of a model of the hub in the place of a folder: `hf:OWNER/NAME` or `hf:OWNER/NAME@REVISION`.
 const PREFIX: &str = "hf:";
 
-/// The folder of a model. A model of the hub is fetched first, unless it is in the cache.
+/// The folder of a model. A model of the hub is fetched first and a GGUF file unpacked, unless they are in the cache.
 pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
     match place(model) {
+        None if gguf::is_gguf(model) => gguf::unpacked(model),
         None => Ok(model.to_path_buf()),
         Some(name) => fetch::model(name),
     }

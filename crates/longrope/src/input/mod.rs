@@ -4,6 +4,7 @@ pub(crate) mod cargo_sources;
 mod configuration;
 pub(crate) mod device;
 pub(crate) mod extendable;
+pub(crate) mod gguf;
 pub(crate) mod hub;
 pub(crate) mod limits;
 pub(crate) mod memory;

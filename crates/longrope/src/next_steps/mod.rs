@@ -173,6 +173,11 @@ pub(crate) fn after_export(out: &Path) -> NextSteps {
     ])
 }
 
+/// After an export to a GGUF file: a look at it.
+pub(crate) fn after_gguf(out: &Path) -> NextSteps {
+    NextSteps::of([Some(format!("inspect {}", quoted(out)))])
+}
+
 /// After a continuation of `longest` tokens: the measurement behind the impression, at that length or in the window.
 pub(crate) fn after_generate(config: &Config, longest: usize) -> NextSteps {
     let Some(subject) = Subject::of(config) else {

@@ -43,10 +43,10 @@ pub(crate) struct TextFlags {
 /// The model, given as `MODEL` or as `--model MODEL`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ModelArg {
-    /// Checkpoint folder or `hf:OWNER/NAME`; also accepted as --model MODEL.
+    /// Checkpoint folder, GGUF file or `hf:OWNER/NAME`; also accepted as --model MODEL.
     #[arg(value_name = "MODEL")]
     place: Option<PathBuf>,
-    /// Checkpoint folder or `hf:OWNER/NAME`; also accepted without the flag.
+    /// Checkpoint folder, GGUF file or `hf:OWNER/NAME`; also accepted without the flag.
     #[arg(
         long = "model",
         value_name = "MODEL",

@@ -14,8 +14,8 @@ pub(crate) use eval::{Bench, Eval, Gain, Needle, Passkey, Ppl, ResultFormat, Rul
 pub(crate) use layer::FlagLayer;
 pub(crate) use search::{Compare, Extend, Recover, Search};
 pub(crate) use tools::{
-    CompareRuns, Completions, Demo, Doctor, Export, Format, Generate, Inspect, Man, Plan, PlanMode,
-    Report, WeightType, Worker,
+    CompareRuns, Completions, Demo, Doctor, Export, FactorSets, Format, Generate, Inspect, Man,
+    Plan, PlanMode, Report, WeightType, Worker,
 };
 pub(crate) use train::{Finetune, Pretrain};
 

@@ -139,7 +139,7 @@ pub(crate) struct Export {
     /// RoPE: a rope.json, factor CSV or Hugging Face config.json, or the name of a method.
     #[arg(long, value_name = "R")]
     pub(crate) rope: String,
-    /// Folder to write.
+    /// Folder to write, or the file if the format is gguf.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Format of the checkpoint.
@@ -155,9 +155,23 @@ pub(crate) struct Export {
     /// changes the weights.
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_shard_size: Option<String>,
-    /// Replace an existing folder, and export weights that are NaN or infinite.
+    /// Replace an existing export, and export weights that are NaN or infinite.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Factor sets in a GGUF file; default: both.
+    #[arg(long, value_enum, value_name = "SETS")]
+    pub(crate) sets: Option<FactorSets>,
+}
+
+/// Factor sets of a GGUF file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FactorSets {
+    /// Short and long factors; llama.cpp chooses by the context that it is started with.
+    Both,
+    /// The long factors, at every length.
+    Long,
+    /// The short factors, at every length.
+    Short,
 }
 
 /// Formats of an export.
@@ -165,6 +179,8 @@ pub(crate) struct Export {
 pub(crate) enum Format {
     /// A Hugging Face folder.
     Hf,
+    /// A file for llama.cpp and the programs that use it.
+    Gguf,
 }
 
 /// Types of exported weights.
@@ -178,6 +194,9 @@ pub(crate) enum WeightType {
     F16,
     /// 16 bits, with the range of f32.
     Bf16,
+    /// 8 bits in blocks of 32 with a scale each, in a GGUF file.
+    #[value(name = "q8_0")]
+    Q8_0,
 }
 
 #[derive(Debug, ClapArgs)]

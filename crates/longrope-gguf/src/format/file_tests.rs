@@ -1,0 +1,136 @@
+use super::*;
+use crate::{Planned, Writer};
+
+fn sample() -> Vec<u8> {
+    let metadata = [
+        ("general.architecture".to_owned(), Value::from("llama")),
+        ("a.number".to_owned(), Value::U32(7)),
+        (
+            "a.list".to_owned(),
+            Value::Array(vec![Value::I32(-1), Value::I32(2)]),
+        ),
+        ("a.truth".to_owned(), Value::Bool(true)),
+        ("an.empty.list".to_owned(), Value::Array(Vec::new())),
+    ];
+    let tensor = |name: &str, shape: Vec<u64>| Planned {
+        name: name.to_owned(),
+        shape,
+        ty: TensorType::F32,
+    };
+    let tensors = [tensor("x", vec![2, 3]), tensor("y", vec![1])];
+    let mut writer = Writer::new(Vec::new(), &metadata, &tensors).unwrap();
+    for i in 0..7_u8 {
+        writer.write(&f32::from(i).to_le_bytes()).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn open(bytes: &[u8]) -> Result<GgufFile> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    fs_err::write(&path, bytes).unwrap();
+    let file = GgufFile::open(&path)?;
+    for name in file.tensors().keys() {
+        file.read(name)?;
+    }
+    Ok(file)
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    fs_err::write(&path, sample()).unwrap();
+    let file = GgufFile::open(&path).unwrap();
+    assert_eq!(file.get("a.number"), Some(&Value::U32(7)));
+    assert_eq!(file.metadata().len(), 5);
+    assert_eq!(file.tensors()["x"].shape, [2, 3]);
+    assert_eq!(file.read("x").unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(file.read("y").unwrap(), [6.0]);
+    assert_eq!(file.tensors()["y"].offset % 32, 0);
+    assert!(matches!(file.read("z"), Err(Error::Model { .. })));
+}
+
+#[test]
+fn the_header_has_these_bytes() {
+    let metadata = [("k".to_owned(), Value::U32(5))];
+    let tensor = Planned {
+        name: "t".to_owned(),
+        shape: vec![1, 2],
+        ty: TensorType::F16,
+    };
+    let mut writer = Writer::new(Vec::new(), &metadata, &[tensor]).unwrap();
+    writer.write(&[1, 2, 3, 4]).unwrap();
+    let bytes = writer.finish().unwrap();
+    let mut expected = b"GGUF\x03\0\0\0".to_vec();
+    expected.extend([1_u64, 1].iter().flat_map(|n| n.to_le_bytes()));
+    expected.extend(b"\x01\0\0\0\0\0\0\0k\x04\0\0\0\x05\0\0\0");
+    expected.extend(b"\x01\0\0\0\0\0\0\0t\x02\0\0\0");
+    // The length of a row comes first.
+    expected.extend([2_u64, 1].iter().flat_map(|n| n.to_le_bytes()));
+    expected.extend(b"\x01\0\0\0\0\0\0\0\0\0\0\0");
+    expected.resize(expected.len().next_multiple_of(32), 0);
+    expected.extend([1, 2, 3, 4]);
+    expected.resize(expected.len().next_multiple_of(32), 0);
+    assert_eq!(bytes, expected);
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let bytes = sample();
+    // The last 28 bytes are padding.
+    for len in 0..bytes.len() - 28 {
+        let error = open(&bytes[..len]).unwrap_err();
+        assert!(
+            matches!(error, Error::Truncated { .. } | Error::NotGguf { .. }),
+            "{len}: {error}"
+        );
+    }
+    assert!(open(&bytes[..bytes.len() - 28]).is_ok());
+}
+
+#[test]
+fn no_changed_byte_panics_or_allocates_without_bounds() {
+    let bytes = sample();
+    for at in 0..bytes.len() {
+        for value in [0, 1, 9, 0x7f, 0xff] {
+            let mut changed = bytes.clone();
+            changed[at] = value;
+            let _ = open(&changed);
+        }
+    }
+}
+
+#[test]
+fn damage_says_what_is_wrong() {
+    let bytes = sample();
+    let changed = |at: usize, value: u8| {
+        let mut changed = bytes.clone();
+        changed[at] = value;
+        open(&changed).unwrap_err().to_string()
+    };
+    assert!(changed(0, b'X').contains("it begins with \"XGUF\", expected \"GGUF\""));
+    assert!(changed(4, 1).contains("version 1 of GGUF, expected 2 or 3"));
+    // The length of the first key.
+    assert!(changed(31, 0xff).contains("bytes is announced where"));
+    // The type of the first value.
+    let first_type = 24 + 8 + "general.architecture".len();
+    assert!(changed(first_type, 99).contains("a value has type 99"));
+}
+
+#[test]
+fn tensors_must_be_complete() {
+    let tensor = Planned {
+        name: "t".to_owned(),
+        shape: vec![2],
+        ty: TensorType::F16,
+    };
+    let writer = || Writer::new(Vec::new(), &[], std::slice::from_ref(&tensor)).unwrap();
+    assert!(writer().finish().is_err());
+    assert!(writer().write(&[0; 5]).is_err());
+    let uneven = Planned {
+        ty: TensorType::Q8_0,
+        ..tensor.clone()
+    };
+    assert!(Writer::new(Vec::new(), &[], &[uneven]).is_err());
+}

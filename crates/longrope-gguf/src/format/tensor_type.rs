@@ -1,0 +1,114 @@
+//! The types of stored tensors.
+
+use std::fmt;
+
+/// A type of stored tensors, of those that are read or written here.
+///
+/// Numbers are stored in blocks along the rows of a matrix. A block of the first three types is one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TensorType {
+    /// 32 bits.
+    F32,
+    /// 16 bits, up to 65504.
+    F16,
+    /// 16 bits, with the range of f32.
+    BF16,
+    /// 32 numbers of 8 bits and one f16 scale.
+    Q8_0,
+    /// 32 numbers of 4 bits and one f16 scale; read only.
+    Q4_0,
+    /// 256 numbers of 4 bits in 8 groups with scales and minima of 6 bits; read only.
+    Q4K,
+    /// 256 numbers of 6 bits in 16 groups with scales of 8 bits; read only.
+    Q6K,
+}
+
+impl TensorType {
+    /// All types.
+    pub const ALL: &[Self] = &[
+        Self::F32,
+        Self::F16,
+        Self::BF16,
+        Self::Q8_0,
+        Self::Q4_0,
+        Self::Q4K,
+        Self::Q6K,
+    ];
+
+    /// Its number in files (`ggml_type`).
+    pub fn id(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q4_0 => 2,
+            Self::Q8_0 => 8,
+            Self::Q4K => 12,
+            Self::Q6K => 14,
+            Self::BF16 => 30,
+        }
+    }
+
+    /// The type with this number.
+    pub fn from_id(id: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|it| it.id() == id)
+    }
+
+    /// The number of a file whose matrices have this type (`general.file_type`, `llama_ftype`).
+    pub fn file_type(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q4_0 => 2,
+            Self::Q8_0 => 7,
+            Self::Q4K => 15,
+            Self::Q6K => 18,
+            Self::BF16 => 32,
+        }
+    }
+
+    /// Number of numbers in a block.
+    pub fn block_len(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::BF16 => 1,
+            Self::Q8_0 | Self::Q4_0 => 32,
+            Self::Q4K | Self::Q6K => 256,
+        }
+    }
+
+    /// Number of bytes of a block.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::Q8_0 => 2 + 32,
+            Self::Q4_0 => 2 + 16,
+            Self::Q4K => 2 + 2 + 12 + 128,
+            Self::Q6K => 128 + 64 + 16 + 2,
+        }
+    }
+
+    /// Number of bytes of a tensor of this shape, rows first; `None` if its rows are not whole blocks, or there are too many.
+    pub fn n_bytes(self, shape: &[u64]) -> Option<u64> {
+        let block_len = self.block_len() as u64;
+        if !shape.last().is_none_or(|row| row.is_multiple_of(block_len)) {
+            return None;
+        }
+        let numbers = shape.iter().try_fold(1_u64, |n, dim| n.checked_mul(*dim))?;
+        (numbers / block_len).checked_mul(self.block_bytes() as u64)
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::Q8_0 => "Q8_0",
+            Self::Q4_0 => "Q4_0",
+            Self::Q4K => "Q4_K",
+            Self::Q6K => "Q6_K",
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! A file as a checkpoint folder in the format of Hugging Face.
+
+mod config;
+mod fields;
+mod tokenizer;
+mod weights;
+
+use std::path::Path;
+
+use longrope_rope::{HfConfig, read_hf_config};
+use serde_json::Value as Json;
+
+use self::fields::Fields;
+use crate::error::{Error, Result};
+use crate::format::GgufFile;
+use crate::model::Architecture;
+
+/// Writes the model in a file to a folder: `config.json`, `model.safetensors`, and `tokenizer.json` with its
+/// `tokenizer_config.json` if the file has a tokenizer.
+///
+/// The config says what llama.cpp would compute from the keys and tensors of the file. Quantized weights become F32, one
+/// tensor at a time; F32, F16 and BF16 stay as they are.
+///
+/// # Errors
+/// [`Error::Key`] and [`Error::Model`] for a model that is not read, [`Error::TensorType`] for other quantizations,
+/// [`Error::Tokenizer`] for other tokenizers, and the errors of reading and writing.
+pub fn write_folder(file: &GgufFile, folder: &Path) -> Result<()> {
+    let (architecture, json) = config_of(file)?;
+    let config = read(file, &json)?;
+    fs_err::write(folder.join("config.json"), format!("{json:#}\n"))?;
+    if let Some(files) = tokenizer::files(file)? {
+        fs_err::write(folder.join("tokenizer.json"), files.tokenizer.to_string())?;
+        let text = format!("{:#}\n", files.config);
+        fs_err::write(folder.join("tokenizer_config.json"), text)?;
+    }
+    let path = folder.join("model.safetensors");
+    weights::write(file, architecture, &config, &path)
+}
+
+/// The `config.json` of the model in a file, without reading its weights.
+///
+/// # Errors
+/// As [`write_folder`].
+pub fn config_json(file: &GgufFile) -> Result<Json> {
+    let (_, json) = config_of(file)?;
+    read(file, &json)?;
+    Ok(json)
+}
+
+fn config_of(file: &GgufFile) -> Result<(Architecture, Json)> {
+    let architecture = architecture(file)?;
+    let fields = Fields {
+        file,
+        prefix: architecture.name(),
+    };
+    Ok((architecture, config::config(&fields, architecture)?))
+}
+
+fn read(file: &GgufFile, json: &Json) -> Result<HfConfig> {
+    read_hf_config(json).map_err(|error| Error::Model {
+        path: file.path().to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+fn architecture(file: &GgufFile) -> Result<Architecture> {
+    let general = Fields {
+        file,
+        prefix: "general",
+    };
+    let name = general.text("architecture")?;
+    Architecture::named(name).ok_or_else(|| Error::Key {
+        path: file.path().to_owned(),
+        key: "general.architecture".to_owned(),
+        found: format!("{name:?}"),
+        expected: "llama, granite, phi3, qwen2, qwen3, olmo2 or smollm3",
+    })
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

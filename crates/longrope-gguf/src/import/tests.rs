@@ -1,0 +1,244 @@
+use serde_json::json;
+
+use super::*;
+use crate::{Metadata, Planned, TensorType, Value, Writer};
+
+/// A LLaMA of one layer with two heads of width 4, with these biases.
+fn write(path: &Path, changes: &[(&str, Option<Value>)], biases: &[&str], ropes: &[&str]) {
+    let tokens: Vec<Value> = (0..6).map(|id| Value::from(format!("t{id}"))).collect();
+    let mut metadata: Metadata = [
+        ("general.architecture", Value::from("llama")),
+        ("llama.context_length", Value::U32(1024)),
+        ("llama.embedding_length", Value::U32(8)),
+        ("llama.block_count", Value::U32(1)),
+        ("llama.feed_forward_length", Value::U32(4)),
+        ("llama.attention.head_count", Value::U32(2)),
+        ("llama.attention.head_count_kv", Value::U32(1)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(0.5)),
+        ("llama.rope.freq_base", Value::F32(500.0)),
+        ("tokenizer.ggml.model", Value::from("gpt2")),
+        ("tokenizer.ggml.pre", Value::from("gpt-2")),
+        ("tokenizer.ggml.tokens", Value::Array(tokens)),
+        (
+            "tokenizer.ggml.merges",
+            Value::Array(vec![Value::from("t 0")]),
+        ),
+        ("tokenizer.ggml.bos_token_id", Value::U32(5)),
+        ("tokenizer.ggml.add_bos_token", Value::Bool(true)),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .to_vec();
+    for (key, value) in changes {
+        metadata.retain(|(known, _)| known != key);
+        if let Some(value) = value {
+            metadata.push(((*key).to_owned(), value.clone()));
+        }
+    }
+    let matrix = |name: &str, rows: u64, columns: u64| (name.to_owned(), vec![rows, columns]);
+    let mut shapes = vec![
+        matrix("token_embd", 6, 8),
+        matrix("blk.0.attn_q", 8, 8),
+        matrix("blk.0.attn_k", 4, 8),
+        matrix("blk.0.attn_v", 4, 8),
+        matrix("blk.0.attn_output", 8, 8),
+        matrix("blk.0.ffn_gate", 4, 8),
+        matrix("blk.0.ffn_up", 4, 8),
+        matrix("blk.0.ffn_down", 8, 4),
+    ];
+    for norm in ["blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"] {
+        shapes.push((norm.to_owned(), vec![8]));
+    }
+    for rope in ropes {
+        shapes.push(((*rope).to_owned(), vec![2]));
+    }
+    let mut planned: Vec<Planned> = shapes
+        .into_iter()
+        .map(|(module, shape)| Planned {
+            name: format!("{module}.weight"),
+            shape,
+            ty: TensorType::F32,
+        })
+        .collect();
+    for bias in biases {
+        planned.push(Planned {
+            name: format!("{bias}.bias"),
+            shape: vec![8],
+            ty: TensorType::F32,
+        });
+    }
+    let mut writer = Writer::new(Vec::new(), &metadata, &planned).unwrap();
+    for tensor in &planned {
+        for i in 0..tensor.shape.iter().product::<u64>() {
+            writer.write(&(i as f32 + 1.0).to_le_bytes()).unwrap();
+        }
+    }
+    fs_err::write(path, writer.finish().unwrap()).unwrap();
+}
+
+fn config(changes: &[(&str, Option<Value>)], biases: &[&str], ropes: &[&str]) -> Result<Json> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    write(&path, changes, biases, ropes);
+    config_json(&GgufFile::open(&path)?)
+}
+
+#[test]
+fn sizes_come_from_the_keys() {
+    let config = config(&[], &[], &[]).unwrap();
+    for (key, value) in [
+        ("model_type", json!("llama")),
+        ("hidden_size", json!(8)),
+        ("head_dim", json!(4)),
+        ("num_key_value_heads", json!(1)),
+        ("vocab_size", json!(6)),
+        ("rms_norm_eps", json!(0.5)),
+        ("rope_theta", json!(500.0)),
+        ("tie_word_embeddings", json!(true)),
+        ("bos_token_id", json!(5)),
+        ("rope_scaling", Json::Null),
+    ] {
+        assert_eq!(config[key], value, "{key}");
+    }
+}
+
+#[test]
+fn biases_tell_the_family() {
+    let family = |biases: &[&str]| config(&[], biases, &[]).unwrap()["model_type"].clone();
+    let inputs = ["blk.0.attn_q", "blk.0.attn_k", "blk.0.attn_v"];
+    assert_eq!(family(&inputs), "qwen2");
+    let mut all = inputs.to_vec();
+    all.push("blk.0.attn_output");
+    assert_eq!(family(&all), "llama");
+    assert_eq!(family(&["blk.0.attn_output"]), "seed_oss");
+    let mut with_mlp = inputs.to_vec();
+    with_mlp.push("blk.0.ffn_down");
+    assert_eq!(family(&with_mlp), "seed_oss");
+}
+
+#[test]
+fn the_rope_is_what_llama_cpp_computes() {
+    let both = ["rope_factors_long", "rope_factors_short"];
+    let border = (
+        "llama.rope.scaling.original_context_length",
+        Some(Value::U32(256)),
+    );
+    let attention = ("llama.rope.scaling.attn_factor", Some(Value::F32(1.5)));
+    let found = config(&[border.clone(), attention], &[], &both).unwrap();
+    let expected = json!({
+        "rope_type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [1.0, 2.0],
+        "original_max_position_embeddings": 256, "attention_factor": 1.5,
+    });
+    assert_eq!(found["rope_scaling"], expected);
+    assert_eq!(found["original_max_position_embeddings"], 256);
+    // One tensor for all lengths, as for LLaMA 3.
+    let found = config(&[], &[], &["rope_freqs"]).unwrap();
+    assert_eq!(found["rope_scaling"]["long_factor"], json!([1.0, 2.0]));
+    // A type without factors has no effect.
+    let kind = |name: &str| ("llama.rope.scaling.type", Some(Value::from(name)));
+    let found = config(&[kind("longrope")], &[], &[]).unwrap();
+    assert_eq!(found["rope_scaling"], Json::Null);
+    let factor = ("llama.rope.scaling.factor", Some(Value::F32(4.0)));
+    let found = config(&[kind("linear"), factor], &[], &[]).unwrap();
+    assert_eq!(
+        found["rope_scaling"],
+        json!({"rope_type": "linear", "factor": 4.0})
+    );
+    assert!(config(&[], &[], &["rope_factors_long"]).is_err());
+}
+
+#[test]
+fn wrong_keys_are_named() {
+    for (key, value, words) in [
+        ("llama.block_count", None, "`llama.block_count` is missing"),
+        (
+            "llama.block_count",
+            Some(Value::from("x")),
+            "`llama.block_count` is \"x\", expected a whole number",
+        ),
+        (
+            "general.architecture",
+            Some("rwkv".into()),
+            "expected llama",
+        ),
+        (
+            "llama.attention.head_count",
+            Some(Value::U32(0)),
+            "num_attention_heads",
+        ),
+    ] {
+        let message = config(&[(key, value)], &[], &[]).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn a_file_becomes_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    write(&path, &[], &[], &[]);
+    let out = folder.path().join("out");
+    fs_err::create_dir(&out).unwrap();
+    write_folder(&GgufFile::open(&path).unwrap(), &out).unwrap();
+
+    let bytes = fs_err::read(out.join("model.safetensors")).unwrap();
+    let len = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    let header: Json = serde_json::from_slice(&bytes[8..8 + len]).unwrap();
+    let values = |name: &str| -> Vec<f32> {
+        let offsets = &header[name]["data_offsets"];
+        let at = |i: usize| 8 + len + usize::try_from(offsets[i].as_u64().unwrap()).unwrap();
+        let (floats, _) = bytes[at(0)..at(1)].as_chunks::<4>();
+        floats.iter().map(|it| f32::from_le_bytes(*it)).collect()
+    };
+    assert_eq!(header["model.embed_tokens.weight"]["shape"], json!([6, 8]));
+    // Rows 0, 2, 1, 3 of the one head.
+    let keys = values("model.layers.0.self_attn.k_proj.weight");
+    let firsts: Vec<f32> = keys.iter().copied().step_by(8).collect();
+    assert_eq!(firsts, [1.0, 17.0, 9.0, 25.0]);
+    let down = values("model.layers.0.mlp.down_proj.weight");
+    assert_eq!(down[..3], [1.0, 2.0, 3.0]);
+
+    let text = fs_err::read_to_string(out.join("tokenizer.json")).unwrap();
+    let tokenizer: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(tokenizer["model"]["vocab"]["t3"], 3);
+    assert_eq!(tokenizer["model"]["merges"], json!(["t 0"]));
+    assert_eq!(
+        tokenizer["post_processor"]["special_tokens"]["t5"]["ids"],
+        json!([5])
+    );
+    let text = fs_err::read_to_string(out.join("tokenizer_config.json")).unwrap();
+    let config: Json = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["bos_token"], "t5");
+}
+
+#[test]
+fn scores_become_merges() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    let list = |values: Vec<Value>| Some(Value::Array(values));
+    let texts = ["<unk>", "a", "b", "ab", "ba", "aba"];
+    let types = [2, 1, 1, 1, 1, 1].map(Value::I32);
+    let scores = [0.0, -9.0, -9.0, -2.0, -1.0, -3.0].map(Value::F32);
+    let changes = [
+        ("tokenizer.ggml.model", Some("llama".into())),
+        (
+            "tokenizer.ggml.tokens",
+            list(texts.map(Value::from).to_vec()),
+        ),
+        ("tokenizer.ggml.token_type", list(types.to_vec())),
+        ("tokenizer.ggml.scores", list(scores.to_vec())),
+        ("tokenizer.ggml.add_space_prefix", Some(Value::Bool(false))),
+    ];
+    write(&path, &changes, &[], &[]);
+    let files = tokenizer::files(&GgufFile::open(&path).unwrap()).unwrap();
+    let tokenizer = files.unwrap().tokenizer;
+    let expected = json!([["b", "a"], ["a", "b"], ["a", "ba"], ["ab", "a"]]);
+    assert_eq!(tokenizer["model"]["merges"], expected);
+    assert_eq!(tokenizer["model"]["unk_token"], "<unk>");
+    assert_eq!(
+        tokenizer["normalizer"]["normalizers"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}

@@ -1,0 +1,155 @@
+//! Exporting a checkpoint as a GGUF file, for llama.cpp and the programs that use it.
+
+mod keys;
+mod weights;
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use longrope_gguf::{
+    Architecture, Loss, ModelShape, Sets, TensorType, Writer, map_tensors, model_keys, rope_keys,
+    rope_tensors,
+};
+use longrope_rope::RopeSpec;
+
+use super::check_finite;
+use crate::checkpoint::Checkpoint;
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use keys::{general_keys, own_keys, tokenizer};
+use weights::{Weight, write_weight};
+
+/// Settings of an export to GGUF.
+#[derive(Clone, Copy, Debug)]
+pub struct GgufOptions<'a> {
+    /// Longest text that the file is for, in tokens.
+    pub target_context: usize,
+    /// Which factor sets the file holds.
+    pub sets: Sets,
+    /// Type of the matrices; `None` keeps the stored type of each. Normalizations, biases and factors are F32.
+    pub dtype: Option<TensorType>,
+    /// Whether an existing GGUF file may be replaced.
+    pub overwrite: bool,
+    /// Whether weights may be NaN or infinite.
+    pub allow_non_finite: bool,
+    /// Name of the source on the Hugging Face hub.
+    pub hub_name: Option<&'a str>,
+    /// Whether texts begin with the beginning-of-text token.
+    pub adds_bos: bool,
+    /// The RoPE as JSON, with its provenance. The file holds it beside the keys that llama.cpp reads.
+    pub rope_json: &'a str,
+}
+
+/// Writes the checkpoint in `source` as the GGUF file `target`, with the RoPE `spec`.
+///
+/// A model becomes the architecture of llama.cpp that computes the same, rescale factors become short and long tensors,
+/// and a `tokenizer.json` the keys of its tokenizer. The file appears as a whole or not at all. No more than a few MiB of
+/// weights are in memory. Returns what the format cannot express.
+///
+/// # Errors
+/// If the model, the RoPE or the tokenizer cannot be expressed ([`Error::Gguf`]), `target` exists and may not be replaced,
+/// the source is not a valid checkpoint, a weight is not finite or does not fit into the type, or the file cannot be written.
+pub fn export_gguf(
+    source: &Path,
+    target: &Path,
+    spec: &RopeSpec,
+    options: GgufOptions<'_>,
+) -> Result<Vec<Loss>> {
+    check_place(target, options.overwrite)?;
+    let (model, checkpoint) = Checkpoint::open_model(source)?;
+    let shape = shape(&model);
+    let architecture = Architecture::of(&shape)?;
+    let mut losses = Vec::new();
+    losses.extend(lost_window(&model, options.target_context));
+    let rope = rope_keys(
+        architecture,
+        spec,
+        options.target_context,
+        options.sets,
+        &mut losses,
+    )?;
+    let mapped = map_tensors(architecture, &shape, &model.tensors())?;
+    let weights: Vec<Weight> = mapped
+        .into_iter()
+        .filter_map(|it| Weight::new(&checkpoint, it, options.dtype, &mut losses))
+        .collect();
+    check_finite(&checkpoint, &model, true, options.allow_non_finite)?;
+
+    let factors = rope.factors.as_ref().map(rope_tensors).unwrap_or_default();
+    let mut metadata = general_keys(architecture, source, &options, &weights);
+    metadata.extend(model_keys(architecture, &shape, &rope));
+    metadata.extend(tokenizer(source, &model, &options, &mut losses)?);
+    metadata.extend(own_keys(&checkpoint, &factors, &options)?);
+
+    let planned = factors.iter().map(|(planned, _)| planned.clone());
+    let planned: Vec<_> = planned.chain(weights.iter().map(Weight::planned)).collect();
+    let staged = longrope_data::stage(target)?;
+    let mut writer = Writer::new(BufWriter::new(staged), &metadata, &planned)?;
+    for (_, bytes) in &factors {
+        writer.write(bytes)?;
+    }
+    for weight in &weights {
+        write_weight(&checkpoint, weight, options.allow_non_finite, &mut writer)?;
+    }
+    let mut buffer = writer.finish()?;
+    buffer.flush()?;
+    let staged = buffer
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?;
+    // Another process may have written the file in the meantime.
+    check_place(target, options.overwrite)?;
+    longrope_data::publish(staged, target)?;
+    Ok(losses)
+}
+
+/// Checks that the file may be written: there is none or, with `overwrite`, it is GGUF.
+fn check_place(target: &Path, overwrite: bool) -> Result<()> {
+    if fs_err::symlink_metadata(target).is_err() {
+        return Ok(());
+    }
+    if !overwrite {
+        return Err(Error::OutputExists {
+            path: target.to_owned(),
+        });
+    }
+    let kept = |problem: &str| Error::OutputKept {
+        path: target.to_owned(),
+        problem: problem.to_owned(),
+    };
+    if !target.is_file() {
+        return Err(kept("it is not a file"));
+    }
+    match longrope_gguf::GgufFile::open(target) {
+        Err(longrope_gguf::Error::NotGguf { .. }) => Err(kept("it is not a GGUF file")),
+        _ => Ok(()),
+    }
+}
+
+fn shape(model: &ModelConfig) -> ModelShape<'_> {
+    ModelShape {
+        family: model.family,
+        layout: &model.layout,
+        windows: &model.windows,
+        vocab_size: model.vocab_size,
+        hidden_size: model.hidden_size,
+        intermediate_size: model.intermediate_size,
+        n_layers: model.n_layers,
+        n_heads: model.n_heads,
+        n_kv_heads: model.n_kv_heads,
+        head_dim: model.head_dim,
+        rotary_dim: model.rope.rotary_dim,
+        norm_eps: model.norm_eps,
+        tied: model.tied_embeddings,
+    }
+}
+
+/// The sliding windows that texts of this length do not fit into.
+fn lost_window(model: &ModelConfig, context: usize) -> Option<Loss> {
+    let narrow = model.windows.iter().flatten().copied();
+    let narrow: Vec<usize> = narrow.filter(|window| *window < context).collect();
+    let window = narrow.iter().copied().min()?;
+    Some(Loss::Window {
+        window,
+        n_layers: narrow.len(),
+    })
+}

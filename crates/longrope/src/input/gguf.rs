@@ -1,0 +1,54 @@
+//! GGUF files in the place of a model's folder: unpacked once, into a cache.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use longrope_data::replace_folder;
+use longrope_gguf::{GgufFile, write_folder};
+
+/// Whether a model is given as a GGUF file.
+pub(crate) fn is_gguf(model: &Path) -> bool {
+    let extension = model.extension();
+    extension.is_some_and(|it| it.eq_ignore_ascii_case("gguf")) && model.is_file()
+}
+
+/// The folder with the model of a GGUF file, in the format of Hugging Face. It is written unless an earlier run has done so
+/// since the file was last changed.
+pub(crate) fn unpacked(model: &Path) -> Result<PathBuf> {
+    let doing = || format!("reading `{}`", model.display());
+    let file = GgufFile::open(model).with_context(doing)?;
+    let folder = place(model).with_context(doing)?;
+    if !folder.join("config.json").is_file() {
+        tracing::info!("unpacking `{}` to `{}`", model.display(), folder.display());
+        replace_folder(&folder, ".unpacking-", |staging| {
+            write_folder(&file, staging)
+        })
+        .with_context(doing)?;
+    }
+    Ok(folder)
+}
+
+/// Where a file is unpacked: a folder named after it, its place, its size and the time of its last change.
+fn place(model: &Path) -> Result<PathBuf> {
+    let path = fs_err::canonicalize(model)?;
+    let metadata = fs_err::metadata(&path)?;
+    let mut hash = DefaultHasher::new();
+    (&path, metadata.len(), metadata.modified().ok()).hash(&mut hash);
+    env!("CARGO_PKG_VERSION").hash(&mut hash);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(cache().join(format!("{stem}-{:016x}", hash.finish())))
+}
+
+/// The folder of unpacked files, in the user's cache.
+fn cache() -> PathBuf {
+    let absolute = |name: &str| {
+        let path = std::env::var_os(name).map(PathBuf::from)?;
+        path.is_absolute().then_some(path)
+    };
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("longrope")
+        .join("gguf")
+}
