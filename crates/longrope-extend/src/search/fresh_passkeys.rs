@@ -6,7 +6,8 @@ use longrope_data::Tokenizer;
 use longrope_eval::{NeedleTextConfig, needle_texts};
 use longrope_rope::RopeSpec;
 
-use super::calibration::{Calibration, CalibrationSample};
+use super::calibration::Calibration;
+use super::calibration_sample::CalibrationSample;
 use super::measured::NamedSpec;
 use super::sample_shape::SampleShape;
 use crate::scoring::Adaptation;

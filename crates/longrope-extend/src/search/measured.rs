@@ -3,7 +3,8 @@
 use longrope_model::rope_fingerprint;
 use longrope_rope::RopeSpec;
 
-use super::calibration::{Calibration, CalibrationSample};
+use super::calibration::Calibration;
+use super::calibration_sample::CalibrationSample;
 use super::method_loss::MethodLoss;
 use crate::error::ScoringError;
 use crate::interrupt::Interrupt;

@@ -2,6 +2,7 @@
 
 mod adapt;
 mod calibration;
+mod calibration_sample;
 mod events;
 mod fresh_passkeys;
 mod held_out;
@@ -24,7 +25,8 @@ mod verdict;
 mod verdict_words;
 
 pub use adapt::AdaptConfig;
-pub use calibration::{Calibration, CalibrationOptions, CalibrationSample};
+pub use calibration::{Calibration, CalibrationOptions};
+pub use calibration_sample::CalibrationSample;
 pub use events::{SearchEvent, Watch};
 pub use held_out::HeldOutShare;
 pub use inputs::SearchInputs;

@@ -6,7 +6,8 @@ use longrope_model::Decoder;
 use longrope_rope::RopeSpec;
 use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
 
-use super::calibration::{Calibration, CalibrationSample};
+use super::calibration::Calibration;
+use super::calibration_sample::CalibrationSample;
 use super::events::{SearchEvent, Watch};
 use super::journal::{Journal, MethodJournal};
 use super::measured::{self, NamedSpec};

@@ -5,7 +5,7 @@ use longrope_search::SearchConfig;
 use super::*;
 use crate::scoring::tests::tiny;
 use crate::scoring::{Measurer, Models, Scoring, Workers};
-use crate::search::calibration::CalibrationSample;
+use crate::search::calibration_sample::CalibrationSample;
 
 const TARGET: usize = 64;
 

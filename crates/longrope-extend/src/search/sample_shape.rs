@@ -3,7 +3,7 @@
 use longrope_data::{Skips, stretched_positions};
 use longrope_eval::NeedleText;
 
-use super::calibration::CalibrationSample;
+use super::calibration_sample::CalibrationSample;
 
 /// Added to the seed of a search, so that positions of samples are not those of the windows that are trained on.
 const OTHER_SEED: u64 = 0x905;

@@ -7,7 +7,7 @@ use longrope_data::{
 };
 use longrope_rope::RopeSpec;
 
-use super::calibration::CalibrationSample;
+use super::calibration_sample::CalibrationSample;
 use super::fresh_passkeys::{CAN_FIND, fresh_passkeys, passkeys_in_window, unscored};
 use super::measured::NamedSpec;
 use super::method_loss::MethodLoss;
