@@ -84,7 +84,7 @@ fn help_of_search() {
     Usage: longrope search [OPTIONS] [MODEL]
 
     Arguments:
-      [MODEL]  Checkpoint folder or `hf:OWNER/NAME`; also accepted as --model MODEL
+      [MODEL]  Checkpoint folder, GGUF file or `hf:OWNER/NAME`; also accepted as --model MODEL
 
     Options:
           --config <FILE>          Configuration file (TOML); flags and `--set` override it
@@ -126,7 +126,7 @@ fn help_of_eval_ppl() {
     Usage: longrope eval ppl [OPTIONS] [MODEL]
 
     Arguments:
-      [MODEL]  Checkpoint folder or `hf:OWNER/NAME`; also accepted as --model MODEL
+      [MODEL]  Checkpoint folder, GGUF file or `hf:OWNER/NAME`; also accepted as --model MODEL
 
     Options:
           --config <FILE>     Configuration file (TOML); flags and `--set` override it

@@ -21,6 +21,7 @@ mod finetune;
 mod finite;
 mod folders;
 mod generate;
+mod gguf;
 mod golden_formats;
 #[cfg(feature = "hub")]
 mod hub;

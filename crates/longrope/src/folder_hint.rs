@@ -136,8 +136,7 @@ pub(crate) fn for_misfit(folder: &Path, report: &WeightReport) -> String {
     "config.json and the weights belong to different models, or one of them was edited".to_owned()
 }
 
-const GGUF: &str = "GGUF files are for llama.cpp and are not read; give the Hugging Face folder that the file was \
-                    converted from";
+const GGUF: &str = "the folder has GGUF files: give one of them, or the Hugging Face folder that it was converted from";
 
 /// The hint for a file in the place of a model folder.
 fn for_file(path: &Path) -> String {

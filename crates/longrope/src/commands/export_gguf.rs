@@ -5,7 +5,7 @@ use longrope_data::Tokenizer;
 use longrope_gguf::{Sets, TensorType};
 use longrope_model::{GgufOptions, export_gguf};
 
-use super::export::{Chosen, choose, show};
+use super::export_choice::{Chosen, choose, show};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::next_steps;

@@ -11,6 +11,7 @@ mod effective_rule;
 mod eval;
 mod eval_folder;
 mod export;
+mod export_choice;
 mod export_gguf;
 mod extend;
 mod finetune;

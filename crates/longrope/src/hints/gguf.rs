@@ -8,7 +8,7 @@ use super::system::io_hint;
 pub(super) fn hint(error: &E) -> Option<String> {
     Some(match error {
         E::Io(error) => io_hint(error),
-        E::NotGguf { .. } => "give a .gguf file, or the folder of a model".into(),
+        E::NotGguf { .. } => "the file is damaged, or of another kind: give a GGUF file, or the folder of a model".into(),
         E::Version { .. } => {
             "convert the model again with a program of today; files of big-endian machines are not read".into()
         }

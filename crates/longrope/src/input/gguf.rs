@@ -41,6 +41,10 @@ fn place(model: &Path) -> Result<PathBuf> {
 }
 
 /// The folder of unpacked files, in the user's cache.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only the program reads the environment, not its libraries"
+)]
 fn cache() -> PathBuf {
     let absolute = |name: &str| {
         let path = std::env::var_os(name).map(PathBuf::from)?;

@@ -1,0 +1,209 @@
+//! GGUF files: what is written, read back, refused.
+
+use serde_json::{Value, json};
+
+use crate::support::{Workplace, number};
+
+/// A RoPE with a short and a long set, for heads of 16 dimensions and an original context of 32.
+fn rope(start_tokens: usize) -> String {
+    let set = |max_context: usize, last: f64| {
+        let factors: Vec<f64> = (0..8)
+            .map(|i| 1.0 + (last - 1.0) * f64::from(i) / 7.0)
+            .collect();
+        json!({"max_context": max_context, "start_tokens": start_tokens, "factors": factors})
+    };
+    json!({
+        "format": "longrope-rope", "version": 1, "rotary_dim": 16, "theta": 10000.0, "original_context": 32,
+        "scaling": {
+            "type": "long-rope", "sets": [set(32, 1.25), set(128, 4.0)], "attention": {"type": "su"},
+        },
+        "provenance": {"seed": 7},
+    })
+    .to_string()
+}
+
+/// The losses of a model within its original context and beyond it.
+fn losses(here: &Workplace, model: &str, rope: &str) -> [f64; 2] {
+    let line = format!(
+        "eval ppl {model} --tokens tokens.json --contexts 32,128 --windows 2 --rope {rope} --json"
+    );
+    let results = here.compute_json(&line);
+    [0, 1].map(|i| number(&results, &format!("/results/{i}/nll_nats")))
+}
+
+fn assert_close(found: [f64; 2], expected: [f64; 2], tolerance: f64, what: &str) {
+    for (found, expected) in found.into_iter().zip(expected) {
+        let difference = (found - expected).abs();
+        assert!(
+            difference < tolerance,
+            "{what}: {found} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_gguf_file_has_the_losses_of_its_model() {
+    let here = Workplace::with_model();
+    here.write("rope.json", rope(0));
+    let expected = losses(&here, "m", "rope.json");
+    let plain = losses(&here, "m", "none");
+    assert!((expected[1] - plain[1]).abs() > 1e-3, "the factors matter");
+    let export = "export m --rope rope.json --format gguf";
+    for (dtype, tolerance) in [
+        ("f32", 1e-5),
+        ("keep", 1e-5),
+        ("bf16", 0.02),
+        ("q8_0", 0.01),
+    ] {
+        let out = format!("{dtype}.gguf");
+        here.run(&format!("{export} --dtype {dtype} --out {out}"))
+            .worked();
+        let found = losses(&here, &out, "checkpoint");
+        assert_close(found, expected, tolerance, dtype);
+    }
+}
+
+#[test]
+fn one_set_serves_all_lengths_on_request() {
+    let here = Workplace::with_model();
+    here.write("rope.json", rope(0));
+    let both = losses(&here, "m", "rope.json");
+    let export = "export m --rope rope.json --format gguf --dtype f32";
+    here.run(&format!("{export} --sets long --out long.gguf"))
+        .worked();
+    let long = losses(&here, "long.gguf", "checkpoint");
+    assert!((long[1] - both[1]).abs() < 1e-5 && (long[0] - both[0]).abs() > 1e-4);
+    here.run(&format!("{export} --sets short --out short.gguf"))
+        .worked();
+    let inspection = here.inspection("short.gguf");
+    assert_eq!(inspection["max_context"], 32);
+    let section = &inspection["rope"]["scaling"]["sets"];
+    assert_eq!(section[0]["factors"], section[1]["factors"]);
+}
+
+#[test]
+fn families_are_read_back_as_they_were() {
+    for (family, rope) in [
+        ("granite", "checkpoint"),
+        ("minicpm", "checkpoint"),
+        ("seed_oss", "checkpoint"),
+        ("internlm3", "yarn"),
+        ("qwen3", "yarn"),
+        ("olmo2", "pi"),
+    ] {
+        let here = Workplace::of_family(family);
+        // The same context, whatever the config says.
+        let target = if rope == "checkpoint" {
+            ""
+        } else {
+            "--target 512"
+        };
+        here.run(&format!("export m --rope {rope} {target} --out hf"))
+            .worked();
+        let line =
+            format!("export m --rope {rope} {target} --format gguf --dtype f32 --out x.gguf");
+        here.run(&line).worked();
+        let expected = losses(&here, "hf", "checkpoint");
+        let found = losses(&here, "x.gguf", "checkpoint");
+        assert_close(found, expected, 1e-4, family);
+    }
+}
+
+#[test]
+fn the_tokenizer_is_read_back() {
+    let here = Workplace::with_tokenizer();
+    here.rust_text();
+    here.run("export t --rope yarn --target 1024 --format gguf --out t.gguf")
+        .worked();
+    let line = |model: &str, rope: &str| {
+        let flags = "--text text.txt --contexts 512 --windows 2 --json";
+        here.compute_json(&format!("eval ppl {model} {flags} --rope {rope}"))
+    };
+    let (found, expected) = (line("t.gguf", "checkpoint"), line("t", "yarn@1024"));
+    let nats = |results: &Value| number(results, "/results/0/nll_nats");
+    assert!((nats(&found) - nats(&expected)).abs() < 1e-4);
+}
+
+#[test]
+fn what_is_lost_is_said() {
+    let here = Workplace::with_model();
+    here.write("rope.json", rope(4));
+    let outcome = here.run("export m --rope rope.json --format gguf --out x.gguf");
+    assert!(
+        outcome
+            .stderr
+            .contains("cannot leave the first 4 positions unscaled"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains("has no tokenizer.json"));
+    outcome.worked();
+}
+
+#[test]
+fn files_are_replaced_only_if_they_are_gguf() {
+    let here = Workplace::with_model();
+    let export = "export m --rope ntk --target 128 --format gguf";
+    here.run(&format!("{export} --out x.gguf")).worked();
+    here.run(&format!("{export} --out x.gguf"))
+        .refused_with("exists already");
+    here.run(&format!("{export} --out x.gguf --force")).worked();
+    here.write("notes.gguf", "precious");
+    here.run(&format!("{export} --out notes.gguf --force"))
+        .refused_with("is not replaced");
+    assert_eq!(here.read("notes.gguf"), "precious");
+    here.run(&format!("{export} --out x"))
+        .refused_with("ends in .gguf");
+}
+
+#[test]
+fn flags_of_the_other_format_are_refused() {
+    let here = Workplace::with_model();
+    let export = "export m --rope ntk --target 128";
+    here.run(&format!("{export} --sets long --out x"))
+        .refused_with("--sets is for --format gguf");
+    here.run(&format!("{export} --dtype q8_0 --out x"))
+        .refused_with("q8_0 is for --format gguf");
+    here.run(&format!(
+        "{export} --format gguf --max-shard-size 1GB --out x.gguf"
+    ))
+    .refused_with("--max-shard-size is for --format hf");
+}
+
+#[test]
+fn models_that_llama_cpp_does_not_compute_are_refused() {
+    let here = Workplace::of_family("gemma2");
+    here.run("export m --rope ntk --target 512 --format gguf --out x.gguf")
+        .refused_with("cannot be written as GGUF");
+    let here = Workplace::of_family("qwen3");
+    here.run("export m --rope llama3 --target 512 --format gguf --out x.gguf")
+        .refused_with("reads no rescale factors for its architecture `qwen3`");
+    assert!(!here.path("x.gguf").exists());
+}
+
+#[test]
+fn damaged_gguf_files_are_refused() {
+    let here = Workplace::with_model();
+    here.run("export m --rope ntk --target 128 --format gguf --out x.gguf")
+        .worked();
+    let bytes = fs_err::read(here.path("x.gguf")).unwrap();
+    here.write("cut.gguf", &bytes[..bytes.len() / 2]);
+    here.write("text.gguf", "this is text");
+    for verb in ["inspect", "doctor"] {
+        here.run(&format!("{verb} cut.gguf"))
+            .refused_with("is truncated");
+        here.run(&format!("{verb} text.gguf"))
+            .refused_with("is not a GGUF file");
+    }
+}
+
+#[test]
+fn a_doctor_looks_into_gguf_files() {
+    let here = Workplace::with_model();
+    here.write("rope.json", rope(0));
+    here.run("export m --rope rope.json --format gguf --out x.gguf")
+        .worked();
+    let report = here.run("doctor x.gguf --json").worked();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["model"], "x.gguf");
+}
