@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::constants::{ALIGNMENT, ALIGNMENT_KEY, MAGIC};
 use super::cursor::Cursor;
 use super::dequantize::dequantize;
 use super::tensor_type::TensorType;
 use super::value::{Metadata, Value};
-use super::{ALIGNMENT, ALIGNMENT_KEY, MAGIC};
 use crate::error::{Error, Result};
 
 /// Most dimensions of a tensor.

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
+use super::constants::{ALIGNMENT, ALIGNMENT_KEY, MAGIC, VERSION};
 use super::tensor_type::TensorType;
 use super::value::{Value, write_string};
-use super::{ALIGNMENT, ALIGNMENT_KEY, MAGIC, VERSION};
 
 /// A tensor to write.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,12 +3,14 @@
 mod byte_level;
 mod pre;
 mod sentencepiece;
+mod source;
 mod special;
 mod vocabulary;
 
 use serde_json::Value as Json;
 
 pub(crate) use pre::{PreTokenizer, split_pattern};
+pub use source::TokenizerSource;
 use special::special_keys;
 pub(crate) use vocabulary::TokenType;
 use vocabulary::Vocabulary;
@@ -16,25 +18,6 @@ use vocabulary::Vocabulary;
 use crate::error::{Error, Result};
 use crate::format::{Metadata, Value};
 use crate::loss::Loss;
-
-/// What a tokenizer is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenizerSource<'a> {
-    /// `tokenizer.json`, if there is one.
-    pub tokenizer: Option<&'a Json>,
-    /// `tokenizer_config.json`, if there is one.
-    pub config: Option<&'a Json>,
-    /// The chat template, if it is in a file of its own.
-    pub chat_template: Option<&'a str>,
-    /// Number of tokens in the vocabulary of the model.
-    pub vocab_size: usize,
-    /// The token that begins a text, if `config` names none.
-    pub bos_token: Option<u32>,
-    /// The token that ends a text, if `config` names none.
-    pub eos_token: Option<u32>,
-    /// Whether every text begins with that token.
-    pub adds_bos: bool,
-}
 
 /// The keys of the tokenizer. What they cannot express is appended to `losses`.
 ///

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::TokenizerSource;
+use super::source::TokenizerSource;
 use crate::format::{Metadata, Value};
 
 /// Keys of `tokenizer_config.json`, and those of a file.

@@ -3,6 +3,7 @@
 mod card;
 mod companions;
 mod config;
+mod finite_weights;
 pub(crate) mod float_type;
 mod gguf;
 mod manifest;
@@ -17,16 +18,14 @@ pub use gguf::{GgufOptions, export_gguf};
 pub use manifest::is_replaceable;
 pub use shard_size::ShardSize;
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use longrope_rope::{RopeSpec, Warning};
 
+use self::finite_weights::check_finite;
 use self::weights::WeightOptions;
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
-use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::non_finite;
 
 /// Settings of an export.
 #[derive(Clone, Copy, Debug)]
@@ -124,27 +123,6 @@ pub fn export_hf(
         Err(Error::Io(_) | Error::OutputKept { .. }) if is_taken() => Err(taken()),
         written => written.map(|()| warnings),
     }
-}
-
-/// Refuses weights that are NaN or infinite, or warns about the first if they are allowed.
-fn check_finite(
-    checkpoint: &Checkpoint,
-    model: &ModelConfig,
-    rewrites: bool,
-    allow: bool,
-) -> Result<()> {
-    let needed: HashSet<String> = model.tensors().into_iter().map(|(name, _)| name).collect();
-    // Files are copied with all tensors, but rewritten with those that are needed.
-    let is_written = |name: &str| !rewrites || checkpoint.is_nested() || needed.contains(name);
-    let Some(found) = non_finite::first_of(checkpoint, is_written)? else {
-        return Ok(());
-    };
-    let found = found.to_string();
-    if allow {
-        tracing::warn!("exported as it is: {found}");
-        return Ok(());
-    }
-    Err(Error::WeightNotFinite { found })
 }
 
 /// Copies the weight files to the same places in `folder`, subfolders included.

@@ -27,15 +27,6 @@ pub(super) fn choose(folder: &Path, name: &str, target: Option<usize>) -> Result
     }
     let model = ModelConfig::from_folder(folder)
         .with_context(|| format!("reading model `{}`", folder.display()))?;
-    let window = model.rope.original_context;
-    if let Some(target) = target
-        && target < window
-    {
-        return Err(anyhow!(
-            "`--target` is {target}, shorter than the {window} tokens that the model was trained for"
-        )
-        .context(Hint("leave out --target to keep the context of the model".to_owned())));
-    }
     let wanted = target.unwrap_or(model.max_context);
     let rope = RopeArg::parse(name, &model, wanted)?;
     if target.is_none() && matches!(rope, RopeArg::File(_)) && rope.needs_context() {
@@ -49,6 +40,15 @@ pub(super) fn choose(folder: &Path, name: &str, target: Option<usize>) -> Result
         &spec,
         "exported: no key of a config.json groups positions",
     )?;
+    let window = model.rope.original_context;
+    if let Some(target) = target
+        && target < window
+    {
+        return Err(anyhow!(
+            "`--target` is {target}, shorter than the {window} tokens that the model was trained for"
+        )
+        .context(Hint("leave out --target to keep the context of the model".to_owned())));
+    }
     let longest = match &rope {
         RopeArg::Checkpoint(spec) => spec.max_context().max(model.max_context),
         RopeArg::Method(..) | RopeArg::AnyContext(_) => wanted,

@@ -9,7 +9,7 @@ use longrope_gguf::{
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::GgufOptions;
+use super::options::GgufOptions;
 use super::weights::Weight;
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;

@@ -1,44 +1,25 @@
 //! Exporting a checkpoint as a GGUF file, for llama.cpp and the programs that use it.
 
 mod keys;
+mod options;
 mod weights;
+
+pub use options::GgufOptions;
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use longrope_gguf::{
-    Architecture, Loss, ModelShape, Sets, TensorType, Writer, map_tensors, model_keys, rope_keys,
-    rope_tensors,
+    Architecture, Loss, ModelShape, Writer, map_tensors, model_keys, rope_keys, rope_tensors,
 };
 use longrope_rope::RopeSpec;
 
-use super::check_finite;
+use super::finite_weights::check_finite;
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use keys::{general_keys, own_keys, tokenizer};
 use weights::{Weight, write_weight};
-
-/// Settings of an export to GGUF.
-#[derive(Clone, Copy, Debug)]
-pub struct GgufOptions<'a> {
-    /// Longest text that the file is for, in tokens.
-    pub target_context: usize,
-    /// Which factor sets the file holds.
-    pub sets: Sets,
-    /// Type of the matrices; `None` keeps the stored type of each. Normalizations, biases and factors are F32.
-    pub dtype: Option<TensorType>,
-    /// Whether an existing GGUF file may be replaced.
-    pub overwrite: bool,
-    /// Whether weights may be NaN or infinite.
-    pub allow_non_finite: bool,
-    /// Name of the source on the Hugging Face hub.
-    pub hub_name: Option<&'a str>,
-    /// Whether texts begin with the beginning-of-text token.
-    pub adds_bos: bool,
-    /// The RoPE as JSON, with its provenance. The file holds it beside the keys that llama.cpp reads.
-    pub rope_json: &'a str,
-}
 
 /// Writes the checkpoint in `source` as the GGUF file `target`, with the RoPE `spec`.
 ///

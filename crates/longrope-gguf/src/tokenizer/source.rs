@@ -1,0 +1,22 @@
+//! What a tokenizer is made from.
+
+use serde_json::Value as Json;
+
+/// What a tokenizer is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenizerSource<'a> {
+    /// `tokenizer.json`, if there is one.
+    pub tokenizer: Option<&'a Json>,
+    /// `tokenizer_config.json`, if there is one.
+    pub config: Option<&'a Json>,
+    /// The chat template, if it is in a file of its own.
+    pub chat_template: Option<&'a str>,
+    /// Number of tokens in the vocabulary of the model.
+    pub vocab_size: usize,
+    /// The token that begins a text, if `config` names none.
+    pub bos_token: Option<u32>,
+    /// The token that ends a text, if `config` names none.
+    pub eos_token: Option<u32>,
+    /// Whether every text begins with that token.
+    pub adds_bos: bool,
+}
