@@ -32,6 +32,22 @@ pub fn stage(path: &Path) -> io::Result<NamedTempFile> {
 /// # Errors
 /// As [`write_atomically`].
 pub fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    flush(&file)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// As [`publish`], but never replaces a file, not even one that another process has just written.
+///
+/// # Errors
+/// As [`write_atomically`], and [`io::ErrorKind::AlreadyExists`] if there is something at `path`.
+pub fn publish_new(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    flush(&file)?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn flush(file: &NamedTempFile) -> io::Result<()> {
     file.as_file().sync_all()?;
     // Temporary files are readable by their owner only; the result is an ordinary file.
     #[cfg(unix)]
@@ -40,7 +56,6 @@ pub fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
         let permissions = std::fs::Permissions::from_mode(0o644);
         file.as_file().set_permissions(permissions)?;
     }
-    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -72,6 +87,30 @@ pub fn replace_folder<T, E: From<io::Error>>(
     prefix: &str,
     write: impl FnOnce(&Path) -> Result<T, E>,
 ) -> Result<T, E> {
+    place_folder(target, prefix, write, |new, old| swap(new, target, old))
+}
+
+/// As [`replace_folder`], but never replaces a folder with something in it, not even one that another process has just
+/// written.
+///
+/// # Errors
+/// As [`replace_folder`], and the I/O error of the system if there is something at `target`.
+pub fn create_folder<T, E: From<io::Error>>(
+    target: &Path,
+    prefix: &str,
+    write: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    // The system refuses to rename a folder to one with something in it.
+    place_folder(target, prefix, write, |new, _| fs_err::rename(new, target))
+}
+
+/// Writes a new folder beside `target`, and puts it there. `place` gets the new folder and where an old one may go.
+fn place_folder<T, E: From<io::Error>>(
+    target: &Path,
+    prefix: &str,
+    write: impl FnOnce(&Path) -> Result<T, E>,
+    place: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> Result<T, E> {
     let parent = parent(target);
     fs_err::create_dir_all(parent)?;
     // The new folder lies inside the temporary one, so that it gets ordinary permissions.
@@ -79,7 +118,7 @@ pub fn replace_folder<T, E: From<io::Error>>(
     let new = temporary.path().join("new");
     fs_err::create_dir(&new)?;
     let written = write(&new)?;
-    swap(&new, target, &temporary.path().join("old"))?;
+    place(&new, &temporary.path().join("old"))?;
     Ok(written)
 }
 
@@ -134,6 +173,34 @@ mod tests {
             ["model"],
             "nothing is left behind"
         );
+    }
+
+    #[test]
+    fn what_is_new_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, file) = (dir.path().join("model"), dir.path().join("a.txt"));
+        let create = |name: &str| {
+            create_folder(&folder, ".saving-", |folder| {
+                // Another process is done first.
+                replace(&dir.path().join("model"), "other")?;
+                fs_err::write(folder.join(name), "text")
+            })
+        };
+        create("own").unwrap_err();
+        assert_eq!(names(&folder), ["other"]);
+        fs_err::remove_dir_all(&folder).unwrap();
+        create_folder(&folder, ".saving-", |folder| {
+            fs_err::write(folder.join("own"), "text")
+        })
+        .unwrap();
+        assert_eq!(names(&folder), ["own"]);
+
+        let staged = stage(&file).unwrap();
+        write_atomically(&file, b"other").unwrap();
+        let error = publish_new(staged, &file).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs_err::read_to_string(&file).unwrap(), "other");
+        assert_eq!(names(dir.path()), ["a.txt", "model"]);
     }
 
     #[test]

@@ -36,15 +36,10 @@ pub(super) struct Place {
 /// Checks that an export may write the folder `target`: it does not exist or, with `overwrite`, it is empty or an
 /// earlier export. The folder of the source, the working directory and the folders around them are never replaced.
 pub(super) fn check_place(target: &Path, source: &Path, overwrite: bool) -> Result<Place> {
-    if fs_err::symlink_metadata(target).is_err() {
+    if is_free(target, overwrite)? {
         return Ok(Place {
             folder: target.to_owned(),
             written: BTreeSet::new(),
-        });
-    }
-    if !overwrite {
-        return Err(Error::OutputExists {
-            path: target.to_owned(),
         });
     }
     let kept = |problem: &str| Error::OutputKept {
@@ -63,6 +58,19 @@ pub(super) fn check_place(target: &Path, source: &Path, overwrite: bool) -> Resu
     }
     let written = written(&folder).ok_or_else(|| kept("longrope export did not write it"))?;
     Ok(Place { folder, written })
+}
+
+/// Whether nothing is at `target`. What is there and may not be overwritten is an error.
+pub(super) fn is_free(target: &Path, overwrite: bool) -> Result<bool> {
+    if fs_err::symlink_metadata(target).is_err() {
+        return Ok(true);
+    }
+    if overwrite {
+        return Ok(false);
+    }
+    Err(Error::OutputExists {
+        path: target.to_owned(),
+    })
 }
 
 /// Whether a folder is empty or was written by an export, so that another export may replace it.

@@ -27,6 +27,9 @@ use self::weights::WeightOptions;
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
 use crate::error::{Error, Result};
 
+/// How the folder is named while it is written.
+const STAGING: &str = ".longrope-export-";
+
 /// Settings of an export.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportOptions<'a> {
@@ -96,12 +99,7 @@ pub fn export_hf(
     check_finite(&checkpoint, &model, rewrites, options.allow_non_finite)?;
     let card = card::text(source, options.hub_name, &model, spec, context);
 
-    // Without `overwrite`, there was no folder. Another process may write one in the meantime.
-    let is_taken = || !options.overwrite && place.folder.exists();
-    let taken = || Error::OutputExists {
-        path: target.to_owned(),
-    };
-    let written = longrope_data::replace_folder(&place.folder, ".longrope-export-", |staging| {
+    let write = |staging: &Path| -> Result<()> {
         fs_err::write(staging.join("config.json"), config)?;
         fs_err::write(staging.join(card::CARD_FILE), card)?;
         if rewrites {
@@ -116,11 +114,21 @@ pub fn export_hf(
             copy_weights(&checkpoint, staging)?;
         }
         copy_companions(source, staging, Some(context))?;
-        manifest::complete(&place, staging)?;
-        if is_taken() { Err(taken()) } else { Ok(()) }
-    });
+        manifest::complete(&place, staging)
+    };
+    let folder = &place.folder;
+    let written = if options.overwrite {
+        longrope_data::replace_folder(folder, STAGING, write)
+    } else {
+        longrope_data::create_folder(folder, STAGING, write)
+    };
     match written {
-        Err(Error::Io(_) | Error::OutputKept { .. }) if is_taken() => Err(taken()),
+        // There was no folder. Another process has written one in the meantime.
+        Err(Error::Io(_) | Error::OutputKept { .. }) if !options.overwrite && folder.exists() => {
+            Err(Error::OutputExists {
+                path: target.to_owned(),
+            })
+        }
         written => written.map(|()| warnings),
     }
 }

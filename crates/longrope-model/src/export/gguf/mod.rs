@@ -6,7 +6,7 @@ mod weights;
 
 pub use options::GgufOptions;
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use longrope_gguf::{
@@ -15,6 +15,7 @@ use longrope_gguf::{
 use longrope_rope::RopeSpec;
 
 use super::finite_weights::check_finite;
+use super::manifest::is_free;
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
@@ -77,21 +78,24 @@ pub fn export_gguf(
     let staged = buffer
         .into_inner()
         .map_err(std::io::IntoInnerError::into_error)?;
-    // Another process may have written the file in the meantime.
-    check_place(target, options.overwrite)?;
-    longrope_data::publish(staged, target)?;
-    Ok(losses)
+    if options.overwrite {
+        check_place(target, true)?;
+        longrope_data::publish(staged, target)?;
+        return Ok(losses);
+    }
+    match longrope_data::publish_new(staged, target) {
+        // Another process has written the file in the meantime.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::OutputExists {
+            path: target.to_owned(),
+        }),
+        published => Ok(published.map(|()| losses)?),
+    }
 }
 
 /// Checks that the file may be written: there is none or, with `overwrite`, it is GGUF.
 fn check_place(target: &Path, overwrite: bool) -> Result<()> {
-    if fs_err::symlink_metadata(target).is_err() {
+    if is_free(target, overwrite)? {
         return Ok(());
-    }
-    if !overwrite {
-        return Err(Error::OutputExists {
-            path: target.to_owned(),
-        });
     }
     let kept = |problem: &str| Error::OutputKept {
         path: target.to_owned(),
