@@ -197,6 +197,20 @@ fn targets_of_a_scaled_checkpoint_are_the_context_that_it_claims() {
 }
 
 #[test]
+fn models_that_see_no_far_positions_are_refused() {
+    // All layers of the first have a sliding window; those of the second that see all tokens do not rotate.
+    for family in ["starcoder2", "cohere2"] {
+        let here = Workplace::of_family(family);
+        here.run(
+            "finetune --model m --rope yarn@512 --tokens tokens.json --steps 1 --set train.warmup-steps=0 --dashboard off --out run \
+             --set train.positions=skipped --set train.skipped.targets=[512]",
+        )
+        .refused_with("no far positions can be trained");
+        assert!(!here.path("run").exists(), "{family}");
+    }
+}
+
+#[test]
 fn longer_windows_than_the_rope_is_for_are_named() {
     let here = Workplace::with_model();
     let line = "finetune --model m --tokens tokens.json --context 32 --steps 1 --set train.warmup-steps=0 --dashboard off --rope yarn@128 --out run \

@@ -128,6 +128,12 @@ impl ModelConfig {
         })
     }
 
+    /// Whether a layer that sees all tokens is rotated by the RoPE of the model: only there do far positions have an effect.
+    pub fn rotates_far_tokens(&self) -> bool {
+        let mut layers = self.windows.iter().zip(&self.layout.rotations);
+        layers.any(|(window, rotation)| *rotation == Rotation::Main && window.is_none())
+    }
+
     /// The widest sliding window, in tokens, if every layer has one.
     pub fn widest_window(&self) -> Option<usize> {
         let windows: Option<Vec<usize>> = self.windows.iter().copied().collect();

@@ -215,19 +215,18 @@ impl Run {
         let Self { config, corpus, .. } = self;
         let phase = &config.phases[phase_idx];
         let rope = &decoder.config().rope;
-        let plain = rope.plain();
         let rotaries = match &phase.skipped {
             Some(skipped) => {
                 let seed = self.seed.wrapping_add(phase_idx as u64);
                 Rotaries::skipped(
                     decoder,
-                    (rope, &plain),
+                    rope,
                     (phase.window, phase.window),
                     skipped,
                     (seed, phase.steps),
                 )?
             }
-            None => Rotaries::new(decoder, rope, &plain, phase.window),
+            None => Rotaries::new(decoder, rope, phase.window),
         };
         Ok(Phase {
             name: Some(phase.name.clone()),

@@ -135,7 +135,7 @@ impl AdaptConfig {
         if !self.is_on() {
             return Ok(());
         }
-        if model.windows.iter().all(Option::is_some) {
+        if !model.rotates_far_tokens() {
             return Err(Error::AdaptNothingFar);
         }
         let window = self.window(model.rope.original_context);

@@ -127,10 +127,9 @@ impl AdapterTraining {
     }
 
     fn rotaries(&self, decoder: &Decoder, rope: &RopeSpec) -> Result<Rotaries> {
-        let original = decoder.config().rope.plain();
         Rotaries::skipped(
             decoder,
-            (rope, &original),
+            rope,
             (self.window, self.window),
             &self.config.skipped,
             (self.seed, self.config.steps),

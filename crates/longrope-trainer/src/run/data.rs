@@ -59,17 +59,12 @@ pub(super) struct BatchPlace {
 }
 
 impl Rotaries {
-    /// Resolves both RoPEs for windows of up to `context` tokens, all of whose positions are real. `original` is the RoPE of the
-    /// model before the training; windows under it hold texts within its original context.
-    pub fn new(
-        decoder: &Decoder,
-        rescaled: &RopeSpec,
-        original: &RopeSpec,
-        context: usize,
-    ) -> Self {
+    /// Resolves both RoPEs for windows of up to `context` tokens, all of whose positions are real. The original RoPE is the one
+    /// that the model has for texts within its original context.
+    pub fn new(decoder: &Decoder, rescaled: &RopeSpec, context: usize) -> Self {
         let maker = decoder.rotaries();
         Self {
-            original: within_original(&maker, original, context),
+            original: within_original(&maker, decoder, context),
             rescaled: vec![Rescaled::new(&maker, rescaled, context, context)],
             short: None,
             skipping: None,
@@ -82,16 +77,17 @@ impl Rotaries {
     /// The RoPE is that of a text of the target length, also for windows that skip nothing.
     ///
     /// # Errors
-    /// [`Error::Positions`] for settings without a meaning, [`Error::NothingFar`] if every layer has a sliding window.
+    /// [`Error::Positions`] for settings without a meaning, [`Error::NothingFar`] if every layer that rotates has a
+    /// sliding window.
     pub fn skipped(
         decoder: &Decoder,
-        (rescaled, original): (&RopeSpec, &RopeSpec),
+        rescaled: &RopeSpec,
         (window, longest): (usize, usize),
         settings: &SkippedPositions,
         (seed, total_steps): (u64, usize),
     ) -> Result<Self> {
         settings.validate(window)?;
-        if !decoder.config().has_extendable_rope() {
+        if !decoder.config().rotates_far_tokens() {
             return Err(Error::NothingFar);
         }
         let maker = decoder.rotaries();
@@ -102,7 +98,7 @@ impl Rotaries {
             .map(|target| Rescaled::new(&maker, rescaled, target, longest))
             .collect();
         Ok(Self {
-            original: within_original(&maker, original, longest),
+            original: within_original(&maker, decoder, longest),
             rescaled,
             short: None,
             skipping: Some(Skipping {
@@ -176,8 +172,9 @@ impl Rotaries {
     }
 }
 
-/// The angles of windows of up to `context` tokens whose texts are within the original context of `rope`.
-fn within_original(maker: &RotaryMaker, rope: &RopeSpec, context: usize) -> Rotary {
+/// The angles of windows of up to `context` tokens whose texts are within the original context of the model.
+fn within_original(maker: &RotaryMaker, decoder: &Decoder, context: usize) -> Rotary {
+    let rope = &decoder.config().rope;
     let text = rope.original_context.min(context);
     maker.whole(&rope.resolve(text), context)
 }
@@ -440,9 +437,8 @@ mod tests {
             targets: vec![64, 512],
             ..SkippedPositions::default()
         };
-        let ropes = (&spec, &spec);
         let rotaries = |settings: &SkippedPositions| {
-            Rotaries::skipped(&decoder, ropes, (4, 8), settings, (1, 10))
+            Rotaries::skipped(&decoder, &spec, (4, 8), settings, (1, 10))
         };
         let skipping = rotaries(&settings).unwrap();
         // The loss tells which angles were used.

@@ -211,22 +211,22 @@ fn angles(
     config: &TrainConfig,
     seed: u64,
 ) -> Result<(Rotaries, Option<Distillation>)> {
-    let original = decoder.config().rope.clone();
     let longest = config.longest_window(context);
     let rotaries = match config.skips() {
         Some(skipped) => Rotaries::skipped(
             decoder,
-            (rope, &original),
+            rope,
             (context, longest),
             skipped,
             (seed, config.steps),
         )?,
-        None => Rotaries::new(decoder, rope, &original, longest),
+        None => Rotaries::new(decoder, rope, longest),
     };
     if !config.distill.is_on() {
         return Ok((rotaries, None));
     }
-    let short = (rope, original.original_context.min(context));
+    let original = decoder.config().rope.original_context;
+    let short = (rope, original.min(context));
     let rotaries = rotaries.with_short(decoder, short, context);
     let distillation = Distillation::new(decoder, rotaries.original(), &config.distill);
     Ok((rotaries, Some(distillation)))
