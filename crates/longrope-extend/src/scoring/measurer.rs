@@ -38,17 +38,13 @@ impl<'a> Measurer<'a> {
     /// Measures one job.
     pub(super) fn measure(&mut self, job: &ScoreJob) -> longrope_eval::Result<Losses> {
         let sequences: Vec<&[u32]> = job.sequences.iter().map(Vec::as_slice).collect();
-        let Some(adapt) = &job.adapt else {
-            return match &job.positions {
-                None => measure_whole(&mut self.scorer, &sequences, job),
-                Some(positions) => {
-                    let rotary = self.decoder.rotaries().at(&job.rope, positions.to_vec());
-                    measure_at(self.decoder, &rotary, &sequences, job)
-                }
-            };
-        };
-        let Some(decoder) = self.adapted(adapt)? else {
-            return Ok(unmeasurable(&sequences, job));
+        let decoder = match (&job.adapt, &job.positions) {
+            (None, None) => return measure_whole(&mut self.scorer, &sequences, job),
+            (None, Some(_)) => self.decoder.clone(),
+            (Some(adapt), _) => match self.adapted(adapt)? {
+                Some(decoder) => decoder,
+                None => return Ok(unmeasurable(&sequences, job)),
+            },
         };
         let rotary = if let Some(positions) = &job.positions {
             decoder.rotaries().at(&job.rope, positions.to_vec())

@@ -6,7 +6,7 @@ use longrope_kernels::Documents;
 use longrope_model::{Decoder, LossGradients, Recompute, Teacher, Trained, TrainingBatch};
 
 use crate::support::load;
-use crate::training::{nudge, rotary, values};
+use crate::training::{assert_slopes, nudge, rotary, values};
 
 const SEQ: usize = 24;
 
@@ -95,24 +95,9 @@ fn gradients_are_the_slopes_of_the_loss() {
     let mut decoder = load("llama-gqa-tied").cast(DType::F64);
     let teacher = teacher(&decoder, &[1, 2]);
     let gradients = values(&run(&decoder, &batch(), &teacher, Recompute::Layers));
-    let step = 1e-5;
-    for (name, index) in [
-        ("model.embed_tokens.weight", 5),
-        ("model.layers.0.self_attn.k_proj.weight", 17),
-        ("model.layers.1.mlp.down_proj.weight", 3),
-        ("model.norm.weight", 2),
-    ] {
-        let mut at = |offset: f64| {
-            nudge(&mut decoder, name, index, offset);
-            let loss = run(&decoder, &batch(), &teacher, Recompute::Nothing).loss;
-            nudge(&mut decoder, name, index, -offset);
-            loss
-        };
-        let slope = (at(step) - at(-step)) / (2.0 * step);
-        let found = gradients[name][index];
-        // The square of the step, plus the rounding error of the loss divided by the step.
-        assert!((found - slope).abs() < 1e-5, "{name}: {found} {slope}");
-    }
+    assert_slopes(&mut decoder, &gradients, |decoder| {
+        run(decoder, &batch(), &teacher, Recompute::Nothing).loss
+    });
 }
 
 #[test]

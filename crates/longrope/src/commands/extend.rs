@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use longrope_extend::recipe::{self, Place, PlannedStage, Turn, Verb};
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
+use longrope_model::ModelConfig;
 use toml::{Table, Value};
 
 use super::export::{Exported, export};
@@ -30,9 +31,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let out = recipe.out.clone();
     let (planned, places) = plan(&recipe)?;
     for (stage, place) in planned.iter().zip(&places) {
-        check_stage(stage, place)
-            .and_then(|()| check_with_model(&planned, stage, place))
-            .with_context(|| format!("stage `{}`", stage.name))?;
+        check_stage(&planned, stage, place).with_context(|| format!("stage `{}`", stage.name))?;
     }
     if args.dry_run {
         output::line(plan_table(&planned, &places))?;
@@ -97,7 +96,7 @@ fn plan(recipe: &Recipe) -> Result<(Vec<Planned>, Vec<Place>)> {
 }
 
 /// Finds what a stage lacks, before any stage runs: its inputs, and settings that cannot be.
-fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
+fn check_stage(planned: &[Planned], stage: &Planned, place: &Place) -> Result<()> {
     let config = &stage.work.config;
     if matches!(stage.verb, Verb::Search | Verb::Recover) {
         config.search.evolution.validate()?;
@@ -133,27 +132,28 @@ fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
     // The model of an earlier stage is not there yet; one of the hub is fetched when it is needed.
     let folder = input::model_folder(config)?;
     if place.model.is_none() && !hub::is_on_hub(folder) {
-        input::model_config(config)?;
+        let model = input::model_config(config)?;
+        check_with_model(planned, stage, place, &model)?;
     }
     Ok(())
 }
 
 /// Finds settings of a training or an export that its model or RoPE does not allow, before any stage runs.
-fn check_with_model(planned: &[Planned], stage: &Planned, place: &Place) -> Result<()> {
-    let config = &stage.work.config;
-    let folder = input::model_folder(config)?;
-    if !matches!(stage.verb, Verb::Finetune | Verb::Export)
-        || place.model.is_some()
-        || hub::is_on_hub(folder)
-    {
+fn check_with_model(
+    planned: &[Planned],
+    stage: &Planned,
+    place: &Place,
+    model: &ModelConfig,
+) -> Result<()> {
+    if !matches!(stage.verb, Verb::Finetune | Verb::Export) {
         return Ok(());
     }
-    let model = input::model_config(config)?;
+    let config = &stage.work.config;
     let is_there = place.rope.is_none();
     if stage.verb == Verb::Finetune {
-        finetune::check(config, &model, is_there)?;
+        finetune::check(config, model, is_there)?;
     } else if let ([name], true) = (config.rope.as_slice(), is_there) {
-        let rope = RopeArg::read(name, &model, model.max_context)?;
+        let rope = RopeArg::read(name, model, model.max_context)?;
         if !rope.needs_context() {
             check_expressible(name, &rope.spec(model.max_context)?, "exported")?;
         }
