@@ -12,7 +12,13 @@ use super::tensor_type::TensorType;
 /// |---|---|
 /// | Q8_0 | `d · q`, `q` of 8 bits with a sign |
 /// | Q4_0 | `d · (q - 8)`, `q` of 4 bits |
+/// | Q4_1 | `d · q + m`, `q` of 4 bits |
+/// | Q5_0 | `d · (q - 16)`, `q` of 5 bits |
+/// | Q5_1 | `d · q + m`, `q` of 5 bits |
+/// | Q2_K | `d · s_g · q - m · b_g` in group `g` of 16, `q` of 2 bits, `s_g` and `b_g` of 4 bits |
+/// | Q3_K | `d · (s_g - 32) · (q - 4)` in group `g` of 16, `q` of 3 bits, `s_g` of 6 bits |
 /// | Q4_K | `d · s_g · q - m · b_g` in group `g` of 32, `q` of 4 bits, `s_g` and `b_g` of 6 bits |
+/// | Q5_K | as Q4_K, `q` of 5 bits |
 /// | Q6_K | `d · s_g · (q - 32)` in group `g` of 16, `q` of 6 bits, `s_g` of 8 bits with a sign |
 ///
 /// # Reference
@@ -24,7 +30,13 @@ pub fn dequantize(ty: TensorType, bytes: &[u8]) -> Vec<f32> {
         TensorType::BF16 => numbers(bytes, |b| bf16::from_le_bytes(b).to_f32()),
         TensorType::Q8_0 => blocks(bytes, q8_0),
         TensorType::Q4_0 => blocks(bytes, q4_0),
+        TensorType::Q4_1 => blocks(bytes, q4_1),
+        TensorType::Q5_0 => blocks(bytes, q5_0),
+        TensorType::Q5_1 => blocks(bytes, q5_1),
+        TensorType::Q2K => blocks(bytes, q2_k),
+        TensorType::Q3K => blocks(bytes, q3_k),
         TensorType::Q4K => blocks(bytes, q4_k),
+        TensorType::Q5K => blocks(bytes, q5_k),
         TensorType::Q6K => blocks(bytes, q6_k),
     }
 }
@@ -64,6 +76,67 @@ fn q4_0(block: &[u8; 18], out: &mut Vec<f32>) {
     out.extend(block[2..].iter().map(|byte| number(byte >> 4)));
 }
 
+fn q4_1(block: &[u8; 20], out: &mut Vec<f32>) {
+    let (d, m) = (half_at(block, 0), half_at(block, 2));
+    let number = |q: u8| d * f32::from(q) + m;
+    out.extend(block[4..].iter().map(|byte| number(byte & 15)));
+    out.extend(block[4..].iter().map(|byte| number(byte >> 4)));
+}
+
+/// Whole numbers of 5 bits: the low four in `low`, ordered as in Q4_0, the fifth one in bit `i` of `high` for number `i`.
+fn five_bits<'a>(high: &'a [u8], low: &'a [u8]) -> impl Iterator<Item = u8> + 'a {
+    (0..32).map(|i| {
+        let four = (low[i % 16] >> (4 * (i / 16))) & 15;
+        let fifth = (high[i / 8] >> (i % 8)) & 1;
+        four | (fifth << 4)
+    })
+}
+
+fn q5_0(block: &[u8; 22], out: &mut Vec<f32>) {
+    let d = half_at(block, 0);
+    let numbers = five_bits(&block[2..6], &block[6..]);
+    out.extend(numbers.map(|q| d * (f32::from(q) - 16.0)));
+}
+
+fn q5_1(block: &[u8; 24], out: &mut Vec<f32>) {
+    let (d, m) = (half_at(block, 0), half_at(block, 2));
+    let numbers = five_bits(&block[4..8], &block[8..]);
+    out.extend(numbers.map(|q| d * f32::from(q) + m));
+}
+
+/// A half block of 128 numbers has 32 bytes; two bits of each are a quarter.
+fn q2_k(block: &[u8; 84], out: &mut Vec<f32>) {
+    let (groups, quants) = (&block[..16], &block[16..80]);
+    let (d, m) = (half_at(block, 80), half_at(block, 82));
+    for i in 0..256 {
+        let group = groups[i / 16];
+        let (step, offset) = (d * f32::from(group & 15), m * f32::from(group >> 4));
+        out.push(step * f32::from(two_bits(quants, i)) - offset);
+    }
+}
+
+/// Two bits of number `i` of 256, of 64 bytes.
+fn two_bits(bytes: &[u8], i: usize) -> u8 {
+    let (half, within) = (i / 128, i % 128);
+    let (quarter, column) = (within / 32, within % 32);
+    (bytes[32 * half + column] >> (2 * quarter)) & 3
+}
+
+/// The third bit of a number is 0 for those that are below zero.
+fn q3_k(block: &[u8; 110], out: &mut Vec<f32>) {
+    let (mask, quants, packed) = (&block[..32], &block[32..96], &block[96..108]);
+    let d = half_at(block, 108);
+    for i in 0..256 {
+        let group = i / 16;
+        let four = (packed[group % 8] >> (4 * (group / 8))) & 15;
+        let two = (packed[8 + group % 4] >> (2 * (group / 4))) & 3;
+        let step = d * (f32::from(four | (two << 4)) - 32.0);
+        let third = (mask[i % 32] >> (i / 32)) & 1;
+        let q = f32::from(two_bits(quants, i) | (third << 2)) - 4.0;
+        out.push(step * q);
+    }
+}
+
 /// Scale and minimum of a group, of 6 bits each. Those of groups 4 to 7 are split: the low four bits in the last four bytes, the
 /// high two bits above those of groups 0 to 3.
 fn scale_and_minimum(packed: &[u8], group: usize) -> (f32, f32) {
@@ -93,6 +166,22 @@ fn q4_k(block: &[u8; 144], out: &mut Vec<f32>) {
     }
 }
 
+/// As Q4_K; the fifth bits of group `g` are bit `g` of 32 bytes.
+fn q5_k(block: &[u8; 176], out: &mut Vec<f32>) {
+    let (d, m) = (half_at(block, 0), half_at(block, 2));
+    let (packed, high, quants) = (&block[4..16], &block[16..48], &block[48..]);
+    for group in 0..8 {
+        let (scale, minimum) = scale_and_minimum(packed, group);
+        let (step, offset) = (d * scale, m * minimum);
+        let bytes = &quants[32 * (group / 2)..][..32];
+        out.extend(bytes.iter().zip(high).map(|(byte, high)| {
+            let four = (byte >> (4 * (group % 2))) & 15;
+            let fifth = (high >> group) & 1;
+            step * f32::from(four | (fifth << 4)) - offset
+        }));
+    }
+}
+
 /// A half block of 128 numbers has 64 bytes of low four bits and 32 bytes of high two bits.
 fn q6_k(block: &[u8; 210], out: &mut Vec<f32>) {
     let (low, high, scales) = (&block[..128], &block[128..192], &block[192..208]);
@@ -102,15 +191,37 @@ fn q6_k(block: &[u8; 210], out: &mut Vec<f32>) {
         let (quarter, column) = (within / 32, within % 32);
         let byte = low[64 * half + 32 * (quarter % 2) + column];
         let four = (byte >> (4 * (quarter / 2))) & 15;
-        let two = (high[32 * half + column] >> (2 * quarter)) & 3;
-        let q = f32::from(four | (two << 4)) - 32.0;
+        let q = f32::from(four | (two_bits(high, i) << 4)) - 32.0;
         out.push(d * signed(scales[i / 16]) * q);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    #[test]
+    fn blocks_are_read_as_by_the_python_package() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/fixtures/gguf/blocks.json"
+        );
+        let golden: Value = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
+        let quantized = TensorType::ALL.iter().filter(|ty| ty.block_len() > 1);
+        for ty in quantized {
+            let block = &golden["blocks"][ty.to_string()];
+            let hex = block["bytes"].as_str().unwrap();
+            let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+            assert_eq!(bytes.len(), ty.block_bytes(), "{ty}");
+            let numbers = block["numbers"].as_array().unwrap();
+            let expected: Vec<f64> = numbers.iter().map(|it| it.as_f64().unwrap()).collect();
+            let found: Vec<f64> = dequantize(*ty, &bytes).into_iter().map(f64::from).collect();
+            assert_eq!(found, expected, "{ty}");
+        }
+    }
 
     /// 1.0 and 0.5 as f16.
     const ONE: [u8; 2] = [0x00, 0x3c];

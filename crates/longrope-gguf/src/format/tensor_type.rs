@@ -18,8 +18,20 @@ pub enum TensorType {
     Q8_0,
     /// 32 numbers of 4 bits and one f16 scale; read only.
     Q4_0,
+    /// 32 numbers of 4 bits, one f16 scale and one f16 minimum; read only.
+    Q4_1,
+    /// 32 numbers of 5 bits and one f16 scale; read only.
+    Q5_0,
+    /// 32 numbers of 5 bits, one f16 scale and one f16 minimum; read only.
+    Q5_1,
+    /// 256 numbers of 2 bits in 16 groups with scales and minima of 4 bits; read only.
+    Q2K,
+    /// 256 numbers of 3 bits in 16 groups with scales of 6 bits; read only.
+    Q3K,
     /// 256 numbers of 4 bits in 8 groups with scales and minima of 6 bits; read only.
     Q4K,
+    /// 256 numbers of 5 bits in 8 groups with scales and minima of 6 bits; read only.
+    Q5K,
     /// 256 numbers of 6 bits in 16 groups with scales of 8 bits; read only.
     Q6K,
 }
@@ -32,7 +44,13 @@ impl TensorType {
         Self::BF16,
         Self::Q8_0,
         Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q2K,
+        Self::Q3K,
         Self::Q4K,
+        Self::Q5K,
         Self::Q6K,
     ];
 
@@ -42,8 +60,14 @@ impl TensorType {
             Self::F32 => 0,
             Self::F16 => 1,
             Self::Q4_0 => 2,
+            Self::Q4_1 => 3,
+            Self::Q5_0 => 6,
+            Self::Q5_1 => 7,
             Self::Q8_0 => 8,
+            Self::Q2K => 10,
+            Self::Q3K => 11,
             Self::Q4K => 12,
+            Self::Q5K => 13,
             Self::Q6K => 14,
             Self::BF16 => 30,
         }
@@ -60,8 +84,14 @@ impl TensorType {
             Self::F32 => 0,
             Self::F16 => 1,
             Self::Q4_0 => 2,
+            Self::Q4_1 => 3,
             Self::Q8_0 => 7,
+            Self::Q5_0 => 8,
+            Self::Q5_1 => 9,
+            Self::Q2K => 10,
+            Self::Q3K => 12,
             Self::Q4K => 15,
+            Self::Q5K => 17,
             Self::Q6K => 18,
             Self::BF16 => 32,
         }
@@ -71,8 +101,8 @@ impl TensorType {
     pub fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::BF16 => 1,
-            Self::Q8_0 | Self::Q4_0 => 32,
-            Self::Q4K | Self::Q6K => 256,
+            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => 32,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
         }
     }
 
@@ -83,7 +113,13 @@ impl TensorType {
             Self::F16 | Self::BF16 => 2,
             Self::Q8_0 => 2 + 32,
             Self::Q4_0 => 2 + 16,
+            Self::Q4_1 => 2 + 2 + 16,
+            Self::Q5_0 => 2 + 4 + 16,
+            Self::Q5_1 => 2 + 2 + 4 + 16,
+            Self::Q2K => 16 + 64 + 2 + 2,
+            Self::Q3K => 32 + 64 + 12 + 2,
             Self::Q4K => 2 + 2 + 12 + 128,
+            Self::Q5K => 2 + 2 + 12 + 32 + 128,
             Self::Q6K => 128 + 64 + 16 + 2,
         }
     }
@@ -107,7 +143,13 @@ impl fmt::Display for TensorType {
             Self::BF16 => "BF16",
             Self::Q8_0 => "Q8_0",
             Self::Q4_0 => "Q4_0",
+            Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
+            Self::Q5_1 => "Q5_1",
+            Self::Q2K => "Q2_K",
+            Self::Q3K => "Q3_K",
             Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
             Self::Q6K => "Q6_K",
         })
     }
