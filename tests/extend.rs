@@ -298,6 +298,8 @@ fn settings_of_a_training_are_checked_before_anything_runs() {
         format!("train = {{ positions = \"skipped\", skipped = {{ targets = {targets} }} }}")
     };
     let yarn = "rope = [\"yarn@128\"]\n";
+    let measure =
+        |settings: &str| format!("[[stage]]\nverb = \"ppl\"\ncontexts = [64]\n{settings}\n");
     for (stages, expected) in [
         (
             train(&format!("{yarn}{}", skipped("[512]"))),
@@ -321,6 +323,20 @@ fn settings_of_a_training_are_checked_before_anything_runs() {
         (
             "[[stage]]\nverb = \"export\"\nrope = [\"selfextend@4,8\"]\n".to_owned(),
             "RoPE `selfextend@4,8` cannot be exported",
+        ),
+        (measure("rope = [\"nowhere.json\"]"), "`nowhere.json`"),
+        (
+            measure("rope = [\"none\", \"yarn\"]\neval = { reference = \"pi\" }"),
+            "the reference `pi` is not measured",
+        ),
+        (
+            "[[stage]]\nverb = \"ruler\"\ncontexts = [64]\nruler = { tasks = [\"niah_9\"] }\n"
+                .to_owned(),
+            "niah_9",
+        ),
+        (
+            "[[stage]]\nverb = \"search\"\nsearch = { target = 8 }\n".to_owned(),
+            "8",
         ),
     ] {
         here.write("recipe.toml", recipe(&stages));

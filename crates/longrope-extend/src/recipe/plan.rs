@@ -87,6 +87,18 @@ impl Verb {
         }
     }
 
+    /// Whether it reads this section of the settings. Sections that are not known here are read by all.
+    pub(super) fn reads(self, section: &str) -> bool {
+        match section {
+            "search" | "search-needle" => self.makes_factors(),
+            "train" => self == Self::Finetune,
+            "recover" => self == Self::Recover,
+            "passkey" | "needle" | "ruler" | "bench" | "generate" => self.name() == section,
+            "pretrain" => false,
+            _ => true,
+        }
+    }
+
     fn makes_factors(self) -> bool {
         matches!(self, Self::Search | Self::Recover)
     }

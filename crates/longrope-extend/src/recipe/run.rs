@@ -100,7 +100,8 @@ fn read_done<W>(stage: &PlannedStage<W>) -> Result<Option<DoneStage>> {
     }
     let done = read_json(&path)?;
     let saved = fs_err::read_to_string(stage.folder.join(SETTINGS_FILE)).unwrap_or_default();
-    if in_folder(&saved, &stage.folder) != in_folder(&stage.settings, &stage.folder) {
+    let own = |settings: &str| of_verb(&in_folder(settings, &stage.folder), stage.verb);
+    if own(&saved) != own(&stage.settings) {
         tracing::warn!(
             "stage `{}` is done and is not run again, but the recipe has other settings for it now; to run it again, remove `{}`",
             stage.name,
@@ -123,6 +124,19 @@ fn in_folder(settings: &str, stage: &Path) -> String {
         Some(run) if !run.is_empty() => settings.replace(&format!("\"{run}"), "\""),
         _ => settings.to_owned(),
     }
+}
+
+/// The lines of settings without the sections that the verb does not read, so that a change of these is none for its stages.
+fn of_verb(settings: &str, verb: Verb) -> String {
+    let mut is_read = true;
+    let lines = settings.split_inclusive('\n').filter(|line| {
+        if let Some(header) = line.strip_prefix('[') {
+            let section = header.trim_start_matches('[').split(['.', ']']).next();
+            is_read = section.is_none_or(|section| verb.reads(section));
+        }
+        is_read
+    });
+    lines.collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -150,6 +164,22 @@ mod tests {
             in_folder(&settings("run/").replace("train", "t"), stage),
             expected
         );
+    }
+
+    #[test]
+    fn a_change_of_what_a_verb_does_not_read_is_none() {
+        let settings = |population: u32, windows: u32| {
+            format!(
+                "seed = 1\n\n[eval]\nwindows = {windows}\n\n[search]\npopulation = {population}\n\n\
+                 [search.attention]\ntype = \"none\"\n\n[[search.more]]\na = 1\n\n[search-needle]\ndigits = 5\n\n[train]\nsteps = 1\n"
+            )
+        };
+        let own = |population, windows, verb| of_verb(&settings(population, windows), verb);
+        assert_eq!(own(8, 2, Verb::Ppl), "seed = 1\n\n[eval]\nwindows = 2\n\n");
+        assert_ne!(own(8, 2, Verb::Ppl), own(8, 3, Verb::Ppl));
+        assert_ne!(own(8, 2, Verb::Search), own(9, 2, Verb::Search));
+        assert_eq!(own(8, 2, Verb::Finetune), own(9, 2, Verb::Finetune));
+        assert!(own(8, 2, Verb::Finetune).ends_with("[train]\nsteps = 1\n"));
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn leaves_methods_out(config: &Config, model: &ModelConfig) -> bool {
 }
 
 /// The names of the RoPEs to compare: the methods, that of the checkpoint if it is scaled, and the configured ones.
-fn names(config: &Config, model: &ModelConfig) -> Vec<String> {
+pub(super) fn names(config: &Config, model: &ModelConfig) -> Vec<String> {
     let mut names = config.compare.methods.clone();
     if leaves_methods_out(config, model) {
         names.retain(|name| name == Method::None.name());

@@ -5,33 +5,29 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use longrope_extend::recipe::{self, Place, PlannedStage, Turn, Verb};
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
-use longrope_model::ModelConfig;
 use toml::{Table, Value};
 
 use super::export::{Exported, export};
+use super::recipe_check::{self, Planned};
 use super::{
     bench, compare, eval, finetune, generate, needle, passkey, recover, report, ruler, search,
 };
 use crate::failure::explain_how_to_continue;
 use crate::hint::Hint;
-use crate::input::rope_arg::{RopeArg, check_expressible, longest_context};
-use crate::input::{self, hub};
+use crate::input;
 use crate::next_steps;
 use crate::settings::args::{self, ResultFormat};
 use crate::settings::config::Config;
-use crate::settings::recipe::{Recipe, StageConfig, stage_configs};
-use crate::settings::required;
+use crate::settings::recipe::{Recipe, stage_configs};
 use crate::show::{output, search_table};
-
-/// A stage and its configuration.
-type Planned = PlannedStage<StageConfig>;
 
 pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let recipe = Recipe::read(args)?;
     let out = recipe.out.clone();
     let (planned, places) = plan(&recipe)?;
     for (stage, place) in planned.iter().zip(&places) {
-        check_stage(&planned, stage, place).with_context(|| format!("stage `{}`", stage.name))?;
+        recipe_check::check(&planned, stage, place)
+            .with_context(|| format!("stage `{}`", stage.name))?;
     }
     if args.dry_run {
         output::line(plan_table(&planned, &places))?;
@@ -93,91 +89,6 @@ fn plan(recipe: &Recipe) -> Result<(Vec<Planned>, Vec<Place>)> {
     });
     let planned = planned.collect::<Result<Vec<Planned>>>()?;
     Ok((planned, places))
-}
-
-/// Finds what a stage lacks, before any stage runs: its inputs, and settings that cannot be.
-fn check_stage(planned: &[Planned], stage: &Planned, place: &Place) -> Result<()> {
-    let config = &stage.work.config;
-    if matches!(stage.verb, Verb::Search | Verb::Recover) {
-        config.search.evolution.validate()?;
-    }
-    if stage.verb == Verb::Search {
-        required(config.search.run.target.as_ref(), "search.target")?;
-    }
-    if stage.verb == Verb::Finetune {
-        config.train.trainer().schedule.validated()?;
-    }
-    if stage.verb == Verb::Report {
-        return Ok(());
-    }
-    if stage.verb == Verb::Bench {
-        required(config.bench.name.as_ref(), "bench.name")?;
-    }
-    if stage.verb == Verb::Generate {
-        generate::check(config)?;
-    }
-    if matches!(
-        stage.verb,
-        Verb::Ppl | Verb::Passkey | Verb::Needle | Verb::Ruler | Verb::Compare | Verb::Recover
-    ) {
-        longest_context(config)?;
-    }
-    if matches!(
-        stage.verb,
-        Verb::Search | Verb::Recover | Verb::Ppl | Verb::Compare
-    ) {
-        input::check_text_is_given(config)?;
-    }
-    input::check_text_is_there(config)?;
-    // The model of an earlier stage is not there yet; one of the hub is fetched when it is needed.
-    let folder = input::model_folder(config)?;
-    if place.model.is_none() && !hub::is_on_hub(folder) {
-        let model = input::model_config(config)?;
-        check_with_model(planned, stage, place, &model)?;
-    }
-    Ok(())
-}
-
-/// Finds settings of a training or an export that its model or RoPE does not allow, before any stage runs.
-fn check_with_model(
-    planned: &[Planned],
-    stage: &Planned,
-    place: &Place,
-    model: &ModelConfig,
-) -> Result<()> {
-    if !matches!(stage.verb, Verb::Finetune | Verb::Export) {
-        return Ok(());
-    }
-    let config = &stage.work.config;
-    let is_there = place.rope.is_none();
-    if stage.verb == Verb::Finetune {
-        finetune::check(config, model, is_there)?;
-    } else if let ([name], true) = (config.rope.as_slice(), is_there) {
-        let rope = RopeArg::read(name, model, model.max_context)?;
-        if !rope.needs_context() {
-            check_expressible(name, &rope.spec(model.max_context)?, "exported")?;
-        }
-    }
-    let Some(search) = place.rope_stage.and_then(|index| planned.get(index)) else {
-        return Ok(());
-    };
-    let target = search.work.config.search.run.target;
-    let train = &config.train;
-    let context = train.context.unwrap_or(model.rope.original_context);
-    match target {
-        Some(target) if stage.verb == Verb::Finetune && train.reach(context) > target => {
-            Err(anyhow!(
-                "the training needs a RoPE for {} tokens, but stage `{}` searches one for {target}",
-                train.reach(context),
-                search.name
-            )
-            .context(Hint(format!(
-                "give that stage search.target = {}, or train on texts of at most {target} tokens",
-                train.reach(context)
-            ))))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {

@@ -26,6 +26,7 @@ mod passkey;
 mod perplexities;
 mod plan;
 mod pretrain;
+mod recipe_check;
 mod recover;
 mod reference;
 mod report;

@@ -115,7 +115,7 @@ fn configuration(args: &args::Search) -> Result<Config> {
 }
 
 /// Refuses a target at which there is nothing to extend, and warns of a model that sees no farther than now.
-fn check_target(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
+pub(super) fn check_target(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
     extendable::check_model(model)?;
     if let Some(widest) = model.widest_window()
         && widest <= model.rope.original_context

@@ -21,7 +21,7 @@ pub(super) struct Row<'a, T> {
     pub(super) rope: String,
     /// Identifies the RoPE at its context; `None` in older files.
     rope_fingerprint: Option<&'a str>,
-    /// Whether the factors are of a file, or the model was trained in this run.
+    /// Whether the factors are of a file, or the model was trained in this run; in a run with a search, not under a known method.
     pub(super) is_own: bool,
     pub(super) context: usize,
     /// How far the suite of a task keeps its score under this RoPE.
@@ -99,6 +99,11 @@ fn evaluations(report: &RunReport) -> Vec<(Option<&RunReport>, &Evaluation)> {
     own.chain(of_stages).collect()
 }
 
+/// Whether factors were searched in the run. What was trained there under a known method is to compare them with.
+fn searches(report: &RunReport) -> bool {
+    report.parts().any(|part| part.search.is_some())
+}
+
 fn row<'a, T>(
     report: &RunReport,
     stage: Option<&RunReport>,
@@ -115,7 +120,8 @@ fn row<'a, T>(
     };
     Row {
         stage: stage.map(RunReport::name),
-        is_own: is_file(rope) || Path::new(&model).starts_with(run),
+        is_own: is_file(rope)
+            || Path::new(&model).starts_with(run) && (rope == "checkpoint" || !searches(report)),
         model: inside(run, &model),
         model_id,
         rope: inside(run, rope),

@@ -25,10 +25,13 @@ pub(super) fn sentences(report: &RunReport) -> Vec<String> {
         (Some(text.sentence), text.best_other.into_iter().collect())
     });
     let measured = better.is_some();
-    for part in report.parts() {
-        for training in &part.training {
-            sentences.extend(trained(training, measured));
-        }
+    let trainings: Vec<(&RunReport, &Training)> = report
+        .parts()
+        .flat_map(|part| part.training.iter().map(move |training| (part, training)))
+        .collect();
+    for (part, training) in &trainings {
+        let name = (trainings.len() > 1).then(|| part.name());
+        sentences.extend(trained(training, name.as_deref(), measured));
     }
     sentences.extend(better);
     if let Some(search) = report
@@ -154,9 +157,9 @@ fn original(report: &RunReport) -> Option<usize> {
     Some(report.rope.as_ref()?.original_context)
 }
 
-/// The training loss and the held-out perplexity, at the beginning and at the end. `is_measured`: whether the trained model
-/// was measured after the training.
-fn trained(training: &Training, is_measured: bool) -> Option<String> {
+/// The training loss and the held-out perplexity, at the beginning and at the end. `name` tells several trainings apart.
+/// `is_measured`: whether the trained model was measured after the training.
+fn trained(training: &Training, name: Option<&str>, is_measured: bool) -> Option<String> {
     let steps = records::total_steps(&training.lines).into_iter().max()?;
     let phases = records::phases(&training.lines).len();
     let phases = if phases > 1 {
@@ -168,7 +171,12 @@ fn trained(training: &Training, is_measured: bool) -> Option<String> {
         Record::Eval { context, .. } => Some(*context),
         _ => None,
     });
-    let begin = format!("Training made {} steps{phases}", output::grouped(steps));
+    let name = name.map_or_else(String::new, |name| format!(" `{name}`"));
+    let unit = if steps == 1 { "step" } else { "steps" };
+    let begin = format!(
+        "Training{name} made {} {unit}{phases}",
+        output::grouped(steps)
+    );
     let Some(context) = context else {
         if is_measured {
             return Some(format!("{begin}."));
