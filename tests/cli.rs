@@ -30,6 +30,7 @@ fn help_of_the_program() {
       report        Write an HTML page about a run folder
       generate      Continue prompts
       export        Write the checkpoint with another RoPE, for other programs
+      verify        Check that another program computes the same losses from a checkpoint
       completions   Print the completions of a shell
       man           Print the manual page, or write those of all verbs
       help          Print this message or the help of the given subcommand(s)
@@ -158,10 +159,78 @@ fn help_of_eval_ppl() {
 }
 
 #[test]
+fn help_of_verify() {
+    let help = Workplace::new().run("verify --help").worked();
+    assert_snapshot!(help, @r"
+    Check that another program computes the same losses from a checkpoint
+
+    Usage: longrope verify [OPTIONS] --with <RUNTIME> [MODEL]
+
+    Arguments:
+      [MODEL]
+              Checkpoint folder, GGUF file or `hf:OWNER/NAME`; also accepted as --model MODEL
+
+    Options:
+          --config <FILE>
+              Configuration file (TOML); flags and `--set` override it
+
+          --set <KEY=VALUE>
+              Set a configuration key, for example `search.population=32`; repeatable
+
+          --device <DEVICE>
+              Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
+              remote:ws://HOST:PORT; repeatable
+
+          --force
+              Start even if the job needs more memory than there is
+
+          --with <RUNTIME>
+              The program to compare with. It has to be installed
+
+              Possible values:
+              - transformers: Hugging Face transformers, on a folder
+              - llama.cpp:    llama.cpp through llama-cpp-python, on a GGUF file
+              - vllm:         vLLM, on a folder
+
+          --python <PATH>
+              Python interpreter that has the program; default: `python3`
+
+          --library <PATH>
+              File or folder of a libllama to load in place of the one that came with llama-cpp-python
+
+          --text <PATH>...
+              Text: files, folders or JSON lines, optionally .gz or .zst; repeatable
+
+          --tokens <FILE>
+              Token ids to use instead of text: a JSON list of ids, or a list of such lists
+
+          --length <N>...
+              Lengths of the sequences, in tokens; default: one within the original context and one
+              beyond it
+
+          --tolerance <NATS>
+              Largest difference of the loss of a token; a tenth of it for the mean; default: by the
+              types of the weights
+
+          --print-script
+              Print the Python script that runs the program, and do nothing else
+
+          --json
+              Print JSON on stdout
+
+      -v, --verbose...
+              Print more log lines on stderr; -vv prints still more
+
+      -h, --help
+              Print help (see a summary with '-h')
+    ");
+}
+
+#[test]
 fn every_verb_has_help_that_fits_a_terminal() {
     let here = Workplace::new();
     for verb in [
-        "demo", "inspect", "doctor", "search", "compare", "eval", "eval ppl", "export",
+        "demo", "inspect", "doctor", "search", "compare", "eval", "eval ppl", "export", "verify",
     ] {
         let help = here.run(&format!("{verb} --help")).worked();
         assert!(help.contains("Usage: longrope "), "{help}");

@@ -49,6 +49,8 @@ mod tasks;
 mod text_twice;
 mod tidy;
 mod verdict;
+#[cfg(unix)]
+mod verify;
 mod weights_export;
 mod weights_hints;
 #[cfg(target_os = "linux")]

@@ -85,6 +85,10 @@ fn run_suggestion(here: &Workplace, step: &str) {
     if line.starts_with("search ") {
         line = format!("{line} {SHORT}");
     }
+    if line.starts_with("verify ") {
+        // The other program is not installed.
+        line.push_str(" --print-script");
+    }
     here.run(&line).worked();
 }
 

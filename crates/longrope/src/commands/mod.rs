@@ -35,6 +35,7 @@ mod search;
 mod searching;
 mod subject;
 mod task_run;
+mod verify;
 mod worker;
 
 use anyhow::Result;
@@ -65,6 +66,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Command::Eval(Eval::Ruler(args)) => ruler::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

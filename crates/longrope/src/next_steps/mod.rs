@@ -9,7 +9,8 @@ use std::path::Path;
 
 use longrope_model::ModelConfig;
 use subject::Subject;
-use words::{beside, quoted};
+use words::beside;
+pub(crate) use words::quoted;
 
 use crate::progress;
 use crate::settings::config::{Config, WeightSetting};
@@ -160,7 +161,7 @@ pub(crate) fn after_report(run: &Path, has_metrics: bool) -> NextSteps {
     ])
 }
 
-/// After an export: how others read it, and whether it speaks.
+/// After an export: how others read it, whether they compute the same, and whether it speaks.
 pub(crate) fn after_export(out: &Path) -> NextSteps {
     let config = Config {
         model: Some(out.to_owned()),
@@ -169,13 +170,17 @@ pub(crate) fn after_export(out: &Path) -> NextSteps {
     let subject = Subject::of(&config);
     NextSteps::of([
         Some(format!("doctor {}", quoted(out))),
+        Some(format!("verify {} --with transformers", quoted(out))),
         subject.and_then(|subject| subject.generate()),
     ])
 }
 
-/// After an export to a GGUF file: a look at it.
+/// After an export to a GGUF file: a look at it, and whether llama.cpp computes the same.
 pub(crate) fn after_gguf(out: &Path) -> NextSteps {
-    NextSteps::of([Some(format!("inspect {}", quoted(out)))])
+    NextSteps::of([
+        Some(format!("inspect {}", quoted(out))),
+        Some(format!("verify {} --with llama.cpp", quoted(out))),
+    ])
 }
 
 /// After a continuation of `longest` tokens: the measurement behind the impression, at that length or in the window.

@@ -18,7 +18,7 @@ pub(super) fn free(path: &Path) -> PathBuf {
 }
 
 /// A path as a word of a shell's command line.
-pub(super) fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "_-./:@=,+%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {

@@ -6,6 +6,7 @@ mod layer;
 mod search;
 mod tools;
 mod train;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -18,6 +19,7 @@ pub(crate) use tools::{
     Plan, PlanMode, Report, WeightType, Worker,
 };
 pub(crate) use train::{Finetune, Pretrain};
+pub(crate) use verify::{Runtime, Verify};
 
 /// Extend the context window of RoPE language models with LongRoPE.
 #[derive(Debug, Parser)]
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Generate(Generate),
     /// Write the checkpoint with another RoPE, for other programs.
     Export(Export),
+    /// Check that another program computes the same losses from a checkpoint.
+    Verify(Verify),
     /// Print the completions of a shell.
     Completions(Completions),
     /// Print the manual page, or write those of all verbs.
