@@ -246,7 +246,7 @@ fn a_model_that_a_flag_has_taken_is_named() {
 fn kinds_of_files_are_named_with_a_way_to_text() {
     let here = messy_place();
     for (file, kind, way) in [
-        ("data.parquet", "a Parquet file", "read_parquet"),
+        ("data.parquet", "as a Parquet file", "damaged or cut off"),
         ("book.pdf", "a PDF document", "pdftotext"),
         ("book.epub", "a ZIP archive", "unpack"),
         ("packed.txt", "compressed with gzip", "ends in .gz"),
