@@ -86,8 +86,8 @@ impl ChunkReader for Pages {
     }
 }
 
-/// Checks the sizes in the header of a page: three 32-bit integers, the kind of page, its bytes decompressed, and its bytes
-/// in the file.
+/// Checks the sizes in the header of a page: three 32-bit integers, the kind of page, its bytes decompressed, and its
+/// bytes in the file.
 fn check_sizes(head: &[u8]) -> Result<()> {
     /// A field of the next number, a 32-bit integer.
     const FIELD: u8 = 0x15;
