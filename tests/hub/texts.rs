@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::server::{COMMIT, Hub};
 use super::{NOWHERE, run};
-use crate::support::Workplace;
+use crate::support::{Workplace, repository};
 
 const PPL: &str = "eval ppl t --contexts 64 --json --text";
 
@@ -168,6 +168,10 @@ train = { context = 512, eval-text = ["hf:o/texts/other/a b.parquet"] }
     here.write("wrong.toml", wrong);
     let line = "extend --config wrong.toml --out x --dry-run";
     run(&here, &hub.address, line).refused_with("does not name a data set");
-    let line = "pretrain --text hf:o/texts --out p --set pretrain.held-out=['hf:o/none'] ";
-    run(&here, &hub.address, line).refused_with("cannot fetch data set `o/none`");
+    let tiny = repository().join("configs/pretrain-tiny.toml");
+    let line = format!(
+        "pretrain --config {} --text hf:o/texts --out p --set pretrain.held-out=['hf:o/none']",
+        tiny.display()
+    );
+    run(&here, &hub.address, &line).refused_with("cannot fetch data set `o/none`");
 }
