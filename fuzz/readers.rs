@@ -38,7 +38,7 @@ pub enum Reader {
 pub type Answer = Result<(), String>;
 
 /// The names of the files that [`Reader::Text`] takes its content for.
-const TEXT_FILES: [&str; 8] = [
+const TEXT_FILES: [&str; 9] = [
     "a.txt",
     "a.jsonl",
     "a.txt.gz",
@@ -47,6 +47,7 @@ const TEXT_FILES: [&str; 8] = [
     "tokens.json",
     "a.parquet",
     "b.jsonl",
+    "b.parquet",
 ];
 
 /// `{"text":"one"}` and a line feed, compressed.
@@ -151,6 +152,7 @@ impl Reader {
                     7,
                     b"{\"question\": \"q\", \"choices\": [\"a\", \"b\"], \"answer\": 1}\n".to_vec(),
                 ),
+                kind(8, file("bench/data/arc-train.parquet")),
             ],
         }
     }
@@ -335,8 +337,12 @@ fn read_text(name: &str, content: &[u8], scratch: &Scratch) -> Answer {
     match name {
         "tokens.json" => read_token_ids(&path, 100).map(drop).map_err(words),
         "a.parquet" | "b.jsonl" => read_records(&path).map(drop).map_err(words),
-        _ => read_documents(&[path], &ReadOptions::default())
-            .map(drop)
-            .map_err(words),
+        _ => {
+            let mut options = ReadOptions::default();
+            if name == "b.parquet" {
+                "question".clone_into(&mut options.text_field);
+            }
+            read_documents(&[path], &options).map(drop).map_err(words)
+        }
     }
 }

@@ -94,8 +94,8 @@ fn help_of_search() {
           --device <DEVICE>        Device to compute on: flex (default), ndarray, wgpu[:N],
                                    vulkan[:N|:cpu], cuda[:N], remote:ws://HOST:PORT; repeatable
           --force                  Start even if the job needs more memory than there is
-          --text <PATH>...         Text: files, folders or JSON lines, optionally .gz or .zst;
-                                   repeatable
+          --text <PATH>...         Text: files or folders of plain text, JSON lines or Parquet, or
+                                   `hf:OWNER/NAME`; repeatable
           --tokens <FILE>          Token ids to use instead of text: a JSON list of ids, or a list of
                                    such lists
           --target <N>             Context to extend to, in tokens
@@ -135,7 +135,8 @@ fn help_of_eval_ppl() {
           --device <DEVICE>   Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu],
                               cuda[:N], remote:ws://HOST:PORT; repeatable
           --force             Start even if the job needs more memory than there is
-          --text <PATH>...    Text: files, folders or JSON lines, optionally .gz or .zst; repeatable
+          --text <PATH>...    Text: files or folders of plain text, JSON lines or Parquet, or
+                              `hf:OWNER/NAME`; repeatable
           --tokens <FILE>     Token ids to use instead of text: a JSON list of ids, or a list of such
                               lists
           --contexts <N,..>   Context lengths in tokens, separated by commas

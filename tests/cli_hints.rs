@@ -13,6 +13,8 @@ fn messy_place() -> Workplace {
     here.write("empty.txt", " \n");
     here.write("latin1.txt", b"caf\xe9");
     here.write("data.parquet", b"PAR1\x15\x04\x15\x10");
+    here.write("columns.txt", b"PAR1\x15\x04\x15\x10");
+    here.parquet("other.parquet", "body", &["a"]);
     here.write("book.pdf", "%PDF-1.7\n");
     here.write("book.epub", b"PK\x03\x04\x14\0");
     here.write("packed.txt", b"\x1f\x8b\x08\0\0\0\0\0");
@@ -105,6 +107,11 @@ eval ppl --text text.txt t --contexts 64
 {PPL} --text empty.txt
 {PPL} --text latin1.txt
 {PPL} --text data.parquet
+{PPL} --text columns.txt
+{PPL} --text other.parquet
+{PPL} --text hf:
+{PPL} --text hf:o/n
+{PPL} --text hf:o/n/../x
 {PPL} --text book.pdf
 {PPL} --text book.epub
 {PPL} --text packed.txt
@@ -246,7 +253,9 @@ fn a_model_that_a_flag_has_taken_is_named() {
 fn kinds_of_files_are_named_with_a_way_to_text() {
     let here = messy_place();
     for (file, kind, way) in [
-        ("data.parquet", "a Parquet file", "read_parquet"),
+        ("columns.txt", "a Parquet file", "ends in .parquet"),
+        ("data.parquet", "as a Parquet file", "damaged or cut off"),
+        ("other.parquet", "found `body`", "data.text-field"),
         ("book.pdf", "a PDF document", "pdftotext"),
         ("book.epub", "a ZIP archive", "unpack"),
         ("packed.txt", "compressed with gzip", "ends in .gz"),

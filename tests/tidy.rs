@@ -177,8 +177,12 @@ fn every_module_of_these_tests_is_declared() {
     for path in files("tests", "rs") {
         let name = path.file_stem().unwrap().display().to_string();
         let known = ["main", "mod"].contains(&name.as_str());
-        let main = fs_err::read_to_string(path.with_file_name("main.rs")).unwrap_or_default();
-        assert!(known || main.contains(&format!("mod {name};")), "{name}");
+        let beside = ["main.rs", "mod.rs"].map(|main| path.with_file_name(main));
+        let main = beside.map(|path| fs_err::read_to_string(path).unwrap_or_default());
+        assert!(
+            known || main.concat().contains(&format!("mod {name};")),
+            "{name}"
+        );
     }
 }
 

@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parquet::basic::Type as Physical;
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::Type;
 use serde_json::Value;
 
 /// Maximum time of a command, on any machine.
@@ -104,6 +109,27 @@ impl Workplace {
         self.write("held.txt", &text[3000..6000]);
     }
 
+    /// Writes a Parquet file with one column of texts.
+    pub(crate) fn parquet(&self, name: &str, column: &str, texts: &[&str]) {
+        let field = Type::primitive_type_builder(column, Physical::BYTE_ARRAY);
+        let schema = Type::group_type_builder("schema")
+            .with_fields(vec![Arc::new(field.build().unwrap())])
+            .build();
+        let file = fs_err::File::create(self.path(name)).unwrap();
+        let schema = Arc::new(schema.unwrap());
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut rows = group.next_column().unwrap().unwrap();
+        let cells: Vec<ByteArray> = texts.iter().map(|text| (*text).into()).collect();
+        // Columns may be null if nothing else is said.
+        let levels = vec![1; cells.len()];
+        let typed = rows.typed::<ByteArrayType>();
+        typed.write_batch(&cells, Some(&levels), None).unwrap();
+        rows.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+    }
+
     /// Reads a text file.
     pub(crate) fn read(&self, name: &str) -> String {
         fs_err::read_to_string(self.path(name)).unwrap()
@@ -172,6 +198,16 @@ impl Workplace {
             .env("XDG_CACHE_HOME", self.path("cache"))
             .env_remove("RUST_LOG")
             .env_remove("RUST_BACKTRACE")
+            .env_remove("HF_HOME")
+            .env_remove("HF_HUB_CACHE")
+            .env_remove("HF_HUB_OFFLINE")
+            .env_remove("HF_TOKEN")
+            .env_remove("HF_TOKEN_PATH")
+            .env_remove("HUGGINGFACE_HUB_CACHE")
+            .env_remove("HUGGING_FACE_HUB_TOKEN")
+            .env_remove("TRANSFORMERS_OFFLINE")
+            // Nobody listens there.
+            .env("HF_ENDPOINT", "http://127.0.0.1:9")
             .stdin(Stdio::null());
         command
     }

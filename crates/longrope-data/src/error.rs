@@ -150,6 +150,58 @@ pub enum Error {
         found: &'static str,
     },
 
+    /// A Parquet file cannot be read.
+    #[error("`{}` cannot be read as a Parquet file", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the library says.
+        #[source]
+        source: Box<parquet::errors::ParquetError>,
+    },
+
+    /// A Parquet file lacks the column with the text.
+    #[error("`{}`: no column `{column}`, found {found}", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The requested column.
+        column: String,
+        /// The columns there are, each in backticks.
+        found: String,
+    },
+
+    /// The column of a Parquet file that should hold text holds something else.
+    #[error("`{}`: column `{column}` is {found}, expected one of texts", path.display())]
+    ColumnNotText {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What it is.
+        found: &'static str,
+    },
+
+    /// A column of a Parquet file is compressed in a way that is not read.
+    #[error("`{}`: column `{column}` is compressed with {found}, expected snappy or no compression", path.display())]
+    ParquetCompression {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The compression.
+        found: String,
+    },
+
+    /// A row of a Parquet file is not UTF-8.
+    #[error("`{}`, row {row}: not UTF-8", path.display())]
+    RowNotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The row, counted from 1.
+        row: u64,
+    },
+
     /// A file of token ids is not JSON.
     #[error("`{}` is not JSON, expected token ids: {expected}", path.display())]
     TokensNotJson {

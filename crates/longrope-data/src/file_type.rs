@@ -117,9 +117,12 @@ impl FileType {
     /// How to make text of it.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::Parquet | Self::Arrow => {
-                "convert it to JSON lines, for example with pandas: \
-                 pandas.read_parquet(FILE).to_json(\"text.jsonl\", orient=\"records\", lines=True)"
+            Self::Parquet => {
+                "give it under a name that ends in .parquet, not compressed once more: then its column of text is read"
+            }
+            Self::Arrow => {
+                "convert it to Parquet, for example with pandas: \
+                 pandas.read_feather(FILE).to_parquet(\"text.parquet\")"
             }
             Self::Zip | Self::SevenZip | Self::Tar => {
                 "unpack it, and give the folder with the text files"

@@ -16,6 +16,8 @@ pub(crate) enum FileKind {
     Text,
     /// Each line is a JSON object with one document.
     JsonLines,
+    /// Each row is one document. Such files have a compression of their own.
+    Parquet,
 }
 
 /// The compression, by the file name.
@@ -26,7 +28,8 @@ pub(crate) enum Compression {
     Zstd,
 }
 
-const EXPECTED: &str = "`.txt`, `.text`, `.md` or `.jsonl`, plain or followed by `.gz` or `.zst`";
+const EXPECTED: &str =
+    "`.txt`, `.text`, `.md` or `.jsonl`, plain or followed by `.gz` or `.zst`, or in `.parquet`";
 
 /// Compression and kind of a file, by its name. The kind is `None` for files that are skipped in folders.
 pub(crate) fn classify(path: &Path) -> (Compression, Option<FileKind>) {
@@ -43,6 +46,7 @@ pub(crate) fn classify(path: &Path) -> (Compression, Option<FileKind>) {
     let kind = match extension(&bare).as_deref() {
         Some("txt" | "text" | "md") => Some(FileKind::Text),
         Some("jsonl") => Some(FileKind::JsonLines),
+        Some("parquet") if compression == Compression::None => Some(FileKind::Parquet),
         _ => None,
     };
     (compression, kind)
@@ -270,6 +274,8 @@ mod tests {
                 ".hidden.txt",
                 ".git/d.txt",
                 "a.gz",
+                "d.parquet",
+                "e.parquet.gz",
             ],
         );
         let files = expand(&[dir.path().to_path_buf()]).unwrap();
@@ -277,7 +283,10 @@ mod tests {
             .iter()
             .map(|file| file.strip_prefix(dir.path()).unwrap().to_str().unwrap())
             .collect();
-        assert_eq!(names, ["a/y.jsonl.zst", "a/z.md", "b.txt", "c.TXT.gz"]);
+        assert_eq!(
+            names,
+            ["a/y.jsonl.zst", "a/z.md", "b.txt", "c.TXT.gz", "d.parquet"]
+        );
     }
 
     #[test]

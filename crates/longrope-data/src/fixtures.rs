@@ -2,7 +2,13 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
+use parquet::basic::{Repetition, Type as Physical};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::Type;
 use serde_json::{Value, json};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
@@ -16,6 +22,78 @@ pub(crate) fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
 
 pub(crate) fn zstd(text: &str) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+/// The content of a column of a Parquet file.
+pub(crate) enum Cells<'a> {
+    Numbers(&'a [i64]),
+    Texts(&'a [&'a str]),
+    Bytes(&'a [&'a [u8]]),
+}
+
+/// Writes a Parquet file of one row group. A column of lists has one element per list.
+pub(crate) fn parquet_file(path: &Path, columns: &[(&str, Repetition, Cells<'_>)]) {
+    let fields = columns.iter().map(|(name, repetition, cells)| {
+        let physical = match cells {
+            Cells::Numbers(_) => Physical::INT64,
+            Cells::Texts(_) | Cells::Bytes(_) => Physical::BYTE_ARRAY,
+        };
+        let field = Type::primitive_type_builder(name, physical);
+        Arc::new(field.with_repetition(*repetition).build().unwrap())
+    });
+    let schema = Type::group_type_builder("schema").with_fields(fields.collect());
+    let schema = Arc::new(schema.build().unwrap());
+    let file = fs_err::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for (_, repetition, cells) in columns {
+        let bytes: Vec<ByteArray> = match cells {
+            Cells::Numbers(_) => Vec::new(),
+            Cells::Texts(texts) => texts.iter().map(|text| (*text).into()).collect(),
+            Cells::Bytes(cells) => cells.iter().map(|cell| cell.to_vec().into()).collect(),
+        };
+        let defined = vec![1_i16; bytes.len()];
+        let defined = (*repetition != Repetition::REQUIRED).then_some(&defined[..]);
+        let first = vec![0_i16; bytes.len()];
+        let first = (*repetition == Repetition::REPEATED).then_some(&first[..]);
+        let mut column = group.next_column().unwrap().unwrap();
+        if let Cells::Numbers(numbers) = cells {
+            let typed = column.typed::<Int64Type>();
+            typed.write_batch(numbers, None, None).unwrap();
+        } else {
+            let typed = column.typed::<ByteArrayType>();
+            typed.write_batch(&bytes, defined, first).unwrap();
+        }
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+/// Writes a Parquet file of one column of texts and nulls; `groups` are its row groups.
+pub(crate) fn parquet_with(
+    path: &Path,
+    column: &str,
+    groups: &[Vec<Option<&str>>],
+    properties: WriterProperties,
+) {
+    let field = Type::primitive_type_builder(column, Physical::BYTE_ARRAY);
+    let field = field.with_repetition(Repetition::OPTIONAL).build().unwrap();
+    let schema = Type::group_type_builder("schema").with_fields(vec![Arc::new(field)]);
+    let schema = Arc::new(schema.build().unwrap());
+    let file = fs_err::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    for texts in groups {
+        let levels: Vec<i16> = texts.iter().map(|text| i16::from(text.is_some())).collect();
+        let values: Vec<ByteArray> = texts.iter().flatten().map(|text| (*text).into()).collect();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let typed = column.typed::<ByteArrayType>();
+        typed.write_batch(&values, Some(&levels), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
 }
 
 /// A GPT-2 style tokenizer: `<s>` is 0, the 256 bytes are 1 to 256, and four merges follow.

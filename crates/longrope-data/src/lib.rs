@@ -34,6 +34,7 @@ mod files;
 mod fingerprint;
 mod jsonl;
 pub mod needle;
+mod parquet_text;
 mod plan;
 mod random;
 mod read_documents;

@@ -5,12 +5,13 @@ use std::vec;
 
 use crate::files::{self, FileKind};
 use crate::jsonl::JsonLines;
+use crate::parquet_text::ParquetRows;
 use crate::{Document, Error, Result, reader};
 
 /// How files are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The field of a JSONL record that holds the text; `text` by default.
+    /// The field of a JSONL record, or the column of a Parquet file, that holds the text; `text` by default.
     pub text_field: String,
 }
 
@@ -32,21 +33,24 @@ pub fn read_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Resu
 
 /// Reads the documents of files and folders one after the other, with one in memory at a time.
 ///
-/// - A folder stands for the files below it that end in `.txt`, `.text`, `.md` or `.jsonl`, sorted by path; hidden
-///   files and folders are skipped.
-/// - A file given by name may have any ending: `.jsonl` and `.json` are read as JSON lines, all others as plain text.
-/// - An additional `.gz` or `.zst` means that the file is compressed.
+/// - A folder stands for the files below it that end in `.txt`, `.text`, `.md`, `.jsonl` or `.parquet`, sorted by path;
+///   hidden files and folders are skipped.
+/// - A file given by name may have any ending: `.jsonl` and `.json` are read as JSON lines, `.parquet` as one document per
+///   row, all others as plain text.
+/// - An additional `.gz` or `.zst` means that the file is compressed. Parquet files have a compression of their own.
 ///
 /// # Errors
 /// - [`Error::NoPaths`], [`Error::NotFound`], [`Error::NoTextFiles`] and [`Error::Read`], before anything is read.
 /// - The iterator returns errors in place of documents: [`Error::Read`], [`Error::EmptyText`], [`Error::NotUtf8`], and
-///   for JSON lines [`Error::BadLine`], [`Error::NotAnObject`], [`Error::MissingField`], [`Error::FieldNotText`].
+///   for JSON lines [`Error::BadLine`], [`Error::NotAnObject`], [`Error::MissingField`], [`Error::FieldNotText`], and for
+///   Parquet [`Error::Parquet`], [`Error::MissingColumn`], [`Error::ColumnNotText`], [`Error::ParquetCompression`],
+///   [`Error::RowNotUtf8`].
 pub fn stream_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Result<Documents> {
     let files = files::expand(paths)?;
     tracing::debug!(n_files = files.len(), "text files found");
     Ok(Documents {
         files: files.into_iter(),
-        lines: None,
+        records: None,
         options: options.clone(),
     })
 }
@@ -54,25 +58,35 @@ pub fn stream_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Re
 /// Iterator over the documents of a list of files, made by [`stream_documents`]. Files are read on demand.
 pub struct Documents {
     files: vec::IntoIter<PathBuf>,
-    lines: Option<JsonLines>,
+    records: Option<Records>,
     options: ReadOptions,
 }
+
+/// The documents of one file.
+type Records = Box<dyn Iterator<Item = Result<Document>> + Send>;
 
 impl Iterator for Documents {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(document) = self.lines.as_mut().and_then(Iterator::next) {
+            if let Some(document) = self.records.as_mut().and_then(Iterator::next) {
                 return Some(document);
             }
             let path = self.files.next()?;
-            match files::kind_of_named_file(&path) {
+            let field = &self.options.text_field;
+            let records: Result<Records> = match files::kind_of_named_file(&path) {
                 FileKind::Text => return Some(read_plain(&path)),
-                FileKind::JsonLines => match JsonLines::open(path, &self.options.text_field) {
-                    Ok(lines) => self.lines = Some(lines),
-                    Err(error) => return Some(Err(error)),
-                },
+                FileKind::JsonLines => {
+                    JsonLines::open(path, field).map(|lines| Box::new(lines) as Records)
+                }
+                FileKind::Parquet => {
+                    ParquetRows::open(path, field).map(|rows| Box::new(rows) as Records)
+                }
+            };
+            match records {
+                Ok(records) => self.records = Some(records),
+                Err(error) => return Some(Err(error)),
             }
         }
     }

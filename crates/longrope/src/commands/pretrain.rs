@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use longrope_data::{ReadOptions, SourceCrate, SourceOptions, TokenCache, read_documents};
+use longrope_data::{SourceCrate, SourceOptions, TokenCache};
 use longrope_extend::pretrain::{PretrainOutcome, PretrainTask, PretrainTexts};
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use longrope_trainer::Screen;
@@ -135,9 +135,6 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
 fn read_texts(config: &Config) -> Result<PretrainTexts> {
     let section = &config.pretrain;
     let spinner = progress::spinner("reading text");
-    let options = ReadOptions {
-        text_field: config.data.text_field.clone(),
-    };
     let texts = if config.text.is_empty() {
         let options = SourceOptions {
             only: section.source_crates.clone(),
@@ -159,11 +156,11 @@ fn read_texts(config: &Config) -> Result<PretrainTexts> {
         let held_out = if section.held_out.is_empty() {
             Vec::new()
         } else {
-            read_documents(&section.held_out, &options)?
+            input::read_documents(config, &section.held_out)?
         };
         let names = config.text.iter().map(|path| path.display().to_string());
         PretrainTexts {
-            training: read_documents(&config.text, &options)?,
+            training: input::read_documents(config, &config.text)?,
             held_out,
             origin: names.collect::<Vec<_>>().join(", "),
             missing: Vec::new(),

@@ -12,6 +12,18 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "give longer documents, more text, or a smaller context".into()
         }
         E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
+        E::MissingColumn { .. } => "name the column with --set data.text-field=NAME".into(),
+        E::ColumnNotText { column, .. } => format!(
+            "name a column of texts with --set data.text-field=NAME; `{column}` is none"
+        ),
+        E::Parquet { .. } => {
+            "the file is damaged or cut off, or not Parquet: fetch it again, or convert it to JSON lines".into()
+        }
+        E::ParquetCompression { .. } => {
+            "write it again with snappy, for example with pandas: \
+             pandas.read_parquet(FILE).to_parquet(\"text.parquet\", compression=\"snappy\")".into()
+        }
+        E::RowNotUtf8 { .. } => "name a column of texts with --set data.text-field=NAME, or correct the row".into(),
         E::FieldNotText { field, .. } => format!(
             "name a field that holds text with --set data.text-field=NAME; `{field}` does not"
         ),
@@ -46,7 +58,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         },
         E::EmptyText { .. } => "give a file or folder with text".into(),
         E::NoTextFiles { .. } => {
-            "give a file by its name to read it whatever its ending is; convert .parquet files to JSON lines first".into()
+            "give a file by its name to read it whatever its ending is".into()
         }
         E::NoTokenizer {
             has_sentencepiece: true,

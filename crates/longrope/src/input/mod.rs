@@ -20,5 +20,5 @@ pub(crate) use model::{load_model, load_models, model_config, model_folder};
 pub(crate) use source::{blank_source, names, source};
 pub(crate) use text::{
     adds_bos, bos, check_text_is_given, check_text_is_there, haystack, load_documents,
-    needle_tokenizer, read_texts, tokenize,
+    needle_tokenizer, read_documents, read_texts, tokenize,
 };

@@ -12,6 +12,7 @@ use longrope_extend::ObjectiveKind;
 use longrope_model::ModelConfig;
 
 use super::cargo_sources;
+use super::hub;
 use super::model::model_folder;
 use crate::hint::Hint;
 use crate::progress;
@@ -59,15 +60,16 @@ pub(crate) fn check_text_is_given(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Refuses text and token ids that do not exist, without reading them.
+/// Refuses text and token ids that do not exist, without reading or fetching them.
 pub(crate) fn check_text_is_there(config: &Config) -> Result<()> {
-    let is_source = |path: &&PathBuf| !cargo_sources::is_source(path);
-    let texts = config
-        .text
-        .iter()
-        .chain(&config.train.eval_text)
-        .filter(is_source);
-    match texts.chain(&config.tokens).find(|path| !path.exists()) {
+    let texts = || config.text.iter().chain(&config.train.eval_text);
+    texts().try_for_each(|path| hub::check_text(path))?;
+    let is_path = |path: &&PathBuf| !cargo_sources::is_source(path) && !hub::is_on_hub(path);
+    match texts()
+        .filter(is_path)
+        .chain(&config.tokens)
+        .find(|path| !path.exists())
+    {
         None => Ok(()),
         Some(path) => Err(longrope_data::Error::NotFound { path: path.clone() }.into()),
     }
@@ -88,9 +90,6 @@ pub(crate) fn tokenize(
         )),
         error => error.into(),
     })?;
-    let options = ReadOptions {
-        text_field: config.data.text_field.clone(),
-    };
     let cache = match &config.data.cache {
         Some(folder) => TokenCache::new(folder.clone()),
         None => TokenCache::disabled(),
@@ -103,7 +102,7 @@ pub(crate) fn tokenize(
     let spinner = progress::spinner("tokenizing");
     let mut documents = tokenize_documents(
         &tokenizer,
-        documents(paths, &options)?.inspect(|_| spinner.tick()),
+        documents(paths, &read_options(config))?.inspect(|_| spinner.tick()),
         &cache,
         special,
     )?;
@@ -135,17 +134,20 @@ pub(crate) fn adds_bos(config: &Config) -> Result<bool> {
     }
 }
 
-/// Documents of crates' sources, then of files and folders, which are read one at a time. Sources that are given more than
-/// once are read once, with a warning.
+/// Documents of crates' sources, then of files, folders and data sets of the hub, which are read one at a time. What is given
+/// more than once is read once, with a warning.
 fn documents(
     paths: &[PathBuf],
     options: &ReadOptions,
-) -> Result<impl Iterator<Item = longrope_data::Result<Document>>> {
+) -> Result<impl Iterator<Item = longrope_data::Result<Document>> + use<>> {
     let (mut sources, mut files) = (Vec::new(), Vec::new());
     for path in paths {
         match cargo_sources::documents(path) {
             Some(found) => add_new(&mut sources, found?, path),
-            None => files.push(path.clone()),
+            None => match hub::text_files(path) {
+                Some(fetched) => files.extend(fetched?),
+                None => files.push(path.clone()),
+            },
         }
     }
     let files = if files.is_empty() && !sources.is_empty() {
@@ -194,14 +196,24 @@ pub(crate) fn haystack(config: &Config) -> Result<Haystack> {
 
 /// The configured texts, joined.
 pub(crate) fn read_texts(config: &Config) -> Result<String> {
-    let options = ReadOptions {
-        text_field: config.data.text_field.clone(),
-    };
-    let mut texts = Vec::new();
-    for document in documents(&config.text, &options)? {
-        texts.push(document?.text);
-    }
+    let documents = read_documents(config, &config.text)?;
+    let texts: Vec<String> = documents
+        .into_iter()
+        .map(|document| document.text)
+        .collect();
     Ok(texts.join("\n\n"))
+}
+
+/// Reads all documents of the given texts into memory.
+pub(crate) fn read_documents(config: &Config, paths: &[PathBuf]) -> Result<Vec<Document>> {
+    let documents = documents(paths, &read_options(config))?;
+    Ok(documents.collect::<longrope_data::Result<_>>()?)
+}
+
+fn read_options(config: &Config) -> ReadOptions {
+    ReadOptions {
+        text_field: config.data.text_field.clone(),
+    }
 }
 
 /// How windows treat the beginning-of-text token.

@@ -32,7 +32,7 @@ pub(crate) struct Common {
 /// Text input flags.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TextFlags {
-    /// Text: files, folders or JSON lines, optionally .gz or .zst; repeatable.
+    /// Text: files or folders of plain text, JSON lines or Parquet, or `hf:OWNER/NAME`; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
     /// Token ids to use instead of text: a JSON list of ids, or a list of such lists.

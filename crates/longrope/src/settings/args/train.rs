@@ -10,7 +10,8 @@ use super::common::{Common, DashboardFlag, ModelArg, TextFlags};
 pub(crate) struct Pretrain {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Text to use instead of the source code of this program's dependencies: files, folders or JSON lines; repeatable.
+    /// Text to use instead of the source code of this program's dependencies: files or folders of plain text, JSON
+    /// lines or Parquet, or `hf:OWNER/NAME`; repeatable.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) text: Vec<PathBuf>,
     /// Run folder.

@@ -1,0 +1,76 @@
+//! Models, texts and benchmarks from the Hugging Face hub, with the feature `hub`.
+//!
+//! `environment.rs` reads the variables that `huggingface_hub` reads, `cache.rs` knows its cache, `client.rs` asks the
+//! hub, `download.rs` fetches one file, and `fetch.rs` what a name stands for.
+
+mod place;
+
+#[cfg(feature = "hub")]
+mod cache;
+#[cfg(feature = "hub")]
+mod client;
+#[cfg(feature = "hub")]
+mod download;
+#[cfg(feature = "hub")]
+mod environment;
+#[cfg(feature = "hub")]
+mod failure;
+#[cfg(feature = "hub")]
+mod fetch;
+#[cfg(feature = "hub")]
+mod repository;
+#[cfg(feature = "hub")]
+mod splits;
+
+#[cfg(not(feature = "hub"))]
+#[path = "without.rs"]
+mod fetch;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use longrope_eval::bench::HubData;
+
+use self::place::TextPlace;
+use super::gguf;
+
+/// The folder of a model. A model of the hub is fetched first and a GGUF file unpacked, unless they are in the cache.
+pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
+    match place::on_hub(model) {
+        None if gguf::is_gguf(model) => gguf::unpacked(model),
+        None => Ok(model.to_path_buf()),
+        Some(name) => fetch::model(name),
+    }
+}
+
+/// Whether a model or a text is named by its place on the hub.
+pub(crate) fn is_on_hub(path: &Path) -> bool {
+    place::on_hub(path).is_some()
+}
+
+/// The name of a model of the hub, `OWNER/NAME`; `None` for a folder.
+pub(crate) fn name(model: &Path) -> Option<&str> {
+    place::on_hub(model).map(|place| place.split_once('@').map_or(place, |(name, _)| name))
+}
+
+/// Refuses a text of the hub that cannot be one, without asking the hub.
+pub(crate) fn check_text(path: &Path) -> Result<()> {
+    match place::on_hub(path) {
+        None => Ok(()),
+        Some(name) => {
+            TextPlace::parse(name)?;
+            fetch::check_text(name)
+        }
+    }
+}
+
+/// The text files of a data set of the hub, fetched unless they are in the cache; `None` for an ordinary path.
+pub(crate) fn text_files(path: &Path) -> Option<Result<Vec<PathBuf>>> {
+    let name = place::on_hub(path)?;
+    Some(TextPlace::parse(name).and_then(|place| fetch::text(name, &place)))
+}
+
+/// The files with questions and examples of a benchmark, fetched unless they are in the cache.
+pub(crate) fn bench_files(data: &HubData) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
+    fetch::bench(data)
+}
