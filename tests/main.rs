@@ -15,6 +15,8 @@ mod damage;
 mod doctor;
 mod errors_input;
 mod errors_settings;
+mod export_for;
+mod export_runs;
 mod extend;
 mod families;
 mod finetune;

@@ -19,8 +19,9 @@ pub use scoring::{
     PplOptions, Replica, ScoreJob, Scoring, Workers, check_windows, perplexities,
 };
 pub use search::{
-    AdaptConfig, Calibration, CalibrationOptions, CalibrationSample, HeldOutShare, HeldOutText,
-    MethodLoss, ModelObjective, NamedSpec, ObjectiveChoice, ObjectiveKind, Recovered, Recovery,
-    RecoveryTask, SearchEvent, SearchInputs, SearchOutcome, SearchResult, SearchTask, Verdict,
-    Watch, measure,
+    AdaptConfig, Calibration, CalibrationOptions, CalibrationSample, ClosestInputs, ClosestRope,
+    HeldOutShare, HeldOutText, MethodLoss, ModelObjective, NamedSpec, ObjectiveChoice,
+    ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent, SearchInputs, SearchOutcome,
+    SearchResult, SearchTask, Verdict, Watch, WindowComparison, choose_closest, compare_on_windows,
+    measure,
 };

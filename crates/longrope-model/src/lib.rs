@@ -67,7 +67,7 @@ pub use distillation::Teacher;
 pub use error::{Error, Result};
 pub use export::{
     ConfigChanges, ExportOptions, FloatType, GgufOptions, ShardSize, changed_config,
-    copy_companions, export_gguf, export_hf, is_companion, is_replaceable,
+    copy_companions, export_gguf, export_hf, gguf_rope, is_companion, is_replaceable,
 };
 pub use finite::check_losses;
 pub use generate::{FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation};

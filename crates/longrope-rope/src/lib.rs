@@ -80,7 +80,7 @@ pub use closed_forms::{
 };
 pub use doctor::{
     Advice, Conflict, Diagnosis, Disagreement, FactorRow, Outcome, Reading, Rules, Runtime,
-    RuntimeView, Switch, Topic, diagnose,
+    RuntimeView, Switch, Taken, Topic, diagnose, taken_by,
 };
 pub use error::{Error, Names, Result};
 pub use factors::{FactorSet, RescaleFactors};

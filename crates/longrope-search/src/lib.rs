@@ -23,6 +23,7 @@
 mod bend;
 mod block_losses;
 mod candidate;
+pub mod closest;
 mod config;
 mod counts;
 mod critical;

@@ -3,6 +3,7 @@
 mod adapt;
 mod calibration;
 mod calibration_sample;
+mod closest;
 mod events;
 mod fresh_passkeys;
 mod held_out;
@@ -27,6 +28,9 @@ mod verdict_words;
 pub use adapt::AdaptConfig;
 pub use calibration::{Calibration, CalibrationOptions};
 pub use calibration_sample::CalibrationSample;
+pub use closest::{
+    ClosestInputs, ClosestRope, WindowComparison, choose_closest, compare_on_windows,
+};
 pub use events::{SearchEvent, Watch};
 pub use held_out::HeldOutShare;
 pub use inputs::SearchInputs;

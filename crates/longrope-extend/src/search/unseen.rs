@@ -117,7 +117,10 @@ impl Unseen {
 }
 
 /// Up to [`MOST_WINDOWS`] windows, evenly spread over the documents.
-fn windows(documents: &[TokenDocument], shape: SampleShape) -> Result<Vec<CalibrationSample>> {
+pub(super) fn windows(
+    documents: &[TokenDocument],
+    shape: SampleShape,
+) -> Result<Vec<CalibrationSample>> {
     let context = shape.n_tokens;
     let protocol = WindowProtocol::spread(MOST_WINDOWS);
     let planned = plan_windows(documents, context, protocol, Bos::Document)

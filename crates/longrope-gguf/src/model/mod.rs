@@ -1,6 +1,7 @@
 //! What a model becomes: its architecture in llama.cpp, its keys, its tensors.
 
 mod architecture;
+mod computed;
 mod keys;
 mod names;
 mod rope;

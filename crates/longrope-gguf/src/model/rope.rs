@@ -11,7 +11,7 @@ use crate::loss::Loss;
 const NO_ROTATION: f64 = 1e25;
 
 /// The bounds of YaRN that llama.cpp takes: fast and slow, in turns within the original context.
-const YARN_BOUNDS: (f64, f64) = (32.0, 1.0);
+pub(super) const YARN_BOUNDS: (f64, f64) = (32.0, 1.0);
 
 /// Which factor sets a file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

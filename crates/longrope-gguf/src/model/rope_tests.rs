@@ -158,3 +158,44 @@ fn yarn_has_keys_of_its_own_where_there_are_no_factors() {
     let factors = keys(Architecture::Llama, &usual).unwrap();
     assert!(factors.yarn.is_none() && factors.factors.is_some());
 }
+
+#[test]
+fn what_llama_cpp_computes_is_what_was_written() {
+    let yarn = |scale| RopeScaling::Yarn {
+        scale,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        truncate: true,
+        attention: AttentionScale::Constant { value: 1.25 },
+    };
+    let factors = long_rope(vec![set(256, 1.5), set(1024, 3.0)]);
+    for (architecture, spec) in [
+        (Architecture::Llama, factors),
+        (Architecture::Qwen3, spec(yarn(4.0))),
+        (Architecture::Llama, spec(yarn(4.0))),
+        (
+            Architecture::Qwen3,
+            spec(RopeScaling::Linear { scale: 4.0 }),
+        ),
+        (Architecture::Qwen3, spec(RopeScaling::Theta { theta: 5e5 })),
+        (
+            Architecture::Qwen3,
+            spec(RopeScaling::NtkAware { scale: 4.0 }),
+        ),
+    ] {
+        let keys = rope_keys(architecture, &spec, 1024, Sets::Both, &mut Vec::new()).unwrap();
+        let computed = keys.computed(&spec.plain()).unwrap();
+        for length in [256, 1024] {
+            let (a, b) = (computed.resolve(length), spec.resolve(length));
+            let pairs = a.inv_freq().iter().zip(b.inv_freq());
+            for (a, b) in pairs {
+                assert!(
+                    (a / b - 1.0).abs() < 1e-9,
+                    "{}: {a} {b}",
+                    spec.scaling.name()
+                );
+            }
+            assert!((a.attention_scale() - b.attention_scale()).abs() < 1e-9);
+        }
+    }
+}

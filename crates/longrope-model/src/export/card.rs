@@ -6,6 +6,8 @@ use std::path::Path;
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
+use super::card_text::{rope_facts, serving};
+use super::front_matter::{block, front_matter, scalar};
 use crate::config::ModelConfig;
 use crate::hub_name::is_hub_name;
 
@@ -13,14 +15,16 @@ pub(super) const CARD_FILE: &str = "README.md";
 
 /// Keys of a card's front matter that are taken over.
 const LICENCE_KEYS: [&str; 3] = ["license", "license_name", "license_link"];
+const OTHER_KEYS: [&str; 2] = ["language", "tags"];
+const PIPELINE: &str = "pipeline_tag";
 
-/// The card of the model in `source` after an export with another RoPE. `name` is its name on the hub, if it is known.
+/// The card of the model in `source` after an export with another RoPE, whose `config.json` is `config`. `name` is its name
+/// on the hub, if it is known, and `notes` are added after the facts.
 pub(super) fn text(
-    source: &Path,
-    name: Option<&str>,
+    (source, name, notes): (&Path, Option<&str>, &str),
     model: &ModelConfig,
-    spec: &RopeSpec,
-    target_context: usize,
+    (spec, target_context): (&RopeSpec, usize),
+    config: &str,
 ) -> String {
     let card = fs_err::read_to_string(source.join(CARD_FILE)).unwrap_or_default();
     let front = front_matter(&card);
@@ -38,7 +42,12 @@ pub(super) fn text(
             line(format!("{key}: {value}"));
         }
     }
+    for key in OTHER_KEYS {
+        block(&front, key).into_iter().for_each(&mut line);
+    }
     line("library_name: transformers".to_owned());
+    let pipeline = scalar(&front, PIPELINE).unwrap_or("text-generation");
+    line(format!("{PIPELINE}: {pipeline}"));
     line("---\n\n# A model with a longer context\n".to_owned());
     let origin = base.map_or_else(
         || format!("a model of the family {}", model.family.model_type()),
@@ -54,10 +63,20 @@ pub(super) fn text(
     ));
     line(format!(
         "- Original context: {} tokens",
-        spec.original_context
+        model.rope.original_context
     ));
     line(format!("- Context: {target_context} tokens"));
     line(format!("- Parameters: {}", model.n_parameters()));
+    rope_facts(spec, target_context)
+        .into_iter()
+        .for_each(&mut line);
+    if !notes.trim().is_empty() {
+        line(format!("\n{}", notes.trim()));
+    }
+    line(format!(
+        "\n{}",
+        serving(model, spec, target_context, config)
+    ));
     text
 }
 
@@ -84,31 +103,6 @@ fn base_name(source: &Path, name: Option<&str>, front: &[&str]) -> Option<String
         })
 }
 
-/// The lines of a card between the two `---` at its beginning.
-fn front_matter(card: &str) -> Vec<&str> {
-    let mut lines = card.lines();
-    if lines.next() != Some("---") {
-        return Vec::new();
-    }
-    let front: Vec<&str> = lines.clone().take_while(|line| *line != "---").collect();
-    if lines.any(|line| line == "---") {
-        front
-    } else {
-        Vec::new()
-    }
-}
-
-/// The value of a key of the front matter, if it is one short text on the key's line.
-fn scalar<'a>(front: &[&'a str], key: &str) -> Option<&'a str> {
-    let mut values = front
-        .iter()
-        .filter_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-    let value = values.next()?.trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || " ./_-+:".contains(c);
-    let is_plain = !value.is_empty() && value.starts_with(|c: char| c.is_ascii_alphanumeric());
-    (is_plain && value.chars().all(plain) && !value.contains(": ")).then_some(value)
-}
-
 /// The name of a model in a folder of the hub's cache: `models--OWNER--NAME/snapshots/REVISION`.
 fn name_in_cache(source: &Path) -> Option<String> {
     let folder = source.parent().filter(|it| it.ends_with("snapshots"))?;
@@ -128,19 +122,6 @@ fn name_in_config(source: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn licences_are_read_from_the_front_matter_only() {
-        let card = "---\nlicense: llama2\nlicense_link: https://a.b/c\nlanguage:\n- en\n---\nlicense: mit\n";
-        let front = front_matter(card);
-        assert_eq!(scalar(&front, "license"), Some("llama2"));
-        assert_eq!(scalar(&front, "license_link"), Some("https://a.b/c"));
-        assert_eq!(scalar(&front, "license_name"), None);
-        assert_eq!(scalar(&front, "language"), None, "a list");
-        assert_eq!(scalar(&["license: [a]"], "license"), None);
-        assert!(front_matter("license: mit\n").is_empty());
-        assert!(front_matter("---\nlicense: mit\n").is_empty(), "not closed");
-    }
 
     #[test]
     fn the_cache_of_the_hub_says_the_name() {

@@ -51,6 +51,9 @@ pub fn copy_companions(source: &Path, target: &Path, max_length: Option<usize>) 
             fs_err::copy(&path, target.join(name))?;
         }
     }
+    if has_code {
+        copy_code(source, target, 0)?;
+    }
     for name in FOLDERS {
         copy_folder(&source.join(name), &target.join(name))?;
     }
@@ -61,7 +64,7 @@ pub fn copy_companions(source: &Path, target: &Path, max_length: Option<usize>) 
 /// in the folder: tokenizer, chat templates, generation settings, licences and Python files.
 pub fn is_companion(path: &str) -> bool {
     if let Some((folder, _)) = path.split_once('/') {
-        return FOLDERS.contains(&folder);
+        return FOLDERS.contains(&folder) || is_python(path);
     }
     let lower = path.to_ascii_lowercase();
     FILES.contains(&path)
@@ -79,6 +82,29 @@ fn has_auto_map(path: &Path) -> bool {
     let json = fs_err::read_to_string(path).ok();
     let json = json.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     json.is_some_and(|json| json.get("auto_map").is_some_and(|map| !map.is_null()))
+}
+
+/// Folders within folders that code may lie in; deeper ones are not of a model.
+const MOST_DEPTH: usize = 4;
+
+/// Copies the Python files in subfolders, which files of the model import. Hidden folders and links are left out.
+fn copy_code(source: &Path, target: &Path, depth: usize) -> Result<()> {
+    for entry in fs_err::read_dir(source)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
+        let kind = entry.file_type()?;
+        let to = target.join(name);
+        if kind.is_dir() && depth < MOST_DEPTH {
+            copy_code(&path, &to, depth + 1)?;
+        } else if depth > 0 && path.is_file() && is_python(name) {
+            fs_err::create_dir_all(target)?;
+            fs_err::copy(&path, to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies the files of a folder, if it exists.
@@ -154,6 +180,9 @@ mod tests {
             ),
             ("configuration_x.py", "import torch"),
             ("helper.py", ""),
+            ("layers/deep/attention.py", "x = 1"),
+            ("layers/notes.txt", ""),
+            (".git/hooks/x.py", ""),
             ("LICENSE.txt", "MIT"),
             ("NOTICE", "notice"),
             ("USE_POLICY.md", "policy"),
@@ -172,10 +201,14 @@ mod tests {
             "chat_template.json",
             "configuration_x.py",
             "helper.py",
+            "layers",
         ];
         assert_eq!(names, expected);
         let template = target.path().join("additional_chat_templates/tools.jinja");
         assert_eq!(fs_err::read_to_string(template).unwrap(), "{{ x }}");
+        let code = target.path().join("layers/deep/attention.py");
+        assert_eq!(fs_err::read_to_string(code).unwrap(), "x = 1");
+        assert!(!target.path().join("layers/notes.txt").exists());
         // Without `auto_map`, no one reads the Python files.
         let (_, names) = copied(&[("config.json", "{}"), ("x.py", "")], None);
         assert_eq!(names, Vec::<String>::new());

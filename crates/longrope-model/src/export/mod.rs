@@ -1,10 +1,12 @@
 //! Exporting a checkpoint with another RoPE, in the format of transformers and compatible programs, or as GGUF.
 
 mod card;
+mod card_text;
 mod companions;
 mod config;
 mod finite_weights;
 pub(crate) mod float_type;
+mod front_matter;
 mod gguf;
 mod manifest;
 mod plan;
@@ -14,7 +16,7 @@ mod weights;
 pub use companions::{copy_companions, is_companion};
 pub use config::{ConfigChanges, changed_config};
 pub use float_type::FloatType;
-pub use gguf::{GgufOptions, export_gguf};
+pub use gguf::{GgufOptions, export_gguf, gguf_rope};
 pub use manifest::is_replaceable;
 pub use shard_size::ShardSize;
 
@@ -47,6 +49,8 @@ pub struct ExportOptions<'a> {
     pub allow_non_finite: bool,
     /// Name of the source on the Hugging Face hub, for the model card.
     pub hub_name: Option<&'a str>,
+    /// Markdown that is added to the model card: how the model was extended and measured.
+    pub card_notes: &'a str,
 }
 
 impl ExportOptions<'_> {
@@ -59,6 +63,7 @@ impl ExportOptions<'_> {
             shard_size: None,
             allow_non_finite: false,
             hub_name: None,
+            card_notes: "",
         }
     }
 
@@ -97,7 +102,8 @@ pub fn export_hf(
     let (config, warnings) = changed_config(source, &model, changes)?;
     let rewrites = options.rewrites_weights();
     check_finite(&checkpoint, &model, rewrites, options.allow_non_finite)?;
-    let card = card::text(source, options.hub_name, &model, spec, context);
+    let of = (source, options.hub_name, options.card_notes);
+    let card = card::text(of, &model, (spec, context), &config);
 
     let write = |staging: &Path| -> Result<()> {
         fs_err::write(staging.join("config.json"), config)?;

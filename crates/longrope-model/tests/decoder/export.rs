@@ -291,17 +291,18 @@ fn a_card_says_where_the_model_comes_from_and_what_it_is() {
     };
     let plain = card("plain", options(false));
     assert!(
-        plain.starts_with("---\nlibrary_name: transformers\n---\n"),
+        plain.starts_with("---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n"),
         "{plain}"
     );
     assert!(plain.contains("- Context: 32 tokens"), "{plain}");
     fs_err::write(
         source.join("README.md"),
-        "---\nlicense: apache-2.0\ntags:\n- x\n---\ntext",
+        "---\nlicense: apache-2.0\ntags:\n- x\nlanguage: en\n---\ntext",
     )
     .unwrap();
     let named = ExportOptions {
         hub_name: Some("o/m"),
+        card_notes: "## How it was extended\n\nBy search.",
         ..options(false)
     };
     let named = card("named", named);
@@ -309,7 +310,15 @@ fn a_card_says_where_the_model_comes_from_and_what_it_is() {
         named.starts_with("---\nbase_model: o/m\nlicense: apache-2.0\n"),
         "{named}"
     );
-    assert!(!named.contains("tags"), "{named}");
+    assert!(named.contains("language: en\ntags:\n- x\n"), "{named}");
+    assert!(
+        named.contains("\n\n## How it was extended\n\nBy search.\n\n## Run it\n"),
+        "{named}"
+    );
+    assert!(
+        named.contains("`vllm serve DIR --max-model-len 32`"),
+        "{named}"
+    );
 }
 
 #[test]

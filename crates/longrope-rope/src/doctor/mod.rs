@@ -22,11 +22,13 @@ mod onnxruntime_genai;
 mod section;
 mod sglang;
 mod shared;
+mod taken;
 mod transformers4;
 mod transformers5;
 mod view;
 mod vllm;
 
+pub use taken::{Taken, taken_by};
 pub use view::{Advice, Conflict, Diagnosis, Disagreement, FactorRow, Outcome, Reading, Rules};
 pub use view::{Runtime, RuntimeView, Switch, Topic};
 

@@ -6,12 +6,16 @@ use anyhow::{Context, Result, anyhow};
 use longrope_data::write_atomically;
 use longrope_model::{ExportOptions, FloatType, ShardSize, export_hf};
 
+use super::export_adapter;
 use super::export_choice::{Chosen, choose, show};
+use super::export_for::{self, Written};
 use super::export_gguf;
+use super::export_notes::notes;
+use super::export_source::{run_of, source};
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::next_steps;
-use crate::settings::args::{Export, Format, WeightType};
+use crate::settings::args::{Export, Format, RuntimeName, WeightType};
 
 /// What to export, and how.
 pub(crate) struct Exported<'a> {
@@ -31,10 +35,21 @@ pub(crate) struct Exported<'a> {
 }
 
 pub(crate) fn run(args: &Export) -> Result<()> {
-    match args.format {
+    if args.adapter {
+        return export_adapter::run(args);
+    }
+    match format(args) {
         Format::Hf => run_hf(args),
         Format::Gguf => export_gguf::run(args),
     }
+}
+
+/// The format that was asked for, else that of the runtime.
+fn format(args: &Export) -> Format {
+    args.format.unwrap_or(match args.runtime {
+        Some(RuntimeName::LlamaCpp) => Format::Gguf,
+        _ => Format::Hf,
+    })
 }
 
 fn run_hf(args: &Export) -> Result<()> {
@@ -58,38 +73,51 @@ fn run_hf(args: &Export) -> Result<()> {
         .max_shard_size
         .as_ref()
         .map(|text| text.parse::<ShardSize>());
-    let model = args.model.required()?;
-    export(&Exported {
-        model: &hub::model_folder(model)?,
-        hub_name: hub::name(model),
-        rope: &args.rope,
+    let source = source(args.model.required()?, args.rope.as_deref())?;
+    let folder = hub::model_folder(&source.model)?;
+    let chosen = choose(&folder, &source.rope, args.target)?;
+    let chosen = export_for::adjusted(args, (&source.model, &folder), chosen, Written::Config)?;
+    let notes = notes(source.run.as_deref(), &chosen.artifact.provenance);
+    let exported = Exported {
+        model: &folder,
+        hub_name: hub::name(&source.model),
+        rope: &source.rope,
         out: &args.out,
         target: args.target,
         dtype,
         shard_size: shard_size.transpose().context("reading --max-shard-size")?,
         overwrite: args.force,
         allow_non_finite: args.force,
-    })?;
+    };
+    write(&exported, &chosen, &notes)?;
     next_steps::after_export(&args.out).show();
     Ok(())
 }
 
 /// Writes the checkpoint with its new RoPE and prints what was written.
 pub(crate) fn export(export: &Exported) -> Result<()> {
+    let chosen = choose(export.model, export.rope, export.target)?;
+    let run = run_of(export.rope);
+    let notes = notes(run.as_deref(), &chosen.artifact.provenance);
+    write(export, &chosen, &notes)
+}
+
+fn write(export: &Exported, chosen: &Chosen, card_notes: &str) -> Result<()> {
     let Chosen {
         spec,
         context,
         artifact,
-    } = choose(export.model, export.rope, export.target)?;
+    } = chosen;
     let options = ExportOptions {
-        target_context: context,
+        target_context: *context,
         overwrite: export.overwrite,
         dtype: export.dtype,
         shard_size: export.shard_size,
         allow_non_finite: export.allow_non_finite,
         hub_name: export.hub_name,
+        card_notes,
     };
-    let warnings = export_hf(export.model, export.out, &spec, options)
+    let warnings = export_hf(export.model, export.out, spec, options)
         .with_context(|| format!("exporting to `{}`", export.out.display()))?;
     // config.json cannot express everything that rope.json can.
     let path = export.out.join("rope.json");
@@ -102,5 +130,5 @@ pub(crate) fn export(export: &Exported) -> Result<()> {
         (None, Some(_)) => "weights in new files".to_owned(),
         (None, None) => "weights unchanged".to_owned(),
     };
-    show(export.out, context, &spec, &weights)
+    show(export.out, *context, spec, &weights)
 }

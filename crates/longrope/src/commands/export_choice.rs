@@ -55,6 +55,11 @@ pub(super) fn choose(folder: &Path, name: &str, target: Option<usize>) -> Result
         RopeArg::File(spec) => spec.max_context(),
     };
     let context = target.unwrap_or(longest);
+    if target.is_none() && matches!(rope, RopeArg::AnyContext(_)) {
+        tracing::warn!(
+            "RoPE `{name}` was not made for a context: the export claims the {context} tokens of the model; --target N claims more"
+        );
+    }
     check_target(name, context, longest)?;
     let artifact =
         RopeArtifact::from_spec(&spec, provenance(name)).with_local(model.local_rope.as_ref());
@@ -63,6 +68,18 @@ pub(super) fn choose(folder: &Path, name: &str, target: Option<usize>) -> Result
         context,
         artifact,
     })
+}
+
+impl Chosen {
+    /// The same with another RoPE, for the same context and with the same provenance.
+    pub(super) fn with_spec(self, spec: RopeSpec) -> Self {
+        let provenance = self.artifact.provenance.clone();
+        Self {
+            artifact: RopeArtifact::from_spec(&spec, provenance).with_local(self.artifact.local()),
+            spec,
+            ..self
+        }
+    }
 }
 
 /// Prints what was written.

@@ -6,20 +6,17 @@ use longrope_gguf::{Sets, TensorType};
 use longrope_model::{GgufOptions, export_gguf};
 
 use super::export_choice::{Chosen, choose, show};
+use super::export_for::{self, Written};
+use super::export_source::source;
 use crate::hint::Hint;
 use crate::input::hub;
 use crate::next_steps;
-use crate::settings::args::{Export, FactorSets, WeightType};
+use crate::settings::args::{Export, FactorSets, RuntimeName, WeightType};
 
 pub(super) fn run(args: &Export) -> Result<()> {
     check(args)?;
-    let name = args.model.required()?;
-    let folder = hub::model_folder(name)?;
-    let Chosen {
-        spec,
-        context,
-        artifact,
-    } = choose(&folder, &args.rope, args.target)?;
+    let source = source(args.model.required()?, args.rope.as_deref())?;
+    let folder = hub::model_folder(&source.model)?;
     let dtype = match args.dtype {
         WeightType::Keep => None,
         WeightType::F32 => Some(TensorType::F32),
@@ -32,6 +29,17 @@ pub(super) fn run(args: &Export) -> Result<()> {
         FactorSets::Long => Sets::Long,
         FactorSets::Short => Sets::Short,
     };
+    let chosen = choose(&folder, &source.rope, args.target)?;
+    let Chosen {
+        spec,
+        context,
+        artifact,
+    } = export_for::adjusted(
+        args,
+        (&source.model, &folder),
+        chosen,
+        Written::Gguf { sets },
+    )?;
     let adds_bos = if folder.join("tokenizer.json").is_file() {
         Tokenizer::from_model_dir(&folder)?.adds_bos()
     } else {
@@ -43,7 +51,7 @@ pub(super) fn run(args: &Export) -> Result<()> {
         dtype,
         overwrite: args.force,
         allow_non_finite: args.force,
-        hub_name: hub::name(name),
+        hub_name: hub::name(&source.model),
         adds_bos,
         rope_json: &artifact.to_json_pretty(),
     };
@@ -70,6 +78,13 @@ fn check(args: &Export) -> Result<()> {
             args.out.display()
         )
         .context(Hint("for example --out model.gguf".to_owned())));
+    }
+    if args.runtime.is_some_and(|it| it != RuntimeName::LlamaCpp) {
+        return Err(
+            anyhow!("--format gguf is for --for llama.cpp").context(Hint(
+                "leave out --format: other runtimes read a folder".to_owned(),
+            )),
+        );
     }
     if args.max_shard_size.is_some() {
         return Err(anyhow!("--max-shard-size is for --format hf")

@@ -1,5 +1,6 @@
 //! Output: tables, plots, progress, dashboards and HTML pages.
 
+pub(crate) mod closest_table;
 pub(crate) mod difference;
 pub(crate) mod effective_length;
 pub(crate) mod escape;

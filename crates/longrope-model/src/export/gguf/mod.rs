@@ -1,17 +1,18 @@
 //! Exporting a checkpoint as a GGUF file, for llama.cpp and the programs that use it.
 
+mod computed;
 mod keys;
 mod options;
+mod shape;
 mod weights;
 
+pub use computed::gguf_rope;
 pub use options::GgufOptions;
 
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
-use longrope_gguf::{
-    Architecture, Loss, ModelShape, Writer, map_tensors, model_keys, rope_keys, rope_tensors,
-};
+use longrope_gguf::{Architecture, Loss, Writer, map_tensors, model_keys, rope_keys, rope_tensors};
 use longrope_rope::RopeSpec;
 
 use super::finite_weights::check_finite;
@@ -20,6 +21,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use keys::{general_keys, own_keys, tokenizer};
+use shape::shape;
 use weights::{Weight, write_weight};
 
 /// Writes the checkpoint in `source` as the GGUF file `target`, with the RoPE `spec`.
@@ -107,24 +109,6 @@ fn check_place(target: &Path, overwrite: bool) -> Result<()> {
     match longrope_gguf::GgufFile::open(target) {
         Err(longrope_gguf::Error::NotGguf { .. }) => Err(kept("it is not a GGUF file")),
         _ => Ok(()),
-    }
-}
-
-fn shape(model: &ModelConfig) -> ModelShape<'_> {
-    ModelShape {
-        family: model.family,
-        layout: &model.layout,
-        windows: &model.windows,
-        vocab_size: model.vocab_size,
-        hidden_size: model.hidden_size,
-        intermediate_size: model.intermediate_size,
-        n_layers: model.n_layers,
-        n_heads: model.n_heads,
-        n_kv_heads: model.n_kv_heads,
-        head_dim: model.head_dim,
-        rotary_dim: model.rope.rotary_dim,
-        norm_eps: model.norm_eps,
-        tied: model.tied_embeddings,
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use layer::FlagLayer;
 pub(crate) use search::{Compare, Extend, Recover, Search};
 pub(crate) use tools::{
     CompareRuns, Completions, Demo, Doctor, Export, FactorSets, Format, Generate, Inspect, Man,
-    Plan, PlanMode, Report, WeightType, Worker,
+    Plan, PlanMode, Report, RuntimeName, WeightType, Worker,
 };
 pub(crate) use train::{Finetune, Pretrain};
 pub(crate) use verify::{Runtime, Verify};

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use longrope_rope::Runtime;
 
-use super::common::{Common, ModelArg};
+use super::common::{Common, ModelArg, TextFlags};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CompareRuns {
@@ -136,15 +137,32 @@ pub(crate) struct Generate {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// RoPE: a rope.json, factor CSV or Hugging Face config.json, or the name of a method.
+    /// RoPE: a rope.json, factor CSV or Hugging Face config.json, or the name of a method; default: that of the run, if
+    /// MODEL is the folder of one.
     #[arg(long, value_name = "R")]
-    pub(crate) rope: String,
+    pub(crate) rope: Option<String>,
     /// Folder to write, or the file if the format is gguf.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Format of the checkpoint.
-    #[arg(long, value_enum, default_value = "hf")]
-    pub(crate) format: Format,
+    /// Format of the checkpoint; default: gguf for llama.cpp, else hf.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Runtime that the checkpoint is for. If it cannot take the RoPE, the closest one that it can is fitted and chosen by
+    /// loss on --text.
+    #[arg(long = "for", value_enum, value_name = "RUNTIME")]
+    pub(crate) runtime: Option<RuntimeName>,
+    /// Write the factors for the target at every length, so that nothing changes when a generation grows beyond the
+    /// original context.
+    #[arg(long)]
+    pub(crate) single_set: bool,
+    /// Write the trained adapters of a run as a PEFT folder, with the RoPE that the base model needs.
+    #[arg(
+        long,
+        conflicts_with_all = ["rope", "format", "runtime", "single_set", "target", "dtype", "max_shard_size", "sets"]
+    )]
+    pub(crate) adapter: bool,
+    #[command(flatten)]
+    pub(crate) measured: MeasuredExport,
     /// Context that the exported model claims, in tokens; default: the context of the RoPE.
     #[arg(long, value_name = "N")]
     pub(crate) target: Option<usize>,
@@ -161,6 +179,70 @@ pub(crate) struct Export {
     /// Factor sets in a GGUF file; default: both.
     #[arg(long, value_enum, value_name = "SETS")]
     pub(crate) sets: Option<FactorSets>,
+}
+
+/// What the RoPEs of an export are measured on.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MeasuredExport {
+    #[command(flatten)]
+    pub(crate) text: TextFlags,
+    /// Samples of text that RoPEs are chosen on; default: 5.
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Tokens of a sample; default: the context of the exported model.
+    #[arg(long, value_name = "N")]
+    pub(crate) context: Option<usize>,
+    /// Seed of all random choices; default: 42.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Device to compute on; repeatable; default: flex.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Vec<String>,
+}
+
+/// Runtimes that an export can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeName {
+    /// Hugging Face transformers 5.
+    Transformers,
+    /// Hugging Face transformers before 5.
+    #[value(name = "transformers-4")]
+    Transformers4,
+    /// vLLM.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// llama.cpp.
+    #[value(name = "llama.cpp")]
+    LlamaCpp,
+    /// mlx-lm.
+    MlxLm,
+    /// exllamav3.
+    Exllamav3,
+    /// mistral.rs.
+    #[value(name = "mistral.rs")]
+    MistralRs,
+    /// candle.
+    Candle,
+    /// ONNX Runtime GenAI.
+    OnnxruntimeGenai,
+}
+
+impl From<RuntimeName> for Runtime {
+    fn from(name: RuntimeName) -> Self {
+        match name {
+            RuntimeName::Transformers => Self::Transformers5,
+            RuntimeName::Transformers4 => Self::Transformers4,
+            RuntimeName::Vllm => Self::Vllm,
+            RuntimeName::Sglang => Self::Sglang,
+            RuntimeName::LlamaCpp => Self::LlamaCpp,
+            RuntimeName::MlxLm => Self::MlxLm,
+            RuntimeName::Exllamav3 => Self::Exllamav3,
+            RuntimeName::MistralRs => Self::MistralRs,
+            RuntimeName::Candle => Self::Candle,
+            RuntimeName::OnnxruntimeGenai => Self::OnnxruntimeGenai,
+        }
+    }
 }
 
 /// Factor sets of a GGUF file.

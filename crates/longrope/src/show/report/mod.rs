@@ -20,3 +20,4 @@ mod summary;
 pub(crate) use curves::{csv, write_events};
 pub(crate) use data::RunReport;
 pub(crate) use page::html;
+pub(crate) use summary::sentences as summary_of;

@@ -15,7 +15,7 @@ use super::parts::sentence;
 use crate::show::output;
 
 /// The sentences, most important first.
-pub(super) fn sentences(report: &RunReport) -> Vec<String> {
+pub(crate) fn sentences(report: &RunReport) -> Vec<String> {
     let perplexities = groups::perplexities(report);
     let tasks = groups::tasks(report);
     let mut sentences = vec![what(report)];

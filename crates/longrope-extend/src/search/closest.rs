@@ -1,0 +1,155 @@
+//! The RoPE closest to another one that a runtime takes, chosen by loss.
+
+use longrope_data::TokenDocument;
+use longrope_rope::RopeSpec;
+use longrope_search::closest::{Fit, Goal, Takes, neighbours};
+
+use super::calibration::{Calibration, CalibrationOptions};
+use super::fresh_passkeys::unscored;
+use super::held_out::HeldOutShare;
+use super::measured::{NamedSpec, measure};
+use super::method_loss::MethodLoss;
+use super::sample_shape::SampleShape;
+use super::unseen::windows;
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::scoring::{Models, Scoring, Workers};
+
+/// Variants of the best form that are measured too.
+const NEIGHBOURS: usize = 8;
+
+/// What a choice is made from.
+#[derive(Clone, Debug)]
+pub struct ClosestInputs<'a> {
+    /// The model, on every device that computes.
+    pub models: &'a Models,
+    /// The text.
+    pub documents: &'a [TokenDocument],
+    /// Samples that the RoPEs are measured on.
+    pub samples: usize,
+    /// Tokens of a sample.
+    pub context: usize,
+    /// Seed of the samples and of the variants.
+    pub seed: u64,
+}
+
+/// The RoPE with the lowest loss, and the losses of all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClosestRope {
+    /// The RoPE.
+    pub chosen: Fit,
+    /// All that were measured, in order, with their losses in nats per token on the samples.
+    pub tried: Vec<(String, f64)>,
+}
+
+/// Losses of RoPEs on the same windows of text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowComparison {
+    /// Tokens of a window.
+    pub context: usize,
+    /// Number of windows.
+    pub n_windows: usize,
+    /// Whether a choice among RoPEs did not see the text.
+    pub is_held_out: bool,
+    /// The losses, in the order of the RoPEs, with the differences to the first one.
+    pub losses: Vec<MethodLoss>,
+}
+
+/// Measures `fits`, then variants of the best one, and chooses the RoPE with the lowest loss at `inputs.context`. Text that
+/// [`compare_on_windows`] measures is left out, if there is enough.
+///
+/// # Errors
+/// If `fits` is empty, the text is too short, an interrupt is requested, or the model or all devices fail.
+pub fn choose_closest(
+    inputs: &ClosestInputs<'_>,
+    fits: &[Fit],
+    (goal, rope, takes): (&Goal, &RopeSpec, Takes<'_>),
+    interrupt: &Interrupt,
+    watch: &mut dyn FnMut(usize),
+) -> Result<ClosestRope> {
+    let split = HeldOutShare::Auto.split(inputs.documents, inputs.context);
+    let documents = split
+        .as_ref()
+        .map_or(inputs.documents, |it| it.search.as_slice());
+    let options = CalibrationOptions {
+        samples: inputs.samples,
+        passkey_trials: 0,
+        seed: inputs.seed,
+        ..CalibrationOptions::default()
+    };
+    let calibration = Calibration::new(&options, documents, None, inputs.context)?;
+    let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
+    let mut tried: Vec<(Fit, String, f64)> = Vec::new();
+    for round in 0..2 {
+        let new = match best(&tried) {
+            None => fits.to_vec(),
+            Some((fit, ..)) => neighbours(fit, goal, rope, takes, (NEIGHBOURS, inputs.seed)),
+        };
+        let named = |(number, fit): (usize, &Fit)| {
+            let name = match round {
+                0 => fit.form.to_string(),
+                _ => format!("{}, variant {}", fit.form, number + 1),
+            };
+            (name, fit.computed.clone())
+        };
+        let ropes: Vec<NamedSpec> = new.iter().enumerate().map(named).collect();
+        if ropes.is_empty() {
+            continue;
+        }
+        let mut status = |status: &crate::pool::CallStatus| watch(status.n_answered);
+        let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut status)?;
+        let measured = new.into_iter().zip(losses);
+        tried.extend(measured.map(|(fit, loss)| (fit, loss.method, loss.nll_nats)));
+    }
+    let chosen = best(&tried).map(|(fit, ..)| fit.clone());
+    Ok(ClosestRope {
+        chosen: chosen.ok_or(Error::NothingToScore)?,
+        tried: tried
+            .into_iter()
+            .map(|(_, name, nats)| (name, nats))
+            .collect(),
+    })
+}
+
+/// The first of those with the lowest loss.
+fn best(tried: &[(Fit, String, f64)]) -> Option<&(Fit, String, f64)> {
+    tried.iter().min_by(|a, b| a.2.total_cmp(&b.2))
+}
+
+/// The losses of RoPEs on windows of each length, with the differences to the first RoPE. The windows lie in text that
+/// [`choose_closest`] leaves out at `inputs.context`, or in all of it if that is too short.
+///
+/// # Errors
+/// If the text has no window, an interrupt is requested, or the model or all devices fail.
+pub fn compare_on_windows(
+    inputs: &ClosestInputs<'_>,
+    ropes: &[NamedSpec],
+    contexts: &[usize],
+    interrupt: &Interrupt,
+    watch: &mut dyn FnMut(usize),
+) -> Result<Vec<WindowComparison>> {
+    let split = HeldOutShare::Auto.split(inputs.documents, inputs.context);
+    let documents = split
+        .as_ref()
+        .map_or(inputs.documents, |it| it.held_out.as_slice());
+    let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
+    let mut found = Vec::new();
+    for &context in contexts {
+        let windows = windows(documents, SampleShape::whole(context))?;
+        let n_windows = windows.len();
+        let on = unscored(windows, Vec::new(), None);
+        let mut status = |status: &crate::pool::CallStatus| watch(status.n_answered);
+        let mut losses = measure(&mut scoring, &on, ropes, interrupt, &mut status)?.into_iter();
+        let Some(reference) = losses.next() else {
+            continue;
+        };
+        let others: Vec<MethodLoss> = losses.map(|loss| loss.compared_with(&reference)).collect();
+        found.push(WindowComparison {
+            context,
+            n_windows,
+            is_held_out: split.is_some(),
+            losses: [vec![reference], others].concat(),
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,95 @@
+//! What a model card says about the run that a RoPE comes from.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use longrope_rope::Provenance;
+
+use crate::show::output;
+use crate::show::report::{RunReport, summary_of};
+
+/// How the model was extended, and what was measured, as Markdown; empty if nothing is known.
+pub(super) fn notes(run: Option<&Path>, provenance: &Provenance) -> String {
+    let mut text = String::new();
+    let mut lines = search(provenance);
+    // A run whose files cannot be read has no say: the export is of the model.
+    let report = run.and_then(|run| RunReport::read(run).ok());
+    lines.extend(report.iter().flat_map(summary_of));
+    if !lines.is_empty() {
+        text.push_str("## How it was extended\n\n");
+        for line in lines {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "- {line}");
+        }
+    }
+    if let Some(table) = report.as_ref().and_then(measured) {
+        let _ = write!(text, "\n## Measurements\n\n{table}");
+    }
+    text
+}
+
+/// The search that found the factors.
+fn search(provenance: &Provenance) -> Vec<String> {
+    let Some(target) = provenance.target_context else {
+        return Vec::new();
+    };
+    let mut parts = vec![format!("Factors searched for {target} tokens")];
+    let mut add = |what: &str, value: Option<String>| {
+        parts.extend(value.map(|value| format!("{what} {value}")));
+    };
+    add("profile", provenance.profile.clone());
+    add("minimizing", provenance.objective.clone());
+    add("seed", provenance.seed.map(|seed| seed.to_string()));
+    add(
+        "candidates:",
+        provenance.evaluations.map(|it| it.to_string()),
+    );
+    let version = provenance.tool_version.clone();
+    add("longrope", version);
+    vec![format!("{}.", parts.join(", "))]
+}
+
+/// All perplexities and results of tasks in a run, as a table.
+fn measured(report: &RunReport) -> Option<String> {
+    let mut rows: Vec<[String; 5]> = Vec::new();
+    for evaluation in report.parts().flat_map(|part| &part.evaluations) {
+        let model = evaluation
+            .source
+            .as_ref()
+            .map(|source| source.model.clone());
+        let model = model.unwrap_or_default();
+        for result in &evaluation.perplexities {
+            rows.push([
+                model.clone(),
+                name_of(&result.rope),
+                output::grouped(result.context),
+                "perplexity".to_owned(),
+                output::perplexity(result.ppl),
+            ]);
+        }
+        for result in &evaluation.tasks {
+            rows.push([
+                model.clone(),
+                name_of(&result.rope),
+                output::grouped(result.context),
+                result.task.clone(),
+                format!("{:.3}", result.metric.value),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let mut text = "| model | RoPE | context | what | result |\n|---|---|--:|---|--:|\n".to_owned();
+    for row in rows {
+        let cells = row.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    Some(text)
+}
+
+/// The last two parts of a path, which say enough and nothing about the machine.
+fn name_of(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    parts[parts.len().saturating_sub(2)..].join("/")
+}

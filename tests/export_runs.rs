@@ -1,0 +1,63 @@
+//! Exports of the folders of runs, and what their model cards say.
+
+use crate::support::{TINY_SEARCH, Workplace};
+
+const TRAIN: &str = "finetune --model m --tokens tokens.json --rope run/rope.json --steps 1 --context 64 --dashboard off \
+    --set train.eval-windows=0 --set train.warmup-steps=0";
+
+#[test]
+fn the_folder_of_a_search_is_exported_with_its_winner() {
+    let here = Workplace::with_model();
+    here.run(&format!(
+        "{TINY_SEARCH} --target 128 --out run --dashboard off"
+    ))
+    .worked();
+    here.run("export m --rope run/rope.json --out a").worked();
+    here.run("export run --out b").worked();
+    for file in ["config.json", "rope.json", "README.md"] {
+        assert_eq!(
+            here.read(&format!("a/{file}")),
+            here.read(&format!("b/{file}"))
+        );
+    }
+    let card = here.read("b/README.md");
+    assert!(
+        card.contains("## How it was extended\n\n- Factors searched for 128 tokens"),
+        "{card}"
+    );
+    // A RoPE that is given besides is taken.
+    here.run("export run --rope yarn --target 64 --out c")
+        .worked();
+    assert_eq!(
+        here.read_json("c/config.json")["rope_parameters"]["rope_type"],
+        "yarn"
+    );
+    here.run("export m --out d")
+        .refused_with("`--rope` is missing");
+}
+
+#[test]
+fn a_training_run_is_exported_with_the_rope_it_was_trained_under() {
+    let here = Workplace::with_model();
+    here.run(&format!(
+        "{TINY_SEARCH} --target 128 --out run --dashboard off"
+    ))
+    .worked();
+    here.run(&format!("{TRAIN} --lora --out trained")).worked();
+    here.run("export trained --out x").worked();
+    let [exported, trained] =
+        ["x", "trained/model"].map(|it| here.read_json(&format!("{it}/config.json")));
+    assert_eq!(exported["rope_parameters"], trained["rope_parameters"]);
+    assert_eq!(exported["max_position_embeddings"], 128);
+
+    let shown = here.run("export trained --adapter --out a").worked();
+    assert!(shown.contains("base_rope.json"), "{shown}");
+    let snippet = here.read_json("a/base_rope.json");
+    assert_eq!(snippet["rope_parameters"], trained["rope_parameters"]);
+    assert!(here.read("a/README.md").contains("library_name: peft"));
+    assert!(here.path("a/adapter_model.safetensors").is_file());
+    here.run("export trained --adapter --out a")
+        .refused_with("exists");
+    here.run("export run --adapter --out b")
+        .refused_with("is not the folder of a training run");
+}
