@@ -74,14 +74,14 @@ fn a_closest_rope_needs_text_and_is_the_same_again() {
 #[test]
 fn llama_cpp_gets_what_it_takes_where_it_takes_no_factors() {
     let here = Workplace::of_family("qwen3");
-    let export = "export m --rope mrrope-uni --target 256";
+    let export = "export m --rope mrrope-uni --target 128";
     here.run(&format!("{export} --format gguf --out f.gguf"))
         .refused_with("no rescale factors");
     let line = format!("{export} --for llama.cpp {TEXT} --out x.gguf");
     let shown = here.run(&line).worked();
     assert!(shown.contains("yarn"), "{shown}");
     // What was measured is what the file computes.
-    let line = "eval ppl x.gguf --tokens tokens.json --contexts 256 --windows 1 --json";
+    let line = "eval ppl x.gguf --tokens tokens.json --contexts 128 --windows 1 --json";
     let ppl: Value = serde_json::from_str(&here.run(line).worked()).unwrap();
     assert!(number(&ppl, "/results/0/nll_nats").is_finite());
 }

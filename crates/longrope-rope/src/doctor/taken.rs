@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::computed_by;
 use super::facts::Facts;
-use super::is_covered;
+use super::runtimes::{computed_by, is_covered};
 use super::view::{FactorRow, Rules, Runtime, Switch};
 use crate::hf::language_model;
 use crate::{
