@@ -41,7 +41,7 @@ pub(super) fn block(front: &[&str], key: &str) -> Vec<String> {
         line.strip_prefix(key)
             .is_some_and(|rest| rest.starts_with(':'))
     };
-    let Some(start) = front.iter().position(|line| begins(line)) else {
+    let Some(start) = front.iter().position(begins) else {
         return Vec::new();
     };
     let inline = front[start][key.len() + 1..].trim();

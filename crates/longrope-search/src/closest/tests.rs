@@ -24,6 +24,10 @@ fn long_rope() -> RopeSpec {
 }
 
 /// A runtime that takes everything.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other runtimes do not take every RoPE"
+)]
 fn all(spec: &RopeSpec) -> Option<RopeSpec> {
     Some(spec.clone())
 }

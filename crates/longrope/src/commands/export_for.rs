@@ -8,7 +8,7 @@ use longrope_extend::{ClosestInputs, Models, NamedSpec, choose_closest, compare_
 use longrope_gguf::Sets;
 use longrope_model::{ModelConfig, gguf_rope, read_config_json};
 use longrope_rope::{RopeSpec, Runtime, Taken, taken_by};
-use longrope_search::closest::{Fit, Form, Goal, computes_the_same, fits};
+use longrope_search::closest::{Fit, Form, Goal, Takes, computes_the_same, fits};
 use serde_json::{Map, Value};
 
 use super::export_choice::Chosen;
@@ -237,17 +237,13 @@ impl<'a> Task<'a> {
         &self,
         loaded: &Loaded,
         found: &[Fit],
-        (goal, rope, takes): (&Goal, &RopeSpec, &dyn Fn(&RopeSpec) -> Option<RopeSpec>),
+        aim: (&Goal, &RopeSpec, Takes<'_>),
     ) -> Result<Fit> {
         let inputs = self.inputs(loaded);
         let bar = progress::spinner("measuring RoPEs");
-        let chosen = choose_closest(
-            &inputs,
-            found,
-            (goal, rope, takes),
-            &signals::listen()?,
-            &mut |_| bar.tick(),
-        );
+        let chosen = choose_closest(&inputs, found, aim, &signals::listen()?, &mut |_| {
+            bar.tick();
+        });
         bar.finish_and_clear();
         let chosen = chosen
             .map_err(|error| not_finite::explain(error.into(), self.config.model.as_deref()))?;
@@ -268,7 +264,7 @@ impl<'a> Task<'a> {
         let contexts = [own.original_context, self.context];
         let found =
             compare_on_windows(&inputs, &ropes, &contexts, &signals::listen()?, &mut |_| {
-                bar.tick()
+                bar.tick();
             });
         bar.finish_and_clear();
         let found = found
