@@ -200,7 +200,8 @@ fn help_of_verify() {
               File or folder of a libllama to load in place of the one that came with llama-cpp-python
 
           --text <PATH>...
-              Text: files, folders or JSON lines, optionally .gz or .zst; repeatable
+              Text: files or folders of plain text, JSON lines or Parquet, or `hf:OWNER/NAME`;
+              repeatable
 
           --tokens <FILE>
               Token ids to use instead of text: a JSON list of ids, or a list of such lists

@@ -161,11 +161,11 @@ fn a_hub_that_stays_wrong_is_given_up_with_a_hint() {
             "http status: 429",
             "set HF_TOKEN",
         ),
-        (Fault::Short(0), "the hub sent", "goes on where it stopped"),
+        (Fault::Short(0), "the hub sent", "resumes where it stopped"),
         (
             Fault::HangsUp(0),
             "the connection broke",
-            "goes on where it stopped",
+            "resumes where it stopped",
         ),
     ] {
         hub.spoil(&[fault; 5]);

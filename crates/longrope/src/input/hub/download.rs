@@ -1,5 +1,5 @@
-//! Fetches one file into the cache. A download that was cut off, by a broken connection or the end of the process, goes
-//! on where it stopped.
+//! Fetches one file into the cache. A download that was cut off, by a broken connection or the end of the process,
+//! resumes where it stopped.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

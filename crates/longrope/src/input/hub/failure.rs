@@ -102,7 +102,7 @@ impl Failure {
                  (HF_HOME, HF_HUB_CACHE) can be used"
             }
             Self::Broken { .. } | Self::WrongLength { .. } | Self::WrongPart { .. } => {
-                "run the command again: the download goes on where it stopped"
+                "run the command again: the download resumes where it stopped"
             }
             Self::Answer(_) => "check HF_ENDPOINT: it is the address of a hub or of a mirror",
             Self::Checksum { .. } => {
