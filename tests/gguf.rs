@@ -207,3 +207,37 @@ fn a_doctor_looks_into_gguf_files() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["model"], "x.gguf");
 }
+
+#[test]
+fn a_file_is_not_replaced_by_its_own_export() {
+    let here = Workplace::with_model();
+    here.write("rope.json", rope(0));
+    here.run("export m --rope rope.json --format gguf --dtype q8_0 --out a.gguf")
+        .worked();
+    let before = fs_err::read(here.path("a.gguf")).unwrap();
+    here.run("export a.gguf --rope yarn --target 64 --format gguf --force --out ./a.gguf")
+        .refused_with("`./a.gguf` is not replaced: it is the model");
+    assert_eq!(fs_err::read(here.path("a.gguf")).unwrap(), before);
+}
+
+#[test]
+fn recipes_and_runs_name_the_file_and_not_what_was_unpacked() {
+    let here = Workplace::with_model();
+    here.write("rope.json", rope(0));
+    here.run("export m --rope rope.json --format gguf --out a.gguf")
+        .worked();
+    here.write(
+        "recipe.toml",
+        "model = \"a.gguf\"\nout = \"run\"\ntokens = \"tokens.json\"\n\n\
+         [[stage]]\nverb = \"search\"\nsearch = { target = 256, samples = 1, population = 4, parents = 2, mutations = 1, crossovers = 1, generations = 1 }\n\n\
+         [[stage]]\nverb = \"export\"\n",
+    );
+    here.run("extend --config recipe.toml --dry-run").worked();
+    here.run("extend --config recipe.toml").worked();
+    let settings = fs_err::read_to_string(here.path("run/01-search/config.toml")).unwrap();
+    assert!(settings.contains("model = \"a.gguf\""), "{settings}");
+    fs_err::remove_dir_all(here.path("cache")).unwrap();
+    here.run("export run/01-search --out again").worked();
+    let exported = |folder: &str| fs_err::read(here.path(folder).join("config.json")).unwrap();
+    assert_eq!(exported("again"), exported("run/02-export/checkpoint"));
+}

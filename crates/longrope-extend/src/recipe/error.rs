@@ -10,6 +10,14 @@ pub enum RecipeError {
         /// The name.
         name: String,
     },
+    /// A name cannot be part of the name of a folder.
+    #[error("the name of stage {number} is {name:?}, expected a part of a folder's name")]
+    BadName {
+        /// The name.
+        name: String,
+        /// The number of the stage, from 1.
+        number: usize,
+    },
     /// A stage takes its model or factors from a stage that does not make them.
     #[error("stage `{stage}`: `{from}` is not an earlier stage that makes {what}")]
     NoSource {

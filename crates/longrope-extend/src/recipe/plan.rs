@@ -121,14 +121,26 @@ pub struct Place {
     pub rope_stage: Option<usize>,
 }
 
+/// Whether a text may be a part of a folder's name, and stays one.
+fn is_name(text: &str) -> bool {
+    let is_odd = |c: char| c.is_control() || matches!(c, '/' | '\\');
+    !text.trim().is_empty() && text.trim() == text && !text.contains(is_odd)
+}
+
 /// Assigns every stage a folder in `out` and determines the sources of its model and factors.
 ///
 /// # Errors
-/// If two stages have the same name, or a stage takes inputs from a stage that does not make them.
+/// If a name cannot be part of the name of a folder, two stages have the same name, or a stage takes inputs from a stage that does not make them.
 pub fn plan<S>(stages: &[Stage<S>], out: &Path) -> Result<Vec<Place>, RecipeError> {
     let folder = |index: usize| out.join(format!("{:02}-{}", index + 1, stages[index].name));
     let mut places = Vec::with_capacity(stages.len());
     for (index, stage) in stages.iter().enumerate() {
+        if !is_name(&stage.name) {
+            return Err(RecipeError::BadName {
+                name: stage.name.clone(),
+                number: index + 1,
+            });
+        }
         let earlier = &stages[..index];
         if earlier.iter().any(|other| other.name == stage.name) {
             return Err(RecipeError::SameName {
@@ -198,6 +210,15 @@ mod tests {
         let last = path("run/04-again/rope.json");
         assert_eq!(ropes, [None, found.clone(), None, found, last]);
         assert_eq!(places[3].rope_stage, Some(0));
+    }
+
+    #[test]
+    fn names_stay_inside_the_folder_of_the_run() {
+        for name in ["", " ", "a/../../b", "..\\b", "a\n", " a"] {
+            let error = plan(&[stage(name, Verb::Ppl)], Path::new("run")).unwrap_err();
+            assert!(matches!(error, RecipeError::BadName { number: 1, .. }));
+        }
+        plan(&[stage("train 8x, v1.5", Verb::Ppl)], Path::new("run")).unwrap();
     }
 
     #[test]

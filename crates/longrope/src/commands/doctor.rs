@@ -33,8 +33,8 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         let file = GgufFile::open(model_path).with_context(doing)?;
         let config = config_json(&file).with_context(doing)?;
         tracing::warn!(
-            "the diagnosis is that of a Hugging Face folder with the RoPE of this file; llama.cpp itself takes the factors in \
-             the file, the long ones if its context is above the original one"
+            "llama.cpp takes the RoPE of this file as it is, the long factors if its context is above the original one; the \
+             diagnosis is for the other programs, of a Hugging Face folder with this RoPE"
         );
         (model_path.to_owned(), model_path.to_owned(), config)
     } else {
@@ -44,7 +44,10 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
     };
     // What the other verbs refuse has no diagnosis.
     let model = ModelConfig::from_json(&config, &path).with_context(doing)?;
-    let diagnosis = diagnose(&config).with_context(doing)?;
+    let mut diagnosis = diagnose(&config).with_context(doing)?;
+    if is_gguf {
+        of_a_file(&mut diagnosis);
+    }
     if args.json {
         output::json(&Report {
             format: "longrope-doctor",
@@ -60,6 +63,21 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         }
         Ok(())
     }
+}
+
+/// Leaves out what is about llama.cpp: it is said of a folder that its own converter reads.
+fn of_a_file(diagnosis: &mut Diagnosis) {
+    let is_other = |runtime: &Runtime| *runtime != Runtime::LlamaCpp;
+    diagnosis.runtimes.retain(|view| is_other(&view.runtime));
+    for disagreement in &mut diagnosis.disagreements {
+        disagreement.runtimes.retain(is_other);
+    }
+    diagnosis.disagreements.retain(|it| !it.runtimes.is_empty());
+    diagnosis.advice.retain_mut(|advice| {
+        let is_for_config = advice.runtimes.is_empty();
+        advice.runtimes.retain(is_other);
+        is_for_config || !advice.runtimes.is_empty()
+    });
 }
 
 /// Reads a `config.json`, given as a path or by its folder.

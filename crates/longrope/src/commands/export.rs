@@ -7,7 +7,7 @@ use longrope_data::write_atomically;
 use longrope_model::{ExportOptions, FloatType, ShardSize, export_hf};
 
 use super::export_adapter;
-use super::export_choice::{Chosen, choose, show};
+use super::export_choice::{Chosen, check_out, choose, show};
 use super::export_for::{self, Written};
 use super::export_gguf;
 use super::export_notes::notes;
@@ -74,10 +74,16 @@ fn run_hf(args: &Export) -> Result<()> {
         .as_ref()
         .map(|text| text.parse::<ShardSize>());
     let source = source(args.model.required()?, args.rope.as_deref())?;
+    check_out(&args.out, &source.model, args.force)?;
     let folder = hub::model_folder(&source.model)?;
     let chosen = choose(&folder, &source.rope, args.target)?;
+    let as_chosen = chosen.spec.clone();
     let chosen = export_for::adjusted(args, (&source.model, &folder), chosen, Written::Config)?;
-    let notes = notes(source.run.as_deref(), &chosen.artifact.provenance);
+    let notes = if chosen.spec == as_chosen {
+        notes(source.run.as_deref(), &chosen.artifact.provenance)
+    } else {
+        String::new()
+    };
     let exported = Exported {
         model: &folder,
         hub_name: hub::name(&source.model),

@@ -43,6 +43,13 @@ pub(super) fn run(args: &Export) -> Result<()> {
             "leave out --adapter: the trained model is exported whole".to_owned(),
         ))
     })?;
+    if args.force {
+        return Err(
+            anyhow!("--adapter does not replace a folder, but --force is given").context(Hint(
+                "leave out --force, and give a folder that does not exist with --out".to_owned(),
+            )),
+        );
+    }
     if args.out.exists() {
         return Err(Error::OutputExists {
             path: args.out.clone(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_model::ModelConfig;
+use longrope_model::{Error, ModelConfig};
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 
 use crate::hint::Hint;
@@ -90,6 +90,28 @@ pub(super) fn show(out: &Path, context: usize, spec: &RopeSpec, weights: &str) -
         output::grouped(context),
         spec.scaling.name()
     ))
+}
+
+/// Checks that the export may be written to `out`, before anything is measured: there is nothing, or `force` is given and it is
+/// not the model itself.
+///
+/// # Errors
+/// `OutputExists` or `OutputKept`.
+pub(super) fn check_out(out: &Path, model: &Path, force: bool) -> Result<()> {
+    let doing = || format!("exporting to `{}`", out.display());
+    if fs_err::symlink_metadata(out).is_err() {
+        return Ok(());
+    }
+    let path = out.to_owned();
+    if !force {
+        return Err(Error::OutputExists { path }).with_context(doing);
+    }
+    let place = |path: &Path| fs_err::canonicalize(path).ok();
+    if place(out).is_some() && place(out) == place(model) {
+        let problem = "it is the model".to_owned();
+        return Err(Error::OutputKept { path, problem }).with_context(doing);
+    }
+    Ok(())
 }
 
 /// Checks that a method scales something at the context it is made for.

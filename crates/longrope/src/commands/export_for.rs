@@ -187,7 +187,7 @@ impl<'a> Task<'a> {
         let measured = &args.measured;
         let common = Common {
             config: None,
-            set: Vec::new(),
+            set: measured.set.clone(),
             device: measured.device.clone(),
             force: args.force,
         };

@@ -5,7 +5,7 @@ use longrope_data::Tokenizer;
 use longrope_gguf::{Sets, TensorType};
 use longrope_model::{GgufOptions, export_gguf};
 
-use super::export_choice::{Chosen, choose, show};
+use super::export_choice::{Chosen, check_out, choose, show};
 use super::export_for::{self, Written};
 use super::export_source::source;
 use crate::hint::Hint;
@@ -16,6 +16,7 @@ use crate::settings::args::{Export, FactorSets, RuntimeName, WeightType};
 pub(super) fn run(args: &Export) -> Result<()> {
     check(args)?;
     let source = source(args.model.required()?, args.rope.as_deref())?;
+    check_out(&args.out, &source.model, args.force)?;
     let folder = hub::model_folder(&source.model)?;
     let dtype = match args.dtype {
         WeightType::Keep => None,
@@ -64,7 +65,11 @@ pub(super) fn run(args: &Export) -> Result<()> {
         || "weights in their types".to_owned(),
         |dtype| format!("weights as {dtype}"),
     );
-    show(&args.out, context, &spec, &weights)?;
+    let claimed = match sets {
+        Sets::Short => spec.original_context,
+        _ => context,
+    };
+    show(&args.out, claimed, &spec, &weights)?;
     next_steps::after_gguf(&args.out).show();
     Ok(())
 }

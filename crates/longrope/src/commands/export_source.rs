@@ -41,9 +41,14 @@ pub(super) fn source(model: &Path, rope: Option<&str>) -> Result<Source> {
             run: run_of(rope),
         });
     };
-    Ok(Source {
-        rope: rope.map_or(found.rope, str::to_owned),
-        ..found
+    Ok(match rope {
+        // What was measured in the run is of another RoPE.
+        Some(rope) => Source {
+            model: found.model,
+            rope: rope.to_owned(),
+            run: run_of(rope),
+        },
+        None => found,
     })
 }
 
@@ -197,6 +202,7 @@ mod tests {
             (found.model, found.rope),
             ("base".into(), "yarn".to_owned())
         );
+        assert_eq!(found.run, None, "its measurements are of another RoPE");
         let rope = run.path().join("rope.json").display().to_string();
         assert_eq!(source(run.path(), None).unwrap().rope, rope);
         let of_rope = source(Path::new("m"), Some(&rope)).unwrap();

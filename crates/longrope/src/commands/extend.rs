@@ -130,11 +130,7 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Export => export(&Exported {
             model: input::model_folder(config)?,
             hub_name: None,
-            rope: config.rope.first().ok_or_else(|| {
-                anyhow!("the export stage has no `rope`").context(Hint(
-                    "put a search before it, or set rope = [\"..\"] in the stage".to_owned(),
-                ))
-            })?,
+            rope: config.rope.first().ok_or_else(recipe_check::no_rope)?,
             out: &folder.join("checkpoint"),
             target: None,
             dtype: None,

@@ -44,6 +44,9 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
     if stage.verb == Verb::Bench {
         required(config.bench.name.as_ref(), "bench.name")?;
     }
+    if stage.verb == Verb::Export && config.rope.is_empty() {
+        return Err(no_rope());
+    }
     if stage.verb == Verb::Generate {
         generate::check(config)?;
     }
@@ -117,6 +120,13 @@ fn check_with_model(
         }
         _ => Ok(()),
     }
+}
+
+/// The error of an export stage without a RoPE.
+pub(super) fn no_rope() -> anyhow::Error {
+    anyhow!("the export stage has no `rope`").context(Hint(
+        "put a search before it, or set rope = [\"..\"] in the stage".to_owned(),
+    ))
 }
 
 /// Reads the RoPEs of a measurement, and looks for the reference among them.

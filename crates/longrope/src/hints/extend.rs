@@ -76,6 +76,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::NoCandidate => "give other text, or a larger `search.population`".into(),
         E::NoFactorSets => "give the rope.json of a search with --rope".into(),
         E::BeyondFactors { .. } => "to extend the RoPE, use `longrope search --stage ratios`".into(),
+        E::Recipe(R::BadName { .. }) => "for example name = \"train-8x\"".into(),
         E::Recipe(R::SameName { .. }) => "rename one of the stages".into(),
         E::Recipe(R::NoSource { .. }) => {
             "only finetune makes a model, and only search and recover make factors".into()

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use longrope_extend::{RunFolder, RunKind, RunMode};
 use toml::Table;
 
-use super::hub;
+use super::{gguf, hub};
 use crate::hint::Hint;
 use crate::settings::args::Common;
 use crate::settings::config::Config;
@@ -78,10 +78,11 @@ pub(crate) fn configuration_over(defaults: Table, common: &Common) -> Result<Con
     fetched(layers::load_over(defaults, common)?)
 }
 
-/// Fetches a model named `hf:OWNER/NAME` and replaces the name by its folder.
+/// Fetches a model named `hf:OWNER/NAME` or unpacks a GGUF file, and replaces the name by the folder.
 pub(crate) fn fetched(mut config: Config) -> Result<Config> {
-    if let Some(model) = &mut config.model {
-        *model = hub::model_folder(model)?;
+    if let Some(model) = config.model.take() {
+        config.model = Some(hub::model_folder(&model)?);
+        config.gguf = Some(model).filter(|model| gguf::is_gguf(model));
     }
     Ok(config)
 }

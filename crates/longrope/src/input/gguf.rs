@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use longrope_data::replace_folder;
-use longrope_gguf::{GgufFile, write_folder};
+use longrope_gguf::{GgufFile, config_json, write_folder};
+use longrope_model::ModelConfig;
 
 /// Whether a model is given as a GGUF file.
 pub(crate) fn is_gguf(model: &Path) -> bool {
@@ -27,6 +28,12 @@ pub(crate) fn unpacked(model: &Path) -> Result<PathBuf> {
         .with_context(doing)?;
     }
     Ok(folder)
+}
+
+/// The sizes and the RoPE of the model in a GGUF file, from its header alone.
+pub(crate) fn model_config(model: &Path) -> Result<ModelConfig> {
+    let config = config_json(&GgufFile::open(model)?)?;
+    Ok(ModelConfig::from_json(&config, model)?)
 }
 
 /// Where a file is unpacked: a folder named after it, its place, its size and the time of its last change.

@@ -8,8 +8,8 @@ use indicatif::ProgressBar;
 use longrope_extend::{Models, Replica};
 use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
-use super::device;
 use super::memory::{self, Work};
+use super::{device, gguf};
 use crate::hint::Hint;
 use crate::progress;
 use crate::settings::config::{Config, RopeLayers, WeightSetting};
@@ -44,8 +44,12 @@ fn taken_model(config: &Config) -> Option<(&'static str, String)> {
 /// The sizes and the RoPE of the configured model.
 pub(crate) fn model_config(config: &Config) -> Result<ModelConfig> {
     let folder = model_folder(config)?;
-    let model = ModelConfig::from_folder(folder)
-        .with_context(|| format!("loading model `{}`", folder.display()))?;
+    let doing = || format!("loading model `{}`", folder.display());
+    let model = if gguf::is_gguf(folder) {
+        gguf::model_config(folder).with_context(doing)?
+    } else {
+        ModelConfig::from_folder(folder).with_context(doing)?
+    };
     Ok(match config.rope_layers {
         RopeLayers::Full => model,
         RopeLayers::All => model.with_shared_rope(),

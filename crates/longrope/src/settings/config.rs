@@ -23,6 +23,9 @@ pub(crate) struct Config {
     /// Checkpoint folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<PathBuf>,
+    /// The GGUF file that `model` was unpacked from. It is what is saved: the unpacked folder may be deleted at any time.
+    #[serde(skip)]
+    pub(crate) gguf: Option<PathBuf>,
     /// Text files, folders or JSON lines.
     pub(crate) text: Vec<PathBuf>,
     /// Token ids instead of text.
@@ -80,6 +83,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            gguf: None,
             model: None,
             text: Vec::new(),
             tokens: None,
@@ -543,6 +547,9 @@ impl Config {
     /// Serializes the configuration as a file that reproduces it.
     pub(crate) fn to_toml(&self) -> Result<String> {
         let mut config = self.clone();
+        if let Some(gguf) = config.gguf.take() {
+            config.model = Some(gguf);
+        }
         config.change_paths(|path| to_text(&path).into());
         toml::to_string_pretty(&config).context("writing the resolved configuration as TOML")
     }

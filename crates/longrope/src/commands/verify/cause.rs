@@ -100,6 +100,9 @@ pub(super) fn unexplained(model: &str, runtime: &str, departs: &[bool]) -> Strin
     } else {
         "no usual fault explains it; some sequences do agree, so look for factors of one set that were lost or altered"
     };
+    if runtime == "llama.cpp" {
+        return format!("{usual}; `longrope inspect {model}` shows the RoPE in the file");
+    }
     format!("{usual}; `longrope doctor {model}` shows which RoPE {runtime} takes")
 }
 

@@ -156,6 +156,9 @@ impl Report {
             .map(|it| !it.comparison.passes)
             .collect();
         let hint = match &self.cause {
+            Some(cause) if self.runtime.name == "llama.cpp" => {
+                format!("{cause}; `longrope inspect {name}` shows the RoPE in the file")
+            }
             Some(cause) => {
                 format!("{cause}; `longrope doctor {name}` shows which RoPE each program takes")
             }

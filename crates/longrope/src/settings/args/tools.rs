@@ -186,6 +186,9 @@ pub(crate) struct Export {
 pub(crate) struct MeasuredExport {
     #[command(flatten)]
     pub(crate) text: TextFlags,
+    /// Set a configuration key of the measurement, for example `data.text-field=body`; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Samples of text that RoPEs are chosen on; default: 5.
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
