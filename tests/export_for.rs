@@ -2,25 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Workplace, number};
+use crate::support::{Workplace, number, two_sets};
 
-/// Factors for heads of 16 dimensions and an original context of 32, with an attention scale of their own.
+/// Factors with an attention scale of their own.
 fn rope(attention: f64) -> String {
-    let set = |max_context: usize, last: f64| {
-        let factors: Vec<f64> = (0..8)
-            .map(|i| 1.0 + (last - 1.0) * f64::from(i) / 7.0)
-            .collect();
-        json!({"max_context": max_context, "start_tokens": 0, "factors": factors})
-    };
-    json!({
-        "format": "longrope-rope", "version": 1, "rotary_dim": 16, "theta": 10000.0, "original_context": 32,
-        "scaling": {
-            "type": "long-rope", "sets": [set(32, 1.25), set(128, 4.0)],
-            "attention": {"type": "constant", "value": attention},
-        },
-        "provenance": {"seed": 7},
-    })
-    .to_string()
+    let attention = json!({"type": "constant", "value": attention});
+    two_sets([1.25, 4.0], 0, &attention)
 }
 
 const TEXT: &str = "--tokens tokens.json --samples 2";

@@ -4,24 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::support::{Workplace, number};
+use crate::support::{Workplace, number, two_sets};
 
-/// A RoPE with a short and a long set, for heads of 16 dimensions and an original context of 32.
+/// A RoPE with a short and a long set.
 fn rope(short: f64, long: f64) -> String {
-    let set = |max_context: usize, last: f64| {
-        let factors: Vec<f64> = (0..8)
-            .map(|i| 1.0 + (last - 1.0) * f64::from(i) / 7.0)
-            .collect();
-        json!({"max_context": max_context, "start_tokens": 0, "factors": factors})
-    };
-    json!({
-        "format": "longrope-rope", "version": 1, "rotary_dim": 16, "theta": 10000.0, "original_context": 32,
-        "scaling": {
-            "type": "long-rope", "sets": [set(32, short), set(128, long)], "attention": {"type": "su"},
-        },
-        "provenance": {"seed": 7},
-    })
-    .to_string()
+    two_sets([short, long], 0, &json!({"type": "su"}))
 }
 
 /// A folder with `x`, an export with two sets, and its first 32 and 64 tokens.

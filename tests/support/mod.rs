@@ -350,3 +350,21 @@ pub(crate) fn number(value: &Value, pointer: &str) -> f64 {
         .and_then(Value::as_f64)
         .unwrap_or_else(|| panic!("no number at {pointer} of {value}"))
 }
+
+/// A `rope.json` with a short and a long set, for heads of 16 dimensions and an original context of 32. The factors rise from 1
+/// to `last` of each set.
+pub(crate) fn two_sets(last: [f64; 2], start_tokens: usize, attention: &Value) -> String {
+    let set = |max_context: usize, last: f64| {
+        let factors: Vec<f64> = (0..8)
+            .map(|i| 1.0 + (last - 1.0) * f64::from(i) / 7.0)
+            .collect();
+        serde_json::json!({"max_context": max_context, "start_tokens": start_tokens, "factors": factors})
+    };
+    let [short, long] = last;
+    serde_json::json!({
+        "format": "longrope-rope", "version": 1, "rotary_dim": 16, "theta": 10000.0, "original_context": 32,
+        "scaling": {"type": "long-rope", "sets": [set(32, short), set(128, long)], "attention": attention},
+        "provenance": {"seed": 7},
+    })
+    .to_string()
+}

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use longrope_extend::{RunFolder, RunKind};
-use longrope_model::{Error, read_config_json};
+use longrope_model::read_config_json;
 use serde_json::{Map, Value};
 
+use super::export_choice::check_out;
 use super::export_source::configured;
 use crate::hint::Hint;
 use crate::input::hub;
@@ -50,12 +51,7 @@ pub(super) fn run(args: &Export) -> Result<()> {
             )),
         );
     }
-    if args.out.exists() {
-        return Err(Error::OutputExists {
-            path: args.out.clone(),
-        })
-        .with_context(|| format!("exporting to `{}`", args.out.display()));
-    }
+    check_out(&args.out, run, false)?;
     let base = configured(&run.join("config.toml"))?;
     let snippet = snippet(&run.join("model/config.json"))?;
     longrope_data::create_folder(&args.out, STAGING, |folder| -> Result<()> {
