@@ -45,7 +45,7 @@ fn an_unknown_key_in_a_file() {
           |
         2 | sead = 1
           | ^^^^
-        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `weights`, `rope-layers`, `seed`, `force`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`, `search-needle`, `recover`, `generate`, `pretrain`, `passkey`, `needle`, `gain`, `bench`, `train`, `ruler`
+        unknown field `sead`, expected one of `model`, `text`, `tokens`, `out`, `device`, `weights`, `precision`, `rope-layers`, `seed`, `force`, `rope`, `contexts`, `data`, `eval`, `compare`, `search`, `search-needle`, `recover`, `generate`, `pretrain`, `passkey`, `needle`, `gain`, `bench`, `train`, `ruler`
     hint: did you mean `seed`?
     ");
 }
@@ -250,7 +250,7 @@ fn several_devices_for_a_verb_that_takes_one() {
     let line = "generate --model t --prompt a --device flex --device flex";
     assert_snapshot!(here.fails(line), @r"
     error: 2 devices are given, expected one: flex, flex
-    hint: search, recover, compare, eval ppl and demo use several devices; give one --device
+    hint: search, recover, compare, eval ppl, finetune, pretrain and demo use several devices; give one --device
     ");
 }
 

@@ -81,6 +81,29 @@ fn everybody_may_read(folder: &Path) -> bool {
     true
 }
 
+#[test]
+fn several_devices_train_to_the_same_bytes_as_one_also_when_a_run_changes_them() {
+    let here = Workplace::with_model();
+    let run = format!("{FINETUNE} --set train.accumulate=3");
+    here.run(&format!("{run} --out one --device flex")).worked();
+    let two = "--device flex --device flex";
+    here.run(&format!("{run} --out two {two}")).worked();
+    here.run(&format!("{run} --out three {two} --device flex"))
+        .worked();
+    for other in ["two", "three"] {
+        assert!(weights(&here, "one") == weights(&here, other), "{other}");
+        assert_eq!(metrics(&here, "one"), metrics(&here, other));
+    }
+    let source = &here.read_json_lines("two/metrics.jsonl")[0]["source"];
+    assert_eq!(source["devices"], serde_json::json!(["flex", "flex"]));
+
+    fs_err::remove_dir_all(here.path("two/step-000008")).unwrap();
+    fs_err::remove_dir_all(here.path("two/model")).unwrap();
+    here.run("finetune --resume --out two --dashboard off --device flex")
+        .worked();
+    assert!(weights(&here, "one") == weights(&here, "two"), "resumed");
+}
+
 /// bf16 has 8 bits of mantissa; losses are about ln 97.
 const BF16: f64 = 0.02;
 

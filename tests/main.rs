@@ -35,6 +35,7 @@ mod objective_choice;
 mod pipeline;
 mod places;
 mod plan_report;
+mod precision;
 mod pretrain;
 mod provenance;
 #[cfg(feature = "remote")]

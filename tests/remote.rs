@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::resume::{SEARCH, assert_same, start};
 use crate::support::Workplace;
@@ -144,4 +145,30 @@ fn a_worker_reachable_from_other_machines_prints_a_warning() {
         line.contains("can be reached from other machines"),
         "{line}"
     );
+}
+
+#[test]
+fn a_training_that_loses_a_remote_device_resumes_without_it() {
+    let here = Workplace::with_model();
+    let line = "finetune --model m --tokens tokens.json --rope yarn --context 64 --steps 40 --dashboard off \
+        --set train.accumulate=2 --set train.save-every=100 --set train.warmup-steps=2 --out run";
+    let mut worker = Worker::start(&here);
+    let mut run = here.start(&format!("{line} --device flex --device {}", worker.device));
+    let metrics = here.path("run/metrics.jsonl");
+    let lines = || fs_err::read_to_string(&metrics).map_or(0, |text| text.lines().count());
+    let started = Instant::now();
+    // The header is a line too.
+    while lines() < 4 {
+        assert!(started.elapsed() < Duration::from_mins(2), "no progress");
+        assert!(run.try_wait().unwrap().is_none(), "it is over already");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    worker.kill();
+    assert_eq!(run.wait().unwrap().code(), Some(2), "a fault of a device");
+    // Every step that was made is saved.
+    let n_steps = lines() - 1;
+    assert!(here.path(&format!("run/step-{n_steps:06}")).is_dir());
+    here.run("finetune --resume --out run --dashboard off --device flex")
+        .worked();
+    assert_eq!(here.training_metrics("run/metrics.jsonl").len(), 40);
 }

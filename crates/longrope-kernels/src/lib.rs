@@ -7,6 +7,7 @@ mod composed;
 mod elementwise;
 #[cfg(feature = "flex")]
 mod flex;
+mod linear;
 mod loss;
 mod pairs;
 pub mod recompute;
@@ -19,4 +20,5 @@ pub use attention::{
 #[cfg(feature = "remote")]
 pub use backend::remote_server;
 pub use elementwise::{rms_norm, rotate_half, rotate_interleaved, swiglu};
+pub use linear::linear;
 pub use loss::linear_nll;

@@ -5,16 +5,24 @@
 //! once more with a tape, and drops that tape before the next layer. The memory needed is the inputs of all layers,
 //! `[batch, seq, hidden]` each, and the tape of one layer. The cost is one more forward pass (Chen et al., arXiv
 //! 1604.06174, with one segment per layer).
+//!
+//! With [`Keep::OnHost`], the inputs wait in the memory of the host. They are copied on other threads: to the host while the
+//! next layer runs, and back while the layer before it runs.
+
+mod kept;
 
 use burn::tensor::{Gradients, Tensor};
 
+pub use kept::Keep;
+use kept::Kept;
+
 /// The input of each layer, in order.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LayerInputs(Vec<LayerInput>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct LayerInput {
-    value: Tensor<3>,
+    value: Kept,
     /// The part of its gradient that does not come through the layer.
     direct: Option<Tensor<3>>,
 }
@@ -26,8 +34,8 @@ impl LayerInputs {
     }
 
     /// The input of a layer, `[batch, seq, hidden]`; `None` beyond the last.
-    pub fn get(&self, layer_idx: usize) -> Option<&Tensor<3>> {
-        Some(&self.0.get(layer_idx)?.value)
+    pub fn get(&mut self, layer_idx: usize) -> Option<Tensor<3>> {
+        Some(self.0.get_mut(layer_idx)?.value.copy())
     }
 
     /// Gives the input of a layer a gradient that does not come through the layer, `[batch, seq, hidden]`: where a loss
@@ -53,13 +61,19 @@ impl LayerInputs {
 pub fn forward(
     n_layers: usize,
     x: Tensor<3>,
+    keep: Keep,
     mut layer: impl FnMut(usize, Tensor<3>) -> Tensor<3>,
 ) -> (Tensor<3>, LayerInputs) {
-    let mut inputs = Vec::with_capacity(n_layers);
+    let mut inputs: Vec<LayerInput> = Vec::with_capacity(n_layers);
     let mut x = x;
     for layer_idx in 0..n_layers {
+        let value = Kept::new(x.clone(), keep);
+        // Two inputs at most are on their way.
+        if let Some(before) = inputs.last_mut() {
+            before.value.settle();
+        }
         inputs.push(LayerInput {
-            value: x.clone(),
+            value,
             direct: None,
         });
         x = layer(layer_idx, x);
@@ -84,22 +98,115 @@ pub fn backward(
     mut layer: impl FnMut(usize, Tensor<3>) -> Tensor<3>,
     mut collect: impl FnMut(usize, &mut Gradients),
 ) -> Tensor<3> {
-    let mut inputs = inputs.0;
-    let mut d_output = d_output;
-    while let Some(input) = inputs.pop() {
-        let layer_idx = inputs.len();
-        let LayerInput { value, direct } = input;
-        let input = value.autodiff().require_grad();
+    inputs.back_through(d_output, |layer_idx, input, d_output| {
         let output = layer(layer_idx, input.clone());
-        // The gradient of this sum with respect to the output is `d_output`, a constant in the graph.
-        let mut gradients = (output * d_output).sum().backward();
-        d_output = input
-            .grad_remove(&mut gradients)
-            .expect("a layer's output depends on its input");
-        if let Some(direct) = direct {
-            d_output = d_output + direct;
-        }
-        collect(layer_idx, &mut gradients);
+        gradient_of(&input, output, d_output, |gradients| {
+            collect(layer_idx, gradients);
+        })
+    })
+}
+
+/// As [`backward`], for layers that are `rows(mix(x))`, where `rows` computes each position by itself.
+///
+/// `rows` runs on `most_rows` positions of all sequences at a time, so the tape never holds its intermediate results for a
+/// whole window. `collect` is called for each of these pieces, and then for `mix`.
+///
+/// # Shapes
+/// - `d_output`, output: `[batch, seq, hidden]`, not tracked by autodiff
+///
+/// # Panics
+/// If an output does not depend on its input.
+pub fn backward_by_rows(
+    inputs: LayerInputs,
+    d_output: Tensor<3>,
+    most_rows: usize,
+    mut mix: impl FnMut(usize, Tensor<3>) -> Tensor<3>,
+    mut rows: impl FnMut(usize, Tensor<3>) -> Tensor<3>,
+    mut collect: impl FnMut(usize, &mut Gradients),
+) -> Tensor<3> {
+    inputs.back_through(d_output, |layer_idx, input, d_output| {
+        let mixed = mix(layer_idx, input.clone());
+        let value = mixed.clone().without_autodiff();
+        let d_mixed = pieces(&value, most_rows).map(|(start, n)| {
+            let piece = value.clone().narrow(1, start, n).autodiff().require_grad();
+            let output = rows(layer_idx, piece.clone());
+            let d_output = d_output.clone().narrow(1, start, n);
+            gradient_of(&piece, output, d_output, |gradients| {
+                collect(layer_idx, gradients);
+            })
+        });
+        let d_mixed = Tensor::cat(d_mixed.collect(), 1);
+        gradient_of(&input, mixed, d_mixed, |gradients| {
+            collect(layer_idx, gradients);
+        })
+    })
+}
+
+/// Applies a function that computes each position by itself to `most_rows` positions of all sequences at a time.
+///
+/// # Shapes
+/// - `x`, output: `[batch, seq, hidden]`
+pub fn by_rows(
+    x: Tensor<3>,
+    most_rows: usize,
+    mut rows: impl FnMut(Tensor<3>) -> Tensor<3>,
+) -> Tensor<3> {
+    let all: Vec<(usize, usize)> = pieces(&x, most_rows).collect();
+    if all.len() < 2 {
+        return rows(x);
     }
-    d_output
+    let outputs = all.into_iter();
+    let outputs = outputs.map(|(start, n)| rows(x.clone().narrow(1, start, n)));
+    Tensor::cat(outputs.collect(), 1)
+}
+
+/// First position and number of positions of pieces with about `most_rows` rows over all sequences.
+fn pieces(x: &Tensor<3>, most_rows: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let [batch, seq, _] = x.dims();
+    let step = (most_rows / batch.max(1)).max(1);
+    (0..seq)
+        .step_by(step)
+        .map(move |start| (start, step.min(seq - start)))
+}
+
+/// The gradient of `input`, if that of `output` is `d_output`.
+fn gradient_of(
+    input: &Tensor<3>,
+    output: Tensor<3>,
+    d_output: Tensor<3>,
+    collect: impl FnOnce(&mut Gradients),
+) -> Tensor<3> {
+    // The gradient of this sum with respect to the output is `d_output`, a constant in the graph.
+    let mut gradients = (output * d_output).sum().backward();
+    let d_input = input
+        .grad_remove(&mut gradients)
+        .expect("a layer's output depends on its input");
+    collect(&mut gradients);
+    d_input
+}
+
+impl LayerInputs {
+    /// Calls `layer` with the input of each layer, tracked by autodiff, and the gradient of its output, from the last layer to
+    /// the first; it returns the gradient of the input.
+    fn back_through(
+        self,
+        d_output: Tensor<3>,
+        mut layer: impl FnMut(usize, Tensor<3>, Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let mut inputs = self.0;
+        let mut d_output = d_output;
+        while let Some(input) = inputs.pop() {
+            let layer_idx = inputs.len();
+            let LayerInput { value, direct } = input;
+            let value = value.fetch();
+            if let Some(next) = inputs.last_mut() {
+                next.value.recall();
+            }
+            d_output = layer(layer_idx, value.autodiff().require_grad(), d_output);
+            if let Some(direct) = direct {
+                d_output = d_output + direct;
+            }
+        }
+        d_output
+    }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use longrope_kernels::Documents;
 use longrope_rope::Residual;
 
 use crate::attention::{Place, SelfAttention};
@@ -144,9 +145,40 @@ impl DecoderLayer {
         &self,
         hidden: Tensor<3>,
         rotary: &Rotary,
-        documents: Option<&longrope_kernels::Documents>,
+        documents: Option<&Documents>,
     ) -> Tensor<3> {
-        let x = normalized(self.before_attention.as_ref(), hidden.clone());
+        let (x, mixed) = self.mixed(hidden.clone(), rotary, documents);
+        self.add(hidden, x, mixed)
+    }
+
+    /// As [`Self::forward_whole`] without the MLP, where that comes after the attention.
+    pub(crate) fn forward_attention(
+        &self,
+        hidden: Tensor<3>,
+        rotary: &Rotary,
+        documents: Option<&Documents>,
+    ) -> Tensor<3> {
+        let (_, mixed) = self.mixed(hidden.clone(), rotary, documents);
+        hidden + self.scaled(normalized(self.after_attention.as_ref(), mixed))
+    }
+
+    /// The MLP after the attention, of any positions.
+    ///
+    /// # Shapes
+    /// - `hidden`, output: `[batch, seq, hidden]`
+    pub(crate) fn forward_mlp(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let x = normalized(self.before_mlp.as_ref(), hidden.clone());
+        hidden + self.feed_forward(x)
+    }
+
+    /// The input of the attention over whole sequences, and its output.
+    fn mixed(
+        &self,
+        hidden: Tensor<3>,
+        rotary: &Rotary,
+        documents: Option<&Documents>,
+    ) -> (Tensor<3>, Tensor<3>) {
+        let x = normalized(self.before_attention.as_ref(), hidden);
         let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, 0);
         let place = Place {
             documents,
@@ -155,7 +187,7 @@ impl DecoderLayer {
         let mixed = self
             .self_attn
             .attend(x.clone(), &keys, &values, rotary, place);
-        self.add(hidden, x, mixed)
+        (x, mixed)
     }
 
     /// Queries from position `start` on, with the keys of the whole sequence.
@@ -174,9 +206,7 @@ impl DecoderLayer {
         match self.residual {
             Residual::Sequential => {
                 drop(x);
-                let hidden = hidden + mixed;
-                let x = normalized(self.before_mlp.as_ref(), hidden.clone());
-                hidden + self.feed_forward(x)
+                self.forward_mlp(hidden + mixed)
             }
             Residual::Parallel => hidden + mixed + self.feed_forward(x),
         }

@@ -24,6 +24,11 @@ pub(crate) trait TensorSource {
 
     /// The tensor with this name, on the device and in the type of the decoder.
     fn tensor<const D: usize>(&mut self, name: &str) -> Result<Tensor<D>, Self::Error>;
+
+    /// Like [`Self::tensor`], in the type of matrices, which may be narrower.
+    fn matrix<const D: usize>(&mut self, name: &str) -> Result<Tensor<D>, Self::Error> {
+        self.tensor(name)
+    }
 }
 
 /// Builds modules whose parts and sizes follow a [`ModelConfig`].
@@ -40,7 +45,7 @@ impl<S: TensorSource> Builder<'_, S> {
         Ok(Weights {
             model: Model {
                 embed_tokens: Embedding {
-                    weight: self.parameter(EMBEDDING_WEIGHT)?,
+                    weight: self.matrix(EMBEDDING_WEIGHT)?,
                     scale: config.layout.multipliers.embedding,
                 },
                 layers,
@@ -230,7 +235,7 @@ impl<S: TensorSource> Builder<'_, S> {
 
     fn linear(&mut self, name: String, bias: bool) -> Result<Linear, S::Error> {
         Ok(Linear {
-            weight: self.parameter(&format!("{name}.weight"))?,
+            weight: self.matrix(&format!("{name}.weight"))?,
             bias: self.bias(&name, bias)?,
             adapter: None,
             name,
@@ -251,6 +256,10 @@ impl<S: TensorSource> Builder<'_, S> {
         exists
             .then(|| self.parameter(&format!("{name}.bias")))
             .transpose()
+    }
+
+    fn matrix(&mut self, name: &str) -> Result<Param<Tensor<2>>, S::Error> {
+        Ok(Param::from_tensor(self.source.matrix(name)?))
     }
 
     fn parameter<const D: usize>(&mut self, name: &str) -> Result<Param<Tensor<D>>, S::Error> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor};
 use longrope_rope::ResolvedRope;
 
@@ -16,6 +17,7 @@ use crate::head::Head;
 use crate::kv_cache::KvCache;
 use crate::module_names::SavedModules;
 use crate::modules::Weights;
+use crate::precision::Precision;
 use crate::rotary::{Rotary, RotaryMaker};
 
 /// A decoder: its configuration, and its weights on a device.
@@ -39,6 +41,7 @@ pub type LayerHook = Arc<dyn Fn(usize, usize) + Send + Sync>;
 #[derive(Clone)]
 struct Stream {
     checkpoint: Checkpoint,
+    precision: Precision,
     on_layer: LayerHook,
 }
 
@@ -70,33 +73,25 @@ impl Decoder {
     /// If a file is missing or damaged, or tensors do not match the configuration; the error lists all of those
     /// tensors.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        Self::load_with(folder, device, |_, _| {})
+        Self::load_as(folder, device, Precision::F32)
     }
 
-    /// Like [`Self::load`], but calls `on_layer` before each layer is read, with its index and the number of layers.
+    /// Like [`Self::load`], but in another precision.
+    ///
+    /// # Errors
+    /// The same as [`Self::load`].
+    pub fn load_as(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
+        Self::load_with(folder, device, precision, |_, _| {})
+    }
+
+    /// Like [`Self::load_as`], but calls `on_layer` before each layer is read, with its index and the number of layers.
     ///
     /// # Errors
     /// The same as [`Self::load`].
     pub fn load_with(
         folder: &Path,
         device: &Device,
-        on_layer: impl Fn(usize, usize),
-    ) -> Result<Self> {
-        Self::load_layers(folder, device, DType::F32, on_layer)
-    }
-
-    /// Like [`Self::load`], but converts weights to `dtype`.
-    ///
-    /// # Errors
-    /// The same as [`Self::load`].
-    pub fn load_as(folder: &Path, device: &Device, dtype: DType) -> Result<Self> {
-        Self::load_layers(folder, device, dtype, |_, _| {})
-    }
-
-    fn load_layers(
-        folder: &Path,
-        device: &Device,
-        dtype: DType,
+        precision: Precision,
         on_layer: impl Fn(usize, usize),
     ) -> Result<Self> {
         let (config, checkpoint) = Checkpoint::open_model(folder)?;
@@ -105,7 +100,7 @@ impl Decoder {
             source: Stored {
                 checkpoint: &checkpoint,
                 device,
-                dtype,
+                precision,
             },
         };
         let layers = (0..config.n_layers)
@@ -125,20 +120,26 @@ impl Decoder {
     ///
     /// # Errors
     /// The same as [`Self::load`]. Later calls fail if a file has become unreadable.
-    pub fn stream(folder: &Path, device: &Device, on_layer: LayerHook) -> Result<Self> {
+    pub fn stream(
+        folder: &Path,
+        device: &Device,
+        precision: Precision,
+        on_layer: LayerHook,
+    ) -> Result<Self> {
         let (config, checkpoint) = Checkpoint::open_model(folder)?;
         let mut builder = Builder {
             config: &config,
             source: Stored {
                 checkpoint: &checkpoint,
                 device,
-                dtype: DType::F32,
+                precision,
             },
         };
         let weights = builder.weights(Vec::new())?;
         Ok(Self {
             stream: Some(Stream {
                 checkpoint,
+                precision,
                 on_layer,
             }),
             ..Self::new(weights, config, device)
@@ -156,14 +157,25 @@ impl Decoder {
         self
     }
 
+    /// The same model on another device. On the same device, it shares the weights.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> Self {
+        let mut moved = self.clone();
+        if *device != self.device {
+            moved.weights = moved.weights.to_device(device);
+            moved.device = device.clone();
+        }
+        moved
+    }
+
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The element type of the weights.
+    /// The type of activations, and of all weights but matrices, which may be [narrower](Precision::widened).
     pub fn dtype(&self) -> DType {
-        self.weights.model.norm.weight.val().dtype()
+        self.weights.model.dtype()
     }
 
     /// The rotation angles of positions `0..n_positions` under `rope`.
@@ -226,7 +238,7 @@ impl Decoder {
                 let ids = tokens.clone().narrow(1, start, n);
                 Chunk {
                     start,
-                    hidden: model.embed_tokens.forward(ids),
+                    hidden: model.embed(ids),
                 }
             })
             .collect();
@@ -267,7 +279,7 @@ impl Decoder {
         let model = &self.weights.model;
         let mut chunk = Some(Chunk {
             start: cache.n_tokens,
-            hidden: model.embed_tokens.forward(tokens.unsqueeze()),
+            hidden: model.embed(tokens.unsqueeze()),
         });
         for layer_idx in 0..self.config.n_layers {
             let last = layer_idx + 1 == self.config.n_layers;
@@ -298,7 +310,7 @@ impl Decoder {
             source: Stored {
                 checkpoint: &stream.checkpoint,
                 device: &self.device,
-                dtype: DType::F32,
+                precision: stream.precision,
             },
         };
         builder.layer(layer_idx)
@@ -319,13 +331,19 @@ impl Decoder {
 struct Stored<'a> {
     checkpoint: &'a Checkpoint,
     device: &'a Device,
-    dtype: DType,
+    precision: Precision,
 }
 
 impl TensorSource for Stored<'_> {
     type Error = Error;
 
     fn tensor<const D: usize>(&mut self, name: &str) -> Result<Tensor<D>> {
-        self.checkpoint.tensor(name, self.device, self.dtype)
+        let dtype = self.precision.compute();
+        self.checkpoint.tensor(name, self.device, dtype)
+    }
+
+    fn matrix<const D: usize>(&mut self, name: &str) -> Result<Tensor<D>> {
+        let dtype = self.precision.matrices();
+        self.checkpoint.tensor(name, self.device, dtype)
     }
 }

@@ -42,7 +42,7 @@ impl Teacher {
         let n_layers = model.layers.len();
         let last = self.layers.iter().copied().max().unwrap_or(0).min(n_layers);
         let mut states = Vec::with_capacity(self.layers.len());
-        let mut hidden = model.embed_tokens.forward(tokens.clone());
+        let mut hidden = model.embed(tokens.clone());
         for (layer_idx, layer) in model.layers[..last].iter().enumerate() {
             hidden = layer.forward_whole(hidden, &self.rotary, documents);
             let n_done = layer_idx + 1;

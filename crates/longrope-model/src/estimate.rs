@@ -46,6 +46,29 @@ impl Memory {
     }
 }
 
+/// How weights are held while a model is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Held {
+    /// Whether only one layer is in memory at a time.
+    pub streamed: bool,
+    /// Bytes of a number in a matrix.
+    pub bytes: usize,
+}
+
+impl Held {
+    /// All weights in `f32`.
+    pub const F32: Self = Self {
+        streamed: false,
+        bytes: 4,
+    };
+
+    /// The same with other layers in memory.
+    #[must_use]
+    pub const fn streamed(self, streamed: bool) -> Self {
+        Self { streamed, ..self }
+    }
+}
+
 /// The sizes that the formulas use.
 struct Sizes {
     params: f64,
@@ -154,16 +177,16 @@ impl Sizes {
 /// Memory to evaluate perplexity: `4P + chunk + n·4·(h + 4k + rotary)`.
 ///
 /// Each token needs its residual stream, and its keys and values in one layer, which exist twice while chunks are
-/// joined. With `streamed` weights, `P` counts only embeddings, head and one layer.
-pub fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
+/// joined. With streamed weights, `P` counts only embeddings, head and one layer. In half precision, a weight has two bytes.
+pub fn eval_memory(model: &ModelConfig, held: Held) -> Memory {
     let s = Sizes::of(model);
-    let weights = if streamed {
+    let weights = if held.streamed {
         s.params - s.all_layers + s.layer_params
     } else {
         s.params
     };
     Memory {
-        fixed_bytes: BASE_BYTES + F32 * weights + s.chunk_bytes(),
+        fixed_bytes: BASE_BYTES + held.bytes as f64 * weights + s.chunk_bytes(),
         bytes_per_token: F32 * (s.h + 4.0 * s.k) + s.angle_bytes(),
     }
 }
@@ -171,10 +194,10 @@ pub fn eval_memory(model: &ModelConfig, streamed: bool) -> Memory {
 /// Memory to generate text: `4P + chunk + 4v + n·4·(2·layers·k + h + rotary)`.
 ///
 /// Each token needs its keys and values in all layers. A prompt goes through the layers in chunks, which are at most as
-/// long as those of an evaluation. With `streamed` weights, `P` counts only embeddings, head and one layer.
-pub fn generate_memory(model: &ModelConfig, streamed: bool) -> Memory {
+/// long as those of an evaluation. Weights count as there.
+pub fn generate_memory(model: &ModelConfig, held: Held) -> Memory {
     let s = Sizes::of(model);
-    let eval = eval_memory(model, streamed);
+    let eval = eval_memory(model, held);
     Memory {
         fixed_bytes: eval.fixed_bytes + F32 * s.v,
         bytes_per_token: F32 * (2.0 * s.layers * s.k + s.h) + s.angle_bytes(),
@@ -288,7 +311,7 @@ mod tests {
 
     #[test]
     fn evaluation_was_measured() {
-        check(eval_memory(&model(), false), &EVAL);
+        check(eval_memory(&model(), Held::F32), &EVAL);
     }
 
     #[test]
@@ -300,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_longest_window_is_the_inverse() {
-        let memory = eval_memory(&model(), false);
+        let memory = eval_memory(&model(), Held::F32);
         let longest = memory.longest(1e9);
         assert!(memory.at(longest) <= 1e9 && memory.at(longest + 1) > 1e9);
         assert_eq!(memory.longest(1.0), 0);
@@ -310,17 +333,17 @@ mod tests {
     fn sizes_that_overflow_do_not_look_small() {
         let mut model = model();
         model.vocab_size = usize::MAX / 2;
-        assert!(eval_memory(&model, false).fixed_bytes > 1e18);
+        assert!(eval_memory(&model, Held::F32).fixed_bytes > 1e18);
         assert!(train_memory(&model, Trained::All).fixed_bytes > 1e18);
         assert!(forward_flops(&model, 1024) > 1e18);
         (model.n_heads, model.head_dim) = (usize::MAX, usize::MAX);
         assert_eq!(adapter_parameters(&model, usize::MAX), usize::MAX);
-        assert!(eval_memory(&model, true).fixed_bytes > 1e18);
+        assert!(eval_memory(&model, Held::F32.streamed(true)).fixed_bytes > 1e18);
     }
 
     #[test]
     fn generation_keeps_the_keys_and_values_of_all_layers() {
-        let memory = generate_memory(&model(), false);
+        let memory = generate_memory(&model(), Held::F32);
         // Two kinds of rows in 4 layers, 2 heads of 64 numbers of 4 bytes.
         assert!(memory.bytes_per_token > f64::from(2 * 4 * 2 * 64 * 4));
         let whole = memory.at(4096);
@@ -330,7 +353,10 @@ mod tests {
     #[test]
     fn streaming_keeps_one_layer() {
         let model = model();
-        let (all, one) = (eval_memory(&model, false), eval_memory(&model, true));
+        let (all, one) = (
+            eval_memory(&model, Held::F32),
+            eval_memory(&model, Held::F32.streamed(true)),
+        );
         let layer = Sizes::of(&model).layer_params;
         assert!((all.fixed_bytes - one.fixed_bytes - 3.0 * F32 * layer).abs() < 1.0);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 /// The gradient of each trained parameter, as a flat vector in the type of the parameter.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,17 @@ impl Gradients {
         Self(
             scaled
                 .map(|(name, values)| (name, values * factor))
+                .collect(),
+        )
+    }
+
+    /// The same gradients on another device.
+    #[must_use]
+    pub fn to_device(self, device: &Device) -> Self {
+        let moved = self.0.into_iter();
+        Self(
+            moved
+                .map(|(name, values)| (name, values.to_device(device)))
                 .collect(),
         )
     }

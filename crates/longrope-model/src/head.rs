@@ -1,7 +1,7 @@
 //! The output head: from hidden states to logits and losses.
 
 use burn::tensor::{Int, Tensor};
-use longrope_kernels::linear_nll;
+use longrope_kernels::{linear, linear_nll};
 
 /// `logits = cap(x · weightᵀ + bias)`, where `cap` is the soft cap, if there is one.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl Head {
     /// - `hidden`: `[rows, hidden]`
     /// - output: `[rows, vocab]`
     pub(crate) fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let logits = hidden.matmul(self.weight.clone().transpose());
+        let logits = linear(hidden, self.weight.clone());
         let logits = match &self.bias {
             Some(bias) => logits + bias.clone().unsqueeze(),
             None => logits,
@@ -42,7 +42,8 @@ impl Head {
         let [rows, _] = hidden.dims();
         let one = Tensor::ones([rows, 1], (&hidden.device(), hidden.dtype()));
         let hidden = Tensor::cat(vec![hidden, one], 1);
-        let weight = Tensor::cat(vec![self.weight.clone(), bias.clone().unsqueeze_dim(1)], 1);
+        let weight = self.weight.clone().cast(hidden.dtype());
+        let weight = Tensor::cat(vec![weight, bias.clone().unsqueeze_dim(1)], 1);
         linear_nll(hidden, weight, targets, self.softcap)
     }
 }

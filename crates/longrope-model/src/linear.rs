@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use longrope_kernels::linear;
 
 /// `y = x · weightᵀ + bias` with `weight: [out, in]`, plus a low-rank correction if there is an adapter.
 #[derive(Module, Debug)]
@@ -39,7 +40,7 @@ impl Linear {
         let correction = self.adapter.as_ref();
         let correction =
             correction.map(|adapter| adapter.forward_rows(x.clone(), rows.start, n_rows));
-        let y = x.matmul(weight.transpose()); // [b·t, rows]
+        let y = linear(x, weight); // [b·t, rows]
         let y = match &self.bias {
             Some(bias) => y + bias.val().narrow(0, rows.start, n_rows).unsqueeze(),
             None => y,

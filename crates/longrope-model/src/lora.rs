@@ -34,7 +34,7 @@ impl Decoder {
             }
             .into());
         }
-        let (device, scale) = (self.device().clone(), config.scale());
+        let (device, dtype, scale) = (self.device().clone(), self.dtype(), config.scale());
         let mut found = vec![false; config.target_modules.len()];
         for layer in &mut self.weights.model.layers {
             for linear in linears_mut(layer) {
@@ -44,7 +44,6 @@ impl Decoder {
                 };
                 found[index] = true;
                 let [out, width] = linear.weight.dims();
-                let dtype = linear.weight.val().dtype();
                 let bound = 1.0 / (width as f32).sqrt();
                 let a: Vec<f32> = (0..config.rank * width)
                     .map(|_| rng.random_range(-bound..bound))
@@ -92,6 +91,9 @@ impl Decoder {
 fn merge(linear: &mut Linear) {
     if let Some(adapter) = linear.adapter.take() {
         let correction = adapter.b.val().matmul(adapter.a.val()) * adapter.scale;
-        linear.weight = Param::from_tensor(linear.weight.val() + correction);
+        let weight = linear.weight.val();
+        let (stored, dtype) = (weight.dtype(), correction.dtype());
+        let merged = (weight.cast(dtype) + correction).cast(stored);
+        linear.weight = Param::from_tensor(merged);
     }
 }

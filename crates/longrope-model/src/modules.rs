@@ -1,7 +1,7 @@
 //! The parameters of a whole model, as Burn modules.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 
 use crate::block::DecoderLayer;
 use crate::head::Head;
@@ -37,17 +37,27 @@ pub(crate) struct Embedding {
 }
 
 impl Embedding {
-    /// The scaled vectors of tokens: `[batch, seq]` to `[batch, seq, hidden]`.
-    pub(crate) fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+    /// The scaled vectors of tokens, as `dtype`: `[batch, seq]` to `[batch, seq, hidden]`.
+    fn forward(&self, tokens: Tensor<2, Int>, dtype: DType) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
         let table = self.weight.val();
         let [_, hidden] = table.dims();
-        let vectors = table.select(0, tokens.reshape([batch * seq]));
+        let vectors = table.select(0, tokens.reshape([batch * seq])).cast(dtype);
         scaled(vectors.reshape([batch, seq, hidden]), self.scale)
     }
 }
 
 impl Model {
+    /// The type of activations.
+    pub(crate) fn dtype(&self) -> DType {
+        self.norm.weight.val().dtype()
+    }
+
+    /// The input of the first layer: `[batch, seq]` to `[batch, seq, hidden]`.
+    pub(crate) fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.embed_tokens.forward(tokens, self.dtype())
+    }
+
     /// The input of the head: normalized and scaled hidden states, `[batch, seq, hidden]`.
     pub(crate) fn last(&self, hidden: Tensor<3>) -> Tensor<3> {
         scaled(self.norm.forward(hidden), self.logit_scale)

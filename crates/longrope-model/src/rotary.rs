@@ -55,6 +55,13 @@ impl Table {
         }
     }
 
+    fn to_device(&self, device: &Device) -> Self {
+        Self {
+            cos: self.cos.clone().to_device(device),
+            sin: self.sin.clone().to_device(device),
+        }
+    }
+
     /// Rotates heads, `[batch, heads, seq, head_dim]`, whose first row has the angles of row `start`.
     fn rotate(&self, x: Tensor<4>, start: usize, pairs: Pairs) -> Tensor<4> {
         let [_, _, seq, _] = x.dims();
@@ -154,6 +161,26 @@ impl RotaryMaker {
 }
 
 impl Rotary {
+    /// The same angles on another device.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> Self {
+        let moved = |table: &Table| table.to_device(device);
+        Self {
+            main: self.main.iter().map(moved).collect(),
+            near: self.near.as_ref().map(moved),
+            local: self.local.as_ref().map(moved),
+            positions: self.positions.clone(),
+            n_positions: self.n_positions,
+            far: self.far.as_ref().map(|far| {
+                Box::new(Far {
+                    grouping: far.grouping,
+                    queries: far.queries.to_device(device),
+                    keys: far.keys.to_device(device),
+                })
+            }),
+        }
+    }
+
     /// The angles for far keys of layers that rotate in this way; `None` if they have no others.
     pub(crate) fn far(&self, rotation: Rotation) -> Option<&Far> {
         self.far.as_deref().filter(|_| rotation == Rotation::Main)

@@ -1,5 +1,7 @@
 //! Which parameters of a decoder are trained.
 
+use std::collections::BTreeMap;
+
 use crate::decoder::Decoder;
 use crate::module_names::{EMBEDDING, SavedModules};
 use crate::parameters::{Parameter, Trained};
@@ -30,5 +32,22 @@ impl Decoder {
             trained,
             saved: self.saved_modules.clone(),
         }
+    }
+
+    /// Takes over the values of the trained parameters of `from`, which is the same model on another device.
+    pub fn copy_trained(&mut self, from: &mut Self, trained: Trained) {
+        let selection = self.selection(trained);
+        let device = self.device().clone();
+        let mut values = BTreeMap::new();
+        from.for_each_parameter(|parameter| {
+            if selection.includes(&parameter) {
+                values.insert(parameter.name.clone(), parameter.flat());
+            }
+        });
+        self.for_each_parameter(|mut parameter| {
+            if let Some(values) = values.remove(&parameter.name) {
+                parameter.set_flat(values.to_device(&device));
+            }
+        });
     }
 }

@@ -30,9 +30,16 @@ pub struct ResultSource {
     /// Names of the devices that computed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
-    /// Type of the weights in computations: `f32` or `bf16`.
+    /// Type of the weights in computations: `f32`, `bf16` or `f16`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
+}
+
+impl ResultSource {
+    /// The precision, if it is not `f32`.
+    pub fn half_precision(&self) -> Option<&str> {
+        self.precision.as_deref().filter(|name| *name != "f32")
+    }
 }
 
 /// The RoPE of a result.

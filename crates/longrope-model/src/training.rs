@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use burn::tensor::{DType, Gradients as Tape, Int, Tensor, TensorData};
-use longrope_kernels::recompute::LayerInputs;
+use longrope_kernels::recompute::{Keep, LayerInputs};
 use longrope_kernels::{Documents, recompute};
+use longrope_rope::Residual;
 
 use crate::block::DecoderLayer;
 use crate::decoder::Decoder;
@@ -35,11 +36,16 @@ pub struct TrainingBatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recompute {
-    /// Stores the input of each layer and recomputes the rest. Needs the least memory.
+    /// Stores the input of each layer and recomputes the rest.
     Layers,
+    /// The same, with the inputs in the memory of the host. Needs the least memory of a GPU.
+    Offloaded,
     /// Stores everything. A quarter faster, but needs memory for all layers.
     Nothing,
 }
+
+/// Rows of the MLP that are computed at once where layers are recomputed: its intermediate results are wide.
+const MLP_ROWS: usize = 2048;
 
 /// Loss and gradients of a batch.
 #[derive(Clone, Debug)]
@@ -121,7 +127,8 @@ impl Decoder {
             targets: teacher.map(|teacher| teacher.targets(&input.tokens, documents)),
         };
         let (losses, gradients) = match recompute {
-            Recompute::Layers => pass.by_layer(&input),
+            Recompute::Layers => pass.by_layer(&input, Keep::OnDevice),
+            Recompute::Offloaded => pass.by_layer(&input, Keep::OnHost),
             Recompute::Nothing => pass.in_one(&input),
         };
         Ok(input.total(&losses, gradients))
@@ -245,20 +252,24 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Stores only the input of each layer ([`Recompute::Layers`]).
-    fn by_layer(&self, input: &Input) -> (RowLosses, Gradients) {
+    /// Stores only the input of each layer ([`Recompute::Layers`] and [`Recompute::Offloaded`]).
+    fn by_layer(&self, input: &Input, keep: Keep) -> (RowLosses, Gradients) {
         let decoder = self.decoder;
         let layers = &decoder.weights.model.layers;
         let mut gradients = Gradients::default();
 
-        let hidden = decoder
-            .weights
-            .model
-            .embed_tokens
-            .forward(input.tokens.clone());
-        let (hidden, mut inputs) = recompute::forward(layers.len(), hidden, |layer_idx, x| {
-            self.layer(&layers[layer_idx], x)
-        });
+        let hidden = decoder.weights.model.embed(input.tokens.clone());
+        let (hidden, mut inputs) =
+            recompute::forward(layers.len(), hidden, keep, |layer_idx, x| {
+                let layer = &layers[layer_idx];
+                match layer.residual {
+                    Residual::Sequential => {
+                        let mixed = self.attention(layer, x);
+                        recompute::by_rows(mixed, MLP_ROWS, |x| layer.forward_mlp(x))
+                    }
+                    Residual::Parallel => self.layer(layer, x),
+                }
+            });
         let between = self.losses_between(&mut inputs);
 
         // The head has a separate tape that starts at the output of the last layer.
@@ -273,31 +284,55 @@ impl Pass<'_> {
         collect_ends(&head, &mut tape, &mut gradients);
         drop(tape);
 
-        let tracked: RefCell<Option<DecoderLayer>> = RefCell::new(None);
-        let d_embedded = recompute::backward(
-            inputs,
-            d_hidden,
-            |layer_idx, x| {
-                let layer = self.tracked_layer(layer_idx);
-                let output = self.layer(&layer, x);
-                *tracked.borrow_mut() = Some(layer);
-                output
-            },
-            |_, tape| {
-                if let Some(mut layer) = tracked.borrow_mut().take() {
-                    visit_layer(&mut layer, &mut |parameter| {
-                        take(&parameter, tape, &mut gradients);
-                    });
-                }
-            },
-        );
+        let d_embedded = self.back_through_layers(inputs, d_hidden, &mut gradients);
         if self.selection.includes_embedding() {
             let ends = self.tracked_ends();
-            let embedded = ends.model.embed_tokens.forward(input.tokens.clone());
+            let embedded = ends.model.embed(input.tokens.clone());
             let mut tape = (embedded * d_embedded).sum().backward();
             collect_ends(&ends, &mut tape, &mut gradients);
         }
         (losses, gradients)
+    }
+
+    /// The gradients of all layers, and that of the embedded tokens.
+    fn back_through_layers(
+        &self,
+        inputs: LayerInputs,
+        d_hidden: Tensor<3>,
+        gradients: &mut Gradients,
+    ) -> Tensor<3> {
+        // The layer whose parameters are on the current tape.
+        let tracked: RefCell<Option<DecoderLayer>> = RefCell::new(None);
+        let track = |layer_idx| {
+            let layer = self.tracked_layer(layer_idx);
+            *tracked.borrow_mut() = Some(layer.clone());
+            layer
+        };
+        let collect = |_, tape: &mut Tape| {
+            if let Some(layer) = tracked.borrow_mut().as_mut() {
+                visit_layer(layer, &mut |parameter| take(&parameter, tape, gradients));
+            }
+        };
+        let layers = &self.decoder.weights.model.layers;
+        match layers.first().map(|layer| layer.residual) {
+            Some(Residual::Parallel) | None => recompute::backward(
+                inputs,
+                d_hidden,
+                |layer_idx, x| self.layer(&track(layer_idx), x),
+                collect,
+            ),
+            Some(Residual::Sequential) => recompute::backward_by_rows(
+                inputs,
+                d_hidden,
+                MLP_ROWS,
+                |layer_idx, x| self.attention(&track(layer_idx), x),
+                |_, x| match tracked.borrow().as_ref() {
+                    Some(layer) => layer.forward_mlp(x),
+                    None => x,
+                },
+                collect,
+            ),
+        }
     }
 
     /// Stores everything ([`Recompute::Nothing`]).
@@ -308,7 +343,7 @@ impl Pass<'_> {
         ends.model.layers = (0..n_layers)
             .map(|layer_idx| self.tracked_layer(layer_idx))
             .collect();
-        let mut hidden = ends.model.embed_tokens.forward(input.tokens.clone());
+        let mut hidden = ends.model.embed(input.tokens.clone());
         let mut between: Option<Tensor<1>> = None;
         for (layer_idx, layer) in ends.model.layers.iter().enumerate() {
             hidden = self.layer(layer, hidden);
@@ -341,7 +376,7 @@ impl Pass<'_> {
         let targets = self.targets.as_ref()?;
         let mut total: Option<Vec<f64>> = None;
         for n_done in targets.inner() {
-            let leaf = inputs.get(n_done)?.clone().autodiff().require_grad();
+            let leaf = inputs.get(n_done)?.autodiff().require_grad();
             let losses = targets.losses(n_done, leaf.clone())?;
             let values = read(&losses);
             let mut tape = losses.sum().backward();
@@ -377,6 +412,10 @@ impl Pass<'_> {
             nll,
             distances: Some(distances),
         }
+    }
+
+    fn attention(&self, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {
+        layer.forward_attention(x, self.rotary, self.documents)
     }
 
     fn layer(&self, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use longrope_model::{Decoder, LoraConfig, Trained, copy_companions};
+use longrope_model::{Decoder, LoraConfig, Precision, Trained, copy_companions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -213,7 +213,11 @@ pub fn restore(
     match config.trained {
         Trained::All => {
             let device = decoder.device().clone();
-            decoder = Decoder::load_as(&folder.join("model"), &device, decoder.dtype())?;
+            decoder = Decoder::load_as(
+                &folder.join("model"),
+                &device,
+                Precision::whole(decoder.dtype()),
+            )?;
         }
         Trained::Adapters => {
             decoder.read_adapters(&folder.join("adapter"))?;

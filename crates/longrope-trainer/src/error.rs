@@ -31,6 +31,9 @@ pub enum Error {
         /// Steps in all.
         total: usize,
     },
+    /// Nothing can be offloaded.
+    #[error("`train.offload` is true, but without `train.recompute` no inputs of layers are kept")]
+    Offload,
     /// A setting of the optimizer is out of range.
     #[error("`{key}` is {found}, which is out of range")]
     Setting {
@@ -202,6 +205,17 @@ pub enum Error {
     /// An error of the training data.
     #[error(transparent)]
     Data(#[from] longrope_data::Error),
+    /// One of several devices failed.
+    #[error("device `{device}` failed: {message}")]
+    DeviceFailed {
+        /// Its name.
+        device: String,
+        /// What it said.
+        message: String,
+    },
+    /// Threads for a device could not be started.
+    #[error("starting threads for a device")]
+    Threads(#[source] rayon::ThreadPoolBuildError),
     /// The user stopped the training at once, in the dashboard. The last saved state is intact.
     #[error("training was stopped at once, without saving")]
     Killed,

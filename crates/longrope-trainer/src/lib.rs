@@ -5,16 +5,20 @@
 pub mod checkpoint;
 mod error;
 mod memory;
+mod micro_batch;
 mod optimizer;
 pub mod run;
 mod schedule;
 mod session;
 mod trainer;
 mod whole;
+mod workers;
 
 pub use error::{Error, HookError, HookResult, Result};
 pub use memory::peak_memory;
+pub use micro_batch::MicroBatch;
 pub use optimizer::{AdamW, OptimizerConfig};
 pub use schedule::{Decay, Schedule};
 pub use session::{Ending, EvalPoint, Hooks, Screen, Session, TimedStep};
-pub use trainer::{MicroBatch, StepReport, Trainer, TrainerConfig};
+pub use trainer::{StepReport, Trainer, TrainerConfig};
+pub use workers::Worker;

@@ -1,24 +1,13 @@
 //! Training, one optimizer step at a time.
 
-use std::sync::Arc;
-
-use longrope_model::{Decoder, Gradients, Recompute, Rotary, Teacher, Trained, TrainingBatch};
+use longrope_model::{Decoder, Gradients, Recompute, Trained};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::micro_batch::MicroBatch;
 use crate::optimizer::{AdamW, OptimizerConfig};
 use crate::schedule::Schedule;
-
-/// Sequences that go through the model at once, and their RoPE.
-#[derive(Clone, Debug)]
-pub struct MicroBatch {
-    /// The sequences, all of the same length.
-    pub batch: TrainingBatch,
-    /// Angles of every position of a sequence.
-    pub rotary: Rotary,
-    /// The original model, if its hidden states are trained instead of the text.
-    pub teacher: Option<Arc<Teacher>>,
-}
+use crate::workers::{Goal, Worker, Workers};
 
 /// Settings of a [`Trainer`].
 #[derive(Clone, Debug)]
@@ -70,6 +59,7 @@ pub struct StepReport {
 #[derive(Clone, Debug)]
 pub struct Trainer {
     decoder: Decoder,
+    workers: Workers,
     config: TrainerConfig,
     optimizer: AdamW,
     n_steps: usize,
@@ -99,11 +89,22 @@ impl Trainer {
         config.validate()?;
         Ok(Self {
             decoder,
+            workers: Workers::default(),
             config,
             optimizer,
             n_steps,
             skipped_in_a_row: 0,
         })
+    }
+
+    /// The same trainer, which divides the micro-batches of a step among these devices. Without any, or with one, the device of
+    /// the model computes them all.
+    ///
+    /// # Errors
+    /// [`Error::Threads`] if threads cannot be started.
+    pub fn with_workers(mut self, workers: &[Worker]) -> Result<Self> {
+        self.workers = Workers::new(workers, &self.decoder)?;
+        Ok(self)
     }
 
     /// The model in its current state.
@@ -138,38 +139,29 @@ impl Trainer {
     /// # Errors
     /// [`Error::NotFinite`] if that happens twice in a row, [`Error::NeverFinite`] if the last step ends a training
     /// without any change; the weights are unchanged. [`Error::NothingCounts`] if no
-    /// token has a positive weight. [`Error::Model`] if a batch does not fit the model.
+    /// token has a positive weight. [`Error::Model`] if a batch does not fit the model. [`Error::DeviceFailed`] if one of several
+    /// devices fails.
     pub fn step(&mut self, batches: &[MicroBatch]) -> Result<StepReport> {
         let mut gradients = Gradients::default();
         let (mut loss, mut weight, mut plain_nll, mut counted, mut n_tokens) =
             (0.0, 0.0, 0.0, 0, 0);
         let mut distilled = (0.0, 0.0);
-        for MicroBatch {
-            batch,
-            rotary,
-            teacher,
-        } in batches
-        {
-            let (trained, recompute) = (self.config.trained, self.config.recompute);
-            let part = match teacher {
-                None => self
-                    .decoder
-                    .loss_gradients(batch, rotary, trained, recompute)?,
-                Some(teacher) => {
-                    let part = self
-                        .decoder
-                        .distillation_gradients(batch, teacher, rotary, trained, recompute)?;
+        let goal = Goal {
+            trained: self.config.trained,
+            recompute: self.config.recompute,
+        };
+        self.workers
+            .compute(&self.decoder, batches, goal, |micro_batch, part| {
+                if micro_batch.teacher.is_some() {
                     distilled = (distilled.0 + part.loss, distilled.1 + part.weight);
-                    part
                 }
-            };
-            loss += part.loss;
-            weight += part.weight;
-            plain_nll += part.plain_nll;
-            counted += part.n_tokens;
-            n_tokens += batch.tokens.iter().map(Vec::len).sum::<usize>();
-            gradients.merge(part.gradients);
-        }
+                loss += part.loss;
+                weight += part.weight;
+                plain_nll += part.plain_nll;
+                counted += part.n_tokens;
+                n_tokens += micro_batch.batch.tokens.iter().map(Vec::len).sum::<usize>();
+                gradients.merge(part.gradients);
+            })?;
         if counted == 0 {
             return Err(Error::NothingCounts {
                 step: self.n_steps + 1,
@@ -186,6 +178,7 @@ impl Trainer {
             let gradients = gradients.scaled(clip / weight);
             self.optimizer
                 .step(&mut self.decoder, gradients, learning_rate);
+            self.workers.update(&mut self.decoder, self.config.trained);
         } else {
             self.skipped_in_a_row += 1;
             if self.skipped_in_a_row > 1 {

@@ -18,11 +18,14 @@ const EXIT_INPUT: u8 = 1;
 /// Exit code for a fault of the program or of all devices.
 const EXIT_FAULT: u8 = 2;
 
-/// Whether all devices have failed.
+/// Whether all devices have failed, or one of those that a training needs.
 pub(crate) fn is_device_failure(error: &Error) -> bool {
-    error
+    use longrope_trainer::Error as Trainer;
+    let of_search = error
         .downcast_ref::<longrope_extend::Error>()
-        .is_some_and(longrope_extend::Error::is_device_failure)
+        .is_some_and(longrope_extend::Error::is_device_failure);
+    let mut causes = error.chain();
+    of_search || causes.any(|cause| matches!(find(cause), Some(Trainer::DeviceFailed { .. })))
 }
 
 /// Whether the user stopped the program.

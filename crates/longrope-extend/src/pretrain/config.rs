@@ -67,8 +67,11 @@ pub struct PretrainPhase {
     pub name: String,
     /// Optimizer steps.
     pub steps: usize,
-    /// Windows per step.
+    /// Windows that go through the model at once.
     pub batch: usize,
+    /// Batches of a step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Tokens of a window.
     pub window: usize,
     /// Peak learning rate.
@@ -87,6 +90,18 @@ pub struct PretrainPhase {
     /// Positions that skip ahead, so that the windows have the distances of longer texts; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<SkippedPositions>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 fn constant() -> Decay {

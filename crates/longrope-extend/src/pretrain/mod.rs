@@ -39,6 +39,7 @@
 //!     seed: 42,
 //!     cache: TokenCache::disabled(),
 //!     device: Device::flex(),
+//!     workers: Vec::new(),
 //!     out: "runs/pretrain".into(),
 //!     source: ResultSource::default(),
 //!     screen: Screen::Nothing,

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use longrope_data::{TokenCache, sha256_hex, write_atomically};
 use longrope_model::{Checkpoint, Decoder, Recompute, ResultSource, Trained};
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
     Callbacks, Measurement, Phase, Rotaries, TrainerStateSettings, write_trainer_state,
 };
-use longrope_trainer::{Ending, HookResult, OptimizerConfig, Screen, TrainerConfig, checkpoint};
+use longrope_trainer::{
+    Ending, HookResult, OptimizerConfig, Screen, TrainerConfig, Worker, checkpoint,
+};
 use serde_json::{Value, json};
 
 use super::card;
@@ -35,8 +37,10 @@ pub struct PretrainTask {
     pub seed: u64,
     /// Cache of token ids.
     pub cache: TokenCache,
-    /// The device to train on.
+    /// The device of the model.
     pub device: Device,
+    /// The devices that share the batches of a step; if empty, `device` computes them all.
+    pub workers: Vec<Worker>,
     /// Run folder.
     pub out: PathBuf,
     /// What the model is made from, for the results. The fields about model and text and the seed are filled in: the
@@ -124,6 +128,7 @@ impl PretrainTask {
             seed,
             cache,
             device,
+            workers,
             out,
             source,
             screen,
@@ -158,6 +163,7 @@ impl PretrainTask {
             corpus,
             seed,
             device,
+            workers,
             out,
             screen,
         };
@@ -176,6 +182,7 @@ struct Run {
     corpus: Corpus,
     seed: u64,
     device: Device,
+    workers: Vec<Worker>,
     out: PathBuf,
     screen: Screen,
 }
@@ -190,11 +197,9 @@ impl Run {
         watch: &Watch,
     ) -> Result<PathBuf> {
         let settings = &self.config.phases[phase_idx];
-        let decoder = Decoder::load_as(base, &self.device, DType::F32).map_err(|source| {
-            PretrainError::Load {
-                folder: base.to_owned(),
-                source,
-            }
+        let decoder = Decoder::load(base, &self.device).map_err(|source| PretrainError::Load {
+            folder: base.to_owned(),
+            source,
         })?;
         let phase = self.phase(phase_idx, base, &decoder)?;
         let folder = phase.folder.clone();
@@ -236,11 +241,12 @@ impl Run {
             source: Some(self.source.clone()),
             trainer: trainer_config(phase),
             lora: None,
+            workers: self.workers.clone(),
             windows: corpus.mixture(config, phase_idx, self.seed)?,
             rotaries,
             distillation: None,
             batch: phase.batch,
-            accumulate: 1,
+            accumulate: phase.accumulate,
             contexts: vec![phase.window],
             eval_every: config.eval_every,
             save_every: config.save_every,

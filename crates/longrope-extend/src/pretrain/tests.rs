@@ -37,6 +37,7 @@ fn task(out: &Path) -> PretrainTask {
         seed: 1,
         cache: TokenCache::disabled(),
         device: Device::flex(),
+        workers: Vec::new(),
         out: out.to_owned(),
         source: ResultSource::default(),
         screen: Screen::Nothing,

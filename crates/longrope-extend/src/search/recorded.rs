@@ -41,6 +41,9 @@ pub(super) struct Recorded {
     /// How the model is adapted to candidates; `None` if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) adapt: Option<RecordedAdapt>,
+    /// The precision of the weights, if it is not the default of the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    precision: Option<String>,
 }
 
 impl Recorded {
@@ -64,6 +67,7 @@ impl Recorded {
             ground: target.ground().map(<[f64]>::to_vec),
             held_out_fingerprint: None,
             adapt: None,
+            precision: inputs.source.half_precision().map(str::to_owned),
         }
     }
 
@@ -99,6 +103,8 @@ impl Recorded {
         let saved: Self = read_json(&path)?;
         let what = if saved.model_fingerprint != self.model_fingerprint {
             "model"
+        } else if saved.precision != self.precision {
+            "`precision`"
         } else if saved.settings() != self.settings() {
             "`search.adapt`"
         } else if saved.text_fingerprint != self.text_fingerprint

@@ -211,7 +211,7 @@ impl RecoveryTask<'_> {
     /// What must be the same for a recovery to be continued.
     fn fixed(&self) -> Value {
         let calibration = &self.inputs.calibration;
-        json!({
+        let mut fixed = json!({
             "rope": self.known,
             "seed": calibration.seed,
             "recover.max-factor-ratio": self.max_factor_ratio,
@@ -221,7 +221,11 @@ impl RecoveryTask<'_> {
             "search.sample-context": self.inputs.sample_context,
             "model": self.inputs.source.model_fingerprint,
             "text": text_fingerprint(self.inputs.documents),
-        })
+        });
+        if let Some(precision) = self.inputs.source.half_precision() {
+            fixed["precision"] = json!(precision);
+        }
+        fixed
     }
 
     /// The candidate nearest to the factors now used at the context, within the bounds.

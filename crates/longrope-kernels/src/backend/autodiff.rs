@@ -73,6 +73,24 @@ impl<B: Kernels> Backward<B, 4> for SinksStep {
 }
 
 #[derive(Debug)]
+struct LinearStep;
+
+impl<B: Kernels> Backward<B, 1> for LinearStep {
+    /// The weight, which is a constant.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let value = B::linear_backward(ops.state, grad);
+        register::<B, 1>(
+            grads,
+            ops.parents.map(|parent| parent.map(|node| node.id)),
+            [value],
+        );
+    }
+}
+
+#[derive(Debug)]
 struct LinearNllStep;
 
 impl<B: Kernels> Backward<B, 2> for LinearNllStep {
@@ -208,6 +226,20 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
             <FloatTensor<Self>>::new(output),
             <FloatTensor<Self>>::new(sums),
         )
+    }
+
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        assert!(
+            !FloatTensor::<Self>::is_tracked(&weight),
+            "a weight of another type than the input has no gradient"
+        );
+        let nodes = [x.node()];
+        let weight = primitive::<B, C>(weight);
+        let output = B::linear_forward(x.into_primitive(), weight.clone());
+        match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(step) => step.finish(weight, output),
+            OpsKind::UnTracked(step) => step.finish(output),
+        }
     }
 
     fn linear_nll(

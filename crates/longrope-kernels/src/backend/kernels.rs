@@ -78,6 +78,16 @@ pub(crate) trait Kernels: Backend {
         composed_attention_backward::<Self>(inputs, sinks, grad, config)
     }
 
+    /// `x · weightᵀ`, with a weight of another type than `x`.
+    fn linear_forward(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::linear::<Self>(Float(x), Float(weight)).0
+    }
+
+    /// The gradient of `x`.
+    fn linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::linear_backward::<Self>(Float(weight), Float(grad)).0
+    }
+
     /// Losses, and the log-sum-exp of each row's logits, `[rows]`, if the implementation computes it.
     fn linear_nll_forward(
         hidden: FloatTensor<Self>,

@@ -38,6 +38,8 @@ pub(crate) trait Operations: Backend {
         config: AttentionConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
     fn linear_nll(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -88,6 +90,10 @@ macro_rules! plain_operations {
                 config: AttentionConfig,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
                 Self::attention_log_sum_exp([query, key, value], &config)
+            }
+
+            fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::linear_forward(x, weight)
             }
 
             fn linear_nll(

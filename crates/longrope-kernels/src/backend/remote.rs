@@ -21,6 +21,7 @@ use crate::pairs::Pairs;
 const ATTENTION: &str = "longrope.attention";
 const ATTENTION_WITH_SINKS: &str = "longrope.attention_with_sinks";
 const ATTENTION_WITH_LOG_SUM_EXP: &str = "longrope.attention_with_log_sum_exp";
+const LINEAR: &str = "longrope.linear";
 const LINEAR_NLL: &str = "longrope.linear_nll";
 const RMS_NORM: &str = "longrope.rms_norm";
 const ROTATE: &str = "longrope.rotate";
@@ -78,6 +79,18 @@ impl Kernels for Remote {
         let scalars = scalars_of(config);
         let [output, sums] = ask_for(ATTENTION_WITH_LOG_SUM_EXP, inputs, scalars, outputs);
         (output, sums)
+    }
+
+    fn linear_forward(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ([rows, _], [out, _]) = (x.shape().dims(), weight.shape().dims());
+        let dtype = x.dtype();
+        ask(
+            LINEAR,
+            [x, weight],
+            Vec::new(),
+            Shape::from([rows, out]),
+            dtype,
+        )
     }
 
     fn linear_nll_forward(
@@ -170,6 +183,10 @@ fn host<B: Kernels + BackendIr>(server: RemoteServer) -> RemoteServer {
             let (output, sums) = B::attention_log_sum_exp(inputs, &config);
             handles.register_float_tensor::<B>(&operation.outputs[0].id, output);
             handles.register_float_tensor::<B>(&operation.outputs[1].id, sums);
+        })
+        .with_custom_op::<B, _>(LINEAR, |handles, operation, _| {
+            let [x, weight] = floats::<B, 2>(handles, operation);
+            answer::<B>(handles, operation, B::linear_forward(x, weight));
         })
         .with_custom_op::<B, _>(LINEAR_NLL, |handles, operation, _| {
             let [hidden, weight] = floats::<B, 2>(handles, operation);

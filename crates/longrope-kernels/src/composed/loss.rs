@@ -18,6 +18,7 @@ pub(crate) fn linear_nll<B: Backend>(
 ) -> Float<B> {
     let [n_rows, _] = hidden.dims();
     let [vocab, _] = weight.dims();
+    let weight = weight.cast(hidden.dtype());
     let step = rows_per_chunk(4 * vocab, n_rows);
     let losses = (0..n_rows).step_by(step).map(|start| {
         let rows = start..(start + step).min(n_rows);
@@ -51,10 +52,10 @@ pub(crate) fn linear_nll_backward<B: Backend>(
 ) -> (Float<B>, Option<Float<B>>) {
     let [n_rows, _] = hidden.dims();
     let [vocab, size] = weight.dims();
-    let dtype = hidden.dtype();
+    let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
+    let weight = weight.cast(dtype);
     let step = rows_per_chunk(4 * vocab, n_rows);
-    let mut d_weight =
-        needs_weight.then(|| Float::zeros([vocab, size], wide(weight.dtype()), &weight));
+    let mut d_weight = needs_weight.then(|| Float::zeros([vocab, size], wide(dtype), &weight));
     let mut d_hidden = Vec::with_capacity(n_rows.div_ceil(step));
     for start in (0..n_rows).step_by(step) {
         let rows = start..(start + step).min(n_rows);
@@ -74,7 +75,7 @@ pub(crate) fn linear_nll_backward<B: Backend>(
         d_hidden.push(d_rows);
         d_weight = d_weight.map(|sum| sum + d_logits.swap(0, 1).matmul(hidden.wide()));
     }
-    let d_weight = d_weight.map(|sum| sum.cast(weight.dtype()));
+    let d_weight = d_weight.map(|sum| sum.cast(weight_dtype));
     (Float::cat(d_hidden, 0), d_weight)
 }
 

@@ -9,12 +9,14 @@
 mod attention;
 mod chunks;
 mod elementwise;
+mod linear;
 mod loss;
 mod ops;
 mod softcap;
 
 pub(crate) use attention::{attention, attention_backward, attention_log_sum_exp};
 pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate, swiglu, swiglu_backward};
+pub(crate) use linear::{linear, linear_backward};
 pub(crate) use loss::{linear_nll, linear_nll_backward};
 pub(crate) use ops::Float;
 #[cfg(feature = "remote")]

@@ -1,17 +1,19 @@
 //! Hand-written kernels for Burn's Flex backend.
 //!
 //! They compute in `f32`. Attention and loss convert `f16` and `bf16` inputs to `f32` and round the results; everything
-//! else uses the composed implementations. Kernels read through strides, so views made by reshapes, transposes and
+//! else uses the composed implementations, but for weights in half precision: they are widened a block at a time. Kernels read through strides, so views made by reshapes, transposes and
 //! slices are not copied first.
 
 mod attention;
 mod elementwise;
+mod linear;
 mod loss;
 mod matrix;
 mod shared;
 mod simd;
 mod softcap;
 mod view;
+mod weight;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -30,6 +32,15 @@ fn computes_in_f32(tensor: &FloatTensor<Flex>) -> bool {
 
 fn widen(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
     round_to(tensor, DType::F32)
+}
+
+/// A weight that is read in blocks: as it is if it can be, else in `f32`.
+fn readable(weight: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    if weight::is_readable(&weight) {
+        weight
+    } else {
+        widen(weight)
+    }
 }
 
 fn round_to(tensor: FloatTensor<Flex>, dtype: DType) -> FloatTensor<Flex> {
@@ -98,6 +109,13 @@ impl Kernels for Flex {
         (gradients.map(|gradient| round_to(gradient, dtype)), d_sinks)
     }
 
+    fn linear_forward(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        if x.dtype() != DType::F32 || !weight::is_readable(&weight) {
+            return composed::linear::<Self>(Float(x), Float(weight)).0;
+        }
+        linear::linear(&x, &weight)
+    }
+
     fn linear_nll_forward(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -109,7 +127,7 @@ impl Kernels for Flex {
             return (nll.0, None);
         }
         let (nll, log_sum_exp) =
-            loss::linear_nll(&widen(hidden), &widen(weight), &targets, softcap);
+            loss::linear_nll(&widen(hidden), &readable(weight), &targets, softcap);
         (nll, Some(log_sum_exp))
     }
 
@@ -128,7 +146,8 @@ impl Kernels for Flex {
             return (d_hidden.0, d_weight.map(|gradient| gradient.0));
         };
         let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
-        let [hidden, weight, grad] = [hidden, weight, grad].map(widen);
+        let [hidden, grad] = [hidden, grad].map(widen);
+        let weight = readable(weight);
         let (d_hidden, d_weight) = loss::linear_nll_backward(
             [&hidden, &weight],
             &targets,

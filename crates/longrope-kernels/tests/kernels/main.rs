@@ -3,6 +3,7 @@
 
 mod attention;
 mod elementwise;
+mod linear;
 mod loss;
 mod recompute;
 mod support;

@@ -233,6 +233,13 @@ impl Checkpoint {
         let bytes = self.read_span(name, stored, 0, stored.n_bytes)?;
         let shape = stored.shape.clone();
         let data = match stored.dtype {
+            // As they are, without a copy in `f32`, which is twice as large.
+            Dtype::F16 if dtype == DType::F16 => {
+                TensorData::new(decode(&bytes, f16::from_le_bytes), shape)
+            }
+            Dtype::BF16 if dtype == DType::BF16 => {
+                TensorData::new(decode(&bytes, bf16::from_le_bytes), shape)
+            }
             Dtype::F32 => TensorData::new(decode(&bytes, f32::from_le_bytes), shape),
             Dtype::F64 => TensorData::new(decode(&bytes, f64::from_le_bytes), shape),
             Dtype::F16 => {

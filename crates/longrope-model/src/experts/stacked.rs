@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation};
+use longrope_kernels::linear;
 
 /// The experts of a layer. Each has tensors of its own, so that gradients only concern experts that were used.
 #[derive(Module, Debug)]
@@ -37,7 +38,8 @@ impl Stacked {
     /// - `x`, output: `[rows, hidden]`
     pub(super) fn forward(&self, expert: usize, x: Tensor<2>) -> Tensor<2> {
         let expert = &self.experts[expert];
-        let gate_up = x.matmul(expert.gate_up.val()) + expert.gate_up_bias.val().unsqueeze();
+        let gate_up =
+            linear(x, expert.gate_up.val().transpose()) + expert.gate_up_bias.val().unsqueeze();
         let [rows, both] = gate_up.dims();
         let inner = both / 2;
         let pairs = gate_up.reshape([rows, inner, 2]);
@@ -46,6 +48,6 @@ impl Stacked {
         let up = part(1).clamp(-self.limit, self.limit);
         let gated = gate.clone() * activation::sigmoid(gate * self.alpha);
         let inner = (up + 1.0) * gated;
-        inner.matmul(expert.down.val()) + expert.down_bias.val().unsqueeze()
+        linear(inner, expert.down.val().transpose()) + expert.down_bias.val().unsqueeze()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longrope_rope::{RopeSpec, Warning, write_hf_rope};
+use longrope_rope::{RopeSpec, Warning, remove_mscales, write_hf_rope};
 use serde_json::Value;
 
 use super::float_type::FloatType;
@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 pub struct ConfigChanges<'a> {
     /// Another RoPE, and the context that the model claims with it, in tokens.
     pub rope: Option<(&'a RopeSpec, usize)>,
+    /// Whether the RoPE is written without `short_mscale` and `long_mscale`, of which transformers warns.
+    pub without_mscales: bool,
     /// Another type of the weights.
     pub dtype: Option<FloatType>,
 }
@@ -46,6 +48,9 @@ pub fn changed_config(
             path,
             source: Box::new(source),
         })?;
+        if changes.without_mscales {
+            remove_mscales(&mut map);
+        }
     }
     if let Some(dtype) = changes.dtype {
         // The keys of transformers 5 and 4. If a key is missing, readers look at the weights.

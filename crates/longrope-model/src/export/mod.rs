@@ -39,6 +39,9 @@ pub struct ExportOptions<'a> {
     pub target_context: usize,
     /// Whether a folder that an earlier export has written may be replaced.
     pub overwrite: bool,
+    /// Whether the keys `short_mscale` and `long_mscale` are left out: vLLM and SGLang read them, transformers warns of
+    /// them.
+    pub without_mscales: bool,
     /// Type of the written weights; `None` keeps the stored type of each tensor.
     pub dtype: Option<FloatType>,
     /// Maximum size of a weight file. With `None`, files are copied unchanged, or limited to [`ShardSize::DEFAULT`] if
@@ -59,6 +62,7 @@ impl ExportOptions<'_> {
         Self {
             target_context,
             overwrite: false,
+            without_mscales: false,
             dtype: None,
             shard_size: None,
             allow_non_finite: false,
@@ -97,6 +101,7 @@ pub fn export_hf(
     let context = options.target_context;
     let changes = ConfigChanges {
         rope: Some((spec, context)),
+        without_mscales: options.without_mscales,
         dtype: options.dtype,
     };
     let (config, warnings) = changed_config(source, &model, changes)?;

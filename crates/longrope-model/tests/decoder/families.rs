@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longrope_model::{
-    Decoder, FactorChoice, GenerateOptions, Generation, Recompute, TokenBatch, Trained,
+    Decoder, FactorChoice, GenerateOptions, Generation, Precision, Recompute, TokenBatch, Trained,
     TrainingBatch,
 };
 use serde::Deserialize;
 
-use crate::support::{device, losses};
+use crate::support::{device, losses, precision};
 
 /// Another order of f32 sums changes these losses by up to 2e-5 nats. A wrong part changes them by 1e-2 or more.
 const TOLERANCE_NATS: f32 = 1e-4;
@@ -22,8 +22,8 @@ const TOLERANCE_NATS: f32 = 1e-4;
 const TOLERANCE_GRADIENT: f64 = 1e-4;
 
 #[derive(Deserialize)]
-struct Golden {
-    tokens: Vec<u32>,
+pub(crate) struct Golden {
+    pub(crate) tokens: Vec<u32>,
     /// By the number of tokens of the pass.
     losses: BTreeMap<usize, Vec<f32>>,
     greedy: Greedy,
@@ -40,7 +40,7 @@ struct Greedy {
 }
 
 /// Calls `check` with the name, folder and numbers of every family, and fails if any of them fails.
-fn each_family(check: impl Fn(&str, &Path, &Golden)) {
+pub(crate) fn each_family(check: impl Fn(&str, &Path, &Golden)) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/decoders");
     let entries = fs_err::read_dir(root).unwrap().map(|e| e.unwrap().path());
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
@@ -63,12 +63,16 @@ fn load(folder: &Path) -> Decoder {
     Decoder::load(folder, &device()).unwrap()
 }
 
-fn assert_near(found: &[f32], expected: &[f32], what: &str) {
+pub(crate) fn assert_near(found: &[f32], expected: &[f32], what: &str) {
+    assert_within(TOLERANCE_NATS, found, expected, what);
+}
+
+fn assert_within(tolerance: f32, found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (at, (x, y)) in found.iter().zip(expected).enumerate() {
         let token = at + 1;
         assert!(
-            (x - y).abs() < TOLERANCE_NATS,
+            (x - y).abs() < tolerance,
             "{what}, token {token}: {x} is not {y}"
         );
     }
@@ -76,15 +80,17 @@ fn assert_near(found: &[f32], expected: &[f32], what: &str) {
 
 #[test]
 fn losses_are_those_of_transformers() {
+    let (precision, tolerance) = precision(TOLERANCE_NATS);
     each_family(|name, folder, golden| {
-        let decoder = load(folder);
+        let decoder = Decoder::load_as(folder, &device(), precision).unwrap();
         for (n_tokens, expected) in &golden.losses {
             let found = losses(
                 &decoder,
                 &decoder.config().rope,
                 &golden.tokens[..*n_tokens],
             );
-            assert_near(&found, expected, &format!("{name}, {n_tokens} tokens"));
+            let what = format!("{name}, {n_tokens} tokens");
+            assert_within(tolerance, &found, expected, &what);
         }
     });
 }
@@ -199,7 +205,8 @@ fn whole_step_by_step_in_a_batch_and_streamed_are_the_same() {
         let both = decoder.token_nll(batch, &rotary).unwrap();
         assert_near(&both[1], &whole, &format!("{name} in a batch"));
 
-        let streamed = Decoder::stream(folder, &device(), Arc::new(|_, _| {})).unwrap();
+        let streamed =
+            Decoder::stream(folder, &device(), Precision::F32, Arc::new(|_, _| {})).unwrap();
         let found = losses(&streamed, &decoder.config().rope, tokens);
         assert_near(&found, &whole, &format!("{name} streamed"));
     });
@@ -243,7 +250,8 @@ fn losses_at_the_end_are_those_of_a_full_pass() {
             &format!("{name} after a prompt"),
         );
 
-        let streamed = Decoder::stream(folder, &device(), Arc::new(|_, _| {})).unwrap();
+        let streamed =
+            Decoder::stream(folder, &device(), Precision::F32, Arc::new(|_, _| {})).unwrap();
         let batch = TokenBatch {
             sequences: &[&tokens],
             score_from: from,

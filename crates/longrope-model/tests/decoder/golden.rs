@@ -1,10 +1,11 @@
 //! Per-token losses against transformers, for every RoPE type, within and beyond the original window.
 
+use longrope_model::Decoder;
 use longrope_rope::read_hf_rope;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{CHECKPOINTS, FAMILIES, fixture, load, losses};
+use crate::support::{CHECKPOINTS, FAMILIES, device, fixture, losses, precision};
 
 /// Another order of f32 sums changes these losses by up to 1.4e-5 nats (measured against an f64 forward pass). A wrong
 /// frequency or scale changes them by 1e-2 or more.
@@ -56,7 +57,8 @@ fn losses_of_every_family_are_those_of_transformers() {
 }
 
 fn check(checkpoint: &str, n_cases: usize) {
-    let decoder = load(checkpoint);
+    let (precision, tolerance) = precision(TOLERANCE_NATS);
+    let decoder = Decoder::load_as(&fixture(checkpoint), &device(), precision).unwrap();
     let text = fs_err::read_to_string(fixture(checkpoint).join("expected.json")).unwrap();
     let expected: Expected = serde_json::from_str(&text).unwrap();
     assert_eq!(expected.cases.len(), n_cases, "{checkpoint}");
@@ -66,7 +68,7 @@ fn check(checkpoint: &str, n_cases: usize) {
         assert_eq!(found.len(), case.nll_nats.len());
         for (at, (x, y)) in found.iter().zip(&case.nll_nats).enumerate() {
             assert!(
-                (x - y).abs() < TOLERANCE_NATS,
+                (x - y).abs() < tolerance,
                 "{checkpoint}, {} at {} tokens, token {}: {x} is not {y}",
                 case.name,
                 case.n_tokens,

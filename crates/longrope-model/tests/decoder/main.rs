@@ -17,6 +17,7 @@ mod init;
 mod logits;
 mod metamorphic;
 mod positions;
+mod precision;
 mod saved_modules;
 mod shards;
 mod support;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
-use longrope_model::{Checkpoint, Decoder, ExportOptions, ModelConfig, TokenBatch, export_hf};
+use burn::tensor::{DType, Device};
+use longrope_model::{
+    Checkpoint, Decoder, ExportOptions, ModelConfig, Precision, TokenBatch, export_hf,
+};
 use longrope_rope::RopeSpec;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -54,6 +56,24 @@ pub(crate) fn device() -> Device {
         Ok(other) => panic!("LONGROPE_DEVICE is {other}, expected flex or ndarray"),
     }
 }
+
+/// The precision under test, `LONGROPE_PRECISION`, and the tolerance of losses in it, of which `exact` is that of `f32`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment selects the precision of these tests"
+)]
+pub(crate) fn precision(exact: f32) -> (Precision, f32) {
+    match std::env::var("LONGROPE_PRECISION").as_deref() {
+        Ok("f32") | Err(_) => (Precision::F32, exact),
+        Ok("bf16") => (Precision::widened(DType::BF16), BF16_NATS),
+        Ok("f16") => (Precision::widened(DType::F16), F16_NATS),
+        Ok(other) => panic!("LONGROPE_PRECISION is {other}, expected f32, bf16 or f16"),
+    }
+}
+
+/// Tolerances of a loss, nats, for weights that are rounded to 8 or 11 bits of mantissa.
+const BF16_NATS: f32 = 0.1;
+const F16_NATS: f32 = 0.0125;
 
 pub(crate) fn load(name: &str) -> Decoder {
     Decoder::load(&fixture(name), &device()).unwrap()

@@ -21,7 +21,7 @@ pub(crate) fn rotary(decoder: &Decoder, seq: usize) -> Rotary {
     decoder.rotary(&rope, seq)
 }
 
-fn batch(decoder: &Decoder, seq: usize) -> TrainingBatch {
+pub(crate) fn batch(decoder: &Decoder, seq: usize) -> TrainingBatch {
     let vocab_size = u32::try_from(decoder.config().vocab_size).unwrap();
     let tokens = |row: u32| {
         (0..u32::try_from(seq).unwrap())
@@ -35,7 +35,7 @@ fn batch(decoder: &Decoder, seq: usize) -> TrainingBatch {
     }
 }
 
-fn run(
+pub(crate) fn run(
     decoder: &Decoder,
     batch: &TrainingBatch,
     trained: Trained,
@@ -57,7 +57,7 @@ pub(crate) fn values(result: &LossGradients) -> BTreeMap<String, Vec<f64>> {
         .collect()
 }
 
-fn assert_same(found: &LossGradients, expected: &LossGradients, tolerance: f64) {
+pub(crate) fn assert_same(found: &LossGradients, expected: &LossGradients, tolerance: f64) {
     assert!((found.loss - expected.loss).abs() <= tolerance * expected.loss.abs());
     let (found, expected) = (values(found), values(expected));
     assert!(found.keys().eq(expected.keys()), "{:?}", found.keys());

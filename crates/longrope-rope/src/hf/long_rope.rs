@@ -1,8 +1,13 @@
 //! Short and long factors: the two factor sets that a Hugging Face config can hold.
 
+use serde_json::{Map, Value};
+
 use super::attention::{attention_policy, same};
 use super::bounds;
+use super::family::Family;
 use super::fields::Fields;
+use super::keys::{FULL, ROPE_PARAMETERS, ROPE_SCALING};
+use super::nested::TEXT;
 use crate::{
     AttentionScale, Error, FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec, Warning,
 };
@@ -16,6 +21,29 @@ pub(super) struct Contexts {
 
 /// The attention scales of short and long factors, where they differ from that of the type.
 pub(super) const MSCALES: [&str; 2] = ["short_mscale", "long_mscale"];
+
+/// Removes `short_mscale` and `long_mscale` from a config that [`write_hf_rope`](crate::write_hf_rope) has written.
+///
+/// transformers does not read them, and warns of them. vLLM and SGLang need them if the attention scale is not that of
+/// the type. They stay where the class of the model reads the attention scales from nowhere else.
+pub fn remove_mscales(config: &mut Map<String, Value>) {
+    let is_read = Family::find(config).is_some_and(|family| family.rules().rope.has_mscales);
+    if is_read {
+        return;
+    }
+    if let Some(Value::Object(text)) = config.get_mut(TEXT) {
+        remove_mscales(text);
+    }
+    for section in [ROPE_SCALING, ROPE_PARAMETERS] {
+        let Some(Value::Object(keys)) = config.get_mut(section) else {
+            continue;
+        };
+        keys.retain(|key, _| !MSCALES.contains(&key.as_str()));
+        if let Some(Value::Object(full)) = keys.get_mut(FULL) {
+            full.retain(|key, _| !MSCALES.contains(&key.as_str()));
+        }
+    }
+}
 
 /// Reads `short_factor`, `long_factor` and the keys of the attention scale.
 ///

@@ -37,6 +37,7 @@ pub use layout::{
     AttentionLayout, Biases, HeadNorm, Layout, MlpKind, MlpLayout, ModuleNames, Multipliers,
     NormKind, NormOrder, NormSpan, Pairs, QueryGrowth, Residual, Rotation,
 };
+pub use long_rope::remove_mscales;
 pub(crate) use nested::language_model;
 pub use read::{HfRope, read_hf_rope};
 pub use write::write_hf_rope;

@@ -321,6 +321,8 @@ fn long_rope_entries(
     let mut entries = entries([
         ("short_factor", json!(chosen.short)),
         ("long_factor", json!(chosen.long)),
+        // The attention scale does not come from it, but transformers warns if it is missing.
+        ("factor", json!(scale)),
         (ORIGINAL_POSITION, json!(original_context)),
         ("attention_factor", json!(chosen.long_attention)),
     ]);

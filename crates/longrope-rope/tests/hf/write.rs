@@ -2,7 +2,7 @@
 
 use longrope_rope::{
     AttentionScale, Error, FactorSet, HfRope, Method, Precision, RopeScaling, RopeSpec, Warning,
-    read_hf_rope, write_hf_rope,
+    read_hf_rope, remove_mscales, write_hf_rope,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -62,11 +62,40 @@ fn the_written_config_is_exactly_this() {
             "original_max_position_embeddings": 256,
             "rope_theta": 10000.0,
             "rope_scaling": {"type": "longrope", "rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG,
-                "original_max_position_embeddings": 256, "attention_factor": attention},
+                "factor": 4.0, "original_max_position_embeddings": 256, "attention_factor": attention},
             "rope_parameters": {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": SHORT,
-                "long_factor": LONG, "original_max_position_embeddings": 256, "attention_factor": attention},
+                "long_factor": LONG, "factor": 4.0, "original_max_position_embeddings": 256, "attention_factor": attention},
         })
     );
+}
+
+#[test]
+fn attention_scales_can_be_left_to_the_key_that_transformers_reads() {
+    let spec = long_rope(
+        vec![set(256, &SHORT), set(1024, &LONG)],
+        AttentionScale::Constant { value: 1.5 },
+    );
+    let keys = ["short_mscale", "long_mscale"];
+    for outer in [json!({}), json!({"model_type": "mistral3"})] {
+        let Value::Object(text) = model(json!({})) else {
+            unreachable!()
+        };
+        let Value::Object(mut config) = outer else {
+            unreachable!()
+        };
+        if config.is_empty() {
+            config = text;
+        } else {
+            config.insert("text_config".to_owned(), Value::Object(text));
+        }
+        write_hf_rope(&mut config, &spec, 1024).unwrap();
+        let before = Value::Object(config.clone()).to_string();
+        assert!(keys.iter().all(|key| before.contains(key)), "{before}");
+        remove_mscales(&mut config);
+        let after = Value::Object(config).to_string();
+        assert!(!keys.iter().any(|key| after.contains(key)), "{after}");
+        assert!(after.contains("\"attention_factor\":1.5"), "{after}");
+    }
 }
 
 #[test]

@@ -7,10 +7,11 @@ use longrope_rope::Method;
 
 use super::*;
 use crate::error::Error;
+use crate::micro_batch::MicroBatch;
 use crate::optimizer::OptimizerConfig;
 use crate::run::{LoraSettings, Positions, SkippedPositions, TrainDataConfig};
 use crate::schedule::{Decay, Schedule};
-use crate::trainer::{MicroBatch, TrainerConfig};
+use crate::trainer::TrainerConfig;
 
 const TARGET: usize = 128;
 const WINDOW: usize = 32;

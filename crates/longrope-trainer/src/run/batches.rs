@@ -5,7 +5,7 @@ use longrope_data::Mixture;
 use super::data::{BatchPlace, Rotaries, micro_batch};
 use super::distill::Distillation;
 use crate::error::Result;
-use crate::trainer::MicroBatch;
+use crate::micro_batch::MicroBatch;
 
 /// The next `accumulate` batches of `batch` windows each, for a step counted from 0.
 pub(super) fn step_batches(

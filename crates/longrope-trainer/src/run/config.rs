@@ -43,6 +43,9 @@ pub struct TrainConfig {
     pub precision: WeightPrecision,
     /// Whether the backward pass recomputes each layer instead of keeping its activations.
     pub recompute: bool,
+    /// Whether the inputs of layers, which are all that is kept then, wait in the memory of the host.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offload: bool,
     /// Steps between two measurements.
     pub eval_every: usize,
     /// Text to measure on; if empty, nothing is measured.
@@ -94,6 +97,7 @@ impl Default for TrainConfig {
             mode: TrainMode::Full,
             precision: WeightPrecision::F32,
             recompute: true,
+            offload: false,
             eval_every: 100,
             eval_text: Vec::new(),
             eval_windows: 8,
@@ -165,6 +169,9 @@ impl TrainConfig {
     /// [`Error::Share`](crate::Error::Share) and those of the schedule, for settings without a meaning.
     pub fn validate(&self, model: &ModelConfig, context: usize) -> Result<()> {
         self.trainer().schedule.validated()?;
+        if self.offload && !self.recompute {
+            return Err(Error::Offload);
+        }
         self.data.validate()?;
         if let Some(long) = self.long {
             long.validate(context)?;
@@ -192,10 +199,10 @@ impl TrainConfig {
                 TrainMode::Full => Trained::All,
                 TrainMode::Lora => Trained::Adapters,
             },
-            recompute: if self.recompute {
-                Recompute::Layers
-            } else {
-                Recompute::Nothing
+            recompute: match (self.recompute, self.offload) {
+                (true, false) => Recompute::Layers,
+                (true, true) => Recompute::Offloaded,
+                (false, _) => Recompute::Nothing,
             },
         }
     }

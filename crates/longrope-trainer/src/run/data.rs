@@ -15,7 +15,7 @@ use super::config::{TrainConfig, TrainDataConfig};
 use super::distill::Distillation;
 use super::positions::{LongWindows, SkippedPositions};
 use crate::error::{Error, Result};
-use crate::trainer::MicroBatch;
+use crate::micro_batch::MicroBatch;
 
 /// The angles of windows, under both RoPEs that they may be trained under.
 #[derive(Clone, Debug)]

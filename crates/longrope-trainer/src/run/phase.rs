@@ -15,8 +15,10 @@ use super::records::{Record, Records};
 use super::saved;
 use crate::checkpoint::{self, SaveContext};
 use crate::error::{Error, HookError, HookResult, Result};
+use crate::micro_batch::MicroBatch;
 use crate::session::{Ending, Hooks, Screen, Session, TimedStep};
-use crate::trainer::{MicroBatch, Trainer, TrainerConfig};
+use crate::trainer::{Trainer, TrainerConfig};
+use crate::workers::Worker;
 
 /// A stretch of training with one schedule.
 ///
@@ -36,6 +38,8 @@ pub struct Phase {
     pub trainer: TrainerConfig,
     /// Settings of the decoder's adapters, if those are trained.
     pub lora: Option<LoraConfig>,
+    /// The devices that share the micro-batches of a step; if empty, the device of the decoder computes them all.
+    pub workers: Vec<Worker>,
     /// The data, at its beginning.
     pub windows: Mixture,
     /// The angles of the windows.
@@ -80,6 +84,7 @@ impl Phase {
             source,
             trainer: config,
             lora,
+            workers,
             mut windows,
             rotaries,
             distillation,
@@ -113,6 +118,7 @@ impl Phase {
             let trainer = Trainer::new(decoder, config)?;
             (trainer, TrainEvent::Begun { total_steps })
         };
+        let trainer = trainer.with_workers(&workers)?;
         watch(event).map_err(Error::Hook)?;
         let n_steps = trainer.n_steps();
         let records = Records::open(&metrics, name.as_deref(), n_steps, source.as_ref())?;

@@ -21,6 +21,7 @@ use super::trained_model::TrainedModel;
 use super::trainer_state::TrainerStateSettings;
 use crate::error::Result;
 use crate::session::{Ending, Screen};
+use crate::workers::Worker;
 
 /// What to train, on what, and where to put it.
 pub struct TrainPlan {
@@ -30,6 +31,8 @@ pub struct TrainPlan {
     pub base: PathBuf,
     /// Its weights, loaded in the precision of `config`.
     pub decoder: Decoder,
+    /// The devices that share the micro-batches of a step; if empty, the device of `decoder` computes them all.
+    pub workers: Vec<Worker>,
     /// The RoPE to train under.
     pub rope: RopeSpec,
     /// Tokens of a window.
@@ -121,6 +124,7 @@ impl TrainPlan {
             folder,
             base,
             mut decoder,
+            workers,
             rope,
             context,
             documents,
@@ -179,6 +183,7 @@ impl TrainPlan {
             base,
             trainer,
             lora,
+            workers,
             windows,
             rotaries,
             distillation,

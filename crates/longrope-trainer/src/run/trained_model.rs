@@ -62,7 +62,7 @@ impl TrainedModel {
         })?;
         let changes = ConfigChanges {
             rope: (!is_same).then_some((&written, context)),
-            dtype: None,
+            ..ConfigChanges::default()
         };
         let (config, warnings) = changed_config(base, model, changes)?;
         for warning in warnings {

@@ -3,7 +3,8 @@
 use longrope_model::Decoder;
 
 use crate::error::HookResult;
-use crate::trainer::{MicroBatch, StepReport, Trainer};
+use crate::micro_batch::MicroBatch;
+use crate::trainer::{StepReport, Trainer};
 
 /// A measurement between two steps.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,3 +11,4 @@ mod run;
 mod saved;
 mod session;
 mod support;
+mod workers;

@@ -22,6 +22,7 @@ fn plan(folder: &Path, resume: bool) -> TrainPlan {
         base: base(),
         rope: decoder.config().rope.clone(),
         decoder,
+        workers: Vec::new(),
         context: 32,
         documents: vec![TokenDocument {
             source: "test".to_owned(),

@@ -30,17 +30,46 @@ pub(crate) struct Exported<'a> {
     pub(crate) dtype: Option<FloatType>,
     pub(crate) shard_size: Option<ShardSize>,
     pub(crate) overwrite: bool,
+    /// Whether only keys that transformers knows are written.
+    pub(crate) for_transformers: bool,
     /// Whether weights may be NaN or infinite.
     pub(crate) allow_non_finite: bool,
 }
 
 pub(crate) fn run(args: &Export) -> Result<()> {
+    check_measured_flags(args)?;
     if args.adapter {
         return export_adapter::run(args);
     }
     match format(args) {
         Format::Hf => run_hf(args),
         Format::Gguf => export_gguf::run(args),
+    }
+}
+
+/// Refuses flags of a measurement if nothing is measured.
+fn check_measured_flags(args: &Export) -> Result<()> {
+    if args.runtime.is_some() || args.single_set {
+        return Ok(());
+    }
+    let measured = &args.measured;
+    let flags = [
+        ("--text", !measured.text.text.is_empty()),
+        ("--tokens", measured.text.tokens.is_some()),
+        ("--set", !measured.set.is_empty()),
+        ("--samples", measured.samples.is_some()),
+        ("--context", measured.context.is_some()),
+        ("--seed", measured.seed.is_some()),
+        ("--device", !measured.device.is_empty()),
+    ];
+    match flags.into_iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((flag, _)) => Err(anyhow!(
+            "{flag} is given, but nothing is measured without --for or --single-set"
+        )
+        .context(Hint(format!(
+            "leave {flag} out, or give --for RUNTIME to choose the closest RoPE that a runtime takes"
+        )))),
     }
 }
 
@@ -93,6 +122,7 @@ fn run_hf(args: &Export) -> Result<()> {
         dtype,
         shard_size: shard_size.transpose().context("reading --max-shard-size")?,
         overwrite: args.force,
+        for_transformers: args.runtime == Some(RuntimeName::Transformers),
         allow_non_finite: args.force,
     };
     write(&exported, &chosen, &notes)?;
@@ -117,6 +147,7 @@ fn write(export: &Exported, chosen: &Chosen, card_notes: &str) -> Result<()> {
     let options = ExportOptions {
         target_context: *context,
         overwrite: export.overwrite,
+        without_mscales: export.for_transformers,
         dtype: export.dtype,
         shard_size: export.shard_size,
         allow_non_finite: export.allow_non_finite,

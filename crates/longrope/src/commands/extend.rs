@@ -136,6 +136,7 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
             dtype: None,
             shard_size: None,
             overwrite: true,
+            for_transformers: false,
             allow_non_finite: false,
         }),
         verb => Err(anyhow!("the verb `{}` cannot be a stage", verb.name())

@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
+use burn::tensor::DType;
 use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
-use longrope_model::{Decoder, ModelConfig, ResultSource, RopeSource};
+use longrope_model::{Decoder, ModelConfig, Precision, ResultSource, RopeSource};
 use longrope_rope::{Method, RopeScaling, RopeSpec};
-use longrope_trainer::Screen;
 use longrope_trainer::run::records::Record;
-use longrope_trainer::run::{Callbacks, TrainConfig, TrainOutcome, TrainPlan, TrainResult};
+use longrope_trainer::run::{
+    Callbacks, TrainConfig, TrainMode, TrainOutcome, TrainPlan, TrainResult,
+};
+use longrope_trainer::{Screen, Worker};
 
 use super::not_finite;
 use crate::failure::explain_interruption;
@@ -124,7 +127,15 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     };
     input::model::check_weights(&base)?;
     memory::check(config, &model, work)?;
-    let decoder = load(config, &base)?;
+    let workers = device::workers(config)?;
+    if section.accumulate < workers.len() {
+        tracing::warn!(
+            "`train.accumulate` is {}, so only as many of {} devices have work at a time",
+            section.accumulate,
+            workers.len()
+        );
+    }
+    let decoder = load(config, &base, &workers[0])?;
     let documents = if config.text.is_empty() && config.tokens.is_none() {
         Vec::new()
     } else {
@@ -154,6 +165,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         folder,
         base,
         decoder,
+        workers,
         rope,
         context,
         documents,
@@ -342,15 +354,23 @@ fn has_end(scaling: &RopeScaling) -> bool {
 }
 
 /// Loads the weights in the type for training.
-fn load(config: &Config, base: &Path) -> Result<Decoder> {
+///
+/// Below adapters, weights in half precision are constants. CPUs, which compute slowly in halves, then compute in `f32`.
+fn load(config: &Config, base: &Path, worker: &Worker) -> Result<Decoder> {
     if config.weights == WeightSetting::Streamed {
         return Err(
             anyhow!("a model with weights = \"streamed\" cannot be trained")
                 .context(Hint("use the default, weights = \"resident\"".to_owned())),
         );
     }
-    let device = device::open(config.device.only()?)?;
-    Decoder::load_as(base, &device, config.train.precision.dtype())
+    let train = &config.train;
+    let are_constant = train.mode == TrainMode::Lora && train.modules_to_save.is_empty();
+    let precision = match train.precision.dtype() {
+        DType::F32 => Precision::F32,
+        half if worker.is_cpu && are_constant => Precision::widened(half),
+        half => Precision::whole(half),
+    };
+    Decoder::load_as(base, &worker.device, precision)
         .with_context(|| format!("loading model `{}`", base.display()))
 }
 

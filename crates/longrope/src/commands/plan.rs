@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use burn::tensor::{Device, Distribution, Tensor};
-use longrope_model::estimate::{self, Memory, STEP_FORWARDS, Trained};
+use longrope_model::estimate::{self, Held, Memory, STEP_FORWARDS, Trained};
 use longrope_model::{Checkpoint, ModelConfig};
 use longrope_search::SearchConfig;
 use serde::Serialize;
@@ -94,7 +94,20 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
             PlanMode::Full,
         ],
     };
-    let row = |mode| plan(&model, args.context, mode, memory_bytes, flops_per_sec);
+    // GPUs measure in half precision if they can.
+    let held = Held {
+        bytes: if device::is_gpu(&device) { 2 } else { 4 },
+        ..Held::F32
+    };
+    let row = |mode| {
+        plan(
+            (&model, held),
+            args.context,
+            mode,
+            memory_bytes,
+            flops_per_sec,
+        )
+    };
     let report = PlanReport {
         format: "longrope-plan",
         version: 1,
@@ -116,7 +129,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
 }
 
 fn plan(
-    model: &ModelConfig,
+    (model, held): (&ModelConfig, Held),
     context: usize,
     mode: PlanMode,
     memory_bytes: Option<f64>,
@@ -125,9 +138,9 @@ fn plan(
     let rank = Config::default().train.lora.rank;
     let adapters = Trained::Adapters(estimate::adapter_parameters(model, rank));
     let (name, memory, n_forwards) = match mode {
-        PlanMode::Eval => ("eval", estimate::eval_memory(model, false), 1.0),
+        PlanMode::Eval => ("eval", estimate::eval_memory(model, held), 1.0),
         PlanMode::Search => {
-            let memory = estimate::eval_memory(model, false);
+            let memory = estimate::eval_memory(model, held);
             ("search", memory, search_windows(context))
         }
         PlanMode::Lora => (
@@ -150,7 +163,13 @@ fn plan(
         let fits_at = |memory: Memory| memory.at(context) <= room;
         match mode {
             PlanMode::Eval | PlanMode::Search => {
-                if fits_at(estimate::eval_memory(model, true)) {
+                let halves = Held { bytes: 2, ..held };
+                if held != halves && fits_at(estimate::eval_memory(model, halves)) {
+                    advice.push(
+                        "--set precision=bf16, which keeps weights in half precision".to_owned(),
+                    );
+                }
+                if fits_at(estimate::eval_memory(model, held.streamed(true))) {
                     advice.push(
                         "--set weights=streamed, which reads layers when they are needed"
                             .to_owned(),
@@ -201,7 +220,10 @@ fn weights_of_search(
     [WeightSetting::Resident, WeightSetting::Streamed]
         .into_iter()
         .find(|weights| {
-            let needed = estimate::eval_memory(model, *weights == WeightSetting::Streamed);
+            let needed = estimate::eval_memory(
+                model,
+                Held::F32.streamed(*weights == WeightSetting::Streamed),
+            );
             let config = Config {
                 weights: *weights,
                 ..Config::default()

@@ -99,7 +99,8 @@ fn check_memory(config: &Config) -> Result<()> {
 /// Trains as configured, or resumes what the folder holds.
 fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Result<PretrainOutcome> {
     let interrupt = signals::listen()?;
-    let device = device::open(config.device.only()?)?;
+    let workers = device::workers(config)?;
+    let device = workers[0].device.clone();
     let task = PretrainTask {
         config: config.pretrain.clone(),
         texts: read_texts(config)?,
@@ -109,6 +110,7 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
             None => TokenCache::disabled(),
         },
         device,
+        workers,
         out: out.to_owned(),
         source: input::blank_source(config)?,
         screen,

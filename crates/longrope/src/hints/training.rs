@@ -18,6 +18,7 @@ pub(super) fn hint(error: &T) -> Option<String> {
             | T::Setting { .. }
             | T::Positions { .. }
             | T::Distill { .. }
+            | T::Offload
             | T::Share { .. } => {
                 "configs/README.md describes every key of [train]"
             }
@@ -47,8 +48,16 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::OtherSettings { .. } => {
                 "resume with the configuration in the run's config.toml, or start again with another --out"
             }
+            T::Threads(_) => "give fewer --device, or raise the limit of threads (ulimit -u)",
             // The cause says more.
-            T::Run { source, .. } if matches!(**source, T::Save { .. }) => return None,
+            T::Run { source, .. }
+                if matches!(**source, T::Save { .. } | T::DeviceFailed { .. }) =>
+            {
+                return None;
+            }
+            T::DeviceFailed { .. } => {
+                "the state before this step is saved; --resume continues with the devices that are given then"
+            }
             T::Run { .. } => "continue from the last saved state with --resume",
             T::Metrics { .. } => "resume with the version of longrope that wrote the file",
             T::Save { .. } => "free some space, then continue with --resume",

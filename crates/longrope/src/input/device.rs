@@ -4,8 +4,10 @@ use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 #[cfg(feature = "cuda")]
 use longrope_data::counted;
+use longrope_trainer::Worker;
 
 use crate::hint::Hint;
+use crate::settings::config::Config;
 
 /// All kinds of devices, including those that this program was built without.
 const KINDS: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"];
@@ -13,6 +15,28 @@ const KINDS: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"]
 /// Whether the device is this machine's CPU, which all such workers share.
 pub(crate) fn is_cpu(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
+}
+
+/// Whether the device is a GPU of this machine, not a software driver for one.
+pub(crate) fn is_gpu(name: &str) -> bool {
+    let (kind, place) = name.split_once(':').unwrap_or((name, ""));
+    matches!(kind, "wgpu" | "vulkan" | "cuda") && place != "cpu"
+}
+
+/// The configured devices as workers of a training; there is at least one.
+///
+/// # Errors
+/// If there is none, or one cannot be opened.
+pub(crate) fn workers(config: &Config) -> Result<Vec<Worker>> {
+    let names = config.device.names()?.iter();
+    let workers = names.map(|name| {
+        Ok(Worker {
+            name: name.clone(),
+            device: open(name)?,
+            is_cpu: is_cpu(name),
+        })
+    });
+    workers.collect()
 }
 
 /// Checks that a name is one of a device, whether or not this program was built with it.

@@ -2,13 +2,14 @@
 
 use anyhow::{Result, anyhow};
 use longrope_model::ModelConfig;
-use longrope_model::estimate::{self, Memory};
+use longrope_model::estimate::{self, Held, Memory};
 use longrope_trainer::run::{TrainConfig, TrainMode, WeightPrecision};
 
 use super::device;
 use super::limits::{Limits, limits};
+use super::precision::held;
 use crate::hint::Hint;
-use crate::settings::config::{Config, WeightSetting};
+use crate::settings::config::Config;
 use crate::show::output;
 
 /// Bytes in a GiB.
@@ -58,8 +59,8 @@ fn check_against(
     (work, n_workers): (Work<'_>, usize),
     available: f64,
 ) -> Result<()> {
-    let streamed = config.weights == WeightSetting::Streamed;
-    let (memory, context, n_at_once) = needed(model, work, streamed, n_workers);
+    let held = held(config);
+    let (memory, context, n_at_once) = needed(model, work, held, n_workers);
     let need = memory.at(context);
     if need <= available {
         return Ok(());
@@ -81,7 +82,7 @@ fn check_against(
             shown(memory.fixed_bytes)
         )),
     }
-    if let Some(way) = smaller(model, work, (streamed, n_workers), available) {
+    if let Some(way) = smaller(model, work, (held, n_workers), available) {
         ways.push(way.to_owned());
     }
     if n_at_once > 1 {
@@ -104,22 +105,28 @@ fn shown(bytes: f64) -> String {
 fn needed(
     model: &ModelConfig,
     work: Work<'_>,
-    streamed: bool,
+    held: Held,
     n_workers: usize,
 ) -> (Memory, usize, usize) {
     match work {
         Work::Measure { context } => (
-            times(estimate::eval_memory(model, streamed), n_workers),
+            times(estimate::eval_memory(model, held), n_workers),
             context,
             n_workers,
         ),
-        Work::Generate { tokens } => (estimate::generate_memory(model, streamed), tokens, 1),
+        Work::Generate { tokens } => (estimate::generate_memory(model, held), tokens, 1),
         Work::Train { context, config } => {
             let trained = match config.mode {
                 TrainMode::Lora => estimate::Trained::Adapters(adapter_parameters(model, config)),
                 _ => estimate::Trained::All,
             };
             let mut memory = estimate::train_memory(model, trained);
+            // Each further worker has gradients of its own.
+            let n_trained = match trained {
+                estimate::Trained::All => model.n_parameters(),
+                estimate::Trained::Adapters(n) => n,
+            };
+            memory.fixed_bytes += 4.0 * ((n_workers - 1) * n_trained) as f64;
             if config.precision == WeightPrecision::Bf16 {
                 // Two bytes less per weight, and per gradient of a trained one. Adapters are small.
                 let halves = if config.mode == TrainMode::Lora {
@@ -135,7 +142,8 @@ fn needed(
                 memory.fixed_bytes += (bytes * model.n_parameters()) as f64;
             }
             let longest = config.longest_window(context);
-            (times(memory, config.batch), longest, config.batch)
+            let n_at_once = config.batch * n_workers;
+            (times(memory, n_at_once), longest, n_at_once)
         }
         Work::Adapt {
             window,
@@ -147,8 +155,9 @@ fn needed(
             let without = estimate::train_memory(model, estimate::Trained::Adapters(0));
             let of_worker = one.fixed_bytes - without.fixed_bytes;
             let kept = 4.0 * candidates as f64 * n_adapters as f64;
+            let saved = (4 - held.bytes) as f64 * model.n_parameters() as f64;
             let memory = Memory {
-                fixed_bytes: without.fixed_bytes + n_workers as f64 * of_worker + kept,
+                fixed_bytes: without.fixed_bytes - saved + n_workers as f64 * of_worker + kept,
                 ..one
             };
             let n_at_once = config.batch * n_workers;
@@ -178,15 +187,16 @@ fn times(memory: Memory, n: usize) -> Memory {
 fn smaller(
     model: &ModelConfig,
     work: Work<'_>,
-    (streamed, n_workers): (bool, usize),
+    (held, n_workers): (Held, usize),
     available: f64,
 ) -> Option<&'static str> {
-    let fits = |work: Work<'_>, streamed: bool, n_workers: usize| {
-        let (memory, context, _) = needed(model, work, streamed, n_workers);
+    let halves = Held { bytes: 2, ..held };
+    let fits = |work: Work<'_>, held: Held, n_workers: usize| {
+        let (memory, context, _) = needed(model, work, held, n_workers);
         memory.at(context) <= available
     };
     match work {
-        Work::Measure { .. } if n_workers > 1 && fits(work, streamed, 1) => {
+        Work::Measure { .. } if n_workers > 1 && fits(work, held, 1) => {
             Some("it fits with one --device")
         }
         Work::Adapt {
@@ -203,21 +213,24 @@ fn smaller(
                 window,
                 candidates,
             };
-            if config.batch > 1 && fits(work, false, n_workers) {
+            if config.batch > 1 && fits(work, held, n_workers) {
                 Some("it fits with --set search.adapt.batch=1")
-            } else if n_workers > 1 && fits(work, false, 1) {
+            } else if n_workers > 1 && fits(work, held, 1) {
                 Some("it fits with one --device and search.adapt.batch=1")
             } else {
                 None
             }
         }
+        Work::Measure { .. } | Work::Generate { .. } if fits(work, halves, n_workers) => {
+            Some("it fits with --set precision=bf16, which keeps weights in half precision")
+        }
         Work::Measure { .. } | Work::Generate { .. }
-            if !streamed && fits(work, true, n_workers) =>
+            if !held.streamed && fits(work, held.streamed(true), n_workers) =>
         {
             Some("it fits with --set weights=streamed")
         }
         Work::Train { context, config } => {
-            let try_with = |config: &TrainConfig| fits(Work::Train { context, config }, false, 1);
+            let try_with = |config: &TrainConfig| fits(Work::Train { context, config }, held, 1);
             let lora = TrainConfig {
                 mode: TrainMode::Lora,
                 ..config.clone()
@@ -226,7 +239,9 @@ fn smaller(
                 batch: 1,
                 ..config.clone()
             };
-            if config.batch > 1 && try_with(&single) {
+            if n_workers > 1 && try_with(config) {
+                Some("it fits with one --device")
+            } else if config.batch > 1 && try_with(&single) {
                 Some("it fits with --set train.batch=1")
             } else if try_with(&lora) {
                 Some("it fits with --lora")

@@ -9,6 +9,7 @@ use longrope_extend::{Models, Replica};
 use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use super::memory::{self, Work};
+use super::precision::precision;
 use super::{device, gguf};
 use crate::hint::Hint;
 use crate::progress;
@@ -99,16 +100,21 @@ pub(crate) fn load_model(config: &Config, work: Work<'_>) -> Result<Decoder> {
     load_onto(config, device)
 }
 
-fn load_onto(config: &Config, device: &str) -> Result<Decoder> {
+fn load_onto(config: &Config, name: &str) -> Result<Decoder> {
     let folder = model_folder(config)?;
-    let device = device::open(device)?;
+    let device = device::open(name)?;
+    let precision = precision(config.precision, name, &device);
     let bar = progress::bar(&format!("loading {}", folder.display()), 1);
     let decoder = match config.weights {
-        WeightSetting::Resident => Decoder::load_with(folder, &device, |layer_idx, n_layers| {
-            bar.set_length(n_layers as u64);
-            bar.set_position(layer_idx as u64);
-        }),
-        WeightSetting::Streamed => Decoder::stream(folder, &device, Arc::new(show_layer)),
+        WeightSetting::Resident => {
+            Decoder::load_with(folder, &device, precision, |layer_idx, n_layers| {
+                bar.set_length(n_layers as u64);
+                bar.set_position(layer_idx as u64);
+            })
+        }
+        WeightSetting::Streamed => {
+            Decoder::stream(folder, &device, precision, Arc::new(show_layer))
+        }
     };
     let decoder = decoder.with_context(|| format!("loading model `{}`", folder.display()))?;
     let decoder = match config.rope_layers {

@@ -6,6 +6,7 @@ use anyhow::Result;
 use longrope_model::{Checkpoint, ResultSource};
 
 use super::model::model_folder;
+use super::precision::precision_name;
 use crate::settings::config::Config;
 
 /// What the configured model is measured on. `text` is the fingerprint of the text or data, if the job has one.
@@ -25,15 +26,14 @@ pub(crate) fn source(config: &Config, text: Option<String>) -> Result<ResultSour
 /// As [`source`], without model and fingerprints, for jobs that fill them in.
 ///
 /// # Errors
-/// If the list of devices is empty.
+/// If the list of devices is empty, or the first one cannot be opened.
 pub(crate) fn blank_source(config: &Config) -> Result<ResultSource> {
     Ok(ResultSource {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         texts: names(config.text.iter().chain(&config.tokens)),
         seed: Some(config.seed),
         devices: config.device.names()?.to_vec(),
-        // Only training computes in another type.
-        precision: Some("f32".to_owned()),
+        precision: Some(precision_name(config)?.to_owned()),
         ..ResultSource::default()
     })
 }

@@ -11,7 +11,7 @@ use super::words::{free, joined, quoted, words};
 use crate::input::memory::{self, Work};
 use crate::input::{extendable, model_config};
 use crate::settings::bounds::MOST_TOKENS;
-use crate::settings::config::{Config, RopeLayers, WeightSetting};
+use crate::settings::config::{Config, PrecisionSetting, RopeLayers, WeightSetting};
 
 /// A model, and how the next command would load it.
 pub(super) struct Subject<'a> {
@@ -184,7 +184,11 @@ impl<'a> Subject<'a> {
             WeightSetting::Resident => "",
             WeightSetting::Streamed => " --set weights=streamed",
         };
-        Some(format!("{line}{weights}{}", self.layers()))
+        let precision = match self.config.precision {
+            PrecisionSetting::Auto => String::new(),
+            other => format!(" --set precision={}", other.name()),
+        };
+        Some(format!("{line}{weights}{precision}{}", self.layers()))
     }
 
     fn layers(&self) -> &'static str {

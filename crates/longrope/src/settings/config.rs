@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) device: DeviceNames,
     /// How weights are kept.
     pub(crate) weights: WeightSetting,
+    /// The type that a model is measured and generates in. Trainings have their own.
+    pub(crate) precision: PrecisionSetting,
     /// Which layers a RoPE is for, in models where some layers have one of their own.
     pub(crate) rope_layers: RopeLayers,
     /// Seed of all random choices.
@@ -90,6 +92,7 @@ impl Default for Config {
             out: None,
             device: DeviceNames::One("flex".to_owned()),
             weights: WeightSetting::Resident,
+            precision: PrecisionSetting::Auto,
             rope_layers: RopeLayers::Full,
             seed: 42,
             force: false,
@@ -132,6 +135,37 @@ pub(crate) enum WeightSetting {
     Resident,
     /// Layers are read from the files when they are needed, for models larger than memory.
     Streamed,
+}
+
+/// The type of weights in memory and, on GPUs, of computations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PrecisionSetting {
+    /// `f32` on CPUs, and half precision on GPUs.
+    Auto,
+    /// `f32`.
+    F32,
+    /// `bf16`.
+    Bf16,
+    /// `f16`.
+    F16,
+}
+
+impl PrecisionSetting {
+    /// Its name in settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// Whether it asks for half precision on every device.
+    pub(crate) fn is_half(self) -> bool {
+        matches!(self, Self::Bf16 | Self::F16)
+    }
 }
 
 /// `[generate]`

@@ -45,7 +45,7 @@ impl DeviceNames {
                 names.join(", ")
             )
             .context(Hint(
-                "search, recover, compare, eval ppl and demo use several devices; give one --device".to_owned(),
+                "search, recover, compare, eval ppl, finetune, pretrain and demo use several devices; give one --device".to_owned(),
             ))),
         }
     }

@@ -12,6 +12,7 @@ use crate::flex::shared::{InTurns, SharedRows};
 use crate::flex::simd;
 use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous};
+use crate::flex::weight::Weight;
 
 /// Most rows per task.
 const ROWS: usize = 512;
@@ -32,10 +33,10 @@ pub(in crate::flex) fn linear_nll_backward(
     needs_weight: bool,
 ) -> (FlexTensor, Option<FlexTensor>) {
     let targets = indices(targets);
-    let (hidden, weight) = (View::<2>::new(hidden), View::<2>::new(weight));
+    let (hidden, weight) = (View::<2>::new(hidden), Weight::new(weight));
     let (log_sum_exp, grad) = (View::<1>::new(log_sum_exp), View::<1>::new(grad));
     let [n_rows, size] = hidden.dims;
-    let [vocab, _] = weight.dims;
+    let [vocab, _] = weight.dims();
     let n_tiles = vocab.div_ceil(TOKENS);
     let cap = softcap.map(|cap| Cap::new(cap, 1.0));
     let block = n_rows.div_ceil(TASKS).clamp(FEWEST_ROWS, ROWS);
@@ -47,8 +48,8 @@ pub(in crate::flex) fn linear_nll_backward(
     let turns = InTurns::new(vec![0; n_tiles]);
     turns.run(
         n_rows.div_ceil(block),
-        || (vec![0f32; block * TOKENS], [0f32; TOKENS]),
-        |(logits, slopes), task| {
+        || (vec![0f32; block * TOKENS], [0f32; TOKENS], Vec::new()),
+        |(logits, slopes, widened), task| {
             let start = task * block;
             let n = block.min(n_rows - start);
             // SAFETY: every row belongs to exactly one task.
@@ -57,7 +58,7 @@ pub(in crate::flex) fn linear_nll_backward(
             for tile in 0..n_tiles {
                 let first = tile * TOKENS;
                 let n_tokens = TOKENS.min(vocab - first);
-                let tokens = rows_from(&weight, first);
+                let tokens = weight.rows(first, n_tokens, widened);
                 let rows = rows_from(&hidden, start);
                 multiply(
                     [n, n_tokens, size],

@@ -8,6 +8,7 @@ use crate::flex::matrix::multiply;
 use crate::flex::simd;
 use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous};
+use crate::flex::weight::Weight;
 
 /// Rows per task.
 const ROWS: usize = 256;
@@ -22,9 +23,9 @@ pub(in crate::flex) fn linear_nll(
     softcap: Option<f64>,
 ) -> (FlexTensor, FlexTensor) {
     let targets = indices(targets);
-    let (hidden, weight) = (View::<2>::new(hidden), View::<2>::new(weight));
+    let (hidden, weight) = (View::<2>::new(hidden), Weight::new(weight));
     let [n_rows, size] = hidden.dims;
-    let [vocab, _] = weight.dims;
+    let [vocab, _] = weight.dims();
     let cap = softcap.map(|cap| Cap::new(cap, 1.0));
     let mut losses = vec![0f32; n_rows];
     let mut log_sum_exp = vec![0f32; n_rows];
@@ -32,8 +33,8 @@ pub(in crate::flex) fn linear_nll(
         .par_chunks_mut(ROWS)
         .zip(log_sum_exp.par_chunks_mut(ROWS));
     tasks.enumerate().for_each_init(
-        || vec![0f32; ROWS * TOKENS],
-        |logits, (task, (losses, log_sum_exp))| {
+        || (vec![0f32; ROWS * TOKENS], Vec::new()),
+        |(logits, widened), (task, (losses, log_sum_exp))| {
             let start = task * ROWS;
             let n = losses.len();
             let mut maxima = [f32::NEG_INFINITY; ROWS];
@@ -44,7 +45,7 @@ pub(in crate::flex) fn linear_nll(
                 multiply(
                     [n, n_tokens, size],
                     rows_from(&hidden, start),
-                    rows_from(&weight, first).transposed(),
+                    weight.rows(first, n_tokens, widened).transposed(),
                     logits,
                     TOKENS,
                     false,

@@ -1,0 +1,210 @@
+//! The devices of a training: each computes some of the micro-batches of a step.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+
+use burn::tensor::Device;
+use longrope_model::{Decoder, LossGradients, Recompute, Teacher, Trained};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
+use crate::micro_batch::MicroBatch;
+
+/// A device that takes part in a training.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// Its name, for messages.
+    pub name: String,
+    /// The device.
+    pub device: Device,
+    /// Whether it is this machine's CPU, whose threads such workers share.
+    pub is_cpu: bool,
+}
+
+/// The workers of a training.
+///
+/// Micro-batches are handed out one at a time to the next free worker. Their gradients are moved to the device of the
+/// trained model and added up in the order of the micro-batches, so the sum does not depend on the number of workers, nor on
+/// which of them is faster.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Workers(Vec<Running>);
+
+/// A worker with its copy of the model.
+#[derive(Clone, Debug)]
+struct Running {
+    name: String,
+    device: Device,
+    /// `None` if the worker is on the device of the trained model, whose weights it shares.
+    replica: Option<Decoder>,
+    /// The original model of a distillation, once it has been moved.
+    original: Arc<OnceLock<Decoder>>,
+    /// The worker's share of the threads of this machine; `None` for all.
+    threads: Option<Arc<ThreadPool>>,
+}
+
+/// What is computed of a micro-batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    pub(crate) trained: Trained,
+    pub(crate) recompute: Recompute,
+}
+
+impl Workers {
+    /// Copies the model to every device that does not hold it.
+    ///
+    /// # Errors
+    /// [`Error::Threads`] if threads cannot be started.
+    pub(crate) fn new(workers: &[Worker], decoder: &Decoder) -> Result<Self> {
+        let n_cpu = workers.iter().filter(|worker| worker.is_cpu).count();
+        let n_threads = rayon::current_num_threads();
+        let mut n_before = 0;
+        let running = workers.iter().map(|worker| {
+            let threads = if worker.is_cpu && n_cpu > 1 {
+                let share = n_threads / n_cpu + usize::from(n_before < n_threads % n_cpu);
+                n_before += 1;
+                let pool = ThreadPoolBuilder::new().num_threads(share.max(1)).build();
+                Some(Arc::new(pool.map_err(Error::Threads)?))
+            } else {
+                None
+            };
+            let is_there = worker.device == *decoder.device();
+            Ok(Running {
+                name: worker.name.clone(),
+                device: worker.device.clone(),
+                replica: (!is_there).then(|| decoder.to_device(&worker.device)),
+                original: Arc::default(),
+                threads,
+            })
+        });
+        Ok(Self(running.collect::<Result<_>>()?))
+    }
+
+    /// Computes loss and gradients of every micro-batch, and calls `take` with them in order.
+    ///
+    /// # Errors
+    /// The first error of a worker; the other workers finish what they have begun.
+    pub(crate) fn compute(
+        &self,
+        decoder: &Decoder,
+        batches: &[MicroBatch],
+        goal: Goal,
+        mut take: impl FnMut(&MicroBatch, LossGradients),
+    ) -> Result<()> {
+        if self.0.len() < 2 {
+            for batch in batches {
+                take(batch, gradients(decoder, batch, goal)?);
+            }
+            return Ok(());
+        }
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let (done, results) = mpsc::channel();
+            for worker in &self.0 {
+                let (done, next) = (done.clone(), &next);
+                scope.spawn(move || {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(batch) = batches.get(index) else {
+                            break;
+                        };
+                        let result = worker.run(decoder, batch, goal);
+                        let failed = result.is_err();
+                        if done.send((index, result)).is_err() || failed {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(done);
+            let (mut waiting, mut due, mut failure) = (BTreeMap::new(), 0, None);
+            for (index, result) in results {
+                match result {
+                    Ok(part) => {
+                        waiting.insert(index, part);
+                    }
+                    Err(error) => {
+                        next.store(batches.len(), Ordering::Relaxed);
+                        failure.get_or_insert(error);
+                    }
+                }
+                while let Some(part) = waiting.remove(&due) {
+                    take(&batches[due], part);
+                    due += 1;
+                }
+            }
+            failure.map_or(Ok(()), Err)
+        })
+    }
+
+    /// Gives all copies the trained weights of `decoder`.
+    pub(crate) fn update(&mut self, decoder: &mut Decoder, trained: Trained) {
+        for replica in self
+            .0
+            .iter_mut()
+            .filter_map(|worker| worker.replica.as_mut())
+        {
+            replica.copy_trained(decoder, trained);
+        }
+    }
+}
+
+impl Running {
+    /// Loss and gradients of a micro-batch, on the device of `decoder`.
+    fn run(&self, decoder: &Decoder, batch: &MicroBatch, goal: Goal) -> Result<LossGradients> {
+        let compute = || -> Result<LossGradients> {
+            let Some(replica) = &self.replica else {
+                return gradients(decoder, batch, goal);
+            };
+            let mut part = gradients(replica, &self.moved(batch), goal)?;
+            part.gradients = part.gradients.to_device(decoder.device());
+            Ok(part)
+        };
+        let guarded = || catch_unwind(AssertUnwindSafe(compute));
+        let result = match &self.threads {
+            Some(threads) => threads.install(guarded),
+            None => guarded(),
+        };
+        result.unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Error::DeviceFailed {
+                device: self.name.clone(),
+                message: message.unwrap_or("it gave no reason").to_owned(),
+            })
+        })
+    }
+
+    /// The micro-batch with everything that lies on a device moved to that of the worker.
+    fn moved(&self, batch: &MicroBatch) -> MicroBatch {
+        let teacher = batch.teacher.as_ref().map(|teacher| {
+            let original = || teacher.decoder.to_device(&self.device);
+            Arc::new(Teacher {
+                decoder: self.original.get_or_init(original).clone(),
+                rotary: teacher.rotary.to_device(&self.device),
+                ..Teacher::clone(teacher)
+            })
+        });
+        MicroBatch {
+            batch: batch.batch.clone(),
+            rotary: batch.rotary.to_device(&self.device),
+            teacher,
+        }
+    }
+}
+
+fn gradients(decoder: &Decoder, batch: &MicroBatch, goal: Goal) -> Result<LossGradients> {
+    let MicroBatch {
+        batch,
+        rotary,
+        teacher,
+    } = batch;
+    let Goal { trained, recompute } = goal;
+    Ok(match teacher {
+        None => decoder.loss_gradients(batch, rotary, trained, recompute)?,
+        Some(teacher) => {
+            decoder.distillation_gradients(batch, teacher, rotary, trained, recompute)?
+        }
+    })
+}

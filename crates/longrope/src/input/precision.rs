@@ -1,0 +1,69 @@
+//! The types that a model is loaded in.
+
+use anyhow::Result;
+use burn::tensor::{DType, Device};
+use longrope_model::Precision;
+use longrope_model::estimate::Held;
+
+use super::device;
+use crate::settings::config::{Config, PrecisionSetting, WeightSetting};
+
+/// The precision on a device with this name.
+///
+/// On CPUs, weights in half precision are kept so, and computations are in `f32`. On GPUs, both are in half precision.
+pub(crate) fn precision(setting: PrecisionSetting, name: &str, device: &Device) -> Precision {
+    let dtype = match setting {
+        PrecisionSetting::Auto => default_dtype(name, device),
+        PrecisionSetting::F32 => DType::F32,
+        PrecisionSetting::Bf16 => DType::BF16,
+        PrecisionSetting::F16 => DType::F16,
+    };
+    match dtype {
+        DType::F32 => Precision::F32,
+        half if device::is_gpu(name) => Precision::whole(half),
+        half => Precision::widened(half),
+    }
+}
+
+/// `bf16` on GPUs that have it, else `f16` on those that have that, else `f32`.
+fn default_dtype(name: &str, device: &Device) -> DType {
+    if !device::is_gpu(name) {
+        return DType::F32;
+    }
+    [DType::BF16, DType::F16]
+        .into_iter()
+        .find(|dtype| device.supports_dtype(*dtype))
+        .unwrap_or(DType::F32)
+}
+
+/// The name of the precision on the first configured device.
+///
+/// # Errors
+/// If there is no device, or it cannot be opened.
+pub(crate) fn precision_name(config: &Config) -> Result<&'static str> {
+    let setting = config.precision;
+    if setting != PrecisionSetting::Auto {
+        return Ok(setting.name());
+    }
+    let first = config
+        .device
+        .names()?
+        .first()
+        .map_or("flex", String::as_str);
+    if !device::is_gpu(first) {
+        return Ok(PrecisionSetting::F32.name());
+    }
+    Ok(match default_dtype(first, &device::open(first)?) {
+        DType::BF16 => PrecisionSetting::Bf16.name(),
+        DType::F16 => PrecisionSetting::F16.name(),
+        _ => PrecisionSetting::F32.name(),
+    })
+}
+
+/// How the configured weights are held on a CPU.
+pub(crate) fn held(config: &Config) -> Held {
+    Held {
+        streamed: config.weights == WeightSetting::Streamed,
+        bytes: if config.precision.is_half() { 2 } else { 4 },
+    }
+}

@@ -1,0 +1,86 @@
+//! `precision`: weights in half precision, for every verb that measures or generates.
+
+use serde_json::Value;
+
+use crate::support::{Workplace, number};
+
+/// bf16 has 8 bits of mantissa; losses are about ln 97.
+const BF16: f64 = 0.02;
+
+const PPL: &str = "eval ppl m --tokens tokens.json --contexts 64,128 --rope yarn --json";
+
+fn losses(report: &Value) -> [f64; 2] {
+    ["/results/0/nll_nats", "/results/1/nll_nats"].map(|at| number(report, at))
+}
+
+#[test]
+fn weights_in_halves_are_near_and_results_say_so() {
+    let here = Workplace::with_model();
+    let plain = here.compute_json(PPL);
+    assert_eq!(plain["source"]["precision"], "f32");
+    let given = here.compute_json(&format!("{PPL} --set precision=f32"));
+    assert_eq!(losses(&given), losses(&plain));
+    for name in ["bf16", "f16"] {
+        let halves = here.compute_json(&format!("{PPL} --set precision={name}"));
+        assert_eq!(halves["source"]["precision"], name);
+        assert_ne!(losses(&halves), losses(&plain), "{name}");
+        for (found, expected) in losses(&halves).iter().zip(losses(&plain)) {
+            assert!(
+                (found - expected).abs() < BF16,
+                "{name}: {found}, {expected}"
+            );
+        }
+        let streamed = format!("{PPL} --set precision={name} --set weights=streamed");
+        assert_eq!(losses(&here.compute_json(&streamed)), losses(&halves));
+    }
+}
+
+#[test]
+fn every_verb_that_measures_takes_it() {
+    let here = Workplace::with_model();
+    for line in [
+        "compare m --tokens tokens.json --contexts 64,128",
+        "search m --tokens tokens.json --target 128 --samples 1 --out a --set search.population=4 \
+         --set search.parents=2 --set search.mutations=1 --set search.crossovers=1 --set search.generations=1",
+    ] {
+        here.compute(&format!("{line} --set precision=bf16"));
+    }
+    let with_tokenizer = Workplace::with_tokenizer();
+    for line in [
+        "eval passkey t --contexts 256 --set passkey.trials=1",
+        "generate t --prompt once --max-new-tokens 3",
+    ] {
+        with_tokenizer.compute(&format!("{line} --set precision=f16"));
+    }
+    let inputs = here.read_json("a/search/inputs.json");
+    assert_eq!(inputs["precision"], "bf16");
+    here.run("search --resume --out a --set precision=f32")
+        .refused_with("precision");
+}
+
+#[test]
+fn an_unknown_precision_is_refused_with_those_that_exist() {
+    let here = Workplace::with_model();
+    here.run("eval ppl m --tokens tokens.json --set precision=int8")
+        .refused_with("bf16");
+}
+
+#[test]
+fn adapters_are_trained_in_f32_on_weights_in_bf16() {
+    let here = Workplace::with_model();
+    let train = "finetune m --tokens tokens.json --rope yarn --context 64 --steps 4 --lora --dashboard off \
+        --set train.warmup-steps=1 --set train.learning-rate=1e-2";
+    let losses = ["f32", "bf16"].map(|precision| {
+        here.run(&format!(
+            "{train} --out {precision} --set train.precision={precision}"
+        ))
+        .worked();
+        let lines = here.training_metrics(&format!("{precision}/metrics.jsonl"));
+        let nats = lines.iter().map(|line| line["nll_nats"].as_f64().unwrap());
+        nats.collect::<Vec<f64>>()
+    });
+    assert_ne!(losses[0], losses[1], "the weights are rounded");
+    for (exact, rounded) in losses[0].iter().zip(&losses[1]) {
+        assert!((exact - rounded).abs() < BF16, "{exact}, {rounded}");
+    }
+}
