@@ -92,7 +92,8 @@ fn help_of_search() {
           --set <KEY=VALUE>        Set a configuration key, for example `search.population=32`;
                                    repeatable
           --device <DEVICE>        Device to compute on: flex (default), ndarray, wgpu[:N],
-                                   vulkan[:N|:cpu], cuda[:N], remote:ws://HOST:PORT; repeatable
+                                   vulkan[:N|:cpu], metal[:N], cuda[:N], rocm[:N],
+                                   remote:ws://HOST:PORT; repeatable
           --force                  Start even if the job needs more memory than there is
           --text <PATH>...         Text: files or folders of plain text, JSON lines or Parquet, or
                                    `hf:OWNER/NAME`; repeatable
@@ -133,7 +134,7 @@ fn help_of_eval_ppl() {
           --config <FILE>     Configuration file (TOML); flags and `--set` override it
           --set <KEY=VALUE>   Set a configuration key, for example `search.population=32`; repeatable
           --device <DEVICE>   Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu],
-                              cuda[:N], remote:ws://HOST:PORT; repeatable
+                              metal[:N], cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable
           --force             Start even if the job needs more memory than there is
           --text <PATH>...    Text: files or folders of plain text, JSON lines or Parquet, or
                               `hf:OWNER/NAME`; repeatable
@@ -179,8 +180,8 @@ fn help_of_verify() {
               Set a configuration key, for example `search.population=32`; repeatable
 
           --device <DEVICE>
-              Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N],
-              remote:ws://HOST:PORT; repeatable
+              Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], metal[:N],
+              cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable
 
           --force
               Start even if the job needs more memory than there is

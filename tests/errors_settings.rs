@@ -218,7 +218,7 @@ fn an_unknown_device() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --device tpu"));
     assert_snapshot!(message, @r"
-    error: device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda, remote
+    error: device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, metal, cuda, rocm, remote
     hint: --device flex works on every machine; GPUs are cuda:0, cuda:1 and so on
     ");
 }

@@ -11,7 +11,7 @@
 )]
 
 mod autodiff;
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+#[cfg(feature = "cube")]
 mod cube;
 pub(crate) mod kernels;
 pub(crate) mod operations;

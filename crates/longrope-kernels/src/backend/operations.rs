@@ -10,7 +10,7 @@ use crate::pairs::Pairs;
 /// The operations on tensors of any backend.
 #[backend_extension(
     Autodiff,
-    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda")),
+    Cube: cfg(feature = "cube"),
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Remote: cfg(feature = "remote")
@@ -135,7 +135,7 @@ plain_operations!(burn::backend::Flex);
 #[cfg(feature = "ndarray")]
 plain_operations!(burn::backend::NdArray);
 
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+#[cfg(feature = "cube")]
 plain_operations!(burn::backend::Cube);
 
 #[cfg(feature = "remote")]

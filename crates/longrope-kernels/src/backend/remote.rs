@@ -40,7 +40,7 @@ pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
         Some(DispatchDevice::Flex(_)) => host::<burn::backend::Flex>(server),
         #[cfg(feature = "ndarray")]
         Some(DispatchDevice::NdArray(_)) => host::<burn::backend::NdArray>(server),
-        #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+        #[cfg(feature = "cube")]
         Some(DispatchDevice::Cube(_)) => host::<burn::backend::Cube>(server),
         _ => server,
     }

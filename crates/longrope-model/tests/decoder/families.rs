@@ -13,7 +13,7 @@ use longrope_model::{
 };
 use serde::Deserialize;
 
-use crate::support::{device, losses, precision};
+use crate::support::{Nearness, assert_losses, device, losses, precision};
 
 /// Another order of f32 sums changes these losses by up to 2e-5 nats. A wrong part changes them by 1e-2 or more.
 const TOLERANCE_NATS: f32 = 1e-4;
@@ -64,23 +64,12 @@ fn load(folder: &Path) -> Decoder {
 }
 
 pub(crate) fn assert_near(found: &[f32], expected: &[f32], what: &str) {
-    assert_within(TOLERANCE_NATS, found, expected, what);
-}
-
-fn assert_within(tolerance: f32, found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (at, (x, y)) in found.iter().zip(expected).enumerate() {
-        let token = at + 1;
-        assert!(
-            (x - y).abs() < tolerance,
-            "{what}, token {token}: {x} is not {y}"
-        );
-    }
+    assert_losses(Nearness::Tokens, TOLERANCE_NATS, found, expected, what);
 }
 
 #[test]
 fn losses_are_those_of_transformers() {
-    let (precision, tolerance) = precision(TOLERANCE_NATS);
+    let (precision, nearness) = precision();
     each_family(|name, folder, golden| {
         let decoder = Decoder::load_as(folder, &device(), precision).unwrap();
         for (n_tokens, expected) in &golden.losses {
@@ -90,7 +79,7 @@ fn losses_are_those_of_transformers() {
                 &golden.tokens[..*n_tokens],
             );
             let what = format!("{name}, {n_tokens} tokens");
-            assert_within(tolerance, &found, expected, &what);
+            assert_losses(nearness, TOLERANCE_NATS, &found, expected, &what);
         }
     });
 }

@@ -5,7 +5,7 @@ use longrope_rope::read_hf_rope;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{CHECKPOINTS, FAMILIES, device, fixture, losses, precision};
+use crate::support::{CHECKPOINTS, FAMILIES, assert_losses, device, fixture, losses, precision};
 
 /// Another order of f32 sums changes these losses by up to 1.4e-5 nats (measured against an f64 forward pass). A wrong
 /// frequency or scale changes them by 1e-2 or more.
@@ -57,7 +57,7 @@ fn losses_of_every_family_are_those_of_transformers() {
 }
 
 fn check(checkpoint: &str, n_cases: usize) {
-    let (precision, tolerance) = precision(TOLERANCE_NATS);
+    let (precision, nearness) = precision();
     let decoder = Decoder::load_as(&fixture(checkpoint), &device(), precision).unwrap();
     let text = fs_err::read_to_string(fixture(checkpoint).join("expected.json")).unwrap();
     let expected: Expected = serde_json::from_str(&text).unwrap();
@@ -65,15 +65,7 @@ fn check(checkpoint: &str, n_cases: usize) {
     for case in &expected.cases {
         let spec = read_hf_rope(&config(checkpoint, case)).unwrap().spec;
         let found = losses(&decoder, &spec, &expected.tokens[..case.n_tokens]);
-        assert_eq!(found.len(), case.nll_nats.len());
-        for (at, (x, y)) in found.iter().zip(&case.nll_nats).enumerate() {
-            assert!(
-                (x - y).abs() < tolerance,
-                "{checkpoint}, {} at {} tokens, token {}: {x} is not {y}",
-                case.name,
-                case.n_tokens,
-                at + 1
-            );
-        }
+        let what = format!("{checkpoint}, {} at {} tokens", case.name, case.n_tokens);
+        assert_losses(nearness, TOLERANCE_NATS, &found, &case.nll_nats, &what);
     }
 }

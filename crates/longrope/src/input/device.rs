@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
-#[cfg(feature = "cuda")]
+#[cfg(any(feature = "cuda", feature = "rocm"))]
 use longrope_data::counted;
 use longrope_trainer::Worker;
 
@@ -10,7 +10,9 @@ use crate::hint::Hint;
 use crate::settings::config::Config;
 
 /// All kinds of devices, including those that this program was built without.
-const KINDS: [&str; 6] = ["flex", "ndarray", "wgpu", "vulkan", "cuda", "remote"];
+const KINDS: [&str; 8] = [
+    "flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm", "remote",
+];
 
 /// Whether the device is this machine's CPU, which all such workers share.
 pub(crate) fn is_cpu(name: &str) -> bool {
@@ -20,7 +22,7 @@ pub(crate) fn is_cpu(name: &str) -> bool {
 /// Whether the device is a GPU of this machine, not a software driver for one.
 pub(crate) fn is_gpu(name: &str) -> bool {
     let (kind, place) = name.split_once(':').unwrap_or((name, ""));
-    matches!(kind, "wgpu" | "vulkan" | "cuda") && place != "cpu"
+    matches!(kind, "wgpu" | "vulkan" | "metal" | "cuda" | "rocm") && place != "cpu"
 }
 
 /// The configured devices as workers of a training; there is at least one.
@@ -100,8 +102,12 @@ pub(crate) fn open(name: &str) -> Result<Device> {
         "wgpu" => Ok(Device::wgpu(gpu(name, place)?)),
         #[cfg(feature = "vulkan")]
         "vulkan" => Ok(Device::vulkan(gpu(name, place)?)),
+        #[cfg(feature = "metal")]
+        "metal" => Ok(Device::metal(gpu(name, place)?)),
         #[cfg(feature = "cuda")]
         "cuda" => cuda(name, place),
+        #[cfg(feature = "rocm")]
+        "rocm" => rocm(name, place),
         #[cfg(feature = "remote")]
         "remote" => remote(name, place),
         _ => Err(
@@ -112,7 +118,7 @@ pub(crate) fn open(name: &str) -> Result<Device> {
     }
 }
 
-#[cfg(any(feature = "wgpu", feature = "vulkan"))]
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
 fn gpu(name: &str, place: Option<&str>) -> Result<burn::tensor::DeviceKind> {
     use burn::tensor::DeviceKind;
     Ok(match place {
@@ -122,22 +128,45 @@ fn gpu(name: &str, place: Option<&str>) -> Result<burn::tensor::DeviceKind> {
     })
 }
 
-/// Checks that the device exists. Otherwise, the first operation would panic in a worker thread.
 #[cfg(feature = "cuda")]
 fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
-    use burn::tensor::DeviceType;
+    let tool = "nvidia-smi lists the devices; the first one is cuda:0";
+    let index = existing(
+        (name, place),
+        burn::tensor::DeviceType::Cuda,
+        ("CUDA", tool),
+    )?;
+    Ok(Device::cuda(index))
+}
+
+#[cfg(feature = "rocm")]
+fn rocm(name: &str, place: Option<&str>) -> Result<Device> {
+    let tool = "rocm-smi lists the devices; the first one is rocm:0";
+    let index = existing(
+        (name, place),
+        burn::tensor::DeviceType::Rocm,
+        ("ROCm", tool),
+    )?;
+    Ok(Device::rocm(index))
+}
+
+/// The number of a device, after checking that it exists. Otherwise, the first operation would panic in a worker thread.
+#[cfg(any(feature = "cuda", feature = "rocm"))]
+fn existing(
+    (name, place): (&str, Option<&str>),
+    kind: burn::tensor::DeviceType,
+    (runtime, hint): (&str, &str),
+) -> Result<usize> {
     let index = place.map_or(Ok(0), |index| number(name, index))?;
-    let found = Device::enumerate(DeviceType::Cuda).into_vec().len();
+    let found = Device::enumerate(kind).into_vec().len();
     if index >= found {
         return Err(anyhow!(
-            "device `{name}` does not exist, CUDA reports {}",
+            "device `{name}` does not exist, {runtime} reports {}",
             counted(found, "device")
         )
-        .context(Hint(
-            "nvidia-smi lists the devices; the first one is cuda:0".to_owned(),
-        )));
+        .context(Hint(hint.to_owned())));
     }
-    Ok(Device::cuda(index))
+    Ok(index)
 }
 
 /// Connects to a `longrope worker`.
@@ -186,7 +215,7 @@ mod tests {
         let error = open("tpu").unwrap_err().root_cause().to_string();
         assert_eq!(
             error,
-            "device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, cuda, remote"
+            "device `tpu` is unknown, expected one of flex, ndarray, wgpu, vulkan, metal, cuda, rocm, remote"
         );
         assert!(open("flex:1").is_err());
         assert!(open("remote:host").is_err());

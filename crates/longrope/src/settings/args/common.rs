@@ -20,8 +20,8 @@ pub(crate) struct Common {
     #[arg(
         long,
         value_name = "DEVICE",
-        help = "Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], cuda[:N], \
-                remote:ws://HOST:PORT; repeatable"
+        help = "Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], metal[:N], \
+                cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable"
     )]
     pub(crate) device: Vec<String>,
     /// Start even if the job needs more memory than there is.
