@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Workplace, number};
+use crate::support::{Workplace, device, number};
 
 /// bf16 has 8 bits of mantissa; losses are about ln 97.
 const BF16: f64 = 0.02;
@@ -16,6 +16,9 @@ fn losses(report: &Value) -> Vec<f64> {
 
 #[test]
 fn weights_in_halves_are_near_and_results_say_so() {
+    if device() == "ndarray" {
+        return;
+    }
     let here = Workplace::with_model();
     let plain = here.compute_json(PPL);
     assert_eq!(plain["source"]["precision"], "f32");
@@ -38,6 +41,9 @@ fn weights_in_halves_are_near_and_results_say_so() {
 
 #[test]
 fn every_verb_that_measures_takes_it() {
+    if device() == "ndarray" {
+        return;
+    }
     let here = Workplace::with_model();
     for line in [
         "compare m --tokens tokens.json --contexts 64,128",
@@ -64,6 +70,20 @@ fn an_unknown_precision_is_refused_with_those_that_exist() {
     let here = Workplace::with_model();
     here.run("eval ppl m --tokens tokens.json --set precision=int8")
         .refused_with("bf16");
+}
+
+#[test]
+fn a_device_without_a_type_says_so() {
+    let here = Workplace::with_model();
+    for line in [
+        "eval ppl m --tokens tokens.json --contexts 64 --set precision=bf16",
+        "finetune m --tokens tokens.json --rope yarn --context 64 --steps 1 --out run --dashboard off \
+         --set train.warmup-steps=1 --set train.precision=bf16",
+    ] {
+        here.run(&format!("{line} --device ndarray"))
+            .refused_with("device `ndarray` does not have `bf16`");
+    }
+    assert!(!here.path("run/model").exists());
 }
 
 #[test]

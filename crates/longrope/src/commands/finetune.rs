@@ -18,6 +18,7 @@ use crate::failure::explain_interruption;
 use crate::hint::Hint;
 use crate::input::device;
 use crate::input::memory::{self, Work};
+use crate::input::precision::check_supported;
 use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, RopeLayers, WeightSetting};
@@ -128,6 +129,9 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     input::model::check_weights(&base)?;
     memory::check(config, &model, work)?;
     let workers = device::workers(config)?;
+    for Worker { name, device, .. } in &workers {
+        check_supported(name, device, section.precision.dtype(), "train.precision")?;
+    }
     if section.accumulate < workers.len() {
         tracing::warn!(
             "`train.accumulate` is {}, so only as many of {} devices have work at a time",

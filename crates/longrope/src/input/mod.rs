@@ -9,7 +9,7 @@ pub(crate) mod hub;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod model;
-mod precision;
+pub(crate) mod precision;
 pub(crate) mod rope_arg;
 mod source;
 mod text;

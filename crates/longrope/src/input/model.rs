@@ -103,7 +103,7 @@ pub(crate) fn load_model(config: &Config, work: Work<'_>) -> Result<Decoder> {
 fn load_onto(config: &Config, name: &str) -> Result<Decoder> {
     let folder = model_folder(config)?;
     let device = device::open(name)?;
-    let precision = precision(config.precision, name, &device);
+    let precision = precision(config.precision, name, &device)?;
     let bar = progress::bar(&format!("loading {}", folder.display()), 1);
     let decoder = match config.weights {
         WeightSetting::Resident => {

@@ -1,28 +1,49 @@
 //! The types that a model is loaded in.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use burn::tensor::{DType, Device};
 use longrope_model::Precision;
 use longrope_model::estimate::Held;
 
 use super::device;
+use crate::hint::Hint;
 use crate::settings::config::{Config, PrecisionSetting, WeightSetting};
 
 /// The precision on a device with this name.
 ///
 /// On CPUs, weights in half precision are kept so, and computations are in `f32`. On GPUs, both are in half precision.
-pub(crate) fn precision(setting: PrecisionSetting, name: &str, device: &Device) -> Precision {
+///
+/// # Errors
+/// If the device does not have the type.
+pub(crate) fn precision(
+    setting: PrecisionSetting,
+    name: &str,
+    device: &Device,
+) -> Result<Precision> {
     let dtype = match setting {
         PrecisionSetting::Auto => default_dtype(name, device),
         PrecisionSetting::F32 => DType::F32,
         PrecisionSetting::Bf16 => DType::BF16,
         PrecisionSetting::F16 => DType::F16,
     };
-    match dtype {
+    check_supported(name, device, dtype, "precision")?;
+    Ok(match dtype {
         DType::F32 => Precision::F32,
         half if device::is_gpu(name) => Precision::whole(half),
         half => Precision::widened(half),
+    })
+}
+
+/// Refuses a type that the device does not have. Otherwise, the first tensor would panic.
+pub(crate) fn check_supported(name: &str, device: &Device, dtype: DType, key: &str) -> Result<()> {
+    if dtype == DType::F32 || device.supports_dtype(dtype) {
+        return Ok(());
     }
+    let dtype = dtype.name();
+    Err(
+        anyhow!("device `{name}` does not have `{dtype}`, which `{key}` asks for")
+            .context(Hint(format!("use --set {key}=f32, or another device"))),
+    )
 }
 
 /// `bf16` on GPUs that have it, else `f16` on those that have that, else `f32`.
