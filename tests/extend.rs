@@ -338,6 +338,11 @@ fn settings_of_a_training_are_checked_before_anything_runs() {
             "[[stage]]\nverb = \"search\"\nsearch = { target = 8 }\n".to_owned(),
             "8",
         ),
+        (
+            "[[stage]]\nverb = \"search\"\nsearch = { target = 64, population = 3, parents = 2 }\n"
+                .to_owned(),
+            "the number of seeds",
+        ),
     ] {
         here.write("recipe.toml", recipe(&stages));
         for dry_run in ["--dry-run", ""] {

@@ -100,17 +100,8 @@ impl Search {
     fn set_up(state: SearchState) -> Result<Self> {
         let space = state.space()?;
         let starts = starts(&state.problem, &state.config, &space, &state.init)?;
-        let population = state.config.sizes(state.problem.target_context).population;
-        if starts.len() > population {
-            return Err(Error::InvalidConfig {
-                key: "population",
-                found: population.to_string(),
-                expected: format!(
-                    "at least {}, the number of seeds and initial candidates",
-                    starts.len()
-                ),
-            });
-        }
+        let target = state.problem.target_context;
+        state.config.check_starts(state.init.len(), target)?;
         Ok(Self {
             state,
             space,

@@ -4,6 +4,23 @@ use super::SearchConfig;
 use crate::error::{Error, Result};
 
 impl SearchConfig {
+    /// Checks that seeds and `n_init` initial candidates fit into the first population.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if they do not.
+    pub fn check_starts(&self, n_init: usize, target_context: usize) -> Result<()> {
+        let n_starts = self.seeds.len() + n_init;
+        let population = self.sizes(target_context).population;
+        if n_starts <= population {
+            return Ok(());
+        }
+        Err(Error::InvalidConfig {
+            key: "population",
+            found: population.to_string(),
+            expected: format!("at least {n_starts}, the number of seeds and initial candidates"),
+        })
+    }
+
     /// Checks every key, alone and in relation to others.
     ///
     /// # Errors

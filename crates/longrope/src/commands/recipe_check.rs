@@ -11,7 +11,7 @@ use super::{compare, finetune, generate, search};
 use crate::hint::Hint;
 use crate::input::rope_arg::{RopeArg, check_expressible, longest_context, rope_names};
 use crate::input::{self, hub};
-use crate::settings::config::Config;
+use crate::settings::config::{Config, Stage};
 use crate::settings::recipe::StageConfig;
 use crate::settings::required;
 
@@ -25,7 +25,11 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
         config.search.evolution.validate()?;
     }
     if stage.verb == Verb::Search {
-        required(config.search.run.target.as_ref(), "search.target")?;
+        let run = &config.search.run;
+        let target = *required(run.target.as_ref(), "search.target")?;
+        let has_init = run.stage == Stage::Factors && run.init.is_some();
+        let evolution = &config.search.evolution;
+        evolution.check_starts(usize::from(has_init), target)?;
     }
     if matches!(stage.verb, Verb::Passkey | Verb::Needle | Verb::Ruler) {
         effective_rule(config)?;
