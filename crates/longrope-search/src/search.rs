@@ -7,7 +7,7 @@ use tracing::debug;
 
 use crate::candidate::{Candidate, canonical_start_tokens};
 use crate::config::SearchConfig;
-use crate::error::{Error, Result, StepError};
+use crate::error::{Result, StepError};
 use crate::generation::Generation;
 use crate::memo::Scored;
 use crate::objective::Objective;
@@ -63,7 +63,7 @@ impl Search {
     /// A search that starts from the configured seeds.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] or [`Error::InvalidProblem`] if either is out of range.
+    /// [`Error::InvalidConfig`](crate::Error::InvalidConfig) or [`Error::InvalidProblem`](crate::Error::InvalidProblem) if either is out of range.
     pub fn new(problem: SearchProblem, config: SearchConfig, seed: u64) -> Result<Self> {
         Self::with_init(problem, config, Vec::new(), seed)
     }
@@ -75,7 +75,7 @@ impl Search {
     /// of [`SearchConfig::space`].
     ///
     /// # Errors
-    /// The errors of [`new`](Self::new), and [`Error::InitOutsideSpace`].
+    /// The errors of [`new`](Self::new), and [`Error::InitOutsideSpace`](crate::Error::InitOutsideSpace).
     pub fn with_init(
         problem: SearchProblem,
         config: SearchConfig,
@@ -91,7 +91,7 @@ impl Search {
     /// Continues a search from its saved state.
     ///
     /// # Errors
-    /// [`Error::StateCorrupt`] if parts of the state contradict each other, and the errors of [`with_init`](Self::with_init).
+    /// [`Error::StateCorrupt`](crate::Error::StateCorrupt) if parts of the state contradict each other, and the errors of [`with_init`](Self::with_init).
     pub fn resume(state: SearchState) -> Result<Self> {
         Self::set_up(state.checked()?)
     }
