@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use burn::tensor::{Device, Distribution, Int, Tensor};
+use burn::tensor::{Device, Distribution, FloatDType, Int, Tensor};
 use clap::{Parser, ValueEnum};
 use longrope_kernels::{AttentionConfig, attention, linear_nll, rms_norm, rotate_half, swiglu};
 
@@ -52,15 +52,47 @@ struct Args {
     /// Number of runs after one warmup run; the best counts.
     #[arg(long, default_value_t = 5)]
     repeat: usize,
+    /// Device to compute on: flex, wgpu:cpu or cuda.
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// Type of all numbers.
+    #[arg(long, default_value = "f32")]
+    dtype: Type,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Type {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// Opens the device, for tensors of the type.
+fn open(args: &Args) -> Result<Device> {
+    let mut device = match args.device.as_str() {
+        "flex" => Device::flex(),
+        #[cfg(feature = "wgpu")]
+        "wgpu:cpu" => Device::wgpu(burn::tensor::DeviceKind::Cpu),
+        #[cfg(feature = "cuda")]
+        "cuda" => Device::cuda(0),
+        other => anyhow::bail!("device `{other}` is unknown, or this example was built without it"),
+    };
+    let dtype = match args.dtype {
+        Type::F32 => FloatDType::F32,
+        Type::F16 => FloatDType::F16,
+        Type::Bf16 => FloatDType::BF16,
+    };
+    device.configure(dtype)?;
+    Ok(if args.backward {
+        device.autodiff()
+    } else {
+        device
+    })
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let device = if args.backward {
-        Device::flex().autodiff()
-    } else {
-        Device::flex()
-    };
+    let device = open(&args)?;
     let start_kib = status_kib("VmRSS:");
     let inputs = Inputs::new(&args, &device);
     let mut best = f64::INFINITY;
@@ -70,9 +102,8 @@ fn main() -> Result<()> {
         if args.backward {
             let gradients = output.backward();
             drop(gradients);
-        } else {
-            device.sync()?;
         }
+        device.sync()?;
         if run > 0 {
             best = best.min(start.elapsed().as_secs_f64());
         }

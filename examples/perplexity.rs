@@ -35,7 +35,7 @@ fn main() -> Result<()> {
 
     // A decoder holds weights only. The RoPE is an argument of every call, so one decoder serves any
     // number of RoPEs.
-    let decoder = Decoder::load(&model, &Device::flex())?;
+    let decoder = Decoder::load(&model, Device::flex())?;
     let rope = &decoder.config().rope;
     let context = 4 * rope.original_context;
 

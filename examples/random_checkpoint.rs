@@ -1,7 +1,7 @@
 //! Writes a LLaMA checkpoint with random bf16 weights, in shards, to measure memory and time at any
-//! model size.
+//! model size. Its tokenizer is that of the bundled model.
 //!
-//! `cargo run --release --example random_checkpoint -- DIR [7b|1b|tiny]`
+//! `cargo run --release --example random_checkpoint -- DIR [8b|7b|1b|tiny]`
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -19,19 +19,20 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let folder = args
         .next()
-        .context("usage: random_checkpoint DIR [7b|1b|tiny]")?;
+        .context("usage: random_checkpoint DIR [8b|7b|1b|tiny]")?;
     let shape = args.next().unwrap_or_else(|| "tiny".to_owned());
-    // hidden, intermediate, layers, heads, vocabulary
-    let [hidden, inner, layers, heads, vocab] = match shape.as_str() {
-        "7b" => [4096, 11008, 32, 32, 32000],
-        "1b" => [2048, 5632, 16, 32, 32000],
-        "tiny" => [256, 688, 2, 4, 1024],
-        other => bail!("shape `{other}`, expected 7b, 1b or tiny"),
+    // hidden, intermediate, layers, heads, key heads, vocabulary
+    let [hidden, inner, layers, heads, key_heads, vocab] = match shape.as_str() {
+        "8b" => [4096, 14336, 32, 32, 8, 128_256],
+        "7b" => [4096, 11008, 32, 32, 32, 32000],
+        "1b" => [2048, 5632, 16, 32, 32, 32000],
+        "tiny" => [256, 688, 2, 4, 2, 1024],
+        other => bail!("shape `{other}`, expected 8b, 7b, 1b or tiny"),
     };
     let config = json!({
         "model_type": "llama", "hidden_act": "silu", "hidden_size": hidden,
         "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": heads,
-        "vocab_size": vocab, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "num_key_value_heads": key_heads, "vocab_size": vocab, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "max_position_embeddings": 4096, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
         "bos_token_id": 1, "eos_token_id": 2,
     });
@@ -42,6 +43,10 @@ fn main() -> Result<()> {
         serde_json::to_string_pretty(&config)?,
     )?;
 
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny-llama-256");
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        fs_err::copy(bundled.join(file), folder.join(file))?;
+    }
     let tensors = ModelConfig::from_json(&config, &folder.join("config.json"))?.tensors();
     let mut shards: Vec<Vec<(String, Vec<usize>)>> = vec![Vec::new()];
     let mut filled = 0;

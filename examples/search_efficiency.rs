@@ -81,7 +81,7 @@ struct Point {
 fn main() -> Result<()> {
     let args = Args::parse();
     fs::create_dir_all(&args.out)?;
-    let decoder = Decoder::load(&args.model, &Device::flex())?;
+    let decoder = Decoder::load(&args.model, Device::flex())?;
     let tokenizer = Tokenizer::from_model_dir(&args.model)?;
     let documents = tokenize(
         &tokenizer,

@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         None => Ok(default),
     };
     let folder = Path::new(model);
-    let decoder = Decoder::load(folder, &Device::flex())?;
+    let decoder = Decoder::load(folder, Device::flex())?;
     let tokenizer = Tokenizer::from_model_dir(folder)?;
     let documents = read_documents(&[text], &ReadOptions::default())?;
     let bench = Bench {

@@ -216,9 +216,9 @@ impl Scratch {
         let sharded = folder.path().join("sharded");
         copy(&fixtures.join("states-0.1/pretrain/run/start"), &model)?;
         copy(&fixtures.join("models/llama-sharded-bf16"), &sharded)?;
-        let decoder = Decoder::load(&model, &burn::tensor::Device::flex()).map_err(words)?;
+        let decoder = Decoder::load(&model, burn::tensor::Device::flex()).map_err(words)?;
         let adapted = fixtures.join("models/llama-gqa-tied");
-        let adapted = Decoder::load(&adapted, &burn::tensor::Device::flex()).map_err(words)?;
+        let adapted = Decoder::load(&adapted, burn::tensor::Device::flex()).map_err(words)?;
         let config =
             fixtures.join("states-0.1/finetune-lora/run/step-000003/adapter/adapter_config.json");
         fs::create_dir(folder.path().join("adapter")).map_err(words)?;

@@ -93,7 +93,7 @@ fn help_of_search() {
                                    repeatable
           --device <DEVICE>        Device to compute on: flex (default), ndarray, wgpu[:N],
                                    vulkan[:N|:cpu], metal[:N], cuda[:N], rocm[:N],
-                                   remote:ws://HOST:PORT; repeatable
+                                   remote:ws://HOST:PORT; repeatable; A+B puts some layers on each
           --force                  Start even if the job needs more memory than there is
           --text <PATH>...         Text: files or folders of plain text, JSON lines or Parquet, or
                                    `hf:OWNER/NAME`; repeatable
@@ -134,7 +134,8 @@ fn help_of_eval_ppl() {
           --config <FILE>     Configuration file (TOML); flags and `--set` override it
           --set <KEY=VALUE>   Set a configuration key, for example `search.population=32`; repeatable
           --device <DEVICE>   Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu],
-                              metal[:N], cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable
+                              metal[:N], cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable; A+B puts
+                              some layers on each
           --force             Start even if the job needs more memory than there is
           --text <PATH>...    Text: files or folders of plain text, JSON lines or Parquet, or
                               `hf:OWNER/NAME`; repeatable
@@ -181,7 +182,7 @@ fn help_of_verify() {
 
           --device <DEVICE>
               Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], metal[:N],
-              cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable
+              cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable; A+B puts some layers on each
 
           --force
               Start even if the job needs more memory than there is

@@ -247,7 +247,7 @@ impl<'a> PerplexityRun<'a> {
 /// let documents = tokenize(&tokenizer, read_documents(&["book.txt"], &ReadOptions::default())?)?;
 /// let windows = plan_windows(&documents, 8192, WindowProtocol::spread(8), Bos::Document)?;
 ///
-/// let model = Decoder::load(folder, &Device::flex())?;
+/// let model = Decoder::load(folder, Device::flex())?;
 /// let spec = &model.config().rope;
 /// println!("{:.2}", perplexity(&model, &windows, spec)?.ppl());
 /// # Ok::<(), longrope_eval::Error>(())

@@ -122,7 +122,7 @@ mod tests {
     fn two_long_texts_that_begin_alike_are_run_one_after_the_other() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/fixtures/models/llama-gqa-tied");
-        let decoder = Decoder::load(&folder, &Device::flex()).unwrap();
+        let decoder = Decoder::load(&folder, Device::flex()).unwrap();
         let rope = decoder.config().rope.resolve(MIN_TOKENS);
         let is_worth_it = |n_tokens: usize, n_common: usize| {
             let first = vec![5; n_tokens];

@@ -176,7 +176,7 @@ fn scores_follow_from_log_likelihoods() {
 #[test]
 fn log_likelihoods_are_those_of_the_harness() {
     let (expected, tokenizer) = (expected(), tokenizer());
-    let decoder = Decoder::load(&fixtures().join("checkpoint"), &Device::flex()).unwrap();
+    let decoder = Decoder::load(&fixtures().join("checkpoint"), Device::flex()).unwrap();
     let mut scorer = Scorer::new(&decoder);
     for (name, golden) in &expected.benches {
         if golden.examples[0].answer.is_some() {
@@ -207,7 +207,7 @@ fn log_likelihoods_are_those_of_the_harness() {
 #[test]
 fn generated_answers_are_those_of_the_harness() {
     let (expected, tokenizer) = (expected(), tokenizer());
-    let decoder = Decoder::load(&fixtures().join("checkpoint"), &Device::flex()).unwrap();
+    let decoder = Decoder::load(&fixtures().join("checkpoint"), Device::flex()).unwrap();
     let mut scorer = Scorer::new(&decoder);
     let (mut n_tasks, mut n_right) = (0, 0);
     for (name, golden) in &expected.benches {

@@ -19,7 +19,7 @@ const SAME: f32 = 1e-5;
 fn decoder() -> Decoder {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/models/llama-gqa-tied");
-    Decoder::load(&folder, &Device::flex()).unwrap()
+    Decoder::load(&folder, Device::flex()).unwrap()
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn what_is_generated_does_not_depend_on_what_was_before() {
 /// The model that comes with the program, and its tokenizer.
 fn bundled() -> (Decoder, Tokenizer) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../longrope/assets/tiny-llama-256");
-    let decoder = Decoder::load(&folder, &Device::flex()).unwrap();
+    let decoder = Decoder::load(&folder, Device::flex()).unwrap();
     (decoder, Tokenizer::from_model_dir(&folder).unwrap())
 }
 

@@ -54,7 +54,8 @@ impl LayerInputs {
 
 /// Runs `layer(0, ..)` to `layer(n_layers - 1, ..)` in order and stores their inputs. Returns the output of the last.
 ///
-/// The layers should not be tracked by autodiff (`module.valid()`); otherwise their tapes stay in memory.
+/// The layers should not be tracked by autodiff (`module.valid()`); otherwise their tapes stay in memory. A layer may move its
+/// output to the device of the next layer.
 ///
 /// # Shapes
 /// - `x`, output: `[batch, seq, hidden]`
@@ -199,6 +200,11 @@ impl LayerInputs {
             let layer_idx = inputs.len();
             let LayerInput { value, direct } = input;
             let value = value.fetch();
+            // The output of the layer may have been moved to another device.
+            let device = value.device();
+            if d_output.device() != device {
+                d_output = d_output.to_device(&device);
+            }
             if let Some(next) = inputs.last_mut() {
                 next.value.recall();
             }

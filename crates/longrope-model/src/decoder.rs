@@ -17,6 +17,7 @@ use crate::head::Head;
 use crate::kv_cache::KvCache;
 use crate::module_names::SavedModules;
 use crate::modules::Weights;
+use crate::placement::{Placed, PlacedRotary, Placement};
 use crate::precision::Precision;
 use crate::rotary::{Rotary, RotaryMaker};
 
@@ -27,7 +28,7 @@ use crate::rotary::{Rotary, RotaryMaker};
 pub struct Decoder {
     pub(crate) weights: Weights,
     config: ModelConfig,
-    device: Device,
+    pub(crate) placed: Placed,
     /// Modules that are trained beside adapters.
     pub(crate) saved_modules: SavedModules,
     /// Where layers are read from each time they are needed; `None` if they are in memory.
@@ -55,11 +56,11 @@ impl fmt::Debug for Stream {
 
 impl Decoder {
     /// A decoder whose layers are all in memory.
-    pub(crate) fn new(weights: Weights, config: ModelConfig, device: &Device) -> Self {
+    pub(crate) fn new(weights: Weights, config: ModelConfig, placed: Placed) -> Self {
         Self {
             weights,
             config,
-            device: device.clone(),
+            placed,
             saved_modules: SavedModules::default(),
             stream: None,
         }
@@ -67,21 +68,26 @@ impl Decoder {
 
     /// Loads a checkpoint folder: `config.json` and safetensors, whole or in shards.
     ///
-    /// Weights of any stored type are converted to `f32`.
+    /// Weights of any stored type are converted to `f32`. They are loaded onto one device, or onto the devices of a
+    /// [`Placement`].
     ///
     /// # Errors
     /// If a file is missing or damaged, or tensors do not match the configuration; the error lists all of those
     /// tensors.
-    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        Self::load_as(folder, device, Precision::F32)
+    pub fn load(folder: &Path, placement: impl Into<Placement>) -> Result<Self> {
+        Self::load_as(folder, placement, Precision::F32)
     }
 
     /// Like [`Self::load`], but in another precision.
     ///
     /// # Errors
     /// The same as [`Self::load`].
-    pub fn load_as(folder: &Path, device: &Device, precision: Precision) -> Result<Self> {
-        Self::load_with(folder, device, precision, |_, _| {})
+    pub fn load_as(
+        folder: &Path,
+        placement: impl Into<Placement>,
+        precision: Precision,
+    ) -> Result<Self> {
+        Self::load_with(folder, placement, precision, |_, _| {})
     }
 
     /// Like [`Self::load_as`], but calls `on_layer` before each layer is read, with its index and the number of layers.
@@ -90,27 +96,25 @@ impl Decoder {
     /// The same as [`Self::load`].
     pub fn load_with(
         folder: &Path,
-        device: &Device,
+        placement: impl Into<Placement>,
         precision: Precision,
         on_layer: impl Fn(usize, usize),
     ) -> Result<Self> {
         let (config, checkpoint) = Checkpoint::open_model(folder)?;
-        let mut builder = Builder {
+        let placed = Placed::new(placement.into(), &config);
+        let stored = Stored {
             config: &config,
-            source: Stored {
-                checkpoint: &checkpoint,
-                device,
-                precision,
-            },
+            checkpoint: &checkpoint,
+            precision,
         };
         let layers = (0..config.n_layers)
             .map(|layer_idx| {
                 on_layer(layer_idx, config.n_layers);
-                builder.layer(layer_idx)
+                stored.on(placed.of_layer(layer_idx)).layer(layer_idx)
             })
             .collect::<Result<_>>()?;
-        let weights = builder.weights(layers)?;
-        Ok(Self::new(weights, config, device))
+        let weights = stored.on(placed.placement.first()).weights(layers)?;
+        Ok(Self::new(weights, config, placed))
     }
 
     /// Opens a checkpoint and keeps only the embeddings, the last normalization and the head in memory.
@@ -122,27 +126,25 @@ impl Decoder {
     /// The same as [`Self::load`]. Later calls fail if a file has become unreadable.
     pub fn stream(
         folder: &Path,
-        device: &Device,
+        placement: impl Into<Placement>,
         precision: Precision,
         on_layer: LayerHook,
     ) -> Result<Self> {
         let (config, checkpoint) = Checkpoint::open_model(folder)?;
-        let mut builder = Builder {
+        let placed = Placed::new(placement.into(), &config);
+        let stored = Stored {
             config: &config,
-            source: Stored {
-                checkpoint: &checkpoint,
-                device,
-                precision,
-            },
+            checkpoint: &checkpoint,
+            precision,
         };
-        let weights = builder.weights(Vec::new())?;
+        let weights = stored.on(placed.placement.first()).weights(Vec::new())?;
         Ok(Self {
             stream: Some(Stream {
                 checkpoint,
                 precision,
                 on_layer,
             }),
-            ..Self::new(weights, config, device)
+            ..Self::new(weights, config, placed)
         })
     }
 
@@ -157,14 +159,29 @@ impl Decoder {
         self
     }
 
-    /// The same model on another device. On the same device, it shares the weights.
+    /// The same model on other devices. Weights that stay where they are, are shared.
     #[must_use]
-    pub fn to_device(&self, device: &Device) -> Self {
+    pub fn placed_on(&self, placement: &Placement) -> Self {
         let mut moved = self.clone();
-        if *device != self.device {
-            moved.weights = moved.weights.to_device(device);
-            moved.device = device.clone();
+        if *placement == self.placed.placement {
+            return moved;
         }
+        let placed = Placed::new(placement.clone(), &self.config);
+        let layers = std::mem::take(&mut moved.weights.model.layers).into_iter();
+        let layers = layers.enumerate().map(|(layer_idx, layer)| {
+            let device = placed.of_layer(layer_idx);
+            if device == self.placed.of_layer(layer_idx) {
+                layer
+            } else {
+                layer.to_device(device)
+            }
+        });
+        let layers = layers.collect();
+        if placement.first() != self.device() {
+            moved.weights = moved.weights.to_device(placement.first());
+        }
+        moved.weights.model.layers = layers;
+        moved.placed = placed;
         moved
     }
 
@@ -187,12 +204,17 @@ impl Decoder {
 
     /// Makes rotation angles for this model, also at positions with gaps. It holds none of the weights.
     pub fn rotaries(&self) -> RotaryMaker {
-        RotaryMaker::new(&self.config, &self.device)
+        RotaryMaker::new(&self.config, self.device())
     }
 
-    /// The device that holds the weights.
+    /// The device that holds the weights, or the first of several.
     pub fn device(&self) -> &Device {
-        &self.device
+        self.placed.placement.first()
+    }
+
+    /// The devices that hold the weights.
+    pub fn placement(&self) -> &Placement {
+        &self.placed.placement
     }
 
     /// An empty cache for one sequence of up to `capacity` tokens, rotated by `rope`.
@@ -200,12 +222,22 @@ impl Decoder {
     /// Layers with a sliding window keep only the tokens in their window, so [`KvCache::truncate`] may have to drop
     /// all tokens; see [`Self::whole_kv_cache`].
     pub fn kv_cache(&self, capacity: usize, rope: &ResolvedRope) -> KvCache {
-        KvCache::new(&self.config, capacity, rope, (&self.device, self.dtype()))
+        KvCache::new(
+            &self.config,
+            capacity,
+            rope,
+            (self.placement(), self.dtype()),
+        )
     }
 
     /// Like [`Self::kv_cache`], but keeps all tokens in all layers, so that it can be truncated to any length.
     pub fn whole_kv_cache(&self, capacity: usize, rope: &ResolvedRope) -> KvCache {
-        KvCache::whole(&self.config, capacity, rope, (&self.device, self.dtype()))
+        KvCache::whole(
+            &self.config,
+            capacity,
+            rope,
+            (self.placement(), self.dtype()),
+        )
     }
 
     /// Size of [`Self::whole_kv_cache`] in bytes.
@@ -238,13 +270,15 @@ impl Decoder {
                 let ids = tokens.clone().narrow(1, start, n);
                 Chunk {
                     start,
-                    hidden: model.embed(ids),
+                    hidden: self.embed(ids),
                 }
             })
             .collect();
+        let rotary = PlacedRotary::new(rotary, self.placement());
         for layer_idx in 0..self.config.n_layers {
             let last = layer_idx + 1 == self.config.n_layers;
             let needed_from = if last { needed_from } else { 0 };
+            let rotary = rotary.on(self.placed.of_layer(layer_idx));
             chunks = match &self.stream {
                 None => model.layers[layer_idx].forward(chunks, rotary, needed_from),
                 Some(stream) => {
@@ -252,6 +286,11 @@ impl Decoder {
                     layer.forward(chunks, rotary, needed_from)
                 }
             };
+            if let Some(device) = self.placed.move_after(layer_idx) {
+                for chunk in &mut chunks {
+                    chunk.hidden = chunk.hidden.clone().to_device(device);
+                }
+            }
         }
         for chunk in &mut chunks {
             chunk.hidden = model.last(chunk.hidden.clone());
@@ -279,12 +318,13 @@ impl Decoder {
         let model = &self.weights.model;
         let mut chunk = Some(Chunk {
             start: cache.n_tokens,
-            hidden: model.embed(tokens.unsqueeze()),
+            hidden: self.embed(tokens.unsqueeze()),
         });
         for layer_idx in 0..self.config.n_layers {
             let last = layer_idx + 1 == self.config.n_layers;
             let needed_from = if last { needed_from } else { 0 };
-            let (cached, rotary) = (&mut cache.layers[layer_idx], &cache.rotary);
+            let rotary = cache.rotary.on(self.placed.of_layer(layer_idx));
+            let cached = &mut cache.layers[layer_idx];
             let read;
             let layer = match &self.stream {
                 None => &model.layers[layer_idx],
@@ -295,6 +335,9 @@ impl Decoder {
             };
             chunk =
                 chunk.and_then(|chunk| layer.forward_cached(chunk, cached, rotary, needed_from));
+            if let (Some(chunk), Some(device)) = (&mut chunk, self.placed.move_after(layer_idx)) {
+                chunk.hidden = chunk.hidden.clone().to_device(device);
+            }
         }
         cache.n_tokens += seq;
         Ok(chunk.map(|Chunk { start, hidden }| Chunk {
@@ -303,17 +346,23 @@ impl Decoder {
         }))
     }
 
+    /// The input of the first layer, on its device: `[batch, seq]` to `[batch, seq, hidden]`.
+    pub(crate) fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let hidden = self.weights.model.embed(tokens);
+        match self.placed.move_embedded() {
+            Some(device) => hidden.to_device(device),
+            None => hidden,
+        }
+    }
+
     fn read_layer(&self, stream: &Stream, layer_idx: usize) -> Result<DecoderLayer> {
         (stream.on_layer)(layer_idx, self.config.n_layers);
-        let mut builder = Builder {
+        let stored = Stored {
             config: &self.config,
-            source: Stored {
-                checkpoint: &stream.checkpoint,
-                device: &self.device,
-                precision: stream.precision,
-            },
+            checkpoint: &stream.checkpoint,
+            precision: stream.precision,
         };
-        builder.layer(layer_idx)
+        stored.on(self.placed.of_layer(layer_idx)).layer(layer_idx)
     }
 
     /// The output head.
@@ -327,14 +376,35 @@ impl Decoder {
     }
 }
 
-/// Tensors of a checkpoint that has been checked against the configuration.
+/// A checkpoint that has been checked against the configuration.
 struct Stored<'a> {
+    config: &'a ModelConfig,
     checkpoint: &'a Checkpoint,
-    device: &'a Device,
     precision: Precision,
 }
 
-impl TensorSource for Stored<'_> {
+impl<'a> Stored<'a> {
+    /// Builds modules on a device.
+    fn on(&'a self, device: &'a Device) -> Builder<'a, StoredOn<'a>> {
+        Builder {
+            config: self.config,
+            source: StoredOn {
+                checkpoint: self.checkpoint,
+                precision: self.precision,
+                device,
+            },
+        }
+    }
+}
+
+/// Reads tensors to a device.
+struct StoredOn<'a> {
+    checkpoint: &'a Checkpoint,
+    precision: Precision,
+    device: &'a Device,
+}
+
+impl TensorSource for StoredOn<'_> {
     type Error = Error;
 
     fn tensor<const D: usize>(&mut self, name: &str) -> Result<Tensor<D>> {

@@ -4,6 +4,7 @@ use burn::tensor::{DType, Int, Tensor};
 use longrope_kernels::Documents;
 
 use crate::decoder::Decoder;
+use crate::placement::PlacedRotary;
 use crate::rotary::Rotary;
 
 /// The original model, and how the hidden states of a training batch are compared with its own.
@@ -38,13 +39,18 @@ impl Teacher {
         tokens: &Tensor<2, Int>,
         documents: Option<&Documents>,
     ) -> Targets {
-        let model = &self.decoder.weights.model;
+        let (model, placed) = (&self.decoder.weights.model, &self.decoder.placed);
+        let rotary = PlacedRotary::new(&self.rotary, self.decoder.placement());
         let n_layers = model.layers.len();
         let last = self.layers.iter().copied().max().unwrap_or(0).min(n_layers);
         let mut states = Vec::with_capacity(self.layers.len());
-        let mut hidden = model.embed(tokens.clone());
+        let mut hidden = self.decoder.embed(tokens.clone());
         for (layer_idx, layer) in model.layers[..last].iter().enumerate() {
-            hidden = layer.forward_whole(hidden, &self.rotary, documents);
+            let rotary = rotary.on(placed.of_layer(layer_idx));
+            hidden = layer.forward_whole(hidden, rotary, documents);
+            if let Some(device) = placed.move_after(layer_idx) {
+                hidden = hidden.to_device(device);
+            }
             let n_done = layer_idx + 1;
             if self.layers.contains(&n_done) {
                 let state = if n_done == n_layers {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
+
+use crate::decoder::Decoder;
 
 /// The gradient of each trained parameter, as a flat vector in the type of the parameter.
 #[derive(Clone, Debug, Default)]
@@ -46,15 +48,14 @@ impl Gradients {
         )
     }
 
-    /// The same gradients on another device.
+    /// The same gradients on the devices of the parameters of `decoder`.
     #[must_use]
-    pub fn to_device(self, device: &Device) -> Self {
-        let moved = self.0.into_iter();
-        Self(
-            moved
-                .map(|(name, values)| (name, values.to_device(device)))
-                .collect(),
-        )
+    pub fn placed_as(self, decoder: &Decoder) -> Self {
+        let moved = self.0.into_iter().map(|(name, values)| {
+            let values = values.to_device(decoder.placed.of_parameter(&name));
+            (name, values)
+        });
+        Self(moved.collect())
     }
 
     /// Euclidean norm over all gradients; not finite if any element is not finite.
@@ -64,10 +65,11 @@ impl Gradients {
             .values()
             .map(|values| values.clone().cast(DType::F32).square().sum())
             .collect();
-        if sums.is_empty() {
+        let Some(device) = sums.first().map(Tensor::device) else {
             return 0.0;
-        }
+        };
         // One transfer from the device for all sums.
+        let sums = sums.into_iter().map(|sum| sum.to_device(&device)).collect();
         let sums = Tensor::cat(sums, 0).into_data();
         sums.iter::<f64>().sum::<f64>().sqrt()
     }

@@ -22,6 +22,7 @@ use crate::experts::shapes::down_names;
 use crate::llama_shape::{INITIALIZER_RANGE, LlamaShape};
 use crate::module_names::module_of;
 use crate::modules::Weights;
+use crate::placement::Placed;
 
 impl ModelConfig {
     /// Makes a decoder of this configuration with random `f32` weights, in memory.
@@ -43,7 +44,7 @@ impl ModelConfig {
             },
         };
         let Ok(weights) = build(&mut builder);
-        Decoder::new(weights, self.clone(), device)
+        Decoder::new(weights, self.clone(), Placed::new(device.into(), self))
     }
 }
 

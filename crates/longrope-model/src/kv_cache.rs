@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 use longrope_rope::{ResolvedRope, Rotation};
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::rotary::{Rotary, RotaryMaker};
+use crate::placement::{PlacedRotary, Placement};
+use crate::rotary::RotaryMaker;
 
 /// Number of new tokens that a layer with a sliding window has room for beside those in its window.
 const NEW_TOKENS: usize = 512;
@@ -87,25 +88,26 @@ fn moved(cached: &Tensor<4>, used: Range<usize>, rows: usize) -> Tensor<4> {
 #[derive(Debug)]
 pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
-    pub(crate) rotary: Rotary,
+    pub(crate) rotary: PlacedRotary,
     pub(crate) n_tokens: usize,
     rope: ResolvedRope,
     /// Makes the angles of more positions.
     rotaries: RotaryMaker,
+    placement: Placement,
 }
 
 impl KvCache {
     /// An empty cache for up to `capacity` tokens of a model with these sizes, rotated by `rope`.
     ///
-    /// Device and type are those of the decoder; [`Decoder::kv_cache`](crate::Decoder::kv_cache) fills them in.
+    /// Devices and type are those of the decoder; [`Decoder::kv_cache`](crate::Decoder::kv_cache) fills them in.
     pub fn new(
         config: &ModelConfig,
         capacity: usize,
         rope: &ResolvedRope,
-        (device, dtype): (&Device, DType),
+        (placement, dtype): (&Placement, DType),
     ) -> Self {
         let windows = config.windows.iter().copied();
-        Self::with_windows(config, windows, capacity, rope, (device, dtype))
+        Self::with_windows(config, windows, capacity, rope, (placement, dtype))
     }
 
     /// Like [`Self::new`], but keeps all tokens in all layers.
@@ -113,10 +115,10 @@ impl KvCache {
         config: &ModelConfig,
         capacity: usize,
         rope: &ResolvedRope,
-        (device, dtype): (&Device, DType),
+        (placement, dtype): (&Placement, DType),
     ) -> Self {
         let windows = config.windows.iter().map(|_| None);
-        Self::with_windows(config, windows, capacity, rope, (device, dtype))
+        Self::with_windows(config, windows, capacity, rope, (placement, dtype))
     }
 
     fn with_windows(
@@ -124,11 +126,13 @@ impl KvCache {
         windows: impl Iterator<Item = Option<usize>>,
         capacity: usize,
         rope: &ResolvedRope,
-        (device, dtype): (&Device, DType),
+        (placement, dtype): (&Placement, DType),
     ) -> Self {
         let is_grouped = rope.self_extend().is_some();
         let rotations = config.layout.rotations.iter();
-        let layers = windows.zip(rotations).map(|(window, rotation)| {
+        let devices = placement.of_layers(config);
+        let layers = windows.zip(rotations).zip(&devices);
+        let layers = layers.map(|((window, rotation), device)| {
             // A query sees itself and the tokens before it in its window.
             let kept = window.map(|window| window - 1);
             let needed = kept.map_or(capacity, |kept| kept.saturating_add(NEW_TOKENS));
@@ -149,13 +153,14 @@ impl KvCache {
                 kept,
             }
         });
-        let rotaries = RotaryMaker::new(config, device);
+        let rotaries = RotaryMaker::new(config, placement.first());
         Self {
             layers: layers.collect(),
-            rotary: rotaries.whole(rope, capacity),
+            rotary: PlacedRotary::new(&rotaries.whole(rope, capacity), placement),
             n_tokens: 0,
             rope: rope.clone(),
             rotaries,
+            placement: placement.clone(),
         }
     }
 
@@ -166,7 +171,7 @@ impl KvCache {
 
     /// Number of tokens that fit into the cache.
     pub fn capacity(&self) -> usize {
-        self.rotary.n_positions()
+        self.rotary.on_first().n_positions()
     }
 
     /// Drops all tokens after the first `n_tokens`; does nothing if there are not more than that.
@@ -212,7 +217,8 @@ impl KvCache {
             layer.keys = moved(&layer.keys, used.clone(), rows);
             layer.values = moved(&layer.values, used, rows);
         }
-        self.rotary = self.rotaries.whole(&self.rope, capacity);
+        let rotary = self.rotaries.whole(&self.rope, capacity);
+        self.rotary = PlacedRotary::new(&rotary, &self.placement);
     }
 
     /// Checks that `n` more tokens fit.

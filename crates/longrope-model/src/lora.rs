@@ -34,7 +34,7 @@ impl Decoder {
             }
             .into());
         }
-        let (device, dtype, scale) = (self.device().clone(), self.dtype(), config.scale());
+        let (dtype, scale) = (self.dtype(), config.scale());
         let mut found = vec![false; config.target_modules.len()];
         for layer in &mut self.weights.model.layers {
             for linear in linears_mut(layer) {
@@ -44,6 +44,7 @@ impl Decoder {
                 };
                 found[index] = true;
                 let [out, width] = linear.weight.dims();
+                let device = linear.weight.val().device();
                 let bound = 1.0 / (width as f32).sqrt();
                 let a: Vec<f32> = (0..config.rank * width)
                     .map(|_| rng.random_range(-bound..bound))

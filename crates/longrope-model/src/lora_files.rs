@@ -132,7 +132,7 @@ impl Decoder {
         // Shapes come from the model; the random values are overwritten below.
         let mut rng = <rand_chacha::ChaCha8Rng as rand::SeedableRng>::seed_from_u64(0);
         self.add_adapters(&config, &mut rng)?;
-        let (device, mut problem, mut n_read) = (self.device().clone(), None, 0);
+        let (mut problem, mut n_read) = (None, 0);
         let selection = self.selection(Trained::Adapters);
         self.for_each_parameter(|mut parameter| {
             if !selection.includes(&parameter) || problem.is_some() {
@@ -150,7 +150,7 @@ impl Decoder {
                 problem = Some(misfit.into());
                 return;
             }
-            let dtype = parameter.flat().dtype();
+            let (device, dtype) = (parameter.device(), parameter.flat().dtype());
             let n_values = expected.iter().product::<usize>();
             let values: Result<Tensor<1>> = match expected.len() {
                 1 => file.tensor(&key, &device, dtype),

@@ -46,6 +46,12 @@ pub(crate) fn layer_module(layer_idx: usize, name: &str) -> String {
     format!("model.layers.{layer_idx}.{name}")
 }
 
+/// The layer of a parameter, by its full name; `None` for those outside the layers.
+pub(crate) fn layer_of(parameter: &str) -> Option<usize> {
+    let (layer_idx, _) = parameter.strip_prefix("model.layers.")?.split_once('.')?;
+    layer_idx.parse().ok()
+}
+
 /// Full names of the modules of a model, in the order of computation.
 pub(crate) fn modules(model: &ModelConfig) -> Vec<String> {
     let tensors = model.tensors();

@@ -1,6 +1,6 @@
 //! Access to the parameters of a decoder by name, for optimizers and files.
 
-use burn::tensor::{DType, Gradients as Tape, Tensor};
+use burn::tensor::{DType, Device, Gradients as Tape, Tensor};
 
 use crate::attention::{HeadNorms, Qkv, SelfAttention};
 use crate::block::DecoderLayer;
@@ -69,6 +69,11 @@ impl Parameter<'_> {
     /// Its shape.
     pub fn shape(&self) -> Vec<usize> {
         self.slot.shape()
+    }
+
+    /// The device that holds it.
+    pub fn device(&self) -> Device {
+        self.slot.device()
     }
 
     /// Its values in row-major order, `[elements]`.

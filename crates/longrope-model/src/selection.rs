@@ -37,7 +37,6 @@ impl Decoder {
     /// Takes over the values of the trained parameters of `from`, which is the same model on another device.
     pub fn copy_trained(&mut self, from: &mut Self, trained: Trained) {
         let selection = self.selection(trained);
-        let device = self.device().clone();
         let mut values = BTreeMap::new();
         from.for_each_parameter(|parameter| {
             if selection.includes(&parameter) {
@@ -46,6 +45,7 @@ impl Decoder {
         });
         self.for_each_parameter(|mut parameter| {
             if let Some(values) = values.remove(&parameter.name) {
+                let device = parameter.device();
                 parameter.set_flat(values.to_device(&device));
             }
         });

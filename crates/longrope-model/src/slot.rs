@@ -1,7 +1,7 @@
 //! Where the values of a parameter are.
 
 use burn::module::Param;
-use burn::tensor::{Gradients as Tape, Tensor};
+use burn::tensor::{Device, Gradients as Tape, Tensor};
 
 /// The tensor of a parameter, or its parts.
 #[derive(Debug)]
@@ -21,6 +21,15 @@ impl Slot<'_> {
             Self::Matrix(param) => param.dims().to_vec(),
             Self::Vectors(parts) => stacked_shape(parts),
             Self::Matrices(parts) => stacked_shape(parts),
+        }
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Self::Vector(param) => param.val().device(),
+            Self::Matrix(param) => param.val().device(),
+            Self::Vectors(parts) => device_of(parts),
+            Self::Matrices(parts) => device_of(parts),
         }
     }
 
@@ -75,6 +84,11 @@ impl Slot<'_> {
 
 fn track<const D: usize>(param: &mut Param<Tensor<D>>) {
     *param = Param::from_tensor(param.val().autodiff().require_grad());
+}
+
+/// The device of parts, which are all on one.
+fn device_of<const D: usize>(parts: &[&mut Param<Tensor<D>>]) -> Device {
+    parts.first().expect("a stack has parts").val().device()
 }
 
 /// The shape of equal parts, one after the other.

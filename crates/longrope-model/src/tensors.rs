@@ -3,7 +3,7 @@
 use longrope_rope::{Layout, MlpKind, ModuleNames, NormKind, NormSpan, Rotation};
 
 use crate::config::ModelConfig;
-use crate::module_names::{EMBEDDING_WEIGHT, HEAD, HEAD_WEIGHT, layer_module};
+use crate::module_names::{EMBEDDING_WEIGHT, HEAD, HEAD_WEIGHT, layer_module, layer_of};
 
 /// A linear map of a layer.
 pub(crate) struct MapShape {
@@ -204,9 +204,19 @@ impl ModelConfig {
 
     /// Total number of parameters; `usize::MAX` if there are more.
     pub fn n_parameters(&self) -> usize {
+        self.parameters_where(|_| true)
+    }
+
+    /// Number of parameters outside the layers: of embeddings, last normalization and head.
+    pub(crate) fn parameters_of_ends(&self) -> usize {
+        self.parameters_where(|name| layer_of(name).is_none())
+    }
+
+    fn parameters_where(&self, counts: impl Fn(&str) -> bool) -> usize {
         let product = |shape: &[usize]| shape.iter().copied().fold(1, usize::saturating_mul);
         self.tensors()
             .iter()
+            .filter(|(name, _)| counts(name))
             .map(|(_, shape)| product(shape))
             .fold(0, usize::saturating_add)
     }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::gradients::Gradients;
 use crate::modules::Weights;
 use crate::parameters::{Parameter, Trained, visit_embedding, visit_head, visit_layer};
+use crate::placement::PlacedRotary;
 use crate::rotary::Rotary;
 use crate::selection::Selection;
 
@@ -121,7 +122,7 @@ impl Decoder {
         let documents = batch.documents.as_ref();
         let pass = Pass {
             decoder: self,
-            rotary,
+            rotary: PlacedRotary::new(rotary, self.placement()),
             selection: self.selection(trained),
             documents,
             targets: teacher.map(|teacher| teacher.targets(&input.tokens, documents)),
@@ -244,7 +245,7 @@ struct RowLosses {
 /// One forward and backward pass.
 struct Pass<'a> {
     decoder: &'a Decoder,
-    rotary: &'a Rotary,
+    rotary: PlacedRotary,
     selection: Selection,
     documents: Option<&'a Documents>,
     /// The hidden states of the original model, if those are trained instead of the text.
@@ -258,17 +259,18 @@ impl Pass<'_> {
         let layers = &decoder.weights.model.layers;
         let mut gradients = Gradients::default();
 
-        let hidden = decoder.weights.model.embed(input.tokens.clone());
+        let hidden = decoder.embed(input.tokens.clone());
         let (hidden, mut inputs) =
             recompute::forward(layers.len(), hidden, keep, |layer_idx, x| {
                 let layer = &layers[layer_idx];
-                match layer.residual {
+                let output = match layer.residual {
                     Residual::Sequential => {
-                        let mixed = self.attention(layer, x);
+                        let mixed = self.attention(layer_idx, layer, x);
                         recompute::by_rows(mixed, MLP_ROWS, |x| layer.forward_mlp(x))
                     }
-                    Residual::Parallel => self.layer(layer, x),
-                }
+                    Residual::Parallel => self.layer(layer_idx, layer, x),
+                };
+                self.moved_on(layer_idx, output)
             });
         let between = self.losses_between(&mut inputs);
 
@@ -288,6 +290,7 @@ impl Pass<'_> {
         if self.selection.includes_embedding() {
             let ends = self.tracked_ends();
             let embedded = ends.model.embed(input.tokens.clone());
+            let d_embedded = d_embedded.to_device(decoder.device());
             let mut tape = (embedded * d_embedded).sum().backward();
             collect_ends(&ends, &mut tape, &mut gradients);
         }
@@ -318,14 +321,14 @@ impl Pass<'_> {
             Some(Residual::Parallel) | None => recompute::backward(
                 inputs,
                 d_hidden,
-                |layer_idx, x| self.layer(&track(layer_idx), x),
+                |layer_idx, x| self.layer(layer_idx, &track(layer_idx), x),
                 collect,
             ),
             Some(Residual::Sequential) => recompute::backward_by_rows(
                 inputs,
                 d_hidden,
                 MLP_ROWS,
-                |layer_idx, x| self.attention(&track(layer_idx), x),
+                |layer_idx, x| self.attention(layer_idx, &track(layer_idx), x),
                 |_, x| match tracked.borrow().as_ref() {
                     Some(layer) => layer.forward_mlp(x),
                     None => x,
@@ -344,12 +347,16 @@ impl Pass<'_> {
             .map(|layer_idx| self.tracked_layer(layer_idx))
             .collect();
         let mut hidden = ends.model.embed(input.tokens.clone());
+        if let Some(device) = self.decoder.placed.move_embedded() {
+            hidden = hidden.to_device(device);
+        }
         let mut between: Option<Tensor<1>> = None;
         for (layer_idx, layer) in ends.model.layers.iter().enumerate() {
-            hidden = self.layer(layer, hidden);
+            hidden = self.moved_on(layer_idx, self.layer(layer_idx, layer, hidden));
             if layer_idx + 1 < n_layers {
                 let losses = self.targets.as_ref();
                 let losses = losses.and_then(|all| all.losses(layer_idx + 1, hidden.clone()));
+                let losses = losses.map(|losses| losses.to_device(self.decoder.device()));
                 between = match (between, losses) {
                     (Some(before), Some(losses)) => Some(before + losses),
                     (before, losses) => before.or(losses),
@@ -414,12 +421,24 @@ impl Pass<'_> {
         }
     }
 
-    fn attention(&self, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {
-        layer.forward_attention(x, self.rotary, self.documents)
+    fn attention(&self, layer_idx: usize, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {
+        layer.forward_attention(x, self.rotary_of(layer_idx), self.documents)
     }
 
-    fn layer(&self, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {
-        layer.forward_whole(x, self.rotary, self.documents)
+    fn layer(&self, layer_idx: usize, layer: &DecoderLayer, x: Tensor<3>) -> Tensor<3> {
+        layer.forward_whole(x, self.rotary_of(layer_idx), self.documents)
+    }
+
+    fn rotary_of(&self, layer_idx: usize) -> &Rotary {
+        self.rotary.on(self.decoder.placed.of_layer(layer_idx))
+    }
+
+    /// The output of a layer, on the device of the next one.
+    fn moved_on(&self, layer_idx: usize, output: Tensor<3>) -> Tensor<3> {
+        match self.decoder.placed.move_after(layer_idx) {
+            Some(device) => output.to_device(device),
+            None => output,
+        }
     }
 
     fn tracked_layer(&self, layer_idx: usize) -> DecoderLayer {

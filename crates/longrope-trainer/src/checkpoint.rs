@@ -212,10 +212,9 @@ pub fn restore(
     }
     match config.trained {
         Trained::All => {
-            let device = decoder.device().clone();
             decoder = Decoder::load_as(
                 &folder.join("model"),
-                &device,
+                decoder.placement(),
                 Precision::whole(decoder.dtype()),
             )?;
         }

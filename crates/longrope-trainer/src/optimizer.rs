@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 use longrope_model::{
     Checkpoint, Decoder, Gradients, ParameterKind, TensorEntry, Trained, write_safetensors,
 };
@@ -191,7 +191,6 @@ impl AdamW {
         trained: Trained,
     ) -> Result<Self> {
         let file = Checkpoint::open_file(path)?;
-        let device: Device = decoder.device().clone();
         let mut moments = BTreeMap::new();
         let (mut problem, mut n_read) = (None, 0);
         let selection = decoder.selection(trained);
@@ -200,7 +199,7 @@ impl AdamW {
                 return;
             }
             let (name, n_elements) = (&parameter.name, parameter.shape().iter().product());
-            let stored = parameter.flat().dtype();
+            let (device, stored) = (parameter.device(), parameter.flat().dtype());
             let read = |part: &str| {
                 let name = format!("{name}.{part}");
                 check_shape(path, &file, &name, n_elements)?;

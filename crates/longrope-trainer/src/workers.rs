@@ -5,8 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 
-use burn::tensor::Device;
-use longrope_model::{Decoder, LossGradients, Recompute, Teacher, Trained};
+use longrope_model::{Decoder, LossGradients, Placement, Recompute, Teacher, Trained};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
@@ -17,8 +16,8 @@ use crate::micro_batch::MicroBatch;
 pub struct Worker {
     /// Its name, for messages.
     pub name: String,
-    /// The device.
-    pub device: Device,
+    /// The device, or several with some of the layers each.
+    pub placement: Placement,
     /// Whether it is this machine's CPU, whose threads such workers share.
     pub is_cpu: bool,
 }
@@ -35,7 +34,7 @@ pub(crate) struct Workers(Vec<Running>);
 #[derive(Clone, Debug)]
 struct Running {
     name: String,
-    device: Device,
+    placement: Placement,
     /// `None` if the worker is on the device of the trained model, whose weights it shares.
     replica: Option<Decoder>,
     /// The original model of a distillation, once it has been moved.
@@ -69,11 +68,11 @@ impl Workers {
             } else {
                 None
             };
-            let is_there = worker.device == *decoder.device();
+            let is_there = worker.placement == *decoder.placement();
             Ok(Running {
                 name: worker.name.clone(),
-                device: worker.device.clone(),
-                replica: (!is_there).then(|| decoder.to_device(&worker.device)),
+                placement: worker.placement.clone(),
+                replica: (!is_there).then(|| decoder.placed_on(&worker.placement)),
                 original: Arc::default(),
                 threads,
             })
@@ -158,7 +157,7 @@ impl Running {
                 return gradients(decoder, batch, goal);
             };
             let mut part = gradients(replica, &self.moved(batch), goal)?;
-            part.gradients = part.gradients.to_device(decoder.device());
+            part.gradients = part.gradients.placed_as(decoder);
             Ok(part)
         };
         let guarded = || catch_unwind(AssertUnwindSafe(compute));
@@ -179,16 +178,16 @@ impl Running {
     /// The micro-batch with everything that lies on a device moved to that of the worker.
     fn moved(&self, batch: &MicroBatch) -> MicroBatch {
         let teacher = batch.teacher.as_ref().map(|teacher| {
-            let original = || teacher.decoder.to_device(&self.device);
+            let original = || teacher.decoder.placed_on(&self.placement);
             Arc::new(Teacher {
                 decoder: self.original.get_or_init(original).clone(),
-                rotary: teacher.rotary.to_device(&self.device),
+                rotary: teacher.rotary.to_device(self.placement.first()),
                 ..Teacher::clone(teacher)
             })
         });
         MicroBatch {
             batch: batch.batch.clone(),
-            rotary: batch.rotary.to_device(&self.device),
+            rotary: batch.rotary.to_device(self.placement.first()),
             teacher,
         }
     }

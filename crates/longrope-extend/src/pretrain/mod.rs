@@ -38,7 +38,7 @@
 //!     texts,
 //!     seed: 42,
 //!     cache: TokenCache::disabled(),
-//!     device: Device::flex(),
+//!     placement: Device::flex().into(),
 //!     workers: Vec::new(),
 //!     out: "runs/pretrain".into(),
 //!     source: ResultSource::default(),

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use longrope_data::{TokenCache, sha256_hex, write_atomically};
-use longrope_model::{Checkpoint, Decoder, Recompute, ResultSource, Trained};
+use longrope_model::{Checkpoint, Decoder, Placement, Recompute, ResultSource, Trained};
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
     Callbacks, Measurement, Phase, Rotaries, TrainerStateSettings, write_trainer_state,
@@ -37,9 +36,9 @@ pub struct PretrainTask {
     pub seed: u64,
     /// Cache of token ids.
     pub cache: TokenCache,
-    /// The device of the model.
-    pub device: Device,
-    /// The devices that share the batches of a step; if empty, `device` computes them all.
+    /// The device of the model, or several with some of the layers each.
+    pub placement: Placement,
+    /// The devices that share the batches of a step; if empty, `placement` computes them all.
     pub workers: Vec<Worker>,
     /// Run folder.
     pub out: PathBuf,
@@ -127,7 +126,7 @@ impl PretrainTask {
             texts,
             seed,
             cache,
-            device,
+            placement,
             workers,
             out,
             source,
@@ -162,7 +161,7 @@ impl PretrainTask {
             config,
             corpus,
             seed,
-            device,
+            placement,
             workers,
             out,
             screen,
@@ -181,7 +180,7 @@ struct Run {
     config: PretrainConfig,
     corpus: Corpus,
     seed: u64,
-    device: Device,
+    placement: Placement,
     workers: Vec<Worker>,
     out: PathBuf,
     screen: Screen,
@@ -197,10 +196,11 @@ impl Run {
         watch: &Watch,
     ) -> Result<PathBuf> {
         let settings = &self.config.phases[phase_idx];
-        let decoder = Decoder::load(base, &self.device).map_err(|source| PretrainError::Load {
-            folder: base.to_owned(),
-            source,
-        })?;
+        let decoder =
+            Decoder::load(base, &self.placement).map_err(|source| PretrainError::Load {
+                folder: base.to_owned(),
+                source,
+            })?;
         let phase = self.phase(phase_idx, base, &decoder)?;
         let folder = phase.folder.clone();
         let callbacks = callbacks(settings, self.yardstick(settings)?, interrupt, watch);
@@ -273,7 +273,7 @@ impl Run {
     /// Measures the model of the last phase, and writes it with its card.
     fn finish(&self, base: &Path) -> Result<PretrainOutcome> {
         let Self { config, corpus, .. } = self;
-        let decoder = Decoder::load(base, &self.device)?;
+        let decoder = Decoder::load(base, &self.placement)?;
         let measured = match config.phases.last() {
             Some(phase) => self.yardstick(phase)?.measure(&decoder)?,
             None => f64::NAN.into(),

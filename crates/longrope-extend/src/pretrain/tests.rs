@@ -36,7 +36,7 @@ fn task(out: &Path) -> PretrainTask {
         },
         seed: 1,
         cache: TokenCache::disabled(),
-        device: Device::flex(),
+        placement: Device::flex().into(),
         workers: Vec::new(),
         out: out.to_owned(),
         source: ResultSource::default(),

@@ -104,7 +104,7 @@ pub(crate) mod tests {
     pub(crate) fn tiny(devices: &[&str]) -> Models {
         let fixture = "../../tests/fixtures/models/llama-gqa-tied";
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
-        let decoder = Decoder::load(&folder, &Device::flex()).expect("the fixture");
+        let decoder = Decoder::load(&folder, Device::flex()).expect("the fixture");
         let replicas = devices
             .iter()
             .map(|device| Replica::new(*device, decoder.clone(), true));

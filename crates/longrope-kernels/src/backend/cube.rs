@@ -7,6 +7,9 @@
 //! - If there are fewer key heads than query heads, but more than one, it reads past the end of the keys.
 //! - For shapes that it does not support, Burn silently falls back to an implementation that allocates all scores.
 //!
+//! Packed documents are attended to one at a time, unless they are short. Windows, caps and sinks are composed: with a window, the
+//! scores of a chunk reach only as far as the window.
+//!
 //! Therefore each key head becomes an element of the batch, with the query heads that share it. And queries are
 //! processed in chunks of equal size, each with the keys up to its own end: the fallback then needs little memory, half
 //! of the masked products are skipped, and kernels are tuned only once.
@@ -18,11 +21,14 @@ use burn::tensor::DType;
 
 use super::kernels::{Kernels, Saved};
 use crate::attention::config::AttentionConfig;
-use crate::composed::Float;
+use crate::attention::documents::Documents;
+use crate::composed::{Float, attend_by_document, attention};
 
 /// Fewest queries of a chunk; CubeK needs multiples of this number.
 const FEWEST_ROWS: usize = 128;
 const MOST_ROWS: usize = 2048;
+/// Documents with fewer tokens in the mean share chunks of the composed attention: each call of a kernel takes time too.
+const SHORT_DOCUMENT: usize = 512;
 /// Most bytes that the scores of a chunk may take if the fallback allocates them.
 const SCORE_BYTES: usize = 1 << 30;
 /// Matrix units multiply tiles of this width.
@@ -34,33 +40,52 @@ impl Kernels for Cube {
         sinks: Option<FloatTensor<Self>>,
         config: &AttentionConfig,
     ) -> Saved<Self> {
-        let [query, key, value] = inputs.map(Float);
-        if sinks.is_some() || !suits_flash(&query, config) {
-            return Saved::composed([query.0, key.0, value.0], sinks, config);
+        let inputs = inputs.map(Float);
+        if sinks.is_some() || !suits_flash(&inputs, config) {
+            return Saved::composed(inputs.map(|input| input.0), sinks, config);
         }
+        let output = match &config.documents {
+            None => flash(inputs, config),
+            Some(documents) => attend_by_document(inputs, documents, |part| {
+                let [_, _, rows, _] = part[0].dims();
+                if rows < FEWEST_ROWS {
+                    let plain = AttentionConfig {
+                        documents: None,
+                        ..config.clone()
+                    };
+                    return attention(part, None, &plain);
+                }
+                flash(part, config)
+            }),
+        };
         Saved {
-            output: flash(query, key, value, config).0,
+            output: output.0,
             log_sum_exp: None,
         }
     }
 }
 
-fn suits_flash(query: &Float<Cube>, config: &AttentionConfig) -> bool {
+/// Whether [`flash`] computes this, or does for each document.
+fn suits_flash([query, key, _]: &[Float<Cube>; 3], config: &AttentionConfig) -> bool {
     let [_, _, seq_q, head_dim] = query.dims();
+    let [_, _, seq_kv, _] = key.dims();
+    let suits = |documents: &Documents| {
+        let rows = documents.batch() * documents.seq();
+        let count: usize = (0..documents.batch())
+            .map(|row| documents.ranges(row).len())
+            .sum();
+        seq_q == seq_kv && rows >= count * SHORT_DOCUMENT
+    };
     matches!(query.0.dtype(), DType::F16 | DType::BF16)
         && config.softcap.is_none()
         && config.window.is_none()
-        && config.documents.is_none()
+        && config.documents.as_ref().is_none_or(suits)
         && seq_q >= FEWEST_ROWS
         && head_dim.is_multiple_of(TILE)
 }
 
-fn flash(
-    query: Float<Cube>,
-    key: Float<Cube>,
-    value: Float<Cube>,
-    config: &AttentionConfig,
-) -> Float<Cube> {
+/// Causal attention by CubeK's kernel; of `config`, only the scale counts.
+fn flash([query, key, value]: [Float<Cube>; 3], config: &AttentionConfig) -> Float<Cube> {
     let [batch, n_heads, seq_q, head_dim] = query.dims();
     let [_, n_kv_heads, seq_kv, _] = key.dims();
     let (n_groups, group) = (batch * n_kv_heads, n_heads / n_kv_heads);

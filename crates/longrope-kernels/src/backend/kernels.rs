@@ -39,11 +39,12 @@ pub(crate) type AttentionGradients<B> = ([FloatTensor<B>; 3], Option<FloatTensor
 pub(crate) fn composed_attention_backward<B: Backend>(
     inputs: [FloatTensor<B>; 3],
     sinks: Option<FloatTensor<B>>,
-    grad: FloatTensor<B>,
+    [output, grad]: [FloatTensor<B>; 2],
     config: &AttentionConfig,
 ) -> AttentionGradients<B> {
     let (inputs, sinks) = (inputs.map(Float::<B>), sinks.map(Float));
-    let (gradients, d_sinks) = composed::attention_backward(inputs, sinks, Float(grad), config);
+    let outputs = [Float(output), Float(grad)];
+    let (gradients, d_sinks) = composed::attention_backward(inputs, sinks, outputs, config);
     (gradients.map(|it| it.0), d_sinks.map(|it| it.0))
 }
 
@@ -71,11 +72,11 @@ pub(crate) trait Kernels: Backend {
     fn attention_backward(
         inputs: [FloatTensor<Self>; 3],
         sinks: Option<FloatTensor<Self>>,
-        _saved: Saved<Self>,
+        saved: Saved<Self>,
         grad: FloatTensor<Self>,
         config: &AttentionConfig,
     ) -> AttentionGradients<Self> {
-        composed_attention_backward::<Self>(inputs, sinks, grad, config)
+        composed_attention_backward::<Self>(inputs, sinks, [saved.output, grad], config)
     }
 
     /// `x · weightᵀ`, with a weight of another type than `x`.

@@ -78,8 +78,9 @@ pub(crate) fn attention<B: Backend>(
         let values = value.clone().part(2, chunk.keys.clone()).wide();
         let scores = scores(queries, keys, config);
         let sinks = sinks_of_rows(sinks.as_ref(), dtype, &chunk, &sizes);
-        let (p, _) = weights(scores, sinks, &chunk, &sizes, &visible);
-        heads_of_rows(p.matmul(values), &chunk, &sizes).cast(dtype)
+        let weights = weights(scores, sinks, &chunk, &sizes, &visible);
+        let output = weights.powers.matmul(values) / weights.total;
+        heads_of_rows(output, &chunk, &sizes).cast(dtype)
     });
     Float::cat(parts.collect(), 2)
 }
@@ -111,15 +112,19 @@ pub(crate) fn attention_log_sum_exp<B: Backend>(
     (Float::cat(outputs, 2), Float::cat(sums, 2))
 }
 
-/// Gradients of [`attention`] with respect to queries, keys and values, and to the sinks if there are any.
+/// Gradients of [`attention`] with respect to queries, keys and values, and to the sinks if there are any. `output` is its
+/// result, and `grad` the gradient of that.
 ///
 /// With `P` the softmax of the scores `S = scale · Q Kᵀ`: `dV = Pᵀ dO`, `dP = dO Vᵀ`, `dS = P ∘ (dP - rowsum(P ∘ dP))`
 /// times the slope of the soft cap, `dQ = scale · dS K`, `dK = scale · dSᵀ Q`. A sink is a score without a value, so its
 /// `dP` is 0, and its gradient is the sum of `-p · rowsum(P ∘ dP)` over all queries, with `p` the sink's weight.
+///
+/// `rowsum(P ∘ dP)` is `rowsum(O ∘ dO)`, and `P` is never divided by its total: both save passes over the scores, which
+/// are most of the traffic on a GPU.
 pub(crate) fn attention_backward<B: Backend>(
     [query, key, value]: [Float<B>; 3],
     sinks: Option<Float<B>>,
-    grad: Float<B>,
+    [output, grad]: [Float<B>; 2],
     config: &AttentionConfig,
 ) -> ([Float<B>; 3], Option<Float<B>>) {
     let sizes = Sizes::new(&query, &key);
@@ -134,28 +139,33 @@ pub(crate) fn attention_backward<B: Backend>(
     for chunk in chunks(&sizes, &visible) {
         let queries = rows_of_groups(query.clone(), &chunk, &sizes).scale(config.scale);
         let grads = rows_of_groups(grad.clone(), &chunk, &sizes);
+        let row = (rows_of_groups(output.clone(), &chunk, &sizes) * grads.clone()).sum(3);
         let keys = key.clone().part(2, chunk.keys.clone()).wide();
         let values = value.clone().part(2, chunk.keys.clone()).wide();
         let scores = scores(queries.clone(), keys.clone(), config);
         let slope = slope_of_cap(&scores, config.softcap);
         let sinks = sinks_of_rows(sinks.as_ref(), dtype, &chunk, &sizes);
-        let (p, p_sink) = weights(scores, sinks, &chunk, &sizes, &visible);
+        let Weights {
+            powers,
+            total,
+            sink,
+        } = weights(scores, sinks, &chunk, &sizes, &visible);
+        let shares = grads.clone() / total.clone();
         d_value = d_value.add_part(
             2,
             chunk.keys.clone(),
-            p.clone().swap(2, 3).matmul(grads.clone()), // [b, kv, keys, d]
+            powers.clone().swap(2, 3).matmul(shares), // [b, kv, keys, d]
         );
         let dp = grads.matmul(values.swap(2, 3)); // [b, kv, g·rows, keys]
-        let row = (p.clone() * dp.clone()).sum(3);
-        if let Some(p_sink) = p_sink {
-            let of_heads = (p_sink * row.clone())
+        if let Some(sink) = sink {
+            let of_heads = (sink / total.clone() * row.clone())
                 .reshape([sizes.batch, sizes.n_heads, chunk.queries.len()])
                 .sum(2)
                 .sum(0)
                 .reshape([sizes.n_heads]);
             d_sinks = d_sinks.map(|sum| sum - of_heads);
         }
-        let ds = through_cap(p * (dp - row), slope);
+        let ds = through_cap(powers * ((dp - row) / total), slope);
         d_key = d_key.add_part(2, chunk.keys.clone(), ds.clone().swap(2, 3).matmul(queries));
         let d_rows = heads_of_rows(ds.matmul(keys).scale(config.scale), &chunk, &sizes);
         d_query.push(d_rows.cast(dtype));
@@ -213,28 +223,42 @@ fn sinks_of_rows<B: Backend>(
     Some(rows.reshape([1, n_kv_heads, sizes.group() * n_rows, 1]))
 }
 
-/// The softmax of the scores of the keys that each query sees, in the shape of the scores, and the weight of each row's
-/// sink.
+/// The softmax of the scores of the keys that each query sees, `powers / total`.
+struct Weights<B: Backend> {
+    /// `[batch, n_kv_heads, group · rows, keys]`
+    powers: Float<B>,
+    /// `[batch, n_kv_heads, group · rows, 1]`
+    total: Float<B>,
+    /// That of each row's sink, which `total` counts too.
+    sink: Option<Float<B>>,
+}
+
 fn weights<B: Backend>(
     scores: Float<B>,
     sinks: Option<Float<B>>,
     chunk: &Chunk,
     sizes: &Sizes,
     visible: &Visible,
-) -> (Float<B>, Option<Float<B>>) {
+) -> Weights<B> {
     let scores = hide_unseen(scores, chunk, sizes, visible);
     let max = scores.clone().max(3);
     let Some(sinks) = sinks else {
         let powers = (scores - max).exp();
-        let total = powers.clone().sum(3);
-        return (powers / total, None);
+        return Weights {
+            total: powers.clone().sum(3),
+            powers,
+            sink: None,
+        };
     };
     // The larger of maximum and sink, so that neither exponential overflows.
     let top = max.clone() + (sinks.clone() - max).relu();
     let powers = (scores - top.clone()).exp();
     let sink = (sinks - top).exp();
-    let total = powers.clone().sum(3) + sink.clone();
-    (powers / total.clone(), Some(sink / total))
+    Weights {
+        total: powers.clone().sum(3) + sink.clone(),
+        powers,
+        sink: Some(sink),
+    }
 }
 
 /// The scores, minus infinity for keys that a query does not see.
@@ -294,4 +318,48 @@ fn hidden_keys<B: Backend>(like: &Float<B>, chunk: &Chunk, visible: &Visible) ->
         B::int_lower(keys.clone(), first, settings.bool_dtype),
         B::int_greater_equal(keys, end, settings.bool_dtype),
     )
+}
+
+#[cfg(feature = "flex")]
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn_flex::FlexTensor;
+
+    use super::*;
+    use crate::attention::documents::Documents;
+    use crate::composed::by_document::attend_by_document;
+
+    /// Rounding of sums in `f32`.
+    const TOLERANCE: f32 = 1e-6;
+
+    fn heads(n_heads: usize) -> Float<Flex> {
+        let values =
+            (0..2 * n_heads * 10 * 4).map(|i| ((i * 37 + n_heads) % 101) as f32 / 50.0 - 1.0);
+        let data = TensorData::new(values.collect::<Vec<f32>>(), [2, n_heads, 10, 4]);
+        Float(FlexTensor::from_data(data))
+    }
+
+    #[test]
+    fn documents_one_at_a_time_are_those_of_the_mask() {
+        let documents = Documents::from_lengths(&[vec![3, 6, 1], vec![10]]);
+        let inputs = [heads(4), heads(2), heads(2)];
+        let plain = AttentionConfig::causal(4);
+        let found = attend_by_document(inputs.clone(), &documents, |part| {
+            attention(part, None, &plain)
+        });
+        let masked = AttentionConfig {
+            documents: Some(documents),
+            ..plain
+        };
+        let expected = attention(inputs, None, &masked);
+        let [found, expected] = [found, expected].map(|x| {
+            let data = x.0.into_data();
+            data.iter::<f32>().collect::<Vec<_>>()
+        });
+        assert_eq!(found.len(), 2 * 4 * 10 * 4);
+        for (x, y) in found.iter().zip(&expected) {
+            assert!((x - y).abs() < TOLERANCE, "{x} is not {y}");
+        }
+    }
 }

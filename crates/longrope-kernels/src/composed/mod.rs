@@ -7,6 +7,7 @@
 )]
 
 mod attention;
+mod by_document;
 mod chunks;
 mod elementwise;
 mod linear;
@@ -15,6 +16,8 @@ mod ops;
 mod softcap;
 
 pub(crate) use attention::{attention, attention_backward, attention_log_sum_exp};
+#[cfg(feature = "cube")]
+pub(crate) use by_document::attend_by_document;
 pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate, swiglu, swiglu_backward};
 pub(crate) use linear::{linear, linear_backward};
 pub(crate) use loss::{linear_nll, linear_nll_backward};

@@ -94,7 +94,12 @@ impl Kernels for Flex {
         config: &AttentionConfig,
     ) -> AttentionGradients<Self> {
         let Some(log_sum_exp) = saved.log_sum_exp else {
-            return composed_attention_backward::<Self>(inputs, sinks, grad, config);
+            return composed_attention_backward::<Self>(
+                inputs,
+                sinks,
+                [saved.output, grad],
+                config,
+            );
         };
         let dtype = inputs[0].dtype();
         let inputs = inputs.map(widen);

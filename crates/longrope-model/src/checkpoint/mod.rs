@@ -230,23 +230,24 @@ impl Checkpoint {
                 ),
             });
         }
-        let bytes = self.read_span(name, stored, 0, stored.n_bytes)?;
         let shape = stored.shape.clone();
         let data = match stored.dtype {
             // As they are, without a copy in `f32`, which is twice as large.
             Dtype::F16 if dtype == DType::F16 => {
-                TensorData::new(decode(&bytes, f16::from_le_bytes), shape)
+                TensorData::new(self.values(name, stored, f16::from_le_bytes)?, shape)
             }
             Dtype::BF16 if dtype == DType::BF16 => {
-                TensorData::new(decode(&bytes, bf16::from_le_bytes), shape)
+                TensorData::new(self.values(name, stored, bf16::from_le_bytes)?, shape)
             }
-            Dtype::F32 => TensorData::new(decode(&bytes, f32::from_le_bytes), shape),
-            Dtype::F64 => TensorData::new(decode(&bytes, f64::from_le_bytes), shape),
+            Dtype::F32 => TensorData::new(self.values(name, stored, f32::from_le_bytes)?, shape),
+            Dtype::F64 => TensorData::new(self.values(name, stored, f64::from_le_bytes)?, shape),
             Dtype::F16 => {
-                TensorData::new(decode(&bytes, |b| f16::from_le_bytes(b).to_f32()), shape)
+                let wide = |bytes| f16::from_le_bytes(bytes).to_f32();
+                TensorData::new(self.values(name, stored, wide)?, shape)
             }
             Dtype::BF16 => {
-                TensorData::new(decode(&bytes, |b| bf16::from_le_bytes(b).to_f32()), shape)
+                let wide = |bytes| bf16::from_le_bytes(bytes).to_f32();
+                TensorData::new(self.values(name, stored, wide)?, shape)
             }
             other => {
                 return Err(Error::Damaged {
@@ -259,6 +260,24 @@ impl Checkpoint {
             }
         };
         Ok(Tensor::from_data(data, (device, dtype)))
+    }
+
+    /// The elements of a tensor. Its bytes are read in pieces, so that they are not in memory as a whole beside the elements.
+    fn values<const N: usize, T>(
+        &self,
+        name: &str,
+        stored: &StoredTensor,
+        from: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>> {
+        /// Divisible by the size of every element.
+        const CHUNK_BYTES: usize = 4 << 20;
+        let mut values = Vec::with_capacity(stored.n_bytes / N);
+        self.read_chunks(name, stored, CHUNK_BYTES, |bytes| {
+            let (elements, _) = bytes.as_chunks::<N>();
+            values.extend(elements.iter().map(|element| from(*element)));
+            Ok(())
+        })?;
+        Ok(values)
     }
 
     /// Reads `n_bytes` of a tensor, from its byte `from` on.
@@ -351,9 +370,4 @@ impl Checkpoint {
         }
         Ok(text)
     }
-}
-
-fn decode<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
-    let (elements, _) = bytes.as_chunks::<N>();
-    elements.iter().map(|element| from(*element)).collect()
 }

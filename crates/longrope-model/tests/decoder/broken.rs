@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{copy, device, load};
 
 fn refuse(folder: &Path) -> Error {
-    Decoder::load(folder, &device()).unwrap_err()
+    Decoder::load(folder, device()).unwrap_err()
 }
 
 fn edit_config(folder: &Path, edit: impl FnOnce(&mut Value)) {
@@ -88,7 +88,7 @@ fn noise_in_the_header_is_no_panic() {
         noisy[at] ^= 0x55;
         fs_err::write(&path, &noisy).unwrap();
         // Most changes give an error. Some only change a name that is not read. None may panic.
-        n_errors += usize::from(Decoder::load(folder.path(), &device()).is_err());
+        n_errors += usize::from(Decoder::load(folder.path(), device()).is_err());
     }
     assert!(n_errors > 60, "{n_errors} of 86");
 }

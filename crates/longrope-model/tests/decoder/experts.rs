@@ -117,7 +117,7 @@ fn random_experts_can_be_made_in_memory() {
 fn written_and_exported_weights_have_the_names_shapes_and_values_of_the_file() {
     for family in SPARSE {
         let source = folder(family);
-        let decoder = Decoder::load(&source, &device()).unwrap();
+        let decoder = Decoder::load(&source, device()).unwrap();
         let target = tempfile::tempdir().unwrap();
         decoder
             .write_weights(&target.path().join("model.safetensors"))
@@ -128,7 +128,7 @@ fn written_and_exported_weights_have_the_names_shapes_and_values_of_the_file() {
             let exported = target.path().join("model");
             export_rewritten(&source, &exported, rewrite);
             assert!(stored(&exported) == stored(&source), "{family}");
-            let again = Decoder::load(&exported, &device()).unwrap();
+            let again = Decoder::load(&exported, device()).unwrap();
             for n_tokens in [20, 60] {
                 let tokens: Vec<u32> = (0..n_tokens).map(|i| i % 60).collect();
                 let losses = |of: &Decoder| losses(of, &of.config().rope, &tokens);
@@ -166,7 +166,7 @@ fn packed_weights_are_refused_by_name() {
         tensors.insert(format!("{name}_scales"), (Dtype::U8, vec![4], vec![0; 4]));
     }
     store(target.path(), &tensors);
-    let Error::Weights { report, .. } = Decoder::load(target.path(), &device()).unwrap_err() else {
+    let Error::Weights { report, .. } = Decoder::load(target.path(), device()).unwrap_err() else {
         panic!("a weight report")
     };
     let expected: Vec<WeightProblem> = stacked

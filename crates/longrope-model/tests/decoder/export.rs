@@ -77,12 +77,12 @@ fn json(path: &Path) -> Value {
 #[test]
 fn an_exported_checkpoint_computes_the_same() {
     for name in ["llama-gqa-tied", "llama-sharded-bf16"] {
-        let source = Decoder::load(&fixture(name), &device()).unwrap();
+        let source = Decoder::load(&fixture(name), device()).unwrap();
         let spec = extended(&source.config().rope);
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("deep/extended");
         export_hf(&fixture(name), &target, &spec, options(false)).unwrap();
-        let exported = Decoder::load(&target, &device()).unwrap();
+        let exported = Decoder::load(&target, device()).unwrap();
         assert_eq!(exported.config().max_context, 128);
         assert_eq!(exported.config().rope.original_context, 32);
         for n in [32, 33, 128] {
@@ -101,7 +101,7 @@ fn weights_are_copied_byte_for_byte() {
     let name = "llama-sharded-bf16";
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("out");
-    let source = Decoder::load(&fixture(name), &device()).unwrap();
+    let source = Decoder::load(&fixture(name), device()).unwrap();
     export_hf(
         &fixture(name),
         &target,
@@ -173,7 +173,7 @@ fn only_folders_that_an_export_has_written_are_replaced() {
     fs_err::create_dir(&empty).unwrap();
     assert!(export(&source, &empty, options(false)).is_err());
     export(&source, &empty, options(true)).unwrap();
-    assert!(Decoder::load(&empty, &device()).is_ok());
+    assert!(Decoder::load(&empty, device()).is_ok());
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn files_that_no_export_wrote_stay_when_an_export_is_replaced() {
     // The shards of the first export are gone.
     assert!(first.iter().any(|name| name.contains("-of-")), "{first:?}");
     assert!(names(&target).iter().all(|name| !name.contains("-of-")));
-    assert!(Decoder::load(&target, &device()).is_ok());
+    assert!(Decoder::load(&target, device()).is_ok());
 
     // A file of the user's in the place of a new one is not replaced.
     fs_err::write(source.join("vocab.json"), "{}").unwrap();
@@ -325,7 +325,7 @@ fn a_card_says_where_the_model_comes_from_and_what_it_is() {
 fn a_failed_export_leaves_nothing_behind() {
     let broken = copy("llama-gqa-tied");
     let spec = extended(
-        &Decoder::load(broken.path(), &device())
+        &Decoder::load(broken.path(), device())
             .unwrap()
             .config()
             .rope,
@@ -352,8 +352,8 @@ fn files_of_another_size_hold_the_same_bits() {
         assert!(joined.join("model.safetensors").is_file());
         let expected = stored(&source);
         assert!(stored(&split) == expected && stored(&joined) == expected);
-        let loaded = Decoder::load(&split, &device()).unwrap();
-        let original = Decoder::load(&source, &device()).unwrap();
+        let loaded = Decoder::load(&split, device()).unwrap();
+        let original = Decoder::load(&source, device()).unwrap();
         let tokens: Vec<u32> = (0..40).map(|i| (i * 7) % 97).collect();
         let rope = &original.config().rope;
         assert_eq!(
@@ -402,7 +402,7 @@ fn a_narrower_type_rounds_once() {
             .flat_map(|b| bf16::from_f32(f32::from_le_bytes(*b)).to_le_bytes());
         assert!(rounded[&name] == (Dtype::BF16, shape, expected.collect()));
     }
-    assert!(Decoder::load(&twice, &device()).is_ok());
+    assert!(Decoder::load(&twice, device()).is_ok());
 }
 
 #[test]
@@ -538,7 +538,7 @@ fn a_weight_too_large_for_f16_is_named_and_nothing_changes() {
         let left = names(place.path());
         assert_eq!(left, if mine { vec!["out"] } else { vec![] });
     }
-    assert!(target.join("mine.txt").is_file() && Decoder::load(&target, &device()).is_ok());
+    assert!(target.join("mine.txt").is_file() && Decoder::load(&target, device()).is_ok());
     export(
         source.path(),
         &place.path().join("bf16"),

@@ -60,7 +60,7 @@ pub(crate) fn each_family(check: impl Fn(&str, &Path, &Golden)) {
 }
 
 fn load(folder: &Path) -> Decoder {
-    Decoder::load(folder, &device()).unwrap()
+    Decoder::load(folder, device()).unwrap()
 }
 
 pub(crate) fn assert_near(found: &[f32], expected: &[f32], what: &str) {
@@ -71,7 +71,7 @@ pub(crate) fn assert_near(found: &[f32], expected: &[f32], what: &str) {
 fn losses_are_those_of_transformers() {
     let (precision, nearness) = precision();
     each_family(|name, folder, golden| {
-        let decoder = Decoder::load_as(folder, &device(), precision).unwrap();
+        let decoder = Decoder::load_as(folder, device(), precision).unwrap();
         for (n_tokens, expected) in &golden.losses {
             let found = losses(
                 &decoder,
@@ -195,7 +195,7 @@ fn whole_step_by_step_in_a_batch_and_streamed_are_the_same() {
         assert_near(&both[1], &whole, &format!("{name} in a batch"));
 
         let streamed =
-            Decoder::stream(folder, &device(), Precision::F32, Arc::new(|_, _| {})).unwrap();
+            Decoder::stream(folder, device(), Precision::F32, Arc::new(|_, _| {})).unwrap();
         let found = losses(&streamed, &decoder.config().rope, tokens);
         assert_near(&found, &whole, &format!("{name} streamed"));
     });
@@ -240,7 +240,7 @@ fn losses_at_the_end_are_those_of_a_full_pass() {
         );
 
         let streamed =
-            Decoder::stream(folder, &device(), Precision::F32, Arc::new(|_, _| {})).unwrap();
+            Decoder::stream(folder, device(), Precision::F32, Arc::new(|_, _| {})).unwrap();
         let batch = TokenBatch {
             sequences: &[&tokens],
             score_from: from,

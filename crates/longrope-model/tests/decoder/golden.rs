@@ -58,7 +58,7 @@ fn losses_of_every_family_are_those_of_transformers() {
 
 fn check(checkpoint: &str, n_cases: usize) {
     let (precision, nearness) = precision();
-    let decoder = Decoder::load_as(&fixture(checkpoint), &device(), precision).unwrap();
+    let decoder = Decoder::load_as(&fixture(checkpoint), device(), precision).unwrap();
     let text = fs_err::read_to_string(fixture(checkpoint).join("expected.json")).unwrap();
     let expected: Expected = serde_json::from_str(&text).unwrap();
     assert_eq!(expected.cases.len(), n_cases, "{checkpoint}");

@@ -32,7 +32,7 @@ fn weights_in_memory_are_those_of_a_written_checkpoint() {
     for tied in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         write_random_llama(folder.path(), &shape(tied), (0, 1), 5).unwrap();
-        let written = Decoder::load(folder.path(), &device()).unwrap();
+        let written = Decoder::load(folder.path(), device()).unwrap();
         let made = DecoderConfig::from(shape(tied))
             .with_seed(5)
             .init(&device());

@@ -16,6 +16,7 @@ mod golden;
 mod init;
 mod logits;
 mod metamorphic;
+mod placement;
 mod positions;
 mod precision;
 mod saved_modules;

@@ -119,7 +119,7 @@ fn streamed_layers_compute_what_resident_ones_do() {
         let hook: LayerHook = Arc::new(move |_, _| {
             count.fetch_add(1, Ordering::Relaxed);
         });
-        let streamed = Decoder::stream(&fixture(name), &device(), Precision::F32, hook).unwrap();
+        let streamed = Decoder::stream(&fixture(name), device(), Precision::F32, hook).unwrap();
         let sequence = tokens(100, 7);
         let spec = &resident.config().rope;
         assert_eq!(

@@ -42,7 +42,7 @@ fn golden() -> Golden {
 
 fn decoder(name: &str) -> Decoder {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/decoders");
-    Decoder::load(&root.join(name), &device()).unwrap()
+    Decoder::load(&root.join(name), device()).unwrap()
 }
 
 fn rotary(decoder: &Decoder, positions: &[Vec<usize>]) -> Rotary {

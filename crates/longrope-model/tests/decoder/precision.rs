@@ -26,7 +26,7 @@ fn halves() -> Vec<(FloatType, DType)> {
 }
 
 fn load(folder: &Path, precision: Precision) -> Decoder {
-    Decoder::load_as(folder, &device(), precision).unwrap()
+    Decoder::load_as(folder, device(), precision).unwrap()
 }
 
 /// A copy whose weights have another type, and are the same numbers in every precision that holds them.
@@ -50,7 +50,7 @@ fn every_family_computes_the_same_with_halves_as_with_the_same_numbers_in_f32() 
             let halves = load(&copy, Precision::widened(dtype));
             let hook = Arc::new(|_, _| {});
             let streamed =
-                Decoder::stream(&copy, &device(), Precision::widened(dtype), hook).unwrap();
+                Decoder::stream(&copy, device(), Precision::widened(dtype), hook).unwrap();
             assert_eq!(halves.dtype(), DType::F32);
             let rope = &exact.config().rope;
             let expected = losses(&exact, rope, &golden.tokens);

@@ -15,7 +15,7 @@ const EMBEDDINGS: &str = "model.embed_tokens.weight";
 
 /// Losses of some tokens under the checkpoint's own RoPE.
 fn measured(folder: &Path) -> Vec<f32> {
-    let decoder = Decoder::load(folder, &device()).unwrap();
+    let decoder = Decoder::load(folder, device()).unwrap();
     let tokens: Vec<u32> = (0..24).map(|i| (i * 7) % 97).collect();
     losses(&decoder, &decoder.config().rope, &tokens)
 }
@@ -77,7 +77,7 @@ fn needed_tensors_that_are_not_where_the_index_says_are_named() {
     edit_index(folder.path(), |index| {
         index["weight_map"][norm] = "model-00001-of-00004.safetensors".into();
     });
-    let Err(Error::Weights { report, .. }) = Decoder::load(folder.path(), &device()) else {
+    let Err(Error::Weights { report, .. }) = Decoder::load(folder.path(), device()) else {
         panic!("a weight report")
     };
     assert_eq!(
@@ -100,7 +100,7 @@ fn needed_tensors_that_are_not_where_the_index_says_are_named() {
     edit_index(folder.path(), |index| {
         index["weight_map"]["extra"] = "zz.safetensors".into();
     });
-    let error = Decoder::load(folder.path(), &device()).unwrap_err();
+    let error = Decoder::load(folder.path(), device()).unwrap_err();
     assert!(matches!(error, Error::Index { .. }), "{error}");
     assert!(error.to_string().contains(norm), "{error}");
 }
@@ -165,7 +165,7 @@ fn a_million_layers_are_counted_and_not_listed() {
     edit_json(&folder.path().join("config.json"), |config| {
         config["num_hidden_layers"] = 1_000_000.into();
     });
-    let Err(error) = Decoder::load(folder.path(), &device()) else {
+    let Err(error) = Decoder::load(folder.path(), device()) else {
         panic!("an error")
     };
     if let Error::Weights { report, .. } = error {
@@ -200,7 +200,7 @@ fn a_head_that_differs_from_the_embeddings_is_used_although_the_flag_ties_them()
     assert_ne!(expected, tied);
     assert_eq!(measured(with_head(false).path()), tied);
 
-    let decoder = Decoder::load(own.path(), &device()).unwrap();
+    let decoder = Decoder::load(own.path(), device()).unwrap();
     assert!(!decoder.config().tied_embeddings);
     // Weights that are written keep it, and so do all kinds of export.
     let place = tempfile::tempdir().unwrap();
@@ -226,6 +226,6 @@ fn a_head_of_another_shape_beside_the_flag_is_an_error() {
     head.1[0] -= 1;
     head.2.truncate(4 * head.1[0] * head.1[1]);
     store(folder.path(), &tensors);
-    let error = Decoder::load(folder.path(), &device()).unwrap_err();
+    let error = Decoder::load(folder.path(), device()).unwrap_err();
     assert!(matches!(error, Error::Weights { .. }), "{error}");
 }

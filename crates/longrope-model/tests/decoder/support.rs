@@ -113,7 +113,7 @@ pub(crate) fn assert_losses(
 }
 
 pub(crate) fn load(name: &str) -> Decoder {
-    Decoder::load(&fixture(name), &device()).unwrap()
+    Decoder::load(&fixture(name), device()).unwrap()
 }
 
 /// Losses of one sequence, with the RoPE resolved for its length.

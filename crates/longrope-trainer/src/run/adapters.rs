@@ -106,14 +106,13 @@ impl AdapterTraining {
     /// If the adapters are of another model.
     pub fn with_adapters(&self, decoder: &Decoder, adapters: &Adapters) -> Result<Decoder> {
         let mut decoder = self.with_new_adapters(decoder)?;
-        let device = decoder.device().clone();
         let mut values = adapters.0.iter();
         decoder.for_each_parameter(|mut parameter| {
             if parameter.kind == ParameterKind::Adapter
                 && let Some(values) = values.next()
             {
                 let values = TensorData::new(values.clone(), [values.len()]);
-                let dtype = parameter.flat().dtype();
+                let (device, dtype) = (parameter.device(), parameter.flat().dtype());
                 parameter.set_flat(Tensor::from_data(values, (&device, dtype)));
             }
         });

@@ -20,7 +20,7 @@ const SEED: u64 = 5;
 fn decoder() -> Decoder {
     let fixture = "../../tests/fixtures/models/llama-gqa-tied";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
-    Decoder::load(&folder, &Device::flex()).unwrap()
+    Decoder::load(&folder, Device::flex()).unwrap()
 }
 
 fn documents() -> Arc<[TokenDocument]> {

@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::support::{adapted, base, config, decoder, lora, train_to};
+use crate::support::{adapted, base, config, decoder, lora, train_to, two};
 
 fn save_state(run: &Path, trainer: &Trainer, lora: Option<&LoraConfig>, base: &Path) -> bool {
     let state = TrainingState::new(trainer, json!({"place": trainer.n_steps()}), json!({}));
@@ -53,6 +53,14 @@ fn a_resumed_run_is_the_uninterrupted_one() {
 #[test]
 fn so_is_one_of_adapters() {
     interrupted_equals_uninterrupted(Trained::Adapters, adapted, Some(&lora()));
+}
+
+#[test]
+fn so_is_one_with_layers_on_two_devices() {
+    let apart = || decoder().placed_on(&two());
+    interrupted_equals_uninterrupted(Trained::All, apart, None);
+    let apart = || adapted().placed_on(&two());
+    interrupted_equals_uninterrupted(Trained::Adapters, apart, Some(&lora()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use longrope_model::{Decoder, LoraConfig, Recompute, Trained, TrainingBatch};
+use longrope_model::{Decoder, LoraConfig, Placement, Recompute, Trained, TrainingBatch};
 use longrope_trainer::{
     Decay, MicroBatch, OptimizerConfig, Schedule, StepReport, Trainer, TrainerConfig,
 };
@@ -18,7 +18,18 @@ pub(crate) fn base() -> PathBuf {
 }
 
 pub(crate) fn decoder() -> Decoder {
-    Decoder::load(&base(), &Device::flex()).unwrap()
+    Decoder::load(&base(), Device::flex()).unwrap()
+}
+
+/// A second backend in the same process.
+#[expect(deprecated, reason = "there is no other one on every machine")]
+pub(crate) fn ndarray() -> Device {
+    Device::ndarray()
+}
+
+/// Layers on two backends.
+pub(crate) fn two() -> Placement {
+    Placement::spread(Device::flex(), vec![ndarray()])
 }
 
 pub(crate) fn lora() -> LoraConfig {

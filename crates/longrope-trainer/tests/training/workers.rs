@@ -1,10 +1,10 @@
 //! Several devices in one training.
 
 use burn::tensor::Device;
-use longrope_model::{Decoder, Trained};
+use longrope_model::{Decoder, Placement, Trained};
 use longrope_trainer::{Error, MicroBatch, Trainer, Worker};
 
-use crate::support::{adapted, batches, config, decoder};
+use crate::support::{adapted, batches, config, decoder, ndarray, two};
 
 const STEPS: usize = 3;
 
@@ -14,17 +14,16 @@ const OTHER_BACKEND: f32 = 1e-3;
 fn flex(n: usize) -> Vec<Worker> {
     let worker = Worker {
         name: "flex".to_owned(),
-        device: Device::flex(),
+        placement: Device::flex().into(),
         is_cpu: true,
     };
     vec![worker; n]
 }
 
-#[expect(deprecated, reason = "a second backend in the same process")]
-fn ndarray() -> Worker {
+fn on_ndarray() -> Worker {
     Worker {
         name: "ndarray".to_owned(),
-        device: Device::ndarray(),
+        placement: ndarray().into(),
         is_cpu: true,
     }
 }
@@ -73,7 +72,7 @@ fn two_three_and_four_workers_train_to_the_same_bits_as_one() {
 #[test]
 fn a_worker_on_another_backend_has_a_copy_that_follows() {
     let expected = trained(decoder(), Trained::All, &[]);
-    let workers = [flex(1), vec![ndarray()]].concat();
+    let workers = [flex(1), vec![on_ndarray()]].concat();
     let found = trained(decoder(), Trained::All, &workers);
     for (x, y) in found.0.iter().zip(&expected.0) {
         assert!((x - y).abs() < OTHER_BACKEND, "{x} is not {y}");
@@ -98,4 +97,30 @@ fn a_worker_that_fails_is_named_and_leaves_the_weights_as_they_are() {
     assert_eq!(trainer.n_steps(), 0);
     let batches = several(trainer.decoder(), 0);
     assert_eq!(trainer.step(&batches).unwrap().step, 1);
+}
+
+#[test]
+fn layers_on_two_devices_train_as_on_one() {
+    let kinds = [(decoder(), Trained::All), (adapted(), Trained::Adapters)];
+    for (decoder, kind) in kinds {
+        let expected = trained(decoder.clone(), kind, &[]);
+        let found = trained(decoder.placed_on(&two()), kind, &[]);
+        for (x, y) in found.0.iter().zip(&expected.0) {
+            assert!((x - y).abs() < OTHER_BACKEND, "{x} is not {y}, {kind:?}");
+        }
+        // Two workers, of which each has its layers on two devices, one of them in the other order.
+        let [a, b] = [two(), Placement::spread(ndarray(), vec![Device::flex()])];
+        let workers = [a.clone(), b].map(|placement| Worker {
+            name: "both".to_owned(),
+            placement,
+            is_cpu: true,
+        });
+        let found = trained(decoder.placed_on(&a), kind, &workers);
+        for (x, y) in found.0.iter().zip(&expected.0) {
+            assert!(
+                (x - y).abs() < OTHER_BACKEND,
+                "{x} is not {y}, {kind:?}, workers"
+            );
+        }
+    }
 }

@@ -129,8 +129,16 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     input::model::check_weights(&base)?;
     memory::check(config, &model, work)?;
     let workers = device::workers(config)?;
-    for Worker { name, device, .. } in &workers {
-        check_supported(name, device, section.precision.dtype(), "train.precision")?;
+    for Worker {
+        name, placement, ..
+    } in &workers
+    {
+        check_supported(
+            name,
+            placement,
+            section.precision.dtype(),
+            "train.precision",
+        )?;
     }
     if section.accumulate < workers.len() {
         tracing::warn!(
@@ -374,7 +382,7 @@ fn load(config: &Config, base: &Path, worker: &Worker) -> Result<Decoder> {
         half if worker.is_cpu && are_constant => Precision::widened(half),
         half => Precision::whole(half),
     };
-    Decoder::load_as(base, &worker.device, precision)
+    Decoder::load_as(base, &worker.placement, precision)
         .with_context(|| format!("loading model `{}`", base.display()))
 }
 

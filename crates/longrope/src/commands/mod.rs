@@ -29,6 +29,7 @@ mod not_finite;
 mod passkey;
 mod perplexities;
 mod plan;
+mod plan_gpus;
 mod pretrain;
 mod recipe_check;
 mod recover;

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use burn::tensor::{Device, Distribution, Tensor};
-use longrope_model::estimate::{self, Held, Memory, STEP_FORWARDS, Trained};
+use longrope_model::estimate::{self, Held, Memory, STEP_FORWARDS, Trained, Training};
 use longrope_model::{Checkpoint, ModelConfig};
 use longrope_search::SearchConfig;
 use serde::Serialize;
 
+use super::plan_gpus::{self, GpuRow};
 use crate::hint::Hint;
 use crate::input::limits::Limits;
 use crate::input::memory::{self, GIB, Work};
@@ -37,12 +38,16 @@ struct PlanReport {
     /// Speed of the device; `None` if it is not there to be measured.
     flops_per_sec: Option<f64>,
     plans: Vec<PlanRow>,
+    /// The longest windows that GPUs can train; empty unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gpus: Vec<GpuRow>,
 }
 
 /// The estimate for one mode.
 #[derive(Serialize)]
 struct PlanRow {
     mode: &'static str,
+    /// On the device with the most, if several have the layers.
     peak_bytes: f64,
     #[serde(flatten)]
     memory: Memory,
@@ -82,9 +87,9 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         limits.map(Limits::total_bytes)
     });
     // A plan needs no more than the name of the device.
-    let flops_per_sec = device::open(&device)
+    let flops_per_sec = device::place(&device)
         .ok()
-        .map(|device| measure_flops(&device));
+        .map(|placement| measure_flops(placement.first()));
     let modes = match args.mode {
         Some(mode) => vec![mode],
         None => vec![
@@ -99,14 +104,20 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         bytes: if device::is_gpu(&device) { 2 } else { 4 },
         ..Held::F32
     };
+    let n_devices = device::parts(&device).count();
     let row = |mode| {
         plan(
-            (&model, held),
+            (&model, held, n_devices),
             args.context,
             mode,
             memory_bytes,
             flops_per_sec,
         )
+    };
+    let gpus = if args.gpus {
+        plan_gpus::rows(&model, n_adapters(&model))
+    } else {
+        Vec::new()
     };
     let report = PlanReport {
         format: "longrope-plan",
@@ -117,42 +128,56 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         memory_bytes,
         flops_per_sec,
         plans: modes.into_iter().map(row).collect(),
+        gpus,
     };
     if args.json {
         output::json(&report)
     } else {
         output::line(text(&report))?;
+        if !report.gpus.is_empty() {
+            output::line(format!("\n{}", plan_gpus::text(&report.gpus)))?;
+        }
         let weights = weights_of_search(args, &model, memory_bytes);
         next_steps::after_plan(model_path, &folder, &model, args.context, weights).show();
         Ok(())
     }
 }
 
+/// Number of parameters of adapters of the default rank.
+fn n_adapters(model: &ModelConfig) -> usize {
+    estimate::adapter_parameters(model, Config::default().train.lora.rank)
+}
+
+/// Memory on the device that has the most to hold.
+fn fullest(devices: Vec<Memory>, context: usize) -> Memory {
+    let fuller = |a: Memory, b: Memory| {
+        if b.at(context) > a.at(context) { b } else { a }
+    };
+    let fullest = devices.into_iter().reduce(fuller);
+    fullest.expect("a model is on at least one device")
+}
+
 fn plan(
-    (model, held): (&ModelConfig, Held),
+    (model, held, n_devices): (&ModelConfig, Held, usize),
     context: usize,
     mode: PlanMode,
     memory_bytes: Option<f64>,
     flops_per_sec: Option<f64>,
 ) -> PlanRow {
-    let rank = Config::default().train.lora.rank;
-    let adapters = Trained::Adapters(estimate::adapter_parameters(model, rank));
+    let eval = |held| fullest(estimate::eval_memories(model, held, n_devices), context);
+    let train = |trained| {
+        let training = Training::f32(trained);
+        fullest(
+            estimate::train_memories(model, training, n_devices),
+            context,
+        )
+    };
+    let adapters = Trained::Adapters(n_adapters(model));
     let (name, memory, n_forwards) = match mode {
-        PlanMode::Eval => ("eval", estimate::eval_memory(model, held), 1.0),
-        PlanMode::Search => {
-            let memory = estimate::eval_memory(model, held);
-            ("search", memory, search_windows(context))
-        }
-        PlanMode::Lora => (
-            "lora",
-            estimate::train_memory(model, adapters),
-            STEP_FORWARDS,
-        ),
-        PlanMode::Full => (
-            "full",
-            estimate::train_memory(model, Trained::All),
-            STEP_FORWARDS,
-        ),
+        PlanMode::Eval => ("eval", eval(held), 1.0),
+        PlanMode::Search => ("search", eval(held), search_windows(context)),
+        PlanMode::Lora => ("lora", train(adapters), STEP_FORWARDS),
+        PlanMode::Full => ("full", train(Trained::All), STEP_FORWARDS),
     };
     let flops = estimate::forward_flops(model, context) * n_forwards;
     let peak_bytes = memory.at(context);
@@ -164,12 +189,12 @@ fn plan(
         match mode {
             PlanMode::Eval | PlanMode::Search => {
                 let halves = Held { bytes: 2, ..held };
-                if held != halves && fits_at(estimate::eval_memory(model, halves)) {
+                if held != halves && fits_at(eval(halves)) {
                     advice.push(
                         "--set precision=bf16, which keeps weights in half precision".to_owned(),
                     );
                 }
-                if fits_at(estimate::eval_memory(model, held.streamed(true))) {
+                if fits_at(eval(held.streamed(true))) {
                     advice.push(
                         "--set weights=streamed, which reads layers when they are needed"
                             .to_owned(),
@@ -177,7 +202,7 @@ fn plan(
                 }
             }
             PlanMode::Full => {
-                if fits_at(estimate::train_memory(model, adapters)) {
+                if fits_at(train(adapters)) {
                     advice.push(
                         "--lora, which needs gradients and moments for adapters only".to_owned(),
                     );
@@ -328,7 +353,7 @@ fn footer(report: &PlanReport) -> String {
         None => "whose speed is unknown here".to_owned(),
     };
     format!(
-        "one window of {} tokens on {} {speed}, memory {:.1} GiB; memory is accurate to about 20%, time is a rough guide",
+        "one window of {} tokens on {} {speed}, memory {:.1} GiB; memory is accurate to about 10%, time is a rough guide",
         output::grouped(report.context),
         report.device,
         bytes / GIB

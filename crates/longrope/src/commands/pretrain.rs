@@ -100,7 +100,7 @@ fn check_memory(config: &Config) -> Result<()> {
 fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Result<PretrainOutcome> {
     let interrupt = signals::listen()?;
     let workers = device::workers(config)?;
-    let device = workers[0].device.clone();
+    let placement = workers[0].placement.clone();
     let task = PretrainTask {
         config: config.pretrain.clone(),
         texts: read_texts(config)?,
@@ -109,7 +109,7 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
             Some(folder) => TokenCache::new(folder.clone()),
             None => TokenCache::disabled(),
         },
-        device,
+        placement,
         workers,
         out: out.to_owned(),
         source: input::blank_source(config)?,

@@ -1,9 +1,12 @@
 //! `--device`: opens Burn devices by name.
+//!
+//! A name such as `cuda:0+cuda:1` stands for several devices with some of the layers of a model each.
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 use longrope_data::counted;
+use longrope_model::Placement;
 use longrope_trainer::Worker;
 
 use crate::hint::Hint;
@@ -14,15 +17,22 @@ const KINDS: [&str; 8] = [
     "flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm", "remote",
 ];
 
-/// Whether the device is this machine's CPU, which all such workers share.
+/// Whether the device is this machine's CPU, which all such workers share, or the CPU has some of the layers.
 pub(crate) fn is_cpu(name: &str) -> bool {
-    matches!(name, "flex" | "ndarray")
+    parts(name).any(|part| matches!(part, "flex" | "ndarray"))
 }
 
-/// Whether the device is a GPU of this machine, not a software driver for one.
+/// Whether the device is a GPU of this machine, not a software driver for one, or several GPUs have the layers.
 pub(crate) fn is_gpu(name: &str) -> bool {
-    let (kind, place) = name.split_once(':').unwrap_or((name, ""));
-    matches!(kind, "wgpu" | "vulkan" | "metal" | "cuda" | "rocm") && place != "cpu"
+    parts(name).all(|part| {
+        let (kind, place) = part.split_once(':').unwrap_or((part, ""));
+        matches!(kind, "wgpu" | "vulkan" | "metal" | "cuda" | "rocm") && place != "cpu"
+    })
+}
+
+/// The devices that a name stands for.
+pub(crate) fn parts(name: &str) -> impl Iterator<Item = &str> {
+    name.split('+')
 }
 
 /// The configured devices as workers of a training; there is at least one.
@@ -34,7 +44,7 @@ pub(crate) fn workers(config: &Config) -> Result<Vec<Worker>> {
     let workers = names.map(|name| {
         Ok(Worker {
             name: name.clone(),
-            device: open(name)?,
+            placement: place(name)?,
             is_cpu: is_cpu(name),
         })
     });
@@ -46,7 +56,7 @@ pub(crate) fn workers(config: &Config) -> Result<Vec<Worker>> {
 /// # Errors
 /// If it is not.
 pub(crate) fn check_name(name: &str) -> Result<()> {
-    parse(name).map(|_| ())
+    parts(name).try_for_each(|part| parse(part).map(|_| ()))
 }
 
 /// Splits a name into the kind of the device and its place: a number, or an address.
@@ -82,6 +92,16 @@ fn parse(name: &str) -> Result<(&str, Option<&str>)> {
             Ok((kind, place))
         }
     }
+}
+
+/// Opens the devices of a name such as `flex`, or `cuda:0+cuda:1` for two with some of the layers each.
+///
+/// # Errors
+/// If one of them is unknown or not there.
+pub(crate) fn place(name: &str) -> Result<Placement> {
+    let mut devices = parts(name).map(open);
+    let first = devices.next().unwrap_or_else(|| open(name))?;
+    Ok(Placement::spread(first, devices.collect::<Result<_>>()?))
 }
 
 /// Opens the device with a name such as `flex` or `cuda:1`.
@@ -219,5 +239,16 @@ mod tests {
         );
         assert!(open("flex:1").is_err());
         assert!(open("remote:host").is_err());
+    }
+
+    #[test]
+    fn layers_can_lie_on_several_devices() {
+        assert_eq!(place("flex+flex").unwrap().devices().count(), 2);
+        let error = place("flex+tpu").unwrap_err().root_cause().to_string();
+        assert!(error.starts_with("device `tpu` is unknown"), "{error}");
+        assert!(place("flex+").is_err());
+        assert!(check_name("cuda:0+cuda:1").is_ok());
+        assert!(is_gpu("cuda:0+cuda:1") && !is_gpu("cuda:0+flex"));
+        assert!(is_cpu("cuda:0+flex") && !is_cpu("cuda:0+cuda:1"));
     }
 }

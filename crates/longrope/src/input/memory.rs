@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use longrope_model::ModelConfig;
-use longrope_model::estimate::{self, Held, Memory};
+use longrope_model::estimate::{self, Held, Memory, Training};
 use longrope_trainer::run::{TrainConfig, TrainMode, WeightPrecision};
 
 use super::device;
@@ -109,33 +109,21 @@ fn needed(
     n_workers: usize,
 ) -> (Memory, usize, usize) {
     match work {
-        Work::Measure { context } => (
-            times(estimate::eval_memory(model, held), n_workers),
-            context,
-            n_workers,
-        ),
+        Work::Measure { context } => {
+            let memory = estimate::eval_memory(model, held);
+            (memory.at_once(1, n_workers), context, n_workers)
+        }
         Work::Generate { tokens } => (estimate::generate_memory(model, held), tokens, 1),
         Work::Train { context, config } => {
-            let trained = match config.mode {
-                TrainMode::Lora => estimate::Trained::Adapters(adapter_parameters(model, config)),
-                _ => estimate::Trained::All,
-            };
-            let mut memory = estimate::train_memory(model, trained);
+            let training = training(model, config);
+            let mut memory = estimate::train_memory(model, training);
             // Each further worker has gradients of its own.
-            let n_trained = match trained {
+            let n_trained = match training.trained {
                 estimate::Trained::All => model.n_parameters(),
                 estimate::Trained::Adapters(n) => n,
             };
-            memory.fixed_bytes += 4.0 * ((n_workers - 1) * n_trained) as f64;
-            if config.precision == WeightPrecision::Bf16 {
-                // Two bytes less per weight, and per gradient of a trained one. Adapters are small.
-                let halves = if config.mode == TrainMode::Lora {
-                    1.0
-                } else {
-                    2.0
-                };
-                memory.fixed_bytes -= halves * 2.0 * model.n_parameters() as f64;
-            }
+            let gradients = training.computed_bytes * (n_workers - 1) * n_trained;
+            memory.fixed_bytes += gradients as f64;
             if config.distill.is_on() && config.mode == TrainMode::Full {
                 // The weights of the original model. Those below adapters are the original ones.
                 let bytes = config.precision.dtype().size();
@@ -143,7 +131,7 @@ fn needed(
             }
             let longest = config.longest_window(context);
             let n_at_once = config.batch * n_workers;
-            (times(memory, n_at_once), longest, n_at_once)
+            (memory.at_once(config.batch, n_workers), longest, n_at_once)
         }
         Work::Adapt {
             window,
@@ -151,18 +139,39 @@ fn needed(
             candidates,
         } => {
             let n_adapters = adapter_parameters(model, config);
-            let one = estimate::train_memory(model, estimate::Trained::Adapters(n_adapters));
-            let without = estimate::train_memory(model, estimate::Trained::Adapters(0));
-            let of_worker = one.fixed_bytes - without.fixed_bytes;
+            let adapting = |n_adapters| Training {
+                weight_bytes: held.bytes,
+                ..Training::f32(estimate::Trained::Adapters(n_adapters))
+            };
+            let one = estimate::train_memory(model, adapting(n_adapters));
+            let without = estimate::train_memory(model, adapting(0));
+            let of_worker = one.at(0) - without.at(0);
             let kept = 4.0 * candidates as f64 * n_adapters as f64;
-            let saved = (4 - held.bytes) as f64 * model.n_parameters() as f64;
             let memory = Memory {
-                fixed_bytes: without.fixed_bytes - saved + n_workers as f64 * of_worker + kept,
+                fixed_bytes: without.fixed_bytes + n_workers as f64 * of_worker + kept,
+                gradient_bytes: 0.0,
                 ..one
             };
             let n_at_once = config.batch * n_workers;
-            (times(memory, n_at_once), window, n_at_once)
+            (memory.at_once(config.batch, n_workers), window, n_at_once)
         }
+    }
+}
+
+/// What a training keeps in memory.
+fn training(model: &ModelConfig, config: &TrainConfig) -> Training {
+    let trained = match config.mode {
+        TrainMode::Lora => estimate::Trained::Adapters(adapter_parameters(model, config)),
+        _ => estimate::Trained::All,
+    };
+    let halves = config.precision == WeightPrecision::Bf16;
+    // Weights below adapters are widened for computations.
+    let computes_in_halves = halves && config.mode != TrainMode::Lora;
+    Training {
+        weight_bytes: if halves { 2 } else { 4 },
+        computed_bytes: if computes_in_halves { 2 } else { 4 },
+        recompute: config.recompute,
+        ..Training::f32(trained)
     }
 }
 
@@ -173,14 +182,6 @@ fn adapter_parameters(model: &ModelConfig, config: &TrainConfig) -> usize {
         .and_then(|lora| lora.n_parameters(model).ok())
         // A module that does not exist is an error later, with a hint of its own.
         .unwrap_or_else(|| estimate::adapter_parameters(model, config.lora.rank))
-}
-
-/// Memory for `n` sequences at once.
-fn times(memory: Memory, n: usize) -> Memory {
-    Memory {
-        bytes_per_token: memory.bytes_per_token * n as f64,
-        ..memory
-    }
 }
 
 /// A setting with which the same work fits.

@@ -63,7 +63,7 @@ fn modules_that_are_trained_beside_adapters_count() {
             context: 64,
             config,
         };
-        needed(&model(), work, Held::F32, 1).0.fixed_bytes
+        needed(&model(), work, Held::F32, 1).0.at(64)
     };
     let embeddings = (model().vocab_size * model().hidden_size) as f64;
     let more = bytes(&lora(&["embed_tokens"])) - bytes(&lora(&[]));

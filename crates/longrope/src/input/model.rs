@@ -102,18 +102,18 @@ pub(crate) fn load_model(config: &Config, work: Work<'_>) -> Result<Decoder> {
 
 fn load_onto(config: &Config, name: &str) -> Result<Decoder> {
     let folder = model_folder(config)?;
-    let device = device::open(name)?;
-    let precision = precision(config.precision, name, &device)?;
+    let placement = device::place(name)?;
+    let precision = precision(config.precision, name, &placement)?;
     let bar = progress::bar(&format!("loading {}", folder.display()), 1);
     let decoder = match config.weights {
         WeightSetting::Resident => {
-            Decoder::load_with(folder, &device, precision, |layer_idx, n_layers| {
+            Decoder::load_with(folder, placement, precision, |layer_idx, n_layers| {
                 bar.set_length(n_layers as u64);
                 bar.set_position(layer_idx as u64);
             })
         }
         WeightSetting::Streamed => {
-            Decoder::stream(folder, &device, precision, Arc::new(show_layer))
+            Decoder::stream(folder, placement, precision, Arc::new(show_layer))
         }
     };
     let decoder = decoder.with_context(|| format!("loading model `{}`", folder.display()))?;

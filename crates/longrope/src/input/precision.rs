@@ -1,9 +1,9 @@
 //! The types that a model is loaded in.
 
 use anyhow::{Result, anyhow};
-use burn::tensor::{DType, Device};
-use longrope_model::Precision;
+use burn::tensor::DType;
 use longrope_model::estimate::Held;
+use longrope_model::{Placement, Precision};
 
 use super::device;
 use crate::hint::Hint;
@@ -18,15 +18,15 @@ use crate::settings::config::{Config, PrecisionSetting, WeightSetting};
 pub(crate) fn precision(
     setting: PrecisionSetting,
     name: &str,
-    device: &Device,
+    placement: &Placement,
 ) -> Result<Precision> {
     let dtype = match setting {
-        PrecisionSetting::Auto => default_dtype(name, device),
+        PrecisionSetting::Auto => default_dtype(name, placement),
         PrecisionSetting::F32 => DType::F32,
         PrecisionSetting::Bf16 => DType::BF16,
         PrecisionSetting::F16 => DType::F16,
     };
-    check_supported(name, device, dtype, "precision")?;
+    check_supported(name, placement, dtype, "precision")?;
     Ok(match dtype {
         DType::F32 => Precision::F32,
         half if device::is_gpu(name) => Precision::whole(half),
@@ -35,8 +35,13 @@ pub(crate) fn precision(
 }
 
 /// Refuses a type that the device does not have. Otherwise, the first tensor would panic.
-pub(crate) fn check_supported(name: &str, device: &Device, dtype: DType, key: &str) -> Result<()> {
-    if dtype == DType::F32 || device.supports_dtype(dtype) {
+pub(crate) fn check_supported(
+    name: &str,
+    placement: &Placement,
+    dtype: DType,
+    key: &str,
+) -> Result<()> {
+    if dtype == DType::F32 || have(placement, dtype) {
         return Ok(());
     }
     let dtype = dtype.name();
@@ -47,14 +52,21 @@ pub(crate) fn check_supported(name: &str, device: &Device, dtype: DType, key: &s
 }
 
 /// `bf16` on GPUs that have it, else `f16` on those that have that, else `f32`.
-fn default_dtype(name: &str, device: &Device) -> DType {
+fn default_dtype(name: &str, placement: &Placement) -> DType {
     if !device::is_gpu(name) {
         return DType::F32;
     }
     [DType::BF16, DType::F16]
         .into_iter()
-        .find(|dtype| device.supports_dtype(*dtype))
+        .find(|dtype| have(placement, *dtype))
         .unwrap_or(DType::F32)
+}
+
+/// Whether all devices have a type.
+fn have(placement: &Placement, dtype: DType) -> bool {
+    placement
+        .devices()
+        .all(|device| device.supports_dtype(dtype))
 }
 
 /// The name of the precision on the first configured device.
@@ -74,7 +86,7 @@ pub(crate) fn precision_name(config: &Config) -> Result<&'static str> {
     if !device::is_gpu(first) {
         return Ok(PrecisionSetting::F32.name());
     }
-    Ok(match default_dtype(first, &device::open(first)?) {
+    Ok(match default_dtype(first, &device::place(first)?) {
         DType::BF16 => PrecisionSetting::Bf16.name(),
         DType::F16 => PrecisionSetting::F16.name(),
         _ => PrecisionSetting::F32.name(),

@@ -21,7 +21,7 @@ pub(crate) struct Common {
         long,
         value_name = "DEVICE",
         help = "Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], metal[:N], \
-                cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable"
+                cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable; A+B puts some layers on each"
     )]
     pub(crate) device: Vec<String>,
     /// Start even if the job needs more memory than there is.

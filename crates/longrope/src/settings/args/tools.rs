@@ -80,6 +80,9 @@ pub(crate) struct Plan {
     /// Available memory in GiB; default: the memory of this machine; unknown for a GPU.
     #[arg(long, value_name = "GiB")]
     pub(crate) memory: Option<f64>,
+    /// Also show the longest windows that GPUs of 24 to 141 GB can train, 1 to 16 of them.
+    #[arg(long)]
+    pub(crate) gpus: bool,
     /// Print JSON on stdout.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,0 +1,246 @@
+//! Memory to train a model.
+
+use longrope_rope::Residual;
+
+use super::memory::Memory;
+use super::sizes::Sizes;
+use crate::config::ModelConfig;
+use crate::placement::layers_per_device;
+
+/// Memory of the program itself in a training: code, texts, windows, and what the allocator keeps. Measured.
+pub const TRAIN_PROGRAM_BYTES: f64 = 115e6;
+
+/// Memory that the allocator takes from the system for intermediate results, relative to their bytes. Measured.
+pub const ALLOCATOR_OVERHEAD: f64 = 1.08;
+
+/// Numbers per token on the tape of the attention of a layer, as multiples of `h`, `q` and `k`.
+const ATTENTION_TAPE: [f64; 3] = [4.0, 3.0, 2.6];
+
+/// Numbers per token that the backward pass of the attention adds, as multiples of `h`, `q` and `k`.
+const ATTENTION_BACKWARD: [f64; 3] = [1.5, 2.7, 2.7];
+
+/// Numbers per row on the tape of an MLP, as multiples of `i` and `h`.
+const MLP_TAPE: [f64; 2] = [5.0, 1.0];
+
+/// Numbers per token on the tape of a layer that is not recomputed, as multiples of `h`, `q` and `k`.
+const WHOLE_TAPE: [f64; 3] = [3.5, 3.5, 1.0];
+/// The same as multiples of `i`: below adapters, and if weights need their inputs.
+const WHOLE_TAPE_INNER: [f64; 2] = [2.5, 3.3];
+
+/// Inputs of layers that are on a device at once if they wait elsewhere.
+const INPUTS_AT_ONCE: f64 = 2.0;
+
+/// Which parameters are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trained {
+    /// All parameters.
+    All,
+    /// Adapters with this many parameters.
+    Adapters(usize),
+}
+
+/// How a model is trained, as far as that decides how much memory it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Training {
+    /// Which parameters.
+    pub trained: Trained,
+    /// Bytes of a weight.
+    pub weight_bytes: usize,
+    /// Bytes of a number that is computed.
+    pub computed_bytes: usize,
+    /// Whether the backward pass recomputes each layer.
+    pub recompute: bool,
+    /// Whether the inputs of layers wait in another memory.
+    pub offload: bool,
+}
+
+impl Training {
+    /// Everything in `f32` and in one memory.
+    pub const fn f32(trained: Trained) -> Self {
+        Self {
+            trained,
+            weight_bytes: 4,
+            computed_bytes: 4,
+            recompute: true,
+            offload: false,
+        }
+    }
+
+    /// Everything in half precision.
+    pub const fn half(trained: Trained) -> Self {
+        Self {
+            trained,
+            weight_bytes: 2,
+            computed_bytes: 2,
+            recompute: true,
+            offload: false,
+        }
+    }
+
+    /// Bytes of the moments of Adam for a trained parameter, and of its precise value if it is in half precision.
+    fn state_bytes(self) -> f64 {
+        match (self.weight_bytes, self.trained) {
+            (2, Trained::All) => 12.0,
+            _ => 8.0,
+        }
+    }
+}
+
+/// Memory to train `T` parameters while recomputing layers.
+///
+/// In `f32`: `4P + 8T + 4·(gradients of the ends and of one layer) + n·4·(4h + 3q + 2.6k + rotary) +
+/// max(min(n, 2048)·4·(5i + h), n·4·(1.5h + 2.7q + 2.7k)) + max(n·4·layers·h, gradients of the layers)`.
+///
+/// - Each trained parameter has both moments of Adam.
+/// - Each token needs the tape of the attention of one layer. The MLP runs on 2,048 rows at a time, before the attention.
+/// - The backward pass frees the input of each layer and adds its gradients, so the larger of both counts.
+/// - With several sequences, `n` counts the tokens of all.
+/// - All terms with `n` are multiplied by [`ALLOCATOR_OVERHEAD`].
+pub fn train_memory(model: &ModelConfig, training: Training) -> Memory {
+    let s = Sizes::of(model);
+    train_with(model, &s, training, s.ends(), s.layers)
+}
+
+/// [`train_memory`] on each of `n_devices` that hold some of the layers.
+pub fn train_memories(model: &ModelConfig, training: Training, n_devices: usize) -> Vec<Memory> {
+    let s = Sizes::of(model);
+    let parts = layers_per_device(model, n_devices).into_iter();
+    parts
+        .enumerate()
+        .map(|(device, n_layers)| {
+            let ends = if device == 0 { s.ends() } else { 0.0 };
+            train_with(model, &s, training, ends, n_layers as f64)
+        })
+        .collect()
+}
+
+fn train_with(
+    model: &ModelConfig,
+    s: &Sizes,
+    training: Training,
+    ends: f64,
+    n_layers: f64,
+) -> Memory {
+    let (weight, computed) = (training.weight_bytes as f64, training.computed_bytes as f64);
+    let per_layer = s.all_layers / s.layers;
+    // Trained parameters of the ends, and of a layer. Adapters are in the type of computations.
+    let (trained_ends, trained_layer, gradient) = match training.trained {
+        Trained::All => (ends, per_layer, weight),
+        Trained::Adapters(n) => (0.0, n as f64 / s.layers, computed),
+    };
+    let trained = trained_ends + n_layers * trained_layer;
+    let adapters = match training.trained {
+        Trained::All => 0.0,
+        Trained::Adapters(_) => computed * trained,
+    };
+    let weights = weight * (ends + n_layers * per_layer) + adapters;
+    let state = training.state_bytes() * trained + gradient * (trained_ends + trained_layer);
+    let of = |[h, q, k]: [f64; 3]| h * s.h + q * s.q + k * s.k;
+    let program = Memory::fixed(TRAIN_PROGRAM_BYTES + weights + state);
+    if !training.recompute {
+        let [adapted, whole] = WHOLE_TAPE_INNER;
+        let inner = match training.trained {
+            Trained::All => whole,
+            Trained::Adapters(_) => adapted,
+        };
+        let tape = computed * (of(WHOLE_TAPE) + inner * s.i + s.moved * s.h);
+        return Memory {
+            bytes_per_token: ALLOCATOR_OVERHEAD * (n_layers * tape + s.angle_bytes()),
+            gradient_bytes: gradient * n_layers * trained_layer,
+            ..program
+        };
+    }
+    let mlp = MLP_TAPE[0] * s.i + (MLP_TAPE[1] + s.moved) * s.h;
+    let inputs = if training.offload {
+        n_layers.min(INPUTS_AT_ONCE)
+    } else {
+        n_layers
+    };
+    let memory = Memory {
+        bytes_per_token: ALLOCATOR_OVERHEAD * (computed * of(ATTENTION_TAPE) + s.angle_bytes()),
+        bytes_per_row: ALLOCATOR_OVERHEAD * computed * mlp,
+        backward_bytes_per_token: ALLOCATOR_OVERHEAD * computed * of(ATTENTION_BACKWARD),
+        input_bytes_per_token: ALLOCATOR_OVERHEAD * computed * inputs * s.h,
+        gradient_bytes: gradient * n_layers * trained_layer,
+        ..program
+    };
+    match model.layout.residual {
+        Residual::Sequential => memory,
+        // Attention and MLP are on one tape.
+        Residual::Parallel => Memory {
+            rows: f64::INFINITY,
+            ..memory
+        },
+    }
+}
+
+/// Number of parameters of adapters on all linear maps of attention; `usize::MAX` if there are more. For other modules, see
+/// [`LoraConfig::n_parameters`](crate::LoraConfig::n_parameters).
+pub fn adapter_parameters(model: &ModelConfig, rank: usize) -> usize {
+    let maps = model.attention_maps().into_iter();
+    let per_rank = maps
+        .map(|map| map.rows.saturating_add(map.columns))
+        .fold(0, usize::saturating_add);
+    model.n_layers.saturating_mul(rank).saturating_mul(per_rank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::sizes::tests::{check, tiny};
+
+    /// Measured peak memory of `finetune` on the bundled model, in KiB.
+    const FULL: [(usize, f64); 4] = [
+        (2048, 226_484.0),
+        (4096, 244_932.0),
+        (8192, 296_136.0),
+        (16_384, 520_212.0),
+    ];
+    const LORA: [(usize, f64); 4] = [
+        (2048, 179_664.0),
+        (4096, 198_776.0),
+        (8192, 271_572.0),
+        (16_384, 437_388.0),
+    ];
+
+    #[test]
+    fn training_was_measured() {
+        check(train_memory(&tiny(), Training::f32(Trained::All)), &FULL);
+        let adapters = Trained::Adapters(adapter_parameters(&tiny(), 8));
+        check(train_memory(&tiny(), Training::f32(adapters)), &LORA);
+    }
+
+    #[test]
+    fn devices_share_everything_but_the_tape() {
+        let training = Training::half(Trained::All);
+        let model = tiny();
+        let whole = train_memory(&model, training);
+        assert_eq!(train_memories(&model, training, 1), [whole]);
+        let parts = train_memories(&model, training, 2);
+        for part in &parts {
+            assert!((part.bytes_per_token - whole.bytes_per_token).abs() < 1e-9);
+            assert!(part.fixed_bytes < whole.fixed_bytes);
+        }
+        let inputs: f64 = parts.iter().map(|part| part.input_bytes_per_token).sum();
+        assert!((inputs - whole.input_bytes_per_token).abs() < 1e-9);
+    }
+
+    #[test]
+    fn offloaded_inputs_do_not_count() {
+        let training = Training::f32(Trained::Adapters(1000));
+        let kept = train_memory(&tiny(), training);
+        let offloaded = train_memory(
+            &tiny(),
+            Training {
+                offload: true,
+                ..training
+            },
+        );
+        // Two of the inputs of 4 layers are on the device at a time.
+        let saved = kept.at(10_000) - offloaded.at(10_000);
+        assert!(
+            (saved - ALLOCATOR_OVERHEAD * 10_000.0 * 4.0 * 2.0 * 256.0).abs() < 1.0,
+            "{saved}"
+        );
+    }
+}
