@@ -28,6 +28,9 @@ TEXT = ROOT / "book/src/log.md"
 WINDOW = 256
 BATCH = 8  # windows that `eval ppl` measures at once: a chunk of 2,048 rows
 
+# Launches after the last pass.
+MOST_AFTER = 400
+
 TASKS = {"evaluation": "evaluation", "adapters": "step, adapters", "full": "step, all weights"}
 
 # Floating-point operations per second of the matrix units in bf16, and bytes per second of the memory.
@@ -73,12 +76,17 @@ def checkpoint(folder: Path, layers: int) -> None:
 
 
 def one_pass(log: Path) -> Counter:
-    """The launches of the last pass: those of the shortest tail of the log that the log has twice."""
+    """The launches of the last pass: those of the shortest part near the end of the log that the log has twice."""
     names = [line.removeprefix("Executing ").strip() for line in log.read_text().splitlines() if line.startswith("Executing ")]
     names = [name for name in names if not re.match(r"LaunchOverhead|\w*Throughput|PrimeBuffer", name)]
-    for length in range(8, len(names) // 2):
-        if names[-length:] == names[-2 * length:-length] and len(set(names[-length:])) > 4:
-            return Counter(kind(name) for name in names[-length:])
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    sequence = [numbers[name] for name in names]
+    for length in range(20, len(sequence) // 2):
+        # What is saved after the last pass has launches of its own.
+        for end in range(len(sequence), max(2 * length, len(sequence) - MOST_AFTER) - 1, -1):
+            last = sequence[end - length:end]
+            if last == sequence[end - 2 * length:end - length] and len(set(last)) > 4:
+                return Counter(kind(name) for name in names[end - length:end])
     sys.exit(f"{log}: the launches do not repeat")
 
 
