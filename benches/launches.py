@@ -75,13 +75,15 @@ def checkpoint(folder: Path, layers: int) -> None:
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(data))
 
 
-def one_pass(log: Path) -> Counter:
-    """The launches of the last pass: those of the shortest part near the end of the log that the log has twice."""
+def one_pass(log: Path, least: int = 20) -> Counter:
+    """The launches of the last pass: those of the shortest part near the end of the log that the log has twice.
+
+    It has at least `least` launches, as equal layers repeat too."""
     names = [line.removeprefix("Executing ").strip() for line in log.read_text().splitlines() if line.startswith("Executing ")]
     names = [name for name in names if not re.match(r"LaunchOverhead|\w*Throughput|PrimeBuffer", name)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     sequence = [numbers[name] for name in names]
-    for length in range(20, len(sequence) // 2):
+    for length in range(least, len(sequence) // 2):
         # What is saved after the last pass has launches of its own.
         for end in range(len(sequence), max(2 * length, len(sequence) - MOST_AFTER) - 1, -1):
             last = sequence[end - length:end]
@@ -96,6 +98,7 @@ def kind(name: str) -> str:
     return {
         "MatmulEntry": "matrix products", "ElemwiseFuse": "element-wise, fused", "ReduceKernel": "reductions",
         "ReduceKernelFused": "reductions, fused", "ReduceKernelBroadcasted": "reductions, fused",
+        "FullKernel": "filling", "MaskFillKernel": "mask", "SharedSumKernel": "sums",
     }.get(first, "copies and others" if re.match(r"Copy|Slice|Unary|Kernel|Select|Scatter|Gather", first) else first)
 
 
@@ -122,7 +125,8 @@ def measured(program: Path, device: str, tasks: list) -> dict:
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 sys.exit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
-            counts[task, layers] = one_pass(log)
+            fewer = sum(counts[task, 1].values()) if layers == 2 else 20
+            counts[task, layers] = one_pass(log, fewer)
             print(f"# {task}, {layers} layers: {dict(counts[task, layers])}", file=sys.stderr, flush=True)
     shutil.rmtree(work)
     return counts
