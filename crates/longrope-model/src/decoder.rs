@@ -286,10 +286,8 @@ impl Decoder {
                     layer.forward(chunks, rotary, needed_from)
                 }
             };
-            if let Some(device) = self.placed.move_after(layer_idx) {
-                for chunk in &mut chunks {
-                    chunk.hidden = chunk.hidden.clone().to_device(device);
-                }
+            for chunk in &mut chunks {
+                chunk.hidden = self.placed.after(layer_idx, chunk.hidden.clone());
             }
         }
         for chunk in &mut chunks {
@@ -335,8 +333,8 @@ impl Decoder {
             };
             chunk =
                 chunk.and_then(|chunk| layer.forward_cached(chunk, cached, rotary, needed_from));
-            if let (Some(chunk), Some(device)) = (&mut chunk, self.placed.move_after(layer_idx)) {
-                chunk.hidden = chunk.hidden.clone().to_device(device);
+            if let Some(chunk) = &mut chunk {
+                chunk.hidden = self.placed.after(layer_idx, chunk.hidden.clone());
             }
         }
         cache.n_tokens += seq;
@@ -348,11 +346,7 @@ impl Decoder {
 
     /// The input of the first layer, on its device: `[batch, seq]` to `[batch, seq, hidden]`.
     pub(crate) fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let hidden = self.weights.model.embed(tokens);
-        match self.placed.move_embedded() {
-            Some(device) => hidden.to_device(device),
-            None => hidden,
-        }
+        self.placed.embedded(self.weights.model.embed(tokens))
     }
 
     fn read_layer(&self, stream: &Stream, layer_idx: usize) -> Result<DecoderLayer> {

@@ -48,9 +48,7 @@ impl Teacher {
         for (layer_idx, layer) in model.layers[..last].iter().enumerate() {
             let rotary = rotary.on(placed.of_layer(layer_idx));
             hidden = layer.forward_whole(hidden, rotary, documents);
-            if let Some(device) = placed.move_after(layer_idx) {
-                hidden = hidden.to_device(device);
-            }
+            hidden = placed.after(layer_idx, hidden);
             let n_done = layer_idx + 1;
             if self.layers.contains(&n_done) {
                 let state = if n_done == n_layers {

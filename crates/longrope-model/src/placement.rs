@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use crate::config::ModelConfig;
 use crate::module_names::layer_of;
@@ -64,7 +64,11 @@ impl From<&Placement> for Placement {
 
 /// Number of layers on each of `n_devices`. The first device has fewer, as embeddings and head lie there too.
 pub fn layers_per_device(config: &ModelConfig, n_devices: usize) -> Vec<usize> {
-    let (n_layers, n_devices) = (config.n_layers, n_devices.max(1));
+    let n_layers = config.n_layers;
+    // Needs no sizes: every cache of a model on one device asks.
+    if n_devices < 2 {
+        return vec![n_layers];
+    }
     let ends = config.parameters_of_ends() as f64;
     let layer = (config.n_parameters() as f64 - ends).max(1.0) / n_layers.max(1) as f64;
     let share = (n_layers as f64 + ends / layer) / n_devices as f64;
@@ -73,11 +77,7 @@ pub fn layers_per_device(config: &ModelConfig, n_devices: usize) -> Vec<usize> {
         clippy::cast_sign_loss,
         reason = "a number of layers"
     )]
-    let on_first = if n_devices == 1 {
-        n_layers
-    } else {
-        (share - ends / layer).round().max(0.0) as usize
-    };
+    let on_first = (share - ends / layer).round().max(0.0) as usize;
     let (left, n_others) = (n_layers - on_first, n_devices - 1);
     let mut parts = vec![on_first];
     parts.extend((0..n_others).map(|i| left / n_others + usize::from(i < left % n_others)));
@@ -109,16 +109,18 @@ impl Placed {
         self.layers.get(layer_idx).unwrap_or(first)
     }
 
-    /// The device where the output of a layer goes, if it is not the one where it is.
-    pub(crate) fn move_after(&self, layer_idx: usize) -> Option<&Device> {
-        let next = self.of_layer(layer_idx + 1);
-        (next != self.of_layer(layer_idx)).then_some(next)
+    /// The output of a layer, `[batch, seq, hidden]`, moved to the device of the next one.
+    pub(crate) fn after(&self, layer_idx: usize, output: Tensor<3>) -> Tensor<3> {
+        moved(
+            output,
+            self.of_layer(layer_idx),
+            self.of_layer(layer_idx + 1),
+        )
     }
 
-    /// The device where embedded tokens go, if it is not the one where they are.
-    pub(crate) fn move_embedded(&self) -> Option<&Device> {
-        let next = self.of_layer(0);
-        (next != self.placement.first()).then_some(next)
+    /// Embedded tokens, `[batch, seq, hidden]`, moved to the device of the first layer.
+    pub(crate) fn embedded(&self, tokens: Tensor<3>) -> Tensor<3> {
+        moved(tokens, self.placement.first(), self.of_layer(0))
     }
 
     /// The device of a parameter.
@@ -128,6 +130,10 @@ impl Placed {
             None => self.placement.first(),
         }
     }
+}
+
+fn moved(x: Tensor<3>, from: &Device, to: &Device) -> Tensor<3> {
+    if from == to { x } else { x.to_device(to) }
 }
 
 /// Rotation angles on every device of a model.

@@ -270,7 +270,7 @@ impl Pass<'_> {
                     }
                     Residual::Parallel => self.layer(layer_idx, layer, x),
                 };
-                self.moved_on(layer_idx, output)
+                decoder.placed.after(layer_idx, output)
             });
         let between = self.losses_between(&mut inputs);
 
@@ -346,13 +346,12 @@ impl Pass<'_> {
         ends.model.layers = (0..n_layers)
             .map(|layer_idx| self.tracked_layer(layer_idx))
             .collect();
-        let mut hidden = ends.model.embed(input.tokens.clone());
-        if let Some(device) = self.decoder.placed.move_embedded() {
-            hidden = hidden.to_device(device);
-        }
+        let hidden = ends.model.embed(input.tokens.clone());
+        let mut hidden = self.decoder.placed.embedded(hidden);
         let mut between: Option<Tensor<1>> = None;
         for (layer_idx, layer) in ends.model.layers.iter().enumerate() {
-            hidden = self.moved_on(layer_idx, self.layer(layer_idx, layer, hidden));
+            hidden = self.layer(layer_idx, layer, hidden);
+            hidden = self.decoder.placed.after(layer_idx, hidden);
             if layer_idx + 1 < n_layers {
                 let losses = self.targets.as_ref();
                 let losses = losses.and_then(|all| all.losses(layer_idx + 1, hidden.clone()));
@@ -431,14 +430,6 @@ impl Pass<'_> {
 
     fn rotary_of(&self, layer_idx: usize) -> &Rotary {
         self.rotary.on(self.decoder.placed.of_layer(layer_idx))
-    }
-
-    /// The output of a layer, on the device of the next one.
-    fn moved_on(&self, layer_idx: usize, output: Tensor<3>) -> Tensor<3> {
-        match self.decoder.placed.move_after(layer_idx) {
-            Some(device) => output.to_device(device),
-            None => output,
-        }
     }
 
     fn tracked_layer(&self, layer_idx: usize) -> DecoderLayer {

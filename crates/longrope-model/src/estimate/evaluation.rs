@@ -3,7 +3,6 @@
 use super::memory::Memory;
 use super::sizes::{F32, Sizes};
 use crate::config::ModelConfig;
-use crate::placement::layers_per_device;
 
 /// Memory of the program itself: code, tokenizer, text, and what the allocator keeps. Measured.
 pub const EVAL_PROGRAM_BYTES: f64 = 98e6;
@@ -43,14 +42,9 @@ pub fn eval_memory(model: &ModelConfig, held: Held) -> Memory {
 /// [`eval_memory`] on each of `n_devices` that hold some of the layers.
 pub fn eval_memories(model: &ModelConfig, held: Held, n_devices: usize) -> Vec<Memory> {
     let s = Sizes::of(model);
-    let parts = layers_per_device(model, n_devices).into_iter();
-    parts
-        .enumerate()
-        .map(|(device, n_layers)| {
-            let ends = if device == 0 { s.ends() } else { 0.0 };
-            eval_with(&s, held, ends, n_layers as f64 / s.layers * s.all_layers)
-        })
-        .collect()
+    s.on_devices(model, n_devices, |ends, n_layers| {
+        eval_with(&s, held, ends, n_layers / s.layers * s.all_layers)
+    })
 }
 
 fn eval_with(s: &Sizes, held: Held, ends: f64, layers: f64) -> Memory {

@@ -1,6 +1,8 @@
 //! The sizes of a model that the formulas use.
 
+use super::memory::Memory;
 use crate::config::ModelConfig;
+use crate::placement::layers_per_device;
 
 /// Bytes per number.
 pub(super) const F32: f64 = 4.0;
@@ -108,6 +110,21 @@ impl Sizes {
     pub(super) fn row(&self) -> f64 {
         let mlp = 3.0 * self.i + (1.0 + self.moved) * self.h;
         mlp.max(3.0 * self.q + 2.0 * self.h)
+    }
+
+    /// The memory of each of `n_devices`, from the parameters outside the layers and the number of layers on it.
+    pub(super) fn on_devices(
+        &self,
+        model: &ModelConfig,
+        n_devices: usize,
+        memory: impl Fn(f64, f64) -> Memory,
+    ) -> Vec<Memory> {
+        let parts = layers_per_device(model, n_devices).into_iter();
+        let of_device = |(device, n_layers)| {
+            let ends = if device == 0 { self.ends() } else { 0.0 };
+            memory(ends, n_layers as f64)
+        };
+        parts.enumerate().map(of_device).collect()
     }
 
     /// Parameters outside the layers.

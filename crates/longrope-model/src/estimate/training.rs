@@ -5,7 +5,6 @@ use longrope_rope::Residual;
 use super::memory::Memory;
 use super::sizes::Sizes;
 use crate::config::ModelConfig;
-use crate::placement::layers_per_device;
 
 /// Memory of the program itself in a training: code, texts, windows, and what the allocator keeps. Measured.
 pub const TRAIN_PROGRAM_BYTES: f64 = 115e6;
@@ -104,14 +103,9 @@ pub fn train_memory(model: &ModelConfig, training: Training) -> Memory {
 /// [`train_memory`] on each of `n_devices` that hold some of the layers.
 pub fn train_memories(model: &ModelConfig, training: Training, n_devices: usize) -> Vec<Memory> {
     let s = Sizes::of(model);
-    let parts = layers_per_device(model, n_devices).into_iter();
-    parts
-        .enumerate()
-        .map(|(device, n_layers)| {
-            let ends = if device == 0 { s.ends() } else { 0.0 };
-            train_with(model, &s, training, ends, n_layers as f64)
-        })
-        .collect()
+    s.on_devices(model, n_devices, |ends, n_layers| {
+        train_with(model, &s, training, ends, n_layers)
+    })
 }
 
 fn train_with(
