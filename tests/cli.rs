@@ -152,6 +152,8 @@ fn help_of_eval_ppl() {
           --windows <N>       Windows per document, evenly spaced; default: 8
           --stride <N>        Tokens from the start of one window to the start of the next, for
                               overlapping windows
+          --within <N>        Score the same text at every context: spread windows of N tokens, and
+                              divide them for shorter contexts
           --protocol <NAME>   Perplexity as measured by: longrope (default), yarn, truncate or llama.cpp
           --out <DIR>         Run folder for the results
           --per-token <FILE>  File to write one JSON line per scored token to
@@ -266,7 +268,11 @@ fn an_unknown_flag_is_wrong_input() {
 #[test]
 fn flags_that_exclude_each_other_are_refused() {
     let here = Workplace::new();
-    for flags in ["--windows 2 --stride 16", "--text a.txt --tokens b.json"] {
+    for flags in [
+        "--windows 2 --stride 16",
+        "--within 64 --stride 16",
+        "--text a.txt --tokens b.json",
+    ] {
         let outcome = here.run(&format!("eval ppl --model m --contexts 32 {flags}"));
         assert_eq!(outcome.code, Some(1), "{flags}");
         assert!(outcome.stderr.contains("cannot be used with"), "{flags}");

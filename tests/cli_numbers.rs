@@ -51,6 +51,7 @@ fn numbers_beyond_their_bounds_are_refused_with_a_reason() {
             "eval.windows",
         ),
         (format!("{PPL} --contexts 32 --stride {MAX}"), "eval.stride"),
+        (format!("{PPL} --contexts 32 --within {MAX}"), "eval.within"),
         (
             format!("{TINY_SEARCH} --out x --target {half}"),
             "search.target",

@@ -190,6 +190,24 @@ fn a_stride_above_the_context() {
 }
 
 #[test]
+fn a_context_above_the_windows_to_divide() {
+    let here = Workplace::with_model();
+    let message = here.fails(&format!("{PPL} --model m --within 16"));
+    assert_snapshot!(message, @r"
+    error: placing windows of 32 tokens
+      caused by: a window of 32 tokens does not fit within 16 tokens, expected a context of at most 16
+    hint: give a --within of at least the largest of the --contexts
+    ");
+    for other in ["--set eval.stride=8", "--set eval.protocol=yarn"] {
+        let message = here.fails(&format!("{PPL} --model m --set eval.within=64 {other}"));
+        assert!(
+            message.contains("`eval.within` does not apply to"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn a_context_of_one_token() {
     let here = Workplace::with_model();
     let message = here.fails("eval ppl --model m --tokens tokens.json --contexts 1");

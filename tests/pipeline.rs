@@ -160,6 +160,34 @@ fn sliding_windows_score_every_token_once() {
 }
 
 #[test]
+fn contexts_within_one_length_score_the_same_tokens() {
+    let here = Workplace::with_model();
+    let line = "eval ppl --model m --tokens tokens.json --contexts 32,128 --windows 2 --within 128";
+    let report = here.compute_json(&format!("{line} --json --per-token tokens.jsonl"));
+    let scored = |context: u64| -> Vec<u64> {
+        let lines = here.read_json_lines("tokens.jsonl");
+        let of_context = lines.iter().filter(|line| line["context"] == context);
+        let place = |line: &Value, key: &str| line[key].as_u64().unwrap();
+        of_context
+            .map(|line| place(line, "window_start") + place(line, "position"))
+            .collect()
+    };
+    // Two windows of 128 in 600 tokens, without the first token of each window.
+    let expected = |context: u64| -> Vec<u64> {
+        let outer = (0..128).chain(472..600);
+        outer.filter(|at| (at % 472) % context != 0).collect()
+    };
+    for context in [32, 128] {
+        assert_eq!(scored(context), expected(context), "{context}");
+    }
+    assert_eq!(report["results"][0]["within"], 128);
+    let table = here.run(line).worked();
+    let expected =
+        "2 to 8 windows per context, not overlapping, all within windows of 128, up to 254";
+    assert!(table.contains(expected), "{table}");
+}
+
+#[test]
 fn text_goes_through_the_tokenizer_of_the_checkpoint() {
     let here = Workplace::with_tokenizer();
     here.write(

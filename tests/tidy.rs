@@ -390,6 +390,7 @@ fn the_table_of_keys_is_true() {
                 "train.context",
                 "search.sample-context",
                 "eval.stride",
+                "eval.within",
                 "bench.shots",
                 "bench.limit",
                 "generate.top-k",

@@ -384,6 +384,17 @@ pub enum Error {
         context: usize,
     },
 
+    /// A context is longer than the windows that it is to divide.
+    #[error(
+        "a window of {context} tokens does not fit within {within} tokens, expected a context of at most {within}"
+    )]
+    BadWithin {
+        /// Tokens of the windows that are divided.
+        within: usize,
+        /// The context, tokens.
+        context: usize,
+    },
+
     /// No document fills one window.
     #[error(
         "no document fills a context of {context} tokens: found {}, the longest has {longest} tokens, expected at \

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::window::{
-    Span, check_context, check_n_windows, check_stride, halves, sliding, spread, strided,
+    Span, check_context, check_n_windows, check_stride, check_within, divided, halves, sliding,
+    spread, strided,
 };
 use crate::{Error, Result, Sample, TokenDocument, Window};
 
@@ -16,6 +17,14 @@ pub enum WindowProtocol {
     Spread {
         /// The number of windows of one document.
         n_windows: usize,
+    },
+    /// As `Spread` for windows of `within` tokens, each of which is divided into consecutive windows. Contexts that
+    /// divide `within` then score the same text, each without the first tokens of its own windows.
+    Divided {
+        /// The number of windows of `within` tokens of one document.
+        n_windows: usize,
+        /// Tokens of the windows that are divided; at least the context.
+        within: usize,
     },
     /// Windows that overlap; see [`sliding_windows`](crate::sliding_windows).
     Sliding {
@@ -152,6 +161,10 @@ pub fn plan_windows(
     check_context(context)?;
     match protocol {
         WindowProtocol::Spread { n_windows } => check_n_windows(n_windows)?,
+        WindowProtocol::Divided { n_windows, within } => {
+            check_n_windows(n_windows)?;
+            check_within(within, context)?;
+        }
         WindowProtocol::Sliding { stride } => check_stride(stride, context)?,
         WindowProtocol::Strided { stride: 0 } => {
             return Err(Error::ZeroCount { name: "stride" });
@@ -167,9 +180,15 @@ pub fn plan_windows(
     // Document tokens that BOS replaces, and positions that BOS adds to a window.
     let n_replaced = usize::from(matches!(bos, Bos::Replace { .. }));
     let n_added = usize::from(in_front);
-    let span = Span {
+    let span_of = |context: usize| Span {
         n_tokens: context - 1 + n_unpredicted,
         n_unpredicted,
+    };
+    let span = span_of(context);
+    // The shortest document that has windows.
+    let needed = match protocol {
+        WindowProtocol::Divided { within, .. } => span_of(within),
+        _ => span,
     };
 
     let mut planned = Vec::new();
@@ -179,6 +198,7 @@ pub fn plan_windows(
         let n_tokens = document.tokens.len() - first;
         let windows = match protocol {
             WindowProtocol::Spread { n_windows } => spread(n_tokens, span, n_windows),
+            WindowProtocol::Divided { n_windows, .. } => divided(n_tokens, span, needed, n_windows),
             WindowProtocol::Sliding { stride } => sliding(n_tokens, span, stride),
             WindowProtocol::Strided { stride } => strided(n_tokens, span, stride),
             WindowProtocol::SecondHalves => halves(n_tokens, span),
@@ -212,11 +232,15 @@ pub fn plan_windows(
             .max()
             .unwrap_or(0);
         let n_documents = documents.len();
+        let context = match protocol {
+            WindowProtocol::Divided { within, .. } => within,
+            _ => context,
+        };
         return Err(Error::NoWindow {
             context,
             n_documents,
             longest,
-            needed: span.n_tokens,
+            needed: needed.n_tokens,
         });
     }
     if n_skipped > 0 {
@@ -285,6 +309,59 @@ mod tests {
             (windows[1].document_idx_of(0), windows[1].document_idx_of(1)),
             (None, Some(3))
         );
+    }
+
+    #[test]
+    fn contexts_within_one_length_score_the_same_text() {
+        // Two windows of 8 in 18 tokens begin at 0 and 10.
+        let documents = [counting_document("a", 18), counting_document("short", 7)];
+        let plan = |context, bos| {
+            let protocol = WindowProtocol::Divided {
+                n_windows: 2,
+                within: 8,
+            };
+            plan_windows(&documents, context, protocol, bos)
+        };
+        let tokens = |context, bos| -> Vec<u32> {
+            let windows = plan(context, bos).unwrap();
+            windows.iter().flat_map(TokenWindow::tokens).collect()
+        };
+        let all: Vec<u32> = (0..8).chain(10..18).collect();
+        for context in [2, 4, 8] {
+            assert_eq!(tokens(context, Bos::None), all, "{context}");
+        }
+        // 3 does not divide 8: the last two tokens of each are left out.
+        let expected: Vec<u32> = (0..6).chain(10..16).collect();
+        assert_eq!(tokens(3, Bos::None), expected);
+        // With BOS in front, a window of 8 has 7 tokens of the document, and one of 4 has 3; 1 is left out.
+        let expected = [
+            (0, vec![99, 0, 1, 2], 1),
+            (0, vec![99, 3, 4, 5], 1),
+            (0, vec![99, 11, 12, 13], 1),
+            (0, vec![99, 14, 15, 16], 1),
+            (1, vec![99, 0, 1, 2], 1),
+            (1, vec![99, 3, 4, 5], 1),
+        ];
+        assert_eq!(outline(&plan(4, BOS).unwrap()), expected);
+        assert!(matches!(
+            plan(9, Bos::None),
+            Err(Error::BadWithin {
+                within: 8,
+                context: 9
+            })
+        ));
+        let protocol = WindowProtocol::Divided {
+            n_windows: 1,
+            within: 32,
+        };
+        assert!(matches!(
+            plan_windows(&documents, 4, protocol, Bos::None),
+            Err(Error::NoWindow {
+                context: 32,
+                needed: 32,
+                ..
+            })
+        ));
     }
 
     #[test]

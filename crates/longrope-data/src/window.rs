@@ -88,6 +88,14 @@ pub(crate) fn check_n_windows(n_windows: usize) -> Result<()> {
     }
 }
 
+pub(crate) fn check_within(within: usize, context: usize) -> Result<()> {
+    if context <= within {
+        Ok(())
+    } else {
+        Err(Error::BadWithin { within, context })
+    }
+}
+
 /// The part of a window that is document text.
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
@@ -133,6 +141,23 @@ pub(crate) fn spread(n_tokens: usize, span: Span, n_windows: usize) -> Vec<Windo
         }
     };
     (0..n_windows).map(window).collect()
+}
+
+/// The windows of `spread` for `outer`, each divided into as many consecutive windows of `span` as fit.
+pub(crate) fn divided(n_tokens: usize, span: Span, outer: Span, n_windows: usize) -> Vec<Window> {
+    let parts = |outer: Window| {
+        let n_parts = (outer.end - outer.start) / span.n_tokens;
+        (0..n_parts).map(move |part_idx| {
+            let start = outer.start + part_idx * span.n_tokens;
+            Window {
+                start,
+                end: start + span.n_tokens,
+                score_from: start + span.n_unpredicted,
+            }
+        })
+    };
+    let outer = spread(n_tokens, outer, n_windows);
+    outer.into_iter().flat_map(parts).collect()
 }
 
 /// Windows that begin at multiples of `stride` and score the tokens after the end of the previous one. The last window

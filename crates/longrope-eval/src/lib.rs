@@ -47,7 +47,7 @@ pub use paired::{
 };
 pub use passkey::{Passkey, PasskeyConfig};
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity, ppl_of};
-pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan};
+pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan, WindowSettings};
 pub use question::Protocol;
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial, WindowLosses};
 pub use ruler::{

@@ -41,6 +41,32 @@ pub struct UnknownProtocol {
     pub found: String,
 }
 
+/// Settings of the protocol [`PplProtocol::Longrope`]. `Yarn` uses the stride too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSettings {
+    /// Windows per document, evenly spaced.
+    pub n_windows: usize,
+    /// Tokens from one window to the next, for windows that overlap.
+    pub stride: Option<usize>,
+    /// Tokens of the windows that are spread over a document and then divided, so that all contexts score the same
+    /// text. `stride` takes precedence.
+    pub within: Option<usize>,
+    /// Where BOS is placed.
+    pub bos: Bos,
+}
+
+impl Default for WindowSettings {
+    /// Eight windows per document, BOS where the tokenizer puts it.
+    fn default() -> Self {
+        Self {
+            n_windows: 8,
+            stride: None,
+            within: None,
+            bos: Bos::Document,
+        }
+    }
+}
+
 /// The windows of a protocol with all settings resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowPlan {
@@ -50,6 +76,16 @@ pub struct WindowPlan {
     pub stride: usize,
     /// Where BOS is placed.
     pub bos: Bos,
+}
+
+impl WindowPlan {
+    /// Tokens of the windows that are divided into those of the context, if any are.
+    pub fn within(&self) -> Option<usize> {
+        match self.windows {
+            WindowProtocol::Divided { within, .. } => Some(within),
+            _ => None,
+        }
+    }
 }
 
 impl PplProtocol {
@@ -77,25 +113,22 @@ impl PplProtocol {
 
     /// How documents are divided into windows of `context` tokens.
     ///
-    /// `n_windows`, `stride` and `own_bos` are settings of `Longrope`; `Yarn` uses `stride` too. A model without BOS
-    /// (`bos_id` is `None`) is measured without. For `LlamaCpp`, give `None` as well if the tokenizer adds no BOS.
-    pub fn plan(
-        self,
-        context: usize,
-        n_windows: usize,
-        stride: Option<usize>,
-        own_bos: Bos,
-        bos_id: Option<u32>,
-    ) -> WindowPlan {
+    /// A model without BOS (`bos_id` is `None`) is measured without. For `LlamaCpp`, give `None` as well if the
+    /// tokenizer adds no BOS.
+    pub fn plan(self, context: usize, settings: WindowSettings, bos_id: Option<u32>) -> WindowPlan {
+        let WindowSettings {
+            n_windows, stride, ..
+        } = settings;
         let in_front = bos_id.map_or(Bos::None, |bos_id| Bos::Window { bos_id });
         match self {
             Self::Longrope => WindowPlan {
-                windows: match stride {
-                    Some(stride) => WindowProtocol::Sliding { stride },
-                    None => WindowProtocol::Spread { n_windows },
+                windows: match (stride, settings.within) {
+                    (Some(stride), _) => WindowProtocol::Sliding { stride },
+                    (None, Some(within)) => WindowProtocol::Divided { n_windows, within },
+                    (None, None) => WindowProtocol::Spread { n_windows },
                 },
                 stride: stride.unwrap_or(context),
-                bos: own_bos,
+                bos: settings.bos,
             },
             Self::Yarn => {
                 let stride = stride.unwrap_or(YARN_STRIDE);
@@ -176,7 +209,11 @@ mod tests {
                 tokens: (0..*n).collect(),
             })
             .collect();
-        let plan = protocol.plan(context, 8, stride, Bos::Document, Some(BOS_ID));
+        let settings = WindowSettings {
+            stride,
+            ..WindowSettings::default()
+        };
+        let plan = protocol.plan(context, settings, Some(BOS_ID));
         let mut sum = Perplexity::default();
         for window in plan_windows(&documents, context, plan.windows, plan.bos).unwrap() {
             let losses: Vec<f32> = window.tokens()[window.score_from..]
@@ -247,9 +284,9 @@ mod tests {
 
     #[test]
     fn a_model_without_bos_is_measured_without() {
-        let plan = PplProtocol::LlamaCpp.plan(8, 8, None, Bos::Document, None);
+        let plan = PplProtocol::LlamaCpp.plan(8, WindowSettings::default(), None);
         assert_eq!(plan.bos, Bos::None);
-        let plan = PplProtocol::Yarn.plan(8, 8, None, Bos::Document, None);
+        let plan = PplProtocol::Yarn.plan(8, WindowSettings::default(), None);
         assert_eq!(plan.bos, Bos::None);
         assert_eq!(plan.stride, 256);
     }

@@ -77,6 +77,9 @@ pub struct PplResult {
     pub context: usize,
     /// Tokens from one window to the next; the context if windows do not overlap.
     pub stride: usize,
+    /// Tokens of the windows that were divided into those of the context, so that all contexts score the same text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<usize>,
     /// Windows scored.
     pub n_windows: usize,
     /// Tokens scored.
@@ -288,6 +291,7 @@ mod tests {
             rope_fingerprint: Some("ab".into()),
             context: 512,
             stride: 512,
+            within: None,
             n_windows: 2,
             n_tokens: 1022,
             nll_nats: 1.5,

@@ -198,6 +198,7 @@ fn losses(rope: &str, nats: &[f64], n_tokens: &[usize]) -> PplResult {
         rope: rope.into(),
         context: 512,
         stride: 512,
+        within: None,
         n_windows: nats.len(),
         windows: Some(WindowLosses {
             document: (0..nats.len()).collect(),

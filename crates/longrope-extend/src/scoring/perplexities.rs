@@ -6,6 +6,7 @@ use std::time::Duration;
 use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
 use longrope_eval::{
     PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowLosses, WindowPlan,
+    WindowSettings,
 };
 use longrope_model::rope_fingerprint;
 use longrope_rope::{Precision, RopeSpec};
@@ -30,12 +31,8 @@ pub struct PplCell {
 /// How windows are placed and scored.
 #[derive(Clone, Copy, Debug)]
 pub struct PplOptions {
-    /// Windows per document, evenly spaced.
-    pub windows: usize,
-    /// Tokens from the start of one window to the start of the next, for overlapping windows.
-    pub stride: Option<usize>,
-    /// Position of the beginning-of-text token.
-    pub bos: Bos,
+    /// Which windows are scored.
+    pub windows: WindowSettings,
     /// Precision of the angles.
     pub precision: Precision,
     /// The protocol.
@@ -48,9 +45,7 @@ impl Default for PplOptions {
     /// Eight windows per document and our own protocol.
     fn default() -> Self {
         Self {
-            windows: 8,
-            stride: None,
-            bos: Bos::Document,
+            windows: WindowSettings::default(),
             precision: Precision::F64,
             protocol: PplProtocol::Longrope,
             adds_bos: true,
@@ -162,6 +157,7 @@ pub fn perplexities(
             rope_fingerprint: Some(rope_fingerprint(&cell.spec)),
             context: cell.context,
             stride: plan.layout.stride,
+            within: plan.layout.within(),
             n_windows: sum.n_windows,
             n_tokens: sum.n_tokens,
             nll_nats: sum.nll_nats(),
@@ -191,13 +187,7 @@ impl Plan {
         options: PplOptions,
         bos_token: Option<u32>,
     ) -> Result<Self> {
-        let layout = options.protocol.plan(
-            context,
-            options.windows,
-            options.stride,
-            options.bos,
-            bos_token,
-        );
+        let layout = options.protocol.plan(context, options.windows, bos_token);
         let windows = plan_windows(documents, context, layout.windows, layout.bos)
             .map_err(|source| Error::Windows { context, source })?;
         Ok(Self { layout, windows })

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
         .list("rope", args.rope.iter().cloned())
         .set("eval.reference", args.reference.clone())
         .count("eval.windows", args.windows)
+        .count("eval.within", args.within)
         .path("out", args.out.as_ref())
         .table();
     let config = input::configuration_of_results(&args.common, flags)?;

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .set("eval.reference", args.reference.clone())
         .count("eval.windows", args.windows)
         .count("eval.stride", args.stride)
+        .count("eval.within", args.within)
         .set("eval.protocol", args.protocol.clone())
         .path("out", args.out.as_ref())
         .table();
@@ -94,6 +95,8 @@ fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
         "--windows"
     } else if args.stride.is_some() && !takes_stride {
         "--stride"
+    } else if args.within.is_some() && !takes_windows {
+        "--within"
     } else {
         return Ok(());
     };

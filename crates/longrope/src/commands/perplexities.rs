@@ -1,17 +1,18 @@
 //! Measuring perplexity with a progress bar, for `eval ppl`, `compare` and `demo`.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use longrope_data::TokenDocument;
-use longrope_eval::{PplResult, ScoredWindow};
+use longrope_eval::{PplProtocol, PplResult, ScoredWindow, WindowSettings};
 use longrope_extend::{
     Interrupt, Models, PplCell, PplEvent, PplOptions, check_windows, perplexities,
 };
 
 use super::not_finite;
+use crate::hint::Hint;
 use crate::input;
 use crate::input::rope_arg::{NamedRope, ppl_cells};
 use crate::progress;
-use crate::settings::config::Config;
+use crate::settings::config::{Config, EvalSection};
 
 /// Measures every RoPE at every configured context, on the same windows and on all devices. Calls `each` with every
 /// scored window.
@@ -59,12 +60,32 @@ pub(crate) fn check(
     )?)
 }
 
+/// Refuses `eval.within` where windows are placed in another way.
+fn check_within(eval: &EvalSection) -> Result<()> {
+    let other = match eval {
+        EvalSection { within: None, .. } => return Ok(()),
+        EvalSection {
+            stride: Some(_), ..
+        } => "overlapping windows (`eval.stride`)".to_owned(),
+        EvalSection { protocol, .. } if *protocol != PplProtocol::Longrope => {
+            format!("protocol `{protocol}`")
+        }
+        _ => return Ok(()),
+    };
+    Err(anyhow!("`eval.within` does not apply to {other}")
+        .context(Hint("leave out one of the two".to_owned())))
+}
+
 fn options(config: &Config, models: &Models) -> Result<PplOptions> {
     let eval = &config.eval;
+    check_within(eval)?;
     Ok(PplOptions {
-        windows: eval.windows,
-        stride: eval.stride,
-        bos: input::bos(config, models.decoder().config())?,
+        windows: WindowSettings {
+            n_windows: eval.windows,
+            stride: eval.stride,
+            within: eval.within,
+            bos: input::bos(config, models.decoder().config())?,
+        },
         precision: eval.angles.into(),
         protocol: eval.protocol,
         adds_bos: input::adds_bos(config)?,

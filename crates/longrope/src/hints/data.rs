@@ -81,6 +81,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         }
         E::ZeroCount { .. } => "leave the count out to use its default".into(),
         E::BadStride { .. } => "give a --stride of at most the smallest of the --contexts".into(),
+        E::BadWithin { .. } => "give a --within of at least the largest of the --contexts".into(),
         E::BadWeight { .. } => {
             "weights and shares are 0 or more, and at least one share is above 0".into()
         }

@@ -46,6 +46,7 @@ const BOUNDS: &[Bound] = &[
         "every window is placed in advance",
     ),
     bound("eval.stride", 0, MOST_TOKENS, SEQUENCE),
+    bound("eval.within", 0, MOST_TOKENS, SEQUENCE),
     bound("search.target", 1, MOST_TOKENS, SEQUENCE),
     bound("search.sample-context", 1, MOST_TOKENS, SEQUENCE),
     bound("search.samples", 0, 100_000, SAMPLES),

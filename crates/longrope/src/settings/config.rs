@@ -257,6 +257,9 @@ pub(crate) struct EvalSection {
     /// Tokens from the start of one window to the start of the next, for overlapping windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stride: Option<usize>,
+    /// Tokens of the windows that are spread and then divided, so that all contexts score the same text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) within: Option<usize>,
     /// Position of the beginning-of-text token.
     pub(crate) bos: BosSetting,
     /// Precision of angles.
@@ -276,6 +279,7 @@ impl Default for EvalSection {
         Self {
             windows: 8,
             stride: None,
+            within: None,
             bos: BosSetting::Document,
             angles: AngleSetting::F64,
             protocol: PplProtocol::Longrope,

@@ -16,6 +16,12 @@ pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
     output::by_context(cells)
 }
 
+/// Says that windows of a fixed length were divided, so that all contexts scored the same text.
+pub(crate) fn same_text(result: &PplResult) -> String {
+    let say = |within| format!(", all within windows of {}", output::grouped(within));
+    result.within.map(say).unwrap_or_default()
+}
+
 /// A line about how the numbers of a table were measured.
 pub(crate) fn protocol_line(results: &[PplResult]) -> String {
     let Some(first) = results.first() else {
@@ -32,7 +38,7 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
     } else {
         format!("{least} to {most} windows")
     };
-    let stride = if results.iter().all(|r| r.stride == r.context) {
+    let overlap = if results.iter().all(|r| r.stride == r.context) {
         "not overlapping".to_owned()
     } else {
         format!("stride {}", first.stride)
@@ -44,7 +50,8 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
         PplProtocol::LlamaCpp => "exp(nats/token) of second halves (llama.cpp)",
     };
     format!(
-        "perplexity {mean}, {count} per context, {stride}, up to {} scored tokens, bos: {}",
+        "perplexity {mean}, {count} per context, {overlap}{}, up to {} scored tokens, bos: {}",
+        same_text(first),
         output::grouped(tokens),
         first.bos
     )

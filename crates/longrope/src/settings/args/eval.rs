@@ -48,6 +48,9 @@ pub(crate) struct Ppl {
     /// Tokens from the start of one window to the start of the next, for overlapping windows.
     #[arg(long, value_name = "N")]
     pub(crate) stride: Option<usize>,
+    /// Score the same text at every context: spread windows of N tokens, and divide them for shorter contexts.
+    #[arg(long, value_name = "N", conflicts_with = "stride")]
+    pub(crate) within: Option<usize>,
     /// Perplexity as measured by: longrope (default), yarn, truncate or llama.cpp.
     #[arg(long, value_name = "NAME")]
     pub(crate) protocol: Option<String>,

@@ -105,6 +105,9 @@ pub(crate) struct Compare {
     /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N")]
     pub(crate) windows: Option<usize>,
+    /// Score the same text at every context: spread windows of N tokens, and divide them for shorter contexts.
+    #[arg(long, value_name = "N")]
+    pub(crate) within: Option<usize>,
     /// Run folder for the results.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -14,6 +14,7 @@ use super::groups::{self, Group, Row, suite};
 use super::numbers::{loss_interval, nats_interval, percent, ppl_interval};
 use super::parts::{Mark, code, figure, table};
 use super::summary::models;
+use crate::show::perplexity_table::same_text;
 use crate::show::{difference, output};
 
 /// Perplexities, one table and figure per text and settings.
@@ -58,7 +59,7 @@ fn measured(report: &RunReport, group: &Group<'_, PplResult>) -> String {
         parts.push(if overlap {
             format!("stride {}", output::grouped(first.stride))
         } else {
-            "not overlapping".to_owned()
+            "not overlapping".to_owned() + &same_text(first)
         });
         parts.push(format!("beginning-of-text token: {}", first.bos));
         parts.push(format!("protocol {}", first.protocol));

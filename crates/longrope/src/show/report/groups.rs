@@ -51,7 +51,7 @@ pub(super) fn perplexities(report: &RunReport) -> Vec<Group<'_, PplResult>> {
     let mut found = Vec::new();
     for (stage, evaluation) in evaluations(report) {
         for result in &evaluation.perplexities {
-            let settings = json!([result.protocol, result.bos]);
+            let settings = json!([result.protocol, result.bos, result.within]);
             let own = (result.rope.as_str(), result.rope_fingerprint.as_deref());
             let row = row(report, stage, evaluation, own, result.context, result);
             found.push(of(evaluation, &settings, row));

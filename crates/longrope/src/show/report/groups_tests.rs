@@ -6,6 +6,7 @@ fn ppl(rope: &str, context: usize, nll_nats: f64) -> PplResult {
         rope: rope.to_owned(),
         context,
         stride: context,
+        within: None,
         n_windows: 4,
         n_tokens: 4 * (context - 1),
         nll_nats,
@@ -70,6 +71,7 @@ fn results_of_other_texts_and_settings_stay_apart() {
     assert_eq!(beside(two(), "u"), [2, 2]);
     assert_eq!(beside(other(|ppl| ppl.n_windows = 8), "t"), [2, 2]);
     assert_eq!(beside(other(|ppl| ppl.stride = 16), "t"), [2, 2]);
+    assert_eq!(beside(other(|ppl| ppl.within = Some(64)), "t"), [2, 2]);
     assert_eq!(
         beside(other(|ppl| ppl.bos = "none".to_owned()), "t"),
         [2, 2]
