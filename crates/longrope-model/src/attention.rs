@@ -93,14 +93,32 @@ impl SelfAttention {
         rotary: &Rotary,
         start: usize,
     ) -> (Tensor<4>, Tensor<4>) {
-        let (keys, values) = match &self.qkv {
+        self.rotated_keys_values(self.projected_keys_values(x), rotary, start)
+    }
+
+    /// The projections to keys and values, before they are divided into heads.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, seq, hidden]`
+    /// - output: twice `[batch, seq, n_kv_heads · head_dim]`
+    pub(crate) fn projected_keys_values(&self, x: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        match &self.qkv {
             Qkv::Split(maps) => (maps.k_proj.forward(x.clone()), maps.v_proj.forward(x)),
             Qkv::Fused(map) => {
                 let (queries, keys) = self.fused_rows(map);
                 let values = map.forward_rows(x.clone(), queries + keys..queries + 2 * keys);
                 (map.forward_rows(x, queries..queries + keys), values)
             }
-        };
+        }
+    }
+
+    /// The heads of [`Self::keys_values`], from the projections.
+    pub(crate) fn rotated_keys_values(
+        &self,
+        (keys, values): (Tensor<3>, Tensor<3>),
+        rotary: &Rotary,
+        start: usize,
+    ) -> (Tensor<4>, Tensor<4>) {
         let norm = self.head_norms.as_ref().map(|norms| &norms.key);
         let rotated = |keys, rotary| self.rotated_heads(keys, norm, rotary, start);
         let keys = match rotary.far(self.rotation) {
@@ -126,11 +144,37 @@ impl SelfAttention {
         rotary: &Rotary,
         place: Place<'_>,
     ) -> Tensor<3> {
-        let [batch, seq, _] = x.dims();
-        let queries = match &self.qkv {
+        let queries = self.projected_queries(x);
+        let joined = self.attend_projected(queries, keys, values, rotary, place);
+        self.o_proj.forward(joined)
+    }
+
+    /// The projection to queries, before it is divided into heads.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, seq, hidden]`
+    /// - output: `[batch, seq, n_heads · head_dim]`
+    pub(crate) fn projected_queries(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.qkv {
             Qkv::Split(maps) => maps.q_proj.forward(x),
             Qkv::Fused(map) => map.forward_rows(x, 0..self.fused_rows(map).0),
-        };
+        }
+    }
+
+    /// [`Self::attend`] between the projections: from projected queries to joined heads.
+    ///
+    /// # Shapes
+    /// - `queries`, output: `[batch, seq, n_heads · head_dim]`
+    /// - `keys`, `values`: `[batch, n_kv_heads, start + seq or more, head_dim]`
+    pub(crate) fn attend_projected(
+        &self,
+        queries: Tensor<3>,
+        keys: &Tensor<4>,
+        values: &Tensor<4>,
+        rotary: &Rotary,
+        place: Place<'_>,
+    ) -> Tensor<3> {
+        let [batch, seq, _] = queries.dims();
         let norm = self.head_norms.as_ref().map(|norms| &norms.query);
         let rows = place.start..place.start + seq;
         let rotated = |queries, rotary: &Rotary| {
@@ -162,10 +206,9 @@ impl SelfAttention {
             }
         }; // [b, h, t, d]
         let [_, n_heads, _, _] = mixed.dims();
-        let joined = mixed
+        mixed
             .swap_dims(1, 2)
-            .reshape([batch, seq, n_heads * self.head_dim]);
-        self.o_proj.forward(joined)
+            .reshape([batch, seq, n_heads * self.head_dim])
     }
 
     /// Splits a projection into heads, which are normalized and rotated.

@@ -67,6 +67,16 @@ impl Chunk {
     }
 }
 
+/// A sequence that gets one more token.
+pub(crate) struct CachedSequence<'a> {
+    /// The position of the token.
+    pub(crate) start: usize,
+    /// The earlier keys and values of the layer.
+    pub(crate) cache: &'a mut LayerCache,
+    /// The angles of the sequence, on the device of the layer.
+    pub(crate) rotary: &'a Rotary,
+}
+
 impl DecoderLayer {
     /// Runs this layer on the hidden states of all chunks.
     ///
@@ -135,6 +145,44 @@ impl DecoderLayer {
             start,
             hidden: self.add(hidden, x, mixed),
         })
+    }
+
+    /// Runs one more token of several sequences, whose earlier tokens are in caches of their own, and adds each to its
+    /// cache. The weights are read once for all.
+    ///
+    /// # Shapes
+    /// - `hidden`, output: `[n_sequences, 1, hidden]`
+    pub(crate) fn forward_cached_together(
+        &self,
+        hidden: Tensor<3>,
+        sequences: &mut [CachedSequence<'_>],
+    ) -> Tensor<3> {
+        let x = normalized(self.before_attention.as_ref(), hidden.clone());
+        let queries = self.self_attn.projected_queries(x.clone());
+        let (keys, values) = self.self_attn.projected_keys_values(x.clone());
+        let of = |all: &Tensor<3>, row: usize| all.clone().narrow(0, row, 1);
+        let mixed = sequences.iter_mut().enumerate().map(|(row, sequence)| {
+            let CachedSequence {
+                start,
+                cache,
+                rotary,
+            } = sequence;
+            let projected = (of(&keys, row), of(&values, row));
+            let (keys, values) = self
+                .self_attn
+                .rotated_keys_values(projected, rotary, *start);
+            cache.append(keys, values, *start);
+            let place = Place {
+                first_key: cache.first,
+                ..self.place(*start)
+            };
+            let queries = of(&queries, row);
+            self.self_attn
+                .attend_projected(queries, &cache.keys, &cache.values, rotary, place)
+        });
+        let mixed = Tensor::cat(mixed.collect(), 0);
+        let mixed = self.self_attn.o_proj.forward(mixed);
+        self.add(hidden, x, mixed)
     }
 
     /// Runs whole sequences at once, for training.

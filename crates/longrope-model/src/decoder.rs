@@ -1,5 +1,6 @@
 //! The whole model: loading it and running its layers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor};
 use longrope_rope::ResolvedRope;
 
-use crate::block::{Chunk, DecoderLayer};
+use crate::block::{CachedSequence, Chunk, DecoderLayer};
 use crate::builder::{Builder, TensorSource};
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
@@ -279,13 +280,7 @@ impl Decoder {
             let last = layer_idx + 1 == self.config.n_layers;
             let needed_from = if last { needed_from } else { 0 };
             let rotary = rotary.on(self.placed.of_layer(layer_idx));
-            chunks = match &self.stream {
-                None => model.layers[layer_idx].forward(chunks, rotary, needed_from),
-                Some(stream) => {
-                    let layer = self.read_layer(stream, layer_idx)?;
-                    layer.forward(chunks, rotary, needed_from)
-                }
-            };
+            chunks = self.layer(layer_idx)?.forward(chunks, rotary, needed_from);
             for chunk in &mut chunks {
                 chunk.hidden = self.placed.after(layer_idx, chunk.hidden.clone());
             }
@@ -323,14 +318,7 @@ impl Decoder {
             let needed_from = if last { needed_from } else { 0 };
             let rotary = cache.rotary.on(self.placed.of_layer(layer_idx));
             let cached = &mut cache.layers[layer_idx];
-            let read;
-            let layer = match &self.stream {
-                None => &model.layers[layer_idx],
-                Some(stream) => {
-                    read = self.read_layer(stream, layer_idx)?;
-                    &read
-                }
-            };
+            let layer = self.layer(layer_idx)?;
             chunk =
                 chunk.and_then(|chunk| layer.forward_cached(chunk, cached, rotary, needed_from));
             if let Some(chunk) = &mut chunk {
@@ -342,6 +330,55 @@ impl Decoder {
             start,
             hidden: model.last(hidden),
         }))
+    }
+
+    /// Runs one token of each of several sequences, which follows those in the cache of the sequence, and adds it to that
+    /// cache. Returns the hidden states after the last normalization.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[n_sequences, 1]`
+    /// - output: `[n_sequences, 1, hidden]`
+    ///
+    /// # Errors
+    /// If layers are streamed and cannot be read.
+    pub(crate) fn extend_together(
+        &self,
+        tokens: Tensor<2, Int>,
+        caches: &mut [&mut KvCache],
+    ) -> Result<Tensor<3>> {
+        let mut hidden = self.embed(tokens);
+        for layer_idx in 0..self.config.n_layers {
+            let device = self.placed.of_layer(layer_idx);
+            let sequences = caches.iter_mut().map(|cache| {
+                let KvCache {
+                    layers,
+                    rotary,
+                    n_tokens,
+                    ..
+                } = &mut **cache;
+                CachedSequence {
+                    start: *n_tokens,
+                    cache: &mut layers[layer_idx],
+                    rotary: rotary.on(device),
+                }
+            });
+            let mut sequences: Vec<CachedSequence<'_>> = sequences.collect();
+            let layer = self.layer(layer_idx)?;
+            hidden = layer.forward_cached_together(hidden, &mut sequences);
+            hidden = self.placed.after(layer_idx, hidden);
+        }
+        for cache in caches {
+            cache.n_tokens += 1;
+        }
+        Ok(self.weights.model.last(hidden))
+    }
+
+    /// A layer, which is read first if layers are streamed.
+    fn layer(&self, layer_idx: usize) -> Result<Cow<'_, DecoderLayer>> {
+        Ok(match &self.stream {
+            None => Cow::Borrowed(&self.weights.model.layers[layer_idx]),
+            Some(stream) => Cow::Owned(self.read_layer(stream, layer_idx)?),
+        })
     }
 
     /// The input of the first layer, on its device: `[batch, seq]` to `[batch, seq, hidden]`.

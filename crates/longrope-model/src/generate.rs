@@ -74,12 +74,52 @@ impl Decoder {
         };
         let [_, n, hidden_size] = last.hidden.dims(); // [1, n, hidden]
         let last = last.hidden.narrow(1, n - 1, 1).reshape([1, hidden_size]);
-        let logits = self.head().logits(last);
-        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
-        match bad_logit(&logits) {
-            None => Ok(logits),
-            Some(value) => Err(logit_error(cache.n_tokens(), value)),
+        let mut logits = self.logits_of_rows(last, &[cache.n_tokens()])?;
+        Ok(logits.swap_remove(0))
+    }
+
+    /// Runs the token of each sequence that follows those in its cache, adds it to the cache, and returns the logits of
+    /// the next token of each sequence. The weights are read once for all sequences.
+    ///
+    /// # Errors
+    /// As for [`Self::next_logits`], of any sequence. No cache has changed, except after a logit that is not finite.
+    ///
+    /// # Panics
+    /// If there are not as many tokens as caches.
+    pub fn next_logits_together(
+        &self,
+        tokens: &[u32],
+        caches: &mut [&mut KvCache],
+    ) -> Result<Vec<Vec<f32>>> {
+        assert_eq!(tokens.len(), caches.len(), "one token per cache");
+        if tokens.is_empty() {
+            return Ok(Vec::new());
         }
+        self.check_vocabulary(tokens)?;
+        caches.iter().try_for_each(|cache| cache.reserve(1))?;
+        let ids: Vec<i64> = tokens.iter().map(|id| i64::from(*id)).collect();
+        let ids = TensorData::new(ids, [tokens.len(), 1]);
+        let ids = Tensor::<2, Int>::from_data(ids, self.device());
+        let hidden = self.extend_together(ids, caches)?;
+        let [n, _, hidden_size] = hidden.dims(); // [n, 1, hidden]
+        let n_tokens: Vec<usize> = caches.iter().map(|cache| cache.n_tokens()).collect();
+        self.logits_of_rows(hidden.reshape([n, hidden_size]), &n_tokens)
+    }
+
+    /// The logits of each row, which comes after `n_tokens` tokens of its sequence.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[rows, hidden]`
+    fn logits_of_rows(&self, hidden: Tensor<2>, n_tokens: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let logits = self.head().logits(hidden);
+        let [_, vocab] = logits.dims();
+        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let rows = logits.chunks_exact(vocab).zip(n_tokens);
+        rows.map(|(row, n_tokens)| match bad_logit(row) {
+            None => Ok(row.to_vec()),
+            Some(value) => Err(logit_error(*n_tokens, value)),
+        })
+        .collect()
     }
 }
 
@@ -95,8 +135,9 @@ struct Sequence {
 
 /// Generates continuations for a batch of prompts; each call of [`Self::step`] adds one token per sequence.
 ///
-/// Prompts may have different lengths. Each sequence has its own cache, factor set and random numbers, so its
-/// continuation does not depend on the other sequences.
+/// Prompts may have different lengths. Each sequence has its own cache, factor set and random numbers. New tokens of all
+/// sequences go through the layers together, so its logits depend on the number of sequences by rounding at most. On the
+/// CPU, they do not if there are at most 16.
 #[derive(Debug)]
 pub struct Generation<'a> {
     decoder: &'a Decoder,
@@ -190,33 +231,53 @@ impl<'a> Generation<'a> {
         if self.sequences.iter().all(|sequence| sequence.done) {
             return Ok(None);
         }
-        let mut added = Vec::with_capacity(self.sequences.len());
-        for sequence in &mut self.sequences {
-            if sequence.done {
-                added.push(None);
-                continue;
-            }
+        for sequence in self.sequences.iter_mut().filter(|it| !it.done) {
             if self.options.factors == FactorChoice::Length {
                 follow_length(self.decoder, self.spec, sequence);
             }
-            let needed = sequence.tokens.len();
-            if needed > sequence.cache.capacity() {
-                // A full cache doubles, up to the longest that the sequence may become.
-                let most = sequence
-                    .n_prompt
-                    .saturating_add(self.options.max_new_tokens);
-                let doubled = sequence.cache.capacity().saturating_mul(2);
-                sequence.cache.grow(doubled.clamp(needed, most.max(needed)));
-            }
-            let new = &sequence.tokens[sequence.cache.n_tokens()..];
-            let logits = self.decoder.next_logits(new, &mut sequence.cache)?;
-            let token = self.options.sampling.choose(&logits, &mut sequence.rng);
-            sequence.tokens.push(token);
-            sequence.done = self.options.stop_tokens.contains(&token)
-                || sequence.tokens.len() - sequence.n_prompt == self.options.max_new_tokens;
-            added.push(Some(token));
+            make_room(sequence, self.options.max_new_tokens);
+        }
+        let logits = self.next_logits()?;
+        let mut added = Vec::with_capacity(self.sequences.len());
+        for (sequence, logits) in self.sequences.iter_mut().zip(logits) {
+            let token = logits.map(|logits| {
+                let token = self.options.sampling.choose(&logits, &mut sequence.rng);
+                sequence.tokens.push(token);
+                sequence.done = self.options.stop_tokens.contains(&token)
+                    || sequence.tokens.len() - sequence.n_prompt == self.options.max_new_tokens;
+                token
+            });
+            added.push(token);
         }
         Ok(Some(added))
+    }
+
+    /// The logits of the next token of every unfinished sequence. Sequences with one new token are run together, those
+    /// with more, such as a prompt, one by one.
+    fn next_logits(&mut self) -> Result<Vec<Option<Vec<f32>>>> {
+        let mut logits = Vec::with_capacity(self.sequences.len());
+        let (mut rows, mut tokens, mut caches) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, sequence) in self.sequences.iter_mut().enumerate() {
+            logits.push(None);
+            if sequence.done {
+                continue;
+            }
+            match sequence.tokens[sequence.cache.n_tokens()..] {
+                [token] => {
+                    rows.push(row);
+                    tokens.push(token);
+                    caches.push(&mut sequence.cache);
+                }
+                ref new => {
+                    logits[row] = Some(self.decoder.next_logits(new, &mut sequence.cache)?);
+                }
+            }
+        }
+        let together = self.decoder.next_logits_together(&tokens, &mut caches)?;
+        for (row, of_row) in rows.into_iter().zip(together) {
+            logits[row] = Some(of_row);
+        }
+        Ok(logits)
     }
 
     /// The tokens generated so far, per sequence, without the prompts.
@@ -225,6 +286,16 @@ impl<'a> Generation<'a> {
             .iter()
             .map(|sequence| &sequence.tokens[sequence.n_prompt..])
             .collect()
+    }
+}
+
+/// Doubles the cache of a sequence if it is full, up to the longest that the sequence may become.
+fn make_room(sequence: &mut Sequence, max_new_tokens: usize) {
+    let needed = sequence.tokens.len();
+    if needed > sequence.cache.capacity() {
+        let most = sequence.n_prompt.saturating_add(max_new_tokens);
+        let doubled = sequence.cache.capacity().saturating_mul(2);
+        sequence.cache.grow(doubled.clamp(needed, most.max(needed)));
     }
 }
 

@@ -68,7 +68,7 @@ impl LowRank {
     /// - `x`: `[rows, in]`
     /// - output: `[rows, n]`, the outputs `first..first + n`
     pub(crate) fn forward_rows(&self, x: Tensor<2>, first: usize, n: usize) -> Tensor<2> {
-        let up = self.b.val().narrow(0, first, n).transpose();
-        x.matmul(self.a.val().transpose()).matmul(up) * self.scale
+        let up = self.b.val().narrow(0, first, n);
+        linear(linear(x, self.a.val()), up) * self.scale
     }
 }

@@ -18,6 +18,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// A row of `width` contiguous elements.
+    pub(super) fn dense_row(&self, row: usize, width: usize) -> &'a [f32] {
+        &self.data[row * self.strides[0].cast_unsigned()..][..width]
+    }
+
     pub(super) fn transposed(self) -> Self {
         let [row, column] = self.strides;
         Self {

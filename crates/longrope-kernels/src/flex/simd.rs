@@ -188,6 +188,81 @@ pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
     lanes.into_iter().sum::<f32>() + tail
 }
 
+/// Number of accumulators of a row in [`dots`]: two AVX2 registers. Four rows then fit into the registers.
+const DOT_LANES: usize = 16;
+
+/// The end of a product: the elements `x · weight` that fill no register, and the sum of the accumulators.
+#[inline(always)]
+fn dot_end<const FMA: bool>(mut lanes: [f32; DOT_LANES], x: &[f32], weight: &[f32]) -> f32 {
+    for ((lane, x), weight) in lanes.iter_mut().zip(x).zip(weight) {
+        *lane = fma::<FMA>(*x, *weight, *lane);
+    }
+    let mut n = DOT_LANES / 2;
+    while n > 0 {
+        for lane in 0..n {
+            lanes[lane] += lanes[lane + n];
+        }
+        n /= 2;
+    }
+    lanes[0]
+}
+
+/// `row · weight`, with the additions in the order of [`four_dots`].
+#[inline(always)]
+fn one_dot<const FMA: bool>(row: &[f32], weight: &[f32]) -> f32 {
+    let (row, row_rest) = row.as_chunks::<DOT_LANES>();
+    let (weight, rest) = weight.as_chunks::<DOT_LANES>();
+    let mut lanes = [0f32; DOT_LANES];
+    for (row, weight) in row.iter().zip(weight) {
+        for lane in 0..DOT_LANES {
+            lanes[lane] = fma::<FMA>(row[lane], weight[lane], lanes[lane]);
+        }
+    }
+    dot_end::<FMA>(lanes, row_rest, rest)
+}
+
+/// The products of four rows with `weight`, which is loaded once. The accumulators are four variables because the compiler
+/// would keep an array of them in memory.
+#[inline(always)]
+fn four_dots<const FMA: bool>(rows: [&[f32]; 4], weight: &[f32]) -> [f32; 4] {
+    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] =
+        rows.map(<[f32]>::as_chunks::<DOT_LANES>);
+    let (weight, rest) = weight.as_chunks::<DOT_LANES>();
+    let [mut sum_a, mut sum_b, mut sum_c, mut sum_d] = [[0f32; DOT_LANES]; 4];
+    let chunks = a.iter().zip(b).zip(c.iter().zip(d)).zip(weight);
+    for (((a, b), (c, d)), weight) in chunks {
+        for lane in 0..DOT_LANES {
+            sum_a[lane] = fma::<FMA>(a[lane], weight[lane], sum_a[lane]);
+            sum_b[lane] = fma::<FMA>(b[lane], weight[lane], sum_b[lane]);
+            sum_c[lane] = fma::<FMA>(c[lane], weight[lane], sum_c[lane]);
+            sum_d[lane] = fma::<FMA>(d[lane], weight[lane], sum_d[lane]);
+        }
+    }
+    [
+        dot_end::<FMA>(sum_a, a_rest, rest),
+        dot_end::<FMA>(sum_b, b_rest, rest),
+        dot_end::<FMA>(sum_c, c_rest, rest),
+        dot_end::<FMA>(sum_d, d_rest, rest),
+    ]
+}
+
+/// The products of `rows`, one after the other, with `weight`. The sums of a row do not depend on the other rows.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) fn dots(out: &mut [f32], rows: &[f32], weight: &[f32]) {
+    const FMA: bool = target_cfg_f!(target_feature = "fma");
+    let width = weight.len();
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    let (four_rows, other_rows) = rows.split_at(4 * fours.len() * width);
+    for (out, rows) in fours.iter_mut().zip(four_rows.chunks_exact(4 * width)) {
+        let (a, b) = rows.split_at(2 * width);
+        let ((a, b), (c, d)) = (a.split_at(width), b.split_at(width));
+        *out = four_dots::<FMA>([a, b, c, d], weight);
+    }
+    for (out, row) in rest.iter_mut().zip(other_rows.chunks_exact(width)) {
+        *out = one_dot::<FMA>(row, weight);
+    }
+}
+
 /// Multiplies every element by `factor`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn scale_in_place(row: &mut [f32], factor: f32) {
@@ -334,6 +409,37 @@ mod tests {
         assert!(exp2::<true>(f32::NEG_INFINITY) < 2e-38);
         for found in [exp::<true>(0.0), exp2::<true>(0.0)] {
             assert!((found - 1.0).abs() < f32::EPSILON);
+        }
+    }
+
+    #[test]
+    fn the_products_of_a_row_do_not_depend_on_other_rows() {
+        let numbers = |n: usize, k: usize| -> Vec<f32> {
+            (0..n).map(|i| ((i * k) % 17) as f32 - 8.25).collect()
+        };
+        for width in [1, 15, 16, 17, 40, 129] {
+            let weight = numbers(width, 5);
+            for n_rows in 1..=9 {
+                let rows = numbers(n_rows * width, 7);
+                let mut found = vec![f32::NAN; n_rows];
+                dots(&mut found, &rows, &weight);
+                for (found, row) in found.iter().zip(rows.chunks_exact(width)) {
+                    let mut alone = [0.0];
+                    dots(&mut alone, row, &weight);
+                    assert_eq!(
+                        alone[0].to_bits(),
+                        found.to_bits(),
+                        "{n_rows} rows of {width}"
+                    );
+                    let products = row.iter().zip(&weight);
+                    let exact: f64 = products.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+                    // 129 products of at most 77, each rounded by 6e-8 of the sum so far.
+                    assert!(
+                        (f64::from(*found) - exact).abs() < 1e-2,
+                        "{found} is not {exact}"
+                    );
+                }
+            }
         }
     }
 

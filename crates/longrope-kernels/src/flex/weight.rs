@@ -69,6 +69,14 @@ impl<'a> Weight<'a> {
         }
     }
 
+    /// Whether the elements of a row are contiguous, so that [`Matrix::dense_row`] can be called on [`Self::rows`].
+    pub(super) fn has_dense_rows(&self) -> bool {
+        match self {
+            Self::Single(view) => view.has_dense_rows() && view.strides[0] >= 0,
+            Self::Half(_) => true,
+        }
+    }
+
     /// `n` rows starting at `first`, in `f32`. Halves are widened into `scratch`.
     pub(super) fn rows<'s>(&self, first: usize, n: usize, scratch: &'s mut Vec<f32>) -> Matrix<'s>
     where

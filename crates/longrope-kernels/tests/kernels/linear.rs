@@ -1,6 +1,6 @@
 //! Products with weights in half precision, and their gradients.
 
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use longrope_kernels::{linear, linear_nll};
 use proptest::prelude::*;
 
@@ -83,6 +83,33 @@ fn a_weight_in_half_precision_is_widened_exactly() {
     for shape in &shapes[..n_shapes] {
         for dtype in halves() {
             check(*shape, dtype, 1);
+        }
+    }
+}
+
+#[test]
+fn a_row_of_few_is_computed_as_alone() {
+    let device = device();
+    let (outputs, width) = (300, 70);
+    let weights = numbers(outputs * width, 1);
+    for dtype in std::iter::once(DType::F32).chain(halves()) {
+        let weight = tensor::<2>(&weights, [outputs, width], dtype, &device);
+        for n_rows in [1, 2, 5, 8, 16, 17] {
+            let x = numbers(n_rows * width, 2);
+            let rows: Tensor<2> = tensor(&x, [n_rows, width], DType::F32, &device);
+            let together = values(linear(rows.clone(), weight.clone()));
+            let what = format!("{n_rows} rows, {dtype:?}");
+            let rounded = values(weight.clone());
+            let expected = product(&x, &transposed(&rounded, width), [n_rows, outputs, width]);
+            assert_close(&together, &expected, TOLERANCE, &what);
+            if n_rows > 16 || device != Device::flex() {
+                continue;
+            }
+            for row in 0..n_rows {
+                let alone = values(linear(rows.clone().narrow(0, row, 1), weight.clone()));
+                let found = &together[row * outputs..(row + 1) * outputs];
+                assert_eq!(found, alone, "row {row} of {what}");
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Generation compared with transformers, and with the cache compared with no cache.
 
+use burn::tensor::Device;
 use longrope_model::{
-    Error, FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, Sampling, TokenBatch,
+    Error, FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, KvCache, Sampling, TokenBatch,
 };
 use serde::Deserialize;
 
@@ -103,6 +104,50 @@ fn prompts_of_a_batch_do_not_see_each_other() {
 
 /// Tolerance for f32 rounding between one row and many.
 const SAME: f32 = 1e-5;
+
+#[test]
+fn tokens_that_are_run_together_have_the_logits_of_tokens_alone() {
+    for checkpoint in CHECKPOINTS {
+        let decoder = load(checkpoint);
+        // The products of a few rows are those of each row on this backend.
+        let tolerance = if *decoder.device() == Device::flex() {
+            0.0
+        } else {
+            SAME
+        };
+        let prompts: [&[u32]; 3] = [&[5, 9, 11, 30], &[7; 40], &[60]];
+        let rope = decoder.config().rope.resolve(48);
+        let caches = || {
+            prompts.map(|prompt| {
+                let mut cache = decoder.kv_cache(48, &rope);
+                decoder.next_logits(prompt, &mut cache).unwrap();
+                cache
+            })
+        };
+        let (mut alone, mut together) = (caches(), caches());
+        for tokens in [[3, 4, 5], [61, 8, 13]] {
+            let mut all: Vec<&mut KvCache> = together.iter_mut().collect();
+            let found = decoder.next_logits_together(&tokens, &mut all).unwrap();
+            for (row, (token, cache)) in tokens.iter().zip(&mut alone).enumerate() {
+                let expected = decoder.next_logits(&[*token], cache).unwrap();
+                for (x, y) in found[row].iter().zip(&expected) {
+                    let off = (x - y).abs();
+                    assert!(off <= tolerance, "{checkpoint}, row {row}: {x} is not {y}");
+                }
+            }
+        }
+        for (cache, prompt) in together.iter().zip(prompts) {
+            assert_eq!(cache.n_tokens(), prompt.len() + 2);
+        }
+        let mut full = decoder.kv_cache(1, &rope);
+        decoder.next_logits(&[3], &mut full).unwrap();
+        let [first, ..] = &mut together;
+        let before = first.n_tokens();
+        let result = decoder.next_logits_together(&[3, 3], &mut [first, &mut full]);
+        assert!(matches!(result, Err(Error::CacheFull { .. })));
+        assert_eq!(together[0].n_tokens(), before);
+    }
+}
 
 #[test]
 fn any_way_through_the_cache_gives_the_same_logits() {
