@@ -184,12 +184,12 @@ pub fn plan_windows(
         n_tokens: context - 1 + n_unpredicted,
         n_unpredicted,
     };
-    let span = span_of(context);
-    // The shortest document that has windows.
-    let needed = match protocol {
-        WindowProtocol::Divided { within, .. } => span_of(within),
-        _ => span,
+    // Tokens that the model would read of the shortest document that has windows.
+    let least = match protocol {
+        WindowProtocol::Divided { within, .. } => within,
+        _ => context,
     };
+    let (span, needed) = (span_of(context), span_of(least));
 
     let mut planned = Vec::new();
     let mut n_skipped = 0;
@@ -232,12 +232,8 @@ pub fn plan_windows(
             .max()
             .unwrap_or(0);
         let n_documents = documents.len();
-        let context = match protocol {
-            WindowProtocol::Divided { within, .. } => within,
-            _ => context,
-        };
         return Err(Error::NoWindow {
-            context,
+            context: least,
             n_documents,
             longest,
             needed: needed.n_tokens,
