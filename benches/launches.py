@@ -37,8 +37,14 @@ TASKS = {"evaluation": "evaluation", "adapters": "step, adapters", "full": "step
 GPUS = {"A100": (312e12, 2.04e12), "H100": (989e12, 3.35e12)}
 # An 8B model: streams, queries, keys, MLP, heads.
 H, Q, K, I, HEADS = 4096, 4096, 1024, 14336, 32
-# Passes over the scores in the composed attention: [forward, backward], each of four bytes.
-SCORE_PASSES = {"forward": 8, "backward": 14}
+# Bytes of a block of scores of all heads on a GPU, and rows and keys of such a block.
+BLOCK_BYTES = 256 << 20
+BLOCK = int((BLOCK_BYTES / (4 * HEADS)) ** 0.5) // 128 * 128
+# Bytes per score in the composed backward pass. Log-sum-exp: written, read for the maximum, read for the sum. Gradients: scores and
+# gradients of weights written and read in f32; weights and gradients of scores written in bf16, read by three products.
+SCORE_BYTES = 3 * 4 + 4 * 4 + 2 * 2 + 3 * 2
+# Bytes per element of queries and of keys that a block reads and writes besides: casts, operands of products, sums of gradients.
+QUERY_BYTES, KEY_BYTES = 46, 56
 
 
 def checkpoint(folder: Path, layers: int) -> None:
@@ -164,7 +170,9 @@ def work(n: int, size: int) -> list:
     flash = size * n * (2 * Q + 2 * K)
     backward = attention * 3.5  # scores again, and four products of the gradients, with the forward pass of the recomputation
     backward_bytes = size * n * (4 * Q + 4 * K) + 4 * HEADS * n
-    today = flash + 4 * scores * SCORE_PASSES["backward"]
+    # Blocks on the diagonal are computed whole.
+    blocks = (n / BLOCK) * (n / BLOCK + 1) / 2
+    today = flash + blocks * BLOCK * (SCORE_BYTES * HEADS * BLOCK + QUERY_BYTES * Q + KEY_BYTES * K)
     rows.append(("attention", attention, flash, flash, backward, flash + backward_bytes, flash + today))
     norm = 2 * size * 2 * n * H
     rows.append(("two normalizations", 8 * n * H, norm, 1.5 * norm, 24 * n * H, 3 * norm, 5 * norm))
@@ -180,7 +188,7 @@ def work(n: int, size: int) -> list:
 def work_table(n: int) -> str:
     head = ["operation", "TFLOP", "least GB", "GB today", "ms, A100", "ms, H100"]
     lines = []
-    for title, at in (("Forward pass", 1), ("Backward pass below adapters, with the recomputed forward pass", 4)):
+    for title, at in (("Forward pass", 1), ("Backward pass with frozen weights (LoRA), with the recomputed forward pass", 4)):
         lines += [f"{title}, {n:,} tokens:", "", "| " + " | ".join(head) + " |", "|---|---|---|---|---|---|"]
         totals = [0.0] * 7
         for row in work(n, 2):

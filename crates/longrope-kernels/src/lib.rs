@@ -3,6 +3,7 @@
 
 mod attention;
 mod backend;
+mod buffers;
 mod composed;
 mod elementwise;
 #[cfg(feature = "flex")]
@@ -19,6 +20,7 @@ pub use attention::{
 };
 #[cfg(feature = "remote")]
 pub use backend::remote_server;
+pub use buffers::largest_buffer;
 pub use elementwise::{rms_norm, rotate_half, rotate_interleaved, swiglu};
 pub use linear::linear;
 pub use loss::linear_nll;

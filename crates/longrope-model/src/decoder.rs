@@ -10,6 +10,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 use longrope_rope::ResolvedRope;
 
 use crate::block::{CachedSequence, Chunk, DecoderLayer};
+use crate::buffer_limit::check_buffers;
 use crate::builder::{Builder, TensorSource};
 use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
@@ -73,8 +74,8 @@ impl Decoder {
     /// [`Placement`].
     ///
     /// # Errors
-    /// If a file is missing or damaged, or tensors do not match the configuration; the error lists all of those
-    /// tensors.
+    /// If a file is missing or damaged, if tensors do not match the configuration (the error lists all of those tensors),
+    /// or if one is larger than the largest buffer of its device.
     pub fn load(folder: &Path, placement: impl Into<Placement>) -> Result<Self> {
         Self::load_as(folder, placement, Precision::F32)
     }
@@ -103,6 +104,7 @@ impl Decoder {
     ) -> Result<Self> {
         let (config, checkpoint) = Checkpoint::open_model(folder)?;
         let placed = Placed::new(placement.into(), &config);
+        check_buffers(&config, &placed, precision)?;
         let stored = Stored {
             config: &config,
             checkpoint: &checkpoint,
@@ -133,6 +135,7 @@ impl Decoder {
     ) -> Result<Self> {
         let (config, checkpoint) = Checkpoint::open_model(folder)?;
         let placed = Placed::new(placement.into(), &config);
+        check_buffers(&config, &placed, precision)?;
         let stored = Stored {
             config: &config,
             checkpoint: &checkpoint,

@@ -12,6 +12,8 @@ use crate::lora_error::LoraError;
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+const MIB: u64 = 1 << 20;
+
 /// What went wrong, and with which file or tensor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,6 +73,21 @@ pub enum Error {
         path: PathBuf,
         /// The message of the system.
         problem: String,
+    },
+    /// A tensor is larger than the largest buffer of its device.
+    #[error(
+        "tensor `{tensor}` takes {} MiB as {dtype}, but the largest buffer of its device has {} MiB",
+        bytes.div_ceil(MIB), limit / MIB
+    )]
+    TensorTooLarge {
+        /// The tensor.
+        tensor: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// Its type on the device.
+        dtype: &'static str,
+        /// Size of the largest buffer in bytes.
+        limit: u64,
     },
     /// Adapters do not fit the model or their files.
     #[error("low-rank adapters: {0}")]

@@ -13,6 +13,7 @@
 
 mod attention;
 mod block;
+mod buffer_limit;
 mod builder;
 mod checkpoint;
 mod config;

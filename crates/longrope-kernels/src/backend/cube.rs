@@ -22,19 +22,35 @@ use burn::tensor::DType;
 use super::kernels::{Kernels, Saved};
 use crate::attention::config::AttentionConfig;
 use crate::attention::documents::Documents;
-use crate::composed::{Float, attend_by_document, attention};
+use crate::composed::{CHUNK_BYTES, Float, attend_by_document, attention, wide};
 
 /// Fewest queries of a chunk; CubeK needs multiples of this number.
 const FEWEST_ROWS: usize = 128;
 const MOST_ROWS: usize = 2048;
 /// Documents with fewer tokens in the mean share chunks of the composed attention: each call of a kernel takes time too.
 const SHORT_DOCUMENT: usize = 512;
+/// Most bytes of a block of scores in the composed implementations: large enough that keys, values and their gradients are a
+/// small part of the traffic, and that products keep a GPU busy.
+const BLOCK_BYTES: usize = 256 << 20;
 /// Most bytes that the scores of a chunk may take if the fallback allocates them.
 const SCORE_BYTES: usize = 1 << 30;
 /// Matrix units multiply tiles of this width.
 const TILE: usize = 16;
 
 impl Kernels for Cube {
+    fn chunk_bytes(device: &Self::Device) -> usize {
+        let largest = device.client().properties().memory.max_page_size;
+        usize::try_from(largest).map_or(BLOCK_BYTES, |largest| largest.min(BLOCK_BYTES))
+    }
+
+    /// Matrix units are faster in `bf16`, and the scores are most of the traffic. Small gradients vanish in `f16`.
+    fn attention_products(dtype: DType) -> DType {
+        match dtype {
+            DType::BF16 => DType::BF16,
+            dtype => wide(dtype),
+        }
+    }
+
     fn attention_forward(
         inputs: [FloatTensor<Self>; 3],
         sinks: Option<FloatTensor<Self>>,
@@ -53,7 +69,7 @@ impl Kernels for Cube {
                         documents: None,
                         ..config.clone()
                     };
-                    return attention(part, None, &plain);
+                    return attention(part, None, &plain, CHUNK_BYTES).0;
                 }
                 flash(part, config)
             }),

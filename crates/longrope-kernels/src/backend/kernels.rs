@@ -1,10 +1,11 @@
 //! The implementations of the operations on one backend, forward and backward.
 
-use burn::backend::Backend;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::DType;
 
 use crate::attention::config::AttentionConfig;
-use crate::composed::{self, Float};
+use crate::composed::{self, CHUNK_BYTES, Float, Products, wide};
 use crate::pairs::Pairs;
 
 /// What the forward pass of attention saves for the backward pass, besides the inputs.
@@ -12,22 +13,24 @@ use crate::pairs::Pairs;
 pub(crate) struct Saved<B: Backend> {
     /// The output of the forward pass.
     pub(crate) output: FloatTensor<B>,
-    /// Log-sum-exp of each query's scores and its sink, `[batch, n_heads, seq_q]`. `None` if the forward pass does not compute it;
-    /// the backward pass then computes it again.
+    /// Log-sum-exp of each query's scores and its sink, `[batch, n_heads, seq_q]`, natural for the composed passes. `None` if the
+    /// forward pass does not compute it; the backward pass then computes it again.
     pub(crate) log_sum_exp: Option<FloatTensor<B>>,
 }
 
-impl<B: Backend> Saved<B> {
-    /// The composed forward pass, which saves only its output.
+impl<B: Kernels> Saved<B> {
+    /// The composed forward pass.
     pub(crate) fn composed(
         inputs: [FloatTensor<B>; 3],
         sinks: Option<FloatTensor<B>>,
         config: &AttentionConfig,
     ) -> Self {
-        let output = composed::attention::<B>(inputs.map(Float), sinks.map(Float), config);
+        let block_bytes = B::chunk_bytes(&inputs[0].device());
+        let (inputs, sinks) = (inputs.map(Float::<B>), sinks.map(Float));
+        let (output, log_sum_exp) = composed::attention(inputs, sinks, config, block_bytes);
         Self {
             output: output.0,
-            log_sum_exp: None,
+            log_sum_exp: Some(log_sum_exp.0),
         }
     }
 }
@@ -36,20 +39,44 @@ impl<B: Backend> Saved<B> {
 pub(crate) type AttentionGradients<B> = ([FloatTensor<B>; 3], Option<FloatTensor<B>>);
 
 /// The backward pass that is composed of Burn's operations.
-pub(crate) fn composed_attention_backward<B: Backend>(
+pub(crate) fn composed_attention_backward<B: Kernels>(
     inputs: [FloatTensor<B>; 3],
     sinks: Option<FloatTensor<B>>,
-    [output, grad]: [FloatTensor<B>; 2],
+    saved: Saved<B>,
+    grad: FloatTensor<B>,
     config: &AttentionConfig,
 ) -> AttentionGradients<B> {
+    let block_bytes = B::chunk_bytes(&grad.device());
     let (inputs, sinks) = (inputs.map(Float::<B>), sinks.map(Float));
-    let outputs = [Float(output), Float(grad)];
-    let (gradients, d_sinks) = composed::attention_backward(inputs, sinks, outputs, config);
+    let log_sum_exp = saved.log_sum_exp.map_or_else(
+        || {
+            let [query, key, _] = inputs.clone();
+            composed::log_sum_exp([query, key], sinks.clone(), config, block_bytes)
+        },
+        Float,
+    );
+    let products = Products {
+        block_bytes,
+        dtype: B::attention_products(grad.dtype()),
+    };
+    let outputs = [Float(saved.output), log_sum_exp, Float(grad)];
+    let (gradients, d_sinks) =
+        composed::attention_backward(inputs, sinks, outputs, config, products);
     (gradients.map(|it| it.0), d_sinks.map(|it| it.0))
 }
 
 /// The implementations of the operations; the default ones are composed of Burn's operations.
 pub(crate) trait Kernels: Backend {
+    /// Bytes that the scores of one block, or the logits of one chunk, may take in the composed implementations.
+    fn chunk_bytes(_device: &Self::Device) -> usize {
+        CHUNK_BYTES
+    }
+
+    /// Type of the products that give the gradients of a composed attention whose inputs have type `dtype`.
+    fn attention_products(dtype: DType) -> DType {
+        wide(dtype)
+    }
+
     /// Attention of queries, keys and values, with sinks or without.
     fn attention_forward(
         inputs: [FloatTensor<Self>; 3],
@@ -65,7 +92,9 @@ pub(crate) trait Kernels: Backend {
         inputs: [FloatTensor<Self>; 3],
         config: &AttentionConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let (output, sums) = composed::attention_log_sum_exp::<Self>(inputs.map(Float), config);
+        let block_bytes = Self::chunk_bytes(&inputs[0].device());
+        let inputs = inputs.map(Float::<Self>);
+        let (output, sums) = composed::attention(inputs, None, config, block_bytes);
         (output.0, sums.0)
     }
 
@@ -76,7 +105,7 @@ pub(crate) trait Kernels: Backend {
         grad: FloatTensor<Self>,
         config: &AttentionConfig,
     ) -> AttentionGradients<Self> {
-        composed_attention_backward::<Self>(inputs, sinks, [saved.output, grad], config)
+        composed_attention_backward(inputs, sinks, saved, grad, config)
     }
 
     /// `x · weightᵀ`, with a weight of another type than `x`.
@@ -96,7 +125,9 @@ pub(crate) trait Kernels: Backend {
         targets: IntTensor<Self>,
         softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets, softcap);
+        let chunk_bytes = Self::chunk_bytes(&hidden.device());
+        let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+        let nll = composed::linear_nll(hidden, weight, targets, softcap, chunk_bytes);
         (nll.0, None)
     }
 
@@ -109,9 +140,10 @@ pub(crate) trait Kernels: Backend {
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let chunks = (needs_weight, Self::chunk_bytes(&hidden.device()));
         let inputs = [Float::<Self>(hidden), Float(weight)];
         let (d_hidden, d_weight) =
-            composed::linear_nll_backward(inputs, targets, softcap, Float(grad), needs_weight);
+            composed::linear_nll_backward(inputs, targets, softcap, Float(grad), chunks);
         (d_hidden.0, d_weight.map(|gradient| gradient.0))
     }
 

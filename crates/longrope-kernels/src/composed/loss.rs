@@ -9,17 +9,18 @@ use super::chunks::rows_per_chunk;
 use super::ops::{Float, wide};
 use super::softcap::{slope_of_cap, soft_cap, through_cap};
 
-/// See [`crate::linear_nll`].
+/// See [`crate::linear_nll`]. The logits of a chunk take up to `chunk_bytes` in `f32`.
 pub(crate) fn linear_nll<B: Backend>(
     hidden: Float<B>,
     weight: Float<B>,
     targets: IntTensor<B>,
     softcap: Option<f64>,
+    chunk_bytes: usize,
 ) -> Float<B> {
     let [n_rows, _] = hidden.dims();
     let [vocab, _] = weight.dims();
     let weight = weight.cast(hidden.dtype());
-    let step = rows_per_chunk(4 * vocab, n_rows);
+    let step = rows_per_chunk(4 * vocab, n_rows, chunk_bytes);
     let losses = (0..n_rows).step_by(step).map(|start| {
         let rows = start..(start + step).min(n_rows);
         let n = rows.len();
@@ -48,13 +49,13 @@ pub(crate) fn linear_nll_backward<B: Backend>(
     targets: IntTensor<B>,
     softcap: Option<f64>,
     grad: Float<B>,
-    needs_weight: bool,
+    (needs_weight, chunk_bytes): (bool, usize),
 ) -> (Float<B>, Option<Float<B>>) {
     let [n_rows, _] = hidden.dims();
     let [vocab, size] = weight.dims();
     let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
     let weight = weight.cast(dtype);
-    let step = rows_per_chunk(4 * vocab, n_rows);
+    let step = rows_per_chunk(4 * vocab, n_rows, chunk_bytes);
     let mut d_weight = needs_weight.then(|| Float::zeros([vocab, size], wide(dtype), &weight));
     let mut d_hidden = Vec::with_capacity(n_rows.div_ceil(step));
     for start in (0..n_rows).step_by(step) {

@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Range, Sub};
 
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
-use burn::backend::{Backend, FloatDType, TensorMetadata};
+use burn::backend::{Backend, FloatDType, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{DType, IndexingUpdateOp, Shape, Slice};
 
 /// A float tensor of one backend.
@@ -62,13 +62,6 @@ impl<B: Backend> Float<B> {
         Self(B::float_slice(self.0, &slices))
     }
 
-    /// Adds `value` to the elements of `range` along dimension `dim`.
-    pub(crate) fn add_part(self, dim: usize, range: Range<usize>, value: Self) -> Self {
-        let slices = slices(&self.0.shape(), dim, range);
-        let sum = Self(B::float_slice(self.0.clone(), &slices)) + value;
-        Self(B::float_slice_assign(self.0, &slices, sum.0))
-    }
-
     pub(crate) fn cat(parts: Vec<Self>, dim: usize) -> Self {
         Self(B::float_cat(
             parts.into_iter().map(|part| part.0).collect(),
@@ -104,9 +97,16 @@ impl<B: Backend> Float<B> {
         Self(B::float_log(self.0))
     }
 
-    /// `max(x, 0)`.
-    pub(crate) fn relu(self) -> Self {
-        Self(B::relu(self.0))
+    /// `max(x, least)`.
+    pub(crate) fn at_least(self, least: f64) -> Self {
+        Self(B::float_clamp_min(self.0, least.into()))
+    }
+
+    /// The larger of two elements; both have one shape.
+    pub(crate) fn larger(self, other: Self) -> Self {
+        let settings = get_or_init_device_settings::<B>(&self.0.device());
+        let is_larger = B::float_greater(other.0.clone(), self.0.clone(), settings.bool_dtype);
+        Self(B::float_mask_where(self.0, is_larger, other.0))
     }
 
     pub(crate) fn tanh(self) -> Self {

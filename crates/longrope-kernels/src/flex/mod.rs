@@ -22,7 +22,7 @@ use burn::tensor::DType;
 
 use crate::attention::config::AttentionConfig;
 use crate::backend::kernels::{AttentionGradients, Kernels, Saved, composed_attention_backward};
-use crate::composed::{self, Float};
+use crate::composed::{self, CHUNK_BYTES, Float};
 use crate::pairs::Pairs;
 
 /// Whether the kernels of attention and loss support the type of this tensor.
@@ -73,7 +73,8 @@ impl Kernels for Flex {
         config: &AttentionConfig,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         if !computes_in_f32(&inputs[0]) {
-            let (output, sums) = composed::attention_log_sum_exp::<Self>(inputs.map(Float), config);
+            let inputs = inputs.map(Float::<Self>);
+            let (output, sums) = composed::attention(inputs, None, config, CHUNK_BYTES);
             return (output.0, sums.0);
         }
         let dtype = inputs[0].dtype();
@@ -93,13 +94,9 @@ impl Kernels for Flex {
         grad: FloatTensor<Self>,
         config: &AttentionConfig,
     ) -> AttentionGradients<Self> {
-        let Some(log_sum_exp) = saved.log_sum_exp else {
-            return composed_attention_backward::<Self>(
-                inputs,
-                sinks,
-                [saved.output, grad],
-                config,
-            );
+        let log_sum_exp = match &saved.log_sum_exp {
+            Some(log_sum_exp) if computes_in_f32(&inputs[0]) => log_sum_exp.clone(),
+            _ => return composed_attention_backward(inputs, sinks, saved, grad, config),
         };
         let dtype = inputs[0].dtype();
         let inputs = inputs.map(widen);
@@ -128,7 +125,8 @@ impl Kernels for Flex {
         softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         if !computes_in_f32(&hidden) {
-            let nll = composed::linear_nll::<Self>(Float(hidden), Float(weight), targets, softcap);
+            let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
+            let nll = composed::linear_nll(hidden, weight, targets, softcap, CHUNK_BYTES);
             return (nll.0, None);
         }
         let (nll, log_sum_exp) =
@@ -146,8 +144,9 @@ impl Kernels for Flex {
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let Some(log_sum_exp) = log_sum_exp else {
             let inputs = [Float::<Self>(hidden), Float(weight)];
+            let chunks = (needs_weight, CHUNK_BYTES);
             let (d_hidden, d_weight) =
-                composed::linear_nll_backward(inputs, targets, softcap, Float(grad), needs_weight);
+                composed::linear_nll_backward(inputs, targets, softcap, Float(grad), chunks);
             return (d_hidden.0, d_weight.map(|gradient| gradient.0));
         };
         let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());

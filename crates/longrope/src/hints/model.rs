@@ -75,6 +75,13 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
         E::Unsupported { .. } => "this kind of model is not supported".into(),
         E::Write { .. } => "free some disk space, or choose another --out".into(),
+        E::TensorTooLarge { dtype: "f32", .. } => {
+            "--set precision=bf16, or train.precision=bf16 for a training, halves it; with --device cuda or vulkan the same card may allow larger buffers"
+                .into()
+        }
+        E::TensorTooLarge { .. } => {
+            "with --device cuda or vulkan the same card may allow larger buffers; --device flex has no limit".into()
+        }
         E::Lora(error) => return lora_hint(error),
         E::NotFinite { .. } => NOT_FINITE.into(),
         E::GroupedTraining => "choose another --rope; selfextend is for measuring only".into(),
