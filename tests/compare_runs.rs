@@ -112,6 +112,36 @@ fn what_differs_is_not_compared() {
 }
 
 #[test]
+fn how_numbers_were_computed_is_said_where_it_differs() {
+    let here = workplace();
+    here.run(&format!("{PPL} none --model m --out a")).worked();
+    here.run(&format!(
+        "{PPL} none --model m --out b --set precision=bf16 --set eval.angles=compat-f32"
+    ))
+    .worked();
+    let source = &here.read_json("b/eval/ppl.json")["source"];
+    assert_eq!(source["angles"], "compat-f32");
+    let outcome = here.run("compare-runs a b");
+    assert!(
+        outcome
+            .stderr
+            .contains("A was computed in f32 and B in bf16, angles compat-f32"),
+        "{}",
+        outcome.stderr
+    );
+    outcome.worked();
+    let pair = &json(&here, "compare-runs a b --json")["comparisons"][0];
+    assert_eq!(pair["computed_in"][0], "f32");
+
+    let newer = here
+        .read("a/eval/ppl.json")
+        .replace(r#""version":1,"#, r#""version":2,"#);
+    here.write("newer.json", newer);
+    here.run("compare-runs a newer.json")
+        .refused_with("`version` of `newer.json` is 2, expected 1");
+}
+
+#[test]
 fn passkeys_of_two_seeds_are_not_compared() {
     let here = Workplace::with_tokenizer();
     for (seed, out) in [(1, "a"), (1, "b"), (2, "c")] {

@@ -198,6 +198,11 @@ fn a_context_above_the_windows_to_divide() {
       caused by: a window of 32 tokens does not fit within 16 tokens, expected a context of at most 16
     hint: give a --within of at least the largest of the --contexts
     ");
+    let message = here.fails(&format!("{PPL} --model m --within 80"));
+    assert_snapshot!(message, @r"
+    error: `eval.within` is 80, but 32 does not divide it: 16 of 80 tokens would not be scored
+    hint: all contexts score the same text if each divides it; powers of two do
+    ");
     for other in ["--set eval.stride=8", "--set eval.protocol=yarn"] {
         let message = here.fails(&format!("{PPL} --model m --set eval.within=64 {other}"));
         assert!(
@@ -223,9 +228,9 @@ fn no_windows() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --windows 0"));
     assert_snapshot!(message, @r"
-    error: placing windows of 32 tokens
-      caused by: `n_windows` is 0, expected at least 1
-    hint: leave the count out to use its default
+    error: configuration
+      caused by: `eval.windows` is 0, expected 1 to 1000000
+    hint: give 1 or more; configs/README.md says what `eval.windows` counts
     ");
 }
 
@@ -348,6 +353,22 @@ fn resume_with_other_settings() {
 }
 
 #[test]
+fn an_empty_run_folder_and_a_number_in_quotes() {
+    let here = Workplace::with_model();
+    let message = here.fails(&format!("{PPL} --model m --set out="));
+    assert_snapshot!(message, @r"
+    error: the path of the run folder is empty
+    hint: give the path of a folder as `out`, or leave it out to keep no results
+    ");
+    let message = here.fails(&format!("{PPL} --model m --set eval.windows=\"4\""));
+    assert_snapshot!(message, @r#"
+    error: configuration
+      caused by: `eval.windows` is the text "4", expected a number
+    hint: leave out the quotes
+    "#);
+}
+
+#[test]
 fn resume_with_other_text() {
     let here = Workplace::with_model();
     here.run(&format!(
@@ -357,8 +378,8 @@ fn resume_with_other_text() {
     here.tokens("tokens.json", 601);
     let message = here.fails("search --resume --out run");
     assert_snapshot!(message, @r"
-    error: the search was started with another text
-    hint: resume with the original text, which config.toml names, or start again with another --out
+    error: the search was started with another text, or with other samples of it
+    hint: resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with another --out
     ");
 }
 

@@ -92,6 +92,14 @@ fn stages_run_in_order_and_only_once() {
     assert_eq!(resumed.stderr.matches("other settings").count(), 1);
     assert!(resumed.stderr.contains("stage `find`"));
     resumed.worked();
+    // A report has the settings that a stage ran with.
+    here.run("report run").worked();
+    let report = here.read_json("run/report.json");
+    let search = &report["stages"][0]["settings"]["search"];
+    assert_ne!(search["mutation-prob"], 0.5);
+    assert_eq!(report["settings"].get("search"), None);
+    let page = here.read("run/report.html");
+    assert!(page.contains("search.target") && !page.contains("<td>stage 1"));
 }
 
 /// Every verb that needs a tokenizer, or factors to begin with.

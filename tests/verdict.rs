@@ -131,13 +131,40 @@ fn a_search_killed_during_its_verdict_resumes_to_the_same() {
     let whole = json(&here, &format!("{} --json --out whole", resume::SEARCH));
     here.run(&format!("{} --out killed", resume::SEARCH))
         .worked();
-    // What a kill during the verdict leaves: a state without result.
-    for name in ["search/result.json", "rope.json"] {
-        fs_err::remove_file(here.path("killed").join(name)).unwrap();
-    }
+    // What a kill during the verdict leaves: factors and a state, but no result.
+    fs_err::remove_file(here.path("killed/search/result.json")).unwrap();
     let resumed = json(&here, "search --resume --json --out killed");
     assert_eq!(resumed["verdict"], whole["verdict"]);
     resume::assert_same(&here, "whole", "killed");
+}
+
+#[test]
+fn what_a_verdict_has_measured_is_kept_when_it_is_killed() {
+    let here = Workplace::with_model();
+    let whole = json(&here, &format!("{} --json --out whole", resume::SEARCH));
+    here.run(&format!("{} --out killed", resume::SEARCH))
+        .worked();
+    fs_err::remove_file(here.path("killed/search/result.json")).unwrap();
+    // As if the winner had been measured to another loss: nothing else would show that it is not measured again.
+    let mut winner = whole["verdict"]["searched"].clone();
+    winner["nll_nats"] = 1.5.into();
+    let header = r#"{"format":"longrope-search-methods","version":1}"#;
+    let line = serde_json::json!({"samples": "held-out", "n_passkeys": 0, "loss": winner});
+    here.write("killed/search/methods.jsonl", format!("{header}\n{line}\n"));
+    let resumed = json(&here, "search --resume --json --out killed");
+    assert_eq!(resumed["verdict"]["searched"]["nll_nats"], 1.5);
+    assert_eq!(resumed["searched"], whole["searched"]);
+    assert!(!here.path("killed/search/methods.jsonl").exists());
+}
+
+#[test]
+fn a_search_that_is_over_is_not_measured_again() {
+    let here = Workplace::with_model();
+    here.run(&format!("{} --out run", resume::SEARCH)).worked();
+    // Its time is that of the process that measured.
+    let before = here.read("run/search/result.json");
+    here.run("search --resume --out run").worked();
+    assert_eq!(here.read("run/search/result.json"), before);
 }
 
 #[test]

@@ -56,7 +56,7 @@ mod window;
 #[cfg(test)]
 mod fixtures;
 
-pub use atomic::{create_folder, publish, publish_new, replace_folder, stage, write_atomically};
+pub use atomic::{StagedFile, create_folder, replace_folder, write_atomically};
 pub use cache::TokenCache;
 pub use counted::counted;
 pub use document::Document;

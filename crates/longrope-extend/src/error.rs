@@ -136,6 +136,10 @@ pub enum Error {
         expected: RunKind,
     },
 
+    /// The path of a run folder is empty.
+    #[error("the path of the run folder is empty")]
+    NoFolder,
+
     /// A folder holds files that are not of a run.
     #[error("`{}` holds files that are not of a run, such as `{name}`", .folder.display())]
     ForeignFolder {

@@ -33,12 +33,26 @@ pub struct ResultSource {
     /// Type of the weights in computations: `f32`, `bf16` or `f16`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
+    /// Rounding of rotation angles, if it is not that of `f64`: `compat-f32`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub angles: Option<String>,
 }
 
 impl ResultSource {
     /// The precision, if it is not `f32`.
     pub fn half_precision(&self) -> Option<&str> {
         self.precision.as_deref().filter(|name| *name != "f32")
+    }
+
+    /// How numbers were computed, in words, if not in `f32` with exact angles.
+    pub fn rounding(&self) -> Option<String> {
+        let precision = self.half_precision().map(str::to_owned);
+        let angles = self
+            .angles
+            .as_ref()
+            .map(|angles| format!("angles {angles}"));
+        let parts: Vec<String> = precision.into_iter().chain(angles).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
 
@@ -102,6 +116,7 @@ mod tests {
             seed: Some(42),
             devices: vec!["flex".into()],
             precision: Some("f32".into()),
+            angles: None,
             ..source
         };
         let expected = concat!(
@@ -112,5 +127,15 @@ mod tests {
         assert_eq!(serde_json::to_string(&full).expect("plain data"), expected);
         let read: ResultSource = serde_json::from_str(expected).expect("it is valid");
         assert_eq!(read, full);
+        assert_eq!(full.rounding(), None);
+        let rounded = ResultSource {
+            precision: Some("bf16".into()),
+            angles: Some("compat-f32".into()),
+            ..full
+        };
+        assert_eq!(
+            rounded.rounding().as_deref(),
+            Some("bf16, angles compat-f32")
+        );
     }
 }

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 /// Runs the command line of this process and returns its exit code: 0 after success, 1 for wrong input, 2 for a fault of the program
-/// or of all devices, more if the user interrupted it.
+/// or of all devices, 130 if the user interrupted it.
 #[must_use]
 pub fn run() -> ExitCode {
     let args = match usage::parse() {

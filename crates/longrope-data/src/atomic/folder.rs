@@ -1,63 +1,9 @@
-//! Files and folders that are replaced as a whole: readers see the old content or the new one, never a part.
+//! Folders that are replaced as a whole.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-
-/// Writes a file, and creates the folders it lies in.
-///
-/// # Errors
-/// If a folder or the file cannot be written, for example because the disk is full. The file then has its old content.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = stage(path)?;
-    file.write_all(bytes)?;
-    publish(file, path)
-}
-
-/// Creates a temporary file next to `path`, to be filled and [published](publish).
-///
-/// # Errors
-/// If the folder of `path` cannot be created or written to.
-pub fn stage(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = parent(path);
-    fs_err::create_dir_all(folder)?;
-    tempfile::Builder::new()
-        .prefix(".writing-")
-        .tempfile_in(folder)
-}
-
-/// Flushes a [staged](stage) file to disk and renames it to `path`.
-///
-/// # Errors
-/// As [`write_atomically`].
-pub fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    flush(&file)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// As [`publish`], but never replaces a file, not even one that another process has just written.
-///
-/// # Errors
-/// As [`write_atomically`], and [`io::ErrorKind::AlreadyExists`] if there is something at `path`.
-pub fn publish_new(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    flush(&file)?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-fn flush(file: &NamedTempFile) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    // Temporary files are readable by their owner only; the result is an ordinary file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let permissions = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(permissions)?;
-    }
-    Ok(())
-}
+use super::parent::parent;
 
 /// Writes a folder and puts it in the place of `target`, which may exist.
 ///
@@ -134,13 +80,6 @@ fn swap(new: &Path, target: &Path, old: &Path) -> io::Result<()> {
     })
 }
 
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_new_replaces_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let (folder, file) = (dir.path().join("model"), dir.path().join("a.txt"));
+        let folder = dir.path().join("model");
         let create = |name: &str| {
             create_folder(&folder, ".saving-", |folder| {
                 // Another process is done first.
@@ -194,13 +133,6 @@ mod tests {
         })
         .unwrap();
         assert_eq!(names(&folder), ["own"]);
-
-        let staged = stage(&file).unwrap();
-        write_atomically(&file, b"other").unwrap();
-        let error = publish_new(staged, &file).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs_err::read_to_string(&file).unwrap(), "other");
-        assert_eq!(names(dir.path()), ["a.txt", "model"]);
     }
 
     #[test]
@@ -226,16 +158,5 @@ mod tests {
         let result = replace_folder(&target, ".saving-", |folder| fs_err::remove_dir(folder));
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(names(&target), ["first"]);
-    }
-
-    #[test]
-    fn a_file_is_replaced_as_a_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("parent/a.txt");
-        for text in ["first", "second"] {
-            write_atomically(&path, text.as_bytes()).unwrap();
-            assert_eq!(fs_err::read_to_string(&path).unwrap(), text);
-        }
-        assert_eq!(names(path.parent().unwrap()), ["a.txt"]);
     }
 }

@@ -56,6 +56,14 @@ pub enum Unpaired {
         /// In the second.
         other: String,
     },
+    /// Settings of the task.
+    #[error("the settings of the task differ: {one}; {other}")]
+    Settings {
+        /// Those that differ, in the first result.
+        one: String,
+        /// In the second.
+        other: String,
+    },
     /// The windows differ, although the settings are the same.
     #[error("the windows differ, so they are of different text")]
     Windows,

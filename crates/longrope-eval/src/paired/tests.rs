@@ -290,6 +290,18 @@ fn only_trials_that_differ_count() {
     };
     let error = task_difference(&yarn, &seeded).unwrap_err();
     assert_eq!(error.to_string(), "the seed differs: 0 and 7");
+    let settings = |digits: usize| {
+        let settings = serde_json::json!({"digits": digits, "style": "passkey"});
+        TaskResult {
+            settings: settings.as_object().unwrap().clone(),
+            ..trials("pi", &[1.0; 10])
+        }
+    };
+    let error = task_difference(&settings(5), &settings(7)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the settings of the task differ: digits 5; digits 7"
+    );
     let error = task_difference(&yarn, &trials("pi", &[1.0; 9])).unwrap_err();
     assert!(error.to_string().contains("10 and 9"), "{error}");
 }

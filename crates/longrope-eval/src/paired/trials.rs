@@ -1,10 +1,37 @@
 //! Differences of scores on the same trials.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
 use super::difference::{Difference, Estimate, PairedMethod, Unpaired};
 use super::quantiles::{fair_coin, t_95};
-
 use crate::report::{TaskResult, Trial};
 use crate::stats::{Z_95, is_whole, mean, mean_stderr};
+
+/// An error that names the settings that differ.
+fn same_settings(one: &Map<String, Value>, other: &Map<String, Value>) -> Result<(), Unpaired> {
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let differing = names
+        .into_iter()
+        .filter(|name| one.get(*name) != other.get(*name));
+    let differing: Vec<&String> = differing.collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let values = |settings: &Map<String, Value>| {
+        let values = differing.iter().map(|name| {
+            let value = settings.get(*name);
+            let text = value.map_or_else(|| "none".to_owned(), ToString::to_string);
+            format!("{name} {text}")
+        });
+        values.collect::<Vec<_>>().join(", ")
+    };
+    Err(Unpaired::Settings {
+        one: values(one),
+        other: values(other),
+    })
+}
 
 /// The difference of two means of the main metric on the same trials, `one - other`; see [`paired_scores`].
 ///
@@ -21,8 +48,7 @@ pub fn task_difference(one: &TaskResult, other: &TaskResult) -> Result<Differenc
     Unpaired::unless_equal("seed", &one.seed, &other.seed)?;
     Unpaired::unless_equal("protocol", &one.protocol, &other.protocol)?;
     Unpaired::unless_equal("metric", &one.metric.name, &other.metric.name)?;
-    let settings = |result: &TaskResult| serde_json::Value::from(result.settings.clone());
-    Unpaired::unless_equal("settings", &settings(one), &settings(other))?;
+    same_settings(&one.settings, &other.settings)?;
     let numbers = |result: &TaskResult| -> Vec<usize> {
         result.trials.iter().map(|trial| trial.trial).collect()
     };

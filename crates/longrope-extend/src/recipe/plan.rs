@@ -88,7 +88,7 @@ impl Verb {
     }
 
     /// Whether it reads this section of the settings. Sections that are not known here are read by all.
-    pub(super) fn reads(self, section: &str) -> bool {
+    pub fn reads(self, section: &str) -> bool {
         match section {
             "search" | "search-needle" => self.makes_factors(),
             "train" => self == Self::Finetune,

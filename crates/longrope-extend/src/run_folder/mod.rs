@@ -19,6 +19,14 @@ mod lock;
 mod settings;
 mod sweep;
 
+/// Refuses an empty path, which stands for the working directory.
+fn check_path(root: &Path) -> Result<()> {
+    if root.as_os_str().is_empty() {
+        return Err(Error::NoFolder);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -148,6 +156,7 @@ impl RunFolder {
         mode: RunMode,
         settings: &RunSettings<'_>,
     ) -> Result<Self> {
+        check_path(root)?;
         Held::by(root)?.allows(root, kind, mode)?;
         let folder = Self::lock(root, kind)?;
         // Another process may have been faster.
@@ -170,6 +179,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::FolderInUse`] if another process works in it; files that cannot be read or written.
     pub fn open_for_results(root: &Path) -> Result<Self> {
+        check_path(root)?;
         let folder = Self::lock(root, RunKind::Eval)?;
         sweep::sweep(root);
         if matches!(Held::by(root)?, Held::Nothing) {

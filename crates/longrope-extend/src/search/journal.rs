@@ -87,9 +87,24 @@ pub(crate) struct MethodJournal {
     known: Vec<MethodLine>,
 }
 
-/// A measured method, and the number of passkeys it was measured on, which may change when a search is resumed.
+/// Which samples of a search a RoPE is measured on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Samples {
+    /// Those that candidates are scored on.
+    #[default]
+    Search,
+    /// Text and passkeys that the search did not see.
+    HeldOut,
+    /// Passkeys within the model's own window.
+    InWindow,
+}
+
+/// A measured method, what it was measured on, and on how many passkeys, which may change when a search is resumed.
 #[derive(Debug, Serialize, Deserialize)]
 struct MethodLine {
+    #[serde(default)]
+    samples: Samples,
     n_passkeys: usize,
     loss: MethodLoss,
 }
@@ -105,8 +120,12 @@ impl MethodJournal {
     }
 
     /// The measurement of a method, if it was made before the interruption.
-    pub(crate) fn known(&self, method: &str, n_passkeys: usize) -> Option<&MethodLoss> {
-        let mut known = self.known.iter();
+    pub(crate) fn known(
+        &self,
+        method: &str,
+        (samples, n_passkeys): (Samples, usize),
+    ) -> Option<&MethodLoss> {
+        let mut known = self.known.iter().filter(|line| line.samples == samples);
         known
             .find(|line| line.loss.method == method && line.n_passkeys == n_passkeys)
             .map(|line| &line.loss)
@@ -116,8 +135,13 @@ impl MethodJournal {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn add(&mut self, loss: &MethodLoss, n_passkeys: usize) -> Result<()> {
+    pub(crate) fn add(
+        &mut self,
+        loss: &MethodLoss,
+        (samples, n_passkeys): (Samples, usize),
+    ) -> Result<()> {
         let line = MethodLine {
+            samples,
             n_passkeys,
             loss: loss.clone(),
         };
@@ -212,12 +236,14 @@ mod tests {
         };
         MethodJournal::open(path.clone())
             .unwrap()
-            .add(&loss, 10)
+            .add(&loss, (Samples::HeldOut, 10))
             .unwrap();
         let mut journal = MethodJournal::open(path.clone()).unwrap();
-        assert_eq!(journal.known("yarn", 10), Some(&loss));
-        assert_eq!(journal.known("yarn", 20), None);
-        assert_eq!(journal.known("pi", 10), None);
+        let held_out = |n_passkeys| (Samples::HeldOut, n_passkeys);
+        assert_eq!(journal.known("yarn", held_out(10)), Some(&loss));
+        assert_eq!(journal.known("yarn", held_out(20)), None);
+        assert_eq!(journal.known("yarn", (Samples::Search, 10)), None);
+        assert_eq!(journal.known("pi", held_out(10)), None);
         journal.clear().unwrap();
         assert!(!path.exists());
     }

@@ -106,7 +106,7 @@ fn method(
     Ok(MethodLoss {
         method: name.clone(),
         rope_fingerprint: Some(rope_fingerprint(spec)),
-        // There is always text.
+        // Only passkeys within the window are measured without text.
         nll_nats: mean(&text_nats).unwrap_or_default(),
         answer_nats: mean(&answer_nats),
         passkey_accuracy: share_found(&passkeys_found),

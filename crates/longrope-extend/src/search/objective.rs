@@ -9,7 +9,7 @@ use longrope_search::{BlockLosses, Job, Objective, Outcome, TargetRope};
 use super::calibration::Calibration;
 use super::calibration_sample::CalibrationSample;
 use super::events::{SearchEvent, Watch};
-use super::journal::{Journal, MethodJournal};
+use super::journal::{Journal, MethodJournal, Samples};
 use super::measured::{self, NamedSpec};
 use super::method_loss::MethodLoss;
 use crate::error::{Error, Result, ScoringError};
@@ -197,6 +197,16 @@ impl<'a> ModelObjective<'a> {
         calibration: &Calibration,
         ropes: &[NamedSpec],
     ) -> Result<Vec<MethodLoss>, ScoringError> {
+        self.measure_on(Samples::Search, calibration, ropes)
+    }
+
+    /// As [`measure`](Self::measure), on the samples of `calibration`, which are known by the name `samples`.
+    pub(crate) fn measure_on(
+        &mut self,
+        samples: Samples,
+        calibration: &Calibration,
+        ropes: &[NamedSpec],
+    ) -> Result<Vec<MethodLoss>, ScoringError> {
         let Self {
             watch,
             methods,
@@ -204,10 +214,10 @@ impl<'a> ModelObjective<'a> {
             interrupt,
             ..
         } = self;
-        let n_passkeys = calibration.passkeys.len();
+        let on = (samples, calibration.passkeys.len());
         let known: Vec<Option<MethodLoss>> = ropes
             .iter()
-            .map(|(name, _)| methods.as_ref()?.known(name, n_passkeys).cloned())
+            .map(|(name, _)| methods.as_ref()?.known(name, on).cloned())
             .collect();
         let asked: Vec<NamedSpec> = ropes
             .iter()
@@ -222,7 +232,7 @@ impl<'a> ModelObjective<'a> {
             });
         };
         let mut save = |loss: &MethodLoss| match methods {
-            Some(methods) => methods.add(loss, n_passkeys).map_err(saving_failed),
+            Some(methods) => methods.add(loss, on).map_err(saving_failed),
             None => Ok(()),
         };
         let measured = measured::measure_each(
@@ -238,29 +248,6 @@ impl<'a> ModelObjective<'a> {
         Ok(all
             .filter_map(|known| known.or_else(|| measured.next()))
             .collect())
-    }
-}
-
-impl ModelObjective<'_> {
-    /// As [`measure`](Self::measure), on samples of which nothing is saved or known.
-    pub(crate) fn measure_unsaved(
-        &mut self,
-        calibration: &Calibration,
-        ropes: &[NamedSpec],
-    ) -> Result<Vec<MethodLoss>, ScoringError> {
-        let Self {
-            watch,
-            scoring,
-            interrupt,
-            ..
-        } = self;
-        let mut show = |call: &CallStatus<'_>| {
-            watch.event(&SearchEvent::Scoring {
-                call,
-                planned: false,
-            });
-        };
-        measured::measure(scoring, calibration, ropes, interrupt, &mut show)
     }
 }
 

@@ -111,7 +111,7 @@ impl Recorded {
             || saved.held_out_fingerprint != self.held_out_fingerprint
             || saved.adapt != self.adapt
         {
-            "text"
+            "text, or with other samples of it"
         } else if saved.objective != self.objective {
             "objective"
         } else if saved.ground != self.ground {

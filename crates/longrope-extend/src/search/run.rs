@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use longrope_eval::ppl_of;
-use longrope_model::ResultSource;
+use longrope_model::{ResultSource, rope_fingerprint};
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
 use longrope_search::{Generation, Search, TargetRope};
 use longrope_trainer::run::records;
@@ -20,7 +20,7 @@ use super::result::{RESULT_FILE, SearchOutcome, SearchResult};
 use super::unseen::Unseen;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::json_files::json_lines;
+use crate::json_files::{json_lines, read_json};
 use crate::run_folder::RunFolder;
 use crate::scoring::Adapted;
 
@@ -69,6 +69,10 @@ impl SearchRun<'_> {
             calibration: self.calibration,
             target: self.target,
         });
+        if let Some(result) = self.finished(&search)? {
+            self.write_factors(&search)?;
+            return self.outcome(search, result, &mut objective);
+        }
         let mut baselines = Vec::new();
         if self.methods_first {
             baselines = objective.measure(self.calibration, &self.methods()?)?;
@@ -94,6 +98,8 @@ impl SearchRun<'_> {
         }
         let best = search.best().ok_or(Error::NoCandidate)?;
         let winner = self.target.candidate_spec(&best.candidate)?;
+        // Before the comparison, which may take as long as the search.
+        self.write_factors(&search)?;
         let mut to_measure = vec![("searched".to_owned(), winner.clone())];
         if baselines.is_empty() {
             to_measure.extend(self.methods()?);
@@ -105,8 +111,53 @@ impl SearchRun<'_> {
         let searched = measured.next().ok_or(Error::NoCandidate)?;
         baselines.extend(measured);
         let verdict = self.judge(&mut objective, &winner)?;
-        let outcome =
-            self.write_factors(search, winner, (searched, baselines, verdict), started)?;
+        let result = self.result(&search, &winner, (searched, baselines, verdict), started)?;
+        self.outcome(search, result, &mut objective)
+    }
+
+    /// The result of a search that is resumed after its end; `None` if something is left to do or to measure.
+    fn finished(&self, search: &Search) -> Result<Option<SearchResult>> {
+        let path = self.run.path(RESULT_FILE);
+        if !search.is_done() || !path.is_file() {
+            return Ok(None);
+        }
+        // What cannot be read is measured again.
+        let result: Option<SearchResult> = read_json(&path).ok();
+        let best = search.best().ok_or(Error::NoCandidate)?;
+        let winner = rope_fingerprint(&self.target.candidate_spec(&best.candidate)?);
+        let n_passkeys = self.calibration.passkeys.len();
+        let is_judged = |verdict: Option<&Verdict>| match (self.unseen, verdict) {
+            (Some(unseen), Some(verdict)) => unseen.is_judged_in(verdict),
+            (unseen, verdict) => unseen.is_none() && verdict.is_none(),
+        };
+        Ok(result.filter(|result| {
+            result.searched.rope_fingerprint.as_ref() == Some(&winner)
+                && result.searched.passkeys_found.len() == n_passkeys
+                && result.baselines.len() == METHODS.len()
+                && is_judged(result.verdict.as_ref())
+        }))
+    }
+
+    /// Writes the result, and makes it known.
+    fn outcome(
+        &self,
+        search: Search,
+        result: SearchResult,
+        objective: &mut ModelObjective<'_>,
+    ) -> Result<SearchOutcome> {
+        let best = search.best().ok_or(Error::NoCandidate)?;
+        let winner = self.target.candidate_spec(&best.candidate)?;
+        let spec = self.target.artifact_spec(&best.candidate)?;
+        let score = |method: &MethodLoss| (method.method.clone(), self.calibration.score(method));
+        let outcome = SearchOutcome {
+            method_scores: result.baselines.iter().map(score).collect(),
+            n_samples: self.calibration.samples.len(),
+            target: self.target.clone(),
+            result,
+            search,
+            winner,
+            spec,
+        };
         objective.event(&SearchEvent::Done {
             run: self.run,
             outcome: &outcome,
@@ -139,13 +190,21 @@ impl SearchRun<'_> {
     }
 
     /// Writes the factors.
-    fn write_factors(
+    fn write_factors(&self, search: &Search) -> Result<()> {
+        let best = search.best().ok_or(Error::NoCandidate)?;
+        let spec = self.target.artifact_spec(&best.candidate)?;
+        let artifact = RopeArtifact::from_spec(&spec, self.provenance(search, best.score))
+            .with_local(self.local_rope);
+        self.run.write("rope.json", &artifact.to_json_pretty())
+    }
+
+    fn result(
         &self,
-        search: Search,
-        winner: RopeSpec,
+        search: &Search,
+        winner: &RopeSpec,
         (searched, baselines, verdict): (MethodLoss, Vec<MethodLoss>, Option<Verdict>),
         started: Instant,
-    ) -> Result<SearchOutcome> {
+    ) -> Result<SearchResult> {
         let best = search.best().ok_or(Error::NoCandidate)?;
         let target_context = self.target.target();
         let progress = search.progress();
@@ -157,7 +216,7 @@ impl SearchRun<'_> {
         let trained = adapted
             .as_ref()
             .map_or(0, |adapted| evaluations * adapted.tokens);
-        let result = SearchResult {
+        Ok(SearchResult {
             format: "longrope-search-result".to_owned(),
             version: 1,
             source: Some(self.source.clone()),
@@ -189,21 +248,6 @@ impl SearchRun<'_> {
                 .sum(),
             verdict,
             elapsed_secs: started.elapsed().as_secs_f64(),
-        };
-        let spec = self.target.artifact_spec(&best.candidate)?;
-        let artifact = RopeArtifact::from_spec(&spec, self.provenance(&search, best.score))
-            .with_local(self.local_rope);
-        self.run.write("rope.json", &artifact.to_json_pretty())?;
-        let score = |method: &MethodLoss| (method.method.clone(), self.calibration.score(method));
-        let method_scores = result.baselines.iter().map(score).collect();
-        Ok(SearchOutcome {
-            result,
-            search,
-            target: self.target.clone(),
-            winner,
-            spec,
-            method_scores,
-            n_samples,
         })
     }
 

@@ -9,6 +9,7 @@ use longrope_rope::RopeSpec;
 
 use super::calibration_sample::CalibrationSample;
 use super::fresh_passkeys::{CAN_FIND, fresh_passkeys, passkeys_in_window, unscored};
+use super::journal::Samples;
 use super::measured::NamedSpec;
 use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
@@ -73,6 +74,15 @@ impl Unseen {
         &self.text.text_fingerprint
     }
 
+    /// Whether a verdict is on this text and on as many passkeys.
+    pub(crate) fn is_judged_in(&self, verdict: &Verdict) -> bool {
+        let n_found = verdict.searched.passkeys_found.len();
+        verdict.held_out == self.text
+            && verdict.passkeys_in_window.is_some() != self.in_window.0.is_empty()
+            // Passkeys are left out for a model that finds too few within its window.
+            && [0, self.passkeys.len()].contains(&n_found)
+    }
+
     /// Measures the winner and the methods.
     ///
     /// # Errors
@@ -88,7 +98,7 @@ impl Unseen {
         if !in_window.is_empty() {
             // Of the model as it is: whether it can find passkeys at all.
             let on = unscored(Vec::new(), in_window.clone(), None);
-            let found = objective.measure_unsaved(&on, std::slice::from_ref(own))?;
+            let found = objective.measure_on(Samples::InWindow, &on, std::slice::from_ref(own))?;
             passkeys_in_window = found.first().and_then(|loss| loss.passkey_accuracy);
         }
         let can_find = passkeys_in_window.is_some_and(|share| share >= CAN_FIND);
@@ -98,7 +108,8 @@ impl Unseen {
             Vec::new()
         };
         let on = unscored(self.windows.clone(), passkeys, self.adaptation.clone());
-        let mut measured = objective.measure_unsaved(&on, ropes)?.into_iter();
+        let measured = objective.measure_on(Samples::HeldOut, &on, ropes)?;
+        let mut measured = measured.into_iter();
         let Some(searched) = measured.next() else {
             return Ok(None);
         };

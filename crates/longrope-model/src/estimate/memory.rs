@@ -65,6 +65,22 @@ impl Memory {
         }
     }
 
+    /// The memory of two parts of a model that share one memory and compute one after the other.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        Self {
+            fixed_bytes: self.fixed_bytes + other.fixed_bytes,
+            bytes_per_token: self.bytes_per_token + other.bytes_per_token,
+            bytes_per_row: self.bytes_per_row.max(other.bytes_per_row),
+            rows: self.rows.max(other.rows),
+            backward_bytes_per_token: self
+                .backward_bytes_per_token
+                .max(other.backward_bytes_per_token),
+            input_bytes_per_token: self.input_bytes_per_token + other.input_bytes_per_token,
+            gradient_bytes: self.gradient_bytes + other.gradient_bytes,
+        }
+    }
+
     /// The largest number of tokens that fit into `bytes`; 0 if not even an empty window fits.
     pub fn longest(self, bytes: f64) -> usize {
         /// More tokens than any memory holds.
@@ -115,6 +131,12 @@ mod tests {
             assert!(memory().at(longest) <= bytes && memory().at(longest + 1) > bytes);
         }
         assert_eq!(memory().longest(1.0), 0);
+    }
+
+    #[test]
+    fn parts_that_share_a_memory_compute_one_after_the_other() {
+        let both = memory().beside(memory());
+        assert!((both.at(5000) - (200.0 + 10_000.0 + 20_480.0 + 20_000.0)).abs() < 1e-9);
     }
 
     #[test]

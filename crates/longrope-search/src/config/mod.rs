@@ -62,7 +62,7 @@ pub enum Operators {
 /// [`field_names()`](crate::field_names()) lists them.
 ///
 /// # Reference
-/// LongRoPE, arXiv 2402.13753, table 4 and algorithm 1. Only in the paper: 1 start token. Not in the paper: the seed `none`, the attention search, the
+/// LongRoPE, arXiv 2402.13753, table 4 and algorithm 1. Only in the paper: 1 start token. Not in the paper: the seeds `none` and `dynamic-ntk`, the attention search, the
 /// bound on retries (20 in the official code), early stopping, racing, bends, differences and the surrogate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]

@@ -56,7 +56,8 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplRes
     let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
-    let folder = EvalFolder::open(config, "compare", mode, Some(text))?;
+    let folder =
+        EvalFolder::open(config, "compare", mode, Some(text))?.with_angles(config.eval.angles);
     let mut results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
         Ok(())
     })?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::text_fingerprint;
+use longrope_data::{StagedFile, text_fingerprint};
 use longrope_eval::{PplProtocol, PplResult, ScoredWindow, add_window_differences};
 use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub(crate) fn ppl(
     let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
-    let folder = EvalFolder::open(config, "ppl", mode, Some(text))?;
+    let folder = EvalFolder::open(config, "ppl", mode, Some(text))?.with_angles(config.eval.angles);
     let mut per_token = per_token.map(PerToken::create).transpose()?;
     let each = |cell: &PplCell, window: &ScoredWindow| match &mut per_token {
         Some(file) => file.write(&cell.rope, cell.context, window),
@@ -95,8 +95,6 @@ fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
         "--windows"
     } else if args.stride.is_some() && !takes_stride {
         "--stride"
-    } else if args.within.is_some() && !takes_windows {
-        "--within"
     } else {
         return Ok(());
     };
@@ -137,7 +135,7 @@ fn table(results: &[PplResult]) -> String {
 /// `--per-token`: one JSON line per scored token. The file gets its name only when it is complete.
 struct PerToken<'a> {
     path: &'a Path,
-    file: std::io::BufWriter<tempfile::NamedTempFile>,
+    file: std::io::BufWriter<StagedFile>,
 }
 
 #[derive(Serialize)]
@@ -158,7 +156,7 @@ struct TokenLine<'a> {
 
 impl<'a> PerToken<'a> {
     fn create(path: &'a Path) -> Result<Self> {
-        let file = longrope_data::stage(path)?;
+        let file = StagedFile::new(path)?;
         Ok(Self {
             path,
             file: std::io::BufWriter::new(file),
@@ -198,7 +196,6 @@ impl<'a> PerToken<'a> {
             .file
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error);
-        file.and_then(|file| longrope_data::publish(file, self.path))
-            .context(doing)
+        file.and_then(StagedFile::publish).context(doing)
     }
 }

@@ -11,7 +11,7 @@ use longrope_model::ResultSource;
 use super::effective_rule::effective_rule;
 use crate::hint::Hint;
 use crate::input;
-use crate::settings::config::Config;
+use crate::settings::config::{AngleSetting, Config};
 
 /// What an evaluation measures on, and its locked run folder.
 pub(crate) struct EvalFolder {
@@ -76,6 +76,15 @@ impl EvalFolder {
             source,
             rule,
         })
+    }
+
+    /// Records how rotation angles are rounded, for measurements that let one choose.
+    pub(crate) fn with_angles(mut self, angles: AngleSetting) -> Self {
+        self.source.angles = match angles {
+            AngleSetting::F64 => None,
+            AngleSetting::CompatF32 => Some("compat-f32".to_owned()),
+        };
+        self
     }
 
     /// Writes `eval/NAME.json`, if there is a folder.

@@ -60,25 +60,41 @@ pub(crate) fn check(
     )?)
 }
 
-/// Refuses `eval.within` where windows are placed in another way.
-fn check_within(eval: &EvalSection) -> Result<()> {
-    let other = match eval {
-        EvalSection { within: None, .. } => return Ok(()),
-        EvalSection {
-            stride: Some(_), ..
-        } => "overlapping windows (`eval.stride`)".to_owned(),
-        EvalSection { protocol, .. } if *protocol != PplProtocol::Longrope => {
-            format!("protocol `{protocol}`")
-        }
-        _ => return Ok(()),
+/// Refuses `eval.within` where windows are placed in another way, and contexts that would score less of the text.
+fn check_within(eval: &EvalSection, contexts: &[usize]) -> Result<()> {
+    let Some(within) = eval.within else {
+        return Ok(());
     };
-    Err(anyhow!("`eval.within` does not apply to {other}")
-        .context(Hint("leave out one of the two".to_owned())))
+    let other = if eval.stride.is_some() {
+        Some("overlapping windows (`eval.stride`)".to_owned())
+    } else if eval.protocol != PplProtocol::Longrope {
+        Some(format!("protocol `{}`", eval.protocol))
+    } else {
+        None
+    };
+    if let Some(other) = other {
+        return Err(anyhow!("`eval.within` does not apply to {other}")
+            .context(Hint("leave out one of the two".to_owned())));
+    }
+    // Longer contexts are refused with the text.
+    let uneven = contexts
+        .iter()
+        .find(|context| **context < within && !within.is_multiple_of(**context));
+    match uneven {
+        None => Ok(()),
+        Some(context) => Err(anyhow!(
+            "`eval.within` is {within}, but {context} does not divide it: {} of {within} tokens would not be scored",
+            within % context
+        )
+        .context(Hint(
+            "all contexts score the same text if each divides it; powers of two do".to_owned(),
+        ))),
+    }
 }
 
 fn options(config: &Config, models: &Models) -> Result<PplOptions> {
     let eval = &config.eval;
-    check_within(eval)?;
+    check_within(eval, &config.contexts)?;
     Ok(PplOptions {
         windows: WindowSettings {
             n_windows: eval.windows,

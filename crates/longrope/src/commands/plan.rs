@@ -1,5 +1,6 @@
 //! `longrope plan`
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
@@ -83,7 +84,8 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     }
     let memory_bytes = args.memory.map(|gib| gib * GIB).or_else(|| {
         // Burn does not report the memory of a GPU.
-        let limits = device::is_cpu(&device).then(limits::limits).flatten();
+        let is_all_host = device::memories(&device).all(|memory| memory == device::HOST);
+        let limits = is_all_host.then(limits::limits).flatten();
         limits.map(Limits::total_bytes)
     });
     // A plan needs no more than the name of the device.
@@ -104,10 +106,10 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         bytes: if device::is_gpu(&device) { 2 } else { 4 },
         ..Held::F32
     };
-    let n_devices = device::parts(&device).count();
+    let memories: Vec<&str> = device::memories(&device).collect();
     let row = |mode| {
         plan(
-            (&model, held, n_devices),
+            (&model, held, &memories),
             args.context,
             mode,
             memory_bytes,
@@ -123,7 +125,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         format: "longrope-plan",
         version: 1,
         model: model_path.display().to_string(),
-        device,
+        device: device.clone(),
         context: args.context,
         memory_bytes,
         flops_per_sec,
@@ -148,29 +150,38 @@ fn n_adapters(model: &ModelConfig) -> usize {
     estimate::adapter_parameters(model, Config::default().train.lora.rank)
 }
 
-/// Memory on the device that has the most to hold.
-fn fullest(devices: Vec<Memory>, context: usize) -> Memory {
+/// The memory that has the most to hold, of those that the parts of a device lie in: one name per part.
+fn fullest(memories: &[&str], of_parts: impl Fn(usize) -> Vec<Memory>, context: usize) -> Memory {
+    let names: BTreeSet<&str> = memories.iter().copied().collect();
+    // Parts that all share one memory hold together what one device would.
+    let n_parts = if names.len() == 1 { 1 } else { memories.len() };
+    let parts = of_parts(n_parts);
+    let held = names.into_iter().filter_map(|name| {
+        let inside = memories.iter().zip(&parts).filter(|(own, _)| **own == name);
+        inside.map(|(_, part)| *part).reduce(Memory::beside)
+    });
     let fuller = |a: Memory, b: Memory| {
         if b.at(context) > a.at(context) { b } else { a }
     };
-    let fullest = devices.into_iter().reduce(fuller);
+    let fullest = held.reduce(fuller);
     fullest.expect("a model is on at least one device")
 }
 
 fn plan(
-    (model, held, n_devices): (&ModelConfig, Held, usize),
+    (model, held, memories): (&ModelConfig, Held, &[&str]),
     context: usize,
     mode: PlanMode,
     memory_bytes: Option<f64>,
     flops_per_sec: Option<f64>,
 ) -> PlanRow {
-    let eval = |held| fullest(estimate::eval_memories(model, held, n_devices), context);
+    let eval = |held| {
+        let of_parts = |n_parts| estimate::eval_memories(model, held, n_parts);
+        fullest(memories, of_parts, context)
+    };
     let train = |trained| {
         let training = Training::f32(trained);
-        fullest(
-            estimate::train_memories(model, training, n_devices),
-            context,
-        )
+        let of_parts = |n_parts| estimate::train_memories(model, training, n_parts);
+        fullest(memories, of_parts, context)
     };
     let adapters = Trained::Adapters(n_adapters(model));
     let (name, memory, n_forwards) = match mode {
@@ -364,7 +375,8 @@ fn footer(report: &PlanReport) -> String {
 fn check_memory_flag(gib: Option<f64>) -> Result<()> {
     match gib {
         Some(gib) if !(gib > 0.0 && gib <= MOST_GIB) => Err(anyhow!(
-            "`--memory` is {gib}, expected a number of GiB above 0 and up to {MOST_GIB}"
+            "`--memory` is {}, expected a number of GiB above 0 and up to {MOST_GIB}",
+            output::significant(gib)
         )
         .context(Hint("for example --memory 24".to_owned()))),
         _ => Ok(()),

@@ -45,6 +45,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "a folder holds one kind of run: choose another --out, or use `longrope {}` for this one",
             found.verb()
         ),
+        E::NoFolder => "give the path of a folder as `out`, or leave it out to keep no results".into(),
         E::ForeignFolder { .. } => {
             "choose another --out: a folder that is new or empty, or for evaluations that of a run".into()
         }
@@ -65,6 +66,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::InputsMissing { .. } => {
             "only a run of `longrope search` can be resumed; start again with another --out".into()
         }
+        E::OtherInputs { what } if what.contains("samples") => {
+            "resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with another --out"
+                .into()
+        }
         E::OtherInputs { what } => format!(
             "resume with the original {what}, which config.toml names, or start again with another --out"
         ),
@@ -76,11 +81,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::NoCandidate => "give other text, or a larger `search.population`".into(),
         E::NoFactorSets => "give the rope.json of a search with --rope".into(),
         E::BeyondFactors { .. } => "to extend the RoPE, use `longrope search --stage ratios`".into(),
-        E::Recipe(R::BadName { .. }) => "for example name = \"train-8x\"".into(),
-        E::Recipe(R::SameName { .. }) => "rename one of the stages".into(),
-        E::Recipe(R::NoSource { .. }) => {
-            "only finetune makes a model, and only search and recover make factors".into()
-        }
+        E::Recipe(error) => return recipe_hint(error),
         E::Pretrain(error) => return pretrain_hint(error),
         // These are transparent: only their sources are in the chain.
         E::Data(error) => return data::hint(error),
@@ -95,6 +96,21 @@ pub(super) fn hint(error: &E) -> Option<String> {
         // Not an error of the input: E::Interrupted.
         _ => return None,
     })
+}
+
+/// The hint for a recipe that contradicts itself.
+pub(super) fn recipe_hint(error: &R) -> Option<String> {
+    Some(
+        match error {
+            R::BadName { .. } => "for example name = \"train-8x\"",
+            R::SameName { .. } => "rename one of the stages",
+            R::NoSource { .. } => {
+                "only finetune makes a model, and only search and recover make factors"
+            }
+            _ => return None,
+        }
+        .to_owned(),
+    )
 }
 
 fn pretrain_hint(error: &P) -> Option<String> {

@@ -29,6 +29,7 @@ pub(crate) fn hint_for(cause: &(dyn StdError + 'static)) -> Option<String> {
         .or_else(|| find(cause).map(training::hint))
         .or_else(|| find(cause).map(training::search_hint))
         .or_else(|| find(cause).map(extend::hint))
+        .or_else(|| find(cause).map(extend::recipe_hint))
         .or_else(|| find(cause).map(extend::figure_hint));
     match of_libraries {
         Some(hint) => hint,

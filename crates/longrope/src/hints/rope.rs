@@ -28,7 +28,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
                 .into()
         }
         E::UnknownRopeType { .. } | E::LayerTypes { .. } => {
-            "this kind of RoPE is not supported; `--rope` takes another one".into()
+            "this kind of RoPE is not supported; to use another one, replace or remove its section in config.json".into()
         }
         E::NestedConfig { .. } => {
             "a model of text and images is not supported; save its language model as a folder of its own"

@@ -35,6 +35,14 @@ pub(crate) fn parts(name: &str) -> impl Iterator<Item = &str> {
     name.split('+')
 }
 
+/// The memory of this machine, as a name that no device has.
+pub(crate) const HOST: &str = "host";
+
+/// The memories that the parts of a device use: [`HOST`], or that of a device with this name.
+pub(crate) fn memories(name: &str) -> impl Iterator<Item = &str> {
+    parts(name).map(|part| if is_cpu(part) { HOST } else { part })
+}
+
 /// The configured devices as workers of a training; there is at least one.
 ///
 /// # Errors
@@ -250,5 +258,7 @@ mod tests {
         assert!(check_name("cuda:0+cuda:1").is_ok());
         assert!(is_gpu("cuda:0+cuda:1") && !is_gpu("cuda:0+flex"));
         assert!(is_cpu("cuda:0+flex") && !is_cpu("cuda:0+cuda:1"));
+        let memories: Vec<&str> = memories("flex+ndarray+cuda:0").collect();
+        assert_eq!(memories, [HOST, HOST, "cuda:0"]);
     }
 }

@@ -14,6 +14,7 @@ use super::extendable;
 use crate::hint::Hint;
 use crate::settings::bounds::MOST_TOKENS;
 use crate::settings::config::Config;
+use crate::show::output::significant;
 
 /// A RoPE as given on the command line. Methods are scaled for each context; the others are fixed.
 #[derive(Clone, Debug)]
@@ -330,8 +331,8 @@ fn check_fits(spec: &RopeSpec, model: &ModelConfig) -> Result<()> {
     if spec.theta != model.rope.theta && is_relative(&spec.scaling) {
         return Err(anyhow!(
             "its theta is {}, that of the model is {}",
-            spec.theta,
-            model.rope.theta
+            significant(spec.theta),
+            significant(model.rope.theta)
         )
         .context(Hint("the RoPE is for another model".to_owned())));
     }

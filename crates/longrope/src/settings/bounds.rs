@@ -41,7 +41,7 @@ const BOUNDS: &[Bound] = &[
     bound("contexts", 1, MOST_TOKENS, SEQUENCE),
     bound(
         "eval.windows",
-        0,
+        1,
         1_000_000,
         "every window is placed in advance",
     ),
@@ -197,6 +197,10 @@ fn check_value(key: &str, value: &Value, bound: &Bound) -> Result<()> {
             Ok(number) if (least..=most).contains(&number) => Ok(()),
             _ => Err(outside(key, &found.to_string(), least, most, reason)),
         },
+        Value::String(text) if text.parse::<i64>().is_ok() => {
+            Err(anyhow!("`{key}` is the text \"{text}\", expected a number")
+                .context(Hint("leave out the quotes".to_owned())))
+        }
         // A number that TOML cannot hold.
         Value::String(text) if is_whole_number(text) => {
             Err(outside(key, text, least, most, reason))

@@ -12,6 +12,7 @@ pub use options::GgufOptions;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
+use longrope_data::StagedFile;
 use longrope_gguf::{Architecture, Loss, Writer, map_tensors, model_keys, rope_keys, rope_tensors};
 use longrope_rope::RopeSpec;
 
@@ -67,7 +68,7 @@ pub fn export_gguf(
 
     let planned = factors.iter().map(|(planned, _)| planned.clone());
     let planned: Vec<_> = planned.chain(weights.iter().map(Weight::planned)).collect();
-    let staged = longrope_data::stage(target)?;
+    let staged = StagedFile::new(target)?;
     let mut writer = Writer::new(BufWriter::new(staged), &metadata, &planned)?;
     for (_, bytes) in &factors {
         writer.write(bytes)?;
@@ -82,10 +83,10 @@ pub fn export_gguf(
         .map_err(std::io::IntoInnerError::into_error)?;
     if options.overwrite {
         check_place(target, true)?;
-        longrope_data::publish(staged, target)?;
+        staged.publish()?;
         return Ok(losses);
     }
-    match longrope_data::publish_new(staged, target) {
+    match staged.publish_new() {
         // Another process has written the file in the meantime.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::OutputExists {
             path: target.to_owned(),

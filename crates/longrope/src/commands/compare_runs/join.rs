@@ -17,6 +17,9 @@ pub(super) struct Pair {
     pub(super) context: usize,
     pub(super) a: Side,
     pub(super) b: Side,
+    /// How the numbers of A and B were computed, if not alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) computed_in: Option<[String; 2]>,
     /// B minus A: nats per token for perplexities, scores for tasks.
     pub(super) difference: Difference,
 }
@@ -131,11 +134,18 @@ fn pair(one: &Measured, other: &Measured) -> Result<Pair> {
         context,
         a: side(&one.result),
         b: side(&other.result),
+        computed_in: Some([rounding(one), rounding(other)]).filter(|[a, b]| a != b),
         difference: Difference {
             reference: "A".to_owned(),
             ..difference
         },
     })
+}
+
+/// How numbers were computed.
+fn rounding(measured: &Measured) -> String {
+    let rounding = measured.source.as_ref().and_then(ResultSource::rounding);
+    rounding.unwrap_or_else(|| "f32".to_owned())
 }
 
 fn side(result: &EvalResult) -> Side {

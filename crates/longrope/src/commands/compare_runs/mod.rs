@@ -3,6 +3,7 @@
 mod join;
 mod read;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -89,6 +90,15 @@ impl Run {
 fn show(comparison: &Comparison) -> Result<()> {
     output::line(comparison.a.line("A"))?;
     output::line(comparison.b.line("B"))?;
+    let rounded = comparison.comparisons.iter().filter_map(|pair| {
+        let [a, b] = pair.computed_in.as_ref()?;
+        Some(format!("A was computed in {a} and B in {b}"))
+    });
+    // Once for each kind, not for each context.
+    let rounded: BTreeSet<String> = rounded.collect();
+    for line in rounded {
+        tracing::warn!("{line}: the differences include that");
+    }
     for line in &comparison.left_out {
         tracing::warn!("not compared: {line}");
     }

@@ -70,7 +70,21 @@ pub(super) fn read(path: &Path) -> Result<Vec<Measured>> {
     Ok(all)
 }
 
+/// The version of the files of results.
+const VERSION: u64 = 1;
+
 fn results(file: &Path, json: Value) -> Result<Vec<Measured>> {
+    if json["version"] != VERSION {
+        return Err(anyhow!(
+            "`version` of `{}` is {}, expected {VERSION}",
+            file.display(),
+            json["version"]
+        )
+        .context(Hint(
+            "another version of longrope wrote the file; compare them there, or measure again"
+                .to_owned(),
+        )));
+    }
     let report: EvalReport = serde_json::from_value(json)
         .with_context(|| format!("reading results `{}`", file.display()))
         .context(Hint("measure again; the file is damaged".to_owned()))?;

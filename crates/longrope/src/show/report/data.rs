@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use longrope_eval::{EffectiveLength, EvalResult, PplResult, TaskResult};
 use longrope_extend::SearchResult;
+use longrope_extend::recipe::DoneStage;
 use longrope_model::ResultSource;
 use longrope_rope::RopeArtifact;
 use longrope_trainer::run::records::Record;
@@ -12,6 +13,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use toml::Table;
 
+use super::common_keys::shared;
 use super::damaged::{Metrics, read_result};
 use crate::hint::Hint;
 
@@ -25,7 +27,7 @@ pub(crate) struct RunReport {
     pub(crate) kind: Option<String>,
     /// The question that the run answers, in one sentence.
     pub(crate) question: String,
-    /// The resolved configuration.
+    /// The resolved configuration; of a recipe what all stages share, and of a stage what it ran with.
     pub(crate) settings: Option<Table>,
     pub(crate) rope: Option<RopeArtifact>,
     pub(crate) search: Option<SearchResult>,
@@ -107,7 +109,8 @@ impl RunReport {
         }
         let mut report = Self::gather(run)?;
         if let Some(recipe) = text_of(&run.join("recipe.toml"))? {
-            report.settings = Some(recipe.parse().context("reading `recipe.toml` of the run")?);
+            let recipe: Table = recipe.parse().context("reading `recipe.toml` of the run")?;
+            report.settings = Some(shared(recipe));
             for folder in subfolders(run)? {
                 let mut stage = Self::gather(&folder)?;
                 if !stage.is_empty() {
@@ -145,6 +148,9 @@ impl RunReport {
             tool_version: env!("CARGO_PKG_VERSION"),
         };
         report.settings = report.file(&run.join("config.toml"), |text| Ok(text.parse()?));
+        if report.settings.is_none() {
+            report.settings = report.stage_settings(run);
+        }
         report.rope = report.file(&run.join("rope.json"), |text| {
             Ok(RopeArtifact::from_json(text)?)
         });
@@ -186,6 +192,19 @@ impl RunReport {
             self.leave_out(path, &format!("{error:#}"));
             None
         })
+    }
+
+    /// The settings that a stage of a recipe ran with, without the sections that its verb does not read. The recipe may have
+    /// been changed since.
+    fn stage_settings(&mut self, stage: &Path) -> Option<Table> {
+        let mut settings: Table = self.file(&stage.join("stage.toml"), |text| Ok(text.parse()?))?;
+        let done: Option<DoneStage> = self.file(&stage.join("done.json"), |text| {
+            Ok(serde_json::from_str(text)?)
+        });
+        if let Some(done) = done {
+            settings.retain(|key, value| !value.is_table() || done.verb.reads(key));
+        }
+        Some(settings)
     }
 
     /// Notes that a file, or a part of it, is left out, and warns.

@@ -40,6 +40,12 @@ fn of_text<T>(several: bool, group: &Group<'_, T>) -> String {
     text.map_or_else(String::new, |text| format!(", text {}", short(text)))
 }
 
+/// How the numbers of a group were computed, if not in `f32` with exact angles.
+fn rounding<T>(group: &Group<'_, T>) -> Option<String> {
+    let rounding = group.source?.rounding()?;
+    Some(format!("computed in {rounding}"))
+}
+
 /// The beginning of a fingerprint.
 fn short(fingerprint: &str) -> String {
     fingerprint.chars().take(8).collect()
@@ -64,6 +70,7 @@ fn measured(report: &RunReport, group: &Group<'_, PplResult>) -> String {
         parts.push(format!("beginning-of-text token: {}", first.bos));
         parts.push(format!("protocol {}", first.protocol));
     }
+    parts.extend(rounding(group));
     parts.join(", ") + "."
 }
 
@@ -180,6 +187,7 @@ fn trials(report: &RunReport, group: &Group<'_, TaskResult>) -> String {
         parts.push(format!("version {} of the task", first.task_version));
         parts.push(format!("seed {}", first.seed));
     }
+    parts.extend(rounding(group));
     parts.join(", ") + "."
 }
 

@@ -31,6 +31,7 @@ fn evaluation(file: &str, model: &str, text: &str, perplexities: Vec<PplResult>)
             seed: Some(42),
             devices: vec!["flex".to_owned()],
             precision: Some("f32".to_owned()),
+            angles: None,
         }),
         perplexities,
         tasks: Vec::new(),

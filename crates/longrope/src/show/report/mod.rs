@@ -1,6 +1,7 @@
 //! The HTML page about a run folder: a summary, results, settings and provenance.
 
 mod columns;
+mod common_keys;
 mod comparisons;
 mod curves;
 mod damaged;

@@ -41,7 +41,7 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
                             @for part in parts { (part) }
                         }
                     }
-                    (settings_table(report))
+                    (settings_tables(report))
                     (provenance::section(report))
                 }
             }
@@ -50,13 +50,23 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
     Ok(page.into_string())
 }
 
-fn settings_table(report: &RunReport) -> Markup {
-    let rows = settings::rows(report);
+/// The settings of the run and of its stages.
+fn settings_tables(report: &RunReport) -> Markup {
+    let own = settings::rows(report);
+    let stages = report.stages.iter();
+    let stages = stages.map(|stage| (stage.name(), settings::rows(stage)));
+    let stages: Vec<_> = stages.filter(|(_, rows)| !rows.is_empty()).collect();
+    let shown =
+        |rows: &[[String; 2]]| table(&[], rows.iter().map(|row| (Mark::None, row.to_vec())));
     markup! {
-        @if !rows.is_empty() {
+        @if !own.is_empty() || !stages.is_empty() {
             section {
                 h2 { "Settings" }
-                (table(&[], rows.iter().map(|row| (Mark::None, row.to_vec()))))
+                @if !own.is_empty() { (shown(&own)) }
+                @for (name, rows) in &stages {
+                    h3 { (name) }
+                    (shown(rows))
+                }
             }
         }
     }

@@ -2,13 +2,9 @@
 
 use toml::{Table, Value};
 
+use super::common_keys::COMMON_KEYS;
 use super::data::RunReport;
 use crate::show::output;
-
-/// Keys of every run.
-const COMMON: [&str; 7] = [
-    "model", "text", "tokens", "seed", "device", "weights", "data",
-];
 
 /// Names and values of the settings of a run, in the order of the file.
 pub(super) fn rows(report: &RunReport) -> Vec<[String; 2]> {
@@ -20,10 +16,10 @@ pub(super) fn rows(report: &RunReport) -> Vec<[String; 2]> {
         Some("recover") => &["rope", "contexts", "recover", "search"],
         Some("finetune") => &["rope", "contexts", "train"],
         Some("pretrain") => &["pretrain"],
-        // All of a recipe are its own.
+        // Measurements, and what the stages of a recipe share.
         _ => return flat(settings.iter()),
     };
-    let is_used = |key: &str| COMMON.contains(&key) || used.contains(&key);
+    let is_used = |key: &str| COMMON_KEYS.contains(&key) || used.contains(&key);
     flat(settings.iter().filter(|(key, _)| is_used(key)))
 }
 
