@@ -87,6 +87,14 @@ impl Verb {
         }
     }
 
+    /// Whether it divides its work among several devices.
+    pub fn uses_several_devices(self) -> bool {
+        matches!(
+            self,
+            Self::Search | Self::Recover | Self::Finetune | Self::Ppl | Self::Compare
+        )
+    }
+
     /// Whether it reads this section of the settings. Sections that are not known here are read by all.
     pub fn reads(self, section: &str) -> bool {
         match section {

@@ -127,6 +127,10 @@ pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<Sta
         let table = stage_table(&recipe.base, stage, place);
         let config = layers::deserialize_after(table.clone(), &mut told)
             .with_context(|| format!("keys of stage `{}`", stage.name))?;
+        if !stage.verb.uses_several_devices() {
+            let one = config.device.only();
+            one.with_context(|| format!("stage `{}`", stage.name))?;
+        }
         if stage.rope_from.is_some()
             && let Some(earlier) = place.rope_stage
             && recipe.stages[earlier].verb == Verb::Search
@@ -146,6 +150,14 @@ fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Table {
     table.insert("out".to_owned(), path_value(&place.folder));
     if let Some(model) = &place.model {
         table.insert("model".to_owned(), path_value(model));
+    }
+    // Of devices that the stages share, a verb for one device takes the first.
+    if !stage.verb.uses_several_devices()
+        && !stage.settings.contains_key("device")
+        && let Some(Value::Array(shared)) = table.get("device")
+        && let Some(first) = shared.first().cloned()
+    {
+        table.insert("device".to_owned(), first);
     }
     // A stage with a `rope` of its own does not take one from an earlier stage.
     if let Some(rope) = &place.rope

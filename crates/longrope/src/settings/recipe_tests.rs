@@ -50,6 +50,20 @@ fn inputs_come_from_the_stages_before() {
 }
 
 #[test]
+fn verbs_for_one_device_take_the_first_that_is_shared() {
+    let recipe = RECIPE.replace("model = \"base\"", "device = [\"flex\", \"ndarray\"]");
+    let passkey = "[[stage]]\nverb = \"passkey\"\ncontexts = [4096]";
+    let stages = configs(&format!("{recipe}{passkey}")).unwrap();
+    assert_eq!(stages[3].config.device.names().unwrap().len(), 2);
+    assert_eq!(stages[4].config.device.only().unwrap(), "flex");
+    let own = format!("{recipe}{passkey}\ndevice = [\"flex\", \"flex\"]");
+    let error = configs(&own).err().unwrap();
+    let cause = error.root_cause().to_string();
+    assert_eq!(cause, "2 devices are given, expected one: flex, flex");
+    assert!(format!("{error:#}").contains("stage `passkey`"));
+}
+
+#[test]
 fn mistakes_are_found_before_anything_runs() {
     for (from, to, message) in [
         ("verb = \"ppl\"", "verb = \"pll\"", "verb `pll` is unknown"),
