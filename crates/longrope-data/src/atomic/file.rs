@@ -103,7 +103,9 @@ impl StagedFile {
 /// Whether a path is written to as it is: a pipe or a device, or a file of this process by a name such as `/dev/stdout`.
 fn is_direct(path: &Path, existing: Option<&Metadata>) -> bool {
     let is_special = |it: &Metadata| !it.is_file() && !it.is_dir();
-    let names_stream = ["/dev", "/proc"].iter().any(|root| path.starts_with(root));
+    // Not all of `/dev`: ordinary files lie in `/dev/shm`.
+    let streams = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"];
+    let names_stream = streams.iter().any(|name| path.starts_with(name));
     existing.is_some_and(|it| is_special(it) || names_stream && it.is_file())
 }
 
@@ -210,6 +212,19 @@ mod tests {
         let name = format!("/dev/fd/{}", stream.as_raw_fd());
         write_atomically(Path::new(&name), b"second").unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "first second");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn files_in_shared_memory_are_replaced() {
+        let Ok(dir) = tempfile::tempdir_in("/dev/shm") else {
+            return;
+        };
+        let path = dir.path().join("a.txt");
+        for text in ["first", "second"] {
+            write_atomically(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs_err::read_to_string(&path).unwrap(), text);
+        }
     }
 
     #[cfg(target_os = "linux")]

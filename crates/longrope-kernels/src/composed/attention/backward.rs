@@ -55,11 +55,11 @@ pub(crate) fn attention_backward<B: Backend>(
         .map(|sinks| Float::zeros([sizes.n_heads], wide(dtype), sinks));
     for queries in grid.queries() {
         let of_rows = |x: &Float<B>| rows_of_groups(x.clone(), &queries, sizes);
-        let rows = Rows::new([of_rows(&query), of_rows(&grad)], of_rows(&output), {
-            let [batch, n_heads, seq_q] = log_sum_exp.dims();
-            let column = log_sum_exp.clone().reshape([batch, n_heads, seq_q, 1]);
-            rows_of_groups(column, &queries, sizes)
-        });
+        let column = log_sum_exp
+            .clone()
+            .reshape([sizes.batch, sizes.n_heads, sizes.seq_q, 1]);
+        let inputs = [&query, &output, &grad].map(of_rows);
+        let rows = pass.rows(inputs, of_rows(&column));
         if let Some(sinks) = &sinks {
             let sinks = sinks_of_rows(sinks, dtype, queries.len(), sizes);
             let weights = (sinks - rows.log_sum_exp.clone()).exp();
@@ -125,27 +125,38 @@ struct Pass<'a> {
 
 /// Rows of some queries, `[batch, n_kv_heads, group · rows, head_dim]`, and numbers of each row.
 struct Rows<B: Backend> {
+    /// In the type of products.
     query: Float<B>,
-    /// The gradient of the output.
+    /// Times the scale, in the type of sums.
+    scaled: Float<B>,
+    /// The gradient of the output, in the type of products.
     grad: Float<B>,
+    /// The same in the type of sums.
+    wide_grad: Float<B>,
     /// `rowsum(O ∘ dO)`, `[batch, n_kv_heads, group · rows, 1]`.
     along: Float<B>,
     /// `[batch, n_kv_heads, group · rows, 1]`
     log_sum_exp: Float<B>,
 }
 
-impl<B: Backend> Rows<B> {
-    fn new([query, grad]: [Float<B>; 2], output: Float<B>, log_sum_exp: Float<B>) -> Self {
-        Self {
-            along: (output.wide() * grad.clone().wide()).sum(3),
-            query,
-            grad,
+impl Pass<'_> {
+    /// What all blocks of some queries need, computed once.
+    fn rows<B: Backend>(
+        &self,
+        [query, output, grad]: [Float<B>; 3],
+        log_sum_exp: Float<B>,
+    ) -> Rows<B> {
+        let wide_grad = grad.clone().wide();
+        Rows {
+            scaled: query.clone().wide().scale(self.config.scale),
+            query: query.cast(self.dtype),
+            grad: grad.cast(self.dtype),
+            along: (output.wide() * wide_grad.clone()).sum(3),
+            wide_grad,
             log_sum_exp,
         }
     }
-}
 
-impl Pass<'_> {
     /// The parts that a block has in the gradients of queries, keys and values, without the scale, in the type that sums are
     /// computed in.
     fn block<B: Backend>(
@@ -154,22 +165,19 @@ impl Pass<'_> {
         [keys, values]: [Float<B>; 2],
         (queries, block): (&Range<usize>, &Block),
     ) -> [Float<B>; 3] {
-        let scaled = rows.query.clone().wide().scale(self.config.scale);
-        let scores = scores(scaled, keys.clone().wide(), self.config);
+        let scores = scores(rows.scaled.clone(), keys.clone().wide(), self.config);
         let slope = slope_of_cap(&scores, self.config.softcap);
         let scores = hide_unseen(scores, (queries, block), &self.sizes, &self.visible);
         let weights = (scores - rows.log_sum_exp.clone()).exp();
-        let d_weights = rows.grad.clone().wide().matmul(values.wide().swap(2, 3)); // [b, kv, g·rows, keys]
+        let d_weights = rows.wide_grad.clone().matmul(values.wide().swap(2, 3)); // [b, kv, g·rows, keys]
         let d_scores = weights.clone() * (d_weights - rows.along.clone());
         let d_scores = through_cap(d_scores, slope);
 
         let [weights, d_scores] = [weights, d_scores].map(|x| x.cast(self.dtype));
-        let [query, grad, keys] =
-            [rows.query.clone(), rows.grad.clone(), keys].map(|x| x.cast(self.dtype));
         [
-            d_scores.clone().matmul(keys),
-            d_scores.swap(2, 3).matmul(query),
-            weights.swap(2, 3).matmul(grad),
+            d_scores.clone().matmul(keys.cast(self.dtype)),
+            d_scores.swap(2, 3).matmul(rows.query.clone()),
+            weights.swap(2, 3).matmul(rows.grad.clone()),
         ]
         .map(Float::wide)
     }
