@@ -196,6 +196,15 @@ fn make_inputs(here: &Workplace, recipe: &Value) {
                             fs_err::create_dir_all(here.path(name)).unwrap();
                         }
                     }
+                    // Factors that come with the recipe.
+                    ("rope", Value::Array(names)) => {
+                        for name in names.iter().filter_map(Value::as_str) {
+                            if name.ends_with(".json") {
+                                fs_err::create_dir_all(here.path("configs")).unwrap();
+                                fs_err::copy(repository().join(name), here.path(name)).unwrap();
+                            }
+                        }
+                    }
                     (_, value) => make_inputs(here, value),
                 }
             }

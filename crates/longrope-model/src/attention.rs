@@ -58,6 +58,35 @@ pub(crate) struct Place<'a> {
     pub(crate) documents: Option<&'a Documents>,
 }
 
+/// Rotated queries, `[batch, n_heads, seq, head_dim]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Queries {
+    queries: Tensor<4>,
+    /// As far keys see them, if those are rotated to other positions than near ones.
+    far: Option<FarQueries>,
+}
+
+#[derive(Clone, Debug)]
+struct FarQueries {
+    queries: Tensor<4>,
+    /// Number of keys that are near.
+    near: usize,
+}
+
+impl Queries {
+    /// Query `row` alone.
+    pub(crate) fn row(&self, row: usize) -> Self {
+        let of = |queries: &Tensor<4>| queries.clone().narrow(2, row, 1);
+        Self {
+            queries: of(&self.queries),
+            far: self.far.as_ref().map(|far| FarQueries {
+                queries: of(&far.queries),
+                ..*far
+            }),
+        }
+    }
+}
+
 /// The projections to queries, keys and values: three matrices, or one.
 #[derive(Module, Debug)]
 #[expect(
@@ -93,32 +122,14 @@ impl SelfAttention {
         rotary: &Rotary,
         start: usize,
     ) -> (Tensor<4>, Tensor<4>) {
-        self.rotated_keys_values(self.projected_keys_values(x), rotary, start)
-    }
-
-    /// The projections to keys and values, before they are divided into heads.
-    ///
-    /// # Shapes
-    /// - `x`: `[batch, seq, hidden]`
-    /// - output: twice `[batch, seq, n_kv_heads · head_dim]`
-    pub(crate) fn projected_keys_values(&self, x: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-        match &self.qkv {
+        let (keys, values) = match &self.qkv {
             Qkv::Split(maps) => (maps.k_proj.forward(x.clone()), maps.v_proj.forward(x)),
             Qkv::Fused(map) => {
                 let (queries, keys) = self.fused_rows(map);
                 let values = map.forward_rows(x.clone(), queries + keys..queries + 2 * keys);
                 (map.forward_rows(x, queries..queries + keys), values)
             }
-        }
-    }
-
-    /// The heads of [`Self::keys_values`], from the projections.
-    pub(crate) fn rotated_keys_values(
-        &self,
-        (keys, values): (Tensor<3>, Tensor<3>),
-        rotary: &Rotary,
-        start: usize,
-    ) -> (Tensor<4>, Tensor<4>) {
+        };
         let norm = self.head_norms.as_ref().map(|norms| &norms.key);
         let rotated = |keys, rotary| self.rotated_heads(keys, norm, rotary, start);
         let keys = match rotary.far(self.rotation) {
@@ -144,46 +155,51 @@ impl SelfAttention {
         rotary: &Rotary,
         place: Place<'_>,
     ) -> Tensor<3> {
-        let queries = self.projected_queries(x);
-        let joined = self.attend_projected(queries, keys, values, rotary, place);
-        self.o_proj.forward(joined)
+        let queries = self.queries(x, rotary, place.start);
+        self.o_proj.forward(self.mix(queries, keys, values, place))
     }
 
-    /// The projection to queries, before it is divided into heads.
+    /// Rotated queries of a chunk that starts at position `start`.
     ///
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`
-    /// - output: `[batch, seq, n_heads · head_dim]`
-    pub(crate) fn projected_queries(&self, x: Tensor<3>) -> Tensor<3> {
-        match &self.qkv {
+    pub(crate) fn queries(&self, x: Tensor<3>, rotary: &Rotary, start: usize) -> Queries {
+        let [_, seq, _] = x.dims();
+        let queries = match &self.qkv {
             Qkv::Split(maps) => maps.q_proj.forward(x),
             Qkv::Fused(map) => map.forward_rows(x, 0..self.fused_rows(map).0),
-        }
-    }
-
-    /// [`Self::attend`] between the projections: from projected queries to joined heads.
-    ///
-    /// # Shapes
-    /// - `queries`, output: `[batch, seq, n_heads · head_dim]`
-    /// - `keys`, `values`: `[batch, n_kv_heads, start + seq or more, head_dim]`
-    pub(crate) fn attend_projected(
-        &self,
-        queries: Tensor<3>,
-        keys: &Tensor<4>,
-        values: &Tensor<4>,
-        rotary: &Rotary,
-        place: Place<'_>,
-    ) -> Tensor<3> {
-        let [batch, seq, _] = queries.dims();
+        };
         let norm = self.head_norms.as_ref().map(|norms| &norms.query);
-        let rows = place.start..place.start + seq;
         let rotated = |queries, rotary: &Rotary| {
-            let queries = self.rotated_heads(queries, norm, rotary, place.start);
+            let queries = self.rotated_heads(queries, norm, rotary, start);
             match self.layout.query_growth {
-                Some(growth) => grown(queries, growth, &rotary.positions(rows.clone())),
+                Some(growth) => grown(queries, growth, &rotary.positions(start..start + seq)),
                 None => queries,
             }
         };
+        let far = rotary.far(self.rotation).map(|far| FarQueries {
+            queries: rotated(queries.clone(), &far.queries),
+            near: far.grouping.window,
+        });
+        Queries {
+            queries: rotated(queries, rotary),
+            far,
+        }
+    }
+
+    /// Attends from rotated queries; the result is not projected yet.
+    ///
+    /// # Shapes
+    /// - `keys`, `values`: `[batch, n_kv_heads, start + seq or more, head_dim]`
+    /// - output: `[batch, seq, n_heads · head_dim]`
+    pub(crate) fn mix(
+        &self,
+        Queries { queries, far }: Queries,
+        keys: &Tensor<4>,
+        values: &Tensor<4>,
+        place: Place<'_>,
+    ) -> Tensor<3> {
+        let [batch, n_heads, seq, head_dim] = queries.dims();
         let n_keys = place.start + seq - place.first_key;
         let config = AttentionConfig {
             scale: self.layout.scale,
@@ -194,21 +210,17 @@ impl SelfAttention {
         let keys = keys.clone().narrow(2, 0, n_keys);
         let values = values.clone().narrow(2, 0, n_keys);
         let sinks = self.sinks.as_ref().map(|sinks| sinks.weight.val());
-        let mixed = match (rotary.far(self.rotation), sinks) {
+        let mixed = match (far, sinks) {
             (Some(far), sinks) => {
-                let near = rotated(queries.clone(), rotary);
-                let queries = [near, rotated(queries, &far.queries)];
-                grouped_attention(queries, &keys, values, sinks, far.grouping.window, config)
+                let queries = [queries, far.queries];
+                grouped_attention(queries, &keys, values, sinks, far.near, config)
             }
-            (None, None) => attention(rotated(queries, rotary), keys, values, config),
-            (None, Some(sinks)) => {
-                attention_with_sinks(rotated(queries, rotary), keys, values, sinks, config)
-            }
+            (None, None) => attention(queries, keys, values, config),
+            (None, Some(sinks)) => attention_with_sinks(queries, keys, values, sinks, config),
         }; // [b, h, t, d]
-        let [_, n_heads, _, _] = mixed.dims();
         mixed
             .swap_dims(1, 2)
-            .reshape([batch, seq, n_heads * self.head_dim])
+            .reshape([batch, seq, n_heads * head_dim])
     }
 
     /// Splits a projection into heads, which are normalized and rotated.

@@ -73,8 +73,6 @@ pub(crate) struct CachedSequence<'a> {
     pub(crate) start: usize,
     /// The earlier keys and values of the layer.
     pub(crate) cache: &'a mut LayerCache,
-    /// The angles of the sequence, on the device of the layer.
-    pub(crate) rotary: &'a Rotary,
 }
 
 impl DecoderLayer {
@@ -148,39 +146,31 @@ impl DecoderLayer {
     }
 
     /// Runs one more token of several sequences, whose earlier tokens are in caches of their own, and adds each to its
-    /// cache. The weights are read once for all.
+    /// cache. The weights are read once for all. `rotary` has the angles of these tokens, in rows of their own.
     ///
     /// # Shapes
-    /// - `hidden`, output: `[n_sequences, 1, hidden]`
+    /// - `hidden`, output: `[1, n_sequences, hidden]`
     pub(crate) fn forward_cached_together(
         &self,
         hidden: Tensor<3>,
         sequences: &mut [CachedSequence<'_>],
+        rotary: &Rotary,
     ) -> Tensor<3> {
         let x = normalized(self.before_attention.as_ref(), hidden.clone());
-        let queries = self.self_attn.projected_queries(x.clone());
-        let (keys, values) = self.self_attn.projected_keys_values(x.clone());
-        let of = |all: &Tensor<3>, row: usize| all.clone().narrow(0, row, 1);
+        let queries = self.self_attn.queries(x.clone(), rotary, 0);
+        let (keys, values) = self.self_attn.keys_values(x.clone(), rotary, 0);
+        let of = |all: &Tensor<4>, row: usize| all.clone().narrow(2, row, 1);
         let mixed = sequences.iter_mut().enumerate().map(|(row, sequence)| {
-            let CachedSequence {
-                start,
-                cache,
-                rotary,
-            } = sequence;
-            let projected = (of(&keys, row), of(&values, row));
-            let (keys, values) = self
-                .self_attn
-                .rotated_keys_values(projected, rotary, *start);
-            cache.append(keys, values, *start);
+            let CachedSequence { start, cache } = sequence;
+            cache.append(of(&keys, row), of(&values, row), *start);
             let place = Place {
                 first_key: cache.first,
                 ..self.place(*start)
             };
-            let queries = of(&queries, row);
             self.self_attn
-                .attend_projected(queries, &cache.keys, &cache.values, rotary, place)
+                .mix(queries.row(row), &cache.keys, &cache.values, place)
         });
-        let mixed = Tensor::cat(mixed.collect(), 0);
+        let mixed = Tensor::cat(mixed.collect(), 1);
         let mixed = self.self_attn.o_proj.forward(mixed);
         self.add(hidden, x, mixed)
     }

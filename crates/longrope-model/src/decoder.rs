@@ -339,41 +339,37 @@ impl Decoder {
     /// cache. Returns the hidden states after the last normalization.
     ///
     /// # Shapes
-    /// - `tokens`: `[n_sequences, 1]`
-    /// - output: `[n_sequences, 1, hidden]`
+    /// - `tokens`: `[n_sequences]`
+    /// - output: `[n_sequences, hidden]`
     ///
     /// # Errors
     /// If layers are streamed and cannot be read.
     pub(crate) fn extend_together(
         &self,
-        tokens: Tensor<2, Int>,
+        tokens: Tensor<1, Int>,
         caches: &mut [&mut KvCache],
-    ) -> Result<Tensor<3>> {
-        let mut hidden = self.embed(tokens);
+    ) -> Result<Tensor<2>> {
+        let mut hidden = self.embed(tokens.unsqueeze());
+        let rows = caches
+            .iter()
+            .map(|cache| (cache.rotary.on_first(), cache.n_tokens));
+        let rotary = Rotary::of_tokens(&rows.collect::<Vec<_>>());
+        let rotary = PlacedRotary::new(&rotary, &self.placed.placement);
         for layer_idx in 0..self.config.n_layers {
-            let device = self.placed.of_layer(layer_idx);
-            let sequences = caches.iter_mut().map(|cache| {
-                let KvCache {
-                    layers,
-                    rotary,
-                    n_tokens,
-                    ..
-                } = &mut **cache;
-                CachedSequence {
-                    start: *n_tokens,
-                    cache: &mut layers[layer_idx],
-                    rotary: rotary.on(device),
-                }
+            let sequences = caches.iter_mut().map(|cache| CachedSequence {
+                start: cache.n_tokens,
+                cache: &mut cache.layers[layer_idx],
             });
             let mut sequences: Vec<CachedSequence<'_>> = sequences.collect();
+            let rotary = rotary.on(self.placed.of_layer(layer_idx));
             let layer = self.layer(layer_idx)?;
-            hidden = layer.forward_cached_together(hidden, &mut sequences);
+            hidden = layer.forward_cached_together(hidden, &mut sequences, rotary);
             hidden = self.placed.after(layer_idx, hidden);
         }
         for cache in caches {
             cache.n_tokens += 1;
         }
-        Ok(self.weights.model.last(hidden))
+        Ok(self.weights.model.last(hidden).squeeze_dim(0))
     }
 
     /// A layer, which is read first if layers are streamed.

@@ -85,7 +85,8 @@ impl Decoder {
     /// As for [`Self::next_logits`], of any sequence. No cache has changed, except after a logit that is not finite.
     ///
     /// # Panics
-    /// If there are not as many tokens as caches.
+    /// If there are not as many tokens as caches, or positions are grouped (`SelfExtend`) in some caches and not, or
+    /// otherwise, in others.
     pub fn next_logits_together(
         &self,
         tokens: &[u32],
@@ -98,12 +99,11 @@ impl Decoder {
         self.check_vocabulary(tokens)?;
         caches.iter().try_for_each(|cache| cache.reserve(1))?;
         let ids: Vec<i64> = tokens.iter().map(|id| i64::from(*id)).collect();
-        let ids = TensorData::new(ids, [tokens.len(), 1]);
-        let ids = Tensor::<2, Int>::from_data(ids, self.device());
+        let ids = TensorData::new(ids, [tokens.len()]);
+        let ids = Tensor::<1, Int>::from_data(ids, self.device());
         let hidden = self.extend_together(ids, caches)?;
-        let [n, _, hidden_size] = hidden.dims(); // [n, 1, hidden]
         let n_tokens: Vec<usize> = caches.iter().map(|cache| cache.n_tokens()).collect();
-        self.logits_of_rows(hidden.reshape([n, hidden_size]), &n_tokens)
+        self.logits_of_rows(hidden, &n_tokens)
     }
 
     /// The logits of each row, which comes after `n_tokens` tokens of its sequence.

@@ -55,6 +55,19 @@ impl Table {
         }
     }
 
+    /// Single rows of tables, joined.
+    fn of_rows(rows: &[(&Self, usize)]) -> Self {
+        let joined = |part: fn(&Self) -> &Tensor<2>| {
+            let rows = rows.iter();
+            let rows = rows.map(|(table, row)| part(table).clone().narrow(0, *row, 1));
+            Tensor::cat(rows.collect(), 0)
+        };
+        Self {
+            cos: joined(|table| &table.cos),
+            sin: joined(|table| &table.sin),
+        }
+    }
+
     fn to_device(&self, device: &Device) -> Self {
         Self {
             cos: self.cos.clone().to_device(device),
@@ -161,6 +174,46 @@ impl RotaryMaker {
 }
 
 impl Rotary {
+    /// The angles of one token of each of several sequences, given by its sequence and its position there: row `i` of
+    /// the result is that of `tokens[i]`. The sequences have positions without gaps.
+    ///
+    /// # Panics
+    /// If there are no tokens, or positions are not grouped in the same way in all sequences.
+    pub(crate) fn of_tokens(tokens: &[(&Self, usize)]) -> Self {
+        let (model, _) = tokens[0];
+        let grouping = |rotary: &Self| rotary.far.as_ref().map(|far| far.grouping);
+        assert!(
+            (tokens.iter()).all(|(rotary, _)| grouping(rotary) == grouping(model)),
+            "all sequences are grouped alike"
+        );
+        let rows = |part: fn(&Self) -> &Table| {
+            let rows = tokens.iter().map(|(rotary, at)| (part(rotary), *at));
+            Table::of_rows(&rows.collect::<Vec<_>>())
+        };
+        let far = model.far.as_ref().map(|far| {
+            let of = |part: fn(&Far) -> &Self| {
+                let rows = tokens.iter();
+                let rows = rows.filter_map(|(it, at)| Some((part(it.far.as_deref()?), *at)));
+                Self::of_tokens(&rows.collect::<Vec<_>>())
+            };
+            Box::new(Far {
+                grouping: far.grouping,
+                queries: of(|far| &far.queries),
+                keys: of(|far| &far.keys),
+            })
+        });
+        Self {
+            main: vec![rows(|rotary| &rotary.main[0])],
+            near: None,
+            local: model.local.as_ref().map(|_| {
+                rows(|rotary| rotary.local.as_ref().expect("one model has all sequences"))
+            }),
+            positions: vec![tokens.iter().map(|(_, at)| *at).collect()],
+            n_positions: tokens.len(),
+            far,
+        }
+    }
+
     /// The same angles on another device.
     #[must_use]
     pub fn to_device(&self, device: &Device) -> Self {

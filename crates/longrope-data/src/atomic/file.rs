@@ -144,15 +144,7 @@ impl Write for StagedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs_err::read_dir(folder).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
+    use crate::atomic::testing::names;
 
     #[test]
     fn a_file_is_replaced_as_a_whole() {

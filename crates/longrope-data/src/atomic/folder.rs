@@ -83,15 +83,7 @@ fn swap(new: &Path, target: &Path, old: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs_err::read_dir(folder).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
+    use crate::atomic::testing::names;
 
     fn replace(target: &Path, name: &str) -> io::Result<()> {
         replace_folder(target, ".saving-", |folder| {

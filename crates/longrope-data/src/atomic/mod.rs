@@ -3,6 +3,8 @@
 mod file;
 mod folder;
 mod parent;
+#[cfg(test)]
+mod testing;
 
 pub use file::{StagedFile, write_atomically};
 pub use folder::{create_folder, replace_folder};

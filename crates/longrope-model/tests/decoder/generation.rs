@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use longrope_model::{
     Error, FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, KvCache, Sampling, TokenBatch,
 };
+use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Deserialize;
 
 use crate::support::{CHECKPOINTS, fixture, load, losses};
@@ -102,13 +103,28 @@ fn prompts_of_a_batch_do_not_see_each_other() {
     }
 }
 
+/// `SelfExtend` whose grouped positions begin within the prompts.
+const GROUPED: RopeScaling = RopeScaling::SelfExtend {
+    group: 4,
+    window: 7,
+};
+
 /// Tolerance for f32 rounding between one row and many.
 const SAME: f32 = 1e-5;
 
 #[test]
 fn tokens_that_are_run_together_have_the_logits_of_tokens_alone() {
-    for checkpoint in CHECKPOINTS {
+    let own = CHECKPOINTS.into_iter().chain(["phi3-longrope"]);
+    let cases = own.map(|checkpoint| (checkpoint, None));
+    for (checkpoint, scaling) in cases.chain([("llama-gqa-tied", Some(GROUPED))]) {
         let decoder = load(checkpoint);
+        let spec = match scaling {
+            None => decoder.config().rope.clone(),
+            Some(scaling) => RopeSpec {
+                scaling,
+                ..decoder.config().rope.plain()
+            },
+        };
         // The products of a few rows are those of each row on this backend.
         let tolerance = if *decoder.device() == Device::flex() {
             0.0
@@ -116,11 +132,13 @@ fn tokens_that_are_run_together_have_the_logits_of_tokens_alone() {
             SAME
         };
         let prompts: [&[u32]; 3] = [&[5, 9, 11, 30], &[7; 40], &[60]];
-        let rope = decoder.config().rope.resolve(48);
+        // The second sequence is beyond the window: with two factor sets, it has others.
+        let window = spec.original_context;
+        let ropes = [window, window + 1, window].map(|n| spec.resolve(n));
         let caches = || {
-            prompts.map(|prompt| {
-                let mut cache = decoder.kv_cache(48, &rope);
-                decoder.next_logits(prompt, &mut cache).unwrap();
+            std::array::from_fn::<_, 3, _>(|row| {
+                let mut cache = decoder.kv_cache(48, &ropes[row]);
+                decoder.next_logits(prompts[row], &mut cache).unwrap();
                 cache
             })
         };
@@ -139,7 +157,7 @@ fn tokens_that_are_run_together_have_the_logits_of_tokens_alone() {
         for (cache, prompt) in together.iter().zip(prompts) {
             assert_eq!(cache.n_tokens(), prompt.len() + 2);
         }
-        let mut full = decoder.kv_cache(1, &rope);
+        let mut full = decoder.kv_cache(1, &ropes[0]);
         decoder.next_logits(&[3], &mut full).unwrap();
         let [first, ..] = &mut together;
         let before = first.n_tokens();

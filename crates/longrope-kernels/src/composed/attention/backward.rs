@@ -8,7 +8,6 @@ use burn::tensor::DType;
 use super::blocks::{Block, Grid, Sizes};
 use super::scores::{heads_of_rows, hide_unseen, rows_of_groups, scores, sinks_of_rows};
 use crate::attention::config::AttentionConfig;
-use crate::attention::visible::Visible;
 use crate::composed::ops::{Float, wide};
 use crate::composed::softcap::{slope_of_cap, through_cap};
 
@@ -38,16 +37,14 @@ pub(crate) fn attention_backward<B: Backend>(
     config: &AttentionConfig,
     products: Products,
 ) -> ([Float<B>; 3], Option<Float<B>>) {
-    let sizes = Sizes::new(&query, &key);
-    let grid = Grid::new(&sizes, products.block_bytes);
     let dtype = query.dtype();
     let pass = Pass {
-        visible: Visible::new(config, sizes.seq_q, sizes.seq_kv),
+        grid: Grid::new(Sizes::new(&query, &key), config, products.block_bytes),
         config,
         dtype: products.dtype,
-        sizes,
     };
-    let sizes = &pass.sizes;
+    let grid = &pass.grid;
+    let sizes = &grid.sizes;
     let mut d_queries = Vec::new();
     let mut d_blocks: Vec<Option<[Float<B>; 2]>> = vec![None; grid.n_key_blocks()];
     let mut d_sinks = sinks
@@ -71,7 +68,7 @@ pub(crate) fn attention_backward<B: Backend>(
             d_sinks = d_sinks.map(|sum| sum - of_heads);
         }
         let mut d_rows: Option<Float<B>> = None;
-        for block in grid.blocks(&queries, &pass.visible) {
+        for block in grid.blocks(&queries) {
             let part = |x: &Float<B>| x.clone().part(2, block.keys.clone());
             let keys_and_values = [part(&key), part(&value)];
             let [d_row, d_key, d_value] = pass.block(&rows, keys_and_values, (&queries, &block));
@@ -116,8 +113,7 @@ fn added<B: Backend>(sum: Option<Float<B>>, term: Float<B>) -> Float<B> {
 
 /// What all blocks share.
 struct Pass<'a> {
-    sizes: Sizes,
-    visible: Visible,
+    grid: Grid,
     config: &'a AttentionConfig,
     /// See [`Products::dtype`].
     dtype: DType,
@@ -167,7 +163,7 @@ impl Pass<'_> {
     ) -> [Float<B>; 3] {
         let scores = scores(rows.scaled.clone(), keys.clone().wide(), self.config);
         let slope = slope_of_cap(&scores, self.config.softcap);
-        let scores = hide_unseen(scores, (queries, block), &self.sizes, &self.visible);
+        let scores = hide_unseen(scores, (queries, block), &self.grid);
         let weights = (scores - rows.log_sum_exp.clone()).exp();
         let d_weights = rows.wide_grad.clone().matmul(values.wide().swap(2, 3)); // [b, kv, g·rows, keys]
         let d_scores = weights.clone() * (d_weights - rows.along.clone());

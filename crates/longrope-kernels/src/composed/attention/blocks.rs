@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::backend::Backend;
 
+use crate::attention::config::AttentionConfig;
 use crate::attention::visible::Visible;
 use crate::composed::ops::Float;
 
@@ -50,8 +51,8 @@ pub(super) struct Block {
 
 /// How queries and keys are divided.
 pub(super) struct Grid {
-    seq_q: usize,
-    seq_kv: usize,
+    pub(super) sizes: Sizes,
+    pub(super) visible: Visible,
     /// Queries of a block.
     n_queries: usize,
     /// Keys of a block.
@@ -60,7 +61,7 @@ pub(super) struct Grid {
 
 impl Grid {
     /// The scores of a block take up to `block_bytes` in `f32`, if that is enough for one.
-    pub(super) fn new(sizes: &Sizes, block_bytes: usize) -> Self {
+    pub(super) fn new(sizes: Sizes, config: &AttentionConfig, block_bytes: usize) -> Self {
         let most = (block_bytes / (4 * sizes.batch * sizes.n_heads)).max(1);
         let n_queries = if sizes.seq_q * sizes.seq_kv <= most {
             sizes.seq_q
@@ -68,16 +69,16 @@ impl Grid {
             rounded(most.isqrt()).min(sizes.seq_q)
         };
         Self {
-            seq_q: sizes.seq_q,
-            seq_kv: sizes.seq_kv,
+            visible: Visible::new(config, sizes.seq_q, sizes.seq_kv),
             n_queries,
             n_keys: rounded((most / n_queries).max(1)).min(sizes.seq_kv),
+            sizes,
         }
     }
 
     /// The blocks of queries, in order.
     pub(super) fn queries(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (seq_q, n_queries) = (self.seq_q, self.n_queries);
+        let (seq_q, n_queries) = (self.sizes.seq_q, self.n_queries);
         (0..seq_q)
             .step_by(n_queries)
             .map(move |start| start..(start + n_queries).min(seq_q))
@@ -85,17 +86,18 @@ impl Grid {
 
     /// Number of blocks of the keys.
     pub(super) fn n_key_blocks(&self) -> usize {
-        self.seq_kv.div_ceil(self.n_keys)
+        self.sizes.seq_kv.div_ceil(self.n_keys)
     }
 
     /// The keys of a block.
     pub(super) fn keys(&self, index: usize) -> Range<usize> {
         let start = index * self.n_keys;
-        start..(start + self.n_keys).min(self.seq_kv)
+        start..(start + self.n_keys).min(self.sizes.seq_kv)
     }
 
     /// The blocks of keys that a block of queries sees at least in part, in order.
-    pub(super) fn blocks(&self, queries: &Range<usize>, visible: &Visible) -> Vec<Block> {
+    pub(super) fn blocks(&self, queries: &Range<usize>) -> Vec<Block> {
+        let visible = &self.visible;
         let sequences = || 0..visible.n_masks();
         let blocks = (0..self.n_key_blocks()).filter_map(|index| {
             let keys = self.keys(index);
@@ -127,27 +129,27 @@ fn rounded(n: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attention::config::AttentionConfig;
 
-    fn sizes(seq_q: usize, seq_kv: usize) -> Sizes {
-        Sizes {
+    /// Two heads that share keys.
+    fn grid([seq_q, seq_kv]: [usize; 2], window: Option<usize>, block_bytes: usize) -> Grid {
+        let sizes = Sizes {
             batch: 1,
             n_heads: 2,
             n_kv_heads: 1,
             seq_q,
             seq_kv,
             head_dim: 4,
-        }
-    }
-
-    fn seen(grid: &Grid, window: Option<usize>, queries: Range<usize>) -> Vec<(usize, bool)> {
+        };
         let config = AttentionConfig {
             window,
             ..AttentionConfig::causal(4)
         };
-        let visible = Visible::new(&config, grid.seq_q, grid.seq_kv);
-        let blocks = grid.blocks(&queries, &visible);
-        blocks
+        Grid::new(sizes, &config, block_bytes)
+    }
+
+    /// Index of each block that the queries see, and whether it is masked.
+    fn seen(grid: &Grid, queries: Range<usize>) -> Vec<(usize, bool)> {
+        grid.blocks(&queries)
             .iter()
             .map(|block| (block.index, block.is_masked))
             .collect()
@@ -155,29 +157,30 @@ mod tests {
 
     #[test]
     fn short_windows_are_one_block() {
-        let grid = Grid::new(&sizes(10, 12), 4 * 2 * 120);
+        let grid = grid([10, 12], None, 4 * 2 * 120);
         assert_eq!(grid.queries().collect::<Vec<_>>(), vec![0..10]);
         assert_eq!(grid.keys(0), 0..12);
-        assert_eq!(seen(&grid, None, 0..10), [(0, true)]);
+        assert_eq!(seen(&grid, 0..10), [(0, true)]);
     }
 
     #[test]
     fn blocks_have_rows_and_keys_alike_at_any_length() {
-        let grid = Grid::new(&sizes(1 << 17, 1 << 17), 64 << 20);
-        assert_eq!((grid.n_queries, grid.n_keys), (2816, 2944));
+        let long = grid([1 << 17, 1 << 17], None, 64 << 20);
+        assert_eq!((long.n_queries, long.n_keys), (2816, 2944));
         // One query has all keys in one block.
-        let grid = Grid::new(&sizes(1, 1 << 17), 64 << 20);
-        assert_eq!((grid.n_queries, grid.n_key_blocks()), (1, 1));
+        let single = grid([1, 1 << 17], None, 64 << 20);
+        assert_eq!((single.n_queries, single.n_key_blocks()), (1, 1));
     }
 
     #[test]
     fn only_blocks_that_are_seen_are_computed_and_whole_ones_have_no_mask() {
         // Blocks of 4 queries and 4 keys.
-        let grid = Grid::new(&sizes(12, 12), 4 * 2 * 16);
-        assert_eq!(grid.queries().collect::<Vec<_>>(), [0..4, 4..8, 8..12]);
+        let all = grid([12, 12], None, 4 * 2 * 16);
+        assert_eq!(all.queries().collect::<Vec<_>>(), [0..4, 4..8, 8..12]);
         let expected = [(0, false), (1, false), (2, true)];
-        assert_eq!(seen(&grid, None, 8..12), expected);
+        assert_eq!(seen(&all, 8..12), expected);
         // The query at 8 sees keys from 7 on.
-        assert_eq!(seen(&grid, Some(2), 8..12), [(1, true), (2, true)]);
+        let windows = grid([12, 12], Some(2), 4 * 2 * 16);
+        assert_eq!(seen(&windows, 8..12), [(1, true), (2, true)]);
     }
 }

@@ -7,7 +7,6 @@ use burn::backend::Backend;
 use super::blocks::{Grid, Sizes};
 use super::scores::{heads_of_rows, hide_unseen, rows_of_groups, scores, sinks_of_rows};
 use crate::attention::config::AttentionConfig;
-use crate::attention::visible::Visible;
 use crate::composed::ops::Float;
 
 /// Below any score, and finite: the maximum of a row that has seen no key yet.
@@ -23,13 +22,14 @@ pub(crate) fn attention<B: Backend>(
     config: &AttentionConfig,
     block_bytes: usize,
 ) -> (Float<B>, Float<B>) {
-    let pass = Pass::new(query, key, sinks, config);
+    let pass = Pass::new([query, key], sinks, config, block_bytes);
+    let sizes = &pass.grid.sizes;
     let (mut outputs, mut sums) = (Vec::new(), Vec::new());
-    for queries in pass.grid(block_bytes).queries() {
-        let softmax = pass.softmax(&queries, Some(&value), block_bytes);
-        sums.push(heads_of_rows(softmax.log_sum_exp(), &queries, &pass.sizes));
+    for queries in pass.grid.queries() {
+        let softmax = pass.softmax(&queries, Some(&value));
+        sums.push(heads_of_rows(softmax.log_sum_exp(), &queries, sizes));
         let sum = softmax.sum.expect("it was asked for");
-        let output = heads_of_rows(sum / softmax.total, &queries, &pass.sizes);
+        let output = heads_of_rows(sum / softmax.total, &queries, sizes);
         outputs.push(output.cast(pass.query.dtype()));
     }
     (Float::cat(outputs, 2), pass.joined(sums))
@@ -42,18 +42,17 @@ pub(crate) fn log_sum_exp<B: Backend>(
     config: &AttentionConfig,
     block_bytes: usize,
 ) -> Float<B> {
-    let pass = Pass::new(query, key, sinks, config);
-    let sums = pass.grid(block_bytes).queries().map(|queries| {
-        let softmax = pass.softmax(&queries, None, block_bytes);
-        heads_of_rows(softmax.log_sum_exp(), &queries, &pass.sizes)
+    let pass = Pass::new([query, key], sinks, config, block_bytes);
+    let sums = pass.grid.queries().map(|queries| {
+        let softmax = pass.softmax(&queries, None);
+        heads_of_rows(softmax.log_sum_exp(), &queries, &pass.grid.sizes)
     });
     pass.joined(sums.collect())
 }
 
 /// What all blocks share.
 struct Pass<'a, B: Backend> {
-    sizes: Sizes,
-    visible: Visible,
+    grid: Grid,
     config: &'a AttentionConfig,
     query: Float<B>,
     key: Float<B>,
@@ -62,15 +61,13 @@ struct Pass<'a, B: Backend> {
 
 impl<'a, B: Backend> Pass<'a, B> {
     fn new(
-        query: Float<B>,
-        key: Float<B>,
+        [query, key]: [Float<B>; 2],
         sinks: Option<Float<B>>,
         config: &'a AttentionConfig,
+        block_bytes: usize,
     ) -> Self {
-        let sizes = Sizes::new(&query, &key);
         Self {
-            visible: Visible::new(config, sizes.seq_q, sizes.seq_kv),
-            sizes,
+            grid: Grid::new(Sizes::new(&query, &key), config, block_bytes),
             config,
             query,
             key,
@@ -78,25 +75,16 @@ impl<'a, B: Backend> Pass<'a, B> {
         }
     }
 
-    fn grid(&self, block_bytes: usize) -> Grid {
-        Grid::new(&self.sizes, block_bytes)
-    }
-
     /// The softmax of the rows of some queries, with the weighted sums of values if those are given.
-    fn softmax(
-        &self,
-        queries: &Range<usize>,
-        value: Option<&Float<B>>,
-        block_bytes: usize,
-    ) -> Softmax<B> {
-        let sizes = &self.sizes;
+    fn softmax(&self, queries: &Range<usize>, value: Option<&Float<B>>) -> Softmax<B> {
+        let sizes = &self.grid.sizes;
         let rows = rows_of_groups(self.query.clone(), queries, sizes);
         let rows = rows.wide().scale(self.config.scale);
         let mut softmax: Option<Softmax<B>> = None;
-        for block in self.grid(block_bytes).blocks(queries, &self.visible) {
+        for block in self.grid.blocks(queries) {
             let part = |x: &Float<B>| x.clone().part(2, block.keys.clone()).wide();
             let scores = scores(rows.clone(), part(&self.key), self.config);
-            let scores = hide_unseen(scores, (queries, &block), sizes, &self.visible);
+            let scores = hide_unseen(scores, (queries, &block), &self.grid);
             let values = value.map(part);
             softmax = Some(match softmax {
                 None => Softmax::new(scores, values, block.is_masked),
@@ -115,7 +103,7 @@ impl<'a, B: Backend> Pass<'a, B> {
 
     /// Numbers of each query, `[batch, n_heads, seq_q]`.
     fn joined(&self, parts: Vec<Float<B>>) -> Float<B> {
-        let sizes = &self.sizes;
+        let sizes = &self.grid.sizes;
         Float::cat(parts, 2).reshape([sizes.batch, sizes.n_heads, sizes.seq_q])
     }
 }

@@ -6,14 +6,14 @@ use burn::backend::tensor::{BoolTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings};
 use burn::tensor::{DType, Shape, TensorData};
 
-use super::blocks::{Block, Sizes};
+use super::blocks::{Block, Grid, Sizes};
 use crate::attention::config::AttentionConfig;
 use crate::attention::visible::Visible;
 use crate::composed::ops::{Float, wide};
 use crate::composed::softcap::soft_cap;
 
-/// The rows of some queries, `[batch, n_kv_heads, group · rows, width]` of `[batch, n_heads, seq_q, width]`: the heads that share a key head are rows of one
-/// matrix, so keys need not be repeated.
+/// The rows of some queries, `[batch, n_kv_heads, group · rows, width]` of `[batch, n_heads, seq_q, width]`: the heads that
+/// share a key head are rows of one matrix, so keys need not be repeated.
 pub(super) fn rows_of_groups<B: Backend>(
     heads: Float<B>,
     queries: &Range<usize>,
@@ -66,8 +66,7 @@ pub(super) fn scores<B: Backend>(
 pub(super) fn hide_unseen<B: Backend>(
     scores: Float<B>,
     (queries, block): (&Range<usize>, &Block),
-    sizes: &Sizes,
-    visible: &Visible,
+    Grid { sizes, visible, .. }: &Grid,
 ) -> Float<B> {
     if !block.is_masked {
         return scores;
