@@ -184,3 +184,23 @@ fn results_are_also_written_as_the_harness_writes_them() {
         assert_eq!(sample["resps"][2][0], sample["filtered_resps"][2]);
     }
 }
+
+#[test]
+fn questions_among_their_own_examples_are_named() {
+    let here = workplace();
+    let test = here.read("data/arc-test.jsonl");
+    let few: Vec<&str> = test.lines().take(3).collect();
+    here.write("few.jsonl", few.join("\n"));
+    let line = "eval bench --model b --bench arc-easy --data few.jsonl --shots";
+    let told = here.run(&format!("{line} 3 --fewshot few.jsonl"));
+    assert!(
+        told.stderr
+            .contains("the examples before 3 of 3 questions hold the question itself"),
+        "{}",
+        told.stderr
+    );
+    told.worked();
+    let others = here.run(&format!("{line} 3 --fewshot data/arc-train.parquet"));
+    assert!(!others.stderr.contains("itself"), "{}", others.stderr);
+    others.worked();
+}

@@ -112,6 +112,34 @@ fn what_differs_is_not_compared() {
 }
 
 #[test]
+fn results_that_can_be_compared_are_whatever_comes_first() {
+    let here = workplace();
+    let on = "--model m --tokens tokens.json --contexts 32";
+    let ppl = format!("eval ppl {on} --windows 4 --rope none");
+    here.run(&format!("{ppl} --out a")).worked();
+    // Its file comes before that of the perplexity, with other windows.
+    here.run(&format!("compare {on} --windows 3 --out b"))
+        .worked();
+    here.run(&format!("{ppl} --out b")).worked();
+    for line in ["compare-runs a b --json", "compare-runs b a --json"] {
+        let found = json(&here, line);
+        let pairs = found["comparisons"].as_array().unwrap();
+        assert_eq!(pairs.len(), 1, "{line}");
+        assert_eq!(pairs[0]["difference"]["n"], 4, "{line}");
+    }
+    // No result is compared twice.
+    here.run(&format!("compare {on} --windows 4 --out c"))
+        .worked();
+    here.run(&format!("{ppl} --out c")).worked();
+    for line in ["compare-runs a c --json", "compare-runs c a --json"] {
+        let found = json(&here, line);
+        assert_eq!(found["comparisons"].as_array().unwrap().len(), 1, "{line}");
+        let left_out = found["left_out"].to_string();
+        assert!(left_out.contains("ppl at 32 under none"), "{left_out}");
+    }
+}
+
+#[test]
 fn how_numbers_were_computed_is_said_where_it_differs() {
     let here = workplace();
     here.run(&format!("{PPL} none --model m --out a")).worked();

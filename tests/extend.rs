@@ -1,5 +1,7 @@
 //! `longrope extend`: stages run in order and are skipped once done.
 
+use std::path::Path;
+
 use toml::{Table, Value};
 
 use crate::support::{Workplace, repository};
@@ -188,7 +190,12 @@ fn make_inputs(here: &Workplace, recipe: &Value) {
                 match (key.as_str(), value) {
                     ("model", Value::String(name)) => {
                         fs_err::create_dir_all(here.path(name)).unwrap();
-                        let config = here.read("m/config.json");
+                        let own = repository().join(name).join("config.json");
+                        let config = if own.is_file() {
+                            fs_err::read_to_string(own).unwrap()
+                        } else {
+                            here.read("m/config.json")
+                        };
                         here.write(&format!("{name}/config.json"), config);
                     }
                     ("text" | "eval-text", Value::Array(names)) => {
@@ -199,7 +206,7 @@ fn make_inputs(here: &Workplace, recipe: &Value) {
                     // Factors that come with the recipe.
                     ("rope", Value::Array(names)) => {
                         for name in names.iter().filter_map(Value::as_str) {
-                            if name.ends_with(".json") {
+                            if Path::new(name).extension().is_some_and(|it| it == "json") {
                                 fs_err::create_dir_all(here.path("configs")).unwrap();
                                 fs_err::copy(repository().join(name), here.path(name)).unwrap();
                             }

@@ -168,11 +168,11 @@ fn wrong_training_input_is_refused() {
         ("finetune --model m --out run", "windows of `text`"),
         (
             "finetune --model m --tokens tokens.json --out run --set train.learning-rate=0",
-            "`learning-rate` is 0",
+            "`train.learning-rate` is 0, expected a finite number above 0",
         ),
         (
             "finetune --model m --tokens tokens.json --out run --steps 3 --set train.warmup-steps=20",
-            "`warmup-steps` is 20, expected at most the 3 steps",
+            "`train.warmup-steps` is 20, expected at most the 3 steps",
         ),
         (
             "finetune --model m --tokens tokens.json --out run --set train.data.text=0",
@@ -182,6 +182,18 @@ fn wrong_training_input_is_refused() {
             "finetune --model m --tokens tokens.json --out run --lora \
              --set train.lora.target-modules=[\"query\"]",
             "target module `query`",
+        ),
+        (
+            "finetune --model m --tokens tokens.json --out run --lora --set train.lora.alpha=0.0",
+            "`train.lora.alpha` is 0, expected a number above 0",
+        ),
+        (
+            "finetune --model m --tokens tokens.json --out run --set train.optimizer.epsilon=inf",
+            "`train.optimizer.epsilon` is inf, expected a number above 0",
+        ),
+        (
+            "finetune --model m --tokens tokens.json --out run --set train.optimizer.beta1=2.0",
+            "`train.optimizer.beta1` is 2, expected 0 or more, and below 1",
         ),
         (
             "finetune --model m --tokens tokens.json --out run --set weights=streamed",
@@ -200,4 +212,23 @@ fn a_run_resumes_only_with_its_original_settings() {
     assert_eq!(state["settings"]["rope"]["rotary_dim"], 16, "saved as JSON");
     here.run("finetune --resume --out run --dashboard off --set train.learning-rate=0.5")
         .refused_with("other settings");
+}
+
+#[test]
+fn a_training_that_ends_with_infinite_weights_writes_no_model() {
+    let here = Workplace::with_model();
+    let line = "finetune --model m --tokens tokens.json --steps 1 --dashboard off --set train.warmup-steps=0 \
+        --set train.learning-rate=1e39 --out";
+    for mode in ["full", "lora"] {
+        let outcome = here.run(&format!("{line} {mode} --set train.mode={mode}"));
+        let message = outcome.stderr;
+        assert_eq!(outcome.code, Some(1), "{message}");
+        assert!(message.contains("after step 1, tensor `"), "{message}");
+        assert!(message.contains("expected finite numbers"), "{message}");
+        assert!(message.contains("a lower train.learning-rate"), "{message}");
+        assert!(!message.contains("--resume"), "{message}");
+        for name in ["model", "step-000001"] {
+            assert!(!here.path(mode).join(name).exists(), "{mode}/{name}");
+        }
+    }
 }

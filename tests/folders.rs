@@ -550,6 +550,39 @@ fn a_stopped_recipe_says_how_to_continue_the_recipe() {
     ");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_command_that_continues_a_recipe_has_its_arguments() {
+    let here = workplace();
+    let recipe = RECIPE.replace("model = \"t\"\n", "");
+    here.write(
+        "recipe.toml",
+        recipe.replace("passkey = { trials = 40 }", ""),
+    );
+    let recipe = here.start("extend t --config recipe.toml --set passkey.trials=200");
+    let state = here.path("recipe/01-keys/eval/passkey.state.json");
+    wait_until("the first trials", || state.is_file());
+    let asked = std::process::Command::new("kill")
+        .args(["-INT", &recipe.id().to_string()])
+        .status();
+    assert!(asked.unwrap().success());
+    let output = recipe.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let message = String::from_utf8(output.stderr).unwrap();
+    let (_, command) = message.split_once("continue with: longrope ").unwrap();
+    assert_eq!(
+        command.trim_end(),
+        "extend t --resume --config recipe.toml --set passkey.trials=200 --out recipe"
+    );
+    here.run(command).worked();
+    let keys = here.read_json("recipe/01-keys/eval/passkey.json");
+    assert_eq!(keys["results"][0]["n"], 200);
+    // The run knows its arguments.
+    let again = here.run("extend --resume --config recipe.toml");
+    assert!(!again.stderr.contains("other settings"), "{}", again.stderr);
+    again.worked();
+}
+
 #[test]
 fn the_demo_removes_no_search_of_the_user() {
     let here = workplace();

@@ -66,6 +66,24 @@ fn every_verb_that_measures_takes_it() {
 }
 
 #[test]
+fn an_evaluation_is_not_continued_in_another_precision() {
+    let here = Workplace::with_tokenizer();
+    let line = "eval passkey t --contexts 128 --rope none --trials 400 --out run";
+    let mut begun = here.start(line);
+    let state = here.path("run/eval/passkey.state.json");
+    while !fs_err::read_to_string(&state).is_ok_and(|text| text.contains("\"scores\"")) {
+        assert!(begun.try_wait().unwrap().is_none(), "it is over already");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    begun.kill().unwrap();
+    begun.wait().unwrap();
+    let saved = here.read_json("run/eval/passkey.state.json");
+    assert_eq!(saved["precision"], "f32");
+    here.run(&format!("{line} --resume --set precision=bf16"))
+        .refused_with("was begun in `f32`, it cannot be continued in `bf16`");
+}
+
+#[test]
 fn an_unknown_precision_is_refused_with_those_that_exist() {
     let here = Workplace::with_model();
     here.run("eval ppl m --tokens tokens.json --set precision=int8")

@@ -154,3 +154,85 @@ fn a_changed_start_is_found_on_resume() {
     fs_err::remove_file(here.path("run/start/checksums.json")).unwrap();
     here.run(&resume).worked();
 }
+
+#[test]
+fn phases_are_told_apart_by_their_names() {
+    let here = workplace();
+    here.write(
+        "same.toml",
+        TINY.replace("name = \"mix\"", "name = \"copying\""),
+    );
+    here.run("pretrain --config same.toml --text text.txt --out run")
+        .refused_with("phases 1 and 2 of `pretrain.phases` are both named `copying`");
+    assert!(!here.path("run").exists());
+    here.write(
+        "rate.toml",
+        TINY.replace("decay = \"linear\"", "weight-decay = -1"),
+    );
+    let message = here.fails("pretrain --config rate.toml --text text.txt --out run");
+    assert!(
+        message.contains("phase 2 of `pretrain.phases`, `mix`"),
+        "{message}"
+    );
+    assert!(
+        message.contains("`weight-decay` is -1, expected 0, or"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_pretraining_resumes_with_its_own_held_out_text_only() {
+    let here = workplace();
+    let told = here.run(&format!("{PRETRAIN} --out run"));
+    assert!(!told.stderr.contains("held out"), "{}", told.stderr);
+    told.worked();
+    let held = here.read("held.txt");
+    here.write("held.txt", held.replace("number", "rebmun"));
+    let message = here.fails("pretrain --resume --out run --json");
+    assert!(message.contains("`held-out` is another one"), "{message}");
+    assert!(message.contains("hint: restore the text"), "{message}");
+    here.write("held.txt", held);
+    // Earlier versions did not record it.
+    let mut record = here.read_json("run/run.json");
+    record["fixed"]
+        .as_object_mut()
+        .unwrap()
+        .remove("held-out")
+        .unwrap();
+    here.write("run/run.json", record.to_string());
+    here.run("pretrain --resume --out run --json").worked();
+
+    let copied = here.run(&format!(
+        "{PRETRAIN} --out copied --set pretrain.held-out=[\"text.txt\"]"
+    ));
+    assert!(
+        copied
+            .stderr
+            .contains("the training text has 1 of its 1 document"),
+        "{}",
+        copied.stderr
+    );
+    copied.worked();
+}
+
+#[test]
+fn a_pretraining_without_its_states_keeps_its_history() {
+    let here = workplace();
+    here.run(&format!("{PRETRAIN} --out run")).worked();
+    let before = here.read("run/metrics.jsonl");
+    for phase in ["run/1-copying", "run/2-mix"] {
+        fs_err::remove_dir_all(here.path(phase)).unwrap();
+    }
+    for found in ["`run/model` is a trained model", "has 4 steps"] {
+        let message = here.fails("pretrain --resume --out run --json");
+        assert!(message.contains("holds no saved state"), "{message}");
+        assert!(message.contains(found), "{message}");
+        assert_eq!(here.read("run/metrics.jsonl"), before);
+        if here.path("run/model").exists() {
+            fs_err::remove_dir_all(here.path("run/model")).unwrap();
+        }
+    }
+    // As the hint says.
+    fs_err::rename(here.path("run/metrics.jsonl"), here.path("kept.jsonl")).unwrap();
+    here.run("pretrain --resume --out run --json").worked();
+}

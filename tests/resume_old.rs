@@ -144,16 +144,15 @@ fn a_recovery_resumes_in_its_second_context() {
         here.read(first) == before,
         "the first context was searched already"
     );
-    let sets = |rope: &str| {
-        here.read_json(rope)["scaling"]["sets"]
-            .as_array()
-            .unwrap()
-            .len()
+    let contexts = |rope: &str| -> Vec<u64> {
+        let rope = here.read_json(rope);
+        let sets = rope["scaling"]["sets"].as_array().unwrap().iter();
+        sets.map(|set| set["max_context"].as_u64().unwrap())
+            .collect()
     };
-    assert_eq!(
-        sets("recover/rope.json"),
-        sets("expected/recover/rope.json")
-    );
+    // The set for 16 was better than before on samples of 32 tokens, which version 0.1 took. On samples of 16, it is not.
+    assert_eq!(contexts("expected/recover/rope.json"), [16, 32, 128]);
+    assert_eq!(contexts("recover/rope.json"), [32, 128]);
 }
 
 #[test]

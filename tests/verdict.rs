@@ -101,6 +101,34 @@ fn nothing_is_held_out_if_it_is_turned_off_or_the_text_is_short() {
 }
 
 #[test]
+fn text_that_is_there_twice_is_not_unseen() {
+    let here = Workplace::with_model();
+    let line = format!("{TINY_SEARCH} {SHORT}");
+    let once = json(&here, &format!("{line} --out once"));
+    let all: Vec<u32> = serde_json::from_str(&here.read("tokens.json")).unwrap();
+    let write = |documents: &[&[u32]]| {
+        here.write("more.json", serde_json::json!(documents).to_string());
+    };
+    let line = line.replace("tokens.json", "more.json");
+    // What is held out of a document is held out of its copy.
+    write(&[&all, &all]);
+    let twice = json(&here, &format!("{line} --out twice"));
+    assert_eq!(twice["verdict"]["held_out"], once["verdict"]["held_out"]);
+    // The last document is a part of the first.
+    write(&[&all, &all[300..]]);
+    let outcome = here.run(&format!("{line} --out part"));
+    assert!(
+        outcome
+            .stderr
+            .contains("the text that would be held out is also in the rest of the text"),
+        "{}",
+        outcome.stderr
+    );
+    let part: Value = serde_json::from_str(&outcome.worked()).unwrap();
+    assert_eq!(part.get("verdict"), None);
+}
+
+#[test]
 fn passkeys_are_fresh_and_tried_within_the_window_first() {
     let here = Workplace::with_tokenizer();
     here.rust_text();

@@ -33,7 +33,9 @@ fn a_model_may_have_a_name_that_is_not_utf8() {
         --set train.warmup-steps=0";
     run(&here, finetune);
     // The configuration in the run folder names it too.
-    fs_err::remove_dir_all(here.path("run/step-000002")).unwrap();
+    for name in ["run/step-000002", "run/model"] {
+        fs_err::remove_dir_all(here.path(name)).unwrap();
+    }
     here.run("finetune --resume --out run --dashboard off")
         .worked();
 }

@@ -1,6 +1,6 @@
 //! Needle texts: a statement hidden in filler, and a question about it at the end.
 //!
-//! All needle texts of this workspace have the same five parts in the same order:
+//! The texts of passkeys, in training, measurements and searches, have the same five parts in the same order:
 //!
 //! ```text
 //! introduction │ filler │ statement │ filler │ question

@@ -149,6 +149,24 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A saved state was measured in another precision.
+    #[error("`{}` was begun in `{saved}`, it cannot be continued in `{now}`", path.display())]
+    StatePrecision {
+        /// The file.
+        path: PathBuf,
+        /// The precision of its trials.
+        saved: String,
+        /// The precision of this evaluation.
+        now: String,
+    },
+
+    /// A saved state was measured with RoPEs in other layers.
+    #[error("`{}` was made with another `rope-layers`", path.display())]
+    StateLayers {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// The trials of a saved state are not those of the task.
     #[error("the saved trials of `{task}` are damaged: trial {trial} {problem}")]
     StateTrials {

@@ -84,7 +84,7 @@ pub struct NeedleConfig {
     pub prompt: String,
     /// The answer, which follows the prompt.
     pub answer: String,
-    /// Digits of a value.
+    /// Digits of a value, 1 to [`MOST_DIGITS`](Self::MOST_DIGITS).
     pub digits: u32,
     /// Needles in one text. Of numbers, the first is at the depth, the others are spread evenly from there to the end.
     pub needles: usize,
@@ -94,6 +94,11 @@ pub struct NeedleConfig {
     pub trials: usize,
     /// How answers are scored.
     pub protocol: Protocol,
+}
+
+impl NeedleConfig {
+    /// Most digits of a value, which has 64 bits.
+    pub const MOST_DIGITS: u32 = 18;
 }
 
 impl Default for NeedleConfig {
@@ -312,7 +317,7 @@ fn check_common(task: &str, config: &NeedleConfig) -> Result<()> {
         let expected = "at least one number from 0 to 1";
         return Err(refuse(task, "depths", "[]".to_owned(), expected));
     }
-    if !(1..=18).contains(&config.digits) {
+    if !(1..=NeedleConfig::MOST_DIGITS).contains(&config.digits) {
         let found = config.digits.to_string();
         return Err(refuse(task, "digits", found, "a number from 1 to 18"));
     }

@@ -38,7 +38,7 @@ pub struct NeedleTextConfig {
     /// Where the needle is, 0 at the beginning of the filler and 1 at its end. The texts take turns with the depths; if
     /// there are none, the needles are spread evenly over the texts.
     pub depths: Vec<f64>,
-    /// Digits of the hidden number, 1 to 9.
+    /// Digits of the hidden number, 1 to [`MOST_DIGITS`](Self::MOST_DIGITS).
     pub digits: u32,
     /// Replaces the style's words before the text, line break included.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +67,9 @@ impl Default for NeedleTextConfig {
 }
 
 impl NeedleTextConfig {
+    /// Most digits of a hidden number, which has 32 bits.
+    pub const MOST_DIGITS: u32 = 9;
+
     /// The passkey test as papers use it: five digits in sentences that repeat.
     pub fn passkeys(samples: usize) -> Self {
         Self {
@@ -91,7 +94,7 @@ impl NeedleTextConfig {
         if let Some(depth) = self.depths.iter().find(is_outside) {
             return refuse("depths", depth.to_string(), "numbers from 0 to 1");
         }
-        if !(1..=9).contains(&self.digits) {
+        if !(1..=Self::MOST_DIGITS).contains(&self.digits) {
             return refuse("digits", self.digits.to_string(), "1 to 9");
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Results in the form they are written to files.
 
+use std::fmt;
+
 use longrope_model::ResultSource;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,6 +51,32 @@ pub enum EvalResult {
     Ppl(PplResult),
     /// The trials of a task.
     Task(TaskResult),
+}
+
+impl EvalResult {
+    /// Task, context and name of the RoPE.
+    pub fn key(&self) -> (&str, usize, &str) {
+        match self {
+            Self::Ppl(ppl) => (&ppl.task, ppl.context, &ppl.rope),
+            Self::Task(task) => (&task.task, task.context, &task.rope),
+        }
+    }
+
+    /// Fingerprint of the RoPE at this context; `None` in older files.
+    pub fn rope_fingerprint(&self) -> Option<&str> {
+        match self {
+            Self::Ppl(ppl) => ppl.rope_fingerprint.as_deref(),
+            Self::Task(task) => task.rope_fingerprint.as_deref(),
+        }
+    }
+}
+
+/// `ppl at 512 under yarn`
+impl fmt::Display for EvalResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (task, context, rope) = self.key();
+        write!(f, "{task} at {context} under {rope}")
+    }
 }
 
 impl From<PplResult> for EvalResult {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use longrope_model::ResultSource;
 use longrope_rope::RopeSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -30,15 +31,20 @@ pub struct SavedJob {
 ///
 /// ```
 /// # use longrope_eval::EvalState;
+/// # use longrope_model::ResultSource;
 /// # let dir = tempfile::tempdir().unwrap();
 /// let path = dir.path().join("eval/passkey.state.json");
 /// let key = serde_json::json!({ "task": "passkey" });
+/// let source = ResultSource {
+///     model_fingerprint: "fingerprint of the model".to_owned(),
+///     ..ResultSource::default()
+/// };
 ///
-/// let mut state = EvalState::begin(path.clone(), "fingerprint of the model".to_owned(), None)?;
+/// let mut state = EvalState::begin(path.clone(), &source)?;
 /// state.save(&key, &[], 1.5)?;
 ///
 /// // Later, in another process:
-/// let state = EvalState::resume(path, "fingerprint of the model", None, &[key.clone()])?;
+/// let state = EvalState::resume(path, &source, &[key.clone()])?;
 /// assert_eq!(state.job(&key).map(|job| job.elapsed_secs), Some(1.5));
 /// state.finish()?;
 /// # Ok::<(), longrope_eval::Error>(())
@@ -51,6 +57,12 @@ pub struct EvalState {
     /// Fingerprint of the text or data, for tasks whose keys have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text_fingerprint: Option<String>,
+    /// Type of the weights in computations; `None` in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    precision: Option<String>,
+    /// Which layers a RoPE is for, if not for those that see all tokens only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rope_layers: Option<String>,
     jobs: Vec<SavedJob>,
     #[serde(skip)]
     path: PathBuf,
@@ -62,52 +74,63 @@ impl EvalState {
         &self.path
     }
 
-    /// A state without trials, to be kept at `path`. Nothing is written yet.
+    /// Whether it says in which precision its trials were computed; older files do not.
+    pub fn knows_precision(&self) -> bool {
+        self.precision.is_some()
+    }
+
+    /// A state without trials of what is measured on `source`, to be kept at `path`. Nothing is written yet.
     ///
     /// # Errors
     /// [`Error::StateExists`] if there is a file at `path`.
-    pub fn begin(
-        path: PathBuf,
-        model_fingerprint: String,
-        text_fingerprint: Option<String>,
-    ) -> Result<Self> {
+    pub fn begin(path: PathBuf, source: &ResultSource) -> Result<Self> {
         if path.exists() {
             return Err(Error::StateExists { path });
         }
         Ok(Self {
             format: FORMAT.to_owned(),
             version: VERSION,
-            model_fingerprint,
-            text_fingerprint,
+            model_fingerprint: source.model_fingerprint.clone(),
+            text_fingerprint: source.text_fingerprint.clone(),
+            precision: source.precision.clone(),
+            rope_layers: source.rope_layers.clone(),
             jobs: Vec::new(),
             path,
         })
     }
 
-    /// Reads a state and checks that it belongs to this model and text and to these [keys](Self::key). States of version
-    /// 0.1 do not say the text.
+    /// Reads a state and checks that it belongs to this model and text, measured in this way, and to these
+    /// [keys](Self::key). States of version 0.1 do not say the text, and older ones do not say the precision.
     ///
     /// # Errors
     /// - [`Error::NoState`] if there is no file at `path`, [`Error::Io`] if it cannot be read.
     /// - [`Error::StateJson`], [`Error::StateFormat`] and [`Error::StateVersion`] for a file of another form.
-    /// - [`Error::StateModel`], [`Error::StateText`] and [`Error::StateSettings`] for the state of another evaluation.
-    pub fn resume(
-        path: PathBuf,
-        model_fingerprint: &str,
-        text_fingerprint: Option<&str>,
-        keys: &[Value],
-    ) -> Result<Self> {
+    /// - [`Error::StateModel`], [`Error::StateText`], [`Error::StatePrecision`], [`Error::StateLayers`] and
+    ///   [`Error::StateSettings`] for the state of another evaluation.
+    pub fn resume(path: PathBuf, source: &ResultSource, keys: &[Value]) -> Result<Self> {
         if !path.is_file() {
             return Err(Error::NoState { path });
         }
         let state = read(&path)?;
-        if state.model_fingerprint != model_fingerprint {
+        if state.model_fingerprint != source.model_fingerprint {
             return Err(Error::StateModel { path });
         }
-        if let (Some(saved), Some(now)) = (&state.text_fingerprint, text_fingerprint)
+        if let (Some(saved), Some(now)) = (&state.text_fingerprint, &source.text_fingerprint)
             && saved != now
         {
             return Err(Error::StateText { path });
+        }
+        if let (Some(saved), Some(now)) = (&state.precision, &source.precision)
+            && saved != now
+        {
+            return Err(Error::StatePrecision {
+                path,
+                saved: saved.clone(),
+                now: now.clone(),
+            });
+        }
+        if state.rope_layers != source.rope_layers {
+            return Err(Error::StateLayers { path });
         }
         if !state.jobs.iter().all(|job| keys.contains(&job.key)) {
             return Err(Error::StateSettings { path });
@@ -204,8 +227,15 @@ fn read(path: &Path) -> Result<EvalState> {
 mod tests {
     use super::*;
 
+    fn of(model: &str) -> ResultSource {
+        ResultSource {
+            model_fingerprint: model.to_owned(),
+            ..ResultSource::default()
+        }
+    }
+
     fn state(path: &Path) -> EvalState {
-        EvalState::begin(path.to_owned(), "model".to_owned(), None).unwrap()
+        EvalState::begin(path.to_owned(), &of("model")).unwrap()
     }
 
     #[test]
@@ -213,7 +243,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("eval/state.json");
         let resume =
-            |model: &str, keys: &[Value]| EvalState::resume(path.clone(), model, None, keys);
+            |model: &str, keys: &[Value]| EvalState::resume(path.clone(), &of(model), keys);
         let (key, other) = (json!({ "task": "a" }), json!({ "task": "b" }));
         let trial = Trial {
             trial: 0,
@@ -226,7 +256,7 @@ mod tests {
         let mut saved = state(&path);
         saved.save(&key, &[], 0.0).unwrap();
         saved.save(&key, std::slice::from_ref(&trial), 2.0).unwrap();
-        let begun = EvalState::begin(path.clone(), "model".to_owned(), None);
+        let begun = EvalState::begin(path.clone(), &of("model"));
         assert!(matches!(begun, Err(Error::StateExists { .. })));
 
         let resumed = resume("model", &keys).unwrap();
@@ -244,15 +274,49 @@ mod tests {
     fn a_state_of_another_text_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
-        let text = Some("text".to_owned());
-        let state = EvalState::begin(path.clone(), "model".to_owned(), text).unwrap();
+        let on = |text: &str| ResultSource {
+            text_fingerprint: Some(text.to_owned()),
+            ..of("model")
+        };
+        let state = EvalState::begin(path.clone(), &on("text")).unwrap();
         state.write().unwrap();
-        let resume = |text: Option<&str>| EvalState::resume(path.clone(), "model", text, &[]);
-        assert!(resume(Some("text")).is_ok());
-        assert!(matches!(
-            resume(Some("other")),
-            Err(Error::StateText { .. })
-        ));
+        let resume = |source: ResultSource| EvalState::resume(path.clone(), &source, &[]);
+        assert!(resume(on("text")).is_ok());
+        let result = resume(on("other"));
+        assert!(matches!(result, Err(Error::StateText { .. })));
+    }
+
+    #[test]
+    fn a_state_that_was_measured_in_another_way_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let measured = |precision: &str, layers: Option<&str>| ResultSource {
+            precision: Some(precision.to_owned()),
+            rope_layers: layers.map(str::to_owned),
+            ..of("model")
+        };
+        let state = EvalState::begin(path.clone(), &measured("f32", None)).unwrap();
+        state.write().unwrap();
+        let resume = |source: ResultSource| EvalState::resume(path.clone(), &source, &[]);
+        assert!(resume(measured("f32", None)).unwrap().knows_precision());
+        let message = resume(measured("bf16", None)).unwrap_err().to_string();
+        assert!(
+            message.ends_with("was begun in `f32`, it cannot be continued in `bf16`"),
+            "{message}"
+        );
+        let result = resume(measured("f32", Some("all")));
+        assert!(matches!(result, Err(Error::StateLayers { .. })));
+        // Older files say neither.
+        state_of_an_older_version(&path);
+        let result = resume(measured("bf16", None)).unwrap();
+        assert!(!result.knows_precision());
+        let result = resume(measured("f32", Some("all")));
+        assert!(matches!(result, Err(Error::StateLayers { .. })));
+    }
+
+    fn state_of_an_older_version(path: &Path) {
+        let text = fs_err::read_to_string(path).unwrap();
+        fs_err::write(path, text.replace(r#""precision":"f32","#, "")).unwrap();
     }
 
     #[test]
@@ -266,7 +330,7 @@ mod tests {
 
         let read_back = |text: &str| {
             fs_err::write(&path, text).unwrap();
-            EvalState::resume(path.clone(), "model", None, &[json!(1)])
+            EvalState::resume(path.clone(), &of("model"), &[json!(1)])
         };
         let result = read_back(&text.replace("eval-state", "state"));
         assert!(matches!(result, Err(Error::StateFormat { .. })));

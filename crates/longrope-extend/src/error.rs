@@ -89,6 +89,15 @@ pub enum Error {
         original: usize,
     },
 
+    /// The length of samples is given for a recovery.
+    #[error(
+        "`search.sample-context` is {found}, expected no such key in a recovery, whose samples are as long as each context"
+    )]
+    RecoverySamples {
+        /// Tokens of a sample.
+        found: usize,
+    },
+
     /// A key of an adaptation is out of range, or contradicts another one.
     #[error("`{key}` is {found}, expected {expected}")]
     AdaptKey {

@@ -26,7 +26,7 @@ pub(crate) struct SelfAttention {
     pub(crate) rotation: Rotation,
     /// Whether the layer has a sliding window.
     #[module(skip)]
-    pub(crate) near: bool,
+    pub(crate) has_window: bool,
 }
 
 /// The normalizations of queries and of keys.
@@ -70,7 +70,7 @@ pub(crate) struct Queries {
 struct FarQueries {
     queries: Tensor<4>,
     /// Number of keys that are near.
-    near: usize,
+    n_near: usize,
 }
 
 impl Queries {
@@ -179,7 +179,7 @@ impl SelfAttention {
         };
         let far = rotary.far(self.rotation).map(|far| FarQueries {
             queries: rotated(queries.clone(), &far.queries),
-            near: far.grouping.window,
+            n_near: far.grouping.window,
         });
         Queries {
             queries: rotated(queries, rotary),
@@ -213,7 +213,7 @@ impl SelfAttention {
         let mixed = match (far, sinks) {
             (Some(far), sinks) => {
                 let queries = [queries, far.queries];
-                grouped_attention(queries, &keys, values, sinks, far.near, config)
+                grouped_attention(queries, &keys, values, sinks, far.n_near, config)
             }
             (None, None) => attention(queries, keys, values, config),
             (None, Some(sinks)) => attention_with_sinks(queries, keys, values, sinks, config),
@@ -234,7 +234,7 @@ impl SelfAttention {
         let turn = Turn {
             rotation: self.rotation,
             pairs: self.layout.pairs,
-            near: self.near,
+            has_window: self.has_window,
         };
         let (Some(norm), Some(kind)) = (norm, self.layout.head_norm) else {
             return rotary.apply(self.heads(x), start, turn);

@@ -122,7 +122,7 @@ impl<S: TensorSource> Builder<'_, S> {
             head_dim: config.head_dim,
             layout: config.layout.attention,
             rotation: config.layout.rotations[layer_idx],
-            near: config.windows[layer_idx].is_some(),
+            has_window: config.windows[layer_idx].is_some(),
         })
     }
 

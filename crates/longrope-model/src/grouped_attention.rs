@@ -3,10 +3,10 @@
 use burn::tensor::Tensor;
 use longrope_kernels::{AttentionConfig, attention_with_log_sum_exp, merge_attention};
 
-/// Attention of queries to the keys less than `near` tokens before them, rotated in one way, and to all earlier keys,
+/// Attention of queries to the keys less than `n_near` tokens before them, rotated in one way, and to all earlier keys,
 /// rotated in another; both share one softmax.
 ///
-/// The last query sees the last key. The distances of far keys begin at `near`, so among the keys up to `near` tokens before
+/// The last query sees the last key. The distances of far keys begin at `n_near`, so among the keys up to `n_near` tokens before
 /// the end, the far part is causal attention again: nothing of size `[seq, seq]` is needed. A sink is one more score, whose
 /// value is 0.
 ///
@@ -21,7 +21,7 @@ pub(crate) fn grouped_attention(
     keys: &Tensor<4>,
     values: Tensor<4>,
     sinks: Option<Tensor<1>>,
-    near: usize,
+    n_near: usize,
     config: AttentionConfig,
 ) -> Tensor<4> {
     let [_, _, seq, _] = near_queries.dims();
@@ -30,21 +30,21 @@ pub(crate) fn grouped_attention(
         [0, n_kv_heads].map(|first| keys.clone().narrow(1, first, n_kv_heads));
     let reach = config.window.unwrap_or(usize::MAX);
     let near_config = AttentionConfig {
-        window: Some(near.min(reach)),
+        window: Some(n_near.min(reach)),
         ..config.clone()
     };
     let (mixed, sum) =
         attention_with_log_sum_exp(near_queries, near_keys, values.clone(), near_config);
 
-    let n_far_keys = n_keys.saturating_sub(near);
+    let n_far_keys = n_keys.saturating_sub(n_near);
     // The last of the queries see far keys, as many as there are such keys at most.
     let n_far = seq.min(n_far_keys);
-    let (mixed, sum) = if n_far == 0 || reach <= near {
+    let (mixed, sum) = if n_far == 0 || reach <= n_near {
         (mixed, sum)
     } else {
         let rest = seq - n_far;
         let far_config = AttentionConfig {
-            window: config.window.map(|reach| reach - near),
+            window: config.window.map(|reach| reach - n_near),
             ..config
         };
         let far = attention_with_log_sum_exp(

@@ -83,7 +83,7 @@ pub use lora_config::LoraConfig;
 pub use lora_error::LoraError;
 pub use module_names::attention_maps;
 pub use nll::TokenBatch;
-pub use non_finite::{NonFiniteWeight, first_non_finite};
+pub use non_finite::{NonFiniteWeight, first_non_finite, first_non_finite_in};
 pub use parameters::{Parameter, ParameterKind, Trained};
 pub use placement::{Placement, layers_per_device};
 pub use precision::Precision;

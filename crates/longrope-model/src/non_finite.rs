@@ -49,6 +49,14 @@ pub fn first_non_finite(folder: &Path) -> Result<Option<NonFiniteWeight>> {
     first_of(&Checkpoint::open(folder)?, |_| true)
 }
 
+/// As [`first_non_finite`], for a single safetensors file.
+///
+/// # Errors
+/// If it cannot be opened or read.
+pub fn first_non_finite_in(file: &Path) -> Result<Option<NonFiniteWeight>> {
+    first_of(&Checkpoint::open_file(file)?, |_| true)
+}
+
 /// As [`first_non_finite`], for those tensors of a checkpoint whose names are `wanted`.
 ///
 /// # Errors
@@ -140,9 +148,15 @@ mod tests {
         }
         fs_err::write(folder.path().join("model.safetensors"), bytes).unwrap();
         let found = first_non_finite(folder.path()).unwrap().unwrap();
-        assert_eq!((found.tensor.as_str(), found.index), (name, vec![2, 5]));
+        assert_eq!(
+            (found.tensor.as_str(), found.index.clone()),
+            (name, vec![2, 5])
+        );
         assert!(found.value.is_nan());
         assert!(found.file.ends_with("model.safetensors"));
+        let file = folder.path().join("model.safetensors");
+        let again = first_non_finite_in(&file).unwrap().unwrap();
+        assert_eq!((again.tensor, again.index), (found.tensor, found.index));
     }
 
     #[test]

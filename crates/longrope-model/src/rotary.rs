@@ -99,7 +99,7 @@ pub(crate) struct Turn {
     pub(crate) rotation: Rotation,
     pub(crate) pairs: Pairs,
     /// Whether the layer has a sliding window.
-    pub(crate) near: bool,
+    pub(crate) has_window: bool,
 }
 
 /// Makes the [`Rotary`] of a model without the model: [`Decoder::rotaries`](crate::Decoder::rotaries).
@@ -268,7 +268,7 @@ impl Rotary {
             Rotation::None => return x,
             // A config names such layers only together with their RoPE.
             Rotation::Local => self.local.as_ref(),
-            Rotation::Main => self.near.as_ref().filter(|_| turn.near),
+            Rotation::Main => self.near.as_ref().filter(|_| turn.has_window),
         };
         if let Some(table) = one {
             return table.rotate(x, start, pairs);

@@ -36,6 +36,10 @@ pub struct ResultSource {
     /// Rounding of rotation angles, if it is not that of `f64`: `compat-f32`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub angles: Option<String>,
+    /// Which layers a RoPE is for, if it is not for those that see all tokens only: `all`. Only for models that have another
+    /// RoPE in layers with a sliding window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_layers: Option<String>,
 }
 
 impl ResultSource {
@@ -117,6 +121,7 @@ mod tests {
             devices: vec!["flex".into()],
             precision: Some("f32".into()),
             angles: None,
+            rope_layers: None,
             ..source
         };
         let expected = concat!(
@@ -128,6 +133,12 @@ mod tests {
         let read: ResultSource = serde_json::from_str(expected).expect("it is valid");
         assert_eq!(read, full);
         assert_eq!(full.rounding(), None);
+        let shared = ResultSource {
+            rope_layers: Some("all".into()),
+            ..full.clone()
+        };
+        let json = serde_json::to_string(&shared).expect("plain data");
+        assert!(json.ends_with(r#","precision":"f32","rope_layers":"all"}"#));
         let rounded = ResultSource {
             precision: Some("bf16".into()),
             angles: Some("compat-f32".into()),

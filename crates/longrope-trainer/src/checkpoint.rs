@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::finite::check_weights;
 use crate::optimizer::AdamW;
 use crate::trainer::{Trainer, TrainerConfig};
 use crate::whole;
@@ -107,7 +108,7 @@ pub fn step_folder(run: &Path, n_steps: usize) -> PathBuf {
 /// Saves a state, removes the oldest states beyond those to keep, and returns the folder of the new one.
 ///
 /// # Errors
-/// If something cannot be written; earlier states stay intact.
+/// [`Error::WeightNotFinite`] if a weight is NaN or infinite; if something cannot be written. Earlier states stay intact.
 pub fn save(
     run: &Path,
     trainer: &Trainer,
@@ -117,19 +118,22 @@ pub fn save(
     fs_err::create_dir_all(run)?;
     let target = step_folder(run, state.n_steps);
     longrope_data::replace_folder(&target, ".saving-", |folder| {
-        match context.lora {
+        let weights = match context.lora {
             None => {
                 let model = folder.join("model");
                 fs_err::create_dir(&model)?;
                 write_model(trainer.decoder(), context.base, &model)?;
+                model.join("model.safetensors")
             }
             Some(lora) => {
                 let adapter = folder.join("adapter");
                 fs_err::create_dir(&adapter)?;
                 let decoder = trainer.decoder();
                 decoder.write_adapters(&adapter, lora, context.base)?;
+                adapter.join("adapter_model.safetensors")
             }
-        }
+        };
+        check_weights(&weights, context.base, state.n_steps)?;
         let optimizer = folder.join("optimizer.safetensors");
         trainer.optimizer().write(&optimizer)?;
         let state = TrainingState {

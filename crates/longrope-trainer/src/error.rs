@@ -17,54 +17,14 @@ pub type HookError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The peak learning rate is not a positive number.
-    #[error("`learning-rate` is {found}, expected a positive number")]
-    LearningRate {
-        /// The value given.
-        found: f64,
-    },
-    /// The warmup is longer than the training.
-    #[error("`warmup-steps` is {warmup}, expected at most the {total} steps of the run")]
-    Warmup {
-        /// Steps of warmup.
-        warmup: usize,
-        /// Steps in all.
-        total: usize,
-    },
     /// Nothing can be offloaded.
     #[error("`train.offload` is true, but without `train.recompute` no inputs of layers are kept")]
     Offload,
-    /// A setting of the optimizer is out of range.
-    #[error("`{key}` is {found}, which is out of range")]
+    /// A setting is out of range, or contradicts another one.
+    #[error("`{key}` is {found}, expected {expected}")]
     Setting {
-        /// The key.
-        key: &'static str,
-        /// The value given.
-        found: f64,
-    },
-    /// A share of windows is negative or not a number.
-    #[error("`{key}` is {found}, expected a share of 0 or more")]
-    Share {
-        /// The key.
-        key: &'static str,
-        /// The value given.
-        found: f64,
-    },
-    /// A setting of the positions of windows has no meaning.
-    #[error("`{key}` is {found}, expected {expected}")]
-    Positions {
-        /// The key.
-        key: &'static str,
-        /// The value given.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
-    /// A setting of the comparison with the original model has no meaning.
-    #[error("`{key}` is {found}, expected {expected}")]
-    Distill {
-        /// The key.
-        key: &'static str,
+        /// The key; see [`Error::within`].
+        key: String,
         /// The value given.
         found: String,
         /// What it may be.
@@ -110,6 +70,21 @@ pub enum Error {
         /// Norm of its gradients.
         norm: f64,
     },
+    /// A trained weight is NaN or infinite, so it is not saved.
+    #[error(
+        "after step {step}, tensor `{tensor}` holds {value} at index {index:?}, expected finite numbers only: the \
+         weights are not saved"
+    )]
+    WeightNotFinite {
+        /// The last step.
+        step: usize,
+        /// Name of the tensor.
+        tensor: String,
+        /// Place in the tensor, one index per dimension, from 0.
+        index: Vec<usize>,
+        /// The weight.
+        value: f64,
+    },
     /// All tokens of a step have weight 0.
     #[error("step {step} has no token whose loss counts")]
     NothingCounts {
@@ -144,6 +119,14 @@ pub enum Error {
     ModelInPlace {
         /// The folder.
         folder: PathBuf,
+    },
+    /// There is no saved state to resume from, although there have been some.
+    #[error("`{}` holds no saved state to resume from, but there were some: {found}", folder.display())]
+    StatesGone {
+        /// The folder of the states.
+        folder: PathBuf,
+        /// What shows that there were some.
+        found: String,
     },
     /// A saved state belongs to a run with other settings.
     #[error("the run in `{}` was started with other settings, another model or other text", folder.display())]
@@ -228,4 +211,33 @@ pub enum Error {
     /// A callback of the caller failed.
     #[error(transparent)]
     Hook(HookError),
+}
+
+impl Error {
+    /// A setting whose value is not as expected.
+    pub(crate) fn setting(key: &str, found: &impl ToString, expected: &str) -> Self {
+        Self::Setting {
+            key: key.to_owned(),
+            found: found.to_string(),
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// The same error. The key of a setting begins with the section that it is in: `beta1` within `optimizer` is
+    /// `optimizer.beta1`.
+    #[must_use]
+    pub fn within(self, section: &str) -> Self {
+        match self {
+            Self::Setting {
+                key,
+                found,
+                expected,
+            } => Self::Setting {
+                key: format!("{section}.{key}"),
+                found,
+                expected,
+            },
+            other => other,
+        }
+    }
 }

@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 mod error;
+mod finite;
 mod memory;
 mod micro_batch;
 mod optimizer;

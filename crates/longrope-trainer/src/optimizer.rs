@@ -46,28 +46,45 @@ impl OptimizerConfig {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the first key that is out of range.
+    /// [`Error::Setting`] names the first key that is out of range, and its range.
     pub fn validate(&self) -> Result<()> {
+        let is_rate = |rate: f64| (0.0..1.0).contains(&rate);
+        let is_decay = |decay: f64| (0.0..=f64::from(f32::MAX)).contains(&decay);
+        let rate = "0 or more, and below 1";
         let checks = [
-            ("beta1", self.beta1, (0.0..1.0).contains(&self.beta1)),
-            ("beta2", self.beta2, (0.0..1.0).contains(&self.beta2)),
-            ("epsilon", self.epsilon, self.epsilon > 0.0),
-            ("weight-decay", self.weight_decay, self.weight_decay >= 0.0),
+            ("beta1", self.beta1, is_rate(self.beta1), rate),
+            ("beta2", self.beta2, is_rate(self.beta2), rate),
+            ("epsilon", self.epsilon, is_positive(self.epsilon), POSITIVE),
+            (
+                "weight-decay",
+                self.weight_decay,
+                is_decay(self.weight_decay),
+                "0, or a number above 0 that is finite in f32",
+            ),
             (
                 "max-grad-norm",
                 self.max_grad_norm,
                 self.max_grad_norm > 0.0,
+                "a number above 0",
             ),
         ];
-        match checks.into_iter().find(|(_, _, holds)| !holds) {
+        match checks.into_iter().find(|(_, _, holds, _)| !holds) {
             None => Ok(()),
-            Some((key, found, _)) => Err(Error::Setting { key, found }),
+            Some((key, found, _, expected)) => Err(Error::setting(key, &found, expected)),
         }
     }
 
     fn decays(&self, kind: ParameterKind) -> bool {
         self.decay_all || matches!(kind, ParameterKind::Matrix | ParameterKind::Adapter)
     }
+}
+
+/// What a number is that [`is_positive`].
+pub(crate) const POSITIVE: &str = "a number above 0 that is finite in f32";
+
+/// Whether a number is above 0, and finite in the type that is computed in.
+pub(crate) fn is_positive(number: f64) -> bool {
+    number > 0.0 && number <= f64::from(f32::MAX)
 }
 
 /// State of one parameter; each tensor is `[elements]` in `f32` (`f64` for `f64` weights).
@@ -275,5 +292,51 @@ fn precise(stored: DType) -> DType {
         DType::F64
     } else {
         DType::F32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_train_nothing_or_spoil_the_weights_name_their_range() {
+        OptimizerConfig::default().validate().unwrap();
+        let with = |key: &str, value: f64| {
+            let mut config = OptimizerConfig::default();
+            match key {
+                "beta1" => config.beta1 = value,
+                "epsilon" => config.epsilon = value,
+                "weight-decay" => config.weight_decay = value,
+                _ => config.max_grad_norm = value,
+            }
+            config.validate()
+        };
+        for (key, value, message) in [
+            (
+                "beta1",
+                1.0,
+                "`beta1` is 1, expected 0 or more, and below 1",
+            ),
+            (
+                "epsilon",
+                f64::INFINITY,
+                "`epsilon` is inf, expected a number above 0 that is finite in f32",
+            ),
+            ("epsilon", 0.0, "`epsilon` is 0, expected a number above 0"),
+            ("epsilon", 1e39, "expected a number above 0 that is finite"),
+            (
+                "weight-decay",
+                f64::INFINITY,
+                "`weight-decay` is inf, expected 0, or a number above 0",
+            ),
+            ("weight-decay", -0.1, "`weight-decay` is -0.1"),
+            ("max-grad-norm", f64::NAN, "`max-grad-norm` is NaN"),
+        ] {
+            let error = with(key, value).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        // Gradients of any size are kept.
+        with("max-grad-norm", f64::INFINITY).unwrap();
     }
 }

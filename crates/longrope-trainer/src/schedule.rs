@@ -2,6 +2,7 @@
 
 use std::f64::consts::PI;
 
+use longrope_data::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -53,19 +54,24 @@ impl Schedule {
     /// This schedule, if its numbers are valid.
     ///
     /// # Errors
-    /// [`Error::LearningRate`] if the rate is not positive and finite, [`Error::Warmup`] if the warmup is longer than the
-    /// run.
+    /// [`Error::Setting`] if the rate is not positive and finite, or the warmup is longer than the run.
     pub fn validated(self) -> Result<Self> {
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(Error::LearningRate {
-                found: self.learning_rate,
-            });
+            let expected = "a finite number above 0";
+            return Err(Error::setting(
+                "learning-rate",
+                &self.learning_rate,
+                expected,
+            ));
         }
         if self.warmup_steps > self.total_steps {
-            return Err(Error::Warmup {
-                warmup: self.warmup_steps,
-                total: self.total_steps,
-            });
+            let steps = counted(self.total_steps, "step");
+            let expected = format!("at most the {steps} of the run");
+            return Err(Error::setting(
+                "warmup-steps",
+                &self.warmup_steps,
+                &expected,
+            ));
         }
         Ok(self)
     }
@@ -122,18 +128,19 @@ mod tests {
             learning_rate: f64::NAN,
             ..schedule(Decay::Linear)
         };
-        assert!(matches!(wrong.validated(), Err(Error::LearningRate { .. })));
+        let error = wrong.validated().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`learning-rate` is NaN, expected a finite number above 0"
+        );
         let wrong = Schedule {
             warmup_steps: 13,
             ..schedule(Decay::Linear)
         };
-        let error = wrong.validated().unwrap_err();
-        assert!(matches!(
+        let error = wrong.validated().unwrap_err().within("train").to_string();
+        assert_eq!(
             error,
-            Error::Warmup {
-                warmup: 13,
-                total: 12
-            }
-        ));
+            "`train.warmup-steps` is 13, expected at most the 12 steps of the run"
+        );
     }
 }

@@ -29,7 +29,8 @@ impl TrainerConfig {
     /// If a setting is out of range.
     pub fn validate(&self) -> Result<()> {
         self.schedule.validated()?;
-        self.optimizer.validate()
+        let optimizer = self.optimizer.validate();
+        optimizer.map_err(|error| error.within("optimizer"))
     }
 }
 

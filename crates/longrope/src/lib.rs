@@ -1,4 +1,4 @@
-//! The `longrope` program. Only this crate knows flags, terminals and backends.
+//! The `longrope` program. Only this crate knows flags, terminals and the names of devices.
 //!
 //! All of it is in this library, so that tests select the features they need; `main.rs` calls [`run`].
 #![recursion_limit = "256"]

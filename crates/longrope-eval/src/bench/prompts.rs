@@ -120,6 +120,19 @@ impl Prompts {
         &self.questions
     }
 
+    /// Number of questions that are among their own examples, so that the model reads the answer before it is asked.
+    ///
+    /// A question is known by its text and its choices, whatever else its row holds.
+    pub fn n_with_own_answer(&self) -> usize {
+        let asked = self.questions.iter().zip(&self.chosen);
+        asked
+            .filter(|(question, chosen)| {
+                let mut examples = chosen.iter().map(|index| &self.examples[*index]);
+                examples.any(|it| it.text == question.text && it.choices == question.choices)
+            })
+            .count()
+    }
+
     /// Everything the model reads before an answer.
     pub fn context(&self, index: usize) -> String {
         let question = &self.questions[index];
@@ -132,5 +145,51 @@ impl Prompts {
         }
         text.push_str(&question.text);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::bench::records::Record;
+
+    /// The question with this number, from a row with this name.
+    fn question(bench: Bench, number: usize, id: &str) -> Question {
+        let columns = match bench {
+            Bench::Mmlu => {
+                json!({"id": id, "question": format!("What is {number}?"), "subject": "numbers",
+                "choices": ["w", "x", "y", "z"], "answer": 0})
+            }
+            _ => json!({"id": id, "question": format!("What is {number}?"), "answerKey": "A",
+                "choices": {"text": ["so", "not"], "label": ["A", "B"]}}),
+        };
+        let columns = columns.as_object().unwrap().clone();
+        let place = format!("{id}#{number}");
+        Question::new(bench, Record { place, columns }).unwrap()
+    }
+
+    #[test]
+    fn questions_among_their_own_examples_are_counted() {
+        for bench in [Bench::ArcEasy, Bench::Mmlu] {
+            let all = |id: &str, numbers: std::ops::Range<usize>| -> Vec<Question> {
+                numbers.map(|number| question(bench, number, id)).collect()
+            };
+            let count = |examples: Vec<Question>, shots: usize| {
+                let prompts = Prompts::new(bench, all("a", 0..4), examples, shots, 1);
+                prompts.unwrap().n_with_own_answer()
+            };
+            assert_eq!(count(all("a", 0..4), 4), 4, "{bench}");
+            // A copy is the same question.
+            assert_eq!(count(all("copy", 0..4), 4), 4, "{bench}");
+            assert_eq!(count(all("a", 4..8), 4), 0, "{bench}");
+            assert_eq!(count(all("a", 0..4), 0), 0, "{bench}");
+        }
+        // MMLU takes the first ones.
+        let asked = (0..4).map(|number| question(Bench::Mmlu, number, "a"));
+        let asked: Vec<Question> = asked.collect();
+        let prompts = Prompts::new(Bench::Mmlu, asked.clone(), asked, 2, 1).unwrap();
+        assert_eq!(prompts.n_with_own_answer(), 2);
     }
 }

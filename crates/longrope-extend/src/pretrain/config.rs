@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use longrope_model::{LlamaShape, ModelConfig};
 use longrope_trainer::run::SkippedPositions;
-use longrope_trainer::{Decay, Schedule};
+use longrope_trainer::{Decay, OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -131,6 +131,26 @@ impl PretrainPhase {
             decay: self.decay,
         }
     }
+
+    pub(super) fn optimizer(&self) -> OptimizerConfig {
+        OptimizerConfig {
+            weight_decay: self.weight_decay,
+            ..OptimizerConfig::default()
+        }
+    }
+
+    /// Checks schedule, optimizer and positions.
+    fn check_settings(&self) -> longrope_trainer::Result<()> {
+        self.schedule().validated()?;
+        self.optimizer().validate()?;
+        match &self.skipped {
+            None => Ok(()),
+            Some(skipped) => {
+                let checked = skipped.validate(self.window);
+                checked.map_err(|error| error.within("skipped"))
+            }
+        }
+    }
 }
 
 impl PretrainConfig {
@@ -156,8 +176,9 @@ impl PretrainConfig {
     /// Checks the model and the phases.
     ///
     /// # Errors
-    /// [`PretrainError::NoPhases`], [`PretrainError::PhaseName`], [`PretrainError::ZeroCount`] or
-    /// [`PretrainError::PhaseWindow`], and those of [`Self::model_config`].
+    /// [`PretrainError::NoPhases`], [`PretrainError::PhaseName`], [`PretrainError::SamePhaseName`],
+    /// [`PretrainError::ZeroCount`], [`PretrainError::PhaseWindow`] or [`PretrainError::PhaseSetting`], and those of
+    /// [`Self::model_config`].
     pub fn validate(&self) -> Result<()> {
         if self.phases.is_empty() {
             return Err(PretrainError::NoPhases.into());
@@ -169,6 +190,16 @@ impl PretrainConfig {
             if phase.name.is_empty() || !phase.name.chars().all(is_plain) {
                 let name = name();
                 return Err(PretrainError::PhaseName { number, name }.into());
+            }
+            let mut earlier = (1..).zip(&self.phases[..number - 1]);
+            if let Some((earlier, _)) = earlier.find(|(_, other)| other.name == phase.name) {
+                let name = name();
+                return Err(PretrainError::SamePhaseName {
+                    number,
+                    earlier,
+                    name,
+                }
+                .into());
             }
             for (key, count) in [("steps", phase.steps), ("batch", phase.batch)] {
                 if count == 0 {
@@ -185,6 +216,13 @@ impl PretrainConfig {
                 }
                 .into());
             }
+            phase
+                .check_settings()
+                .map_err(|source| PretrainError::PhaseSetting {
+                    number,
+                    name: name(),
+                    source,
+                })?;
         }
         Ok(())
     }
@@ -193,6 +231,7 @@ impl PretrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     const PHASE: &str = r#"{ "phases": [{
         "name": "a", "steps": 3, "batch": 2, "window": 64, "learning-rate": 1e-3, "shares": { "text": 1.0 }
@@ -221,10 +260,57 @@ mod tests {
                 "\"window\": 300",
                 "at most the 256 tokens",
             ),
+            ("1e-3", "0", "phase 1 of `pretrain.phases`, `a`"),
         ] {
             let error = config(&PHASE.replace(from, to)).validate().unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
         }
         assert!(config("{}").validate().is_err());
+    }
+
+    #[test]
+    fn two_phases_with_one_name_are_refused() {
+        let mut config = config(PHASE);
+        config
+            .phases
+            .extend([config.phases[0].clone(), config.phases[0].clone()]);
+        config.phases[1].name = "b".to_owned();
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.starts_with("phases 1 and 3"), "{error}");
+        assert!(error.contains("both named `a`"), "{error}");
+        config.phases[2].name = "c".to_owned();
+        config.validate().unwrap();
+    }
+
+    #[test]
+    fn settings_of_a_phase_name_their_key_and_range() {
+        for (keys, message) in [
+            (
+                "\"learning-rate\": 0",
+                "`learning-rate` is 0, expected a finite number above 0",
+            ),
+            (
+                "\"learning-rate\": 1, \"warmup-steps\": 4",
+                "`warmup-steps` is 4, expected at most the 3 steps of the run",
+            ),
+            (
+                "\"learning-rate\": 1, \"weight-decay\": -1",
+                "`weight-decay` is -1, expected 0, or a number above 0",
+            ),
+            (
+                "\"learning-rate\": 1, \"skipped\": { \"targets\": [64] }",
+                "`skipped.targets` is 64, expected more tokens than a window has, 64",
+            ),
+        ] {
+            let config = config(&PHASE.replace("\"learning-rate\": 1e-3", keys));
+            let error = config.validate().unwrap_err();
+            let Error::Pretrain(error) = error else {
+                panic!("{error}");
+            };
+            let PretrainError::PhaseSetting { source, .. } = *error else {
+                panic!("{error}");
+            };
+            assert!(source.to_string().contains(message), "{source}");
+        }
     }
 }

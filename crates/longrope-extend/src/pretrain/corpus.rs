@@ -1,5 +1,6 @@
 //! The data of a pretraining: text and its tokens.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,6 +34,17 @@ pub struct PretrainTexts {
     pub missing: Vec<String>,
 }
 
+impl PretrainTexts {
+    /// Number of documents to measure on that are also trained on, whatever files they are in.
+    pub(super) fn n_not_held_out(&self) -> usize {
+        let known: HashSet<&str> = self.training.iter().map(|it| it.text.as_str()).collect();
+        let held_out = self.held_out.iter();
+        held_out
+            .filter(|it| known.contains(it.text.as_str()))
+            .count()
+    }
+}
+
 /// `corpus.json`: the text and tokens of a run.
 #[derive(Serialize)]
 pub(super) struct CorpusReport {
@@ -47,7 +59,7 @@ pub(super) struct CorpusReport {
     /// Fingerprint of the training documents.
     pub(super) text_fingerprint: String,
     /// Fingerprint of the held-out documents.
-    held_out_fingerprint: String,
+    pub(super) held_out_fingerprint: String,
     /// Fingerprint of the tokenizer.
     pub(super) tokenizer_fingerprint: String,
     /// Packages whose sources were missing.

@@ -19,6 +19,18 @@ pub enum PretrainError {
         /// Its name.
         name: String,
     },
+    /// Two phases have one name, by which their steps are told apart.
+    #[error(
+        "phases {earlier} and {number} of `pretrain.phases` are both named `{name}`, expected a name for each"
+    )]
+    SamePhaseName {
+        /// Number of the phase, from 1.
+        number: usize,
+        /// Number of the earlier phase with this name.
+        earlier: usize,
+        /// The name.
+        name: String,
+    },
     /// A count is 0.
     #[error("phase {number} of `pretrain.phases`, `{name}`: `{key}` is 0, expected at least 1")]
     ZeroCount {
@@ -28,6 +40,16 @@ pub enum PretrainError {
         name: String,
         /// The key.
         key: &'static str,
+    },
+    /// A setting of a phase is out of range.
+    #[error("phase {number} of `pretrain.phases`, `{name}`")]
+    PhaseSetting {
+        /// Number of the phase, from 1.
+        number: usize,
+        /// Its name.
+        name: String,
+        /// The setting.
+        source: longrope_trainer::Error,
     },
     /// The windows of a phase are longer than the model's.
     #[error(

@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use longrope_data::{TokenCache, sha256_hex, write_atomically};
+use longrope_data::{Document, TokenCache, counted, sha256_hex, write_atomically};
 use longrope_model::{Checkpoint, Decoder, Placement, Recompute, ResultSource, Trained};
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
     Callbacks, Measurement, Phase, Rotaries, TrainerStateSettings, write_trainer_state,
 };
-use longrope_trainer::{
-    Ending, HookResult, OptimizerConfig, Screen, TrainerConfig, Worker, checkpoint,
-};
+use longrope_trainer::{Ending, HookResult, Screen, TrainerConfig, Worker, checkpoint};
 use serde_json::{Value, json};
 
 use super::card;
@@ -68,13 +66,9 @@ impl PretrainTask {
     /// Checks settings and text, as far as that is possible without a tokenizer.
     ///
     /// # Errors
-    /// [`PretrainError`] for phases that cannot be, if there is no text, or if a model is in the way; [`Error::Trainer`](crate::Error::Trainer)
-    /// for a schedule or optimizer that is out of range.
+    /// [`PretrainError`] for phases that cannot be, if there is no text, or if a model is in the way.
     pub fn validate(&self) -> Result<()> {
         self.config.validate()?;
-        for phase in &self.config.phases {
-            trainer_config(phase).validate()?;
-        }
         if self.texts.training.is_empty() {
             return Err(PretrainError::NoText.into());
         }
@@ -85,7 +79,7 @@ impl PretrainTask {
         Ok(())
     }
 
-    /// What must be the same for the pretraining to be resumed, with a fingerprint of the text.
+    /// What must be the same for the pretraining to be resumed, with fingerprints of the texts.
     pub fn fixed(&self) -> Value {
         let texts = self.texts.training.iter();
         let parts: Vec<&[u8]> = texts.map(|document| document.text.as_bytes()).collect();
@@ -96,6 +90,7 @@ impl PretrainTask {
             "pretrain.corpus-share": self.config.corpus_share,
             "seed": self.seed,
             "text": sha256_hex(&parts),
+            "held-out": fingerprint(&self.texts.held_out),
         });
         if let Some(keys) = &self.config.config {
             fixed["pretrain.config"] = Value::Object(keys.clone());
@@ -137,6 +132,13 @@ impl PretrainTask {
                 "sources of {} crates are not on this machine: {}",
                 texts.missing.len(),
                 texts.missing.join(", ")
+            );
+        }
+        let n_known = texts.n_not_held_out();
+        if n_known > 0 {
+            tracing::warn!(
+                "`pretrain.held-out` is not held out: the training text has {n_known} of its {}",
+                counted(texts.held_out.len(), "document")
             );
         }
         let watch = Watch::new(watch);
@@ -238,6 +240,7 @@ impl Run {
             folder: self.out.join(format!("{}-{}", phase_idx + 1, phase.name)),
             base: base.to_owned(),
             metrics: self.out.join("metrics.jsonl"),
+            model: self.out.join("model"),
             source: Some(self.source.clone()),
             trainer: trainer_config(phase),
             lora: None,
@@ -257,6 +260,7 @@ impl Run {
                 "answer-weight": config.answer_weight,
                 "corpus-share": config.corpus_share,
                 "text": corpus.report.text_fingerprint,
+                "held-out": corpus.report.held_out_fingerprint,
                 "tokenizer": corpus.report.tokenizer_fingerprint,
             }),
             resume: true,
@@ -298,14 +302,17 @@ impl Run {
     }
 }
 
+/// A fingerprint of some documents, which depends on where each ends.
+fn fingerprint(documents: &[Document]) -> String {
+    let sums = documents.iter().map(|it| sha256_hex(&[it.text.as_bytes()]));
+    sha256_hex(&[sums.collect::<String>().as_bytes()])
+}
+
 /// Schedule and optimizer of a phase.
 fn trainer_config(phase: &PretrainPhase) -> TrainerConfig {
     TrainerConfig {
         schedule: phase.schedule(),
-        optimizer: OptimizerConfig {
-            weight_decay: phase.weight_decay,
-            ..OptimizerConfig::default()
-        },
+        optimizer: phase.optimizer(),
         trained: Trained::All,
         // Small models and short windows: there is memory for all activations.
         recompute: Recompute::Nothing,

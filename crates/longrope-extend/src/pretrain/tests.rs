@@ -100,6 +100,60 @@ fn an_interrupted_pretraining_ends_with_the_same_model() {
 }
 
 #[test]
+fn other_text_to_measure_on_is_another_pretraining() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = task(&folder.path().join("run"));
+    assert_eq!(
+        one.texts.n_not_held_out(),
+        1,
+        "the fixture measures on its text"
+    );
+    let mut other = task(&folder.path().join("run"));
+    other.texts.held_out[0].text.push('x');
+    assert_eq!(other.texts.n_not_held_out(), 0);
+    assert_ne!(one.fixed()["held-out"], other.fixed()["held-out"]);
+    assert_eq!(one.fixed()["text"], other.fixed()["text"]);
+    // Documents that end elsewhere are others.
+    let cut = other.texts.held_out[0].text.split_off(10);
+    let (first, whole) = (other.texts.held_out[0].clone(), one.texts.held_out.clone());
+    other.texts.held_out = vec![
+        first,
+        Document {
+            text: cut,
+            ..whole[0].clone()
+        },
+    ];
+    assert_ne!(one.fixed()["held-out"], other.fixed()["held-out"]);
+}
+
+#[test]
+fn a_pretraining_whose_states_were_removed_keeps_its_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    run(task(&out), &Interrupt::default()).0.unwrap();
+    let metrics = || fs_err::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let before = metrics();
+    for phase in ["1-a", "2-b"] {
+        fs_err::remove_dir_all(out.join(phase)).unwrap();
+    }
+    let (outcome, _) = run(task(&out), &Interrupt::default());
+    let Err(Error::Trainer(error)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(error.to_string().contains("no saved state"), "{error}");
+    assert_eq!(metrics(), before);
+    // Without the model, the steps of the second phase show that the first one was saved.
+    fs_err::remove_dir_all(out.join("model")).unwrap();
+    let (outcome, _) = run(task(&out), &Interrupt::default());
+    let message = outcome.unwrap_err().to_string();
+    assert!(
+        message.contains("phase `b`, which comes later"),
+        "{message}"
+    );
+    assert_eq!(metrics(), before);
+}
+
+#[test]
 fn without_text_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");

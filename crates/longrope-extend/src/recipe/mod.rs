@@ -15,10 +15,15 @@
 //! not done: for each of them it calls a function of the caller, which starts a [`SearchTask`](crate::SearchTask), a
 //! [`RecoveryTask`](crate::RecoveryTask), a training run or an evaluation with the inputs of the plan.
 //!
+//! A stage that is done knows its verb, its settings, and the fingerprints of what it took from other stages. [`check`]
+//! and [`run`] refuse a folder in which these are not those of the recipe any more: no result is of a model or of factors
+//! that have been made again since. Only a page is simply written again. Other settings alone are no error: a warning
+//! names the stage.
+//!
 //! ```no_run
 //! use std::path::Path;
 //!
-//! use longrope_extend::recipe::{self, PlannedStage, Stage, Verb};
+//! use longrope_extend::recipe::{self, PlannedStage, Source, Stage, Verb};
 //!
 //! # fn search(model: &Path, stage: &PlannedStage<recipe::Place>) -> Result<(), longrope_extend::Error> { Ok(()) }
 //! # fn train(model: &Path, stage: &PlannedStage<recipe::Place>) -> Result<(), longrope_extend::Error> { Ok(()) }
@@ -26,8 +31,8 @@
 //! let stage = |name: &str, verb| Stage {
 //!     name: name.to_owned(),
 //!     verb,
-//!     model_from: None,
-//!     rope_from: None,
+//!     model_from: Source::Last,
+//!     rope_from: Source::Last,
 //!     settings: "target = 16384".to_owned(),
 //! };
 //! let stages = [stage("find", Verb::Search), stage("train", Verb::Finetune)];
@@ -56,9 +61,11 @@
 //! ```
 
 pub(crate) mod error;
+mod fingerprints;
 mod plan;
 mod run;
+mod settings;
 
 pub use error::RecipeError;
-pub use plan::{Place, Stage, Verb, plan};
-pub use run::{DoneStage, PlannedStage, Turn, run};
+pub use plan::{Place, Source, Stage, Verb, folder_name, plan};
+pub use run::{DoneStage, PlannedStage, Turn, check, run};

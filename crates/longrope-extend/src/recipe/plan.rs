@@ -13,12 +13,38 @@ pub struct Stage<S> {
     pub name: String,
     /// What it does.
     pub verb: Verb,
-    /// The stage whose model it takes. `None` for the last one that trains, `base` for the recipe's own model.
-    pub model_from: Option<String>,
-    /// The stage whose factors it takes. `None` for the last one that makes some, `base` for none.
-    pub rope_from: Option<String>,
+    /// The stage whose model it takes. By default the last one that trains.
+    pub model_from: Source,
+    /// The stage whose factors it takes. By default the last one that makes some.
+    pub rope_from: Source,
     /// Further settings.
     pub settings: S,
+}
+
+/// The word that recipes have for [`Source::Base`]; no stage can have this name.
+const BASE: &str = "base";
+
+/// Where a stage takes a model or factors from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The last stage before it that makes some.
+    #[default]
+    Last,
+    /// No stage: the recipe's own model, or no factors.
+    Base,
+    /// The stage of this name.
+    Stage(String),
+}
+
+impl Source {
+    /// What `model-from` and `rope-from` say: `base`, or the name of a stage; `None` if the key is missing.
+    pub fn named(name: Option<String>) -> Self {
+        match name {
+            None => Self::Last,
+            Some(name) if name == BASE => Self::Base,
+            Some(name) => Self::Stage(name),
+        }
+    }
 }
 
 /// What a stage does.
@@ -95,6 +121,14 @@ impl Verb {
         )
     }
 
+    /// Whether it measures any number of RoPEs, one beside the other.
+    pub fn measures_ropes(self) -> bool {
+        matches!(
+            self,
+            Self::Ppl | Self::Passkey | Self::Needle | Self::Ruler | Self::Bench | Self::Compare
+        )
+    }
+
     /// Whether it reads this section of the settings. Sections that are not known here are read by all.
     pub fn reads(self, section: &str) -> bool {
         match section {
@@ -135,12 +169,17 @@ fn is_name(text: &str) -> bool {
     !text.trim().is_empty() && text.trim() == text && !text.contains(is_odd)
 }
 
+/// The name of the folder of a stage. Numbers begin at 1.
+pub fn folder_name(number: usize, name: &str) -> String {
+    format!("{number:02}-{name}")
+}
+
 /// Assigns every stage a folder in `out` and determines the sources of its model and factors.
 ///
 /// # Errors
-/// If a name cannot be part of the name of a folder, two stages have the same name, or a stage takes inputs from a stage that does not make them.
+/// If a name cannot be part of the name of a folder or is `base`, two stages have the same name, or a stage takes inputs from a stage that does not make them.
 pub fn plan<S>(stages: &[Stage<S>], out: &Path) -> Result<Vec<Place>, RecipeError> {
-    let folder = |index: usize| out.join(format!("{:02}-{}", index + 1, stages[index].name));
+    let folder = |index: usize| out.join(folder_name(index + 1, &stages[index].name));
     let mut places = Vec::with_capacity(stages.len());
     for (index, stage) in stages.iter().enumerate() {
         if !is_name(&stage.name) {
@@ -149,29 +188,32 @@ pub fn plan<S>(stages: &[Stage<S>], out: &Path) -> Result<Vec<Place>, RecipeErro
                 number: index + 1,
             });
         }
+        if stage.name == BASE {
+            return Err(RecipeError::NamedBase { number: index + 1 });
+        }
         let earlier = &stages[..index];
         if earlier.iter().any(|other| other.name == stage.name) {
             return Err(RecipeError::SameName {
                 name: stage.name.clone(),
             });
         }
-        let source = |from: Option<&str>, makes: fn(Verb) -> bool, what: &'static str| match from {
-            Some("base") => Ok(None),
-            None => Ok(earlier.iter().rposition(|other| makes(other.verb))),
-            Some(name) => earlier
+        let source = |from: &Source, makes: fn(Verb) -> bool, what: &'static str| match from {
+            Source::Base => Ok(None),
+            Source::Last => Ok(earlier.iter().rposition(|other| makes(other.verb))),
+            Source::Stage(name) => earlier
                 .iter()
-                .position(|other| other.name == name && makes(other.verb))
+                .position(|other| other.name == *name && makes(other.verb))
                 .map(Some)
                 .ok_or_else(|| RecipeError::NoSource {
                     stage: stage.name.clone(),
-                    from: name.to_owned(),
+                    from: name.clone(),
                     what,
                 }),
         };
-        let model = source(stage.model_from.as_deref(), Verb::makes_model, "a model")?;
-        let factors = source(stage.rope_from.as_deref(), Verb::makes_factors, "factors")?;
+        let model = source(&stage.model_from, Verb::makes_model, "a model")?;
+        let factors = source(&stage.rope_from, Verb::makes_factors, "factors")?;
         // A search starts from factors only if the recipe says so.
-        let takes_factors = stage.verb != Verb::Search || stage.rope_from.is_some();
+        let takes_factors = stage.verb != Verb::Search || stage.rope_from != Source::Last;
         let rope_stage = factors.filter(|_| takes_factors);
         places.push(Place {
             folder: folder(index),
@@ -191,8 +233,8 @@ mod tests {
         Stage {
             name: name.to_owned(),
             verb,
-            model_from: None,
-            rope_from: None,
+            model_from: Source::Last,
+            rope_from: Source::Last,
             settings: (),
         }
     }
@@ -206,8 +248,8 @@ mod tests {
             stage("again", Verb::Search),
             stage("measure", Verb::Ppl),
         ];
-        stages[3].rope_from = Some("find".to_owned());
-        stages[3].model_from = Some("base".to_owned());
+        stages[3].rope_from = Source::named(Some("find".to_owned()));
+        stages[3].model_from = Source::named(Some("base".to_owned()));
         let places = plan(&stages, Path::new("run")).unwrap();
         let path = |text: &str| Some(PathBuf::from(text));
         let models: Vec<_> = places.iter().map(|place| place.model.clone()).collect();
@@ -230,6 +272,14 @@ mod tests {
     }
 
     #[test]
+    fn no_stage_has_the_name_of_the_recipes_own_model() {
+        let stages = [stage("find", Verb::Search), stage("base", Verb::Finetune)];
+        let error = plan(&stages, Path::new("run")).unwrap_err();
+        assert_eq!(error, RecipeError::NamedBase { number: 2 });
+        plan(&[stage("Base", Verb::Ppl)], Path::new("run")).unwrap();
+    }
+
+    #[test]
     fn recipes_that_contradict_themselves_are_refused() {
         let twice = [stage("a", Verb::Search), stage("a", Verb::Ppl)];
         assert!(matches!(
@@ -243,7 +293,7 @@ mod tests {
                 stage("train", Verb::Finetune),
                 stage("later", Verb::Search),
             ];
-            stages[1].rope_from = Some(from.to_owned());
+            stages[1].rope_from = Source::Stage(from.to_owned());
             let error = plan(&stages, Path::new("run")).unwrap_err();
             assert!(error.to_string().contains(from), "{error}");
         }

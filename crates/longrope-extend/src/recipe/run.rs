@@ -1,14 +1,18 @@
 //! Running the stages that are not done.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use longrope_data::write_atomically;
 use serde::{Deserialize, Serialize};
 
+use super::error::RecipeError;
+use super::fingerprints::Fingerprints;
 use super::plan::Verb;
+use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::json_files::read_json;
+use crate::json_files::{read_json, write_json};
 
 /// Written into the folder of a stage when it is done.
 const DONE_FILE: &str = "done.json";
@@ -22,9 +26,10 @@ pub struct PlannedStage<W> {
     pub name: String,
     /// What it does.
     pub verb: Verb,
-    /// Its folder.
+    /// Its folder, in that of the run.
     pub folder: PathBuf,
-    /// Its settings as text, saved in its folder as `stage.toml`.
+    /// Its settings as TOML, saved in its folder as `stage.toml`. `out` is the folder as the settings name it. Other paths in
+    /// the folder of the run say what the stage takes from others.
     pub settings: String,
     /// What the caller's function needs to run it.
     pub work: W,
@@ -41,6 +46,10 @@ pub struct DoneStage {
     pub verb: Verb,
     /// Time it took, seconds.
     pub elapsed_secs: f64,
+    /// Fingerprints of what it took from other stages, by path in the folder of the run. Stages that took nothing have none,
+    /// and neither have those of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// The stage that is about to run.
@@ -54,53 +63,114 @@ pub struct Turn {
     pub has_begun: bool,
 }
 
+/// Checks that the stages that are done can be kept, before any stage runs. Nothing is written.
+///
+/// Logs a warning if one of them depends on a stage that is to run again.
+///
+/// # Errors
+/// [`RecipeError::OtherVerb`] and [`RecipeError::OtherInput`]; a `done.json` that cannot be read.
+pub fn check<W>(stages: &[PlannedStage<W>]) -> Result<()> {
+    let mut fingerprints = fingerprints(stages);
+    let mut to_run = Vec::new();
+    for (index, stage) in stages.iter().enumerate() {
+        match read_done(stage)? {
+            Some(done) => check_inputs(stages, index, &done, &mut fingerprints)?,
+            None => to_run.push(index),
+        }
+    }
+    let kept: Vec<String> = dependents(stages, &to_run)
+        .into_iter()
+        .filter(|index| !to_run.contains(index))
+        .map(|index| format!("`{}`", stages[index].folder.display()))
+        .collect();
+    if !kept.is_empty() {
+        tracing::warn!(
+            "finished stages take something from stages that run now: they are refused if that is not the same as before; to run them again too, stop and remove {}",
+            kept.join(", ")
+        );
+    }
+    Ok(())
+}
+
 /// Runs the stages that are not done, in order. Returns all of them as done.
 ///
 /// Calls `run` for each of them; when `run` returns, the stage is done. A finished stage whose settings have changed is
-/// not run again, with a warning in the log.
+/// not run again, with a warning in the log. A page is written again if a stage before it is not the one that it is about.
+///
+/// The settings of a stage that was interrupted stay in its `stage.toml` until `run` has accepted others, and returned.
 ///
 /// # Errors
-/// The error of `run`, or of a file that cannot be read or written. Stages before it stay done.
+/// The error of `run`, those of [`check`], or of a file that cannot be read or written. Stages before it stay done.
 pub fn run<W, E: From<Error>>(
     stages: &[PlannedStage<W>],
     mut run: impl FnMut(&PlannedStage<W>, Turn) -> Result<(), E>,
 ) -> Result<Vec<DoneStage>, E> {
-    let mut done = Vec::with_capacity(stages.len());
+    let mut fingerprints = fingerprints(stages);
+    let mut all_done = Vec::with_capacity(stages.len());
+    let mut has_run = false;
     for (index, stage) in stages.iter().enumerate() {
-        if let Some(earlier) = read_done(stage)? {
-            done.push(earlier);
-            continue;
+        let inputs = inputs(stages, index);
+        if let Some(done) = read_done(stage)? {
+            check_inputs(stages, index, &done, &mut fingerprints)?;
+            let is_old_page = stage.verb == Verb::Report
+                && (has_run
+                    || !done.inputs.is_empty() && done.inputs != fingerprints.of_all(&inputs));
+            if !is_old_page {
+                warn_of_other_settings(stage);
+                all_done.push(done);
+                continue;
+            }
         }
+        has_run = true;
         let turn = Turn {
             number: index + 1,
             of: stages.len(),
             has_begun: stage.folder.is_dir(),
         };
-        write(&stage.folder.join(SETTINGS_FILE), &stage.settings)?;
+        let settings_file = stage.folder.join(SETTINGS_FILE);
+        if !settings_file.is_file() {
+            write(&settings_file, &stage.settings)?;
+        }
+        let inputs = fingerprints.of_all(&inputs);
         let started = Instant::now();
         run(stage, turn)?;
-        let finished = DoneStage {
+        let done = DoneStage {
             format: "longrope-stage".to_owned(),
             version: 1,
             stage: stage.name.clone(),
             verb: stage.verb,
             elapsed_secs: started.elapsed().as_secs_f64(),
+            inputs,
         };
-        let json = serde_json::to_string_pretty(&finished).map_err(Error::from)?;
-        write(&stage.folder.join(DONE_FILE), &(json + "\n"))?;
-        done.push(finished);
+        write(&settings_file, &stage.settings)?;
+        write_json(&stage.folder.join(DONE_FILE), &done)?;
+        all_done.push(done);
     }
-    Ok(done)
+    Ok(all_done)
 }
 
+/// Reads `done.json`, if the stage is done.
 fn read_done<W>(stage: &PlannedStage<W>) -> Result<Option<DoneStage>> {
     let path = stage.folder.join(DONE_FILE);
     if !path.is_file() {
         return Ok(None);
     }
-    let done = read_json(&path)?;
+    let done: DoneStage = read_json(&path)?;
+    if done.verb != stage.verb {
+        let error = RecipeError::OtherVerb {
+            stage: stage.name.clone(),
+            folder: stage.folder.clone(),
+            found: done.verb.name(),
+            expected: stage.verb.name(),
+        };
+        return Err(error.into());
+    }
+    Ok(Some(done))
+}
+
+fn warn_of_other_settings<W>(stage: &PlannedStage<W>) {
     let saved = fs_err::read_to_string(stage.folder.join(SETTINGS_FILE)).unwrap_or_default();
-    let own = |settings: &str| of_verb(&in_folder(settings, &stage.folder), stage.verb);
+    let own = |settings: &str| Some(Settings::read(settings)?.of_verb(stage.verb));
     if own(&saved) != own(&stage.settings) {
         tracing::warn!(
             "stage `{}` is done and is not run again, but the recipe has other settings for it now; to run it again, remove `{}`",
@@ -108,35 +178,97 @@ fn read_done<W>(stage: &PlannedStage<W>) -> Result<Option<DoneStage>> {
             stage.folder.display()
         );
     }
-    Ok(Some(done))
 }
 
-/// Settings with paths relative to the folder of the run, however that folder is named.
-fn in_folder(settings: &str, stage: &Path) -> String {
-    let name = stage.file_name().unwrap_or_default().to_string_lossy();
-    let end = format!("{name}\"");
-    let out = settings
-        .lines()
-        .filter_map(|line| line.strip_prefix("out = \""))
-        .find_map(|path| path.strip_suffix(&end));
-    match out {
-        // The folder of the run, with a slash.
-        Some(run) if !run.is_empty() => settings.replace(&format!("\"{run}"), "\""),
-        _ => settings.to_owned(),
+fn fingerprints<W>(stages: &[PlannedStage<W>]) -> Fingerprints {
+    let folder = stages.first().and_then(|stage| stage.folder.parent());
+    Fingerprints::new(folder.unwrap_or(Path::new("")))
+}
+
+/// What a stage takes from others, as paths in the folder of the run. A page is about all stages before it.
+fn inputs<W>(stages: &[PlannedStage<W>], index: usize) -> BTreeSet<String> {
+    let stage = &stages[index];
+    if stage.verb == Verb::Report {
+        let earlier = stages[..index].iter();
+        return earlier
+            .map(|stage| format!("{}/{DONE_FILE}", folder_of(stage)))
+            .collect();
     }
+    Settings::read(&stage.settings)
+        .map(|settings| settings.inputs(stage.verb))
+        .unwrap_or_default()
 }
 
-/// The lines of settings without the sections that the verb does not read, so that a change of these is none for its stages.
-fn of_verb(settings: &str, verb: Verb) -> String {
-    let mut is_read = true;
-    let lines = settings.split_inclusive('\n').filter(|line| {
-        if let Some(header) = line.strip_prefix('[') {
-            let section = header.trim_start_matches('[').split(['.', ']']).next();
-            is_read = section.is_none_or(|section| verb.reads(section));
+/// The name of the folder of a stage.
+fn folder_of<W>(stage: &PlannedStage<W>) -> String {
+    let name = stage.folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Refuses a stage that is done with something that has been made again since.
+fn check_inputs<W>(
+    stages: &[PlannedStage<W>],
+    index: usize,
+    done: &DoneStage,
+    fingerprints: &mut Fingerprints,
+) -> Result<()> {
+    let Some(input) = other_input(done, fingerprints) else {
+        return Ok(());
+    };
+    let mut affected = vec![index];
+    for (later, stage) in stages.iter().enumerate().skip(index + 1) {
+        let done = read_done(stage)?;
+        if done.is_some_and(|done| other_input(&done, fingerprints).is_some()) {
+            affected.push(later);
         }
-        is_read
-    });
-    lines.collect()
+    }
+    affected.extend(dependents(stages, &affected));
+    affected.sort_unstable();
+    affected.dedup();
+    let folders = affected
+        .into_iter()
+        .map(|index| stages[index].folder.clone());
+    let stage = &stages[index];
+    let run = stage.folder.parent().unwrap_or(Path::new(""));
+    let error = RecipeError::OtherInput {
+        stage: stage.name.clone(),
+        input: run.join(input),
+        folders: folders.filter(|folder| folder.is_dir()).collect(),
+    };
+    Err(error.into())
+}
+
+/// The first input that is there, but not as it was when the stage ran. Pages have none: they are written again.
+fn other_input(done: &DoneStage, fingerprints: &mut Fingerprints) -> Option<String> {
+    if done.verb == Verb::Report {
+        return None;
+    }
+    let mut inputs = done.inputs.iter();
+    let other = inputs.find(|(path, was)| fingerprints.of(path).is_some_and(|now| now != **was));
+    other.map(|(path, _)| path.clone())
+}
+
+/// The stages that have begun and take something from one of these, directly or by way of others. Pages are left out.
+fn dependents<W>(stages: &[PlannedStage<W>], of: &[usize]) -> Vec<usize> {
+    let mut makers = of.to_vec();
+    let mut found = Vec::new();
+    for (index, stage) in stages.iter().enumerate() {
+        if stage.verb == Verb::Report || !stage.folder.is_dir() {
+            continue;
+        }
+        let inputs = inputs(stages, index);
+        let takes_from = |maker: &usize| {
+            let maker = folder_of(&stages[*maker]);
+            inputs
+                .iter()
+                .any(|input| Path::new(input).starts_with(&maker))
+        };
+        if makers.iter().any(takes_from) {
+            makers.push(index);
+            found.push(index);
+        }
+    }
+    found
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -144,72 +276,5 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_the_run_folder_is_no_setting() {
-        let settings = |run: &str| {
-            format!(
-                "model = \"{run}02-train/model\"\nout = \"{run}03-measure\"\ntext = [\"run.txt\"]\n"
-            )
-        };
-        let stage = Path::new("run/03-measure");
-        let expected = in_folder(&settings("run/"), stage);
-        assert!(expected.contains("\"02-train/model\""), "{expected}");
-        for other in ["./run/", "/somewhere/run/", "run//"] {
-            assert_eq!(in_folder(&settings(other), stage), expected, "{other}");
-        }
-        assert_ne!(
-            in_folder(&settings("run/").replace("train", "t"), stage),
-            expected
-        );
-    }
-
-    #[test]
-    fn a_change_of_what_a_verb_does_not_read_is_none() {
-        let settings = |population: u32, windows: u32| {
-            format!(
-                "seed = 1\n\n[eval]\nwindows = {windows}\n\n[search]\npopulation = {population}\n\n\
-                 [search.attention]\ntype = \"none\"\n\n[[search.more]]\na = 1\n\n[search-needle]\ndigits = 5\n\n[train]\nsteps = 1\n"
-            )
-        };
-        let own = |population, windows, verb| of_verb(&settings(population, windows), verb);
-        assert_eq!(own(8, 2, Verb::Ppl), "seed = 1\n\n[eval]\nwindows = 2\n\n");
-        assert_ne!(own(8, 2, Verb::Ppl), own(8, 3, Verb::Ppl));
-        assert_ne!(own(8, 2, Verb::Search), own(9, 2, Verb::Search));
-        assert_eq!(own(8, 2, Verb::Finetune), own(9, 2, Verb::Finetune));
-        assert!(own(8, 2, Verb::Finetune).ends_with("[train]\nsteps = 1\n"));
-    }
-
-    #[test]
-    fn stages_run_once_and_a_failed_one_runs_again() {
-        let here = tempfile::tempdir().unwrap();
-        let planned: Vec<PlannedStage<usize>> = (0..3)
-            .map(|work| PlannedStage {
-                name: format!("s{work}"),
-                verb: Verb::Ppl,
-                folder: here.path().join(format!("s{work}")),
-                settings: format!("work = {work}\n"),
-                work,
-            })
-            .collect();
-        let mut ran = Vec::new();
-        let first = run(&planned, |stage, turn| {
-            ran.push((stage.work, turn.has_begun));
-            let failed = std::io::Error::other("no power");
-            if stage.work == 1 {
-                Err(Error::from(failed))
-            } else {
-                Ok(())
-            }
-        });
-        assert!(first.is_err());
-        let done = run::<_, Error>(&planned, |stage, turn| {
-            ran.push((stage.work, turn.has_begun));
-            Ok(())
-        });
-        assert_eq!(done.unwrap().len(), 3);
-        assert_eq!(ran, [(0, false), (1, false), (1, true), (2, false)]);
-    }
-}
+#[path = "run_tests.rs"]
+mod tests;

@@ -38,6 +38,7 @@ use serde_json::Value;
 pub use kind::RunKind;
 pub use settings::RunSettings;
 pub(crate) use settings::differences;
+use settings::{changes, changes_of_known};
 
 use self::foreign::{foreign_file, sign};
 use self::lock::Lock;
@@ -132,12 +133,36 @@ impl RunFolder {
         refuse(root, found)
     }
 
+    /// Checks some settings against those that the run in a folder was begun with, before all of them are known. Settings
+    /// that one side does not have are not compared, nor are empty lists.
+    ///
+    /// # Errors
+    /// [`Error::OtherSettings`]; a `run.json` that cannot be read.
+    pub fn check_known(root: &Path, known: &Value) -> Result<()> {
+        match Held::by(root)? {
+            Held::Run(record) => as_begun(root, &changes_of_known(&record.fixed, known)?),
+            Held::Nothing | Held::Old(_) => Ok(()),
+        }
+    }
+
     /// Whether a folder holds a run of this kind.
     ///
     /// # Errors
     /// If its `run.json` cannot be read.
     pub fn holds(root: &Path, kind: RunKind) -> Result<bool> {
         Ok(Held::by(root)?.kind() == Some(kind))
+    }
+
+    /// What must be the same to continue the run of this kind in a folder: the `fixed` settings that it was begun with.
+    /// `Null` if there is no such run, or it does not say.
+    ///
+    /// # Errors
+    /// If its `run.json` cannot be read.
+    pub fn fixed(root: &Path, kind: RunKind) -> Result<Value> {
+        Ok(match Held::by(root)? {
+            Held::Run(record) if record.kind == kind => record.fixed,
+            _ => Value::Null,
+        })
     }
 
     /// Takes a folder for a run, whose settings the caller has validated, and removes temporary files that killed
@@ -314,15 +339,19 @@ impl Record {
         if self.fixed.is_null() || settings.fixed.is_null() {
             return Ok(());
         }
-        let differences = differences(&self.fixed, &settings.fixed)?;
-        if differences.is_empty() {
-            return Ok(());
-        }
-        Err(Error::OtherSettings {
-            path: root.to_owned(),
-            differences: differences.join(", "),
-        })
+        as_begun(root, &changes(&self.fixed, &settings.fixed)?)
     }
+}
+
+/// The error for a run that would be continued with other settings than it was begun with, if some differ.
+fn as_begun(root: &Path, differences: &[String]) -> Result<()> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::OtherSettings {
+        path: root.to_owned(),
+        differences: differences.join(", "),
+    })
 }
 
 /// Writes the settings for people if they are missing.

@@ -10,6 +10,9 @@ use crate::error::Result;
 /// Longest value that a message shows, in characters.
 const LONGEST_SHOWN: usize = 60;
 
+/// Settings that runs of earlier versions did not record. Where one is missing, it is not compared.
+const RECORDED_LATER: [&str; 4] = ["eval-text", "held-out", "rope-layers", "tokenizer"];
+
 /// What a run is begun or continued with.
 #[derive(Clone, Debug, Default)]
 pub struct RunSettings<'a> {
@@ -43,6 +46,25 @@ pub(crate) fn differences(saved: &impl Serialize, now: &impl Serialize) -> Resul
         })
     });
     Ok(differing.collect())
+}
+
+/// As [`differences`], between what a run was begun with and what it is continued with.
+pub(super) fn changes(saved: &Value, now: &Value) -> Result<Vec<String>> {
+    let mut now = now.clone();
+    if let Some(now) = now.as_object_mut() {
+        now.retain(|name, _| saved.get(name).is_some() || !RECORDED_LATER.contains(&name.as_str()));
+    }
+    differences(saved, &now)
+}
+
+/// As [`differences`], for some settings that are known before the others. Settings that only one side has are left out,
+/// and so are empty lists: they may stand for a default.
+pub(super) fn changes_of_known(saved: &Value, known: &Value) -> Result<Vec<String>> {
+    let (mut saved, mut known) = (flat(saved)?, flat(known)?);
+    let is_open = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    known.retain(|name, value| saved.contains_key(name) && !is_open(value));
+    saved.retain(|name, _| known.contains_key(name));
+    differences(&saved, &known)
 }
 
 /// The values of all nested keys, by path.
@@ -86,6 +108,36 @@ mod tests {
                 "`search.parents` was 4 and is absent",
                 "`search.population` was 8 and is 16",
             ]
+        );
+    }
+
+    #[test]
+    fn what_an_earlier_version_did_not_record_is_not_compared() {
+        let now = json!({"seed": 1, "eval-text": "a", "rope-layers": "full"});
+        let none = Vec::<String>::new();
+        assert_eq!(changes(&json!({"seed": 1}), &now).unwrap(), none);
+        let saved = json!({"seed": 1, "eval-text": "b", "rope-layers": "full"});
+        assert_eq!(
+            changes(&saved, &now).unwrap(),
+            ["`eval-text` was \"b\" and is \"a\""]
+        );
+        // Others are.
+        let saved = json!({"eval-text": "a", "rope-layers": "full"});
+        assert_eq!(
+            changes(&saved, &now).unwrap(),
+            ["`seed` was absent and is 1"]
+        );
+    }
+
+    #[test]
+    fn settings_that_are_known_early_are_compared_alone() {
+        let saved = json!({"seed": 1, "train": {"steps": 8, "targets": [64], "rate": 0.5}});
+        let known = |steps: u64| json!({"train": {"steps": steps, "targets": [], "other": 1}});
+        let none = Vec::<String>::new();
+        assert_eq!(changes_of_known(&saved, &known(8)).unwrap(), none);
+        assert_eq!(
+            changes_of_known(&saved, &known(4)).unwrap(),
+            ["`train.steps` was 8 and is 4"]
         );
     }
 }

@@ -10,7 +10,7 @@ use super::held_out::HeldOutShare;
 use super::measured::{NamedSpec, measure};
 use super::method_loss::MethodLoss;
 use super::sample_shape::SampleShape;
-use super::unseen::windows;
+use super::unseen::{unseen_windows, windows};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::scoring::{Models, Scoring, Workers};
@@ -117,7 +117,7 @@ fn best(tried: &[(Fit, String, f64)]) -> Option<&(Fit, String, f64)> {
 }
 
 /// The losses of RoPEs on windows of each length, with the differences to the first RoPE. The windows lie in text that
-/// [`choose_closest`] leaves out at `inputs.context`, or in all of it if that is too short.
+/// [`choose_closest`] leaves out at `inputs.context`, or in all of it if that is too short, or nothing of it is left out.
 ///
 /// # Errors
 /// If the text has no window, an interrupt is requested, or the model or all devices fail.
@@ -129,13 +129,17 @@ pub fn compare_on_windows(
     watch: &mut dyn FnMut(usize),
 ) -> Result<Vec<WindowComparison>> {
     let split = HeldOutShare::Auto.split(inputs.documents, inputs.context);
-    let documents = split
-        .as_ref()
-        .map_or(inputs.documents, |it| it.held_out.as_slice());
     let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
     let mut found = Vec::new();
     for &context in contexts {
-        let windows = windows(documents, SampleShape::whole(context))?;
+        let shape = SampleShape::whole(context);
+        let unseen = split.as_ref().map(|split| unseen_windows(split, shape));
+        let unseen = unseen.transpose()?.filter(|windows| !windows.is_empty());
+        let is_held_out = unseen.is_some();
+        let windows = match unseen {
+            Some(unseen) => unseen,
+            None => windows(inputs.documents, shape)?,
+        };
         let n_windows = windows.len();
         let on = unscored(windows, Vec::new(), None);
         let mut status = |status: &crate::pool::CallStatus| watch(status.n_answered);
@@ -147,7 +151,7 @@ pub fn compare_on_windows(
         found.push(WindowComparison {
             context,
             n_windows,
-            is_held_out: split.is_some(),
+            is_held_out,
             losses: [vec![reference], others].concat(),
         });
     }

@@ -1,5 +1,7 @@
 //! Text that a search does not see, to judge its winner on.
 
+use std::collections::HashMap;
+
 use longrope_data::TokenDocument;
 use serde::{Deserialize, Serialize};
 
@@ -65,8 +67,35 @@ impl HeldOutShare {
     ///
     /// Whole documents are held out, from the last one on, as long as the search keeps the larger part and a document
     /// of `context` tokens. If they have fewer than two windows, the last part of the longest document is held out
-    /// instead.
+    /// instead. What is held out of a document is held out of its copies too.
     pub(crate) fn split(self, documents: &[TokenDocument], context: usize) -> Option<Split> {
+        let kinds = kinds(documents);
+        let n_kinds = kinds.iter().max().map_or(0, |last| last + 1);
+        if n_kinds == documents.len() {
+            return self.split_distinct(documents, context);
+        }
+        let mut distinct: Vec<TokenDocument> = Vec::with_capacity(n_kinds);
+        for (document, kind) in documents.iter().zip(&kinds) {
+            if *kind == distinct.len() {
+                distinct.push(document.clone());
+            }
+        }
+        let split = self.split_distinct(&distinct, context)?;
+        // In order: the search keeps the first of the distinct documents, or all of them, one without its end.
+        let search = documents.iter().zip(&kinds).filter_map(|(document, kind)| {
+            Some(TokenDocument {
+                source: document.source.clone(),
+                tokens: split.search.get(*kind)?.tokens.clone(),
+            })
+        });
+        Some(Split {
+            search: search.collect(),
+            held_out: split.held_out,
+        })
+    }
+
+    /// As [`Self::split`], for documents of which none is a copy of another.
+    fn split_distinct(self, documents: &[TokenDocument], context: usize) -> Option<Split> {
         let total: usize = documents.iter().map(|document| document.tokens.len()).sum();
         let (share, most) = match self {
             Self::Auto => (LEAST_SHARE, MOST_SHARE),
@@ -98,6 +127,17 @@ impl HeldOutShare {
             whole
         }
     }
+}
+
+/// For each document, the number of distinct documents before the first one with its tokens: copies have the same number.
+fn kinds(documents: &[TokenDocument]) -> Vec<usize> {
+    let mut first: HashMap<&[u32], usize> = HashMap::new();
+    let mut kinds = Vec::with_capacity(documents.len());
+    for document in documents {
+        let next = first.len();
+        kinds.push(*first.entry(&document.tokens).or_insert(next));
+    }
+    kinds
 }
 
 /// A share of a number of tokens.
@@ -197,14 +237,28 @@ mod tests {
         }
     }
 
-    /// Lengths of the documents of the search and of the held-out ones.
-    fn lengths(lengths: &[usize], share: HeldOutShare, context: usize) -> (Vec<usize>, Vec<usize>) {
-        let documents: Vec<TokenDocument> = lengths.iter().map(|n| document(*n)).collect();
+    /// Lengths of the documents of the search and of the held-out ones. Documents of the same number are copies.
+    fn lengths_of(
+        documents: &[(u32, usize)],
+        share: HeldOutShare,
+        context: usize,
+    ) -> (Vec<usize>, Vec<usize>) {
+        let documents = documents.iter().map(|(number, n_tokens)| TokenDocument {
+            source: number.to_string(),
+            tokens: (number * 10_000..).take(*n_tokens).collect(),
+        });
+        let documents: Vec<TokenDocument> = documents.collect();
         let of = |documents: &[TokenDocument]| documents.iter().map(|d| d.tokens.len()).collect();
         match share.split(&documents, context) {
             Some(split) => (of(&split.search), of(&split.held_out)),
             None => (of(&documents), Vec::new()),
         }
+    }
+
+    /// [`lengths_of`] documents of which none is a copy.
+    fn lengths(lengths: &[usize], share: HeldOutShare, context: usize) -> (Vec<usize>, Vec<usize>) {
+        let documents: Vec<(u32, usize)> = (0..).zip(lengths.iter().copied()).collect();
+        lengths_of(&documents, share, context)
     }
 
     #[test]
@@ -232,6 +286,21 @@ mod tests {
             split.held_out[0].tokens[0], 800,
             "it is the end of the text"
         );
+    }
+
+    #[test]
+    fn copies_of_held_out_text_are_held_out_too() {
+        let auto = HeldOutShare::Auto;
+        let lengths = |documents: &[(u32, usize)]| lengths_of(documents, auto, 100);
+        // Both documents without the last part of the first.
+        let copies = [(1, 1000), (1, 1000)];
+        assert_eq!(lengths(&copies), (vec![800, 800], vec![200]));
+        // The last document is a copy of the first: the one between them is held out.
+        let around = [(1, 500), (2, 400), (1, 500)];
+        assert_eq!(lengths(&around), (vec![500, 500], vec![400]));
+        // Copies of what is held out are not searched.
+        let last = [(1, 500), (2, 300), (2, 300)];
+        assert_eq!(lengths(&last), (vec![500], vec![300]));
     }
 
     #[test]

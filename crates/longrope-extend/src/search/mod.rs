@@ -20,6 +20,7 @@ mod recover;
 mod result;
 mod run;
 mod sample_shape;
+mod seen;
 mod task;
 mod unseen;
 mod verdict;

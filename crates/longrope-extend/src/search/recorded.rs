@@ -44,6 +44,9 @@ pub(super) struct Recorded {
     /// The precision of the weights, if it is not the default of the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     precision: Option<String>,
+    /// Which layers a RoPE is for, if not for those that see all tokens only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rope_layers: Option<String>,
 }
 
 impl Recorded {
@@ -68,6 +71,7 @@ impl Recorded {
             held_out_fingerprint: None,
             adapt: None,
             precision: inputs.source.half_precision().map(str::to_owned),
+            rope_layers: inputs.source.rope_layers.clone(),
         }
     }
 
@@ -105,6 +109,8 @@ impl Recorded {
             "model"
         } else if saved.precision != self.precision {
             "`precision`"
+        } else if saved.rope_layers != self.rope_layers {
+            "`rope-layers`"
         } else if saved.settings() != self.settings() {
             "`search.adapt`"
         } else if saved.text_fingerprint != self.text_fingerprint

@@ -2,6 +2,9 @@
 //!
 //! Factors for a long context harm short ones. A recovery searches, context by context, for factors with a reduced bound
 //! and adds them as further factor sets (LongRoPE, arXiv 2402.13753, section 3.3).
+//!
+//! Samples are as long as the context, below the original window too, and the RoPE as it was is measured on the same ones as
+//! the factors found: losses of windows of other lengths say nothing about factors.
 
 use std::path::Path;
 
@@ -20,7 +23,7 @@ use super::inputs::SearchInputs;
 use super::measured::measure;
 use super::objective_kind::ObjectiveKind;
 use super::result::{RESULT_FILE, SearchResult};
-use super::task::SearchTask;
+use super::task::{STATE_FILE, SearchTask, saved_state};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::json_files::read_json;
@@ -34,7 +37,7 @@ pub struct Recovered {
     pub context: usize,
     /// Mean loss of the RoPE as it was, nats per token.
     pub before_nats: f64,
-    /// Mean loss of the factors found, nats per token.
+    /// Mean loss of the factors found on the same samples, nats per token.
     pub after_nats: f64,
     /// Candidates that were measured.
     pub evaluations: usize,
@@ -74,10 +77,14 @@ impl RecoveryTask<'_> {
     /// Searches factors for every context, or for the remaining ones, and writes `rope.json` with all factor sets.
     ///
     /// # Errors
-    /// As [`SearchTask::run`]; also if the RoPE has no factor sets or is made for shorter contexts.
+    /// As [`SearchTask::run`]; also if the RoPE has no factor sets or is made for shorter contexts, or the length of samples
+    /// is given.
     pub fn run(mut self, interrupt: &Interrupt, mut watch: Watch<'_>) -> Result<Recovery> {
         if !matches!(self.known.scaling, RopeScaling::LongRope { .. }) {
             return Err(Error::NoFactorSets);
+        }
+        if let Some(found) = self.inputs.sample_context {
+            return Err(Error::RecoverySamples { found });
         }
         let mut contexts = std::mem::take(&mut self.contexts);
         contexts.sort_unstable();
@@ -136,9 +143,10 @@ impl RecoveryTask<'_> {
         let init = self.known_candidate(context, &evolution.space(&problem)?)?;
         let folder = self.out.join(format!("context-{context}"));
         let result = folder.join(RESULT_FILE);
-        let before = self.text_loss(context, interrupt)?;
-        let found: SearchResult = if result.is_file() {
-            read_json(&result)?
+        let (evaluations, best) = if result.is_file() {
+            let found: SearchResult = read_json(&result)?;
+            let state = saved_state(&folder.join(STATE_FILE))?;
+            (found.evaluations, state.best().cloned())
         } else {
             let task = SearchTask {
                 inputs: SearchInputs {
@@ -146,7 +154,7 @@ impl RecoveryTask<'_> {
                     held_out: HeldOutShare::NOTHING,
                     ..self.inputs.clone()
                 },
-                target,
+                target: target.clone(),
                 problem,
                 init: init.into_iter().collect(),
                 out: &folder,
@@ -156,18 +164,22 @@ impl RecoveryTask<'_> {
                 adapt: AdaptConfig::default(),
                 chooses_objective: false,
             };
-            task.run(interrupt, watch)?.result
+            let outcome = task.run(interrupt, watch)?;
+            (outcome.result.evaluations, outcome.search.best().cloned())
         };
-        let kept = found.searched.nll_nats < before;
+        let best = best.ok_or(Error::NoCandidate)?.candidate;
+        let searched = target.candidate_spec(&best)?;
+        let (before, after) = self.text_losses(context, searched, interrupt)?;
+        let kept = after < before;
         if kept {
-            let text = fs_err::read_to_string(folder.join("rope.json"))?;
-            self.known = RopeArtifact::from_json(&text)?.spec();
+            // Beside the sets that are known now: the rope.json of the search has those that were known when it ended.
+            self.known = target.artifact_spec(&best)?;
         }
         Ok(Recovered {
             context,
             before_nats: before,
-            after_nats: found.searched.nll_nats,
-            evaluations: found.evaluations,
+            after_nats: after,
+            evaluations,
             kept,
         })
     }
@@ -211,6 +223,7 @@ impl RecoveryTask<'_> {
     /// What must be the same for a recovery to be continued.
     fn fixed(&self) -> Value {
         let calibration = &self.inputs.calibration;
+        let layers = self.inputs.source.rope_layers.as_deref();
         let mut fixed = json!({
             "rope": self.known,
             "seed": calibration.seed,
@@ -219,6 +232,7 @@ impl RecoveryTask<'_> {
             "search.samples": calibration.samples,
             "search.objective": calibration.objective.description(),
             "search.sample-context": self.inputs.sample_context,
+            "rope-layers": layers.unwrap_or("full"),
             "model": self.inputs.source.model_fingerprint,
             "text": text_fingerprint(self.inputs.documents),
         });
@@ -246,8 +260,13 @@ impl RecoveryTask<'_> {
         Ok(None)
     }
 
-    /// Mean loss of the known RoPE on text, nats per token.
-    fn text_loss(&self, context: usize, interrupt: &Interrupt) -> Result<f64> {
+    /// Mean losses of the known RoPE and of the one that was searched, on the same samples of text, nats per token.
+    fn text_losses(
+        &self,
+        context: usize,
+        searched: RopeSpec,
+        interrupt: &Interrupt,
+    ) -> Result<(f64, f64)> {
         let inputs = &self.inputs;
         let text_only = CalibrationOptions {
             objective: ObjectiveKind::Perplexity,
@@ -255,10 +274,15 @@ impl RecoveryTask<'_> {
         };
         let calibration = Calibration::new(&text_only, inputs.documents, None, context)?;
         let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
-        let ropes = [("before".to_owned(), self.known.clone())];
+        let ropes = [
+            ("before".to_owned(), self.known.clone()),
+            ("searched".to_owned(), searched),
+        ];
         let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut |_| {})?;
-        let loss = losses.first().ok_or(Error::NoCandidate)?;
-        Ok(loss.nll_nats)
+        match losses.as_slice() {
+            [before, searched] => Ok((before.nll_nats, searched.nll_nats)),
+            _ => Err(Error::NoCandidate),
+        }
     }
 }
 

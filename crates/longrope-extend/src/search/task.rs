@@ -19,7 +19,7 @@ use super::recorded::{INPUTS_FILE, Recorded};
 use super::result::SearchOutcome;
 use super::run::{SearchRun, save_state};
 use super::sample_shape::SampleShape;
-use super::unseen::Unseen;
+use super::unseen::{Unseen, unseen_windows};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings, differences};
@@ -88,7 +88,7 @@ impl SearchTask<'_> {
             .map(|split| {
                 let place = (shape, self.target.base());
                 let n_passkeys = options.passkey_trials;
-                Unseen::new(&split.held_out, inputs.tokenizer, place, n_passkeys, seed)
+                Unseen::new(&split, inputs.tokenizer, place, n_passkeys, seed)
             })
             .transpose()?;
         let unseen = unseen.map(|unseen| unseen.adapted(adaptation.clone()));
@@ -143,7 +143,8 @@ impl SearchTask<'_> {
 
 /// The samples of a search, and its text in two parts: the one that it sees, and the one that it does not.
 ///
-/// By default, text is held out only if the samples fit into the rest.
+/// By default, text is held out only if the samples fit into the rest. Text that the search sees anyway, because it is given
+/// more than once, is not held out.
 fn calibration_and_rest(
     inputs: &SearchInputs<'_>,
     shape: SampleShape,
@@ -152,8 +153,12 @@ fn calibration_and_rest(
     let make = |documents: &[TokenDocument]| {
         Calibration::of_shape(options, documents, inputs.tokenizer, shape)
     };
+    let mut reason = "the text is too short to hold any out";
     if let Some(split) = inputs.held_out.split(inputs.documents, shape.n_tokens) {
         match make(&split.search) {
+            Ok(_) if unseen_windows(&split, shape)?.is_empty() => {
+                reason = "the text that would be held out is also in the rest of the text";
+            }
             Ok(calibration) => return Ok((calibration, Some(split))),
             Err(error) if inputs.held_out != HeldOutShare::Auto => return Err(error),
             Err(_) => {}
@@ -161,9 +166,7 @@ fn calibration_and_rest(
     }
     let calibration = make(inputs.documents)?;
     if inputs.held_out != HeldOutShare::NOTHING {
-        tracing::warn!(
-            "the text is too short to hold any out: the result is not measured on text that the search did not see"
-        );
+        tracing::warn!("{reason}: the result is not measured on text that the search did not see");
     }
     Ok((calibration, None))
 }
@@ -232,14 +235,15 @@ fn sample_shape(
         Some(shape) => Ok(shape),
         None => Ok(SampleShape::whole(sample_context(
             inputs.sample_context,
-            problem,
+            problem.original_context,
+            target.target(),
         )?)),
     }
 }
 
-/// Tokens of a sample: those of the target, or fewer, as a cheap proxy.
-fn sample_context(wanted: Option<usize>, problem: &SearchProblem) -> Result<usize> {
-    let (original, target) = (problem.original_context, problem.target_context);
+/// Tokens of a sample: those of the target, or fewer, as a cheap proxy. The target of a recovery may be shorter than the
+/// original context.
+fn sample_context(wanted: Option<usize>, original: usize, target: usize) -> Result<usize> {
     match wanted {
         // Up to the original context, rescaling can only do harm.
         Some(found) if found <= original && found < target => {
@@ -261,11 +265,7 @@ fn resume(
     problem: &SearchProblem,
 ) -> Result<Search> {
     let path = run.path(STATE_FILE);
-    let text = fs_err::read_to_string(&path)?;
-    let state = SearchState::from_json(&text).map_err(|source| Error::ReadState {
-        path: path.clone(),
-        source,
-    })?;
+    let state = saved_state(&path)?;
     let saved = fixed(state.problem(), state.config(), state.seed())?;
     let other = differences(&saved, &fixed(problem, evolution, seed)?)?;
     if !other.is_empty() {
@@ -277,6 +277,15 @@ fn resume(
     Ok(Search::resume(state)?)
 }
 
+/// Reads the state of a search.
+pub(super) fn saved_state(path: &Path) -> Result<SearchState> {
+    let text = fs_err::read_to_string(path)?;
+    SearchState::from_json(&text).map_err(|source| Error::ReadState {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// What must be the same for a search to be continued, besides its inputs.
 fn fixed(problem: &SearchProblem, evolution: &SearchConfig, seed: u64) -> Result<Value> {
     let mut fixed = serde_json::to_value(problem)?;
@@ -286,7 +295,8 @@ fn fixed(problem: &SearchProblem, evolution: &SearchConfig, seed: u64) -> Result
     Ok(fixed)
 }
 
-const STATE_FILE: &str = "search/state.json";
+/// `search/state.json`, relative to the run folder.
+pub(super) const STATE_FILE: &str = "search/state.json";
 /// Losses of the running generation; see [`Journal`].
 const SCORES_FILE: &str = "search/scores.jsonl";
 /// Methods measured so far; see [`MethodJournal`].

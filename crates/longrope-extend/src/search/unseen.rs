@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use longrope_data::{
-    Bos, TokenDocument, Tokenizer, WindowProtocol, plan_windows, text_fingerprint,
+    Bos, TokenDocument, TokenWindow, Tokenizer, WindowProtocol, plan_windows, text_fingerprint,
 };
 use longrope_rope::RopeSpec;
 
 use super::calibration_sample::CalibrationSample;
 use super::fresh_passkeys::{CAN_FIND, fresh_passkeys, passkeys_in_window, unscored};
+use super::held_out::Split;
 use super::journal::Samples;
 use super::measured::NamedSpec;
 use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::sample_shape::SampleShape;
+use super::seen::are_seen;
 use super::verdict::{HeldOutText, Verdict};
 use crate::error::Result;
 use crate::scoring::Adaptation;
@@ -37,13 +39,14 @@ pub(crate) struct Unseen {
 impl Unseen {
     /// Windows of the held-out text, and `n_passkeys` passkeys if there is a tokenizer and they fit.
     pub(crate) fn new(
-        held_out: &[TokenDocument],
+        split: &Split,
         tokenizer: Option<&Tokenizer>,
         (shape, base): (SampleShape, &RopeSpec),
         n_passkeys: usize,
         seed: u64,
     ) -> Result<Self> {
-        let windows = windows(held_out, shape)?;
+        let windows = unseen_windows(split, shape)?;
+        let held_out = split.held_out.as_slice();
         let passkeys = fresh_passkeys(tokenizer, n_passkeys, shape, seed);
         let mut in_window = passkeys_in_window(tokenizer, base, seed);
         if passkeys.is_empty() {
@@ -132,11 +135,34 @@ pub(super) fn windows(
     documents: &[TokenDocument],
     shape: SampleShape,
 ) -> Result<Vec<CalibrationSample>> {
+    Ok(spread(&planned(documents, shape)?, shape))
+}
+
+/// Up to [`MOST_WINDOWS`] windows of the held-out text, evenly spread over those that the search does not see: text that is
+/// given twice may be on both sides. Empty if it sees all of them.
+pub(super) fn unseen_windows(split: &Split, shape: SampleShape) -> Result<Vec<CalibrationSample>> {
+    let mut planned = planned(&split.held_out, shape)?;
+    let tokens: Vec<Vec<u32>> = planned.iter().map(TokenWindow::tokens).collect();
+    // What comes before the scored tokens may be a beginning-of-text token here and not there.
+    let scored = planned.iter().zip(&tokens);
+    let scored = scored.map(|(window, tokens)| &tokens[window.score_from..]);
+    let scored: Vec<&[u32]> = scored.collect();
+    let mut seen = are_seen(&scored, &split.search).into_iter();
+    planned.retain(|_| !seen.next().unwrap_or_default());
+    Ok(spread(&planned, shape))
+}
+
+/// Windows of every document.
+fn planned(documents: &[TokenDocument], shape: SampleShape) -> Result<Vec<TokenWindow>> {
     let context = shape.n_tokens;
     let protocol = WindowProtocol::spread(MOST_WINDOWS);
-    let planned = plan_windows(documents, context, protocol, Bos::Document)
-        .map_err(|source| crate::Error::Windows { context, source })?;
+    plan_windows(documents, context, protocol, Bos::Document)
+        .map_err(|source| crate::Error::Windows { context, source })
+}
+
+/// Up to [`MOST_WINDOWS`] of the windows, evenly spread, as samples.
+fn spread(planned: &[TokenWindow], shape: SampleShape) -> Vec<CalibrationSample> {
     let n = planned.len().min(MOST_WINDOWS);
     let chosen = (0..n).map(|index| &planned[index * planned.len() / n]);
-    Ok(shape.texts(chosen.map(|window| (window.tokens(), window.score_from))))
+    shape.texts(chosen.map(|window| (window.tokens(), window.score_from)))
 }

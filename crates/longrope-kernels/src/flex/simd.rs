@@ -89,20 +89,41 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
     }
 }
 
-/// The largest element; negative infinity for an empty row.
+/// The sum of accumulators, by halves: one after the other they would wait for each other longer than some rows take.
+#[inline(always)]
+fn total(lanes: [f32; LANES]) -> f32 {
+    total_of_half(std::array::from_fn(|i| lanes[i] + lanes[i + LANES / 2]))
+}
+
+/// The same for half as many. In fixed steps, because a loop over halves that shrink is not vectorized.
+#[inline(always)]
+fn total_of_half(lanes: [f32; LANES / 2]) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|i| lanes[i] + lanes[i + 8]);
+    let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// The larger number; `a` if one of them is NaN.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+/// The largest element; negative infinity for an empty row. NaN is left out.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn max(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = row.as_chunks::<LANES>();
     for chunk in chunks {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = if *x > *lane { *x } else { *lane };
+            *lane = larger(*lane, *x);
         }
     }
-    lanes
-        .into_iter()
-        .chain(rest.iter().copied())
-        .fold(f32::NEG_INFINITY, f32::max)
+    let sixteen: [f32; LANES / 2] = std::array::from_fn(|i| larger(lanes[i], lanes[i + LANES / 2]));
+    let eight: [f32; 8] = std::array::from_fn(|i| larger(sixteen[i], sixteen[i + 8]));
+    let four: [f32; 4] = std::array::from_fn(|i| larger(eight[i], eight[i + 4]));
+    let most = larger(larger(four[0], four[2]), larger(four[1], four[3]));
+    rest.iter().fold(most, |most, x| larger(most, *x))
 }
 
 /// Replaces each `x` by `2^(x - max)` and returns their sum.
@@ -117,7 +138,7 @@ pub(super) fn exp2_sum_in_place(row: &mut [f32], max: f32) -> f32 {
             *lane += *x;
         }
     }
-    let mut sum: f32 = lanes.into_iter().sum();
+    let mut sum = total(lanes);
     for x in rest {
         *x = exp2::<FMA>(*x - max);
         sum += *x;
@@ -137,7 +158,7 @@ pub(super) fn exp_sum(row: &[f32], max: f32) -> f32 {
         }
     }
     let tail: f32 = rest.iter().map(|x| exp::<FMA>(*x - max)).sum();
-    lanes.into_iter().sum::<f32>() + tail
+    total(lanes) + tail
 }
 
 /// Replaces each `x` by `factor · e^(x - shift)`.
@@ -185,26 +206,20 @@ pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
         }
     }
     let tail: f32 = left_rest.iter().zip(right_rest).map(|(x, y)| x * y).sum();
-    lanes.into_iter().sum::<f32>() + tail
+    total(lanes) + tail
 }
 
 /// Number of accumulators of a row in [`dots`]: two AVX2 registers. Four rows then fit into the registers.
-const DOT_LANES: usize = 16;
+const DOT_LANES: usize = LANES / 2;
 
-/// The end of a product: the elements `x · weight` that fill no register, and the sum of the accumulators.
+/// The end of a product: the sum of the accumulators, and the elements `x · weight` that fill no register.
 #[inline(always)]
-fn dot_end<const FMA: bool>(mut lanes: [f32; DOT_LANES], x: &[f32], weight: &[f32]) -> f32 {
-    for ((lane, x), weight) in lanes.iter_mut().zip(x).zip(weight) {
-        *lane = fma::<FMA>(*x, *weight, *lane);
+fn dot_end<const FMA: bool>(lanes: [f32; DOT_LANES], x: &[f32], weight: &[f32]) -> f32 {
+    let mut sum = total_of_half(lanes);
+    for (x, weight) in x.iter().zip(weight) {
+        sum = fma::<FMA>(*x, *weight, sum);
     }
-    let mut n = DOT_LANES / 2;
-    while n > 0 {
-        for lane in 0..n {
-            lanes[lane] += lanes[lane + n];
-        }
-        n /= 2;
-    }
-    lanes[0]
+    sum
 }
 
 /// `row · weight`, with the additions in the order of [`four_dots`].
@@ -290,7 +305,7 @@ pub(super) fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32)
         }
     }
     let tail: f32 = rest.iter().map(|x| x * x).sum();
-    let mean = (lanes.into_iter().sum::<f32>() + tail) / x.len() as f32;
+    let mean = (total(lanes) + tail) / x.len() as f32;
     let inverse = 1.0 / (mean + epsilon).sqrt();
     for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
         *out = weight * (x * inverse);
@@ -321,8 +336,7 @@ pub(super) fn rms_norm_backward(
             products[lane] += grad[i] * weight[i] * x[i];
         }
     }
-    let mut square: f32 = squares.into_iter().sum();
-    let mut product: f32 = products.into_iter().sum();
+    let (mut square, mut product) = (total(squares), total(products));
     for i in whole..n {
         square += x[i] * x[i];
         product += grad[i] * weight[i] * x[i];

@@ -174,5 +174,5 @@ fn what_cannot_be_trained_is_an_error_before_the_first_step() {
     let mut near = config();
     near.skipped.targets = vec![WINDOW];
     let error = training(&decoder, near).unwrap_err();
-    assert!(matches!(error, Error::Positions { .. }), "{error}");
+    assert!(matches!(error, Error::Setting { .. }), "{error}");
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::distill::DistillConfig;
 use super::positions::{LongWindows, Positions, SkippedPositions};
 use crate::error::{Error, Result};
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{OptimizerConfig, POSITIVE, is_positive};
 use crate::schedule::{Decay, Schedule};
 use crate::trainer::TrainerConfig;
 
@@ -165,10 +165,17 @@ impl TrainConfig {
     /// Checks the settings for a model and windows of `context` tokens, as far as they do not depend on the RoPE or the data.
     ///
     /// # Errors
-    /// [`Error::Positions`](crate::Error::Positions), [`Error::Distill`](crate::Error::Distill),
-    /// [`Error::Share`](crate::Error::Share) and those of the schedule, for settings without a meaning.
+    /// [`Error::Setting`](crate::Error::Setting) for the first one without a meaning, [`Error::Offload`](crate::Error::Offload).
     pub fn validate(&self, model: &ModelConfig, context: usize) -> Result<()> {
-        self.trainer().schedule.validated()?;
+        let trainer = self.trainer().validate();
+        trainer.map_err(|error| error.within("train"))?;
+        if self.mode == TrainMode::Lora && !is_positive(self.lora.alpha) {
+            return Err(Error::setting(
+                "train.lora.alpha",
+                &self.lora.alpha,
+                POSITIVE,
+            ));
+        }
         if self.offload && !self.recompute {
             return Err(Error::Offload);
         }
@@ -179,7 +186,8 @@ impl TrainConfig {
         if let Some(skipped) = self.skips()
             && !skipped.targets.is_empty()
         {
-            skipped.validate(context)?;
+            let skipped = skipped.validate(context);
+            skipped.map_err(|error| error.within("train.skipped"))?;
         }
         let distill = self.distill.clone().resolved(model.n_layers);
         distill.validate(model.n_layers, self.skips().is_some())
@@ -317,7 +325,7 @@ impl TrainDataConfig {
             ("train.data.copying", self.copying),
         ] {
             if !found.is_finite() || found < 0.0 {
-                return Err(Error::Share { key, found });
+                return Err(Error::setting(key, &found, "a share of 0 or more"));
             }
         }
         Ok(())

@@ -77,7 +77,7 @@ impl Rotaries {
     /// The RoPE is that of a text of the target length, also for windows that skip nothing.
     ///
     /// # Errors
-    /// [`Error::Positions`] for settings without a meaning, [`Error::NothingFar`] if every layer that rotates has a
+    /// [`Error::Setting`] for settings without a meaning, [`Error::NothingFar`] if every layer that rotates has a
     /// sliding window.
     pub fn skipped(
         decoder: &Decoder,
@@ -86,7 +86,8 @@ impl Rotaries {
         settings: &SkippedPositions,
         (seed, total_steps): (u64, usize),
     ) -> Result<Self> {
-        settings.validate(window)?;
+        let checked = settings.validate(window);
+        checked.map_err(|error| error.within("skipped"))?;
         if !decoder.config().rotates_far_tokens() {
             return Err(Error::NothingFar);
         }
@@ -466,7 +467,7 @@ mod tests {
             targets: vec![4],
             ..settings
         };
-        assert!(matches!(rotaries(&too_short), Err(Error::Positions { .. })));
+        assert!(matches!(rotaries(&too_short), Err(Error::Setting { .. })));
     }
 
     #[test]

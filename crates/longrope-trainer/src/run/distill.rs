@@ -61,10 +61,10 @@ impl DistillConfig {
     /// Checks the settings, for a model of `n_layers` layers and positions that skip or not.
     ///
     /// # Errors
-    /// [`Error::Distill`] for settings without a meaning.
+    /// [`Error::Setting`] for settings without a meaning.
     pub(super) fn validate(&self, n_layers: usize, skips: bool) -> Result<()> {
-        let error = |key, found: String, expected: String| Error::Distill {
-            key,
+        let error = |key: &str, found: String, expected: String| Error::Setting {
+            key: key.to_owned(),
             found,
             expected,
         };

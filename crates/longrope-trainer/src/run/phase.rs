@@ -32,6 +32,8 @@ pub struct Phase {
     pub base: PathBuf,
     /// The file of metrics, which phases may share; see [`records`](super::records).
     pub metrics: PathBuf,
+    /// Where the trained model goes in the end. While it is there, a phase without saved states is not begun.
+    pub model: PathBuf,
     /// What the training is made from, for the header of that file; `None` to say nothing.
     pub source: Option<ResultSource>,
     /// Schedule, optimizer and trained weights.
@@ -73,6 +75,7 @@ impl Phase {
     ///
     /// # Errors
     /// - [`Error::OtherSettings`] if a state was saved under other settings, and others for a state that cannot be read.
+    /// - [`Error::StatesGone`] if it is to be resumed, and its saved states were removed.
     /// - [`Error::Run`] for everything that fails between the first and the last step.
     /// - Settings that are out of range, and files that cannot be written.
     pub fn train(self, decoder: Decoder, callbacks: Callbacks) -> Result<(Trainer, Ending)> {
@@ -81,6 +84,7 @@ impl Phase {
             folder,
             base,
             metrics,
+            model,
             source,
             trainer: config,
             lora,
@@ -110,6 +114,10 @@ impl Phase {
         } else {
             None
         };
+        if resume && latest.is_none() {
+            let metrics = (metrics.as_path(), name.as_deref());
+            saved::check_never_saved(&folder, &model, metrics, save_every)?;
+        }
         let (trainer, event) = if let Some(state) = latest {
             let trainer = saved::restore(&state, &settings, decoder, config, &mut windows)?;
             let step = trainer.n_steps();

@@ -1,5 +1,6 @@
 //! Trains a checkpoint under a RoPE, and writes the result as a checkpoint.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::callbacks::Callbacks;
 use super::config::TrainConfig;
@@ -46,6 +47,9 @@ pub struct TrainPlan {
     pub contexts: Vec<usize>,
     /// Seed of the order of documents, generated documents and new adapters.
     pub seed: u64,
+    /// What else must be the same when the run is resumed, by name, such as `eval-text`: the fingerprint of the text that
+    /// `measure` of the [`Callbacks`] reads.
+    pub fixed: Map<String, Value>,
     /// What the training is made from, for its results. The fields about model and text and the seed are filled in.
     pub source: ResultSource,
     /// Whether to resume from the latest saved state, if there is one.
@@ -117,8 +121,9 @@ impl TrainPlan {
     /// - [`Error::NothingToTrainOn`](crate::Error::NothingToTrainOn) and [`Error::Windows`](crate::Error::Windows) if the
     ///   data of the configuration cannot be made.
     /// - [`Error::ModelInPlace`](crate::Error::ModelInPlace) if the folder `model` is there before a new run begins.
+    /// - [`Error::Setting`](crate::Error::Setting) if a setting is out of range.
     /// - A RoPE that the `config.json` of this family cannot express.
-    /// - Settings of schedule, optimizer and adapters that are out of range.
+    /// - Adapters that do not fit the model.
     pub fn prepare(self) -> Result<PreparedRun> {
         let Self {
             folder,
@@ -131,6 +136,7 @@ impl TrainPlan {
             config,
             contexts,
             seed,
+            fixed,
             source,
             resume,
             screen,
@@ -138,8 +144,6 @@ impl TrainPlan {
         } = self;
         let model = decoder.config().clone();
         let config = config.resolved(&model);
-        let trainer = config.trainer();
-        trainer.validate()?;
         config.validate(&model, context)?;
         let trained_model = TrainedModel::plan(
             folder.join("model"),
@@ -149,7 +153,12 @@ impl TrainPlan {
             resume,
         )?;
         let documents: Arc<[TokenDocument]> = documents.into();
-        let tokenizer = || Tokenizer::from_model_dir(&base).map(Arc::new);
+        let used = OnceCell::new();
+        let tokenizer = || -> longrope_data::Result<_> {
+            let tokenizer = Tokenizer::from_model_dir(&base)?;
+            let _ = used.set(tokenizer.fingerprint().to_owned());
+            Ok(Arc::new(tokenizer))
+        };
         let windows = mixture(&config, &documents, Some(&tokenizer), &model, context, seed)?;
         let (rotaries, distillation) = angles(&decoder, &rope, context, &config, seed)?;
         let lora = config.adapters(&model);
@@ -167,7 +176,7 @@ impl TrainPlan {
             seed: Some(seed),
             ..source
         };
-        let settings = json!({
+        let mut settings = json!({
             "train": config,
             "context": context,
             "rope": rope,
@@ -175,13 +184,20 @@ impl TrainPlan {
             "model": source.model_fingerprint,
             "text": source.text_fingerprint,
         });
+        if let Some(tokenizer) = used.into_inner() {
+            settings["tokenizer"] = tokenizer.into();
+        }
+        for (name, value) in fixed {
+            settings[name] = value;
+        }
         let phase = Phase {
             name: None,
             metrics: folder.join("metrics.jsonl"),
+            model: folder.join("model"),
             source: Some(source.clone()),
             folder,
             base,
-            trainer,
+            trainer: config.trainer(),
             lora,
             workers,
             windows,

@@ -56,39 +56,35 @@ impl SkippedPositions {
     /// Checks pieces, share and targets for windows of `context` tokens.
     ///
     /// # Errors
-    /// [`Error::Positions`].
-    pub(super) fn validate(&self, context: usize) -> Result<()> {
-        let wrong = |key: &'static str, found: String, expected: &'static str| {
-            Err(Error::Positions {
-                key,
+    /// [`Error::Setting`], with a key of these settings.
+    pub fn validate(&self, context: usize) -> Result<()> {
+        let wrong = |key: &str, found: String, expected: &str| {
+            Err(Error::Setting {
+                key: key.to_owned(),
                 found,
-                expected,
+                expected: expected.to_owned(),
             })
         };
         if self.pieces < 2 {
             let found = self.pieces.to_string();
-            return wrong("train.skipped.pieces", found, "at least 2 pieces");
+            return wrong("pieces", found, "at least 2 pieces");
         }
         if !(self.share > 0.0 && self.share <= 1.0) {
             let found = self.share.to_string();
-            return wrong("train.skipped.share", found, "above 0, and at most 1");
+            return wrong("share", found, "above 0, and at most 1");
         }
         if self.targets.is_empty() {
-            return wrong(
-                "train.skipped.targets",
-                "none".to_owned(),
-                "a length in tokens",
-            );
+            return wrong("targets", "none".to_owned(), "a length in tokens");
         }
         if !self.targets.is_sorted() {
             let found = format!("{:?}", self.targets);
-            return wrong("train.skipped.targets", found, "lengths in ascending order");
+            return wrong("targets", found, "lengths in ascending order");
         }
         match self.targets.iter().find(|target| **target <= context) {
             Some(target) => wrong(
-                "train.skipped.targets",
+                "targets",
                 target.to_string(),
-                "more tokens than a window has (train.context)",
+                &format!("more tokens than a window has, {context}"),
             ),
             None => Ok(()),
         }
@@ -118,21 +114,19 @@ impl LongWindows {
     /// Checks the share, and the length against windows of `context` tokens.
     ///
     /// # Errors
-    /// [`Error::Positions`].
+    /// [`Error::Setting`].
     pub(super) fn validate(&self, context: usize) -> Result<()> {
         if !(self.share > 0.0 && self.share < 1.0) {
-            return Err(Error::Positions {
-                key: "train.long.share",
-                found: self.share.to_string(),
-                expected: "above 0 and below 1",
-            });
+            let expected = "above 0 and below 1";
+            return Err(Error::setting("train.long.share", &self.share, expected));
         }
         if self.context <= context {
-            return Err(Error::Positions {
-                key: "train.long.context",
-                found: self.context.to_string(),
-                expected: "more tokens than other windows have (train.context)",
-            });
+            let expected = format!("more tokens than other windows have, {context}");
+            return Err(Error::setting(
+                "train.long.context",
+                &self.context,
+                &expected,
+            ));
         }
         Ok(())
     }
@@ -163,7 +157,7 @@ mod tests {
         let message = |skipped: SkippedPositions| skipped.validate(64).unwrap_err().to_string();
         skipped(&[65, 65, 4_096]).validate(64).unwrap();
         for (targets, part) in [
-            (&[][..], "train.skipped.targets"),
+            (&[][..], "`targets` is none"),
             (&[64], "more tokens than a window"),
             (&[200, 100], "ascending"),
         ] {
@@ -175,9 +169,9 @@ mod tests {
             share,
             ..skipped(&[100])
         };
-        assert!(message(with(1, 1.0)).contains("train.skipped.pieces"));
+        assert!(message(with(1, 1.0)).contains("`pieces` is 1"));
         for share in [0.0, -1.0, 1.5, f64::NAN] {
-            assert!(message(with(3, share)).contains("train.skipped.share"));
+            assert!(message(with(3, share)).contains("`share` is"));
         }
         for (context, share) in [(64, 0.5), (128, 0.0), (128, 1.0), (128, f64::NAN)] {
             let long = LongWindows { context, share };

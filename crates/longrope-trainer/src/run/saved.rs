@@ -2,20 +2,28 @@
 
 use std::path::Path;
 
-use longrope_data::{Mixture, MixtureCursor};
+use longrope_data::{Mixture, MixtureCursor, counted};
 use longrope_model::Decoder;
 use longrope_rope::RopeSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::records;
 use crate::checkpoint::{self, SaveContext, TrainingState};
 use crate::error::{Error, Result};
 use crate::trainer::{Trainer, TrainerConfig};
 
+/// Settings that states of earlier versions do not name. Where one is missing, it is not compared.
+const NAMED_LATER: [&str; 5] = ["text", EVAL_TEXT, "held-out", "rope-layers", "tokenizer"];
+
+/// The text that is measured on.
+const EVAL_TEXT: &str = "eval-text";
+
 /// Saves the trainer and the position in its data as `folder/step-N`, and returns that folder.
 ///
 /// # Errors
-/// [`Error::Save`] if the state cannot be written; those saved before stay intact.
+/// [`Error::WeightNotFinite`] if a weight is NaN or infinite, [`Error::Save`] if the state cannot be written; those saved
+/// before stay intact.
 pub(super) fn save(
     folder: &Path,
     trainer: &Trainer,
@@ -28,11 +36,57 @@ pub(super) fn save(
         let state = TrainingState::new(trainer, cursor, settings.clone());
         checkpoint::save(folder, trainer, &state, context)
     };
-    write().map_err(|source| Error::Save {
-        step: trainer.n_steps(),
-        folder: folder.to_owned(),
-        source: Box::new(source),
+    write().map_err(|source| match source {
+        Error::WeightNotFinite { .. } => source,
+        source => Error::Save {
+            step: trainer.n_steps(),
+            folder: folder.to_owned(),
+            source: Box::new(source),
+        },
     })
+}
+
+/// Checks that a phase without saved states never had any. Otherwise it would begin anew, and erase its history.
+///
+/// A training that was killed before its first state has lines of steps too, up to the first step that is saved.
+///
+/// # Errors
+/// [`Error::StatesGone`] if there is the trained model, or the metrics have steps after the first saved state or of a later
+/// phase.
+pub(super) fn check_never_saved(
+    folder: &Path,
+    model: &Path,
+    (metrics, phase): (&Path, Option<&str>),
+    save_every: usize,
+) -> Result<()> {
+    let gone = |found: String| {
+        Err(Error::StatesGone {
+            folder: folder.to_owned(),
+            found,
+        })
+    };
+    if model.exists() {
+        return gone(format!("`{}` is a trained model", model.display()));
+    }
+    let records = records::read(metrics)?;
+    let own = records.iter().filter(|record| record.phase() == phase);
+    let n_steps = own.map(records::Record::step).max().unwrap_or(0);
+    if n_steps > save_every.max(1) {
+        return gone(format!(
+            "`{}` has {}, and the first state is saved after {save_every}",
+            metrics.display(),
+            counted(n_steps, "step")
+        ));
+    }
+    let mut after = records.iter().skip_while(|record| record.phase() != phase);
+    match after.find(|record| record.phase() != phase) {
+        None => Ok(()),
+        Some(later) => gone(format!(
+            "`{}` has steps of phase `{}`, which comes later",
+            metrics.display(),
+            later.phase().unwrap_or_default()
+        )),
+    }
 }
 
 /// Restores the trainer from the state in `folder`, and moves `data` to the saved position.
@@ -52,6 +106,13 @@ pub(super) fn restore(
             folder: folder.to_owned(),
         });
     }
+    if state.settings.get(EVAL_TEXT).is_none() && settings.get(EVAL_TEXT).is_some() {
+        tracing::warn!(
+            "the training in `{}` was begun by a version that measured on the first windows of `train.eval-text`. They are \
+             now spread over all of it, so losses measured from now on may differ from those before",
+            folder.display()
+        );
+    }
     let cursor: MixtureCursor =
         serde_json::from_value(state.data.clone()).map_err(|source| Error::DataPosition {
             folder: folder.to_owned(),
@@ -66,14 +127,13 @@ pub(super) fn restore(
 
 /// Whether a run with the settings `current` may resume from a state with the settings `saved`.
 ///
-/// Version 0.1 saved `rope` as the `Debug` text of its [`RopeSpec`] instead of JSON, and no fingerprint of the text; such
-/// states are accepted.
+/// Version 0.1 saved `rope` as the `Debug` text of its [`RopeSpec`] instead of JSON, and earlier versions none of
+/// [`NAMED_LATER`]; such states are accepted.
 fn agree(saved: &Value, current: &Value) -> bool {
     let mut current = current.clone();
-    if saved.get("text").is_none()
-        && let Some(current) = current.as_object_mut()
-    {
-        current.remove("text");
+    if let Some(current) = current.as_object_mut() {
+        current
+            .retain(|name, _| saved.get(name).is_some() || !NAMED_LATER.contains(&name.as_str()));
     }
     if *saved == current {
         return true;
@@ -125,6 +185,44 @@ mod tests {
         assert!(!agree(&settings("a"), &settings("b")));
         assert!(agree(&json!({"seed": 1}), &settings("b")));
         assert!(!agree(&json!({"seed": 2}), &settings("b")));
+    }
+
+    #[test]
+    fn other_text_to_measure_on_and_another_tokenizer_are_noticed_if_they_were_recorded() {
+        for name in ["eval-text", "held-out", "tokenizer", "rope-layers"] {
+            let settings = |value: &str| json!({"seed": 1, name: value});
+            assert!(agree(&settings("a"), &settings("a")), "{name}");
+            assert!(!agree(&settings("a"), &settings("b")), "{name}");
+            assert!(agree(&json!({"seed": 1}), &settings("b")), "{name}");
+            assert!(!agree(&settings("a"), &json!({"seed": 1})), "{name}");
+        }
+        assert!(!agree(&json!({"seed": 1}), &json!({"seed": 1, "other": 2})));
+    }
+
+    const STEPS: &str = r#"{"event":"eval","phase":"a","step":2,"nll_nats":0.0,"ppl":1.0}"#;
+
+    #[test]
+    fn a_phase_whose_states_were_removed_is_not_begun_anew() {
+        let run = tempfile::tempdir().unwrap();
+        let [model, metrics] = ["model", "metrics.jsonl"].map(|name| run.path().join(name));
+        let found = |save_every: usize| {
+            let phase = (metrics.as_path(), Some("a"));
+            match check_never_saved(run.path(), &model, phase, save_every) {
+                Ok(()) => String::new(),
+                Err(Error::StatesGone { found, .. }) => found,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(found(1), "");
+        fs_err::write(&metrics, STEPS).unwrap();
+        // As after a kill before the first state was written.
+        assert_eq!(found(2), "");
+        assert!(found(1).contains("2 steps"), "{}", found(1));
+        let later = STEPS.replace("\"a\"", "\"b\"");
+        fs_err::write(&metrics, format!("{STEPS}\n{later}")).unwrap();
+        assert!(found(2).contains("phase `b`"), "{}", found(2));
+        fs_err::create_dir(&model).unwrap();
+        assert!(found(2).contains("is a trained model"), "{}", found(2));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use longrope_rope::{
 use super::records::Record;
 use super::trainer_state::{TrainerStateSettings, write_trainer_state};
 use crate::error::{Error, Result};
+use crate::finite::check_weights;
 
 /// Everything about the checkpoint but its weights, known before the training begins.
 pub(super) struct TrainedModel {
@@ -81,14 +82,17 @@ impl TrainedModel {
     /// Writes the checkpoint with the trained weights and the history of the training, and returns its folder.
     ///
     /// # Errors
-    /// If something cannot be written. The folder then is as it was before.
+    /// [`Error::WeightNotFinite`] if a weight is NaN or infinite; if something cannot be written. The folder then is as
+    /// it was before.
     pub(super) fn write(
         self,
         decoder: &Decoder,
         (records, settings): (&[Record], TrainerStateSettings),
     ) -> Result<PathBuf> {
         longrope_data::replace_folder(&self.folder, ".writing-", |folder| {
-            decoder.write_weights(&folder.join("model.safetensors"))?;
+            let weights = folder.join("model.safetensors");
+            decoder.write_weights(&weights)?;
+            check_weights(&weights, &self.base, settings.max_steps)?;
             fs_err::write(folder.join("config.json"), &self.config)?;
             fs_err::write(folder.join("rope.json"), self.rope.to_json_pretty())?;
             copy_companions(&self.base, folder, Some(self.context))?;

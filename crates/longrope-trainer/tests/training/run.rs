@@ -38,6 +38,7 @@ fn plan(folder: &Path, resume: bool) -> TrainPlan {
         },
         contexts: vec![16],
         seed: 7,
+        fixed: serde_json::Map::new(),
         source: ResultSource::default(),
         resume,
         screen: Screen::Nothing,
@@ -208,4 +209,49 @@ fn a_run_resumes_with_its_own_text_only() {
         .map(|_| ())
         .unwrap_err();
     assert!(matches!(error, Error::OtherSettings { .. }), "{error}");
+}
+
+#[test]
+fn what_the_caller_fixes_must_be_the_same_if_it_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Events::default();
+    let measured_on = |text: &str, resume: bool| {
+        let mut plan = plan(folder.path(), resume);
+        plan.fixed.insert("eval-text".to_owned(), text.into());
+        plan
+    };
+    train(measured_on("a", false), callbacks(&events, Some(2))).unwrap();
+    let other = train(measured_on("b", true), callbacks(&events, None));
+    assert!(matches!(other, Err(Error::OtherSettings { .. })));
+    // As an earlier version saved it.
+    let path = folder.path().join("step-000002/state.json");
+    let text = fs_err::read_to_string(&path).unwrap();
+    let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let settings = state["settings"].as_object_mut().unwrap();
+    settings.remove("eval-text").unwrap();
+    fs_err::write(&path, state.to_string()).unwrap();
+    train(measured_on("b", true), callbacks(&events, None)).unwrap();
+}
+
+#[test]
+fn a_run_whose_states_were_removed_keeps_its_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Events::default();
+    train(plan(folder.path(), false), callbacks(&events, None)).unwrap();
+    let before = metrics(folder.path());
+    for step in ["step-000004", "step-000005"] {
+        fs_err::remove_dir_all(folder.path().join(step)).unwrap();
+    }
+    for found in ["model", "metrics.jsonl"] {
+        let error = train(plan(folder.path(), true), callbacks(&events, None));
+        let Err(error @ Error::StatesGone { .. }) = error else {
+            panic!("it begins anew");
+        };
+        assert!(error.to_string().contains(found), "{error}");
+        assert_eq!(metrics(folder.path()), before);
+        let model = folder.path().join("model");
+        if model.exists() {
+            fs_err::remove_dir_all(model).unwrap();
+        }
+    }
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use longrope_model::{Decoder, LoraConfig, Trained};
-use longrope_trainer::Trainer;
 use longrope_trainer::checkpoint::{
     SaveContext, TrainingState, latest, latest_whole, restore, save,
 };
+use longrope_trainer::{Error, Schedule, Trainer, TrainerConfig};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -277,5 +277,41 @@ fn numbers_that_no_training_has_are_errors() {
         let message = error.to_string();
         assert!(message.contains(words), "{message}");
         assert!(message.contains("state.json"), "{message}");
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_saved() {
+    for (trained, settings, fresh) in [
+        (Trained::All, None, decoder as fn() -> Decoder),
+        (Trained::Adapters, Some(lora()), adapted as fn() -> Decoder),
+    ] {
+        let (run, base) = (tempfile::tempdir().unwrap(), base());
+        let mut trainer = Trainer::new(fresh(), config(trained)).unwrap();
+        train_to(&mut trainer, 1);
+        assert!(save_state(run.path(), &trainer, settings.as_ref(), &base));
+        let wild = TrainerConfig {
+            schedule: Schedule {
+                learning_rate: 1e40,
+                ..config(trained).schedule
+            },
+            ..config(trained)
+        };
+        let mut trainer = Trainer::new(fresh(), wild).unwrap();
+        // The second step is skipped, because its loss is not finite.
+        train_to(&mut trainer, 2);
+        let state = TrainingState::new(&trainer, json!({}), json!({}));
+        let context = SaveContext {
+            base: &base,
+            lora: settings.as_ref(),
+            keep: 1,
+        };
+        let error = save(run.path(), &trainer, &state, &context).unwrap_err();
+        assert!(
+            matches!(error, Error::WeightNotFinite { step: 2, .. }),
+            "{error}"
+        );
+        let newest = latest_whole(run.path()).unwrap().unwrap();
+        assert!(newest.ends_with("step-000001"), "{}", newest.display());
     }
 }

@@ -231,6 +231,14 @@ fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Asked> {
                     .to_owned(),
             ))
         })?;
+    let n_told = prompts.n_with_own_answer();
+    if n_told > 0 {
+        tracing::warn!(
+            "the examples before {n_told} of {} hold the question itself with its answer: give other questions with \
+             --fewshot than with --data, such as the train split",
+            output::counted(prompts.questions().len(), "question")
+        );
+    }
     let files = input::names(data.iter().chain(&fewshot));
     Ok(Asked {
         prompts,

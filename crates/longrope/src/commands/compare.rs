@@ -8,10 +8,10 @@ use longrope_model::ModelConfig;
 use longrope_rope::{Method, RopeScaling};
 
 use super::eval_folder::{EvalFolder, Evaluated};
-use super::perplexities::{check, measure};
+use super::perplexities::{check, measure, planned};
 use super::reference::reference;
 use crate::input::memory::Work;
-use crate::input::rope_arg::{longest_context, named_ropes};
+use crate::input::rope_arg::{distinct, longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::{CompareSection, Config};
 use crate::show::{difference, output, perplexity_table};
@@ -56,8 +56,9 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplRes
     let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
-    let folder =
-        EvalFolder::open(config, "compare", mode, Some(text))?.with_angles(config.eval.angles);
+    let planned = planned(config, &ropes)?;
+    let folder = EvalFolder::open(config, "compare", mode, Some(text), &planned)?
+        .with_angles(config.eval.angles);
     let mut results = measure(config, &models, &documents, &ropes, &interrupt, |_, _| {
         Ok(())
     })?;
@@ -72,7 +73,8 @@ fn leaves_methods_out(config: &Config, model: &ModelConfig) -> bool {
     config.compare.methods == CompareSection::default().methods && !model.has_extendable_rope()
 }
 
-/// The names of the RoPEs to compare: the methods, that of the checkpoint if it is scaled, and the configured ones.
+/// The names of the RoPEs to compare, each once: the methods, that of the checkpoint if it is scaled, and the configured
+/// ones.
 pub(super) fn names(config: &Config, model: &ModelConfig) -> Vec<String> {
     let mut names = config.compare.methods.clone();
     if leaves_methods_out(config, model) {
@@ -84,7 +86,7 @@ pub(super) fn names(config: &Config, model: &ModelConfig) -> Vec<String> {
         names.push(own);
     }
     names.extend(config.rope.iter().cloned());
-    names
+    distinct(&names)
 }
 
 /// Prints the results as a table.

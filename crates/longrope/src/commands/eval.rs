@@ -10,7 +10,7 @@ use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
 use super::eval_folder::{EvalFolder, Evaluated};
-use super::perplexities::{check, measure};
+use super::perplexities::{check, measure, planned};
 use super::reference::reference;
 use crate::hint::Hint;
 use crate::input::memory::Work;
@@ -60,7 +60,9 @@ pub(crate) fn ppl(
     let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
-    let folder = EvalFolder::open(config, "ppl", mode, Some(text))?.with_angles(config.eval.angles);
+    let planned = planned(config, &ropes)?;
+    let folder = EvalFolder::open(config, "ppl", mode, Some(text), &planned)?
+        .with_angles(config.eval.angles);
     let mut per_token = per_token.map(PerToken::create).transpose()?;
     let each = |cell: &PplCell, window: &ScoredWindow| match &mut per_token {
         Some(file) => file.write(&cell.rope, cell.context, window),

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use longrope_extend::{RunFolder, RunKind};
+use toml::Table;
 
 use crate::hint::Hint;
 use crate::settings::path_text::from_text;
+use crate::settings::recipe::stage_folders;
 
 /// A model, a RoPE, and the run that they come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,16 +115,13 @@ fn of_run(folder: &Path) -> Result<Option<Source>> {
 }
 
 /// The last model of a recipe and, if it was found later, its last RoPE. A trained model has the RoPE of its training.
+/// Folders of stages that the recipe does not have any more do not count.
 fn of_recipe(folder: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
-    let mut model = configured(&folder.join("recipe.toml"))?;
+    let recipe = table(&folder.join("recipe.toml"))?;
+    let mut model = model_in(&recipe, &folder.join("recipe.toml"))?;
     let mut rope = None;
-    let mut stages: Vec<PathBuf> = fs_err::read_dir(folder)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.join("stage.toml").is_file())
-        .collect();
-    // Their names begin with their numbers.
-    stages.sort();
-    for stage in stages {
+    for stage in stage_folders(&recipe) {
+        let stage = folder.join(stage);
         if stage.join("model/config.json").is_file() {
             (model, rope) = (stage.join("model"), None);
         } else if stage.join("rope.json").is_file() {
@@ -134,10 +133,16 @@ fn of_recipe(folder: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
 
 /// The model in the settings of a run.
 pub(super) fn configured(settings: &Path) -> Result<PathBuf> {
+    model_in(&table(settings)?, settings)
+}
+
+fn table(settings: &Path) -> Result<Table> {
     let text = fs_err::read_to_string(settings)?;
-    let table: toml::Table = text
-        .parse()
-        .with_context(|| format!("reading `{}`", settings.display()))?;
+    text.parse()
+        .with_context(|| format!("reading `{}`", settings.display()))
+}
+
+fn model_in(table: &Table, settings: &Path) -> Result<PathBuf> {
     let model = table.get("model").and_then(toml::Value::as_str);
     let model = model.ok_or_else(|| {
         anyhow!("`{}` names no model", settings.display()).context(Hint(
@@ -163,8 +168,9 @@ mod tests {
 
     #[test]
     fn a_recipe_has_the_last_model_and_a_rope_found_after_it() {
+        const RECIPE: &str = "model = 'base'\nstage = [{ verb = 'search' }, { verb = 'finetune' }, { verb = 'recover' }]\n";
         let mut files = vec![
-            ("recipe.toml", "model = \"base\"\n"),
+            ("recipe.toml", RECIPE),
             ("01-search/stage.toml", ""),
             ("01-search/rope.json", "{}"),
         ];
@@ -187,7 +193,12 @@ mod tests {
         assert_eq!(of(&files), (trained.clone(), "checkpoint".to_owned()));
         files.push(("03-recover/stage.toml", ""));
         files.push(("03-recover/rope.json", "{}"));
-        assert_eq!(of(&files), (trained, "03-recover/rope.json".to_owned()));
+        let all = (trained, "03-recover/rope.json".to_owned());
+        assert_eq!(of(&files), all);
+        // Left by an earlier version of the recipe.
+        files.push(("04-again/stage.toml", ""));
+        files.push(("04-again/model/config.json", "{}"));
+        assert_eq!(of(&files), all);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use longrope_extend::recipe::{self, Place, PlannedStage, Turn, Verb};
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
-use toml::{Table, Value};
+use serde_json::Value;
+use toml::Table;
 
 use super::export::{Exported, export};
 use super::recipe_check::{self, Planned};
@@ -15,14 +16,15 @@ use super::{
 use crate::failure::explain_how_to_continue;
 use crate::hint::Hint;
 use crate::input;
-use crate::next_steps;
+use crate::next_steps::{self, quoted};
 use crate::settings::args::{self, ResultFormat};
 use crate::settings::config::Config;
 use crate::settings::recipe::{Recipe, stage_configs};
+use crate::settings::recipe_arguments::RecipeArguments;
 use crate::show::{output, search_table};
 
 pub(crate) fn run(args: &args::Extend) -> Result<()> {
-    let recipe = Recipe::read(args)?;
+    let (recipe, arguments) = read(args)?;
     let out = recipe.out.clone();
     let (planned, places) = plan(&recipe)?;
     for (stage, place) in planned.iter().zip(&places) {
@@ -30,29 +32,34 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
             .with_context(|| format!("stage `{}`", stage.name))?;
     }
     if args.dry_run {
+        if args.resume {
+            recipe::check(&planned)?;
+        }
         output::line(plan_table(&planned, &places))?;
         if let Some(line) = choices_line(&planned) {
             output::line(line)?;
         }
-        next_steps::after_recipe(&args.config, &out, true).show();
+        next_steps::after_dry_run(command(args, &out, args.resume)).show();
         return Ok(());
     }
     let settings = RunSettings {
         text: &recipe.text,
-        // A recipe may be changed; stages that are done with other settings are named.
-        fixed: serde_json::Value::Null,
+        // What the command line adds. The recipe may be changed; stages that are done with other settings are named.
+        fixed: if args.resume {
+            // These have been compared with those of the run.
+            Value::Null
+        } else {
+            serde_json::to_value(&arguments)?
+        },
     };
     let mode = RunMode::from_flag(args.resume);
     let folder = RunFolder::open(&out, RunKind::Extend, mode, &settings)?;
+    recipe::check(&planned)?;
     folder.write("recipe.toml", &recipe.text)?;
     let dashboard = args.dashboard.is_on(false);
     let done = recipe::run(&planned, |stage, turn| run_stage(stage, turn, dashboard));
     let done = done.map_err(|error| {
-        let command = format!(
-            "longrope extend --resume --config {} --out {}",
-            args.config.display(),
-            out.display()
-        );
+        let command = format!("longrope {}", command(args, &out, true));
         explain_how_to_continue(error, &command)
     })?;
     let header = ["stage", "verb", "time", "folder"].map(str::to_owned);
@@ -69,8 +76,41 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
         })
         .collect();
     output::line(output::table(&header, &rows))?;
-    next_steps::after_recipe(&args.config, &out, false).show();
+    next_steps::after_recipe(&out).show();
     Ok(())
+}
+
+/// Reads the recipe, and what the command line adds to it. If a run is resumed, that is what it was begun with.
+fn read(args: &args::Extend) -> Result<(Recipe, RecipeArguments)> {
+    let (path, out) = (&args.config, args.out.as_deref());
+    let given = RecipeArguments::of(args);
+    let recipe = Recipe::read(path, out, &given)?;
+    if !args.resume {
+        return Ok((recipe, given));
+    }
+    let fixed = RunFolder::fixed(&recipe.out, RunKind::Extend)?;
+    let Some(of_run) = RecipeArguments::of_run(fixed, &recipe.out)? else {
+        return Ok((recipe, given));
+    };
+    let arguments = of_run.continue_with(given, &recipe.out)?;
+    Ok((Recipe::read(path, out, &arguments)?, arguments))
+}
+
+/// A command line that runs the recipe as this one does, or continues it.
+fn command(args: &args::Extend, out: &Path, resume: bool) -> String {
+    let mut words = vec!["extend".to_owned()];
+    words.extend(args.model.path().map(quoted));
+    if resume {
+        words.push("--resume".to_owned());
+    }
+    words.extend(["--config".to_owned(), quoted(&args.config)]);
+    for (flag, values) in [("--set", &args.set), ("--device", &args.device)] {
+        for value in values {
+            words.extend([flag.to_owned(), quoted(Path::new(value))]);
+        }
+    }
+    words.extend(["--out".to_owned(), quoted(out)]);
+    words.join(" ")
 }
 
 /// Finds the inputs of every stage and reads its configuration, before any stage runs.
@@ -179,10 +219,10 @@ fn choices_line(planned: &[Planned]) -> Option<String> {
 fn plan_table(planned: &[Planned], places: &[Place]) -> String {
     let header = ["stage", "verb", "model", "rope"].map(str::to_owned);
     let word = |table: &Table, key: &str| match table.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(values)) => values
+        Some(toml::Value::String(text)) => text.clone(),
+        Some(toml::Value::Array(values)) => values
             .iter()
-            .filter_map(Value::as_str)
+            .filter_map(toml::Value::as_str)
             .collect::<Vec<_>>()
             .join(" "),
         _ => "-".to_owned(),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
 use burn::tensor::DType;
+use longrope_data::{TokenDocument, counted, text_fingerprint};
 use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
 use longrope_model::{Decoder, ModelConfig, Precision, ResultSource, RopeSource};
 use longrope_rope::{Method, RopeScaling, RopeSpec};
@@ -12,6 +13,7 @@ use longrope_trainer::run::{
     Callbacks, TrainConfig, TrainMode, TrainOutcome, TrainPlan, TrainResult,
 };
 use longrope_trainer::{Screen, Worker};
+use serde_json::{Map, Value, json};
 
 use super::not_finite;
 use crate::failure::explain_interruption;
@@ -45,6 +47,10 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
 /// Trains with the given configuration.
 pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Result<TrainResult> {
     let out = required(config.out.as_ref(), "--out")?;
+    if mode == RunMode::Resume {
+        // Before the model is loaded, and before settings are refused that only differ from those of the run.
+        RunFolder::check_known(out, &json!({"train": config.train}))?;
+    }
     let interrupt = signals::listen()?;
     let screen = if dashboard {
         Screen::Dashboard
@@ -171,6 +177,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         bos,
         rope.clone(),
     )?;
+    check_held_out(&eval_documents, &documents);
     let model = decoder.config().clone();
     let rope_source = RopeSource::new(rope_name, &rope);
     let plan = TrainPlan {
@@ -189,11 +196,35 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
             ..input::blank_source(config)?
         },
         seed: config.seed,
+        fixed: fixed(config, &eval_documents)?,
         resume: mode != RunMode::New,
         screen,
         label: "fine-tuning".to_owned(),
     };
     Ok((plan, held_out))
+}
+
+/// Says so if text to measure on is also trained on.
+fn check_held_out(eval_documents: &[TokenDocument], documents: &[TokenDocument]) {
+    let n_known = HeldOut::n_trained_on(eval_documents, documents);
+    if n_known > 0 {
+        tracing::warn!(
+            "`train.eval-text` is not held out: the training text has {n_known} of its {}",
+            counted(eval_documents.len(), "document")
+        );
+    }
+}
+
+/// What must be the same to resume, beside what the trainer knows itself.
+fn fixed(config: &Config, eval_documents: &[TokenDocument]) -> Result<Map<String, Value>> {
+    let mut fixed = Map::new();
+    let layers = serde_json::to_value(config.rope_layers)?;
+    fixed.insert("rope-layers".to_owned(), layers);
+    if !eval_documents.is_empty() {
+        let text = text_fingerprint(eval_documents);
+        fixed.insert("eval-text".to_owned(), text.into());
+    }
+    Ok(fixed)
 }
 
 /// Checks the settings of a training before anything runs. Without a RoPE, only those that do not depend on it.

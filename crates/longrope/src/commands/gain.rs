@@ -9,7 +9,7 @@ use super::eval_folder::Evaluated;
 use super::subject::Subject;
 use super::task_run::{self, Skipped};
 use crate::input::memory::Work;
-use crate::input::rope_arg::longest_context;
+use crate::input::rope_arg::{contexts, longest_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::output;
@@ -46,9 +46,10 @@ fn gain(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
     keep.texts = input::names(config.text.iter().chain(&config.tokens));
     let bos = input::bos(config, model)?;
     let mut jobs = Vec::new();
-    let mut skipped = Skipped::new(config.contexts.len() > 1);
+    let contexts = contexts(config);
+    let mut skipped = Skipped::new(contexts.len() > 1);
     for named in &subject.ropes {
-        for &context in &config.contexts {
+        for &context in &contexts {
             let original = named.rope.spec(context)?.original_context;
             let near = named.rope.spec(original)?;
             let size = (context, config.eval.windows);

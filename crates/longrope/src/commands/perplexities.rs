@@ -7,10 +7,11 @@ use longrope_extend::{
     Interrupt, Models, PplCell, PplEvent, PplOptions, check_windows, perplexities,
 };
 
+use super::eval_folder::Planned;
 use super::not_finite;
 use crate::hint::Hint;
 use crate::input;
-use crate::input::rope_arg::{NamedRope, ppl_cells};
+use crate::input::rope_arg::{NamedRope, contexts, ppl_cells};
 use crate::progress;
 use crate::settings::config::{Config, EvalSection};
 
@@ -25,7 +26,7 @@ pub(crate) fn measure(
     mut each: impl FnMut(&PplCell, &ScoredWindow) -> Result<()>,
 ) -> Result<Vec<PplResult>> {
     let options = options(config, models)?;
-    let cells = ppl_cells(ropes, &config.contexts)?;
+    let cells = ppl_cells(ropes, &contexts(config))?;
     let bar = progress::bar("scoring tokens", 0);
     let mut handled = Ok(());
     let mut watch = |event: PplEvent| match event {
@@ -51,13 +52,21 @@ pub(crate) fn check(
     documents: &[TokenDocument],
     ropes: &[NamedRope],
 ) -> Result<()> {
-    let cells = ppl_cells(ropes, &config.contexts)?;
+    let cells = ppl_cells(ropes, &contexts(config))?;
     Ok(check_windows(
         models,
         documents,
         &cells,
         options(config, models)?,
     )?)
+}
+
+/// The results that [`measure`] will have.
+pub(crate) fn planned(config: &Config, ropes: &[NamedRope]) -> Result<Vec<Planned>> {
+    let cells = ppl_cells(ropes, &contexts(config))?;
+    let cells = cells.iter();
+    let planned = cells.map(|cell| Planned::new("ppl", cell.context, &cell.rope, &cell.spec));
+    Ok(planned.collect())
 }
 
 /// Refuses `eval.within` where windows are placed in another way, and contexts that would score less of the text.

@@ -1,5 +1,7 @@
 //! What is wrong with a recipe is found before any of its stages runs.
 
+use std::path::Path;
+
 use anyhow::{Result, anyhow};
 use longrope_eval::RulerTask;
 use longrope_extend::recipe::{Place, PlannedStage, Verb};
@@ -7,7 +9,7 @@ use longrope_model::ModelConfig;
 
 use super::effective_rule::effective_rule;
 use super::reference::reference;
-use super::{compare, finetune, generate, search};
+use super::{compare, finetune, generate, recover, search};
 use crate::hint::Hint;
 use crate::input::rope_arg::{RopeArg, check_expressible, longest_context, rope_names};
 use crate::input::{self, hub};
@@ -23,6 +25,9 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
     let config = &stage.work.config;
     if matches!(stage.verb, Verb::Search | Verb::Recover) {
         config.search.evolution.validate()?;
+    }
+    if stage.verb == Verb::Recover {
+        recover::check_samples(config)?;
     }
     if stage.verb == Verb::Search {
         let run = &config.search.run;
@@ -40,7 +45,8 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
         }
     }
     if stage.verb == Verb::Finetune {
-        config.train.trainer().schedule.validated()?;
+        let trainer = config.train.trainer().validate();
+        trainer.map_err(|error| error.within("train"))?;
     }
     if stage.verb == Verb::Report {
         return Ok(());
@@ -85,12 +91,14 @@ fn check_with_model(
 ) -> Result<()> {
     let config = &stage.work.config;
     let is_there = place.rope.is_none();
+    // What stages find is not there yet.
+    let run = place.folder.parent().unwrap_or(Path::new(""));
     match stage.verb {
-        Verb::Ppl | Verb::Passkey | Verb::Needle | Verb::Ruler if is_there => {
-            return check_ropes(config, model, &rope_names(config));
+        Verb::Ppl | Verb::Passkey | Verb::Needle | Verb::Ruler => {
+            return check_ropes(config, model, &rope_names(config), run);
         }
-        Verb::Compare if is_there => {
-            return check_ropes(config, model, &compare::names(config, model));
+        Verb::Compare => {
+            return check_ropes(config, model, &compare::names(config, model), run);
         }
         Verb::Search => return check_search(config, model),
         Verb::Finetune | Verb::Export => {}
@@ -133,11 +141,14 @@ pub(super) fn no_rope() -> anyhow::Error {
     ))
 }
 
-/// Reads the RoPEs of a measurement, and looks for the reference among them.
-fn check_ropes(config: &Config, model: &ModelConfig, names: &[String]) -> Result<()> {
+/// Reads the RoPEs of a measurement, except those in the folder of the run, and looks for the reference among them.
+fn check_ropes(config: &Config, model: &ModelConfig, names: &[String], run: &Path) -> Result<()> {
     let target = longest_context(config)?;
     for name in names {
-        RopeArg::read(name, model, target)?;
+        let is_of_run = !run.as_os_str().is_empty() && Path::new(name).starts_with(run);
+        if !is_of_run {
+            RopeArg::read(name, model, target)?;
+        }
     }
     reference(config, names.iter().map(String::as_str))?;
     Ok(())

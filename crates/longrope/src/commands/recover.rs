@@ -46,6 +46,7 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
 /// Recovers the configured contexts.
 pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result<Recovery> {
     let out = required(config.out.as_ref(), "--out")?;
+    check_samples(config)?;
     let interrupt = signals::listen()?;
     let model = input::model_config(config)?;
     let longest = longest_context(config)?;
@@ -80,6 +81,17 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
     };
     shown(config, dashboard, &interrupt, recover)
         .map_err(|error| explain_interruption(error, RunKind::Recover, out, mode))
+}
+
+/// Refuses a length of samples: losses of windows of other lengths than the context say nothing about its factors.
+///
+/// # Errors
+/// If there is one.
+pub(super) fn check_samples(config: &Config) -> Result<()> {
+    match config.search.run.sample_context {
+        Some(found) => Err(longrope_extend::Error::RecoverySamples { found }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses contexts that the factor sets are not for, before anything is loaded.

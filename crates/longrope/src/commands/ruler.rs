@@ -13,7 +13,7 @@ use super::effective_rule::effective_rule;
 use super::subject::Subject;
 use super::task_run::{self, Job, Skipped};
 use crate::input::memory::Work;
-use crate::input::rope_arg::{NamedRope, longest_context};
+use crate::input::rope_arg::{NamedRope, distinct, longest_context};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
@@ -47,9 +47,7 @@ pub(crate) fn ruler(config: &Config, mode: RunMode, json: bool) -> Result<()> {
     effective_rule(config)?;
     let mut keep = task_run::keep(config, "ruler", mode)?;
     let target = longest_context(config)?;
-    let tasks = config
-        .ruler
-        .tasks
+    let tasks = distinct(&config.ruler.tasks)
         .iter()
         .map(|name| Ok(name.parse::<RulerTask>()?))
         .collect::<Result<Vec<_>>>()?;

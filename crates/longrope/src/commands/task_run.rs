@@ -9,11 +9,11 @@ use longrope_extend::{Interrupt, Interrupted, RunMode};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
-use super::eval_folder::{EvalFolder, Evaluated};
+use super::eval_folder::{EvalFolder, Evaluated, Planned};
 use super::not_finite;
 use super::reference::reference;
 use crate::hint::Hint;
-use crate::input::rope_arg::{NamedRope, longest_context};
+use crate::input::rope_arg::{NamedRope, contexts, longest_context};
 use crate::progress;
 use crate::settings::config::Config;
 use crate::show::escape::printable;
@@ -77,9 +77,10 @@ pub(crate) fn jobs<'a>(
     mut task: impl FnMut(usize) -> Result<Box<dyn Task + 'a>>,
 ) -> Result<Vec<Job<'a>>> {
     let mut jobs = Vec::new();
-    let mut skipped = Skipped::new(config.contexts.len() > 1);
+    let contexts = contexts(config);
+    let mut skipped = Skipped::new(contexts.len() > 1);
     for named in ropes {
-        for &context in &config.contexts {
+        for &context in &contexts {
             let made = task(context);
             jobs.extend(skipped.job(named, context, made)?);
         }
@@ -98,7 +99,7 @@ pub(crate) fn grid<'a>(
     mut task: impl FnMut(usize) -> Result<Box<dyn Task + 'a>>,
 ) -> Result<Vec<Job<'a>>> {
     let mut jobs = Vec::new();
-    let mut skipped = Skipped::new(config.contexts.len() > 1);
+    let mut skipped = Skipped::new(contexts(config).len() > 1);
     for named in ropes {
         for (context, is_configured) in contexts_of(config, named)? {
             let made = task(context);
@@ -117,14 +118,15 @@ pub(crate) fn grid<'a>(
 /// # Errors
 /// If the RoPE cannot be scaled for the longest context.
 pub(crate) fn contexts_of(config: &Config, named: &NamedRope) -> Result<Vec<(usize, bool)>> {
-    let mut contexts: Vec<(usize, bool)> = config.contexts.iter().map(|it| (*it, true)).collect();
+    let configured = contexts(config);
+    let mut all: Vec<(usize, bool)> = configured.iter().map(|it| (*it, true)).collect();
     let original = named.rope.spec(longest_context(config)?)?.original_context;
-    if !config.contexts.contains(&original)
-        && let Some(place) = config.contexts.iter().position(|it| *it > original)
+    if !configured.contains(&original)
+        && let Some(place) = configured.iter().position(|it| *it > original)
     {
-        contexts.insert(place, (original, false));
+        all.insert(place, (original, false));
     }
-    Ok(contexts)
+    Ok(all)
 }
 
 /// Whether a task cannot be made at a context.
@@ -232,7 +234,7 @@ pub(crate) fn run(
     let keys = keys(jobs)?;
     let reference = reference(config, jobs.iter().map(|job| job.rope_name.as_str()))?;
     let can_resume = keep.mode != RunMode::Part;
-    let (folder, mut state) = keep.open(config, &keys)?;
+    let (folder, mut state) = keep.open(config, jobs, &keys)?;
     let results = run_jobs(jobs, &keys, model, interrupt, state.as_mut()).map_err(|error| {
         let error = not_finite::explain(error, config.model.as_deref());
         if state.is_some() && can_resume && error.is::<Interrupted>() {
@@ -359,26 +361,40 @@ impl Saved {
 
 impl Keep {
     /// Takes the run folder, and begins or reads the state.
-    fn open(self, config: &Config, keys: &[Value]) -> Result<(EvalFolder, Option<EvalState>)> {
-        let mut folder = EvalFolder::open(config, &self.name, self.mode, self.text)?;
+    fn open(
+        self,
+        config: &Config,
+        jobs: &[Job],
+        keys: &[Value],
+    ) -> Result<(EvalFolder, Option<EvalState>)> {
+        let planned = jobs.iter().map(|job| {
+            let info = job.task.info();
+            Planned::new(&info.name, info.context, &job.rope_name, &job.rope)
+        });
+        let planned: Vec<Planned> = planned.collect();
+        let mut folder = EvalFolder::open(config, &self.name, self.mode, self.text, &planned)?;
         folder.source.texts = self.texts;
         folder.source.seed = Some(self.seed);
         let Some(path) = self.state else {
             return Ok((folder, None));
         };
-        let (model, text) = (
-            &folder.source.model_fingerprint,
-            &folder.source.text_fingerprint,
-        );
+        let source = &folder.source;
         let resume = match self.mode {
             RunMode::Resume => true,
             RunMode::Part => path.is_file(),
             RunMode::New => false,
         };
         let state = if resume {
-            EvalState::resume(path, model, text.as_deref(), keys)?
+            let state = EvalState::resume(path, source, keys)?;
+            if let (false, Some(now)) = (state.knows_precision(), source.half_precision()) {
+                tracing::warn!(
+                    "`{}` does not say in which precision its trials were computed; the others are computed in {now}",
+                    state.path().display()
+                );
+            }
+            state
         } else {
-            let mut state = EvalState::begin(path, model.to_owned(), text.clone())?;
+            let mut state = EvalState::begin(path, source)?;
             // From now on the evaluation can be resumed, with these settings only.
             match keys.first() {
                 Some(key) => state.save(key, &[], 0.0)?,

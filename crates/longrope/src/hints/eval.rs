@@ -36,7 +36,13 @@ pub(super) fn hint(error: &E) -> Option<String> {
                 .into()
         }
         // The cause has the hint: E::NotFinite.
-        E::StateModel { .. } | E::StateText { .. } | E::StateSettings { .. } => {
+        E::StatePrecision { saved, .. } => {
+            format!("resume with --set precision={saved}, or choose another --out")
+        }
+        E::StateModel { .. }
+        | E::StateText { .. }
+        | E::StateLayers { .. }
+        | E::StateSettings { .. } => {
             "use the settings that the evaluation was started with, or choose another --out".into()
         }
         E::StateJson { path, .. } | E::StateFormat { path, .. } => format!(

@@ -1,5 +1,7 @@
 //! Hints for errors of searches, recoveries, recipes and pretraining, and of figures.
 
+use std::path::PathBuf;
+
 use longrope_extend::Error as E;
 use longrope_extend::RunKind;
 use longrope_extend::pretrain::PretrainError as P;
@@ -27,6 +29,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "up to the original context, rescaling can only do harm; without this key, samples are as long as the target"
                 .into()
         }
+        E::RecoverySamples { .. } => {
+            "remove the key, or in a recipe set it in the stage of the search".into()
+        }
         E::AdaptKey { key: "search.sample-context", .. } => {
             "remove one of the two: search.adapt.window says how long samples are".into()
         }
@@ -53,16 +58,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "wait until the other process ends, or choose another --out".into()
         }
         E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
-        E::OtherSettings { differences, .. } if differences.contains("`text`") => {
-            "restore the text that the run was begun with; its paths are in config.toml".into()
-        }
-        E::OtherSettings { differences, .. } if differences.contains("`model`") => {
-            "restore the model that the run was begun with; its path is in config.toml".into()
-        }
-        E::OtherSettings { .. } => {
-            "resume without these flags: the settings of the run are in its config.toml"
-                .into()
-        }
+        E::OtherSettings { differences, .. } => other_settings(differences).into(),
         E::InputsMissing { .. } => {
             "only a run of `longrope search` can be resumed; start again with another --out".into()
         }
@@ -98,19 +94,57 @@ pub(super) fn hint(error: &E) -> Option<String> {
     })
 }
 
-/// The hint for a recipe that contradicts itself.
+/// The hint for a run that would be continued with other settings, by their names.
+fn other_settings(differences: &str) -> &'static str {
+    let differ = |name: &str| differences.contains(name);
+    if ["`text`", "`eval-text`", "`held-out`"]
+        .into_iter()
+        .any(differ)
+    {
+        "restore the text that the run was begun with; its paths are in config.toml"
+    } else if differ("`tokenizer`") {
+        "restore the tokenizer.json that the run was begun with; the path of the model is in config.toml"
+    } else if differ("`train.steps`") {
+        "a training keeps its number of steps, which its learning rates depend on: resume without --steps, or train its model \
+         further in another --out"
+    } else if differ("`model`") {
+        "restore the model that the run was begun with; its path is in config.toml"
+    } else {
+        "resume without these flags: the settings of the run are in its config.toml"
+    }
+}
+
+/// The hint for a recipe that contradicts itself, or what its folder holds.
 pub(super) fn recipe_hint(error: &R) -> Option<String> {
-    Some(
-        match error {
-            R::BadName { .. } => "for example name = \"train-8x\"",
-            R::SameName { .. } => "rename one of the stages",
-            R::NoSource { .. } => {
-                "only finetune makes a model, and only search and recover make factors"
-            }
-            _ => return None,
+    Some(match error {
+        R::BadName { .. } => "for example name = \"train-8x\"".to_owned(),
+        R::SameName { .. } => "rename one of the stages".to_owned(),
+        R::NamedBase { .. } => "rename the stage, for example to `before`".to_owned(),
+        R::NoSource { .. } => {
+            "only finetune makes a model, and only search and recover make factors".to_owned()
         }
-        .to_owned(),
-    )
+        R::OtherVerb { folder, .. } => format!(
+            "to run the stage, remove `{}`; to keep what is there, restore the verb or rename the stage",
+            folder.display()
+        ),
+        R::OtherInput { folders, .. } => format!(
+            "remove {}, and --resume runs these stages again",
+            listed(folders)
+        ),
+        _ => return None,
+    })
+}
+
+/// Paths as a list in a sentence.
+fn listed(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
+    }
 }
 
 fn pretrain_hint(error: &P) -> Option<String> {
@@ -122,6 +156,8 @@ fn pretrain_hint(error: &P) -> Option<String> {
             }
             P::NoPhases => "start from configs/pretrain-tiny.toml with --config",
             P::PhaseName { .. } => "the name becomes a part of a folder's name",
+            P::SamePhaseName { .. } => "rename one of the phases",
+            P::PhaseSetting { .. } => "configs/README.md describes the keys of a phase, at pretrain.phases",
             P::ZeroCount { .. } => "remove the phase to skip it",
             P::PhaseWindow { .. } => "raise `pretrain.model.window`, or shorten the phase's window",
             P::NoText => {

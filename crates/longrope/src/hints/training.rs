@@ -13,17 +13,15 @@ pub(super) const MODEL_IN_PLACE: &str =
 pub(super) fn hint(error: &T) -> Option<String> {
     Some(
         match error {
-            T::LearningRate { .. }
-            | T::Warmup { .. }
-            | T::Setting { .. }
-            | T::Positions { .. }
-            | T::Distill { .. }
-            | T::Offload
-            | T::Share { .. } => {
-                "configs/README.md describes every key of [train]"
-            }
+            // A phase of a pretraining has the hint for its settings.
+            T::Setting { key, .. } if !key.starts_with("train.") => return None,
+            T::Setting { .. } | T::Offload => "configs/README.md describes every key of [train]",
             T::NotFinite { .. } => {
-                "the state is saved; try a lower train.learning-rate or more train.warmup-steps"
+                "the saved states are intact; try a lower train.learning-rate or more train.warmup-steps"
+            }
+            T::WeightNotFinite { .. } => {
+                "the states saved before are intact; train in another --out with a lower train.learning-rate or more \
+                 train.warmup-steps"
             }
             T::NeverFinite { .. } => {
                 "check the weights of the model, or try a lower train.learning-rate"
@@ -45,13 +43,20 @@ pub(super) fn hint(error: &T) -> Option<String> {
                 "train a checkpoint of the language model alone, or only search factors for this one and export it"
             }
             T::ModelInPlace { .. } => MODEL_IN_PLACE,
+            T::StatesGone { .. } => {
+                "put the folders step-* back to resume; to train again from the first step, move metrics.jsonl and model \
+                 out of the run folder before, or choose another --out"
+            }
             T::OtherSettings { .. } => {
                 "resume with the configuration in the run's config.toml, or start again with another --out"
             }
             T::Threads(_) => "give fewer --device, or raise the limit of threads (ulimit -u)",
             // The cause says more.
             T::Run { source, .. }
-                if matches!(**source, T::Save { .. } | T::DeviceFailed { .. }) =>
+                if matches!(
+                    **source,
+                    T::Save { .. } | T::DeviceFailed { .. } | T::WeightNotFinite { .. }
+                ) =>
             {
                 return None;
             }

@@ -171,12 +171,28 @@ pub(crate) fn longest_context(config: &Config) -> Result<usize> {
     })
 }
 
-/// The names of the configured RoPEs; by default the one in config.json.
+/// The configured contexts, each once.
+pub(crate) fn contexts(config: &Config) -> Vec<usize> {
+    distinct(&config.contexts)
+}
+
+/// The names of the configured RoPEs, each once; by default the one in config.json.
 pub(crate) fn rope_names(config: &Config) -> Vec<String> {
     match config.rope.as_slice() {
         [] => vec!["checkpoint".to_owned()],
-        names => names.to_vec(),
+        names => distinct(names),
     }
+}
+
+/// The values in order, without those that were there before: nothing is measured twice because it is named twice.
+pub(crate) fn distinct<T: Clone + PartialEq>(values: &[T]) -> Vec<T> {
+    let mut found: Vec<T> = Vec::with_capacity(values.len());
+    for value in values {
+        if !found.contains(value) {
+            found.push(value.clone());
+        }
+    }
+    found
 }
 
 /// Parses a list of RoPEs.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use longrope_model::{Checkpoint, ResultSource};
 
-use super::model::model_folder;
+use super::model::{model_config, model_folder};
 use super::precision::precision_name;
-use crate::settings::config::Config;
+use crate::settings::config::{Config, RopeLayers};
 
 /// What the configured model is measured on. `text` is the fingerprint of the text or data, if the job has one.
 ///
@@ -19,8 +19,21 @@ pub(crate) fn source(config: &Config, text: Option<String>) -> Result<ResultSour
         model: model.display().to_string(),
         model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
         text_fingerprint: text,
+        rope_layers: rope_layers(config)?,
         ..blank_source(config)?
     })
+}
+
+/// Which layers a RoPE is for, if that is not the default and makes a difference: in models where layers with a sliding
+/// window have a RoPE of their own.
+fn rope_layers(config: &Config) -> Result<Option<String>> {
+    match config.rope_layers {
+        RopeLayers::Full => Ok(None),
+        RopeLayers::All => {
+            let has_local_rope = model_config(config)?.family.has_local_rope();
+            Ok(has_local_rope.then(|| "all".to_owned()))
+        }
+    }
 }
 
 /// As [`source`], without model and fingerprints, for jobs that fill them in.

@@ -134,13 +134,14 @@ pub(crate) fn after_training(config: &Config, trained: &Path, context: Option<us
     NextSteps::of([measure, Some(report(out)), subject.generate()])
 }
 
-/// After a recipe: its page; after a dry run: the recipe.
-pub(crate) fn after_recipe(config: &Path, out: &Path, dry_run: bool) -> NextSteps {
-    NextSteps(vec![if dry_run {
-        format!("extend --config {} --out {}", quoted(config), quoted(out))
-    } else {
-        report(out)
-    }])
+/// After a recipe: its page.
+pub(crate) fn after_recipe(out: &Path) -> NextSteps {
+    NextSteps(vec![report(out)])
+}
+
+/// After a dry run of a recipe: the command that runs it.
+pub(crate) fn after_dry_run(command: String) -> NextSteps {
+    NextSteps(vec![command])
 }
 
 /// After a report: its numbers for other programs.

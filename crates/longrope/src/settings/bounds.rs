@@ -1,6 +1,7 @@
 //! The ranges of the keys that count something. What is outside is refused before anything is read or allocated.
 
 use anyhow::{Result, anyhow};
+use longrope_eval::{NeedleConfig, NeedleTextConfig};
 use toml::{Table, Value};
 
 use crate::hint::Hint;
@@ -95,12 +96,23 @@ const BOUNDS: &[Bound] = &[
     ),
     bound("search.start-tokens", 0, MOST_TOKENS, SEQUENCE),
     bound("search-needle.samples", 0, 100_000, SAMPLES),
-    bound("search-needle.digits", 0, 18, "values are 64-bit numbers"),
+    bound(
+        "search-needle.digits",
+        1,
+        NeedleTextConfig::MOST_DIGITS as u64,
+        "hidden numbers have 32 bits",
+    ),
     bound("generate.max-new-tokens", 0, MOST_TOKENS, SEQUENCE),
     bound("generate.top-k", 0, MOST, NUMBER),
     bound("passkey.trials", 0, 1_000_000, TRIALS),
     bound("needle.trials", 0, 1_000_000, TRIALS),
     bound("needle.needles", 0, 16, "there are 16 names to ask for"),
+    bound(
+        "needle.digits",
+        1,
+        NeedleConfig::MOST_DIGITS as u64,
+        "values have 64 bits",
+    ),
     bound("gain.tail", 1, MOST_TOKENS, SEQUENCE),
     bound("ruler.samples", 1, 1_000_000, TRIALS),
     bound("bench.shots", 0, 10_000, "every prompt holds all examples"),

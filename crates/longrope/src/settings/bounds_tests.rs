@@ -28,6 +28,23 @@ fn counts_outside_their_range_are_refused_with_a_reason() {
 }
 
 #[test]
+fn digits_have_the_ranges_of_their_tasks() {
+    for (text, expected) in [
+        ("search-needle = { digits = 10 }", "expected 1 to 9"),
+        ("search-needle = { digits = 0 }", "expected 1 to 9"),
+        ("needle = { digits = 19 }", "expected 1 to 18"),
+        ("needle = { digits = 0 }", "expected 1 to 18"),
+    ] {
+        let message = refused(text);
+        assert!(message.contains(expected), "{message}");
+    }
+    let table: Table = "search-needle = { digits = 9 }\nneedle = { digits = 18 }"
+        .parse()
+        .unwrap();
+    check(&table).unwrap();
+}
+
+#[test]
 fn defaults_are_within_their_ranges() {
     let config = crate::settings::config::Config::default();
     let table: Table = config.to_toml().unwrap().parse().unwrap();

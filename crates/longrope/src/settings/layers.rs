@@ -14,7 +14,7 @@ use crate::hint::Hint;
 
 /// Merges the layers and deserializes the configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
-    read_layers(Table::new(), common, flags)
+    read_layers(Table::new(), common, flags, |_| {})
 }
 
 /// As [`load`]. If a run is resumed without `--config`, reads `config.toml` of its run folder.
@@ -28,29 +28,45 @@ pub(crate) fn load_resumable(
         return load(common, flags);
     }
     let saved = required(out, "--out")?.join("config.toml");
-    let of_run = (common.config.is_none() && saved.is_file()).then_some(saved);
+    if common.config.is_some() || !saved.is_file() {
+        return load(common, flags);
+    }
     let common = Common {
-        config: of_run.or_else(|| common.config.clone()),
+        config: Some(saved),
         set: common.set.clone(),
         device: common.device.clone(),
         force: common.force,
     };
-    load(&common, flags)
+    read_layers(Table::new(), &common, flags, as_it_was_read)
+}
+
+/// Earlier versions accepted `text` beside `tokens`, and read the tokens.
+fn as_it_was_read(saved: &mut Table) {
+    if saved.contains_key("tokens") {
+        saved.remove("text");
+    }
 }
 
 /// As [`load`], with other defaults and only the common flags.
 pub(crate) fn load_over(defaults: Table, common: &Common) -> Result<Config> {
-    read_layers(defaults, common, Table::new())
+    read_layers(defaults, common, Table::new(), |_| {})
 }
 
-fn read_layers(mut table: Table, common: &Common, flags: Table) -> Result<Config> {
+/// Merges the layers over the defaults. `adjust` changes that of the file.
+fn read_layers(
+    mut table: Table,
+    common: &Common,
+    flags: Table,
+    adjust: fn(&mut Table),
+) -> Result<Config> {
     if let Some(path) = &common.config {
-        merge(&mut table, read(path)?);
+        let mut layer = read(path)?;
+        adjust(&mut layer);
+        let place = format!("configuration file `{}`", path.display());
+        merge_layer(&mut table, layer, &place)?;
     }
-    for assignment in &common.set {
-        merge(&mut table, assignment_table(assignment)?);
-    }
-    merge(&mut table, flags);
+    merge_layer(&mut table, assignments(&common.set)?, "`--set`")?;
+    merge_layer(&mut table, flags, "the flags")?;
     set_device(&mut table, &common.device);
     if common.force {
         table.insert("force".to_owned(), true.into());
@@ -102,6 +118,15 @@ fn read(path: &Path) -> Result<Table> {
     Ok(table)
 }
 
+/// The layer of all `--set`, in their order.
+pub(crate) fn assignments(set: &[String]) -> Result<Table> {
+    let mut layer = Table::new();
+    for assignment in set {
+        merge(&mut layer, assignment_table(assignment)?);
+    }
+    Ok(layer)
+}
+
 /// Parses `a.b=value`. A value that is not valid TOML is taken as a string; so are whole numbers beyond those of TOML,
 /// alone or in a list.
 pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
@@ -144,6 +169,40 @@ fn with_large_numbers_quoted(text: &str) -> String {
             None => quoted(part),
         })
         .collect()
+}
+
+/// Merges a layer, which is at `place`, over those before it. `text` and `tokens` exclude each other: either removes the
+/// other one of an earlier layer.
+///
+/// # Errors
+/// If the layer has both.
+pub(crate) fn merge_layer(base: &mut Table, layer: Table, place: &str) -> Result<()> {
+    check_layer(&layer, place)?;
+    if has_text(&layer) {
+        base.remove("tokens");
+    }
+    if layer.contains_key("tokens") {
+        base.remove("text");
+    }
+    merge(base, layer);
+    Ok(())
+}
+
+/// Refuses a layer with both text and tokens.
+pub(crate) fn check_layer(layer: &Table, place: &str) -> Result<()> {
+    if has_text(layer) && layer.contains_key("tokens") {
+        return Err(
+            anyhow!("{place}: `text` and `tokens` are both set, expected one of them").context(
+                Hint("token ids are read instead of text: remove one of the two".to_owned()),
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a layer names text. An empty list names none.
+fn has_text(layer: &Table) -> bool {
+    matches!(layer.get("text"), Some(Value::Array(items)) if !items.is_empty())
 }
 
 /// Merges `over` into `base`, table by table. Values of `over` win.

@@ -39,3 +39,40 @@ fn numbers_beyond_those_of_toml_are_kept() {
         assert!(message.contains("expected"), "{message}");
     }
 }
+
+#[test]
+fn text_and_tokens_replace_each_other_in_later_layers() {
+    let text = || toml::from_str::<Table>("text = ['a.txt']").unwrap();
+    let tokens = || toml::from_str::<Table>("tokens = 't.json'").unwrap();
+    for (first, later, is_text) in [(tokens(), text(), true), (text(), tokens(), false)] {
+        let mut base = first;
+        merge_layer(&mut base, later, "x").unwrap();
+        let config = deserialize(base).unwrap();
+        assert_eq!(
+            (config.tokens.is_none(), config.text.len() == 1),
+            (is_text, is_text)
+        );
+    }
+    // Saved configurations name an empty list.
+    let saved = "text = []\ntokens = 't.json'";
+    let mut base = text();
+    merge_layer(&mut base, toml::from_str(saved).unwrap(), "x").unwrap();
+    assert!(deserialize(base).unwrap().tokens.is_some());
+    // An empty list removes nothing.
+    let mut base = tokens();
+    merge_layer(&mut base, assignment_table("text=[]").unwrap(), "x").unwrap();
+    assert!(deserialize(base).unwrap().tokens.is_some());
+
+    let mut both = text();
+    merge(&mut both, tokens());
+    let error = merge_layer(&mut Table::new(), both.clone(), "the flags").unwrap_err();
+    let message = format!("{error:#}");
+    assert!(
+        message.contains("the flags: `text` and `tokens` are both set"),
+        "{message}"
+    );
+    as_it_was_read(&mut both);
+    assert_eq!(both, tokens());
+    let set = ["tokens=t.json", "text=['a.txt']"].map(str::to_owned);
+    assert_eq!(assignments(&set).unwrap().len(), 2);
+}

@@ -9,6 +9,7 @@ pub(crate) mod device_names;
 pub(crate) mod layers;
 pub(crate) mod path_text;
 pub(crate) mod recipe;
+pub(crate) mod recipe_arguments;
 mod required;
 
 pub(crate) use required::required;

@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use longrope_extend::recipe::{Place, Stage, Verb};
+use longrope_extend::recipe::{Place, Source, Stage, Verb, folder_name};
 use toml::{Table, Value};
 
-use super::args;
 use super::config::{Config, SearchRunKeys, Stage as SearchStage};
 use super::layers;
 use super::path_text::to_text;
+use super::recipe_arguments::RecipeArguments;
 use crate::hint::Hint;
 
 /// A parsed recipe.
 pub(crate) struct Recipe {
-    /// Text of the file.
+    /// Text of the file. If arguments override its keys, it is written anew with them.
     pub(crate) text: String,
     /// Keys for all stages.
     base: Table,
@@ -34,21 +34,27 @@ pub(crate) struct StageConfig {
 }
 
 impl Recipe {
-    /// Reads the file of `--config`. `--set`, `--device`, `--model` and `--out` override its keys.
-    pub(crate) fn read(args: &args::Extend) -> Result<Self> {
-        let path = &args.config;
+    /// Reads a file. The arguments and `--out` override its keys.
+    pub(crate) fn read(
+        path: &Path,
+        out: Option<&Path>,
+        arguments: &RecipeArguments,
+    ) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
         let (mut base, stages) =
             parse(&text).with_context(|| format!("recipe `{}`", path.display()))?;
-        for assignment in &args.set {
-            layers::merge(&mut base, layers::assignment_table(assignment)?);
+        layers::merge_layer(&mut base, layers::assignments(&arguments.set)?, "`--set`")?;
+        layers::set_device(&mut base, &arguments.device);
+        if let Some(model) = arguments.model() {
+            base.insert("model".to_owned(), path_value(&model));
         }
-        layers::set_device(&mut base, &args.device);
-        if let Some(model) = args.model.path() {
-            base.insert("model".to_owned(), path_value(model));
-        }
-        let out = match (&args.out, base.get("out")) {
-            (Some(out), _) => out.clone(),
+        let text = if arguments.is_empty() {
+            text
+        } else {
+            with_keys(&text, &base)?
+        };
+        let out = match (out, base.get("out")) {
+            (Some(out), _) => out.to_owned(),
             (None, Some(Value::String(out))) => PathBuf::from(out),
             (None, _) => {
                 return Err(anyhow!("`--out` is missing")
@@ -66,9 +72,35 @@ impl Recipe {
     }
 }
 
+/// The text of a recipe with other keys for all stages. Its comments are lost.
+fn with_keys(text: &str, base: &Table) -> Result<String> {
+    let mut whole: Table = toml::from_str(text)?;
+    let stages = whole.remove("stage");
+    let mut whole = base.clone();
+    whole.extend(stages.map(|stages| ("stage".to_owned(), stages)));
+    let keys = toml::to_string_pretty(&whole)?;
+    Ok(format!(
+        "# The recipe, with the arguments of the command line.\n\n{keys}"
+    ))
+}
+
+/// The names of the folders of the stages, in order, of a recipe that has been run before.
+pub(crate) fn stage_folders(recipe: &Table) -> Vec<String> {
+    let stages = recipe.get("stage").and_then(Value::as_array);
+    let names = stages.into_iter().flatten().map(|stage| {
+        let text = |key: &str| stage.get(key).and_then(Value::as_str);
+        text("name").or_else(|| text("verb")).unwrap_or_default()
+    });
+    (1..)
+        .zip(names)
+        .map(|(number, name)| folder_name(number, name))
+        .collect()
+}
+
 /// Splits a recipe into the keys for all stages and the stages.
 fn parse(text: &str) -> Result<(Table, Vec<Stage<Table>>)> {
     let mut base: Table = toml::from_str(text).context("the file is not valid TOML")?;
+    layers::check_layer(&base, "the keys for all stages")?;
     let stages = match base.remove("stage") {
         Some(Value::Array(stages)) if !stages.is_empty() => stages,
         _ => {
@@ -102,8 +134,8 @@ fn read_stage(stage: Value) -> Result<Stage<Table>> {
         let names = Verb::ALL.map(Verb::name).join(", ");
         anyhow!("`verb` is missing").context(Hint(format!("add verb = \"..\", one of {names}")))
     })?;
-    let model_from = text("model-from")?;
-    let rope_from = text("rope-from")?;
+    let model_from = Source::named(text("model-from")?);
+    let rope_from = Source::named(text("rope-from")?);
     let known = Verb::ALL.into_iter().find(|known| known.name() == verb);
     let known = known.ok_or_else(|| {
         let names = Verb::ALL.map(Verb::name).join(", ");
@@ -124,14 +156,14 @@ pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<Sta
     let mut configs: Vec<StageConfig> = Vec::with_capacity(places.len());
     let mut told = Vec::new();
     for (stage, place) in recipe.stages.iter().zip(places) {
-        let table = stage_table(&recipe.base, stage, place);
+        let table = stage_table(&recipe.base, stage, place)?;
         let config = layers::deserialize_after(table.clone(), &mut told)
             .with_context(|| format!("keys of stage `{}`", stage.name))?;
         if !stage.verb.uses_several_devices() {
             let one = config.device.only();
             one.with_context(|| format!("stage `{}`", stage.name))?;
         }
-        if stage.rope_from.is_some()
+        if stage.rope_from != Source::Last
             && let Some(earlier) = place.rope_stage
             && recipe.stages[earlier].verb == Verb::Search
             && let Some(known) = configs[earlier].config.search.run.target
@@ -141,12 +173,38 @@ pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<Sta
         }
         configs.push(StageConfig { table, config });
     }
+    warn_of_unused_ropes(recipe, places);
     Ok(configs)
 }
 
-fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Table {
+/// Names the stages that have no use for the RoPEs of the recipe: they take one, which an earlier stage makes.
+fn warn_of_unused_ropes(recipe: &Recipe, places: &[Place]) {
+    if !recipe.base.contains_key("rope") {
+        return;
+    }
+    let stages = recipe.stages.iter().zip(places);
+    let names: Vec<String> = stages
+        .filter(|(stage, place)| {
+            matches!(
+                stage.verb,
+                Verb::Finetune | Verb::Recover | Verb::Generate | Verb::Export
+            ) && place.rope.is_some()
+                && !stage.settings.contains_key("rope")
+        })
+        .map(|(stage, _)| format!("`{}`", stage.name))
+        .collect();
+    if !names.is_empty() {
+        tracing::warn!(
+            "`rope` of the recipe is not for {}, with factors of an earlier stage; for another RoPE, set `rope` in the stage",
+            names.join(", ")
+        );
+    }
+}
+
+fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Result<Table> {
     let mut table = base.clone();
-    layers::merge(&mut table, stage.settings.clone());
+    let name = format!("stage `{}`", stage.name);
+    layers::merge_layer(&mut table, stage.settings.clone(), &name)?;
     table.insert("out".to_owned(), path_value(&place.folder));
     if let Some(model) = &place.model {
         table.insert("model".to_owned(), path_value(model));
@@ -169,10 +227,18 @@ fn stage_table(base: &Table, stage: &Stage<Table>, place: &Place) -> Table {
                 search.insert("init".to_owned(), path_value(rope));
             }
         } else {
-            table.insert("rope".to_owned(), Value::Array(vec![path_value(rope)]));
+            // Those for all stages are measured beside it.
+            let shared = table.remove("rope").filter(|_| stage.verb.measures_ropes());
+            let mut ropes = match shared {
+                Some(Value::Array(ropes)) => ropes,
+                Some(other) => vec![other],
+                None => Vec::new(),
+            };
+            ropes.push(path_value(rope));
+            table.insert("rope".to_owned(), Value::Array(ropes));
         }
     }
-    table
+    Ok(table)
 }
 
 fn path_value(path: &Path) -> Value {

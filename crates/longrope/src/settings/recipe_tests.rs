@@ -84,3 +84,62 @@ fn mistakes_are_found_before_anything_runs() {
         assert!(chain.contains(message), "{chain}");
     }
 }
+
+#[test]
+fn text_of_a_stage_replaces_tokens_of_the_recipe() {
+    let recipe = RECIPE.replace("model = \"base\"", "model = \"base\"\ntokens = \"t.json\"");
+    let of_ppl = recipe.replace("contexts = [4096]", "contexts = [4096]\ntext = [\"a.txt\"]");
+    let stages = configs(&of_ppl).unwrap();
+    let tokens = |index: usize| stages[index].config.tokens.is_some();
+    assert_eq!((tokens(1), tokens(3)), (true, false));
+    let both = recipe.replace("tokens =", "text = [\"a.txt\"]\ntokens =");
+    let error = format!("{:#}", configs(&both).err().unwrap());
+    assert!(
+        error.contains("the keys for all stages: `text` and `tokens`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn ropes_of_all_stages_are_measured_beside_those_that_are_found() {
+    let recipe = RECIPE.replace(
+        "model = \"base\"",
+        "model = \"base\"\nrope = [\"none\", \"yarn\"]",
+    );
+    let stages = configs(&recipe).unwrap();
+    let ropes = |index: usize| stages[index].config.rope.clone();
+    // A training takes one.
+    assert_eq!(ropes(1), ["run/01-find/rope.json"]);
+    assert_eq!(ropes(3), ["none", "yarn", "run/03-further/rope.json"]);
+    let own = recipe.replace("contexts = [4096]", "contexts = [4096]\nrope = [\"pi\"]");
+    assert_eq!(configs(&own).unwrap()[3].config.rope, ["pi"]);
+    let none = recipe.replace(
+        "contexts = [4096]",
+        "contexts = [4096]\nrope-from = \"base\"",
+    );
+    assert_eq!(configs(&none).unwrap()[3].config.rope, ["none", "yarn"]);
+}
+
+#[test]
+fn a_stage_that_is_called_base_is_refused() {
+    let error = configs(&RECIPE.replace("\"find\"", "\"base\"")).err();
+    let message = error.unwrap().to_string();
+    assert!(
+        message.contains("the name of stage 1 is `base`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_text_of_a_recipe_has_the_arguments_of_the_command_line() {
+    let mut base: Table = toml::from_str(RECIPE).unwrap();
+    base.remove("stage");
+    base.insert("model".to_owned(), "other".into());
+    let text = with_keys(RECIPE, &base).unwrap();
+    let (keys, stages) = parse(&text).unwrap();
+    assert_eq!(keys, base);
+    assert_eq!(stages, parse(RECIPE).unwrap().1);
+    let recipe: Table = toml::from_str(&text).unwrap();
+    let folders = ["01-find", "02-train", "03-further", "04-ppl"];
+    assert_eq!(stage_folders(&recipe), folders);
+}

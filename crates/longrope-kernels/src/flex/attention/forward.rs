@@ -18,9 +18,6 @@ use crate::flex::simd;
 use crate::flex::softcap::Cap;
 use crate::flex::view::{View, contiguous, strided};
 
-/// With at most this many products of queries with keys, one thread is done before others have woken up.
-const FEW_PRODUCTS: usize = 1 << 18;
-
 /// Attention over `[batch, heads, seq, head_dim]`, and the base-2 log-sum-exp of each query's scores and its sink,
 /// `[batch, heads, seq]`.
 ///
@@ -56,32 +53,27 @@ pub(in crate::flex) fn attention(
     let sum_rows = SharedRows::new(&mut log_sum_exp);
     // The last blocks see the most keys. They start first, so that no core has to finish a long block alone.
     let n_tasks = seq_q.div_ceil(n_queries) * batch * n_kv_heads;
-    let scratch = || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim);
-    let compute = |scratch: &mut Scratch, task: usize| {
-        let block = Block::nth(n_tasks - 1 - task, n_queries, &query, n_kv_heads);
-        block.load(&query, scale, &mut scratch.queries);
-        attend(&keys, &values, cap, &visible, &block, scratch);
-        for (row, head, position) in block.rows() {
-            let from = &scratch.sums[row * head_dim..][..head_dim];
-            let b = block.sequence;
-            let sink = sinks.as_ref().map(|sinks| sinks[head]);
-            let (factor, sum) = finish(scratch.maxima[row], scratch.totals[row], sink);
-            let to = ((b * seq_q + position) * n_heads + head) * head_dim;
-            let sum_to = (b * n_heads + head) * seq_q + position;
-            // SAFETY: every (sequence, head, position) belongs to exactly one task.
-            #[expect(unsafe_code, reason = "disjoint rows of shared buffers")]
-            let (to, sum_to) = unsafe { (out_rows.row(to, head_dim), sum_rows.row(sum_to, 1)) };
-            simd::scale_into(to, from, factor);
-            sum_to[0] = sum;
-        }
-    };
-    if batch * n_heads * seq_q * seq_kv * head_dim <= FEW_PRODUCTS {
-        let mut scratch = scratch();
-        (0..n_tasks).for_each(|task| compute(&mut scratch, task));
-    } else {
-        let tasks = (0..n_tasks).into_par_iter().with_max_len(1);
-        tasks.for_each_init(scratch, compute);
-    }
+    (0..n_tasks).into_par_iter().with_max_len(1).for_each_init(
+        || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
+        |scratch, task| {
+            let block = Block::nth(n_tasks - 1 - task, n_queries, &query, n_kv_heads);
+            block.load(&query, scale, &mut scratch.queries);
+            attend(&keys, &values, cap, &visible, &block, scratch);
+            for (row, head, position) in block.rows() {
+                let from = &scratch.sums[row * head_dim..][..head_dim];
+                let b = block.sequence;
+                let sink = sinks.as_ref().map(|sinks| sinks[head]);
+                let (factor, sum) = finish(scratch.maxima[row], scratch.totals[row], sink);
+                let to = ((b * seq_q + position) * n_heads + head) * head_dim;
+                let sum_to = (b * n_heads + head) * seq_q + position;
+                // SAFETY: every (sequence, head, position) belongs to exactly one task.
+                #[expect(unsafe_code, reason = "disjoint rows of shared buffers")]
+                let (to, sum_to) = unsafe { (out_rows.row(to, head_dim), sum_rows.row(sum_to, 1)) };
+                simd::scale_into(to, from, factor);
+                sum_to[0] = sum;
+            }
+        },
+    );
 
     let [d, hd, l] = [head_dim, n_heads * head_dim, seq_q].map(usize::cast_signed);
     let dims = vec![batch, n_heads, seq_q, head_dim];

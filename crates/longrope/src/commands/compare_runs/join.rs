@@ -20,6 +20,9 @@ pub(super) struct Pair {
     /// How the numbers of A and B were computed, if not alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) computed_in: Option<[String; 2]>,
+    /// Which layers the RoPEs of A and B were for, if not alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rope_layers: Option<[String; 2]>,
     /// B minus A: nats per token for perplexities, scores for tasks.
     pub(super) difference: Difference,
 }
@@ -43,26 +46,38 @@ pub(super) struct Joined {
 }
 
 /// Joins results of the same task and context: those of the RoPEs of the same name, or, if either run has one RoPE only,
-/// those.
+/// those. Of several results of one name, those are joined that are of the same windows or trials, whichever comes first.
 ///
 /// # Errors
 /// If results that belong together are of different text, windows, seeds or settings, or nothing belongs together.
 pub(super) fn join(a: &[Measured], b: &[Measured]) -> Result<Joined> {
-    let mut joined = Joined::default();
+    let mut partners: Vec<Option<usize>> = vec![None; a.len()];
     let mut taken = vec![false; b.len()];
-    for one in a {
-        match partner(one, a, b) {
-            Some(index) => {
-                taken[index] = true;
-                joined.pairs.push(pair(one, &b[index])?);
+    // First those that can be compared: an older result of that name must not stand in their way.
+    for can_be_compared in [true, false] {
+        for (one, partner) in a.iter().zip(&mut partners) {
+            if partner.is_some() {
+                continue;
             }
-            None => joined
-                .left_out
-                .push(format!("only in A: {}", title(&one.result))),
+            *partner = b.iter().enumerate().position(|(index, other)| {
+                !taken[index]
+                    && belong_together((one, a), (other, b))
+                    && (!can_be_compared || pair(one, other).is_ok())
+            });
+            if let Some(index) = *partner {
+                taken[index] = true;
+            }
+        }
+    }
+    let mut joined = Joined::default();
+    for (one, partner) in a.iter().zip(partners) {
+        match partner {
+            Some(index) => joined.pairs.push(pair(one, &b[index])?),
+            None => joined.left_out.push(format!("only in A: {}", one.result)),
         }
     }
     let rest = b.iter().zip(taken).filter(|(_, taken)| !taken);
-    let rest = rest.map(|(other, _)| format!("only in B: {}", title(&other.result)));
+    let rest = rest.map(|(other, _)| format!("only in B: {}", other.result));
     joined.left_out.extend(rest);
     if joined.pairs.is_empty() {
         return Err(anyhow!(
@@ -76,42 +91,28 @@ pub(super) fn join(a: &[Measured], b: &[Measured]) -> Result<Joined> {
     Ok(joined)
 }
 
-/// The index of the result in `b` that belongs to `one` of `a`.
-fn partner(one: &Measured, a: &[Measured], b: &[Measured]) -> Option<usize> {
-    let (task, context, rope) = key(&one.result);
-    let is_alike = |other: &&Measured| {
-        let (other_task, other_context, _) = key(&other.result);
+/// Whether `one` of the results `a` and `other` of `b` are of the same task and context, and of RoPEs of the same name or of
+/// the only one on either side.
+fn belong_together(
+    (one, a): (&Measured, &[Measured]),
+    (other, b): (&Measured, &[Measured]),
+) -> bool {
+    let (task, context, rope) = one.result.key();
+    let is_alike = |measured: &&Measured| {
+        let (other_task, other_context, _) = measured.result.key();
         (other_task, other_context) == (task, context)
     };
-    let by_name = b
-        .iter()
-        .position(|other| is_alike(&other) && key(&other.result).2 == rope);
-    by_name.or_else(|| {
-        let are_single =
-            a.iter().filter(is_alike).count() == 1 && b.iter().filter(is_alike).count() == 1;
-        b.iter()
-            .position(|other| is_alike(&other))
-            .filter(|_| are_single)
-    })
-}
-
-/// Task, context and name of the RoPE.
-fn key(result: &EvalResult) -> (&str, usize, &str) {
-    match result {
-        EvalResult::Ppl(ppl) => (&ppl.task, ppl.context, &ppl.rope),
-        EvalResult::Task(task) => (&task.task, task.context, &task.rope),
+    if !is_alike(&other) {
+        return false;
     }
-}
-
-/// A result in a line.
-fn title(result: &EvalResult) -> String {
-    let (task, context, rope) = key(result);
-    format!("{task} at {context} under {rope}")
+    let are_single =
+        || a.iter().filter(is_alike).count() == 1 && b.iter().filter(is_alike).count() == 1;
+    other.result.key().2 == rope || are_single()
 }
 
 /// The difference of two results that belong together.
 fn pair(one: &Measured, other: &Measured) -> Result<Pair> {
-    let what = title(&one.result);
+    let what = one.result.to_string();
     check_text(&what, one, other)?;
     let difference = match (&one.result, &other.result) {
         // Asked in both orders: A comes first in the error, and is subtracted in the difference.
@@ -128,13 +129,14 @@ fn pair(one: &Measured, other: &Measured) -> Result<Pair> {
             .context(format!("{what} cannot be compared"))
             .context(Hint("measure both with the same command".to_owned()))
     })?;
-    let (task, context, _) = key(&one.result);
+    let (task, context, _) = one.result.key();
     Ok(Pair {
         task: task.to_owned(),
         context,
         a: side(&one.result),
         b: side(&other.result),
         computed_in: Some([rounding(one), rounding(other)]).filter(|[a, b]| a != b),
+        rope_layers: Some([layers(one), layers(other)]).filter(|[a, b]| a != b),
         difference: Difference {
             reference: "A".to_owned(),
             ..difference
@@ -146,6 +148,13 @@ fn pair(one: &Measured, other: &Measured) -> Result<Pair> {
 fn rounding(measured: &Measured) -> String {
     let rounding = measured.source.as_ref().and_then(ResultSource::rounding);
     rounding.unwrap_or_else(|| "f32".to_owned())
+}
+
+/// Which layers a RoPE was for: `full`, those that see all tokens, or `all`.
+fn layers(measured: &Measured) -> String {
+    let source = measured.source.as_ref();
+    let layers = source.and_then(|source| source.rope_layers.clone());
+    layers.unwrap_or_else(|| "full".to_owned())
 }
 
 fn side(result: &EvalResult) -> Side {

@@ -99,6 +99,13 @@ fn show(comparison: &Comparison) -> Result<()> {
     for line in rounded {
         tracing::warn!("{line}: the differences include that");
     }
+    let layers = comparison.comparisons.iter();
+    let layers: BTreeSet<&[String; 2]> = layers.filter_map(|it| it.rope_layers.as_ref()).collect();
+    for [a, b] in layers {
+        tracing::warn!(
+            "RoPEs are for other layers (`rope-layers`), {a} in A and {b} in B: the differences include that"
+        );
+    }
     for line in &comparison.left_out {
         tracing::warn!("not compared: {line}");
     }

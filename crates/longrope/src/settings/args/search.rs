@@ -132,7 +132,7 @@ pub(crate) struct Extend {
     /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Skip finished stages and resume the interrupted one.
+    /// Skip finished stages and resume the interrupted one, with the MODEL and --set of the run.
     #[arg(long)]
     pub(crate) resume: bool,
     /// Check the recipe and print its stages without running them.

@@ -16,6 +16,7 @@ use toml::Table;
 use super::common_keys::shared;
 use super::damaged::{Metrics, read_result};
 use crate::hint::Hint;
+use crate::settings::recipe::stage_folders;
 
 /// The contents of a run folder.
 #[derive(Debug, Default, Serialize)]
@@ -43,6 +44,9 @@ pub(crate) struct RunReport {
     /// The stages of a recipe that have results, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) stages: Vec<RunReport>,
+    /// Folders of stages that the recipe does not have any more. Nothing of them is in the report.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) former_stages: Vec<String>,
     pub(crate) tool_version: &'static str,
 }
 
@@ -110,14 +114,8 @@ impl RunReport {
         let mut report = Self::gather(run)?;
         if let Some(recipe) = text_of(&run.join("recipe.toml"))? {
             let recipe: Table = recipe.parse().context("reading `recipe.toml` of the run")?;
+            report.read_stages(run, &stage_folders(&recipe))?;
             report.settings = Some(shared(recipe));
-            for folder in subfolders(run)? {
-                let mut stage = Self::gather(&folder)?;
-                if !stage.is_empty() {
-                    stage.question = stage.ask();
-                    report.stages.push(stage);
-                }
-            }
         }
         if report.is_empty() {
             return Err(anyhow!("`{}` holds no results to report", run.display()).context(Hint(
@@ -127,6 +125,34 @@ impl RunReport {
         }
         report.question = report.ask();
         Ok(report)
+    }
+
+    /// Reads the stages of a recipe, and names those of an earlier version of it.
+    fn read_stages(&mut self, run: &Path, names: &[String]) -> Result<()> {
+        for name in names {
+            let folder = run.join(name);
+            if !folder.is_dir() {
+                continue;
+            }
+            let mut stage = Self::gather(&folder)?;
+            if !stage.is_empty() {
+                stage.question = stage.ask();
+                self.stages.push(stage);
+            }
+        }
+        for folder in subfolders(run)? {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            if folder.join("stage.toml").is_file() && !names.iter().any(|known| *known == name) {
+                self.former_stages.push(name.into_owned());
+            }
+        }
+        if !self.former_stages.is_empty() {
+            tracing::warn!(
+                "left out of the report, because the recipe has no such stages: {}",
+                self.former_stages.join(", ")
+            );
+        }
+        Ok(())
     }
 
     /// Reads the files of one folder.
@@ -145,6 +171,7 @@ impl RunReport {
             evaluations: Vec::new(),
             problems: Vec::new(),
             stages: Vec::new(),
+            former_stages: Vec::new(),
             tool_version: env!("CARGO_PKG_VERSION"),
         };
         report.settings = report.file(&run.join("config.toml"), |text| Ok(text.parse()?));

@@ -40,10 +40,16 @@ fn of_text<T>(several: bool, group: &Group<'_, T>) -> String {
     text.map_or_else(String::new, |text| format!(", text {}", short(text)))
 }
 
-/// How the numbers of a group were computed, if not in `f32` with exact angles.
-fn rounding<T>(group: &Group<'_, T>) -> Option<String> {
-    let rounding = group.source?.rounding()?;
-    Some(format!("computed in {rounding}"))
+/// How the numbers of a group were computed, if not in `f32` with exact angles, and whether RoPEs were in all layers.
+fn computed<T>(group: &Group<'_, T>) -> Vec<String> {
+    let Some(source) = group.source else {
+        return Vec::new();
+    };
+    let rounding = source.rounding();
+    let rounding = rounding.map(|rounding| format!("computed in {rounding}"));
+    let layers = source.rope_layers.as_ref();
+    let layers = layers.map(|layers| format!("rope-layers {layers}"));
+    rounding.into_iter().chain(layers).collect()
 }
 
 /// The beginning of a fingerprint.
@@ -70,7 +76,7 @@ fn measured(report: &RunReport, group: &Group<'_, PplResult>) -> String {
         parts.push(format!("beginning-of-text token: {}", first.bos));
         parts.push(format!("protocol {}", first.protocol));
     }
-    parts.extend(rounding(group));
+    parts.extend(computed(group));
     parts.join(", ") + "."
 }
 
@@ -187,7 +193,7 @@ fn trials(report: &RunReport, group: &Group<'_, TaskResult>) -> String {
         parts.push(format!("version {} of the task", first.task_version));
         parts.push(format!("seed {}", first.seed));
     }
-    parts.extend(rounding(group));
+    parts.extend(computed(group));
     parts.join(", ") + "."
 }
 

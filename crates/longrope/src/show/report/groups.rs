@@ -157,12 +157,12 @@ fn of<'a, T>(evaluation: &'a Evaluation, settings: &Value, row: Row<'a, T>) -> F
     }
 }
 
-/// Everything in a source except the model and the RoPEs, which are what is compared.
+/// Everything in a source except the model and the RoPE, which are what is compared.
 fn measured_on(source: &ResultSource) -> Value {
     let mut source = serde_json::to_value(source).unwrap_or_default();
     if let Some(fields) = source.as_object_mut() {
         // The names of texts are how they were given; their fingerprint is what they are.
-        let is_compared = |name: &str| name.starts_with("model") || name.starts_with("rope");
+        let is_compared = |name: &str| name.starts_with("model") || name == "rope";
         fields.retain(|name, _| !is_compared(name) && name != "texts");
     }
     source

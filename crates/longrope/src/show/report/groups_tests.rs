@@ -32,6 +32,7 @@ fn evaluation(file: &str, model: &str, text: &str, perplexities: Vec<PplResult>)
             devices: vec!["flex".to_owned()],
             precision: Some("f32".to_owned()),
             angles: None,
+            rope_layers: None,
         }),
         perplexities,
         tasks: Vec::new(),
@@ -98,6 +99,13 @@ fn results_of_other_texts_and_settings_stay_apart() {
         ]);
         assert_eq!(sizes(&both), expected, "{fingerprint}");
     }
+    // A RoPE in all layers is another one than in those that see all tokens.
+    let mut shared = evaluation("eval/compare.json", "a", "t", two());
+    if let Some(source) = &mut shared.source {
+        source.rope_layers = Some("all".to_owned());
+    }
+    let known = evaluation("eval/ppl.json", "b", "t", two());
+    assert_eq!(sizes(&report(vec![known, shared])), [2, 2]);
     // Without a source, nobody knows.
     let mut old = evaluation("eval/old.json", "a", "t", two());
     old.source = None;

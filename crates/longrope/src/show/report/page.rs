@@ -84,5 +84,8 @@ fn problems(report: &RunReport) -> Markup {
                 ul { @for problem in all { li { code { (problem.file) } ": " (problem.reason) } } }
             }
         }
+        @if !report.former_stages.is_empty() {
+            p.note { "Left out, because the recipe has no such stages: " (report.former_stages.join(", ")) "." }
+        }
     }
 }

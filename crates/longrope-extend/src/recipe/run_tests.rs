@@ -1,0 +1,181 @@
+use super::*;
+
+/// A stage of a recipe in a folder, with some of its settings.
+fn stage(run: &Path, number: usize, name: &str, verb: Verb, settings: &str) -> PlannedStage<()> {
+    let folder = run.join(format!("{number:02}-{name}"));
+    let settings = settings.replace("RUN", &run.display().to_string());
+    PlannedStage {
+        name: name.to_owned(),
+        verb,
+        settings: format!("out = \"{}\"\n{settings}\n", folder.display()),
+        folder,
+        work: (),
+    }
+}
+
+/// A search, two measurements of its factors, one of something else, and a page.
+fn recipe(run: &Path) -> Vec<PlannedStage<()>> {
+    let rope = "rope = [\"none\", \"RUN/01-find/rope.json\"]";
+    vec![
+        stage(run, 1, "find", Verb::Search, "search.target = 64"),
+        stage(run, 2, "measure", Verb::Ppl, rope),
+        stage(run, 3, "other", Verb::Ppl, "rope = [\"yarn\"]"),
+        stage(run, 4, "again", Verb::Passkey, rope),
+        stage(run, 5, "page", Verb::Report, rope),
+    ]
+}
+
+/// Runs what is not done, with a search that finds `factor`; the names of the stages that ran.
+fn run_all(stages: &[PlannedStage<()>], factor: f64) -> (Vec<String>, Result<()>) {
+    let mut ran = Vec::new();
+    let done = run(stages, |stage, _turn| {
+        ran.push(stage.name.clone());
+        if stage.verb == Verb::Search {
+            let rope = format!("{{\"factors\": [{factor}]}}");
+            fs_err::write(stage.folder.join("rope.json"), rope)?;
+        }
+        Ok::<_, Error>(())
+    });
+    (ran, done.map(|_| ()))
+}
+
+fn remove(stage: &PlannedStage<()>) {
+    fs_err::remove_dir_all(&stage.folder).unwrap();
+}
+
+/// The stage, the input and the folders that an error names.
+fn refused(result: Result<()>) -> (String, PathBuf, Vec<PathBuf>) {
+    match result {
+        Err(Error::Recipe(RecipeError::OtherInput {
+            stage,
+            input,
+            folders,
+        })) => (stage, input, folders),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn stages_run_once_and_a_failed_one_runs_again() {
+    let here = tempfile::tempdir().unwrap();
+    let planned: Vec<PlannedStage<usize>> = (0..3)
+        .map(|work| PlannedStage {
+            name: format!("s{work}"),
+            verb: Verb::Ppl,
+            folder: here.path().join(format!("s{work}")),
+            settings: format!("seed = {work}\n"),
+            work,
+        })
+        .collect();
+    let mut ran = Vec::new();
+    let first = run(&planned, |stage, turn| {
+        ran.push((stage.work, turn.has_begun));
+        let failed = std::io::Error::other("no power");
+        if stage.work == 1 {
+            Err(Error::from(failed))
+        } else {
+            Ok(())
+        }
+    });
+    assert!(first.is_err());
+    let done = run::<_, Error>(&planned, |stage, turn| {
+        ran.push((stage.work, turn.has_begun));
+        Ok(())
+    });
+    assert_eq!(done.unwrap().len(), 3);
+    assert_eq!(ran, [(0, false), (1, false), (1, true), (2, false)]);
+}
+
+#[test]
+fn what_depends_on_a_stage_that_was_run_again_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    let stages = recipe(here.path());
+    let all = ["find", "measure", "other", "again", "page"];
+    assert_eq!(run_all(&stages, 2.0).0, all);
+    assert_eq!(run_all(&stages, 2.0).0, [""; 0]);
+    remove(&stages[0]);
+    // Nothing is known yet.
+    check(&stages).unwrap();
+    let (ran, result) = run_all(&stages, 3.0);
+    assert_eq!(ran, ["find"]);
+    let folders = vec![stages[1].folder.clone(), stages[3].folder.clone()];
+    let rope = stages[0].folder.join("rope.json");
+    let expected = ("measure".to_owned(), rope, folders);
+    assert_eq!(refused(result), expected);
+    assert_eq!(refused(check(&stages)), expected);
+    remove(&stages[1]);
+    remove(&stages[3]);
+    let (ran, result) = run_all(&stages, 3.0);
+    assert_eq!(ran, ["measure", "again", "page"]);
+    result.unwrap();
+}
+
+#[test]
+fn a_stage_that_makes_the_same_again_changes_nothing_but_the_page() {
+    let here = tempfile::tempdir().unwrap();
+    let stages = recipe(here.path());
+    run_all(&stages, 2.0).1.unwrap();
+    remove(&stages[0]);
+    let (ran, result) = run_all(&stages, 2.0);
+    assert_eq!(ran, ["find", "page"]);
+    result.unwrap();
+}
+
+#[test]
+fn stages_of_earlier_versions_are_kept() {
+    let here = tempfile::tempdir().unwrap();
+    let stages = recipe(here.path());
+    run_all(&stages, 2.0).1.unwrap();
+    for stage in &stages[1..] {
+        let path = stage.folder.join(DONE_FILE);
+        let mut done: DoneStage = read_json(&path).unwrap();
+        done.inputs.clear();
+        write_json(&path, &done).unwrap();
+        assert!(!fs_err::read_to_string(&path).unwrap().contains("inputs"));
+    }
+    remove(&stages[0]);
+    let (ran, result) = run_all(&stages, 3.0);
+    assert_eq!(ran, ["find", "page"]);
+    result.unwrap();
+}
+
+#[test]
+fn inputs_that_were_removed_to_save_space_are_no_others() {
+    let here = tempfile::tempdir().unwrap();
+    let stages = recipe(here.path());
+    run_all(&stages, 2.0).1.unwrap();
+    fs_err::remove_file(stages[0].folder.join("rope.json")).unwrap();
+    let (ran, result) = run_all(&stages, 2.0);
+    assert_eq!(ran, [""; 0]);
+    result.unwrap();
+}
+
+#[test]
+fn a_stage_that_was_done_with_another_verb_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    let mut stages = recipe(here.path());
+    run_all(&stages, 2.0).1.unwrap();
+    stages[2].verb = Verb::Compare;
+    for result in [check(&stages), run_all(&stages, 2.0).1] {
+        let message = result.unwrap_err().to_string();
+        let expected = "holds stage `other` with the verb `ppl`, expected `compare`";
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn settings_of_a_stage_that_has_begun_stay_until_others_are_accepted() {
+    let here = tempfile::tempdir().unwrap();
+    let begun = stage(here.path(), 1, "train", Verb::Finetune, "seed = 1");
+    let changed = stage(here.path(), 1, "train", Verb::Finetune, "seed = 2");
+    let saved = || fs_err::read_to_string(begun.folder.join(SETTINGS_FILE)).unwrap();
+    for planned in [&begun, &changed] {
+        let failed = run(std::slice::from_ref(planned), |_, _| {
+            Err(Error::from(std::io::Error::other("refused")))
+        });
+        assert!(failed.is_err());
+        assert_eq!(saved(), begun.settings);
+    }
+    run(std::slice::from_ref(&changed), |_, _| Ok::<_, Error>(())).unwrap();
+    assert_eq!(saved(), changed.settings);
+}

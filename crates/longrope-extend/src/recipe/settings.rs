@@ -1,0 +1,200 @@
+//! The settings of a stage: what its verb reads, and what they take from other stages of the run.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::plan::Verb;
+
+/// The key of the folder of the stage.
+const OUT: &str = "out";
+
+/// Keys that are paths, or lists in which there may be some. All other values are compared as they are.
+const PATH_KEYS: [&str; 15] = [
+    "model",
+    "text",
+    "tokens",
+    OUT,
+    "rope",
+    "data.cache",
+    "eval.reference",
+    "compare.methods",
+    "search.init",
+    "train.eval-text",
+    "bench.data",
+    "bench.fewshot",
+    "generate.prompt-files",
+    "ruler.squad",
+    "ruler.hotpotqa",
+];
+
+/// Keys that change no result: where it is computed, and whether the memory is checked before.
+const OF_THE_MACHINE: [&str; 2] = ["device", "force"];
+
+/// The settings of a stage.
+pub(super) struct Settings {
+    table: Table,
+    /// The folder of the run, as the settings name it.
+    run: PathBuf,
+}
+
+impl Settings {
+    /// Reads `stage.toml`; `None` if it is not valid.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let table: Table = text.parse().ok()?;
+        let out = table.get(OUT).and_then(Value::as_str).unwrap_or_default();
+        let run = Path::new(out).parent().unwrap_or(Path::new("")).to_owned();
+        Some(Self { table, run })
+    }
+
+    /// What makes the results of a verb: the keys that it reads. Paths in the folder of the run are relative to it, so
+    /// that its name is no setting.
+    pub(super) fn of_verb(&self, verb: Verb) -> Table {
+        let read = self.read_by(verb);
+        read.map(|(key, value)| (key.clone(), self.relative(key, value)))
+            .collect()
+    }
+
+    /// What a verb takes from other stages: paths relative to the folder of the run.
+    pub(super) fn inputs(&self, verb: Verb) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for (key, value) in self.read_by(verb).filter(|(key, _)| *key != OUT) {
+            self.collect(key, value, &mut found);
+        }
+        found
+    }
+
+    fn read_by(&self, verb: Verb) -> impl Iterator<Item = (&String, &Value)> {
+        let is_read = move |key: &str| verb.reads(key) && !OF_THE_MACHINE.contains(&key);
+        self.table.iter().filter(move |(key, _)| is_read(key))
+    }
+
+    /// A value with its paths relative to the folder of the run.
+    fn relative(&self, key: &str, value: &Value) -> Value {
+        match value {
+            Value::Table(section) => {
+                let values = section.iter().map(|(name, value)| {
+                    let value = self.relative(&format!("{key}.{name}"), value);
+                    (name.clone(), value)
+                });
+                Value::Table(values.collect())
+            }
+            Value::Array(items) => {
+                Value::Array(items.iter().map(|item| self.relative(key, item)).collect())
+            }
+            Value::String(text) if PATH_KEYS.contains(&key) => {
+                Value::String(self.inside(text).unwrap_or_else(|| text.clone()))
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn collect(&self, key: &str, value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Table(section) => {
+                for (name, value) in section {
+                    self.collect(&format!("{key}.{name}"), value, found);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    self.collect(key, item, found);
+                }
+            }
+            Value::String(text) if PATH_KEYS.contains(&key) => found.extend(self.inside(text)),
+            _ => {}
+        }
+    }
+
+    /// A path relative to the folder of the run; `None` if it is not in there.
+    fn inside(&self, path: &str) -> Option<String> {
+        if self.run.as_os_str().is_empty() {
+            return None;
+        }
+        let rest = Path::new(path).strip_prefix(&self.run).ok()?;
+        let rest: PathBuf = rest.components().collect();
+        let is_inside = !rest.as_os_str().is_empty();
+        is_inside.then(|| rest.to_string_lossy().into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_verb(text: &str, verb: Verb) -> Table {
+        Settings::read(text).unwrap().of_verb(verb)
+    }
+
+    #[test]
+    fn the_name_of_the_run_folder_is_no_setting() {
+        let settings = |run: &str| {
+            let text = format!(
+                "model = \"{run}02-train/model\"\nout = \"{run}03-measure\"\ntext = [\"run.txt\"]\n"
+            );
+            of_verb(&text, Verb::Ppl)
+        };
+        let expected = settings("run/");
+        assert_eq!(expected["model"].as_str(), Some("02-train/model"));
+        for other in ["./run/", "/somewhere/run/", "run//"] {
+            assert_eq!(settings(other), expected, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_keys_that_are_paths_are_relative() {
+        let settings = |run: &str, words: &str| {
+            let text = format!(
+                "out = \"{run}/01-a\"\nrope = [\"none\", \"{run}/01-find/rope.json\"]\n\n\
+                 [generate]\nprompts = [\"{words}\"]\n"
+            );
+            of_verb(&text, Verb::Generate)
+        };
+        // A text that begins like the folder is still a text, on one line or on several.
+        let expected = settings("run", "run/ is a folder");
+        assert_eq!(settings("moved", "run/ is a folder"), expected);
+        assert_ne!(settings("run", "moved/ is a folder"), expected);
+        let prompts = &expected["generate"]["prompts"];
+        assert_eq!(prompts[0].as_str(), Some("run/ is a folder"));
+        // Nor does it matter how a value is written.
+        let rewritten = "rope = [\n    'none',\n    'run/01-find/rope.json',\n]\nout = 'run/01-a'\n\
+                         generate.prompts = ['run/ is a folder']\n";
+        assert_eq!(of_verb(rewritten, Verb::Generate), expected);
+    }
+
+    #[test]
+    fn a_change_of_what_a_verb_does_not_read_is_none() {
+        let settings = |population: u32, windows: u32, verb| {
+            let text = format!(
+                "seed = 1\ndevice = \"d{population}\"\n\n[eval]\nwindows = {windows}\n\n[search]\npopulation = {population}\n\n\
+                 [search.attention]\ntype = \"none\"\n\n[[search.more]]\na = 1\n\n[search-needle]\ndigits = 5\n\n[train]\nsteps = 1\n"
+            );
+            of_verb(&text, verb)
+        };
+        let expected: Table = "seed = 1\n[eval]\nwindows = 2\n".parse().unwrap();
+        assert_eq!(settings(8, 2, Verb::Ppl), expected);
+        assert_ne!(settings(8, 2, Verb::Ppl), settings(8, 3, Verb::Ppl));
+        assert_ne!(settings(8, 2, Verb::Search), settings(9, 2, Verb::Search));
+        let trained = settings(8, 2, Verb::Finetune);
+        assert_eq!(trained, settings(9, 2, Verb::Finetune));
+        assert!(trained.contains_key("train") && !trained.contains_key("search"));
+    }
+
+    #[test]
+    fn inputs_are_the_paths_in_the_run_folder() {
+        let settings = Settings::read(
+            "model = \"r/02-train/model\"\nout = \"r/04-more\"\nrope = [\"yarn\", \"r/01-find/rope.json\"]\n\
+             text = [\"r.txt\"]\n[search]\ninit = \"r/01-find/rope.json\"\n[generate]\nprompts = [\"r/03-x\"]\n",
+        )
+        .unwrap();
+        let inputs = |verb| settings.inputs(verb).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            inputs(Verb::Generate),
+            ["01-find/rope.json", "02-train/model"]
+        );
+        assert_eq!(inputs(Verb::Search), inputs(Verb::Ppl));
+        let settings = Settings::read("model = \"m\"\nout = \"04-more\"\n").unwrap();
+        assert!(settings.inputs(Verb::Ppl).is_empty());
+    }
+}

@@ -1,0 +1,248 @@
+//! What `longrope extend --resume` keeps, runs again and refuses.
+
+use crate::support::Workplace;
+
+/// A search, a training under its factors, and a measurement and a checkpoint of both.
+const RECIPE: &str = r#"
+model = "m"
+tokens = "tokens.json"
+out = "run"
+
+[search]
+samples = 1
+population = 5
+parents = 2
+mutations = 2
+crossovers = 2
+generations = 0
+
+[train]
+batch = 2
+steps = 2
+warmup-steps = 1
+learning-rate = 1e-3
+
+[[stage]]
+name = "find"
+verb = "search"
+search = { target = 64 }
+
+[[stage]]
+name = "train"
+verb = "finetune"
+train = { context = 64 }
+
+[[stage]]
+name = "measure"
+verb = "ppl"
+contexts = [32, 64]
+eval = { windows = 1 }
+
+[[stage]]
+verb = "export"
+"#;
+
+/// Measurements of a second, and a page.
+const MEASURED: &str = r#"
+tokens = "tokens.json"
+contexts = [32]
+rope = ["none"]
+
+[[stage]]
+name = "first"
+verb = "ppl"
+
+[[stage]]
+verb = "report"
+"#;
+
+const RESUME: &str = "extend --config recipe.toml --resume";
+
+/// A folder with a recipe.
+fn with(recipe: &str) -> Workplace {
+    let here = Workplace::with_model();
+    here.write("recipe.toml", recipe);
+    here
+}
+
+fn remove(here: &Workplace, folder: &str) {
+    fs_err::remove_dir_all(here.path(folder)).unwrap();
+}
+
+/// The message of a command that fails after it has begun.
+fn failed(here: &Workplace, line: &str) -> String {
+    let outcome = here.run(line);
+    assert_eq!(outcome.code, Some(1), "{line}\n{}", outcome.stderr);
+    outcome.stderr
+}
+
+#[test]
+fn results_of_a_stage_that_was_run_again_are_not_kept() {
+    let here = with(RECIPE);
+    here.run("extend --config recipe.toml").worked();
+    let done = here.read_json("run/03-measure/done.json");
+    let inputs = done["inputs"].as_object().unwrap();
+    assert!(inputs.contains_key("01-find/rope.json") && inputs.contains_key("02-train/model"));
+    assert_eq!(here.read_json("run/01-find/done.json").get("inputs"), None);
+    let measured = || {
+        let results = here.read_json("run/03-measure/eval/ppl.json");
+        results["results"][1]["rope_fingerprint"].clone()
+    };
+    let before = measured();
+    // As the guide says to run a stage again, with other factors.
+    here.write("recipe.toml", RECIPE.replace("target = 64", "target = 96"));
+    remove(&here, "run/01-find");
+    let message = failed(&here, RESUME);
+    for words in [
+        "finished stages take something from stages that run now",
+        "stage `train` is done, but not with the `run/01-find/rope.json` that is there now",
+        "hint: remove `run/02-train`, `run/03-measure` and `run/04-export`, and --resume runs",
+    ] {
+        assert!(message.contains(words), "{words} in {message}");
+    }
+    assert_eq!(measured(), before);
+    // Now before anything runs.
+    here.run(RESUME).refused_with("stage `train` is done, but");
+    remove(&here, "run/02-train");
+    let message = failed(&here, RESUME);
+    let words = "hint: remove `run/03-measure` and `run/04-export`, and";
+    assert!(message.contains(words), "{message}");
+    remove(&here, "run/03-measure");
+    remove(&here, "run/04-export");
+    let shown = here.run(RESUME).worked();
+    assert!(
+        shown.contains("stage 2 of 4") && !shown.contains("stage 1 of 4"),
+        "{shown}"
+    );
+    assert_ne!(measured(), before);
+}
+
+#[test]
+fn a_stage_that_finds_the_same_again_changes_nothing() {
+    let here = with(RECIPE);
+    here.run("extend --config recipe.toml").worked();
+    remove(&here, "run/01-find");
+    let shown = here.run(RESUME).worked();
+    assert!(
+        shown.contains("stage 1 of 4") && !shown.contains("stage 2 of 4"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_stage_that_is_done_keeps_its_verb() {
+    let here = with(MEASURED);
+    here.run("extend m --config recipe.toml --out run").worked();
+    let before = here.read("run/recipe.toml");
+    here.write("recipe.toml", MEASURED.replace("\"ppl\"", "\"compare\""));
+    for dry_run in ["", "--dry-run"] {
+        here.run(&format!("{RESUME} --out run {dry_run}"))
+            .refused_with(
+                "`run/01-first` holds stage `first` with the verb `ppl`, expected `compare`",
+            );
+    }
+    assert_eq!(here.read("run/recipe.toml"), before);
+}
+
+#[test]
+fn settings_that_are_refused_are_not_saved() {
+    let here = with(RECIPE);
+    here.run("extend --config recipe.toml").worked();
+    fs_err::remove_file(here.path("run/02-train/done.json")).unwrap();
+    let saved = here.read("run/02-train/stage.toml");
+    here.write("recipe.toml", RECIPE.replace("steps = 2", "steps = 3"));
+    let message = failed(&here, RESUME);
+    assert!(
+        message.contains("other settings: `train.steps`"),
+        "{message}"
+    );
+    assert_eq!(here.read("run/02-train/stage.toml"), saved);
+}
+
+#[test]
+fn a_page_has_the_stages_of_the_recipe_only() {
+    let here = with(MEASURED);
+    here.run("extend m --config recipe.toml --out run").worked();
+    here.write("recipe.toml", MEASURED.replace("first", "second"));
+    // The page is about other stages now, so it is written again.
+    here.run(&format!("{RESUME} --out run")).worked();
+    let report = here.read_json("run/report.json");
+    let stages = report["stages"].as_array().unwrap();
+    let folders: Vec<&str> = stages.iter().filter_map(|it| it["run"].as_str()).collect();
+    assert_eq!(folders, ["run/01-second"]);
+    assert_eq!(report["former_stages"][0], "01-first");
+    let page = here.read("run/report.html");
+    let words = "the recipe has no such stages: 01-first.";
+    assert!(page.contains(words), "{page}");
+}
+
+#[test]
+fn a_recipe_goes_on_with_the_arguments_it_was_begun_with() {
+    let here = with(MEASURED);
+    here.checkpoint("llama-gqa-tied", "other");
+    let begun = "extend m --config recipe.toml --set eval.windows=1 --out run";
+    let shown = here.run(&format!("{begun} --dry-run"));
+    let next = "longrope extend m --config recipe.toml --set eval.windows=1 --out run\n";
+    assert!(shown.stderr.contains(next), "{}", shown.stderr);
+    here.run(begun).worked();
+    let windows = || {
+        let measured = here.read_json("run/01-first/eval/ppl.json");
+        measured["results"][0]["n_windows"].clone()
+    };
+    assert_eq!(windows(), 1);
+    let recipe: toml::Table = here.read("run/recipe.toml").parse().unwrap();
+    assert_eq!(recipe["model"].as_str(), Some("m"));
+    assert_eq!(recipe["eval"]["windows"].as_integer(), Some(1));
+    // Neither is in the recipe.
+    remove(&here, "run/01-first");
+    let resume = format!("{RESUME} --out run");
+    for more in ["", "--device flex", "--set eval.windows=1 --model ./m"] {
+        let resumed = here.run(&format!("{resume} {more}"));
+        assert!(
+            !resumed.stderr.contains("other settings"),
+            "{}",
+            resumed.stderr
+        );
+        resumed.worked();
+        assert_eq!(windows(), 1);
+    }
+    for (more, words) in [
+        (
+            "--set eval.windows=2",
+            "begun with `--set eval.windows=1`, and is resumed with `--set eval.windows=2`",
+        ),
+        (
+            "--model other",
+            "begun with `m`, and is resumed with `other`",
+        ),
+    ] {
+        here.run(&format!("{resume} {more}")).refused_with(words);
+    }
+    // A run of an earlier version does not say what it was begun with.
+    let mut record = here.read_json("run/run.json");
+    record.as_object_mut().unwrap().remove("fixed");
+    here.write("run/run.json", record.to_string());
+    here.run(&resume).refused_with("the model is missing");
+    here.run(&format!("{resume} m --set eval.windows=1"))
+        .worked();
+}
+
+#[test]
+fn ropes_of_the_recipe_are_measured_beside_those_that_are_found() {
+    let recipe = |rope: &str| {
+        format!(
+            "model = \"m\"\ntokens = \"tokens.json\"\nout = \"run\"\ncontexts = [64]\nrope = {rope}\n[search]\ntarget = 64\n\
+             [[stage]]\nverb = \"search\"\n[[stage]]\nverb = \"ppl\"\n[[stage]]\nverb = \"export\"\n"
+        )
+    };
+    let here = with(&recipe("[\"none\", \"yarn\"]"));
+    let planned = here.run("extend --config recipe.toml --dry-run");
+    let warning = "`rope` of the recipe is not for `export`";
+    assert!(planned.stderr.contains(warning), "{}", planned.stderr);
+    let shown = planned.worked();
+    let measured = "none yarn run/01-search/rope.json";
+    assert_eq!(shown.matches(measured).count(), 1, "{shown}");
+    here.write("recipe.toml", recipe("[\"nowhere.json\"]"));
+    let message = failed(&here, "extend --config recipe.toml --dry-run");
+    assert!(message.contains("RoPE `nowhere.json`"), "{message}");
+}
