@@ -263,6 +263,19 @@ fn a_token_outside_the_vocabulary() {
     ");
 }
 
+#[test]
+fn token_ids_that_are_no_whole_numbers() {
+    let here = Workplace::with_model();
+    for text in ["[1, 2.0]", "[1, -1]", "[1, null]"] {
+        here.write("tokens.json", text);
+        let message = here.fails(&format!("{PPL} --model m"));
+        assert!(
+            message.contains("hint: token ids are whole numbers from 0"),
+            "{message}"
+        );
+    }
+}
+
 // RoPEs.
 
 #[test]

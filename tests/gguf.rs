@@ -184,6 +184,44 @@ fn damaged_gguf_files_are_refused() {
     }
 }
 
+/// The line with the hint of a refusal.
+fn hint_of(message: &str) -> &str {
+    let hint = message.lines().find(|line| line.starts_with("hint: "));
+    hint.unwrap_or("no hint")
+}
+
+#[test]
+fn gguf_files_that_are_missing_empty_or_unnamed_are_called_that() {
+    let here = Workplace::with_model();
+    here.run("export m --rope ntk --target 128 --format gguf --out x.gguf")
+        .worked();
+    fs_err::rename(here.path("x.gguf"), here.path("unnamed")).unwrap();
+    let message = here.fails("inspect x.gguf");
+    assert!(!message.contains("is not a folder"), "{message}");
+    assert!(hint_of(&message).contains("check the path"), "{message}");
+    here.write("x.gguf", "");
+    here.run("inspect x.gguf").refused_with("is empty");
+    let message = here.fails("inspect unnamed");
+    assert!(hint_of(&message).contains("ends in .gguf"), "{message}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let here = Workplace::with_model();
+    here.run("export m --rope ntk --target 128 --format gguf --out x.gguf")
+        .worked();
+    for variables in [
+        [("XDG_CACHE_HOME", ""), ("HOME", "/proc")],
+        [("XDG_CACHE_HOME", ""), ("HOME", "")],
+    ] {
+        let message = here.run_with("inspect x.gguf", &variables).refused();
+        let hint = hint_of(&message);
+        assert!(hint.contains("XDG_CACHE_HOME"), "{message}");
+        assert_eq!(message.matches("hint: ").count(), 1, "{message}");
+    }
+}
+
 #[test]
 fn a_doctor_looks_into_gguf_files() {
     let here = Workplace::with_model();

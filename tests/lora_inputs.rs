@@ -139,7 +139,6 @@ fn texts_that_cannot_be_read_are_refused() {
         ("blank.txt", "holds no text"),
         ("latin1.txt", "at byte 3"),
         ("bytes.jsonl", "at byte 11"),
-        ("null.jsonl", "line 1: field `text` is null"),
         ("number.jsonl", "line 1: field `text` is a number"),
         ("list.jsonl", "line 1: found an array"),
         ("other.jsonl", "line 1: no field `text`"),
@@ -155,6 +154,11 @@ fn texts_that_cannot_be_read_are_refused() {
             message.contains(words) && message.contains(file),
             "{message}"
         );
+    }
+    let nothing = here.run(&format!("{PPL} --text null.jsonl"));
+    assert_eq!(nothing.code, Some(1), "{}", nothing.stderr);
+    for words in ["1 of the 1 lines of `null.jsonl` is null", "holds no text"] {
+        assert!(nothing.stderr.contains(words), "{}", nothing.stderr);
     }
 }
 

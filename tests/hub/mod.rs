@@ -109,6 +109,63 @@ fn errors_name_what_cannot_be_fetched() {
 }
 
 #[test]
+fn a_cached_model_without_a_tokenizer_is_used_offline() {
+    let here = workplace();
+    fs_err::remove_file(here.path("hub/o/m/tokenizer.json")).unwrap();
+    let hub = Hub::serve(here.path("hub"));
+    run(&here, &hub.address, "inspect hf:o/m").worked();
+    run(&here, NOWHERE, "inspect hf:o/m").worked();
+    let cache = here.path("cache");
+    let variables = [
+        ("HF_ENDPOINT", NOWHERE),
+        ("HF_HOME", cache.to_str().unwrap()),
+        ("HF_HUB_OFFLINE", "1"),
+    ];
+    here.run_with("inspect hf:o/m", &variables).worked();
+}
+
+#[test]
+fn only_the_weights_that_are_read_are_fetched() {
+    let here = workplace();
+    let snapshot = here.path(&format!("cache/hub/models--o--m/snapshots/{COMMIT}"));
+    here.write("hub/o/m/consolidated.safetensors", "the same once more");
+    here.write("hub/o/m/model.fp16.safetensors", "in another type");
+    let hub = Hub::serve(here.path("hub"));
+    run(&here, &hub.address, "inspect hf:o/m").worked();
+    assert!(snapshot.join("model.safetensors").exists());
+    for name in ["consolidated.safetensors", "model.fp16.safetensors"] {
+        assert!(!snapshot.join(name).exists(), "{name}");
+    }
+    // In shards that an index names.
+    fs_err::remove_dir_all(here.path("cache")).unwrap();
+    let weights = here.path("hub/o/m/model.safetensors");
+    let bytes = fs_err::read(&weights).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let shard = "model-00001-of-00001.safetensors";
+    let map: serde_json::Map<String, serde_json::Value> = tensors
+        .names()
+        .into_iter()
+        .map(|name| (name.to_string(), json!(shard)))
+        .collect();
+    let index = json!({"metadata": {}, "weight_map": map});
+    here.write("hub/o/m/model.safetensors.index.json", index.to_string());
+    fs_err::rename(&weights, here.path("hub/o/m").join(shard)).unwrap();
+    run(&here, &hub.address, "inspect hf:o/m").worked();
+    assert!(snapshot.join(shard).exists());
+    assert!(!snapshot.join("model.fp16.safetensors").exists());
+}
+
+#[test]
+fn a_repository_of_gguf_files_says_how_they_are_used() {
+    let here = workplace();
+    fs_err::create_dir_all(here.path("hub/o/g")).unwrap();
+    here.write("hub/o/g/q8.gguf", "GGUF");
+    let hub = Hub::serve(here.path("hub"));
+    let message = run(&here, &hub.address, "inspect hf:o/g").refused();
+    assert!(message.contains("hf download o/g q8.gguf"), "{message}");
+}
+
+#[test]
 fn a_model_of_the_hub_is_exported_with_what_belongs_to_it() {
     let here = workplace();
     here.write("hub/o/m/LICENSE", "terms");

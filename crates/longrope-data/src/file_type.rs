@@ -134,7 +134,7 @@ impl FileType {
             Self::Xz => "decompress it first, for example with unxz",
             Self::Utf16 => "convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE > text.txt",
             Self::Utf32 => "convert it to UTF-8: iconv -f UTF-32 -t UTF-8 FILE > text.txt",
-            Self::Gguf => "models are given as a folder in the format of Hugging Face, not as text",
+            Self::Gguf => "this is a model: give it as MODEL or with --model, and text with --text",
             Self::Sqlite | Self::Numpy | Self::Hdf5 => {
                 "export its text to .txt or .jsonl files first"
             }
@@ -180,6 +180,13 @@ mod tests {
         ] {
             assert_eq!(FileType::of(head), Some(expected), "{head:?}");
         }
+    }
+
+    #[test]
+    fn a_gguf_file_is_given_as_a_model() {
+        let kind = FileType::of(b"GGUF\x03\0\0\0");
+        assert_eq!(kind, Some(FileType::Gguf));
+        assert!(FileType::Gguf.advice().contains("give it as MODEL"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) struct JsonLines {
     line: usize,
     byte_offset: u64,
     max_line_bytes: u64,
+    n_null: u64,
     found_text: bool,
 }
 
@@ -36,6 +37,7 @@ impl JsonLines {
             line: 0,
             byte_offset: 0,
             max_line_bytes: MAX_LINE_BYTES,
+            n_null: 0,
             found_text: false,
         })
     }
@@ -81,7 +83,8 @@ impl JsonLines {
         }
     }
 
-    fn text_of(&self, line: &str) -> Result<String> {
+    /// The text of a line; empty if it is null.
+    fn text_of(&mut self, line: &str) -> Result<String> {
         let (path, line_number) = (self.path.clone(), self.line);
         let value = serde_json::from_str(line).map_err(|source| Error::BadLine {
             path: path.clone(),
@@ -99,6 +102,10 @@ impl JsonLines {
         let field = self.field.clone();
         match record.get_mut(&field) {
             Some(Value::String(text)) => Ok(std::mem::take(text)),
+            Some(Value::Null) => {
+                self.n_null += 1;
+                Ok(String::new())
+            }
             Some(other) => Err(Error::FieldNotText {
                 path,
                 line: line_number,
@@ -121,6 +128,18 @@ impl JsonLines {
             }
         }
     }
+
+    fn warn_of_nulls(&self) {
+        if self.n_null > 0 {
+            tracing::warn!(
+                "lines without text are skipped: field `{}` of {} of the {} lines of `{}` is null",
+                self.field,
+                self.n_null,
+                self.line,
+                self.path.display()
+            );
+        }
+    }
 }
 
 impl Iterator for JsonLines {
@@ -132,10 +151,16 @@ impl Iterator for JsonLines {
         loop {
             let text = match self.next_line() {
                 Ok(Some(line)) => self.text_of(&line),
-                Ok(None) if self.found_text => return None,
-                Ok(None) => Err(Error::EmptyText {
-                    path: self.path.clone(),
-                }),
+                Ok(None) if self.found_text => {
+                    self.warn_of_nulls();
+                    return None;
+                }
+                Ok(None) => {
+                    self.warn_of_nulls();
+                    Err(Error::EmptyText {
+                        path: self.path.clone(),
+                    })
+                }
                 Err(error) => Err(error),
             };
             match text {
@@ -199,6 +224,18 @@ mod tests {
         );
         assert!(documents[0].source.ends_with("a.jsonl#1"));
         assert!(documents[1].source.ends_with("a.jsonl#5"));
+    }
+
+    #[test]
+    fn lines_whose_text_is_null_are_skipped() {
+        let content = b"{\"text\":null}\n{\"text\":\"one\"}\n{\"text\":null}\n";
+        let documents = read(content, "text");
+        assert_eq!(documents.len(), 1);
+        let document = documents[0].as_ref().unwrap();
+        assert_eq!(document.text, "one");
+        assert!(document.source.ends_with("a.jsonl#2"));
+        let documents = read(b"{\"text\":null}\n", "text");
+        assert!(matches!(&documents[..], [Err(Error::EmptyText { .. })]));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::format::TensorType;
+
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -12,6 +14,12 @@ pub enum Error {
     /// The system could not read or write a file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The file has no content.
+    #[error("`{}` is empty, expected a GGUF file", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not GGUF.
     #[error("`{}` is not a GGUF file: it begins with {found:?}, expected \"GGUF\"", path.display())]
     NotGguf {
@@ -57,14 +65,22 @@ pub enum Error {
         expected: &'static str,
     },
     /// A tensor is stored in a type that is not read.
-    #[error("`{}`: tensor `{tensor}` has type {found}, expected F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K", path.display())]
+    #[error("`{}`: tensor `{tensor}` has type {found}, expected one of {}", path.display(), TensorType::names())]
     TensorType {
         /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// The number of the type.
+        /// The name of the type, or its number.
         found: String,
+    },
+    /// The file is one of several that hold a model together.
+    #[error("`{}` is one of {count} files that hold a model together, expected a file with a whole model", path.display())]
+    Split {
+        /// The file.
+        path: PathBuf,
+        /// Number of the files.
+        count: u64,
     },
     /// The model in a file is one that we do not read.
     #[error("`{}` cannot be read as a model: {problem}", path.display())]

@@ -57,6 +57,7 @@ impl<S: TensorSource> Builder<'_, S> {
             } else {
                 Some(self.linear(HEAD.to_owned(), config.layout.biases.head)?)
             },
+            tied_bias: self.bias(HEAD, config.tied_embeddings && config.layout.biases.head)?,
             logit_softcap: config.layout.logit_softcap,
         })
     }

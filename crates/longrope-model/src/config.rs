@@ -90,6 +90,12 @@ impl ModelConfig {
         for key in &read.defaulted {
             tracing::info!("`{file}` has no `{key}`: the default of {family} is used");
         }
+        let has_sparse = json.get("sparse_config").is_some_and(Value::is_object);
+        if read.family == Family::MiniCpm && has_sparse {
+            tracing::warn!(
+                "`sparse_config` of `{file}` is not used: attention is dense here at every length"
+            );
+        }
         Ok(Self {
             family: read.family,
             vocab_size: read.vocab_size,

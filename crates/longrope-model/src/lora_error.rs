@@ -56,7 +56,7 @@ pub enum LoraError {
     UnsupportedKey {
         /// The adapter configuration.
         path: PathBuf,
-        /// The key that is `true`.
+        /// The key that is not off.
         key: &'static str,
     },
     /// A key of the adapter configuration is missing or has the wrong type.

@@ -20,6 +20,38 @@ const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 /// Prefix of tensor names in PEFT files, which wrap the model twice.
 const KEY_PREFIX: &str = "base_model.model.";
 
+/// Keys that change what adapters compute, or where they are, in a way that this crate does not know. `null`, `false` and
+/// nothing in a list or object stand for none of it, and `"none"` for no biases.
+const UNSUPPORTED: &[&str] = &[
+    "use_dora",
+    "use_rslora",
+    "use_qalora",
+    "fan_in_fan_out",
+    "bias",
+    "lora_bias",
+    "alpha_pattern",
+    "rank_pattern",
+    "exclude_modules",
+    "layers_to_transform",
+    "layers_pattern",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+    "arrow_config",
+];
+
+/// Whether a key is not used.
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text == "none",
+        Value::Array(list) => list.is_empty(),
+        Value::Object(keys) => keys.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
 impl LoraConfig {
     /// Reads `adapter_config.json` of a PEFT folder.
     ///
@@ -36,10 +68,9 @@ impl LoraConfig {
             let found = json["peft_type"].to_string();
             return Err(LoraError::PeftType { path, found }.into());
         }
-        for key in ["use_dora", "use_rslora", "fan_in_fan_out"] {
-            if json[key] == true {
-                return Err(LoraError::UnsupportedKey { path, key }.into());
-            }
+        let mut unsupported = UNSUPPORTED.iter().copied();
+        if let Some(key) = unsupported.find(|key| !is_off(&json[*key])) {
+            return Err(LoraError::UnsupportedKey { path, key }.into());
         }
         let wrong = |key, expected| LoraError::ConfigKey {
             path: path.clone(),
@@ -52,10 +83,11 @@ impl LoraConfig {
         let targets = json["target_modules"]
             .as_array()
             .ok_or_else(|| wrong("target_modules", "a list"))?;
-        let mut target_modules: Vec<String> = targets
+        let mut target_modules = targets
             .iter()
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect();
+            .map(|name| name.as_str().map(str::to_owned))
+            .collect::<Option<Vec<String>>>()
+            .ok_or_else(|| wrong("target_modules", "a list of strings"))?;
         target_modules.sort();
         Ok(Self {
             rank: rank.ok_or_else(|| wrong("r", "a whole number"))?,
@@ -246,4 +278,39 @@ fn with_both(mut names: Vec<String>) -> Vec<String> {
         }
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_change_the_adapters_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |key: &str, value: Value| {
+            let mut json = json!({
+                "peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "bias": "none",
+                "rank_pattern": {}, "use_dora": false, "layers_pattern": null,
+            });
+            json[key] = value;
+            fs_err::write(folder.path().join(CONFIG_FILE), json.to_string()).unwrap();
+            LoraConfig::read(folder.path())
+        };
+        assert!(read("alpha_pattern", json!({})).is_ok());
+        for (key, value) in [
+            ("alpha_pattern", json!({"q_proj": 8})),
+            ("rank_pattern", json!({"q_proj": 8})),
+            ("layers_to_transform", json!([1])),
+            ("bias", json!("all")),
+            ("use_rslora", json!(true)),
+        ] {
+            let error = read(key, value).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("`{key}` is not supported")),
+                "{error}"
+            );
+        }
+        let error = read("target_modules", json!(["q_proj", 3])).unwrap_err();
+        assert!(error.to_string().contains("a list of strings"), "{error}");
+    }
 }

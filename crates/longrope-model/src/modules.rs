@@ -14,6 +14,8 @@ pub(crate) struct Weights {
     pub(crate) model: Model,
     /// `None` if the embedding matrix is also the output head.
     pub(crate) lm_head: Option<Linear>,
+    /// The bias of a head whose matrix is that of the embeddings, if it has one.
+    pub(crate) tied_bias: Option<Param<Tensor<1>>>,
     /// Soft cap on the logits.
     pub(crate) logit_softcap: Option<f64>,
 }
@@ -72,11 +74,13 @@ fn scaled(x: Tensor<3>, factor: f64) -> Tensor<3> {
 impl Weights {
     /// The output head.
     pub(crate) fn head(&self) -> Head {
-        let own = self.lm_head.as_ref();
-        let shared = &self.model.embed_tokens.weight;
+        let (weight, bias) = match &self.lm_head {
+            Some(own) => (&own.weight, &own.bias),
+            None => (&self.model.embed_tokens.weight, &self.tied_bias),
+        };
         Head {
-            weight: own.map_or(shared, |head| &head.weight).val(),
-            bias: own.and_then(|head| Some(head.bias.as_ref()?.val())),
+            weight: weight.val(),
+            bias: bias.as_ref().map(Param::val),
             softcap: self.logit_softcap,
         }
     }
@@ -91,6 +95,7 @@ impl Weights {
                 logit_scale: self.model.logit_scale,
             },
             lm_head: self.lm_head.clone(),
+            tied_bias: self.tied_bias.clone(),
             logit_softcap: self.logit_softcap,
         }
     }

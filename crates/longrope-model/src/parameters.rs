@@ -10,7 +10,7 @@ use crate::experts::{ExpertList, Mixture, Stacked};
 use crate::feed_forward::FeedForward;
 use crate::linear::Linear;
 use crate::mlp::{GateUp, Mlp};
-use crate::module_names::EMBEDDING_WEIGHT;
+use crate::module_names::{EMBEDDING_WEIGHT, HEAD};
 use crate::modules::Weights;
 use crate::norm::Norm;
 use crate::slot::Slot;
@@ -138,11 +138,18 @@ pub(crate) fn visit_embedding(weights: &mut Weights, f: Visit<'_>) {
     });
 }
 
-/// Visits the last normalization, and the head if it is not tied to the embeddings.
+/// Visits the last normalization, and of the head what is not tied to the embeddings.
 pub(crate) fn visit_head(weights: &mut Weights, f: Visit<'_>) {
     visit_norm(&mut weights.model.norm, f);
     if let Some(head) = &mut weights.lm_head {
         visit_linear(head, f);
+    }
+    if let Some(bias) = &mut weights.tied_bias {
+        f(Parameter {
+            name: format!("{HEAD}.bias"),
+            kind: ParameterKind::Bias,
+            slot: Slot::Vector(bias),
+        });
     }
 }
 

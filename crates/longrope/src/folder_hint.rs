@@ -1,5 +1,6 @@
 //! Hints about model folders, made from what is there.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use longrope_model::{WeightProblem, WeightReport, is_hub_name};
@@ -141,6 +142,10 @@ const GGUF: &str = "the folder has GGUF files: give one of them, or the Hugging 
 /// The hint for a file in the place of a model folder.
 fn for_file(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if path.extension().is_none_or(|it| it != "gguf") && begins_as_gguf(path) {
+        return "this is a GGUF file: rename it so that its name ends in .gguf, and give it again"
+            .to_owned();
+    }
     let folder = path.parent().filter(|folder| is_model(folder));
     match folder {
         Some(folder) if folder.as_os_str().is_empty() => {
@@ -162,6 +167,15 @@ fn for_file(path: &Path) -> String {
         }
         None => WANTED.to_owned(),
     }
+}
+
+/// Whether a file has the first bytes of GGUF files.
+fn begins_as_gguf(path: &Path) -> bool {
+    let Ok(mut file) = fs_err::File::open(path) else {
+        return false;
+    };
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).is_ok() && magic == *b"GGUF"
 }
 
 fn adapters(folder: &Path) -> String {

@@ -13,6 +13,10 @@ use crate::error::{Error, Result};
 
 /// Most dimensions of a tensor.
 const MAX_DIMS: u32 = 4;
+/// Most tensors of a file. Those of models have a few thousand.
+const MAX_TENSORS: u64 = 1 << 18;
+/// Most keys of a file. Those of models have less than a hundred.
+const MAX_KEYS: u64 = 1 << 16;
 
 /// Where a tensor is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,11 @@ impl GgufFile {
         if cursor.len() >= 4 {
             magic = cursor.take("its first bytes")?;
         }
+        if cursor.len() == 0 {
+            return Err(Error::Empty {
+                path: path.to_owned(),
+            });
+        }
         if magic != MAGIC {
             return Err(Error::NotGguf {
                 path: path.to_owned(),
@@ -61,6 +70,15 @@ impl GgufFile {
         }
         let n_tensors = cursor.u64("the number of tensors")?;
         let n_keys = cursor.u64("the number of keys")?;
+        for (what, found, most) in [
+            ("tensors", n_tensors, MAX_TENSORS),
+            ("keys", n_keys, MAX_KEYS),
+        ] {
+            if found > most {
+                let problem = format!("it announces {found} {what}, expected at most {most}");
+                return Err(Error::damaged(path, problem));
+            }
+        }
         let metadata = read_metadata(&mut cursor, n_keys)?;
         let table = read_table(&mut cursor, n_tensors)?;
         let alignment = alignment(path, &metadata)?;
@@ -139,7 +157,7 @@ impl GgufFile {
         Ok(Error::TensorType {
             path: self.path.clone(),
             tensor: name.to_owned(),
-            found: self.stored(name)?.type_id.to_string(),
+            found: TensorType::describe(self.stored(name)?.type_id),
         })
     }
 }

@@ -82,7 +82,10 @@ fn every_truncation_is_an_error() {
     for len in 0..bytes.len() - 28 {
         let error = open(&bytes[..len]).unwrap_err();
         assert!(
-            matches!(error, Error::Truncated { .. } | Error::NotGguf { .. }),
+            matches!(
+                error,
+                Error::Truncated { .. } | Error::NotGguf { .. } | Error::Empty { .. }
+            ),
             "{len}: {error}"
         );
     }
@@ -116,6 +119,79 @@ fn damage_says_what_is_wrong() {
     // The type of the first value.
     let first_type = 24 + 8 + "general.architecture".len();
     assert!(changed(first_type, 99).contains("a value has type 99"));
+}
+
+/// A file with one key whose value is a list of bytes of this announced length, and this many bytes after it.
+fn with_list(announced: u64, n_bytes: usize) -> Vec<u8> {
+    let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+    bytes.extend([0_u64, 1, 1].iter().flat_map(|n| n.to_le_bytes()));
+    bytes.push(b'k');
+    bytes.extend([9_u32, 0].iter().flat_map(|n| n.to_le_bytes()));
+    bytes.extend(announced.to_le_bytes());
+    bytes.resize(bytes.len() + n_bytes, 0);
+    bytes
+}
+
+#[test]
+fn lists_are_bounded_by_the_file_and_by_memory() {
+    assert!(open(&with_list(100, 100)).is_ok());
+    let message = open(&with_list(1 << 40, 100)).unwrap_err().to_string();
+    assert!(
+        message.ends_with("a list of 1099511627776 values is announced where 100 bytes are left"),
+        "{message}"
+    );
+    let many: usize = (1 << 23) + 1;
+    let error = open(&with_list(many as u64, many)).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("expected at most 8388608"));
+}
+
+#[test]
+fn numbers_of_keys_and_tensors_are_bounded() {
+    let mut bytes = sample();
+    bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+    let message = open(&bytes).unwrap_err().to_string();
+    assert!(
+        message.contains("tensors, expected at most 262144"),
+        "{message}"
+    );
+    let mut bytes = sample();
+    bytes[16..24].copy_from_slice(&(1_u64 << 17).to_le_bytes());
+    let message = open(&bytes).unwrap_err().to_string();
+    assert!(
+        message.contains("131072 keys, expected at most 65536"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_empty_file_is_called_empty() {
+    let message = open(b"").unwrap_err().to_string();
+    assert!(
+        message.ends_with("is empty, expected a GGUF file"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_type_that_is_not_read_is_named() {
+    let metadata = [("k".to_owned(), Value::U32(5))];
+    let tensor = Planned {
+        name: "t".to_owned(),
+        shape: vec![1],
+        ty: TensorType::F32,
+    };
+    let mut writer = Writer::new(Vec::new(), &metadata, &[tensor]).unwrap();
+    writer.write(&[0; 4]).unwrap();
+    let mut bytes = writer.finish().unwrap();
+    // After the key (24 + 9 + 4 + 4) and the name, the number of dimensions and the dimension of the tensor.
+    let at = 24 + 17 + 9 + 4 + 8;
+    bytes[at..at + 4].copy_from_slice(&20_u32.to_le_bytes());
+    let message = open(&bytes).unwrap_err().to_string();
+    assert!(
+        message.contains("has type IQ4_NL, expected one of F32, F16, BF16, Q8_0"),
+        "{message}"
+    );
 }
 
 #[test]

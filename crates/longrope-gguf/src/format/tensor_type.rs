@@ -36,6 +36,30 @@ pub enum TensorType {
     Q6K,
 }
 
+/// Types that are not read (`ggml_type`).
+const OTHERS: [(u32, &str); 20] = [
+    (9, "Q8_1"),
+    (15, "Q8_K"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (20, "IQ4_NL"),
+    (21, "IQ3_S"),
+    (22, "IQ2_S"),
+    (23, "IQ4_XS"),
+    (24, "I8"),
+    (25, "I16"),
+    (26, "I32"),
+    (27, "I64"),
+    (28, "F64"),
+    (29, "IQ1_M"),
+    (34, "TQ1_0"),
+    (35, "TQ2_0"),
+    (39, "MXFP4"),
+    (40, "NVFP4"),
+];
+
 impl TensorType {
     /// All types.
     pub const ALL: &[Self] = &[
@@ -76,6 +100,24 @@ impl TensorType {
     /// The type with this number.
     pub fn from_id(id: u32) -> Option<Self> {
         Self::ALL.iter().copied().find(|it| it.id() == id)
+    }
+
+    /// The name of the type with this number, whether it is read or not, for messages.
+    pub(crate) fn describe(id: u32) -> String {
+        if let Some(known) = Self::from_id(id) {
+            return known.to_string();
+        }
+        let other = OTHERS.iter().find(|(other, _)| *other == id);
+        other.map_or_else(
+            || format!("number {id}, which has no name here"),
+            |(_, name)| (*name).to_owned(),
+        )
+    }
+
+    /// The names of all types that are read, for messages.
+    pub(crate) fn names() -> String {
+        let names: Vec<String> = Self::ALL.iter().map(ToString::to_string).collect();
+        names.join(", ")
     }
 
     /// The number of a file whose matrices have this type (`general.file_type`, `llama_ftype`).
@@ -152,5 +194,22 @@ impl fmt::Display for TensorType {
             Self::Q5K => "Q5_K",
             Self::Q6K => "Q6_K",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_names_in_messages() {
+        assert_eq!(TensorType::describe(20), "IQ4_NL");
+        assert_eq!(TensorType::describe(12), "Q4_K");
+        assert!(TensorType::describe(77).contains("77"));
+        assert!(TensorType::names().starts_with("F32, F16, BF16, Q8_0, Q4_0, Q4_1"));
+        // None is in both lists.
+        for (id, name) in OTHERS {
+            assert_eq!(TensorType::from_id(id), None, "{name}");
+        }
     }
 }

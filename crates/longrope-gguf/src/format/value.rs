@@ -113,7 +113,7 @@ impl Value {
                 if of == ARRAY {
                     return Err(Error::damaged(cursor.path(), "a list holds lists"));
                 }
-                // Every element takes at least one byte, so that a wrong length ends at the end of the file.
+                cursor.check_list(len, smallest_size(of))?;
                 let mut values = Vec::new();
                 for _ in 0..len {
                     values.push(Self::read_bare(cursor, of)?);
@@ -188,6 +188,17 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::String(text)
+    }
+}
+
+/// Bytes that a value of this type takes at least; 1 for a type that is not known, which is found when it is read.
+fn smallest_size(type_id: u32) -> u64 {
+    match type_id {
+        2 | 3 => 2,
+        4..=6 => 4,
+        // A text begins with its length.
+        8 | 10..=12 => 8,
+        _ => 1,
     }
 }
 

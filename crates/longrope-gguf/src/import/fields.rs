@@ -20,7 +20,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn count(&self, key: &str) -> Result<u64> {
-        self.needed(key, "a whole number", Value::as_u64)
+        self.needed(key, "a whole number from 0", Value::as_u64)
     }
 
     /// A whole number, if the key is there.
@@ -43,6 +43,22 @@ impl<'a> Fields<'a> {
         match self.get(key) {
             None => Ok(default),
             Some(_) => self.number(key),
+        }
+    }
+
+    /// Whether something is so, if the key is there.
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(_) => self.needed(key, "true or false", Value::as_bool).map(Some),
+        }
+    }
+
+    /// A token, if the key is there. llama.cpp ignores those outside the vocabulary.
+    pub(super) fn token(&self, key: &str, vocab_size: u64) -> Result<Option<u64>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(_) => Ok(Some(self.count(key)?).filter(|id| *id < vocab_size)),
         }
     }
 
@@ -82,6 +98,17 @@ fn describe(value: &Value) -> String {
     match value {
         Value::Array(values) => format!("a list of {} values", values.len()),
         Value::String(text) => format!("{text:?}"),
-        other => format!("{other:?}"),
+        Value::Bool(value) => value.to_string(),
+        Value::U8(value) => value.to_string(),
+        Value::I8(value) => value.to_string(),
+        Value::U16(value) => value.to_string(),
+        Value::I16(value) => value.to_string(),
+        Value::U32(value) => value.to_string(),
+        Value::I32(value) => value.to_string(),
+        Value::U64(value) => value.to_string(),
+        Value::I64(value) => value.to_string(),
+        // With a point, as other numbers than whole ones.
+        Value::F32(value) => format!("{value:?}"),
+        Value::F64(value) => format!("{value:?}"),
     }
 }

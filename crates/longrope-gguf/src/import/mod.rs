@@ -22,7 +22,7 @@ use crate::model::Architecture;
 /// tensor at a time; F32, F16 and BF16 stay as they are.
 ///
 /// # Errors
-/// [`Error::Key`] and [`Error::Model`] for a model that is not read, [`Error::TensorType`] for other quantizations,
+/// [`Error::Split`], [`Error::Key`] and [`Error::Model`] for a model that is not read, [`Error::TensorType`] for other quantizations,
 /// [`Error::Tokenizer`] for other tokenizers, and the errors of reading and writing.
 pub fn write_folder(file: &GgufFile, folder: &Path) -> Result<()> {
     let (architecture, json) = config_of(file)?;
@@ -48,6 +48,7 @@ pub fn config_json(file: &GgufFile) -> Result<Json> {
 }
 
 fn config_of(file: &GgufFile) -> Result<(Architecture, Json)> {
+    check_whole(file)?;
     let architecture = architecture(file)?;
     let fields = Fields {
         file,
@@ -61,6 +62,22 @@ fn read(file: &GgufFile, json: &Json) -> Result<HfConfig> {
         path: file.path().to_owned(),
         problem: error.to_string(),
     })
+}
+
+/// Refuses one of the files of a model that was split, which say how many they are.
+fn check_whole(file: &GgufFile) -> Result<()> {
+    let split = Fields {
+        file,
+        prefix: "split",
+    };
+    let count = split.count_or("count", 1)?;
+    if count > 1 {
+        return Err(Error::Split {
+            path: file.path().to_owned(),
+            count,
+        });
+    }
+    Ok(())
 }
 
 fn architecture(file: &GgufFile) -> Result<Architecture> {

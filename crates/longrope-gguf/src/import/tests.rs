@@ -146,6 +146,191 @@ fn the_rope_is_what_llama_cpp_computes() {
     assert!(config(&[], &[], &["rope_factors_long"]).is_err());
 }
 
+/// The config of the same model, with these keys, as another architecture.
+fn config_as(name: &str, more: &[(&str, Value)], ropes: &[&str]) -> Result<Json> {
+    let sizes = [
+        ("context_length", Value::U32(1024)),
+        ("embedding_length", Value::U32(8)),
+        ("block_count", Value::U32(1)),
+        ("feed_forward_length", Value::U32(4)),
+        ("attention.head_count", Value::U32(2)),
+        ("attention.layer_norm_rms_epsilon", Value::F32(0.5)),
+    ];
+    let keys = sizes.iter().chain(more);
+    let mut changes: Vec<(String, Value)> = keys
+        .map(|(key, value)| (format!("{name}.{key}"), value.clone()))
+        .collect();
+    changes.push(("general.architecture".to_owned(), name.into()));
+    let changes: Vec<(&str, Option<Value>)> = changes
+        .iter()
+        .map(|(key, value)| (key.as_str(), Some(value.clone())))
+        .collect();
+    config(&changes, &[], ropes)
+}
+
+#[test]
+fn a_scale_without_a_type_is_linear() {
+    let linear = json!({"rope_type": "linear", "factor": 4.0});
+    for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+        let found = config(&[(key, Some(Value::F32(4.0)))], &[], &[]).unwrap();
+        assert_eq!(found["rope_scaling"], linear, "{key}");
+    }
+    let with_type = |name: &str, scale: f32| {
+        let changes = [
+            ("llama.rope.scaling.type", Some(Value::from(name))),
+            ("llama.rope.scaling.factor", Some(Value::F32(scale))),
+        ];
+        config(&changes, &[], &[]).unwrap()["rope_scaling"].clone()
+    };
+    assert_eq!(with_type("none", 4.0), Json::Null);
+    assert_eq!(with_type("longrope", 4.0), linear);
+    assert_eq!(with_type("linear", 0.0), Json::Null);
+}
+
+#[test]
+fn a_scale_divides_positions_beside_factors_too() {
+    let scale = ("llama.rope.scaling.factor", Some(Value::F32(4.0)));
+    let found = config(std::slice::from_ref(&scale), &[], &["rope_freqs"]).unwrap();
+    assert_eq!(found["rope_scaling"]["long_factor"], json!([4.0, 8.0]));
+    let yarn = ("llama.rope.scaling.type", Some("yarn".into()));
+    let message = config(&[scale, yarn], &[], &["rope_freqs"]).unwrap_err();
+    assert!(message.to_string().contains("beside the scaling `yarn`"));
+}
+
+#[test]
+fn an_attention_scale_counts_without_factors() {
+    let attention = ("llama.rope.scaling.attn_factor", Some(Value::F32(1.5)));
+    let found = config(&[attention], &[], &[]).unwrap();
+    assert_eq!(found["rope_scaling"]["attention_factor"], 1.5);
+    assert_eq!(found["rope_scaling"]["long_factor"], json!([1.0, 1.0]));
+}
+
+#[test]
+fn keys_that_llama_cpp_refuses_are_named() {
+    for (key, value, words) in [
+        (
+            "llama.rope.scaling.type",
+            Value::from("dynamic"),
+            "is \"dynamic\", expected none, linear, yarn or longrope",
+        ),
+        (
+            "llama.rope.scaling.type",
+            Value::U32(1),
+            "expected none, linear, yarn or longrope",
+        ),
+        (
+            "llama.rope.dimension_count",
+            Value::U32(2),
+            "is 2, expected the width of a head",
+        ),
+        (
+            "tokenizer.ggml.bos_token_id",
+            "1".into(),
+            "is \"1\", expected a whole number from 0",
+        ),
+        (
+            "tokenizer.ggml.eos_token_id",
+            Value::I32(-1),
+            "is -1, expected a whole number from 0",
+        ),
+    ] {
+        let message = config(&[(key, Some(value))], &[], &[]).unwrap_err();
+        let message = message.to_string();
+        assert!(
+            message.contains(&format!("key `{key}`")) && message.contains(words),
+            "{message}"
+        );
+    }
+    let qwen3 = [("rope.dimension_count", Value::U32(2))];
+    let message = config_as("qwen3", &qwen3, &[]).unwrap_err().to_string();
+    assert!(message.contains("qwen3.rope.dimension_count"), "{message}");
+}
+
+#[test]
+fn factors_of_other_architectures_are_refused() {
+    let message = config_as("qwen3", &[], &["rope_freqs"]).unwrap_err();
+    let words = "`rope_freqs.weight` has factors of frequencies, which llama.cpp does not load";
+    assert!(message.to_string().contains(words), "{message}");
+    assert!(config_as("granite", &[], &["rope_freqs"]).is_ok());
+}
+
+#[test]
+fn scores_of_granite_have_the_usual_scale_if_none_is_stated() {
+    let found = config_as("granite", &[], &[]).unwrap();
+    // 1 / sqrt(4)
+    assert_eq!(found["attention_multiplier"], 0.5);
+    let stated = [
+        ("attention.scale", Value::F32(0.25)),
+        ("embedding_scale", Value::F32(0.0)),
+    ];
+    let found = config_as("granite", &stated, &[]).unwrap();
+    assert_eq!(found["attention_multiplier"], 0.25);
+    assert_eq!(found["embedding_multiplier"], 1.0);
+}
+
+#[test]
+fn a_granite_without_rope_is_refused() {
+    let rests = |rests: bool| {
+        let key = ("rope.scaling.finetuned", Value::Bool(!rests));
+        config_as("granite", &[key], &[])
+    };
+    assert!(rests(false).is_ok());
+    let message = rests(true).unwrap_err().to_string();
+    assert!(
+        message.contains("`granite.rope.scaling.finetuned` is false"),
+        "{message}"
+    );
+}
+
+#[test]
+fn ends_of_turns_end_a_text() {
+    let token = |key: &'static str, id: u32| (key, Some(Value::U32(id)));
+    let eos = token("tokenizer.ggml.eos_token_id", 4);
+    let eot = token("tokenizer.ggml.eot_token_id", 3);
+    let ends = |changes: &[(&str, Option<Value>)]| {
+        config(changes, &[], &[]).unwrap()["eos_token_id"].clone()
+    };
+    assert_eq!(ends(&[eos.clone(), eot.clone()]), json!([4, 3]));
+    assert_eq!(ends(&[eot]), 3);
+    assert_eq!(ends(std::slice::from_ref(&eos)), 4);
+    // The vocabulary has 6 tokens.
+    assert_eq!(ends(&[eos, token("tokenizer.ggml.eom_token_id", 6)]), 4);
+}
+
+#[test]
+fn keys_of_the_tokenizer_have_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    for (key, value) in [
+        ("add_bos_token", Value::U32(1)),
+        ("token_type", Value::Array(vec![Value::F32(1.0); 6])),
+    ] {
+        let key = format!("tokenizer.ggml.{key}");
+        write(&path, &[(key.as_str(), Some(value))], &[], &[]);
+        let found = tokenizer::files(&GgufFile::open(&path).unwrap());
+        let Err(error) = found else {
+            panic!("{key} is read")
+        };
+        assert!(error.to_string().contains(&format!("key `{key}` is")));
+    }
+}
+
+#[test]
+fn a_part_of_a_split_model_is_refused() {
+    let split = ("split.count", Some(Value::U16(2)));
+    let error = config(&[split], &[], &[]).unwrap_err();
+    assert!(matches!(error, Error::Split { count: 2, .. }), "{error}");
+    let whole = ("split.count", Some(Value::U16(1)));
+    assert!(config(&[whole], &[], &[]).is_ok());
+    // The other parts have no keys of the model.
+    let later = [
+        ("split.count", Some(Value::U16(2))),
+        ("general.architecture", None),
+    ];
+    let error = config(&later, &[], &[]).unwrap_err();
+    assert!(matches!(error, Error::Split { .. }), "{error}");
+}
+
 #[test]
 fn wrong_keys_are_named() {
     for (key, value, words) in [
@@ -208,6 +393,22 @@ fn a_file_becomes_a_folder() {
     let text = fs_err::read_to_string(out.join("tokenizer_config.json")).unwrap();
     let config: Json = serde_json::from_str(&text).unwrap();
     assert_eq!(config["bos_token"], "t5");
+}
+
+#[test]
+fn a_file_without_some_layers_is_not_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    write(
+        &path,
+        &[("llama.block_count", Some(Value::U32(3)))],
+        &[],
+        &[],
+    );
+    let error = write_folder(&GgufFile::open(&path).unwrap(), folder.path()).unwrap_err();
+    let words = "it has no tensors of layer 1, expected 3 layers";
+    assert!(error.to_string().contains(words), "{error}");
+    assert!(!folder.path().join("model.safetensors").exists());
 }
 
 #[test]

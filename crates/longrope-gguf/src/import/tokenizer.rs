@@ -66,8 +66,8 @@ pub(super) fn files(file: &GgufFile) -> Result<Option<Files>> {
         })
     });
     tokenizer["added_tokens"] = added.collect();
-    tokenizer["post_processor"] = post_processor(&fields, &tokens, model);
-    let config = config(&fields, &tokens, model);
+    tokenizer["post_processor"] = post_processor(&fields, &tokens, model)?;
+    let config = config(&fields, &tokens, model)?;
     Ok(Some(Files { tokenizer, config }))
 }
 
@@ -76,8 +76,10 @@ fn tokens<'a>(fields: &Fields<'a>) -> Result<Tokens<'a>> {
     let texts: Option<Vec<&str>> = texts.map(Value::as_str).collect();
     let texts = texts.ok_or_else(|| fields.model_error("its tokens are no texts".to_owned()))?;
     let types = if fields.get("token_type").is_some() {
-        let types = fields.list("token_type")?.iter();
-        types.map(|it| it.as_u64().unwrap_or(1)).collect()
+        fields.needed("token_type", "a list of whole numbers", |value| {
+            let types = value.as_array()?.iter().map(Value::as_u64);
+            types.collect::<Option<Vec<u64>>>()
+        })?
     } else {
         vec![u64::from(TokenType::Normal.id()); texts.len()]
     };
@@ -174,7 +176,7 @@ fn sentencepiece(fields: &Fields, tokens: &Tokens) -> Result<Json> {
         .ok_or_else(|| fields.model_error("its scores are not one number per token".to_owned()))?;
     let space = json!({"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"});
     let prefix = json!({"type": "Prepend", "prepend": "\u{2581}"});
-    let adds_space = fields.get("add_space_prefix").and_then(Value::as_bool);
+    let adds_space = fields.flag("add_space_prefix")?;
     let normalizers = match adds_space {
         Some(false) => vec![space],
         _ => vec![prefix, space],
@@ -204,23 +206,27 @@ fn sentencepiece(fields: &Fields, tokens: &Tokens) -> Result<Json> {
 }
 
 /// The text of the token that a key names.
-fn special<'a>(fields: &Fields, tokens: &Tokens<'a>, key: &str) -> Option<&'a str> {
-    let id = fields.get(key)?.as_u64()?;
-    tokens.texts.get(usize::try_from(id).ok()?).copied()
+fn special<'a>(fields: &Fields, tokens: &Tokens<'a>, key: &str) -> Result<Option<&'a str>> {
+    let id = fields.token(key, tokens.texts.len() as u64)?;
+    let id = id.and_then(|id| usize::try_from(id).ok());
+    Ok(id.and_then(|id| tokens.texts.get(id).copied()))
 }
 
 /// Whether texts begin with BOS: as the file says, else as llama.cpp assumes.
-fn adds_bos(fields: &Fields, model: &str) -> bool {
-    let given = fields.get("add_bos_token").and_then(Value::as_bool);
+fn adds_bos(fields: &Fields, model: &str) -> Result<bool> {
+    let given = fields.flag("add_bos_token")?;
     let pre = fields.get("pre").and_then(Value::as_str);
     let assumed =
         || model == "llama" || pre.and_then(PreTokenizer::named) == Some(PreTokenizer::Llama3);
-    given.unwrap_or_else(assumed)
+    Ok(given.unwrap_or_else(assumed))
 }
 
-fn post_processor(fields: &Fields, tokens: &Tokens, model: &str) -> Json {
-    let bos = special(fields, tokens, "bos_token_id").filter(|_| adds_bos(fields, model));
-    let Some(bos) = bos else { return Json::Null };
+fn post_processor(fields: &Fields, tokens: &Tokens, model: &str) -> Result<Json> {
+    let adds_bos = adds_bos(fields, model)?;
+    let bos = special(fields, tokens, "bos_token_id")?.filter(|_| adds_bos);
+    let Some(bos) = bos else {
+        return Ok(Json::Null);
+    };
     let id = fields.get("bos_token_id").and_then(Value::as_u64);
     let token = json!({"SpecialToken": {"id": bos, "type_id": 0}});
     let first = json!({"Sequence": {"id": "A", "type_id": 0}});
@@ -232,19 +238,19 @@ fn post_processor(fields: &Fields, tokens: &Tokens, model: &str) -> Json {
         "special_tokens": {},
     });
     processor["special_tokens"][bos] = json!({"id": bos, "ids": [id], "tokens": [bos]});
-    processor
+    Ok(processor)
 }
 
-fn config(fields: &Fields, tokens: &Tokens, model: &str) -> Json {
+fn config(fields: &Fields, tokens: &Tokens, model: &str) -> Result<Json> {
     let mut config = Map::new();
-    config.insert("add_bos_token".to_owned(), adds_bos(fields, model).into());
+    config.insert("add_bos_token".to_owned(), adds_bos(fields, model)?.into());
     for (key, in_file) in [
         ("bos_token", "bos_token_id"),
         ("eos_token", "eos_token_id"),
         ("unk_token", "unknown_token_id"),
         ("pad_token", "padding_token_id"),
     ] {
-        if let Some(text) = special(fields, tokens, in_file) {
+        if let Some(text) = special(fields, tokens, in_file)? {
             config.insert(key.to_owned(), text.into());
         }
     }
@@ -252,5 +258,5 @@ fn config(fields: &Fields, tokens: &Tokens, model: &str) -> Json {
     if let Some(template) = template.and_then(Value::as_str) {
         config.insert("chat_template".to_owned(), template.into());
     }
-    Json::Object(config)
+    Ok(Json::Object(config))
 }

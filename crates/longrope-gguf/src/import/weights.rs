@@ -81,6 +81,7 @@ fn separated(bytes: &[u8], source: &Source, head_dim: usize) -> Vec<u8> {
 }
 
 fn sources<'a>(file: &'a GgufFile, config: &HfConfig) -> Result<Vec<Source<'a>>> {
+    check_layers(file, config.n_layers)?;
     let names = &config.layout.names;
     let mut sources = Vec::new();
     for (name, stored) in file.tensors() {
@@ -98,7 +99,7 @@ fn sources<'a>(file: &'a GgufFile, config: &HfConfig) -> Result<Vec<Source<'a>>>
         let ty = TensorType::from_id(stored.type_id).ok_or_else(|| Error::TensorType {
             path: file.path().to_owned(),
             tensor: name.clone(),
-            found: stored.type_id.to_string(),
+            found: TensorType::describe(stored.type_id),
         })?;
         sources.push(Source {
             name,
@@ -110,6 +111,21 @@ fn sources<'a>(file: &'a GgufFile, config: &HfConfig) -> Result<Vec<Source<'a>>>
     // Wide types first, so that every tensor starts at a multiple of its element size.
     sources.sort_by_key(|source| std::cmp::Reverse(source.written().1));
     Ok(sources)
+}
+
+/// Refuses a file that lacks whole layers, before anything of it is written.
+fn check_layers(file: &GgufFile, n_layers: usize) -> Result<()> {
+    for layer in 0..n_layers {
+        let prefix = format!("blk.{layer}.");
+        let next = file.tensors().range(prefix.clone()..).next();
+        if !next.is_some_and(|(name, _)| name.starts_with(&prefix)) {
+            return Err(Error::Model {
+                path: file.path().to_owned(),
+                problem: format!("it has no tensors of layer {layer}, expected {n_layers} layers"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The header of a safetensors file, padded so that the tensors start at a multiple of eight.

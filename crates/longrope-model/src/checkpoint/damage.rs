@@ -12,4 +12,6 @@ pub enum Damage {
     Header,
     /// A tensor has a type or a shape that is not read.
     Tensor,
+    /// A tensor has a type of quantized weights.
+    Quantized,
 }

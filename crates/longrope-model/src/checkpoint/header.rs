@@ -1,11 +1,13 @@
 //! Reading the header of a safetensors file.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
 use longrope_data::counted;
 use safetensors::tensor::Metadata;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::damage::Damage;
 use super::stored::StoredTensor;
@@ -17,6 +19,28 @@ const MAX_HEADER_BYTES: u64 = 100 << 20;
 
 /// What a file in the place of a large file of Git LFS begins with, if only its pointer was downloaded.
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
+/// Types of numbers that are not quantized, whether they are read or not.
+const PLAIN: [&str; 14] = [
+    "BOOL", "U8", "I8", "U16", "I16", "F16", "BF16", "U32", "I32", "F32", "U64", "I64", "F64",
+    "C64",
+];
+
+/// What the names of other types have in them: numbers of 4, 6 and 8 bits.
+const NARROW: [&str; 8] = ["F4", "F6", "F8", "FP4", "FP6", "FP8", "I4", "INT4"];
+
+/// What is wrong with a header that cannot be parsed, if a tensor has a type of quantized weights. Their numbers may be packed,
+/// so that sizes do not fit shapes, and not all types have a name in the format.
+fn quantized(header: &[u8]) -> Option<String> {
+    let entries: BTreeMap<String, Value> = serde_json::from_slice(header).ok()?;
+    let mut tensors = entries.iter().filter(|(name, _)| *name != "__metadata__");
+    tensors.find_map(|(name, entry)| {
+        let dtype = entry.get("dtype")?.as_str()?;
+        let is_narrow = NARROW.iter().any(|part| dtype.contains(part));
+        (is_narrow && !PLAIN.contains(&dtype))
+            .then(|| format!("tensor `{name}` has type {dtype}, expected F32, F16 or BF16"))
+    })
+}
 
 /// Reads the tensors of one file, and checks that the file has the length that its header describes.
 pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, StoredTensor)>> {
@@ -69,7 +93,11 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
     };
     serde_json::from_slice::<UniqueKeys<IgnoredAny>>(&header).map_err(unreadable)?;
     // The library checks that tensors follow each other without gaps and have the bytes of their shapes.
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(unreadable)?;
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|error| match quantized(&header) {
+            Some(problem) => damaged(Damage::Quantized, problem),
+            None => unreadable(error),
+        })?;
 
     let start = 8 + header_bytes;
     let mut tensors = Vec::new();
@@ -97,4 +125,41 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
         return Err(damaged(damage, problem));
     }
     Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn damage(dtype: &str) -> (Damage, String) {
+        let header =
+            format!(r#"{{"a":{{"dtype":"{dtype}","shape":[24,16],"data_offsets":[0,48]}}}}"#);
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + 48, 0);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        fs_err::write(&path, bytes).unwrap();
+        match read_header(&path, 0) {
+            Err(Error::Damaged {
+                damage, problem, ..
+            }) => (damage, problem),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn packed_and_unknown_types_are_quantized_rather_than_damaged() {
+        for dtype in ["F4", "F8_E4M3", "NVFP4", "F6_E2M3"] {
+            let (damage, problem) = damage(dtype);
+            assert_eq!(damage, Damage::Quantized, "{dtype}");
+            assert!(
+                problem.contains(&format!("`a` has type {dtype}")),
+                "{problem}"
+            );
+        }
+        for dtype in ["F32", "F64", "BOOL", "X"] {
+            assert_eq!(damage(dtype).0, Damage::Header, "{dtype}");
+        }
+    }
 }

@@ -19,6 +19,9 @@ const FILES: &[&str] = &[
     "merges.txt",
     "chat_template.jinja",
     "chat_template.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tekken.json",
 ];
 
 /// Folders that are copied unchanged if the source has them.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use longrope_rope::{RopeSpec, Warning, remove_mscales, write_hf_rope};
-use serde_json::Value;
+use longrope_rope::{RopeSpec, Warning, read_hf_config, remove_mscales, write_hf_rope};
+use serde_json::{Map, Value};
 
 use super::float_type::FloatType;
 use crate::config::ModelConfig;
@@ -23,8 +23,8 @@ pub struct ConfigChanges<'a> {
 
 /// The `config.json` in the folder `source` with some changes, as text, and warnings about what it cannot express.
 ///
-/// `model` is its configuration. If the model has a head of its own although the file ties the head to the embeddings,
-/// the result does not tie it. Without anything to change, the text is the file's.
+/// `model` is its configuration. If the model has a head of its own although the file, or the default of its class, ties the
+/// head to the embeddings, the result does not tie it. Without anything to change, the text is the file's.
 ///
 /// # Errors
 /// If the file cannot be read, is not a JSON object, or cannot express the RoPE at all.
@@ -60,11 +60,8 @@ pub fn changed_config(
             }
         }
     }
-    if let Some(flag) = map.get_mut("tie_word_embeddings")
-        && *flag == true
-        && !model.tied_embeddings
-    {
-        *flag = false.into();
+    if !model.tied_embeddings {
+        untie(&mut map);
     }
     if changes.rope.is_none() && map == before {
         return Ok((
@@ -73,4 +70,20 @@ pub fn changed_config(
         ));
     }
     Ok((format!("{:#}\n", Value::Object(map)), warnings))
+}
+
+/// Writes that the head is not tied to the embeddings, also where only the default of the class says that it is.
+fn untie(map: &mut Map<String, Value>) {
+    const TIED: &str = "tie_word_embeddings";
+    if read_hf_config(&Value::Object(map.clone())).is_ok_and(|read| read.tied_embeddings) {
+        map.insert(TIED.to_owned(), false.into());
+    }
+    let inner = map
+        .get_mut("text_config")
+        .and_then(|text| text.get_mut(TIED));
+    if let Some(flag) = inner
+        && *flag == true
+    {
+        *flag = false.into();
+    }
 }

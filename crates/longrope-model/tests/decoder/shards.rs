@@ -229,3 +229,53 @@ fn a_head_of_another_shape_beside_the_flag_is_an_error() {
     let error = Decoder::load(folder.path(), device()).unwrap_err();
     assert!(matches!(error, Error::Weights { .. }), "{error}");
 }
+
+#[test]
+fn the_bias_of_a_tied_head_counts() {
+    let (tied, untied) = (copy("../decoders/phi"), copy("../decoders/phi"));
+    let mut tensors = stored(tied.path());
+    let embeddings = tensors[EMBEDDINGS].clone();
+    tensors.insert("lm_head.weight".to_owned(), embeddings);
+    store(untied.path(), &tensors);
+    tensors.remove("lm_head.weight");
+    store(tied.path(), &tensors);
+    for (folder, flag) in [(&tied, true), (&untied, false)] {
+        edit_json(&folder.path().join("config.json"), |config| {
+            config["tie_word_embeddings"] = flag.into();
+        });
+    }
+    let load = |folder: &TempDir| Decoder::load(folder.path(), device()).unwrap();
+    let (decoder, other) = (load(&tied), load(&untied));
+    let tokens: Vec<u32> = (0..24).map(|i| (i * 7) % 61).collect();
+    let measured = |decoder: &Decoder| losses(decoder, &decoder.config().rope, &tokens);
+    assert_eq!(measured(&decoder), measured(&other));
+
+    let place = tempfile::tempdir().unwrap();
+    let written = place.path().join("written.safetensors");
+    decoder.write_weights(&written).unwrap();
+    let written = Checkpoint::open_file(&written).unwrap();
+    assert!(written.tensors().contains_key("lm_head.bias"));
+    assert!(!written.tensors().contains_key("lm_head.weight"));
+}
+
+#[test]
+fn a_head_of_its_own_is_exported_untied_where_only_the_class_ties() {
+    let own = copy("../decoders/smollm3");
+    let mut tensors = stored(own.path());
+    let mut head = tensors[EMBEDDINGS].clone();
+    head.2.rotate_left(4);
+    tensors.insert("lm_head.weight".to_owned(), head);
+    store(own.path(), &tensors);
+    edit_json(&own.path().join("config.json"), |config| {
+        config
+            .as_object_mut()
+            .unwrap()
+            .remove("tie_word_embeddings");
+    });
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("out");
+    export_rewritten(own.path(), &target, true);
+    let config = fs_err::read_to_string(target.join("config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["tie_word_embeddings"], false);
+}

@@ -131,7 +131,9 @@ pub(crate) fn copy(name: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs_err::read_dir(fixture(name)).unwrap() {
         let path = entry.unwrap().path();
-        fs_err::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        if path.is_file() {
+            fs_err::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
     }
     folder
 }

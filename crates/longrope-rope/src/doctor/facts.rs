@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::section::{Section, count};
 pub(super) use crate::hf::Family;
-use crate::hf::{ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA};
+use crate::hf::{ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, THETA, TwoRopes};
 use crate::{Result, RopeScaling, RopeSpec, Warning, read_hf_config};
 
 /// The default of every runtime that has one, except where its file says otherwise.
@@ -38,6 +38,8 @@ pub(super) struct Facts<'a> {
     pub(super) rope_scaling: Option<Section<'a>>,
     /// `rope_parameters`, the spelling of transformers 5.
     pub(super) rope_parameters: Option<Section<'a>>,
+    /// What the class makes of both where layers with a sliding window have a rope of their own.
+    two_ropes: Option<TwoRopes>,
     /// Statements of the config that contradict each other.
     pub(super) conflicts: Vec<Conflicting>,
     /// Whether the config asks for dual chunk attention.
@@ -70,6 +72,7 @@ impl<'a> Facts<'a> {
             rope_scaling: Section::of(config, ROPE_SCALING),
             rope_parameters: Section::of(config, ROPE_PARAMETERS)
                 .map(|section| section.of_full_layers(family)),
+            two_ropes: config.as_object().and_then(TwoRopes::of),
             dual_chunk: config.get(DUAL_CHUNK).is_some_and(Value::is_object),
             warnings: rope.warnings,
         })
@@ -98,8 +101,12 @@ impl<'a> Facts<'a> {
         !matches!(self.spec.scaling, RopeScaling::None {})
     }
 
-    /// The section that transformers 5 reads: `rope_scaling` if it holds anything, else `rope_parameters`.
-    pub(super) fn section(&self) -> Option<Section<'a>> {
+    /// The section that transformers 5 reads: `rope_scaling` if it holds anything, else `rope_parameters`. Where layers with a
+    /// sliding window have a rope of their own, the part for the other layers, into which `rope_scaling` was merged.
+    pub(super) fn section(&self) -> Option<Section<'_>> {
+        if let Some(two) = &self.two_ropes {
+            return Some(Section::part(two.name, two.full()));
+        }
         let older = self.rope_scaling.filter(|section| !section.is_empty());
         older.or(self.rope_parameters)
     }
@@ -117,6 +124,15 @@ impl<'a> Facts<'a> {
     /// Whether the config states the original context.
     pub(super) fn names_original(&self) -> bool {
         self.top_original.or(self.inner_original()).is_some()
+    }
+
+    /// The original context of transformers 5: that of the part where layers with a sliding window have a rope of their own.
+    pub(super) fn original_in_transformers5(&self, section: Option<Section>) -> usize {
+        if self.family.has_local_rope() {
+            let inner = section.and_then(Section::original);
+            return inner.unwrap_or(self.max_context);
+        }
+        self.original(section)
     }
 
     /// The original context of a runtime that prefers the top level. The class of Phi-3 has a default.

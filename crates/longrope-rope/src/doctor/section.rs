@@ -23,6 +23,11 @@ impl<'a> Section<'a> {
         Some(Self { name, map })
     }
 
+    /// A part of a section.
+    pub(super) fn part(name: &'static str, map: &'a Map<String, Value>) -> Self {
+        Self { name, map }
+    }
+
     /// The part for the layers that an extension is about, where a family has a rope of its own for other layers; empty
     /// without such a part.
     pub(super) fn of_full_layers(self, family: Family) -> Self {

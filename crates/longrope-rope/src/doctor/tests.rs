@@ -410,6 +410,23 @@ fn a_split_section_of_a_model_with_one_rope_does_not_load() {
 }
 
 #[test]
+fn transformers_merges_the_sections_of_classes_with_two_ropes_as_we_do() {
+    let yarn = json!({"rope_type": "yarn", "factor": 4.0, "truncate": false});
+    let parts = json!({"full_attention": {"rope_type": "default", "rope_theta": 5e5}, "sliding_attention": null});
+    for family in ["gemma3_text", "olmo3"] {
+        for rope in [
+            json!({"rope_scaling": {"type": "linear", "factor": 8.0}}),
+            json!({"rope_scaling": yarn, "original_max_position_embeddings": 1024}),
+            json!({"rope_scaling": yarn, "rope_parameters": parts}),
+        ] {
+            let config = model(family, with(rope, "", "head_dim", json!(8)));
+            assert_eq!(reason(&config, Runtime::Transformers5), None, "{config}");
+            assert_eq!(about(&config, Runtime::Transformers5), [], "{config}");
+        }
+    }
+}
+
+#[test]
 fn nested_configs_of_other_families_are_named_as_such() {
     let config = json!({"model_type": "llava", "text_config": model("mistral", json!({}))});
     let error = diagnose(&config).unwrap_err().to_string();

@@ -29,15 +29,16 @@ pub(super) struct Standard<'a> {
 /// `rope_scaling` wins over `rope_parameters` unless it is empty, `rope_type` over `type`, the section's theta over the one
 /// at the top level, and the original context at the top level over the section's. Phi-3 translates `su` to longrope,
 /// but only after it has looked for types that need an original context: a config without one inside the section is
-/// refused.
+/// refused. Gemma 3 and OLMo 3 merge `rope_scaling` into the part for layers without a window, and take the original context
+/// of that part.
 ///
 /// # Reference
 /// `convert_rope_params_to_dict`, `standardize_rope_params`, `_validate_*_rope_parameters`, and `Phi3Config`.
-pub(super) fn standardize<'a>(facts: &Facts<'a>) -> Result<Standard<'a>, String> {
+pub(super) fn standardize<'a>(facts: &'a Facts<'_>) -> Result<Standard<'a>, String> {
     let section = facts.section();
     let theta = section.and_then(Section::theta).or(facts.top_theta);
     let theta = theta.unwrap_or(facts.family.default_theta());
-    let original = facts.original(section);
+    let original = facts.original_in_transformers5(section);
     let Some(section) = section else {
         return Ok(Standard {
             section: None,

@@ -12,19 +12,15 @@ pub(super) const LOCAL_EXPERTS: &str = "num_local_experts";
 pub(super) const EXPERTS: &str = "num_experts";
 pub(super) const PER_TOKEN: &str = "num_experts_per_tok";
 
-/// The number of experts, by the first of two names that is there.
+/// The number of experts, by the first of the names that is there. Most classes read one name only.
 pub(super) fn n_experts(
     top: &mut Fields,
     sizes: &Sizes,
-    keys: [&'static str; 2],
+    keys: &[&'static str],
     default: usize,
 ) -> Result<usize> {
-    let [first, second] = keys;
-    let key = if top.has(second) && !top.has(first) {
-        second
-    } else {
-        first
-    };
+    let written = keys.iter().find(|key| top.has(key));
+    let key = written.or(keys.first()).copied().unwrap_or(EXPERTS);
     let n = top.count_or(key, &bounds::EXPERTS, default)?;
     if n.saturating_mul(sizes.n_layers) > bounds::ALL_EXPERTS {
         return Err(top.wrong(key, "at most 262144 experts in all layers together"));

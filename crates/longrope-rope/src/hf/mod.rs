@@ -22,6 +22,7 @@ mod nested;
 mod read;
 mod split;
 mod top;
+mod two_ropes;
 mod windows;
 mod write;
 
@@ -40,4 +41,5 @@ pub use layout::{
 pub use long_rope::remove_mscales;
 pub(crate) use nested::language_model;
 pub use read::{HfRope, read_hf_rope};
+pub(crate) use two_ropes::TwoRopes;
 pub use write::write_hf_rope;

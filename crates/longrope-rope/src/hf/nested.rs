@@ -25,13 +25,17 @@ pub(super) fn is_nested(config: &Map<String, Value>) -> bool {
 
 /// The config of the language model: the config itself, or its section for it.
 ///
-/// `tie_word_embeddings` of the whole config counts, which is true by default.
+/// `tie_word_embeddings` of the whole config counts, which is true by default. `layer_types` of a Mistral has no meaning
+/// there, because only `AutoConfig` reads a Mistral with that key as Ministral, and it sees the whole config.
 pub(crate) fn language_model(config: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
     let (Some(inner), Some(Value::Object(text))) = (inner_type(config), config.get(TEXT)) else {
         return Cow::Borrowed(config);
     };
     let mut text = text.clone();
     text.entry(MODEL_TYPE).or_insert(json!(inner));
+    if text[MODEL_TYPE] == "mistral" {
+        text.remove("layer_types");
+    }
     let tied = config.get(TIED).cloned().unwrap_or(json!(true));
     text.insert(TIED.to_owned(), tied);
     for key in SHARED {

@@ -16,6 +16,7 @@ use super::long_rope;
 use super::nested::language_model;
 use super::split::Split;
 use super::top::Top;
+use super::two_ropes::TwoRopes;
 use crate::error::Names;
 use crate::{AttentionScale, Error, Result, RopeScaling, RopeSpec, Warning};
 
@@ -39,7 +40,8 @@ pub struct HfRope {
 /// Both spellings are read, `rope_scaling` with its neighbours and `rope_parameters`. If both are there, `rope_scaling`
 /// is used unless it is empty, and a [`Warning::Conflict`] tells every difference. Inside a section, `rope_type` is used
 /// rather than `type`, and a number of the section rather than its neighbour at the top level, except for
-/// `original_max_position_embeddings`, where the top level is used.
+/// `original_max_position_embeddings`, where the top level is used. Where layers with a sliding window have a rope of their
+/// own, `rope_scaling` is merged into the part `full_attention` instead, and the original context is that of the part.
 ///
 /// The types are `default`, `linear`, `dynamic`, `yarn`, `llama3` and `longrope` (also called `su`). `short_factor` and
 /// `long_factor` become two factor sets, for up to `original_max_position_embeddings` tokens and for more. Known families
@@ -54,20 +56,38 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
     let mut fields = Fields::new("", config);
     let v4 = fields.object(ROPE_SCALING)?.filter(|keys| !keys.is_empty());
     let v5 = fields.object(ROPE_PARAMETERS)?;
+    let two = TwoRopes::of(config);
     let Section {
         spec, mut warnings, ..
-    } = match (v4, v5) {
-        (Some(v4), Some(v5)) => {
+    } = match (&two, v4, v5) {
+        (Some(two), v4, v5) => {
+            let mut used = read_section(&top, two.name, &two.keys)?;
+            if let (Some(_), Some(v5)) = (v4, v5) {
+                let alone = TwoRopes::split(ROPE_PARAMETERS, v5.clone());
+                let ignored = (&alone.keys, alone.full());
+                let more = beside(&top, (&used, two.full()), ignored);
+                used.warnings.extend(more);
+            }
+            used.warnings.extend(two.warnings.iter().cloned());
+            used
+        }
+        (None, Some(v4), Some(v5)) => {
             let mut used = read_section(&top, ROPE_SCALING, v4)?;
-            let more = beside(&top, (&used, v4), v5);
+            let more = beside(&top, (&used, v4), (v5, v5));
             used.warnings.extend(more);
             used
         }
-        (Some(v4), None) => read_section(&top, ROPE_SCALING, v4)?,
-        (None, Some(v5)) => read_section(&top, ROPE_PARAMETERS, v5)?,
-        (None, None) => read_section(&top, ROPE_SCALING, &top.missing_section())?,
+        (None, Some(v4), None) => read_section(&top, ROPE_SCALING, v4)?,
+        (None, None, Some(v5)) => read_section(&top, ROPE_PARAMETERS, v5)?,
+        (None, None, None) => read_section(&top, ROPE_SCALING, &top.missing_section())?,
     };
-    let local = read_local(&top, config, v4, v5, &mut warnings)?;
+    let (name, keys) = match (&two, v4, v5) {
+        (Some(two), ..) => (two.name, &two.keys),
+        (None, Some(v4), _) => (ROPE_SCALING, v4),
+        (None, None, Some(v5)) => (ROPE_PARAMETERS, v5),
+        (None, None, None) => (ROPE_SCALING, &Map::new()),
+    };
+    let local = read_local(&top, config, (name, keys), &mut warnings)?;
     Ok(HfRope {
         // Without scaling, this has no effect.
         local: local.map(|local| RopeSpec {
@@ -80,13 +100,13 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
     })
 }
 
-/// The warnings about `rope_parameters` beside `rope_scaling`, which is used.
+/// The warnings about `rope_parameters` beside `rope_scaling`, which is used; with the keys to compare.
 fn beside(
     top: &Top,
     (used, used_keys): (&Section, &Map<String, Value>),
-    ignored_keys: &Map<String, Value>,
+    (ignored_section, ignored_keys): (&Map<String, Value>, &Map<String, Value>),
 ) -> Vec<Warning> {
-    match read_section(top, ROPE_PARAMETERS, ignored_keys) {
+    match read_section(top, ROPE_PARAMETERS, ignored_section) {
         Ok(ignored) if ignored.spec == used.spec => {
             let new = |warning: &Warning| !used.warnings.contains(warning);
             ignored.warnings.into_iter().filter(new).collect()
@@ -307,8 +327,7 @@ fn alpha(top: &Top, fields: &mut Fields) -> Result<Option<f64>> {
 fn read_local(
     top: &Top,
     config: &Map<String, Value>,
-    v4: Option<&Map<String, Value>>,
-    v5: Option<&Map<String, Value>>,
+    (name, keys): (&'static str, &Map<String, Value>),
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<RopeSpec>> {
     let Some(ByLayerType::Local { key, theta }) = top.rules.map(|rules| rules.by_layer_type) else {
@@ -322,11 +341,6 @@ fn read_local(
     let local = Top {
         theta: Some(written.unwrap_or(theta)),
         ..top.clone()
-    };
-    let (name, keys) = match (v4, v5) {
-        (Some(v4), _) => (ROPE_SCALING, v4),
-        (None, Some(v5)) => (ROPE_PARAMETERS, v5),
-        (None, None) => (ROPE_SCALING, &Map::new()),
     };
     let split = Split::of(top.rules, name, keys)?;
     let sliding = match split {
@@ -400,9 +414,26 @@ fn rope_type(
 
 /// The context before the extension: from the top level, else from the section, else the whole context.
 ///
-/// A class with a default for it has it at the top level.
+/// A class with a default for it has it at the top level. That of a section in parts does not read the top level.
 fn original_context(top: &Top, fields: &mut Fields, warnings: &mut Vec<Warning>) -> Result<usize> {
     let inner = fields.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?;
+    if top.has_local_rope() {
+        let used = inner.unwrap_or(top.max_context);
+        let default = if inner.is_none() {
+            " (the default)"
+        } else {
+            ""
+        };
+        if let Some(outer) = top.original_context
+            && outer != used
+        {
+            warnings.push(conflict(
+                (fields.path(ORIGINAL_POSITION), format!("{used}{default}")),
+                (ORIGINAL_POSITION.to_owned(), outer.to_string()),
+            ));
+        }
+        return Ok(used);
+    }
     let default = top.rules.and_then(|rules| rules.original_context);
     let outer = top.original_context.or(default);
     if let (Some(inner), Some(outer)) = (inner, outer)

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::bounds;
-use super::family::{Family, RopeRules};
+use super::family::{ByLayerType, Family, RopeRules};
 use super::fields::Fields;
 use super::head::head_dim;
 use super::keys::{MAX_POSITION, ORIGINAL_POSITION, PARTIAL, THETA};
@@ -69,6 +69,12 @@ impl Top {
     /// Whether the class loads no scaling but longrope.
     pub(super) fn has_only_long_rope(&self) -> bool {
         self.rules.is_some_and(|rules| rules.only_long_rope)
+    }
+
+    /// Whether layers with a sliding window have a rope of their own.
+    pub(super) fn has_local_rope(&self) -> bool {
+        let by_layer_type = self.rules.map(|rules| rules.by_layer_type);
+        matches!(by_layer_type, Some(ByLayerType::Local { .. }))
     }
 
     /// The section of a config that has none.

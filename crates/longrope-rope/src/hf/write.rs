@@ -178,9 +178,14 @@ fn by_layer_type(
         config.insert(key.to_owned(), json!(local_theta));
     }
     let mut parts = Map::new();
+    // transformers looks for it beside the parts, other runtimes inside them.
+    let truncate = v5.get("truncate").cloned();
     parts.insert(FULL.to_owned(), Value::Object(v5));
     let sliding = json!({ "rope_type": "default", THETA: local_theta });
     parts.insert(SLIDING.to_owned(), sliding);
+    if let Some(truncate) = truncate {
+        parts.insert("truncate".to_owned(), truncate);
+    }
     Ok((if can_say { v4 } else { Value::Null }, parts))
 }
 

@@ -262,6 +262,65 @@ fn a_part_that_is_missing_is_plain_and_warned_of() {
     );
 }
 
+/// As measured with transformers 5.24.
+#[test]
+fn sections_of_classes_with_two_ropes_are_merged() {
+    for family in ["gemma3_text", "olmo3"] {
+        let rope = |more: Value| {
+            let mut config = json!({"model_type": family});
+            let more = more.as_object().unwrap().clone();
+            config.as_object_mut().unwrap().extend(more);
+            read_hf_rope(&config).unwrap()
+        };
+        let linear = RopeScaling::Linear { scale: 8.0 };
+        let old = json!({"rope_scaling": {"type": "linear", "factor": 8.0}});
+        assert_eq!(rope(old).spec.scaling, RopeScaling::None {}, "{family}");
+        let named = json!({"rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+        assert_eq!(rope(named).spec.scaling, linear, "{family}");
+
+        let both = rope(json!({
+            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+            "rope_parameters": {
+                "full_attention": {"rope_type": "default", "rope_theta": 7777.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 777.0},
+            },
+        }));
+        assert_eq!((both.spec.theta, both.spec.scaling), (7777.0, linear));
+        assert_eq!(both.local.unwrap().theta, 777.0);
+
+        let yarn = |more: Value, inner: Value| {
+            let mut part = json!({"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4});
+            let inner = inner.as_object().unwrap().clone();
+            part.as_object_mut().unwrap().extend(inner);
+            let mut section = json!({"full_attention": part});
+            let beside = more.as_object().unwrap().clone();
+            section.as_object_mut().unwrap().extend(beside);
+            let config = json!({
+                "rope_parameters": section, "max_position_embeddings": 4096,
+                "original_max_position_embeddings": 512,
+            });
+            rope(config)
+        };
+        let truncates = |rope: &longrope_rope::HfRope| match rope.spec.scaling {
+            RopeScaling::Yarn { truncate, .. } => truncate,
+            _ => panic!("not yarn"),
+        };
+        let plain = yarn(json!({}), json!({}));
+        assert_eq!(plain.spec.original_context, 4096, "{family}");
+        assert!(truncates(&plain));
+        let inside = yarn(json!({}), json!({"truncate": false}));
+        assert!(truncates(&inside), "{family}");
+        let unused = Warning::UnusedKey {
+            section: "rope_parameters",
+            key: "full_attention.truncate".to_owned(),
+        };
+        assert!(inside.warnings.contains(&unused), "{family}");
+        assert!(!truncates(&yarn(json!({"truncate": false}), json!({}))));
+        let own = yarn(json!({}), json!({"original_max_position_embeddings": 1024}));
+        assert_eq!(own.spec.original_context, 1024, "{family}");
+    }
+}
+
 #[test]
 fn a_split_section_of_a_model_with_one_rope_is_warned_of() {
     let part = |theta: f64| json!({"rope_type": "default", "rope_theta": theta});

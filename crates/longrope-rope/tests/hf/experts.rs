@@ -52,11 +52,19 @@ fn missing_keys_have_the_defaults_of_the_classes() {
 }
 
 #[test]
-fn the_number_of_experts_has_two_names() {
-    for family in ["mixtral", "qwen2_moe", "qwen3_moe", "phimoe", "gpt_oss"] {
+fn the_number_of_experts_has_two_names_where_the_class_reads_both() {
+    for family in ["mixtral", "qwen3_moe", "gpt_oss"] {
         for key in ["num_experts", "num_local_experts"] {
             assert_eq!(experts(family, json!({key: 32})).n_experts, 32, "{family}");
         }
+    }
+    for (family, [own, other], default) in [
+        ("qwen2_moe", ["num_experts", "num_local_experts"], 60),
+        ("phimoe", ["num_local_experts", "num_experts"], 16),
+    ] {
+        assert_eq!(experts(family, json!({own: 32})).n_experts, 32, "{family}");
+        let unread = experts(family, json!({other: 32}));
+        assert_eq!(unread.n_experts, default, "{family}");
     }
 }
 

@@ -113,6 +113,33 @@ fn some_layers_do_not_rotate() {
         "layer_types": ["full_attention", "full_attention"], "sliding_window_pattern": null,
     });
     assert_eq!(read(exaone), [main, main]);
+    // The key decides, not the layers.
+    let full = json!({
+        "model_type": "exaone4", "num_hidden_layers": 2, "layer_types": ["full_attention", "full_attention"],
+    });
+    assert_eq!(read(full), [none, none]);
+    let longer =
+        json!({"model_type": "smollm3", "num_hidden_layers": 2, "no_rope_layers": [0, 1, 1, 0]});
+    assert_eq!(read(longer), [none, main]);
+}
+
+#[test]
+fn listed_windows_of_smollm3_count_without_their_switch() {
+    let config = json!({
+        "model_type": "smollm3", "num_hidden_layers": 2, "sliding_window": 8, "use_sliding_window": false,
+        "layer_types": ["sliding_attention", "full_attention"],
+    });
+    let windows = read_hf_config(&config).unwrap().windows;
+    assert_eq!(windows, [Some(8), None]);
+}
+
+#[test]
+fn the_class_of_mistral_inside_a_model_of_text_and_images_has_no_layer_types() {
+    let config = json!({"model_type": "mistral3", "text_config": {
+        "num_hidden_layers": 2, "sliding_window": 8, "layer_types": ["full_attention", "full_attention"],
+    }});
+    let windows = read_hf_config(&config).unwrap().windows;
+    assert_eq!(windows, [Some(8); 2]);
 }
 
 #[test]
@@ -162,6 +189,13 @@ fn queries_of_ministral_grow() {
     }});
     let own = growth(own);
     assert_eq!((own.beta, own.context), (0.2, 32));
+    let outer = growth(
+        json!({"model_type": "ministral3", "original_max_position_embeddings": 64, "rope_parameters": {
+            "rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 32,
+            "llama_4_scaling_beta": 0.2,
+        }}),
+    );
+    assert_eq!(outer.context, 64);
 }
 
 #[test]

@@ -212,6 +212,12 @@ fn windows_by_family() {
         layers("mistral", json!({"sliding_window": null})),
         [none; 3]
     );
+    let kinds = json!(["full_attention", "sliding_attention", "full_attention"]);
+    assert_eq!(
+        layers("mistral", json!({"layer_types": kinds})),
+        [none, some, none]
+    );
+    assert_eq!(layers("mistral", json!({"layer_types": null})), [some; 3]);
     assert_eq!(layers("phi3", json!({})), [some; 3]);
     assert_eq!(layers("qwen2", json!({})), [none; 3], "not switched on");
     let on = |more: Value| {

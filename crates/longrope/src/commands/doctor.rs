@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::hint::Hint;
-use crate::input::{gguf, hub};
+use crate::input::{gguf, local_folder};
 use crate::next_steps;
 use crate::settings::args::Doctor;
 use crate::show::output;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         );
         (model_path.to_owned(), model_path.to_owned(), config)
     } else {
-        let folder = hub::model_folder(model_path)?;
+        let folder = local_folder(model_path)?;
         let (path, config) = read_config(&folder).with_context(doing)?;
         (folder, path, config)
     };

@@ -13,7 +13,7 @@ use super::export_gguf;
 use super::export_notes::notes;
 use super::export_source::{run_of, source};
 use crate::hint::Hint;
-use crate::input::hub;
+use crate::input::{hub, local_folder};
 use crate::next_steps;
 use crate::settings::args::{Export, Format, RuntimeName, WeightType};
 
@@ -104,7 +104,7 @@ fn run_hf(args: &Export) -> Result<()> {
         .map(|text| text.parse::<ShardSize>());
     let source = source(args.model.required()?, args.rope.as_deref())?;
     check_out(&args.out, &source.model, args.force)?;
-    let folder = hub::model_folder(&source.model)?;
+    let folder = local_folder(&source.model)?;
     let chosen = choose(&folder, &source.rope, args.target)?;
     let as_chosen = chosen.spec.clone();
     let chosen = export_for::adjusted(args, (&source.model, &folder), chosen, Written::Config)?;

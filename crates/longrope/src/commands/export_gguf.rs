@@ -9,7 +9,7 @@ use super::export_choice::{Chosen, check_out, choose, show};
 use super::export_for::{self, Written};
 use super::export_source::source;
 use crate::hint::Hint;
-use crate::input::hub;
+use crate::input::{hub, local_folder};
 use crate::next_steps;
 use crate::settings::args::{Export, FactorSets, RuntimeName, WeightType};
 
@@ -17,7 +17,7 @@ pub(super) fn run(args: &Export) -> Result<()> {
     check(args)?;
     let source = source(args.model.required()?, args.rope.as_deref())?;
     check_out(&args.out, &source.model, args.force)?;
-    let folder = hub::model_folder(&source.model)?;
+    let folder = local_folder(&source.model)?;
     let dtype = match args.dtype {
         WeightType::Keep => None,
         WeightType::F32 => Some(TensorType::F32),

@@ -19,7 +19,7 @@ pub(super) fn notes(run: Option<&Path>, provenance: &Provenance) -> String {
         text.push_str("## How it was extended\n\n");
         for line in lines {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "- {line}");
+            let _ = writeln!(text, "- {}", with_names(&line));
         }
     }
     if let Some(table) = report.as_ref().and_then(measured) {
@@ -56,7 +56,7 @@ fn measured(report: &RunReport) -> Option<String> {
         let model = evaluation
             .source
             .as_ref()
-            .map(|source| source.model.clone());
+            .map(|source| name_of(&source.model));
         let model = model.unwrap_or_default();
         for result in &evaluation.perplexities {
             rows.push([
@@ -88,8 +88,32 @@ fn measured(report: &RunReport) -> Option<String> {
     Some(text)
 }
 
+/// A line with names instead of the absolute paths in backticks.
+fn with_names(line: &str) -> String {
+    let parts = line.split('`').map(|part| {
+        if part.starts_with('/') {
+            name_of(part)
+        } else {
+            part.to_owned()
+        }
+    });
+    parts.collect::<Vec<_>>().join("`")
+}
+
 /// The last two parts of a path, which say enough and nothing about the machine.
 fn name_of(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     parts[parts.len().saturating_sub(2)..].join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cards_do_not_publish_absolute_paths() {
+        let line = "trained from `/home/me/models/base` in 3 steps";
+        assert_eq!(with_names(line), "trained from `models/base` in 3 steps");
+        assert_eq!(with_names("no path"), "no path");
+    }
 }

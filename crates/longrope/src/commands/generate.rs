@@ -83,7 +83,7 @@ pub(crate) fn generate(config: &Config, json: bool, file: Option<&Path>) -> Resu
     let tokenizer = Tokenizer::from_model_dir(folder)?;
     let prompts: Vec<Vec<u32>> = prompts
         .iter()
-        .map(|text| tokenizer.encode(text, true))
+        .map(|text| tokenizer.encode_prompt(text))
         .collect::<Result<_, _>>()?;
     let name = rope_name(config)?;
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);

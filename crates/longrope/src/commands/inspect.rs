@@ -5,7 +5,7 @@ use longrope_model::{Checkpoint, ModelConfig};
 use longrope_rope::{Rotation, published};
 use serde::Serialize;
 
-use crate::input::hub;
+use crate::input::local_folder;
 use crate::next_steps;
 use crate::settings::args::Inspect;
 use crate::show::output;
@@ -84,7 +84,7 @@ impl Mixture {
 pub(crate) fn run(args: &Inspect) -> Result<()> {
     let model_path = args.model.required()?;
     let doing = || format!("inspecting `{}`", model_path.display());
-    let folder = hub::model_folder(model_path)?;
+    let folder = local_folder(model_path)?;
     let mut config = ModelConfig::from_folder(&folder).with_context(doing)?;
     let checkpoint = Checkpoint::open_for(&folder, &config).with_context(doing)?;
     let own_head = checkpoint.untie_own_head(&mut config).with_context(doing)?;

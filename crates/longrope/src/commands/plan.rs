@@ -14,7 +14,7 @@ use super::plan_gpus::{self, GpuRow};
 use crate::hint::Hint;
 use crate::input::limits::Limits;
 use crate::input::memory::{self, GIB, Work};
-use crate::input::{device, hub, limits};
+use crate::input::{device, limits, local_folder};
 use crate::next_steps;
 use crate::settings::args::{Plan, PlanMode};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         None => Config::default().device.only()?.to_owned(),
     };
     device::check_name(&device)?;
-    let folder = hub::model_folder(model_path)?;
+    let folder = local_folder(model_path)?;
     let mut model = ModelConfig::from_folder(&folder)
         .with_context(|| format!("planning for `{}`", model_path.display()))?;
     // A plan needs no weights. If they are there, they say whether the head takes memory of its own.

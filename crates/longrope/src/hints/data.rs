@@ -6,6 +6,11 @@ use super::system::io_hint;
 
 /// The hint for an error of `longrope-data`.
 pub(super) fn hint(error: &E) -> Option<String> {
+    of_reading(error).or_else(|| of_windows(error))
+}
+
+/// Errors of files, texts and tokenizers.
+fn of_reading(error: &E) -> Option<String> {
     Some(match error {
         E::NoPaths => "give files or folders with --text".into(),
         E::NoWindow { .. } | E::NotEnoughText { .. } => {
@@ -74,7 +79,22 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::TokensNotJson { .. } | E::TokensForm { .. } | E::NoTokens { .. } => {
             "to give text instead of token ids, use --text".into()
         }
-        E::BadTokenId { .. } => "the token ids come from the tokenizer of another model".into(),
+        E::BadTokenId { found, .. } if found.parse::<u64>().is_ok() => {
+            "the token ids come from the tokenizer of another model".into()
+        }
+        E::BadTokenId { .. } => "token ids are whole numbers from 0, written without a point: [1, 2]".into(),
+        E::Write { source, .. } => io_hint(source),
+        E::BadLockfile { .. } => "give text of your own with --text".into(),
+        E::NoSources { .. } => {
+            "`cargo fetch` in the folder of this program unpacks them; or give text with --text".into()
+        }
+        _ => return None,
+    })
+}
+
+/// Errors of windows, and of what is made from them.
+fn of_windows(error: &E) -> Option<String> {
+    Some(match error {
         E::ContextTooShort { .. } => {
             "each token is predicted from the tokens before it, so a window needs at least two"
                 .into()
@@ -95,13 +115,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::WindowTooShort { needed, .. } => format!(
             "use windows of at least {needed} tokens, or set the share of these documents to 0"
         ),
-        E::VocabTooSmall { needed, .. } => format!("set `pretrain.model.vocab` to {needed} or more"),
-        E::TokenizerTraining { .. } => "give more text with --text, or a smaller vocabulary".into(),
-        E::Write { source, .. } => io_hint(source),
-        E::BadLockfile { .. } => "give text of your own with --text".into(),
-        E::NoSources { .. } => {
-            "`cargo fetch` in the folder of this program unpacks them; or give text with --text".into()
+        E::VocabTooSmall { needed, .. } => {
+            format!("set `pretrain.model.vocab` to {needed} or more")
         }
+        E::TokenizerTraining { .. } => "give more text with --text, or a smaller vocabulary".into(),
         _ => return None,
     })
 }

@@ -8,6 +8,10 @@ use super::system::io_hint;
 pub(super) fn hint(error: &E) -> Option<String> {
     Some(match error {
         E::Io(error) => io_hint(error),
+        E::Empty { .. } => "copy or download the GGUF file again".into(),
+        E::Split { .. } => {
+            "merge them with llama.cpp, llama-gguf-split --merge FIRST_FILE MERGED.gguf, and give the merged file".into()
+        }
         E::NotGguf { .. } => "the file is damaged, or of another kind: give a GGUF file, or the folder of a model".into(),
         E::Version { .. } => {
             "convert the model again with a program of today; files of big-endian machines are not read".into()

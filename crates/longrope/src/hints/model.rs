@@ -31,6 +31,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
                 "something was added to the end of the file: copy or download it again"
             }
             Damage::Tensor => "use weights with tensors of other types, or those that config.json is for",
+            Damage::Quantized => {
+                "the weights are quantized, which is not supported: use the original model with F32, F16 or BF16 weights"
+            }
             Damage::Header => "the file is damaged, or of another kind: copy or download it again",
             _ => "the file is probably truncated: copy or download it again",
         }

@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use longrope_extend::{RunFolder, RunKind, RunMode};
 use toml::Table;
 
-use super::{gguf, hub};
+use super::gguf;
+use super::local_folder::local_folder;
 use crate::hint::Hint;
 use crate::settings::args::Common;
 use crate::settings::config::Config;
@@ -81,7 +82,7 @@ pub(crate) fn configuration_over(defaults: Table, common: &Common) -> Result<Con
 /// Fetches a model named `hf:OWNER/NAME` or unpacks a GGUF file, and replaces the name by the folder.
 pub(crate) fn fetched(mut config: Config) -> Result<Config> {
     if let Some(model) = config.model.take() {
-        config.model = Some(hub::model_folder(&model)?);
+        config.model = Some(local_folder(&model)?);
         config.gguf = Some(model).filter(|model| gguf::is_gguf(model));
     }
     Ok(config)

@@ -7,6 +7,7 @@ pub(crate) mod extendable;
 pub(crate) mod gguf;
 pub(crate) mod hub;
 pub(crate) mod limits;
+mod local_folder;
 pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod precision;
@@ -17,6 +18,7 @@ mod text;
 pub(crate) use configuration::{
     configuration, configuration_of_results, configuration_of_run, configuration_over, fetched,
 };
+pub(crate) use local_folder::local_folder;
 pub(crate) use model::{load_model, load_models, model_config, model_folder};
 pub(crate) use source::{blank_source, names, source};
 pub(crate) use text::{

@@ -1,12 +1,15 @@
-//! EXAONE 4, as `Exaone4Config` reads it: outputs are normalized; where some layers have a window, only those rotate.
+//! EXAONE 4, as `Exaone4Config` reads it: outputs are normalized; with a `sliding_window`, only layers that have it rotate.
 
 use super::super::bounds;
 use super::super::fields::Fields;
 use super::super::layout::{AttentionLayout, Layout, NormKind, POST_NORM, Rotation};
-use super::super::windows::{every_nth_full, rotated_in_windows};
+use super::super::windows::{every_nth_full, rotated_in_windows, sliding_window};
 use super::qwen3::per_head;
 use super::rules::{ByLayerType, Defaults, LLAMA, LLAMA_ROPE, RopeRules, Rules, Sizes, Windows};
 use crate::Result;
+
+/// The default of `sliding_window`.
+const WINDOW: usize = 4096;
 
 pub(super) const RULES: Rules = Rules {
     model_type: "exaone4",
@@ -38,15 +41,12 @@ fn windows(top: &mut Fields, sizes: &Sizes) -> Result<Windows> {
     } else {
         top.count(PATTERN, &bounds::LAYERS)?
     };
-    every_nth_full(top, sizes, 4096, pattern.unwrap_or(4))
+    every_nth_full(top, sizes, WINDOW, pattern.unwrap_or(4))
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the signature that all families share"
-)]
-fn layout(_: &mut Fields, sizes: &Sizes, windows: &Windows) -> Result<Layout> {
-    let has_window = windows.iter().any(Option::is_some);
+/// The key decides which layers rotate, even if `layer_types` has no layer with a window: then none rotates.
+fn layout(top: &mut Fields, sizes: &Sizes, windows: &Windows) -> Result<Layout> {
+    let has_window = sliding_window(top, Some(WINDOW))?.is_some();
     let base = sizes.llama();
     Ok(Layout {
         names: POST_NORM,

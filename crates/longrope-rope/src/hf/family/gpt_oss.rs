@@ -49,7 +49,7 @@ fn windows(top: &mut Fields, sizes: &Sizes) -> Result<Windows> {
 
 fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Layout> {
     let attention_bias = top.switch_or("attention_bias", true)?;
-    let n_experts = n_experts(top, sizes, [LOCAL_EXPERTS, EXPERTS], 128)?;
+    let n_experts = n_experts(top, sizes, &[LOCAL_EXPERTS, EXPERTS], 128)?;
     let base = sizes.llama();
     Ok(Layout {
         attention: AttentionLayout {

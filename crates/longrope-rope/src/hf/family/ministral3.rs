@@ -45,17 +45,23 @@ fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Layout> {
             .object(ROPE_PARAMETERS)?
             .map(|keys| (ROPE_PARAMETERS, keys)),
     };
+    let outer = top.loose_count(ORIGINAL_POSITION, &bounds::CONTEXT)?;
     let query_growth = match section {
         Some((name, keys)) => {
             let mut fields = Fields::new(name, keys);
-            QueryGrowth {
-                beta: fields.needed_number(BETA, &bounds::NOT_NEGATIVE)?,
-                context: fields.needed_count(ORIGINAL_POSITION, &bounds::CONTEXT)?,
-            }
+            let beta = fields.needed_number(BETA, &bounds::NOT_NEGATIVE)?;
+            // The class overwrites the context in the section of these types.
+            let rope_type = fields.text("rope_type")?.or(fields.text("type")?);
+            let is_scaled = matches!(rope_type, Some("llama3" | "yarn" | "longrope"));
+            let context = match outer.filter(|_| is_scaled) {
+                Some(outer) => outer,
+                None => fields.needed_count(ORIGINAL_POSITION, &bounds::CONTEXT)?,
+            };
+            QueryGrowth { beta, context }
         }
         None => QueryGrowth {
             beta: 0.1,
-            context: 16_384,
+            context: outer.unwrap_or(16_384),
         },
     };
     let base = sizes.llama();

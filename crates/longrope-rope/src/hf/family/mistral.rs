@@ -2,11 +2,13 @@
 
 use super::super::fields::Fields;
 use super::super::layout::Layout;
-use super::super::windows::{LAYER_TYPES, MAX_WINDOW_LAYERS, USE_SLIDING_WINDOW, every_layer};
+use super::super::windows::{
+    LAYER_TYPES, MAX_WINDOW_LAYERS, USE_SLIDING_WINDOW, listed_or, sliding_window,
+};
 use super::rules::{Defaults, LLAMA, LLAMA_ROPE, Rules, Sizes, Windows};
 use crate::Result;
 
-/// Keys that Mistral, Phi-3 and StarCoder2 do not read.
+/// Keys that Phi-3, StarCoder2 and Ministral 3 do not read.
 pub(super) const IGNORED: &[&str] = &[
     "attention_bias",
     "mlp_bias",
@@ -25,10 +27,21 @@ pub(super) const RULES: Rules = Rules {
         ..LLAMA
     },
     rope: LLAMA_ROPE,
-    ignored: IGNORED,
-    windows: |top, sizes| every_layer(top, sizes, Some(4096)),
+    ignored: &[
+        "attention_bias",
+        "mlp_bias",
+        USE_SLIDING_WINDOW,
+        MAX_WINDOW_LAYERS,
+    ],
+    windows,
     layout,
 };
+
+/// A window in every layer, or in those that `layer_types` lists: `AutoConfig` reads a config with that key as Ministral.
+fn windows(top: &mut Fields, sizes: &Sizes) -> Result<Windows> {
+    let window = sliding_window(top, Some(4096))?;
+    listed_or(top, sizes, window, |_| true)
+}
 
 #[expect(
     clippy::unnecessary_wraps,

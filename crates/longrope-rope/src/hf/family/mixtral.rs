@@ -42,7 +42,7 @@ pub(super) const RULES: Rules = Rules {
 };
 
 fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Layout> {
-    let n_experts = n_experts(top, sizes, [LOCAL_EXPERTS, EXPERTS], 8)?;
+    let n_experts = n_experts(top, sizes, &[LOCAL_EXPERTS, EXPERTS], 8)?;
     Ok(Layout {
         experts: Some(Experts {
             n_experts,

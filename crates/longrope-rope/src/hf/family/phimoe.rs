@@ -4,7 +4,7 @@
 //! the short factors at every length.
 
 use super::super::bounds;
-use super::super::expert_keys::{EXPERTS, LOCAL_EXPERTS, PER_TOKEN, n_experts};
+use super::super::expert_keys::{LOCAL_EXPERTS, PER_TOKEN, n_experts};
 use super::super::experts::{Experts, Routing};
 use super::super::fields::Fields;
 use super::super::layout::{Biases, Layout, NormKind};
@@ -45,7 +45,7 @@ pub(super) const RULES: Rules = Rules {
 
 fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Layout> {
     let attention_bias = top.switch("attention_bias")?;
-    let n_experts = n_experts(top, sizes, [LOCAL_EXPERTS, EXPERTS], 16)?;
+    let n_experts = n_experts(top, sizes, &[LOCAL_EXPERTS], 16)?;
     if n_experts < USED_EXPERTS {
         return Err(top.wrong(LOCAL_EXPERTS, "at least 2 experts"));
     }

@@ -1,9 +1,7 @@
 //! Qwen2-MoE, as `Qwen2MoeConfig` reads it: Qwen2 with experts, and one that all tokens share.
 
 use super::super::bounds;
-use super::super::expert_keys::{
-    EXPERTS, LLAMA_EXPERTS, LOCAL_EXPERTS, n_experts, per_token, sparse_layers,
-};
+use super::super::expert_keys::{EXPERTS, LLAMA_EXPERTS, n_experts, per_token, sparse_layers};
 use super::super::experts::{Experts, Router, Routing, SharedExpert};
 use super::super::fields::Fields;
 use super::super::layout::{Biases, Layout};
@@ -60,7 +58,7 @@ fn layout(top: &mut Fields, sizes: &Sizes, _: &Windows) -> Result<Layout> {
     Ok(Layout {
         experts: Some(Experts {
             shared: Some(shared),
-            ..experts(top, sizes, [EXPERTS, LOCAL_EXPERTS], defaults)?
+            ..experts(top, sizes, &[EXPERTS], defaults)?
         }),
         biases: Biases {
             query_key_value: top.switch_or("qkv_bias", true)?,
@@ -82,7 +80,7 @@ pub(super) struct MoeDefaults {
 pub(super) fn experts(
     top: &mut Fields,
     sizes: &Sizes,
-    keys: [&'static str; 2],
+    keys: &[&'static str],
     defaults: MoeDefaults,
 ) -> Result<Experts> {
     let n_experts = n_experts(top, sizes, keys, defaults.n_experts)?;

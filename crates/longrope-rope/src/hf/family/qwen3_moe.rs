@@ -43,7 +43,7 @@ fn layout(top: &mut Fields, sizes: &Sizes, windows: &Windows) -> Result<Layout> 
         inner: 768,
     };
     Ok(Layout {
-        experts: Some(experts(top, sizes, [LOCAL_EXPERTS, EXPERTS], defaults)?),
+        experts: Some(experts(top, sizes, &[LOCAL_EXPERTS, EXPERTS], defaults)?),
         ..super::qwen3::layout(top, sizes, windows)?
     })
 }

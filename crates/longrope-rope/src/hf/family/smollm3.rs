@@ -46,30 +46,36 @@ fn rotates(top: &mut Fields, sizes: &Sizes) -> Result<Vec<bool>> {
     let flags = |value: &Value| value.as_array()?.iter().map(flag).collect();
     let list: Option<Vec<bool>> = top.typed(NO_ROPE, "null or a list of 0 and 1", flags)?;
     let interval = top.count_or(INTERVAL, &bounds::LAYERS, 4)?;
-    let Some(list) = list else {
+    let Some(mut list) = list else {
         return Ok((1..=sizes.n_layers)
             .map(|layer| !layer.is_multiple_of(interval))
             .collect());
     };
-    if list.len() != sizes.n_layers {
+    // The class takes a longer list.
+    if list.len() < sizes.n_layers {
         return Err(Error::ListLength {
             key: NO_ROPE.to_owned(),
             found: list.len(),
             expected: sizes.n_layers,
         });
     }
+    list.truncate(sizes.n_layers);
     Ok(list)
 }
 
-/// The window is used only if `use_sliding_window` is true: in the layers that `layer_types` lists or, without that key,
+/// The window is used in the layers that `layer_types` lists or, without that key and only if `use_sliding_window` is true,
 /// in those that do not rotate.
 fn windows(top: &mut Fields, sizes: &Sizes) -> Result<Windows> {
     let window = top.count(SLIDING_WINDOW, &bounds::WINDOW)?;
     let is_used = top.switch(USE_SLIDING_WINDOW)?;
     let rotates = rotates(top, sizes)?;
     let listed = listed(top, sizes.n_layers)?;
-    let window = window.filter(|window| is_used && *window > 0);
-    let is_sliding = |layer: usize| listed.as_ref().map_or(!rotates[layer], |list| list[layer]);
+    let window = window.filter(|window| *window > 0);
+    let by_rotation = |layer: usize| is_used && !rotates[layer];
+    let is_sliding = |layer: usize| {
+        let list = listed.as_ref();
+        list.map_or_else(|| by_rotation(layer), |list| list[layer])
+    };
     let layers = 0..sizes.n_layers;
     Ok(layers
         .map(|layer| window.filter(|_| is_sliding(layer)))

@@ -1,12 +1,14 @@
 //! What names of the hub stand for: models, texts and benchmarks, from the cache or fetched into it.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::HumanBytes;
 use longrope_data::counted;
 use longrope_eval::bench::HubData;
 use longrope_model::{Checkpoint, is_companion};
+use serde_json::Value;
 
 use super::cache::CachedRepository;
 use super::client::{Client, Info};
@@ -19,30 +21,39 @@ use super::splits;
 use crate::hint::Hint;
 use crate::progress;
 
+/// The weights of a model in one file.
+const WEIGHTS: &str = "model.safetensors";
+/// What names the files of other models.
+const INDEX: &str = "model.safetensors.index.json";
+
 /// The folder of a model, of which `name` follows `hf:`.
 pub(super) fn model(name: &str) -> Result<PathBuf> {
     let (id, revision) = name.split_once('@').unwrap_or((name, MAIN));
     let hub = Hub::new(Repository::new(Kind::Model, id, revision));
-    // A complete model in the cache is used without asking the hub.
-    if let Some(config) = hub.cache.file("config.json")
-        && let Some(folder) = config.parent()
-        && Checkpoint::open(folder).is_ok()
-        && folder.join("tokenizer.json").exists()
+    let cached = hub.cached_model();
+    // A complete model in the cache is used without asking the hub. Not every verb needs a tokenizer.
+    if let Some(folder) = &cached
+        && (hub.is_offline || folder.join("tokenizer.json").exists())
     {
-        return Ok(folder.to_path_buf());
+        return Ok(folder.clone());
     }
     let what = hub.repository.describe();
     if hub.is_offline {
         return Err(offline(&what));
     }
-    let info = hub.info()?;
-    let files: Vec<&str> = info.files.iter().map(|file| file.path.as_str()).collect();
-    if !files.iter().any(|file| is_weights(file)) {
-        return Err(anyhow!("{what} on the hub has no safetensors files")
-            .context(Hint("convert models in other formats first".to_owned())));
+    let info = match (hub.ask_for_info(), cached) {
+        (Ok(info), _) => info,
+        (Err(Failure::Network(_)), Some(folder)) => return Ok(folder),
+        (Err(failure), _) => return Err(failure.explain(&what)),
+    };
+    let weights = hub.weights(&info)?;
+    if weights.is_empty() {
+        return Err(no_weights(&hub.repository, &info));
     }
     let mut folder = None;
-    for path in hub.fetch_all(&info, is_of_a_model)? {
+    for path in hub.fetch_all(&info, |file| {
+        weights.contains(file) || is_beside_weights(file)
+    })? {
         // Files in subfolders do not lie in the model's folder.
         if path.1.contains('/') {
             continue;
@@ -132,9 +143,33 @@ impl Hub {
         self.client.info(&self.repository)
     }
 
-    fn info(&self) -> Result<Info> {
-        self.ask_for_info()
-            .map_err(|failure| failure.explain(&self.repository.describe()))
+    /// The folder of the model in the cache, if its config and its weights are there.
+    fn cached_model(&self) -> Option<PathBuf> {
+        let config = self.cache.file("config.json")?;
+        let folder = config.parent()?;
+        Checkpoint::open(folder)
+            .is_ok()
+            .then(|| folder.to_path_buf())
+    }
+
+    /// The weight files that are read of a model: the one with all weights, or those that the index names. Repositories may
+    /// have the same weights once more, for other programs.
+    fn weights(&self, info: &Info) -> Result<BTreeSet<String>> {
+        let files = info.files.iter().map(|file| file.path.as_str());
+        let all: BTreeSet<String> = files
+            .filter(|file| is_weights(file))
+            .map(ToOwned::to_owned)
+            .collect();
+        if all.contains(WEIGHTS) {
+            return Ok(BTreeSet::from([WEIGHTS.to_owned()]));
+        }
+        if !info.files.iter().any(|file| file.path == INDEX) {
+            return Ok(all);
+        }
+        // An index that names none of the files is refused when the model is opened.
+        let named = named_files(&self.get(&info.commit, INDEX)?);
+        let wanted: BTreeSet<String> = all.intersection(&named).cloned().collect();
+        Ok(if wanted.is_empty() { all } else { wanted })
     }
 
     /// The path of a file in the cache, fetched if it is missing.
@@ -234,13 +269,44 @@ fn no_text(name: &str, files: &[&str]) -> anyhow::Error {
     ))
 }
 
-/// Whether a file belongs to a model: weights, config, tokenizer, chat template, code or licence.
-fn is_of_a_model(file: &str) -> bool {
-    let others = ["config.json", "model.safetensors.index.json"];
-    is_weights(file) || others.contains(&file) || is_companion(file)
+/// The error for a model without weights that are read.
+fn no_weights(repository: &Repository, info: &Info) -> anyhow::Error {
+    let is_gguf = |file: &str| {
+        let extension = Path::new(file).extension();
+        extension.is_some_and(|it| it.eq_ignore_ascii_case("gguf"))
+    };
+    let mut files = info.files.iter().map(|file| file.path.as_str());
+    let hint = match files.find(|file| is_gguf(file)) {
+        Some(file) => format!(
+            "it has GGUF files: download one, for example with `hf download {} {file} --local-dir .`, and give it as MODEL",
+            repository.id
+        ),
+        None => "convert models in other formats first".to_owned(),
+    };
+    let what = repository.describe();
+    anyhow!("{what} on the hub has no safetensors files for transformers").context(Hint(hint))
 }
 
-/// Whether a file has weights. Files in folders are for other programs.
+/// The files that an index names; none if it cannot be read.
+fn named_files(index: &Path) -> BTreeSet<String> {
+    let json: Option<Value> = fs_err::read(index)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let Some(Value::Object(map)) = json.as_ref().and_then(|json| json.get("weight_map")) else {
+        return BTreeSet::new();
+    };
+    let names = map.values().filter_map(Value::as_str);
+    names
+        .map(|name| name.trim_start_matches("./").to_owned())
+        .collect()
+}
+
+/// Whether a file belongs to a model beside its weights: config, tokenizer, chat template, code or licence.
+fn is_beside_weights(file: &str) -> bool {
+    ["config.json", INDEX].contains(&file) || is_companion(file)
+}
+
+/// Whether a file has weights. Files in folders, and consolidated ones, are for other programs.
 fn is_weights(file: &str) -> bool {
-    file.ends_with(".safetensors") && !file.contains('/')
+    file.ends_with(".safetensors") && !file.contains('/') && !file.starts_with("consolidated")
 }

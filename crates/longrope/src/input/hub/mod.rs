@@ -32,15 +32,10 @@ use anyhow::Result;
 use longrope_eval::bench::HubData;
 
 use self::place::TextPlace;
-use super::gguf;
 
-/// The folder of a model. A model of the hub is fetched first and a GGUF file unpacked, unless they are in the cache.
-pub(crate) fn model_folder(model: &Path) -> Result<PathBuf> {
-    match place::on_hub(model) {
-        None if gguf::is_gguf(model) => gguf::unpacked(model),
-        None => Ok(model.to_path_buf()),
-        Some(name) => fetch::model(name),
-    }
+/// The folder of a model of the hub, fetched unless it is in the cache; `None` for an ordinary path.
+pub(crate) fn model(model: &Path) -> Option<Result<PathBuf>> {
+    place::on_hub(model).map(fetch::model)
 }
 
 /// Whether a model or a text is named by its place on the hub.
