@@ -152,14 +152,14 @@ fn end_tokens(special: &Fields, vocab_size: u64) -> Result<Json> {
     })
 }
 
-/// The number of rotated dimensions of a head. llama.cpp rotates a part of a head in one architecture and refuses it in the
-/// others.
+/// The number of rotated dimensions of a head: all of them, except in Phi-3. Configs of the other families have no key for
+/// fewer.
 fn rotary_dim(fields: &Fields, architecture: Architecture, head_dim: u64) -> Result<u64> {
     const KEY: &str = "rope.dimension_count";
     if architecture == Architecture::Phi3 || fields.get(KEY).is_none() {
         return fields.count_or(KEY, head_dim);
     }
-    let expected = "the width of a head: llama.cpp rotates a part of it for phi3 only";
+    let expected = "the width of a head: a rotated part of it is read for phi3 only";
     fields.needed(KEY, expected, |value| {
         value.as_u64().filter(|width| *width == head_dim)
     })
