@@ -16,8 +16,8 @@ use burn::tensor::Device;
 use longrope_data::{ReadOptions, Skips, TokenDocument, Tokenizer, read_documents, tokenize};
 use longrope_eval::{NeedleTextConfig, spearman};
 use longrope_extend::{
-    AdaptConfig, Adaptation, Calibration, CalibrationOptions, Interrupt, Measurer, MethodLoss,
-    NamedSpec, ObjectiveKind, Scoring, measure,
+    AdaptConfig, AdaptWindows, Adaptation, Calibration, CalibrationOptions, Interrupt, Measurer,
+    MethodLoss, NamedSpec, ObjectiveKind, Scoring, measure,
 };
 use longrope_model::Decoder;
 use longrope_rope::{AttentionScale, Method, RopeSpec};
@@ -90,12 +90,18 @@ impl Bench {
             ..CalibrationOptions::default()
         };
         let (documents, tokenizer) = (&self.documents, Some(&self.tokenizer));
-        let short = Calibration::skipped(&options, documents, tokenizer, (window, skips))?;
+        let short = Calibration::skipped(&options, documents, tokenizer, window, skips)?;
         let whole = Calibration::new(&options, documents, tokenizer, context)?;
         let adaptation = self.adapt.is_on().then(|| {
-            let place = (window, context, SEED);
-            let (training, documents) = (self.adapt.training(context), documents.as_slice().into());
-            Adaptation::new(&self.decoder, training, &documents, tokenizer, place).map(Arc::new)
+            let documents = documents.as_slice().into();
+            let windows = AdaptWindows {
+                documents: &documents,
+                tokenizer,
+                window,
+                target: context,
+                seed: SEED,
+            };
+            Adaptation::new(&self.decoder, self.adapt.training(context), windows).map(Arc::new)
         });
         let adaptation = adaptation.transpose()?;
         let losses = |calibration: Calibration| {
@@ -135,7 +141,7 @@ fn ropes(base: &RopeSpec, context: usize) -> Result<Vec<NamedSpec>> {
         Method::DynamicNtk,
         Method::Yarn,
     ] {
-        ropes.push((method.name().to_owned(), method.spec(base, context)?));
+        ropes.push(NamedSpec::new(method.name(), method.spec(base, context)?));
     }
     let target = TargetRope::factors(base, context);
     let space = SearchConfig::default().space(&target.problem())?;
@@ -151,7 +157,7 @@ fn ropes(base: &RopeSpec, context: usize) -> Result<Vec<NamedSpec>> {
                 let factors: Vec<f64> = (0..n_pairs).map(factor).collect();
                 let candidate = space.nearest(&factors, 0, AttentionScale::Su {})?;
                 let name = format!("{first}-{last}x{top}");
-                ropes.push((name, target.candidate_spec(&candidate)?));
+                ropes.push(NamedSpec::new(name, target.candidate_spec(&candidate)?));
             }
         }
     }

@@ -22,33 +22,24 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
-mod add_bos;
 mod atomic;
 mod cache;
 mod counted;
 mod document;
 mod error;
 mod fence;
-mod file_type;
-mod files;
 mod fingerprint;
-mod jsonl;
 pub mod needle;
-mod parquet_text;
 mod plan;
 mod random;
-mod read_documents;
-mod reader;
+mod reading;
 mod sample;
 mod sources;
-mod split;
 mod synthetic;
 mod token_json;
 mod tokenize;
 mod tokenizer;
-mod tokenizer_config;
 mod tokens;
-mod train_tokenizer;
 mod training;
 mod training_window;
 mod window;
@@ -62,22 +53,19 @@ pub use counted::counted;
 pub use document::Document;
 pub use error::{Error, Result};
 pub use fence::{Panicked, fenced};
-pub use file_type::FileType;
 pub use fingerprint::{sha256_hex, sha256_of_file, text_fingerprint};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
-pub use read_documents::{Documents, ReadOptions, read_documents, stream_documents};
-pub use reader::read_text;
+pub use reading::{Documents, FileType, ReadOptions, read_documents, read_text, stream_documents};
 pub use sample::{Sample, select_samples};
 pub use sources::{
     HELD_OUT_CRATES, LockedPackage, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
 pub use synthetic::{SyntheticConfig, SyntheticKind, SyntheticStream};
 pub use tokenize::{tokenize, tokenize_document, tokenize_documents};
-pub use tokenizer::Tokenizer;
-pub use tokens::{TokenDocument, read_token_ids};
-pub use train_tokenizer::{
-    BOS_TOKEN, EOS_TOKEN, TokenizerTraining, save_tokenizer, train_tokenizer,
+pub use tokenizer::{
+    BOS_TOKEN, EOS_TOKEN, Tokenizer, TokenizerTraining, save_tokenizer, train_tokenizer,
 };
+pub use tokens::{TokenDocument, read_token_ids};
 pub use training::{
     DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
     PackedStream, PackingConfig, Skips, SourceCursor, WindowSource, partition_by_length,

@@ -51,6 +51,31 @@ impl WindowProtocol {
     pub const fn sliding(stride: usize) -> Self {
         Self::Sliding { stride }
     }
+
+    /// Refuses settings that give no windows.
+    fn check(self, context: usize) -> Result<()> {
+        match self {
+            Self::Spread { n_windows } => check_n_windows(n_windows),
+            Self::Divided { n_windows, within } => {
+                check_n_windows(n_windows)?;
+                check_within(within, context)
+            }
+            Self::Sliding { stride } => check_stride(stride, context),
+            Self::Strided { stride: 0 } => Err(Error::ZeroCount { name: "stride" }),
+            Self::Strided { .. } | Self::SecondHalves => Ok(()),
+        }
+    }
+
+    /// The windows of a document. `outer` is the span of the windows that are [divided](Self::Divided).
+    fn cover(self, n_tokens: usize, span: Span, outer: Span) -> Vec<Window> {
+        match self {
+            Self::Spread { n_windows } => spread(n_tokens, span, n_windows),
+            Self::Divided { n_windows, .. } => divided(n_tokens, span, outer, n_windows),
+            Self::Sliding { stride } => sliding(n_tokens, span, stride),
+            Self::Strided { stride } => strided(n_tokens, span, stride),
+            Self::SecondHalves => halves(n_tokens, span),
+        }
+    }
 }
 
 /// Where the beginning-of-text token (BOS) is placed.
@@ -72,6 +97,18 @@ pub enum Bos {
     },
     /// There is no BOS.
     None,
+}
+
+impl Bos {
+    /// The name in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Window { .. } => "window",
+            Self::Replace { .. } => "replaced",
+            Self::None => "none",
+        }
+    }
 }
 
 impl Bos {
@@ -159,18 +196,7 @@ pub fn plan_windows(
     bos: Bos,
 ) -> Result<Vec<TokenWindow>> {
     check_context(context)?;
-    match protocol {
-        WindowProtocol::Spread { n_windows } => check_n_windows(n_windows)?,
-        WindowProtocol::Divided { n_windows, within } => {
-            check_n_windows(n_windows)?;
-            check_within(within, context)?;
-        }
-        WindowProtocol::Sliding { stride } => check_stride(stride, context)?,
-        WindowProtocol::Strided { stride: 0 } => {
-            return Err(Error::ZeroCount { name: "stride" });
-        }
-        WindowProtocol::Strided { .. } | WindowProtocol::SecondHalves => {}
-    }
+    protocol.check(context)?;
     let bos_id = match bos {
         Bos::Window { bos_id } | Bos::Replace { bos_id } => Some(bos_id),
         Bos::Document | Bos::None => None,
@@ -196,13 +222,7 @@ pub fn plan_windows(
     for (doc_idx, document) in documents.iter().enumerate() {
         let first = usize::from(in_front && document.tokens.first().copied() == bos_id);
         let n_tokens = document.tokens.len() - first;
-        let windows = match protocol {
-            WindowProtocol::Spread { n_windows } => spread(n_tokens, span, n_windows),
-            WindowProtocol::Divided { n_windows, .. } => divided(n_tokens, span, needed, n_windows),
-            WindowProtocol::Sliding { stride } => sliding(n_tokens, span, stride),
-            WindowProtocol::Strided { stride } => strided(n_tokens, span, stride),
-            WindowProtocol::SecondHalves => halves(n_tokens, span),
-        };
+        let windows = protocol.cover(n_tokens, span, needed);
         n_skipped += usize::from(windows.is_empty());
         if windows.is_empty() {
             continue;
@@ -226,16 +246,11 @@ pub fn plan_windows(
         ));
     }
     if planned.is_empty() {
-        let longest = documents
-            .iter()
-            .map(|document| document.tokens.len())
-            .max()
-            .unwrap_or(0);
-        let n_documents = documents.len();
+        let lengths = documents.iter().map(|document| document.tokens.len());
         return Err(Error::NoWindow {
             context: least,
-            n_documents,
-            longest,
+            n_documents: documents.len(),
+            longest: lengths.max().unwrap_or(0),
             needed: needed.n_tokens,
         });
     }

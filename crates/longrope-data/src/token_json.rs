@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::jsonl::kind_of;
+use crate::reading::jsonl::kind_of;
 
 /// A JSON value.
 pub(crate) enum Element {

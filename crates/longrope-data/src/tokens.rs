@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::reading::reader;
 use crate::token_json::{Element, List};
-use crate::{Error, Result, reader};
+use crate::{Error, Result};
 
 /// The tokens of one document.
 #[derive(Clone, Debug, PartialEq, Eq)]

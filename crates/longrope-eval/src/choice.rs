@@ -6,8 +6,14 @@ use longrope_rope::ResolvedRope;
 use crate::error::{Error, Result};
 use crate::language_model::LanguageModel;
 
-/// A question with one answer: all tokens, and the index of the first token of the answer.
-pub(crate) type Answer<'a> = (&'a [u32], usize);
+/// A question with one answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    /// All tokens.
+    pub(crate) tokens: &'a [u32],
+    /// Index of the first token of the answer.
+    pub(crate) from: usize,
+}
 
 /// Log-likelihoods of the answers to a question, nats: negated sums of losses.
 ///
@@ -18,26 +24,26 @@ pub(crate) fn log_likelihoods(
     model: &mut dyn LanguageModel,
     rope: &ResolvedRope,
 ) -> Result<Vec<f64>> {
-    let longest = answers.iter().map(|(tokens, _)| tokens.len()).max();
+    let longest = answers.iter().map(|answer| answer.tokens.len()).max();
     let filled: Vec<Vec<u32>> = answers
         .iter()
-        .map(|(tokens, _)| {
+        .map(|Answer { tokens, .. }| {
             let mut filled = tokens.to_vec();
             filled.resize(longest.unwrap_or(1), tokens[0]);
             filled
         })
         .collect();
     let sequences: Vec<&[u32]> = filled.iter().map(Vec::as_slice).collect();
-    let score_from = answers.iter().map(|(_, from)| *from).min().unwrap_or(1);
+    let score_from = answers.iter().map(|answer| answer.from).min().unwrap_or(1);
     let losses = model.token_nll(&sequences, score_from, rope)?;
-    for (index, ((tokens, _), losses)) in answers.iter().zip(&losses).enumerate() {
-        let read = losses[..tokens.len() - score_from].to_vec();
+    for (index, (answer, losses)) in answers.iter().zip(&losses).enumerate() {
+        let read = losses[..answer.tokens.len() - score_from].to_vec();
         check_losses(&[read], score_from)
             .map_err(|source| Error::not_finite(format!("answer {index}"), source))?;
     }
-    let sum = |((tokens, from), losses): (&Answer, Vec<f32>)| {
-        let answer = &losses[from - score_from..tokens.len() - score_from];
-        let nats: f64 = answer.iter().map(|nll| f64::from(*nll)).sum();
+    let sum = |(answer, losses): (&Answer, Vec<f32>)| {
+        let own = &losses[answer.from - score_from..answer.tokens.len() - score_from];
+        let nats: f64 = own.iter().map(|nll| f64::from(*nll)).sum();
         -nats
     };
     Ok(answers.iter().zip(losses).map(sum).collect())

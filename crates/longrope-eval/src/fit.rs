@@ -41,8 +41,8 @@ pub(crate) fn fit_filler(
     target: usize,
     mut count: impl FnMut(Fill) -> Result<usize>,
 ) -> Result<Fill> {
-    let fill = |bytes| Fill { bytes, moved: 0 };
-    let least = count(fill(0))?;
+    let mut of_length = |bytes| count(Fill { bytes, moved: 0 });
+    let least = of_length(0)?;
     if least > target {
         return Err(Error::ContextTooShort {
             task: task.to_owned(),
@@ -50,22 +50,66 @@ pub(crate) fn fit_filler(
             needed: least,
         });
     }
+    let guess = guess(least, target, &mut of_length)?;
+    let exact = if guess.is_exact {
+        Some(guess.bytes)
+    } else {
+        exact_near(guess, target, &mut of_length)?
+    };
+    if let Some(bytes) = exact {
+        return Ok(Fill { bytes, moved: 0 });
+    }
+    for moved in 1..=MOST_MOVED {
+        for bytes in guess.bytes.saturating_sub(NEAR_MOVED)..=guess.bytes + NEAR_MOVED {
+            let fill = Fill { bytes, moved };
+            if count(fill)? == target {
+                return Ok(fill);
+            }
+        }
+    }
+    Err(Error::NoExactFit {
+        task: task.to_owned(),
+        context: target,
+    })
+}
+
+/// A length of the filler that is close to the one wanted.
+#[derive(Clone, Copy)]
+struct Guess {
+    bytes: usize,
+    /// Whether it gives exactly the target.
+    is_exact: bool,
+    /// Whether the last length that was tried gives too few tokens.
+    is_short: bool,
+}
+
+/// Comes close to the target by the rate of bytes per token. `least` is the number of tokens without filler.
+fn guess(
+    least: usize,
+    target: usize,
+    count: &mut impl FnMut(usize) -> Result<usize>,
+) -> Result<Guess> {
     let wanted = (target - least) as f64;
-    let mut bytes = rounded(wanted * BYTES_PER_TOKEN);
-    let mut is_short = true;
+    let mut guess = Guess {
+        bytes: rounded(wanted * BYTES_PER_TOKEN),
+        is_exact: false,
+        is_short: true,
+    };
     // The target lies between these lengths, as far as they are known.
     let (mut below, mut above) = (0, None);
     for _ in 0..48 {
-        let found = count(fill(bytes))?;
-        if found == target {
-            return Ok(fill(bytes));
+        let bytes = guess.bytes;
+        let found = count(bytes)?;
+        guess.is_exact = found == target;
+        if guess.is_exact {
+            break;
         }
         let off = target as f64 - found as f64;
-        is_short = off > 0.0;
+        guess.is_short = off > 0.0;
         if off.abs() <= 3.0 {
             break;
         }
-        if is_short {
+        if guess.is_short {
             below = bytes;
         } else {
             above = Some(bytes);
@@ -80,24 +124,33 @@ pub(crate) fn fit_filler(
         };
         let next = rounded(bytes as f64 + off * rate);
         // The average rate may be far off where the text is of another kind.
-        bytes = match above {
+        guess.bytes = match above {
             None => next.max(below + 1),
             Some(above) if next > below && next < above => next,
             Some(above) => below.midpoint(above),
         };
     }
+    Ok(guess)
+}
+
+/// Tries lengths on either side of a guess one by one; `None` if none of them gives exactly the target.
+fn exact_near(
+    guess: Guess,
+    target: usize,
+    count: &mut impl FnMut(usize) -> Result<usize>,
+) -> Result<Option<usize>> {
     // First in the likely direction, until it is clear that the target has been passed.
-    for goes_longer in [is_short, !is_short] {
+    for goes_longer in [guess.is_short, !guess.is_short] {
         for step in 1..=NEAR {
             let near = if goes_longer {
-                Some(bytes + step)
+                Some(guess.bytes + step)
             } else {
-                bytes.checked_sub(step)
+                guess.bytes.checked_sub(step)
             };
             let Some(near) = near else { break };
-            let found = count(fill(near))?;
+            let found = count(near)?;
             if found == target {
-                return Ok(fill(near));
+                return Ok(Some(near));
             }
             let is_past = if goes_longer {
                 found > target + PAST
@@ -109,32 +162,34 @@ pub(crate) fn fit_filler(
             }
         }
     }
-    for moved in 1..=MOST_MOVED {
-        for bytes in bytes.saturating_sub(NEAR_MOVED)..=bytes + NEAR_MOVED {
-            let fill = Fill { bytes, moved };
-            if count(fill)? == target {
-                return Ok(fill);
-            }
-        }
-    }
-    Err(Error::NoExactFit {
-        task: task.to_owned(),
-        context: target,
-    })
+    Ok(None)
 }
 
-/// Finds approximately the largest number of units in `range` (its end included) with which a prompt
-/// has at most `room` tokens of a context.
+/// The room that a prompt has.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    /// Tokens of the context.
+    pub(crate) context: usize,
+    /// Those of them that the prompt may have.
+    pub(crate) tokens: usize,
+}
+
+/// Finds approximately the largest number of units in `range` (its end included) with which a prompt has room.
 ///
 /// `count` gives the tokens of the prompt with a number of units. Apart from noise, it grows with that number.
 ///
 /// # Errors
 /// If the prompt with the fewest units is too long.
 pub(crate) fn fit_units(
-    (task, context, room): (&str, usize, usize),
+    task: &str,
+    room: Room,
     range: Range<usize>,
     mut count: impl FnMut(usize) -> Result<usize>,
 ) -> Result<usize> {
+    let Room {
+        context,
+        tokens: room,
+    } = room;
     let least = range.start;
     let base = count(least)?;
     if base > room {
@@ -223,13 +278,21 @@ mod tests {
     #[test]
     fn prompts_are_as_long_as_there_is_room() {
         let tokens = |units: usize| 20 + 7 * units + units % 3;
+        let all = |context| Room {
+            context,
+            tokens: context,
+        };
         for room in [36, 100, 2000, 100_000] {
-            let units = fit_units(("t", room, room), 2..usize::MAX, |n| Ok(tokens(n))).unwrap();
+            let units = fit_units("t", all(room), 2..usize::MAX, |n| Ok(tokens(n))).unwrap();
             assert!(tokens(units) <= room && tokens(units + 1) > room, "{room}");
         }
-        let few = fit_units(("t", 900, 900), 2..5, |n| Ok(tokens(n))).unwrap();
+        let few = fit_units("t", all(900), 2..5, |n| Ok(tokens(n))).unwrap();
         assert_eq!(few, 5, "there are no more");
-        let error = fit_units(("t", 50, 20), 2..9, |n| Ok(tokens(n))).unwrap_err();
+        let part = Room {
+            context: 50,
+            tokens: 20,
+        };
+        let error = fit_units("t", part, 2..9, |n| Ok(tokens(n))).unwrap_err();
         assert!(matches!(error, Error::ContextTooShort { needed: 66, .. }));
     }
 

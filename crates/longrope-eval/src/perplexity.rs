@@ -2,7 +2,7 @@
 
 use longrope_data::TokenWindow;
 use longrope_model::{Decoder, check_losses};
-use longrope_rope::{Precision, ResolvedRope, RopeSpec};
+use longrope_rope::{AnglePrecision, ResolvedRope, RopeSpec};
 
 use crate::error::{Error, Result};
 use crate::language_model::{LanguageModel, Scorer};
@@ -135,7 +135,7 @@ impl WindowBatch {
 pub struct PerplexityRun<'a> {
     windows: &'a [TokenWindow],
     rope: &'a RopeSpec,
-    precision: Precision,
+    precision: AnglePrecision,
     next: usize,
     sum: Perplexity,
 }
@@ -143,7 +143,7 @@ pub struct PerplexityRun<'a> {
 impl<'a> PerplexityRun<'a> {
     /// Measures `windows` under `rope`, with the frequencies of every window resolved from its length.
     pub fn new(windows: &'a [TokenWindow], rope: &'a RopeSpec) -> Self {
-        let precision = Precision::default();
+        let precision = AnglePrecision::default();
         Self {
             windows,
             rope,
@@ -155,7 +155,7 @@ impl<'a> PerplexityRun<'a> {
 
     /// Computes angles in another precision than `f64`, for comparison with programs that do.
     #[must_use]
-    pub fn with_precision(self, precision: Precision) -> Self {
+    pub fn with_precision(self, precision: AnglePrecision) -> Self {
         Self { precision, ..self }
     }
 

@@ -6,7 +6,7 @@ use longrope_model::ResultSource;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::effective_length::EffectiveLength;
+use crate::effective::EffectiveLength;
 use crate::metric::Metric;
 use crate::paired::Difference;
 use crate::perplexity::ScoredWindow;

@@ -16,20 +16,29 @@ pub(crate) fn depths_setting(depths: &[f64]) -> Value {
 /// Refuses zero trials and depths outside of `0..=1`.
 pub(crate) fn check(task: &str, trials: usize, depths: &[f64]) -> Result<()> {
     if trials == 0 {
-        return Err(Error::InvalidSetting {
-            task: task.to_owned(),
-            setting: "trials",
-            found: "0".to_owned(),
-            expected: "1 or more",
-        });
+        let found = "0".to_owned();
+        return Err(invalid_setting(task, "trials", found, "1 or more"));
     }
     match depths.iter().find(|depth| !(0.0..=1.0).contains(*depth)) {
         None => Ok(()),
-        Some(depth) => Err(Error::InvalidSetting {
-            task: task.to_owned(),
-            setting: "depths",
-            found: depth.to_string(),
-            expected: "numbers from 0 to 1",
-        }),
+        Some(depth) => {
+            let (found, expected) = (depth.to_string(), "numbers from 0 to 1");
+            Err(invalid_setting(task, "depths", found, expected))
+        }
+    }
+}
+
+/// The error for a setting of a task.
+pub(crate) fn invalid_setting(
+    task: &str,
+    setting: &'static str,
+    found: String,
+    expected: &'static str,
+) -> Error {
+    Error::InvalidSetting {
+        task: task.to_owned(),
+        setting,
+        found,
+        expected,
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod copies;
 mod error;
 mod interrupt;
 mod json_files;
@@ -15,8 +16,9 @@ pub use error::{Error, Result, ScoringError};
 pub use interrupt::{Interrupt, Interrupted};
 pub use run_folder::{RunFolder, RunKind, RunMode, RunSettings};
 pub use scoring::{
-    AdaptJob, Adaptation, Adapted, HeldOut, Losses, Measure, Measurer, Models, PplCell, PplEvent,
-    PplOptions, Replica, ScoreJob, Scoring, Workers, check_windows, perplexities,
+    AdaptJob, AdaptWindows, Adaptation, Adapted, HeldOut, Losses, Measure, Measurer, Models,
+    PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring, Workers, check_windows,
+    perplexities,
 };
 pub use search::{
     AdaptConfig, Calibration, CalibrationOptions, CalibrationSample, ClosestInputs, ClosestRope,

@@ -1,5 +1,6 @@
 //! Heat maps: a grid of shares.
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -64,67 +65,105 @@ fn size(columns: usize, rows: usize) -> Option<(i32, i32)> {
     Some((width, height))
 }
 
+/// The area that is drawn on.
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Where a text lies, relative to the point that it is drawn at.
+const CENTERED: Pos = Pos {
+    h_pos: HPos::Center,
+    v_pos: VPos::Center,
+};
+const TO_LEFT: Pos = Pos {
+    h_pos: HPos::Left,
+    v_pos: VPos::Center,
+};
+const TO_RIGHT: Pos = Pos {
+    h_pos: HPos::Right,
+    v_pos: VPos::Center,
+};
+
 fn draw(svg: &mut String, heat: &HeatMap, size: (i32, i32)) -> Drawn {
-    let n_columns = i32::try_from(heat.columns.len())?;
     let root = SVGBackend::with_string(svg, (size.0.unsigned_abs(), size.1.unsigned_abs()))
         .into_drawing_area();
     root.fill(&WHITE)?;
-    let style = |height: u32, color: &RGBColor, at: Pos| {
-        ("sans-serif", height).into_font().color(color).pos(at)
-    };
-    let centered = Pos::new(HPos::Center, VPos::Center);
-    let to_left = Pos::new(HPos::Left, VPos::Center);
-    let to_right = Pos::new(HPos::Right, VPos::Center);
-    root.draw(&Text::new(heat.title, (14, 24), style(21, &TEXT, to_left)))?;
-    root.draw(&Text::new(
+    draw_labels(&root, heat, size.1)?;
+    draw_scale(&root, size.1 - 48)?;
+    for (y, (name, cells)) in (0..).zip(heat.rows.iter().zip(heat.cells)) {
+        let counts = usize::try_from(y).ok().and_then(|y| heat.counts.get(y));
+        let counts = counts.map_or(&[][..], Vec::as_slice);
+        draw_row(&root, TOP + y * CELL.1, name, cells, counts)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+/// A text of this height, in pixels.
+fn style(height: u32, color: RGBColor, at: Pos) -> TextStyle<'static> {
+    ("sans-serif", height).into_font().color(&color).pos(at)
+}
+
+/// Draws the title, the labels and the names of the columns.
+fn draw_labels(area: &Area<'_>, heat: &HeatMap, height: i32) -> Drawn {
+    let n_columns = i32::try_from(heat.columns.len())?;
+    area.draw(&Text::new(heat.title, (14, 24), style(21, TEXT, TO_LEFT)))?;
+    area.draw(&Text::new(
         heat.y_label,
         (14, TOP - 16),
-        style(16, &TEXT, to_left),
+        style(16, TEXT, TO_LEFT),
     ))?;
-    let below = (LEFT + n_columns * CELL.0 / 2, size.1 - BOTTOM + 18);
-    root.draw(&Text::new(heat.x_label, below, style(17, &TEXT, centered)))?;
+    let below = (LEFT + n_columns * CELL.0 / 2, height - BOTTOM + 18);
+    area.draw(&Text::new(heat.x_label, below, style(17, TEXT, CENTERED)))?;
     for (x, name) in (0..).zip(&heat.columns) {
         let at = (LEFT + x * CELL.0 + CELL.0 / 2, TOP - 34);
-        root.draw(&Text::new(name.as_str(), at, style(17, &TEXT, centered)))?;
+        area.draw(&Text::new(name.as_str(), at, style(17, TEXT, CENTERED)))?;
     }
+    Ok(())
+}
+
+/// Draws the scale of the colors.
+fn draw_scale(area: &Area<'_>, top: i32) -> Drawn {
     for part in 0..N_PARTS {
         let share = f64::from(part) / f64::from(N_PARTS - 1);
-        let (left, top) = (LEFT + part * PART.0, size.1 - 48);
+        let left = LEFT + part * PART.0;
         let corners = [(left, top), (left + PART.0, top + PART.1)];
-        root.draw(&Rectangle::new(corners, mixed(share).filled()))?;
+        area.draw(&Rectangle::new(corners, mixed(share).filled()))?;
         if part % 5 == 0 {
             let at = (left + PART.0 / 2, top + PART.1 + 14);
             let text = format!("{:.0}%", 100.0 * share);
-            root.draw(&Text::new(text, at, style(17, &TEXT, centered)))?;
+            area.draw(&Text::new(text, at, style(17, TEXT, CENTERED)))?;
         }
     }
-    for (y, (name, cells)) in (0..).zip(heat.rows.iter().zip(heat.cells)) {
-        let top = TOP + y * CELL.1;
-        let at = (LEFT - 10, top + CELL.1 / 2);
-        root.draw(&Text::new(name.as_str(), at, style(17, &TEXT, to_right)))?;
-        let counts = usize::try_from(y).ok().and_then(|y| heat.counts.get(y));
-        for (x, cell) in (0..).zip(cells) {
-            let Some(share) = cell else { continue };
-            let left = LEFT + x * CELL.0;
-            let corners = [(left + 1, top + 1), (left + CELL.0 - 1, top + CELL.1 - 1)];
-            root.draw(&Rectangle::new(corners, mixed(*share).filled()))?;
-            let ink = if *share > 0.5 { WHITE } else { TEXT };
-            let count = usize::try_from(x)
-                .ok()
-                .and_then(|x| counts.and_then(|counts| counts.get(x)));
-            let middle = left + CELL.0 / 2;
-            let up = if count.is_some() { 8 } else { 0 };
-            let at = (middle, top + CELL.1 / 2 - up);
-            let text = format!("{:.0}%", 100.0 * share);
-            root.draw(&Text::new(text, at, style(18, &ink, centered)))?;
-            if let Some(count) = count {
-                let at = (middle, top + CELL.1 - 13);
-                let text = format!("n = {count}");
-                root.draw(&Text::new(text, at, style(15, &ink, centered)))?;
-            }
+    Ok(())
+}
+
+/// Draws the name and the cells of a row, with the numbers of trials that are known.
+fn draw_row(
+    area: &Area<'_>,
+    top: i32,
+    name: &str,
+    cells: &[Option<f64>],
+    counts: &[usize],
+) -> Drawn {
+    let at = (LEFT - 10, top + CELL.1 / 2);
+    area.draw(&Text::new(name, at, style(17, TEXT, TO_RIGHT)))?;
+    for (x, cell) in (0..).zip(cells) {
+        let Some(share) = cell else { continue };
+        let left = LEFT + x * CELL.0;
+        let corners = [(left + 1, top + 1), (left + CELL.0 - 1, top + CELL.1 - 1)];
+        area.draw(&Rectangle::new(corners, mixed(*share).filled()))?;
+        let ink = if *share > 0.5 { WHITE } else { TEXT };
+        let count = usize::try_from(x).ok().and_then(|x| counts.get(x));
+        let middle = left + CELL.0 / 2;
+        let up = if count.is_some() { 8 } else { 0 };
+        let at = (middle, top + CELL.1 / 2 - up);
+        let text = format!("{:.0}%", 100.0 * share);
+        area.draw(&Text::new(text, at, style(18, ink, CENTERED)))?;
+        if let Some(count) = count {
+            let at = (middle, top + CELL.1 - 13);
+            let text = format!("n = {count}");
+            area.draw(&Text::new(text, at, style(15, ink, CENTERED)))?;
         }
     }
-    root.present()?;
     Ok(())
 }
 

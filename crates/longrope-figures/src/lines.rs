@@ -1,5 +1,6 @@
 //! Line charts.
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::axis::{Axis, Scale};
@@ -253,6 +254,11 @@ fn legend(lines: &[Line], width: i32) -> Vec<Vec<(i32, &Line)>> {
     rows
 }
 
+/// A text of this size, in pixels.
+fn font(size: u32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&TEXT)
+}
+
 fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Drawn {
     let is_shown = |point: &(f64, f64)| x.shows(point.0) && y.shows(point.1);
     let rows = legend(lines, i32::try_from(SIZE.0)?);
@@ -260,7 +266,6 @@ fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Dr
     let size = (SIZE.0, SIZE.1 + legend_height);
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE)?;
-    let font = |size: u32| ("sans-serif", size).into_font().color(&TEXT);
     let (area, below) = root.split_vertically(SIZE.1);
 
     let mut chart = ChartBuilder::on(&area)
@@ -306,9 +311,21 @@ fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Dr
         }
     }
 
+    draw_legend(&below, &rows, x, y)?;
+    root.present()?;
+    Ok(())
+}
+
+fn draw_legend(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    rows: &[Vec<(i32, &Line)>],
+    x: &Axis,
+    y: &Axis,
+) -> Drawn {
+    let is_shown = |point: &(f64, f64)| x.shows(point.0) && y.shows(point.1);
     for (row, entries) in (0_i32..).zip(rows) {
         let middle = LEGEND_ROW / 2 + LEGEND_ROW * row;
-        for (left, line) in entries {
+        for &(left, line) in entries {
             let strokes: &[_] = if line.dashed {
                 &[(0, 7), (11, 18), (22, STROKE)]
             } else {
@@ -317,15 +334,14 @@ fn draw(svg: &mut String, title: &str, x: &Axis, y: &Axis, lines: &[Line]) -> Dr
             for &(from, to) in strokes {
                 let style = line.color.stroke_width(line.width);
                 let ends = [(left + from, middle), (left + to, middle)];
-                below.draw(&PathElement::new(ends, style))?;
+                area.draw(&PathElement::new(ends, style))?;
             }
             let is_empty = !line.name.ends_with("(above)") && !line.points.iter().any(is_shown);
             let note = if is_empty { " (no data)" } else { "" };
             let text = format!("{}{note}", line.name);
-            below.draw(&Text::new(text, (left + STROKE + 7, middle - 9), font(18)))?;
+            area.draw(&Text::new(text, (left + STROKE + 7, middle - 9), font(18)))?;
         }
     }
-    root.present()?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@
 
 mod kept;
 
+use std::ops::Range;
+
 use burn::tensor::{Gradients, Tensor};
 
 pub use kept::Keep;
@@ -128,10 +130,11 @@ pub fn backward_by_rows(
     inputs.back_through(d_output, |layer_idx, input, d_output| {
         let mixed = mix(layer_idx, input.clone());
         let value = mixed.clone().without_autodiff();
-        let d_mixed = pieces(&value, most_rows).map(|(start, n)| {
-            let piece = value.clone().narrow(1, start, n).autodiff().require_grad();
+        let d_mixed = pieces(&value, most_rows).map(|positions| {
+            let part = |x: &Tensor<3>| x.clone().narrow(1, positions.start, positions.len());
+            let piece = part(&value).autodiff().require_grad();
             let output = rows(layer_idx, piece.clone());
-            let d_output = d_output.clone().narrow(1, start, n);
+            let d_output = part(&d_output);
             gradient_of(&piece, output, d_output, |gradients| {
                 collect(layer_idx, gradients);
             })
@@ -152,22 +155,22 @@ pub fn by_rows(
     most_rows: usize,
     mut rows: impl FnMut(Tensor<3>) -> Tensor<3>,
 ) -> Tensor<3> {
-    let all: Vec<(usize, usize)> = pieces(&x, most_rows).collect();
+    let all: Vec<Range<usize>> = pieces(&x, most_rows).collect();
     if all.len() < 2 {
         return rows(x);
     }
     let outputs = all.into_iter();
-    let outputs = outputs.map(|(start, n)| rows(x.clone().narrow(1, start, n)));
+    let outputs = outputs.map(|part| rows(x.clone().narrow(1, part.start, part.len())));
     Tensor::cat(outputs.collect(), 1)
 }
 
-/// First position and number of positions of pieces with about `most_rows` rows over all sequences.
-fn pieces(x: &Tensor<3>, most_rows: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+/// The positions of pieces with about `most_rows` rows over all sequences.
+fn pieces(x: &Tensor<3>, most_rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
     let [batch, seq, _] = x.dims();
     let step = (most_rows / batch.max(1)).max(1);
     (0..seq)
         .step_by(step)
-        .map(move |start| (start, step.min(seq - start)))
+        .map(move |start| start..(start + step).min(seq))
 }
 
 /// The gradient of `input`, if that of `output` is `d_output`.

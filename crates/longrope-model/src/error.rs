@@ -7,7 +7,7 @@ use longrope_data::counted;
 use crate::checkpoint::damage::Damage;
 use crate::checkpoint::report::WeightReport;
 use crate::export::float_type::FloatType;
-use crate::lora_error::LoraError;
+use crate::lora::LoraError;
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

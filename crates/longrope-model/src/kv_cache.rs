@@ -6,8 +6,8 @@ use burn::tensor::{DType, Tensor};
 use longrope_rope::{ResolvedRope, Rotation};
 
 use crate::config::ModelConfig;
+use crate::decoder::placement::{PlacedRotary, Placement};
 use crate::error::{Error, Result};
-use crate::placement::{PlacedRotary, Placement};
 use crate::rotary::RotaryMaker;
 
 /// Number of new tokens that a layer with a sliding window has room for beside those in its window.
@@ -104,10 +104,11 @@ impl KvCache {
         config: &ModelConfig,
         capacity: usize,
         rope: &ResolvedRope,
-        (placement, dtype): (&Placement, DType),
+        placement: &Placement,
+        dtype: DType,
     ) -> Self {
         let windows = config.windows.iter().copied();
-        Self::with_windows(config, windows, capacity, rope, (placement, dtype))
+        Self::with_windows(config, windows, capacity, rope, placement, dtype)
     }
 
     /// Like [`Self::new`], but keeps all tokens in all layers.
@@ -115,10 +116,11 @@ impl KvCache {
         config: &ModelConfig,
         capacity: usize,
         rope: &ResolvedRope,
-        (placement, dtype): (&Placement, DType),
+        placement: &Placement,
+        dtype: DType,
     ) -> Self {
         let windows = config.windows.iter().map(|_| None);
-        Self::with_windows(config, windows, capacity, rope, (placement, dtype))
+        Self::with_windows(config, windows, capacity, rope, placement, dtype)
     }
 
     fn with_windows(
@@ -126,7 +128,8 @@ impl KvCache {
         windows: impl Iterator<Item = Option<usize>>,
         capacity: usize,
         rope: &ResolvedRope,
-        (placement, dtype): (&Placement, DType),
+        placement: &Placement,
+        dtype: DType,
     ) -> Self {
         let is_grouped = rope.self_extend().is_some();
         let rotations = config.layout.rotations.iter();

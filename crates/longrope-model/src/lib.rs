@@ -11,86 +11,42 @@
 //! written.
 #![recursion_limit = "256"]
 
-mod attention;
-mod block;
-mod buffer_limit;
-mod builder;
 mod checkpoint;
 mod config;
-mod config_file;
 mod decoder;
-mod decoder_config;
-mod distillation;
 mod error;
 pub mod estimate;
-mod experts;
 mod export;
-mod feed_forward;
-mod finite;
-mod generate;
-mod gradients;
-mod grouped_attention;
-mod head;
 mod hub_name;
+mod inference;
 mod init;
 mod kv_cache;
-mod linear;
-mod llama_shape;
-mod logits;
 mod lora;
-mod lora_config;
-mod lora_error;
-mod lora_files;
-mod mlp;
-mod module_names;
 mod modules;
-mod nll;
-mod non_finite;
-mod norm;
 mod parameters;
-mod placement;
-mod precision;
 mod rotary;
-mod sampling;
-mod selection;
-mod slot;
 mod source;
-mod stop_tokens;
-mod tensors;
 mod training;
-mod unique_keys;
-mod write;
 
+pub use checkpoint::non_finite::{NonFiniteWeight, first_non_finite, non_finite_tensors};
+pub use checkpoint::write::{TensorEntry, write_safetensors};
 pub use checkpoint::{Checkpoint, Damage, StoredTensor, WeightProblem, WeightReport};
-pub use config::ModelConfig;
-pub use config_file::read_config_json;
-pub use decoder::{Decoder, LayerHook};
-pub use decoder_config::DecoderConfig;
-pub use distillation::Teacher;
+pub use config::{ModelConfig, attention_maps, read_config_json};
+pub use decoder::{Decoder, LayerHook, Placement, Precision, layers_per_device};
 pub use error::{Error, Result};
 pub use export::{
     ConfigChanges, ExportOptions, FloatType, GgufOptions, ShardSize, changed_config,
     copy_companions, export_gguf, export_hf, gguf_rope, is_companion, is_replaceable,
 };
-pub use finite::check_losses;
-pub use generate::{FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation};
-pub use gradients::Gradients;
 pub use hub_name::is_hub_name;
-pub use init::{write_random_llama, write_random_model};
+pub use inference::{
+    FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, Sampling, TokenBatch, check_losses,
+    stop_tokens,
+};
+pub use init::{DecoderConfig, DecoderSizes, LlamaShape, write_random_llama, write_random_model};
 pub use kv_cache::KvCache;
-pub use llama_shape::LlamaShape;
-pub use lora_config::LoraConfig;
-pub use lora_error::LoraError;
-pub use module_names::attention_maps;
-pub use nll::TokenBatch;
-pub use non_finite::{NonFiniteWeight, first_non_finite, first_non_finite_in};
-pub use parameters::{Parameter, ParameterKind, Trained};
-pub use placement::{Placement, layers_per_device};
-pub use precision::Precision;
+pub use lora::{LoraConfig, LoraError};
+pub use parameters::{Parameter, ParameterKind, Selection, Trained};
 pub use rotary::{Rotary, RotaryMaker};
-pub use sampling::Sampling;
-pub use selection::Selection;
 pub use source::{ResultSource, RopeSource, rope_fingerprint};
-pub use stop_tokens::stop_tokens;
-pub use training::{LossGradients, Recompute, TrainingBatch};
-pub use write::{TensorEntry, write_safetensors};
+pub use training::{Gradients, LossGradients, Recompute, Teacher, TrainingBatch};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::precision::to_f32;
-use crate::{Precision, ResolvedRope};
+use crate::{AnglePrecision, ResolvedRope};
 
 /// Cos and sin of every position and pair, times the attention scale.
 ///
@@ -57,14 +57,14 @@ impl ResolvedRope {
 
     fn sin_cos(&self, position: f64, frequency: f64) -> (f32, f32) {
         match self.precision {
-            Precision::F64 => {
+            AnglePrecision::F64 => {
                 let (sin, cos) = (position * frequency).sin_cos();
                 (
                     to_f32(self.attention_scale * sin),
                     to_f32(self.attention_scale * cos),
                 )
             }
-            Precision::CompatF32 => {
+            AnglePrecision::CompatF32 => {
                 let (sin, cos) = (to_f32(position) * to_f32(frequency)).sin_cos();
                 let attention_scale = to_f32(self.attention_scale);
                 (sin * attention_scale, cos * attention_scale)

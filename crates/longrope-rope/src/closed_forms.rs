@@ -1,7 +1,7 @@
 //! Rescale factors in closed form: interpolation methods expressed as factors. A search starts from them.
 
 use crate::inv_freq::{Base, yarn_bounds, yarn_ramp};
-use crate::precision::Precision;
+use crate::precision::AnglePrecision;
 
 /// Which pairs YaRN interpolates: a ramp from the fast pairs, which stay as they are, to the slow ones.
 ///
@@ -38,7 +38,7 @@ impl YarnRamp {
             rotary_dim: self.rotary_dim,
             theta: self.theta,
             original_context: self.original_context,
-            precision: Precision::F64,
+            precision: AnglePrecision::F64,
         }
     }
 }

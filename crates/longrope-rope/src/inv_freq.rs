@@ -1,11 +1,11 @@
 //! The frequencies, one function per scaling. Nothing else computes frequencies.
 //!
-//! Every step goes through [`Precision::round`], so that the same formula gives the exact f64 frequencies and the f32
+//! Every step goes through [`AnglePrecision::round`], so that the same formula gives the exact f64 frequencies and the f32
 //! ones of transformers. For the latter, the order of operations is the same as in transformers.
 
 use std::f64::consts::PI;
 
-use crate::Precision;
+use crate::AnglePrecision;
 
 /// The input that all scalings share.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Base {
     pub(crate) rotary_dim: usize,
     pub(crate) theta: f64,
     pub(crate) original_context: usize,
-    pub(crate) precision: Precision,
+    pub(crate) precision: AnglePrecision,
 }
 
 impl Base {
@@ -188,7 +188,7 @@ mod tests {
             rotary_dim,
             theta,
             original_context,
-            precision: Precision::F64,
+            precision: AnglePrecision::F64,
         }
     }
 
@@ -281,11 +281,11 @@ mod tests {
     fn compat_rounds_every_step_to_f32() {
         let exact = plain(base(96, 10_000.0, 256));
         let compat = plain(Base {
-            precision: Precision::CompatF32,
+            precision: AnglePrecision::CompatF32,
             ..base(96, 10_000.0, 256)
         });
         for (exact, compat) in exact.iter().zip(&compat) {
-            assert_eq!(*compat, Precision::CompatF32.round(*compat));
+            assert_eq!(*compat, AnglePrecision::CompatF32.round(*compat));
             assert!((compat / exact - 1.0).abs() < 1e-6);
         }
     }

@@ -94,7 +94,7 @@ pub use hf::{
 };
 pub use method::Method;
 pub use parameter_method::ParameterMethod;
-pub use precision::Precision;
+pub use precision::AnglePrecision;
 pub use resolved::ResolvedRope;
 pub use scaling::RopeScaling;
 pub use self_extend::SelfExtend;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Precision {
+pub enum AnglePrecision {
     /// Everything in f64, one cast to f32 at the very end.
     #[default]
     F64,
@@ -15,7 +15,7 @@ pub enum Precision {
     CompatF32,
 }
 
-impl Precision {
+impl AnglePrecision {
     /// `value` rounded to this arithmetic.
     ///
     /// Rounding an f64 result of two f32 numbers gives exactly what f32 arithmetic gives for `+ - * /`, because f64 has

@@ -1,6 +1,6 @@
 //! The frequencies of one sequence, fixed.
 
-use crate::{Precision, SelfExtend};
+use crate::{AnglePrecision, SelfExtend};
 
 /// The frequencies of one whole sequence, made by [`RopeSpec::resolve`](crate::RopeSpec::resolve).
 ///
@@ -12,7 +12,7 @@ pub struct ResolvedRope {
     pub(crate) start_inv_freq: Vec<f64>,
     pub(crate) start_tokens: usize,
     pub(crate) attention_scale: f64,
-    pub(crate) precision: Precision,
+    pub(crate) precision: AnglePrecision,
     pub(crate) self_extend: Option<SelfExtend>,
 }
 
@@ -52,7 +52,7 @@ impl ResolvedRope {
     }
 
     /// The arithmetic of the angles.
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> AnglePrecision {
         self.precision
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::inv_freq::{self, Base};
 use crate::scaling;
 use crate::{
-    AttentionScale, Error, FactorSet, Precision, RescaleFactors, ResolvedRope, Result, RopeScaling,
-    SelfExtend,
+    AnglePrecision, AttentionScale, Error, FactorSet, RescaleFactors, ResolvedRope, Result,
+    RopeScaling, SelfExtend,
 };
 
 /// The rope of a model.
@@ -183,11 +183,11 @@ impl RopeSpec {
     /// Call it once per sequence. Keys that were rotated by one [`ResolvedRope`] do not match the queries of another, so a
     /// sequence that outgrows its frequencies must be computed again from its start.
     pub fn resolve(&self, total_tokens: usize) -> ResolvedRope {
-        self.resolve_with(total_tokens, Precision::F64)
+        self.resolve_with(total_tokens, AnglePrecision::F64)
     }
 
     /// [`resolve`](Self::resolve) in a chosen arithmetic.
-    pub fn resolve_with(&self, total_tokens: usize, precision: Precision) -> ResolvedRope {
+    pub fn resolve_with(&self, total_tokens: usize, precision: AnglePrecision) -> ResolvedRope {
         let base = self.base(precision);
         let (inv_freq, start_tokens) = match &self.scaling {
             RopeScaling::None {} | RopeScaling::SelfExtend { .. } => (inv_freq::plain(base), 0),
@@ -282,7 +282,7 @@ impl RopeSpec {
         )
     }
 
-    pub(crate) fn base(&self, precision: Precision) -> Base {
+    pub(crate) fn base(&self, precision: AnglePrecision) -> Base {
         Base {
             rotary_dim: self.rotary_dim,
             theta: self.theta,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use longrope_rope::{Precision, ResolvedRope, read_hf_rope};
+use longrope_rope::{AnglePrecision, ResolvedRope, read_hf_rope};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -105,7 +105,7 @@ fn compat_frequencies_are_those_of_transformers_to_the_last_bits() {
         for expected in &case.results {
             let found = rope
                 .spec
-                .resolve_with(expected.total_tokens, Precision::CompatF32);
+                .resolve_with(expected.total_tokens, AnglePrecision::CompatF32);
             for (pair, (found, expected)) in
                 found.inv_freq().iter().zip(&expected.inv_freq).enumerate()
             {
@@ -149,7 +149,7 @@ fn assert_angles(case: &AngleCase, rope: &ResolvedRope, angle_error: impl Fn(f64
 fn compat_angles_are_those_of_transformers() {
     for case in angle_cases() {
         let spec = read_hf_rope(&case.config).unwrap().spec;
-        let rope = spec.resolve_with(case.total_tokens, Precision::CompatF32);
+        let rope = spec.resolve_with(case.total_tokens, AnglePrecision::CompatF32);
         // Equal frequencies leave only the last bit of cos and sin; others turn their difference into angle.
         let inv_freq = rope.inv_freq().to_vec();
         assert_angles(&case, &rope, |position, pair| {

@@ -165,37 +165,47 @@ impl SearchState {
 
     /// Checks that the parts fit each other.
     fn check(&self) -> Result<()> {
-        let space = self.space()?;
-        let fail = |field, found: String, expected: String| {
-            Err(Error::StateCorrupt {
-                field,
-                found,
-                expected,
-            })
-        };
-        let (entries, done) = (self.memo.entries(), self.history.len());
-        for (id, entry) in entries.iter().enumerate() {
+        self.check_memo(&self.space()?)?;
+        self.check_population()?;
+        self.check_history()?;
+        self.check_n_samples()?;
+        counts::check(&Counted {
+            config: &self.config,
+            n_samples: self.n_samples,
+            entries: self.memo.entries(),
+            history: &self.history,
+            n_seeds: self.seeds.len(),
+        })
+    }
+
+    fn check_memo(&self, space: &Space) -> Result<()> {
+        let done = self.history.len();
+        for (id, entry) in self.memo.entries().iter().enumerate() {
             if let Some((found, expected)) = space.violation(&entry.candidate) {
-                return fail("memo", format!("{found} in candidate {id}"), expected);
+                return Err(corrupt(
+                    "memo",
+                    format!("{found} in candidate {id}"),
+                    expected,
+                ));
             }
             if entry.generation > done {
                 let found = format!("candidate {id} of generation {}", entry.generation);
-                return fail("memo", found, format!("generations up to {done}"));
+                let expected = format!("generations up to {done}");
+                return Err(corrupt("memo", found, expected));
             }
         }
         if self.memo.has_duplicates() {
-            return fail(
-                "memo",
-                "a candidate twice".to_owned(),
-                "each candidate once".to_owned(),
-            );
+            return Err(corrupt("memo", "a candidate twice", "each candidate once"));
         }
+        Ok(())
+    }
+
+    fn check_population(&self) -> Result<()> {
+        let fail = |found: String, expected: String| Err(corrupt("population", found, expected));
+        let entries = self.memo.entries();
         if let Some(id) = self.population.iter().find(|&&id| id >= entries.len()) {
-            return fail(
-                "population",
-                format!("candidate {id}"),
-                format!("ids below {}", entries.len()),
-            );
+            let expected = format!("ids below {}", entries.len());
+            return fail(format!("candidate {id}"), expected);
         }
         let races = self.config.racing_strictness > 0.0;
         if let Some(id) = self.population.iter().find(|&&id| {
@@ -203,60 +213,64 @@ impl SearchState {
             let is_whole = Some(entry.losses.len()) == self.n_samples;
             entry.dropped || (races && entry.failures.is_empty() && !is_whole)
         }) {
-            return fail(
-                "population",
-                format!("candidate {id}, scored in part"),
-                "candidates with losses of all samples".to_owned(),
-            );
+            let expected = "candidates with losses of all samples".to_owned();
+            return fail(format!("candidate {id}, scored in part"), expected);
         }
         if self.memo.ranked(self.population.clone()) != self.population {
             let expected = "each candidate once, best first".to_owned();
-            return fail("population", format!("{:?}", self.population), expected);
+            return fail(format!("{:?}", self.population), expected);
         }
         if self.population.is_empty() != self.history.is_empty() {
+            let (n, done) = (self.population.len(), self.history.len());
             let expected = "candidates exactly if a generation is finished".to_owned();
-            let found = format!(
-                "{} candidates after {done} generations",
-                self.population.len()
-            );
-            return fail("population", found, expected);
+            return fail(format!("{n} candidates after {done} generations"), expected);
         }
-        if let Some(index) = (0..done).find(|&index| self.history[index].index != index) {
-            let found = format!(
-                "generation {} at position {index}",
-                self.history[index].index
-            );
-            return fail("history", found, "generations in order".to_owned());
+        Ok(())
+    }
+
+    fn check_history(&self) -> Result<()> {
+        let mut history = self.history.iter().enumerate();
+        match history.find(|(index, generation)| generation.index != *index) {
+            None => Ok(()),
+            Some((index, generation)) => {
+                let found = format!("generation {} at position {index}", generation.index);
+                Err(corrupt("history", found, "generations in order"))
+            }
         }
+    }
+
+    fn check_n_samples(&self) -> Result<()> {
+        let entries = self.memo.entries();
         if self.n_samples.is_none() && !entries.is_empty() {
-            return fail(
-                "n_samples",
-                "nothing".to_owned(),
-                "the number of samples scored".to_owned(),
-            );
+            let expected = "the number of samples scored";
+            return Err(corrupt("n_samples", "nothing", expected));
         }
-        if let Some(id) = self.population.iter().find(|&&id| {
+        let other = self.population.iter().find(|&&id| {
             let entry = &entries[id];
             entry.failures.is_empty() && Some(entry.n_samples) != self.n_samples
-        }) {
-            return fail(
-                "n_samples",
-                self.n_samples.unwrap_or(0).to_string(),
-                format!("{}, as candidate {id} has", entries[*id].n_samples),
-            );
+        });
+        match other {
+            None => Ok(()),
+            Some(id) => {
+                let found = self.n_samples.unwrap_or(0).to_string();
+                let expected = format!("{}, as candidate {id} has", entries[*id].n_samples);
+                Err(corrupt("n_samples", found, expected))
+            }
         }
-        counts::check(&Counted {
-            config: &self.config,
-            n_samples: self.n_samples,
-            entries,
-            history: &self.history,
-            n_seeds: self.seeds.len(),
-        })
     }
 
     /// The state, after the checks of [`from_json`](Self::from_json).
     pub(crate) fn checked(self) -> Result<Self> {
         self.check()?;
         Ok(self)
+    }
+}
+
+/// The error for a part that does not fit the others.
+fn corrupt(field: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Error {
+    Error::StateCorrupt {
+        field,
+        found: found.into(),
+        expected: expected.into(),
     }
 }

@@ -1,6 +1,6 @@
 //! Training, one optimizer step at a time.
 
-use longrope_model::{Decoder, Gradients, Recompute, Trained};
+use longrope_model::{Decoder, Gradients, LossGradients, Recompute, Trained};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -143,40 +143,29 @@ impl Trainer {
     /// token has a positive weight. [`Error::Model`] if a batch does not fit the model. [`Error::DeviceFailed`] if one of several
     /// devices fails.
     pub fn step(&mut self, batches: &[MicroBatch]) -> Result<StepReport> {
-        let mut gradients = Gradients::default();
-        let (mut loss, mut weight, mut plain_nll, mut counted, mut n_tokens) =
-            (0.0, 0.0, 0.0, 0, 0);
-        let mut distilled = (0.0, 0.0);
         let goal = Goal {
             trained: self.config.trained,
             recompute: self.config.recompute,
         };
+        let mut sums = StepSums::default();
         self.workers
             .compute(&self.decoder, batches, goal, |micro_batch, part| {
-                if micro_batch.teacher.is_some() {
-                    distilled = (distilled.0 + part.loss, distilled.1 + part.weight);
-                }
-                loss += part.loss;
-                weight += part.weight;
-                plain_nll += part.plain_nll;
-                counted += part.n_tokens;
-                n_tokens += micro_batch.batch.tokens.iter().map(Vec::len).sum::<usize>();
-                gradients.merge(part.gradients);
+                sums.add(micro_batch, part);
             })?;
-        if counted == 0 {
+        if sums.n_counted == 0 {
             return Err(Error::NothingCounts {
                 step: self.n_steps + 1,
             });
         }
-        let norm = gradients.norm() / weight;
+        let norm = sums.gradients.norm() / sums.weight;
         let learning_rate = self.config.schedule.at(self.n_steps);
-        let loss = loss / weight;
+        let loss = sums.loss / sums.weight;
         let finite = loss.is_finite() && norm.is_finite();
         if finite {
             self.skipped_in_a_row = 0;
             let max_norm = self.config.optimizer.max_grad_norm;
             let clip = (max_norm / norm.max(f64::MIN_POSITIVE)).min(1.0);
-            let gradients = gradients.scaled(clip / weight);
+            let gradients = sums.gradients.scaled(clip / sums.weight);
             self.optimizer
                 .step(&mut self.decoder, gradients, learning_rate);
             self.workers.update(&mut self.decoder, self.config.trained);
@@ -201,12 +190,46 @@ impl Trainer {
         Ok(StepReport {
             step: self.n_steps,
             loss,
-            nll_nats: plain_nll / counted as f64,
-            distill: (distilled.1 > 0.0).then(|| distilled.0 / distilled.1),
-            n_tokens,
+            nll_nats: sums.plain_nll / sums.n_counted as f64,
+            distill: (sums.distilled_weight > 0.0)
+                .then(|| sums.distilled_loss / sums.distilled_weight),
+            n_tokens: sums.n_tokens,
             learning_rate,
             grad_norm: norm,
             skipped: !finite,
         })
+    }
+}
+
+/// Sums over the micro-batches of a step.
+#[derive(Default)]
+struct StepSums {
+    gradients: Gradients,
+    loss: f64,
+    weight: f64,
+    /// See [`LossGradients::plain_nll`].
+    plain_nll: f64,
+    /// Tokens with non-zero weight.
+    n_counted: usize,
+    /// All tokens.
+    n_tokens: usize,
+    /// The part of `loss` that compares hidden states with the original model.
+    distilled_loss: f64,
+    distilled_weight: f64,
+}
+
+impl StepSums {
+    fn add(&mut self, micro_batch: &MicroBatch, part: LossGradients) {
+        if micro_batch.teacher.is_some() {
+            self.distilled_loss += part.loss;
+            self.distilled_weight += part.weight;
+        }
+        self.loss += part.loss;
+        self.weight += part.weight;
+        self.plain_nll += part.plain_nll;
+        self.n_counted += part.n_tokens;
+        let tokens = micro_batch.batch.tokens.iter();
+        self.n_tokens += tokens.map(Vec::len).sum::<usize>();
+        self.gradients.merge(part.gradients);
     }
 }

@@ -10,6 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 use crate::micro_batch::MicroBatch;
+use crate::threads::thread_shares;
 
 /// A device that takes part in a training.
 #[derive(Clone, Debug)]
@@ -56,25 +57,18 @@ impl Workers {
     /// # Errors
     /// [`Error::Threads`] if threads cannot be started.
     pub(crate) fn new(workers: &[Worker], decoder: &Decoder) -> Result<Self> {
-        let n_cpu = workers.iter().filter(|worker| worker.is_cpu).count();
-        let n_threads = rayon::current_num_threads();
-        let mut n_before = 0;
-        let running = workers.iter().map(|worker| {
-            let threads = if worker.is_cpu && n_cpu > 1 {
-                let share = n_threads / n_cpu + usize::from(n_before < n_threads % n_cpu);
-                n_before += 1;
-                let pool = ThreadPoolBuilder::new().num_threads(share.max(1)).build();
-                Some(Arc::new(pool.map_err(Error::Threads)?))
-            } else {
-                None
-            };
+        let is_on_cpu: Vec<bool> = workers.iter().map(|worker| worker.is_cpu).collect();
+        let shares = thread_shares(&is_on_cpu, rayon::current_num_threads());
+        let running = workers.iter().zip(shares).map(|(worker, share)| {
+            let pool = share.map(|n| ThreadPoolBuilder::new().num_threads(n).build());
+            let threads = pool.transpose().map_err(Error::Threads)?;
             let is_there = worker.placement == *decoder.placement();
             Ok(Running {
                 name: worker.name.clone(),
                 placement: worker.placement.clone(),
                 replica: (!is_there).then(|| decoder.placed_on(&worker.placement)),
                 original: Arc::default(),
-                threads,
+                threads: threads.map(Arc::new),
             })
         });
         Ok(Self(running.collect::<Result<_>>()?))

@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 use longrope_model::estimate::{self, Held, Memory, Training};
 use longrope_model::{
-    Decoder, DecoderConfig, LoraConfig, Recompute, TokenBatch, Trained, TrainingBatch,
+    Decoder, DecoderConfig, DecoderSizes, LoraConfig, Recompute, TokenBatch, Trained, TrainingBatch,
 };
 use longrope_trainer::{Decay, MicroBatch, OptimizerConfig, Schedule, Trainer, TrainerConfig};
 use peak_alloc::PeakAlloc;
@@ -39,7 +39,13 @@ fn peak_of(run: impl FnOnce()) -> f64 {
 }
 
 fn decoder([vocab, hidden, layers, heads, key_heads, inner]: [usize; 6]) -> Decoder {
-    DecoderConfig::new(vocab, hidden, layers, heads)
+    let sizes = DecoderSizes {
+        vocab,
+        hidden,
+        layers,
+        heads,
+    };
+    DecoderConfig::new(sizes)
         .with_kv_heads(key_heads)
         .with_intermediate(inner)
         .init(&Device::flex())
@@ -117,8 +123,11 @@ fn formulas_are_near_measured_allocations() {
 
         let n_adapters = estimate::adapter_parameters(&model, RANK);
         let kinds = [
-            (Trained::All, estimate::Trained::All),
-            (Trained::Adapters, estimate::Trained::Adapters(n_adapters)),
+            (Trained::All, estimate::TrainedParameters::All),
+            (
+                Trained::Adapters,
+                estimate::TrainedParameters::Adapters(n_adapters),
+            ),
         ];
         for (kind, trained) in kinds {
             // A CPU has no other memory for the inputs of layers.

@@ -5,15 +5,10 @@
 
 mod commands;
 mod failure;
-mod folder_hint;
-mod hint;
-mod hints;
 mod input;
 mod next_steps;
-mod progress;
 mod settings;
 mod show;
-mod signals;
 mod terminal;
 mod usage;
 
@@ -50,7 +45,7 @@ fn start_log(verbose: u8) {
         .unwrap_or_else(|_| EnvFilter::new(format!("warn,longrope={level}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(progress::stderr_above_bars)
+        .with_writer(terminal::progress::stderr_above_bars)
         .with_target(false)
         .without_time()
         .with_ansi(show::output::stderr_has_color())

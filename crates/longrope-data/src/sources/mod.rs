@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use crate::fingerprint::sha256_hex;
-use crate::{Document, Error, Result, files};
+use crate::reading::files;
+use crate::{Document, Error, Result};
 
 pub use lockfile::{LockedPackage, Lockfile};
 

@@ -92,14 +92,6 @@ pub fn harness_files(prompts: &Prompts, result: &TaskResult, run: &HarnessRun) -
             .map(|part| (part.name.clone(), value(part)))
             .collect()
     };
-    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-    let mut subtasks = Map::new();
-    if let Some(group) = &group {
-        subtasks.insert(group.clone(), json!(names));
-    }
-    for name in &names {
-        subtasks.insert((*name).to_owned(), json!([]));
-    }
     let better: Map<String, Value> = metric_names(bench)
         .into_iter()
         .map(|name| (name, json!(true)))
@@ -114,31 +106,13 @@ pub fn harness_files(prompts: &Prompts, result: &TaskResult, run: &HarnessRun) -
         .collect();
     let mut file = json!({
         "results": results,
-        "group_subtasks": subtasks,
+        "group_subtasks": subtasks(group.as_deref(), &parts),
         "configs": by_task(&|part| task_config(bench, part, prompts.shots())),
         "versions": by_task(&|_| json!(version(bench))),
         "n-shot": by_task(&|_| json!(prompts.shots())),
         "higher_is_better": by_task(&|_| json!(better)),
         "n-samples": by_task(&n_samples),
-        "config": {
-            "model": "longrope",
-            "model_args": {
-                "pretrained": run.model,
-                "rope": result.rope,
-                "max_length": result.context,
-            },
-            "batch_size": 1,
-            "batch_sizes": [],
-            "device": null,
-            "use_cache": null,
-            "limit": run.limit,
-            "bootstrap_iters": 0,
-            "gen_kwargs": {},
-            "random_seed": null,
-            "numpy_seed": null,
-            "torch_seed": null,
-            "fewshot_seed": result.seed,
-        },
+        "config": run_config(result, run),
         "git_hash": null,
         "date": run.date,
         "longrope_version": run.tool_version,
@@ -164,6 +138,42 @@ pub fn harness_files(prompts: &Prompts, result: &TaskResult, run: &HarnessRun) -
         results: file,
         samples,
     }
+}
+
+/// The tasks of the group, if there is one, and those of each task: none.
+fn subtasks(group: Option<&str>, parts: &[Part]) -> Map<String, Value> {
+    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+    let mut subtasks = Map::new();
+    if let Some(group) = group {
+        subtasks.insert(group.to_owned(), json!(names));
+    }
+    for name in names {
+        subtasks.insert(name.to_owned(), json!([]));
+    }
+    subtasks
+}
+
+/// How the harness would have been run.
+fn run_config(result: &TaskResult, run: &HarnessRun) -> Value {
+    json!({
+        "model": "longrope",
+        "model_args": {
+            "pretrained": run.model,
+            "rope": result.rope,
+            "max_length": result.context,
+        },
+        "batch_size": 1,
+        "batch_sizes": [],
+        "device": null,
+        "use_cache": null,
+        "limit": run.limit,
+        "bootstrap_iters": 0,
+        "gen_kwargs": {},
+        "random_seed": null,
+        "numpy_seed": null,
+        "torch_seed": null,
+        "fewshot_seed": result.seed,
+    })
 }
 
 /// The tasks of the harness that a result stands for: one per subject.

@@ -18,6 +18,7 @@ mod prompts;
 mod python;
 mod question;
 mod records;
+mod row;
 mod score;
 mod task;
 mod tokens;

@@ -8,6 +8,7 @@ use super::kind::Bench;
 use super::longbench_tasks;
 use super::python::{capitalize, strip};
 use super::records::Record;
+use super::row::Row;
 
 /// The text before every question of `TruthfulQA`.
 const TRUTHFULQA_PRIMER: &str = "Q: What is human life expectancy in the United States?
@@ -27,6 +28,9 @@ A: Telescopes use lenses or mirrors to focus light and make objects appear close
 
 Q: Where were the 1992 Olympics held?
 A: The 1992 Olympics were held in Barcelona, Spain.";
+
+/// The choices of benchmarks whose text names them by letters.
+const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
 
 /// A question and its choices.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,89 +54,23 @@ impl Question {
     /// If a column is missing or has another type.
     pub fn new(bench: Bench, record: Record) -> Result<Self, BenchError> {
         let row = Row(&record);
-        let (text, choices, right, subject) = match bench {
-            Bench::ArcEasy | Bench::ArcChallenge => {
-                let labels = row.texts("choices.label")?;
-                let key = row.text("answerKey")?;
-                let right: Vec<bool> = labels.iter().map(|label| *label == key).collect();
-                if !right.contains(&true) {
-                    return Err(row.wrong("answerKey", "one of `choices.label`"));
-                }
-                let text = format!("Question: {}\nAnswer:", row.text("question")?);
-                (text, row.texts("choices.text")?, right, None)
-            }
-            Bench::HellaSwag => {
-                let end = capitalize(row.text("ctx_b")?);
-                let text = format!(
-                    "{}: {} {end}",
-                    row.text("activity_label")?,
-                    row.text("ctx_a")?
-                );
-                let endings = row.texts("endings")?;
-                let choices: Vec<&str> = endings;
-                let right = row.index("label", choices.len())?;
-                let choices: Vec<String> = choices.into_iter().map(wikihow).collect();
-                return Ok(Self {
-                    text: wikihow(&text),
-                    right: one_of(choices.len(), right),
-                    choices,
-                    subject: None,
-                    record,
-                });
-            }
-            Bench::Mmlu => {
-                let choices = row.texts("choices")?;
-                let [a, b, c, d] = choices[..] else {
-                    return Err(row.wrong("choices", "four choices"));
-                };
-                let question = strip(row.text("question")?);
-                let text = format!("{question}\nA. {a}\nB. {b}\nC. {c}\nD. {d}\nAnswer:");
-                let right = one_of(4, row.index("answer", 4)?);
-                let subject = row.text("subject")?.to_owned();
-                (text, vec!["A", "B", "C", "D"], right, Some(subject))
-            }
-            Bench::TruthfulQaMc1 | Bench::TruthfulQaMc2 => {
-                let targets = if bench == Bench::TruthfulQaMc1 {
-                    ["mc1_targets.choices", "mc1_targets.labels"]
-                } else {
-                    ["mc2_targets.choices", "mc2_targets.labels"]
-                };
-                let text = format!("{TRUTHFULQA_PRIMER}\n\nQ: {}\nA:", row.text("question")?);
-                (text, row.texts(targets[0])?, row.flags(targets[1])?, None)
-            }
-            Bench::LongBench2 => {
-                let [a, b, c, d] = four_choices(row)?;
-                let context = row.text("context")?;
-                let question = strip(row.text("question")?);
-                let text = format!(
-                    "Please read the following text and answer the question below.\n\n<text>\n{context}\n</text>\n\n\
-                     What is the correct answer to this question: {question}\nChoices:\n(A) {a}\n(B) {b}\n(C) {c}\n\
-                     (D) {d}\n\nAnswer:"
-                );
-                let right = one_of(4, row.index("answer", 4)?);
-                let column = |name| row.get(name).and_then(Value::as_str);
-                let sub_domain = column("sub_domain");
-                (
-                    text,
-                    vec!["A", "B", "C", "D"],
-                    right,
-                    sub_domain.map(|name| longbench_tasks::subject(column("domain"), name)),
-                )
-            }
-            Bench::BabiLong(_) => {
-                let text = babi_text(row.text("input")?, row.text("question")?);
-                (text, vec![row.text("target")?], vec![true], None)
-            }
-        };
-        let choices: Vec<String> = choices.into_iter().map(str::to_owned).collect();
-        if choices.is_empty() || choices.len() != right.len() {
+        let asked = match bench {
+            Bench::ArcEasy | Bench::ArcChallenge => arc(row),
+            Bench::HellaSwag => hella_swag(row),
+            Bench::Mmlu => mmlu(row),
+            Bench::TruthfulQaMc1 => truthful_qa(row, "mc1_targets.choices", "mc1_targets.labels"),
+            Bench::TruthfulQaMc2 => truthful_qa(row, "mc2_targets.choices", "mc2_targets.labels"),
+            Bench::LongBench2 => long_bench(row),
+            Bench::BabiLong(_) => babi_long(row),
+        }?;
+        if asked.choices.is_empty() || asked.choices.len() != asked.right.len() {
             return Err(row.wrong("choices", "as many choices as labels, at least one"));
         }
         Ok(Self {
-            text,
-            choices,
-            right,
-            subject,
+            text: asked.text,
+            choices: asked.choices,
+            right: asked.right,
+            subject: asked.subject,
             record,
         })
     }
@@ -141,6 +79,102 @@ impl Question {
     pub fn gold(&self) -> usize {
         self.right.iter().position(|right| *right).unwrap_or(0)
     }
+}
+
+/// What a row asks.
+struct Asked {
+    text: String,
+    choices: Vec<String>,
+    right: Vec<bool>,
+    subject: Option<String>,
+}
+
+fn arc(row: Row<'_>) -> Result<Asked, BenchError> {
+    let labels = row.texts("choices.label")?;
+    let key = row.text("answerKey")?;
+    let right: Vec<bool> = labels.iter().map(|label| *label == key).collect();
+    if !right.contains(&true) {
+        return Err(row.wrong("answerKey", "one of `choices.label`"));
+    }
+    Ok(Asked {
+        text: format!("Question: {}\nAnswer:", row.text("question")?),
+        choices: owned(row.texts("choices.text")?),
+        right,
+        subject: None,
+    })
+}
+
+fn hella_swag(row: Row<'_>) -> Result<Asked, BenchError> {
+    let end = capitalize(row.text("ctx_b")?);
+    let text = format!(
+        "{}: {} {end}",
+        row.text("activity_label")?,
+        row.text("ctx_a")?
+    );
+    let endings = row.texts("endings")?;
+    let right = row.index("label", endings.len())?;
+    Ok(Asked {
+        text: wikihow(&text),
+        right: one_of(endings.len(), right),
+        choices: endings.into_iter().map(wikihow).collect(),
+        subject: None,
+    })
+}
+
+fn mmlu(row: Row<'_>) -> Result<Asked, BenchError> {
+    let choices = row.texts("choices")?;
+    let [a, b, c, d] = choices[..] else {
+        return Err(row.wrong("choices", "four choices"));
+    };
+    let question = strip(row.text("question")?);
+    Ok(Asked {
+        text: format!("{question}\nA. {a}\nB. {b}\nC. {c}\nD. {d}\nAnswer:"),
+        choices: owned(LETTERS),
+        right: one_of(4, row.index("answer", 4)?),
+        subject: Some(row.text("subject")?.to_owned()),
+    })
+}
+
+fn truthful_qa(row: Row<'_>, choices: &str, labels: &str) -> Result<Asked, BenchError> {
+    Ok(Asked {
+        text: format!("{TRUTHFULQA_PRIMER}\n\nQ: {}\nA:", row.text("question")?),
+        choices: owned(row.texts(choices)?),
+        right: row.flags(labels)?,
+        subject: None,
+    })
+}
+
+fn long_bench(row: Row<'_>) -> Result<Asked, BenchError> {
+    let [a, b, c, d] = four_choices(row)?;
+    let context = row.text("context")?;
+    let question = strip(row.text("question")?);
+    let text = format!(
+        "Please read the following text and answer the question below.\n\n<text>\n{context}\n</text>\n\n\
+         What is the correct answer to this question: {question}\nChoices:\n(A) {a}\n(B) {b}\n(C) {c}\n\
+         (D) {d}\n\nAnswer:"
+    );
+    let right = one_of(4, row.index("answer", 4)?);
+    let column = |name| row.get(name).and_then(Value::as_str);
+    let sub_domain = column("sub_domain");
+    Ok(Asked {
+        text,
+        choices: owned(LETTERS),
+        right,
+        subject: sub_domain.map(|name| longbench_tasks::subject(column("domain"), name)),
+    })
+}
+
+fn babi_long(row: Row<'_>) -> Result<Asked, BenchError> {
+    Ok(Asked {
+        text: babi_text(row.text("input")?, row.text("question")?),
+        choices: owned([row.text("target")?]),
+        right: vec![true],
+        subject: None,
+    })
+}
+
+fn owned<'a>(choices: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    choices.into_iter().map(str::to_owned).collect()
 }
 
 /// The question of a task of `BABILong`.
@@ -212,80 +246,6 @@ fn without_brackets(text: &str) -> String {
         }
     }
     out + rest
-}
-
-/// Reads the columns of a row.
-#[derive(Clone, Copy)]
-struct Row<'a>(&'a Record);
-
-impl<'a> Row<'a> {
-    fn get(self, column: &str) -> Option<&'a Value> {
-        match column.split_once('.') {
-            None => self.0.columns.get(column),
-            Some((outer, inner)) => self.0.columns.get(outer)?.get(inner),
-        }
-    }
-
-    fn wrong(self, column: &str, expected: &'static str) -> BenchError {
-        let found = match self.get(column) {
-            None => "missing".to_owned(),
-            Some(value) => {
-                let text = value.to_string();
-                match text.char_indices().nth(60) {
-                    Some((end, _)) => format!("`{}..`", &text[..end]),
-                    None => format!("`{text}`"),
-                }
-            }
-        };
-        BenchError::Column {
-            place: self.0.place.clone(),
-            column: column.to_owned(),
-            found,
-            expected,
-        }
-    }
-
-    fn text(self, column: &str) -> Result<&'a str, BenchError> {
-        self.get(column)
-            .and_then(Value::as_str)
-            .ok_or_else(|| self.wrong(column, "a text"))
-    }
-
-    fn texts(self, column: &str) -> Result<Vec<&'a str>, BenchError> {
-        let items = self.get(column).and_then(Value::as_array);
-        items
-            .and_then(|items| items.iter().map(Value::as_str).collect())
-            .ok_or_else(|| self.wrong(column, "a list of texts"))
-    }
-
-    fn flags(self, column: &str) -> Result<Vec<bool>, BenchError> {
-        let flag = |value: &Value| match value.as_i64() {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
-            _ => None,
-        };
-        let items = self.get(column).and_then(Value::as_array);
-        items
-            .and_then(|items| items.iter().map(flag).collect())
-            .ok_or_else(|| self.wrong(column, "a list of 0 and 1"))
-    }
-
-    /// A number below `n`, as a number, as text, or as a letter from A on.
-    fn index(self, column: &str, n: usize) -> Result<usize, BenchError> {
-        let index = match self.get(column) {
-            Some(Value::Number(number)) => number
-                .as_u64()
-                .and_then(|index| usize::try_from(index).ok()),
-            Some(Value::String(text)) => match text.as_bytes() {
-                [letter @ b'A'..=b'Z'] => Some(usize::from(letter - b'A')),
-                _ => text.parse().ok(),
-            },
-            _ => None,
-        };
-        index
-            .filter(|index| *index < n)
-            .ok_or_else(|| self.wrong(column, "the index of a choice"))
-    }
 }
 
 #[cfg(test)]

@@ -162,7 +162,10 @@ fn log_likelihoods(
     let longest = answers.iter().map(|answer| answer.tokens.len()).max();
     let answers: Vec<choice::Answer> = answers
         .iter()
-        .map(|answer| (answer.tokens.as_slice(), answer.answer_from))
+        .map(|answer| choice::Answer {
+            tokens: &answer.tokens,
+            from: answer.answer_from,
+        })
         .collect();
     choice::log_likelihoods(&answers, model, &rope.resolve(longest.unwrap_or(1) - 1))
 }

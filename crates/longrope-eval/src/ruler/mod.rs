@@ -24,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, json};
 
 use crate::error::{Error, Result};
-use crate::fit::fit_units;
+use crate::fit::{Room, fit_units};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::report::Trial;
@@ -53,8 +53,19 @@ pub struct Ruler<'a> {
     name: String,
 }
 
+/// The trials of a task of RULER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulerTrials {
+    /// Number of trials.
+    pub samples: usize,
+    /// Tokens of prompt and answer together, at most.
+    pub context: usize,
+    /// Seed of all random choices.
+    pub seed: u64,
+}
+
 impl<'a> Ruler<'a> {
-    /// Prepares `samples` prompts of up to `context` tokens; generation ends at `stop_tokens`.
+    /// Prepares the prompts; generation ends at `stop_tokens`.
     ///
     /// # Errors
     /// If there are no samples, the task lacks its data, or its text does not fit into the context.
@@ -62,9 +73,14 @@ impl<'a> Ruler<'a> {
         task: RulerTask,
         tokenizer: &'a Tokenizer,
         data: &'a RulerData,
-        (samples, context, seed): (usize, usize, u64),
+        trials: RulerTrials,
         stop_tokens: &[u32],
     ) -> Result<Self> {
+        let RulerTrials {
+            samples,
+            context,
+            seed,
+        } = trials;
         let name = format!("ruler/{task}");
         check(&name, samples, &[])?;
         if let Some(what) = data.missing(task) {
@@ -117,7 +133,11 @@ impl<'a> Ruler<'a> {
 
     /// The longest sample that leaves room for the answer, and the tokens of its prompt.
     fn sample(&self, trial: usize) -> Result<(Sample, Vec<u32>)> {
-        let room = self.context.saturating_sub(self.task.tokens_to_generate());
+        let n_new = self.task.tokens_to_generate();
+        let room = Room {
+            context: self.context,
+            tokens: self.context.saturating_sub(n_new),
+        };
         let most = match self.task {
             RulerTask::Qa1 => self.data.squad.as_ref().map(QaSet::n_documents),
             RulerTask::Qa2 => self.data.hotpotqa.as_ref().map(QaSet::n_documents),
@@ -130,7 +150,8 @@ impl<'a> Ruler<'a> {
         let build = |units| self.build(trial, &example, units);
         let tokens = |units| self.tokenizer.encode_prompt(&build(units).prompt);
         let units = fit_units(
-            (&self.name, self.context, room),
+            &self.name,
+            room,
             self.least_units(trial)..most.unwrap_or(usize::MAX),
             |units| Ok(tokens(units)?.len()),
         )?;

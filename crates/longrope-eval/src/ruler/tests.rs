@@ -42,6 +42,14 @@ fn data() -> RulerData {
     }
 }
 
+fn trials(samples: usize, context: usize) -> RulerTrials {
+    RulerTrials {
+        samples,
+        context,
+        seed: 7,
+    }
+}
+
 #[test]
 fn needle_prompts_are_nvidias_to_the_byte() {
     for case in reference()["niah"].as_array().unwrap() {
@@ -184,7 +192,7 @@ fn samples_fill_the_context_and_hold_their_answers() {
         if data.missing(task).is_some() {
             continue;
         }
-        let ruler = Ruler::new(task, &tokenizer, &data, (2, context, 7), &[1]).unwrap();
+        let ruler = Ruler::new(task, &tokenizer, &data, trials(2, context), &[1]).unwrap();
         let (sample, tokens) = ruler.sample(1).unwrap();
         let n = tokens.len() + task.tokens_to_generate();
         assert!(
@@ -230,7 +238,7 @@ fn questions_come_from_the_files_of_their_data_sets() {
     };
     let tokenizer = tokenizer();
     let sample = |task| {
-        let ruler = Ruler::new(task, &tokenizer, &data, (1, 1024, 7), &[]).unwrap();
+        let ruler = Ruler::new(task, &tokenizer, &data, trials(1, 1024), &[]).unwrap();
         ruler.sample(0).unwrap().0
     };
     let first = sample(RulerTask::Qa1);
@@ -244,7 +252,8 @@ fn questions_come_from_the_files_of_their_data_sets() {
         second.prompt
     );
     assert!(QaSet::read_squad(&hotpotqa).is_err());
-    let lacking = Ruler::new(RulerTask::NiahSingle2, &tokenizer, &data, (1, 1024, 7), &[]);
+    let trials = trials(1, 1024);
+    let lacking = Ruler::new(RulerTask::NiahSingle2, &tokenizer, &data, trials, &[]);
     assert!(matches!(lacking, Err(Error::MissingData { .. })));
     fs_err::remove_dir_all(&folder).unwrap();
 }

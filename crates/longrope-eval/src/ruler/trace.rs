@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::draw::{distinct, some_of};
 use super::sample::Sample;
-use crate::fit::fit_units;
+use crate::fit::{Room, fit_units};
 
 /// Assignments after the first of a chain.
 const HOPS: usize = 4;
@@ -83,9 +83,12 @@ pub(super) fn example(tokenizer: &Tokenizer, rng: &ChaCha8Rng) -> String {
         let example = one(n_noises, 3, &mut rng.clone());
         format!("{} {}", example.prompt, example.answers.join(" "))
     };
-    let room = EXAMPLE_TOKENS - ANSWER_TOKENS;
+    let room = Room {
+        context: EXAMPLE_TOKENS,
+        tokens: EXAMPLE_TOKENS - ANSWER_TOKENS,
+    };
     // If even one line has too many tokens, the example has one line.
-    let fitting = fit_units(("vt", EXAMPLE_TOKENS, room), 1..usize::MAX, |n_noises| {
+    let fitting = fit_units("vt", room, 1..usize::MAX, |n_noises| {
         Ok(tokenizer.encode_prompt(&example(n_noises))?.len())
     });
     example(fitting.unwrap_or(1))

@@ -1,12 +1,11 @@
 //! The data of a pretraining: text and its tokens.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use longrope_data::{
     Document, Grouping, Mixture, MixturePart, PackedStream, PackingConfig, SyntheticConfig,
-    SyntheticKind, SyntheticStream, TokenCache, TokenDocument, Tokenizer, WindowSource,
+    SyntheticKind, SyntheticStream, TokenCache, TokenDocument, Tokenizer, WindowSource, sha256_hex,
     text_fingerprint, tokenize_document,
 };
 use serde::Serialize;
@@ -16,6 +15,7 @@ use super::digits::grouped;
 use super::error::PretrainError;
 use super::events::{PretrainEvent, Watch};
 use super::start::special_tokens;
+use crate::copies::n_copies;
 use crate::error::Result;
 
 /// Loss weight above 1 that marks the answers in documents to measure with.
@@ -37,11 +37,27 @@ pub struct PretrainTexts {
 impl PretrainTexts {
     /// Number of documents to measure on that are also trained on, whatever files they are in.
     pub(super) fn n_not_held_out(&self) -> usize {
-        let known: HashSet<&str> = self.training.iter().map(|it| it.text.as_str()).collect();
-        let held_out = self.held_out.iter();
-        held_out
-            .filter(|it| known.contains(it.text.as_str()))
-            .count()
+        n_copies(
+            self.held_out.iter().map(|document| document.text.as_str()),
+            self.training.iter().map(|document| document.text.as_str()),
+        )
+    }
+
+    /// A fingerprint of the training text: of all documents as one text.
+    ///
+    /// A run folder keeps this fingerprint and [`Self::held_out_fingerprint`], and is resumed only with the same ones, so
+    /// both are computed as they were when the folder was begun. Unlike [`text_fingerprint`], they need no tokenizer.
+    pub(super) fn training_fingerprint(&self) -> String {
+        let texts = self.training.iter();
+        let parts: Vec<&[u8]> = texts.map(|document| document.text.as_bytes()).collect();
+        sha256_hex(&parts)
+    }
+
+    /// A fingerprint of the held-out text, which depends on where each document ends too.
+    pub(super) fn held_out_fingerprint(&self) -> String {
+        let texts = self.held_out.iter();
+        let sums = texts.map(|document| sha256_hex(&[document.text.as_bytes()]));
+        sha256_hex(&[sums.collect::<String>().as_bytes()])
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use longrope_data::{Document, TokenCache, counted, sha256_hex, write_atomically};
+use longrope_data::{TokenCache, counted, write_atomically};
 use longrope_model::{Checkpoint, Decoder, Placement, Recompute, ResultSource, Trained};
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
-    Callbacks, Measurement, Phase, Rotaries, TrainerStateSettings, write_trainer_state,
+    Callbacks, Measurement, Phase, Rotaries, SkippingRun, TrainerStateSettings, write_trainer_state,
 };
 use longrope_trainer::{Ending, HookResult, Screen, TrainerConfig, Worker, checkpoint};
 use serde_json::{Value, json};
@@ -81,16 +81,14 @@ impl PretrainTask {
 
     /// What must be the same for the pretraining to be resumed, with fingerprints of the texts.
     pub fn fixed(&self) -> Value {
-        let texts = self.texts.training.iter();
-        let parts: Vec<&[u8]> = texts.map(|document| document.text.as_bytes()).collect();
         let mut fixed = json!({
             "pretrain.model": self.config.model,
             "pretrain.phases": self.config.phases,
             "pretrain.answer-weight": self.config.answer_weight,
             "pretrain.corpus-share": self.config.corpus_share,
             "seed": self.seed,
-            "text": sha256_hex(&parts),
-            "held-out": fingerprint(&self.texts.held_out),
+            "text": self.texts.training_fingerprint(),
+            "held-out": self.texts.held_out_fingerprint(),
         });
         if let Some(keys) = &self.config.config {
             fixed["pretrain.config"] = Value::Object(keys.clone());
@@ -225,13 +223,13 @@ impl Run {
         let rotaries = match &phase.skipped {
             Some(skipped) => {
                 let seed = self.seed.wrapping_add(phase_idx as u64);
-                Rotaries::skipped(
-                    decoder,
-                    rope,
-                    (phase.window, phase.window),
-                    skipped,
-                    (seed, phase.steps),
-                )?
+                let run = SkippingRun {
+                    window: phase.window,
+                    longest: phase.window,
+                    total_steps: phase.steps,
+                    seed,
+                };
+                Rotaries::skipped(decoder, rope, skipped, run)?
             }
             None => Rotaries::new(decoder, rope, phase.window),
         };
@@ -291,7 +289,7 @@ impl Run {
             save_steps: config.save_every,
             batch: config.phases.last().map_or(0, |phase| phase.batch),
         };
-        write_model(base, &model, &card, (&records, state))?;
+        write_model(base, &model, &card, &records, state)?;
         Ok(PretrainOutcome {
             source: self.source.clone(),
             model,
@@ -300,12 +298,6 @@ impl Run {
             measured,
         })
     }
-}
-
-/// A fingerprint of some documents, which depends on where each ends.
-fn fingerprint(documents: &[Document]) -> String {
-    let sums = documents.iter().map(|it| sha256_hex(&[it.text.as_bytes()]));
-    sha256_hex(&[sums.collect::<String>().as_bytes()])
 }
 
 /// Schedule and optimizer of a phase.
@@ -344,7 +336,8 @@ fn write_model(
     from: &Path,
     to: &Path,
     card: &str,
-    (records, state): (&[Record], TrainerStateSettings),
+    records: &[Record],
+    state: TrainerStateSettings,
 ) -> Result<()> {
     longrope_data::replace_folder(to, ".saving-", |folder| {
         for entry in fs_err::read_dir(from)? {

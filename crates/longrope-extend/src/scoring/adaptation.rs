@@ -59,21 +59,36 @@ pub struct AdaptJob {
     pub rope: Arc<RopeSpec>,
 }
 
+/// The windows that a model is adapted on.
+#[derive(Clone, Copy, Debug)]
+pub struct AdaptWindows<'a> {
+    /// The text.
+    pub documents: &'a Arc<[TokenDocument]>,
+    /// The tokenizer of the model, if there is one.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// Tokens of a window.
+    pub window: usize,
+    /// Tokens of the text that positions lie in.
+    pub target: usize,
+    /// Seed of windows and positions.
+    pub seed: u64,
+}
+
 impl Adaptation {
-    /// The training that `config` describes, on windows of `window` tokens whose positions lie in a text of `target` tokens.
+    /// The training that `config` describes, on these windows.
     ///
     /// # Errors
     /// Those of [`AdapterTraining::new`].
-    pub fn new(
-        decoder: &Decoder,
-        config: TrainConfig,
-        documents: &Arc<[TokenDocument]>,
-        tokenizer: Option<&Tokenizer>,
-        (window, target, seed): (usize, usize, u64),
-    ) -> Result<Self> {
+    pub fn new(decoder: &Decoder, config: TrainConfig, windows: AdaptWindows<'_>) -> Result<Self> {
+        let AdaptWindows {
+            documents,
+            tokenizer,
+            window,
+            target,
+            seed,
+        } = windows;
         let steps = config.steps;
-        let place = (window, seed);
-        let training = AdapterTraining::new(decoder, config, documents, tokenizer, place)?;
+        let training = AdapterTraining::new(decoder, config, documents, tokenizer, window, seed)?;
         Ok(Self {
             report: Adapted {
                 steps,

@@ -1,12 +1,11 @@
 //! Perplexity on held-out text, between training steps.
 
-use std::collections::HashSet;
-
 use longrope_data::{Bos, TokenDocument, TokenWindow, WindowProtocol, plan_windows};
 use longrope_eval::perplexity;
 use longrope_model::Decoder;
 use longrope_rope::RopeSpec;
 
+use crate::copies::n_copies;
 use crate::error::{Error, Result};
 
 /// Windows of held-out text, for each context length.
@@ -47,12 +46,10 @@ impl HeldOut {
 
     /// Number of documents to measure on that are also trained on, whatever files they are in.
     pub fn n_trained_on(held_out: &[TokenDocument], training: &[TokenDocument]) -> usize {
-        let known = training.iter().map(|document| document.tokens.as_slice());
-        let known: HashSet<&[u32]> = known.collect();
-        let held_out = held_out.iter();
-        held_out
-            .filter(|document| known.contains(document.tokens.as_slice()))
-            .count()
+        n_copies(
+            held_out.iter().map(|document| document.tokens.as_slice()),
+            training.iter().map(|document| document.tokens.as_slice()),
+        )
     }
 
     /// The context lengths that can be measured, tokens.

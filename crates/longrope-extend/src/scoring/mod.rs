@@ -10,7 +10,7 @@ mod replicas;
 pub(crate) use replicas::tests;
 mod workers;
 
-pub use adaptation::{AdaptJob, Adaptation, Adapted};
+pub use adaptation::{AdaptJob, AdaptWindows, Adaptation, Adapted};
 pub use held_out::HeldOut;
 pub use job::{Losses, Measure, ScoreJob};
 pub use measurer::Measurer;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longrope_data::{Bos, TokenDocument, TokenWindow, plan_windows};
+use longrope_data::{TokenDocument, TokenWindow, plan_windows};
 use longrope_eval::{
     PerplexityRun, PplProtocol, PplResult, ScoredWindow, WindowBatch, WindowLosses, WindowPlan,
     WindowSettings,
 };
 use longrope_model::rope_fingerprint;
-use longrope_rope::{Precision, RopeSpec};
+use longrope_rope::{AnglePrecision, RopeSpec};
 
 use super::job::{Measure, ScoreJob};
 use super::replicas::Models;
@@ -34,7 +34,7 @@ pub struct PplOptions {
     /// Which windows are scored.
     pub windows: WindowSettings,
     /// Precision of the angles.
-    pub precision: Precision,
+    pub precision: AnglePrecision,
     /// The protocol.
     pub protocol: PplProtocol,
     /// Whether the tokenizer begins texts with the beginning-of-text token. Only the protocol of llama.cpp asks.
@@ -46,7 +46,7 @@ impl Default for PplOptions {
     fn default() -> Self {
         Self {
             windows: WindowSettings::default(),
-            precision: Precision::F64,
+            precision: AnglePrecision::F64,
             protocol: PplProtocol::Longrope,
             adds_bos: true,
         }
@@ -164,7 +164,7 @@ pub fn perplexities(
             stderr_nats: options.protocol.stderr_nats(&sum),
             ppl: sum.ppl(),
             ppl_window_mean: sum.ppl_window_mean(),
-            bos: bos_name(plan.layout.bos).to_owned(),
+            bos: plan.layout.bos.name().to_owned(),
             protocol: options.protocol,
             windows: Some(windows),
             difference: None,
@@ -203,15 +203,5 @@ fn job(batch: &WindowBatch) -> ScoreJob {
         measure: Measure::Nats,
         positions: None,
         adapt: None,
-    }
-}
-
-/// Position of the beginning-of-text token, named as by `eval.bos`.
-fn bos_name(bos: Bos) -> &'static str {
-    match bos {
-        Bos::Document => "document",
-        Bos::Window { .. } => "window",
-        Bos::Replace { .. } => "replaced",
-        Bos::None => "none",
     }
 }

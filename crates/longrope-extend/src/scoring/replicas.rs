@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use longrope_model::Decoder;
+use longrope_trainer::thread_shares;
 
 use crate::error::{Error, Result};
 
@@ -81,14 +82,12 @@ impl Models {
 
 /// Divides this machine's threads among the workers on its CPU.
 fn share_cpu(replicas: &mut [Replica], n_threads: usize) {
-    let n_workers = replicas.iter().filter(|replica| replica.is_cpu).count();
-    if n_workers < 2 {
-        return;
-    }
-    let on_cpu = replicas.iter_mut().filter(|replica| replica.is_cpu);
-    for (index, replica) in on_cpu.enumerate() {
-        let share = n_threads / n_workers + usize::from(index < n_threads % n_workers);
-        replica.n_threads = Some(share.max(1));
+    let is_on_cpu: Vec<bool> = replicas.iter().map(|replica| replica.is_cpu).collect();
+    for (replica, share) in replicas
+        .iter_mut()
+        .zip(thread_shares(&is_on_cpu, n_threads))
+    {
+        replica.n_threads = share;
     }
 }
 

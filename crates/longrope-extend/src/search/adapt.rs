@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sample_shape::SampleShape;
 use crate::error::{Error, Result};
-use crate::scoring::Adaptation;
+use crate::scoring::{AdaptWindows, Adaptation};
 
 /// The longest window that is chosen by default, tokens. Longer ones cost more and hold no further distances.
 const LONGEST_WINDOW: usize = 2048;
@@ -243,14 +243,20 @@ impl AdaptConfig {
         decoder: &Decoder,
         documents: &[TokenDocument],
         tokenizer: Option<&Tokenizer>,
-        (target, seed): (usize, u64),
+        target: usize,
+        seed: u64,
     ) -> Result<(Arc<Adaptation>, RecordedAdapt)> {
         let window = self.window(decoder.config().rope.original_context);
         let text_fingerprint = text_fingerprint(documents);
         let documents: Arc<[TokenDocument]> = documents.into();
-        let place = (window, target, seed);
-        let training = self.training(target);
-        let adaptation = Adaptation::new(decoder, training, &documents, tokenizer, place)?;
+        let windows = AdaptWindows {
+            documents: &documents,
+            tokenizer,
+            window,
+            target,
+            seed,
+        };
+        let adaptation = Adaptation::new(decoder, self.training(target), windows)?;
         let recorded = RecordedAdapt {
             settings: Self {
                 window: Some(window),

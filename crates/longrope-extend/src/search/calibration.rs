@@ -87,7 +87,8 @@ impl Calibration {
         options: &CalibrationOptions,
         documents: &[TokenDocument],
         tokenizer: Option<&Tokenizer>,
-        (n_tokens, skips): (usize, Skips),
+        n_tokens: usize,
+        skips: Skips,
     ) -> Result<Self> {
         let shape = SampleShape::skipped(n_tokens, skips, options.seed);
         Self::of_shape(options, documents, tokenizer, shape)

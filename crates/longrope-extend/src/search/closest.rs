@@ -1,8 +1,7 @@
 //! The RoPE closest to another one that a runtime takes, chosen by loss.
 
 use longrope_data::TokenDocument;
-use longrope_rope::RopeSpec;
-use longrope_search::closest::{Fit, Goal, Takes, neighbours};
+use longrope_search::closest::{Aim, Fit, neighbours};
 
 use super::calibration::{Calibration, CalibrationOptions};
 use super::fresh_passkeys::unscored;
@@ -55,6 +54,13 @@ pub struct WindowComparison {
     pub losses: Vec<MethodLoss>,
 }
 
+/// A fit that was measured.
+struct Tried {
+    fit: Fit,
+    name: String,
+    nll_nats: f64,
+}
+
 /// Measures `fits`, then variants of the best one, and chooses the RoPE with the lowest loss at `inputs.context`. Text that
 /// [`compare_on_windows`] measures is left out, if there is enough.
 ///
@@ -63,7 +69,7 @@ pub struct WindowComparison {
 pub fn choose_closest(
     inputs: &ClosestInputs<'_>,
     fits: &[Fit],
-    (goal, rope, takes): (&Goal, &RopeSpec, Takes<'_>),
+    aim: Aim<'_>,
     interrupt: &Interrupt,
     watch: &mut dyn FnMut(usize),
 ) -> Result<ClosestRope> {
@@ -79,18 +85,18 @@ pub fn choose_closest(
     };
     let calibration = Calibration::new(&options, documents, None, inputs.context)?;
     let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
-    let mut tried: Vec<(Fit, String, f64)> = Vec::new();
+    let mut tried: Vec<Tried> = Vec::new();
     for round in 0..2 {
         let new = match best(&tried) {
             None => fits.to_vec(),
-            Some((fit, ..)) => neighbours(fit, goal, rope, takes, (NEIGHBOURS, inputs.seed)),
+            Some(best) => neighbours(&best.fit, aim, NEIGHBOURS, inputs.seed),
         };
         let named = |(number, fit): (usize, &Fit)| {
             let name = match round {
                 0 => fit.form.to_string(),
                 _ => format!("{}, variant {}", fit.form, number + 1),
             };
-            (name, fit.computed.clone())
+            NamedSpec::new(name, fit.computed.clone())
         };
         let ropes: Vec<NamedSpec> = new.iter().enumerate().map(named).collect();
         if ropes.is_empty() {
@@ -99,21 +105,27 @@ pub fn choose_closest(
         let mut status = |status: &crate::pool::CallStatus| watch(status.n_answered);
         let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut status)?;
         let measured = new.into_iter().zip(losses);
-        tried.extend(measured.map(|(fit, loss)| (fit, loss.method, loss.nll_nats)));
+        tried.extend(measured.map(|(fit, loss)| Tried {
+            fit,
+            name: loss.method,
+            nll_nats: loss.nll_nats,
+        }));
     }
-    let chosen = best(&tried).map(|(fit, ..)| fit.clone());
+    let chosen = best(&tried).map(|best| best.fit.clone());
     Ok(ClosestRope {
         chosen: chosen.ok_or(Error::NothingToScore)?,
         tried: tried
             .into_iter()
-            .map(|(_, name, nats)| (name, nats))
+            .map(|one| (one.name, one.nll_nats))
             .collect(),
     })
 }
 
 /// The first of those with the lowest loss.
-fn best(tried: &[(Fit, String, f64)]) -> Option<&(Fit, String, f64)> {
-    tried.iter().min_by(|a, b| a.2.total_cmp(&b.2))
+fn best(tried: &[Tried]) -> Option<&Tried> {
+    tried
+        .iter()
+        .min_by(|a, b| a.nll_nats.total_cmp(&b.nll_nats))
 }
 
 /// The losses of RoPEs on windows of each length, with the differences to the first RoPE. The windows lie in text that

@@ -41,15 +41,23 @@ pub(super) fn fresh_passkeys(
     shape.needles(texts.unwrap_or_default())
 }
 
-/// Texts with a passkey that are as long as the window that the model was trained for, and the RoPE to try them with.
-pub(super) fn passkeys_in_window(
-    tokenizer: Option<&Tokenizer>,
-    base: &RopeSpec,
-    seed: u64,
-) -> (Vec<CalibrationSample>, NamedSpec) {
-    let shape = SampleShape::whole(base.original_context);
-    let passkeys = fresh_passkeys(tokenizer, PASSKEYS_IN_WINDOW, shape, seed);
-    (passkeys, ("none".to_owned(), base.plain()))
+/// Texts with a passkey that are as long as the window that the model was trained for.
+#[derive(Clone, Debug)]
+pub(super) struct PasskeysInWindow {
+    pub(super) passkeys: Vec<CalibrationSample>,
+    /// The RoPE to try them with.
+    pub(super) rope: NamedSpec,
+}
+
+impl PasskeysInWindow {
+    /// A few texts; none if they do not fit or there is no tokenizer.
+    pub(super) fn new(tokenizer: Option<&Tokenizer>, base: &RopeSpec, seed: u64) -> Self {
+        let shape = SampleShape::whole(base.original_context);
+        Self {
+            passkeys: fresh_passkeys(tokenizer, PASSKEYS_IN_WINDOW, shape, seed),
+            rope: NamedSpec::new("none", base.plain()),
+        }
+    }
 }
 
 /// Text and passkeys to measure RoPEs on, without candidates.

@@ -123,7 +123,8 @@ impl MethodJournal {
     pub(crate) fn known(
         &self,
         method: &str,
-        (samples, n_passkeys): (Samples, usize),
+        samples: Samples,
+        n_passkeys: usize,
     ) -> Option<&MethodLoss> {
         let mut known = self.known.iter().filter(|line| line.samples == samples);
         known
@@ -138,7 +139,8 @@ impl MethodJournal {
     pub(crate) fn add(
         &mut self,
         loss: &MethodLoss,
-        (samples, n_passkeys): (Samples, usize),
+        samples: Samples,
+        n_passkeys: usize,
     ) -> Result<()> {
         let line = MethodLine {
             samples,
@@ -236,14 +238,14 @@ mod tests {
         };
         MethodJournal::open(path.clone())
             .unwrap()
-            .add(&loss, (Samples::HeldOut, 10))
+            .add(&loss, Samples::HeldOut, 10)
             .unwrap();
         let mut journal = MethodJournal::open(path.clone()).unwrap();
-        let held_out = |n_passkeys| (Samples::HeldOut, n_passkeys);
-        assert_eq!(journal.known("yarn", held_out(10)), Some(&loss));
-        assert_eq!(journal.known("yarn", held_out(20)), None);
-        assert_eq!(journal.known("yarn", (Samples::Search, 10)), None);
-        assert_eq!(journal.known("pi", held_out(10)), None);
+        let held_out = Samples::HeldOut;
+        assert_eq!(journal.known("yarn", held_out, 10), Some(&loss));
+        assert_eq!(journal.known("yarn", held_out, 20), None);
+        assert_eq!(journal.known("yarn", Samples::Search, 10), None);
+        assert_eq!(journal.known("pi", held_out, 10), None);
         journal.clear().unwrap();
         assert!(!path.exists());
     }

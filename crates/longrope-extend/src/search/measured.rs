@@ -12,7 +12,21 @@ use crate::pool::{CallStatus, PoolError};
 use crate::scoring::{Losses, Measure, Scoring};
 
 /// A RoPE and its name.
-pub type NamedSpec = (String, RopeSpec);
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedSpec {
+    /// The name in results.
+    pub name: String,
+    /// The RoPE.
+    pub spec: RopeSpec,
+}
+
+impl NamedSpec {
+    /// Gives a RoPE a name.
+    pub fn new(name: impl Into<String>, spec: RopeSpec) -> Self {
+        let name = name.into();
+        Self { name, spec }
+    }
+}
 
 /// Measures RoPEs on all samples of a calibration, in one call.
 ///
@@ -51,10 +65,10 @@ pub(crate) fn measure_each(
                 .map(|sample| (sample, Measure::Misses)),
         )
         .collect();
-    let jobs = ropes.iter().flat_map(|(_, spec)| {
+    let jobs = ropes.iter().flat_map(|rope| {
         let jobs = samples.iter();
         jobs.map(move |(sample, measure)| {
-            sample.job(*measure, spec, calibration.adaptation.as_ref())
+            sample.job(*measure, &rope.spec, calibration.adaptation.as_ref())
         })
     });
     let mut waiting: Vec<Vec<Option<Losses>>> = vec![vec![None; samples.len()]; ropes.len()];
@@ -83,9 +97,10 @@ pub(crate) fn measure_each(
 /// The means of a method, from its losses on all samples; an error if a loss is not finite.
 fn method(
     calibration: &Calibration,
-    (name, spec): &NamedSpec,
+    rope: &NamedSpec,
     losses: impl IntoIterator<Item = Losses>,
 ) -> longrope_eval::Result<MethodLoss> {
+    let NamedSpec { name, spec } = rope;
     let mut losses = losses.into_iter();
     let mut take = |samples: &[CalibrationSample]| -> Vec<Losses> {
         losses.by_ref().take(samples.len()).collect()

@@ -214,11 +214,12 @@ impl<'a> ModelObjective<'a> {
             interrupt,
             ..
         } = self;
-        let on = (samples, calibration.passkeys.len());
-        let known: Vec<Option<MethodLoss>> = ropes
-            .iter()
-            .map(|(name, _)| methods.as_ref()?.known(name, on).cloned())
-            .collect();
+        let n_passkeys = calibration.passkeys.len();
+        let known = |rope: &NamedSpec| {
+            let methods = methods.as_ref()?;
+            methods.known(&rope.name, samples, n_passkeys).cloned()
+        };
+        let known: Vec<Option<MethodLoss>> = ropes.iter().map(known).collect();
         let asked: Vec<NamedSpec> = ropes
             .iter()
             .zip(&known)
@@ -232,7 +233,9 @@ impl<'a> ModelObjective<'a> {
             });
         };
         let mut save = |loss: &MethodLoss| match methods {
-            Some(methods) => methods.add(loss, on).map_err(saving_failed),
+            Some(methods) => methods
+                .add(loss, samples, n_passkeys)
+                .map_err(saving_failed),
             None => Ok(()),
         };
         let measured = measured::measure_each(

@@ -9,7 +9,7 @@ use longrope_rope::RopeSpec;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::CalibrationOptions;
-use super::fresh_passkeys::{CAN_FIND, passkeys_in_window, unscored};
+use super::fresh_passkeys::{CAN_FIND, PasskeysInWindow, unscored};
 use super::inputs::SearchInputs;
 use super::measured::measure;
 use super::objective_kind::ObjectiveKind;
@@ -51,7 +51,8 @@ impl ObjectiveChoice {
         if options.passkey_trials == 0 {
             return Ok(Self::perplexity("`search.passkey-trials` is 0"));
         }
-        let (passkeys, own) = passkeys_in_window(Some(tokenizer), base, options.seed);
+        let PasskeysInWindow { passkeys, rope } =
+            PasskeysInWindow::new(Some(tokenizer), base, options.seed);
         let n_tried = passkeys.len();
         if n_tried == 0 {
             return Ok(Self::perplexity(&format!(
@@ -61,7 +62,7 @@ impl ObjectiveChoice {
         }
         let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
         let on = unscored(Vec::new(), passkeys, None);
-        let measured = measure(&mut scoring, &on, &[own], interrupt, &mut |_| {})?;
+        let measured = measure(&mut scoring, &on, &[rope], interrupt, &mut |_| {})?;
         let found = measured.iter().flat_map(|loss| &loss.passkeys_found);
         let n_found = found.filter(|found| **found > 0).count();
         let share = n_found as f64 / n_tried as f64;

@@ -32,8 +32,8 @@ fn documents() -> Vec<TokenDocument> {
 }
 
 fn adaptation(decoder: &Decoder) -> Arc<Adaptation> {
-    let place = (TARGET, SEED);
-    adapt().start(decoder, &documents(), None, place).unwrap().0
+    let started = adapt().start(decoder, &documents(), None, TARGET, SEED);
+    started.unwrap().0
 }
 
 /// Three stretches of text, at positions up to the target.
@@ -91,7 +91,8 @@ fn a_score_is_that_of_a_copy_trained_by_hand() {
         adapt().training(TARGET),
         &documents,
         None,
-        (WINDOW, SEED),
+        WINDOW,
+        SEED,
     )
     .unwrap();
     let skips = Skips {
@@ -170,7 +171,7 @@ fn a_candidate_that_cannot_be_trained_fails_alone() {
         ..adapt()
     };
     let (adaptation, _) = config
-        .start(decoder, &documents(), None, (TARGET, SEED))
+        .start(decoder, &documents(), None, TARGET, SEED)
         .unwrap();
     let mut objective =
         ModelObjective::on(decoder, &target, samples()).with_adaptation(Some(adaptation));

@@ -20,7 +20,7 @@ use super::calibration::{Calibration, CalibrationOptions};
 use super::events::Watch;
 use super::held_out::HeldOutShare;
 use super::inputs::SearchInputs;
-use super::measured::measure;
+use super::measured::{NamedSpec, measure};
 use super::objective_kind::ObjectiveKind;
 use super::result::{RESULT_FILE, SearchResult};
 use super::task::{STATE_FILE, SearchTask, saved_state};
@@ -275,8 +275,8 @@ impl RecoveryTask<'_> {
         let calibration = Calibration::new(&text_only, inputs.documents, None, context)?;
         let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
         let ropes = [
-            ("before".to_owned(), self.known.clone()),
-            ("searched".to_owned(), searched),
+            NamedSpec::new("before", self.known.clone()),
+            NamedSpec::new("searched", searched),
         ];
         let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut |_| {})?;
         match losses.as_slice() {

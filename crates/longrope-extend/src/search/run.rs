@@ -56,6 +56,15 @@ pub(crate) struct SearchRun<'a> {
     pub(crate) methods_first: bool,
 }
 
+/// What is measured after a search.
+struct Measurements {
+    /// The winner.
+    searched: MethodLoss,
+    /// The methods.
+    baselines: Vec<MethodLoss>,
+    verdict: Option<Verdict>,
+}
+
 impl SearchRun<'_> {
     /// Runs a search to its end, saves its state after every generation, and writes the results.
     pub(crate) fn finish_search(
@@ -100,7 +109,7 @@ impl SearchRun<'_> {
         let winner = self.target.candidate_spec(&best.candidate)?;
         // Before the comparison, which may take as long as the search.
         self.write_factors(&search)?;
-        let mut to_measure = vec![("searched".to_owned(), winner.clone())];
+        let mut to_measure = vec![NamedSpec::new("searched", winner.clone())];
         if baselines.is_empty() {
             to_measure.extend(self.methods()?);
         }
@@ -111,7 +120,12 @@ impl SearchRun<'_> {
         let searched = measured.next().ok_or(Error::NoCandidate)?;
         baselines.extend(measured);
         let verdict = self.judge(&mut objective, &winner)?;
-        let result = self.result(&search, &winner, (searched, baselines, verdict), started)?;
+        let measured = Measurements {
+            searched,
+            baselines,
+            verdict,
+        };
+        let result = self.result(&search, &winner, measured, started)?;
         self.outcome(search, result, &mut objective)
     }
 
@@ -177,7 +191,7 @@ impl SearchRun<'_> {
         let Some(unseen) = self.unseen else {
             return Ok(None);
         };
-        let mut ropes = vec![("searched".to_owned(), winner.clone())];
+        let mut ropes = vec![NamedSpec::new("searched", winner.clone())];
         ropes.extend(self.methods()?);
         unseen.judge(objective, &ropes, self.objective)
     }
@@ -185,7 +199,10 @@ impl SearchRun<'_> {
     /// The methods that a search is compared with, for its target.
     fn methods(&self) -> Result<Vec<NamedSpec>> {
         let (base, target) = (self.target.base(), self.target.target());
-        let named = |method: Method| Ok((method.name().to_owned(), method.spec(base, target)?));
+        let named = |method: Method| {
+            let spec = method.spec(base, target)?;
+            Ok(NamedSpec::new(method.name(), spec))
+        };
         METHODS.into_iter().map(named).collect()
     }
 
@@ -202,9 +219,14 @@ impl SearchRun<'_> {
         &self,
         search: &Search,
         winner: &RopeSpec,
-        (searched, baselines, verdict): (MethodLoss, Vec<MethodLoss>, Option<Verdict>),
+        measured: Measurements,
         started: Instant,
     ) -> Result<SearchResult> {
+        let Measurements {
+            searched,
+            baselines,
+            verdict,
+        } = measured;
         let best = search.best().ok_or(Error::NoCandidate)?;
         let target_context = self.target.target();
         let progress = search.progress();

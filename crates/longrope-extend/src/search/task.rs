@@ -1,13 +1,14 @@
 //! A search from its inputs to its files.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use longrope_data::TokenDocument;
 use longrope_rope::RopeSpec;
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
 use serde_json::Value;
 
-use super::adapt::AdaptConfig;
+use super::adapt::{AdaptConfig, RecordedAdapt};
 use super::calibration::Calibration;
 use super::events::{SearchEvent, Watch};
 use super::held_out::{HeldOutShare, Split};
@@ -23,6 +24,7 @@ use super::unseen::{Unseen, unseen_windows};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings, differences};
+use crate::scoring::Adaptation;
 
 /// Everything a search depends on.
 #[derive(Clone, Debug)]
@@ -74,21 +76,14 @@ impl SearchTask<'_> {
         }
         let options = &inputs.calibration;
         let (mut calibration, split) = calibration_and_rest(&inputs, shape)?;
-        let adaptation = self.adapt.is_on().then(|| {
-            let documents = split.as_ref().map(|split| split.search.as_slice());
-            let documents = documents.unwrap_or(inputs.documents);
-            let decoder = inputs.models.decoder();
-            let place = (self.target.target(), seed);
-            self.adapt
-                .start(decoder, documents, inputs.tokenizer, place)
-        });
-        let (adaptation, recorded_adapt) = adaptation.transpose()?.unzip();
+        let adaptation = adaptation(&self.adapt, &inputs, split.as_ref(), self.target.target())?;
+        let (adaptation, recorded_adapt) = adaptation.unzip();
         calibration.adaptation.clone_from(&adaptation);
         let unseen = split
             .map(|split| {
-                let place = (shape, self.target.base());
                 let n_passkeys = options.passkey_trials;
-                Unseen::new(&split, inputs.tokenizer, place, n_passkeys, seed)
+                let base = self.target.base();
+                Unseen::new(&split, inputs.tokenizer, shape, base, n_passkeys, seed)
             })
             .transpose()?;
         let unseen = unseen.map(|unseen| unseen.adapted(adaptation.clone()));
@@ -169,6 +164,22 @@ fn calibration_and_rest(
         tracing::warn!("{reason}: the result is not measured on text that the search did not see");
     }
     Ok((calibration, None))
+}
+
+/// How the model is adapted to each candidate, on the text that the search sees; `None` if it is not.
+fn adaptation(
+    adapt: &AdaptConfig,
+    inputs: &SearchInputs<'_>,
+    split: Option<&Split>,
+    target: usize,
+) -> Result<Option<(Arc<Adaptation>, RecordedAdapt)>> {
+    if !adapt.is_on() {
+        return Ok(None);
+    }
+    let documents = split.map_or(inputs.documents, |split| split.search.as_slice());
+    let (decoder, seed) = (inputs.models.decoder(), inputs.calibration.seed);
+    let started = adapt.start(decoder, documents, inputs.tokenizer, target, seed)?;
+    Ok(Some(started))
 }
 
 /// The inputs of a search that an earlier version may have begun, as that version took them: without text held out, and

@@ -8,7 +8,7 @@ use longrope_data::{
 use longrope_rope::RopeSpec;
 
 use super::calibration_sample::CalibrationSample;
-use super::fresh_passkeys::{CAN_FIND, fresh_passkeys, passkeys_in_window, unscored};
+use super::fresh_passkeys::{CAN_FIND, PasskeysInWindow, fresh_passkeys, unscored};
 use super::held_out::Split;
 use super::journal::Samples;
 use super::measured::NamedSpec;
@@ -17,7 +17,7 @@ use super::objective::ModelObjective;
 use super::objective_kind::ObjectiveKind;
 use super::sample_shape::SampleShape;
 use super::seen::are_seen;
-use super::verdict::{HeldOutText, Verdict};
+use super::verdict::{HeldOutText, Judged, Verdict};
 use crate::error::Result;
 use crate::scoring::Adaptation;
 
@@ -31,8 +31,7 @@ pub(crate) struct Unseen {
     text: HeldOutText,
     windows: Vec<CalibrationSample>,
     passkeys: Vec<CalibrationSample>,
-    /// Passkeys within the model's own window, and its RoPE there.
-    in_window: (Vec<CalibrationSample>, NamedSpec),
+    in_window: PasskeysInWindow,
     adaptation: Option<Arc<Adaptation>>,
 }
 
@@ -41,16 +40,17 @@ impl Unseen {
     pub(crate) fn new(
         split: &Split,
         tokenizer: Option<&Tokenizer>,
-        (shape, base): (SampleShape, &RopeSpec),
+        shape: SampleShape,
+        base: &RopeSpec,
         n_passkeys: usize,
         seed: u64,
     ) -> Result<Self> {
         let windows = unseen_windows(split, shape)?;
         let held_out = split.held_out.as_slice();
         let passkeys = fresh_passkeys(tokenizer, n_passkeys, shape, seed);
-        let mut in_window = passkeys_in_window(tokenizer, base, seed);
+        let mut in_window = PasskeysInWindow::new(tokenizer, base, seed);
         if passkeys.is_empty() {
-            in_window.0.clear();
+            in_window.passkeys.clear();
         }
         Ok(Self {
             context: shape.n_tokens,
@@ -81,7 +81,7 @@ impl Unseen {
     pub(crate) fn is_judged_in(&self, verdict: &Verdict) -> bool {
         let n_found = verdict.searched.passkeys_found.len();
         verdict.held_out == self.text
-            && verdict.passkeys_in_window.is_some() != self.in_window.0.is_empty()
+            && verdict.passkeys_in_window.is_some() != self.in_window.passkeys.is_empty()
             // Passkeys are left out for a model that finds too few within its window.
             && [0, self.passkeys.len()].contains(&n_found)
     }
@@ -96,12 +96,13 @@ impl Unseen {
         ropes: &[NamedSpec],
         kind: ObjectiveKind,
     ) -> Result<Option<Verdict>> {
-        let (in_window, own) = &self.in_window;
+        let in_window = &self.in_window;
         let mut passkeys_in_window = None;
-        if !in_window.is_empty() {
+        if !in_window.passkeys.is_empty() {
             // Of the model as it is: whether it can find passkeys at all.
-            let on = unscored(Vec::new(), in_window.clone(), None);
-            let found = objective.measure_on(Samples::InWindow, &on, std::slice::from_ref(own))?;
+            let on = unscored(Vec::new(), in_window.passkeys.clone(), None);
+            let own = std::slice::from_ref(&in_window.rope);
+            let found = objective.measure_on(Samples::InWindow, &on, own)?;
             passkeys_in_window = found.first().and_then(|loss| loss.passkey_accuracy);
         }
         let can_find = passkeys_in_window.is_some_and(|share| share >= CAN_FIND);
@@ -120,13 +121,15 @@ impl Unseen {
             .map(|method| method.compared_with(&searched))
             .collect();
         let adapted = self.adaptation.as_deref().map(|it| it.report().clone());
-        Ok(Some(Verdict::new(
-            (self.context, self.text.clone()),
+        Ok(Some(Verdict::new(Judged {
+            context: self.context,
+            held_out: self.text.clone(),
             searched,
             baselines,
             passkeys_in_window,
-            (kind, adapted),
-        )))
+            kind,
+            adapted,
+        })))
     }
 }
 

@@ -41,15 +41,30 @@ pub struct HeldOutText {
     pub n_windows: usize,
 }
 
+/// What a verdict is made from: its fields, and the objective of the search.
+pub(super) struct Judged {
+    pub(super) context: usize,
+    pub(super) held_out: HeldOutText,
+    pub(super) searched: MethodLoss,
+    /// With their differences to `searched`.
+    pub(super) baselines: Vec<MethodLoss>,
+    pub(super) passkeys_in_window: Option<f64>,
+    pub(super) kind: ObjectiveKind,
+    pub(super) adapted: Option<Adapted>,
+}
+
 impl Verdict {
-    /// The verdict on text with windows of this context. `baselines` have their differences to `searched`.
-    pub(super) fn new(
-        (context, held_out): (usize, HeldOutText),
-        searched: MethodLoss,
-        baselines: Vec<MethodLoss>,
-        passkeys_in_window: Option<f64>,
-        (kind, adapted): (ObjectiveKind, Option<Adapted>),
-    ) -> Self {
+    /// Puts what was measured into words.
+    pub(super) fn new(judged: Judged) -> Self {
+        let Judged {
+            context,
+            held_out,
+            searched,
+            baselines,
+            passkeys_in_window,
+            kind,
+            adapted,
+        } = judged;
         let (recommended, lines) = words(&Words {
             context,
             searched: &searched,

@@ -89,7 +89,7 @@ pub(super) fn words(about: &Words<'_>) -> (String, Vec<String>) {
     // Passkeys that decide come with the advice.
     let by_text = keys == Standing::Unclear;
     let mut lines = vec![text_line(about, best, by_text && !takes_winner)];
-    lines.extend(passkey_line(about, best, (text, keys)));
+    lines.extend(passkey_line(about, best, text, keys));
     lines.extend(best_on_text_line(about, best));
     let recommended = if takes_winner { searched } else { best };
     (recommended.method.clone(), lines)
@@ -166,7 +166,8 @@ fn text_line(about: &Words<'_>, best: &MethodLoss, advises: bool) -> String {
 fn passkey_line(
     about: &Words<'_>,
     best: &MethodLoss,
-    (text, keys): (Standing, Standing),
+    text: Standing,
+    keys: Standing,
 ) -> Option<String> {
     let in_window = about.passkeys_in_window?;
     if in_window < CAN_FIND {

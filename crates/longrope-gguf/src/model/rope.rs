@@ -79,50 +79,11 @@ pub fn rope_keys(
     sets: Sets,
     losses: &mut Vec<Loss>,
 ) -> Result<RopeKeys> {
-    let plain = RopeKeys {
-        context,
-        theta: spec.theta,
-        linear: None,
-        yarn: None,
-        factors: None,
-    };
+    if let Some(keys) = without_factors(architecture, spec, context) {
+        return Ok(keys);
+    }
     let scaling = spec.scaling.name();
     let chosen = match &spec.scaling {
-        RopeScaling::None {} => return Ok(plain),
-        RopeScaling::Theta { theta } => {
-            return Ok(RopeKeys {
-                theta: *theta,
-                ..plain
-            });
-        }
-        RopeScaling::NtkAware { .. } => {
-            let theta = base_of(spec.resolve(context).inv_freq());
-            return Ok(RopeKeys { theta, ..plain });
-        }
-        RopeScaling::Linear { scale } => {
-            return Ok(RopeKeys {
-                linear: Some(*scale),
-                ..plain
-            });
-        }
-        RopeScaling::Yarn {
-            scale,
-            beta_fast,
-            beta_slow,
-            truncate: true,
-            ..
-        } if !architecture.takes_factors() && (*beta_fast, *beta_slow) == YARN_BOUNDS => {
-            let computed = AttentionScale::Yarn {}.value(*scale, spec.original_context);
-            let yarn = YarnKeys {
-                scale: *scale,
-                original_context: spec.original_context,
-                attention: spec.attention_scale(context) / computed,
-            };
-            return Ok(RopeKeys {
-                yarn: Some(yarn),
-                ..plain
-            });
-        }
         RopeScaling::SelfExtend { .. } => {
             return Err(Error::Rope {
                 scaling,
@@ -165,9 +126,60 @@ pub fn rope_keys(
     };
     Ok(RopeKeys {
         context,
+        theta: spec.theta,
+        linear: None,
+        yarn: None,
         factors: Some(chosen),
-        ..plain
     })
+}
+
+/// The RoPE as another base or as keys of its scaling; `None` if it needs factors.
+fn without_factors(
+    architecture: Architecture,
+    spec: &RopeSpec,
+    context: usize,
+) -> Option<RopeKeys> {
+    let plain = RopeKeys {
+        context,
+        theta: spec.theta,
+        linear: None,
+        yarn: None,
+        factors: None,
+    };
+    match &spec.scaling {
+        RopeScaling::None {} => Some(plain),
+        RopeScaling::Theta { theta } => Some(RopeKeys {
+            theta: *theta,
+            ..plain
+        }),
+        RopeScaling::NtkAware { .. } => {
+            let theta = base_of(spec.resolve(context).inv_freq());
+            Some(RopeKeys { theta, ..plain })
+        }
+        RopeScaling::Linear { scale } => Some(RopeKeys {
+            linear: Some(*scale),
+            ..plain
+        }),
+        RopeScaling::Yarn {
+            scale,
+            beta_fast,
+            beta_slow,
+            truncate: true,
+            ..
+        } if !architecture.takes_factors() && (*beta_fast, *beta_slow) == YARN_BOUNDS => {
+            let computed = AttentionScale::Yarn {}.value(*scale, spec.original_context);
+            let yarn = YarnKeys {
+                scale: *scale,
+                original_context: spec.original_context,
+                attention: spec.attention_scale(context) / computed,
+            };
+            Some(RopeKeys {
+                yarn: Some(yarn),
+                ..plain
+            })
+        }
+        _ => None,
+    }
 }
 
 /// The base of frequencies `θ^(-2i/d)`.

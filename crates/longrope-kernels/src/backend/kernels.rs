@@ -140,10 +140,16 @@ pub(crate) trait Kernels: Backend {
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let chunks = (needs_weight, Self::chunk_bytes(&hidden.device()));
+        let chunk_bytes = Self::chunk_bytes(&hidden.device());
         let inputs = [Float::<Self>(hidden), Float(weight)];
-        let (d_hidden, d_weight) =
-            composed::linear_nll_backward(inputs, targets, softcap, Float(grad), chunks);
+        let (d_hidden, d_weight) = composed::linear_nll_backward(
+            inputs,
+            targets,
+            softcap,
+            Float(grad),
+            needs_weight,
+            chunk_bytes,
+        );
         (d_hidden.0, d_weight.map(|gradient| gradient.0))
     }
 

@@ -49,7 +49,8 @@ pub(crate) fn linear_nll_backward<B: Backend>(
     targets: IntTensor<B>,
     softcap: Option<f64>,
     grad: Float<B>,
-    (needs_weight, chunk_bytes): (bool, usize),
+    needs_weight: bool,
+    chunk_bytes: usize,
 ) -> (Float<B>, Option<Float<B>>) {
     let [n_rows, _] = hidden.dims();
     let [vocab, size] = weight.dims();

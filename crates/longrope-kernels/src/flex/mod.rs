@@ -144,9 +144,14 @@ impl Kernels for Flex {
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let Some(log_sum_exp) = log_sum_exp else {
             let inputs = [Float::<Self>(hidden), Float(weight)];
-            let chunks = (needs_weight, CHUNK_BYTES);
-            let (d_hidden, d_weight) =
-                composed::linear_nll_backward(inputs, targets, softcap, Float(grad), chunks);
+            let (d_hidden, d_weight) = composed::linear_nll_backward(
+                inputs,
+                targets,
+                softcap,
+                Float(grad),
+                needs_weight,
+                CHUNK_BYTES,
+            );
             return (d_hidden.0, d_weight.map(|gradient| gradient.0));
         };
         let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());

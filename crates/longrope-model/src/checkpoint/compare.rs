@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use super::report::{WeightProblem, WeightReport};
 use super::stored::StoredTensor;
 use crate::config::ModelConfig;
-use crate::module_names::HEAD_WEIGHT;
+use crate::config::module_names::HEAD_WEIGHT;
 
 /// What the names of the two parts of a packed tensor add to its own.
 const PACKED: [&str; 2] = ["_blocks", "_scales"];
@@ -20,7 +20,8 @@ fn is_packed(name: &str, stored: &BTreeMap<String, StoredTensor>) -> bool {
         .all(|end| stored.contains_key(&format!("{name}{end}")))
 }
 
-/// Lists all tensors that are missing (`absent` from the file that the index names), are unexpected, or have the wrong shape or an unreadable type.
+/// Lists all tensors that are missing, are unexpected, or have the wrong shape or an unreadable type. `absent` are those
+/// that are not in the file that the index names, and that file.
 pub(super) fn compare(
     config: &ModelConfig,
     stored: &BTreeMap<String, StoredTensor>,
@@ -34,43 +35,10 @@ pub(super) fn compare(
     let expected: BTreeMap<String, Vec<usize>> = listed.tensors().into_iter().collect();
     let tensors_per_layer = expected.len() / listed.n_layers.max(1);
     let n_unlisted = (config.n_layers - listed.n_layers).saturating_mul(tensors_per_layer);
-    let mut problems = Vec::new();
-    for (name, shape) in &expected {
-        match stored.get(name) {
-            None if is_packed(name, stored) => {
-                problems.push(WeightProblem::Packed { name: name.clone() });
-            }
-            None => problems.push(match absent.get(name) {
-                Some(file) => WeightProblem::NotInFile {
-                    name: name.clone(),
-                    file: file.clone(),
-                },
-                None => WeightProblem::Missing {
-                    name: name.clone(),
-                    expected: shape.clone(),
-                },
-            }),
-            Some(tensor) if tensor.shape != *shape => {
-                problems.push(WeightProblem::WrongShape {
-                    name: name.clone(),
-                    found: tensor.shape.clone(),
-                    expected: shape.clone(),
-                });
-            }
-            Some(tensor)
-                if !matches!(
-                    tensor.dtype,
-                    Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16
-                ) =>
-            {
-                problems.push(WeightProblem::WrongType {
-                    name: name.clone(),
-                    found: tensor.dtype,
-                });
-            }
-            Some(_) => {}
-        }
-    }
+    let mut problems: Vec<WeightProblem> = expected
+        .iter()
+        .filter_map(|(name, shape)| problem_of(name, shape, stored, absent))
+        .collect();
     for (name, tensor) in stored {
         // Old checkpoints store the RoPE frequencies, and some store a tied head twice.
         let packed = PACKED.iter().find_map(|end| name.strip_suffix(end));
@@ -88,4 +56,40 @@ pub(super) fn compare(
         problems,
         n_unlisted,
     }
+}
+
+/// What is wrong with a tensor that the configuration needs.
+fn problem_of(
+    name: &str,
+    shape: &[usize],
+    stored: &BTreeMap<String, StoredTensor>,
+    absent: &BTreeMap<String, PathBuf>,
+) -> Option<WeightProblem> {
+    let name = name.to_owned();
+    let Some(tensor) = stored.get(&name) else {
+        return Some(if is_packed(&name, stored) {
+            WeightProblem::Packed { name }
+        } else if let Some(file) = absent.get(&name) {
+            let file = file.clone();
+            WeightProblem::NotInFile { name, file }
+        } else {
+            let expected = shape.to_vec();
+            WeightProblem::Missing { name, expected }
+        });
+    };
+    if tensor.shape != shape {
+        return Some(WeightProblem::WrongShape {
+            name,
+            found: tensor.shape.clone(),
+            expected: shape.to_vec(),
+        });
+    }
+    let is_readable = matches!(
+        tensor.dtype,
+        Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16
+    );
+    (!is_readable).then_some(WeightProblem::WrongType {
+        name,
+        found: tensor.dtype,
+    })
 }

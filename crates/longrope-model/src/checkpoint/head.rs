@@ -2,8 +2,8 @@
 
 use super::Checkpoint;
 use super::stored::StoredTensor;
+use crate::config::module_names::{EMBEDDING_WEIGHT, HEAD_WEIGHT};
 use crate::error::Result;
-use crate::module_names::{EMBEDDING_WEIGHT, HEAD_WEIGHT};
 
 /// Number of bytes compared at once, a multiple of every element size.
 const CHUNK_BYTES: usize = 1 << 20;

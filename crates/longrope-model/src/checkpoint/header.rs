@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::damage::Damage;
 use super::stored::StoredTensor;
+use super::unique_keys::UniqueKeys;
 use crate::error::{Error, Result};
-use crate::unique_keys::UniqueKeys;
 
 /// Largest header that is accepted; real headers are much smaller.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
@@ -44,62 +44,13 @@ fn quantized(header: &[u8]) -> Option<String> {
 
 /// Reads the tensors of one file, and checks that the file has the length that its header describes.
 pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, StoredTensor)>> {
-    let damaged = |damage, problem: String| Error::Damaged {
-        path: path.to_owned(),
-        damage,
-        problem,
-    };
     let mut file = fs_err::File::open(path)?;
     let found = file.metadata()?.len();
-    let mut begin = Vec::new();
-    (&mut file)
-        .take(LFS_POINTER.len() as u64)
-        .read_to_end(&mut begin)?;
-    if begin == LFS_POINTER {
-        return Err(Error::LfsPointer {
-            path: path.to_owned(),
-        });
-    }
-    file.rewind()?;
-    let mut length = [0; 8];
-    if found < 8 {
-        let problem = format!(
-            "it has {}, expected at least 8",
-            counted(usize::try_from(found).unwrap_or(usize::MAX), "byte")
-        );
-        return Err(damaged(Damage::CutOff, problem));
-    }
-    file.read_exact(&mut length)?;
-    let header_bytes = u64::from_le_bytes(length);
-    if header_bytes > MAX_HEADER_BYTES || 8 + header_bytes > found {
-        let problem = format!(
-            "its first bytes announce a header of {header_bytes} bytes, but the file has {found}"
-        );
-        // No file has such a header, so its first bytes are wrong.
-        let damage = if header_bytes > MAX_HEADER_BYTES {
-            Damage::Header
-        } else {
-            Damage::CutOff
-        };
-        return Err(damaged(damage, problem));
-    }
-    let mut header = Vec::new();
-    (&mut file).take(header_bytes).read_to_end(&mut header)?;
-    let unreadable = |error: serde_json::Error| {
-        damaged(
-            Damage::Header,
-            format!("its header cannot be parsed ({error})"),
-        )
-    };
-    serde_json::from_slice::<UniqueKeys<IgnoredAny>>(&header).map_err(unreadable)?;
-    // The library checks that tensors follow each other without gaps and have the bytes of their shapes.
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| match quantized(&header) {
-            Some(problem) => damaged(Damage::Quantized, problem),
-            None => unreadable(error),
-        })?;
+    refuse_pointer(&mut file, path)?;
+    let header = header_bytes(&mut file, found, path)?;
+    let metadata = parsed(&header, path)?;
 
-    let start = 8 + header_bytes;
+    let start = 8 + header.len() as u64;
     let mut tensors = Vec::new();
     let mut end = 0;
     for (name, info) in metadata.tensors() {
@@ -122,9 +73,75 @@ pub(super) fn read_header(path: &Path, file_idx: usize) -> Result<Vec<(String, S
             Damage::TooLong
         };
         let problem = format!("it has {found} bytes, but its header describes {expected}");
-        return Err(damaged(damage, problem));
+        return Err(damaged(path, damage, problem));
     }
     Ok(tensors)
+}
+
+fn damaged(path: &Path, damage: Damage, problem: String) -> Error {
+    Error::Damaged {
+        path: path.to_owned(),
+        damage,
+        problem,
+    }
+}
+
+/// Refuses a file that only points to the weights. Leaves the file at its start.
+fn refuse_pointer(file: &mut fs_err::File, path: &Path) -> Result<()> {
+    let mut begin = Vec::new();
+    file.by_ref()
+        .take(LFS_POINTER.len() as u64)
+        .read_to_end(&mut begin)?;
+    if begin == LFS_POINTER {
+        return Err(Error::LfsPointer {
+            path: path.to_owned(),
+        });
+    }
+    file.rewind()?;
+    Ok(())
+}
+
+/// The header of a file of `found` bytes, which is at its start.
+fn header_bytes(file: &mut fs_err::File, found: u64, path: &Path) -> Result<Vec<u8>> {
+    if found < 8 {
+        let problem = format!(
+            "it has {}, expected at least 8",
+            counted(usize::try_from(found).unwrap_or(usize::MAX), "byte")
+        );
+        return Err(damaged(path, Damage::CutOff, problem));
+    }
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let n_bytes = u64::from_le_bytes(length);
+    if n_bytes > MAX_HEADER_BYTES || 8 + n_bytes > found {
+        let problem = format!(
+            "its first bytes announce a header of {n_bytes} bytes, but the file has {found}"
+        );
+        // No file has such a header, so its first bytes are wrong.
+        let damage = if n_bytes > MAX_HEADER_BYTES {
+            Damage::Header
+        } else {
+            Damage::CutOff
+        };
+        return Err(damaged(path, damage, problem));
+    }
+    let mut header = Vec::new();
+    file.take(n_bytes).read_to_end(&mut header)?;
+    Ok(header)
+}
+
+/// The header as the library reads it, which checks that tensors follow each other without gaps and have the bytes of their
+/// shapes.
+fn parsed(header: &[u8], path: &Path) -> Result<Metadata> {
+    let unreadable = |error: serde_json::Error| {
+        let problem = format!("its header cannot be parsed ({error})");
+        damaged(path, Damage::Header, problem)
+    };
+    serde_json::from_slice::<UniqueKeys<IgnoredAny>>(header).map_err(unreadable)?;
+    serde_json::from_slice(header).map_err(|error| match quantized(header) {
+        Some(problem) => damaged(path, Damage::Quantized, problem),
+        None => unreadable(error),
+    })
 }
 
 #[cfg(test)]

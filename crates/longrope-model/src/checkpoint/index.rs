@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
+use super::unique_keys::UniqueKeys;
 use crate::error::{Error, Result};
-use crate::unique_keys::UniqueKeys;
 
 /// The file that maps tensors to shards, if there are several weight files.
 pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";

@@ -10,9 +10,12 @@ mod head;
 mod header;
 mod index;
 mod nested;
+pub(crate) mod non_finite;
 pub(crate) mod report;
 mod shards;
 mod stored;
+mod unique_keys;
+pub(crate) mod write;
 
 pub use damage::Damage;
 pub(crate) use index::INDEX_FILE;

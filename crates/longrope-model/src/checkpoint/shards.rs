@@ -24,9 +24,7 @@ pub(super) struct Weights {
 
 /// Reads the headers of a folder's weight files.
 ///
-/// A whole `model.safetensors` is used alone, as in transformers, even beside an index. With an index, each tensor is
-/// taken from the file that the index names, whatever other files hold. Tensors that the index does not list are taken
-/// from the one file that has them.
+/// A whole `model.safetensors` is used alone, as in transformers, even beside an index.
 pub(super) fn weights(folder: &Path) -> Result<Weights> {
     let single = folder.join(SINGLE_FILE);
     if single.is_file() {
@@ -37,13 +35,21 @@ pub(super) fn weights(folder: &Path) -> Result<Weights> {
             has_index: false,
         });
     }
-    let index_path = folder.join(INDEX_FILE);
-    if !index_path.is_file() {
-        return Err(Error::FileMissing {
-            folder: folder.to_owned(),
-            file: SINGLE_FILE.to_owned(),
-        });
+    let index = folder.join(INDEX_FILE);
+    if index.is_file() {
+        return indexed(folder, index);
     }
+    Err(Error::FileMissing {
+        folder: folder.to_owned(),
+        file: SINGLE_FILE.to_owned(),
+    })
+}
+
+/// Reads the headers of the shards that an index lists.
+///
+/// Each tensor is taken from the file that the index names, whatever other files hold. Tensors that the index does not list
+/// are taken from the one file that has them.
+fn indexed(folder: &Path, index_path: PathBuf) -> Result<Weights> {
     let index = read_index(&index_path)?;
     let mut shards: BTreeMap<&Path, Vec<&str>> = BTreeMap::new();
     for (tensor, file) in &index {

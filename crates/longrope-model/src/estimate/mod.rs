@@ -18,6 +18,6 @@ pub use evaluation::{EVAL_PROGRAM_BYTES, Held, eval_memories, eval_memory, gener
 pub use memory::Memory;
 pub use time::{STEP_FORWARDS, forward_flops};
 pub use training::{
-    ALLOCATOR_OVERHEAD, TRAIN_PROGRAM_BYTES, Trained, Training, adapter_parameters, train_memories,
-    train_memory,
+    ALLOCATOR_OVERHEAD, TRAIN_PROGRAM_BYTES, TrainedParameters, Training, adapter_parameters,
+    train_memories, train_memory,
 };

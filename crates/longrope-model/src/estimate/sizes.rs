@@ -2,7 +2,7 @@
 
 use super::memory::Memory;
 use crate::config::ModelConfig;
-use crate::placement::layers_per_device;
+use crate::decoder::placement::layers_per_device;
 
 /// Bytes per number.
 pub(super) const F32: f64 = 4.0;
@@ -139,7 +139,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::estimate::{
-        Held, Memory, Trained, Training, adapter_parameters, eval_memory, forward_flops,
+        Held, Memory, TrainedParameters, Training, adapter_parameters, eval_memory, forward_flops,
         train_memory,
     };
 
@@ -173,7 +173,7 @@ pub(super) mod tests {
         let mut model = tiny();
         model.vocab_size = usize::MAX / 2;
         assert!(eval_memory(&model, Held::F32).fixed_bytes > 1e18);
-        assert!(train_memory(&model, Training::f32(Trained::All)).fixed_bytes > 1e18);
+        assert!(train_memory(&model, Training::f32(TrainedParameters::All)).fixed_bytes > 1e18);
         assert!(forward_flops(&model, 1024) > 1e18);
         (model.n_heads, model.head_dim) = (usize::MAX, usize::MAX);
         assert_eq!(adapter_parameters(&model, usize::MAX), usize::MAX);

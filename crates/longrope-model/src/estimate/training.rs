@@ -31,7 +31,7 @@ const INPUTS_AT_ONCE: f64 = 2.0;
 
 /// Which parameters are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trained {
+pub enum TrainedParameters {
     /// All parameters.
     All,
     /// Adapters with this many parameters.
@@ -42,7 +42,7 @@ pub enum Trained {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Training {
     /// Which parameters.
-    pub trained: Trained,
+    pub trained: TrainedParameters,
     /// Bytes of a weight.
     pub weight_bytes: usize,
     /// Bytes of a number that is computed.
@@ -55,7 +55,7 @@ pub struct Training {
 
 impl Training {
     /// Everything in `f32` and in one memory.
-    pub const fn f32(trained: Trained) -> Self {
+    pub const fn f32(trained: TrainedParameters) -> Self {
         Self {
             trained,
             weight_bytes: 4,
@@ -66,7 +66,7 @@ impl Training {
     }
 
     /// Everything in half precision.
-    pub const fn half(trained: Trained) -> Self {
+    pub const fn half(trained: TrainedParameters) -> Self {
         Self {
             trained,
             weight_bytes: 2,
@@ -79,7 +79,7 @@ impl Training {
     /// Bytes of the moments of Adam for a trained parameter, and of its precise value if it is in half precision.
     fn state_bytes(self) -> f64 {
         match (self.weight_bytes, self.trained) {
-            (2, Trained::All) => 12.0,
+            (2, TrainedParameters::All) => 12.0,
             _ => 8.0,
         }
     }
@@ -119,13 +119,13 @@ fn train_with(
     let per_layer = s.all_layers / s.layers;
     // Trained parameters of the ends, and of a layer. Adapters are in the type of computations.
     let (trained_ends, trained_layer, gradient) = match training.trained {
-        Trained::All => (ends, per_layer, weight),
-        Trained::Adapters(n) => (0.0, n as f64 / s.layers, computed),
+        TrainedParameters::All => (ends, per_layer, weight),
+        TrainedParameters::Adapters(n) => (0.0, n as f64 / s.layers, computed),
     };
     let trained = trained_ends + n_layers * trained_layer;
     let adapters = match training.trained {
-        Trained::All => 0.0,
-        Trained::Adapters(_) => computed * trained,
+        TrainedParameters::All => 0.0,
+        TrainedParameters::Adapters(_) => computed * trained,
     };
     let weights = weight * (ends + n_layers * per_layer) + adapters;
     let state = training.state_bytes() * trained + gradient * (trained_ends + trained_layer);
@@ -134,8 +134,8 @@ fn train_with(
     if !training.recompute {
         let [adapted, whole] = WHOLE_TAPE_INNER;
         let inner = match training.trained {
-            Trained::All => whole,
-            Trained::Adapters(_) => adapted,
+            TrainedParameters::All => whole,
+            TrainedParameters::Adapters(_) => adapted,
         };
         let tape = computed * (of(WHOLE_TAPE) + inner * s.i + s.moved * s.h);
         return Memory {
@@ -199,14 +199,17 @@ mod tests {
 
     #[test]
     fn training_was_measured() {
-        check(train_memory(&tiny(), Training::f32(Trained::All)), &FULL);
-        let adapters = Trained::Adapters(adapter_parameters(&tiny(), 8));
+        check(
+            train_memory(&tiny(), Training::f32(TrainedParameters::All)),
+            &FULL,
+        );
+        let adapters = TrainedParameters::Adapters(adapter_parameters(&tiny(), 8));
         check(train_memory(&tiny(), Training::f32(adapters)), &LORA);
     }
 
     #[test]
     fn devices_share_everything_but_the_tape() {
-        let training = Training::half(Trained::All);
+        let training = Training::half(TrainedParameters::All);
         let model = tiny();
         let whole = train_memory(&model, training);
         assert_eq!(train_memories(&model, training, 1), [whole]);
@@ -221,7 +224,7 @@ mod tests {
 
     #[test]
     fn offloaded_inputs_do_not_count() {
-        let training = Training::f32(Trained::Adapters(1000));
+        let training = Training::f32(TrainedParameters::Adapters(1000));
         let kept = train_memory(&tiny(), training);
         let offloaded = train_memory(
             &tiny(),

@@ -18,17 +18,39 @@ const LICENCE_KEYS: [&str; 3] = ["license", "license_name", "license_link"];
 const OTHER_KEYS: [&str; 2] = ["language", "tags"];
 const PIPELINE: &str = "pipeline_tag";
 
-/// The card of the model in `source` after an export with another RoPE, whose `config.json` is `config`. `name` is its name
-/// on the hub, if it is known, and `notes` are added after the facts.
-pub(super) fn text(
-    (source, name, notes): (&Path, Option<&str>, &str),
-    model: &ModelConfig,
-    (spec, target_context): (&RopeSpec, usize),
-    config: &str,
-) -> String {
+/// What a card is about.
+#[derive(Clone, Copy)]
+pub(super) struct CardFacts<'a> {
+    /// Folder of the model that was exported.
+    pub(super) source: &'a Path,
+    /// Its name on the hub, if it is known.
+    pub(super) hub_name: Option<&'a str>,
+    /// Its configuration.
+    pub(super) model: &'a ModelConfig,
+    /// The RoPE of the export.
+    pub(super) spec: &'a RopeSpec,
+    /// Context window of the export, tokens.
+    pub(super) target_context: usize,
+    /// The `config.json` of the export.
+    pub(super) config: &'a str,
+    /// Markdown after the facts.
+    pub(super) notes: &'a str,
+}
+
+/// The card of an export with another RoPE.
+pub(super) fn text(facts: CardFacts<'_>) -> String {
+    let CardFacts {
+        source,
+        hub_name,
+        model,
+        spec,
+        target_context,
+        config,
+        notes,
+    } = facts;
     let card = fs_err::read_to_string(source.join(CARD_FILE)).unwrap_or_default();
     let front = front_matter(&card);
-    let base = base_name(source, name, &front);
+    let base = base_name(source, hub_name, &front);
     let mut text = String::from("---\n");
     let mut line = |line: String| {
         // Writing to a string cannot fail.

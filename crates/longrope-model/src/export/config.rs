@@ -6,8 +6,7 @@ use longrope_rope::{RopeSpec, Warning, read_hf_config, remove_mscales, write_hf_
 use serde_json::{Map, Value};
 
 use super::float_type::FloatType;
-use crate::config::ModelConfig;
-use crate::config_file::read_config_json;
+use crate::config::{ModelConfig, read_config_json};
 use crate::error::{Error, Result};
 
 /// What changes in a `config.json`.

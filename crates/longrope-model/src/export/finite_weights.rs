@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::non_finite;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::non_finite;
 
 /// Refuses weights that are NaN or infinite, or warns about the first if they are allowed.
 pub(super) fn check_finite(

@@ -107,8 +107,15 @@ pub fn export_hf(
     let (config, warnings) = changed_config(source, &model, changes)?;
     let rewrites = options.rewrites_weights();
     check_finite(&checkpoint, &model, rewrites, options.allow_non_finite)?;
-    let of = (source, options.hub_name, options.card_notes);
-    let card = card::text(of, &model, (spec, context), &config);
+    let card = card::text(card::CardFacts {
+        source,
+        hub_name: options.hub_name,
+        model: &model,
+        spec,
+        target_context: context,
+        config: &config,
+        notes: options.card_notes,
+    });
 
     let write = |staging: &Path| -> Result<()> {
         fs_err::write(staging.join("config.json"), config)?;

@@ -1,6 +1,8 @@
 //! Decoders with random weights: made in memory, and written as a checkpoint.
 
-use longrope_model::{Decoder, DecoderConfig, LlamaShape, ModelConfig, write_random_llama};
+use longrope_model::{
+    Decoder, DecoderConfig, DecoderSizes, LlamaShape, ModelConfig, write_random_llama,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -50,9 +52,19 @@ fn weights_in_memory_are_those_of_a_written_checkpoint() {
     }
 }
 
+/// One layer with this many query heads.
+fn sizes(heads: usize) -> DecoderSizes {
+    DecoderSizes {
+        vocab: 50,
+        hidden: 32,
+        layers: 1,
+        heads,
+    }
+}
+
 #[test]
 fn the_seed_decides_the_weights() {
-    let config = DecoderConfig::new(50, 32, 1, 2)
+    let config = DecoderConfig::new(sizes(2))
         .with_intermediate(48)
         .with_window(64)
         .with_theta(5e5);
@@ -96,7 +108,7 @@ fn every_family_can_be_made_in_memory() {
 #[test]
 #[should_panic(expected = "num_key_value_heads")]
 fn sizes_that_do_not_fit_together_panic() {
-    DecoderConfig::new(50, 32, 1, 4)
+    DecoderConfig::new(sizes(4))
         .with_kv_heads(3)
         .init(&device());
 }

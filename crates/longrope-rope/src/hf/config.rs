@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::activation::Activation;
 use super::bounds;
 use super::document::object;
-use super::family::{Family, Rules, Sizes};
+use super::family::{Defaults, Family, Rules, Sizes};
 use super::fields::Fields;
 use super::head::head_dim;
 use super::keys::{HEADS, HIDDEN, MAX_POSITION};
@@ -91,15 +91,7 @@ pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
     let hidden_size = top.count_or(HIDDEN, &bounds::WIDTH, class.hidden_size)?;
     let n_layers = top.count_or(LAYERS, &bounds::LAYERS, class.n_layers)?;
     let n_heads = top.count_or(HEADS, &bounds::HEADS, class.n_heads)?;
-    if !class.null_kv_heads {
-        top.not_null(KV_HEADS, bounds::HEADS.expected)?;
-    }
-    let written_kv_heads = top.count(KV_HEADS, &bounds::HEADS)?;
-    let n_kv_heads = match (written_kv_heads, class.n_kv_heads) {
-        (Some(written), _) => written,
-        (None, Some(default)) if !top.has(KV_HEADS) => default,
-        (None, _) => n_heads,
-    };
+    let n_kv_heads = kv_heads(&mut top, class)?.unwrap_or(n_heads);
     if !n_heads.is_multiple_of(n_kv_heads) {
         return Err(Error::NotDivisible {
             key: HEADS,
@@ -145,6 +137,19 @@ pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
         rope: read_hf_rope(config)?,
         defaulted: defaulted(rules, keys),
         ignored: ignored(rules, keys),
+    })
+}
+
+/// The number of key and value heads; `None` if it is that of the query heads.
+fn kv_heads(top: &mut Fields, class: &Defaults) -> Result<Option<usize>> {
+    if !class.null_kv_heads {
+        top.not_null(KV_HEADS, bounds::HEADS.expected)?;
+    }
+    let written = top.count(KV_HEADS, &bounds::HEADS)?;
+    Ok(match (written, class.n_kv_heads) {
+        (Some(written), _) => Some(written),
+        (None, Some(default)) if !top.has(KV_HEADS) => Some(default),
+        (None, _) => None,
     })
 }
 

@@ -14,14 +14,20 @@ pub(super) struct Section {
     pub(super) warnings: Vec<Warning>,
 }
 
+/// A section with the keys that it was read from.
+#[derive(Clone, Copy)]
+pub(super) struct WithKeys<'a> {
+    pub(super) section: &'a Section,
+    pub(super) keys: &'a Map<String, Value>,
+}
+
 /// Longest value that is shown in full, in characters.
 const SHOWN: usize = 40;
 
 /// What `rope_parameters` says differently than `rope_scaling`, which is used.
-pub(super) fn conflicts(
-    (used, used_keys): (&Section, &Map<String, Value>),
-    (ignored, ignored_keys): (&Section, &Map<String, Value>),
-) -> Vec<Warning> {
+pub(super) fn conflicts(used: WithKeys<'_>, ignored: WithKeys<'_>) -> Vec<Warning> {
+    let (used_keys, ignored_keys) = (used.keys, ignored.keys);
+    let (used, ignored) = (used.section, ignored.section);
     let mut found = Vec::new();
     let mut say = |key: &str, used: String, ignored: String| {
         found.push(conflict(

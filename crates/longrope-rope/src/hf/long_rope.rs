@@ -175,7 +175,8 @@ pub(super) struct ShortAndLong {
 /// Chooses the long set, for `target_context`, and the short one, for the original context.
 pub(super) fn degrade(
     spec: &RopeSpec,
-    (sets, family): (&[FactorSet], AttentionScale),
+    sets: &[FactorSet],
+    family: AttentionScale,
     target_context: usize,
     warnings: &mut Vec<Warning>,
 ) -> Result<ShortAndLong> {
@@ -219,18 +220,7 @@ pub(super) fn degrade(
     }
     let long_attention = spec.set_attention_scale(long, family);
     let Some(short) = short else {
-        let ones = RescaleFactors::ones(spec.n_pairs());
-        if long.factors != ones {
-            warnings.push(Warning::ShortFactorsAreOnes {
-                original_context: spec.original_context,
-            });
-        }
-        return Ok(ShortAndLong {
-            short: ones,
-            long: long.factors.clone(),
-            short_attention: long_attention,
-            long_attention,
-        });
+        return Ok(short_ones(spec, long, long_attention, warnings));
     };
     let border_matters = target_context > spec.original_context;
     if border_matters && short.max_context != spec.original_context {
@@ -252,4 +242,25 @@ pub(super) fn degrade(
         short_attention,
         long_attention,
     })
+}
+
+/// The long set, with ones for the original context.
+fn short_ones(
+    spec: &RopeSpec,
+    long: &FactorSet,
+    attention: f64,
+    warnings: &mut Vec<Warning>,
+) -> ShortAndLong {
+    let ones = RescaleFactors::ones(spec.n_pairs());
+    if long.factors != ones {
+        warnings.push(Warning::ShortFactorsAreOnes {
+            original_context: spec.original_context,
+        });
+    }
+    ShortAndLong {
+        short: ones,
+        long: long.factors.clone(),
+        short_attention: attention,
+        long_attention: attention,
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::attention::{attention_policy, same};
 use super::bounds;
-use super::conflicts::{Section, conflict, conflicts};
+use super::conflicts::{Section, WithKeys, conflict, conflicts};
 use super::document::object;
 use super::family::ByLayerType;
 use super::fields::Fields;
@@ -64,8 +64,11 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
             let mut used = read_section(&top, two.name, &two.keys)?;
             if let (Some(_), Some(v5)) = (v4, v5) {
                 let alone = TwoRopes::split(ROPE_PARAMETERS, v5.clone());
-                let ignored = (&alone.keys, alone.full());
-                let more = beside(&top, (&used, two.full()), ignored);
+                let read = WithKeys {
+                    section: &used,
+                    keys: two.full(),
+                };
+                let more = beside(&top, read, &alone.keys, alone.full());
                 used.warnings.extend(more);
             }
             used.warnings.extend(two.warnings.iter().cloned());
@@ -73,7 +76,11 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
         }
         (None, Some(v4), Some(v5)) => {
             let mut used = read_section(&top, ROPE_SCALING, v4)?;
-            let more = beside(&top, (&used, v4), (v5, v5));
+            let read = WithKeys {
+                section: &used,
+                keys: v4,
+            };
+            let more = beside(&top, read, v5, v5);
             used.warnings.extend(more);
             used
         }
@@ -100,21 +107,29 @@ pub fn read_hf_rope(config: &Value) -> Result<HfRope> {
     })
 }
 
-/// The warnings about `rope_parameters` beside `rope_scaling`, which is used; with the keys to compare.
+/// The warnings about `rope_parameters` beside `rope_scaling`, which is used. Of the `ignored` section, `compared` are the
+/// keys that correspond to those used.
 fn beside(
     top: &Top,
-    (used, used_keys): (&Section, &Map<String, Value>),
-    (ignored_section, ignored_keys): (&Map<String, Value>, &Map<String, Value>),
+    used: WithKeys<'_>,
+    ignored: &Map<String, Value>,
+    compared: &Map<String, Value>,
 ) -> Vec<Warning> {
-    match read_section(top, ROPE_PARAMETERS, ignored_section) {
-        Ok(ignored) if ignored.spec == used.spec => {
-            let new = |warning: &Warning| !used.warnings.contains(warning);
-            ignored.warnings.into_iter().filter(new).collect()
+    match read_section(top, ROPE_PARAMETERS, ignored) {
+        Ok(read) if read.spec == used.section.spec => {
+            let new = |warning: &Warning| !used.section.warnings.contains(warning);
+            read.warnings.into_iter().filter(new).collect()
         }
-        Ok(ignored) => conflicts((used, used_keys), (&ignored, ignored_keys)),
+        Ok(read) => {
+            let ignored = WithKeys {
+                section: &read,
+                keys: compared,
+            };
+            conflicts(used, ignored)
+        }
         // Nothing of it is used, so it may be wrong.
         Err(error) => vec![conflict(
-            (ROPE_SCALING.to_owned(), used.rope_type.to_owned()),
+            (ROPE_SCALING.to_owned(), used.section.rope_type.to_owned()),
             (ROPE_PARAMETERS.to_owned(), error.to_string()),
         )],
     }
@@ -184,14 +199,7 @@ fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result
     } else {
         partial.unwrap_or(top.rules.map_or(1.0, |rules| rules.partial))
     };
-    let rotated = rotary_dim(top.head_dim, partial);
-    if rotated < 2 || !rotated.is_multiple_of(2) {
-        return Err(Error::RotatedPart {
-            found: rotated,
-            head_dim: top.head_dim,
-            partial,
-        });
-    }
+    let rotated = even_rotary_dim(top.head_dim, partial)?;
 
     let (original_context, scaling) = match rope_type {
         "default" => (
@@ -236,11 +244,7 @@ fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result
             )
         }
         "llama3" => {
-            let scaling = RopeScaling::Llama3 {
-                scale: fields.needed_number("factor", &bounds::GROWTH)?,
-                low_freq_factor: fields.needed_number("low_freq_factor", &bounds::POSITIVE)?,
-                high_freq_factor: fields.needed_number("high_freq_factor", &bounds::POSITIVE)?,
-            };
+            let scaling = llama3(&mut fields)?;
             (original_context(top, &mut fields, &mut warnings)?, scaling)
         }
         _ => long_rope_scaling(top, &mut fields, rotated / 2, &mut warnings)?,
@@ -257,6 +261,28 @@ fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result
         spec,
         rope_type,
         warnings,
+    })
+}
+
+/// Number of rotated dimensions of a head.
+fn even_rotary_dim(head_dim: usize, partial: f64) -> Result<usize> {
+    let found = rotary_dim(head_dim, partial);
+    if found < 2 || !found.is_multiple_of(2) {
+        return Err(Error::RotatedPart {
+            found,
+            head_dim,
+            partial,
+        });
+    }
+    Ok(found)
+}
+
+/// The scaling of the type `llama3`.
+fn llama3(fields: &mut Fields) -> Result<RopeScaling> {
+    Ok(RopeScaling::Llama3 {
+        scale: fields.needed_number("factor", &bounds::GROWTH)?,
+        low_freq_factor: fields.needed_number("low_freq_factor", &bounds::POSITIVE)?,
+        high_freq_factor: fields.needed_number("high_freq_factor", &bounds::POSITIVE)?,
     })
 }
 

@@ -13,8 +13,8 @@ use super::long_rope::{MSCALES, ShortAndLong, degrade};
 use super::nested::{TEXT, is_nested, language_model};
 use super::read::read_hf_rope;
 use crate::{
-    AttentionScale, Error, FactorSet, Precision, RescaleFactors, Result, RopeScaling, RopeSpec,
-    Warning, inv_freq,
+    AnglePrecision, AttentionScale, Error, FactorSet, RescaleFactors, Result, RopeScaling,
+    RopeSpec, Warning, inv_freq,
 };
 
 /// Writes `spec` into a Hugging Face model config, for a context of `target_context` tokens.
@@ -54,14 +54,8 @@ pub fn write_hf_rope(
     }
     spec.validate()?;
     let partial = partial_rotary_factor(config, spec.rotary_dim)?;
-    // Classes that accept `null` here fail on it as soon as the rope is scaled.
     let rules = rope_rules(config);
-    let needs_head_dim = rules.is_some_and(|rules| rules.needs_head_dim);
-    let is_missing = needs_head_dim && !config.contains_key(HEAD_DIM);
-    if is_missing || config.get(HEAD_DIM).is_some_and(Value::is_null) {
-        let size = head_dim(config)?;
-        config.insert(HEAD_DIM.to_owned(), json!(size));
-    }
+    write_head_dim(config, rules)?;
     let mut warnings = Vec::new();
     let only_long_rope = rules.is_some_and(|rules| rules.only_long_rope);
     let is_dropped = matches!(spec.scaling, RopeScaling::Drope { .. });
@@ -72,22 +66,17 @@ pub fn write_hf_rope(
     };
     let spec = rewritten.as_ref().unwrap_or(spec);
 
-    let Section {
-        rope_type,
-        theta,
-        max_context,
-        mut entries,
-        default_attention,
-    } = section(spec, target_context, &mut warnings)?;
-    if rope_type != "default" && rules.is_some_and(|rules| rules.has_mscales) {
+    let mut section = section(spec, target_context, &mut warnings)?;
+    let max_context = section.max_context;
+    if section.rope_type != "default" && rules.is_some_and(|rules| rules.has_mscales) {
         for key in MSCALES {
             let scale = || json!(spec.attention_scale(max_context));
-            entries.entry(key).or_insert_with(scale);
+            section.entries.entry(key).or_insert_with(scale);
         }
     }
     if let Some(family) = Family::find(config)
         && family.rules().rope.short_in_transformers
-        && entries.get("short_factor") != entries.get("long_factor")
+        && section.entries.get("short_factor") != section.entries.get("long_factor")
     {
         let model_type = family.model_type();
         warnings.push(Warning::ShortFactorsInTransformers { model_type });
@@ -99,43 +88,36 @@ pub fn write_hf_rope(
     if states_original {
         config.insert(ORIGINAL_POSITION.to_owned(), json!(spec.original_context));
     }
-    config.insert(THETA.to_owned(), json!(theta));
+    config.insert(THETA.to_owned(), json!(section.theta));
     let states_partial = config.contains_key(PARTIAL) || !same(partial, 1.0);
-    if states_partial {
+    let partial = states_partial.then_some(partial);
+    if let Some(partial) = partial {
         config.insert(PARTIAL.to_owned(), json!(partial));
     }
 
-    let mut v4 = entries.clone();
-    if only_long_rope && default_attention {
-        v4.retain(|key, _| key == "short_factor" || key == "long_factor");
-        v4.shift_insert(0, "type".to_owned(), json!(rope_type));
-    } else {
-        v4.shift_insert(0, "type".to_owned(), json!(rope_type));
-        v4.shift_insert(1, "rope_type".to_owned(), json!(rope_type));
-        if only_long_rope && !entries.is_empty() {
-            warnings.push(Warning::NotForTransformers4 {});
-        }
+    let only_factors = only_long_rope && section.default_attention;
+    if only_long_rope && !only_factors && !section.entries.is_empty() {
+        warnings.push(Warning::NotForTransformers4 {});
     }
     let other = other_keys(config);
-    let v4 = if rope_type == "default" {
-        Value::Null
-    } else {
-        v4.extend(other.clone());
-        Value::Object(v4)
-    };
-
-    let mut v5 = Map::new();
-    v5.insert("rope_type".to_owned(), json!(rope_type));
-    v5.insert(THETA.to_owned(), json!(theta));
-    if states_partial {
-        v5.insert(PARTIAL.to_owned(), json!(partial));
-    }
-    v5.extend(entries);
-    v5.extend(other);
+    let v4 = section.for_transformers4(only_factors, &other);
+    let v5 = section.for_transformers5(partial, other);
     let (v4, v5) = by_layer_type(config, v4, v5)?;
     config.insert(ROPE_SCALING.to_owned(), v4);
     config.insert(ROPE_PARAMETERS.to_owned(), Value::Object(v5));
     Ok(warnings)
+}
+
+/// Writes the size of a head for a class that needs it, and in place of `null`, on which classes that accept it fail as soon
+/// as the rope is scaled.
+fn write_head_dim(config: &mut Map<String, Value>, rules: Option<&RopeRules>) -> Result<()> {
+    let needs_head_dim = rules.is_some_and(|rules| rules.needs_head_dim);
+    let is_missing = needs_head_dim && !config.contains_key(HEAD_DIM);
+    if is_missing || config.get(HEAD_DIM).is_some_and(Value::is_null) {
+        let size = head_dim(config)?;
+        config.insert(HEAD_DIM.to_owned(), json!(size));
+    }
+    Ok(())
 }
 
 /// How the class of a known family reads the rope.
@@ -199,6 +181,42 @@ struct Section {
     default_attention: bool,
 }
 
+impl Section {
+    /// The value of `rope_scaling`, with the `other` keys of the class. `only_factors` if the class accepts nothing else.
+    fn for_transformers4(&self, only_factors: bool, other: &Map<String, Value>) -> Value {
+        if self.rope_type == "default" {
+            return Value::Null;
+        }
+        let mut keys = self.entries.clone();
+        if only_factors {
+            keys.retain(|key, _| key == "short_factor" || key == "long_factor");
+            keys.shift_insert(0, "type".to_owned(), json!(self.rope_type));
+        } else {
+            keys.shift_insert(0, "type".to_owned(), json!(self.rope_type));
+            keys.shift_insert(1, "rope_type".to_owned(), json!(self.rope_type));
+        }
+        keys.extend(other.clone());
+        Value::Object(keys)
+    }
+
+    /// The keys of `rope_parameters`, with the `other` keys of the class.
+    fn for_transformers5(
+        self,
+        partial: Option<f64>,
+        other: Map<String, Value>,
+    ) -> Map<String, Value> {
+        let mut keys = Map::new();
+        keys.insert("rope_type".to_owned(), json!(self.rope_type));
+        keys.insert(THETA.to_owned(), json!(self.theta));
+        if let Some(partial) = partial {
+            keys.insert(PARTIAL.to_owned(), json!(partial));
+        }
+        keys.extend(self.entries);
+        keys.extend(other);
+        keys
+    }
+}
+
 fn section(spec: &RopeSpec, target_context: usize, warnings: &mut Vec<Warning>) -> Result<Section> {
     let original_context = spec.original_context;
     let plain = Section {
@@ -211,7 +229,7 @@ fn section(spec: &RopeSpec, target_context: usize, warnings: &mut Vec<Warning>) 
     Ok(match &spec.scaling {
         RopeScaling::None {} => plain,
         RopeScaling::NtkAware { scale } => {
-            let theta = inv_freq::ntk_theta(spec.base(Precision::F64), *scale);
+            let theta = inv_freq::ntk_theta(spec.base(AnglePrecision::F64), *scale);
             warnings.push(Warning::WrittenAsTheta { theta });
             Section { theta, ..plain }
         }
@@ -290,7 +308,7 @@ fn section(spec: &RopeSpec, target_context: usize, warnings: &mut Vec<Warning>) 
             }
         }
         RopeScaling::LongRope { sets, attention } => {
-            let chosen = degrade(spec, (sets, *attention), target_context, warnings)?;
+            let chosen = degrade(spec, sets, *attention, target_context, warnings)?;
             let (entries, default_attention) =
                 long_rope_entries(&chosen, original_context, target_context);
             Section {

@@ -1,8 +1,8 @@
 //! Writing, and that reading undoes writing.
 
 use longrope_rope::{
-    AttentionScale, Error, FactorSet, HfRope, Method, Precision, RopeScaling, RopeSpec, Warning,
-    read_hf_rope, remove_mscales, write_hf_rope,
+    AnglePrecision, AttentionScale, Error, FactorSet, HfRope, Method, RopeScaling, RopeSpec,
+    Warning, read_hf_rope, remove_mscales, write_hf_rope,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -196,7 +196,7 @@ fn no_rotation_becomes_factors_that_leave_no_angle_in_f32() {
         assert!(warnings.contains(&Warning::WrittenAsHugeFactors { factor: 1e25 }));
         for rope in ropes {
             for total in [256, 257, 1024] {
-                let written = rope.spec.resolve_with(total, Precision::CompatF32);
+                let written = rope.spec.resolve_with(total, AnglePrecision::CompatF32);
                 let angles = written.angles(9_999_990..10_000_000);
                 assert!(angles.cos.iter().all(|cos| *cos == 1.0));
                 assert!(angles.sin.iter().all(|sin| sin.abs() < 1e-17));

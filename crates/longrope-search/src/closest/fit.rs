@@ -30,14 +30,24 @@ pub struct Fit {
 /// What a runtime computes for a RoPE that is written; `None` if it does not take it.
 pub type Takes<'a> = &'a dyn Fn(&RopeSpec) -> Option<RopeSpec>;
 
+/// What is fitted.
+#[derive(Clone, Copy)]
+pub struct Aim<'a> {
+    /// What the fits should come close to.
+    pub goal: &'a Goal,
+    /// The RoPE as it is.
+    pub rope: &'a RopeSpec,
+    /// What the runtime computes for a RoPE.
+    pub takes: Takes<'a>,
+}
+
 /// The numbers of a form with the smallest [distance](Goal::distance) of what the runtime computes: least squares of the
 /// logarithms of the frequencies, by pattern search (Hooke and Jeeves 1961). `None` if the runtime takes no such RoPE.
-///
-/// `spec` is the RoPE as it is.
-pub fn fit(form: Form, goal: &Goal, spec: &RopeSpec, takes: Takes<'_>) -> Option<Fit> {
+pub fn fit(form: Form, aim: Aim<'_>) -> Option<Fit> {
+    let Aim { goal, rope, takes } = aim;
     let distance = |numbers: &[f64]| {
         let computed = form
-            .spec(goal, spec, numbers)
+            .spec(goal, rope, numbers)
             .ok()
             .and_then(|it| takes(&it));
         computed.map_or(f64::INFINITY, |computed| goal.distance(&computed))
@@ -63,14 +73,14 @@ pub fn fit(form: Form, goal: &Goal, spec: &RopeSpec, takes: Takes<'_>) -> Option
             step /= 2.0;
         }
     }
-    of_numbers(form, goal, spec, best, takes)
+    of_numbers(form, aim, best)
 }
 
 /// The fits of all forms that the runtime takes, without those that compute the same as one before.
-pub fn fits(goal: &Goal, spec: &RopeSpec, takes: Takes<'_>) -> Vec<Fit> {
+pub fn fits(aim: Aim<'_>) -> Vec<Fit> {
     let mut found: Vec<Fit> = Vec::new();
     for form in Form::ALL {
-        let fit = fit(form, goal, spec, takes);
+        let fit = fit(form, aim);
         let is_new = |fit: &Fit| found.iter().all(|known| known.computed != fit.computed);
         found.extend(fit.filter(is_new));
     }
@@ -78,20 +88,14 @@ pub fn fits(goal: &Goal, spec: &RopeSpec, takes: Takes<'_>) -> Vec<Fit> {
 }
 
 /// Up to `n` RoPEs of the same form with other numbers, nearer ones first. The same seed gives the same neighbours.
-pub fn neighbours(
-    fit: &Fit,
-    goal: &Goal,
-    spec: &RopeSpec,
-    takes: Takes<'_>,
-    (n, seed): (usize, u64),
-) -> Vec<Fit> {
+pub fn neighbours(fit: &Fit, aim: Aim<'_>, n: usize, seed: u64) -> Vec<Fit> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut found: Vec<Fit> = Vec::new();
     for index in 0..n {
         let reach = REACH * (index + 1) as f64 / n as f64;
         let numbers = fit.numbers.iter();
         let numbers = numbers.map(|number| number + rng.random_range(-reach..=reach));
-        let other = of_numbers(fit.form, goal, spec, numbers.collect(), takes);
+        let other = of_numbers(fit.form, aim, numbers.collect());
         let is_new = |other: &Fit| {
             let mut known = found.iter().chain([fit]);
             known.all(|known| known.computed != other.computed)
@@ -101,15 +105,9 @@ pub fn neighbours(
     found
 }
 
-fn of_numbers(
-    form: Form,
-    goal: &Goal,
-    spec: &RopeSpec,
-    numbers: Vec<f64>,
-    takes: Takes<'_>,
-) -> Option<Fit> {
-    let written = form.spec(goal, spec, &numbers).ok()?;
-    let computed = takes(&written)?;
+fn of_numbers(form: Form, aim: Aim<'_>, numbers: Vec<f64>) -> Option<Fit> {
+    let written = form.spec(aim.goal, aim.rope, &numbers).ok()?;
+    let computed = (aim.takes)(&written)?;
     Some(Fit {
         form,
         written,

@@ -9,7 +9,7 @@ mod fit;
 mod form;
 mod goal;
 
-pub use fit::{Fit, Takes, fit, fits, neighbours};
+pub use fit::{Aim, Fit, Takes, fit, fits, neighbours};
 pub use form::Form;
 pub use goal::{Goal, computes_the_same};
 

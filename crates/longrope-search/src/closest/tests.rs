@@ -23,6 +23,10 @@ fn long_rope() -> RopeSpec {
     }
 }
 
+fn aim<'a>(goal: &'a Goal, rope: &'a RopeSpec, takes: Takes<'a>) -> Aim<'a> {
+    Aim { goal, rope, takes }
+}
+
 /// A runtime that takes everything.
 #[expect(
     clippy::unnecessary_wraps,
@@ -60,7 +64,7 @@ fn a_form_that_can_say_it_is_found_again() {
         (Form::OneSet, long_rope()),
     ] {
         let goal = Goal::new(&spec, 1024);
-        let found = fit(form, &goal, &spec, &all).unwrap();
+        let found = fit(form, aim(&goal, &spec, &all)).unwrap();
         let distance = goal.distance(&found.computed);
         assert!(distance < 2e-3, "{form}: {distance}");
     }
@@ -72,7 +76,7 @@ fn a_fit_comes_closer_than_the_usual_numbers() {
     let goal = Goal::new(&spec, 1024);
     let usual = goal.distance(&Method::Yarn.spec(&plain(), 1024).unwrap());
     for form in [Form::Yarn, Form::YarnByOriginal, Form::YarnByBase] {
-        let found = fit(form, &goal, &spec, &usual_yarn).unwrap();
+        let found = fit(form, aim(&goal, &spec, &usual_yarn)).unwrap();
         let distance = goal.distance(&found.computed);
         assert!(distance < usual, "{form}: {distance} {usual}");
     }
@@ -91,8 +95,8 @@ fn another_original_context_gives_the_attention_scale() {
     };
     let spec = long_rope();
     let goal = Goal::new(&spec, 1024);
-    let as_it_is = fit(Form::OneSet, &goal, &spec, &takes).unwrap();
-    let moved = fit(Form::OneSetByOriginal, &goal, &spec, &takes).unwrap();
+    let as_it_is = fit(Form::OneSet, aim(&goal, &spec, &takes)).unwrap();
+    let moved = fit(Form::OneSetByOriginal, aim(&goal, &spec, &takes)).unwrap();
     let (before, after) = (
         goal.distance(&as_it_is.computed),
         goal.distance(&moved.computed),
@@ -105,15 +109,15 @@ fn another_original_context_gives_the_attention_scale() {
 fn neighbours_depend_on_the_seed_only() {
     let spec = long_rope();
     let goal = Goal::new(&spec, 1024);
-    let found = fit(Form::Yarn, &goal, &spec, &all).unwrap();
-    let near = |seed| neighbours(&found, &goal, &spec, &all, (6, seed));
+    let found = fit(Form::Yarn, aim(&goal, &spec, &all)).unwrap();
+    let near = |seed| neighbours(&found, aim(&goal, &spec, &all), 6, seed);
     assert_eq!(near(1), near(1));
     assert_ne!(near(1), near(2));
     assert_eq!(near(1).len(), 6);
     // A RoPE without numbers has none.
-    let as_it_is = fit(Form::AsItIs, &goal, &spec, &all).unwrap();
+    let as_it_is = fit(Form::AsItIs, aim(&goal, &spec, &all)).unwrap();
     assert_eq!(as_it_is.written, spec);
-    assert!(neighbours(&as_it_is, &goal, &spec, &all, (6, 1)).is_empty());
+    assert!(neighbours(&as_it_is, aim(&goal, &spec, &all), 6, 1).is_empty());
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn forms_that_compute_the_same_are_tried_once() {
     let goal = Goal::new(&spec, 1024);
     // A runtime that computes plain RoPE whatever is written.
     let takes = |spec: &RopeSpec| (spec.original_context == 256).then(plain);
-    let found = fits(&goal, &spec, &takes);
+    let found = fits(aim(&goal, &spec, &takes));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].form, Form::AsItIs);
     assert!(computes_the_same(&spec, &spec.clone(), &[256, 1024]));

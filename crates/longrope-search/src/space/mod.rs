@@ -55,13 +55,7 @@ impl Space {
     /// # Errors
     /// [`Error::InvalidConfig`] if the space would be empty or a number is out of range.
     pub fn new(parts: SpaceParts) -> Result<Self> {
-        let fail = |key, found: String, expected: &str| {
-            Err(Error::InvalidConfig {
-                key,
-                found,
-                expected: expected.to_owned(),
-            })
-        };
+        let fail = |key, found: String, expected: &str| Err(invalid(key, found, expected));
         let SpaceParts {
             n_pairs,
             step,
@@ -87,41 +81,12 @@ impl Space {
             return fail("max-factor", max_factor.to_string(), &expected);
         }
         if start_tokens.is_empty() {
-            return fail(
-                "start-tokens",
-                "an empty list".to_owned(),
-                "at least one value",
-            );
+            let found = "an empty list".to_owned();
+            return fail("start-tokens", found, "at least one value");
         }
-        if attention.is_empty() {
-            return fail(
-                "attention",
-                "an empty list".to_owned(),
-                "at least one policy",
-            );
-        }
-        for policy in &attention {
-            if let AttentionScale::Constant { value } = *policy
-                && !(value.is_finite() && value > 0.0)
-            {
-                return fail("attention", value.to_string(), "a positive number");
-            }
-        }
-        if let Some(CriticalParts {
-            first,
-            last,
-            unscaled,
-            ..
-        }) = critical
-        {
-            if !(1 <= first && first <= last && last < n_pairs) {
-                let expected = format!("1 to {}, the smaller one first", n_pairs - 1);
-                return fail("critical-min", format!("{first} to {last}"), &expected);
-            }
-            if unscaled >= first {
-                let expected = format!("less than the smallest critical pair, {first}");
-                return fail("critical-unscaled", unscaled.to_string(), &expected);
-            }
+        check_attention(&attention)?;
+        if let Some(critical) = &critical {
+            check_critical(critical, n_pairs)?;
         }
         let on_grid = |parts: CriticalParts| CriticalSpace {
             first: parts.first,
@@ -236,6 +201,53 @@ impl Space {
             None => candidate,
             Some(critical) => critical.nearest(&candidate),
         })
+    }
+}
+
+fn check_attention(policies: &[AttentionScale]) -> Result<()> {
+    if policies.is_empty() {
+        let found = "an empty list".to_owned();
+        return Err(invalid("attention", found, "at least one policy"));
+    }
+    for policy in policies {
+        if let AttentionScale::Constant { value } = *policy
+            && !(value.is_finite() && value > 0.0)
+        {
+            return Err(invalid("attention", value.to_string(), "a positive number"));
+        }
+    }
+    Ok(())
+}
+
+fn check_critical(critical: &CriticalParts, n_pairs: usize) -> Result<()> {
+    let CriticalParts {
+        first,
+        last,
+        unscaled,
+        ..
+    } = *critical;
+    if !(1 <= first && first <= last && last < n_pairs) {
+        let expected = format!("1 to {}, the smaller one first", n_pairs - 1);
+        let found = format!("{first} to {last}");
+        return Err(invalid("critical-min", found, &expected));
+    }
+    if unscaled >= first {
+        let expected = format!("less than the smallest critical pair, {first}");
+        return Err(invalid(
+            "critical-unscaled",
+            unscaled.to_string(),
+            &expected,
+        ));
+    }
+    Ok(())
+}
+
+/// The error for a key of a configuration.
+fn invalid(key: &'static str, found: String, expected: &str) -> Error {
+    Error::InvalidConfig {
+        key,
+        found,
+        expected: expected.to_owned(),
     }
 }
 

@@ -9,9 +9,10 @@ use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::batches::step_batches;
+use super::batches::Batching;
 use super::config::{TrainConfig, TrainMode};
-use super::data::{Rotaries, mixture};
+use super::mixture::mixture;
+use super::rotaries::{Rotaries, SkippingRun};
 use crate::error::Result;
 use crate::trainer::Trainer;
 
@@ -47,7 +48,8 @@ impl AdapterTraining {
         config: TrainConfig,
         documents: &Arc<[TokenDocument]>,
         tokenizer: Option<&Tokenizer>,
-        (window, seed): (usize, u64),
+        window: usize,
+        seed: u64,
     ) -> Result<Self> {
         if decoder.is_streamed() {
             return Err(longrope_model::Error::StreamedTraining.into());
@@ -89,12 +91,16 @@ impl AdapterTraining {
     /// [`NotFinite`](crate::Error::NotFinite) and [`NeverFinite`](crate::Error::NeverFinite) if losses or gradients are not finite, and those of
     /// [`Trainer::step`].
     pub fn train(&self, decoder: &Decoder, rope: &RopeSpec) -> Result<Decoder> {
-        let rotaries = self.rotaries(decoder, rope)?;
+        let batching = Batching {
+            rotaries: self.rotaries(decoder, rope)?,
+            distillation: None,
+            batch: self.config.batch,
+            accumulate: self.config.accumulate,
+        };
         let mut trainer = Trainer::new(self.with_new_adapters(decoder)?, self.config.trainer())?;
         let mut windows = self.windows.clone();
-        let size = (self.config.batch, self.config.accumulate);
         while !trainer.is_done() {
-            let batches = step_batches(&mut windows, (&rotaries, None), size, trainer.n_steps())?;
+            let batches = batching.of_step(&mut windows, trainer.n_steps())?;
             trainer.step(&batches)?;
         }
         Ok(trainer.into_decoder())
@@ -126,13 +132,13 @@ impl AdapterTraining {
     }
 
     fn rotaries(&self, decoder: &Decoder, rope: &RopeSpec) -> Result<Rotaries> {
-        Rotaries::skipped(
-            decoder,
-            rope,
-            (self.window, self.window),
-            &self.config.skipped,
-            (self.seed, self.config.steps),
-        )
+        let run = SkippingRun {
+            window: self.window,
+            longest: self.window,
+            total_steps: self.config.steps,
+            seed: self.seed,
+        };
+        Rotaries::skipped(decoder, rope, &self.config.skipped, run)
     }
 }
 

@@ -53,7 +53,7 @@ fn config() -> TrainConfig {
 }
 
 fn training(decoder: &Decoder, config: TrainConfig) -> Result<AdapterTraining> {
-    AdapterTraining::new(decoder, config, &documents(), None, (WINDOW, SEED))
+    AdapterTraining::new(decoder, config, &documents(), None, WINDOW, SEED)
 }
 
 fn yarn(decoder: &Decoder) -> RopeSpec {

@@ -7,11 +7,11 @@ use longrope_data::Mixture;
 use longrope_model::{Decoder, LoraConfig, ResultSource};
 use serde_json::Value;
 
-use super::batches::step_batches;
+use super::batches::Batching;
 use super::callbacks::{Callbacks, Measure, TrainEvent, Watch};
-use super::data::Rotaries;
 use super::distill::Distillation;
 use super::records::{Record, Records};
+use super::rotaries::Rotaries;
 use super::saved;
 use crate::checkpoint::{self, SaveContext};
 use crate::error::{Error, HookError, HookResult, Result};
@@ -78,77 +78,35 @@ impl Phase {
     /// - [`Error::StatesGone`] if it is to be resumed, and its saved states were removed.
     /// - [`Error::Run`] for everything that fails between the first and the last step.
     /// - Settings that are out of range, and files that cannot be written.
-    pub fn train(self, decoder: Decoder, callbacks: Callbacks) -> Result<(Trainer, Ending)> {
-        let Self {
-            name,
-            folder,
-            base,
-            metrics,
-            model,
-            source,
-            trainer: config,
-            lora,
-            workers,
-            mut windows,
-            rotaries,
-            distillation,
-            batch,
-            accumulate,
-            contexts,
-            eval_every,
-            save_every,
-            keep,
-            settings,
-            resume,
-            screen,
-            label,
-        } = self;
+    pub fn train(mut self, decoder: Decoder, callbacks: Callbacks) -> Result<(Trainer, Ending)> {
         let Callbacks {
             measure,
             mut watch,
             should_stop,
         } = callbacks;
-        let total_steps = config.schedule.total_steps;
-        let latest = if resume {
-            checkpoint::latest_whole(&folder)?
-        } else {
-            None
-        };
-        if resume && latest.is_none() {
-            let metrics = (metrics.as_path(), name.as_deref());
-            saved::check_never_saved(&folder, &model, metrics, save_every)?;
-        }
-        let (trainer, event) = if let Some(state) = latest {
-            let trainer = saved::restore(&state, &settings, decoder, config, &mut windows)?;
-            let step = trainer.n_steps();
-            (trainer, TrainEvent::Resumed { step, total_steps })
-        } else {
-            let trainer = Trainer::new(decoder, config)?;
-            (trainer, TrainEvent::Begun { total_steps })
-        };
-        let trainer = trainer.with_workers(&workers)?;
+        let total_steps = self.trainer.schedule.total_steps;
+        let (trainer, event) = self.begin(decoder)?;
         watch(event).map_err(Error::Hook)?;
         let n_steps = trainer.n_steps();
-        let records = Records::open(&metrics, name.as_deref(), n_steps, source.as_ref())?;
-        let is_measured = n_steps.is_multiple_of(eval_every.max(1)) || n_steps >= total_steps;
-        let due = if n_steps > 0 && is_measured {
-            Records::unmeasured(&metrics, name.as_deref(), n_steps, &contexts)?
-        } else {
-            Vec::new()
-        };
+        let (phase, source) = (self.name.as_deref(), self.source.as_ref());
+        let records = Records::open(&self.metrics, phase, n_steps, source)?;
+        let due = self.due(n_steps)?;
+        let folder = self.folder.clone();
         let parts = Parts {
-            name,
-            folder: folder.clone(),
-            base,
-            lora,
-            windows,
+            name: self.name,
+            folder: self.folder,
+            base: self.base,
+            lora: self.lora,
+            windows: self.windows,
             n_steps,
-            rotaries,
-            distillation,
-            batch: batch.max(1),
-            accumulate: accumulate.max(1),
-            keep,
-            settings,
+            batching: Batching {
+                rotaries: self.rotaries,
+                distillation: self.distillation,
+                batch: self.batch.max(1),
+                accumulate: self.accumulate.max(1),
+            },
+            keep: self.keep,
+            settings: self.settings,
             records,
             measure,
             watch,
@@ -157,17 +115,54 @@ impl Phase {
             trainer,
             hooks: hooks(parts, should_stop),
             total_steps,
-            eval_every,
-            contexts,
+            eval_every: self.eval_every,
+            contexts: self.contexts,
             due,
-            save_every,
-            screen,
-            label,
+            save_every: self.save_every,
+            screen: self.screen,
+            label: self.label,
         };
         session.run().map_err(|error| Error::Run {
             folder,
             source: Box::new(unwrapped(error)),
         })
+    }
+
+    /// A trainer at its first step or at the latest saved state, and which of them it is. Moves the data to that place.
+    fn begin(&mut self, decoder: Decoder) -> Result<(Trainer, TrainEvent<'static>)> {
+        let config = self.trainer.clone();
+        let total_steps = config.schedule.total_steps;
+        let latest = if self.resume {
+            checkpoint::latest_whole(&self.folder)?
+        } else {
+            None
+        };
+        if self.resume && latest.is_none() {
+            let phase = self.name.as_deref();
+            let (folder, model, metrics) = (&self.folder, &self.model, &self.metrics);
+            saved::check_never_saved(folder, model, metrics, phase, self.save_every)?;
+        }
+        let (trainer, event) = if let Some(state) = latest {
+            let (settings, windows) = (&self.settings, &mut self.windows);
+            let trainer = saved::restore(&state, settings, decoder, config, windows)?;
+            let step = trainer.n_steps();
+            (trainer, TrainEvent::Resumed { step, total_steps })
+        } else {
+            let trainer = Trainer::new(decoder, config)?;
+            (trainer, TrainEvent::Begun { total_steps })
+        };
+        Ok((trainer.with_workers(&self.workers)?, event))
+    }
+
+    /// The context lengths that an interruption left unmeasured after the last of `n_steps` steps.
+    fn due(&self, n_steps: usize) -> Result<Vec<usize>> {
+        let is_last = n_steps >= self.trainer.schedule.total_steps;
+        let is_measured = n_steps.is_multiple_of(self.eval_every.max(1)) || is_last;
+        if n_steps == 0 || !is_measured {
+            return Ok(Vec::new());
+        }
+        let phase = self.name.as_deref();
+        Records::unmeasured(&self.metrics, phase, n_steps, &self.contexts)
     }
 }
 
@@ -180,10 +175,7 @@ struct Parts {
     windows: Mixture,
     /// Steps whose batches have been made.
     n_steps: usize,
-    rotaries: Rotaries,
-    distillation: Option<Distillation>,
-    batch: usize,
-    accumulate: usize,
+    batching: Batching,
     keep: usize,
     settings: Value,
     records: Records,
@@ -196,13 +188,7 @@ impl Parts {
     fn next(&mut self) -> Result<Vec<MicroBatch>> {
         let step = self.n_steps;
         self.n_steps += 1;
-        let angles = (&self.rotaries, self.distillation.as_ref());
-        step_batches(
-            &mut self.windows,
-            angles,
-            (self.batch, self.accumulate),
-            step,
-        )
+        self.batching.of_step(&mut self.windows, step)
     }
 
     fn on_step(&mut self, step: &TimedStep) -> HookResult<()> {

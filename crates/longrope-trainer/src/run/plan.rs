@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use longrope_data::{TokenDocument, Tokenizer, text_fingerprint};
-use longrope_model::{Checkpoint, Decoder, ResultSource};
+use longrope_model::{Checkpoint, Decoder, LoraConfig, ResultSource};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,10 +14,11 @@ use serde_json::{Map, Value, json};
 
 use super::callbacks::Callbacks;
 use super::config::TrainConfig;
-use super::data::{Rotaries, mixture};
 use super::distill::Distillation;
+use super::mixture::mixture;
 use super::phase::Phase;
 use super::records::{self, Record};
+use super::rotaries::{Rotaries, SkippingRun};
 use super::trained_model::TrainedModel;
 use super::trainer_state::TrainerStateSettings;
 use crate::error::Result;
@@ -124,133 +125,131 @@ impl TrainPlan {
     /// - [`Error::Setting`](crate::Error::Setting) if a setting is out of range.
     /// - A RoPE that the `config.json` of this family cannot express.
     /// - Adapters that do not fit the model.
-    pub fn prepare(self) -> Result<PreparedRun> {
-        let Self {
-            folder,
-            base,
-            mut decoder,
-            workers,
-            rope,
-            context,
-            documents,
-            config,
-            contexts,
-            seed,
-            fixed,
-            source,
-            resume,
-            screen,
-            label,
-        } = self;
-        let model = decoder.config().clone();
-        let config = config.resolved(&model);
-        config.validate(&model, context)?;
+    pub fn prepare(mut self) -> Result<PreparedRun> {
+        let model = self.decoder.config().clone();
+        self.config = self.config.resolved(&model);
+        self.config.validate(&model, self.context)?;
         let trained_model = TrainedModel::plan(
-            folder.join("model"),
-            &base,
+            self.folder.join("model"),
+            &self.base,
             &model,
-            (&rope, config.reach(context)),
-            resume,
+            &self.rope,
+            self.config.reach(self.context),
+            self.resume,
         )?;
-        let documents: Arc<[TokenDocument]> = documents.into();
+        let documents: Arc<[TokenDocument]> = std::mem::take(&mut self.documents).into();
         let used = OnceCell::new();
         let tokenizer = || -> longrope_data::Result<_> {
-            let tokenizer = Tokenizer::from_model_dir(&base)?;
+            let tokenizer = Tokenizer::from_model_dir(&self.base)?;
             let _ = used.set(tokenizer.fingerprint().to_owned());
             Ok(Arc::new(tokenizer))
         };
-        let windows = mixture(&config, &documents, Some(&tokenizer), &model, context, seed)?;
-        let (rotaries, distillation) = angles(&decoder, &rope, context, &config, seed)?;
-        let lora = config.adapters(&model);
-        if lora.is_none() && !config.modules_to_save.is_empty() {
-            tracing::warn!("train.modules-to-save has no effect, because all weights are trained");
-        }
-        if let Some(lora) = &lora {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            decoder.add_adapters(lora, &mut rng)?;
-        }
+        let (config, context, seed) = (&self.config, self.context, self.seed);
+        let windows = mixture(config, &documents, Some(&tokenizer), &model, context, seed)?;
+        let (rotaries, distillation) = self.angles()?;
+        let lora = self.add_adapters()?;
         let source = ResultSource {
-            model: base.display().to_string(),
-            model_fingerprint: Checkpoint::open(&base)?.fingerprint()?,
+            model: self.base.display().to_string(),
+            model_fingerprint: Checkpoint::open(&self.base)?.fingerprint()?,
             text_fingerprint: Some(text_fingerprint(&documents)),
-            seed: Some(seed),
-            ..source
+            seed: Some(self.seed),
+            ..std::mem::take(&mut self.source)
         };
-        let mut settings = json!({
-            "train": config,
-            "context": context,
-            "rope": rope,
-            "seed": seed,
-            "model": source.model_fingerprint,
-            "text": source.text_fingerprint,
-        });
-        if let Some(tokenizer) = used.into_inner() {
-            settings["tokenizer"] = tokenizer.into();
-        }
-        for (name, value) in fixed {
-            settings[name] = value;
-        }
         let phase = Phase {
             name: None,
-            metrics: folder.join("metrics.jsonl"),
-            model: folder.join("model"),
+            metrics: self.folder.join("metrics.jsonl"),
+            model: self.folder.join("model"),
             source: Some(source.clone()),
-            folder,
-            base,
-            trainer: config.trainer(),
+            trainer: self.config.trainer(),
             lora,
-            workers,
             windows,
             rotaries,
             distillation,
-            batch: config.batch,
-            accumulate: config.accumulate,
-            contexts,
-            eval_every: config.eval_every,
-            save_every: config.save_every,
-            keep: config.keep,
-            settings,
-            resume,
-            screen,
-            label,
+            batch: self.config.batch,
+            accumulate: self.config.accumulate,
+            eval_every: self.config.eval_every,
+            save_every: self.config.save_every,
+            keep: self.config.keep,
+            settings: self.settings(&source, used.into_inner()),
+            folder: self.folder,
+            base: self.base,
+            workers: self.workers,
+            contexts: self.contexts,
+            resume: self.resume,
+            screen: self.screen,
+            label: self.label,
         };
         Ok(PreparedRun {
-            decoder,
+            decoder: self.decoder,
             phase,
             source,
             trained_model,
         })
     }
-}
 
-/// The angles of all windows, and the original model for those that are compared with it. `decoder` is the model before it
-/// has adapters and before its weights change.
-fn angles(
-    decoder: &Decoder,
-    rope: &RopeSpec,
-    context: usize,
-    config: &TrainConfig,
-    seed: u64,
-) -> Result<(Rotaries, Option<Distillation>)> {
-    let longest = config.longest_window(context);
-    let rotaries = match config.skips() {
-        Some(skipped) => Rotaries::skipped(
+    /// The angles of all windows, and the original model for those that are compared with it. The decoder has no adapters
+    /// yet, and its weights have not changed.
+    fn angles(&self) -> Result<(Rotaries, Option<Distillation>)> {
+        let Self {
             decoder,
             rope,
-            (context, longest),
-            skipped,
-            (seed, config.steps),
-        )?,
-        None => Rotaries::new(decoder, rope, longest),
-    };
-    if !config.distill.is_on() {
-        return Ok((rotaries, None));
+            context,
+            config,
+            ..
+        } = self;
+        let longest = config.longest_window(*context);
+        let rotaries = match config.skips() {
+            Some(skipped) => {
+                let run = SkippingRun {
+                    window: *context,
+                    longest,
+                    total_steps: config.steps,
+                    seed: self.seed,
+                };
+                Rotaries::skipped(decoder, rope, skipped, run)?
+            }
+            None => Rotaries::new(decoder, rope, longest),
+        };
+        if !config.distill.is_on() {
+            return Ok((rotaries, None));
+        }
+        let rotaries = rotaries.with_short(decoder, rope, *context);
+        let distillation = Distillation::new(decoder, rotaries.original(), &config.distill);
+        Ok((rotaries, Some(distillation)))
     }
-    let original = decoder.config().rope.original_context;
-    let short = (rope, original.min(context));
-    let rotaries = rotaries.with_short(decoder, short, context);
-    let distillation = Distillation::new(decoder, rotaries.original(), &config.distill);
-    Ok((rotaries, Some(distillation)))
+
+    /// Gives the decoder new adapters if those are trained, and returns their settings.
+    fn add_adapters(&mut self) -> Result<Option<LoraConfig>> {
+        let lora = self.config.adapters(self.decoder.config());
+        if lora.is_none() && !self.config.modules_to_save.is_empty() {
+            tracing::warn!("train.modules-to-save has no effect, because all weights are trained");
+        }
+        if let Some(lora) = &lora {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+            self.decoder.add_adapters(lora, &mut rng)?;
+        }
+        Ok(lora)
+    }
+
+    /// Everything that must be the same for the run to be resumed. `tokenizer` is the fingerprint of the tokenizer of
+    /// generated documents, if there are any.
+    fn settings(&self, source: &ResultSource, tokenizer: Option<String>) -> Value {
+        let mut settings = json!({
+            "train": self.config,
+            "context": self.context,
+            "rope": self.rope,
+            "seed": self.seed,
+            "model": source.model_fingerprint,
+            "text": source.text_fingerprint,
+        });
+        if let Some(tokenizer) = tokenizer {
+            settings["tokenizer"] = tokenizer.into();
+        }
+        for (name, value) in &self.fixed {
+            settings[name] = value.clone();
+        }
+        settings
+    }
 }
 
 impl PreparedRun {
@@ -284,7 +283,7 @@ impl PreparedRun {
         let mut decoder = trainer.into_decoder();
         decoder.merge_adapters();
         let records = records::read(&metrics)?;
-        let written = trained_model.write(&decoder, (&records, state))?;
+        let written = trained_model.write(&decoder, &records, state)?;
         Ok(TrainOutcome::Done(Box::new(summary(
             records, source, written,
         ))))

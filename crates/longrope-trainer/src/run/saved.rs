@@ -56,7 +56,8 @@ pub(super) fn save(
 pub(super) fn check_never_saved(
     folder: &Path,
     model: &Path,
-    (metrics, phase): (&Path, Option<&str>),
+    metrics: &Path,
+    phase: Option<&str>,
     save_every: usize,
 ) -> Result<()> {
     let gone = |found: String| {
@@ -205,13 +206,16 @@ mod tests {
     fn a_phase_whose_states_were_removed_is_not_begun_anew() {
         let run = tempfile::tempdir().unwrap();
         let [model, metrics] = ["model", "metrics.jsonl"].map(|name| run.path().join(name));
-        let found = |save_every: usize| {
-            let phase = (metrics.as_path(), Some("a"));
-            match check_never_saved(run.path(), &model, phase, save_every) {
-                Ok(()) => String::new(),
-                Err(Error::StatesGone { found, .. }) => found,
-                Err(other) => panic!("{other}"),
-            }
+        let found = |save_every: usize| match check_never_saved(
+            run.path(),
+            &model,
+            &metrics,
+            Some("a"),
+            save_every,
+        ) {
+            Ok(()) => String::new(),
+            Err(Error::StatesGone { found, .. }) => found,
+            Err(other) => panic!("{other}"),
         };
         assert_eq!(found(1), "");
         fs_err::write(&metrics, STEPS).unwrap();

@@ -36,7 +36,8 @@ impl TrainedModel {
         folder: PathBuf,
         base: &Path,
         model: &ModelConfig,
-        (rope, context): (&RopeSpec, usize),
+        rope: &RopeSpec,
+        context: usize,
         resume: bool,
     ) -> Result<Self> {
         if folder.exists() {
@@ -87,7 +88,8 @@ impl TrainedModel {
     pub(super) fn write(
         self,
         decoder: &Decoder,
-        (records, settings): (&[Record], TrainerStateSettings),
+        records: &[Record],
+        settings: TrainerStateSettings,
     ) -> Result<PathBuf> {
         longrope_data::replace_folder(&self.folder, ".writing-", |folder| {
             let weights = folder.join("model.safetensors");

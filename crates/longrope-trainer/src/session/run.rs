@@ -45,12 +45,7 @@ impl Session {
         let shared = Arc::new(Mutex::new(Some(self)));
         let engine = Engine::new(Arc::clone(&shared), &device);
         let interrupter = Interrupter::new();
-        let renderer: Box<dyn MetricsRenderer> = match screen {
-            Screen::Dashboard => {
-                Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None))
-            }
-            Screen::Nothing => Box::new(NoScreen),
-        };
+        let renderer = renderer(screen, &interrupter);
         let mut training = SupervisedTraining::<Engine>::new(
             std::env::temp_dir(),
             numbers(Steps {
@@ -96,6 +91,13 @@ impl Session {
         let session = shared.lock().map_err(|_| Error::Panicked)?.take();
         let session = session.ok_or(Error::CutOff)?;
         Ok((session.trainer, ending))
+    }
+}
+
+fn renderer(screen: Screen, interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
+    match screen {
+        Screen::Dashboard => Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None)),
+        Screen::Nothing => Box::new(NoScreen),
     }
 }
 

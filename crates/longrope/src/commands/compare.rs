@@ -7,15 +7,16 @@ use longrope_extend::RunMode;
 use longrope_model::ModelConfig;
 use longrope_rope::{Method, RopeScaling};
 
-use super::eval_folder::{EvalFolder, Evaluated};
-use super::perplexities::{check, measure, planned};
-use super::reference::reference;
+use super::eval::folder::{EvalFolder, Evaluated};
+use super::eval::perplexities::{check, measure, planned};
+use super::eval::reference::reference;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{distinct, longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::{CompareSection, Config};
 use crate::show::{difference, output, perplexity_table};
-use crate::{input, next_steps, signals};
+use crate::terminal::signals;
+use crate::{input, next_steps};
 
 pub(crate) fn run(args: &Compare) -> Result<()> {
     let flags = FlagLayer::default()

@@ -9,7 +9,7 @@ use longrope_rope::{Diagnosis, FactorRow, Outcome, Rules, Runtime, RuntimeView, 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::input::{gguf, local_folder};
 use crate::next_steps;
 use crate::settings::args::Doctor;

@@ -16,8 +16,7 @@ use longrope_trainer::{Screen, Worker};
 use serde_json::{Map, Value, json};
 
 use super::not_finite;
-use crate::failure::explain_interruption;
-use crate::hint::Hint;
+use crate::failure::{Hint, explain_interruption};
 use crate::input::device;
 use crate::input::memory::{self, Work};
 use crate::input::precision::check_supported;
@@ -27,8 +26,9 @@ use crate::settings::config::{Config, RopeLayers, WeightSetting};
 use crate::settings::required;
 use crate::show::output;
 use crate::show::training_lines::Lines;
-use crate::terminal::CtrlCInDashboard;
-use crate::{input, next_steps, signals};
+use crate::terminal::screen::CtrlCInDashboard;
+use crate::terminal::signals;
+use crate::{input, next_steps};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
@@ -125,7 +125,11 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     let folder = required(config.out.as_ref(), "--out")?.clone();
     let model = input::model_config(config)?;
     check_layers(config, &model)?;
-    let (rope, context, section) = rope_and_context(config, &model)?;
+    let WindowPlan {
+        rope,
+        context,
+        section,
+    } = WindowPlan::of(config, &model)?;
     let section = &section;
     let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
     let work = Work::Train {
@@ -134,25 +138,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     };
     input::model::check_weights(&base)?;
     memory::check(config, &model, work)?;
-    let workers = device::workers(config)?;
-    for Worker {
-        name, placement, ..
-    } in &workers
-    {
-        check_supported(
-            name,
-            placement,
-            section.precision.dtype(),
-            "train.precision",
-        )?;
-    }
-    if section.accumulate < workers.len() {
-        tracing::warn!(
-            "`train.accumulate` is {}, so only as many of {} devices have work at a time",
-            section.accumulate,
-            workers.len()
-        );
-    }
+    let workers = workers(config, section)?;
     let decoder = load(config, &base, &workers[0])?;
     let documents = if config.text.is_empty() && config.tokens.is_none() {
         Vec::new()
@@ -204,6 +190,30 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     Ok((plan, held_out))
 }
 
+/// The configured devices, which compute in the precision of the training.
+fn workers(config: &Config, section: &TrainConfig) -> Result<Vec<Worker>> {
+    let workers = device::workers(config)?;
+    for Worker {
+        name, placement, ..
+    } in &workers
+    {
+        check_supported(
+            name,
+            placement,
+            section.precision.dtype(),
+            "train.precision",
+        )?;
+    }
+    if section.accumulate < workers.len() {
+        tracing::warn!(
+            "`train.accumulate` is {}, so only as many of {} devices have work at a time",
+            section.accumulate,
+            workers.len()
+        );
+    }
+    Ok(workers)
+}
+
 /// Says so if text to measure on is also trained on.
 fn check_held_out(eval_documents: &[TokenDocument], documents: &[TokenDocument]) {
     let n_known = HeldOut::n_trained_on(eval_documents, documents);
@@ -232,8 +242,8 @@ pub(super) fn check(config: &Config, model: &ModelConfig, with_rope: bool) -> Re
     check_layers(config, model)?;
     let original = model.rope.original_context;
     let (context, section) = if with_rope {
-        let (_, context, section) = rope_and_context(config, model)?;
-        (context, section)
+        let windows = WindowPlan::of(config, model)?;
+        (windows.context, windows.section)
     } else {
         let context = config.train.context.unwrap_or(original);
         (context, config.train.clone())
@@ -253,55 +263,82 @@ fn check_layers(config: &Config, model: &ModelConfig) -> Result<()> {
     .context(Hint("use the default, rope-layers = \"full\"".to_owned())))
 }
 
-/// The RoPE to train under, the tokens of a window, and the settings with the targets of skipped positions.
+/// What windows are trained on, and under which RoPE.
+struct WindowPlan {
+    rope: RopeSpec,
+    /// Tokens of a window.
+    context: usize,
+    /// The settings, with the targets of skipped positions filled in.
+    section: TrainConfig,
+}
+
+impl WindowPlan {
+    /// By default a window is as long as the longest text that the RoPE is for; where positions skip, as long as the
+    /// model's original context.
+    fn of(config: &Config, model: &ModelConfig) -> Result<Self> {
+        let mut section = config.train.clone();
+        let original = model.rope.original_context;
+        let long = section.long.map(|long| long.context);
+        if section.skips().is_none() {
+            let given = section.context.map(|context| section.reach(context));
+            let key = if long > section.context {
+                LONG
+            } else {
+                "--context"
+            };
+            let (rope, length) = rope_and_length(config, model, given, key)?;
+            return Ok(Self {
+                rope,
+                context: section.context.unwrap_or(length),
+                section,
+            });
+        }
+        let context = section.context.unwrap_or(original);
+        let last = section.skipped.targets.last().copied();
+        // Longer windows alone do not say how far positions skip.
+        let given = last.map(|last| last.max(long.unwrap_or(0)));
+        let key = if long > last { LONG } else { TARGETS };
+        let (rope, length) = rope_and_length(config, model, given, key)?;
+        if last.is_none() {
+            let target = missing_target(config, model, context, length)?;
+            section.skipped.targets.push(target);
+            check_length(config, &rope, model, section.reach(context), LONG)?;
+        }
+        Ok(Self {
+            rope,
+            context,
+            section,
+        })
+    }
+}
+
+/// How far positions skip if it is not given: to the `length` of the texts that the RoPE is for.
 ///
-/// By default a window is as long as the longest text that the RoPE is for; where positions skip, as long as the model's
-/// original context.
-fn rope_and_context(
+/// # Errors
+/// If that is no more than a window of `context` tokens.
+fn missing_target(
     config: &Config,
     model: &ModelConfig,
-) -> Result<(RopeSpec, usize, TrainConfig)> {
-    let mut section = config.train.clone();
-    let original = model.rope.original_context;
-    let long = section.long.map(|long| long.context);
-    if section.skips().is_none() {
-        let given = section.context.map(|context| section.reach(context));
-        let key = if long > section.context {
-            LONG
-        } else {
-            "--context"
-        };
-        let (rope, length) = rope_and_length(config, model, given, key)?;
-        let context = section.context.unwrap_or(length);
-        return Ok((rope, context, section));
+    context: usize,
+    length: usize,
+) -> Result<usize> {
+    let length = match config.rope.as_slice() {
+        // The RoPE of the checkpoint is for the context that it claims.
+        [] => model.max_context,
+        [name] if name == "checkpoint" => model.max_context,
+        _ => length,
+    };
+    if length > context {
+        return Ok(length);
     }
-    let context = section.context.unwrap_or(original);
-    let last = section.skipped.targets.last().copied();
-    // Longer windows alone do not say how far positions skip.
-    let given = last.map(|last| last.max(long.unwrap_or(0)));
-    let key = if long > last { LONG } else { TARGETS };
-    let (rope, length) = rope_and_length(config, model, given, key)?;
-    if last.is_none() {
-        let length = match config.rope.as_slice() {
-            // The RoPE of the checkpoint is for the context that it claims.
-            [] => model.max_context,
-            [name] if name == "checkpoint" => model.max_context,
-            _ => length,
-        };
-        if length <= context {
-            return Err(anyhow!(
-                "`{TARGETS}` is missing, and RoPE `{}` is for no more than a window of {context} tokens",
-                config.rope.first().map_or("checkpoint", String::as_str)
-            )
-            .context(Hint(format!(
-                "give the length of the texts that positions skip to, for example --set {TARGETS}=[{}]",
-                context.saturating_mul(4)
-            ))));
-        }
-        section.skipped.targets.push(length);
-        check_length(config, &rope, model, section.reach(context), LONG)?;
-    }
-    Ok((rope, context, section))
+    Err(anyhow!(
+        "`{TARGETS}` is missing, and RoPE `{}` is for no more than a window of {context} tokens",
+        config.rope.first().map_or("checkpoint", String::as_str)
+    )
+    .context(Hint(format!(
+        "give the length of the texts that positions skip to, for example --set {TARGETS}=[{}]",
+        context.saturating_mul(4)
+    ))))
 }
 
 /// The setting of the length of the texts that positions skip to.

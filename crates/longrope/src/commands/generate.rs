@@ -5,18 +5,20 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{Tokenizer, read_text, write_atomically};
-use longrope_extend::Interrupted;
-use longrope_model::{FIRST_CAPACITY, GenerateOptions, Generation, Sampling, stop_tokens};
+use longrope_extend::{Interrupt, Interrupted};
+use longrope_model::{Decoder, FIRST_CAPACITY, GenerateOptions, Generation, Sampling, stop_tokens};
+use longrope_rope::RopeSpec;
 use serde::Serialize;
 
 use super::not_finite;
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{FlagLayer, Generate};
 use crate::settings::config::{Config, GenerateSection};
 use crate::show::output;
-use crate::{input, next_steps, signals};
+use crate::terminal::signals;
+use crate::{input, next_steps};
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -53,10 +55,14 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         section.prompts.clone_from(&args.prompt);
         section.prompt_files.clone_from(&args.prompt_file);
     }
-    let longest = generate(&config, args.json, None)?;
-    if !args.json {
-        next_steps::after_generate(&config, longest).show();
+    if args.json {
+        let generated = generate(&config, &GenerateInputs::load(&config)?, |_| Ok(()))?;
+        return output::json(&generated.report);
     }
+    let generated = generate_and_show(&config)?;
+    let longest = generated.longest();
+    generated.unless_interrupted()?;
+    next_steps::after_generate(&config, longest).show();
     Ok(())
 }
 
@@ -72,98 +78,155 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Continues the configured prompts, and prints the text or JSON. With `file`, the JSON is also written there. Returns the
-/// number of tokens of the longest sequence.
-pub(crate) fn generate(config: &Config, json: bool, file: Option<&Path>) -> Result<usize> {
-    check(config)?;
-    let prompts = prompts(&config.generate)?;
-    let interrupt = signals::listen()?;
-    let model = input::model_config(config)?;
-    let folder = input::model_folder(config)?;
-    let tokenizer = Tokenizer::from_model_dir(folder)?;
-    let prompts: Vec<Vec<u32>> = prompts
-        .iter()
-        .map(|text| tokenizer.encode_prompt(text))
-        .collect::<Result<_, _>>()?;
-    let name = rope_name(config)?;
-    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-    let target = longest + config.generate.max_new_tokens;
-    let spec = RopeArg::parse(&name, &model, target)?.spec(target)?;
-    let eos = stop_tokens(folder, &model)?;
-    let decoder = input::load_model(config, work(&prompts, config))?;
+/// What is continued, and by what. Ctrl-C ends the generation after its present token.
+struct GenerateInputs {
+    interrupt: Interrupt,
+    tokenizer: Tokenizer,
+    /// Tokens of the prompts.
+    prompts: Vec<Vec<u32>>,
+    rope_name: String,
+    rope: RopeSpec,
+    /// Tokens that end a text.
+    stop_tokens: Vec<u32>,
+    decoder: Decoder,
+}
 
-    let started = Instant::now();
-    let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-    let mut run = Generation::new(
-        &decoder,
-        &spec,
-        &slices,
-        generate_options(&config.generate, eos.clone()),
-        config.seed,
-    )?;
-    // A single continuation is printed as it grows. Several would be mixed up.
-    let mut stream = Stream {
-        tokenizer: &tokenizer,
-        shown: String::new(),
-    };
-    let streaming = prompts.len() == 1 && !json;
-    let explain = |error: longrope_model::Error| not_finite::explain(error.into(), Some(folder));
-    while !interrupt.requested() && run.step().map_err(explain)?.is_some() {
-        if streaming && let Some(tokens) = run.new_tokens().first() {
-            stream.show(tokens)?;
-        }
-    }
-    let mut results = Vec::new();
-    for (prompt, tokens) in prompts.iter().zip(run.new_tokens()) {
-        let stopped = tokens.last().is_some_and(|token| eos.contains(token));
-        results.push(Continuation {
-            prompt_tokens: prompt.clone(),
-            tokens: tokens.to_vec(),
-            text: tokenizer.decode(tokens)?,
-            end: if stopped && !config.generate.ignore_eos {
-                "stop-token"
-            } else if tokens.len() == config.generate.max_new_tokens {
-                "length"
-            } else {
-                "interrupted"
-            },
-        });
-    }
-    let longest = results
-        .iter()
-        .map(|result| result.prompt_tokens.len() + result.tokens.len())
-        .max()
-        .unwrap_or(0);
-    if json {
-        // The report below is all there is to print.
-    } else if streaming {
-        output::line("")?;
-    } else {
-        show_all(&results)?;
-    }
-    let report = Report {
-        format: "longrope-generation",
-        version: 1,
-        rope: name,
-        results,
-        elapsed_secs: started.elapsed().as_secs_f64(),
-    };
-    if let Some(file) = file {
-        let text = serde_json::to_string(&report)? + "\n";
-        write_atomically(file, text.as_bytes())?;
-    }
-    if json {
-        output::json(&report)?;
-        return Ok(longest);
-    }
-    // The text so far was printed; the exit code shows that it is incomplete.
-    if interrupt.requested() {
-        Err(Interrupted.into())
-    } else {
-        Ok(longest)
+impl GenerateInputs {
+    fn load(config: &Config) -> Result<Self> {
+        check(config)?;
+        let texts = prompts(&config.generate)?;
+        let interrupt = signals::listen()?;
+        let model = input::model_config(config)?;
+        let folder = input::model_folder(config)?;
+        let tokenizer = Tokenizer::from_model_dir(folder)?;
+        let prompts: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|text| tokenizer.encode_prompt(text))
+            .collect::<Result<_, _>>()?;
+        let rope_name = rope_name(config)?;
+        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+        let target = longest + config.generate.max_new_tokens;
+        let rope = RopeArg::parse(&rope_name, &model, target)?.spec(target)?;
+        let stop_tokens = stop_tokens(folder, &model)?;
+        let decoder = input::load_model(config, work(&prompts, config))?;
+        Ok(Self {
+            interrupt,
+            tokenizer,
+            prompts,
+            rope_name,
+            rope,
+            stop_tokens,
+            decoder,
+        })
     }
 }
 
+/// Continuations as far as they came.
+pub(crate) struct Generated {
+    report: Report,
+    was_interrupted: bool,
+}
+
+impl Generated {
+    /// Number of tokens of the longest sequence.
+    fn longest(&self) -> usize {
+        let results = self.report.results.iter();
+        let tokens = results.map(|result| result.prompt_tokens.len() + result.tokens.len());
+        tokens.max().unwrap_or(0)
+    }
+
+    /// Writes the output of `--json` to a file.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let text = serde_json::to_string(&self.report)? + "\n";
+        Ok(write_atomically(file, text.as_bytes())?)
+    }
+
+    /// Fails if the text was interrupted: it was printed so far, and the exit code shows that it is incomplete.
+    pub(crate) fn unless_interrupted(&self) -> Result<()> {
+        if self.was_interrupted {
+            Err(Interrupted.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Continues prompts. After every step, `grown` is given the new tokens of each.
+fn generate(
+    config: &Config,
+    inputs: &GenerateInputs,
+    mut grown: impl FnMut(&[&[u32]]) -> Result<()>,
+) -> Result<Generated> {
+    let folder = input::model_folder(config)?;
+    let started = Instant::now();
+    let slices: Vec<&[u32]> = inputs.prompts.iter().map(Vec::as_slice).collect();
+    let mut run = Generation::new(
+        &inputs.decoder,
+        &inputs.rope,
+        &slices,
+        generate_options(&config.generate, inputs.stop_tokens.clone()),
+        config.seed,
+    )?;
+    let explain = |error: longrope_model::Error| not_finite::explain(error.into(), Some(folder));
+    while !inputs.interrupt.requested() && run.step().map_err(explain)?.is_some() {
+        grown(&run.new_tokens())?;
+    }
+    let mut results = Vec::new();
+    for (prompt, tokens) in inputs.prompts.iter().zip(run.new_tokens()) {
+        results.push(Continuation {
+            prompt_tokens: prompt.clone(),
+            tokens: tokens.to_vec(),
+            text: inputs.tokenizer.decode(tokens)?,
+            end: end(tokens, inputs, &config.generate),
+        });
+    }
+    Ok(Generated {
+        report: Report {
+            format: "longrope-generation",
+            version: 1,
+            rope: inputs.rope_name.clone(),
+            results,
+            elapsed_secs: started.elapsed().as_secs_f64(),
+        },
+        was_interrupted: inputs.interrupt.requested(),
+    })
+}
+
+/// Why a continuation ended.
+fn end(tokens: &[u32], inputs: &GenerateInputs, section: &GenerateSection) -> &'static str {
+    let last = tokens.last();
+    let stopped = last.is_some_and(|token| inputs.stop_tokens.contains(token));
+    if stopped && !section.ignore_eos {
+        "stop-token"
+    } else if tokens.len() == section.max_new_tokens {
+        "length"
+    } else {
+        "interrupted"
+    }
+}
+
+/// Continues the configured prompts, and prints the text. A single continuation is printed as it grows; several would be
+/// mixed up.
+pub(crate) fn generate_and_show(config: &Config) -> Result<Generated> {
+    let inputs = GenerateInputs::load(config)?;
+    if inputs.prompts.len() != 1 {
+        let generated = generate(config, &inputs, |_| Ok(()))?;
+        show_all(&generated.report.results)?;
+        return Ok(generated);
+    }
+    let mut stream = Stream {
+        tokenizer: &inputs.tokenizer,
+        shown: String::new(),
+    };
+    let generated = generate(config, &inputs, |tokens| match tokens.first() {
+        Some(tokens) => stream.show(tokens),
+        None => Ok(()),
+    })?;
+    output::line("")?;
+    Ok(generated)
+}
+
+/// Prints the texts with headings.
 fn show_all(results: &[Continuation]) -> Result<()> {
     for (i, result) in results.iter().enumerate() {
         output::line(format!("--- prompt {}", i + 1))?;
@@ -237,7 +300,7 @@ fn work(prompts: &[Vec<u32>], config: &Config) -> Work<'static> {
     }
 }
 
-fn generate_options(section: &GenerateSection, eos: Vec<u32>) -> GenerateOptions {
+fn generate_options(section: &GenerateSection, stop_tokens: Vec<u32>) -> GenerateOptions {
     let sampling = if section.temperature > 0.0 {
         Sampling::Random {
             temperature: section.temperature,
@@ -250,7 +313,11 @@ fn generate_options(section: &GenerateSection, eos: Vec<u32>) -> GenerateOptions
     GenerateOptions {
         max_new_tokens: section.max_new_tokens,
         sampling,
-        stop_tokens: if section.ignore_eos { Vec::new() } else { eos },
+        stop_tokens: if section.ignore_eos {
+            Vec::new()
+        } else {
+            stop_tokens
+        },
         factors: section.factors.into(),
     }
 }

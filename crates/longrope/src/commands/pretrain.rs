@@ -11,18 +11,17 @@ use longrope_trainer::run::TrainConfig;
 use serde_json::json;
 
 use super::not_finite;
-use crate::failure::explain_interruption;
-use crate::hint::Hint;
+use crate::failure::{Hint, explain_interruption};
 use crate::input::memory::{self, Work};
 use crate::input::{cargo_sources, device};
-use crate::progress;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
 use crate::show::output;
 use crate::show::pretrain_lines::PretrainLines;
-use crate::terminal::CtrlCInDashboard;
-use crate::{input, next_steps, settings, signals};
+use crate::terminal::screen::CtrlCInDashboard;
+use crate::terminal::{progress, signals};
+use crate::{input, next_steps, settings};
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;

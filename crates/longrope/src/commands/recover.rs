@@ -7,15 +7,15 @@ use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Serialize;
 
 use super::searching::{inputs, shown};
-use crate::failure::explain_interruption;
-use crate::hint::Hint;
+use crate::failure::{Hint, explain_interruption};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{RopeArg, longest_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::required;
 use crate::show::output;
-use crate::{input, next_steps, signals};
+use crate::terminal::signals;
+use crate::{input, next_steps};
 
 /// The output of `--json`.
 #[derive(Debug, Serialize)]

@@ -8,8 +8,7 @@ use longrope_search::{Candidate, TargetRope};
 use longrope_trainer::run::TrainConfig;
 
 use super::searching::{inputs, shown};
-use crate::failure::explain_interruption;
-use crate::hint::Hint;
+use crate::failure::{Hint, explain_interruption};
 use crate::input::extendable;
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
@@ -17,7 +16,8 @@ use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, Stage};
 use crate::settings::required;
 use crate::show::{output, search_table};
-use crate::{input, next_steps, signals};
+use crate::terminal::signals;
+use crate::{input, next_steps};
 
 pub(crate) fn run(args: &args::Search) -> Result<()> {
     let config = configuration(args)?;
@@ -46,7 +46,7 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
     check_target(config, &model, target)?;
     let original = model.rope.original_context;
     let training = search.adapt.training(target);
-    let models = input::load_models(config, work(config, (target, original), &training))?;
+    let models = input::load_models(config, work(config, target, original, &training))?;
     let decoder = models.decoder();
     let documents = input::load_documents(config, decoder.config())?;
     let tokenizer = input::needle_tokenizer(config, decoder.config())?;
@@ -135,7 +135,8 @@ pub(super) fn check_target(config: &Config, model: &ModelConfig, target: usize) 
 /// windows that it is trained on.
 fn work<'a>(
     config: &Config,
-    (target, original): (usize, usize),
+    target: usize,
+    original: usize,
     training: &'a TrainConfig,
 ) -> Work<'a> {
     let search = &config.search.run;

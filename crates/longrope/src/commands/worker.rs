@@ -12,7 +12,7 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
     use anyhow::{Context, anyhow};
     use burn::server::WebSocketTransport;
 
-    use crate::hint::Hint;
+    use crate::failure::Hint;
     use crate::input::device;
     use crate::next_steps;
     use crate::show::output;
@@ -46,7 +46,9 @@ pub(crate) fn run(args: &args::Worker) -> Result<()> {
 pub(crate) fn run(_args: &args::Worker) -> Result<()> {
     Err(
         anyhow::anyhow!("this program was built without the feature `remote`").context(
-            crate::hint::Hint("build it with `cargo build --release --features remote`".to_owned()),
+            crate::failure::Hint(
+                "build it with `cargo build --release --features remote`".to_owned(),
+            ),
         ),
     )
 }

@@ -8,7 +8,7 @@ use longrope_data::{
     Document, HELD_OUT_CRATES, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Prefix of such text in the place of a path: `sources:training` or `sources:held-out`.
 const PREFIX: &str = "sources:";

@@ -8,7 +8,7 @@ use toml::Table;
 
 use super::gguf;
 use super::local_folder::local_folder;
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::args::Common;
 use crate::settings::config::Config;
 use crate::settings::{layers, required};

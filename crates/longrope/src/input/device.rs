@@ -9,7 +9,7 @@ use longrope_data::counted;
 use longrope_model::Placement;
 use longrope_trainer::Worker;
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::config::Config;
 
 /// All kinds of devices, including those that this program was built without.
@@ -159,31 +159,25 @@ fn gpu(name: &str, place: Option<&str>) -> Result<burn::tensor::DeviceKind> {
 #[cfg(feature = "cuda")]
 fn cuda(name: &str, place: Option<&str>) -> Result<Device> {
     let tool = "nvidia-smi lists the devices; the first one is cuda:0";
-    let index = existing(
-        (name, place),
-        burn::tensor::DeviceType::Cuda,
-        ("CUDA", tool),
-    )?;
+    let index = existing(name, place, burn::tensor::DeviceType::Cuda, "CUDA", tool)?;
     Ok(Device::cuda(index))
 }
 
 #[cfg(feature = "rocm")]
 fn rocm(name: &str, place: Option<&str>) -> Result<Device> {
     let tool = "rocm-smi lists the devices; the first one is rocm:0";
-    let index = existing(
-        (name, place),
-        burn::tensor::DeviceType::Rocm,
-        ("ROCm", tool),
-    )?;
+    let index = existing(name, place, burn::tensor::DeviceType::Rocm, "ROCm", tool)?;
     Ok(Device::rocm(index))
 }
 
 /// The number of a device, after checking that it exists. Otherwise, the first operation would panic in a worker thread.
 #[cfg(any(feature = "cuda", feature = "rocm"))]
 fn existing(
-    (name, place): (&str, Option<&str>),
+    name: &str,
+    place: Option<&str>,
     kind: burn::tensor::DeviceType,
-    (runtime, hint): (&str, &str),
+    runtime: &str,
+    hint: &str,
 ) -> Result<usize> {
     let index = place.map_or(Ok(0), |index| number(name, index))?;
     let found = Device::enumerate(kind).into_vec().len();
@@ -212,7 +206,7 @@ fn remote(name: &str, place: Option<&str>) -> Result<Device> {
                 .to_owned(),
         )));
     }
-    let spinner = crate::progress::spinner(&format!("connecting to {url}"));
+    let spinner = crate::terminal::progress::spinner(&format!("connecting to {url}"));
     let device = Device::remote_options(&RemoteHost::websocket(url))
         .device_index(index)
         .init();

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use longrope_model::ModelConfig;
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Refuses a model in which only layers with a sliding window rotate: other factors change nothing far away.
 ///

@@ -9,7 +9,7 @@ use longrope_gguf::{GgufFile, config_json, write_folder};
 use longrope_model::ModelConfig;
 
 use super::hub;
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Counts the ways in which files were unpacked, so that what an earlier version wrote is not used.
 const UNPACKING: u32 = 2;

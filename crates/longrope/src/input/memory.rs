@@ -8,7 +8,7 @@ use longrope_trainer::run::{TrainConfig, TrainMode, WeightPrecision};
 use super::device;
 use super::limits::{Limits, limits};
 use super::precision::held;
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::config::Config;
 use crate::show::output;
 
@@ -50,17 +50,22 @@ pub(crate) fn check(config: &Config, model: &ModelConfig, work: Work<'_>) -> Res
     if config.force || n_workers == 0 {
         return Ok(());
     }
-    check_against(config, model, (work, n_workers), available)
+    check_against(config, model, work, n_workers, available)
 }
 
 fn check_against(
     config: &Config,
     model: &ModelConfig,
-    (work, n_workers): (Work<'_>, usize),
+    work: Work<'_>,
+    n_workers: usize,
     available: f64,
 ) -> Result<()> {
     let held = held(config);
-    let (memory, context, n_at_once) = needed(model, work, held, n_workers);
+    let Needed {
+        memory,
+        context,
+        n_at_once,
+    } = Needed::by(model, work, held, n_workers);
     let need = memory.at(context);
     if need <= available {
         return Ok(());
@@ -82,7 +87,7 @@ fn check_against(
             shown(memory.fixed_bytes)
         )),
     }
-    if let Some(way) = smaller(model, work, (held, n_workers), available) {
+    if let Some(way) = smaller(model, work, held, n_workers, available) {
         ways.push(way.to_owned());
     }
     if n_at_once > 1 {
@@ -101,68 +106,96 @@ fn shown(bytes: f64) -> String {
     }
 }
 
-/// Memory by context, the context, and the number of sequences of that length in memory at once.
-fn needed(
+/// The memory that work needs.
+struct Needed {
+    /// By the length of a sequence.
+    memory: Memory,
+    /// Tokens of a sequence.
+    context: usize,
+    /// Sequences in memory at once.
+    n_at_once: usize,
+}
+
+impl Needed {
+    fn by(model: &ModelConfig, work: Work<'_>, held: Held, n_workers: usize) -> Self {
+        match work {
+            Work::Measure { context } => Self {
+                memory: estimate::eval_memory(model, held).at_once(1, n_workers),
+                context,
+                n_at_once: n_workers,
+            },
+            Work::Generate { tokens } => Self {
+                memory: estimate::generate_memory(model, held),
+                context: tokens,
+                n_at_once: 1,
+            },
+            Work::Train { context, config } => Self {
+                memory: train_memory(model, config, n_workers).at_once(config.batch, n_workers),
+                context: config.longest_window(context),
+                n_at_once: config.batch * n_workers,
+            },
+            Work::Adapt {
+                window,
+                config,
+                candidates,
+            } => Self {
+                memory: adapt_memory(model, config, candidates, held, n_workers)
+                    .at_once(config.batch, n_workers),
+                context: window,
+                n_at_once: config.batch * n_workers,
+            },
+        }
+    }
+}
+
+/// The memory of a training with one sequence at a time.
+fn train_memory(model: &ModelConfig, config: &TrainConfig, n_workers: usize) -> Memory {
+    let training = training(model, config);
+    let mut memory = estimate::train_memory(model, training);
+    // Each further worker has gradients of its own.
+    let n_trained = match training.trained {
+        estimate::TrainedParameters::All => model.n_parameters(),
+        estimate::TrainedParameters::Adapters(n) => n,
+    };
+    let gradients = training.computed_bytes * (n_workers - 1) * n_trained;
+    memory.fixed_bytes += gradients as f64;
+    if config.distill.is_on() && config.mode == TrainMode::Full {
+        // The weights of the original model. Those below adapters are the original ones.
+        let bytes = config.precision.dtype().size();
+        memory.fixed_bytes += (bytes * model.n_parameters()) as f64;
+    }
+    memory
+}
+
+/// The memory of adapting candidates with one sequence at a time.
+fn adapt_memory(
     model: &ModelConfig,
-    work: Work<'_>,
+    config: &TrainConfig,
+    candidates: usize,
     held: Held,
     n_workers: usize,
-) -> (Memory, usize, usize) {
-    match work {
-        Work::Measure { context } => {
-            let memory = estimate::eval_memory(model, held);
-            (memory.at_once(1, n_workers), context, n_workers)
-        }
-        Work::Generate { tokens } => (estimate::generate_memory(model, held), tokens, 1),
-        Work::Train { context, config } => {
-            let training = training(model, config);
-            let mut memory = estimate::train_memory(model, training);
-            // Each further worker has gradients of its own.
-            let n_trained = match training.trained {
-                estimate::Trained::All => model.n_parameters(),
-                estimate::Trained::Adapters(n) => n,
-            };
-            let gradients = training.computed_bytes * (n_workers - 1) * n_trained;
-            memory.fixed_bytes += gradients as f64;
-            if config.distill.is_on() && config.mode == TrainMode::Full {
-                // The weights of the original model. Those below adapters are the original ones.
-                let bytes = config.precision.dtype().size();
-                memory.fixed_bytes += (bytes * model.n_parameters()) as f64;
-            }
-            let longest = config.longest_window(context);
-            let n_at_once = config.batch * n_workers;
-            (memory.at_once(config.batch, n_workers), longest, n_at_once)
-        }
-        Work::Adapt {
-            window,
-            config,
-            candidates,
-        } => {
-            let n_adapters = adapter_parameters(model, config);
-            let adapting = |n_adapters| Training {
-                weight_bytes: held.bytes,
-                ..Training::f32(estimate::Trained::Adapters(n_adapters))
-            };
-            let one = estimate::train_memory(model, adapting(n_adapters));
-            let without = estimate::train_memory(model, adapting(0));
-            let of_worker = one.at(0) - without.at(0);
-            let kept = 4.0 * candidates as f64 * n_adapters as f64;
-            let memory = Memory {
-                fixed_bytes: without.fixed_bytes + n_workers as f64 * of_worker + kept,
-                gradient_bytes: 0.0,
-                ..one
-            };
-            let n_at_once = config.batch * n_workers;
-            (memory.at_once(config.batch, n_workers), window, n_at_once)
-        }
+) -> Memory {
+    let n_adapters = adapter_parameters(model, config);
+    let adapting = |n_adapters| Training {
+        weight_bytes: held.bytes,
+        ..Training::f32(estimate::TrainedParameters::Adapters(n_adapters))
+    };
+    let one = estimate::train_memory(model, adapting(n_adapters));
+    let without = estimate::train_memory(model, adapting(0));
+    let of_worker = one.at(0) - without.at(0);
+    let kept = 4.0 * candidates as f64 * n_adapters as f64;
+    Memory {
+        fixed_bytes: without.fixed_bytes + n_workers as f64 * of_worker + kept,
+        gradient_bytes: 0.0,
+        ..one
     }
 }
 
 /// What a training keeps in memory.
 fn training(model: &ModelConfig, config: &TrainConfig) -> Training {
     let trained = match config.mode {
-        TrainMode::Lora => estimate::Trained::Adapters(adapter_parameters(model, config)),
-        _ => estimate::Trained::All,
+        TrainMode::Lora => estimate::TrainedParameters::Adapters(adapter_parameters(model, config)),
+        _ => estimate::TrainedParameters::All,
     };
     let halves = config.precision == WeightPrecision::Bf16;
     // Weights below adapters are widened for computations.
@@ -188,13 +221,14 @@ fn adapter_parameters(model: &ModelConfig, config: &TrainConfig) -> usize {
 fn smaller(
     model: &ModelConfig,
     work: Work<'_>,
-    (held, n_workers): (Held, usize),
+    held: Held,
+    n_workers: usize,
     available: f64,
 ) -> Option<&'static str> {
     let halves = Held { bytes: 2, ..held };
     let fits = |work: Work<'_>, held: Held, n_workers: usize| {
-        let (memory, context, _) = needed(model, work, held, n_workers);
-        memory.at(context) <= available
+        let needed = Needed::by(model, work, held, n_workers);
+        needed.memory.at(needed.context) <= available
     };
     match work {
         Work::Measure { .. } if n_workers > 1 && fits(work, held, 1) => {

@@ -10,7 +10,7 @@ fn model() -> ModelConfig {
 
 fn refused(work: Work<'_>, n_workers: usize, available: f64) -> Option<String> {
     let config = Config::default();
-    let result = check_against(&config, &model(), (work, n_workers), available);
+    let result = check_against(&config, &model(), work, n_workers, available);
     result.err().map(|error| format!("{error:#}"))
 }
 
@@ -63,7 +63,7 @@ fn modules_that_are_trained_beside_adapters_count() {
             context: 64,
             config,
         };
-        needed(&model(), work, Held::F32, 1).0.at(64)
+        Needed::by(&model(), work, Held::F32, 1).memory.at(64)
     };
     let embeddings = (model().vocab_size * model().hidden_size) as f64;
     let more = bytes(&lora(&["embed_tokens"])) - bytes(&lora(&[]));

@@ -11,9 +11,9 @@ use longrope_model::{Checkpoint, Decoder, ModelConfig};
 use super::memory::{self, Work};
 use super::precision::precision;
 use super::{device, gguf};
-use crate::hint::Hint;
-use crate::progress;
+use crate::failure::Hint;
 use crate::settings::config::{Config, RopeLayers, WeightSetting};
+use crate::terminal::progress;
 
 /// The configured checkpoint folder.
 pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {

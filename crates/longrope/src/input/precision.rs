@@ -6,7 +6,7 @@ use longrope_model::estimate::Held;
 use longrope_model::{Placement, Precision};
 
 use super::device;
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::config::{Config, PrecisionSetting, WeightSetting};
 
 /// The precision on a device with this name.

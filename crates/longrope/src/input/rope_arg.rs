@@ -11,7 +11,7 @@ use longrope_rope::{
 };
 
 use super::extendable;
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::bounds::MOST_TOKENS;
 use crate::settings::config::Config;
 use crate::show::output::significant;

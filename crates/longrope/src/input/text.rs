@@ -14,9 +14,9 @@ use longrope_model::ModelConfig;
 use super::cargo_sources;
 use super::hub;
 use super::model::model_folder;
-use crate::hint::Hint;
-use crate::progress;
+use crate::failure::Hint;
 use crate::settings::config::{BosSetting, Config};
+use crate::terminal::progress;
 
 /// The tokenizer for needles and passkeys of a search; `None` if there is no suitable one and the objective needs none.
 pub(crate) fn needle_tokenizer(config: &Config, model: &ModelConfig) -> Result<Option<Tokenizer>> {

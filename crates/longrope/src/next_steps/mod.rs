@@ -12,8 +12,8 @@ use subject::Subject;
 use words::beside;
 pub(crate) use words::quoted;
 
-use crate::progress;
 use crate::settings::config::{Config, WeightSetting};
+use crate::terminal::progress;
 
 /// Command lines that go on from the end of a verb, each without the name of the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

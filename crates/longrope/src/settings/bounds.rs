@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use longrope_eval::{NeedleConfig, NeedleTextConfig};
 use toml::{Table, Value};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// The range of a key, and the reason for its upper end.
 struct Bound {

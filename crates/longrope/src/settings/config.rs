@@ -7,7 +7,7 @@ use longrope_eval::{GainConfig, NeedleConfig, NeedleTextConfig, PasskeyConfig, P
 use longrope_extend::pretrain::PretrainConfig;
 use longrope_extend::{AdaptConfig, HeldOutShare, ObjectiveKind};
 use longrope_model::FactorChoice;
-use longrope_rope::Precision;
+use longrope_rope::AnglePrecision;
 use longrope_search::{SearchConfig, field_names};
 use longrope_trainer::run::TrainConfig;
 use serde::{Deserialize, Serialize};
@@ -311,7 +311,7 @@ pub(crate) enum AngleSetting {
     CompatF32,
 }
 
-impl From<AngleSetting> for Precision {
+impl From<AngleSetting> for AnglePrecision {
     fn from(setting: AngleSetting) -> Self {
         match setting {
             AngleSetting::F64 => Self::F64,

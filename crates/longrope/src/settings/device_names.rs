@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Devices to compute on: one name or a list of names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

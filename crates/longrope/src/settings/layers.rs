@@ -10,7 +10,7 @@ use super::bounds::{self, is_whole_number};
 use super::config::Config;
 use super::dependent;
 use super::required::required;
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Merges the layers and deserializes the configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {

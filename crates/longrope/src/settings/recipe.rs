@@ -10,7 +10,7 @@ use super::config::{Config, SearchRunKeys, Stage as SearchStage};
 use super::layers;
 use super::path_text::to_text;
 use super::recipe_arguments::RecipeArguments;
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// A parsed recipe.
 pub(crate) struct Recipe {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::args;
 use super::path_text::{from_text, to_text};
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// `MODEL`, `--set` and `--device`. They override keys of the recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

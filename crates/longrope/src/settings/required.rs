@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// The value of a required key.
 ///

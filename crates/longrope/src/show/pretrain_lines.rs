@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 use longrope_extend::pretrain::PretrainEvent;
 use longrope_trainer::run::TrainEvent;
 
-use crate::progress;
+use crate::terminal::progress;
 
 /// Steps between two lines.
 const LINE_EVERY: usize = 10;

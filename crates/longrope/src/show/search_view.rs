@@ -9,11 +9,11 @@ use longrope_extend::pool::CallStatus;
 use longrope_extend::{Calibration, Interrupt, MethodLoss, SearchEvent};
 use longrope_search::{Search, TargetRope, factor_curves};
 
-use crate::progress;
 use crate::show::output;
 use crate::show::quantity::Quantity;
 use crate::show::tui::{Dashboard, Method, Standing};
 use crate::show::{search_figures, search_table};
+use crate::terminal::progress;
 
 /// Shows one or more consecutive searches and writes their plots at the end of each.
 pub(crate) struct SearchView {

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use longrope_trainer::TimedStep;
 use longrope_trainer::run::TrainEvent;
 
-use crate::progress;
+use crate::terminal::progress;
 
 /// Shows the progress of a run.
 pub(crate) struct Lines {

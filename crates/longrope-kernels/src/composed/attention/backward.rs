@@ -59,19 +59,14 @@ pub(crate) fn attention_backward<B: Backend>(
         let rows = pass.rows(inputs, of_rows(&column));
         if let Some(sinks) = &sinks {
             let sinks = sinks_of_rows(sinks, dtype, queries.len(), sizes);
-            let weights = (sinks - rows.log_sum_exp.clone()).exp();
-            let of_heads = (weights * rows.along.clone())
-                .reshape([sizes.batch, sizes.n_heads, queries.len()])
-                .sum(2)
-                .sum(0)
-                .reshape([sizes.n_heads]);
+            let of_heads = pass.sinks(sinks, &rows, queries.len());
             d_sinks = d_sinks.map(|sum| sum - of_heads);
         }
         let mut d_rows: Option<Float<B>> = None;
         for block in grid.blocks(&queries) {
             let part = |x: &Float<B>| x.clone().part(2, block.keys.clone());
             let keys_and_values = [part(&key), part(&value)];
-            let [d_row, d_key, d_value] = pass.block(&rows, keys_and_values, (&queries, &block));
+            let [d_row, d_key, d_value] = pass.block(&rows, keys_and_values, &queries, &block);
             d_rows = Some(added(d_rows, d_row));
             let d_block = &mut d_blocks[block.index];
             *d_block = Some(match d_block.take() {
@@ -83,21 +78,8 @@ pub(crate) fn attention_backward<B: Backend>(
         let d_rows = heads_of_rows(d_rows.scale(config.scale), &queries, sizes);
         d_queries.push(d_rows.cast(dtype));
     }
-    let (mut d_keys, mut d_values) = (Vec::new(), Vec::new());
-    for (index, d_block) in d_blocks.into_iter().enumerate() {
-        let dims = [
-            sizes.batch,
-            sizes.n_kv_heads,
-            grid.keys(index).len(),
-            sizes.head_dim,
-        ];
-        // No query sees keys that lie before all windows.
-        let unseen = || Float::zeros(dims, wide(dtype), &key);
-        let [d_key, d_value] = d_block.unwrap_or_else(|| [unseen(), unseen()]);
-        d_keys.push(d_key.scale(config.scale).cast(dtype));
-        d_values.push(d_value.cast(dtype));
-    }
-    let gradients = [d_queries, d_keys, d_values].map(|parts| Float::cat(parts, 2));
+    let [d_key, d_value] = pass.joined(d_blocks, dtype, &key);
+    let gradients = [Float::cat(d_queries, 2), d_key, d_value];
     let d_sinks = d_sinks
         .zip(sinks)
         .map(|(sum, sinks)| sum.cast(sinks.dtype()));
@@ -136,6 +118,39 @@ struct Rows<B: Backend> {
 }
 
 impl Pass<'_> {
+    /// What some queries take from the gradient of each sink, `[n_heads]`: the sum of `p · rowsum(P ∘ dP)` over them, with `p`
+    /// the sink's weight. `sinks` are those of the rows.
+    fn sinks<B: Backend>(&self, sinks: Float<B>, rows: &Rows<B>, n_queries: usize) -> Float<B> {
+        let Sizes { batch, n_heads, .. } = self.grid.sizes;
+        let weights = (sinks - rows.log_sum_exp.clone()).exp();
+        (weights * rows.along.clone())
+            .reshape([batch, n_heads, n_queries])
+            .sum(2)
+            .sum(0)
+            .reshape([n_heads])
+    }
+
+    /// The gradients of keys and of values, joined from those of their blocks. `None` stands for a block that no query sees,
+    /// because it lies before all windows.
+    fn joined<B: Backend>(
+        &self,
+        d_blocks: Vec<Option<[Float<B>; 2]>>,
+        dtype: DType,
+        key: &Float<B>,
+    ) -> [Float<B>; 2] {
+        let sizes = &self.grid.sizes;
+        let (mut d_keys, mut d_values) = (Vec::new(), Vec::new());
+        for (index, d_block) in d_blocks.into_iter().enumerate() {
+            let n_keys = self.grid.keys(index).len();
+            let dims = [sizes.batch, sizes.n_kv_heads, n_keys, sizes.head_dim];
+            let unseen = || Float::zeros(dims, wide(dtype), key);
+            let [d_key, d_value] = d_block.unwrap_or_else(|| [unseen(), unseen()]);
+            d_keys.push(d_key.scale(self.config.scale).cast(dtype));
+            d_values.push(d_value.cast(dtype));
+        }
+        [d_keys, d_values].map(|parts| Float::cat(parts, 2))
+    }
+
     /// What all blocks of some queries need, computed once.
     fn rows<B: Backend>(
         &self,
@@ -159,11 +174,12 @@ impl Pass<'_> {
         &self,
         rows: &Rows<B>,
         [keys, values]: [Float<B>; 2],
-        (queries, block): (&Range<usize>, &Block),
+        queries: &Range<usize>,
+        block: &Block,
     ) -> [Float<B>; 3] {
         let scores = scores(rows.scaled.clone(), keys.clone().wide(), self.config);
         let slope = slope_of_cap(&scores, self.config.softcap);
-        let scores = hide_unseen(scores, (queries, block), &self.grid);
+        let scores = hide_unseen(scores, queries, block, &self.grid);
         let weights = (scores - rows.log_sum_exp.clone()).exp();
         let d_weights = rows.wide_grad.clone().matmul(values.wide().swap(2, 3)); // [b, kv, g·rows, keys]
         let d_scores = weights.clone() * (d_weights - rows.along.clone());

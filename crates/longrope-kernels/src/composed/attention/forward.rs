@@ -84,7 +84,7 @@ impl<'a, B: Backend> Pass<'a, B> {
         for block in self.grid.blocks(queries) {
             let part = |x: &Float<B>| x.clone().part(2, block.keys.clone()).wide();
             let scores = scores(rows.clone(), part(&self.key), self.config);
-            let scores = hide_unseen(scores, (queries, &block), &self.grid);
+            let scores = hide_unseen(scores, queries, &block, &self.grid);
             let values = value.map(part);
             softmax = Some(match softmax {
                 None => Softmax::new(scores, values, block.is_masked),

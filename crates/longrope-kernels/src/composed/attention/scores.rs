@@ -65,7 +65,8 @@ pub(super) fn scores<B: Backend>(
 /// The scores, minus infinity for keys that a query does not see.
 pub(super) fn hide_unseen<B: Backend>(
     scores: Float<B>,
-    (queries, block): (&Range<usize>, &Block),
+    queries: &Range<usize>,
+    block: &Block,
     Grid { sizes, visible, .. }: &Grid,
 ) -> Float<B> {
     if !block.is_masked {
@@ -73,7 +74,7 @@ pub(super) fn hide_unseen<B: Backend>(
     }
     let (n_rows, n_keys) = (queries.len(), block.keys.len());
     let (batch, n_kv_heads, group) = (sizes.batch, sizes.n_kv_heads, sizes.group());
-    let hidden = hidden_keys(&scores, (queries, block), visible); // [masks, rows, keys]
+    let hidden = hidden_keys(&scores, queries, block, visible); // [masks, rows, keys]
     let hidden = B::bool_reshape(
         hidden,
         Shape::from([visible.n_masks(), 1, 1, n_rows, n_keys]),
@@ -91,7 +92,8 @@ pub(super) fn hide_unseen<B: Backend>(
 /// `true` where a key is hidden from a query, `[n_masks, rows, keys]`.
 fn hidden_keys<B: Backend>(
     like: &Float<B>,
-    (queries, block): (&Range<usize>, &Block),
+    queries: &Range<usize>,
+    block: &Block,
     visible: &Visible,
 ) -> BoolTensor<B> {
     let device = like.0.device();

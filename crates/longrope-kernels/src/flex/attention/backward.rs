@@ -52,8 +52,13 @@ pub(in crate::flex) fn attention_backward(
     };
     let visible = Visible::new(config, seq_q, seq_kv);
     let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
-    let n_blocks = seq_q.div_ceil(n_queries);
-    let n_tiles = seq_kv.div_ceil(KEYS);
+    let order = TileOrder {
+        batch,
+        n_kv_heads,
+        seq_q,
+        n_queries,
+        n_tiles: seq_kv.div_ceil(KEYS),
+    };
 
     let mut d_query = vec![0f32; batch * seq_q * n_heads * head_dim];
     let mut d_key = vec![0f32; batch * n_kv_heads * seq_kv * head_dim];
@@ -61,30 +66,14 @@ pub(in crate::flex) fn attention_backward(
     let query_rows = SharedRows::new(&mut d_query);
     let (key_rows, value_rows) = (SharedRows::new(&mut d_key), SharedRows::new(&mut d_value));
 
-    // Blocks are processed from the last, which sees the most keys, to the first. The first turn of a tile belongs to
-    // the last block that sees it.
-    let turn_of = |block: usize| n_blocks - 1 - block;
-    let mut first_turns = vec![0; batch * n_kv_heads * n_tiles];
-    for sequence in 0..batch {
-        for block in 0..n_blocks {
-            let queries = block * n_queries..((block + 1) * n_queries).min(seq_q);
-            let seen = visible.keys_of_block(sequence, &queries);
-            for tile in tiles_over(&seen) {
-                for kv_head in 0..n_kv_heads {
-                    let slot = (sequence * n_kv_heads + kv_head) * n_tiles + tile;
-                    first_turns[slot] = turn_of(block);
-                }
-            }
-        }
-    }
-    let turns = InTurns::new(first_turns);
-    let n_tasks = n_blocks * batch * n_kv_heads;
+    let turns = InTurns::new(order.first_turns(&visible));
+    let n_tasks = order.n_blocks() * batch * n_kv_heads;
     turns.run(
         n_tasks,
         || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
         |scratch, task| {
             let block = Block::nth(n_tasks - 1 - task, n_queries, &inputs.query, n_kv_heads);
-            let turn = turn_of(block.queries.start / n_queries);
+            let turn = order.turn_of(block.queries.start / n_queries);
             let head = block.sequence * n_kv_heads + block.kv_head;
             scratch.load(&inputs, &block);
             let keys = visible.keys_of_block(block.sequence, &block.queries);
@@ -92,7 +81,7 @@ pub(in crate::flex) fn attention_backward(
                 let first = tile * KEYS;
                 let n_keys = KEYS.min(seq_kv - first);
                 scratch.tile(&inputs, &visible, &block, tile, n_keys);
-                turns.take(head * n_tiles + tile, turn, || {
+                turns.take(order.slot(head, tile), turn, || {
                     let at = (head * seq_kv + first) * head_dim;
                     let n = n_keys * head_dim;
                     // SAFETY: only tasks of this head access these rows, and only the one whose turn it is.
@@ -120,6 +109,52 @@ pub(in crate::flex) fn attention_backward(
         contiguous(d_key, kv_dims.clone()),
         contiguous(d_value, kv_dims),
     ]
+}
+
+/// The blocks of queries and the tiles of keys, and in which order the blocks add to a tile.
+struct TileOrder {
+    batch: usize,
+    n_kv_heads: usize,
+    seq_q: usize,
+    /// Queries of a block.
+    n_queries: usize,
+    /// Tiles of a head.
+    n_tiles: usize,
+}
+
+impl TileOrder {
+    fn n_blocks(&self) -> usize {
+        self.seq_q.div_ceil(self.n_queries)
+    }
+
+    /// Blocks are processed from the last, which sees the most keys, to the first.
+    fn turn_of(&self, block: usize) -> usize {
+        self.n_blocks() - 1 - block
+    }
+
+    /// The slot of a tile of a head, where heads are counted across sequences.
+    fn slot(&self, head: usize, tile: usize) -> usize {
+        head * self.n_tiles + tile
+    }
+
+    /// The first turn of each slot: that of the last block that sees the tile.
+    fn first_turns(&self, visible: &Visible) -> Vec<usize> {
+        let mut turns = vec![0; self.batch * self.n_kv_heads * self.n_tiles];
+        for sequence in 0..self.batch {
+            for block in 0..self.n_blocks() {
+                let start = block * self.n_queries;
+                let queries = start..(start + self.n_queries).min(self.seq_q);
+                let seen = visible.keys_of_block(sequence, &queries);
+                for tile in tiles_over(&seen) {
+                    for kv_head in 0..self.n_kv_heads {
+                        let head = sequence * self.n_kv_heads + kv_head;
+                        turns[self.slot(head, tile)] = self.turn_of(block);
+                    }
+                }
+            }
+        }
+        turns
+    }
 }
 
 /// The inputs of the backward pass.

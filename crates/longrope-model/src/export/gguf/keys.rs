@@ -1,13 +1,12 @@
 //! Keys about the file, its tokenizer and where it comes from.
 
-use std::fmt::Write;
 use std::path::Path;
 
+use longrope_data::sha256_hex;
 use longrope_gguf::{
     Architecture, Loss, Metadata, Planned, TensorType, TokenizerSource, Value, tokenizer_keys,
 };
 use serde_json::Value as Json;
-use sha2::{Digest, Sha256};
 
 use super::options::GgufOptions;
 use super::weights::Weight;
@@ -108,16 +107,8 @@ pub(super) fn own_keys(
     add("rope", options.rope_json.to_owned());
     add("source.fingerprint", checkpoint.fingerprint()?);
     if !factors.is_empty() {
-        let mut hash = Sha256::new();
-        for (_, bytes) in factors {
-            hash.update(bytes);
-        }
-        let mut text = String::new();
-        for byte in hash.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        add("factors.sha256", text);
+        let parts: Vec<&[u8]> = factors.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        add("factors.sha256", sha256_hex(&parts));
     }
     Ok(keys)
 }

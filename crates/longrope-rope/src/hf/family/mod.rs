@@ -35,7 +35,7 @@ mod starcoder2;
 
 use serde_json::{Map, Value};
 
-pub(super) use rules::{ByLayerType, RopeRules, Rules, Sizes, Windows};
+pub(super) use rules::{ByLayerType, Defaults, RopeRules, Rules, Sizes, Windows};
 
 use super::fields::Fields;
 use super::keys::{FULL, MODEL_TYPE};

@@ -6,7 +6,7 @@ use longrope_model::ResultSource;
 use serde::Serialize;
 
 use super::read::Measured;
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Two results on the same windows or trials.
 #[derive(Clone, Debug, Serialize)]
@@ -61,7 +61,7 @@ pub(super) fn join(a: &[Measured], b: &[Measured]) -> Result<Joined> {
             }
             *partner = b.iter().enumerate().position(|(index, other)| {
                 !taken[index]
-                    && belong_together((one, a), (other, b))
+                    && belong_together(one, a, other, b)
                     && (!can_be_compared || pair(one, other).is_ok())
             });
             if let Some(index) = *partner {
@@ -93,10 +93,7 @@ pub(super) fn join(a: &[Measured], b: &[Measured]) -> Result<Joined> {
 
 /// Whether `one` of the results `a` and `other` of `b` are of the same task and context, and of RoPEs of the same name or of
 /// the only one on either side.
-fn belong_together(
-    (one, a): (&Measured, &[Measured]),
-    (other, b): (&Measured, &[Measured]),
-) -> bool {
+fn belong_together(one: &Measured, a: &[Measured], other: &Measured, b: &[Measured]) -> bool {
     let (task, context, rope) = one.result.key();
     let is_alike = |measured: &&Measured| {
         let (other_task, other_context, _) = measured.result.key();

@@ -7,7 +7,7 @@ use longrope_eval::{EvalReport, EvalResult};
 use longrope_model::ResultSource;
 use serde_json::Value;
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// A result, the file it is in, and what it was measured on.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use longrope_data::write_atomically;
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 const FILES: [(&str, &[u8]); 6] = [
     (

@@ -18,16 +18,18 @@ use longrope_model::{ExportOptions, export_hf, is_replaceable};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
 
-use super::perplexities::measure;
-use super::{searching, task_run};
-use crate::hint::Hint;
+use super::eval::perplexities::measure;
+use super::eval::task_run;
+use super::searching;
+use crate::failure::Hint;
+use crate::input;
 use crate::input::memory::Work;
 use crate::input::rope_arg::named_ropes;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::layers;
 use crate::show::{output, perplexity_table, search_table, task_table};
-use crate::{input, signals};
+use crate::terminal::signals;
 
 /// 1, 2, 4 and 8 times the original context.
 const CONTEXTS: [usize; 4] = [256, 512, 1024, 2048];

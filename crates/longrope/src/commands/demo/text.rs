@@ -7,12 +7,12 @@ use longrope_data::{
     HELD_OUT_CRATES, SourceOptions, TokenCache, TokenDocument, Tokenizer, tokenize_documents,
 };
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::input;
 use crate::input::cargo_sources;
-use crate::progress;
 use crate::settings::config::Config;
 use crate::show::output;
+use crate::terminal::progress;
 
 /// Maximum bytes per crate: enough for the windows of the demo, and tokenized quickly.
 const MOST_CRATE_BYTES: usize = 300 << 10;

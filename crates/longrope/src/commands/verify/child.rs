@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, anyhow};
 use longrope_extend::{Interrupt, Interrupted};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::args::Runtime;
 
 /// Time between two looks at the child.

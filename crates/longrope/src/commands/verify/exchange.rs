@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::args::Runtime;
 
 /// What a script is asked.

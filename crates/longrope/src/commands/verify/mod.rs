@@ -25,14 +25,14 @@ use self::exchange::{Losses, Question, Request};
 use self::report::{Launch, Report, Sequence, TheirRuntime};
 use self::sequences::Lengths;
 use super::not_finite;
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::input::memory::Work;
 use crate::input::{self, gguf};
 use crate::next_steps::quoted;
 use crate::settings::args::{FlagLayer, Runtime, Verify};
 use crate::settings::config::Config;
 use crate::show::output;
-use crate::{progress, signals};
+use crate::terminal::{progress, signals};
 
 /// Interpreter without `--python`.
 const PYTHON: &str = "python3";
@@ -75,26 +75,27 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         lengths,
         not_checked,
     } = Lengths::of(runtime, rope, subject.model.max_context, &args.length)?;
-    let questions: Vec<Question> = sequences::token_ids(&config, &subject.model, &lengths)?
-        .into_iter()
-        .map(|tokens| Question {
-            context: runtime.context(tokens.len()),
-            tokens,
-        })
-        .collect();
+    let questions = questions(&config, &subject, runtime, &lengths)?;
     let interrupt = signals::listen()?;
     let interpreter = Interpreter {
         runtime,
         python: args.python.as_deref().unwrap_or(Path::new(PYTHON)),
         library: library.as_deref(),
     };
-    let (versions, theirs) = ask(&interpreter, &subject, &config, &questions, &interrupt)?;
-    let (sequences, cause) = compare(
-        &config,
+    let theirs = ask(&interpreter, &subject, &config, &questions, &interrupt)?;
+    let decoder = input::load_model(&config, work(&questions))?;
+    let mut ours = Ours {
+        scorer: Scorer::new(&decoder),
+        folder: input::model_folder(&config)?,
+        interrupt: &interrupt,
+    };
+    let Compared { sequences, cause } = compare(
+        &mut ours,
         &subject,
-        (runtime, &tolerance),
-        (&questions, &theirs),
-        &interrupt,
+        runtime,
+        &tolerance,
+        &questions,
+        &theirs.losses,
     )?;
     let report = Report {
         format: "longrope-verification",
@@ -102,7 +103,7 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         model: given.display().to_string(),
         runtime: TheirRuntime {
             name: runtime.name(),
-            versions,
+            versions: theirs.versions,
             command: interpreter.shown(),
         },
         text: text_of(&config),
@@ -185,14 +186,45 @@ fn text_of(config: &Config) -> String {
     }
 }
 
-/// Runs the other program. Returns its versions, and its losses of each sequence.
+/// The sequences to ask about, of these lengths.
+fn questions(
+    config: &Config,
+    subject: &Subject,
+    runtime: Runtime,
+    lengths: &[usize],
+) -> Result<Vec<Question>> {
+    let sequences = sequences::token_ids(config, &subject.model, lengths)?;
+    let questions = sequences.into_iter().map(|tokens| Question {
+        context: runtime.context(tokens.len()),
+        tokens,
+    });
+    Ok(questions.collect())
+}
+
+/// The sequence to have memory for: the longest one.
+fn work(questions: &[Question]) -> Work<'static> {
+    let longest = questions.iter().map(|it| it.tokens.len()).max();
+    Work::Measure {
+        context: longest.unwrap_or(0),
+    }
+}
+
+/// What the other program computed.
+struct Theirs {
+    /// Its versions.
+    versions: String,
+    /// Its losses of each sequence.
+    losses: Vec<Losses>,
+}
+
+/// Runs the other program.
 fn ask(
     interpreter: &Interpreter<'_>,
     subject: &Subject,
     config: &Config,
     questions: &[Question],
     interrupt: &Interrupt,
-) -> Result<(String, Vec<Losses>)> {
+) -> Result<Theirs> {
     let runtime = interpreter.runtime;
     let per_process = if runtime.takes_all_at_once() {
         questions.len()
@@ -227,36 +259,47 @@ fn ask(
         losses.extend(answer.losses(runtime, part, losses.len() + 1)?);
     }
     spinner.finish_and_clear();
-    Ok((versions, losses))
+    Ok(Theirs { versions, losses })
 }
 
-/// Computes our losses and compares them. Returns a line for each sequence, and what the other program did if it departs and
-/// one of the usual faults explains all of its losses.
-fn compare(
-    config: &Config,
-    subject: &Subject,
-    (runtime, tolerance): (Runtime, &Tolerance),
-    (questions, theirs): (&[Question], &[Losses]),
-    interrupt: &Interrupt,
-) -> Result<(Vec<Sequence>, Option<String>)> {
-    let folder = input::model_folder(config)?;
-    let longest = questions.iter().map(|it| it.tokens.len()).max();
-    let work = Work::Measure {
-        context: longest.unwrap_or(0),
-    };
-    let decoder = input::load_model(config, work)?;
-    let mut scorer = Scorer::new(&decoder);
-    let mut losses = |tokens: &[u32], rope: &ResolvedRope| -> Result<Vec<f64>> {
-        if interrupt.requested() {
+/// The model as this program computes it.
+struct Ours<'a> {
+    scorer: Scorer<'a>,
+    folder: &'a Path,
+    interrupt: &'a Interrupt,
+}
+
+impl Ours<'_> {
+    /// Nats of the tokens of a sequence, from the second one on.
+    fn losses(&mut self, tokens: &[u32], rope: &ResolvedRope) -> Result<Vec<f64>> {
+        if self.interrupt.requested() {
             return Err(Interrupted.into());
         }
-        let scored = scorer.token_nll(&[tokens], 1, rope)?;
+        let scored = self.scorer.token_nll(&[tokens], 1, rope)?;
         check_losses(&scored, 1)
-            .map_err(|error| not_finite::explain(error.into(), Some(folder)))?;
+            .map_err(|error| not_finite::explain(error.into(), Some(self.folder)))?;
         Ok(scored.concat().into_iter().map(f64::from).collect())
-    };
+    }
+}
+
+/// How the losses of the other program compare with ours.
+struct Compared {
+    sequences: Vec<Sequence>,
+    /// What the other program did, if it departs and one of the usual faults explains its losses.
+    cause: Option<String>,
+}
+
+/// Computes our losses of each sequence and compares them.
+fn compare(
+    ours: &mut Ours<'_>,
+    subject: &Subject,
+    runtime: Runtime,
+    tolerance: &Tolerance,
+    questions: &[Question],
+    theirs: &[Losses],
+) -> Result<Compared> {
     let own = &subject.model.rope;
-    let (mut compared, mut cause) = (Vec::new(), None);
+    let (mut sequences, mut cause) = (Vec::new(), None);
     for (question, theirs) in questions.iter().zip(theirs) {
         let context = theirs.context;
         let altered = subject
@@ -264,36 +307,48 @@ fn compare(
             .as_ref()
             .and_then(|exported| Some((exported, expected::difference(own, exported, context)?)));
         let rope = altered.as_ref().map_or(own, |(exported, _)| *exported);
-        let ours = losses(&question.tokens, &rope.resolve(context))?;
-        let comparison = Comparison::new(&ours, &theirs.nats, tolerance);
-        let mut suspects = cause::suspects(rope, context);
-        if let Some((_, difference)) = &altered {
-            let holder = subject.file.as_ref().map_or("config.json", |_| "the file");
-            suspects.insert(
-                0,
-                Suspect {
-                    rope: own.resolve(context),
-                    did: format!(
-                        "took what {holder} says, and it was altered after the export: {difference}"
-                    ),
-                },
-            );
-        }
+        let losses = ours.losses(&question.tokens, &rope.resolve(context))?;
+        let comparison = Comparison::new(&losses, &theirs.nats, tolerance);
         if !comparison.passes && cause.is_none() {
-            for suspect in suspects {
-                let would_be = losses(&question.tokens, &suspect.rope)?;
-                if Comparison::new(&would_be, &theirs.nats, tolerance).passes {
-                    cause = Some(format!("{} {}", runtime.name(), suspect.did));
-                    break;
-                }
-            }
+            let as_altered =
+                altered.map(|(_, difference)| altered_suspect(subject, context, &difference));
+            let usual = cause::suspects(rope, context);
+            let suspects = as_altered.into_iter().chain(usual);
+            let did = explanation(ours, question, theirs, tolerance, suspects)?;
+            cause = did.map(|did| format!("{} {did}", runtime.name()));
         }
-        compared.push(Sequence {
+        sequences.push(Sequence {
             tokens: question.tokens.len(),
             context,
             factors: sequences::factors_at(rope, context),
             comparison,
         });
     }
-    Ok((compared, cause))
+    Ok(Compared { sequences, cause })
+}
+
+/// What a program does that takes the RoPE of the model as it is, after it was altered.
+fn altered_suspect(subject: &Subject, context: usize, difference: &str) -> Suspect {
+    let holder = subject.file.as_ref().map_or("config.json", |_| "the file");
+    Suspect {
+        rope: subject.model.rope.resolve(context),
+        did: format!("took what {holder} says, and it was altered after the export: {difference}"),
+    }
+}
+
+/// What the other program did, by the first suspect that has its losses.
+fn explanation(
+    ours: &mut Ours<'_>,
+    question: &Question,
+    theirs: &Losses,
+    tolerance: &Tolerance,
+    suspects: impl Iterator<Item = Suspect>,
+) -> Result<Option<String>> {
+    for suspect in suspects {
+        let would_be = ours.losses(&question.tokens, &suspect.rope)?;
+        if Comparison::new(&would_be, &theirs.nats, tolerance).passes {
+            return Ok(Some(suspect.did));
+        }
+    }
+    Ok(None)
 }

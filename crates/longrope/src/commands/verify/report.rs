@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::cause;
 use super::comparison::{Comparison, Tolerance};
 use super::sequences::factors_at;
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::args::Runtime;
 use crate::show::output;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::input::{gguf, hub};
 use crate::settings::args::Runtime;
 

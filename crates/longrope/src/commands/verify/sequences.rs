@@ -6,7 +6,7 @@ use longrope_rope::{RopeScaling, RopeSpec};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::input;
 use crate::settings::args::Runtime;
 use crate::settings::bounds::{MOST_TOKENS, check_flag};

@@ -14,7 +14,7 @@ use super::cache::{CachedRepository, is_name, stays_inside};
 use super::client::{Client, FileInfo, RETRIES, header, pause};
 use super::failure::Failure;
 use super::repository::Repository;
-use crate::progress;
+use crate::terminal::progress;
 
 /// Fetches a file at a revision into the cache. Returns its path there.
 pub(super) fn download(

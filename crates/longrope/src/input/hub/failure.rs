@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Error, anyhow};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Why something of the hub could not be fetched.
 #[derive(Debug, thiserror::Error)]

@@ -18,8 +18,8 @@ use super::failure::{Failure, offline};
 use super::place::{MAIN, TextPlace};
 use super::repository::{Kind, Repository};
 use super::splits;
-use crate::hint::Hint;
-use crate::progress;
+use crate::failure::Hint;
+use crate::terminal::progress;
 
 /// The weights of a model in one file.
 const WEIGHTS: &str = "model.safetensors";

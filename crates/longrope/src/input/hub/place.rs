@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Prefix of a name of the hub in the place of a path.
 const PREFIX: &str = "hf:";

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use longrope_eval::bench::HubData;
 
 use super::place::TextPlace;
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 pub(super) fn model(name: &str) -> Result<PathBuf> {
     Err(

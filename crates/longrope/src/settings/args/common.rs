@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::hint::Hint;
+use crate::failure::Hint;
 
 /// Configuration and device flags.
 #[derive(Debug, ClapArgs)]

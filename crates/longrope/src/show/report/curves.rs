@@ -9,7 +9,7 @@ use longrope_trainer::run::records::{Record, total_steps};
 use serde_json::{Map, Value};
 
 use super::data::{RunReport, Training};
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::show::event_file::{Scalar, event_file};
 
 /// A line of `metrics.jsonl`, and the part of the run that it is of.

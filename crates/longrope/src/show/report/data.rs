@@ -15,7 +15,7 @@ use toml::Table;
 
 use super::common_keys::shared;
 use super::damaged::{Metrics, read_result};
-use crate::hint::Hint;
+use crate::failure::Hint;
 use crate::settings::recipe::stage_folders;
 
 /// The contents of a run folder.

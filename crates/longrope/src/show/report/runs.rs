@@ -164,6 +164,48 @@ pub(super) fn trainings(report: &RunReport) -> Result<Markup> {
     })
 }
 
+/// A measurement of a training.
+struct EvalRecord {
+    ppl: f64,
+    /// Share of passkeys found, if they were measured.
+    passkeys: Option<f64>,
+}
+
+/// The measurements in a phase, by the contexts that were measured in it.
+fn evaluations_of(run: &Training, phase: Option<&str>) -> Vec<(Option<usize>, Vec<EvalRecord>)> {
+    let at = |wanted: Option<usize>| -> Vec<EvalRecord> {
+        let of_phase = run.lines.iter().filter(|line| line.phase() == phase);
+        let evaluations = of_phase.filter_map(|line| match line {
+            Record::Eval {
+                ppl,
+                passkeys,
+                context,
+                ..
+            } if *context == wanted => Some(EvalRecord {
+                ppl: *ppl,
+                passkeys: *passkeys,
+            }),
+            _ => None,
+        });
+        evaluations.collect()
+    };
+    let contexts = figures::eval_contexts(run).into_iter();
+    let measured = contexts.map(|context| (context, at(context)));
+    measured
+        .filter(|(_, evaluations)| !evaluations.is_empty())
+        .collect()
+}
+
+/// The losses of the steps of a phase.
+fn losses_of(run: &Training, phase: Option<&str>) -> Vec<f64> {
+    let of_phase = run.lines.iter().filter(|line| line.phase() == phase);
+    let losses = of_phase.filter_map(|line| match line {
+        Record::Step { nll_nats, .. } if nll_nats.is_finite() => Some(*nll_nats),
+        _ => None,
+    });
+    losses.collect()
+}
+
 /// One row per phase and context that was measured in it.
 fn phase_table(run: &Training) -> Markup {
     let phases = records::phases(&run.lines);
@@ -192,13 +234,7 @@ fn phase_table(run: &Training) -> Markup {
     }
     let mut rows = Vec::new();
     for (name, n_steps) in phases {
-        let of_phase = || run.lines.iter().filter(move |line| line.phase() == name);
-        let losses: Vec<f64> = of_phase()
-            .filter_map(|line| match line {
-                Record::Step { nll_nats, .. } if nll_nats.is_finite() => Some(*nll_nats),
-                _ => None,
-            })
-            .collect();
+        let losses = losses_of(run, name);
         let begin = |cells: &mut Vec<String>| {
             if has_names {
                 cells.push(name.unwrap_or_default().to_owned());
@@ -206,41 +242,24 @@ fn phase_table(run: &Training) -> Markup {
             cells.push(output::grouped(n_steps));
             cells.push(from_to(tenths(&losses), |loss| format!("{loss:.4}")));
         };
-        let contexts = figures::eval_contexts(run);
-        let mut measured: Vec<_> = contexts
-            .into_iter()
-            .filter_map(|context| {
-                let evals: Vec<(f64, Option<f64>)> = of_phase()
-                    .filter_map(|line| match line {
-                        Record::Eval {
-                            ppl,
-                            passkeys,
-                            context: own,
-                            ..
-                        } if *own == context => Some((*ppl, *passkeys)),
-                        _ => None,
-                    })
-                    .collect();
-                (!evals.is_empty()).then_some((Some(context), evals))
-            })
-            .collect();
+        let mut measured = evaluations_of(run, name);
         if measured.is_empty() {
             measured.push((None, Vec::new()));
         }
-        for (context, evals) in measured {
+        for (context, evaluations) in measured {
             let mut cells = Vec::new();
             begin(&mut cells);
-            cells.push(context.flatten().map_or_else(
+            cells.push(context.map_or_else(
                 || "–".to_owned(),
                 |context| format!("{} tokens", output::grouped(context)),
             ));
             let ends = |values: Vec<f64>| Some((*values.first()?, *values.last()?));
-            let ppls = evals.iter().map(|eval| eval.0);
+            let ppls = evaluations.iter().map(|it| it.ppl);
             let ppl = ends(ppls.filter(|ppl| ppl.is_finite()).collect());
             cells.push(from_to(ppl, output::perplexity));
             if has_passkeys {
                 let share = |share: f64| format!("{:.0}%", 100.0 * share);
-                let shares = evals.iter().filter_map(|eval| eval.1).collect();
+                let shares = evaluations.iter().filter_map(|it| it.passkeys).collect();
                 cells.push(from_to(ends(shares), share));
             }
             rows.push((Mark::None, cells));

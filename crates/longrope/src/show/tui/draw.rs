@@ -217,24 +217,32 @@ fn ceiling(standing: &Standing) -> f64 {
     top + 0.25 * (top - lowest).max(0.02)
 }
 
-/// Name, width and content of a column.
-type Column<'a> = (&'a str, u16, Box<dyn Fn(&Method) -> String + 'a>);
+/// A column of the table of methods.
+struct Column {
+    name: &'static str,
+    width: u16,
+    cell: Box<dyn Fn(&Method) -> String>,
+}
+
+impl Column {
+    fn new(name: &'static str, width: u16, cell: impl Fn(&Method) -> String + 'static) -> Self {
+        Self {
+            name,
+            width,
+            cell: Box::new(cell),
+        }
+    }
+}
 
 /// The searched factors and the methods, best first. The gain is in what the search minimizes. The loss of the searched
 /// factors on text alone is not known while the objective is another one.
 fn methods(frame: &mut Frame, area: Rect, standing: &Standing) {
     let best = standing.best_nats();
-    let quantity = standing.quantity;
-    let has_passkeys = standing
-        .methods
-        .iter()
-        .any(|method| method.passkeys.is_some());
-    let is_wide = area.width >= 56;
     let mut rows: Vec<Method> = standing.methods.clone();
     rows.extend(best.map(|score| Method {
         name: "searched".to_owned(),
         score,
-        text_nats: if quantity.is_text_loss() {
+        text_nats: if standing.quantity.is_text_loss() {
             score
         } else {
             f64::NAN
@@ -242,57 +250,60 @@ fn methods(frame: &mut Frame, area: Rect, standing: &Standing) {
         passkeys: None,
     }));
     rows.sort_by(|a, b| a.score.total_cmp(&b.score));
-    let mut columns: Vec<Column<'_>> = vec![
-        ("rope", 8, Box::new(|method| method.name.clone())),
-        (
-            quantity.name(),
-            11,
-            Box::new(|method| format!("{:.4}", method.score)),
-        ),
-        (
-            "gain",
-            8,
-            Box::new(|method| {
-                best.map_or_else(String::new, |best| format!("{:+.4}", method.score - best))
-            }),
-        ),
-    ];
-    if !quantity.is_text_loss() && is_wide {
-        let text = |method: &Method| known(method.text_nats, format!("{:.4}", method.text_nats));
-        columns.push(("text loss", 10, Box::new(text)));
-    }
-    if is_wide || !has_passkeys {
-        let ppl =
-            |method: &Method| known(method.text_nats, output::perplexity(method.text_nats.exp()));
-        columns.push(("perplexity", 10, Box::new(ppl)));
-    }
-    if has_passkeys {
-        let found = |method: &Method| {
-            let share = method.passkeys;
-            share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share))
-        };
-        columns.push(("keys", 5, Box::new(found)));
-    }
+    let columns = columns(standing, best, area.width);
     let drawn = rows.iter().map(|method| {
         let style = if method.name == "searched" {
             Style::new().fg(OURS)
         } else {
             Style::new()
         };
-        row(columns.iter().map(|(_, _, cell)| cell(method))).style(style)
+        row(columns.iter().map(|column| (column.cell)(method))).style(style)
     });
-    let widths = columns.iter().enumerate().map(|(index, (_, width, _))| {
+    let widths = columns.iter().enumerate().map(|(index, column)| {
         if index == 0 {
-            Constraint::Min(*width)
+            Constraint::Min(column.width)
         } else {
-            Constraint::Length(*width)
+            Constraint::Length(column.width)
         }
     });
-    let header = row(columns.iter().map(|(name, _, _)| (*name).to_owned()));
+    let header = row(columns.iter().map(|column| column.name.to_owned()));
     let table = Table::new(drawn, widths)
         .header(header.bold())
         .block(panel("against known methods"));
     frame.render_widget(table, area);
+}
+
+/// The columns that have a place in this width.
+fn columns(standing: &Standing, best: Option<f64>, width: u16) -> Vec<Column> {
+    let quantity = standing.quantity;
+    let mut methods = standing.methods.iter();
+    let has_passkeys = methods.any(|method| method.passkeys.is_some());
+    let is_wide = width >= 56;
+    let gain = move |method: &Method| {
+        best.map_or_else(String::new, |best| format!("{:+.4}", method.score - best))
+    };
+    let mut columns = vec![
+        Column::new("rope", 8, |method| method.name.clone()),
+        Column::new(quantity.name(), 11, |method| format!("{:.4}", method.score)),
+        Column::new("gain", 8, gain),
+    ];
+    if !quantity.is_text_loss() && is_wide {
+        columns.push(Column::new("text loss", 10, |method| {
+            known(method.text_nats, format!("{:.4}", method.text_nats))
+        }));
+    }
+    if is_wide || !has_passkeys {
+        columns.push(Column::new("perplexity", 10, |method| {
+            known(method.text_nats, output::perplexity(method.text_nats.exp()))
+        }));
+    }
+    if has_passkeys {
+        columns.push(Column::new("keys", 5, |method| {
+            let share = method.passkeys;
+            share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share))
+        }));
+    }
+    columns
 }
 
 /// The text, unless its number is not known.

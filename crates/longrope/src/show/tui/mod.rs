@@ -3,9 +3,9 @@
 //! Burn's own dashboard shows metrics by training step and cannot show factors by pair, reference lines or workers. This
 //! one uses the same library and the same key to stop.
 
+mod dashboard;
 mod draw;
 mod standing;
-mod terminal;
 
+pub(crate) use dashboard::Dashboard;
 pub(crate) use standing::{Method, Standing};
-pub(crate) use terminal::Dashboard;

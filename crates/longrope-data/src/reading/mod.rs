@@ -1,0 +1,12 @@
+//! Files to documents: text, lines of JSON and rows of Parquet, compressed or not.
+
+mod documents;
+mod file_type;
+pub(crate) mod files;
+pub(crate) mod jsonl;
+mod parquet_text;
+pub(crate) mod reader;
+
+pub use documents::{Documents, ReadOptions, read_documents, stream_documents};
+pub use file_type::FileType;
+pub use reader::read_text;

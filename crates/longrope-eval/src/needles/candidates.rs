@@ -1,0 +1,124 @@
+//! Questions that are answered by a choice among candidates, and in the model's own words.
+
+use longrope_rope::RopeSpec;
+use serde_json::{Map, Value, json};
+
+use super::config::NeedleKind;
+use super::inputs::TaskInputs;
+use super::question::{Question, ask};
+use crate::choice::{Answer, argmax, log_likelihoods};
+use crate::error::Result;
+use crate::fit::{Fill, fit_filler};
+use crate::language_model::LanguageModel;
+use crate::metric::Metric;
+use crate::report::Trial;
+
+/// A prompt with each of its candidates. The first is right.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    questions: Vec<Question>,
+}
+
+impl Candidates {
+    /// The right answer.
+    #[cfg(test)]
+    pub(super) fn right(&self) -> &str {
+        &self.questions[0].answer
+    }
+
+    /// The tokens of the prompt with every candidate.
+    #[cfg(test)]
+    pub(super) fn sequences(&self) -> Vec<&[u32]> {
+        self.questions
+            .iter()
+            .map(|it| it.tokens.as_slice())
+            .collect()
+    }
+}
+
+/// The metrics: whether the right candidate is the most likely one, and whether it is the model's own answer.
+pub(super) fn candidate_metrics() -> Vec<Metric> {
+    vec![Metric::higher("choice"), Metric::higher("exact")]
+}
+
+impl TaskInputs<'_> {
+    /// Finds the filler with which the prompt and its longest candidate have exactly as many tokens as the context.
+    /// `prompt` makes the prompt with some filler.
+    ///
+    /// # Errors
+    /// Those of [`fit_filler`], and if a text cannot be tokenized.
+    pub(super) fn candidates(
+        &self,
+        kind: NeedleKind,
+        answers: &[String],
+        prompt: impl Fn(Fill) -> String,
+    ) -> Result<Candidates> {
+        let questions = |fill| -> Result<Vec<Question>> {
+            let prompt = prompt(fill);
+            answers
+                .iter()
+                .map(|answer| Question::new(self.tokenizer, &prompt, answer))
+                .collect()
+        };
+        let protocol = self.config.protocol;
+        let needs = |question: &Question| question.tokens.len().max(question.n_tokens(protocol));
+        // The filler does not change how long an answer is, so only the longest is tried with every filler.
+        let bare = questions(Fill::default())?;
+        let longest = (0..bare.len())
+            .max_by_key(|i| needs(&bare[*i]))
+            .unwrap_or(0);
+        let fill = fit_filler(kind.task_name(), self.context, |fill| {
+            let question = Question::new(self.tokenizer, &prompt(fill), &answers[longest])?;
+            Ok(needs(&question))
+        })?;
+        Ok(Candidates {
+            questions: questions(fill)?,
+        })
+    }
+
+    /// Runs a trial: scores of its question, one per metric, and what is reported about it, beside the `details` of the
+    /// task.
+    ///
+    /// The choice is the candidate with the largest log-likelihood, summed over its tokens. Every candidate occurs in
+    /// the text, so a model that only repeats names or numbers of the text is right by chance.
+    ///
+    /// # Errors
+    /// If the model cannot run the question.
+    pub(super) fn run_candidates(
+        &self,
+        trial: usize,
+        candidates: &Candidates,
+        mut details: Map<String, Value>,
+        model: &mut dyn LanguageModel,
+        rope: &RopeSpec,
+    ) -> Result<Trial> {
+        let questions = &candidates.questions;
+        let answers: Vec<Answer> = questions
+            .iter()
+            .map(|question| Answer {
+                tokens: &question.tokens,
+                from: question.answer_from,
+            })
+            .collect();
+        let longest = answers.iter().map(|answer| answer.tokens.len()).max();
+        let resolved = rope.resolve(longest.unwrap_or(1));
+        let nats = log_likelihoods(&answers, model, &resolved)?;
+        let chosen = argmax(&nats);
+        let protocol = self.config.protocol;
+        let replies = ask(&questions[..1], protocol, self.tokenizer, model, rope)?;
+        let is_right = replies.iter().any(|reply| reply.is_right);
+        let texts: Vec<&str> = questions.iter().map(|it| it.answer.as_str()).collect();
+        details.insert("expected".to_owned(), json!(texts[0]));
+        details.insert("choice".to_owned(), json!(texts[chosen]));
+        let own = replies.first().map(|reply| reply.text.as_str());
+        details.insert("answer".to_owned(), json!(own));
+        details.insert("candidates".to_owned(), json!(texts));
+        details.insert("log_likelihoods".to_owned(), json!(nats));
+        let hit = |right: bool| f64::from(u8::from(right));
+        Ok(Trial {
+            trial,
+            scores: vec![hit(chosen == 0), hit(is_right)],
+            details,
+        })
+    }
+}

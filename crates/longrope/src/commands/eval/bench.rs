@@ -1,0 +1,361 @@
+//! `longrope eval bench`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use longrope_data::sha256_hex;
+use longrope_eval::bench::{
+    Bench, BenchTask, FEWSHOT_SEED, Prompts, Question, pooled_stderr, read_records,
+};
+use longrope_eval::{MetricValue, TaskResult, mean, mean_stderr};
+use longrope_extend::RunMode;
+use longrope_model::stop_tokens;
+
+use super::folder::Evaluated;
+use super::subject::Subject;
+use super::{lm_eval, task_run};
+use crate::failure::Hint;
+use crate::input::hub;
+use crate::input::memory::Work;
+use crate::input::rope_arg::{RopeArg, longest_context, missing_context};
+use crate::settings;
+use crate::settings::args;
+use crate::settings::args::{FlagLayer, ResultFormat};
+use crate::settings::config::Config;
+use crate::show::{difference, output, task_table};
+use crate::{input, next_steps};
+
+/// Tokens of a question with its examples, as far as the check of memory is concerned.
+const QUESTION_TOKENS: usize = 2048;
+
+pub(crate) fn run(args: &args::Bench) -> Result<()> {
+    let flags = FlagLayer::default()
+        .task(&args.task)
+        .set("bench.name", args.bench.clone())
+        .paths("bench.data", &args.data)
+        .paths("bench.fewshot", &args.fewshot)
+        .count("bench.shots", args.shots)
+        .count("bench.limit", args.limit)
+        .table();
+    let config = input::configuration_of_results(&args.task.common, flags)?;
+    let mode = RunMode::from_flag(args.task.resume);
+    let answered = bench(config.clone(), args.task.seed, mode, args.format)?;
+    if args.task.json {
+        return output::json(&answered.done.report());
+    }
+    show(&answered)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
+}
+
+/// The results of a benchmark, and how it was run.
+pub(crate) struct BenchResults {
+    done: Evaluated<TaskResult>,
+    bench: Bench,
+    n_shots: usize,
+    seed: u32,
+}
+
+/// Runs the configured benchmark. The examples are drawn with `seed`, by default with that of lm-evaluation-harness.
+pub(crate) fn bench(
+    mut config: Config,
+    seed: Option<u64>,
+    mode: RunMode,
+    format: ResultFormat,
+) -> Result<BenchResults> {
+    let bench: Bench = settings::required(config.bench.name.as_ref(), "--bench")?.parse()?;
+    let for_harness = format == ResultFormat::LmEval;
+    if for_harness && config.out.is_none() {
+        return Err(anyhow!("`--format lm-eval` needs `--out`").context(Hint(
+            "give a run folder with --out; the files are written into it".to_owned(),
+        )));
+    }
+    let name = format!("bench-{bench}");
+    let mut keep = task_run::keep(&config, &name, mode)?;
+    let seed = fewshot_seed(seed)?;
+    let Asked {
+        prompts,
+        fingerprint,
+        files,
+        n_original,
+    } = prompts(bench, &config, seed)?;
+    keep.text = Some(fingerprint);
+    keep.texts = files;
+    keep.seed = u64::from(seed);
+    if config.contexts.is_empty() {
+        config.contexts = vec![own_context(&config)?];
+    }
+    let subject = Subject::load(&config, work(bench, &config)?)?;
+    let tokenizer = subject.tokenizer()?;
+    let stop = stop_tokens(input::model_folder(&config)?, subject.decoder.config())?;
+    let jobs = task_run::jobs(&config, &subject.ropes, |context| {
+        let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
+        Ok(Box::new(task.stopping_at(&stop)))
+    })?;
+    let mut finished = subject.run(&config, &jobs, keep)?;
+    finished.results.iter_mut().for_each(pool_subjects);
+    let done = finished.write()?;
+    if for_harness {
+        lm_eval::write(&config, &prompts, &done.results, &n_original)?;
+    }
+    Ok(BenchResults {
+        done,
+        bench,
+        n_shots: prompts.shots(),
+        seed,
+    })
+}
+
+/// Prints the results as a table.
+pub(crate) fn show(answered: &BenchResults) -> Result<()> {
+    let BenchResults {
+        done,
+        bench,
+        n_shots,
+        seed,
+    } = answered;
+    let results = &done.results;
+    output::line(table(results))?;
+    output::line(format!(
+        "{} on {bench}, {}, seed {seed}, scored as by lm-evaluation-harness",
+        results.first().map_or("", |result| &result.metric.name),
+        output::counted(*n_shots, "shot"),
+    ))?;
+    for line in [cut_line(*bench, results), difference::task_line(results)]
+        .into_iter()
+        .flatten()
+    {
+        output::line(line)?;
+    }
+    Ok(())
+}
+
+/// The seed of the examples, by default that of lm-evaluation-harness.
+fn fewshot_seed(seed: Option<u64>) -> Result<u32> {
+    let Some(seed) = seed else {
+        return Ok(FEWSHOT_SEED);
+    };
+    u32::try_from(seed).map_err(|_| {
+        anyhow!("`--seed` is {seed}, expected at most {}", u32::MAX).context(Hint(
+            "lm-evaluation-harness draws the examples with a seed of 32 bits".to_owned(),
+        ))
+    })
+}
+
+/// The longest context of the model, at which it is measured if none is configured.
+///
+/// # Errors
+/// If a RoPE is made for a context, which must then be given.
+fn own_context(config: &Config) -> Result<usize> {
+    let model = input::model_config(config)?;
+    for name in &config.rope {
+        if RopeArg::read(name, &model, model.max_context)?.needs_context() {
+            return Err(missing_context(name, "--contexts", model.max_context));
+        }
+    }
+    Ok(model.max_context)
+}
+
+/// The sequences to have memory for: most questions are short, however long the context is.
+fn work(bench: Bench, config: &Config) -> Result<Work<'static>> {
+    let target = longest_context(config)?;
+    let context = if bench.has_long_texts() {
+        target
+    } else {
+        target.min(QUESTION_TOKENS)
+    };
+    Ok(Work::Measure { context })
+}
+
+/// A line about questions that are longer than a context.
+fn cut_line(bench: Bench, results: &[TaskResult]) -> Option<String> {
+    let room = |result: &TaskResult| match bench.tokens_to_generate() {
+        Some(n_new) => result.context.saturating_sub(n_new),
+        // The model does not read the last token.
+        None => result.context + 1,
+    };
+    let n_cut = |result: &TaskResult| {
+        let lengths = result.trials.iter().filter_map(|trial| {
+            usize::try_from(trial.details.get("n_prompt_tokens")?.as_u64()?).ok()
+        });
+        lengths.filter(|length| *length > room(result)).count()
+    };
+    let parts: Vec<String> = results
+        .iter()
+        .map(|result| (result, n_cut(result)))
+        .filter(|(_, n_cut)| *n_cut > 0)
+        .map(|(result, n_cut)| {
+            format!(
+                "{n_cut} of {} at {}",
+                result.n,
+                output::grouped(result.context)
+            )
+        })
+        .collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "longer than the context, so that their beginnings are cut off as by lm-evaluation-harness: {}",
+            parts.join(", ")
+        )
+    })
+}
+
+/// The questions of a benchmark and where they come from.
+struct Asked {
+    prompts: Prompts,
+    /// Fingerprint of the files.
+    fingerprint: String,
+    /// The files as they were given.
+    files: Vec<String>,
+    /// Number of questions in the files, by subject.
+    n_original: BTreeMap<Option<String>, usize>,
+}
+
+/// Reads the questions and examples.
+fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Asked> {
+    let section = &config.bench;
+    let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
+    if bench.has_own_examples() && !fewshot.is_empty() {
+        return Err(
+            anyhow!("`--fewshot` does not apply to benchmark `{bench}`").context(Hint(
+                "leave it out: the examples are part of the benchmark".to_owned(),
+            )),
+        );
+    }
+    if data.is_empty() {
+        let (questions, examples) = hub::bench_files(&bench.hub_data())?;
+        data.extend(questions);
+        if fewshot.is_empty() {
+            fewshot.extend(examples);
+        }
+    }
+    let mut questions = read_questions(bench, &data)?;
+    let files = data.iter().chain(&fewshot);
+    let files = files.map(|file| Ok(sha256_hex(&[&fs_err::read(file)?])));
+    let fingerprint = sha256_hex(&[files.collect::<Result<String>>()?.as_bytes()]);
+    let mut n_original: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    for question in &questions {
+        *n_original.entry(question.subject.clone()).or_default() += 1;
+    }
+    if let Some(limit) = section.limit {
+        keep_first(&mut questions, limit);
+    }
+    let examples = read_questions(bench, &fewshot)?;
+    let shots = section.shots.unwrap_or(bench.default_shots());
+    let prompts = Prompts::new(bench, questions, examples, shots, seed).map_err(|error| {
+        anyhow!(error).context(Hint(
+            "give the train split (for MMLU the dev split) with --fewshot, or change --shots"
+                .to_owned(),
+        ))
+    })?;
+    let n_told = prompts.n_with_own_answer();
+    if n_told > 0 {
+        tracing::warn!(
+            "the examples before {n_told} of {} hold the question itself with its answer: give other questions with \
+             --fewshot than with --data, such as the train split",
+            output::counted(prompts.questions().len(), "question")
+        );
+    }
+    let files = input::names(data.iter().chain(&fewshot));
+    Ok(Asked {
+        prompts,
+        fingerprint,
+        files,
+        n_original,
+    })
+}
+
+/// The questions of some files, in order.
+fn read_questions(bench: Bench, files: &[PathBuf]) -> Result<Vec<Question>> {
+    let mut questions = Vec::new();
+    for file in files {
+        for record in read_records(file)? {
+            questions.push(Question::new(bench, record)?);
+        }
+    }
+    Ok(questions)
+}
+
+/// Keeps the first `limit` questions of every subject.
+fn keep_first(questions: &mut Vec<Question>, limit: usize) {
+    let mut seen: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    questions.retain(|question| {
+        let n = seen.entry(question.subject.clone()).or_default();
+        *n += 1;
+        *n <= limit
+    });
+}
+
+/// For a benchmark with subjects: pools the standard error over subjects and adds the mean over subjects.
+fn pool_subjects(result: &mut TaskResult) {
+    let mut subjects: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for trial in &result.trials {
+        if let Some(subject) = trial
+            .details
+            .get("subject")
+            .and_then(|subject| subject.as_str())
+        {
+            subjects.entry(subject).or_default().push(trial.scores[0]);
+        }
+    }
+    if subjects.len() < 2 {
+        return;
+    }
+    let parts: Vec<(f64, usize)> = subjects
+        .values()
+        .map(|scores| (mean_stderr(scores).unwrap_or(0.0), scores.len()))
+        .collect();
+    let means: Vec<f64> = subjects.values().map(|scores| mean(scores)).collect();
+    let squares: f64 = parts.iter().map(|(stderr, _)| stderr * stderr).sum();
+    result.metric.stderr = pooled_stderr(&parts);
+    result.other_metrics.push(MetricValue {
+        name: "acc_subject_mean".to_owned(),
+        value: mean(&means),
+        stderr: Some(squares.sqrt() / means.len() as f64),
+        interval: None,
+        higher_is_better: true,
+    });
+}
+
+/// One row per RoPE, context and metric.
+fn table(results: &[TaskResult]) -> String {
+    let has_differences = results.iter().any(|result| result.difference.is_some());
+    let mut header = vec![
+        "rope",
+        "context",
+        "questions",
+        "metric",
+        "score",
+        "± stderr",
+    ];
+    header.extend(has_differences.then_some("difference"));
+    header.push("time");
+    let header: Vec<String> = header.into_iter().map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    for result in results {
+        let metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
+        for (metric_idx, metric) in metrics.enumerate() {
+            let mut row = vec![
+                result.rope.clone(),
+                output::grouped(result.context),
+                output::grouped(result.n),
+                metric.name.clone(),
+                task_table::percent(&MetricValue {
+                    interval: None,
+                    stderr: None,
+                    ..metric.clone()
+                }),
+                metric
+                    .stderr
+                    .map_or_else(|| "-".to_owned(), |stderr| format!("{:.1}", 100.0 * stderr)),
+            ];
+            // The difference is that of the main metric.
+            let main = result.difference.as_ref().filter(|_| metric_idx == 0);
+            row.extend(has_differences.then(|| difference::points(main)));
+            row.push(output::duration(result.elapsed_secs));
+            rows.push(row);
+        }
+    }
+    output::table(&header, &rows)
+}

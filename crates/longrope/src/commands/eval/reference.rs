@@ -1,0 +1,37 @@
+//! The RoPE that differences are taken to.
+
+use anyhow::{Result, anyhow};
+
+use crate::failure::Hint;
+use crate::settings::config::Config;
+
+/// The name of the reference among the RoPEs that are measured: the configured one, or the first. `None` if there is only
+/// one RoPE.
+///
+/// # Errors
+/// If the configured one is not measured.
+pub(crate) fn reference<'a>(
+    config: &Config,
+    ropes: impl IntoIterator<Item = &'a str>,
+) -> Result<Option<String>> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in ropes {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    match &config.eval.reference {
+        Some(wanted) if !names.contains(&wanted.as_str()) => Err(anyhow!(
+            "the reference `{wanted}` is not measured; measured are {}",
+            names.join(", ")
+        )
+        .context(Hint(format!(
+            "give one of them with --reference, or add --rope {wanted}"
+        )))),
+        Some(wanted) => Ok((names.len() > 1).then(|| wanted.clone())),
+        None => Ok(names
+            .first()
+            .filter(|_| names.len() > 1)
+            .map(|name| (*name).to_owned())),
+    }
+}

@@ -1,0 +1,251 @@
+//! `longrope eval ruler`
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use longrope_data::{Tokenizer, sha256_hex};
+use longrope_eval::{
+    Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, RulerTrials, Task, TaskResult,
+};
+use longrope_extend::RunMode;
+use longrope_model::stop_tokens;
+
+use super::effective;
+use super::effective_rule::effective_rule;
+use super::folder::Evaluated;
+use super::subject::Subject;
+use super::task_run::{self, Job, Skipped};
+use crate::input::memory::Work;
+use crate::input::rope_arg::{NamedRope, distinct, longest_context};
+use crate::settings::args;
+use crate::settings::args::FlagLayer;
+use crate::settings::config::Config;
+use crate::show::{output, task_table};
+use crate::{input, next_steps};
+
+pub(crate) fn run(args: &args::Ruler) -> Result<()> {
+    let flags = FlagLayer::default()
+        .task(&args.task)
+        .paths("text", &args.text)
+        .list("ruler.tasks", args.tasks.iter().cloned())
+        .count("ruler.samples", args.samples)
+        .path("ruler.squad", args.squad.as_ref())
+        .path("ruler.hotpotqa", args.hotpotqa.as_ref())
+        .set("eval.threshold", args.threshold.threshold)
+        .table();
+    let config = input::configuration_of_results(&args.task.common, flags)?;
+    let found = ruler(&config, RunMode::from_flag(args.task.resume))?;
+    if args.task.json {
+        return output::json(&found.done.report());
+    }
+    show(&config, &found)?;
+    next_steps::after_measurement(&config).show();
+    Ok(())
+}
+
+/// The results of RULER, and what has a place in its tables.
+pub(crate) struct RulerResults {
+    done: Evaluated<TaskResult>,
+    /// The tasks that were run, in the order in which they were asked for.
+    tasks: Vec<RulerTask>,
+    /// Names of the RoPEs.
+    ropes: Vec<String>,
+}
+
+/// Runs the configured tasks.
+pub(crate) fn ruler(config: &Config, mode: RunMode) -> Result<RulerResults> {
+    effective_rule(config)?;
+    let mut keep = task_run::keep(config, "ruler", mode)?;
+    let target = longest_context(config)?;
+    let tasks = distinct(&config.ruler.tasks)
+        .iter()
+        .map(|name| Ok(name.parse::<RulerTask>()?))
+        .collect::<Result<Vec<_>>>()?;
+    let data = data(config)?;
+    let subject = Subject::load(config, Work::Measure { context: target })?;
+    let tokenizer = subject.tokenizer()?;
+    let tasks = if tasks.is_empty() {
+        possible(&data)
+    } else {
+        tasks
+    };
+    let stop = stop_tokens(input::model_folder(config)?, subject.decoder.config())?;
+    let material = Material {
+        data: &data,
+        tokenizer: &tokenizer,
+        stop: &stop,
+    };
+    let jobs = jobs(config, &tasks, &material, &subject.ropes)?;
+    keep.text = data_fingerprint(&jobs);
+    let ruler = &config.ruler;
+    let files = config.text.iter().chain(&ruler.squad);
+    keep.texts = input::names(files.chain(&ruler.hotpotqa));
+    let done = subject.run(config, &jobs, keep)?.write()?;
+    let was_run = |task: &RulerTask| {
+        let name = format!("ruler/{task}");
+        done.results.iter().any(|result| result.task == name)
+    };
+    let tasks = tasks.into_iter().filter(was_run).collect();
+    let ropes = subject.ropes.iter().map(|named| named.name.clone());
+    Ok(RulerResults {
+        ropes: ropes.collect(),
+        tasks,
+        done,
+    })
+}
+
+/// Prints the results: a table and averages per RoPE.
+pub(crate) fn show(config: &Config, found: &RulerResults) -> Result<()> {
+    let RulerResults { done, tasks, ropes } = found;
+    let results = &done.results;
+    // The original window is measured for comparison only; the means are over the contexts that were asked for.
+    let asked = results
+        .iter()
+        .filter(|it| config.contexts.contains(&it.context));
+    let asked: Vec<TaskResult> = asked.cloned().collect();
+    for rope in ropes {
+        if let Some(averages) = RulerAverages::of(rope, &asked) {
+            output::line(format!("{rope}\n{}\n", table(rope, tasks, results)))?;
+            output::line(format!(
+                "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}\n",
+                averages.mean, averages.weighted_inc, averages.weighted_dec
+            ))?;
+        }
+    }
+    output::line(format!(
+        "percentage of answers found, {} of 13 tasks, {} per task and context, greedy, seed {}; 95% intervals \
+         (Wilson if every answer is right or wrong, else normal)",
+        tasks.len(),
+        output::counted(config.ruler.samples, "sample"),
+        config.seed
+    ))?;
+    task_run::show_differences(results)?;
+    effective::show(done)
+}
+
+/// A fingerprint of the text and questions that the tasks use; `None` if they make their own.
+fn data_fingerprint(jobs: &[Job]) -> Option<String> {
+    let used: BTreeSet<String> = jobs
+        .iter()
+        .filter_map(|job| Some(job.task.info().settings.get("data")?.as_str()?.to_owned()))
+        .collect();
+    let parts: Vec<&[u8]> = used.iter().map(String::as_bytes).collect();
+    (!parts.is_empty()).then(|| sha256_hex(&parts))
+}
+
+/// Reads the data of the tasks.
+fn data(config: &Config) -> Result<RulerData> {
+    let essay = if config.text.is_empty() {
+        None
+    } else {
+        Essay::new(&input::read_texts(config)?)
+    };
+    let ruler = &config.ruler;
+    Ok(RulerData {
+        essay,
+        squad: ruler.squad.as_deref().map(QaSet::read_squad).transpose()?,
+        hotpotqa: ruler
+            .hotpotqa
+            .as_deref()
+            .map(QaSet::read_hotpotqa)
+            .transpose()?,
+    })
+}
+
+/// All tasks with available data. Logs a warning for each of the others.
+fn possible(data: &RulerData) -> Vec<RulerTask> {
+    let (tasks, others): (Vec<_>, Vec<_>) = RulerTask::ALL
+        .into_iter()
+        .partition(|task| data.missing(*task).is_none());
+    for task in others {
+        if let Some(what) = data.missing(task) {
+            tracing::warn!("skipping task `{task}`, which needs {what}");
+        }
+    }
+    tasks
+}
+
+/// What the tasks are made from.
+struct Material<'a> {
+    data: &'a RulerData,
+    tokenizer: &'a Tokenizer,
+    /// Tokens that end an answer.
+    stop: &'a [u32],
+}
+
+/// Jobs for every RoPE, context and task. Tasks that do not fit into a context are skipped, unless the user named them.
+fn jobs<'a>(
+    config: &Config,
+    tasks: &[RulerTask],
+    material: &Material<'a>,
+    ropes: &[NamedRope],
+) -> Result<Vec<Job<'a>>> {
+    let mut jobs = Vec::new();
+    let mut skipped = Skipped::new(config.ruler.tasks.is_empty());
+    let Material {
+        data,
+        tokenizer,
+        stop,
+    } = *material;
+    for named in ropes {
+        for (context, is_configured) in task_run::contexts_of(config, named)? {
+            for &task in tasks {
+                let trials = RulerTrials {
+                    samples: config.ruler.samples,
+                    context,
+                    seed: config.seed,
+                };
+                let made = Ruler::new(task, tokenizer, data, trials, stop);
+                let made = made.map(|task| Box::new(task) as Box<dyn Task>);
+                let made = made.map_err(anyhow::Error::from);
+                if !is_configured && made.as_ref().is_err_and(task_run::does_not_fit) {
+                    continue;
+                }
+                jobs.extend(skipped.job(named, context, made)?);
+            }
+        }
+    }
+    skipped.all_or(jobs)
+}
+
+/// One row per task, one column per context, and a last row with the means.
+fn table(rope: &str, tasks: &[RulerTask], results: &[TaskResult]) -> String {
+    let own: Vec<&TaskResult> = results.iter().filter(|it| it.rope == rope).collect();
+    let contexts: BTreeSet<usize> = own.iter().map(|it| it.context).collect();
+    let header: Vec<String> = std::iter::once("task".to_owned())
+        .chain(contexts.iter().map(|context| output::grouped(*context)))
+        .collect();
+    let value = |task: RulerTask, context: usize| {
+        let name = format!("ruler/{task}");
+        let result = own
+            .iter()
+            .find(|it| it.task == name && it.context == context);
+        result.map_or_else(String::new, |result| {
+            cell(result.metric.value, task_table::interval(&result.metric))
+        })
+    };
+    let mut rows: Vec<Vec<String>> = tasks
+        .iter()
+        .map(|task| {
+            std::iter::once(task.name().to_owned())
+                .chain(contexts.iter().map(|context| value(*task, *context)))
+                .collect()
+        })
+        .collect();
+    let means = contexts.iter().map(|context| {
+        let here = own.iter().filter(|it| it.context == *context);
+        let (mean, interval) = task_table::mean_share(here.map(|result| &result.metric));
+        cell(mean, interval)
+    });
+    rows.push(std::iter::once("mean".to_owned()).chain(means).collect());
+    output::table(&header, &rows)
+}
+
+/// A score in percent with its 95% interval.
+fn cell(value: f64, interval: Option<[f64; 2]>) -> String {
+    let percent = |value: f64| 100.0 * value;
+    match interval.map(|ends| ends.map(percent)) {
+        Some([low, high]) => format!("{:.1} [{low:.0}, {high:.0}]", percent(value)),
+        None => format!("{:.1}", percent(value)),
+    }
+}

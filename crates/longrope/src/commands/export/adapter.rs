@@ -1,0 +1,106 @@
+//! `longrope export RUN --adapter`: the trained adapters of a run as a PEFT folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use longrope_extend::{RunFolder, RunKind};
+use longrope_model::read_config_json;
+use serde_json::{Map, Value};
+
+use super::choice::check_out;
+use super::source::configured;
+use crate::failure::Hint;
+use crate::input::hub;
+use crate::settings::args::Export;
+use crate::show::output;
+
+/// The files of a PEFT folder.
+const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+/// The part of a `config.json` that the base model needs.
+const SNIPPET: &str = "base_rope.json";
+/// Keys of the RoPE in a `config.json`.
+const KEYS: [&str; 6] = [
+    "max_position_embeddings",
+    "original_max_position_embeddings",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+];
+/// How the folder is named while it is written.
+const STAGING: &str = ".longrope-export-";
+
+pub(super) fn run(args: &Export) -> Result<()> {
+    let run = args.model.required()?;
+    if !RunFolder::holds(run, RunKind::Finetune)? {
+        return Err(
+            anyhow!("`{}` is not the folder of a training run", run.display()).context(Hint(
+                "give the --out of a `longrope finetune --lora`".to_owned(),
+            )),
+        );
+    }
+    let adapter = last_adapter(run).ok_or_else(|| {
+        anyhow!("the run in `{}` has trained no adapters", run.display()).context(Hint(
+            "leave out --adapter: the trained model is exported whole".to_owned(),
+        ))
+    })?;
+    if args.force {
+        return Err(
+            anyhow!("--adapter does not replace a folder, but --force is given").context(Hint(
+                "leave out --force, and give a folder that does not exist with --out".to_owned(),
+            )),
+        );
+    }
+    check_out(&args.out, run, false)?;
+    let base = configured(&run.join("config.toml"))?;
+    let snippet = snippet(&run.join("model/config.json"))?;
+    longrope_data::create_folder(&args.out, STAGING, |folder| -> Result<()> {
+        for name in FILES {
+            fs_err::copy(adapter.join(name), folder.join(name))?;
+        }
+        fs_err::write(folder.join(SNIPPET), format!("{snippet:#}\n"))?;
+        fs_err::write(folder.join("README.md"), card(&base, &snippet))?;
+        Ok(())
+    })?;
+    output::line(format!(
+        "wrote {}: the adapters of {}; the base model needs the RoPE in {SNIPPET}",
+        output::path(&args.out),
+        output::path(&adapter)
+    ))
+}
+
+/// The adapters of the last saved state.
+fn last_adapter(run: &Path) -> Option<PathBuf> {
+    let entries = fs_err::read_dir(run).ok()?;
+    let states = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let step = path.file_name()?.to_str()?.strip_prefix("step-")?;
+        let step: u64 = step.parse().ok()?;
+        let adapter = path.join("adapter");
+        let is_whole = FILES.iter().all(|name| adapter.join(name).is_file());
+        is_whole.then_some((step, adapter))
+    });
+    states.max().map(|(_, adapter)| adapter)
+}
+
+/// The RoPE of the trained model, as keys for the `config.json` of its base.
+fn snippet(config: &Path) -> Result<Value> {
+    let config = read_config_json(config)?;
+    let found = KEYS.iter().filter_map(|key| {
+        let value = config.get(key)?;
+        Some(((*key).to_owned(), value.clone()))
+    });
+    Ok(Value::Object(found.collect::<Map<String, Value>>()))
+}
+
+fn card(base: &Path, snippet: &Value) -> String {
+    let name = hub::name(base);
+    let front = name.map_or_else(String::new, |name| format!("base_model: {name}\n"));
+    let base = name.map_or_else(|| "the base model".to_owned(), |name| format!("`{name}`"));
+    format!(
+        "---\n{front}library_name: peft\npipeline_tag: text-generation\n---\n\n# Adapters for a longer context\n\n\
+         They were trained by `longrope finetune` under another RoPE, and work under that RoPE only: put these keys into \
+         the `config.json` of {base} before you load the adapters. They are in `{SNIPPET}` too.\n\n\
+         ```json\n{snippet:#}\n```\n"
+    )
+}

@@ -1,0 +1,92 @@
+use std::path::Path;
+
+use super::system::suggestion;
+
+#[test]
+fn typos_are_answered_with_the_nearest_word() {
+    let message = "unknown field `populatoin`, expected one of `parents`, `population`";
+    assert_eq!(suggestion(message).unwrap(), "did you mean `population`?");
+    assert_eq!(suggestion("unknown field `zzz`, expected `seed`"), None);
+    let message = "unknown variant `offical`, expected `paper`\nin `profile`";
+    assert_eq!(suggestion(message), None, "`profile` is a place");
+}
+
+/// The variants of the first enum of a file: lines with a name at the first level of indentation.
+fn variants(text: &str) -> Vec<String> {
+    let (_, body) = text.split_once("pub enum ").unwrap();
+    let body = body.split("\n}\n").next().unwrap();
+    body.lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        .map(|line| {
+            let is_part = |c: char| c.is_ascii_alphanumeric();
+            line.chars().take_while(|c| is_part(*c)).collect()
+        })
+        .collect()
+}
+
+/// Every variant of an error of our libraries is named in the file of its hints.
+#[test]
+fn every_error_has_its_place() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (errors, hints, prefixes) in [
+        ("longrope-rope/src/error.rs", include_str!("rope.rs"), "E"),
+        ("longrope-data/src/error.rs", include_str!("data.rs"), "E"),
+        ("longrope-gguf/src/error.rs", include_str!("gguf.rs"), "E"),
+        ("longrope-model/src/error.rs", include_str!("model.rs"), "E"),
+        (
+            "longrope-model/src/lora/error.rs",
+            include_str!("model.rs"),
+            "LoraError",
+        ),
+        ("longrope-eval/src/error.rs", include_str!("eval.rs"), "E"),
+        (
+            "longrope-eval/src/bench/error.rs",
+            include_str!("eval.rs"),
+            "B",
+        ),
+        (
+            "longrope-search/src/error.rs",
+            include_str!("training.rs"),
+            "S",
+        ),
+        (
+            "longrope-trainer/src/error.rs",
+            include_str!("training.rs"),
+            "T",
+        ),
+        (
+            "longrope-extend/src/error.rs",
+            include_str!("extend.rs"),
+            "E",
+        ),
+        (
+            "longrope-extend/src/recipe/error.rs",
+            include_str!("extend.rs"),
+            "R",
+        ),
+        (
+            "longrope-extend/src/pretrain/error.rs",
+            include_str!("extend.rs"),
+            "P",
+        ),
+        (
+            "longrope-figures/src/error.rs",
+            include_str!("extend.rs"),
+            "F",
+        ),
+    ] {
+        let text = fs_err::read_to_string(crates.join(errors)).unwrap();
+        let variants = variants(&text);
+        assert!(variants.len() >= 2, "{errors}: {variants:?}");
+        for variant in variants {
+            let named =
+                hints
+                    .match_indices(&format!("{prefixes}::{variant}"))
+                    .any(|(at, found)| {
+                        !hints[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
+                    });
+            assert!(named, "{errors}: `{variant}` has no hint");
+        }
+    }
+}

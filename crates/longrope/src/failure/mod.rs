@@ -1,0 +1,202 @@
+//! Error messages: the chain of causes without repetitions, then hints.
+
+mod hint;
+mod hints;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Error;
+pub(crate) use hint::Hint;
+use hints::{find, hint_for, is_of_system};
+use longrope_extend::{Interrupted, RunKind, RunMode};
+
+use crate::show::escape::{join_names, printable};
+use crate::show::output::NobodyReads;
+use crate::terminal::signals::EXIT_INTERRUPTED;
+
+/// Exit code for wrong input.
+const EXIT_INPUT: u8 = 1;
+/// Exit code for a fault of the program or of all devices.
+const EXIT_FAULT: u8 = 2;
+
+/// Whether all devices have failed, or one of those that a training needs.
+pub(crate) fn is_device_failure(error: &Error) -> bool {
+    use longrope_trainer::Error as Trainer;
+    let of_search = error
+        .downcast_ref::<longrope_extend::Error>()
+        .is_some_and(longrope_extend::Error::is_device_failure);
+    let mut causes = error.chain();
+    of_search || causes.any(|cause| matches!(find(cause), Some(Trainer::DeviceFailed { .. })))
+}
+
+/// Whether the user stopped the program.
+pub(crate) fn is_interruption(error: &Error) -> bool {
+    error.root_cause().is::<Interrupted>()
+        || error.is::<Interrupted>()
+        || error
+            .downcast_ref::<longrope_extend::Error>()
+            .is_some_and(longrope_extend::Error::is_interruption)
+        || error
+            .chain()
+            .any(|cause| matches!(find(cause), Some(longrope_trainer::Error::Killed)))
+}
+
+/// Whether a loss, gradient or logit was NaN or infinite.
+pub(crate) fn is_not_finite(error: &Error) -> bool {
+    use longrope_extend::Error as Extend;
+    use longrope_trainer::Error as Trainer;
+    error.chain().any(|cause| {
+        let of_model = find(cause)
+            .is_some_and(|error| matches!(error, longrope_model::Error::NotFinite { .. }));
+        let of_search = find(cause).is_some_and(|error| matches!(error, Extend::AllFailed { .. }));
+        let of_training = find(cause).is_some_and(|error| {
+            matches!(
+                error,
+                Trainer::NotFinite { .. } | Trainer::NeverFinite { .. }
+            )
+        });
+        of_model || of_search || of_training
+    })
+}
+
+/// Adds a hint on how to continue if the run was interrupted or all devices failed. A part of a larger run gets none: the
+/// larger run is to be continued.
+pub(crate) fn explain_interruption(
+    error: Error,
+    kind: RunKind,
+    out: &Path,
+    mode: RunMode,
+) -> Error {
+    if mode == RunMode::Part {
+        return error;
+    }
+    let resume = format!("longrope {} --resume --out {}", kind.verb(), out.display());
+    explain_how_to_continue(error, &resume)
+}
+
+/// As [`explain_interruption`], with the whole command to continue with.
+pub(crate) fn explain_how_to_continue(error: Error, command: &str) -> Error {
+    if is_interruption(&error) || is_device_failure(&error) {
+        return error.context(Hint(format!(
+            "the state is saved; continue with: {command}"
+        )));
+    }
+    error
+}
+
+/// Prints an error and returns the exit code.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    // `longrope generate | head` has done what it was asked for.
+    if error.root_cause().is::<NobodyReads>() {
+        return ExitCode::SUCCESS;
+    }
+    let code = if is_interruption(error) {
+        EXIT_INTERRUPTED
+    } else if is_device_failure(error) {
+        EXIT_FAULT
+    } else {
+        EXIT_INPUT
+    };
+    let mut message = Message::of(error);
+    if code == EXIT_INPUT && message.hints.is_empty() {
+        let hint = "the same command with -v says what was done before this";
+        message.hints.push(hint.to_owned());
+    }
+    let text = message.render();
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    ExitCode::from(code)
+}
+
+/// Prints that the program panicked and returns the exit code.
+pub(crate) fn report_panic() -> ExitCode {
+    let text = "error: longrope stopped because of a bug, described above\n\
+                hint: please report it with the command you ran\n";
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    ExitCode::from(EXIT_FAULT)
+}
+
+/// The types of Rust in the message of a parser, in the words of TOML.
+fn in_toml_words(text: &str) -> String {
+    const WORDS: [(&str, &str); 8] = [
+        ("expected a sequence", "expected a list"),
+        ("expected a map", "expected a table"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected i64", "expected a whole number"),
+        ("expected f64", "expected a number, such as 0.5"),
+        ("expected f32", "expected a number, such as 0.5"),
+    ];
+    let lines = text.lines().map(|line| {
+        if let Some((before, _)) = line.split_once("expected struct ") {
+            return format!("{before}expected a table");
+        }
+        let replaced = WORDS.iter();
+        replaced.fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What is said about an error.
+struct Message {
+    /// The error and its causes, each a block of lines.
+    causes: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Message {
+    fn of(error: &Error) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        let mut hints: Vec<String> = Vec::new();
+        if let Some(Hint(hint)) = error.downcast_ref::<Hint>() {
+            hints.push(hint.clone());
+        }
+        for cause in error.chain() {
+            let text = cause.to_string().trim_end().to_owned();
+            // Hints are in the chain like any context, but are printed separately.
+            if hints.contains(&text) {
+                continue;
+            }
+            // The error of a parser or of the system says less than that about the file that was read or written.
+            if hints.is_empty() || !is_of_system(cause) {
+                hints.extend(hint_for(cause));
+            }
+            // Some errors repeat the text of their source.
+            if causes.last().is_some_and(|last| last.contains(&text)) {
+                continue;
+            }
+            // Further lines are indented, and empty lines removed, so that each cause is one block.
+            let text = join_names(&text).into_owned();
+            let text = if cause.is::<toml::de::Error>() {
+                in_toml_words(&text)
+            } else {
+                text
+            };
+            let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+            causes.push(lines.join("\n    "));
+        }
+        hints.dedup();
+        Self { causes, hints }
+    }
+
+    /// The text of the message. Control characters, which may come from files, are escaped.
+    fn render(&self) -> String {
+        let mut out = String::new();
+        for (i, cause) in self.causes.iter().enumerate() {
+            out.push_str(if i == 0 { "error: " } else { "  caused by: " });
+            out.push_str(cause);
+            out.push('\n');
+        }
+        for hint in &self.hints {
+            out.push_str("hint: ");
+            out.push_str(hint);
+            out.push('\n');
+        }
+        printable(&out).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;
