@@ -186,7 +186,7 @@ fn a_dry_run_finds_what_a_recipe_lacks() {
     here.write("recipe.toml", RECIPE);
     assert!(
         here.fails(&format!("{dry} nowhere"))
-            .contains("`nowhere` is not a folder")
+            .contains("`nowhere` does not exist")
     );
     assert!(here.fails(dry).contains("the model is missing"));
     assert!(!here.path("run").exists());

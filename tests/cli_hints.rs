@@ -183,6 +183,7 @@ eval passkey t --contexts 256 --resume
 eval passkey m --contexts 256
 eval needle t --contexts 256 --needles 99
 eval needle t --contexts 256 --prompt nothing
+eval needle t --contexts 256 --needle nothing
 eval ruler t --contexts 512 --tasks zzz
 eval ruler t --contexts 512 --tasks qa_1
 eval ruler t --contexts 512 --squad cut.json
@@ -235,6 +236,28 @@ fn a_negative_number_is_answered_as_a_number() {
     let message = here.fails("plan m --context -5");
     assert!(message.contains("invalid value '-5'"), "{message}");
     assert!(!message.contains("-- -5"), "{message}");
+}
+
+#[test]
+fn hints_name_the_verb_that_was_given() {
+    let here = Workplace::with_model();
+    for (line, hint) in [
+        (
+            "plan m --context",
+            "`longrope plan --help` says what `--context <N>` takes",
+        ),
+        (
+            "eval ppl m --contexts 32 --windows",
+            "`longrope eval ppl --help` says what `--windows <N>` takes",
+        ),
+        ("-v plan m --context", "`longrope plan --help` says"),
+        (
+            "export m --rope yarn --dtype zzz --out x",
+            "choose one of the possible values",
+        ),
+    ] {
+        here.run(line).refused_with(&format!("hint: {hint}"));
+    }
 }
 
 #[test]

@@ -61,6 +61,56 @@ fn a_flipped_byte_in_the_weights_of_a_state_is_noticed() {
 }
 
 #[test]
+fn a_finished_training_that_is_resumed_keeps_what_is_in_its_model() {
+    let here = Workplace::with_model();
+    for flags in ["", " --lora"] {
+        here.run(&format!("{FINETUNE}{flags}")).worked();
+        let weights = || fs_err::read(here.path("run/model/model.safetensors")).unwrap();
+        let trained = weights();
+        here.write("run/model/notes.txt", "mine");
+        here.edit_config("run/model", |config| config["my_key"] = 1.into());
+        fs_err::remove_file(here.path("run/model/trainer_state.json")).unwrap();
+        here.run(RESUME).worked();
+        assert_eq!(here.read("run/model/notes.txt"), "mine");
+        assert_eq!(here.read_json("run/model/config.json")["my_key"], 1);
+        assert!(here.path("run/model/trainer_state.json").is_file());
+        // A damaged model is made again.
+        here.write("run/model/model.safetensors", &trained[..100]);
+        here.run(RESUME).worked();
+        assert!(weights() == trained, "{flags}");
+        assert_eq!(here.read("run/model/notes.txt"), "mine");
+        assert!(
+            here.read_json("run/model/config.json")
+                .get("my_key")
+                .is_none()
+        );
+        fs_err::remove_dir_all(here.path("run")).unwrap();
+    }
+}
+
+#[test]
+fn damaged_settings_are_taken_from_their_copy() {
+    let here = Workplace::with_model();
+    here.run(FINETUNE).worked();
+    for damaged in [&b""[..], b"\0\0\0\0", b"\xff"] {
+        here.write("run/config.toml", damaged);
+        let resumed = here.run(RESUME);
+        assert!(
+            resumed
+                .stderr
+                .contains("the settings are taken from the copy in `run.json`"),
+            "{}",
+            resumed.stderr
+        );
+        resumed.worked();
+    }
+    // A key that somebody has written is not passed over.
+    here.write("run/config.toml", "sead = 7");
+    let message = message_of(&here, RESUME);
+    assert!(message.contains("did you mean `seed`?"), "{message}");
+}
+
+#[test]
 fn states_without_checksums_are_resumed() {
     let here = Workplace::with_model();
     here.run(FINETUNE).worked();
@@ -116,6 +166,23 @@ fn numbers_that_no_run_has_are_errors_that_name_file_and_key() {
         let message = here.fails("search --resume --out search");
         assert!(message.contains(file), "{message}");
         assert!(message.contains(key), "{message}");
+    }
+}
+
+#[test]
+fn the_inputs_of_a_search_are_not_to_be_removed() {
+    let here = Workplace::with_model();
+    here.run(&format!(
+        "{TINY_SEARCH} --target 64 --set search.generations=0 --out search"
+    ))
+    .worked();
+    for damaged in [&b"{"[..], &b"\xff"[..]] {
+        here.write("search/search/inputs.json", damaged);
+        let message = message_of(&here, "search --resume --out search");
+        assert!(message.contains("search/inputs.json"), "{message}");
+        let hint = "restore it from a copy, or start again with another --out";
+        assert!(message.contains(hint), "{message}");
+        assert!(!message.contains("remove"), "{message}");
     }
 }
 

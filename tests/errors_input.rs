@@ -15,7 +15,7 @@ fn no_such_model() {
     let message = here.fails(&format!("{PPL} --model nowhere"));
     assert_snapshot!(message, @r"
     error: loading model `nowhere`
-      caused by: model `nowhere` is not a folder
+      caused by: model `nowhere` does not exist
     hint: give the folder that holds config.json, tokenizer.json and the safetensors files
     ");
 }

@@ -61,3 +61,58 @@ fn a_training_run_is_exported_with_the_rope_it_was_trained_under() {
     here.run("export run --adapter --out b")
         .refused_with("is not the folder of a training run");
 }
+
+#[test]
+fn damaged_adapters_are_not_exported() {
+    let here = Workplace::with_model();
+    let train = TRAIN.replace("run/rope.json --steps 1", "yarn --steps 2");
+    here.run(&format!(
+        "{train} --lora --set train.save-every=1 --out trained"
+    ))
+    .worked();
+    let weights = |folder: &str| {
+        let path = here.path(folder).join("adapter_model.safetensors");
+        fs_err::read(path).unwrap()
+    };
+    let (first, last) = ("trained/step-000001/adapter", "trained/step-000002/adapter");
+    let before = weights(first);
+    let damaged = weights(last);
+    let cut = &damaged[..damaged.len() / 2];
+    here.write(&format!("{last}/adapter_model.safetensors"), cut);
+    let exported = here.run("export trained --adapter --out a");
+    assert!(
+        exported
+            .stderr
+            .contains("`trained/step-000002` is not whole"),
+        "{}",
+        exported.stderr
+    );
+    assert!(exported.worked().contains("trained/step-000001/adapter"));
+    assert!(weights("a") == before);
+    here.write(&format!("{first}/adapter_model.safetensors"), "overwritten");
+    let refused = here.run("export trained --adapter --out b");
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(!here.path("b").exists());
+}
+
+#[test]
+fn adapters_of_a_training_that_is_not_over_are_not_exported() {
+    let here = Workplace::with_model();
+    let train = TRAIN.replace("run/rope.json", "yarn");
+    here.run(&format!("{train} --lora --out trained")).worked();
+    fs_err::remove_dir_all(here.path("trained/model")).unwrap();
+    for state in ["kept", "removed"] {
+        if state == "removed" {
+            fs_err::remove_dir_all(here.path("trained/step-000001")).unwrap();
+        }
+        let message = here.fails("export trained --adapter --out a");
+        assert!(
+            message.contains("the run in `trained` has no `trained/model` yet"),
+            "{state}: {message}"
+        );
+        assert!(
+            message.contains("end it with --resume"),
+            "{state}: {message}"
+        );
+    }
+}

@@ -348,6 +348,10 @@ fn settings_of_a_training_are_checked_before_anything_runs() {
             "[[stage]]\nverb = \"export\"\nrope = [\"selfextend@4,8\"]\n".to_owned(),
             "RoPE `selfextend@4,8` cannot be exported",
         ),
+        (
+            "[[stage]]\nverb = \"export\"\nrope = [\"yarn\"]\n".to_owned(),
+            "hint: name the context to extend to, for example rope = [\"yarn@128\"]",
+        ),
         (measure("rope = [\"nowhere.json\"]"), "`nowhere.json`"),
         (
             measure("rope = [\"none\", \"yarn\"]\neval = { reference = \"pi\" }"),

@@ -118,6 +118,66 @@ fn results_of_a_stage_that_was_run_again_are_not_kept() {
 }
 
 #[test]
+fn a_recipe_does_not_go_on_with_another_model_at_the_same_path() {
+    let here = with(RECIPE);
+    here.run("extend --config recipe.toml").worked();
+    for folder in ["run/02-train", "run/03-measure", "run/04-export"] {
+        remove(&here, folder);
+    }
+    let config = here.read("m/config.json");
+    here.edit_config("m", |config| config["rms_norm_eps"] = 1e-3.into());
+    for dry_run in ["", "--dry-run"] {
+        let message = here.fails(&format!("{RESUME} {dry_run}"));
+        for words in [
+            "stage `find` is done, but not with the model that is in `m` now",
+            "hint: restore the model, or remove `run/01-find`, and --resume runs",
+        ] {
+            assert!(message.contains(words), "{words} in {message}");
+        }
+    }
+    assert!(!here.path("run/02-train").exists());
+    here.write("m/config.json", config);
+    // Other text alone is no reason to refuse.
+    here.tokens("tokens.json", 601);
+    let resumed = here.run(RESUME);
+    let words = "stage `find` is done and is not run again, but these files have changed since: `tokens.json`";
+    assert!(resumed.stderr.contains(words), "{}", resumed.stderr);
+    resumed.worked();
+}
+
+#[test]
+fn a_stage_that_is_put_before_others_does_not_run_them_again() {
+    let here = with(MEASURED);
+    here.run("extend m --config recipe.toml --out run").worked();
+    let first = "[[stage]]\nname = \"before\"\nverb = \"ppl\"\n\n[[stage]]";
+    here.write("recipe.toml", MEASURED.replacen("[[stage]]", first, 1));
+    let resume = format!("{RESUME} --out run");
+    let message = here.fails(&resume);
+    for words in [
+        "`run/01-first` holds the stage that the recipe has in `run/02-first` now, and another stage has another number too",
+        "hint: to keep what is there, rename `run/01-first` to `run/02-first` and `run/02-report` to `run/03-report`; to run",
+    ] {
+        assert!(message.contains(words), "{words} in {message}");
+    }
+    assert!(!here.path("run/01-before").exists());
+    for (from, to) in [("02-report", "03-report"), ("01-first", "02-first")] {
+        let [from, to] = [from, to].map(|name| here.path("run").join(name));
+        fs_err::rename(from, to).unwrap();
+    }
+    let resumed = here.run(&resume);
+    assert!(
+        !resumed.stderr.contains("other settings"),
+        "{}",
+        resumed.stderr
+    );
+    let shown = resumed.worked();
+    assert!(
+        shown.contains("stage 1 of 3") && !shown.contains("stage 2 of 3"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_stage_that_finds_the_same_again_changes_nothing() {
     let here = with(RECIPE);
     here.run("extend --config recipe.toml").worked();

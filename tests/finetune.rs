@@ -232,3 +232,23 @@ fn a_training_that_ends_with_infinite_weights_writes_no_model() {
         }
     }
 }
+
+#[test]
+fn too_little_text_is_refused_and_little_text_is_warned_of() {
+    let here = Workplace::with_model();
+    here.tokens("few.json", 30);
+    here.tokens("some.json", 80);
+    let line = "finetune --model m --rope yarn --context 64 --dashboard off --set train.batch=1 \
+        --set train.accumulate=1 --set train.warmup-steps=1";
+    here.run(&format!("{line} --steps 2 --tokens few.json --out few"))
+        .refused_with("the text has 30 tokens, expected at least one window of 64");
+    assert!(!here.path("few").exists());
+    for (steps, is_much) in [(2, false), (26, true)] {
+        let outcome = here.run(&format!(
+            "{line} --steps {steps} --tokens some.json --out run-{steps}"
+        ));
+        let is_said = outcome.stderr.contains("is seen about 21 times");
+        assert_eq!(is_said, is_much, "{}", outcome.stderr);
+        outcome.worked();
+    }
+}

@@ -455,7 +455,9 @@ fn trials_are_kept_and_checked() {
     here.run(&line.replace("40", "3")).worked();
     here.run(&resume).worked();
     assert!(!state.exists());
-    here.run(&resume).refused_with("no saved state");
+    // It is finished: there is nothing left to run.
+    here.run(&resume).worked();
+    assert!(!state.exists());
     here.run(&format!("{line} --out whole")).worked();
     let trials = |run: &str| {
         here.read_json(&format!("{run}/eval/passkey.json"))["results"][0]["trials"].clone()
@@ -546,7 +548,7 @@ fn a_stopped_recipe_says_how_to_continue_the_recipe() {
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
     error: stage `keys`
       caused by: interrupted
-    hint: the state is saved; continue with: longrope extend --resume --config recipe.toml --out recipe
+    hint: what is done is saved; continue with: longrope extend --resume --config recipe.toml --out recipe
     ");
 }
 
@@ -598,4 +600,34 @@ fn the_demo_removes_no_search_of_the_user() {
         })
         .collect();
     assert!(before.iter().all(|files| files.len() == 1));
+}
+
+#[test]
+fn a_demo_that_cannot_read_its_text_leaves_nothing() {
+    let here = Workplace::new();
+    here.write("short.txt", "fn main() {}\n");
+    for (text, words) in [
+        ("nowhere.txt", "no such file or folder"),
+        ("short.txt", "placing windows of 2048 tokens"),
+    ] {
+        here.run(&format!("demo --text {text} --out runs/demo"))
+            .refused_with(words);
+        assert!(!here.path("runs").exists(), "{text}");
+    }
+}
+
+#[test]
+fn missing_sources_have_one_hint() {
+    let here = Workplace::new();
+    here.write("p.toml", PRETRAIN);
+    for line in ["demo --out runs/a", "pretrain --config p.toml --out runs/a"] {
+        let mut command = here.command(line);
+        command.env("CARGO_HOME", here.path("nothing"));
+        let output = command.output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert_eq!(message.matches("hint: ").count(), 1, "{message}");
+        assert!(message.contains("cargo fetch"), "{message}");
+        assert!(!here.path("runs").exists());
+    }
 }

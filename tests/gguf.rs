@@ -128,6 +128,17 @@ fn what_is_lost_is_said() {
 }
 
 #[test]
+fn the_name_of_a_file_is_not_taken_for_a_folder() {
+    let here = Workplace::with_model();
+    let export = "export m --rope ntk --target 128 --out x.gguf";
+    let message = here.fails(export);
+    assert!(message.contains("add --format gguf"), "{message}");
+    assert!(!here.path("x.gguf").exists());
+    here.run(&format!("{export} --format hf")).worked();
+    assert!(here.path("x.gguf/config.json").is_file());
+}
+
+#[test]
 fn files_are_replaced_only_if_they_are_gguf() {
     let here = Workplace::with_model();
     let export = "export m --rope ntk --target 128 --format gguf";
@@ -261,8 +272,45 @@ fn recipes_and_runs_name_the_file_and_not_what_was_unpacked() {
     here.run("extend --config recipe.toml").worked();
     let settings = fs_err::read_to_string(here.path("run/01-search/config.toml")).unwrap();
     assert!(settings.contains("model = \"a.gguf\""), "{settings}");
+    let result = here.read_json("run/01-search/search/result.json");
+    assert_eq!(result["source"]["model"], "a.gguf");
+    here.run(
+        "finetune a.gguf --tokens tokens.json --context 32 --steps 1 --out trained --dashboard off \
+         --set train.eval-windows=0 --set train.warmup-steps=0",
+    )
+    .worked();
+    let header = here.read_json_lines("trained/metrics.jsonl").swap_remove(0);
+    assert_eq!(header["source"]["model"], "a.gguf");
     fs_err::remove_dir_all(here.path("cache")).unwrap();
     here.run("export run/01-search --out again").worked();
     let exported = |folder: &str| fs_err::read(here.path(folder).join("config.json")).unwrap();
     assert_eq!(exported("again"), exported("run/02-export/checkpoint"));
+}
+
+#[test]
+fn a_file_that_changes_has_one_copy_in_the_cache() {
+    let here = Workplace::with_model();
+    here.run("export m --rope ntk --target 128 --format gguf --out x.gguf")
+        .worked();
+    let names = || {
+        let entries = fs_err::read_dir(here.path("cache/longrope/gguf")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names.collect::<Vec<_>>()
+    };
+    here.run("inspect x.gguf").worked();
+    let before = names();
+    // As of a process that was killed while it unpacked.
+    for name in ["lock", "new/model.safetensors"] {
+        let path = here.path("cache/longrope/gguf/.unpacking-1").join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "").unwrap();
+    }
+    here.run("inspect x.gguf").worked();
+    assert_eq!(names(), before);
+    // The same content, written later.
+    let bytes = fs_err::read(here.path("x.gguf")).unwrap();
+    here.write("x.gguf", bytes);
+    here.run("inspect x.gguf").worked();
+    assert_eq!(names().len(), 1);
+    assert_ne!(names(), before);
 }

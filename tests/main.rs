@@ -34,6 +34,7 @@ mod lora_inputs;
 mod measures;
 mod next_steps;
 mod objective_choice;
+mod own_rope;
 mod pipeline;
 mod places;
 mod plan_report;

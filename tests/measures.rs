@@ -109,6 +109,11 @@ fn a_gain_needs_text_before_the_window() {
     let line = "eval gain --model t --text texts/a.txt --contexts 512 --far other";
     let message = here.fails(line);
     assert!(message.contains("at least two documents"), "{message}");
+    let message = here.fails("eval gain --model t --text texts --contexts 512 --tail 129");
+    assert!(
+        message.contains("`tail` is 129 for an original window of 256 tokens"),
+        "{message}"
+    );
     let message = here.fails("eval gain --model t --text texts --contexts 512 --far near");
     assert!(message.contains("near"), "{message}");
 }
@@ -209,7 +214,7 @@ fn scores_of_ruler_have_intervals() {
     let line = "eval ruler --model t --contexts 512 --samples 2 --tasks fwe";
     let table = here.compute(line);
     assert!(
-        table.contains('[') && table.contains("95% intervals"),
+        table.contains('[') && table.contains("else Student's t)"),
         "{table}"
     );
 }

@@ -68,7 +68,19 @@ fn a_folder_without_results_is_refused() {
     let here = Workplace::with_model();
     let message = here.fails("report m");
     assert!(message.contains("holds no results to report"), "{message}");
-    assert!(here.fails("report nowhere").contains("is not a folder"));
+    assert!(here.fails("report nowhere").contains("does not exist"));
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_csv_file_is_named() {
+    let here = Workplace::with_model();
+    here.run("finetune m --tokens tokens.json --context 32 --steps 1 --out run")
+        .worked();
+    fs_err::create_dir(here.path("table")).unwrap();
+    let message = here.fails("report run --csv table");
+    assert!(message.contains("cannot replace `"), "{message}");
+    assert!(message.contains("table`: "), "{message}");
+    assert!(message.contains("hint: this is a folder"), "{message}");
 }
 
 /// The text of a page without its tags, one line per element.

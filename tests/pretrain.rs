@@ -137,7 +137,9 @@ fn a_changed_start_is_found_on_resume() {
     let model = || bytes(&here, "run/model/model.safetensors");
     here.run(&format!("{PRETRAIN} --out run")).worked();
     let (whole, kept) = (model(), bytes(&here, "run/start/model.safetensors"));
+    here.write("run/model/notes.txt", "mine");
     here.run(&resume).worked();
+    assert_eq!(here.read("run/model/notes.txt"), "mine");
     let weights = here.path("run/start/model.safetensors");
     let mut damaged = kept.clone();
     *damaged.last_mut().unwrap() ^= 1;
@@ -152,7 +154,32 @@ fn a_changed_start_is_found_on_resume() {
     assert!(bytes(&here, "run/start/model.safetensors") == kept && model() == whole);
     // Starts of earlier versions have no checksums.
     fs_err::remove_file(here.path("run/start/checksums.json")).unwrap();
+    let resumed = here.run(&resume);
+    assert!(
+        resumed
+            .stderr
+            .contains("`run/start/checksums.json` is missing"),
+        "{}",
+        resumed.stderr
+    );
+    resumed.worked();
+}
+
+#[test]
+fn a_start_that_was_cut_off_is_made_again_as_a_whole() {
+    let here = workplace();
+    let resume = format!("{PRETRAIN} --out run --resume");
+    here.run(&format!("{PRETRAIN} --out run")).worked();
+    let start = here.path("run/start");
+    let sums = bytes(&here, "run/start/checksums.json");
+    // As earlier versions left it if they were killed before the weights were written.
+    for name in ["config.json", "model.safetensors", "checksums.json"] {
+        fs_err::remove_file(start.join(name)).unwrap();
+    }
+    here.write("run/start/.tokenizer-half", "half");
     here.run(&resume).worked();
+    assert!(bytes(&here, "run/start/checksums.json") == sums);
+    assert!(!start.join(".tokenizer-half").exists());
 }
 
 #[test]

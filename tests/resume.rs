@@ -3,9 +3,9 @@
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::Workplace;
+use crate::support::{Workplace, two_sets};
 
 /// A search long enough to be stopped in the middle, with racing, which ends candidates early.
 pub(crate) const SEARCH: &str = "search --model m --tokens tokens.json --target 128 --samples 2 \
@@ -123,6 +123,96 @@ fn a_finished_search_can_be_resumed_too() {
         RESULTS.map(|name| here.read(&format!("run/{name}"))),
         before
     );
+}
+
+#[test]
+fn a_resumed_search_keeps_its_start_and_its_profile() {
+    let here = Workplace::with_model();
+    let line = SEARCH.replace("generations=24", "generations=0");
+    for (name, last) in [("known.json", 2.0), ("other.json", 3.0)] {
+        here.write(name, two_sets([1.0, last], 0, &json!({"type": "none"})));
+    }
+    here.run(&format!("{line} --init known.json --out run"))
+        .worked();
+    here.run(&format!("{line} --out without")).worked();
+    let factors = here.read("run/rope.json");
+    for (line, words) in [
+        ("run --init other.json", "`search.init` is another one"),
+        ("without --init known.json", "`search.init` is another one"),
+        (
+            "run --profile fast",
+            "`search.profile` was \"paper\" and is \"fast\"",
+        ),
+    ] {
+        let refused = here.run(&format!("search --resume --out {line}"));
+        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    here.run("search --resume --out run").worked();
+    assert_eq!(here.read("run/rope.json"), factors);
+    // A search of an earlier version has noted neither.
+    let mut record = here.read_json("run/run.json");
+    let fixed = record["fixed"].as_object_mut().unwrap();
+    for name in ["search.init", "search.profile"] {
+        assert!(fixed.remove(name).is_some(), "{name}");
+    }
+    here.write("run/run.json", record.to_string());
+    here.run("search --resume --out run").worked();
+}
+
+#[test]
+fn a_search_without_its_state_is_not_begun_anew() {
+    let here = Workplace::with_model();
+    let line = SEARCH.replace("generations=24", "generations=1");
+    here.run(&format!("{line} --out run")).worked();
+    let history = here.read("run/metrics.jsonl");
+    let remove = |name: &str| fs_err::remove_file(here.path(name)).unwrap();
+    remove("run/search/state.json");
+    for (trace, words) in [
+        ("run/search/result.json", "is the result of a search"),
+        ("run/rope.json", "is the factors that a search has found"),
+        ("run/metrics.jsonl", "has 2 generations"),
+    ] {
+        let message = here.fails("search --resume --out run");
+        let expected =
+            "`run/search/state.json` is missing, but the search in this folder had a state:";
+        assert!(message.contains(expected), "{message}");
+        let found = format!("`{trace}` {words}");
+        assert!(message.contains(&found), "{message}");
+        assert!(message.contains("put search/state.json back"), "{message}");
+        assert_eq!(here.read("run/metrics.jsonl"), history);
+        // As the hint says, one after the other.
+        remove(trace);
+    }
+    here.run("search --resume --out run").worked();
+    assert_eq!(here.read("run/metrics.jsonl"), history);
+}
+
+#[test]
+fn a_search_that_was_killed_after_its_last_generation_leaves_nothing() {
+    let here = Workplace::with_model();
+    let line = SEARCH.replace("generations=24", "generations=0");
+    here.run(&format!("{line} --out run")).worked();
+    // Its state was saved, and its scores not yet removed.
+    fs_err::remove_file(here.path("run/search/result.json")).unwrap();
+    for format in ["scores", "methods"] {
+        let header = json!({"format": format!("longrope-search-{format}"), "version": 1});
+        here.write(
+            &format!("run/search/{format}.jsonl"),
+            header.to_string() + "\n",
+        );
+    }
+    let time = json!({"format": "longrope-time", "version": 1, "elapsed_secs": 5000.0});
+    here.write("run/search/time.json", time.to_string());
+    let shown = here.run("search --resume --json --out run").worked();
+    let result: Value = serde_json::from_str(&shown).unwrap();
+    assert!(result["elapsed_secs"].as_f64().unwrap() > 5000.0, "{shown}");
+    let mut left: Vec<String> = fs_err::read_dir(here.path("run/search"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["inputs.json", "result.json", "state.json"]);
 }
 
 #[test]

@@ -60,6 +60,15 @@ fn other_layers_to_rescale_are_refused() {
 }
 
 #[test]
+fn another_beginning_of_the_windows_that_are_measured_is_refused() {
+    let here = stopped();
+    here.run(&format!("{RESUME} --set eval.bos=window"))
+        .refused_with("`eval.bos` was \"document\" and is \"window\"");
+    here.run(&format!("{RESUME} --set eval.bos=document"))
+        .worked();
+}
+
+#[test]
 fn another_tokenizer_of_generated_documents_is_refused() {
     let here = workplace();
     let generated = "--set train.data.text=0.0 --set train.data.copying=1.0";
@@ -86,7 +95,7 @@ fn a_run_of_a_version_that_recorded_less_resumes() {
     ] {
         edit(&here, &format!("run/{file}"), |json| {
             let names = json[section].as_object_mut().unwrap();
-            for name in ["eval-text", "rope-layers"] {
+            for name in ["eval-text", "eval.bos", "rope-layers"] {
                 assert!(names.remove(name).is_some(), "{file} has no {name}");
             }
         });

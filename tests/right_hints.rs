@@ -178,10 +178,47 @@ fn a_binary_file_is_no_text_to_be_converted() {
     let message = here.fails("eval ppl --model t --contexts 64 --text a.txt");
     assert!(!message.contains("decompression"), "{message}");
     assert!(!message.contains("iconv"), "{message}");
+    // In a folder, giving the folder is what was done.
+    fs_err::create_dir(here.path("texts")).unwrap();
+    fs_err::rename(here.path("a.txt"), here.path("texts/a.txt")).unwrap();
+    let message = here.fails("eval ppl --model t --contexts 64 --text texts");
+    assert!(message.contains("remove it or rename it"), "{message}");
     here.write("latin.txt", b"Gr\xf6\xdfe und mehr Text");
     let message = here.fails("eval ppl --model t --contexts 64 --text latin.txt");
     assert!(!message.contains("decompression"), "{message}");
     assert!(message.contains("iconv"), "{message}");
+}
+
+#[test]
+fn text_from_a_pipe_has_a_name() {
+    let here = Workplace::with_tokenizer();
+    for line in [
+        "generate --model t --prompt-file -",
+        "eval ppl --model t --contexts 64 --text -",
+    ] {
+        let message = here.fails(line);
+        assert!(message.contains("/dev/stdin"), "{message}");
+    }
+    here.write("packed", b"\x1f\x8b\x08\0\0\0\0\0");
+    let mut command = here.command("eval ppl --model t --contexts 64 --text /dev/stdin");
+    command.stdin(
+        fs_err::File::open(here.path("packed"))
+            .unwrap()
+            .into_parts()
+            .0,
+    );
+    let output = command.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("zcat FILE | longrope"), "{message}");
+}
+
+#[test]
+fn a_recipe_for_another_verb_is_called_that() {
+    let here = Workplace::with_model();
+    here.write("r.toml", "model = \"m\"\n[[stage]]\nverb = \"search\"\n");
+    let message = here.fails("search --config r.toml --out run");
+    let hint = "this is a recipe, which runs several verbs: longrope extend --config r.toml";
+    assert_eq!(hints(&message), [hint], "{message}");
 }
 
 #[test]
@@ -331,7 +368,7 @@ fn a_line_break_in_a_path_breaks_no_table_and_no_message() {
     let (_, stderr) = run("report", "no\nsuch\nfolder");
     assert_eq!(stderr.lines().count(), 2, "{stderr}");
     assert!(
-        stderr.contains("`no\\nsuch\\nfolder` is not a folder"),
+        stderr.contains("`no\\nsuch\\nfolder` does not exist"),
         "{stderr}"
     );
     let (_, stderr) = run("eval ppl --model m --contexts 32 --tokens", "no\nfile");

@@ -101,6 +101,42 @@ fn a_stopped_grid_resumes_to_the_same_results() {
 }
 
 #[test]
+fn a_finished_evaluation_resumes_to_its_results() {
+    let here = Workplace::with_tokenizer();
+    let line = "eval passkey --model t --rope none pi --contexts 256,300 --trials 2 --out run";
+    // A folder that is not there is a mistake.
+    let message = here.fails(&format!("{line} --resume"));
+    assert!(message.contains("no evaluation to resume"), "{message}");
+    let shown = here.compute(line);
+    let results = || timeless(here.read_json("run/eval/passkey.json"));
+    let before = results();
+    assert_eq!(here.compute(&format!("{line} --resume")), shown);
+    assert_eq!(results(), before);
+    assert!(!here.path("run/eval/passkey.state.json").exists());
+    let other = here.fails(&format!("{line} --resume --seed 7"));
+    assert!(other.contains("other settings"), "{other}");
+    assert_eq!(results(), before);
+    let more = line.replace("--trials 2", "--trials 3");
+    let other = here.fails(&format!("{more} --resume"));
+    assert!(other.contains("other settings"), "{other}");
+    assert_eq!(results(), before);
+}
+
+#[test]
+fn an_evaluation_that_has_not_begun_begins_in_the_folder_of_a_run() {
+    let here = Workplace::with_tokenizer();
+    let line = |task: &str| {
+        format!("eval {task} --model t --contexts 256 --trials 1 --depths 0 --out run")
+    };
+    here.run(&line("passkey")).worked();
+    let begun = here.run(&format!("{} --resume", line("needle")));
+    let notice = "no evaluation to resume, neither `run/eval/needle.json` nor its state";
+    assert!(begun.stderr.contains(notice), "{}", begun.stderr);
+    begun.worked();
+    assert!(here.path("run/eval/needle.json").is_file());
+}
+
+#[test]
 fn ruler_runs_the_tasks_with_available_data() {
     let here = Workplace::with_tokenizer();
     let line = "eval ruler --model t --contexts 512 --samples 1 --tasks fwe,niah_single_1";

@@ -83,3 +83,24 @@ fn a_run_that_was_begun_with_both_resumes_with_its_tokens() {
     here.run("finetune --resume --out run --dashboard off --text text.txt")
         .refused_with("`text` is another one");
 }
+
+#[test]
+fn line_ends_of_windows_are_warned_of_once_per_file() {
+    let here = Workplace::with_tokenizer();
+    here.rust_text();
+    let text = here.read("text.txt").replace('\n', "\r\n");
+    here.write("text.txt", &text);
+    let line = serde_json::json!({ "text": text }).to_string();
+    here.write("more.jsonl", format!("{line}\n{line}\n"));
+    let eval = "eval ppl --model t --contexts 64 --windows 1 --text";
+    for (file, way) in [
+        ("text.txt", "sed -i 's/\\r$//' text.txt"),
+        ("more.jsonl", "write the file again with LF only"),
+    ] {
+        let outcome = here.run(&format!("{eval} {file}"));
+        let n_warnings = outcome.stderr.matches("end in CR LF").count();
+        assert_eq!(n_warnings, 1, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(way), "{}", outcome.stderr);
+        outcome.worked();
+    }
+}

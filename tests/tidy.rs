@@ -239,7 +239,7 @@ fn every_configuration_is_understood() {
                 let message = here.fails(&format!(
                     "{verb} --config {file} --model nowhere --device flex --out run"
                 ));
-                assert!(message.contains("`nowhere` is not a folder"), "{message}");
+                assert!(message.contains("`nowhere` does not exist"), "{message}");
                 if verb == "search" {
                     spans_a_space(&path);
                 }
@@ -378,7 +378,7 @@ fn the_table_of_keys_is_true() {
     }
     here.write("defaults.toml", file);
     let message = here.fails("search --config defaults.toml --model nowhere --target 64 --out x");
-    assert!(message.contains("`nowhere` is not a folder"), "{message}");
+    assert!(message.contains("`nowhere` does not exist"), "{message}");
     // Keys without a default are known too.
     for (key, default) in documented {
         if default.is_none() {
@@ -394,6 +394,7 @@ fn the_table_of_keys_is_true() {
                 "bench.shots",
                 "bench.limit",
                 "generate.top-k",
+                "gain.tail",
             ];
             let value = match key.as_str() {
                 "generate.top-p" | "train.learning-rate" | "eval.threshold" => "0.5",
@@ -404,7 +405,7 @@ fn the_table_of_keys_is_true() {
             };
             let line = format!("search --target 64 --out x --set {key}={value} --model nowhere");
             let message = here.fails(&line);
-            assert!(message.contains("`nowhere` is not a folder"), "{message}");
+            assert!(message.contains("`nowhere` does not exist"), "{message}");
         }
     }
 }

@@ -25,6 +25,36 @@ fn hint_of(message: &str) -> String {
 }
 
 #[test]
+fn a_saved_state_of_adapters_is_called_that() {
+    let here = Workplace::new();
+    let state = here.path("my run/step-000002");
+    fs_err::create_dir_all(state.join("adapter")).unwrap();
+    for file in ["state.json", "optimizer.safetensors"] {
+        fs_err::write(state.join(file), "{}").unwrap();
+    }
+    let hint = || {
+        let mut command = here.command("inspect");
+        let output = command.arg("my run/step-000002").output().unwrap();
+        hint_of(&String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(
+        hint(),
+        "this is a saved state of a training, which holds only adapters: end the training with \
+         `longrope finetune --resume --out 'my run'`, and give the folder `model` that it writes"
+    );
+    let model = here.path("my run/model");
+    fs_err::create_dir(&model).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs_err::write(model.join(file), "{}").unwrap();
+    }
+    assert_eq!(
+        hint(),
+        "this is a saved state of a training, which holds only adapters: give the trained model, \
+         `my run/model`; `longrope export 'my run' --adapter` writes the adapters"
+    );
+}
+
+#[test]
 fn hints_are_made_from_what_is_in_the_folder() {
     let config = (
         "config.json",
@@ -113,6 +143,36 @@ fn files_in_the_place_of_a_folder_are_looked_at() {
     }
     let hint = hint_of(&here.fails("inspect meta-llama/Llama-2-7b-hf"));
     assert!(hint.contains("hf:meta-llama/Llama-2-7b-hf"), "{hint}");
+    // These are no names of the hub.
+    fs_err::create_dir(here.path("mine")).unwrap();
+    for name in ["models/Llama-2-7b-hf", "runs/a", "mine/Llama-2-7b-hf"] {
+        let message = here.fails(&format!("inspect {name}"));
+        assert!(message.contains("does not exist"), "{message}");
+        assert!(!message.contains("hf:"), "{message}");
+    }
+}
+
+#[test]
+fn the_folder_of_a_search_is_neither_a_model_nor_a_rope() {
+    let here = Workplace::with_model();
+    fs_err::create_dir_all(here.path("runs/a/search")).unwrap();
+    here.write("runs/a/rope.json", "{}");
+    here.write("runs/a/run.json", "{}");
+    here.write("runs/a/config.toml", "model = \"m\"\n");
+    for line in [
+        "inspect runs/a",
+        "doctor runs/a",
+        "plan runs/a --context 64",
+        "eval ppl runs/a --tokens tokens.json --contexts 32",
+        "export m --rope runs/a --out x",
+        "eval ppl m --tokens tokens.json --contexts 32 --rope runs/a",
+    ] {
+        assert_eq!(
+            hint_of(&here.fails(line)),
+            "`runs/a` is the folder of a search: its factors are `runs/a/rope.json`, for --rope; its model is `m`",
+            "{line}"
+        );
+    }
 }
 
 #[test]

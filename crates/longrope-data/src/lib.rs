@@ -31,6 +31,7 @@ mod fence;
 mod fingerprint;
 pub mod needle;
 mod plan;
+mod quoted;
 mod random;
 mod reading;
 mod sample;
@@ -47,7 +48,10 @@ mod window;
 #[cfg(test)]
 mod fixtures;
 
-pub use atomic::{StagedFile, create_folder, replace_folder, write_atomically};
+pub use atomic::{
+    STAGED_PREFIX, StagedFile, create_folder, holds_both, is_being_written, link_or_copy,
+    remove_leftovers, remove_leftovers_in, replace_folder, take_over, write_atomically,
+};
 pub use cache::TokenCache;
 pub use counted::counted;
 pub use document::Document;
@@ -55,7 +59,11 @@ pub use error::{Error, Result};
 pub use fence::{Panicked, fenced};
 pub use fingerprint::{sha256_hex, sha256_of_file, text_fingerprint};
 pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
-pub use reading::{Documents, FileType, ReadOptions, read_documents, read_text, stream_documents};
+pub use quoted::quoted;
+pub use reading::{
+    Documents, FileType, ReadOptions, read_documents, read_text, stream_documents,
+    warn_of_line_ends,
+};
 pub use sample::{Sample, select_samples};
 pub use sources::{
     HELD_OUT_CRATES, LockedPackage, Lockfile, SourceCorpus, SourceCrate, SourceOptions,

@@ -105,6 +105,21 @@ pub enum Error {
         expected: &'static str,
     },
 
+    /// An answer or a question has a placeholder that the text does not give a value of.
+    #[error("`{task}`: `{setting}` has no `{placeholder}`, which {asked_by}; it is `{found}`")]
+    MissingPlaceholder {
+        /// Name of the task.
+        task: String,
+        /// The setting that needs the placeholder.
+        setting: &'static str,
+        /// The placeholder, with its braces.
+        placeholder: &'static str,
+        /// What asks for it.
+        asked_by: &'static str,
+        /// The setting's text.
+        found: String,
+    },
+
     /// The parts of a needle text are longer than the text may be.
     #[error("a needle and its question take {needed} tokens, there is room for {room}")]
     NeedleTooLong {

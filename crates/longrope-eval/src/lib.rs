@@ -22,9 +22,7 @@ mod task;
 
 pub use effective::{EffectiveLength, EffectiveRule, KEPT_SHARE, effective_lengths};
 pub use error::{Error, Result};
-pub use gain::{
-    FarText, Gain, GainBaseline, GainConfig, GainWindows, add_gain_intervals, is_in_nats,
-};
+pub use gain::{FarText, Gain, GainBaseline, GainConfig, GainWindows, is_in_nats};
 pub use language_model::{LanguageModel, Scorer};
 pub use metric::Metric;
 pub use needles::{
@@ -32,8 +30,9 @@ pub use needles::{
     NeedleTextConfig, Ordinal, Passkey, PasskeyConfig, Protocol, needle_texts,
 };
 pub use paired::{
-    Difference, PairedMethod, Unpaired, add_task_differences, add_window_differences,
-    paired_scores, t_95, task_difference, window_difference,
+    Difference, PairedMethod, Unpaired, add_gain_intervals, add_task_differences,
+    add_window_differences, interval_of_shares, paired_scores, t_95, task_difference,
+    window_difference,
 };
 pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity, ppl_of};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan, WindowSettings};
@@ -43,5 +42,5 @@ pub use ruler::{
     string_match_part,
 };
 pub use saved::{EvalState, SavedJob};
-pub use stats::{mean, mean_stderr, spearman, wilson_interval};
+pub use stats::{has_spread, mean, mean_stderr, spearman, wilson_interval};
 pub use task::{Task, TaskInfo, TaskRun};

@@ -182,9 +182,9 @@ pub struct MetricValue {
     pub name: String,
     /// Mean of the scores.
     pub value: f64,
-    /// Standard error of the mean, from the spread of the scores.
+    /// Standard error of the mean, from the spread of the scores; for context gains, from that of windows or documents.
     pub stderr: Option<f64>,
-    /// 95% interval: Wilson's if every score is 0 or 1; Student's of the mean for context gains.
+    /// 95% interval: Wilson's if every score is 0 or 1; that of the mean over windows for context gains.
     pub interval: Option<[f64; 2]>,
     /// Whether higher values are better.
     pub higher_is_better: bool,

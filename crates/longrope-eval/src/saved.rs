@@ -166,6 +166,12 @@ impl EvalState {
     /// # Errors
     /// [`Error::Io`] if the file cannot be written; it then has its old content.
     pub fn save(&mut self, key: &Value, trials: &[Trial], elapsed_secs: f64) -> Result<()> {
+        self.add(key, trials, elapsed_secs);
+        self.write()
+    }
+
+    /// Replaces the trials of a task. Nothing is written yet.
+    pub fn add(&mut self, key: &Value, trials: &[Trial], elapsed_secs: f64) {
         let job = SavedJob {
             key: key.clone(),
             trials: trials.to_vec(),
@@ -175,7 +181,6 @@ impl EvalState {
             Some(saved) => *saved = job,
             None => self.jobs.push(job),
         }
-        self.write()
     }
 
     /// Writes the file, so that the evaluation can be resumed from now on.
@@ -201,8 +206,9 @@ impl EvalState {
 }
 
 fn read(path: &Path) -> Result<EvalState> {
-    let text = fs_err::read_to_string(path)?;
-    let state: EvalState = serde_json::from_str(&text).map_err(|source| Error::StateJson {
+    // Not as text: a byte that is not UTF-8 is damage like any other.
+    let bytes = fs_err::read(path)?;
+    let state: EvalState = serde_json::from_slice(&bytes).map_err(|source| Error::StateJson {
         path: path.to_owned(),
         source,
     })?;
@@ -337,5 +343,10 @@ mod tests {
         let result = read_back(&text.replace(":1,", ":2,"));
         assert!(matches!(result, Err(Error::StateVersion { found: 2, .. })));
         assert!(matches!(read_back("{"), Err(Error::StateJson { .. })));
+        let mut bytes = text.clone().into_bytes();
+        bytes[text.find("model\"").unwrap()] = 0xff;
+        fs_err::write(&path, bytes).unwrap();
+        let result = EvalState::resume(path.clone(), &of("model"), &[json!(1)]);
+        assert!(matches!(result, Err(Error::StateJson { .. })), "not UTF-8");
     }
 }

@@ -8,6 +8,12 @@ pub(crate) fn is_whole(score: f64, whole: f64) -> bool {
     (score - whole).abs() < f64::EPSILON
 }
 
+/// Whether a standard error shows that values differ. That of equal values is 0 up to rounding, and says nothing about
+/// how others would vary.
+pub fn has_spread(stderr: f64) -> bool {
+    stderr > 1e-9
+}
+
 /// Arithmetic mean; NaN if there are no values.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64

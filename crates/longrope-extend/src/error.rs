@@ -7,7 +7,9 @@ use longrope_search::StepError;
 use crate::interrupt::Interrupted;
 use crate::pool::PoolError;
 use crate::pretrain::error::PretrainError;
+use crate::run_folder::change::{SettingChange, listed};
 use crate::run_folder::kind::RunKind;
+use crate::search::search_input::SearchInput;
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -195,12 +197,21 @@ pub enum Error {
     },
 
     /// The run was begun with other settings.
-    #[error("the run in `{}` has other settings: {differences}", .path.display())]
+    #[error("the run in `{}` has other settings: {}", .path.display(), listed(.changes))]
     OtherSettings {
         /// The saved state, or the run folder.
         path: PathBuf,
-        /// Each key with both values.
-        differences: String,
+        /// The settings that differ.
+        changes: Vec<SettingChange>,
+    },
+
+    /// The saved state of a search is gone, although there was one.
+    #[error("`{}` is missing, but the search in this folder had a state: {found}", .path.display())]
+    SearchStateGone {
+        /// The file that is missing.
+        path: PathBuf,
+        /// What shows that there was one.
+        found: String,
     },
 
     /// The file with the inputs of a saved search is missing.
@@ -214,7 +225,7 @@ pub enum Error {
     #[error("the search was started with another {what}")]
     OtherInputs {
         /// What differs.
-        what: &'static str,
+        what: SearchInput,
     },
 
     /// A file written by this crate cannot be read.

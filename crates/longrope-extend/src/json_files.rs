@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 
 /// Reads a JSON file written by this crate.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs_err::read_to_string(path)?;
-    serde_json::from_str(&text).map_err(|source| Error::ReadJson {
+    // Not as text: a byte that is not UTF-8 is damage like any other.
+    serde_json::from_slice(&fs_err::read(path)?).map_err(|source| Error::ReadJson {
         path: path.to_owned(),
         source,
     })

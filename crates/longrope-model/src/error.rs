@@ -24,6 +24,12 @@ pub enum Error {
         /// The path given.
         path: PathBuf,
     },
+    /// There is nothing at the model path.
+    #[error("model `{}` does not exist", path.display())]
+    ModelNotFound {
+        /// The path given.
+        path: PathBuf,
+    },
     /// A file of the checkpoint is missing.
     #[error("model folder `{}` has no `{file}`", folder.display())]
     FileMissing {
@@ -246,6 +252,9 @@ pub enum Error {
         /// The text given.
         text: String,
     },
+    /// An export was asked to stop. Nothing of it is left.
+    #[error("interrupted")]
+    Stopped,
     /// The export folder exists, and an export may not replace it.
     #[error("`{}` is not replaced: {problem}", path.display())]
     OutputKept {
@@ -263,6 +272,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error for a model path without a folder.
+    pub(crate) fn no_folder(path: &Path) -> Self {
+        let path = path.to_owned();
+        if path.exists() {
+            Self::NotAFolder { path }
+        } else {
+            Self::ModelNotFound { path }
+        }
+    }
+
     /// What is wrong with a `config.json`.
     pub(crate) fn config(path: &Path, source: longrope_rope::Error) -> Self {
         let path = path.to_owned();

@@ -188,6 +188,7 @@ impl Memo {
             .filter(|&one| !self.knew_before(one, generation) && asked.insert(one))
             .collect();
         let n_samples = objective.n_samples();
+        let kinds: Vec<usize> = (0..n_samples).map(|it| objective.kind(it)).collect();
         let per_round = if race.is_some() { 1 } else { n_samples };
         for first in (0..n_samples).step_by(per_round.max(1)) {
             let samples = first..first + per_round;
@@ -202,11 +203,11 @@ impl Memo {
             if let Some(race) = race
                 && samples.end < n_samples
             {
-                self.drop_behind(&new, samples.end, race);
+                self.drop_behind(&new, samples.end, &kinds, race);
             }
         }
         if let Some(race) = race {
-            self.estimate_dropped(&new, n_samples, race);
+            self.estimate_dropped(&new, &kinds, race);
         }
         Ok(candidates
             .iter()
@@ -283,19 +284,26 @@ impl Memo {
         id
     }
 
-    /// Drops the candidates that are significantly worse than the border after `n_seen` samples.
-    fn drop_behind(&mut self, racers: &[&Candidate], n_seen: usize, race: Race<'_>) {
+    /// Drops the candidates that are significantly worse than the border after `n_seen` samples. `kinds` has the kind of
+    /// every sample.
+    fn drop_behind(
+        &mut self,
+        racers: &[&Candidate],
+        n_seen: usize,
+        kinds: &[usize],
+        race: Race<'_>,
+    ) {
         let ids: Vec<usize> = racers.iter().map(|&one| self.ids[one]).collect();
         let seen = |id: usize| self.entries[id].losses.get(..n_seen);
         let contenders = self.with_losses(&ids, n_seen, race);
-        let Some(border) = racing::border(&contenders, race.n_places) else {
+        let Some(border) = racing::border(&contenders, race.n_places, kinds) else {
             return;
         };
         let behind: Vec<usize> = ids
             .iter()
             .filter(|&&id| !self.entries[id].dropped && self.entries[id].n_samples == n_seen)
             .filter_map(|&id| {
-                let found = racing::difference(seen(id)?, border)?;
+                let found = racing::difference(seen(id)?, border, kinds)?;
                 let is_behind = found.mean > race.strictness * found.stderr && found.mean > 0.0;
                 is_behind.then_some(id)
             })
@@ -308,17 +316,21 @@ impl Memo {
     }
 
     /// Estimates the scores of the dropped candidates, now that the candidate in the last place is scored on all samples.
-    fn estimate_dropped(&mut self, racers: &[&Candidate], n_samples: usize, race: Race<'_>) {
+    /// `kinds` has the kind of each of them.
+    fn estimate_dropped(&mut self, racers: &[&Candidate], kinds: &[usize], race: Race<'_>) {
         let ids: Vec<usize> = racers.iter().map(|&one| self.ids[one]).collect();
-        let contenders = self.with_losses(&ids, n_samples, race);
+        let contenders = self.with_losses(&ids, kinds.len(), race);
         let n_places = race.n_places.min(contenders.len());
-        let Some(border) = racing::border(&contenders, n_places) else {
+        let Some(border) = racing::border(&contenders, n_places, kinds) else {
             return;
         };
         let estimates: Vec<(usize, Estimate)> = ids
             .iter()
             .filter(|&&id| self.entries[id].dropped)
-            .filter_map(|&id| Some((id, racing::estimate(&self.entries[id].losses, border)?)))
+            .filter_map(|&id| {
+                let seen = &self.entries[id].losses;
+                Some((id, racing::estimate(seen, border, kinds)?))
+            })
             .collect();
         for (id, estimate) in estimates {
             let entry = &mut self.entries[id];

@@ -44,6 +44,15 @@ pub trait Objective {
     /// Number of samples that every candidate is measured on; constant and at least 1.
     fn n_samples(&self) -> usize;
 
+    /// The number of the kind of a sample, such as text or needles; constant. By default, all samples are of one kind.
+    ///
+    /// The losses of samples of one kind vary alike. A race drops no candidate before samples of every kind were scored,
+    /// and weighs kinds by how many samples of each there are.
+    fn kind(&self, sample: usize) -> usize {
+        let _ = sample;
+        0
+    }
+
     /// Measures jobs and returns one outcome per job, in the same order.
     ///
     /// The jobs of a call do not depend on each other and may run in any order, on any number of devices. A

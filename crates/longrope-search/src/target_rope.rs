@@ -1,8 +1,9 @@
 //! What is searched for: the RoPE of a model with one more factor set.
 
-use longrope_rope::{AttentionScale, FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec};
+use longrope_rope::{FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec};
 
 use crate::candidate::Candidate;
+use crate::factor_sets::{fixed_sets, short_sets};
 use crate::memo::Scored;
 use crate::problem::SearchProblem;
 
@@ -47,29 +48,28 @@ pub struct TargetRope {
     ground: Option<RescaleFactors>,
     /// Sets for other contexts, saved together with the one that is searched for.
     others: Vec<FactorSet>,
+    /// The RoPE that the model has now, if it is scaled.
+    own: Option<RopeSpec>,
 }
 
 impl TargetRope {
-    /// Searches rescale factors for up to `target` tokens.
+    /// Searches rescale factors for up to `target` tokens, of a model with the RoPE `own`.
     ///
-    /// The saved RoPE leaves sequences within the original context unscaled, so short texts do not lose quality.
-    pub fn factors(base: &RopeSpec, target: usize) -> Self {
-        let plain = FactorSet {
-            max_context: base.original_context,
-            start_tokens: 0,
-            factors: RescaleFactors::ones(base.n_pairs()),
-            attention: Some(AttentionScale::None {}),
-        };
+    /// Candidates rescale the plain RoPE. In sequences within the original context, the saved RoPE does what `own` does there,
+    /// or is plain if factors cannot do that, so short texts do not lose quality.
+    pub fn factors(own: &RopeSpec, target: usize) -> Self {
+        let is_scaled = own.scaling != RopeScaling::None {};
         Self {
-            base: base.plain(),
+            base: own.plain(),
             target,
-            problem: problem(base, target),
+            problem: problem(own, target),
             ground: None,
-            others: if target > base.original_context {
-                vec![plain]
+            others: if target > own.original_context {
+                short_sets(own)
             } else {
                 Vec::new()
             },
+            own: is_scaled.then(|| own.clone()),
         }
     }
 
@@ -90,6 +90,7 @@ impl TargetRope {
                 .into_iter()
                 .filter(|set| set.max_context < target)
                 .collect(),
+            own: None,
         }
     }
 
@@ -106,6 +107,7 @@ impl TargetRope {
                 .into_iter()
                 .filter(|set| set.max_context != context)
                 .collect(),
+            own: None,
         }
     }
 
@@ -117,6 +119,20 @@ impl TargetRope {
     /// The RoPE of the model, unscaled.
     pub fn base(&self) -> &RopeSpec {
         &self.base
+    }
+
+    /// The RoPE that the model has now; `None` if it is plain, and if ratios or sets beside others are searched.
+    pub fn own(&self) -> Option<&RopeSpec> {
+        self.own.as_ref()
+    }
+
+    /// The same search for a model with a plain RoPE. Earlier versions took every model for one.
+    #[must_use]
+    pub fn without_own(&self) -> Self {
+        if self.own.is_none() {
+            return self.clone();
+        }
+        Self::factors(&self.base, self.target)
     }
 
     /// The longest context of the set that is searched for, tokens.
@@ -200,30 +216,10 @@ fn problem(base: &RopeSpec, target: usize) -> SearchProblem {
     }
 }
 
-/// The sets of a RoPE, each with its own attention-scale policy, so that other sets can be added without changing them.
-fn fixed_sets(spec: &RopeSpec) -> Vec<FactorSet> {
-    let RopeScaling::LongRope { sets, attention } = &spec.scaling else {
-        return Vec::new();
-    };
-    let largest = spec.max_context();
-    let fixed = sets.iter().map(|set| {
-        let policy = set.attention.unwrap_or(if set.max_context == largest {
-            *attention
-        } else {
-            AttentionScale::Constant {
-                value: spec.attention_scale(set.max_context),
-            }
-        });
-        FactorSet {
-            attention: Some(policy),
-            ..set.clone()
-        }
-    });
-    fixed.collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use longrope_rope::AttentionScale;
+
     use super::*;
     use crate::config::SearchConfig;
 
@@ -291,6 +287,28 @@ mod tests {
             .artifact_spec(&candidate(&[1.5; 4]))
             .unwrap();
         assert_eq!(factors(&replaced, 200), [1.5; 4]);
+    }
+
+    #[test]
+    fn within_the_original_context_a_scaled_model_keeps_its_own_rope() {
+        let scaling = RopeScaling::Llama3 {
+            scale: 4.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+        };
+        let own = RopeSpec::new(8, 1e4, 256, scaling).unwrap();
+        let target = TargetRope::factors(&own, 2048);
+        assert_eq!((target.own(), target.base()), (Some(&own), &base()));
+        let found = target.artifact_spec(&candidate(&[2.0; 4])).unwrap();
+        let (short, expected) = (found.resolve(256), own.resolve(256));
+        for (short, expected) in short.inv_freq().iter().zip(expected.inv_freq()) {
+            assert!((short / expected - 1.0).abs() < 1e-12);
+        }
+        assert_eq!(factors(&found, 257), [2.0; 4]);
+        let plain = target.without_own();
+        assert_eq!(plain.own(), None);
+        let found = plain.artifact_spec(&candidate(&[2.0; 4])).unwrap();
+        assert_eq!(factors(&found, 256), [1.0; 4]);
     }
 
     #[test]

@@ -67,12 +67,12 @@ impl TrainingState {
     /// If it is missing, damaged or of another version, or has numbers that no training has.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(STATE_FILE);
-        let text = fs_err::read_to_string(&path)?;
+        let bytes = fs_err::read(&path)?;
         let bad = |problem: String| Error::State {
             path: path.clone(),
             problem,
         };
-        let state: Self = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let state: Self = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
         if state.format != FORMAT || state.version != VERSION {
             return Err(bad(format!(
                 "found format `{}` version {}, expected `{FORMAT}` version {VERSION}",

@@ -81,8 +81,8 @@ fn check_form(state: &Path) -> Result<(), String> {
 }
 
 fn check_json(path: &Path) -> Result<(), String> {
-    let text = fs_err::read_to_string(path).map_err(|error| error.to_string())?;
-    serde_json::from_str::<Value>(&text)
+    let bytes = fs_err::read(path).map_err(|error| error.to_string())?;
+    serde_json::from_slice::<Value>(&bytes)
         .map(|_| ())
         .map_err(|error| format!("`{}`: {error}", path.display()))
 }

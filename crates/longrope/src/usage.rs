@@ -1,11 +1,12 @@
 //! Reads the command line; wrong ones are answered like other errors, with a hint.
 
 use std::error::Error as StdError;
+use std::ffi::OsString;
 use std::io::Write;
 use std::num::{ParseFloatError, ParseIntError};
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
 
 use crate::settings::args::Args;
@@ -26,7 +27,8 @@ pub(crate) fn parse() -> Result<Args, ExitCode> {
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
-        let message = message(&error);
+        let words = given_words(&command, std::env::args_os().skip(1));
+        let message = message(&error, &words);
         let _ = std::io::stderr().lock().write_all(message.as_bytes());
         ExitCode::from(1)
     })
@@ -46,8 +48,22 @@ fn with_negative_numbers(command: Command) -> Command {
         .mut_subcommands(with_negative_numbers)
 }
 
-/// The message without clap's tips, and then the hints.
-fn message(error: &Error) -> String {
+/// The program and the verb that the arguments begin with.
+fn given_words(command: &Command, args: impl Iterator<Item = OsString>) -> String {
+    let mut words = vec![command.get_name().to_owned()];
+    let mut verb = command;
+    for arg in args.filter(|arg| !arg.as_encoded_bytes().starts_with(b"-")) {
+        let Some(found) = verb.find_subcommand(&arg) else {
+            break;
+        };
+        words.push(found.get_name().to_owned());
+        verb = found;
+    }
+    words.join(" ")
+}
+
+/// The message without clap's tips, and then the hints. `given` is the program and the verb by the arguments.
+fn message(error: &Error, given: &str) -> String {
     let text = error.render().to_string();
     let mut lines: Vec<&str> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
@@ -59,7 +75,7 @@ fn message(error: &Error) -> String {
             None => lines.push(line),
         }
     }
-    let words = command_words(&text);
+    let words = command_words(&text).unwrap_or_else(|| given.to_owned());
     if hints.is_empty() {
         hints.push(hint(error, &words));
     }
@@ -75,15 +91,14 @@ fn message(error: &Error) -> String {
     printable(&message).into_owned()
 }
 
-/// The program and its verb, as in the line of usage.
-fn command_words(text: &str) -> String {
-    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+/// The program and its verb, as in the line of usage, which not every message has.
+fn command_words(text: &str) -> Option<String> {
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "))?;
     let words: Vec<&str> = usage
-        .unwrap_or("longrope")
         .split_whitespace()
         .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
         .collect();
-    words.join(" ")
+    Some(words.join(" "))
 }
 
 fn hint(error: &Error, words: &str) -> String {
@@ -93,6 +108,7 @@ fn hint(error: &Error, words: &str) -> String {
     match error.kind() {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => match value_rule(error) {
             Some(rule) => format!("{argument} takes {rule}"),
+            None if has_possible_values(error) => "choose one of the possible values".to_owned(),
             None => format!("`{words} --help` says what {argument} takes"),
         },
         ErrorKind::ArgumentConflict => "give one of them only".to_owned(),
@@ -115,6 +131,12 @@ fn hint(error: &Error, words: &str) -> String {
         ErrorKind::InvalidUtf8 => "write it in UTF-8".to_owned(),
         _ => format!("`{words} --help` lists what it takes"),
     }
+}
+
+/// Whether the message lists the values that a flag takes.
+fn has_possible_values(error: &Error) -> bool {
+    let values = error.get(ContextKind::ValidValue);
+    matches!(values, Some(ContextValue::Strings(values)) if !values.is_empty())
 }
 
 /// What a flag with a number takes.

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::leftovers::{beginning, lock_file};
 use super::parent::parent;
+
+/// How the names of files begin while they are written; see [`remove_leftovers`](crate::remove_leftovers).
+pub const STAGED_PREFIX: &str = ".writing-";
 
 /// Writes a file, and creates the folders it lies in.
 ///
@@ -54,12 +58,14 @@ impl StagedFile {
         let target = behind_links(path)?;
         let folder = parent(&target);
         fs_err::create_dir_all(folder)?;
+        let prefix = beginning(STAGED_PREFIX, &target);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
+        builder.prefix(&prefix);
         // As for any new file, the system takes away what the user's mask forbids.
         #[cfg(unix)]
         builder.permissions(ordinary());
         let file = builder.tempfile_in(folder)?;
+        lock_file(file.as_file());
         if let Some(existing) = existing {
             file.as_file().set_permissions(existing.permissions())?;
         }
@@ -77,7 +83,8 @@ impl StagedFile {
             Place::Direct(mut file) => file.flush(),
             Place::Beside(file, target) => {
                 file.as_file().sync_all()?;
-                file.persist(target).map_err(|error| error.error)?;
+                file.persist(&target)
+                    .map_err(|error| not_replaced(&target, &error.error))?;
                 Ok(())
             }
         }
@@ -98,6 +105,12 @@ impl StagedFile {
             }
         }
     }
+}
+
+/// The error of a file that could not take its place, with the path, which the system does not say.
+fn not_replaced(target: &Path, error: &io::Error) -> io::Error {
+    let message = format!("cannot replace `{}`: {error}", target.display());
+    io::Error::new(error.kind(), message)
 }
 
 /// Whether a path is written to as it is: a pipe or a device, or a file of this process by a name such as `/dev/stdout`.

@@ -3,13 +3,15 @@
 use std::io;
 use std::path::Path;
 
+use super::leftovers::{NEW, OLD, beginning, lock_folder};
 use super::parent::parent;
 
 /// Writes a folder and puts it in the place of `target`, which may exist.
 ///
 /// `write` fills an empty folder next to `target`; the name of the temporary folder around it begins with `prefix`.
 /// When `write` succeeds, the new folder is renamed to `target`. If that fails, the old folder is put back. Whatever a
-/// failure leaves behind is deleted together with the temporary folder.
+/// failure leaves behind is deleted together with the temporary folder. A process that is killed leaves it;
+/// [`remove_leftovers`](crate::remove_leftovers) removes it later.
 ///
 /// Files are not flushed to disk: `write` calls `sync_all` on those that must survive a power failure.
 ///
@@ -60,11 +62,14 @@ fn place_folder<T, E: From<io::Error>>(
     let parent = parent(target);
     fs_err::create_dir_all(parent)?;
     // The new folder lies inside the temporary one, so that it gets ordinary permissions.
-    let temporary = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
-    let new = temporary.path().join("new");
+    let temporary = tempfile::Builder::new()
+        .prefix(&beginning(prefix, target))
+        .tempdir_in(parent)?;
+    let _lock = lock_folder(temporary.path())?;
+    let new = temporary.path().join(NEW);
     fs_err::create_dir(&new)?;
     let written = write(&new)?;
-    place(&new, &temporary.path().join("old"))?;
+    place(&new, &temporary.path().join(OLD))?;
     Ok(written)
 }
 

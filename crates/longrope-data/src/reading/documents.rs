@@ -5,6 +5,7 @@ use std::vec;
 
 use super::files::{self, FileKind};
 use super::jsonl::JsonLines;
+use super::line_ends::{warn_of_line_ends, warn_of_records};
 use super::parquet_text::ParquetRows;
 use super::reader;
 use crate::{Document, Error, Result};
@@ -52,6 +53,7 @@ pub fn stream_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Re
     Ok(Documents {
         files: files.into_iter(),
         records: None,
+        unwarned: None,
         options: options.clone(),
     })
 }
@@ -60,21 +62,37 @@ pub fn stream_documents(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Re
 pub struct Documents {
     files: vec::IntoIter<PathBuf>,
     records: Option<Records>,
+    /// The file of the records, until its line ends were warned of.
+    unwarned: Option<PathBuf>,
     options: ReadOptions,
 }
 
 /// The documents of one file.
 type Records = Box<dyn Iterator<Item = Result<Document>> + Send>;
 
+impl Documents {
+    /// The next document of the file of several that is being read.
+    fn next_record(&mut self) -> Option<Result<Document>> {
+        let document = self.records.as_mut()?.next()?;
+        if let (Ok(document), Some(path)) = (&document, &self.unwarned)
+            && warn_of_records(path, &document.text)
+        {
+            self.unwarned = None;
+        }
+        Some(document)
+    }
+}
+
 impl Iterator for Documents {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(document) = self.records.as_mut().and_then(Iterator::next) {
+            if let Some(document) = self.next_record() {
                 return Some(document);
             }
             let path = self.files.next()?;
+            self.unwarned = Some(path.clone());
             let field = &self.options.text_field;
             let records: Result<Records> = match files::kind_of_named_file(&path) {
                 FileKind::Text => return Some(read_plain(&path)),
@@ -100,6 +118,7 @@ fn read_plain(path: &Path) -> Result<Document> {
             path: path.to_path_buf(),
         });
     }
+    warn_of_line_ends(path, &text);
     Ok(Document {
         source: path.display().to_string(),
         text,

@@ -139,7 +139,7 @@ impl FileType {
                 "export its text to .txt or .jsonl files first"
             }
             Self::Image | Self::Program => {
-                "give text files, or a folder: other files in it are skipped"
+                "give other files; in a folder of texts, remove it or rename it"
             }
         }
     }

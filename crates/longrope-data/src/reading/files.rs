@@ -218,13 +218,17 @@ fn text_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
         .into_iter()
         .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name()))
     {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(folder).to_path_buf();
-            Error::Read {
-                path,
-                source: error.into(),
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_path_buf();
+                let source = error.into();
+                if skip_link(&path, &source) {
+                    continue;
+                }
+                return Err(Error::Read { path, source });
             }
-        })?;
+        };
         if entry.file_type().is_file() && classify(entry.path()).1.is_some() {
             files.push(entry.into_path());
         }
@@ -237,6 +241,19 @@ fn text_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Whether something that cannot be read is a link that is not for a text: to nowhere, or in a circle. Logs a warning.
+fn skip_link(path: &Path, error: &io::Error) -> bool {
+    let is_link = fs_err::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let is_hidden = path.file_name().is_some_and(is_hidden);
+    // A folder that may not be read may hold texts.
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let is_skipped = is_link && !is_denied && (is_hidden || classify(path).1.is_none());
+    if is_skipped && !is_hidden {
+        tracing::warn!("skipped the link `{}`: {error}", path.display());
+    }
+    is_skipped
 }
 
 fn is_hidden(name: &std::ffi::OsStr) -> bool {
@@ -327,6 +344,30 @@ mod tests {
         assert_eq!(files, [path("deep/b.txt"), first.clone()]);
         // The files of a folder are different texts, even if they are equal.
         assert_eq!(expand(&[path("deep")]).unwrap().len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_nowhere_are_skipped_unless_they_are_texts() {
+        let dir = tempfile::tempdir().unwrap();
+        touch(dir.path(), &["a.txt", "deep/b.txt"]);
+        let link = |to: &str, name: &str| {
+            fs_err::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
+        };
+        link("nowhere", "latest");
+        link("nowhere.bin", "deep/model.bin");
+        link("round", "round");
+        link("..", "deep/up");
+        link("nowhere.txt", ".hidden.txt");
+        let files = expand(&[dir.path()]).unwrap();
+        let expected = ["a.txt", "deep/b.txt"].map(|name| dir.path().join(name));
+        assert_eq!(files, expected);
+        link("nowhere.txt", "c.txt");
+        let result = expand(&[dir.path()]);
+        assert!(
+            matches!(&result, Err(Error::Read { path, .. }) if path.ends_with("c.txt")),
+            "{result:?}"
+        );
     }
 
     #[test]

@@ -4,9 +4,11 @@ mod documents;
 mod file_type;
 pub(crate) mod files;
 pub(crate) mod jsonl;
+mod line_ends;
 mod parquet_text;
 pub(crate) mod reader;
 
 pub use documents::{Documents, ReadOptions, read_documents, stream_documents};
 pub use file_type::FileType;
+pub use line_ends::warn_of_line_ends;
 pub use reader::read_text;

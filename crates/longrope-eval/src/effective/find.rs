@@ -6,6 +6,7 @@
 use super::length::{EffectiveLength, EffectiveRule};
 use crate::gain::is_in_nats;
 use crate::report::{EvalReport, EvalResult, TaskResult};
+use crate::ruler::tasks_at_all;
 use crate::stats::mean;
 
 /// A score at a context.
@@ -63,8 +64,10 @@ impl EvalReport {
     }
 }
 
+/// Whether a result counts for an effective length. One at a context below the original window does not.
 fn has_length(result: &TaskResult) -> bool {
-    result.original_context.is_some()
+    let original = result.original_context;
+    original.is_some_and(|original| result.context >= original)
         && result.metric.higher_is_better
         && result.protocol != crate::bench::PROTOCOL
         && !is_in_nats(&result.task)
@@ -83,26 +86,15 @@ fn ruler_means(results: &[&TaskResult]) -> Vec<Point> {
     let mut contexts: Vec<usize> = results.iter().map(|result| result.context).collect();
     contexts.sort_unstable();
     contexts.dedup();
-    let at = |task: &str, context: usize| {
-        let found = results
-            .iter()
-            .find(|it| it.task == task && it.context == context);
-        found.map(|result| result.metric.value)
-    };
-    let everywhere: Vec<&str> = results
-        .iter()
-        .filter(|result| result.context == contexts[0])
-        .map(|result| result.task.as_str())
-        .filter(|task| contexts.iter().all(|context| at(task, *context).is_some()))
-        .collect();
+    let everywhere = tasks_at_all(results, &contexts);
     if everywhere.is_empty() {
         return Vec::new();
     }
     let mean_at = |context: usize| {
-        let scores: Vec<f64> = everywhere
+        let here = results
             .iter()
-            .filter_map(|task| at(task, context))
-            .collect();
+            .filter(|it| it.context == context && everywhere.contains(&it.task.as_str()));
+        let scores: Vec<f64> = here.map(|it| it.metric.value).collect();
         mean(&scores)
     };
     let point = |context| Point {
@@ -121,7 +113,6 @@ fn length(
     rule: EffectiveRule,
 ) -> Option<EffectiveLength> {
     let original_context = example.original_context?;
-    points.retain(|point| point.context >= original_context);
     points.sort_by_key(|point| point.context);
     let longest_context = points.last().map(|point| point.context)?;
     if longest_context == original_context {

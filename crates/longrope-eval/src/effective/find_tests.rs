@@ -127,6 +127,27 @@ fn ruler_has_one_length_of_the_tasks_that_fit_everywhere() {
 }
 
 #[test]
+fn contexts_below_the_window_take_no_task_out_of_the_mean_of_ruler() {
+    let results = [
+        // `cwe` does not fit into 128 tokens, which say nothing about a length.
+        result("ruler/vt", "yarn", 128, 20),
+        result("ruler/vt", "yarn", 256, 20),
+        result("ruler/vt", "yarn", 512, 20),
+        result("ruler/cwe", "yarn", 256, 20),
+        result("ruler/cwe", "yarn", 512, 0),
+    ];
+    let found = effective_lengths(&results, EffectiveRule::default());
+    assert_eq!(found[2].task, "ruler");
+    assert_eq!(
+        found[2].effective_context,
+        Some(256),
+        "the mean at 512 is 50%"
+    );
+    let below = [result("ruler/vt", "yarn", 128, 20)];
+    assert!(effective_lengths(&below, EffectiveRule::default()).is_empty());
+}
+
+#[test]
 fn the_json_is_pinned() {
     let results = [
         result("passkey", "yarn", 256, 20),

@@ -23,7 +23,8 @@ impl Default for EffectiveRule {
 /// The longest context up to which a model keeps its score in a task under one RoPE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EffectiveLength {
-    /// Name of the task; `ruler` for the mean over the tasks of RULER that were run at every context.
+    /// Name of the task; `ruler` for the mean over the tasks of RULER that were run at every context from the
+    /// original window on.
     pub task: String,
     /// Name of the RoPE.
     pub rope: String,

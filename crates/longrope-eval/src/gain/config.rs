@@ -40,25 +40,22 @@ pub enum GainBaseline {
 }
 
 /// What is scored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct GainConfig {
-    /// Tokens at the end of a window that are scored; at most half of the original window.
-    pub tail: usize,
+    /// Tokens at the end of a window that are scored, at most half of the original window. `None` means
+    /// [`DEFAULT_TAIL`](Self::DEFAULT_TAIL), or that half if it is less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tail: Option<usize>,
     /// What is before the original window.
     pub far: FarText,
     /// What that is compared with.
     pub against: GainBaseline,
 }
 
-impl Default for GainConfig {
-    fn default() -> Self {
-        Self {
-            tail: 500,
-            far: FarText::Own,
-            against: GainBaseline::Window,
-        }
-    }
+impl GainConfig {
+    /// Tokens that are scored if nothing is said.
+    pub const DEFAULT_TAIL: usize = 500;
 }
 
 /// The windows that are measured.

@@ -4,4 +4,4 @@ mod config;
 mod task;
 
 pub use config::{FarText, GainBaseline, GainConfig, GainWindows, is_in_nats};
-pub use task::{Gain, add_gain_intervals};
+pub use task::Gain;

@@ -14,8 +14,7 @@ use super::config::{FarText, GainBaseline, GainConfig, GainWindows, NAME};
 use crate::error::{Error, Result};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
-use crate::paired::t_95;
-use crate::report::{TaskResult, Trial};
+use crate::report::Trial;
 use crate::settings::invalid_setting;
 use crate::stats::mean;
 use crate::task::{Task, TaskInfo};
@@ -55,7 +54,8 @@ impl Gain {
     ///
     /// # Errors
     /// - [`Error::NothingFar`] if the context is not longer than the original window.
-    /// - [`Error::InvalidSetting`] for an empty tail, and for text of other documents if there are not enough.
+    /// - [`Error::InvalidSetting`] for a tail that is empty or longer than half of the original window, and for text of
+    ///   other documents if there are not enough.
     /// - [`Error::Data`] if no document has a window.
     pub fn new(
         documents: &[TokenDocument],
@@ -76,10 +76,12 @@ impl Gain {
                 original_context,
             });
         }
-        let tail = config.tail.min(original_context / 2);
-        if tail == 0 {
-            let found = config.tail.to_string();
-            return Err(invalid_setting(NAME, "tail", found, "1 or more"));
+        let most = original_context / 2;
+        let tail = config.tail.unwrap_or(GainConfig::DEFAULT_TAIL.min(most));
+        if !(1..=most).contains(&tail) {
+            let found = format!("{tail} for an original window of {original_context} tokens");
+            let expected = "a number from 1 to half of that window";
+            return Err(invalid_setting(NAME, "tail", found, expected));
         }
         let spread = WindowProtocol::spread(per_document);
         let windows = plan_windows(documents, context, spread, bos)?;
@@ -231,18 +233,6 @@ impl Task for Gain {
                 })
             })
             .collect()
-    }
-}
-
-/// Gives the means of a context gain Student's 95% intervals over its windows.
-pub fn add_gain_intervals(result: &mut TaskResult) {
-    let n = result.n;
-    for metric in std::iter::once(&mut result.metric).chain(&mut result.other_metrics) {
-        // There is no error of fewer than two values.
-        metric.interval = metric.stderr.map(|stderr| {
-            let half = t_95(n.saturating_sub(1)) * stderr;
-            [metric.value - half, metric.value + half]
-        });
     }
 }
 

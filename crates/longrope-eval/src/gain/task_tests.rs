@@ -2,7 +2,8 @@ use longrope_model::GenerateOptions;
 use longrope_rope::{ResolvedRope, RopeScaling};
 
 use super::*;
-use crate::report::MetricValue;
+use crate::paired::add_gain_intervals;
+use crate::report::TaskResult;
 use crate::task::TaskRun;
 
 const ORIGINAL: usize = 16;
@@ -78,10 +79,6 @@ fn measured(far: FarText, bos: Bos) -> TaskResult {
     result
 }
 
-fn numbers(metric: &MetricValue) -> (f64, [f64; 2]) {
-    (metric.value, metric.interval.unwrap())
-}
-
 #[test]
 fn far_text_that_helps_is_a_gain_and_other_text_is_none() {
     let own = measured(FarText::Own, Bos::Document);
@@ -90,10 +87,13 @@ fn far_text_that_helps_is_a_gain_and_other_text_is_none() {
         (6, Some(8)),
         "half of 16"
     );
-    assert_eq!(numbers(&own.metric), (2.0, [2.0, 2.0]));
-    assert_eq!(numbers(&own.other_metrics[0]), (3.0, [3.0, 3.0]));
+    // Equal gains say nothing about how others would vary.
+    assert_eq!((own.metric.value, own.metric.interval), (2.0, None));
+    let near = &own.other_metrics[0];
+    assert_eq!((near.value, near.interval), (3.0, None));
     let other = measured(FarText::Other, Bos::Document);
-    assert_eq!(numbers(&other.metric), (0.0, [0.0, 0.0]));
+    let gain = &other.metric;
+    assert_eq!((gain.value, gain.interval), (0.0, Some([0.0, 0.0])));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn both_losses_are_of_the_same_tokens() {
     ] {
         for far in [FarText::Own, FarText::Other] {
             let config = GainConfig {
-                tail: 5,
+                tail: Some(5),
                 far,
                 ..GainConfig::default()
             };
@@ -144,17 +144,22 @@ fn what_has_no_far_text_is_refused() {
         new(&other, 1, CONTEXT),
         Error::InvalidSetting { setting: "far", .. }
     ));
-    let empty = GainConfig {
-        tail: 0,
-        ..GainConfig::default()
-    };
-    assert!(matches!(
-        new(&empty, 3, CONTEXT),
-        Error::InvalidSetting {
-            setting: "tail",
-            ..
-        }
-    ));
+    // A tail that is set is never another one.
+    for tail in [0, ORIGINAL / 2 + 1] {
+        let config = GainConfig {
+            tail: Some(tail),
+            ..GainConfig::default()
+        };
+        let error = new(&config, 3, CONTEXT);
+        let is_of_tail = matches!(
+            error,
+            Error::InvalidSetting {
+                setting: "tail",
+                ..
+            }
+        );
+        assert!(is_of_tail, "{tail}: {error}");
+    }
 }
 
 /// A model whose losses depend on what is far from the tail only, in a way that looks random.

@@ -14,7 +14,7 @@ use super::config::{MOST_NEEDLES, NeedleConfig, NeedleKind, check_common};
 use super::haystack::Haystack;
 use super::inputs::TaskInputs;
 use super::question::{Question, ask};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fit::fit_filler;
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
@@ -207,13 +207,44 @@ fn check_config(config: &NeedleConfig) -> Result<()> {
         let (found, expected) = ("empty".to_owned(), "a text, such as ` {value}`");
         return Err(invalid_setting(NAME, "answer", found, expected));
     }
+    check_is_answerable(config)
+}
+
+/// Refuses needles that do not say what the prompt and the answer ask for: no model could find it.
+fn check_is_answerable(config: &NeedleConfig) -> Result<()> {
+    let NeedleConfig {
+        needle,
+        prompt,
+        answer,
+        ..
+    } = config;
+    let missing = |placeholder, asked_by| {
+        Err(Error::MissingPlaceholder {
+            task: NAME.to_owned(),
+            setting: "needle",
+            placeholder,
+            asked_by,
+            found: needle.clone(),
+        })
+    };
+    if answer.contains("{value}") && !needle.contains("{value}") {
+        return missing("{value}", "`answer` asks for");
+    }
+    if needle.contains("{key}") {
+        return Ok(());
+    }
+    if answer.contains("{key}") && !prompt.contains("{key}") {
+        return missing("{key}", "`answer` asks for");
+    }
+    if answer.contains("{value}") && config.needles > 1 {
+        return missing("{key}", "tells several needles apart");
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use std::path::Path;
 
     fn tokenizer() -> Tokenizer {
@@ -275,6 +306,35 @@ mod tests {
                 assert!(text.contains(&other.fill("magic {key} number is: {value}.")));
             }
         }
+    }
+
+    #[test]
+    fn a_needle_that_does_not_say_what_is_asked_is_refused() {
+        let (tokenizer, hay) = (tokenizer(), Haystack::of(HAY));
+        let missing = |needle: &str, answer: &str, needles: usize| {
+            let config = NeedleConfig {
+                needle: needle.to_owned(),
+                prompt: "{haystack} The answer is:".to_owned(),
+                answer: answer.to_owned(),
+                needles,
+                ..NeedleConfig::default()
+            };
+            match Needle::new(&tokenizer, &hay, &config, 400, 5) {
+                Ok(_) => None,
+                Err(Error::MissingPlaceholder {
+                    setting: "needle",
+                    placeholder,
+                    ..
+                }) => Some(placeholder),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(missing("no placeholders", " {value}", 1), Some("{value}"));
+        assert_eq!(missing("It is {value}.", " {key}", 1), Some("{key}"));
+        assert_eq!(missing("It is {value}.", " {value}", 2), Some("{key}"));
+        assert_eq!(missing("It is {value}.", " {value}", 1), None);
+        assert_eq!(missing("In {key} it is {value}.", " {key}", 2), None);
+        assert_eq!(missing("no placeholders", " at all", 2), None);
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub struct NeedleText {
 ///
 /// # Errors
 /// - [`Error::InvalidSetting`] for a depth outside of `0..=1` or a number of digits outside of `1..=9`.
+/// - [`Error::MissingPlaceholder`] if the configured needle does not say the answer.
 /// - [`Error::NeedleTooLong`] if the parts without filler are longer than `n_tokens`.
 /// - [`Error::NoFillerText`] if no document is long enough to hide a needle in.
 /// - [`Error::Data`] if a part cannot be tokenized.
@@ -242,6 +243,19 @@ mod tests {
             error,
             Err(Error::InvalidSetting {
                 setting: "digits",
+                ..
+            })
+        ));
+        let config = NeedleTextConfig {
+            statement: Some("{key} is hidden.".to_owned()),
+            ..NeedleTextConfig::passkeys(1)
+        };
+        let error = needle_texts(&config, &tokenizer(), &[], 512, 3);
+        assert!(matches!(
+            error,
+            Err(Error::MissingPlaceholder {
+                setting: "statement",
+                placeholder: "{answer}",
                 ..
             })
         ));

@@ -3,7 +3,7 @@
 use longrope_data::needle::NeedleParts;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::settings::invalid_setting;
 
 /// The section of a configuration file that sets [`NeedleTextConfig`]; errors name it.
@@ -76,7 +76,16 @@ impl NeedleTextConfig {
             let found = self.digits.to_string();
             return Err(invalid_setting(SECTION, "digits", found, "1 to 9"));
         }
-        Ok(())
+        match &self.statement {
+            Some(statement) if !statement.contains("{answer}") => Err(Error::MissingPlaceholder {
+                task: SECTION.to_owned(),
+                setting: "statement",
+                placeholder: "{answer}",
+                asked_by: "the question asks for",
+                found: statement.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The text of every part, with `{key}` and `{answer}` to be replaced.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::has_spread;
+
 /// The difference between two results on the same windows or trials.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
@@ -9,9 +11,9 @@ pub struct Difference {
     pub reference: String,
     /// This result minus the reference: nats per token for perplexities, scores for tasks.
     pub value: f64,
-    /// Standard error of `value`; `None` if there are too few windows or trials.
+    /// Standard error of `value`; `None` if there are too few windows or trials, or if all differ by the same.
     pub stderr: Option<f64>,
-    /// 95% interval of `value`; `None` if there are too few windows or trials.
+    /// 95% interval of `value`; `None` if there are too few windows or trials, or if all windows differ by the same.
     pub interval: Option<[f64; 2]>,
     /// Windows or trials that both results have.
     pub n: usize,
@@ -38,7 +40,7 @@ pub enum PairedMethod {
     /// Exact test of `McNemar`, with the interval of Bonett and Price.
     #[serde(rename = "mcnemar")]
     McNemar,
-    /// Trials are independent; quantile of Student's t.
+    /// Trials are independent; quantile of Student's t, or what holds for any shares if all differ by the same.
     TrialsT,
 }
 
@@ -106,12 +108,18 @@ pub(super) struct Estimate {
 }
 
 impl Difference {
+    /// Uncertain if all windows or trials differ by the same. If none differs by more than rounding, both results are the
+    /// same, and the interval is their difference only.
     pub(super) fn of(estimate: &Estimate, n: usize, method: PairedMethod, reference: &str) -> Self {
         let Estimate {
             value,
             stderr,
             quantile,
         } = *estimate;
+        let is_same = !has_spread(stderr);
+        if is_same && has_spread(value.abs()) {
+            return Self::uncertain(value, n, method, reference);
+        }
         let interval = [value - quantile * stderr, value + quantile * stderr];
         Self {
             reference: reference.to_owned(),
@@ -121,11 +129,11 @@ impl Difference {
             n,
             method,
             p_value: None,
-            distinguishable: interval[0] > 0.0 || interval[1] < 0.0,
+            distinguishable: !is_same && (interval[0] > 0.0 || interval[1] < 0.0),
         }
     }
 
-    /// A difference of too few windows or trials for an interval.
+    /// A difference of windows or trials that are too few for an interval, or all differ by the same.
     pub(super) fn uncertain(value: f64, n: usize, method: PairedMethod, reference: &str) -> Self {
         Self {
             reference: reference.to_owned(),

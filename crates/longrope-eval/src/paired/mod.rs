@@ -10,16 +10,24 @@
 //! | [`WindowBlocks`](PairedMethod::WindowBlocks) | losses of windows that overlap, or of few documents | moving-block bootstrap |
 //! | [`McNemar`](PairedMethod::McNemar) | trials that are right or wrong | exact test, interval of Bonett and Price |
 //! | [`TrialsT`](PairedMethod::TrialsT) | trials with other scores | spread between trials, Student's t |
+//!
+//! Differences that are all the same have no spread to compute an uncertainty from. [`interval_of_shares`] says what
+//! holds for shares. Other numbers have no interval then, unless every difference is 0, because both results are the
+//! same.
 
 mod add;
 mod difference;
+mod gains;
 mod quantiles;
+mod shares;
 mod trials;
 mod windows;
 
 pub use add::{add_task_differences, add_window_differences};
 pub use difference::{Difference, PairedMethod, Unpaired};
+pub use gains::add_gain_intervals;
 pub use quantiles::t_95;
+pub use shares::interval_of_shares;
 pub use trials::{paired_scores, task_difference};
 pub use windows::window_difference;
 

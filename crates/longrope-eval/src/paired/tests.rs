@@ -5,8 +5,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::windows::Series;
 use super::*;
+use crate::metric::Metric;
 use crate::protocol::PplProtocol;
-use crate::report::{PplResult, TaskResult, Trial, WindowLosses};
+use crate::report::{MetricValue, PplResult, TaskResult, Trial, WindowLosses};
 
 /// The true difference in simulations.
 const TRUTH: f64 = 0.3;
@@ -304,6 +305,75 @@ fn only_trials_that_differ_count() {
     );
     let error = task_difference(&yarn, &trials("pi", &[1.0; 9])).unwrap_err();
     assert!(error.to_string().contains("10 and 9"), "{error}");
+}
+
+#[test]
+fn trials_that_all_differ_by_the_same_are_not_certain() {
+    let of = |score: f64, other: f64, n: usize| {
+        let (one, other) = (vec![score; n], vec![other; n]);
+        task_difference(&trials("yarn", &one), &trials("pi", &other)).unwrap()
+    };
+    // 84% of all trials may differ by something else, from -1 to 1.
+    let two = of(0.5, 0.0, 2);
+    let [low, high] = two.interval.unwrap();
+    assert!((low + 0.7628).abs() < 1e-4 && (high - 0.9209).abs() < 1e-4);
+    assert!(!two.distinguishable && two.stderr.is_none());
+    // 31% of them.
+    let ten = of(0.5, 0.0, 10);
+    assert!(ten.distinguishable && ten.interval.unwrap()[0] > 0.03);
+    let same = of(0.25, 0.25, 10);
+    assert!(!same.distinguishable && same.half_width().unwrap() > 0.3);
+}
+
+#[test]
+fn nats_that_all_differ_by_the_same_have_no_interval() {
+    let certain = |found: &Difference| (found.interval, found.distinguishable);
+    let found = paired_scores(&[1.5, 2.5], &[1.0, 2.0], "none");
+    assert_eq!(certain(&found), (None, false));
+    // Two windows of the same text, say.
+    let one = losses("yarn", &[2.0, 2.0], &[100, 100]);
+    let none = losses("none", &[2.5, 2.5], &[100, 100]);
+    let found = window_difference(&one, &none).unwrap();
+    assert_eq!((certain(&found), found.stderr), ((None, false), None));
+    // One RoPE under two names.
+    let found = window_difference(&one, &losses("pi", &[2.0, 2.0], &[100, 100])).unwrap();
+    assert_eq!(certain(&found), (Some([0.0, 0.0]), false));
+}
+
+/// Context gains of windows of these documents.
+fn gains(rope: &str, scores: &[f64], documents: impl Iterator<Item = usize>) -> TaskResult {
+    let mut result = TaskResult {
+        task: "gain".into(),
+        n: scores.len(),
+        metric: MetricValue::of(&Metric::number("context_gain", true), scores),
+        ..trials(rope, scores)
+    };
+    for (trial, document) in result.trials.iter_mut().zip(documents) {
+        let document = serde_json::json!(document);
+        trial.details.insert("document".to_owned(), document);
+    }
+    result
+}
+
+#[test]
+fn gains_in_windows_of_one_document_are_not_independent() {
+    // Twelve documents of four windows each; the gain is that of the document.
+    let documents = || (0..48_usize).map(|window| window / 4);
+    let scores: Vec<f64> = documents().map(|document| 0.1 * document as f64).collect();
+    let mut one = gains("yarn", &scores, documents());
+    add_gain_intervals(&mut one);
+    // That of twelve values: 0.1 · sqrt(143 / 11 / 12), with eleven degrees of freedom.
+    let stderr = 0.1 * (143.0_f64 / 11.0 / 12.0).sqrt();
+    assert!((one.metric.stderr.unwrap() - stderr).abs() < 1e-12);
+    let [low, high] = one.metric.interval.unwrap();
+    assert!((high - low - 2.0 * 2.201 * stderr).abs() < 1e-4);
+    let none = gains("none", &[0.0; 48], documents());
+    let difference = task_difference(&one, &none).unwrap();
+    assert_eq!(difference.method, PairedMethod::DocumentsT);
+    assert!((difference.stderr.unwrap() - stderr).abs() < 1e-12);
+    let elsewhere = gains("none", &[0.0; 48], documents().map(|document| document + 1));
+    let error = task_difference(&one, &elsewhere).unwrap_err();
+    assert_eq!(error, Unpaired::Windows);
 }
 
 #[test]

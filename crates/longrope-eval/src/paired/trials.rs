@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::difference::{Difference, Estimate, PairedMethod, Unpaired};
+use super::gains::gain_difference;
 use super::quantiles::{fair_coin, t_95};
+use super::shares::interval_of_equals;
+use crate::gain::is_in_nats;
 use crate::report::{TaskResult, Trial};
-use crate::stats::{Z_95, is_whole, mean, mean_stderr};
+use crate::stats::{Z_95, has_spread, is_whole, mean, mean_stderr};
 
 /// An error that names the settings that differ.
 fn same_settings(one: &Map<String, Value>, other: &Map<String, Value>) -> Result<(), Unpaired> {
@@ -34,6 +37,8 @@ fn same_settings(one: &Map<String, Value>, other: &Map<String, Value>) -> Result
 }
 
 /// The difference of two means of the main metric on the same trials, `one - other`; see [`paired_scores`].
+///
+/// Context gains have windows of documents instead of trials; see [`window_difference`](super::window_difference).
 ///
 /// # Errors
 /// If the two are not of the same trials, scored in the same way.
@@ -63,7 +68,15 @@ pub fn task_difference(one: &TaskResult, other: &TaskResult) -> Result<Differenc
             other: other.trials.len(),
         });
     }
-    Ok(paired_scores(&mine, &theirs, &other.rope))
+    let pairs: Vec<(f64, f64)> = mine.into_iter().zip(theirs).collect();
+    if is_in_nats(&one.task) {
+        return gain_difference(one, other, differences(&pairs));
+    }
+    let is_share = |score: f64| (0.0..=1.0).contains(&score);
+    let are_shares = pairs
+        .iter()
+        .all(|pair| is_share(pair.0) && is_share(pair.1));
+    Ok(paired(&pairs, are_shares, &other.rope))
 }
 
 /// The difference of two means of scores of the same trials, `one - other`. `reference` is the name of `other`.
@@ -76,11 +89,17 @@ pub fn task_difference(one: &TaskResult, other: &TaskResult) -> Result<Differenc
 ///   proportions based on paired data"), no further than -1 and 1.
 ///
 /// Otherwise the interval is the mean of the differences with the quantile of Student's t; there is none for a single
-/// trial.
+/// trial, and none if all trials differ by the same, unless by 0.
 ///
 /// Scores beyond the shorter of the two lists are ignored.
 pub fn paired_scores(one: &[f64], other: &[f64], reference: &str) -> Difference {
     let pairs: Vec<(f64, f64)> = one.iter().copied().zip(other.iter().copied()).collect();
+    paired(&pairs, false, reference)
+}
+
+/// As [`paired_scores`]. If the scores are shares, an interval for trials that all differ by the same has room for the
+/// others, as that of [`interval_of_shares`](super::interval_of_shares): no difference is further than -1 and 1.
+fn paired(pairs: &[(f64, f64)], are_shares: bool, reference: &str) -> Difference {
     let n = pairs.len();
     let is_right = |score: f64| is_whole(score, 1.0);
     let is_binary = |score: f64| is_right(score) || is_whole(score, 0.0);
@@ -97,21 +116,29 @@ pub fn paired_scores(one: &[f64], other: &[f64], reference: &str) -> Difference 
         };
         return mcnemar(only((true, false)), only((false, true)), n, reference);
     }
-    let differences: Vec<f64> = pairs.iter().map(|(one, other)| one - other).collect();
+    let differences = differences(pairs);
     let value = mean(&differences);
-    match mean_stderr(&differences) {
-        Some(stderr) => Difference::of(
-            &Estimate {
-                value,
-                stderr,
-                quantile: t_95(n - 1),
-            },
-            n,
-            PairedMethod::TrialsT,
-            reference,
-        ),
-        None => Difference::uncertain(value, n, PairedMethod::TrialsT, reference),
+    let Some(stderr) = mean_stderr(&differences) else {
+        return Difference::uncertain(value, n, PairedMethod::TrialsT, reference);
+    };
+    if are_shares && !has_spread(stderr) {
+        let interval = interval_of_equals(value, [-1.0, 1.0], n);
+        return Difference {
+            interval: Some(interval),
+            distinguishable: interval[0] > 0.0 || interval[1] < 0.0,
+            ..Difference::uncertain(value, n, PairedMethod::TrialsT, reference)
+        };
     }
+    let estimate = Estimate {
+        value,
+        stderr,
+        quantile: t_95(n - 1),
+    };
+    Difference::of(&estimate, n, PairedMethod::TrialsT, reference)
+}
+
+fn differences(pairs: &[(f64, f64)]) -> Vec<f64> {
+    pairs.iter().map(|(one, other)| one - other).collect()
 }
 
 /// The difference of two shares of `n` trials, of which `better` are right in the first only and `worse` in the second

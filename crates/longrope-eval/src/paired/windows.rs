@@ -25,7 +25,8 @@ const MANY_DOCUMENTS: usize = 10;
 ///   largest possible correlation, `1 - h/k`, that these blocks leave out. Others have blocks of `n^(1/3)`.
 ///   The quantile is the one for blocks of this share (Kiefer and Vogelsang 2005).
 ///
-/// There is no interval for a single unit, and for windows that overlap none if there are fewer than two blocks.
+/// There is no interval for a single unit, for windows that overlap none if there are fewer than two blocks, and none if
+/// all windows differ by the same, unless by 0.
 ///
 /// # Errors
 /// If the two are not measured on the same windows in the same way.

@@ -35,6 +35,7 @@ use sample::Sample;
 
 pub use data::{Essay, QaSet, RulerData};
 pub use kind::RulerTask;
+pub(crate) use score::tasks_at_all;
 pub use score::{RulerAverages, string_match_all, string_match_part};
 
 /// One task of RULER at one context.

@@ -19,11 +19,33 @@ pub fn string_match_part(continuation: &str, answers: &[String]) -> f64 {
     f64::from(u8::from(string_match_all(continuation, answers) > 0.0))
 }
 
+/// The names of the tasks that have a result at each of the contexts, in the order of their first results.
+pub(crate) fn tasks_at_all<'a>(results: &[&'a TaskResult], contexts: &[usize]) -> Vec<&'a str> {
+    let has = |task: &str, context: usize| {
+        results
+            .iter()
+            .any(|it| it.task == task && it.context == context)
+    };
+    let mut found: Vec<&'a str> = Vec::new();
+    for &result in results {
+        let task = result.task.as_str();
+        if !found.contains(&task) && contexts.iter().all(|context| has(task, *context)) {
+            found.push(task);
+        }
+    }
+    found
+}
+
 /// Averages as in RULER's table, for one RoPE, in percent.
+///
+/// They are over the tasks that were measured at every context: long contexts have room for more tasks than short ones,
+/// and means over other tasks cannot be compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RulerAverages {
     /// Name of the RoPE.
     pub rope: String,
+    /// Names of the tasks, as in the results.
+    pub tasks: Vec<String>,
     /// Contexts in ascending order, and the mean over the tasks of each.
     pub by_context: Vec<(usize, f64)>,
     /// Mean over the contexts.
@@ -35,7 +57,7 @@ pub struct RulerAverages {
 }
 
 impl RulerAverages {
-    /// Averages the results of one RoPE; `None` if there are none.
+    /// Averages the results of one RoPE; `None` if no task has a result at every context.
     pub fn of(rope: &str, results: &[TaskResult]) -> Option<Self> {
         let own: Vec<&TaskResult> = results
             .iter()
@@ -44,9 +66,14 @@ impl RulerAverages {
         let mut contexts: Vec<usize> = own.iter().map(|result| result.context).collect();
         contexts.sort_unstable();
         contexts.dedup();
-        if contexts.is_empty() {
+        let tasks = tasks_at_all(&own, &contexts);
+        if tasks.is_empty() {
             return None;
         }
+        let own: Vec<&TaskResult> = own
+            .into_iter()
+            .filter(|result| tasks.contains(&result.task.as_str()))
+            .collect();
         let by_context: Vec<(usize, f64)> = contexts
             .into_iter()
             .map(|context| {
@@ -68,6 +95,7 @@ impl RulerAverages {
         );
         Some(Self {
             rope: rope.to_owned(),
+            tasks: tasks.into_iter().map(str::to_owned).collect(),
             by_context,
             mean,
             weighted_inc,

@@ -292,3 +292,29 @@ fn averages_are_plain_and_weighted_by_rank() {
     assert!((averages.weighted_dec - 96.32).abs() < 0.01, "{averages:?}");
     assert!(RulerAverages::of("none", &results).is_none());
 }
+
+#[test]
+fn averages_are_over_the_tasks_that_fit_every_context() {
+    let result = |task: &str, context: usize, score: f64| TaskResult {
+        task: format!("ruler/{task}"),
+        rope: "yarn".to_owned(),
+        context,
+        metric: MetricValue::of(&Metric::higher("string_match_all"), &[score]),
+        ..TaskResult::default()
+    };
+    // `cwe` is hard, and does not fit into the shorter context.
+    let results = [
+        result("vt", 512, 0.9),
+        result("vt", 1024, 0.8),
+        result("cwe", 1024, 0.0),
+    ];
+    let averages = RulerAverages::of("yarn", &results).unwrap();
+    assert_eq!(averages.tasks, ["ruler/vt"]);
+    let means: Vec<f64> = averages.by_context.iter().map(|(_, mean)| *mean).collect();
+    assert!((means[0] - 90.0).abs() < 1e-9 && (means[1] - 80.0).abs() < 1e-9);
+    assert!((averages.mean - 85.0).abs() < 1e-9, "{averages:?}");
+    assert_eq!(
+        RulerAverages::of("yarn", &[results[0].clone(), results[2].clone()]),
+        None
+    );
+}

@@ -28,7 +28,8 @@ struct Checksums {
     sha256: BTreeMap<String, String>,
 }
 
-/// Writes a tokenizer trained on the documents, and random weights.
+/// Writes a tokenizer trained on the documents, and random weights. The folder appears as a whole or not at all, so that it
+/// always has its checksums.
 pub(super) fn write_start(
     config: &PretrainConfig,
     documents: &[Document],
@@ -42,33 +43,38 @@ pub(super) fn write_start(
         TokenizerTraining::new(config.model_config()?.vocab_size),
     )?;
     watch.event(PretrainEvent::TrainedTokenizer)?;
-    save_tokenizer(folder, &json)?;
-    let tokenizer = Tokenizer::from_model_dir(folder)?;
-    let special = special_tokens(&tokenizer, folder)?;
-    // Last, because the folder counts as a checkpoint as soon as it has `config.json`.
-    write_random_model(folder, config.model_json(), special, seed)?;
-    let mut sha256 = BTreeMap::new();
-    for entry in fs_err::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != CHECKSUMS_FILE && !name.starts_with('.') {
-            sha256.insert(name.clone(), sha256_of_file(&folder.join(&name))?);
+    longrope_data::replace_folder(folder, ".saving-", |new| {
+        save_tokenizer(new, &json)?;
+        let tokenizer = Tokenizer::from_model_dir(new)?;
+        let special = special_tokens(&tokenizer, folder)?;
+        write_random_model(new, config.model_json(), special, seed)?;
+        let mut sha256 = BTreeMap::new();
+        for entry in fs_err::read_dir(new)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            sha256.insert(name.clone(), sha256_of_file(&new.join(&name))?);
         }
-    }
-    let checksums = Checksums {
-        format: "longrope-checksums".to_owned(),
-        version: 1,
-        sha256,
-    };
-    write_json(&folder.join(CHECKSUMS_FILE), &checksums)
+        let checksums = Checksums {
+            format: "longrope-checksums".to_owned(),
+            version: 1,
+            sha256,
+        };
+        write_json(&new.join(CHECKSUMS_FILE), &checksums)
+    })
 }
 
-/// Checks that the files of the start are as they were written. Starts of earlier versions have no checksums.
+/// Checks that the files of the start are as they were written. Starts of earlier versions may have no checksums, which is
+/// said.
 ///
 /// # Errors
 /// [`PretrainError::StartChanged`] for the first file that is not.
 pub(super) fn check_start(folder: &Path) -> Result<()> {
     let path = folder.join(CHECKSUMS_FILE);
     if !path.is_file() {
+        tracing::warn!(
+            "`{}` is missing, so nothing tells whether the tokenizer and the weights beside it are those that the \
+             pretraining began with",
+            path.display()
+        );
         return Ok(());
     }
     for (name, expected) in read_json::<Checksums>(&path)?.sha256 {

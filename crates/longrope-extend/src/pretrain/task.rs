@@ -6,7 +6,8 @@ use longrope_data::{TokenCache, counted, write_atomically};
 use longrope_model::{Checkpoint, Decoder, Placement, Recompute, ResultSource, Trained};
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
-    Callbacks, Measurement, Phase, Rotaries, SkippingRun, TrainerStateSettings, write_trainer_state,
+    Callbacks, Measurement, Phase, Rotaries, SkippingRun, TrainerStateSettings, keep_files,
+    write_trainer_state,
 };
 use longrope_trainer::{Ending, HookResult, Screen, TrainerConfig, Worker, checkpoint};
 use serde_json::{Value, json};
@@ -331,7 +332,8 @@ fn callbacks(
     }
 }
 
-/// Copies the model of the last state and adds a card and the history. A failure leaves an earlier `to` as it was.
+/// Copies the model of the last state and adds a card and the history. What others have put into an earlier `to` stays. A
+/// failure leaves it as it was.
 fn write_model(
     from: &Path,
     to: &Path,
@@ -339,6 +341,8 @@ fn write_model(
     records: &[Record],
     state: TrainerStateSettings,
 ) -> Result<()> {
+    // What a killed process had ready is put in its place first, with what others have put there.
+    longrope_data::remove_leftovers(to, ".saving-");
     longrope_data::replace_folder(to, ".saving-", |folder| {
         for entry in fs_err::read_dir(from)? {
             let path = entry?.path();
@@ -347,6 +351,7 @@ fn write_model(
             }
         }
         write_trainer_state(folder, records, state)?;
-        Ok(fs_err::write(folder.join("README.md"), card)?)
+        fs_err::write(folder.join("README.md"), card)?;
+        Ok(keep_files(to, folder)?)
     })
 }

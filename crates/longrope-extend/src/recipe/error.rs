@@ -50,6 +50,22 @@ pub enum RecipeError {
         /// What the recipe says.
         expected: &'static str,
     },
+    /// Stages have begun in folders with other numbers than they have in the recipe.
+    #[error("{}", places(.moves))]
+    OtherPlace {
+        /// The folder of each of these stages, and the one that the recipe has for it.
+        moves: Vec<(PathBuf, PathBuf)>,
+    },
+    /// A stage is done, but the model of the recipe is another one now.
+    #[error("stage `{stage}` is done, but not with the model that is in `{}` now", .model.display())]
+    OtherModel {
+        /// The stage.
+        stage: String,
+        /// The model.
+        model: PathBuf,
+        /// The folders of this stage and of those that depend on it or on other inputs that have changed.
+        folders: Vec<PathBuf>,
+    },
     /// A stage is done, but what it was made from has been made again since, and is another one.
     #[error("stage `{stage}` is done, but not with the `{}` that is there now", .input.display())]
     OtherInput {
@@ -60,4 +76,18 @@ pub enum RecipeError {
         /// The folders of this stage and of those that depend on it or on other inputs that have changed.
         folders: Vec<PathBuf>,
     },
+}
+
+/// The first of some folders that are at another place, and the number of the others.
+fn places(moves: &[(PathBuf, PathBuf)]) -> String {
+    let Some((from, to)) = moves.first() else {
+        return String::new();
+    };
+    let (from, to) = (from.display(), to.display());
+    let others = match moves.len() - 1 {
+        0 => String::new(),
+        1 => ", and another stage has another number too".to_owned(),
+        n => format!(", and {n} other stages have other numbers too"),
+    };
+    format!("`{from}` holds the stage that the recipe has in `{to}` now{others}")
 }

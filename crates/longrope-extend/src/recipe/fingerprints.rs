@@ -1,24 +1,33 @@
-//! What identifies the content of what a stage has made.
+//! What identifies the content of what a stage takes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use longrope_data::{sha256_hex, sha256_of_file};
 use longrope_model::Checkpoint;
 use serde_json::Value;
 
-/// Fingerprints of files and models in the folder of a run. Each is computed once.
+/// Files of more bytes are known by their length and their ends.
+const LARGE: u64 = 256 << 20;
+/// Bytes of an end.
+const END: u64 = 1 << 20;
+
+/// Fingerprints of files and models, in the folder of a run and elsewhere. Each is computed once.
 pub(super) struct Fingerprints {
     run: PathBuf,
     known: BTreeMap<String, Option<String>>,
+    /// Those of what is not in the folder of the run.
+    given: BTreeMap<String, Option<String>>,
 }
 
 impl Fingerprints {
-    /// None is known yet of those in this folder.
+    /// None is known yet; this is the folder of the run.
     pub(super) fn new(run: &Path) -> Self {
         Self {
             run: run.to_owned(),
             known: BTreeMap::new(),
+            given: BTreeMap::new(),
         }
     }
 
@@ -29,6 +38,23 @@ impl Fingerprints {
         known.or_insert_with(|| compute(&run.join(path))).as_deref()
     }
 
+    /// The fingerprint of what is at a path that is not in the folder of the run; `None` if there is no file and no model.
+    pub(super) fn of_given(&mut self, path: &str) -> Option<&str> {
+        let given = self.given.entry(path.to_owned());
+        given
+            .or_insert_with(|| of_given(Path::new(path)))
+            .as_deref()
+    }
+
+    /// Those of several paths that are not in the folder of the run, without those that have none.
+    pub(super) fn of_all_given(&mut self, paths: &BTreeSet<String>) -> BTreeMap<String, String> {
+        let found = paths.iter().filter_map(|path| {
+            let fingerprint = self.of_given(path)?.to_owned();
+            Some((path.clone(), fingerprint))
+        });
+        found.collect()
+    }
+
     /// Those of several paths, without those that have none.
     pub(super) fn of_all(&mut self, paths: &BTreeSet<String>) -> BTreeMap<String, String> {
         let found = paths.iter().filter_map(|path| {
@@ -37,6 +63,28 @@ impl Fingerprints {
         });
         found.collect()
     }
+}
+
+/// As [`compute`], of text, models and so on: files of any size.
+fn of_given(path: &Path) -> Option<String> {
+    if path.join("config.json").is_file() {
+        return Checkpoint::open(path).ok()?.fingerprint().ok();
+    }
+    if !path.is_file() {
+        return None;
+    }
+    let mut file = fs_err::File::open(path).ok()?;
+    let n_bytes = file.metadata().ok()?.len();
+    if n_bytes <= LARGE {
+        return sha256_of_file(path).ok();
+    }
+    let mut ends = [Vec::new(), Vec::new()];
+    for (start, end) in [0, n_bytes - END].into_iter().zip(&mut ends) {
+        file.seek(SeekFrom::Start(start)).ok()?;
+        (&mut file).take(END).read_to_end(end).ok()?;
+    }
+    let [first, last] = &ends;
+    Some(sha256_hex(&[&n_bytes.to_le_bytes(), first, last]))
 }
 
 /// A file or model that cannot be read has no fingerprint: the verb that needs it says what is wrong.
@@ -82,5 +130,26 @@ mod tests {
             first
         );
         assert_eq!(Fingerprints::new(folder.path()).of("model"), None);
+    }
+
+    #[test]
+    fn large_files_are_known_by_their_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text.txt");
+        let of = |n_bytes: u64, last: &[u8]| {
+            let file = fs_err::File::create(&path).unwrap();
+            // Nothing but the end takes space on the disk.
+            file.set_len(n_bytes - 1).unwrap();
+            drop(file);
+            let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
+            std::io::Write::write_all(&mut file, last).unwrap();
+            of_given(&path).unwrap()
+        };
+        let first = of(LARGE + 1, b"a");
+        assert_eq!(of(LARGE + 1, b"a"), first);
+        assert_ne!(of(LARGE + 1, b"b"), first);
+        assert_ne!(of(LARGE + 2, b"a"), first);
+        assert_ne!(of(2, b"a"), of(2, b"b"));
+        assert_eq!(of_given(folder.path()), None);
     }
 }

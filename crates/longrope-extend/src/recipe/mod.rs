@@ -15,10 +15,11 @@
 //! not done: for each of them it calls a function of the caller, which starts a [`SearchTask`](crate::SearchTask), a
 //! [`RecoveryTask`](crate::RecoveryTask), a training run or an evaluation with the inputs of the plan.
 //!
-//! A stage that is done knows its verb, its settings, and the fingerprints of what it took from other stages. [`check`]
-//! and [`run`] refuse a folder in which these are not those of the recipe any more: no result is of a model or of factors
-//! that have been made again since. Only a page is simply written again. Other settings alone are no error: a warning
-//! names the stage.
+//! A stage that is done knows its verb, its settings, and the fingerprints of what it took from other stages, of the model
+//! and of other files. [`check`] and [`run`] refuse a folder in which these are not those of the recipe any more: no result is
+//! of another model, or of factors that have been made again since. Only a page is simply written again. Other settings or
+//! other text alone are no error: a warning names the stage. A stage that got another number is refused, too: its folder has
+//! to be renamed.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -62,6 +63,7 @@
 
 pub(crate) mod error;
 mod fingerprints;
+mod moved;
 mod plan;
 mod run;
 mod settings;

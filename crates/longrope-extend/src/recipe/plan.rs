@@ -1,6 +1,6 @@
 //! Stages, and where they take their inputs from.
 
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +129,7 @@ impl Verb {
         )
     }
 
-    /// Whether it reads this section of the settings. Sections that are not known here are read by all.
+    /// Whether it reads this section or key of the settings. Those that are not known here are read by all.
     pub fn reads(self, section: &str) -> bool {
         match section {
             "search" | "search-needle" => self.makes_factors(),
@@ -137,12 +137,21 @@ impl Verb {
             "recover" => self == Self::Recover,
             "passkey" | "needle" | "ruler" | "bench" | "generate" => self.name() == section,
             "pretrain" => false,
+            "text" | "tokens" => self.takes_text(),
             _ => true,
         }
     }
 
     fn makes_factors(self) -> bool {
         matches!(self, Self::Search | Self::Recover)
+    }
+
+    /// Whether it takes text, to search, train or measure on it or to fill its own with it.
+    fn takes_text(self) -> bool {
+        !matches!(
+            self,
+            Self::Bench | Self::Generate | Self::Export | Self::Report
+        )
     }
 
     fn makes_model(self) -> bool {
@@ -169,9 +178,26 @@ fn is_name(text: &str) -> bool {
     !text.trim().is_empty() && text.trim() == text && !text.contains(is_odd)
 }
 
+/// Written into the folder of a stage when it is done.
+pub(super) const DONE_FILE: &str = "done.json";
+/// The settings of a stage, written into its folder when it begins.
+pub(super) const SETTINGS_FILE: &str = "stage.toml";
+
 /// The name of the folder of a stage. Numbers begin at 1.
 pub fn folder_name(number: usize, name: &str) -> String {
     format!("{number:02}-{name}")
+}
+
+/// The name of the stage of a folder; `None` if the folder's name does not begin with a number.
+pub(super) fn stage_name(folder: &str) -> Option<&str> {
+    let (number, name) = folder.split_once('-')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(name)
+}
+
+/// A path in the folder of the run: the name of the folder of its stage, and the rest with the separator.
+pub(super) fn split_folder(path: &str) -> (&str, &str) {
+    path.split_at(path.find(MAIN_SEPARATOR).unwrap_or(path.len()))
 }
 
 /// Assigns every stage a folder in `out` and determines the sources of its model and factors.
@@ -260,6 +286,19 @@ mod tests {
         let last = path("run/04-again/rope.json");
         assert_eq!(ropes, [None, found.clone(), None, found, last]);
         assert_eq!(places[3].rope_stage, Some(0));
+    }
+
+    #[test]
+    fn a_folder_has_the_name_of_its_stage() {
+        for name in ["train", "1-a", "8x"] {
+            assert_eq!(stage_name(&folder_name(7, name)), Some(name));
+        }
+        for folder in ["train", "a-1", "-a", "7"] {
+            assert_eq!(stage_name(folder), None);
+        }
+        assert_eq!(split_folder("01-a"), ("01-a", ""));
+        let path = format!("01-a{MAIN_SEPARATOR}model");
+        assert_eq!(split_folder(&path).0, "01-a");
     }
 
     #[test]

@@ -2,22 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use longrope_data::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use super::error::RecipeError;
 use super::fingerprints::Fingerprints;
-use super::plan::Verb;
+use super::moved::{Wanted, check_places};
+use super::plan::{DONE_FILE, SETTINGS_FILE, Verb, split_folder, stage_name};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::json_files::{read_json, write_json};
+use crate::stopwatch::Stopwatch;
 
-/// Written into the folder of a stage when it is done.
-const DONE_FILE: &str = "done.json";
-/// The settings of a stage.
-const SETTINGS_FILE: &str = "stage.toml";
+/// The time that a stage has taken so far, in its folder; see [`Stopwatch`].
+const TIME_FILE: &str = "time.json";
 
 /// A stage with everything it is run with.
 #[derive(Clone, Debug)]
@@ -44,12 +43,27 @@ pub struct DoneStage {
     pub stage: String,
     /// What it did.
     pub verb: Verb,
-    /// Time it took, seconds.
+    /// Time it took, seconds, with that of interrupted processes, but without that of processes that were killed.
     pub elapsed_secs: f64,
     /// Fingerprints of what it took from other stages, by path in the folder of the run. Stages that took nothing have none,
     /// and neither have those of earlier versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
+    /// Fingerprint of the model, if that does not come from another stage. `None` if it could not be read where the recipe
+    /// names it, as on the hub, and in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Fingerprints of other files that it took and that no stage has made, by path; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+}
+
+/// What a stage that is done took, and what is another one now.
+enum Changed {
+    /// The model, which no stage has made.
+    Model(PathBuf),
+    /// A path in the folder of the run.
+    Input(String),
 }
 
 /// The stage that is about to run.
@@ -68,8 +82,10 @@ pub struct Turn {
 /// Logs a warning if one of them depends on a stage that is to run again.
 ///
 /// # Errors
-/// [`RecipeError::OtherVerb`] and [`RecipeError::OtherInput`]; a `done.json` that cannot be read.
+/// [`RecipeError::OtherPlace`], [`RecipeError::OtherVerb`], [`RecipeError::OtherModel`] and [`RecipeError::OtherInput`]; a
+/// `done.json` that cannot be read.
 pub fn check<W>(stages: &[PlannedStage<W>]) -> Result<()> {
+    check_places_of(stages)?;
     let mut fingerprints = fingerprints(stages);
     let mut to_run = Vec::new();
     for (index, stage) in stages.iter().enumerate() {
@@ -94,8 +110,8 @@ pub fn check<W>(stages: &[PlannedStage<W>]) -> Result<()> {
 
 /// Runs the stages that are not done, in order. Returns all of them as done.
 ///
-/// Calls `run` for each of them; when `run` returns, the stage is done. A finished stage whose settings have changed is
-/// not run again, with a warning in the log. A page is written again if a stage before it is not the one that it is about.
+/// Calls `run` for each of them; when `run` returns, the stage is done. A finished stage whose settings or text have changed
+/// is not run again, with a warning in the log. A page is written again if a stage before it is not the one that it is about.
 ///
 /// The settings of a stage that was interrupted stay in its `stage.toml` until `run` has accepted others, and returned.
 ///
@@ -105,6 +121,7 @@ pub fn run<W, E: From<Error>>(
     stages: &[PlannedStage<W>],
     mut run: impl FnMut(&PlannedStage<W>, Turn) -> Result<(), E>,
 ) -> Result<Vec<DoneStage>, E> {
+    check_places_of(stages)?;
     let mut fingerprints = fingerprints(stages);
     let mut all_done = Vec::with_capacity(stages.len());
     let mut has_run = false;
@@ -117,6 +134,7 @@ pub fn run<W, E: From<Error>>(
                     || !done.inputs.is_empty() && done.inputs != fingerprints.of_all(&inputs));
             if !is_old_page {
                 warn_of_other_settings(stage);
+                warn_of_other_files(stage, &done, &mut fingerprints);
                 all_done.push(done);
                 continue;
             }
@@ -131,22 +149,57 @@ pub fn run<W, E: From<Error>>(
         if !settings_file.is_file() {
             write(&settings_file, &stage.settings)?;
         }
-        let inputs = fingerprints.of_all(&inputs);
-        let started = Instant::now();
-        run(stage, turn)?;
-        let done = DoneStage {
-            format: "longrope-stage".to_owned(),
-            version: 1,
-            stage: stage.name.clone(),
-            verb: stage.verb,
-            elapsed_secs: started.elapsed().as_secs_f64(),
-            inputs,
-        };
+        let mut done = begun(stage, &inputs, &mut fingerprints);
+        let clock = Stopwatch::start(stage.folder.join(TIME_FILE));
+        if let Err(error) = run(stage, turn) {
+            clock.save_if_possible();
+            return Err(error);
+        }
+        done.elapsed_secs = clock.elapsed_secs();
         write(&settings_file, &stage.settings)?;
         write_json(&stage.folder.join(DONE_FILE), &done)?;
+        clock.clear()?;
         all_done.push(done);
     }
     Ok(all_done)
+}
+
+/// What is known of a stage before it runs.
+fn begun<W>(
+    stage: &PlannedStage<W>,
+    inputs: &BTreeSet<String>,
+    fingerprints: &mut Fingerprints,
+) -> DoneStage {
+    let (mut model, mut files) = (None, BTreeMap::new());
+    // A page is about stages only.
+    if stage.verb != Verb::Report
+        && let Some(settings) = Settings::read(&stage.settings)
+    {
+        let path = settings.given_model();
+        model = path.and_then(|path| fingerprints.of_given(path).map(str::to_owned));
+        files = fingerprints.of_all_given(&settings.given_files(stage.verb));
+    }
+    DoneStage {
+        format: "longrope-stage".to_owned(),
+        version: 1,
+        stage: stage.name.clone(),
+        verb: stage.verb,
+        elapsed_secs: 0.0,
+        inputs: fingerprints.of_all(inputs),
+        model,
+        files,
+    }
+}
+
+/// Refuses stages that have begun under another number.
+fn check_places_of<W>(stages: &[PlannedStage<W>]) -> Result<()> {
+    let wanted = stages.iter().map(|stage| Wanted {
+        name: &stage.name,
+        verb: stage.verb,
+        folder: &stage.folder,
+    });
+    let wanted: Vec<Wanted<'_>> = wanted.collect();
+    Ok(check_places(&wanted)?)
 }
 
 /// Reads `done.json`, if the stage is done.
@@ -180,6 +233,27 @@ fn warn_of_other_settings<W>(stage: &PlannedStage<W>) {
     }
 }
 
+fn warn_of_other_files<W>(
+    stage: &PlannedStage<W>,
+    done: &DoneStage,
+    fingerprints: &mut Fingerprints,
+) {
+    let mut changed = Vec::new();
+    for (path, was) in &done.files {
+        if fingerprints.of_given(path).is_some_and(|now| now != was) {
+            changed.push(format!("`{path}`"));
+        }
+    }
+    if !changed.is_empty() {
+        tracing::warn!(
+            "stage `{}` is done and is not run again, but these files have changed since: {}; to run it again, remove `{}`",
+            stage.name,
+            changed.join(", "),
+            stage.folder.display()
+        );
+    }
+}
+
 fn fingerprints<W>(stages: &[PlannedStage<W>]) -> Fingerprints {
     let folder = stages.first().and_then(|stage| stage.folder.parent());
     Fingerprints::new(folder.unwrap_or(Path::new("")))
@@ -205,20 +279,20 @@ fn folder_of<W>(stage: &PlannedStage<W>) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Refuses a stage that is done with something that has been made again since.
+/// Refuses a stage that is done with another model, or with something that has been made again since.
 fn check_inputs<W>(
     stages: &[PlannedStage<W>],
     index: usize,
     done: &DoneStage,
     fingerprints: &mut Fingerprints,
 ) -> Result<()> {
-    let Some(input) = other_input(done, fingerprints) else {
+    let Some(changed) = changed(stages, index, done, fingerprints) else {
         return Ok(());
     };
     let mut affected = vec![index];
     for (later, stage) in stages.iter().enumerate().skip(index + 1) {
         let done = read_done(stage)?;
-        if done.is_some_and(|done| other_input(&done, fingerprints).is_some()) {
+        if done.is_some_and(|done| self::changed(stages, later, &done, fingerprints).is_some()) {
             affected.push(later);
         }
     }
@@ -228,24 +302,59 @@ fn check_inputs<W>(
     let folders = affected
         .into_iter()
         .map(|index| stages[index].folder.clone());
-    let stage = &stages[index];
-    let run = stage.folder.parent().unwrap_or(Path::new(""));
-    let error = RecipeError::OtherInput {
-        stage: stage.name.clone(),
-        input: run.join(input),
-        folders: folders.filter(|folder| folder.is_dir()).collect(),
+    let folders = folders.filter(|folder| folder.is_dir()).collect();
+    let name = stages[index].name.clone();
+    let run = stages[index].folder.parent().unwrap_or(Path::new(""));
+    let error = match changed {
+        Changed::Model(model) => RecipeError::OtherModel {
+            stage: name,
+            model,
+            folders,
+        },
+        Changed::Input(input) => RecipeError::OtherInput {
+            stage: name,
+            input: run.join(input),
+            folders,
+        },
     };
     Err(error.into())
 }
 
-/// The first input that is there, but not as it was when the stage ran. Pages have none: they are written again.
-fn other_input(done: &DoneStage, fingerprints: &mut Fingerprints) -> Option<String> {
+/// What is there, but not as it was when the stage ran. Nothing of a page: it is written again.
+fn changed<W>(
+    stages: &[PlannedStage<W>],
+    index: usize,
+    done: &DoneStage,
+    fingerprints: &mut Fingerprints,
+) -> Option<Changed> {
     if done.verb == Verb::Report {
         return None;
     }
-    let mut inputs = done.inputs.iter();
-    let other = inputs.find(|(path, was)| fingerprints.of(path).is_some_and(|now| now != **was));
-    other.map(|(path, _)| path.clone())
+    if let Some(was) = &done.model
+        && let Some(settings) = Settings::read(&stages[index].settings)
+        && let Some(model) = settings.given_model()
+        && fingerprints.of_given(model).is_some_and(|now| now != was)
+    {
+        return Some(Changed::Model(PathBuf::from(model)));
+    }
+    done.inputs.iter().find_map(|(path, was)| {
+        let path = present_place(stages, path);
+        let now = fingerprints.of(&path)?;
+        (now != was).then_some(Changed::Input(path))
+    })
+}
+
+/// Where what was at a path of the run is now: the folder of its stage may have got another number.
+fn present_place<W>(stages: &[PlannedStage<W>], path: &str) -> String {
+    let (folder, rest) = split_folder(path);
+    let name = stage_name(folder);
+    match stages
+        .iter()
+        .find(|stage| Some(stage.name.as_str()) == name)
+    {
+        Some(stage) => format!("{}{rest}", folder_of(stage)),
+        None => path.to_owned(),
+    }
 }
 
 /// The stages that have begun and take something from one of these, directly or by way of others. Pages are left out.

@@ -179,3 +179,114 @@ fn settings_of_a_stage_that_has_begun_stay_until_others_are_accepted() {
     run(std::slice::from_ref(&changed), |_, _| Ok::<_, Error>(())).unwrap();
     assert_eq!(saved(), changed.settings);
 }
+
+#[test]
+fn what_was_done_with_another_model_is_refused() {
+    let (here, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [model, text] = ["m.gguf", "book.txt"].map(|name| outside.path().join(name));
+    fs_err::write(&model, "one").unwrap();
+    fs_err::write(&text, "one").unwrap();
+    let given = format!(
+        "model = \"{}\"\ntext = [\"{}\"]",
+        model.display(),
+        text.display()
+    );
+    let rope = "rope = [\"RUN/01-find/rope.json\"]";
+    let stages = vec![
+        stage(here.path(), 1, "find", Verb::Search, &given),
+        stage(
+            here.path(),
+            2,
+            "measure",
+            Verb::Ppl,
+            &format!("{rope}\n{given}"),
+        ),
+        stage(here.path(), 3, "page", Verb::Report, &given),
+    ];
+    run_all(&stages, 2.0).1.unwrap();
+    let done = read_done(&stages[0]).unwrap().unwrap();
+    assert_eq!((done.model.is_some(), done.files.len()), (true, 1));
+    // Other text is no reason to refuse, nor is a model that is not there any more.
+    fs_err::write(&text, "other").unwrap();
+    fs_err::remove_file(&model).unwrap();
+    assert_eq!(run_all(&stages, 2.0).0, [""; 0]);
+    fs_err::write(&model, "other").unwrap();
+    remove(&stages[1]);
+    for result in [check(&stages), run_all(&stages, 2.0).1] {
+        let error = result.unwrap_err();
+        let Error::Recipe(RecipeError::OtherModel { stage, folders, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(stage, "find");
+        assert_eq!(folders, [stages[0].folder.clone()]);
+    }
+    // A stage of an earlier version does not say its model.
+    let path = stages[0].folder.join(DONE_FILE);
+    write_json(
+        &path,
+        &DoneStage {
+            model: None,
+            ..done
+        },
+    )
+    .unwrap();
+    assert_eq!(run_all(&stages, 2.0).0, ["measure", "page"]);
+}
+
+#[test]
+fn a_stage_that_got_another_number_is_kept_when_its_folder_is_renamed() {
+    let here = tempfile::tempdir().unwrap();
+    let before = recipe(here.path());
+    run_all(&before, 2.0).1.unwrap();
+    let rope = "rope = [\"none\", \"RUN/02-find/rope.json\"]";
+    let stages = vec![
+        stage(here.path(), 1, "first", Verb::Ppl, "rope = [\"none\"]"),
+        stage(here.path(), 2, "find", Verb::Search, "search.target = 64"),
+        stage(here.path(), 3, "measure", Verb::Ppl, rope),
+        stage(here.path(), 4, "other", Verb::Ppl, "rope = [\"yarn\"]"),
+        stage(here.path(), 5, "again", Verb::Passkey, rope),
+        stage(here.path(), 6, "page", Verb::Report, rope),
+    ];
+    let expected: Vec<(PathBuf, PathBuf)> = before
+        .iter()
+        .zip(&stages[1..])
+        .map(|(before, now)| (before.folder.clone(), now.folder.clone()))
+        .collect();
+    for result in [check(&stages), run_all(&stages, 2.0).1] {
+        let error = result.unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("and 4 other stages have"), "{message}");
+        let Error::Recipe(RecipeError::OtherPlace { moves }) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(moves, expected);
+    }
+    for (from, to) in expected {
+        fs_err::rename(from, to).unwrap();
+    }
+    check(&stages).unwrap();
+    let (ran, result) = run_all(&stages, 2.0);
+    assert_eq!(ran, ["first", "page"]);
+    result.unwrap();
+    // What they took is still known.
+    let rope = stages[1].folder.join("rope.json");
+    fs_err::write(&rope, "{\"factors\": [3.0]}").unwrap();
+    let (stage, input, _) = refused(check(&stages));
+    assert_eq!((stage.as_str(), input), ("measure", rope));
+}
+
+#[test]
+fn the_time_of_an_interrupted_stage_counts() {
+    let here = tempfile::tempdir().unwrap();
+    let stages = [stage(here.path(), 1, "train", Verb::Finetune, "seed = 1")];
+    let time = stages[0].folder.join(TIME_FILE);
+    let stopped = run(&stages, |_, _| {
+        Err(Error::from(std::io::Error::other("stopped")))
+    });
+    assert!(stopped.is_err() && time.is_file());
+    let saved = r#"{"format": "longrope-time", "version": 1, "elapsed_secs": 500.0}"#;
+    fs_err::write(&time, saved).unwrap();
+    let done = run(&stages, |_, _| Ok::<_, Error>(())).unwrap();
+    assert!((500.0..600.0).contains(&done[0].elapsed_secs), "{done:?}");
+    assert!(!time.exists());
+}

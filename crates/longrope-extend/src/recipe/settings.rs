@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::plan::Verb;
+use super::plan::{Verb, split_folder, stage_name};
 
 /// The key of the folder of the stage.
 const OUT: &str = "out";
 
+/// The key of the model.
+const MODEL: &str = "model";
+
 /// Keys that are paths, or lists in which there may be some. All other values are compared as they are.
 const PATH_KEYS: [&str; 15] = [
-    "model",
+    MODEL,
     "text",
     "tokens",
     OUT,
@@ -48,8 +51,8 @@ impl Settings {
         Some(Self { table, run })
     }
 
-    /// What makes the results of a verb: the keys that it reads. Paths in the folder of the run are relative to it, so
-    /// that its name is no setting.
+    /// What makes the results of a verb: the keys that it reads. Paths in the folder of the run are relative to it and have
+    /// the names of stages, so that neither its name nor the number of a stage is a setting.
     pub(super) fn of_verb(&self, verb: Verb) -> Table {
         let read = self.read_by(verb);
         read.map(|(key, value)| (key.clone(), self.relative(key, value)))
@@ -58,9 +61,30 @@ impl Settings {
 
     /// What a verb takes from other stages: paths relative to the folder of the run.
     pub(super) fn inputs(&self, verb: Verb) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
+        let paths = self.paths(verb).into_iter();
+        paths.filter_map(|(_, path)| self.inside(path)).collect()
+    }
+
+    /// The model, if it does not come from another stage.
+    pub(super) fn given_model(&self) -> Option<&str> {
+        let model = self.table.get(MODEL)?.as_str()?;
+        self.inside(model).is_none().then_some(model)
+    }
+
+    /// What a verb reads besides the model and what comes from other stages. Names that are no paths may be among them.
+    pub(super) fn given_files(&self, verb: Verb) -> BTreeSet<String> {
+        let paths = self.paths(verb).into_iter();
+        paths
+            .filter(|(key, path)| key != MODEL && self.inside(path).is_none())
+            .map(|(_, path)| path.to_owned())
+            .collect()
+    }
+
+    /// All paths that a verb reads, each with its key, without the folder of the stage.
+    fn paths(&self, verb: Verb) -> Vec<(String, &str)> {
+        let mut found = Vec::new();
         for (key, value) in self.read_by(verb).filter(|(key, _)| *key != OUT) {
-            self.collect(key, value, &mut found);
+            collect(key, value, &mut found);
         }
         found
     }
@@ -84,26 +108,10 @@ impl Settings {
                 Value::Array(items.iter().map(|item| self.relative(key, item)).collect())
             }
             Value::String(text) if PATH_KEYS.contains(&key) => {
-                Value::String(self.inside(text).unwrap_or_else(|| text.clone()))
+                let by_name = self.inside(text).map(|path| by_name(&path));
+                Value::String(by_name.unwrap_or_else(|| text.clone()))
             }
             other => other.clone(),
-        }
-    }
-
-    fn collect(&self, key: &str, value: &Value, found: &mut BTreeSet<String>) {
-        match value {
-            Value::Table(section) => {
-                for (name, value) in section {
-                    self.collect(&format!("{key}.{name}"), value, found);
-                }
-            }
-            Value::Array(items) => {
-                for item in items {
-                    self.collect(key, item, found);
-                }
-            }
-            Value::String(text) if PATH_KEYS.contains(&key) => found.extend(self.inside(text)),
-            _ => {}
         }
     }
 
@@ -117,6 +125,32 @@ impl Settings {
         let is_inside = !rest.as_os_str().is_empty();
         is_inside.then(|| rest.to_string_lossy().into_owned())
     }
+}
+
+/// Adds the paths in a value, with their keys.
+fn collect<'a>(key: &str, value: &'a Value, found: &mut Vec<(String, &'a str)>) {
+    match value {
+        Value::Table(section) => {
+            for (name, value) in section {
+                collect(&format!("{key}.{name}"), value, found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                collect(key, item, found);
+            }
+        }
+        Value::String(text) if PATH_KEYS.contains(&key) => {
+            found.push((key.to_owned(), text.as_str()));
+        }
+        _ => {}
+    }
+}
+
+/// A path in the folder of the run, with the name of a stage in place of its folder.
+fn by_name(path: &str) -> String {
+    let (folder, rest) = split_folder(path);
+    format!("{}{rest}", stage_name(folder).unwrap_or(folder))
 }
 
 #[cfg(test)]
@@ -136,10 +170,25 @@ mod tests {
             of_verb(&text, Verb::Ppl)
         };
         let expected = settings("run/");
-        assert_eq!(expected["model"].as_str(), Some("02-train/model"));
+        assert_eq!(expected["model"].as_str(), Some("train/model"));
         for other in ["./run/", "/somewhere/run/", "run//"] {
             assert_eq!(settings(other), expected, "{other}");
         }
+    }
+
+    #[test]
+    fn the_number_of_a_stage_is_no_setting() {
+        let settings = |train: &str, measure: &str| {
+            let text = format!(
+                "model = \"run/{train}/model\"\nout = \"run/{measure}\"\nrope = [\"07-rope.json\"]\n"
+            );
+            of_verb(&text, Verb::Ppl)
+        };
+        let expected = settings("02-train", "03-measure");
+        assert_eq!(settings("03-train", "04-measure"), expected);
+        assert_ne!(settings("02-other", "03-measure"), expected);
+        // Outside of the folder of the run, numbers stay.
+        assert_eq!(expected["rope"][0].as_str(), Some("07-rope.json"));
     }
 
     #[test]
@@ -196,5 +245,22 @@ mod tests {
         assert_eq!(inputs(Verb::Search), inputs(Verb::Ppl));
         let settings = Settings::read("model = \"m\"\nout = \"04-more\"\n").unwrap();
         assert!(settings.inputs(Verb::Ppl).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_come_from_other_stages_is_given() {
+        let read = |model: &str| {
+            Settings::read(&format!(
+                "model = \"{model}\"\nout = \"r/02-measure\"\nrope = [\"yarn\", \"r/01-find/rope.json\"]\n\
+                 text = [\"book.txt\"]\n[bench]\ndata = [\"b\"]\n"
+            ))
+            .unwrap()
+        };
+        let settings = read("m");
+        assert_eq!(settings.given_model(), Some("m"));
+        assert_eq!(read("r/01-train/model").given_model(), None);
+        let files = |verb| settings.given_files(verb).into_iter().collect::<Vec<_>>();
+        assert_eq!(files(Verb::Ppl), ["book.txt", "yarn"]);
+        assert_eq!(files(Verb::Bench), ["b", "yarn"]);
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::traces::trace_of_search;
+
 /// What a run folder is for. A folder holds one kind of run; evaluations may be added to any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -72,10 +74,13 @@ impl RunKind {
         }
     }
 
-    /// Whether a run of this kind has saved something that it can be continued from.
+    /// Whether a run of this kind has saved something that it can be continued from, or had.
     pub(super) fn has_work(self, folder: &Path) -> bool {
         match self {
-            Self::Search => folder.join("search/state.json").is_file(),
+            // A search whose state was removed is not begun anew over its results.
+            Self::Search => {
+                folder.join("search/state.json").is_file() || trace_of_search(folder).is_some()
+            }
             Self::Recover => has_entry(folder, "context-"),
             Self::Finetune => has_entry(folder, "step-"),
             Self::Pretrain => folder.join("start").is_dir(),
@@ -118,7 +123,8 @@ fn has_entry(folder: &Path, prefix: &str) -> bool {
 
 /// Whether the metrics are those of steps, not of generations.
 fn has_metrics_of_training(folder: &Path) -> bool {
-    let text = fs_err::read_to_string(folder.join("metrics.jsonl")).unwrap_or_default();
+    let bytes = fs_err::read(folder.join("metrics.jsonl")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let first = text.lines().next().unwrap_or_default();
     first.contains("\"kind\":\"training\"") || first.contains("\"event\":\"step\"")
 }

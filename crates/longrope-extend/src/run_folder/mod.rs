@@ -13,11 +13,13 @@
 //! - Temporary files of processes that were killed are removed when the folder is opened.
 //! - Folders of version 0.1 have no `run.json`. Their kind shows in their files.
 
+pub(crate) mod change;
 mod foreign;
 pub(crate) mod kind;
 mod lock;
 mod settings;
 mod sweep;
+mod traces;
 
 /// Refuses an empty path, which stands for the working directory.
 fn check_path(root: &Path) -> Result<()> {
@@ -35,10 +37,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use change::SettingChange;
 pub use kind::RunKind;
 pub use settings::RunSettings;
 pub(crate) use settings::differences;
 use settings::{changes, changes_of_known};
+pub(crate) use traces::trace_of_search;
 
 use self::foreign::{foreign_file, sign};
 use self::lock::Lock;
@@ -140,9 +144,17 @@ impl RunFolder {
     /// [`Error::OtherSettings`]; a `run.json` that cannot be read.
     pub fn check_known(root: &Path, known: &Value) -> Result<()> {
         match Held::by(root)? {
-            Held::Run(record) => as_begun(root, &changes_of_known(&record.fixed, known)?),
+            Held::Run(record) => as_begun(root, changes_of_known(&record.fixed, known)?),
             Held::Nothing | Held::Old(_) => Ok(()),
         }
+    }
+
+    /// Whether a folder holds a run of any kind.
+    ///
+    /// # Errors
+    /// If its `run.json` cannot be read.
+    pub fn is_run(root: &Path) -> Result<bool> {
+        Ok(!matches!(Held::by(root)?, Held::Nothing))
     }
 
     /// Whether a folder holds a run of this kind.
@@ -162,6 +174,17 @@ impl RunFolder {
         Ok(match Held::by(root)? {
             Held::Run(record) if record.kind == kind => record.fixed,
             _ => Value::Null,
+        })
+    }
+
+    /// The settings of the run in a folder as text, as its `run.json` has them; `None` if there is no run, or it does not say.
+    ///
+    /// # Errors
+    /// If its `run.json` cannot be read.
+    pub fn settings(root: &Path) -> Result<Option<String>> {
+        Ok(match Held::by(root)? {
+            Held::Run(record) => Some(record.settings).filter(|text| !text.is_empty()),
+            Held::Nothing | Held::Old(_) => None,
         })
     }
 
@@ -242,7 +265,7 @@ impl RunFolder {
         )?)
     }
 
-    /// Whether the run has saved something that it can be continued from.
+    /// Whether the run has saved something that it can be continued from, or had.
     pub fn has_work(&self) -> bool {
         self.kind.has_work(&self.root)
     }
@@ -339,18 +362,18 @@ impl Record {
         if self.fixed.is_null() || settings.fixed.is_null() {
             return Ok(());
         }
-        as_begun(root, &changes(&self.fixed, &settings.fixed)?)
+        as_begun(root, changes(&self.fixed, &settings.fixed)?)
     }
 }
 
 /// The error for a run that would be continued with other settings than it was begun with, if some differ.
-fn as_begun(root: &Path, differences: &[String]) -> Result<()> {
-    if differences.is_empty() {
+fn as_begun(root: &Path, changes: Vec<SettingChange>) -> Result<()> {
+    if changes.is_empty() {
         return Ok(());
     }
     Err(Error::OtherSettings {
         path: root.to_owned(),
-        differences: differences.join(", "),
+        changes,
     })
 }
 

@@ -5,13 +5,24 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::change::SettingChange;
 use crate::error::Result;
 
 /// Longest value that a message shows, in characters.
 const LONGEST_SHOWN: usize = 60;
 
 /// Settings that runs of earlier versions did not record. Where one is missing, it is not compared.
-const RECORDED_LATER: [&str; 4] = ["eval-text", "held-out", "rope-layers", "tokenizer"];
+const RECORDED_LATER: [&str; 9] = [
+    "eval-text",
+    "eval.bos",
+    "held-out",
+    "rope-layers",
+    "search-needle",
+    "search.init",
+    "search.needle-weight",
+    "search.profile",
+    "tokenizer",
+];
 
 /// What a run is begun or continued with.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +36,10 @@ pub struct RunSettings<'a> {
 /// Settings with different values, each with the saved and the present value.
 ///
 /// Names are paths into the values, such as `search.population`. A setting that one side does not have is `absent`.
-pub(crate) fn differences(saved: &impl Serialize, now: &impl Serialize) -> Result<Vec<String>> {
+pub(crate) fn differences(
+    saved: &impl Serialize,
+    now: &impl Serialize,
+) -> Result<Vec<SettingChange>> {
     let (saved, now) = (flat(saved)?, flat(now)?);
     let mut names: Vec<&String> = saved.keys().chain(now.keys()).collect();
     names.sort_unstable();
@@ -39,17 +53,16 @@ pub(crate) fn differences(saved: &impl Serialize, now: &impl Serialize) -> Resul
             |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
         let (saved, now) = (text(saved), text(now));
         let is_short = saved.chars().count().max(now.chars().count()) <= LONGEST_SHOWN;
-        Some(if is_short {
-            format!("`{name}` was {saved} and is {now}")
-        } else {
-            format!("`{name}` is another one")
+        Some(SettingChange {
+            key: name.clone(),
+            values: is_short.then_some((saved, now)),
         })
     });
     Ok(differing.collect())
 }
 
 /// As [`differences`], between what a run was begun with and what it is continued with.
-pub(super) fn changes(saved: &Value, now: &Value) -> Result<Vec<String>> {
+pub(super) fn changes(saved: &Value, now: &Value) -> Result<Vec<SettingChange>> {
     let mut now = now.clone();
     if let Some(now) = now.as_object_mut() {
         now.retain(|name, _| saved.get(name).is_some() || !RECORDED_LATER.contains(&name.as_str()));
@@ -59,7 +72,7 @@ pub(super) fn changes(saved: &Value, now: &Value) -> Result<Vec<String>> {
 
 /// As [`differences`], for some settings that are known before the others. Settings that only one side has are left out,
 /// and so are empty lists: they may stand for a default.
-pub(super) fn changes_of_known(saved: &Value, known: &Value) -> Result<Vec<String>> {
+pub(super) fn changes_of_known(saved: &Value, known: &Value) -> Result<Vec<SettingChange>> {
     let (mut saved, mut known) = (flat(saved)?, flat(known)?);
     let is_open = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     known.retain(|name, value| saved.contains_key(name) && !is_open(value));
@@ -95,14 +108,19 @@ mod tests {
 
     use super::*;
 
+    fn texts(changes: Result<Vec<SettingChange>>) -> Vec<String> {
+        let changes = changes.unwrap();
+        changes.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn differences_are_named_with_both_values() {
         let saved =
             json!({"seed": 1, "search": {"population": 8, "parents": 4}, "factors": vec![1.5; 40]});
         let now = json!({"seed": 1, "search": {"population": 16}, "factors": vec![2.5; 40]});
-        assert_eq!(differences(&saved, &saved).unwrap(), Vec::<String>::new());
+        assert_eq!(texts(differences(&saved, &saved)), [""; 0]);
         assert_eq!(
-            differences(&saved, &now).unwrap(),
+            texts(differences(&saved, &now)),
             [
                 "`factors` is another one",
                 "`search.parents` was 4 and is absent",
@@ -114,29 +132,24 @@ mod tests {
     #[test]
     fn what_an_earlier_version_did_not_record_is_not_compared() {
         let now = json!({"seed": 1, "eval-text": "a", "rope-layers": "full"});
-        let none = Vec::<String>::new();
-        assert_eq!(changes(&json!({"seed": 1}), &now).unwrap(), none);
+        assert_eq!(texts(changes(&json!({"seed": 1}), &now)), [""; 0]);
         let saved = json!({"seed": 1, "eval-text": "b", "rope-layers": "full"});
         assert_eq!(
-            changes(&saved, &now).unwrap(),
+            texts(changes(&saved, &now)),
             ["`eval-text` was \"b\" and is \"a\""]
         );
         // Others are.
         let saved = json!({"eval-text": "a", "rope-layers": "full"});
-        assert_eq!(
-            changes(&saved, &now).unwrap(),
-            ["`seed` was absent and is 1"]
-        );
+        assert_eq!(texts(changes(&saved, &now)), ["`seed` was absent and is 1"]);
     }
 
     #[test]
     fn settings_that_are_known_early_are_compared_alone() {
         let saved = json!({"seed": 1, "train": {"steps": 8, "targets": [64], "rate": 0.5}});
         let known = |steps: u64| json!({"train": {"steps": steps, "targets": [], "other": 1}});
-        let none = Vec::<String>::new();
-        assert_eq!(changes_of_known(&saved, &known(8)).unwrap(), none);
+        assert_eq!(texts(changes_of_known(&saved, &known(8))), [""; 0]);
         assert_eq!(
-            changes_of_known(&saved, &known(4)).unwrap(),
+            texts(changes_of_known(&saved, &known(4))),
             ["`train.steps` was 8 and is 4"]
         );
     }

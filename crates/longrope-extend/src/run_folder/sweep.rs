@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
+use longrope_data::{STAGED_PREFIX, holds_both, is_being_written};
+use longrope_model::EXPORT_PREFIX;
+
 use super::lock::Lock;
 
-/// First letters of the names of temporary files and folders; see [`longrope_data::replace_folder`].
-const TEMPORARY: [&str; 2] = [".writing-", ".saving-"];
+/// How the names of temporary files and folders begin; see [`longrope_data::replace_folder`].
+const TEMPORARY: [&str; 3] = [STAGED_PREFIX, ".saving-", EXPORT_PREFIX];
 /// Folders below a run folder that are looked into: stages, their phases and states, and what is in those.
 const DEPTH: usize = 5;
 
 /// Removes temporary files and folders in a run folder that the caller has locked, and in those of its parts in which no
-/// other process works. What cannot be removed is left, with a warning in the log.
+/// other process works. What another process is writing, such as an export, stays. What cannot be removed is left, with a
+/// warning in the log.
 pub(super) fn sweep(folder: &Path) {
     sweep_to(folder, DEPTH);
 }
@@ -27,7 +31,14 @@ fn sweep_to(folder: &Path, depth: usize) {
         let (name, path) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
         let is_temporary = TEMPORARY.iter().any(|prefix| name.starts_with(prefix));
-        if is_temporary {
+        if is_temporary && is_being_written(&path) {
+            tracing::debug!("`{}` is being written", path.display());
+        } else if is_temporary && holds_both(&path) {
+            tracing::warn!(
+                "`{}` is kept: it has the only copies of a folder that was being replaced",
+                path.display()
+            );
+        } else if is_temporary {
             let removed = if kind.is_dir() {
                 fs_err::remove_dir_all(&path)
             } else {
@@ -54,12 +65,19 @@ mod tests {
     fn temporaries_go_and_everything_else_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for name in ["part/.saving-1/new", "busy", "step-000001", ".saved"] {
+        for name in [
+            "part/.saving-1/new",
+            "part/.longrope-export-1/new",
+            "busy",
+            "step-000001",
+            ".saved",
+        ] {
             fs_err::create_dir_all(path(name)).unwrap();
         }
         for name in [
             ".writing-a",
             "part/.saving-1/new/model.safetensors",
+            "part/.longrope-export-1/new/model.safetensors",
             "busy/.writing-b",
             "step-000001/state.json",
             "notes.writing-c",
@@ -67,10 +85,15 @@ mod tests {
             fs_err::write(path(name), "text").unwrap();
         }
         let busy = Lock::take(&path("busy")).unwrap();
-        sweep(folder.path());
+        let exported = longrope_data::create_folder(&path("exported"), EXPORT_PREFIX, |new| {
+            sweep(folder.path());
+            std::io::Result::Ok(new.is_dir())
+        });
+        assert!(exported.unwrap(), "another process was writing it");
         for (name, stays) in [
             (".writing-a", false),
             ("part/.saving-1", false),
+            ("part/.longrope-export-1", false),
             ("part", true),
             ("busy/.writing-b", true),
             ("step-000001/state.json", true),

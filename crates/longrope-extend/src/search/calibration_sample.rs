@@ -23,6 +23,8 @@ pub struct CalibrationSample {
     pub(super) score_from: usize,
     /// The loss is multiplied by this.
     pub(super) weight: f64,
+    /// Whether it is a text with a needle, of which the answer is scored.
+    pub(super) has_needle: bool,
     /// Positions of the tokens, if they are not `0, 1, 2, …`, and the tokens of the text that they lie in.
     positions: Option<(Arc<[Vec<usize>]>, usize)>,
 }
@@ -34,6 +36,7 @@ impl CalibrationSample {
             sequences: Arc::from([tokens]),
             score_from,
             weight: 1.0,
+            has_needle: false,
             positions: None,
         }
     }
@@ -100,6 +103,9 @@ impl From<Sample> for CalibrationSample {
 
 impl From<NeedleText> for CalibrationSample {
     fn from(text: NeedleText) -> Self {
-        Self::new(text.tokens, text.answer_from)
+        Self {
+            has_needle: true,
+            ..Self::new(text.tokens, text.answer_from)
+        }
     }
 }

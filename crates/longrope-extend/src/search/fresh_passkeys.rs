@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use longrope_data::Tokenizer;
 use longrope_eval::{NeedleTextConfig, needle_texts};
-use longrope_rope::RopeSpec;
+use longrope_rope::{RopeScaling, RopeSpec};
 
 use super::calibration::Calibration;
 use super::calibration_sample::CalibrationSample;
-use super::measured::NamedSpec;
+use super::measured::{CHECKPOINT, NamedSpec};
 use super::sample_shape::SampleShape;
 use crate::scoring::Adaptation;
 
@@ -45,17 +45,22 @@ pub(super) fn fresh_passkeys(
 #[derive(Clone, Debug)]
 pub(super) struct PasskeysInWindow {
     pub(super) passkeys: Vec<CalibrationSample>,
-    /// The RoPE to try them with.
+    /// The RoPE to try them with: the one that the model has now.
     pub(super) rope: NamedSpec,
 }
 
 impl PasskeysInWindow {
     /// A few texts; none if they do not fit or there is no tokenizer.
-    pub(super) fn new(tokenizer: Option<&Tokenizer>, base: &RopeSpec, seed: u64) -> Self {
-        let shape = SampleShape::whole(base.original_context);
+    pub(super) fn new(tokenizer: Option<&Tokenizer>, own: &RopeSpec, seed: u64) -> Self {
+        let shape = SampleShape::whole(own.original_context);
+        let name = if own.scaling == (RopeScaling::None {}) {
+            "none"
+        } else {
+            CHECKPOINT
+        };
         Self {
             passkeys: fresh_passkeys(tokenizer, PASSKEYS_IN_WINDOW, shape, seed),
-            rope: NamedSpec::new("none", base.plain()),
+            rope: NamedSpec::new(name, own.clone()),
         }
     }
 }
@@ -73,5 +78,22 @@ pub(super) fn unscored(
         passkeys,
         needle_share: 0.0,
         adaptation,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passkeys_in_the_window_are_tried_under_the_rope_that_the_model_has() {
+        let scaling = RopeScaling::Linear { scale: 4.0 };
+        let own = RopeSpec::new(8, 1e4, 256, scaling).unwrap();
+        let name_and_rope = |rope: &RopeSpec| PasskeysInWindow::new(None, rope, 1).rope;
+        assert_eq!(
+            name_and_rope(&own),
+            NamedSpec::new("checkpoint", own.clone())
+        );
+        assert_eq!(name_and_rope(&own.plain()).name, "none");
     }
 }

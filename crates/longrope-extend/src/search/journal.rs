@@ -204,6 +204,18 @@ mod tests {
         let mut journal = Journal::open(path.clone()).unwrap();
         assert_eq!(journal.known(one, 0), Some(&losses));
         assert_eq!(journal.known(other, 1), Some(&losses));
+
+        // A byte of the first loss that is no text.
+        let mut bytes = fs_err::read(&path).unwrap();
+        let at = fs_err::read_to_string(&path)
+            .unwrap()
+            .find("sample")
+            .unwrap();
+        bytes[at] = 0xff;
+        fs_err::write(&path, bytes).unwrap();
+        let damaged = Journal::open(path.clone()).unwrap();
+        assert_eq!(damaged.known(one, 0), None);
+        assert_eq!(damaged.known(other, 1), Some(&losses));
         journal.clear().unwrap();
         assert!(!path.exists());
         assert_eq!(journal.known(one, 0), None);

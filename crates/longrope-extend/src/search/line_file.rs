@@ -33,8 +33,8 @@ pub(super) struct LineFile {
 }
 
 impl LineFile {
-    /// Reads the lines that an interrupted run has left. Lines that a kill has cut off are left out, and so are those of
-    /// files of another format.
+    /// Reads the lines that an interrupted run has left. Lines that a kill has cut off or that are damaged are left out, and so
+    /// are those of files of another format.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -52,16 +52,17 @@ impl LineFile {
         if !file.path.is_file() {
             return Ok((file, Vec::new()));
         }
-        let text = fs_err::read_to_string(&file.path)?;
-        let mut lines = text.lines();
+        // Not as text: one damaged byte is not to hide all lines.
+        let bytes = fs_err::read(&file.path)?;
+        let mut lines = bytes.split(|byte| *byte == b'\n');
         let header = lines
             .next()
-            .and_then(|line| serde_json::from_str::<Header>(line).ok());
+            .and_then(|line| serde_json::from_slice::<Header>(line).ok());
         if header != Some(file.header()) {
             return Ok((file, Vec::new()));
         }
         let lines: Vec<T> = lines
-            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter_map(|line| serde_json::from_slice(line).ok())
             .collect();
         file.kept = json_lines(&lines)?;
         Ok((file, lines))

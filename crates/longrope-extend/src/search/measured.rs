@@ -11,6 +11,9 @@ use crate::interrupt::Interrupt;
 use crate::pool::{CallStatus, PoolError};
 use crate::scoring::{Losses, Measure, Scoring};
 
+/// Name of the RoPE that the model has now, if it is scaled.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+
 /// A RoPE and its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedSpec {
@@ -133,7 +136,10 @@ fn method(
 }
 
 /// Mean loss on each sample, in nats.
-fn means(samples: &[CalibrationSample], losses: &[Losses]) -> longrope_model::Result<Vec<f64>> {
+pub(super) fn means(
+    samples: &[CalibrationSample],
+    losses: &[Losses],
+) -> longrope_model::Result<Vec<f64>> {
     let pairs = samples.iter().zip(losses);
     pairs
         .map(|(sample, losses)| Ok(sample.blocks(losses)?.mean()))

@@ -261,6 +261,11 @@ impl Objective for ModelObjective<'_> {
         self.samples.len()
     }
 
+    /// Answers about needles have few tokens, whose losses differ far more than those of blocks of text.
+    fn kind(&self, sample: usize) -> usize {
+        usize::from(self.samples[sample].has_needle)
+    }
+
     fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, ScoringError> {
         let specs: Vec<_> = jobs
             .iter()

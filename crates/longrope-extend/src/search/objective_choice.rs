@@ -30,14 +30,15 @@ pub struct ObjectiveChoice {
 }
 
 impl ObjectiveChoice {
-    /// Tries passkeys within the window that the model was trained for: the combined objective if it finds at least half
-    /// of them and the needles fit into `context` tokens, else perplexity. The same seed gives the same choice.
+    /// Tries passkeys within the window that the model was trained for, under `own`, the RoPE that it has now: the combined
+    /// objective if it finds at least half of them and the needles fit into `context` tokens, else perplexity. The same seed
+    /// gives the same choice.
     ///
     /// # Errors
     /// If the text is too short for the samples, an interrupt is requested, or the model or all devices fail.
     pub(super) fn make(
         inputs: &SearchInputs<'_>,
-        base: &RopeSpec,
+        own: &RopeSpec,
         context: usize,
         interrupt: &Interrupt,
     ) -> Result<Self> {
@@ -52,12 +53,12 @@ impl ObjectiveChoice {
             return Ok(Self::perplexity("`search.passkey-trials` is 0"));
         }
         let PasskeysInWindow { passkeys, rope } =
-            PasskeysInWindow::new(Some(tokenizer), base, options.seed);
+            PasskeysInWindow::new(Some(tokenizer), own, options.seed);
         let n_tried = passkeys.len();
         if n_tried == 0 {
             return Ok(Self::perplexity(&format!(
                 "a passkey does not fit into the {} tokens of the model's own window",
-                base.original_context
+                own.original_context
             )));
         }
         let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
@@ -68,7 +69,7 @@ impl ObjectiveChoice {
         let share = n_found as f64 / n_tried as f64;
         let tried = format!(
             "the model finds {n_found} of {n_tried} passkeys within its own window of {} tokens",
-            base.original_context
+            own.original_context
         );
         let can_find = share >= CAN_FIND;
         let fits = || {

@@ -1,4 +1,5 @@
 use longrope_data::{Skips, TokenDocument, stretched_positions};
+use longrope_eval::NeedleText;
 use longrope_model::TokenBatch;
 use longrope_rope::AttentionScale;
 use longrope_search::{Candidate, SearchConfig};
@@ -182,4 +183,20 @@ fn a_candidate_that_cannot_be_trained_fails_alone() {
     }];
     let outcomes = objective.evaluate(&jobs).unwrap();
     assert!(matches!(outcomes[..], [Outcome::Failed(_)]), "{outcomes:?}");
+}
+
+#[test]
+fn text_and_needles_are_two_kinds_of_samples() {
+    let models = tiny(&["flex"]);
+    let decoder = models.decoder();
+    let needle = NeedleText {
+        tokens: vec![1; WINDOW],
+        answer_from: 30,
+        fillers: [0..10, 20..30],
+    };
+    let mut all = samples();
+    all.extend(SampleShape::whole(WINDOW).needles([needle]));
+    let objective = ModelObjective::on(decoder, &target(decoder), all);
+    let kinds: Vec<usize> = (0..4).map(|sample| objective.kind(sample)).collect();
+    assert_eq!(kinds, [0, 0, 0, 1]);
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use longrope_model::rope_fingerprint;
+use longrope_rope::{RopeScaling, RopeSpec};
 use longrope_search::TargetRope;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,7 @@ use super::calibration::Calibration;
 use super::inputs::SearchInputs;
 use super::objective_choice::ObjectiveChoice;
 use super::objective_kind::ObjectiveKind;
+use super::search_input::SearchInput;
 use crate::error::{Error, Result};
 use crate::json_files::read_json;
 use crate::run_folder::{RunFolder, RunMode};
@@ -47,13 +50,18 @@ pub(super) struct Recorded {
     /// Which layers a RoPE is for, if not for those that see all tokens only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rope_layers: Option<String>,
+    /// Fingerprint of the RoPE that the model has now; `None` if it is plain, and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_rope: Option<String>,
 }
 
 impl Recorded {
+    /// `own` is the RoPE that the model has now.
     pub(super) fn new(
         inputs: &SearchInputs,
         calibration: &Calibration,
         target: &TargetRope,
+        own: &RopeSpec,
     ) -> Self {
         let options = &inputs.calibration;
         let objective = match options.objective {
@@ -72,6 +80,7 @@ impl Recorded {
             adapt: None,
             precision: inputs.source.half_precision().map(str::to_owned),
             rope_layers: inputs.source.rope_layers.clone(),
+            own_rope: (own.scaling != RopeScaling::None {}).then(|| rope_fingerprint(own)),
         }
     }
 
@@ -82,6 +91,11 @@ impl Recorded {
             RunMode::New => None,
             _ => read_json(&out.join(INPUTS_FILE)).ok(),
         }
+    }
+
+    /// Whether the search took the model for one with a plain RoPE, as earlier versions took every model.
+    pub(super) fn took_for_plain(&self) -> bool {
+        self.own_rope.is_none()
     }
 
     /// What is minimized.
@@ -106,22 +120,24 @@ impl Recorded {
         }
         let saved: Self = read_json(&path)?;
         let what = if saved.model_fingerprint != self.model_fingerprint {
-            "model"
+            SearchInput::Model
         } else if saved.precision != self.precision {
-            "`precision`"
+            SearchInput::Precision
         } else if saved.rope_layers != self.rope_layers {
-            "`rope-layers`"
+            SearchInput::RopeLayers
+        } else if saved.own_rope != self.own_rope {
+            SearchInput::OwnRope
         } else if saved.settings() != self.settings() {
-            "`search.adapt`"
+            SearchInput::Adapt
         } else if saved.text_fingerprint != self.text_fingerprint
             || saved.held_out_fingerprint != self.held_out_fingerprint
             || saved.adapt != self.adapt
         {
-            "text, or with other samples of it"
+            SearchInput::Text
         } else if saved.objective != self.objective {
-            "objective"
+            SearchInput::Objective
         } else if saved.ground != self.ground {
-            "rope.json of `search.init`"
+            SearchInput::Ground
         } else {
             return Ok(());
         };

@@ -4,23 +4,26 @@
 //! and adds them as further factor sets (LongRoPE, arXiv 2402.13753, section 3.3).
 //!
 //! Samples are as long as the context, below the original window too, and the RoPE as it was is measured on the same ones as
-//! the factors found: losses of windows of other lengths say nothing about factors.
+//! the factors found: losses of windows of other lengths say nothing about factors. The search starts from the RoPE as it was,
+//! with its attention scale, and factors are kept if they are better by more than chance on what the search minimizes.
 
 use std::path::Path;
 
 use longrope_data::text_fingerprint;
+use longrope_eval::Difference;
 use longrope_model::ResultSource;
-use longrope_rope::{AttentionScale, Provenance, RopeArtifact, RopeScaling, RopeSpec};
-use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Seed, Space, TargetRope};
+use longrope_rope::{Provenance, RopeArtifact, RopeScaling, RopeSpec};
+use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Seed, TargetRope};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::adapt::AdaptConfig;
 use super::calibration::{Calibration, CalibrationOptions};
+use super::compared::Compared;
 use super::events::Watch;
 use super::held_out::HeldOutShare;
 use super::inputs::SearchInputs;
-use super::measured::{NamedSpec, measure};
+use super::measured::NamedSpec;
 use super::objective_kind::ObjectiveKind;
 use super::result::{RESULT_FILE, SearchResult};
 use super::task::{STATE_FILE, SearchTask, saved_state};
@@ -28,20 +31,22 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::json_files::read_json;
 use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings};
-use crate::scoring::{Scoring, Workers};
 
 /// The result of a recovery at one context.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recovered {
     /// The context, tokens.
     pub context: usize,
-    /// Mean loss of the RoPE as it was, nats per token.
+    /// Mean loss of the RoPE as it was on text, nats per token.
     pub before_nats: f64,
-    /// Mean loss of the factors found on the same samples, nats per token.
+    /// Mean loss of the factors found on the same text, nats per token.
     pub after_nats: f64,
     /// Candidates that were measured.
     pub evaluations: usize,
-    /// Whether the factors are in the result, which has only factors that are better.
+    /// The objective of the factors found minus that of the RoPE as it was, on the same samples. The search chose the factors
+    /// on them, so other text gains less.
+    pub difference: Difference,
+    /// Whether the factors are in the result, which has only factors that are better by more than chance.
     pub kept: bool,
 }
 
@@ -65,7 +70,7 @@ pub struct RecoveryTask<'a> {
     pub max_factor_ratio: f64,
     /// The RoPE of the extended model.
     pub known: RopeSpec,
-    /// Contexts to recover, tokens, in any order.
+    /// Contexts to recover, tokens, in any order. With [`RunMode::Resume`], also those that are finished.
     pub contexts: Vec<usize>,
     /// Run folder. The search for a context has the folder `context-N` in it.
     pub out: &'a Path,
@@ -104,6 +109,12 @@ impl RecoveryTask<'_> {
             fixed: self.fixed(),
         };
         let run = RunFolder::open(self.out, RunKind::Recover, self.mode, &settings)?;
+        if self.mode == RunMode::Resume {
+            contexts.extend(finished_contexts(self.out));
+            contexts.sort_unstable();
+            contexts.dedup();
+        }
+        warn_of_one_sample(&self.inputs.calibration);
         let mut recovered = Vec::with_capacity(contexts.len());
         for context in contexts {
             let gain = self
@@ -138,15 +149,18 @@ impl RecoveryTask<'_> {
         watch: Watch<'_>,
     ) -> Result<Recovered> {
         let target = TargetRope::beside(&self.known, context);
-        let evolution = self.evolution();
         let problem = self.problem(context, &target);
-        let init = self.known_candidate(context, &evolution.space(&problem)?)?;
         let folder = self.out.join(format!("context-{context}"));
-        let result = folder.join(RESULT_FILE);
-        let (evaluations, best) = if result.is_file() {
-            let found: SearchResult = read_json(&result)?;
-            let state = saved_state(&folder.join(STATE_FILE))?;
-            (found.evaluations, state.best().cloned())
+        let evolution = match self.begun_evolution(&folder) {
+            Some(evolution) => evolution,
+            None => self.evolution(&target, &problem)?,
+        };
+        let init = self.known_candidate(&target, &evolution, &problem)?;
+        // If one of the two is damaged, the search measures again or says so.
+        let result = read_json::<SearchResult>(&folder.join(RESULT_FILE)).ok();
+        let state = saved_state(&folder.join(STATE_FILE)).ok();
+        let (evaluations, best) = if let Some((result, state)) = result.zip(state) {
+            (result.evaluations, state.best().cloned())
         } else {
             let task = SearchTask {
                 inputs: SearchInputs {
@@ -168,24 +182,39 @@ impl RecoveryTask<'_> {
             (outcome.result.evaluations, outcome.search.best().cloned())
         };
         let best = best.ok_or(Error::NoCandidate)?.candidate;
-        let searched = target.candidate_spec(&best)?;
-        let (before, after) = self.text_losses(context, searched, interrupt)?;
-        let kept = after < before;
+        let compared = self.compare(context, target.candidate_spec(&best)?, interrupt)?;
+        let kept = compared.is_better();
         if kept {
             // Beside the sets that are known now: the rope.json of the search has those that were known when it ended.
             self.known = target.artifact_spec(&best)?;
         }
         Ok(Recovered {
             context,
-            before_nats: before,
-            after_nats: after,
+            before_nats: compared.before_nats,
+            after_nats: compared.after_nats,
             evaluations,
+            difference: compared.difference,
             kept,
         })
     }
 
-    /// The evolution of the search for every context.
-    fn evolution(&self) -> SearchConfig {
+    /// The evolution of the search for a context.
+    fn evolution(&self, target: &TargetRope, problem: &SearchProblem) -> Result<SearchConfig> {
+        let common = self.common_evolution();
+        Ok(target.without_equal_starts(&common, problem, &self.known)?)
+    }
+
+    /// The evolution of a search that an earlier version has begun: it was the same for every context.
+    fn begun_evolution(&self, folder: &Path) -> Option<SearchConfig> {
+        let common = self.common_evolution();
+        // What cannot be read is reported when it is resumed.
+        let state = saved_state(&folder.join(STATE_FILE)).ok()?;
+        let is_common = state.config().clone().canonical() == common.clone().canonical();
+        is_common.then_some(common)
+    }
+
+    /// The configured evolution with the bounds and the seeds of a recovery.
+    fn common_evolution(&self) -> SearchConfig {
         let mut evolution = SearchConfig {
             max_factor_ratio: self.max_factor_ratio,
             max_factor_extra: 0.0,
@@ -211,12 +240,13 @@ impl RecoveryTask<'_> {
 
     /// Checks what can be checked about a context before anything is written.
     fn validate(&self, context: usize) -> Result<()> {
-        let problem = self.problem(context, &TargetRope::beside(&self.known, context));
+        let target = TargetRope::beside(&self.known, context);
+        let problem = self.problem(context, &target);
         problem.validate()?;
-        let space = self.evolution().space(&problem)?;
-        let init = self.known_candidate(context, &space)?;
+        let evolution = self.evolution(&target, &problem)?;
+        let init = self.known_candidate(&target, &evolution, &problem)?;
         let seed = self.inputs.calibration.seed;
-        Search::with_init(problem, self.evolution(), init.into_iter().collect(), seed)?;
+        Search::with_init(problem, evolution, init.into_iter().collect(), seed)?;
         Ok(())
     }
 
@@ -227,6 +257,7 @@ impl RecoveryTask<'_> {
         let mut fixed = json!({
             "rope": self.known,
             "seed": calibration.seed,
+            "search.profile": self.inputs.profile,
             "recover.max-factor-ratio": self.max_factor_ratio,
             "search": self.inputs.evolution,
             "search.samples": calibration.samples,
@@ -239,51 +270,72 @@ impl RecoveryTask<'_> {
         if let Some(precision) = self.inputs.source.half_precision() {
             fixed["precision"] = json!(precision);
         }
+        if calibration.objective != ObjectiveKind::Perplexity {
+            fixed["search-needle"] = json!(calibration.needles);
+            fixed["search.needle-weight"] = json!(calibration.needle_weight);
+        }
         fixed
     }
 
-    /// The candidate nearest to the factors now used at the context, within the bounds.
-    fn known_candidate(&self, context: usize, space: &Space) -> Result<Option<Candidate>> {
-        let (Some(set), RopeScaling::LongRope { attention, .. }) =
-            (self.known.factor_set(context), &self.known.scaling)
-        else {
-            return Ok(None);
-        };
-        let own = set.attention.unwrap_or(*attention);
-        // If the search space does not have this policy, use another one with the same factors.
-        for policy in [own, AttentionScale::None {}, AttentionScale::Su {}] {
-            let near = space.nearest(set.factors.as_slice(), set.start_tokens, policy)?;
-            if space.contains(&near) {
-                return Ok(Some(near));
-            }
-        }
-        Ok(None)
+    /// The candidate nearest to what the known RoPE does at the context, with its attention scale.
+    fn known_candidate(
+        &self,
+        target: &TargetRope,
+        evolution: &SearchConfig,
+        problem: &SearchProblem,
+    ) -> Result<Option<Candidate>> {
+        let space = evolution.space(problem)?;
+        Ok(target.candidate_of(&self.known, evolution, &space)?)
     }
 
-    /// Mean losses of the known RoPE and of the one that was searched, on the same samples of text, nats per token.
-    fn text_losses(
+    /// The known RoPE and the one that was searched, on the samples of the search.
+    fn compare(
         &self,
         context: usize,
         searched: RopeSpec,
         interrupt: &Interrupt,
-    ) -> Result<(f64, f64)> {
+    ) -> Result<Compared> {
         let inputs = &self.inputs;
-        let text_only = CalibrationOptions {
-            objective: ObjectiveKind::Perplexity,
+        let options = CalibrationOptions {
+            passkey_trials: 0,
             ..inputs.calibration.clone()
         };
-        let calibration = Calibration::new(&text_only, inputs.documents, None, context)?;
-        let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
-        let ropes = [
-            NamedSpec::new("before", self.known.clone()),
-            NamedSpec::new("searched", searched),
-        ];
-        let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut |_| {})?;
-        match losses.as_slice() {
-            [before, searched] => Ok((before.nll_nats, searched.nll_nats)),
-            _ => Err(Error::NoCandidate),
+        let calibration = Calibration::new(&options, inputs.documents, inputs.tokenizer, context)?;
+        let before = NamedSpec::new("before", self.known.clone());
+        let after = NamedSpec::new("searched", searched);
+        Compared::measure(inputs.models, &calibration, &before, &after, interrupt)
+    }
+}
+
+/// Warns if no factors can be kept, because one sample proves nothing.
+fn warn_of_one_sample(options: &CalibrationOptions) {
+    let has_text = options.objective != ObjectiveKind::Needle;
+    let has_needles = options.objective != ObjectiveKind::Perplexity;
+    for (is_scored, key, found) in [
+        (has_text, "search.samples", options.samples),
+        (
+            has_needles,
+            "search-needle.samples",
+            options.needles.samples,
+        ),
+    ] {
+        if is_scored && found < 2 {
+            tracing::warn!(
+                "`{key}` is {found}, expected at least 2: one sample does not prove that factors are better, so none will be kept"
+            );
         }
     }
+}
+
+/// The contexts whose search in this folder is over, in any order.
+fn finished_contexts(out: &Path) -> Vec<usize> {
+    let entries = fs_err::read_dir(out).into_iter().flatten().flatten();
+    let finished = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let context = name.to_str()?.strip_prefix("context-")?.parse().ok()?;
+        entry.path().join(RESULT_FILE).is_file().then_some(context)
+    });
+    finished.collect()
 }
 
 /// An error with the context that was recovered.

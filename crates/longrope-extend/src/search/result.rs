@@ -62,7 +62,8 @@ pub struct SearchResult {
     /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// Time of this process, seconds.
+    /// Time of all processes that searched, seconds: of one that was killed, up to the last state that it saved. In older
+    /// files that of the last process only.
     pub elapsed_secs: f64,
 }
 

@@ -1,7 +1,5 @@
 //! The loop of a search, and the files it writes.
 
-use std::time::Instant;
-
 use longrope_eval::ppl_of;
 use longrope_model::{ResultSource, rope_fingerprint};
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
@@ -11,7 +9,7 @@ use serde::Serialize;
 
 use super::calibration::Calibration;
 use super::events::SearchEvent;
-use super::measured::NamedSpec;
+use super::measured::{CHECKPOINT, NamedSpec};
 use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
 use super::objective_choice::ObjectiveChoice;
@@ -23,8 +21,9 @@ use crate::error::{Error, Result};
 use crate::json_files::{json_lines, read_json};
 use crate::run_folder::RunFolder;
 use crate::scoring::Adapted;
+use crate::stopwatch::Stopwatch;
 
-/// Methods that a search is compared with.
+/// Methods that a search is compared with, beside the RoPE that the model has now.
 const METHODS: [Method; 5] = [
     Method::None,
     Method::Pi,
@@ -32,6 +31,9 @@ const METHODS: [Method; 5] = [
     Method::DynamicNtk,
     Method::Yarn,
 ];
+
+/// The time so far, relative to the run folder; see [`Stopwatch`].
+const TIME_FILE: &str = "search/time.json";
 
 /// Failed measurements of a generation that are logged one by one.
 const MAX_FAILURES_SHOWN: usize = 3;
@@ -69,10 +71,27 @@ impl SearchRun<'_> {
     /// Runs a search to its end, saves its state after every generation, and writes the results.
     pub(crate) fn finish_search(
         &self,
+        search: Search,
+        objective: ModelObjective,
+    ) -> Result<SearchOutcome> {
+        // A search that is over may have something left to measure. Its time is in its result.
+        let before = read_json::<SearchResult>(&self.run.path(RESULT_FILE));
+        let before = before.map_or(0.0, |result| result.elapsed_secs);
+        let clock = Stopwatch::start_from(self.run.path(TIME_FILE), before);
+        let outcome = self.search_and_measure(search, objective, &clock);
+        match &outcome {
+            Ok(_) => clock.clear()?,
+            Err(_) => clock.save_if_possible(),
+        }
+        outcome
+    }
+
+    fn search_and_measure(
+        &self,
         mut search: Search,
         mut objective: ModelObjective,
+        clock: &Stopwatch,
     ) -> Result<SearchOutcome> {
-        let started = Instant::now();
         objective.event(&SearchEvent::Begun {
             search: &search,
             calibration: self.calibration,
@@ -95,6 +114,7 @@ impl SearchRun<'_> {
             let step = search.step(&mut objective);
             // Saved after an interrupted step too, to keep the scores measured in it.
             save_state(self.run, &search)?;
+            clock.save()?;
             let generation = step?;
             // Its scores are in the state now.
             objective.clear_scores()?;
@@ -125,7 +145,7 @@ impl SearchRun<'_> {
             baselines,
             verdict,
         };
-        let result = self.result(&search, &winner, measured, started)?;
+        let result = self.result(&search, &winner, measured, clock.elapsed_secs())?;
         self.outcome(search, result, &mut objective)
     }
 
@@ -140,6 +160,7 @@ impl SearchRun<'_> {
         let best = search.best().ok_or(Error::NoCandidate)?;
         let winner = rope_fingerprint(&self.target.candidate_spec(&best.candidate)?);
         let n_passkeys = self.calibration.passkeys.len();
+        let n_methods = self.methods()?.len();
         let is_judged = |verdict: Option<&Verdict>| match (self.unseen, verdict) {
             (Some(unseen), Some(verdict)) => unseen.is_judged_in(verdict),
             (unseen, verdict) => unseen.is_none() && verdict.is_none(),
@@ -147,7 +168,7 @@ impl SearchRun<'_> {
         Ok(result.filter(|result| {
             result.searched.rope_fingerprint.as_ref() == Some(&winner)
                 && result.searched.passkeys_found.len() == n_passkeys
-                && result.baselines.len() == METHODS.len()
+                && result.baselines.len() == n_methods
                 && is_judged(result.verdict.as_ref())
         }))
     }
@@ -178,6 +199,8 @@ impl SearchRun<'_> {
         });
         // Written last: a search with this file is over, figures included.
         self.run.write_json(RESULT_FILE, &outcome.result)?;
+        // Those of the last generation are still there if a kill came right after its state was saved.
+        objective.clear_scores()?;
         objective.clear_methods()?;
         Ok(outcome)
     }
@@ -196,14 +219,16 @@ impl SearchRun<'_> {
         unseen.judge(objective, &ropes, self.objective)
     }
 
-    /// The methods that a search is compared with, for its target.
+    /// What a search is compared with: the methods for its target, and the model as it is.
     fn methods(&self) -> Result<Vec<NamedSpec>> {
         let (base, target) = (self.target.base(), self.target.target());
         let named = |method: Method| {
             let spec = method.spec(base, target)?;
             Ok(NamedSpec::new(method.name(), spec))
         };
-        METHODS.into_iter().map(named).collect()
+        let own = self.target.own().cloned();
+        let own = own.map(|own| Ok(NamedSpec::new(CHECKPOINT, own)));
+        METHODS.into_iter().map(named).chain(own).collect()
     }
 
     /// Writes the factors.
@@ -220,7 +245,7 @@ impl SearchRun<'_> {
         search: &Search,
         winner: &RopeSpec,
         measured: Measurements,
-        started: Instant,
+        elapsed_secs: f64,
     ) -> Result<SearchResult> {
         let Measurements {
             searched,
@@ -269,7 +294,7 @@ impl SearchRun<'_> {
                 .map(|generation| generation.failures.len())
                 .sum(),
             verdict,
-            elapsed_secs: started.elapsed().as_secs_f64(),
+            elapsed_secs,
         })
     }
 

@@ -111,6 +111,7 @@ fn when_all_workers_are_gone_the_search_is_saved_and_can_go_on() {
     assert!(matches!(error, Error::NoDeviceLeft { .. }), "{error:?}");
     assert!(error.to_string().contains("the connection was closed"));
     assert!(!here.path().join("rope.json").exists());
+    assert!(here.path().join(TIME_FILE).is_file());
     let state = read(here.path(), "search/state.json");
     let state = longrope_search::SearchState::from_json(&state).unwrap();
     assert!(Search::resume(state).is_ok());

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use longrope_data::TokenDocument;
+use longrope_data::{TokenDocument, sha256_hex};
 use longrope_rope::RopeSpec;
 use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, SearchState, TargetRope};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::adapt::{AdaptConfig, RecordedAdapt};
 use super::calibration::Calibration;
@@ -23,7 +23,7 @@ use super::sample_shape::SampleShape;
 use super::unseen::{Unseen, unseen_windows};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings, differences};
+use crate::run_folder::{RunFolder, RunKind, RunMode, RunSettings, differences, trace_of_search};
 use crate::scoring::Adaptation;
 
 /// Everything a search depends on.
@@ -35,7 +35,7 @@ pub struct SearchTask<'a> {
     pub target: TargetRope,
     /// What is searched for; usually [`TargetRope::problem`] of `target`.
     pub problem: SearchProblem,
-    /// Candidates to start from, beside the seeds.
+    /// Candidates to start from, beside the seeds and the RoPE of the model.
     pub init: Vec<Candidate>,
     /// Run folder.
     pub out: &'a Path,
@@ -64,30 +64,31 @@ impl SearchTask<'_> {
         problem.validate()?;
         let begun = Recorded::of_begun(self.out, self.mode);
         let mut inputs = begun_as(self.inputs, begun.as_ref(), self.out, self.mode);
+        let (target, own) = target_and_own(self.target, &inputs, begun.as_ref());
         // Validated before the model is tried and the folder is made.
         let seed = inputs.calibration.seed;
-        let shape = sample_shape(&self.adapt, &inputs, &self.target, &problem)?;
+        let shape = sample_shape(&self.adapt, &inputs, &target, &problem)?;
         let context = shape.n_tokens;
-        let new = Search::with_init(problem, inputs.evolution.clone(), self.init, seed)?;
+        let begun_with = begun_with(&problem, &inputs, &self.init)?;
+        let init = with_own(self.init, &target, &inputs.evolution, &problem)?;
+        let new = Search::with_init(problem, inputs.evolution.clone(), init, seed)?;
         let mut choice = None;
         if self.chooses_objective {
-            let base = self.target.base();
-            choice = choose(&mut inputs, begun.as_ref(), base, context, interrupt)?;
+            choice = choose(&mut inputs, begun.as_ref(), &own, context, interrupt)?;
         }
         let options = &inputs.calibration;
         let (mut calibration, split) = calibration_and_rest(&inputs, shape)?;
-        let adaptation = adaptation(&self.adapt, &inputs, split.as_ref(), self.target.target())?;
+        let adaptation = adaptation(&self.adapt, &inputs, split.as_ref(), target.target())?;
         let (adaptation, recorded_adapt) = adaptation.unzip();
         calibration.adaptation.clone_from(&adaptation);
         let unseen = split
             .map(|split| {
                 let n_passkeys = options.passkey_trials;
-                let base = self.target.base();
-                Unseen::new(&split, inputs.tokenizer, shape, base, n_passkeys, seed)
+                Unseen::new(&split, inputs.tokenizer, shape, &own, n_passkeys, seed)
             })
             .transpose()?;
         let unseen = unseen.map(|unseen| unseen.adapted(adaptation.clone()));
-        let mut recorded = Recorded::new(&inputs, &calibration, &self.target);
+        let mut recorded = Recorded::new(&inputs, &calibration, &target, &own);
         recorded.objective_choice.clone_from(&choice);
         recorded.adapt = recorded_adapt;
         recorded.held_out_fingerprint = unseen
@@ -95,7 +96,7 @@ impl SearchTask<'_> {
             .map(|unseen| unseen.text_fingerprint().to_owned());
         let settings = RunSettings {
             text: &inputs.settings,
-            fixed: fixed(&problem, &inputs.evolution, seed)?,
+            fixed: begun_with,
         };
         let run = RunFolder::open(self.out, RunKind::Search, self.mode, &settings)?;
         let search = if run.has_work() {
@@ -112,18 +113,17 @@ impl SearchTask<'_> {
             watch.event(&SearchEvent::Chosen { choice });
         }
         let samples = calibration.samples.iter().cloned();
-        let objective =
-            ModelObjective::on_devices(inputs.models, &self.target, samples, interrupt)?
-                .with_adaptation(adaptation)
-                .with_journals(
-                    Journal::open(run.path(SCORES_FILE))?,
-                    MethodJournal::open(run.path(METHODS_FILE))?,
-                );
+        let objective = ModelObjective::on_devices(inputs.models, &target, samples, interrupt)?
+            .with_adaptation(adaptation)
+            .with_journals(
+                Journal::open(run.path(SCORES_FILE))?,
+                MethodJournal::open(run.path(METHODS_FILE))?,
+            );
         let setting = SearchRun {
             run: &run,
             calibration: &calibration,
             unseen: unseen.as_ref(),
-            target: &self.target,
+            target: &target,
             local_rope: inputs.models.decoder().config().local_rope.as_ref(),
             profile: &inputs.profile,
             objective: options.objective,
@@ -198,8 +198,7 @@ fn begun_as<'a>(
         inputs.held_out = HeldOutShare::NOTHING;
     }
     // What cannot be read is reported when it is resumed.
-    let state = fs_err::read_to_string(out.join(STATE_FILE)).ok();
-    let state = state.and_then(|text| SearchState::from_json(&text).ok());
+    let state = saved_state(&out.join(STATE_FILE)).ok();
     let defaults = SearchConfig::default().seeds;
     if let Some(state) = state
         && inputs.evolution.seeds == defaults
@@ -210,18 +209,63 @@ fn begun_as<'a>(
     inputs
 }
 
+/// What is searched for, and the RoPE that the model has now. A search that an earlier version has begun goes on as that
+/// version took it: every model for one with a plain RoPE.
+fn target_and_own(
+    target: TargetRope,
+    inputs: &SearchInputs<'_>,
+    begun: Option<&Recorded>,
+) -> (TargetRope, RopeSpec) {
+    let own = &inputs.models.decoder().config().rope;
+    if begun.is_some_and(Recorded::took_for_plain) {
+        if target.own().is_some() {
+            tracing::warn!(
+                "an earlier version has begun this search and took the RoPE of the model for plain: within the original \
+                 context, the result will be plain too. For one that keeps the RoPE of the model there, begin a new search"
+            );
+        }
+        return (target.without_own(), own.plain());
+    }
+    (target, own.clone())
+}
+
+/// The candidates to start from, with the RoPE that the model has now among them.
+fn with_own(
+    mut init: Vec<Candidate>,
+    target: &TargetRope,
+    evolution: &SearchConfig,
+    problem: &SearchProblem,
+) -> Result<Vec<Candidate>> {
+    if let Some(own) = target.own()
+        && let Some(own) = target.candidate_of(own, evolution, &evolution.space(problem)?)?
+        && !init.contains(&own)
+    {
+        if evolution
+            .check_starts(init.len() + 1, problem.target_context)
+            .is_ok()
+        {
+            init.push(own);
+        } else {
+            tracing::warn!(
+                "the search does not start from the RoPE of the model: `search.population` has no place for it beside the seeds"
+            );
+        }
+    }
+    Ok(init)
+}
+
 /// Sets the objective of a search that is left to choose: that of the search which is continued, or a new choice. `None`
 /// if it was begun with a given objective.
 fn choose(
     inputs: &mut SearchInputs<'_>,
     begun: Option<&Recorded>,
-    base: &RopeSpec,
+    own: &RopeSpec,
     context: usize,
     interrupt: &Interrupt,
 ) -> Result<Option<ObjectiveChoice>> {
     let choice = match begun {
         Some(begun) => begun.objective_choice.clone(),
-        None => Some(ObjectiveChoice::make(inputs, base, context, interrupt)?),
+        None => Some(ObjectiveChoice::make(inputs, own, context, interrupt)?),
     };
     if let Some(choice) = &choice {
         choice.apply(&mut inputs.calibration);
@@ -268,7 +312,7 @@ fn sample_context(wanted: Option<usize>, original: usize, target: usize) -> Resu
 /// Resumes a search.
 ///
 /// # Errors
-/// If its state cannot be read, or its settings differ from the present ones.
+/// [`Error::SearchStateGone`] if its state was removed; if it cannot be read, or its settings differ from the present ones.
 fn resume(
     run: &RunFolder,
     seed: u64,
@@ -276,25 +320,43 @@ fn resume(
     problem: &SearchProblem,
 ) -> Result<Search> {
     let path = run.path(STATE_FILE);
+    if !path.is_file()
+        && let Some(found) = trace_of_search(run.root())
+    {
+        return Err(Error::SearchStateGone { path, found });
+    }
     let state = saved_state(&path)?;
     let saved = fixed(state.problem(), state.config(), state.seed())?;
-    let other = differences(&saved, &fixed(problem, evolution, seed)?)?;
-    if !other.is_empty() {
-        return Err(Error::OtherSettings {
-            path,
-            differences: other.join(", "),
-        });
+    let changes = differences(&saved, &fixed(problem, evolution, seed)?)?;
+    if !changes.is_empty() {
+        return Err(Error::OtherSettings { path, changes });
     }
-    Ok(Search::resume(state)?)
+    Search::resume(state).map_err(|source| Error::ReadState { path, source })
 }
 
 /// Reads the state of a search.
 pub(super) fn saved_state(path: &Path) -> Result<SearchState> {
-    let text = fs_err::read_to_string(path)?;
+    let bytes = fs_err::read(path)?;
+    // A byte that is not UTF-8 is damage like any other.
+    let text = String::from_utf8_lossy(&bytes);
     SearchState::from_json(&text).map_err(|source| Error::ReadState {
         path: path.to_owned(),
         source,
     })
+}
+
+/// What a search is begun with, for its `run.json`: what must be the same for it to be continued, and what its state does not
+/// have. The start is a fingerprint; those of the model and of the seeds follow from the rest.
+fn begun_with(
+    problem: &SearchProblem,
+    inputs: &SearchInputs<'_>,
+    init: &[Candidate],
+) -> Result<Value> {
+    let mut begun = fixed(problem, &inputs.evolution, inputs.calibration.seed)?;
+    begun["search.profile"] = json!(inputs.profile);
+    let start = serde_json::to_vec(init)?;
+    begun["search.init"] = json!((!init.is_empty()).then(|| sha256_hex(&[&start])));
+    Ok(begun)
 }
 
 /// What must be the same for a search to be continued, besides its inputs.

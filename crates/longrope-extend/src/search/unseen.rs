@@ -36,19 +36,20 @@ pub(crate) struct Unseen {
 }
 
 impl Unseen {
-    /// Windows of the held-out text, and `n_passkeys` passkeys if there is a tokenizer and they fit.
+    /// Windows of the held-out text, and `n_passkeys` passkeys if there is a tokenizer and they fit. `own` is the RoPE that the
+    /// model has now.
     pub(crate) fn new(
         split: &Split,
         tokenizer: Option<&Tokenizer>,
         shape: SampleShape,
-        base: &RopeSpec,
+        own: &RopeSpec,
         n_passkeys: usize,
         seed: u64,
     ) -> Result<Self> {
         let windows = unseen_windows(split, shape)?;
         let held_out = split.held_out.as_slice();
         let passkeys = fresh_passkeys(tokenizer, n_passkeys, shape, seed);
-        let mut in_window = PasskeysInWindow::new(tokenizer, base, seed);
+        let mut in_window = PasskeysInWindow::new(tokenizer, own, seed);
         if passkeys.is_empty() {
             in_window.passkeys.clear();
         }
@@ -101,8 +102,8 @@ impl Unseen {
         if !in_window.passkeys.is_empty() {
             // Of the model as it is: whether it can find passkeys at all.
             let on = unscored(Vec::new(), in_window.passkeys.clone(), None);
-            let own = std::slice::from_ref(&in_window.rope);
-            let found = objective.measure_on(Samples::InWindow, &on, own)?;
+            let rope = std::slice::from_ref(&in_window.rope);
+            let found = objective.measure_on(Samples::InWindow, &on, rope)?;
             passkeys_in_window = found.first().and_then(|loss| loss.passkey_accuracy);
         }
         let can_find = passkeys_in_window.is_some_and(|share| share >= CAN_FIND);

@@ -77,6 +77,16 @@ fn a_loss_and_a_tie_say_which_method_to_use() {
 }
 
 #[test]
+fn windows_that_all_differ_by_the_same_prove_nothing() {
+    let searched = loss("searched", &[2.0, 3.0], &[]);
+    let yarn = loss("yarn", &[2.1, 3.1], &[]);
+    let (recommended, lines) = verdict(&searched, &[yarn], ObjectiveKind::Perplexity);
+    assert_eq!(recommended, "searched");
+    let expected = "0.1000 nats/token better than yarn, which windows that all differ by the same do not prove";
+    assert!(lines[0].contains(expected), "{lines:?}");
+}
+
+#[test]
 fn lost_passkeys_overrule_the_text() {
     let text = ([2.00, 3.00, 2.50], [2.05, 3.06, 2.54]);
     let searched = loss("searched", &text.0, &[0; 10]);

@@ -132,8 +132,12 @@ fn text_line(about: &Words<'_>, best: &MethodLoss, advises: bool) -> String {
     let size = value.abs();
     let better_or_worse = if value > 0.0 { "better" } else { "worse" };
     let Some(half) = best.difference.as_ref().and_then(Difference::half_width) else {
+        let unproven = match n {
+            1 => "one window does",
+            _ => "windows that all differ by the same do",
+        };
         return format!(
-            "{on}: {size:.4} nats/token {better_or_worse} than {method}, which one window does not prove: give the search more \
+            "{on}: {size:.4} nats/token {better_or_worse} than {method}, which {unproven} not prove: give the search more \
              text, or compare on other text"
         );
     };

@@ -59,9 +59,7 @@ impl Checkpoint {
     /// the folder.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
-            return Err(Error::NotAFolder {
-                path: folder.to_owned(),
-            });
+            return Err(Error::no_folder(folder));
         }
         let weights = shards::weights(folder)?;
         Ok(Self {

@@ -47,7 +47,7 @@ impl fmt::Display for NonFiniteWeight {
 /// # Errors
 /// If the checkpoint cannot be opened or read.
 pub fn first_non_finite(folder: &Path) -> Result<Option<NonFiniteWeight>> {
-    first_of(&Checkpoint::open(folder)?, |_| true)
+    first_of(&Checkpoint::open(folder)?, |_| true, || Ok(()))
 }
 
 /// The first weight that is NaN or infinite of every tensor that has one, in the order of tensor names. See
@@ -62,19 +62,24 @@ pub fn non_finite_tensors(checkpoint: &Checkpoint) -> Result<Vec<NonFiniteWeight
         .collect()
 }
 
-/// As [`first_non_finite`], for those tensors of a checkpoint whose names are `wanted`.
+/// As [`first_non_finite`], for those tensors of a checkpoint whose names are `wanted`. Calls `go_on` before each of them.
 ///
 /// # Errors
-/// If a file cannot be read.
+/// If a file cannot be read; the error of `go_on`.
 pub(crate) fn first_of(
     checkpoint: &Checkpoint,
     wanted: impl Fn(&str) -> bool,
+    go_on: impl Fn() -> Result<()>,
 ) -> Result<Option<NonFiniteWeight>> {
-    let tensors = checkpoint.tensors().iter();
-    tensors
-        .filter(|(name, _)| wanted(name))
-        .find_map(|(name, stored)| first_in(checkpoint, name, stored).transpose())
-        .transpose()
+    for (name, stored) in checkpoint.tensors() {
+        if wanted(name) {
+            go_on()?;
+            if let Some(found) = first_in(checkpoint, name, stored)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The first weight of a tensor that is NaN or infinite.

@@ -60,9 +60,7 @@ impl ModelConfig {
     /// If the file is missing or is not JSON, a key is wrong, or the decoder does not support the model.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
-            return Err(Error::NotAFolder {
-                path: folder.to_owned(),
-            });
+            return Err(Error::no_folder(folder));
         }
         let path = folder.join("config.json");
         if !path.is_file() {

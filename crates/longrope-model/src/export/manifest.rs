@@ -164,21 +164,8 @@ fn take_over(place: &Place, below: &str, staging: &Path, new: &BTreeSet<String>)
             if let Some(folder) = to.parent() {
                 fs_err::create_dir_all(folder)?;
             }
-            link_or_copy(&entry.path(), &to, kind.is_symlink())?;
+            longrope_data::link_or_copy(&entry.path(), &to, kind.is_symlink())?;
         }
-    }
-    Ok(())
-}
-
-/// A second name for a file or, where the file system has no such names, a copy.
-fn link_or_copy(from: &Path, to: &Path, is_link: bool) -> Result<()> {
-    #[cfg(unix)]
-    if is_link {
-        let goal = fs_err::read_link(from)?;
-        return Ok(fs_err::os::unix::fs::symlink(goal, to)?);
-    }
-    if is_link || fs_err::hard_link(from, to).is_err() {
-        fs_err::copy(from, to)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod gguf;
 mod manifest;
 mod plan;
 mod shard_size;
+mod should_stop;
 mod weights;
 
 pub use companions::{copy_companions, is_companion};
@@ -19,6 +20,7 @@ pub use float_type::FloatType;
 pub use gguf::{GgufOptions, export_gguf, gguf_rope};
 pub use manifest::is_replaceable;
 pub use shard_size::ShardSize;
+pub use should_stop::ShouldStop;
 
 use std::path::Path;
 
@@ -27,10 +29,11 @@ use longrope_rope::{RopeSpec, Warning};
 use self::finite_weights::check_finite;
 use self::weights::WeightOptions;
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
+use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 
-/// How the folder is named while it is written.
-const STAGING: &str = ".longrope-export-";
+/// How the name of an exported folder begins while it is written.
+pub const EXPORT_PREFIX: &str = ".longrope-export-";
 
 /// Settings of an export.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +57,8 @@ pub struct ExportOptions<'a> {
     pub hub_name: Option<&'a str>,
     /// Markdown that is added to the model card: how the model was extended and measured.
     pub card_notes: &'a str,
+    /// Whether to stop before the export is complete.
+    pub should_stop: ShouldStop<'a>,
 }
 
 impl ExportOptions<'_> {
@@ -68,6 +73,7 @@ impl ExportOptions<'_> {
             allow_non_finite: false,
             hub_name: None,
             card_notes: "",
+            should_stop: ShouldStop::default(),
         }
     }
 
@@ -85,17 +91,20 @@ impl ExportOptions<'_> {
 /// format cannot express.
 ///
 /// With `overwrite`, only a folder that is empty or has such a list is replaced. Files in it that are not in the list
-/// stay.
+/// stay. What a killed export to the same folder has left beside it is removed.
 ///
 /// # Errors
 /// If `target` exists and may not be replaced, the source is not a valid checkpoint, a weight is not finite or does not fit
-/// into the requested type, or a file cannot be written.
+/// into the requested type, or a file cannot be written. [`Error::Stopped`] if it was asked to stop. Nothing is left of it
+/// then.
 pub fn export_hf(
     source: &Path,
     target: &Path,
     spec: &RopeSpec,
     options: ExportOptions<'_>,
 ) -> Result<Vec<Warning>> {
+    // First, because it ends an export that was killed when all was written.
+    longrope_data::remove_leftovers(target, EXPORT_PREFIX);
     let place = manifest::check_place(target, source, options.overwrite)?;
     let (model, checkpoint) = Checkpoint::open_model(source)?;
     let context = options.target_context;
@@ -105,8 +114,8 @@ pub fn export_hf(
         dtype: options.dtype,
     };
     let (config, warnings) = changed_config(source, &model, changes)?;
-    let rewrites = options.rewrites_weights();
-    check_finite(&checkpoint, &model, rewrites, options.allow_non_finite)?;
+    let (rewrites, allows) = (options.rewrites_weights(), options.allow_non_finite);
+    check_finite(&checkpoint, &model, rewrites, allows, options.should_stop)?;
     let card = card::text(card::CardFacts {
         source,
         hub_name: options.hub_name,
@@ -120,25 +129,16 @@ pub fn export_hf(
     let write = |staging: &Path| -> Result<()> {
         fs_err::write(staging.join("config.json"), config)?;
         fs_err::write(staging.join(card::CARD_FILE), card)?;
-        if rewrites {
-            let size = options.shard_size.unwrap_or(ShardSize::DEFAULT);
-            let how = WeightOptions {
-                dtype: options.dtype,
-                size,
-                allow_overflow: options.allow_non_finite,
-            };
-            weights::write_weights(&checkpoint, &model, staging, how)?;
-        } else {
-            copy_weights(&checkpoint, staging)?;
-        }
+        put_weights(&checkpoint, &model, staging, options)?;
         copy_companions(source, staging, Some(context))?;
+        options.should_stop.check()?;
         manifest::complete(&place, staging)
     };
     let folder = &place.folder;
     let written = if options.overwrite {
-        longrope_data::replace_folder(folder, STAGING, write)
+        longrope_data::replace_folder(folder, EXPORT_PREFIX, write)
     } else {
-        longrope_data::create_folder(folder, STAGING, write)
+        longrope_data::create_folder(folder, EXPORT_PREFIX, write)
     };
     match written {
         // There was no folder. Another process has written one in the meantime.
@@ -151,9 +151,29 @@ pub fn export_hf(
     }
 }
 
+/// Writes the weights to `folder`, rewritten or as they are.
+fn put_weights(
+    checkpoint: &Checkpoint,
+    model: &ModelConfig,
+    folder: &Path,
+    options: ExportOptions<'_>,
+) -> Result<()> {
+    if !options.rewrites_weights() {
+        return copy_weights(checkpoint, folder, options.should_stop);
+    }
+    let how = WeightOptions {
+        dtype: options.dtype,
+        size: options.shard_size.unwrap_or(ShardSize::DEFAULT),
+        allow_overflow: options.allow_non_finite,
+        should_stop: options.should_stop,
+    };
+    weights::write_weights(checkpoint, model, folder, how)
+}
+
 /// Copies the weight files to the same places in `folder`, subfolders included.
-fn copy_weights(checkpoint: &Checkpoint, folder: &Path) -> Result<()> {
+fn copy_weights(checkpoint: &Checkpoint, folder: &Path, should_stop: ShouldStop<'_>) -> Result<()> {
     for (file, name) in checkpoint.files().iter().zip(checkpoint.file_names()) {
+        should_stop.check()?;
         let to = folder.join(name);
         if let Some(parent) = to.parent() {
             fs_err::create_dir_all(parent)?;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::float_type::FloatType;
 use super::plan::{PlannedFile, PlannedTensor, plan};
 use super::shard_size::ShardSize;
+use super::should_stop::ShouldStop;
 use crate::checkpoint::{Checkpoint, INDEX_FILE};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
@@ -17,11 +18,12 @@ const CHUNK_BYTES: usize = 4 << 20;
 
 /// How weights are rewritten.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WeightOptions {
+pub(super) struct WeightOptions<'a> {
     pub(super) dtype: Option<FloatType>,
     pub(super) size: ShardSize,
     /// Whether a weight beyond the range of the type may become infinite.
     pub(super) allow_overflow: bool,
+    pub(super) should_stop: ShouldStop<'a>,
 }
 
 /// Writes the tensors that `config` needs to `folder`, in the order of computation: as `model.safetensors` if they fit
@@ -30,7 +32,7 @@ pub(super) fn write_weights(
     source: &Checkpoint,
     config: &ModelConfig,
     folder: &Path,
-    options: WeightOptions,
+    options: WeightOptions<'_>,
 ) -> Result<()> {
     // Of a model of text and images, everything is written.
     let needed: Vec<String> = if source.is_nested() {
@@ -45,12 +47,7 @@ pub(super) fn write_weights(
     });
     let files = plan(tensors.collect(), options.size);
     for file in &files {
-        write_file(
-            source,
-            file,
-            &folder.join(&file.name),
-            options.allow_overflow,
-        )?;
+        write_file(source, file, &folder.join(&file.name), options)?;
         tracing::debug!(
             file = file.name,
             n_tensors = file.tensors.len(),
@@ -67,7 +64,7 @@ fn write_file(
     source: &Checkpoint,
     planned: &PlannedFile,
     path: &Path,
-    allow_overflow: bool,
+    options: WeightOptions<'_>,
 ) -> Result<()> {
     let mut file = fs_err::File::create(path)?;
     file.write_all(&header(planned))?;
@@ -75,6 +72,7 @@ fn write_file(
         let mut converted = Vec::new();
         let mut overflow = None;
         source.read_chunks(tensor.name, tensor.source, CHUNK_BYTES, |chunk| {
+            options.should_stop.check()?;
             let Some(dtype) = tensor.convert_to else {
                 return Ok(file.write_all(chunk)?);
             };
@@ -85,7 +83,7 @@ fn write_file(
                     value,
                     dtype,
                 };
-                if !allow_overflow {
+                if !options.allow_overflow {
                     return Err(error);
                 }
                 overflow.get_or_insert(error);

@@ -11,6 +11,7 @@ use super::sampling::Sampling;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
+use crate::modules::block::Chunk;
 
 /// Number of prompt tokens that go through the layers at once.
 const PREFILL_CHUNK: usize = 512;
@@ -64,10 +65,7 @@ impl Decoder {
         let mut last = None;
         for chunk in chunks_of(start..start + tokens.len(), PREFILL_CHUNK) {
             let chunk = &tokens[chunk.start - start..chunk.end - start];
-            let ids: Vec<i64> = chunk.iter().map(|id| i64::from(*id)).collect();
-            let n = ids.len();
-            let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [n]), self.device());
-            last = self.extend(ids, cache, needed_from)?;
+            last = self.extend_by(chunk, cache, needed_from)?;
         }
         let Some(last) = last else {
             return Err(Error::EmptyPrompt);
@@ -76,6 +74,19 @@ impl Decoder {
         let last = last.hidden.narrow(1, n - 1, 1).reshape([1, hidden_size]);
         let mut logits = self.logits_of_rows(last, &[cache.n_tokens()])?;
         Ok(logits.swap_remove(0))
+    }
+
+    /// Runs one chunk of the tokens that follow those in the cache, as [`Self::extend`] does.
+    fn extend_by(
+        &self,
+        chunk: &[u32],
+        cache: &mut KvCache,
+        needed_from: usize,
+    ) -> Result<Option<Chunk>> {
+        let ids: Vec<i64> = chunk.iter().map(|id| i64::from(*id)).collect();
+        let n = ids.len();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [n]), self.device());
+        self.extend(ids, cache, needed_from)
     }
 
     /// Runs the token of each sequence that follows those in its cache, adds it to the cache, and returns the logits of
@@ -222,6 +233,42 @@ impl<'a> Generation<'a> {
             .collect()
     }
 
+    /// Reads a piece of a long prompt ahead of [`Self::step`]. Returns whether there was a piece to read; the last one or
+    /// two of a prompt are left to the step. So a caller can stop within a prompt. Tokens are the same with it and without.
+    ///
+    /// # Errors
+    /// If the decoder cannot run a sequence.
+    pub fn read_ahead(&mut self) -> Result<bool> {
+        self.prepare_caches();
+        for sequence in self.sequences.iter_mut().filter(|it| !it.done) {
+            let (cached, n_tokens) = (sequence.cache.n_tokens(), sequence.tokens.len());
+            let Some(piece) = chunks_of(cached..n_tokens, PREFILL_CHUNK).next() else {
+                continue;
+            };
+            // A single token that is left would go through the layers with those of other sequences.
+            if piece.end + 1 >= n_tokens {
+                continue;
+            }
+            self.decoder.check_vocabulary(&sequence.tokens[cached..])?;
+            sequence.cache.reserve(n_tokens - cached)?;
+            let tokens = &sequence.tokens[piece];
+            self.decoder
+                .extend_by(tokens, &mut sequence.cache, n_tokens - 1)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Gives every unfinished sequence a cache with room for its tokens, of the factor set that it needs.
+    fn prepare_caches(&mut self) {
+        for sequence in self.sequences.iter_mut().filter(|it| !it.done) {
+            if self.options.factors == FactorChoice::Length {
+                follow_length(self.decoder, self.spec, sequence);
+            }
+            make_room(sequence, self.options.max_new_tokens);
+        }
+    }
+
     /// Adds one token to every unfinished sequence. Returns the new token of each sequence (`None` for finished
     /// sequences), or `None` if all sequences are finished.
     ///
@@ -231,12 +278,7 @@ impl<'a> Generation<'a> {
         if self.sequences.iter().all(|sequence| sequence.done) {
             return Ok(None);
         }
-        for sequence in self.sequences.iter_mut().filter(|it| !it.done) {
-            if self.options.factors == FactorChoice::Length {
-                follow_length(self.decoder, self.spec, sequence);
-            }
-            make_room(sequence, self.options.max_new_tokens);
-        }
+        self.prepare_caches();
         let logits = self.next_logits()?;
         let mut added = Vec::with_capacity(self.sequences.len());
         for (sequence, logits) in self.sequences.iter_mut().zip(logits) {

@@ -118,7 +118,7 @@ fn missing_files_are_named() {
     );
     assert!(matches!(
         refuse(&folder.path().join("nowhere")),
-        Error::NotAFolder { .. }
+        Error::ModelNotFound { .. }
     ));
 }
 

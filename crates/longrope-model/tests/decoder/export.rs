@@ -1,11 +1,15 @@
 //! Exporting checkpoints.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use half::bf16;
+use longrope_gguf::Sets;
 use longrope_model::{
-    Checkpoint, Decoder, Error, ExportOptions, FloatType, ModelConfig, export_hf,
+    Checkpoint, Decoder, EXPORT_PREFIX, Error, ExportOptions, FloatType, GgufOptions, ModelConfig,
+    ShouldStop, export_gguf, export_hf,
 };
 use longrope_rope::{AttentionScale, FactorSet, RescaleFactors, RopeScaling, RopeSpec};
 use safetensors::{Dtype, SafeTensors};
@@ -379,6 +383,75 @@ fn types_that_hold_every_weight_lose_nothing() {
         );
         assert!(stored(&back) == stored(&fixture(name)), "{name}");
     }
+}
+
+#[test]
+fn an_export_that_is_asked_to_stop_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, file) = (place.path().join("out"), place.path().join("out.gguf"));
+    let source = fixture("llama-gqa-tied");
+    let rope = ModelConfig::from_folder(&source).unwrap().rope;
+    // Asked while the weights are looked at, and while they are written.
+    for n_answers in [0, 5, 20, 21] {
+        let left = Cell::new(n_answers);
+        let is_asked = || left.replace(left.get().max(1) - 1) == 0;
+        for options in [options(false), rewrite(FloatType::F32, "4kB")] {
+            let options = ExportOptions {
+                should_stop: ShouldStop::when(&is_asked),
+                ..options
+            };
+            left.set(n_answers);
+            let error = export(&source, &folder, options).unwrap_err();
+            assert!(matches!(error, Error::Stopped), "{error}");
+        }
+        let options = GgufOptions {
+            target_context: 32,
+            sets: Sets::Both,
+            dtype: None,
+            overwrite: false,
+            allow_non_finite: false,
+            hub_name: None,
+            adds_bos: false,
+            rope_json: "{}",
+            should_stop: ShouldStop::when(&is_asked),
+        };
+        left.set(n_answers);
+        let error = export_gguf(&source, &file, &rope, options).unwrap_err();
+        assert!(matches!(error, Error::Stopped), "{error}");
+        assert_eq!(names(place.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn what_a_killed_export_to_the_same_folder_left_is_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("out");
+    let source = fixture("llama-gqa-tied");
+    export(&source, &target, options(false)).unwrap();
+    // Its name tells the folder that it was to become.
+    let copy = place.path().join("killed");
+    let begun = longrope_data::create_folder(&copy, EXPORT_PREFIX, |folder| {
+        let name = folder.parent().unwrap().file_name().unwrap();
+        fs_err::write(folder.join("half"), "half")?;
+        io::Result::Ok(name.to_owned())
+    });
+    let name = begun.unwrap().into_string().unwrap();
+    let left = place.path().join(&name);
+    fs_err::create_dir(&left).unwrap();
+    fs_err::write(left.join("lock"), "").unwrap();
+    fs_err::rename(&copy, left.join("new")).unwrap();
+    let again = ExportOptions {
+        overwrite: true,
+        ..options(false)
+    };
+    export(&source, &target, again).unwrap();
+    assert_eq!(
+        names(place.path()),
+        [name.as_str(), "out"],
+        "it is another's"
+    );
+    export(&source, &copy, options(false)).unwrap();
+    assert_eq!(names(place.path()), ["killed", "out"]);
 }
 
 #[test]

@@ -54,6 +54,34 @@ fn a_cache_that_grows_gives_the_same_tokens() {
 }
 
 #[test]
+fn prompts_that_are_read_ahead_give_the_same_bits() {
+    for checkpoint in ["llama-gqa-tied", "mistral-window"] {
+        let decoder = load(checkpoint);
+        let spec = &decoder.config().rope;
+        let prompt = |n: u32| (0..n).map(|i| i * 7 % 60).collect::<Vec<u32>>();
+        // The first leaves more than one token, the second exactly one after a whole piece, the third is one piece.
+        let prompts = [prompt(1100), prompt(1025), prompt(512)];
+        let slices: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+        let run = |ahead: bool| {
+            let options = greedy(3, FactorChoice::Total);
+            let mut run = Generation::new(&decoder, spec, &slices, options, 1).unwrap();
+            let mut n_pieces = 0;
+            while ahead && run.read_ahead().unwrap() {
+                n_pieces += 1;
+            }
+            assert_eq!(n_pieces, if ahead { 3 } else { 0 });
+            while run.step().unwrap().is_some() {}
+            let logits = run.into_caches().into_iter().map(|(tokens, mut cache)| {
+                let last = &tokens[cache.n_tokens()..];
+                decoder.next_logits(last, &mut cache).unwrap()
+            });
+            logits.collect::<Vec<Vec<f32>>>()
+        };
+        assert_eq!(run(true), run(false), "{checkpoint}");
+    }
+}
+
+#[test]
 fn a_maximum_beyond_all_memory_is_allocated_by_need() {
     let decoder = load("llama-gqa-tied");
     let prompt: &[u32] = &[1, 2, 3];

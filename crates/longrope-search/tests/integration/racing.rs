@@ -122,6 +122,38 @@ fn elites_are_scored_in_full_and_the_dropped_have_no_descendants() {
     assert_eq!(n_dropped, dropped.len());
 }
 
+/// The last sample is of another kind than those before.
+struct LastIsOther;
+
+impl Objective for LastIsOther {
+    type Error = std::convert::Infallible;
+
+    fn n_samples(&self) -> usize {
+        N_SAMPLES
+    }
+
+    fn kind(&self, sample: usize) -> usize {
+        usize::from(sample + 1 == N_SAMPLES)
+    }
+
+    fn evaluate(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, Self::Error> {
+        let answer = |job: &Job| Outcome::Losses(losses(job.candidate, job.sample));
+        Ok(jobs.iter().map(answer).collect())
+    }
+}
+
+#[test]
+fn no_candidate_is_dropped_before_every_kind_of_sample_was_seen() {
+    let mut search = Search::new(SMALL, config(2.0), 2).expect("valid");
+    while !search.is_done() {
+        search
+            .step(&mut LastIsOther)
+            .expect("a formula cannot stop");
+    }
+    // With samples of one kind, some are: `elites_are_scored_in_full_and_the_dropped_have_no_descendants`.
+    assert!(search.state().scored().iter().all(|entry| !entry.dropped));
+}
+
 /// Every sample is harder than the one before, by far more than candidates differ.
 fn rising(candidate: &Candidate, sample: usize) -> Outcome {
     let blocks = losses(candidate, sample).blocks().to_vec();

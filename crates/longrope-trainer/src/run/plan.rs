@@ -51,7 +51,8 @@ pub struct TrainPlan {
     /// What else must be the same when the run is resumed, by name, such as `eval-text`: the fingerprint of the text that
     /// `measure` of the [`Callbacks`] reads.
     pub fixed: Map<String, Value>,
-    /// What the training is made from, for its results. The fields about model and text and the seed are filled in.
+    /// What the training is made from, for its results. The fields about model and text and the seed are filled in; the name
+    /// of the model only if it is empty.
     pub source: ResultSource,
     /// Whether to resume from the latest saved state, if there is one.
     pub resume: bool,
@@ -148,13 +149,7 @@ impl TrainPlan {
         let windows = mixture(config, &documents, Some(&tokenizer), &model, context, seed)?;
         let (rotaries, distillation) = self.angles()?;
         let lora = self.add_adapters()?;
-        let source = ResultSource {
-            model: self.base.display().to_string(),
-            model_fingerprint: Checkpoint::open(&self.base)?.fingerprint()?,
-            text_fingerprint: Some(text_fingerprint(&documents)),
-            seed: Some(self.seed),
-            ..std::mem::take(&mut self.source)
-        };
+        let source = self.made_from(&documents)?;
         let phase = Phase {
             name: None,
             metrics: self.folder.join("metrics.jsonl"),
@@ -216,6 +211,19 @@ impl TrainPlan {
         let rotaries = rotaries.with_short(decoder, rope, *context);
         let distillation = Distillation::new(decoder, rotaries.original(), &config.distill);
         Ok((rotaries, Some(distillation)))
+    }
+
+    /// What the training is made from, with what the caller leaves open.
+    fn made_from(&mut self, documents: &[TokenDocument]) -> Result<ResultSource> {
+        let given = std::mem::take(&mut self.source);
+        let name = Some(given.model.clone()).filter(|name| !name.is_empty());
+        Ok(ResultSource {
+            model: name.unwrap_or_else(|| self.base.display().to_string()),
+            model_fingerprint: Checkpoint::open(&self.base)?.fingerprint()?,
+            text_fingerprint: Some(text_fingerprint(documents)),
+            seed: Some(self.seed),
+            ..given
+        })
     }
 
     /// Gives the decoder new adapters if those are trained, and returns their settings.

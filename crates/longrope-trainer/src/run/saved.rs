@@ -14,7 +14,14 @@ use crate::error::{Error, Result};
 use crate::trainer::{Trainer, TrainerConfig};
 
 /// Settings that states of earlier versions do not name. Where one is missing, it is not compared.
-const NAMED_LATER: [&str; 5] = ["text", EVAL_TEXT, "held-out", "rope-layers", "tokenizer"];
+const NAMED_LATER: [&str; 6] = [
+    "text",
+    EVAL_TEXT,
+    "eval.bos",
+    "held-out",
+    "rope-layers",
+    "tokenizer",
+];
 
 /// The text that is measured on.
 const EVAL_TEXT: &str = "eval-text";
@@ -190,7 +197,13 @@ mod tests {
 
     #[test]
     fn other_text_to_measure_on_and_another_tokenizer_are_noticed_if_they_were_recorded() {
-        for name in ["eval-text", "held-out", "tokenizer", "rope-layers"] {
+        for name in [
+            "eval-text",
+            "eval.bos",
+            "held-out",
+            "tokenizer",
+            "rope-layers",
+        ] {
             let settings = |value: &str| json!({"seed": 1, name: value});
             assert!(agree(&settings("a"), &settings("a")), "{name}");
             assert!(!agree(&settings("a"), &settings("b")), "{name}");

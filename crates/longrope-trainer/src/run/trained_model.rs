@@ -9,6 +9,7 @@ use longrope_rope::{
     ntk_factors,
 };
 
+use super::kept_files::keep_files;
 use super::records::Record;
 use super::trainer_state::{TrainerStateSettings, write_trainer_state};
 use crate::error::{Error, Result};
@@ -80,7 +81,8 @@ impl TrainedModel {
         })
     }
 
-    /// Writes the checkpoint with the trained weights and the history of the training, and returns its folder.
+    /// Writes the checkpoint with the trained weights and the history of the training, and returns its folder. What others
+    /// have put into the folder stays.
     ///
     /// # Errors
     /// [`Error::WeightNotFinite`] if a weight is NaN or infinite; if something cannot be written. The folder then is as
@@ -91,6 +93,8 @@ impl TrainedModel {
         records: &[Record],
         settings: TrainerStateSettings,
     ) -> Result<PathBuf> {
+        // What a killed process had ready is put in its place first, with what others have put there.
+        longrope_data::remove_leftovers(&self.folder, ".writing-");
         longrope_data::replace_folder(&self.folder, ".writing-", |folder| {
             let weights = folder.join("model.safetensors");
             decoder.write_weights(&weights)?;
@@ -99,6 +103,7 @@ impl TrainedModel {
             fs_err::write(folder.join("rope.json"), self.rope.to_json_pretty())?;
             copy_companions(&self.base, folder, Some(self.context))?;
             write_trainer_state(folder, records, settings)?;
+            keep_files(&self.folder, folder)?;
             Ok::<(), Error>(())
         })?;
         Ok(self.folder)

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::failure::Hint;
+use crate::failure::search_folder::search_folder;
 use crate::input::{gguf, local_folder};
 use crate::next_steps;
 use crate::settings::args::Doctor;
@@ -82,6 +83,7 @@ fn of_a_file(diagnosis: &mut Diagnosis) {
 
 /// Reads a `config.json`, given as a path or by its folder.
 fn read_config(path: &Path) -> Result<(PathBuf, Value)> {
+    let run = search_folder(path);
     let path = if path.is_dir() {
         path.join("config.json")
     } else {
@@ -91,7 +93,7 @@ fn read_config(path: &Path) -> Result<(PathBuf, Value)> {
         read_config_json(&path)?
     } else {
         read_config_json(&path).context(Hint(
-            "give a checkpoint folder or its config.json".to_owned(),
+            run.unwrap_or_else(|| "give a checkpoint folder or its config.json".to_owned()),
         ))?
     };
     Ok((path, config))

@@ -15,7 +15,7 @@ use longrope_trainer::run::{
 use longrope_trainer::{Screen, Worker};
 use serde_json::{Map, Value, json};
 
-use super::not_finite;
+use super::{enough_text, not_finite};
 use crate::failure::{Hint, explain_interruption};
 use crate::input::device;
 use crate::input::memory::{self, Work};
@@ -64,12 +64,16 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
         ..config.clone()
     };
     let callbacks = callbacks(&plan, held_out, interrupt);
+    let repetition = enough_text::repetition(&plan.documents, plan.context, &plan.config);
     let prepared = plan.prepare()?;
     let settings = RunSettings {
         text: &resolved.to_toml()?,
         fixed: prepared.settings().clone(),
     };
     let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
+    if let Some(repetition) = repetition {
+        tracing::warn!("{repetition}");
+    }
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
     let outcome = prepared
         .train(callbacks)
@@ -145,6 +149,8 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
     } else {
         input::load_documents(config, decoder.config())?
     };
+    let has_begun = RunFolder::holds(&folder, RunKind::Finetune)?;
+    enough_text::check(&documents, context, section, has_begun)?;
     let eval_documents = if section.eval_text.is_empty() {
         Vec::new()
     } else {
@@ -177,6 +183,7 @@ fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, He
         config: section.clone().resolved(&model),
         contexts: held_out.contexts(),
         source: ResultSource {
+            model: input::model_name(config)?,
             rope: Some(rope_source),
             precision: Some(section.precision.name().to_owned()),
             ..input::blank_source(config)?
@@ -233,6 +240,8 @@ fn fixed(config: &Config, eval_documents: &[TokenDocument]) -> Result<Map<String
     if !eval_documents.is_empty() {
         let text = text_fingerprint(eval_documents);
         fixed.insert("eval-text".to_owned(), text.into());
+        let bos = serde_json::to_value(config.eval.bos)?;
+        fixed.insert("eval.bos".to_owned(), bos);
     }
     Ok(fixed)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::{Tokenizer, read_text, write_atomically};
+use longrope_data::{Tokenizer, read_text, warn_of_line_ends, write_atomically};
 use longrope_extend::{Interrupt, Interrupted};
 use longrope_model::{Decoder, FIRST_CAPACITY, GenerateOptions, Generation, Sampling, stop_tokens};
 use longrope_rope::RopeSpec;
@@ -57,7 +57,8 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     }
     if args.json {
         let generated = generate(&config, &GenerateInputs::load(&config)?, |_| Ok(()))?;
-        return output::json(&generated.report);
+        output::json(&generated.report)?;
+        return generated.unless_interrupted();
     }
     let generated = generate_and_show(&config)?;
     let longest = generated.longest();
@@ -78,7 +79,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// What is continued, and by what. Ctrl-C ends the generation after its present token.
+/// What is continued, and by what. Ctrl-C ends the generation after its present token, or piece of a prompt.
 struct GenerateInputs {
     interrupt: Interrupt,
     tokenizer: Tokenizer,
@@ -94,6 +95,7 @@ struct GenerateInputs {
 impl GenerateInputs {
     fn load(config: &Config) -> Result<Self> {
         check(config)?;
+        warn_of_unused(&config.generate);
         let texts = prompts(&config.generate)?;
         let interrupt = signals::listen()?;
         let model = input::model_config(config)?;
@@ -168,7 +170,13 @@ fn generate(
         config.seed,
     )?;
     let explain = |error: longrope_model::Error| not_finite::explain(error.into(), Some(folder));
-    while !inputs.interrupt.requested() && run.step().map_err(explain)?.is_some() {
+    while !inputs.interrupt.requested() {
+        if run.read_ahead().map_err(explain)? {
+            continue;
+        }
+        if run.step().map_err(explain)?.is_none() {
+            break;
+        }
         grown(&run.new_tokens())?;
     }
     let mut results = Vec::new();
@@ -180,6 +188,7 @@ fn generate(
             end: end(tokens, inputs, &config.generate),
         });
     }
+    let was_interrupted = results.iter().any(|result| result.end == "interrupted");
     Ok(Generated {
         report: Report {
             format: "longrope-generation",
@@ -188,7 +197,7 @@ fn generate(
             results,
             elapsed_secs: started.elapsed().as_secs_f64(),
         },
-        was_interrupted: inputs.interrupt.requested(),
+        was_interrupted,
     })
 }
 
@@ -241,6 +250,7 @@ fn prompts(section: &GenerateSection) -> Result<Vec<String>> {
     for path in &section.prompt_files {
         let text =
             read_text(path).with_context(|| format!("reading prompt `{}`", path.display()))?;
+        warn_of_line_ends(path, &text);
         prompts.push(text);
     }
     Ok(prompts)
@@ -290,6 +300,24 @@ fn check_section(section: &GenerateSection) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Warns of settings of sampling where nothing is drawn.
+fn warn_of_unused(section: &GenerateSection) {
+    if section.temperature > 0.0 {
+        return;
+    }
+    let settings = [
+        ("top-k", section.top_k.is_some()),
+        ("top-p", section.top_p.is_some()),
+    ];
+    for (key, is_given) in settings {
+        if is_given {
+            tracing::warn!(
+                "`generate.{key}` has no effect at temperature 0; give --temperature, for example --temperature 0.8"
+            );
+        }
+    }
 }
 
 /// The tokens that are surely needed: those of the prompts, and the first new ones.

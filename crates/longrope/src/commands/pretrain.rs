@@ -142,8 +142,7 @@ fn read_texts(config: &Config) -> Result<PretrainTexts> {
             most_crate_bytes: section.most_crate_bytes,
             ..SourceOptions::default()
         };
-        let corpus = cargo_sources::find(&options)
-            .context(Hint("give text of your own with --text".to_owned()))?;
+        let corpus = cargo_sources::find(&options)?;
         let n_crates = corpus.training.len();
         // Training windows are short, so each file is a document; measured windows are long, so each crate is one.
         let files = corpus.training.into_iter().flat_map(|source| source.files);

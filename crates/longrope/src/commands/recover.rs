@@ -1,7 +1,7 @@
 //! `longrope recover`
 
 use anyhow::{Result, anyhow};
-use longrope_extend::{Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
+use longrope_extend::{ObjectiveKind, Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
 use longrope_model::ResultSource;
 use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Serialize;
@@ -116,6 +116,10 @@ fn check_contexts(config: &Config, known: &RopeSpec) -> Result<()> {
 pub(crate) fn show(config: &Config, recovery: &Recovery) -> Result<()> {
     let out = required(config.out.as_ref(), "--out")?;
     output::line(table(&recovery.contexts))?;
+    let objective = config.search.run.objective.given().unwrap_or_default();
+    if let Some(line) = gain_line(&recovery.contexts, objective) {
+        output::line(line)?;
+    }
     output::line(format!(
         "all factor sets in {}",
         output::path(&out.join("rope.json"))
@@ -144,19 +148,93 @@ fn configuration(args: &args::Recover) -> Result<Config> {
 
 fn table(recovered: &[Recovered]) -> String {
     let header = ["context", "before", "after", "gain (nats)", "evaluations"].map(str::to_owned);
-    let row = |gain: &Recovered| {
+    let row = |found: &Recovered| {
         vec![
-            output::grouped(gain.context),
-            output::perplexity(gain.before_nats.exp()),
-            output::perplexity(gain.after_nats.exp()),
-            format!(
-                "{:+.4}{}",
-                gain.before_nats - gain.after_nats,
-                if gain.kept { "" } else { ", not kept" }
-            ),
-            output::grouped(gain.evaluations),
+            output::grouped(found.context),
+            output::perplexity(found.before_nats.exp()),
+            output::perplexity(found.after_nats.exp()),
+            gain(found),
+            output::grouped(found.evaluations),
         ]
     };
     let rows: Vec<Vec<String>> = recovered.iter().map(row).collect();
     output::table(&header, &rows)
+}
+
+/// How much lower the objective of the factors found is, with half of its interval, and whether they are kept.
+fn gain(found: &Recovered) -> String {
+    let half = found.difference.half_width();
+    let half = half.map_or_else(String::new, |half| format!(" ± {half:.4}"));
+    let kept = if found.kept { "" } else { ", not kept" };
+    // Not the negative number, which may be -0.
+    format!("{:+.4}{half}{kept}", 0.0 - found.difference.value)
+}
+
+/// A line about the gains; `None` if there are none.
+fn gain_line(recovered: &[Recovered], objective: ObjectiveKind) -> Option<String> {
+    let n_samples = recovered.first()?.difference.n;
+    let samples = output::counted(n_samples, "sample");
+    let what = match objective {
+        ObjectiveKind::Perplexity => "loss".to_owned(),
+        other => format!("objective ({})", other.description()),
+    };
+    let interval = if n_samples > 1 {
+        "± half of the 95% interval (Student's t). Only factors whose interval is above 0 are kept"
+    } else {
+        "too few for an interval, so no factors are kept"
+    };
+    Some(format!(
+        "gain: {what} of the RoPE as it was minus that of the factors, on the same {samples}, {interval}. The factors were \
+         chosen on these samples, so their gain on other text is smaller"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_eval::paired_scores;
+
+    use super::*;
+
+    fn recovered(before: &[f64], after: &[f64]) -> Recovered {
+        let difference = paired_scores(after, before, "before");
+        Recovered {
+            context: 512,
+            before_nats: 2.0,
+            after_nats: 1.9,
+            evaluations: 40,
+            kept: difference.distinguishable && difference.value < 0.0,
+            difference,
+        }
+    }
+
+    #[test]
+    fn gains_have_intervals_and_say_what_is_not_kept() {
+        let kept = recovered(&[2.0, 2.1, 2.2], &[1.9, 2.01, 2.09]);
+        assert_eq!(gain(&kept), "+0.1000 ± 0.0248");
+        let noise = recovered(&[2.0, 2.1, 2.2], &[1.9, 2.2, 2.1]);
+        assert_eq!(gain(&noise), "+0.0333 ± 0.2868, not kept");
+        let line = gain_line(&[kept, noise], ObjectiveKind::Perplexity).unwrap();
+        assert_eq!(
+            line,
+            "gain: loss of the RoPE as it was minus that of the factors, on the same 3 samples, ± half of the 95% interval \
+             (Student's t). Only factors whose interval is above 0 are kept. The factors were chosen on these samples, so their \
+             gain on other text is smaller"
+        );
+    }
+
+    #[test]
+    fn one_sample_keeps_nothing() {
+        let single = recovered(&[2.0], &[1.5]);
+        assert_eq!(gain(&single), "+0.5000, not kept");
+        let line = gain_line(&[single], ObjectiveKind::Needle).unwrap();
+        assert!(
+            line.starts_with("gain: objective (mean loss per token of needle answers) of the RoPE"),
+            "{line}"
+        );
+        assert!(
+            line.contains("1 sample, too few for an interval, so no factors are kept."),
+            "{line}"
+        );
+        assert_eq!(gain_line(&[], ObjectiveKind::Perplexity), None);
+    }
 }

@@ -27,7 +27,12 @@ pub(crate) fn run(args: &args::Search) -> Result<()> {
         return output::json(&result);
     }
     show(&config, &result)?;
-    next_steps::after_search(&config, result.target_context).show();
+    let other = result
+        .verdict
+        .as_ref()
+        .filter(|verdict| verdict.recommended != verdict.searched.method)
+        .map(|verdict| verdict.recommended.as_str());
+    next_steps::after_search(&config, result.target_context, other).show();
     Ok(())
 }
 
@@ -176,16 +181,7 @@ fn start(config: &Config, model: &ModelConfig, target: usize) -> Result<Start> {
             init: Vec::new(),
         }),
         (Stage::Factors, Some((spec, set))) => {
-            let RopeScaling::LongRope { attention, .. } = spec.scaling else {
-                return Err(
-                    anyhow!("the factors have no attention policy").context(Hint(
-                        "give the rope.json of a search with --init".to_owned(),
-                    )),
-                );
-            };
-            let space = config.search.evolution.space(&rope.problem())?;
-            let attention = set.attention.unwrap_or(attention);
-            let candidate = space.nearest(set.factors.as_slice(), set.start_tokens, attention)?;
+            let candidate = start_from(config, &rope, &spec, &set)?;
             Ok(Start {
                 rope,
                 init: vec![candidate],
@@ -215,6 +211,32 @@ fn start(config: &Config, model: &ModelConfig, target: usize) -> Result<Start> {
             })
         }
     }
+}
+
+/// The candidate of known factors. The attention scale is what the RoPE has at the target. Beyond its contexts, it is what its
+/// policy gives there.
+fn start_from(
+    config: &Config,
+    rope: &TargetRope,
+    known: &RopeSpec,
+    set: &FactorSet,
+) -> Result<Candidate> {
+    let evolution = &config.search.evolution;
+    let space = evolution.space(&rope.problem())?;
+    if known.max_context() >= rope.target()
+        && let Some(candidate) = rope.candidate_of(known, evolution, &space)?
+    {
+        return Ok(candidate);
+    }
+    let RopeScaling::LongRope { attention, .. } = known.scaling else {
+        return Err(
+            anyhow!("the factors have no attention policy").context(Hint(
+                "give the rope.json of a search with --init".to_owned(),
+            )),
+        );
+    };
+    let attention = set.attention.unwrap_or(attention);
+    Ok(space.nearest(set.factors.as_slice(), set.start_tokens, attention)?)
 }
 
 /// A RoPE with factor sets, and the set for the longest context.

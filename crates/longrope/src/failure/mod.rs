@@ -2,6 +2,7 @@
 
 mod hint;
 mod hints;
+pub(crate) mod search_folder;
 
 use std::io::Write;
 use std::path::Path;
@@ -10,8 +11,9 @@ use std::process::ExitCode;
 use anyhow::Error;
 pub(crate) use hint::Hint;
 use hints::{find, hint_for, is_of_system};
-use longrope_extend::{Interrupted, RunKind, RunMode};
+use longrope_extend::{Interrupted, RunFolder, RunKind, RunMode};
 
+use crate::next_steps::quoted;
 use crate::show::escape::{join_names, printable};
 use crate::show::output::NobodyReads;
 use crate::terminal::signals::EXIT_INTERRUPTED;
@@ -38,9 +40,10 @@ pub(crate) fn is_interruption(error: &Error) -> bool {
         || error
             .downcast_ref::<longrope_extend::Error>()
             .is_some_and(longrope_extend::Error::is_interruption)
-        || error
-            .chain()
-            .any(|cause| matches!(find(cause), Some(longrope_trainer::Error::Killed)))
+        || error.chain().any(|cause| {
+            matches!(find(cause), Some(longrope_trainer::Error::Killed))
+                || matches!(find(cause), Some(longrope_model::Error::Stopped))
+        })
 }
 
 /// Whether a loss, gradient or logit was NaN or infinite.
@@ -61,8 +64,8 @@ pub(crate) fn is_not_finite(error: &Error) -> bool {
     })
 }
 
-/// Adds a hint on how to continue if the run was interrupted or all devices failed. A part of a larger run gets none: the
-/// larger run is to be continued.
+/// Adds a hint on how to continue if the run was interrupted or all devices failed: from what is saved in its folder, if
+/// there is something. A part of a larger run gets none: the larger run is to be continued.
 pub(crate) fn explain_interruption(
     error: Error,
     kind: RunKind,
@@ -72,16 +75,25 @@ pub(crate) fn explain_interruption(
     if mode == RunMode::Part {
         return error;
     }
-    let resume = format!("longrope {} --resume --out {}", kind.verb(), out.display());
-    explain_how_to_continue(error, &resume)
+    // A run that is asked to stop while it is being planned has no folder yet.
+    if !RunFolder::holds(out, kind).unwrap_or(false) {
+        return with_hint_if_stopped(error, || {
+            "nothing was saved yet: give the same command again".to_owned()
+        });
+    }
+    let resume = format!("longrope {} --resume --out {}", kind.verb(), quoted(out));
+    explain_how_to_continue(error, "the state is saved", &resume)
 }
 
-/// As [`explain_interruption`], with the whole command to continue with.
-pub(crate) fn explain_how_to_continue(error: Error, command: &str) -> Error {
+/// As [`explain_interruption`], with what is saved and the whole command to continue with.
+pub(crate) fn explain_how_to_continue(error: Error, saved: &str, command: &str) -> Error {
+    with_hint_if_stopped(error, || format!("{saved}; continue with: {command}"))
+}
+
+/// Adds a hint if the run was interrupted or all devices failed.
+fn with_hint_if_stopped(error: Error, hint: impl FnOnce() -> String) -> Error {
     if is_interruption(&error) || is_device_failure(&error) {
-        return error.context(Hint(format!(
-            "the state is saved; continue with: {command}"
-        )));
+        return error.context(Hint(hint()));
     }
     error
 }

@@ -1,5 +1,6 @@
 use super::*;
 use anyhow::anyhow;
+use longrope_extend::RunSettings;
 
 #[test]
 fn causes_come_in_order_and_hints_last() {
@@ -21,4 +22,32 @@ fn control_characters_of_files_do_not_reach_the_terminal() {
         "{message:?}"
     );
     assert!(message.contains("\\u{1b}[31mb\\u{7}"), "{message}");
+}
+
+#[test]
+fn an_interrupted_run_is_continued_only_if_its_folder_holds_it() {
+    let here = tempfile::tempdir().unwrap();
+    let out = here.path().join("my run");
+    for (kind, flag) in [(RunKind::Search, "search"), (RunKind::Finetune, "finetune")] {
+        let out = out.join(flag);
+        let message = || {
+            let error = Error::from(Interrupted);
+            Message::of(&explain_interruption(error, kind, &out, RunMode::New)).render()
+        };
+        assert_eq!(
+            message(),
+            "error: interrupted\nhint: nothing was saved yet: give the same command again\n"
+        );
+        drop(RunFolder::open(&out, kind, RunMode::New, &RunSettings::default()).unwrap());
+        let text = message();
+        // The folder has a blank in its name.
+        let command = format!("longrope {flag} --resume --out '{}'\n", out.display());
+        assert!(text.ends_with(&command), "{text}");
+    }
+}
+
+#[test]
+fn an_export_that_was_asked_to_stop_is_an_interruption() {
+    let error = Error::from(longrope_model::Error::Stopped).context("exporting to `x`");
+    assert!(is_interruption(&error));
 }

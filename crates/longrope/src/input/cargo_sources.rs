@@ -8,8 +8,6 @@ use longrope_data::{
     Document, HELD_OUT_CRATES, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
 
-use crate::failure::Hint;
-
 /// Prefix of such text in the place of a path: `sources:training` or `sources:held-out`.
 const PREFIX: &str = "sources:";
 
@@ -40,11 +38,9 @@ fn read(which: &str) -> Result<Vec<Document>> {
             options.held_out.retain(|held_out| held_out == name);
         }
     }
-    let corpus = find(&options)
-        .with_context(|| {
-            format!("there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock")
-        })
-        .context(Hint("to read files or folders, give their paths".to_owned()))?;
+    let corpus = find(&options).with_context(|| {
+        format!("there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock")
+    })?;
     let mut found = corpus.training;
     if which != "training" {
         found.extend(corpus.held_out);

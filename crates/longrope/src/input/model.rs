@@ -12,6 +12,7 @@ use super::memory::{self, Work};
 use super::precision::precision;
 use super::{device, gguf};
 use crate::failure::Hint;
+use crate::next_steps::quoted;
 use crate::settings::config::{Config, RopeLayers, WeightSetting};
 use crate::terminal::progress;
 
@@ -21,7 +22,8 @@ pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
         if let Some((flag, taken)) = taken_model(config) {
             return anyhow!("the model is missing, and `{taken}` after `{flag}` is a model").context(
                 Hint(format!(
-                    "a flag that takes several values takes MODEL too: give it before {flag}, or as --model {taken}"
+                    "a flag that takes several values takes MODEL too: give it before {flag}, or as --model {}",
+                    quoted(Path::new(&taken))
                 )),
             );
         }
@@ -31,6 +33,13 @@ pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
                 .to_owned(),
         ))
     })
+}
+
+/// The name of the configured model, as it was given.
+pub(crate) fn model_name(config: &Config) -> Result<String> {
+    let folder = model_folder(config)?;
+    let name = config.named_model().unwrap_or(folder);
+    Ok(name.display().to_string())
 }
 
 /// A checkpoint folder among the values of a flag that takes several, and the flag.

@@ -12,6 +12,7 @@ use longrope_rope::{
 
 use super::extendable;
 use crate::failure::Hint;
+use crate::failure::search_folder::search_folder;
 use crate::settings::bounds::MOST_TOKENS;
 use crate::settings::config::Config;
 use crate::show::output::significant;
@@ -273,6 +274,9 @@ fn read_file(
     target: usize,
 ) -> Result<(RopeSpec, Option<RopeSpec>)> {
     let path = if path.is_dir() {
+        if let Some(hint) = search_folder(path) {
+            return Err(anyhow!("the folder has no `config.json`").context(Hint(hint)));
+        }
         path.join("config.json")
     } else {
         path.to_owned()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use longrope_model::{Checkpoint, ResultSource};
 
-use super::model::{model_config, model_folder};
+use super::model::{model_config, model_folder, model_name};
 use super::precision::precision_name;
 use crate::settings::config::{Config, RopeLayers};
 
@@ -16,7 +16,7 @@ use crate::settings::config::{Config, RopeLayers};
 pub(crate) fn source(config: &Config, text: Option<String>) -> Result<ResultSource> {
     let model = model_folder(config)?;
     Ok(ResultSource {
-        model: model.display().to_string(),
+        model: model_name(config)?,
         model_fingerprint: Checkpoint::open(model)?.fingerprint()?,
         text_fingerprint: text,
         rope_layers: rope_layers(config)?,

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use longrope_model::ModelConfig;
 use subject::Subject;
-use words::beside;
 pub(crate) use words::quoted;
+use words::{beside, free};
 
 use crate::settings::config::{Config, WeightSetting};
 use crate::terminal::progress;
@@ -77,16 +77,23 @@ pub(crate) fn after_plan(
     NextSteps::of([subject.search(context).or_else(otherwise)])
 }
 
-/// After a search for `target` tokens: measure, train, report.
-pub(crate) fn after_search(config: &Config, target: usize) -> NextSteps {
+/// After a search for `target` tokens: measure, train, report. Trained is the RoPE of the search, or `other`, the method
+/// that its verdict recommends instead.
+pub(crate) fn after_search(config: &Config, target: usize, other: Option<&str>) -> NextSteps {
     let (Some(subject), Some(out)) = (Subject::of(config), config.out.as_deref()) else {
         return NextSteps::default();
     };
-    let rope = out.join("rope.json");
-    let ropes = ["none", "yarn", &rope.display().to_string()];
+    let rope = out.join("rope.json").display().to_string();
+    let ropes = ["none", "yarn", &rope];
+    let trained = match other {
+        None => Some(rope.as_str()),
+        // Nothing to train for: the model is best as it is.
+        Some("none" | "checkpoint") => None,
+        Some(method) => Some(method),
+    };
     NextSteps::of([
         subject.measure(&[subject.original(), target], &ropes, out),
-        subject.train(target, &rope, &beside(out, "trained")),
+        trained.and_then(|trained| subject.train(target, trained, &beside(out, "trained"))),
         Some(report(out)),
     ])
 }
@@ -105,8 +112,9 @@ pub(crate) fn after_recover(config: &Config) -> NextSteps {
     ])
 }
 
-/// After a measurement: the page if there is a run folder, else the search for the longest context; within the window of
-/// the model, a plan for a longer one.
+/// After a measurement: the page if there is a run folder. Else the checkpoint with the factors, if one file of factors was
+/// measured. Else, for a model that claims the longest context, what other programs read from it. Else the search for that
+/// context or, within the window, a plan for a longer one.
 pub(crate) fn after_measurement(config: &Config) -> NextSteps {
     if let Some(out) = &config.out {
         return NextSteps(vec![report(out)]);
@@ -115,15 +123,30 @@ pub(crate) fn after_measurement(config: &Config) -> NextSteps {
     let (Some(subject), Some(longest)) = (Subject::of(config), longest) else {
         return NextSteps::default();
     };
+    if let Some(rope) = only_file(&config.rope) {
+        return NextSteps(vec![subject.export(rope, &free(Path::new("extended")))]);
+    }
     let is_within = longest <= subject.original();
+    if !is_within && longest <= subject.claimed() {
+        return NextSteps::of([Some(subject.doctor()), subject.generate()]);
+    }
     let plan = Some(subject.plan(subject.longer())).filter(|_| is_within);
     NextSteps::of([subject.search(longest).or(plan)])
+}
+
+/// The file among the RoPEs that says which context it is for, if there is exactly one. A list of factors does not.
+fn only_file(ropes: &[String]) -> Option<&str> {
+    let mut files = ropes.iter().filter(|rope| Path::new(rope).is_file());
+    let first = files.next().filter(|_| files.next().is_none())?;
+    let is_json = |file: &&str| Path::new(file).extension().is_some_and(|it| it == "json");
+    Some(first.as_str()).filter(is_json)
 }
 
 /// After a training of windows of `context` tokens, whose model is in `trained`: measure it, see its curves.
 pub(crate) fn after_training(config: &Config, trained: &Path, context: Option<usize>) -> NextSteps {
     let config = Config {
         model: Some(trained.to_owned()),
+        gguf: None,
         ..config.clone()
     };
     let (Some(subject), Some(out)) = (Subject::of(&config), config.out.as_deref()) else {

@@ -9,6 +9,7 @@ use longrope_trainer::run::{TrainConfig, TrainMode};
 
 use super::words::{free, joined, quoted, words};
 use crate::input::memory::{self, Work};
+use crate::input::rope_arg::RopeArg;
 use crate::input::{extendable, model_config};
 use crate::settings::bounds::MOST_TOKENS;
 use crate::settings::config::{Config, PrecisionSetting, RopeLayers, WeightSetting};
@@ -25,9 +26,9 @@ pub(super) struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// The model of a configuration; `None` if it cannot be read.
     pub(super) fn of(config: &'a Config) -> Option<Self> {
-        let folder = config.model.as_deref()?;
+        let (name, folder) = (config.named_model()?, config.model.as_deref()?);
         let model = model_config(config).ok()?;
-        Some(Self::new(config, folder, folder, &model))
+        Some(Self::new(config, name, folder, &model))
     }
 
     /// A model whose name is not that of its folder.
@@ -45,6 +46,11 @@ impl<'a> Subject<'a> {
         self.model.rope.original_context
     }
 
+    /// The context that the model is for, by its configuration.
+    pub(super) fn claimed(&self) -> usize {
+        self.model.max_context
+    }
+
     /// A context worth extending to.
     pub(super) fn longer(&self) -> usize {
         let most = usize::try_from(MOST_TOKENS).unwrap_or(usize::MAX);
@@ -54,6 +60,11 @@ impl<'a> Subject<'a> {
     /// `plan`
     pub(super) fn plan(&self, context: usize) -> String {
         format!("plan {} --context {context}", self.name)
+    }
+
+    /// `doctor`
+    pub(super) fn doctor(&self) -> String {
+        format!("doctor {}", self.name)
     }
 
     /// `search`, if there is something to extend and the model fits.
@@ -119,8 +130,9 @@ impl<'a> Subject<'a> {
         self.measured(&line, contexts.iter().copied().max()?)
     }
 
-    /// `finetune` under a RoPE with windows of `context` tokens: of all weights, or of adapters if only they fit.
-    pub(super) fn train(&self, context: usize, rope: &Path, out: &Path) -> Option<String> {
+    /// `finetune` under a RoPE, a file for `context` tokens or a method, with windows of as many: of all weights, or of
+    /// adapters if only they fit.
+    pub(super) fn train(&self, context: usize, rope: &str, out: &Path) -> Option<String> {
         let shares =
             self.config.rope_layers == RopeLayers::All && self.model.family.has_local_rope();
         if self.model.is_nested || shares {
@@ -142,11 +154,17 @@ impl<'a> Subject<'a> {
         } else {
             return None;
         };
+        let windows =
+            if RopeArg::read(rope, &self.model, context).is_ok_and(|rope| rope.needs_context()) {
+                format!(" --context {context}")
+            } else {
+                String::new()
+            };
         Some(format!(
-            "finetune {} {} --rope {} --out {}{mode}{}",
+            "finetune {} {} --rope {}{windows} --out {}{mode}{}",
             self.name,
             self.text(),
-            quoted(rope),
+            quoted(Path::new(rope)),
             quoted(out),
             self.layers()
         ))

@@ -26,7 +26,7 @@ fn config(model: PathBuf) -> Config {
 fn commands_have_the_paths_of_the_run() {
     let m = words::quoted(&bundled());
     assert_eq!(
-        after_search(&config(bundled()), 1024).0,
+        after_search(&config(bundled()), 1024, None).0,
         [
             format!(
                 "eval passkey {m} --contexts 256,1024 --rope none yarn runs/a/rope.json --out runs/a"
@@ -44,6 +44,88 @@ fn commands_have_the_paths_of_the_run() {
         format!("eval passkey {m} --contexts 200 --rope checkpoint --out runs/a")
     );
     assert_eq!(after_measurement(&config(bundled())).0, ["report runs/a"]);
+}
+
+#[test]
+fn a_gguf_file_is_named_and_not_what_was_unpacked() {
+    let config = Config {
+        gguf: Some(PathBuf::from("my model.gguf")),
+        ..config(bundled())
+    };
+    for step in &after_search(&config, 1024, None).0[..2] {
+        assert!(step.contains(" 'my model.gguf' "), "{step}");
+    }
+    // What was trained is another model.
+    let trained = after_training(&config, &bundled(), Some(200));
+    assert!(!trained.0[0].contains("gguf"), "{trained:?}");
+}
+
+#[test]
+fn a_search_leads_to_what_its_verdict_recommends() {
+    let m = words::quoted(&bundled());
+    let trained = |other| {
+        let steps = after_search(&config(bundled()), 1024, Some(other)).0;
+        steps.into_iter().find(|step| step.starts_with("finetune "))
+    };
+    assert_eq!(trained("none"), None);
+    let line = format!(
+        "finetune {m} --text 'my book.txt' --rope yarn --context 1024 --out runs/a-trained"
+    );
+    assert_eq!(trained("yarn"), Some(line));
+}
+
+#[test]
+fn factors_that_were_measured_are_exported_and_not_searched_again() {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("rope.json");
+    fs_err::write(&file, "{}").unwrap();
+    let rope = file.display().to_string();
+    let steps = |ropes: &[&str]| {
+        let config = Config {
+            out: None,
+            rope: ropes.iter().map(|rope| (*rope).to_owned()).collect(),
+            ..config(bundled())
+        };
+        after_measurement(&config).0
+    };
+    let m = words::quoted(&bundled());
+    let expected = format!(
+        "export {m} --rope {} --out extended",
+        words::quoted(Path::new(&rope))
+    );
+    assert_eq!(steps(&["none", &rope]), [expected]);
+    // Of two files, it is not known which to take.
+    let other = here.path().join("other.json");
+    fs_err::write(&other, "{}").unwrap();
+    let other = other.display().to_string();
+    assert!(steps(&[&rope, &other])[0].starts_with("search "));
+    assert!(steps(&["none", "yarn"])[0].starts_with("search "));
+}
+
+#[test]
+fn a_model_that_claims_the_context_is_not_searched_again() {
+    let here = tempfile::tempdir().unwrap();
+    let model = here.path().join("m");
+    fs_err::create_dir(&model).unwrap();
+    for entry in fs_err::read_dir(bundled()).unwrap() {
+        let entry = entry.unwrap();
+        fs_err::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    let text = fs_err::read_to_string(model.join("config.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["max_position_embeddings"] = 1024.into();
+    json["rope_parameters"] = serde_json::json!({
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
+        "original_max_position_embeddings": 256,
+    });
+    fs_err::write(model.join("config.json"), json.to_string()).unwrap();
+    let config = Config {
+        out: None,
+        ..config(model)
+    };
+    let steps = after_measurement(&config).0;
+    assert!(steps[0].starts_with("doctor "), "{steps:?}");
+    assert!(steps[1].starts_with("generate "), "{steps:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use longrope_data::quoted;
+
 /// A folder beside another that does not exist yet: `runs/a-trained` for `runs/a`.
 pub(super) fn beside(out: &Path, what: &str) -> PathBuf {
     let name = out.file_name().unwrap_or_default().to_string_lossy();
@@ -15,16 +17,6 @@ pub(super) fn free(path: &Path) -> PathBuf {
     let mut all = std::iter::once(path.to_owned()).chain(others);
     all.find(|path| !path.exists())
         .unwrap_or_else(|| path.to_owned())
-}
-
-/// A path as a word of a shell's command line.
-pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_alphanumeric() || "_-./:@=,+%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Contexts as one word.

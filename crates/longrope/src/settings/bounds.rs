@@ -50,7 +50,7 @@ const BOUNDS: &[Bound] = &[
     bound("eval.within", 0, MOST_TOKENS, SEQUENCE),
     bound("search.target", 1, MOST_TOKENS, SEQUENCE),
     bound("search.sample-context", 1, MOST_TOKENS, SEQUENCE),
-    bound("search.samples", 0, 100_000, SAMPLES),
+    bound("search.samples", 1, 100_000, SAMPLES),
     bound("search.population", 0, 100_000, CANDIDATES),
     bound("search.mutations", 0, 100_000, CANDIDATES),
     bound("search.crossovers", 0, 100_000, CANDIDATES),
@@ -233,7 +233,9 @@ pub(crate) fn is_whole_number(text: &str) -> bool {
 fn outside(key: &str, found: &str, least: u64, most: u64, reason: &str) -> anyhow::Error {
     let error = anyhow!("`{key}` is {found}, expected {least} to {most}");
     let is_low = found.starts_with('-') || found.parse::<u64>().is_ok_and(|found| found < least);
-    error.context(Hint(if is_low {
+    error.context(Hint(if is_low && key.starts_with("--") {
+        format!("give {least} or more")
+    } else if is_low {
         format!("give {least} or more; configs/README.md says what `{key}` counts")
     } else {
         format!("the limit is {most}: {reason}")

@@ -16,6 +16,7 @@ fn counts_outside_their_range_are_refused_with_a_reason() {
         ("search = { population = 1000000000 }", "search.population"),
         ("train = { lora = { rank = 1000000000 } }", "lora.rank"),
         ("train = { batch = 0 }", "expected 1 to 65536"),
+        ("search = { samples = 0 }", "`search.samples` is 0"),
         ("passkey = { trials = -3 }", "`passkey.trials` is -3"),
         (
             "pretrain = { phases = [{ batch = 70000 }] }",
@@ -25,6 +26,15 @@ fn counts_outside_their_range_are_refused_with_a_reason() {
         let message = refused(text);
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn flags_without_a_key_are_not_looked_for_in_the_table_of_keys() {
+    let message = format!("{:#}", check_flag("--length", 0, 1, 10).unwrap_err());
+    assert!(message.contains("give 1 or more"), "{message}");
+    assert!(!message.contains("README"), "{message}");
+    let message = refused("gain = { tail = 0 }");
+    assert!(message.contains("README"), "{message}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The configuration of every verb. All verbs share one file format.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use longrope_eval::{GainConfig, NeedleConfig, NeedleTextConfig, PasskeyConfig, PplProtocol};
@@ -580,6 +580,11 @@ impl Config {
         let mut config = table.try_into::<Self>()?;
         config.change_paths(from_text);
         Ok(config)
+    }
+
+    /// The model as it was given: the GGUF file, if `model` was unpacked from one.
+    pub(crate) fn named_model(&self) -> Option<&Path> {
+        self.gguf.as_deref().or(self.model.as_deref())
     }
 
     /// Serializes the configuration as a file that reproduces it.

@@ -10,14 +10,35 @@ use super::bounds::{self, is_whole_number};
 use super::config::Config;
 use super::dependent;
 use super::required::required;
+use super::saved::saved_text;
 use crate::failure::Hint;
+use crate::next_steps::quoted;
+
+/// A configuration file.
+struct ReadFile<'a> {
+    path: &'a Path,
+    layer: Table,
+}
+
+impl<'a> ReadFile<'a> {
+    /// The file of `--config`, if it is given.
+    fn given(common: &'a Common) -> Result<Option<Self>> {
+        let Some(path) = common.config.as_deref() else {
+            return Ok(None);
+        };
+        let layer = checked(path, &fs_err::read_to_string(path)?)?;
+        Ok(Some(Self { path, layer }))
+    }
+}
 
 /// Merges the layers and deserializes the configuration.
 pub(crate) fn load(common: &Common, flags: Table) -> Result<Config> {
-    read_layers(Table::new(), common, flags, |_| {})
+    let file = ReadFile::given(common)?;
+    merged(Table::new(), file, common, flags)
 }
 
-/// As [`load`]. If a run is resumed without `--config`, reads `config.toml` of its run folder.
+/// As [`load`]. If a run is resumed without `--config`, reads `config.toml` of its run folder, or the copy in its `run.json`
+/// if that is damaged.
 pub(crate) fn load_resumable(
     common: &Common,
     flags: Table,
@@ -27,18 +48,19 @@ pub(crate) fn load_resumable(
     if !resume {
         return load(common, flags);
     }
-    let saved = required(out, "--out")?.join("config.toml");
-    if common.config.is_some() || !saved.is_file() {
+    let run = required(out, "--out")?;
+    let path = run.join(SAVED);
+    if common.config.is_some() || !path.is_file() {
         return load(common, flags);
     }
-    let common = Common {
-        config: Some(saved),
-        set: common.set.clone(),
-        device: common.device.clone(),
-        force: common.force,
-    };
-    read_layers(Table::new(), &common, flags, as_it_was_read)
+    let mut layer = checked(&path, &saved_text(run, SAVED)?)?;
+    as_it_was_read(&mut layer);
+    let file = ReadFile { path: &path, layer };
+    merged(Table::new(), Some(file), common, flags)
 }
+
+/// The settings in the folder of a run.
+const SAVED: &str = "config.toml";
 
 /// Earlier versions accepted `text` beside `tokens`, and read the tokens.
 fn as_it_was_read(saved: &mut Table) {
@@ -49,19 +71,19 @@ fn as_it_was_read(saved: &mut Table) {
 
 /// As [`load`], with other defaults and only the common flags.
 pub(crate) fn load_over(defaults: Table, common: &Common) -> Result<Config> {
-    read_layers(defaults, common, Table::new(), |_| {})
+    let file = ReadFile::given(common)?;
+    merged(defaults, file, common, Table::new())
 }
 
-/// Merges the layers over the defaults. `adjust` changes that of the file.
-fn read_layers(
+/// Merges the layers over the defaults in `table`: the file, `--set`, and flags.
+fn merged(
     mut table: Table,
+    file: Option<ReadFile<'_>>,
     common: &Common,
     flags: Table,
-    adjust: fn(&mut Table),
 ) -> Result<Config> {
-    if let Some(path) = &common.config {
-        let mut layer = read(path)?;
-        adjust(&mut layer);
+    let path = file.as_ref().map(|file| file.path);
+    if let Some(ReadFile { path, layer }) = file {
         let place = format!("configuration file `{}`", path.display());
         merge_layer(&mut table, layer, &place)?;
     }
@@ -72,7 +94,7 @@ fn read_layers(
         table.insert("force".to_owned(), true.into());
     }
     let config = deserialize(table);
-    match &common.config {
+    match path {
         Some(path) => config.with_context(|| format!("configuration with `{}`", path.display())),
         None => config.context("configuration"),
     }
@@ -108,12 +130,22 @@ pub(crate) fn set_device(table: &mut Table, names: &[String]) {
     table.insert("device".to_owned(), value);
 }
 
-/// Reads a file and checks it before other layers are merged over it, so that error messages have line and column.
-fn read(path: &Path) -> Result<Table> {
-    let text = fs_err::read_to_string(path)?;
+/// The text of the file at a path as a layer. It is checked before other layers are merged over it, so that error messages
+/// have line and column.
+fn checked(path: &Path, text: &str) -> Result<Table> {
     let table: Table =
-        toml::from_str(&text).with_context(|| format!("`{}` is not valid TOML", path.display()))?;
-    toml::from_str::<Config>(&text)
+        toml::from_str(text).with_context(|| format!("`{}` is not valid TOML", path.display()))?;
+    if table.contains_key("stage") {
+        return Err(anyhow!(
+            "configuration file `{}` has `stage`, expected settings of one verb",
+            path.display()
+        )
+        .context(Hint(format!(
+            "this is a recipe, which runs several verbs: longrope extend --config {}",
+            quoted(path)
+        ))));
+    }
+    toml::from_str::<Config>(text)
         .with_context(|| format!("configuration file `{}`", path.display()))?;
     Ok(table)
 }

@@ -11,5 +11,6 @@ pub(crate) mod path_text;
 pub(crate) mod recipe;
 pub(crate) mod recipe_arguments;
 mod required;
+pub(crate) mod saved;
 
 pub(crate) use required::required;

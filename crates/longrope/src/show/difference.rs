@@ -13,7 +13,13 @@ pub(crate) fn nats(difference: Option<&Difference>) -> String {
         return String::new();
     };
     let Some(half) = difference.half_width() else {
-        return format!("{:+.4}", difference.value);
+        // That a single window proves nothing is said below the table.
+        let mark = if difference.n > 1 {
+            mark(difference)
+        } else {
+            ""
+        };
+        return format!("{:+.4}{mark}", difference.value);
     };
     format!("{:+.4} ± {half:.4}{}", difference.value, mark(difference))
 }
@@ -25,7 +31,7 @@ pub(crate) fn points(difference: Option<&Difference>) -> String {
     };
     let value = 100.0 * difference.value;
     let Some([low, high]) = difference.interval else {
-        return format!("{value:+.0}");
+        return format!("{value:+.0}{}", mark(difference));
     };
     format!(
         "{value:+.0} [{:+.0}, {:+.0}]{}",
@@ -101,10 +107,19 @@ pub(crate) fn nats_line(reference: &str, units: &str, all: &[&Difference]) -> St
         .iter()
         .any(|difference| difference.half_width().is_some())
     {
-        let n = all.iter().map(|difference| difference.n).max();
-        let units = output::counted(n.unwrap_or_default(), units.trim_end_matches('s'));
+        let n = all
+            .iter()
+            .map(|difference| difference.n)
+            .max()
+            .unwrap_or_default();
+        let why = if n > 1 {
+            "too few for an interval, or all differ by the same"
+        } else {
+            "too few for an interval"
+        };
+        let units = output::counted(n, units.trim_end_matches('s'));
         return format!(
-            "difference: nats/token minus those of {reference} on the same {units}, too few for an interval"
+            "difference: nats/token minus those of {reference} on the same {units}, {why}"
         );
     }
     format!(
@@ -169,7 +184,7 @@ fn methods(all: &[&Difference]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longrope_eval::{add_window_differences, paired_scores};
+    use longrope_eval::{Trial, add_window_differences, paired_scores, task_difference};
 
     #[test]
     fn differences_that_may_be_chance_are_marked() {
@@ -180,6 +195,27 @@ mod tests {
         assert_eq!(points(Some(&certain)), "-100 [-100, -52]");
         let single = paired_scores(&[1.5], &[1.0], "none");
         assert_eq!(nats(Some(&single)), "+0.5000");
+        let half = paired_scores(&[0.5], &[0.0], "yarn");
+        assert_eq!(points(Some(&half)), "+50 ~");
+    }
+
+    #[test]
+    fn two_trials_that_differ_by_the_same_are_marked() {
+        let result = |score: f64| {
+            let trial = |trial| Trial {
+                trial,
+                scores: vec![score],
+                details: serde_json::Map::new(),
+            };
+            TaskResult {
+                trials: vec![trial(0), trial(1)],
+                ..TaskResult::default()
+            }
+        };
+        let difference = task_difference(&result(0.5), &result(0.0)).unwrap();
+        assert_eq!(points(Some(&difference)), "+50 [-76, +92] ~");
+        let same = task_difference(&result(0.5), &result(0.5)).unwrap();
+        assert_eq!(points(Some(&same)), "+0 [-84, +84] ~");
     }
 
     #[test]

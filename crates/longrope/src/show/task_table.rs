@@ -1,11 +1,8 @@
 //! Tables of task results.
 
-use longrope_eval::{MetricValue, TaskResult};
+use longrope_eval::{MetricValue, TaskResult, interval_of_shares};
 
 use crate::show::output;
-
-/// Half the width of a 95% interval, in standard errors.
-const NORMAL_95: f64 = 1.96;
 
 /// One row per RoPE, one column per context.
 pub(crate) fn by_context(results: &[TaskResult]) -> String {
@@ -25,7 +22,7 @@ pub(crate) fn metrics_by_context(results: &[TaskResult]) -> String {
         let metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
         metrics.map(move |metric| {
             let row = format!("{} {}", result.rope, metric.name);
-            (row, result.context, with_interval(metric))
+            (row, result.context, with_interval(metric, result.n))
         })
     });
     let rows: Vec<(String, usize, String)> = rows.collect();
@@ -35,35 +32,31 @@ pub(crate) fn metrics_by_context(results: &[TaskResult]) -> String {
     output::by_context(cells)
 }
 
-/// The 95% interval of a share: its own, or that of a normal mean.
-pub(crate) fn interval(metric: &MetricValue) -> Option<[f64; 2]> {
-    let normal = |stderr: f64| {
-        let half = NORMAL_95 * stderr;
-        [
-            (metric.value - half).max(0.0),
-            (metric.value + half).min(1.0),
-        ]
-    };
-    metric.interval.or_else(|| metric.stderr.map(normal))
+/// The 95% interval of the share of `n` trials: its own, or that of the mean of shares.
+pub(crate) fn interval(metric: &MetricValue, n: usize) -> Option<[f64; 2]> {
+    metric
+        .interval
+        .or_else(|| interval_of_shares(metric.value, metric.stderr?, n))
 }
 
-/// Formats a share with its 95% interval.
-fn with_interval(metric: &MetricValue) -> String {
+/// Formats a share of `n` trials with its 95% interval.
+fn with_interval(metric: &MetricValue, n: usize) -> String {
     percent(&MetricValue {
-        interval: interval(metric),
+        interval: interval(metric, n),
         ..metric.clone()
     })
 }
 
 /// The mean of some shares with its 95% interval, as if they were independent; the interval is `None` if a share has none.
+/// Each comes with its number of trials.
 pub(crate) fn mean_share<'a>(
-    metrics: impl IntoIterator<Item = &'a MetricValue>,
+    metrics: impl IntoIterator<Item = (&'a MetricValue, usize)>,
 ) -> (f64, Option<[f64; 2]>) {
     let (mut sum, mut squares, mut n) = (0.0, Some(0.0), 0.0);
-    for metric in metrics {
+    for (metric, n_trials) in metrics {
         sum += metric.value;
         n += 1.0;
-        let half = interval(metric).map(|[low, high]| (high - low) / 2.0);
+        let half = interval(metric, n_trials).map(|[low, high]| (high - low) / 2.0);
         squares = squares
             .zip(half)
             .map(|(sum, half): (f64, f64)| sum + half * half);
@@ -100,24 +93,30 @@ mod tests {
 
     #[test]
     fn every_share_of_several_trials_has_an_interval() {
-        // Wilson's of 1 of 2; and 0.75 ± 1.96 · 0.25, cut at 1.
-        let [low, high] = interval(&metric(&[0.0, 1.0])).unwrap();
+        // Wilson's of 1 of 2; and 0.75 ± 3.182 · 0.1443, cut at 1: Student's with three degrees of freedom.
+        let [low, high] = interval(&metric(&[0.0, 1.0]), 2).unwrap();
         assert!((low - 0.0945).abs() < 1e-4 && (high - 0.9055).abs() < 1e-4);
-        let [low, high] = interval(&metric(&[0.5, 1.0])).unwrap();
-        assert!((low - 0.26).abs() < 1e-9 && (high - 1.0).abs() < 1e-12);
-        assert_eq!(interval(&metric(&[0.5])), None);
+        let [low, high] = interval(&metric(&[0.5, 1.0, 0.5, 1.0]), 4).unwrap();
+        assert!((low - 0.2907).abs() < 1e-4 && (high - 1.0).abs() < 1e-12);
+        assert_eq!(interval(&metric(&[0.5]), 1), None);
+    }
+
+    #[test]
+    fn equal_shares_are_not_certain() {
+        assert_eq!(with_interval(&metric(&[0.25; 2]), 2), "25% [4, 88]");
+        assert_eq!(with_interval(&metric(&[0.2; 20]), 20), "20% [17, 33]");
     }
 
     #[test]
     fn the_interval_of_a_mean_is_narrower() {
         let (one, two) = (metric(&[0.0, 1.0]), metric(&[0.0, 1.0]));
-        let (mean, around) = mean_share([&one, &two]);
+        let (mean, around) = mean_share([(&one, 2), (&two, 2)]);
         let [low, high] = around.unwrap();
         assert!((mean - 0.5).abs() < 1e-12);
         assert!(
             (high - low - 0.810_931 / 2.0_f64.sqrt()).abs() < 1e-5,
             "{low} {high}"
         );
-        assert_eq!(mean_share([&one, &metric(&[0.5])]).1, None);
+        assert_eq!(mean_share([(&one, 2), (&metric(&[0.5]), 1)]).1, None);
     }
 }

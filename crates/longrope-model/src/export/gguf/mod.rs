@@ -12,7 +12,7 @@ pub use options::GgufOptions;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 
-use longrope_data::StagedFile;
+use longrope_data::{STAGED_PREFIX, StagedFile};
 use longrope_gguf::{Architecture, Loss, Writer, map_tensors, model_keys, rope_keys, rope_tensors};
 use longrope_rope::RopeSpec;
 
@@ -29,11 +29,13 @@ use weights::{Weight, write_weight};
 ///
 /// A model becomes the architecture of llama.cpp that computes the same, rescale factors become short and long tensors,
 /// and a `tokenizer.json` the keys of its tokenizer. The file appears as a whole or not at all. No more than a few MiB of
-/// weights are in memory. Returns what the format cannot express.
+/// weights are in memory. What a killed export to the same file has left beside it is removed. Returns what the format
+/// cannot express.
 ///
 /// # Errors
 /// If the model, the RoPE or the tokenizer cannot be expressed ([`Error::Gguf`]), `target` exists and may not be replaced,
 /// the source is not a valid checkpoint, a weight is not finite or does not fit into the type, or the file cannot be written.
+/// [`Error::Stopped`] if it was asked to stop. Nothing is left of it then.
 pub fn export_gguf(
     source: &Path,
     target: &Path,
@@ -41,6 +43,7 @@ pub fn export_gguf(
     options: GgufOptions<'_>,
 ) -> Result<Vec<Loss>> {
     check_place(target, options.overwrite)?;
+    longrope_data::remove_leftovers(target, STAGED_PREFIX);
     let (model, checkpoint) = Checkpoint::open_model(source)?;
     let shape = shape(&model);
     let architecture = Architecture::of(&shape)?;
@@ -58,7 +61,8 @@ pub fn export_gguf(
         .into_iter()
         .filter_map(|it| Weight::new(&checkpoint, it, options.dtype, &mut losses))
         .collect();
-    check_finite(&checkpoint, &model, true, options.allow_non_finite)?;
+    let allows = options.allow_non_finite;
+    check_finite(&checkpoint, &model, true, allows, options.should_stop)?;
 
     let factors = rope.factors.as_ref().map(rope_tensors).unwrap_or_default();
     let mut metadata = general_keys(architecture, source, &options, &weights);
@@ -74,7 +78,7 @@ pub fn export_gguf(
         writer.write(bytes)?;
     }
     for weight in &weights {
-        write_weight(&checkpoint, weight, options.allow_non_finite, &mut writer)?;
+        write_weight(&checkpoint, weight, &options, &mut writer)?;
     }
     let mut buffer = writer.finish()?;
     buffer.flush()?;

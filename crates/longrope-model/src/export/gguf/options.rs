@@ -2,6 +2,8 @@
 
 use longrope_gguf::{Sets, TensorType};
 
+use crate::export::should_stop::ShouldStop;
+
 /// Settings of an export to GGUF.
 #[derive(Clone, Copy, Debug)]
 pub struct GgufOptions<'a> {
@@ -21,4 +23,6 @@ pub struct GgufOptions<'a> {
     pub adds_bos: bool,
     /// The RoPE as JSON, with its provenance. The file holds it beside the keys that llama.cpp reads.
     pub rope_json: &'a str,
+    /// Whether to stop before the file is complete.
+    pub should_stop: ShouldStop<'a>,
 }

@@ -7,6 +7,7 @@ use longrope_gguf::{
 };
 use safetensors::Dtype;
 
+use super::options::GgufOptions;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::error::{Error, Result};
 use crate::export::float_type::FloatType;
@@ -81,7 +82,7 @@ impl Weight {
 pub(super) fn write_weight(
     checkpoint: &Checkpoint,
     weight: &Weight,
-    allow_overflow: bool,
+    options: &GgufOptions<'_>,
     writer: &mut Writer<impl Write>,
 ) -> Result<()> {
     let head_bytes = weight.head_bytes();
@@ -93,6 +94,7 @@ pub(super) fn write_weight(
     let (mut ordered, mut converted) = (Vec::new(), Vec::new());
     let source = &weight.mapped.source;
     checkpoint.read_chunks(source, &weight.stored, chunk_bytes, |chunk| {
+        options.should_stop.check()?;
         let mut bytes = chunk;
         if let Some(head) = head_bytes {
             ordered.clear();
@@ -103,7 +105,7 @@ pub(super) fn write_weight(
         }
         converted.clear();
         if let Err(overflow) = convert(weight, bytes, &mut converted) {
-            if !allow_overflow {
+            if !options.allow_non_finite {
                 return Err(overflow);
             }
             tracing::warn!("exported as it is: {overflow}");

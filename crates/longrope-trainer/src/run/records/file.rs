@@ -46,7 +46,7 @@ pub fn header(kind: &str) -> Result<String> {
 
 /// Reads the records of a file; an empty list if there is no file.
 ///
-/// Lines of another form, and a last line that a crash has cut off, are ignored.
+/// Lines of another form, damaged ones, and a last line that a crash has cut off, are ignored.
 ///
 /// # Errors
 /// If the file cannot be read, or its header names an unknown format or version.
@@ -54,13 +54,10 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
     if !path.is_file() {
         return Ok(Vec::new());
     }
-    let text = fs_err::read_to_string(path)?;
+    let bytes = fs_err::read(path)?;
     if let Some(Header {
         format, version, ..
-    }) = text
-        .lines()
-        .next()
-        .and_then(|line| serde_json::from_str(line).ok())
+    }) = header_in(&bytes)
         && (format != FORMAT || version != VERSION)
     {
         return Err(Error::Metrics {
@@ -69,9 +66,20 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
             version,
         });
     }
-    let lines = text.lines().map(serde_json::from_str);
+    let lines = lines(&bytes).map(serde_json::from_slice);
     let lines = lines.filter_map(std::result::Result::ok);
     Ok(lines.filter_map(Record::from_json).collect())
+}
+
+/// The lines of a file. They need not be text: a damaged line is not to hide the others.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == b'\n')
+}
+
+/// The first line as a header; `None` if it is none.
+fn header_in(bytes: &[u8]) -> Option<Header> {
+    let first = lines(bytes).next()?;
+    serde_json::from_slice(first).ok()
 }
 
 /// What the training of this file was made from; `None` if there is no file, or it does not say.
@@ -82,9 +90,7 @@ pub fn source(path: &Path) -> Result<Option<ResultSource>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = fs_err::read_to_string(path)?;
-    let first = text.lines().next().unwrap_or_default();
-    let header = serde_json::from_str::<Header>(first).ok();
+    let header = header_in(&fs_err::read(path)?);
     Ok(header.and_then(|header| header.source))
 }
 
@@ -254,6 +260,22 @@ mod tests {
         Records::open(&path, None, 1, None).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{HEADER}\n{}\n{}\n", lines[0], lines[1]));
+    }
+
+    #[test]
+    fn a_byte_that_is_not_text_hides_its_own_line_only() {
+        let lines = [HEADER.to_owned(), eval("a", 1), eval("b", 1), eval("a", 2)];
+        let (_folder, path) = file(&lines.each_ref().map(String::as_str));
+        let mut bytes = fs_err::read(&path).unwrap();
+        let place = HEADER.len() + 1 + lines[1].len() + 1 + lines[2].find("\"b\"").unwrap() + 1;
+        bytes[place] = 0xff;
+        fs_err::write(&path, bytes).unwrap();
+        let steps =
+            |records: Vec<Record>| -> Vec<usize> { records.iter().map(Record::step).collect() };
+        assert_eq!(steps(read(&path).unwrap()), [1, 2]);
+        assert_eq!(source(&path).unwrap(), None);
+        drop(Records::open(&path, Some("a"), 1, None).unwrap());
+        assert_eq!(steps(read(&path).unwrap()), [1]);
     }
 
     #[test]

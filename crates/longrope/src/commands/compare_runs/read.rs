@@ -36,8 +36,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Measured>> {
     };
     let mut all = Vec::new();
     for file in files {
-        let text = fs_err::read_to_string(&file)?;
-        let json: Result<Value, _> = serde_json::from_str(&text);
+        let json: Result<Value, _> = serde_json::from_slice(&fs_err::read(&file)?);
         let is_report = |json: &Value| json["format"] == "longrope-eval";
         match json {
             Ok(json) if is_report(&json) => all.extend(results(&file, json)?),

@@ -40,8 +40,24 @@ const FILES: [(&str, &[u8]); 6] = [
 /// # Errors
 /// If a file cannot be written, or one of these names has other contents: it belongs to another model then.
 pub(super) fn unpack(folder: &Path) -> Result<()> {
+    unpack_files(folder, FILES)
+}
+
+/// Writes the files of the tokenizer that are missing.
+///
+/// # Errors
+/// As for [`unpack`].
+pub(super) fn unpack_tokenizer(folder: &Path) -> Result<()> {
+    let is_of_tokenizer = |(name, _): &(&str, &[u8])| name.starts_with("tokenizer");
+    unpack_files(folder, FILES.into_iter().filter(is_of_tokenizer))
+}
+
+fn unpack_files(
+    folder: &Path,
+    files: impl IntoIterator<Item = (&'static str, &'static [u8])>,
+) -> Result<()> {
     let mut missing = Vec::new();
-    for (name, content) in FILES {
+    for (name, content) in files {
         let path = folder.join(name);
         match fs_err::read(&path) {
             Ok(found) if found == content => {}

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::{TokenDocument, Tokenizer, write_atomically};
+use longrope_data::{
+    Bos, TokenDocument, Tokenizer, WindowProtocol, plan_windows, write_atomically,
+};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
 use longrope_extend::{
     AdaptConfig, HeldOutShare, Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings,
@@ -18,6 +20,7 @@ use longrope_model::{ExportOptions, export_hf, is_replaceable};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
 
+use self::text::Texts;
 use super::eval::perplexities::measure;
 use super::eval::task_run;
 use super::searching;
@@ -68,12 +71,15 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let interrupt = signals::listen()?;
     let started = Instant::now();
 
-    let run = take_folder(&args.out)?;
     let folder = args.out.join("model");
     let exported = args.out.join("exported");
+    check_folder(&args.out)?;
     if exported.exists() && !is_replaceable(&exported) {
         return Err(longrope_model::Error::OutputExists { path: exported }.into());
     }
+    let texts = read_texts(&config)?;
+    let settings = RunSettings::default();
+    let run = RunFolder::open(&args.out, RunKind::Demo, RunMode::Part, &settings)?;
     bundled::unpack(&folder)?;
     let story = Story {
         models: input::load_models(&config, Work::Measure { context: TARGET })?,
@@ -89,7 +95,7 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
         model.max_context,
         folder.display()
     ))?;
-    let texts = text::read(&config, &folder)?;
+    output::line(&texts.line)?;
 
     heading("2. Perplexity of known methods at 1, 2, 4 and 8 times the original context")?;
     let mut results = story.perplexities(&texts.report, &config.compare.methods)?;
@@ -154,28 +160,35 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     closing(args, &run, started.elapsed().as_secs_f64())
 }
 
-/// Takes the folder of the demo, which may hold an earlier demo, but nothing else that the demo would replace.
-fn take_folder(out: &Path) -> Result<RunFolder> {
-    if !RunFolder::holds(out, RunKind::Demo)? {
-        if let Some(name) = ["model", "search", "exported"]
-            .into_iter()
-            .find(|name| out.join(name).exists())
-        {
-            return Err(anyhow!(
-                "`{}` exists, and is not of an earlier demo",
-                out.join(name).display()
-            )
-            .context(Hint("choose another --out".to_owned())));
-        }
-        RunFolder::check(out, RunKind::Demo, RunMode::New)?;
+/// Checks the folder of the demo, which may hold an earlier demo, but nothing else that the demo would replace.
+fn check_folder(out: &Path) -> Result<()> {
+    if RunFolder::holds(out, RunKind::Demo)? {
+        return Ok(());
     }
-    let settings = RunSettings::default();
-    Ok(RunFolder::open(
-        out,
-        RunKind::Demo,
-        RunMode::Part,
-        &settings,
-    )?)
+    if let Some(name) = ["model", "search", "exported"]
+        .into_iter()
+        .find(|name| out.join(name).exists())
+    {
+        return Err(anyhow!(
+            "`{}` exists, and is not of an earlier demo",
+            out.join(name).display()
+        )
+        .context(Hint("choose another --out".to_owned())));
+    }
+    Ok(RunFolder::check(out, RunKind::Demo, RunMode::New)?)
+}
+
+/// Reads the texts before anything is written, and checks that they are long enough.
+fn read_texts(config: &Config) -> Result<Texts> {
+    let folder = tempfile::tempdir().context("making a temporary folder")?;
+    bundled::unpack_tokenizer(folder.path())?;
+    let texts = text::read(config, folder.path())?;
+    for documents in [&texts.search, &texts.report] {
+        plan_windows(documents, TARGET, WindowProtocol::spread(1), Bos::Document).with_context(
+            || format!("placing windows of {TARGET} tokens in each half of the text"),
+        )?;
+    }
+    Ok(texts)
 }
 
 /// The demo's settings, overridden by those of the user.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use longrope_data::{
     HELD_OUT_CRATES, SourceOptions, TokenCache, TokenDocument, Tokenizer, tokenize_documents,
 };
@@ -21,6 +21,8 @@ const MOST_CRATE_BYTES: usize = 300 << 10;
 pub(super) struct Texts {
     pub(super) search: Vec<TokenDocument>,
     pub(super) report: Vec<TokenDocument>,
+    /// What they are, in words.
+    pub(super) line: String,
 }
 
 /// Reads the user's documents and splits each into halves, or reads sources of libraries that the model was not trained
@@ -28,15 +30,19 @@ pub(super) struct Texts {
 pub(super) fn read(config: &Config, model: &Path) -> Result<Texts> {
     if !config.text.is_empty() {
         let documents = input::tokenize(config, model, &config.text)?;
-        output::line(format!(
+        let line = format!(
             "Text: {} document(s), the first half of each for the search, the second for the report. The model was\n\
              trained on Rust, so expect high perplexities on other text.",
             documents.len()
-        ))?;
+        );
         let (search, report) = documents.into_iter().map(halve).unzip();
-        return Ok(Texts { search, report });
+        return Ok(Texts {
+            search,
+            report,
+            line,
+        });
     }
-    let texts = held_out(model)?;
+    let (search, report) = held_out(model)?;
     let named = |documents: &[TokenDocument]| {
         let names: Vec<&str> = documents
             .iter()
@@ -49,31 +55,36 @@ pub(super) fn read(config: &Config, model: &Path) -> Result<Texts> {
             output::grouped(n_tokens)
         )
     };
-    output::line(format!(
+    let line = format!(
         "Text: source code of libraries that this program uses and the model was not trained on.\n  \
          for the search  {}\n  for the report  {}",
-        named(&texts.search),
-        named(&texts.report)
-    ))?;
-    Ok(texts)
+        named(&search),
+        named(&report)
+    );
+    Ok(Texts {
+        search,
+        report,
+        line,
+    })
 }
 
 /// Reads the sources of the held-out crates, alternately for the search and for the report.
-fn held_out(model: &Path) -> Result<Texts> {
-    let hint = || Hint("give your own text: longrope demo --text BOOK.txt".to_owned());
+fn held_out(model: &Path) -> Result<(Vec<TokenDocument>, Vec<TokenDocument>)> {
     let options = SourceOptions {
         only: HELD_OUT_CRATES.map(str::to_owned).to_vec(),
         most_held_out_bytes: MOST_CRATE_BYTES,
         ..SourceOptions::default()
     };
-    let corpus = cargo_sources::find(&options).with_context(hint)?;
+    let corpus = cargo_sources::find(&options)?;
     if corpus.held_out.len() < 2 {
         return Err(anyhow!(
             "cargo's registry folder has {} of the crates that the demo reads, expected at least 2 of {}",
             corpus.held_out.len(),
             HELD_OUT_CRATES.join(", ")
         )
-        .context(hint()));
+        .context(Hint(
+            "give your own text: longrope demo --text BOOK.txt".to_owned(),
+        )));
     }
     let tokenizer = Tokenizer::from_model_dir(model)?;
     let spinner = progress::spinner("tokenizing");
@@ -88,7 +99,7 @@ fn held_out(model: &Path) -> Result<Texts> {
             report.push(document);
         }
     }
-    Ok(Texts { search, report })
+    Ok((search, report))
 }
 
 /// Splits a document into two halves.

@@ -104,6 +104,11 @@ impl EvalFolder {
         })
     }
 
+    /// The file of the results; `None` without a run folder.
+    pub(crate) fn report(&self) -> Option<&Path> {
+        self.folder.as_ref().map(|folder| folder.report.as_path())
+    }
+
     /// Records how rotation angles are rounded, for measurements that let one choose.
     pub(crate) fn with_angles(mut self, angles: AngleSetting) -> Self {
         self.source.angles = match angles {
@@ -141,8 +146,8 @@ fn check_results(path: &Path, source: &ResultSource, planned: &[Planned]) -> Res
     if !path.is_file() {
         return Ok(());
     }
-    let text = fs_err::read_to_string(path)?;
-    let problem = match serde_json::from_str::<EvalReport>(&text).ok() {
+    let bytes = fs_err::read(path)?;
+    let problem = match serde_json::from_slice::<EvalReport>(&bytes).ok() {
         Some(EvalReport {
             source: Some(found),
             results,

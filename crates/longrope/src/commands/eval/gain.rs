@@ -144,7 +144,7 @@ fn explanation(results: &[TaskResult]) -> String {
     let unclear = if results.iter().all(|result| is_clear(&result.metric)) {
         ""
     } else {
-        "; ?: the interval includes 0"
+        "; ?: the interval includes 0, or there is none"
     };
     let (tail, near) = (setting("tail"), setting("near_context"));
     let (baseline, helps) = if against_other {

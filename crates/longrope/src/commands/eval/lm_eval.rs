@@ -27,7 +27,7 @@ pub(crate) fn write(
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let run = HarnessRun {
-        model: input::model_folder(config)?.display().to_string(),
+        model: input::model_name(config)?,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         date: secs.as_secs_f64(),
         limit: config.bench.limit,

@@ -3,6 +3,7 @@
 pub(super) mod bench;
 mod effective;
 pub(super) mod effective_rule;
+mod finished;
 pub(super) mod folder;
 mod gain;
 mod lm_eval;

@@ -104,17 +104,19 @@ pub(crate) fn show(config: &Config, found: &RulerResults) -> Result<()> {
         .filter(|it| config.contexts.contains(&it.context));
     let asked: Vec<TaskResult> = asked.cloned().collect();
     for rope in ropes {
-        if let Some(averages) = RulerAverages::of(rope, &asked) {
-            output::line(format!("{rope}\n{}\n", table(rope, tasks, results)))?;
-            output::line(format!(
-                "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}\n",
-                averages.mean, averages.weighted_inc, averages.weighted_dec
-            ))?;
+        let own = results.iter().filter(|it| it.rope == *rope);
+        let own: Vec<&TaskResult> = own.collect();
+        if own.is_empty() {
+            continue;
         }
+        let averages = RulerAverages::of(rope, &asked);
+        let table = table(tasks, &own, averages.as_ref());
+        output::line(format!("{rope}\n{table}\n"))?;
+        output::line(means_line(averages.as_ref(), tasks.len()) + "\n")?;
     }
     output::line(format!(
         "percentage of answers found, {} of 13 tasks, {} per task and context, greedy, seed {}; 95% intervals \
-         (Wilson if every answer is right or wrong, else normal)",
+         (Wilson if every answer is right or wrong, else Student's t)",
         tasks.len(),
         output::counted(config.ruler.samples, "sample"),
         config.seed
@@ -208,9 +210,25 @@ fn jobs<'a>(
     skipped.all_or(jobs)
 }
 
-/// One row per task, one column per context, and a last row with the means.
-fn table(rope: &str, tasks: &[RulerTask], results: &[TaskResult]) -> String {
-    let own: Vec<&TaskResult> = results.iter().filter(|it| it.rope == rope).collect();
+/// The means over the contexts, and the tasks that they are over if those are not all.
+fn means_line(averages: Option<&RulerAverages>, n_tasks: usize) -> String {
+    let Some(averages) = averages else {
+        return "no mean: no task fits every context".to_owned();
+    };
+    let means = format!(
+        "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}",
+        averages.mean, averages.weighted_inc, averages.weighted_dec
+    );
+    match averages.tasks.len() {
+        n if n == n_tasks => means,
+        1 => format!("{means}, over the task that fits every context"),
+        n => format!("{means}, over the {n} tasks that fit every context"),
+    }
+}
+
+/// One row per task of a RoPE, one column per context, and a last row with the means over the tasks of the averages. A
+/// context that lacks one of them, as the original window may, has no mean.
+fn table(tasks: &[RulerTask], own: &[&TaskResult], averages: Option<&RulerAverages>) -> String {
     let contexts: BTreeSet<usize> = own.iter().map(|it| it.context).collect();
     let header: Vec<String> = std::iter::once("task".to_owned())
         .chain(contexts.iter().map(|context| output::grouped(*context)))
@@ -221,7 +239,8 @@ fn table(rope: &str, tasks: &[RulerTask], results: &[TaskResult]) -> String {
             .iter()
             .find(|it| it.task == name && it.context == context);
         result.map_or_else(String::new, |result| {
-            cell(result.metric.value, task_table::interval(&result.metric))
+            let interval = task_table::interval(&result.metric, result.n);
+            cell(result.metric.value, interval)
         })
     };
     let mut rows: Vec<Vec<String>> = tasks
@@ -232,12 +251,21 @@ fn table(rope: &str, tasks: &[RulerTask], results: &[TaskResult]) -> String {
                 .collect()
         })
         .collect();
-    let means = contexts.iter().map(|context| {
-        let here = own.iter().filter(|it| it.context == *context);
-        let (mean, interval) = task_table::mean_share(here.map(|result| &result.metric));
-        cell(mean, interval)
-    });
-    rows.push(std::iter::once("mean".to_owned()).chain(means).collect());
+    if let Some(averages) = averages {
+        let mean = |context: &usize| {
+            let here = own
+                .iter()
+                .filter(|it| it.context == *context && averages.tasks.contains(&it.task));
+            let here: Vec<_> = here.map(|result| (&result.metric, result.n)).collect();
+            if here.len() < averages.tasks.len() {
+                return String::new();
+            }
+            let (mean, interval) = task_table::mean_share(here);
+            cell(mean, interval)
+        };
+        let means = contexts.iter().map(mean);
+        rows.push(std::iter::once("mean".to_owned()).chain(means).collect());
+    }
     output::table(&header, &rows)
 }
 
@@ -247,5 +275,55 @@ fn cell(value: f64, interval: Option<[f64; 2]>) -> String {
     match interval.map(|ends| ends.map(percent)) {
         Some([low, high]) => format!("{:.1} [{low:.0}, {high:.0}]", percent(value)),
         None => format!("{:.1}", percent(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_eval::{Metric, MetricValue};
+
+    use super::*;
+
+    fn result(task: &str, context: usize, score: f64) -> TaskResult {
+        TaskResult {
+            task: format!("ruler/{task}"),
+            rope: "yarn".to_owned(),
+            context,
+            n: 1,
+            metric: MetricValue::of(&Metric::higher("string_match_all"), &[score]),
+            ..TaskResult::default()
+        }
+    }
+
+    #[test]
+    fn means_are_over_the_tasks_that_fit_every_context() {
+        let tasks = ["vt", "cwe"].map(|name| name.parse::<RulerTask>().unwrap());
+        let results = [
+            result("vt", 256, 1.0),
+            result("vt", 512, 1.0),
+            result("cwe", 512, 0.0),
+        ];
+        let own: Vec<&TaskResult> = results.iter().collect();
+        let shown = |averages: Option<&RulerAverages>| {
+            let text = table(&tasks, &own, averages);
+            let last = text.lines().last().unwrap_or_default().to_owned();
+            (last, means_line(averages, tasks.len()))
+        };
+        let (means, line) = shown(RulerAverages::of("yarn", &results).as_ref());
+        assert_eq!(means.matches("100.0").count(), 2, "{means}");
+        assert_eq!(
+            line,
+            "mean 100.0, wAvg (inc) 100.0, wAvg (dec) 100.0, over the task that fits every context"
+        );
+        // The original window was not asked for: it takes no task out, and has no mean of fewer tasks.
+        let (means, line) = shown(RulerAverages::of("yarn", &results[1..]).as_ref());
+        assert_eq!(means.matches("50.0").count(), 1, "{means}");
+        assert!(!means.contains("100.0"), "{means}");
+        assert_eq!(line, "mean 50.0, wAvg (inc) 50.0, wAvg (dec) 50.0");
+        // `vt` at 256 and `cwe` at 512.
+        let apart = [results[0].clone(), results[2].clone()];
+        let (last, line) = shown(RulerAverages::of("yarn", &apart).as_ref());
+        assert!(last.trim_start().starts_with("cwe"), "{last}");
+        assert_eq!(line, "no mean: no task fits every context");
     }
 }

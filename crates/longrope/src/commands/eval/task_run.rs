@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use longrope_eval::{EvalState, LanguageModel, Task, TaskResult, TaskRun, add_task_differences};
-use longrope_extend::{Interrupt, Interrupted, RunMode};
+use longrope_extend::{Interrupt, Interrupted, RunFolder, RunMode};
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
+use super::finished::{self, Wanted};
 use super::folder::{EvalFolder, Evaluated, Planned};
 use super::reference::reference;
 use crate::commands::not_finite;
@@ -379,37 +380,58 @@ impl Keep {
             return Ok((folder, None));
         };
         let source = &folder.source;
-        let resume = match self.mode {
-            RunMode::Resume => true,
-            RunMode::Part => path.is_file(),
-            RunMode::New => false,
-        };
-        let state = if resume {
-            let state = EvalState::resume(path, source, keys)?;
-            if let (false, Some(now)) = (state.knows_precision(), source.half_precision()) {
-                tracing::warn!(
-                    "`{}` does not say in which precision its trials were computed; the others are computed in {now}",
-                    state.path().display()
-                );
-            }
-            state
-        } else {
+        if self.mode == RunMode::New || !path.is_file() {
             let mut state = EvalState::begin(path, source)?;
+            if self.mode == RunMode::Resume {
+                take_over_finished(&mut state, &folder, jobs, keys)?;
+            }
             // From now on the evaluation can be resumed, with these settings only.
             match keys.first() {
-                Some(key) => state.save(key, &[], 0.0)?,
-                None => state.write()?,
+                Some(key) if state.job(key).is_none() => state.save(key, &[], 0.0)?,
+                _ => state.write()?,
             }
-            state
-        };
+            return Ok((folder, Some(state)));
+        }
+        let state = EvalState::resume(path, source, keys)?;
+        if let (false, Some(now)) = (state.knows_precision(), source.half_precision()) {
+            tracing::warn!(
+                "`{}` does not say in which precision its trials were computed; the others are computed in {now}",
+                state.path().display()
+            );
+        }
         Ok((folder, Some(state)))
     }
+}
+
+/// Puts the trials of finished results into a new state, or says that there are none.
+fn take_over_finished(
+    state: &mut EvalState,
+    folder: &EvalFolder,
+    jobs: &[Job],
+    keys: &[Value],
+) -> Result<()> {
+    let Some(report) = folder.report() else {
+        return Ok(());
+    };
+    let wanted = jobs.iter().zip(keys).map(|(job, key)| Wanted {
+        info: job.task.info(),
+        rope_name: &job.rope_name,
+        rope: &job.rope,
+        key,
+    });
+    if !finished::take_over(state, report, wanted)? {
+        tracing::warn!(
+            "there is no evaluation to resume, neither `{}` nor its state: it begins now",
+            report.display()
+        );
+    }
+    Ok(())
 }
 
 /// Where the results and the state of the evaluation `name` go.
 ///
 /// # Errors
-/// If the evaluation is to be resumed, but there is no run folder or no state in it.
+/// If the evaluation is to be resumed, but there is no run folder; if a new one would replace the state of another.
 pub(crate) fn keep(config: &Config, name: &str, mode: RunMode) -> Result<Keep> {
     if config.out.is_none() && mode == RunMode::Resume {
         return Err(anyhow!("`--out` is missing").context(Hint(
@@ -418,8 +440,9 @@ pub(crate) fn keep(config: &Config, name: &str, mode: RunMode) -> Result<Keep> {
     }
     let out = config.out.as_ref();
     let state = out.map(|out| out.join(format!("eval/{name}.state.json")));
+    let is_run = out.map_or(Ok(false), |out| RunFolder::is_run(out))?;
     match (&state, mode) {
-        (Some(path), RunMode::Resume) if !path.is_file() => {
+        (Some(path), RunMode::Resume) if !is_run && !path.is_file() => {
             return Err(longrope_eval::Error::NoState { path: path.clone() }.into());
         }
         (Some(path), RunMode::New) if path.is_file() => {

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use longrope_extend::{RunFolder, RunKind};
-use longrope_model::read_config_json;
+use longrope_extend::{Interrupted, RunFolder, RunKind};
+use longrope_model::{EXPORT_PREFIX, read_config_json};
+use longrope_trainer::checkpoint;
 use serde_json::{Map, Value};
 
 use super::choice::check_out;
-use super::source::configured;
+use super::source::{configured, unfinished};
 use crate::failure::Hint;
 use crate::input::hub;
 use crate::settings::args::Export;
 use crate::show::output;
+use crate::terminal::signals;
 
 /// The files of a PEFT folder.
 const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
@@ -27,9 +29,6 @@ const KEYS: [&str; 6] = [
     "rope_scaling",
     "rope_parameters",
 ];
-/// How the folder is named while it is written.
-const STAGING: &str = ".longrope-export-";
-
 pub(super) fn run(args: &Export) -> Result<()> {
     let run = args.model.required()?;
     if !RunFolder::holds(run, RunKind::Finetune)? {
@@ -39,7 +38,12 @@ pub(super) fn run(args: &Export) -> Result<()> {
             )),
         );
     }
-    let adapter = last_adapter(run).ok_or_else(|| {
+    let model = run.join("model");
+    if !model.join("config.json").is_file() {
+        let hint = "end it with --resume first: the model has the RoPE that the adapters need";
+        return Err(unfinished(run, &model, hint));
+    }
+    let adapter = last_adapter(run)?.ok_or_else(|| {
         anyhow!("the run in `{}` has trained no adapters", run.display()).context(Hint(
             "leave out --adapter: the trained model is exported whole".to_owned(),
         ))
@@ -52,10 +56,15 @@ pub(super) fn run(args: &Export) -> Result<()> {
         );
     }
     check_out(&args.out, run, false)?;
-    let base = configured(&run.join("config.toml"))?;
-    let snippet = snippet(&run.join("model/config.json"))?;
-    longrope_data::create_folder(&args.out, STAGING, |folder| -> Result<()> {
+    let base = configured(run)?;
+    let snippet = snippet(&model.join("config.json"))?;
+    let interrupt = signals::listen()?;
+    longrope_data::remove_leftovers(&args.out, EXPORT_PREFIX);
+    longrope_data::create_folder(&args.out, EXPORT_PREFIX, |folder| -> Result<()> {
         for name in FILES {
+            if interrupt.requested() {
+                return Err(Interrupted.into());
+            }
             fs_err::copy(adapter.join(name), folder.join(name))?;
         }
         fs_err::write(folder.join(SNIPPET), format!("{snippet:#}\n"))?;
@@ -69,18 +78,14 @@ pub(super) fn run(args: &Export) -> Result<()> {
     ))
 }
 
-/// The adapters of the last saved state.
-fn last_adapter(run: &Path) -> Option<PathBuf> {
-    let entries = fs_err::read_dir(run).ok()?;
-    let states = entries.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let step = path.file_name()?.to_str()?.strip_prefix("step-")?;
-        let step: u64 = step.parse().ok()?;
-        let adapter = path.join("adapter");
-        let is_whole = FILES.iter().all(|name| adapter.join(name).is_file());
-        is_whole.then_some((step, adapter))
-    });
-    states.max().map(|(_, adapter)| adapter)
+/// The adapters of the last saved state that is whole; `None` if no adapters were trained.
+///
+/// # Errors
+/// If there are states, but none is whole.
+fn last_adapter(run: &Path) -> Result<Option<PathBuf>> {
+    let state = checkpoint::latest_whole(run)?;
+    let adapter = state.map(|state| state.join("adapter"));
+    Ok(adapter.filter(|adapter| adapter.is_dir()))
 }
 
 /// The RoPE of the trained model, as keys for the `config.json` of its base.

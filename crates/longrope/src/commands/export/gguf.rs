@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use longrope_data::Tokenizer;
 use longrope_gguf::{Sets, TensorType};
-use longrope_model::{GgufOptions, export_gguf};
+use longrope_model::{GgufOptions, ShouldStop, export_gguf};
 
 use super::choice::{Chosen, check_out, choose, show};
 use super::for_runtime::{self, Written};
@@ -12,6 +12,7 @@ use crate::failure::Hint;
 use crate::input::{hub, local_folder};
 use crate::next_steps;
 use crate::settings::args::{Export, FactorSets, RuntimeName, WeightType};
+use crate::terminal::signals;
 
 pub(super) fn run(args: &Export) -> Result<()> {
     check(args)?;
@@ -41,6 +42,8 @@ pub(super) fn run(args: &Export) -> Result<()> {
     } else {
         false
     };
+    let interrupt = signals::listen()?;
+    let is_asked = || interrupt.requested();
     let options = GgufOptions {
         target_context: context,
         sets,
@@ -50,6 +53,7 @@ pub(super) fn run(args: &Export) -> Result<()> {
         hub_name: hub::name(&source.model),
         adds_bos,
         rope_json: &artifact.to_json_pretty(),
+        should_stop: ShouldStop::when(&is_asked),
     };
     let losses = export_gguf(&folder, &args.out, &spec, options)
         .with_context(|| format!("exporting to `{}`", args.out.display()))?;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_data::write_atomically;
-use longrope_model::{ExportOptions, FloatType, ShardSize, export_hf};
+use longrope_model::{ExportOptions, FloatType, ShardSize, ShouldStop, export_hf};
 
 use self::choice::{Chosen, check_out, choose, show};
 use self::for_runtime::Written;
@@ -21,6 +21,7 @@ use crate::failure::Hint;
 use crate::input::{hub, local_folder};
 use crate::next_steps;
 use crate::settings::args::{Export, Format, RuntimeName, WeightType};
+use crate::terminal::signals;
 
 /// What to export, and how.
 pub(crate) struct Exported<'a> {
@@ -43,6 +44,7 @@ pub(crate) struct Exported<'a> {
 
 pub(crate) fn run(args: &Export) -> Result<()> {
     check_measured_flags(args)?;
+    check_name(args)?;
     if args.adapter {
         return adapter::run(args);
     }
@@ -76,6 +78,26 @@ fn check_measured_flags(args: &Export) -> Result<()> {
             "leave {flag} out, or give --for RUNTIME to choose the closest RoPE that a runtime takes"
         )))),
     }
+}
+
+/// Refuses the name of a GGUF file for a folder, unless the format was asked for.
+fn check_name(args: &Export) -> Result<()> {
+    let extension = args.out.extension();
+    let is_gguf = extension.is_some_and(|it| it.eq_ignore_ascii_case("gguf"));
+    if !is_gguf || args.format.is_some() || format(args) == Format::Gguf {
+        return Ok(());
+    }
+    let found = args.out.display();
+    let (what, hint) = if args.adapter {
+        ("low-rank adapters", "choose the name of a folder")
+    } else {
+        (
+            "a Hugging Face checkpoint",
+            "add --format gguf, or choose the name of a folder",
+        )
+    };
+    let error = anyhow!("`--out` is `{found}`, but {what} would be a folder");
+    Err(error.context(Hint(hint.to_owned())))
 }
 
 /// The format that was asked for, else that of the runtime.
@@ -149,6 +171,8 @@ fn write(export: &Exported, chosen: &Chosen, card_notes: &str) -> Result<()> {
         context,
         artifact,
     } = chosen;
+    let interrupt = signals::listen()?;
+    let is_asked = || interrupt.requested();
     let options = ExportOptions {
         target_context: *context,
         overwrite: export.overwrite,
@@ -158,6 +182,7 @@ fn write(export: &Exported, chosen: &Chosen, card_notes: &str) -> Result<()> {
         allow_non_finite: export.allow_non_finite,
         hub_name: export.hub_name,
         card_notes,
+        should_stop: ShouldStop::when(&is_asked),
     };
     let warnings = export_hf(export.model, export.out, spec, options)
         .with_context(|| format!("exporting to `{}`", export.out.display()))?;

@@ -9,6 +9,7 @@ use toml::Table;
 use crate::failure::Hint;
 use crate::settings::path_text::from_text;
 use crate::settings::recipe::stage_folders;
+use crate::settings::saved::saved_text;
 
 /// A model, a RoPE, and the run that they come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,10 @@ pub(super) struct Source {
     /// The folder of the run.
     pub(super) run: Option<PathBuf>,
 }
+
+/// The settings of a run, and of one of a recipe.
+const SETTINGS: &str = "config.toml";
+const RECIPE: &str = "recipe.toml";
 
 /// The RoPE of a model that is taken as it is.
 const OWN: &str = "checkpoint";
@@ -85,27 +90,18 @@ fn of_run(folder: &Path) -> Result<Option<Source>> {
     let (model, rope) = match kind(folder)? {
         None => return Ok(None),
         Some(RunKind::Search | RunKind::Recover) => {
-            let model = configured(&folder.join("config.toml"))?;
+            let model = configured(folder)?;
             (model, Some(folder.join("rope.json")))
         }
         Some(RunKind::Extend) => of_recipe(folder)?,
         Some(_) => (folder.join("model"), None),
     };
-    let unfinished = |path: &Path| {
-        anyhow!(
-            "the run in `{}` has no `{}` yet",
-            folder.display(),
-            path.display()
-        )
-        .context(Hint(
-            "end it with --resume first, or give a model and --rope".to_owned(),
-        ))
-    };
+    let hint = "end it with --resume first, or give a model and --rope";
     if model.starts_with(folder) && !model.join("config.json").is_file() {
-        return Err(unfinished(&model));
+        return Err(unfinished(folder, &model, hint));
     }
     if let Some(rope) = rope.as_deref().filter(|rope| !rope.is_file()) {
-        return Err(unfinished(rope));
+        return Err(unfinished(folder, rope, hint));
     }
     Ok(Some(Source {
         model,
@@ -114,11 +110,21 @@ fn of_run(folder: &Path) -> Result<Option<Source>> {
     }))
 }
 
+/// The error of a run that has not made a file or folder yet.
+pub(super) fn unfinished(run: &Path, lacks: &Path, hint: &str) -> anyhow::Error {
+    anyhow!(
+        "the run in `{}` has no `{}` yet",
+        run.display(),
+        lacks.display()
+    )
+    .context(Hint(hint.to_owned()))
+}
+
 /// The last model of a recipe and, if it was found later, its last RoPE. A trained model has the RoPE of its training.
 /// Folders of stages that the recipe does not have any more do not count.
 fn of_recipe(folder: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
-    let recipe = table(&folder.join("recipe.toml"))?;
-    let mut model = model_in(&recipe, &folder.join("recipe.toml"))?;
+    let recipe = table(folder, RECIPE)?;
+    let mut model = model_in(&recipe, &folder.join(RECIPE))?;
     let mut rope = None;
     for stage in stage_folders(&recipe) {
         let stage = folder.join(stage);
@@ -132,14 +138,14 @@ fn of_recipe(folder: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
 }
 
 /// The model in the settings of a run.
-pub(super) fn configured(settings: &Path) -> Result<PathBuf> {
-    model_in(&table(settings)?, settings)
+pub(super) fn configured(run: &Path) -> Result<PathBuf> {
+    model_in(&table(run, SETTINGS)?, &run.join(SETTINGS))
 }
 
-fn table(settings: &Path) -> Result<Table> {
-    let text = fs_err::read_to_string(settings)?;
+fn table(run: &Path, name: &str) -> Result<Table> {
+    let text = saved_text(run, name)?;
     text.parse()
-        .with_context(|| format!("reading `{}`", settings.display()))
+        .with_context(|| format!("reading `{}`", run.join(name).display()))
 }
 
 fn model_in(table: &Table, settings: &Path) -> Result<PathBuf> {

@@ -107,10 +107,7 @@ fn check_with_model(
     if stage.verb == Verb::Finetune {
         finetune::check(config, model, is_there)?;
     } else if let ([name], true) = (config.rope.as_slice(), is_there) {
-        let rope = RopeArg::read(name, model, model.max_context)?;
-        if !rope.needs_context() {
-            check_expressible(name, &rope.spec(model.max_context)?, "exported")?;
-        }
+        check_exported(name, model)?;
     }
     let Some(search) = place.rope_stage.and_then(|index| planned.get(index)) else {
         return Ok(());
@@ -132,6 +129,29 @@ fn check_with_model(
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a RoPE that cannot be exported. One that is scaled for a context is scaled for that of the model: an export stage
+/// names no other.
+pub(super) fn check_exported(name: &str, model: &ModelConfig) -> Result<()> {
+    let (original, context) = (model.rope.original_context, model.max_context);
+    let longer = original.saturating_mul(4);
+    let rope = RopeArg::read(name, model, context)?;
+    check_expressible(name, &rope.spec(longer.max(context))?, "exported")?;
+    if !rope.needs_context() || context > original {
+        return Ok(());
+    }
+    let hint = match rope {
+        RopeArg::Method(..) => {
+            format!("name the context to extend to, for example rope = [\"{name}@{longer}\"]")
+        }
+        _ => "give the rope.json of a search: a plain list of factors does not say its context"
+            .to_owned(),
+    };
+    Err(anyhow!(
+        "RoPE `{name}` changes nothing at {context} tokens, within the original context of {original}"
+    )
+    .context(Hint(hint)))
 }
 
 /// The error of an export stage without a RoPE.

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let done = recipe::run(&planned, |stage, turn| run_stage(stage, turn, dashboard));
     let done = done.map_err(|error| {
         let command = format!("longrope {}", command(args, &out, true));
-        explain_how_to_continue(error, &command)
+        explain_how_to_continue(error, "what is done is saved", &command)
     })?;
     let header = ["stage", "verb", "time", "folder"].map(str::to_owned);
     let rows: Vec<Vec<String>> = planned
@@ -164,24 +164,30 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         }
         Verb::Generate => {
             let generated = generate::generate_and_show(config)?;
-            generated.write(&folder.join("generate.json"))?;
-            generated.unless_interrupted()
+            // What was interrupted is no result: the stage runs again.
+            generated.unless_interrupted()?;
+            generated.write(&folder.join("generate.json"))
         }
         // About the whole recipe, whose folder is the one above.
         Verb::Report => report::page(folder.parent().unwrap_or(folder)),
         Verb::Compare => compare::show(&compare::compare(config, mode)?),
-        Verb::Export => export(&Exported {
-            model: input::model_folder(config)?,
-            hub_name: None,
-            rope: config.rope.first().ok_or_else(check::no_rope)?,
-            out: &folder.join("checkpoint"),
-            target: None,
-            dtype: None,
-            shard_size: None,
-            overwrite: true,
-            for_transformers: false,
-            allow_non_finite: false,
-        }),
+        Verb::Export => {
+            let rope = config.rope.first().ok_or_else(check::no_rope)?;
+            // A model of the hub or of an earlier stage was not there when the recipe was checked.
+            check::check_exported(rope, &input::model_config(config)?)?;
+            export(&Exported {
+                model: input::model_folder(config)?,
+                hub_name: None,
+                rope,
+                out: &folder.join("checkpoint"),
+                target: None,
+                dtype: None,
+                shard_size: None,
+                overwrite: true,
+                for_transformers: false,
+                allow_non_finite: false,
+            })
+        }
         verb => Err(anyhow!("the verb `{}` cannot be a stage", verb.name())
             .context(Hint("run it by itself, after the recipe".to_owned()))),
     }

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 
 use crate::failure::Hint;
 use crate::input::{gguf, hub};
+use crate::next_steps::quoted;
 use crate::settings::args::Runtime;
 
 /// llama.cpp rounds its context up to a multiple of this.
@@ -67,7 +68,8 @@ impl Runtime {
                 "`{shown}` is not a GGUF file, and llama.cpp loads nothing else"
             )
             .context(Hint(format!(
-                "write one: longrope export {shown} --rope checkpoint --format gguf --out model.gguf"
+                "write one: longrope export {} --rope checkpoint --format gguf --out model.gguf",
+                quoted(model)
             )))),
             Self::Transformers | Self::Vllm if is_gguf => Err(anyhow!(
                 "`{shown}` is a GGUF file, expected a Hugging Face folder for {}",

@@ -1,6 +1,8 @@
 //! Hints for errors of texts, tokenizers and windows.
 
-use longrope_data::Error as E;
+use std::path::Path;
+
+use longrope_data::{Error as E, FileType};
 
 use super::system::io_hint;
 
@@ -37,7 +39,7 @@ fn of_reading(error: &E) -> Option<String> {
         }
         E::NotUtf8 {
             is_binary: true, ..
-        } => "the file holds no text: give text files, or a folder, of which other files are skipped".into(),
+        } => "the file holds no text: give other files; in a folder of texts, remove it or rename it".into(),
         E::NotUtf8 { .. } => "convert the file to UTF-8, for example with iconv".into(),
         E::NotAFile { .. } => "give a file, or pipe the text in as /dev/stdin".into(),
         E::FileTooLong { .. } | E::TextTooLong { .. } => {
@@ -50,8 +52,11 @@ fn of_reading(error: &E) -> Option<String> {
             "use the file that was published with the model, correct it, or remove it".into()
         }
         E::Tokenize { source, .. } => return hint(source),
-        E::NotText { kind, .. } => kind.advice().into(),
+        E::NotText { path, kind } => advice(path, *kind).into(),
         E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
+        E::NotFound { path } if path.as_os_str() == "-" => {
+            "text from a pipe is given as /dev/stdin".into()
+        }
         E::NotFound { .. } => {
             "check the path; relative paths are relative to the working directory".into()
         }
@@ -85,11 +90,25 @@ fn of_reading(error: &E) -> Option<String> {
         E::BadTokenId { .. } => "token ids are whole numbers from 0, written without a point: [1, 2]".into(),
         E::Write { source, .. } => io_hint(source),
         E::BadLockfile { .. } => "give text of your own with --text".into(),
+        E::NoSources { n_missing: 0 } => {
+            "give the name of a crate of Cargo.lock; files and folders are given by their paths".into()
+        }
         E::NoSources { .. } => {
             "`cargo fetch` in the folder of this program unpacks them; or give text with --text".into()
         }
         _ => return None,
     })
+}
+
+/// How to make text of a file of another kind, or of what comes from a pipe, which cannot be renamed.
+fn advice(path: &Path, kind: FileType) -> &'static str {
+    match kind {
+        _ if !path.starts_with("/dev") => kind.advice(),
+        FileType::Gzip => "decompress it first: zcat FILE | longrope .. --text /dev/stdin",
+        FileType::Zstd => "decompress it first: zstdcat FILE | longrope .. --text /dev/stdin",
+        FileType::Parquet => "give the file by its name, which ends in .parquet",
+        kind => kind.advice(),
+    }
 }
 
 /// Errors of windows, and of what is made from them.

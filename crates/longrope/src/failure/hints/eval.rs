@@ -23,6 +23,16 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::QaForm { .. } | E::NoQuestions { .. } => {
             "give the JSON file that the authors of the data set distribute".into()
         }
+        E::MissingPlaceholder {
+            setting: "needle",
+            placeholder: "{value}",
+            ..
+        } => "write {value} into --needle, or give --answer too: the end of your sentence".into(),
+        E::MissingPlaceholder {
+            setting,
+            placeholder,
+            ..
+        } => format!("write {placeholder} into the text of `{setting}`"),
         E::InvalidSetting { .. } => "configs/README.md describes every key".into(),
         E::NeedleTooLong { .. } => {
             "set `search-needle.style = \"passkey\"`, which is shorter, or search for a longer context".into()
@@ -31,10 +41,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "give longer documents, or set `search-needle.filler = \"sentences\"`".into()
         }
         E::StateExists { .. } => "continue with --resume, or choose another --out".into(),
-        E::NoState { .. } => {
-            "check --out, or start without --resume; a finished evaluation has no saved state"
-                .into()
-        }
+        E::NoState { .. } => "check --out, or start without --resume".into(),
         // The cause has the hint: E::NotFinite.
         E::StatePrecision { saved, .. } => {
             format!("resume with --set precision={saved}, or choose another --out")

@@ -1,11 +1,11 @@
 //! Hints for errors of searches, recoveries, recipes and pretraining, and of figures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use longrope_extend::Error as E;
-use longrope_extend::RunKind;
 use longrope_extend::pretrain::PretrainError as P;
 use longrope_extend::recipe::RecipeError as R;
+use longrope_extend::{RunFolder, RunKind, SearchInput, SettingChange};
 use longrope_figures::Error as F;
 
 use super::training::{self, MODEL_IN_PLACE};
@@ -58,21 +58,18 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "wait until the other process ends, or choose another --out".into()
         }
         E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
-        E::OtherSettings { differences, .. } => other_settings(differences).into(),
-        E::InputsMissing { .. } => {
-            "only a run of `longrope search` can be resumed; start again with another --out".into()
-        }
-        E::OtherInputs { what } if what.contains("samples") => {
+        E::OtherSettings { changes, .. } => other_settings(changes).into(),
+        E::SearchStateGone { path, .. }
+        | E::InputsMissing { path }
+        | E::ReadJson { path, .. }
+        | E::ReadState { path, .. } => return Some(file_hint(error, path)),
+        E::OtherInputs { what: SearchInput::Text } => {
             "resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with another --out"
                 .into()
         }
         E::OtherInputs { what } => format!(
             "resume with the original {what}, which config.toml names, or start again with another --out"
         ),
-        E::ReadJson { .. } => {
-            "the file is damaged: restore it from a copy, or remove it to have its part done again"
-                .into()
-        }
         E::AllFailed { .. } => model::NOT_FINITE.into(),
         E::NoCandidate => "give other text, or a larger `search.population`".into(),
         E::NoFactorSets => "give the rope.json of a search with --rope".into(),
@@ -88,27 +85,64 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::Trainer(error) => return training::hint(error),
         E::Io(error) => io_hint(error),
         E::Json(_) => "a result is not finite; give other text or another model".into(),
-        // The cause has the hint: E::Samples, E::Needles, E::ReadState, E::Recovering, E::Windows, E::Step.
+        // The cause has the hint: E::Samples, E::Needles, E::Recovering, E::Windows, E::Step.
         // Not an error of the input: E::Interrupted.
         _ => return None,
     })
 }
 
+/// The hint for a file of a run that is missing or damaged.
+fn file_hint(error: &E, file: &Path) -> String {
+    if let Some(folder) = context_of(file) {
+        return format!(
+            "restore the file from a copy, or remove `{}` and resume, to have this context done again",
+            folder.display()
+        );
+    }
+    match error {
+        E::SearchStateGone { .. } => {
+            "put search/state.json back to resume; to search again from the start, move metrics.jsonl, rope.json and \
+             search/result.json out of the run folder before, or choose another --out"
+        }
+        E::InputsMissing { .. } => {
+            "only a run of `longrope search` can be resumed; start again with another --out"
+        }
+        E::ReadState { .. } => "start again without --resume in another folder",
+        _ if file.ends_with("search/inputs.json") => {
+            "the file is damaged, and only it says what the search was begun with: restore it from a copy, or start again \
+             with another --out"
+        }
+        _ => "the file is damaged: restore it from a copy, or remove it to have its part done again",
+    }
+    .to_owned()
+}
+
+/// The folder of one context, if a file belongs to the search for one in a recovery.
+fn context_of(file: &Path) -> Option<&Path> {
+    let is_of_context = |folder: &&Path| {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        let number = name.and_then(|name| name.strip_prefix("context-"));
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    };
+    let folder = file.ancestors().skip(1).find(is_of_context)?;
+    let recovers = |run: &Path| RunFolder::holds(run, RunKind::Recover).unwrap_or(false);
+    folder.parent().is_some_and(recovers).then_some(folder)
+}
+
 /// The hint for a run that would be continued with other settings, by their names.
-fn other_settings(differences: &str) -> &'static str {
-    let differ = |name: &str| differences.contains(name);
-    if ["`text`", "`eval-text`", "`held-out`"]
-        .into_iter()
-        .any(differ)
-    {
+fn other_settings(changes: &[SettingChange]) -> &'static str {
+    let differ = |name: &str| changes.iter().any(|change| change.key == name);
+    if ["text", "eval-text", "held-out"].into_iter().any(differ) {
         "restore the text that the run was begun with; its paths are in config.toml"
-    } else if differ("`tokenizer`") {
+    } else if differ("tokenizer") {
         "restore the tokenizer.json that the run was begun with; the path of the model is in config.toml"
-    } else if differ("`train.steps`") {
+    } else if differ("train.steps") {
         "a training keeps its number of steps, which its learning rates depend on: resume without --steps, or train its model \
          further in another --out"
-    } else if differ("`model`") {
+    } else if differ("model") {
         "restore the model that the run was begun with; its path is in config.toml"
+    } else if differ("search.init") {
+        "resume without --init; the factors that config.toml names must be those that the search was begun with"
     } else {
         "resume without these flags: the settings of the run are in its config.toml"
     }
@@ -127,6 +161,14 @@ pub(super) fn recipe_hint(error: &R) -> Option<String> {
             "to run the stage, remove `{}`; to keep what is there, restore the verb or rename the stage",
             folder.display()
         ),
+        R::OtherPlace { moves } => format!(
+            "to keep what is there, rename {}; to run a stage again, remove its folder",
+            renamed(moves)
+        ),
+        R::OtherModel { folders, .. } => format!(
+            "restore the model, or remove {}, and --resume runs these stages again",
+            listed(folders)
+        ),
         R::OtherInput { folders, .. } => format!(
             "remove {}, and --resume runs these stages again",
             listed(folders)
@@ -137,11 +179,20 @@ pub(super) fn recipe_hint(error: &R) -> Option<String> {
 
 /// Paths as a list in a sentence.
 fn listed(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths
+    let names = paths.iter().map(|path| format!("`{}`", path.display()));
+    in_a_sentence(&names.collect::<Vec<_>>())
+}
+
+/// Folders and their new names as a list in a sentence.
+fn renamed(moves: &[(PathBuf, PathBuf)]) -> String {
+    let names = moves
         .iter()
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
-    match names.as_slice() {
+        .map(|(from, to)| format!("`{}` to `{}`", from.display(), to.display()));
+    in_a_sentence(&names.collect::<Vec<_>>())
+}
+
+fn in_a_sentence(names: &[String]) -> String {
+    match names {
         [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
         names => names.concat(),
     }

@@ -15,7 +15,7 @@ const GENERATION_CONFIG: &str =
 /// The hint for an error of `longrope-model`.
 pub(super) fn hint(error: &E) -> Option<String> {
     Some(match error {
-        E::NotAFolder { path } => model_folder::for_no_folder(path),
+        E::NotAFolder { path } | E::ModelNotFound { path } => model_folder::for_no_folder(path),
         E::FileMissing { folder, .. } => model_folder::for_folder(folder),
         E::Index { .. } => {
             "download model.safetensors.index.json again: it lists every tensor with a file in the same folder".into()
@@ -94,6 +94,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::CacheFull { capacity, .. } => format!("give a shorter prompt, up to {capacity} tokens"),
         E::UnequalLengths { .. } => "sequences of one batch need equally many tokens".into(),
         E::NothingToScore { .. } => "give a window with at least two tokens".into(),
+        // Not an error of the input: E::Stopped.
         _ => return None,
     })
 }

@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 use longrope_model::{WeightProblem, WeightReport, is_hub_name};
 use serde_json::Value;
 
+use crate::failure::search_folder::search_folder;
+use crate::next_steps::quoted;
+
+/// Usual names of folders that hold models.
+const LOCAL: [&str; 6] = ["models", "model", "runs", "run", "data", "checkpoints"];
+
 /// What a folder should hold.
 const WANTED: &str =
     "give the folder that holds config.json, tokenizer.json and the safetensors files";
@@ -27,11 +33,19 @@ pub(super) fn for_no_folder(path: &Path) -> String {
         return for_file(path);
     }
     match path.to_str() {
-        Some(name) if is_hub_name(name) => {
+        Some(name) if may_be_on_hub(name) => {
             format!("{WANTED}; a model of the Hugging Face hub is given as hf:{name}")
         }
         _ => WANTED.to_owned(),
     }
+}
+
+/// Whether a path that leads nowhere may be meant as a name of the hub. The first part of a local path is a folder that is
+/// there, or has one of the usual names.
+fn may_be_on_hub(name: &str) -> bool {
+    let owner = name.split('/').next().unwrap_or_default();
+    let is_local = LOCAL.contains(&owner) || Path::new(owner).is_dir();
+    is_hub_name(name) && !is_local
 }
 
 /// The hint for a folder that lacks `config.json` or weights.
@@ -44,8 +58,14 @@ pub(super) fn for_folder(folder: &Path) -> String {
             None => format!("the folder is empty; {WANTED}"),
         };
     }
+    if let Some(hint) = search_folder(folder) {
+        return hint;
+    }
     if names.iter().any(|name| name == "adapter_config.json") {
         return adapters(folder);
+    }
+    if names.iter().any(|name| name == "state.json") && folder.join("adapter").is_dir() {
+        return saved_adapters(folder);
     }
     let has_config = names.iter().any(|name| name == "config.json");
     let shards = names.iter().find(|name| is_shard(name));
@@ -190,6 +210,28 @@ fn adapters(folder: &Path) -> String {
     format!(
         "the folder holds only low-rank adapters; give {base}, or a model into which they are merged (in PEFT: \
          merge_and_unload, then save_pretrained)"
+    )
+}
+
+/// The hint for a saved state of a training of adapters.
+fn saved_adapters(state: &Path) -> String {
+    let run = match state.parent() {
+        Some(run) if run.as_os_str().is_empty() => Path::new("."),
+        Some(run) => run,
+        None => state,
+    };
+    let model = run.join("model");
+    let what = "this is a saved state of a training, which holds only adapters";
+    if is_model(&model) {
+        return format!(
+            "{what}: give the trained model, `{}`; `longrope export {} --adapter` writes the adapters",
+            model.display(),
+            quoted(run)
+        );
+    }
+    format!(
+        "{what}: end the training with `longrope finetune --resume --out {}`, and give the folder `model` that it writes",
+        quoted(run)
     )
 }
 

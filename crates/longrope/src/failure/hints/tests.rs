@@ -1,4 +1,6 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use longrope_extend::SettingChange;
 
 use super::system::suggestion;
 
@@ -9,6 +11,26 @@ fn typos_are_answered_with_the_nearest_word() {
     assert_eq!(suggestion("unknown field `zzz`, expected `seed`"), None);
     let message = "unknown variant `offical`, expected `paper`\nin `profile`";
     assert_eq!(suggestion(message), None, "`profile` is a place");
+}
+
+#[test]
+fn a_hint_is_for_the_key_of_a_setting_and_not_for_words_in_its_value() {
+    let hint = |key: &str, saved: &str| {
+        let change = SettingChange {
+            key: key.to_owned(),
+            values: Some((saved.to_owned(), "1".to_owned())),
+        };
+        let error = longrope_extend::Error::OtherSettings {
+            path: PathBuf::new(),
+            changes: vec![change],
+        };
+        super::extend::hint(&error).unwrap()
+    };
+    assert!(hint("text", "2").starts_with("restore the text"));
+    assert!(hint("search.init", "2").starts_with("resume without --init"));
+    for (key, saved) in [("seed", "`text`"), ("search.text", "2")] {
+        assert!(hint(key, saved).starts_with("resume without these flags"));
+    }
 }
 
 /// The variants of the first enum of a file: lines with a name at the first level of indentation.

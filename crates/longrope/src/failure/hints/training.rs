@@ -95,10 +95,7 @@ pub(super) fn search_hint(error: &S) -> Option<String> {
             S::InitOutsideSpace { .. } => {
                 "raise `search.max-factor-ratio`, or start from other factors with --init"
             }
-            S::StateJson { .. }
-            | S::StateFormat { .. }
-            | S::StateVersion { .. }
-            | S::StateCorrupt { .. } => "start again without --resume in another folder",
+            // The error around them knows the folder: S::StateJson, S::StateFormat, S::StateVersion, S::StateCorrupt.
             _ => return None,
         }
         .to_owned(),

@@ -107,7 +107,12 @@ impl RunReport {
     /// If there are no results, or a file cannot be read.
     pub(crate) fn read(run: &Path) -> Result<Self> {
         if !run.is_dir() {
-            return Err(anyhow!("`{}` is not a folder", run.display()).context(Hint(
+            let problem = if run.exists() {
+                "is not a folder"
+            } else {
+                "does not exist"
+            };
+            return Err(anyhow!("`{}` {problem}", run.display()).context(Hint(
                 "give the run folder of a search, a training, an evaluation or a recipe".to_owned(),
             )));
         }
@@ -350,9 +355,11 @@ impl RunReport {
     }
 }
 
+/// The text of a file; `None` if there is none. Bytes that are not UTF-8 are damage of the lines that they are in.
 fn text_of(path: &Path) -> Result<Option<String>> {
     if path.is_file() {
-        Ok(Some(fs_err::read_to_string(path)?))
+        let bytes = fs_err::read(path)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     } else {
         Ok(None)
     }

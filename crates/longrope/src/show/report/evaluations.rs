@@ -15,7 +15,7 @@ use super::numbers::{loss_interval, nats_interval, percent, ppl_interval};
 use super::parts::{Mark, code, figure, table};
 use super::summary::models;
 use crate::show::perplexity_table::same_text;
-use crate::show::{difference, output};
+use crate::show::{difference, output, task_table as shares};
 
 /// Perplexities, one table and figure per text and settings.
 pub(super) fn perplexities(report: &RunReport) -> Result<Markup> {
@@ -223,7 +223,7 @@ fn task_table(group: &Group<'_, TaskResult>, is_one: bool) -> Markup {
                 });
             } else {
                 cells.push(percent(metric.value, result.n));
-                cells.push(interval(metric));
+                cells.push(interval(metric, result.n));
             }
             if is_one {
                 let first = group.reference(row.context);
@@ -295,10 +295,12 @@ fn value(result: &TaskResult, index: usize) -> Option<f64> {
     metrics.nth(index).map(|metric| metric.value)
 }
 
-fn interval(metric: &MetricValue) -> String {
-    match (metric.interval, metric.stderr) {
-        (Some([low, high]), _) => format!("{:.0} to {:.0}%", 100.0 * low, 100.0 * high),
-        (None, Some(stderr)) => format!("± {:.1}%", 196.0 * stderr),
-        (None, None) => "–".to_owned(),
-    }
+/// The 95% interval of the share of `n` trials: `58 to 92%`.
+fn interval(metric: &MetricValue, n: usize) -> String {
+    // As many digits as the share has.
+    let digits = usize::from(n >= 1000);
+    shares::interval(metric, n).map_or_else(
+        || "–".to_owned(),
+        |[low, high]| format!("{:.digits$} to {:.digits$}%", 100.0 * low, 100.0 * high),
+    )
 }

@@ -14,6 +14,7 @@ use crate::show::grid::Grid;
 use crate::show::output;
 use crate::show::quantity::Quantity;
 use crate::show::search_figures::factor_plot;
+use crate::show::task_table;
 
 /// A figure and its caption.
 pub(super) struct Figure {
@@ -63,17 +64,8 @@ pub(super) fn scores(task: &str, group: &Group<'_, TaskResult>) -> Result<Option
     }
     let value = |result: &TaskResult| {
         let metric = &result.metric;
-        let bar = match (metric.interval, metric.stderr) {
-            (Some([low, high]), _) => Some((100.0 * low, 100.0 * high)),
-            (None, Some(stderr)) => {
-                let half = 1.96 * stderr;
-                Some((
-                    100.0 * (metric.value - half).max(0.0),
-                    100.0 * (metric.value + half).min(1.0),
-                ))
-            }
-            (None, None) => None,
-        };
+        let bar = task_table::interval(metric, result.n);
+        let bar = bar.map(|[low, high]| (100.0 * low, 100.0 * high));
         (100.0 * metric.value, bar)
     };
     let lines = lines(group, value);

@@ -1,18 +1,19 @@
 //! Numbers of results with their uncertainty.
 
-use longrope_eval::{MetricValue, PplResult, t_95};
+use longrope_eval::{MetricValue, PplResult, has_spread, t_95};
 
 use crate::show::output;
 
 /// Windows from which on an interval says something: that of two is 25 standard errors wide.
 const LEAST_WINDOWS: usize = 3;
 
-/// The 95% interval of a perplexity, from the spread of its windows; `None` for one or two windows.
+/// The 95% interval of a perplexity, from the spread of its windows; `None` for one or two windows, or equal ones.
 pub(super) fn interval(result: &PplResult) -> Option<[f64; 2]> {
     if result.n_windows < LEAST_WINDOWS {
         return None;
     }
-    let half = t_95(result.n_windows.checked_sub(1)?) * result.stderr_nats?;
+    let stderr = result.stderr_nats.filter(|stderr| has_spread(*stderr))?;
+    let half = t_95(result.n_windows.checked_sub(1)?) * stderr;
     let ppl = result.reported_ppl();
     half.is_finite()
         .then(|| [ppl * (-half).exp(), ppl * half.exp()])
@@ -109,6 +110,11 @@ mod tests {
             None,
             "12.7 standard errors to each side"
         );
+        let equal = PplResult {
+            stderr_nats: Some(0.0),
+            ..result(4)
+        };
+        assert_eq!(interval(&equal), None, "four times the same text");
     }
 
     #[test]

@@ -17,12 +17,13 @@ use longrope_extend::pool::{WorkerState, WorkerStatus};
 /// Color of the searched factors.
 const OURS: Color = Color::LightRed;
 /// Colors of the methods.
-const OTHERS: [Color; 5] = [
+const OTHERS: [Color; 6] = [
     Color::Blue,
     Color::Green,
     Color::Magenta,
     Color::Cyan,
     Color::Yellow,
+    Color::LightBlue,
 ];
 /// Number of log lines shown.
 const LOG_ROWS: u16 = 3;
@@ -30,7 +31,7 @@ const LOG_ROWS: u16 = 3;
 /// Draws the dashboard over the whole frame.
 pub(super) fn draw(frame: &mut Frame, standing: &Standing) {
     let n_rows = standing.methods.len().max(standing.workers.len());
-    let table_rows = u16::try_from(n_rows + 4).unwrap_or(u16::MAX).min(9);
+    let table_rows = u16::try_from(n_rows + 4).unwrap_or(u16::MAX).min(10);
     let [top, charts, tables, log, keys] = Layout::vertical([
         Constraint::Length(4),
         Constraint::Min(8),
