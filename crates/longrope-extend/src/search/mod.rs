@@ -7,6 +7,7 @@ mod closest;
 mod compared;
 mod events;
 mod fresh_passkeys;
+mod generation_line;
 mod held_out;
 mod inputs;
 mod journal;

@@ -5,10 +5,10 @@ use longrope_model::{ResultSource, rope_fingerprint};
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
 use longrope_search::{Generation, Search, TargetRope};
 use longrope_trainer::run::records;
-use serde::Serialize;
 
 use super::calibration::Calibration;
 use super::events::SearchEvent;
+use super::generation_line::metrics;
 use super::measured::{CHECKPOINT, NamedSpec};
 use super::method_loss::MethodLoss;
 use super::objective::ModelObjective;
@@ -348,40 +348,6 @@ fn some_candidate(search: &Search) -> Result<()> {
             reason: failure.reason.clone(),
         }),
     )
-}
-
-/// One line of a search's `metrics.jsonl`. An infinite loss, of candidates that failed, is left out.
-#[derive(Serialize)]
-struct Metrics {
-    generation: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    best_nats: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    generation_best_nats: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    median_nats: Option<f64>,
-    evaluations: usize,
-    memo_hits: usize,
-    /// Samples that candidates were scored on.
-    sample_evaluations: usize,
-    /// Candidates that a race ended before they were scored on all samples.
-    dropped: usize,
-    failures: usize,
-}
-
-fn metrics(generation: &Generation) -> Metrics {
-    let finite = |nats: f64| Some(nats).filter(|nats| nats.is_finite());
-    Metrics {
-        generation: generation.index,
-        best_nats: finite(generation.best.score),
-        generation_best_nats: finite(generation.generation_best),
-        median_nats: finite(generation.median),
-        evaluations: generation.evaluations,
-        memo_hits: generation.memo_hits,
-        sample_evaluations: generation.sample_evaluations,
-        dropped: generation.dropped,
-        failures: generation.failures.len(),
-    }
 }
 
 fn log_generation(generation: &Generation) {

@@ -5,7 +5,6 @@ mod compare_runs;
 mod completions;
 mod demo;
 mod doctor;
-mod enough_text;
 mod eval;
 mod export;
 mod extend;

@@ -22,7 +22,7 @@ use longrope_search::TargetRope;
 
 use self::text::Texts;
 use super::eval::perplexities::measure;
-use super::eval::task_run;
+use super::eval::{job, task_run};
 use super::searching;
 use crate::failure::Hint;
 use crate::input;
@@ -232,7 +232,7 @@ impl Story<'_> {
         let tokenizer = Tokenizer::from_model_dir(self.folder)?;
         let ropes = named_ropes(ropes, decoder, TARGET)?;
         let config = self.config;
-        let jobs = task_run::jobs(config, &ropes, |context| {
+        let jobs = job::jobs(config, &ropes, |context| {
             let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
             Ok(Box::new(task))
         })?;

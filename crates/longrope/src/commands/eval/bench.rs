@@ -14,7 +14,7 @@ use longrope_model::stop_tokens;
 
 use super::folder::Evaluated;
 use super::subject::Subject;
-use super::{lm_eval, task_run};
+use super::{job, keep, lm_eval};
 use crate::failure::Hint;
 use crate::input::hub;
 use crate::input::memory::Work;
@@ -72,7 +72,7 @@ pub(crate) fn bench(
         )));
     }
     let name = format!("bench-{bench}");
-    let mut keep = task_run::keep(&config, &name, mode)?;
+    let mut keep = keep::keep(&config, &name, mode)?;
     let seed = fewshot_seed(seed)?;
     let Asked {
         prompts,
@@ -89,7 +89,7 @@ pub(crate) fn bench(
     let subject = Subject::load(&config, work(bench, &config)?)?;
     let tokenizer = subject.tokenizer()?;
     let stop = stop_tokens(input::model_folder(&config)?, subject.decoder.config())?;
-    let jobs = task_run::jobs(&config, &subject.ropes, |context| {
+    let jobs = job::jobs(&config, &subject.ropes, |context| {
         let task = BenchTask::new(prompts.clone(), &tokenizer, context, seed);
         Ok(Box::new(task.stopping_at(&stop)))
     })?;

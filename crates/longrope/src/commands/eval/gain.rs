@@ -6,8 +6,9 @@ use longrope_eval::{Gain, GainWindows, MetricValue, Task, TaskResult, add_gain_i
 use longrope_extend::RunMode;
 
 use super::folder::Evaluated;
+use super::job::Skipped;
+use super::keep;
 use super::subject::Subject;
-use super::task_run::{self, Skipped};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{contexts, longest_context};
 use crate::settings::args::{self, FlagLayer};
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &args::Gain) -> Result<()> {
 
 /// Measures the context gain of the configured RoPEs at the configured contexts.
 fn gain(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
-    let mut keep = task_run::keep(config, "gain", mode)?;
+    let mut keep = keep::keep(config, "gain", mode)?;
     let target = longest_context(config)?;
     let subject = Subject::load(config, Work::Measure { context: target })?;
     let model = subject.decoder.config();

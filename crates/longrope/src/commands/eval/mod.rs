@@ -6,6 +6,8 @@ pub(super) mod effective_rule;
 mod finished;
 pub(super) mod folder;
 mod gain;
+pub(super) mod job;
+mod keep;
 mod lm_eval;
 pub(super) mod needle;
 pub(super) mod passkey;

@@ -10,7 +10,7 @@ use longrope_extend::RunMode;
 use super::effective_rule::effective_rule;
 use super::folder::Evaluated;
 use super::subject::Subject;
-use super::{effective, task_run};
+use super::{effective, job, keep, task_run};
 use crate::input::memory::Work;
 use crate::input::rope_arg::longest_context;
 use crate::settings::args;
@@ -47,14 +47,14 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
 pub(crate) fn needle(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
     effective_rule(config)?;
     let kind = config.needle.kind;
-    let mut keep = task_run::keep(config, kind.task_name(), mode)?;
+    let mut keep = keep::keep(config, kind.task_name(), mode)?;
     let target = longest_context(config)?;
     let subject = Subject::load(config, Work::Measure { context: target })?;
     let tokenizer = subject.tokenizer()?;
     let haystack = input::haystack(config)?;
     keep.text = Some(haystack.fingerprint());
     keep.texts = input::names(&config.text);
-    let jobs = task_run::grid(config, &subject.ropes, |context| {
+    let jobs = job::grid(config, &subject.ropes, |context| {
         let (tokenizer, haystack, needle) = (&tokenizer, &haystack, &config.needle);
         let task: Box<dyn Task> = match kind {
             NeedleKind::Association => Box::new(Association::new(

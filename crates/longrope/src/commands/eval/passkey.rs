@@ -7,7 +7,7 @@ use longrope_extend::RunMode;
 use super::effective_rule::effective_rule;
 use super::folder::Evaluated;
 use super::subject::Subject;
-use super::{effective, task_run};
+use super::{effective, job, keep, task_run};
 use crate::input::memory::Work;
 use crate::input::rope_arg::longest_context;
 use crate::settings::args::{self, FlagLayer};
@@ -35,11 +35,11 @@ pub(crate) fn run(args: &args::Passkey) -> Result<()> {
 /// Measures passkey retrieval under the configured RoPEs at the configured contexts.
 pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
     effective_rule(config)?;
-    let keep = task_run::keep(config, "passkey", mode)?;
+    let keep = keep::keep(config, "passkey", mode)?;
     let target = longest_context(config)?;
     let subject = Subject::load(config, Work::Measure { context: target })?;
     let tokenizer = subject.tokenizer()?;
-    let jobs = task_run::grid(config, &subject.ropes, |context| {
+    let jobs = job::grid(config, &subject.ropes, |context| {
         let task = Passkey::new(&tokenizer, &config.passkey, context, config.seed)?;
         Ok(Box::new(task))
     })?;

@@ -13,8 +13,9 @@ use longrope_model::stop_tokens;
 use super::effective;
 use super::effective_rule::effective_rule;
 use super::folder::Evaluated;
+use super::job::{self, Job, Skipped};
 use super::subject::Subject;
-use super::task_run::{self, Job, Skipped};
+use super::{keep, task_run};
 use crate::input::memory::Work;
 use crate::input::rope_arg::{NamedRope, distinct, longest_context};
 use crate::settings::args;
@@ -55,7 +56,7 @@ pub(crate) struct RulerResults {
 /// Runs the configured tasks.
 pub(crate) fn ruler(config: &Config, mode: RunMode) -> Result<RulerResults> {
     effective_rule(config)?;
-    let mut keep = task_run::keep(config, "ruler", mode)?;
+    let mut keep = keep::keep(config, "ruler", mode)?;
     let target = longest_context(config)?;
     let tasks = distinct(&config.ruler.tasks)
         .iter()
@@ -190,7 +191,7 @@ fn jobs<'a>(
         stop,
     } = *material;
     for named in ropes {
-        for (context, is_configured) in task_run::contexts_of(config, named)? {
+        for (context, is_configured) in job::contexts_of(config, named)? {
             for &task in tasks {
                 let trials = RulerTrials {
                     samples: config.ruler.samples,
@@ -200,7 +201,7 @@ fn jobs<'a>(
                 let made = Ruler::new(task, tokenizer, data, trials, stop);
                 let made = made.map(|task| Box::new(task) as Box<dyn Task>);
                 let made = made.map_err(anyhow::Error::from);
-                if !is_configured && made.as_ref().is_err_and(task_run::does_not_fit) {
+                if !is_configured && made.as_ref().is_err_and(job::does_not_fit) {
                     continue;
                 }
                 jobs.extend(skipped.job(named, context, made)?);

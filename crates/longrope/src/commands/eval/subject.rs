@@ -8,7 +8,9 @@ use longrope_eval::Scorer;
 use longrope_extend::Interrupt;
 use longrope_model::Decoder;
 
-use super::task_run::{self, Finished, Job, Keep};
+use super::job::Job;
+use super::keep::Keep;
+use super::task_run::{self, Finished};
 use crate::input;
 use crate::input::memory::Work;
 use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names};

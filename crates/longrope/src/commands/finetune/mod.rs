@@ -1,0 +1,158 @@
+//! `longrope finetune`
+
+mod enough_text;
+mod plan;
+mod windows;
+
+use anyhow::{Error, Result};
+use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
+use longrope_model::ModelConfig;
+use longrope_trainer::Screen;
+use longrope_trainer::run::records::Record;
+use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
+use serde_json::json;
+
+pub(super) use self::plan::check;
+use self::plan::plan;
+use super::not_finite;
+use crate::failure::explain_interruption;
+use crate::settings::args::{self, FlagLayer};
+use crate::settings::config::Config;
+use crate::settings::required;
+use crate::show::output;
+use crate::show::training_lines::Lines;
+use crate::terminal::screen::CtrlCInDashboard;
+use crate::terminal::signals;
+use crate::{input, next_steps};
+
+pub(crate) fn run(args: &args::Finetune) -> Result<()> {
+    let config = configuration(args)?;
+    let mode = RunMode::from_flag(args.resume);
+    let result = finetune(&config, mode, args.dashboard.is_on(args.json))?;
+    if args.json {
+        return output::json(&result);
+    }
+    show(&result)?;
+    let trained = ModelConfig::from_folder(&result.model).ok();
+    let context = trained.map(|trained| trained.max_context);
+    next_steps::after_training(&config, &result.model, context).show();
+    Ok(())
+}
+
+/// Trains with the given configuration.
+pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Result<TrainResult> {
+    let out = required(config.out.as_ref(), "--out")?;
+    if mode == RunMode::Resume {
+        // Before the model is loaded, and before settings are refused that only differ from those of the run.
+        RunFolder::check_known(out, &json!({"train": config.train}))?;
+    }
+    let interrupt = signals::listen()?;
+    let screen = if dashboard {
+        Screen::Dashboard
+    } else {
+        Screen::Nothing
+    };
+    let (plan, held_out) = plan(config, mode, screen)?;
+    // With the defaults of mode and family filled in, so that later versions resume the run with the same settings.
+    let resolved = Config {
+        train: plan.config.clone(),
+        ..config.clone()
+    };
+    let callbacks = callbacks(&plan, held_out, interrupt);
+    let repetition = enough_text::repetition(&plan.documents, plan.context, &plan.config);
+    let prepared = plan.prepare()?;
+    let settings = RunSettings {
+        text: &resolved.to_toml()?,
+        fixed: prepared.settings().clone(),
+    };
+    let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
+    if let Some(repetition) = repetition {
+        tracing::warn!("{repetition}");
+    }
+    let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
+    let outcome = prepared
+        .train(callbacks)
+        .map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?;
+    match outcome {
+        TrainOutcome::Done(result) => Ok(*result),
+        TrainOutcome::Interrupted => {
+            let error = Error::from(Interrupted);
+            Err(explain_interruption(error, RunKind::Finetune, out, mode))
+        }
+    }
+}
+
+/// Callbacks that measure perplexity, show the progress and stop on Ctrl-C.
+fn callbacks(plan: &TrainPlan, held_out: HeldOut, interrupt: Interrupt) -> Callbacks {
+    let lines = Lines::new(plan.config.steps, plan.screen == Screen::Nothing);
+    Callbacks {
+        measure: Box::new(move |decoder, _step, context| {
+            Ok(held_out.nll_nats(decoder, context)?.into())
+        }),
+        watch: Box::new(move |event| {
+            lines.show(event);
+            Ok(())
+        }),
+        should_stop: Box::new(move || interrupt.requested()),
+    }
+}
+
+/// Reads the configuration; for a resumed run, from its run folder.
+fn configuration(args: &args::Finetune) -> Result<Config> {
+    let flags = FlagLayer::default()
+        .model(&args.model)
+        .text(&args.text)
+        .path("out", args.out.as_ref())
+        .list("rope", args.rope.iter().cloned())
+        .number("seed", args.seed)
+        .count("train.context", args.context)
+        .count("train.steps", args.steps)
+        .set("train.mode", args.lora.then_some("lora"))
+        .table();
+    input::configuration_of_run(
+        &args.common,
+        flags,
+        args.out.as_ref(),
+        args.resume,
+        RunKind::Finetune,
+    )
+}
+
+/// Prints the result as a table.
+pub(crate) fn show(result: &TrainResult) -> Result<()> {
+    let header = ["step", "context", "nats/token", "perplexity"].map(str::to_owned);
+    let rows: Vec<Vec<String>> = result
+        .evals
+        .iter()
+        .filter_map(|record| match record {
+            Record::Eval {
+                step,
+                context,
+                nll_nats,
+                ppl,
+                ..
+            } => Some(vec![
+                output::grouped(*step),
+                context.map_or_else(String::new, output::grouped),
+                format!("{nll_nats:.4}"),
+                output::perplexity(*ppl),
+            ]),
+            _ => None,
+        })
+        .collect();
+    if !rows.is_empty() {
+        output::line(output::table(&header, &rows))?;
+    }
+    output::line(format!(
+        "{}, {}, {}; mean loss {:.4} over the first tenth of the steps, {:.4} over the last",
+        output::counted(result.steps, "step"),
+        output::counted(result.n_tokens, "token"),
+        output::duration(result.step_secs),
+        result.first_nats,
+        result.last_nats,
+    ))?;
+    output::line(format!(
+        "model in {}, metrics of every step in metrics.jsonl",
+        output::path(&result.model)
+    ))
+}

@@ -1,0 +1,192 @@
+//! What a training needs: the model, the text, the devices and the settings.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use burn::tensor::DType;
+use longrope_data::{TokenDocument, counted, text_fingerprint};
+use longrope_extend::{HeldOut, RunFolder, RunKind, RunMode};
+use longrope_model::{Decoder, ModelConfig, Precision, ResultSource, RopeSource};
+use longrope_trainer::run::{TrainConfig, TrainMode, TrainPlan};
+use longrope_trainer::{Screen, Worker};
+use serde_json::{Map, Value};
+
+use super::enough_text;
+use super::windows::WindowPlan;
+use crate::failure::Hint;
+use crate::input;
+use crate::input::device;
+use crate::input::memory::{self, Work};
+use crate::input::precision::check_supported;
+use crate::settings::config::{Config, RopeLayers, WeightSetting};
+use crate::settings::required;
+
+/// Loads the model and the text.
+pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, HeldOut)> {
+    let base = input::model_folder(config)?.clone();
+    let folder = required(config.out.as_ref(), "--out")?.clone();
+    let model = input::model_config(config)?;
+    check_layers(config, &model)?;
+    let WindowPlan {
+        rope,
+        context,
+        section,
+    } = WindowPlan::of(config, &model)?;
+    let section = &section;
+    let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
+    let work = Work::Train {
+        context,
+        config: section,
+    };
+    input::model::check_weights(&base)?;
+    memory::check(config, &model, work)?;
+    let workers = workers(config, section)?;
+    let decoder = load(config, &base, &workers[0])?;
+    let documents = if config.text.is_empty() && config.tokens.is_none() {
+        Vec::new()
+    } else {
+        input::load_documents(config, decoder.config())?
+    };
+    let has_begun = RunFolder::holds(&folder, RunKind::Finetune)?;
+    enough_text::check(&documents, context, section, has_begun)?;
+    let eval_documents = if section.eval_text.is_empty() {
+        Vec::new()
+    } else {
+        input::tokenize(config, &base, &section.eval_text)?
+    };
+    let contexts = if config.contexts.is_empty() {
+        vec![context]
+    } else {
+        config.contexts.clone()
+    };
+    let bos = input::bos(config, decoder.config())?;
+    let held_out = HeldOut::new(
+        &eval_documents,
+        &contexts,
+        section.eval_windows,
+        bos,
+        rope.clone(),
+    )?;
+    check_held_out(&eval_documents, &documents);
+    let model = decoder.config().clone();
+    let rope_source = RopeSource::new(rope_name, &rope);
+    let plan = TrainPlan {
+        folder,
+        base,
+        decoder,
+        workers,
+        rope,
+        context,
+        documents,
+        config: section.clone().resolved(&model),
+        contexts: held_out.contexts(),
+        source: ResultSource {
+            model: input::model_name(config)?,
+            rope: Some(rope_source),
+            precision: Some(section.precision.name().to_owned()),
+            ..input::blank_source(config)?
+        },
+        seed: config.seed,
+        fixed: fixed(config, &eval_documents)?,
+        resume: mode != RunMode::New,
+        screen,
+        label: "fine-tuning".to_owned(),
+    };
+    Ok((plan, held_out))
+}
+
+/// The configured devices, which compute in the precision of the training.
+fn workers(config: &Config, section: &TrainConfig) -> Result<Vec<Worker>> {
+    let workers = device::workers(config)?;
+    for Worker {
+        name, placement, ..
+    } in &workers
+    {
+        check_supported(
+            name,
+            placement,
+            section.precision.dtype(),
+            "train.precision",
+        )?;
+    }
+    if section.accumulate < workers.len() {
+        tracing::warn!(
+            "`train.accumulate` is {}, so only as many of {} devices have work at a time",
+            section.accumulate,
+            workers.len()
+        );
+    }
+    Ok(workers)
+}
+
+/// Says so if text to measure on is also trained on.
+fn check_held_out(eval_documents: &[TokenDocument], documents: &[TokenDocument]) {
+    let n_known = HeldOut::n_trained_on(eval_documents, documents);
+    if n_known > 0 {
+        tracing::warn!(
+            "`train.eval-text` is not held out: the training text has {n_known} of its {}",
+            counted(eval_documents.len(), "document")
+        );
+    }
+}
+
+/// What must be the same to resume, beside what the trainer knows itself.
+fn fixed(config: &Config, eval_documents: &[TokenDocument]) -> Result<Map<String, Value>> {
+    let mut fixed = Map::new();
+    let layers = serde_json::to_value(config.rope_layers)?;
+    fixed.insert("rope-layers".to_owned(), layers);
+    if !eval_documents.is_empty() {
+        let text = text_fingerprint(eval_documents);
+        fixed.insert("eval-text".to_owned(), text.into());
+        let bos = serde_json::to_value(config.eval.bos)?;
+        fixed.insert("eval.bos".to_owned(), bos);
+    }
+    Ok(fixed)
+}
+
+/// Checks the settings of a training before anything runs. Without a RoPE, only those that do not depend on it.
+pub(crate) fn check(config: &Config, model: &ModelConfig, with_rope: bool) -> Result<()> {
+    check_layers(config, model)?;
+    let original = model.rope.original_context;
+    let (context, section) = if with_rope {
+        let windows = WindowPlan::of(config, model)?;
+        (windows.context, windows.section)
+    } else {
+        let context = config.train.context.unwrap_or(original);
+        (context, config.train.clone())
+    };
+    Ok(section.validate(model, context)?)
+}
+
+/// Refuses one RoPE for all layers in a model whose files have two.
+fn check_layers(config: &Config, model: &ModelConfig) -> Result<()> {
+    if config.rope_layers == RopeLayers::Full || !model.family.has_local_rope() {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "`rope-layers` is `all`, but a trained `{}` model keeps the RoPE of its layers with a sliding window",
+        model.family.model_type()
+    )
+    .context(Hint("use the default, rope-layers = \"full\"".to_owned())))
+}
+
+/// Loads the weights in the type for training.
+///
+/// Below adapters, weights in half precision are constants. CPUs, which compute slowly in halves, then compute in `f32`.
+fn load(config: &Config, base: &Path, worker: &Worker) -> Result<Decoder> {
+    if config.weights == WeightSetting::Streamed {
+        return Err(
+            anyhow!("a model with weights = \"streamed\" cannot be trained")
+                .context(Hint("use the default, weights = \"resident\"".to_owned())),
+        );
+    }
+    let train = &config.train;
+    let are_constant = train.mode == TrainMode::Lora && train.modules_to_save.is_empty();
+    let precision = match train.precision.dtype() {
+        DType::F32 => Precision::F32,
+        half if worker.is_cpu && are_constant => Precision::widened(half),
+        half => Precision::whole(half),
+    };
+    Decoder::load_as(base, &worker.placement, precision)
+        .with_context(|| format!("loading model `{}`", base.display()))
+}
