@@ -352,6 +352,11 @@ fn settings_of_a_training_are_checked_before_anything_runs() {
             "[[stage]]\nverb = \"export\"\nrope = [\"yarn\"]\n".to_owned(),
             "hint: name the context to extend to, for example rope = [\"yarn@128\"]",
         ),
+        // Its own RoPE counts, not that of the search before it.
+        (
+            format!("{search}[[stage]]\nverb = \"export\"\nrope = [\"yarn\"]\n"),
+            "hint: name the context to extend to, for example rope = [\"yarn@128\"]",
+        ),
         (measure("rope = [\"nowhere.json\"]"), "`nowhere.json`"),
         (
             measure("rope = [\"none\", \"yarn\"]\neval = { reference = \"pi\" }"),
@@ -381,4 +386,10 @@ fn settings_of_a_training_are_checked_before_anything_runs() {
             assert!(!here.path("run").exists());
         }
     }
+    let longer = format!(
+        "{search}{}",
+        train(&format!("{yarn}train = {{ context = 128 }}"))
+    );
+    here.write("recipe.toml", recipe(&longer));
+    here.run("extend --config recipe.toml --dry-run").worked();
 }

@@ -177,7 +177,7 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
 /// are not checked for changed bytes.
 ///
 /// # Errors
-/// [`Error::State`] if there are states, but none is whole; or if the run folder cannot be read.
+/// [`Error::NoWholeState`] if there are states, but none is whole; or if the run folder cannot be read.
 pub fn latest_whole(run: &Path) -> Result<Option<PathBuf>> {
     let mut newest = None;
     for path in saved(run)?.into_iter().rev() {
@@ -189,7 +189,7 @@ pub fn latest_whole(run: &Path) -> Result<Option<PathBuf>> {
             "the saved state `{}` is not whole and is left out: {problem}",
             path.display()
         );
-        newest.get_or_insert(Error::State { path, problem });
+        newest.get_or_insert(Error::NoWholeState { path, problem });
     }
     newest.map_or(Ok(None), Err)
 }

@@ -114,6 +114,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// None of the saved states is whole.
+    #[error("no saved state is whole; the last one, `{}`: {problem}", path.display())]
+    NoWholeState {
+        /// The folder of the last one.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The folder of the trained model is there before the run begins.
     #[error("`{}` exists already, and the trained model would replace it", folder.display())]
     ModelInPlace {

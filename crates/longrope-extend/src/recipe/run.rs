@@ -150,7 +150,9 @@ pub fn run<W, E: From<Error>>(
             write(&settings_file, &stage.settings)?;
         }
         let mut done = begun(stage, &inputs, &mut fingerprints);
-        let clock = Stopwatch::start(stage.folder.join(TIME_FILE));
+        // A killed process saves no time of the stage, but a search saves its own after every generation.
+        let of_search = Stopwatch::start(stage.folder.join("search/time.json")).elapsed_secs();
+        let clock = Stopwatch::start_from(stage.folder.join(TIME_FILE), of_search);
         if let Err(error) = run(stage, turn) {
             clock.save_if_possible();
             return Err(error);

@@ -133,6 +133,7 @@ impl RecoveryTask<'_> {
         };
         let local = self.inputs.models.decoder().config().local_rope.clone();
         let artifact = RopeArtifact::from_spec(&self.known, provenance).with_local(local.as_ref());
+        warn_of_lost_sets(&run.path("rope.json"), &self.known);
         run.write("rope.json", &artifact.to_json_pretty())?;
         Ok(Recovery {
             source: self.inputs.source,
@@ -304,6 +305,28 @@ impl RecoveryTask<'_> {
         let before = NamedSpec::new("before", self.known.clone());
         let after = NamedSpec::new("searched", searched);
         Compared::measure(inputs.models, &calibration, &before, &after, interrupt)
+    }
+}
+
+/// Says which sets of factors an earlier `rope.json` has that `now` does not have any more.
+fn warn_of_lost_sets(path: &Path, now: &RopeSpec) {
+    let earlier = fs_err::read_to_string(path).ok();
+    let earlier = earlier.and_then(|text| RopeArtifact::from_json(&text).ok());
+    let sets = |rope: &RopeSpec| match &rope.scaling {
+        RopeScaling::LongRope { sets, .. } => sets.clone(),
+        _ => Vec::new(),
+    };
+    let now = sets(now);
+    for set in earlier.map_or_else(Vec::new, |earlier| sets(&earlier.spec())) {
+        if !now.contains(&set) {
+            tracing::warn!(
+                "`{}` is written without the factors for {} tokens that it had: they are not better by more than chance, and \
+                 stay in context-{}/rope.json",
+                path.display(),
+                set.max_context,
+                set.max_context
+            );
+        }
     }
 }
 

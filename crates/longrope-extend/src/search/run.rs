@@ -1,5 +1,7 @@
 //! The loop of a search, and the files it writes.
 
+use std::path::Path;
+
 use longrope_eval::ppl_of;
 use longrope_model::{ResultSource, rope_fingerprint};
 use longrope_rope::{Method, Provenance, RopeArtifact, RopeSpec};
@@ -98,7 +100,9 @@ impl SearchRun<'_> {
             target: self.target,
         });
         if let Some(result) = self.finished(&search)? {
-            self.write_factors(&search)?;
+            if !has_factors(&self.run.path("rope.json")) {
+                self.write_factors(&search)?;
+            }
             return self.outcome(search, result, &mut objective);
         }
         let mut baselines = Vec::new();
@@ -348,6 +352,12 @@ fn some_candidate(search: &Search) -> Result<()> {
             reason: failure.reason.clone(),
         }),
     )
+}
+
+/// Whether there is a file of factors that can be read.
+fn has_factors(path: &Path) -> bool {
+    let text = fs_err::read_to_string(path).ok();
+    text.is_some_and(|text| RopeArtifact::from_json(&text).is_ok())
 }
 
 fn log_generation(generation: &Generation) {

@@ -1,14 +1,23 @@
-//! The folder of a search in the place of a model or of a file of factors.
+//! The folder of a search or of a training in the place of a model or of a file of factors.
 
 use std::path::Path;
 
 use toml::Table;
 
-/// What the folder of a search has, for who gave it as a model or a RoPE; `None` for other folders.
+/// What the folder of a search or of a training has, for who gave it as a model or a RoPE; `None` for other folders.
 pub(crate) fn search_folder(folder: &Path) -> Option<String> {
     let rope = folder.join("rope.json");
     // A model that was trained or exported has a `rope.json` too, but no settings of a run.
     let is_run = folder.join("config.toml").is_file();
+    let trained = folder.join("model");
+    if is_run && !rope.is_file() && trained.join("rope.json").is_file() {
+        return Some(format!(
+            "`{}` is the folder of a training: its model is `{}`, its RoPE `{}`",
+            folder.display(),
+            trained.display(),
+            trained.join("rope.json").display()
+        ));
+    }
     if !rope.is_file() || !is_run || folder.join("config.json").is_file() {
         return None;
     }
@@ -46,6 +55,13 @@ mod tests {
         fs_err::write(folder.join("config.toml"), "model = \"models/m\"\n").unwrap();
         let words = search_folder(folder).unwrap();
         assert!(words.ends_with("its model is `models/m`"), "{words}");
+        let trained = folder.join("trained");
+        fs_err::create_dir_all(trained.join("model")).unwrap();
+        fs_err::write(trained.join("config.toml"), "seed = 1\n").unwrap();
+        assert_eq!(search_folder(&trained), None);
+        fs_err::write(trained.join("model/rope.json"), "{}").unwrap();
+        let words = search_folder(&trained).unwrap();
+        assert!(words.contains("is the folder of a training"), "{words}");
         fs_err::write(folder.join("config.json"), "{}").unwrap();
         assert_eq!(search_folder(folder), None);
     }

@@ -84,7 +84,9 @@ pub(crate) fn after_search(config: &Config, target: usize, other: Option<&str>) 
         return NextSteps::default();
     };
     let rope = out.join("rope.json").display().to_string();
-    let ropes = ["none", "yarn", &rope];
+    let mut ropes = vec!["none", "yarn"];
+    ropes.extend(other.filter(|method| !ropes.contains(method)));
+    ropes.push(&rope);
     let trained = match other {
         None => Some(rope.as_str()),
         // Nothing to train for: the model is best as it is.

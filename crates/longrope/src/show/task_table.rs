@@ -52,19 +52,24 @@ fn with_interval(metric: &MetricValue, n: usize) -> String {
 pub(crate) fn mean_share<'a>(
     metrics: impl IntoIterator<Item = (&'a MetricValue, usize)>,
 ) -> (f64, Option<[f64; 2]>) {
-    let (mut sum, mut squares, mut n) = (0.0, Some(0.0), 0.0);
+    let (mut sum, mut squares, mut n) = (0.0, Some([0.0_f64; 2]), 0.0);
     for (metric, n_trials) in metrics {
         sum += metric.value;
         n += 1.0;
-        let half = interval(metric, n_trials).map(|[low, high]| (high - low) / 2.0);
+        // Each side of its own: the interval of a share near 0 or 1 is not centred on it.
         squares = squares
-            .zip(half)
-            .map(|(sum, half): (f64, f64)| sum + half * half);
+            .zip(interval(metric, n_trials))
+            .map(|([below, above], [low, high])| {
+                let (to_low, to_high) = (metric.value - low, high - metric.value);
+                [below + to_low * to_low, above + to_high * to_high]
+            });
     }
     let mean = sum / n;
-    let around = |squares: f64| {
-        let half = squares.sqrt() / n;
-        [(mean - half).max(0.0), (mean + half).min(1.0)]
+    let around = |[below, above]: [f64; 2]| {
+        [
+            (mean - below.sqrt() / n).max(0.0),
+            (mean + above.sqrt() / n).min(1.0),
+        ]
     };
     (mean, squares.map(around))
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::choice::check_out;
 use super::source::{configured, unfinished};
 use crate::failure::Hint;
+use crate::input::gguf::is_gguf;
 use crate::input::hub;
 use crate::settings::args::Export;
 use crate::show::output;
@@ -67,6 +68,9 @@ pub(super) fn run(args: &Export) -> Result<()> {
             }
             fs_err::copy(adapter.join(name), folder.join(name))?;
         }
+        if is_gguf(&base) {
+            name_base(&folder.join(FILES[0]), &base)?;
+        }
         fs_err::write(folder.join(SNIPPET), format!("{snippet:#}\n"))?;
         fs_err::write(folder.join("README.md"), card(&base, &snippet))?;
         Ok(())
@@ -76,6 +80,14 @@ pub(super) fn run(args: &Export) -> Result<()> {
         output::path(&args.out),
         output::path(&adapter)
     ))
+}
+
+/// Names the base in the configuration of adapters, where it is the folder that a GGUF file was unpacked to.
+fn name_base(config: &Path, base: &Path) -> Result<()> {
+    let mut json: Value = serde_json::from_slice(&fs_err::read(config)?)?;
+    json["base_model_name_or_path"] = base.display().to_string().into();
+    fs_err::write(config, format!("{json:#}\n"))?;
+    Ok(())
 }
 
 /// The adapters of the last saved state that is whole; `None` if no adapters were trained.

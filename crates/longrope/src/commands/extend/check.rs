@@ -14,6 +14,7 @@ use crate::failure::Hint;
 use crate::input::rope_arg::{RopeArg, check_expressible, longest_context, rope_names};
 use crate::input::{self, hub};
 use crate::settings::config::{Config, Stage};
+use crate::settings::path_text::to_text;
 use crate::settings::recipe::StageConfig;
 use crate::settings::required;
 
@@ -90,7 +91,10 @@ fn check_with_model(
     model: &ModelConfig,
 ) -> Result<()> {
     let config = &stage.work.config;
-    let is_there = place.rope.is_none();
+    // A stage with a `rope` of its own takes none from an earlier stage.
+    let of_stage = place.rope.as_deref().map(to_text);
+    let takes = of_stage.is_some_and(|rope| config.rope.contains(&rope));
+    let is_there = !takes;
     // What stages find is not there yet.
     let run = place.folder.parent().unwrap_or(Path::new(""));
     match stage.verb {
@@ -109,7 +113,8 @@ fn check_with_model(
     } else if let ([name], true) = (config.rope.as_slice(), is_there) {
         check_exported(name, model)?;
     }
-    let Some(search) = place.rope_stage.and_then(|index| planned.get(index)) else {
+    let search = place.rope_stage.filter(|_| takes);
+    let Some(search) = search.and_then(|index| planned.get(index)) else {
         return Ok(());
     };
     let target = search.work.config.search.run.target;

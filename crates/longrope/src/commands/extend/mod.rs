@@ -22,6 +22,7 @@ use crate::settings::config::Config;
 use crate::settings::recipe::{Recipe, stage_configs};
 use crate::settings::recipe_arguments::RecipeArguments;
 use crate::show::{output, search_table};
+use crate::terminal::signals;
 
 pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let (recipe, arguments) = read(args)?;
@@ -173,6 +174,7 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Compare => compare::show(&compare::compare(config, mode)?),
         Verb::Export => {
             let rope = config.rope.first().ok_or_else(check::no_rope)?;
+            signals::listen()?;
             // A model of the hub or of an earlier stage was not there when the recipe was checked.
             check::check_exported(rope, &input::model_config(config)?)?;
             export(&Exported {

@@ -35,7 +35,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
         } => format!("write {placeholder} into the text of `{setting}`"),
         E::InvalidSetting { .. } => "configs/README.md describes every key".into(),
         E::NeedleTooLong { .. } => {
-            "set `search-needle.style = \"passkey\"`, which is shorter, or search for a longer context".into()
+            "search for a longer context, or set `search-needle.style = \"passkey\"`, the shortest one".into()
         }
         E::NoFillerText { .. } => {
             "give longer documents, or set `search-needle.filler = \"sentences\"`".into()

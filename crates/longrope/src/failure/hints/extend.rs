@@ -105,7 +105,7 @@ fn file_hint(error: &E, file: &Path) -> String {
              search/result.json out of the run folder before, or choose another --out"
         }
         E::InputsMissing { .. } => {
-            "only a run of `longrope search` can be resumed; start again with another --out"
+            "only this file says what the search was begun with: restore it from a copy, or start again with another --out"
         }
         E::ReadState { .. } => "start again without --resume in another folder",
         _ if file.ends_with("search/inputs.json") => {
@@ -139,7 +139,10 @@ fn other_settings(changes: &[SettingChange]) -> &'static str {
     } else if differ("train.steps") {
         "a training keeps its number of steps, which its learning rates depend on: resume without --steps, or train its model \
          further in another --out"
-    } else if differ("model") {
+    } else if ["model", "original_context", "rotary_dim"]
+        .into_iter()
+        .any(differ)
+    {
         "restore the model that the run was begun with; its path is in config.toml"
     } else if differ("search.init") {
         "resume without --init; the factors that config.toml names must be those that the search was begun with"

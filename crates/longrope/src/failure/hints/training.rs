@@ -30,6 +30,9 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::State { .. } | T::DataPosition { .. } => {
                 "remove that folder; the run then resumes from the previous state"
             }
+            T::NoWholeState { .. } => {
+                "restore one of the folders step-* from a copy, or train again with another --out"
+            }
             T::NothingToTrainOn => {
                 "set at least one share of train.data above 0: text, short, passkey, recall or copying"
             }
