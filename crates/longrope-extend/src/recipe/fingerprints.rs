@@ -35,44 +35,52 @@ impl Fingerprints {
     pub(super) fn of(&mut self, path: &str) -> Option<&str> {
         let run = &self.run;
         let known = self.known.entry(path.to_owned());
-        known.or_insert_with(|| compute(&run.join(path))).as_deref()
+        known
+            .or_insert_with(|| of_content(&run.join(path), of_made_file))
+            .as_deref()
     }
 
     /// The fingerprint of what is at a path that is not in the folder of the run; `None` if there is no file and no model.
     pub(super) fn of_given(&mut self, path: &str) -> Option<&str> {
         let given = self.given.entry(path.to_owned());
         given
-            .or_insert_with(|| of_given(Path::new(path)))
+            .or_insert_with(|| of_content(Path::new(path), of_given_file))
             .as_deref()
     }
 
     /// Those of several paths that are not in the folder of the run, without those that have none.
     pub(super) fn of_all_given(&mut self, paths: &BTreeSet<String>) -> BTreeMap<String, String> {
-        let found = paths.iter().filter_map(|path| {
-            let fingerprint = self.of_given(path)?.to_owned();
-            Some((path.clone(), fingerprint))
-        });
-        found.collect()
+        of_each(paths, |path| self.of_given(path).map(str::to_owned))
     }
 
     /// Those of several paths, without those that have none.
     pub(super) fn of_all(&mut self, paths: &BTreeSet<String>) -> BTreeMap<String, String> {
-        let found = paths.iter().filter_map(|path| {
-            let fingerprint = self.of(path)?.to_owned();
-            Some((path.clone(), fingerprint))
-        });
-        found.collect()
+        of_each(paths, |path| self.of(path).map(str::to_owned))
     }
 }
 
-/// As [`compute`], of text, models and so on: files of any size.
-fn of_given(path: &Path) -> Option<String> {
+/// The fingerprints of several paths, without those that have none.
+fn of_each(
+    paths: &BTreeSet<String>,
+    mut of: impl FnMut(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let found = paths.iter();
+    found
+        .filter_map(|path| Some((path.clone(), of(path)?)))
+        .collect()
+}
+
+/// The fingerprint of a model, or of a file by `of_file`. What cannot be read has none: the verb that needs it says what is
+/// wrong.
+fn of_content(path: &Path, of_file: fn(&Path) -> Option<String>) -> Option<String> {
     if path.join("config.json").is_file() {
         return Checkpoint::open(path).ok()?.fingerprint().ok();
     }
-    if !path.is_file() {
-        return None;
-    }
+    path.is_file().then(|| of_file(path)).flatten()
+}
+
+/// That of a text and the like, which may be of any size.
+fn of_given_file(path: &Path) -> Option<String> {
     let mut file = fs_err::File::open(path).ok()?;
     let n_bytes = file.metadata().ok()?.len();
     if n_bytes <= LARGE {
@@ -87,14 +95,8 @@ fn of_given(path: &Path) -> Option<String> {
     Some(sha256_hex(&[&n_bytes.to_le_bytes(), first, last]))
 }
 
-/// A file or model that cannot be read has no fingerprint: the verb that needs it says what is wrong.
-fn compute(path: &Path) -> Option<String> {
-    if path.join("config.json").is_file() {
-        return Checkpoint::open(path).ok()?.fingerprint().ok();
-    }
-    if !path.is_file() {
-        return None;
-    }
+/// That of a file that a stage has made.
+fn of_made_file(path: &Path) -> Option<String> {
     if path.extension().is_none_or(|extension| extension != "json") {
         return sha256_of_file(path).ok();
     }
@@ -143,13 +145,13 @@ mod tests {
             drop(file);
             let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
             std::io::Write::write_all(&mut file, last).unwrap();
-            of_given(&path).unwrap()
+            of_content(&path, of_given_file).unwrap()
         };
         let first = of(LARGE + 1, b"a");
         assert_eq!(of(LARGE + 1, b"a"), first);
         assert_ne!(of(LARGE + 1, b"b"), first);
         assert_ne!(of(LARGE + 2, b"a"), first);
         assert_ne!(of(2, b"a"), of(2, b"b"));
-        assert_eq!(of_given(folder.path()), None);
+        assert_eq!(of_content(folder.path(), of_given_file), None);
     }
 }

@@ -13,6 +13,7 @@ use super::plan::{DONE_FILE, SETTINGS_FILE, Verb, split_folder, stage_name};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::json_files::{read_json, write_json};
+use crate::search;
 use crate::stopwatch::Stopwatch;
 
 /// The time that a stage has taken so far, in its folder; see [`Stopwatch`].
@@ -151,7 +152,7 @@ pub fn run<W, E: From<Error>>(
         }
         let mut done = begun(stage, &inputs, &mut fingerprints);
         // A killed process saves no time of the stage, but a search saves its own after every generation.
-        let of_search = Stopwatch::start(stage.folder.join("search/time.json")).elapsed_secs();
+        let of_search = Stopwatch::start(stage.folder.join(search::TIME_FILE)).elapsed_secs();
         let clock = Stopwatch::start_from(stage.folder.join(TIME_FILE), of_search);
         if let Err(error) = run(stage, turn) {
             clock.save_if_possible();

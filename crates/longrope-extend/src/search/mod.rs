@@ -45,6 +45,7 @@ pub use objective_choice::ObjectiveChoice;
 pub use objective_kind::ObjectiveKind;
 pub use recover::{Recovered, Recovery, RecoveryTask};
 pub use result::{SearchOutcome, SearchResult};
+pub(crate) use run::TIME_FILE;
 pub use search_input::SearchInput;
 pub use task::SearchTask;
 pub use verdict::{HeldOutText, Verdict};

@@ -35,7 +35,7 @@ const METHODS: [Method; 5] = [
 ];
 
 /// The time so far, relative to the run folder; see [`Stopwatch`].
-const TIME_FILE: &str = "search/time.json";
+pub(crate) const TIME_FILE: &str = "search/time.json";
 
 /// Failed measurements of a generation that are logged one by one.
 const MAX_FAILURES_SHOWN: usize = 3;
