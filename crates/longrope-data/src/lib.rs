@@ -23,6 +23,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod atomic;
+mod bos;
 mod cache;
 mod counted;
 mod document;
@@ -38,6 +39,7 @@ mod sample;
 mod sources;
 mod synthetic;
 mod token_json;
+mod token_window;
 mod tokenize;
 mod tokenizer;
 mod tokens;
@@ -52,13 +54,14 @@ pub use atomic::{
     STAGED_PREFIX, StagedFile, create_folder, holds_both, is_being_written, link_or_copy,
     remove_leftovers, remove_leftovers_in, replace_folder, take_over, write_atomically,
 };
+pub use bos::Bos;
 pub use cache::TokenCache;
 pub use counted::counted;
 pub use document::Document;
 pub use error::{Error, Result};
 pub use fence::{Panicked, fenced};
 pub use fingerprint::{sha256_hex, sha256_of_file, text_fingerprint};
-pub use plan::{Bos, TokenWindow, WindowProtocol, plan_windows};
+pub use plan::{WindowProtocol, plan_windows};
 pub use quoted::quoted;
 pub use reading::{
     Documents, FileType, ReadOptions, read_documents, read_text, stream_documents,
@@ -69,6 +72,7 @@ pub use sources::{
     HELD_OUT_CRATES, LockedPackage, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
 pub use synthetic::{SyntheticConfig, SyntheticKind, SyntheticStream};
+pub use token_window::TokenWindow;
 pub use tokenize::{tokenize, tokenize_document, tokenize_documents};
 pub use tokenizer::{
     BOS_TOKEN, EOS_TOKEN, Tokenizer, TokenizerTraining, save_tokenizer, train_tokenizer,

@@ -1,13 +1,12 @@
 //! The windows of a list of documents, with their tokens.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::window::{
     Span, check_context, check_n_windows, check_stride, check_within, divided, halves, sliding,
     spread, strided,
 };
-use crate::{Error, Result, Sample, TokenDocument, Window};
+use crate::{Bos, Error, Result, TokenDocument, TokenWindow, Window};
 
 /// How a document is covered with windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,112 +77,6 @@ impl WindowProtocol {
     }
 }
 
-/// Where the beginning-of-text token (BOS) is placed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Bos {
-    /// Where the tokenizer puts it: at the beginning of the document. Later windows have none.
-    #[default]
-    Document,
-    /// In front of every window, which then consists of BOS and `context - 1` tokens of the document. BOS predicts the
-    /// first of them, so all of them are scored. A BOS at the beginning of the document is not doubled.
-    Window {
-        /// The token id of BOS.
-        bos_id: u32,
-    },
-    /// BOS replaces the first token of every window.
-    Replace {
-        /// The token id of BOS.
-        bos_id: u32,
-    },
-    /// There is no BOS.
-    None,
-}
-
-impl Bos {
-    /// The name in results.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Document => "document",
-            Self::Window { .. } => "window",
-            Self::Replace { .. } => "replaced",
-            Self::None => "none",
-        }
-    }
-}
-
-impl Bos {
-    /// Whether documents are to be tokenized with the tokenizer's special tokens.
-    pub fn tokenize_with_special(self) -> bool {
-        matches!(self, Self::Document | Self::Replace { .. })
-    }
-}
-
-/// A window with its tokens, ready to be scored.
-///
-/// Windows of one document share its tokens, so many overlapping ones cost little memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenWindow {
-    /// The document's index in the list that was planned.
-    pub doc_idx: usize,
-    /// The document's source.
-    pub source: Arc<str>,
-    /// The index, in the document, of the first document token in the window.
-    pub start: usize,
-    /// The tokens of the window from this index on are scored; at least 1.
-    pub score_from: usize,
-    bos_id: Option<u32>,
-    document: Arc<[u32]>,
-    span: Range<usize>,
-}
-
-impl TokenWindow {
-    /// The tokens in the order in which the model reads them, with BOS in front if the window has its own.
-    pub fn tokens(&self) -> Vec<u32> {
-        self.bos_id
-            .into_iter()
-            .chain(self.document[self.span.clone()].iter().copied())
-            .collect()
-    }
-
-    /// The number of tokens the model reads.
-    pub fn n_tokens(&self) -> usize {
-        usize::from(self.bos_id.is_some()) + self.span.len()
-    }
-
-    /// The number of tokens that are scored.
-    pub fn n_scored(&self) -> usize {
-        self.n_tokens() - self.score_from
-    }
-
-    /// The index in the document of the window's token `token_idx`; `None` for the window's own BOS and past the end of
-    /// the window.
-    pub fn document_idx_of(&self, token_idx: usize) -> Option<usize> {
-        let offset = token_idx.checked_sub(usize::from(self.bos_id.is_some()))?;
-        (offset < self.span.len()).then_some(self.start + offset)
-    }
-}
-
-/// A sample is a window that scores all its tokens but the first.
-impl From<Sample> for TokenWindow {
-    fn from(sample: Sample) -> Self {
-        let Sample {
-            source,
-            doc_idx,
-            start,
-            tokens,
-        } = sample;
-        Self {
-            doc_idx,
-            source: source.into(),
-            start,
-            score_from: 1,
-            bos_id: None,
-            span: 0..tokens.len(),
-            document: tokens.into(),
-        }
-    }
-}
-
 /// Divides `documents` into windows of `context` tokens. Documents that are shorter than one window have none.
 ///
 /// # Errors
@@ -197,53 +90,23 @@ pub fn plan_windows(
 ) -> Result<Vec<TokenWindow>> {
     check_context(context)?;
     protocol.check(context)?;
-    let bos_id = match bos {
-        Bos::Window { bos_id } | Bos::Replace { bos_id } => Some(bos_id),
-        Bos::Document | Bos::None => None,
-    };
-    let in_front = matches!(bos, Bos::Window { .. });
-    let n_unpredicted = usize::from(!in_front);
-    // Document tokens that BOS replaces, and positions that BOS adds to a window.
-    let n_replaced = usize::from(matches!(bos, Bos::Replace { .. }));
-    let n_added = usize::from(in_front);
-    let span_of = |context: usize| Span {
-        n_tokens: context - 1 + n_unpredicted,
-        n_unpredicted,
-    };
     // Tokens that the model would read of the shortest document that has windows.
     let least = match protocol {
         WindowProtocol::Divided { within, .. } => within,
         _ => context,
     };
-    let (span, needed) = (span_of(context), span_of(least));
+    let (span, needed) = (bos.span(context), bos.span(least));
 
     let mut planned = Vec::new();
-    let mut n_skipped = 0;
+    let mut n_skipped = 0_usize;
     for (doc_idx, document) in documents.iter().enumerate() {
-        let first = usize::from(in_front && document.tokens.first().copied() == bos_id);
-        let n_tokens = document.tokens.len() - first;
-        let windows = protocol.cover(n_tokens, span, needed);
-        n_skipped += usize::from(windows.is_empty());
+        let first = usize::from(bos.is_doubled_by(&document.tokens));
+        let windows = protocol.cover(document.tokens.len() - first, span, needed);
         if windows.is_empty() {
-            continue;
+            n_skipped += 1;
+        } else {
+            planned.extend(with_tokens(doc_idx, document, first, windows, bos));
         }
-        let tokens: Arc<[u32]> = document.tokens.as_slice().into();
-        let source: Arc<str> = document.source.as_str().into();
-        planned.extend(windows.into_iter().map(
-            |Window {
-                 start,
-                 end,
-                 score_from,
-             }| TokenWindow {
-                doc_idx,
-                source: Arc::clone(&source),
-                start: first + start + n_replaced,
-                score_from: n_added + score_from - start,
-                bos_id,
-                document: Arc::clone(&tokens),
-                span: first + start + n_replaced..first + end,
-            },
-        ));
     }
     if planned.is_empty() {
         let lengths = documents.iter().map(|document| document.tokens.len());
@@ -263,6 +126,35 @@ pub fn plan_windows(
         );
     }
     Ok(planned)
+}
+
+/// The windows of a document with its tokens, of which the ones before `first` are not read.
+fn with_tokens(
+    doc_idx: usize,
+    document: &TokenDocument,
+    first: usize,
+    windows: Vec<Window>,
+    bos: Bos,
+) -> impl Iterator<Item = TokenWindow> {
+    let tokens: Arc<[u32]> = document.tokens.as_slice().into();
+    let source: Arc<str> = document.source.as_str().into();
+    windows.into_iter().map(move |window| {
+        let Window {
+            start,
+            end,
+            score_from,
+        } = window;
+        let kept_from = first + start + bos.n_replaced();
+        TokenWindow {
+            doc_idx,
+            source: Arc::clone(&source),
+            start: kept_from,
+            score_from: bos.n_added() + score_from - start,
+            bos_id: bos.id(),
+            document: Arc::clone(&tokens),
+            span: kept_from..first + end,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -443,19 +335,6 @@ mod tests {
             plan(4, WindowProtocol::Sliding { stride: 5 }, Bos::None),
             Err(Error::BadStride { .. })
         ));
-    }
-
-    #[test]
-    fn a_sample_becomes_a_window() {
-        let sample = Sample {
-            source: "a".to_owned(),
-            doc_idx: 2,
-            start: 10,
-            tokens: vec![5, 6, 7],
-        };
-        let window = TokenWindow::from(sample);
-        assert_eq!((window.tokens(), window.n_scored()), (vec![5, 6, 7], 2));
-        assert_eq!(window.document_idx_of(1), Some(11));
     }
 
     proptest! {

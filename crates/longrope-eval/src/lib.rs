@@ -7,6 +7,7 @@ mod error;
 mod fit;
 mod gain;
 mod language_model;
+mod loss_sums;
 mod metric;
 mod needles;
 mod paired;
@@ -24,6 +25,7 @@ pub use effective::{EffectiveLength, EffectiveRule, KEPT_SHARE, effective_length
 pub use error::{Error, Result};
 pub use gain::{FarText, Gain, GainBaseline, GainConfig, GainWindows, is_in_nats};
 pub use language_model::{LanguageModel, Scorer};
+pub use loss_sums::{Perplexity, ppl_of};
 pub use metric::Metric;
 pub use needles::{
     Association, Filler, Haystack, Needle, NeedleConfig, NeedleKind, NeedleStyle, NeedleText,
@@ -34,7 +36,7 @@ pub use paired::{
     add_window_differences, interval_of_shares, paired_scores, t_95, task_difference,
     window_difference,
 };
-pub use perplexity::{Perplexity, PerplexityRun, ScoredWindow, WindowBatch, perplexity, ppl_of};
+pub use perplexity::{PerplexityRun, ScoredWindow, WindowBatch, perplexity};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan, WindowSettings};
 pub use report::{EvalReport, EvalResult, MetricValue, PplResult, TaskResult, Trial, WindowLosses};
 pub use ruler::{

@@ -6,88 +6,10 @@ use longrope_rope::{AnglePrecision, ResolvedRope, RopeSpec};
 
 use crate::error::{Error, Result};
 use crate::language_model::{LanguageModel, Scorer};
+use crate::loss_sums::Perplexity;
 
 /// Tokens of a batch. Short windows share one.
 const BATCH_TOKENS: usize = 2048;
-
-/// The perplexity of a loss in nats. At most the largest `f64`, so that a finite loss has a finite perplexity.
-pub fn ppl_of(nats: f64) -> f64 {
-    let ppl = nats.exp();
-    if ppl.is_infinite() { f64::MAX } else { ppl }
-}
-
-/// Sums of losses, in `f64`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Perplexity {
-    /// Sum of the losses, nats.
-    pub total_nats: f64,
-    /// Scored tokens.
-    pub n_tokens: usize,
-    /// Scored windows.
-    pub n_windows: usize,
-    /// Sum over windows of their mean loss, nats.
-    pub window_means: f64,
-    /// Sum over windows of the square of their mean loss.
-    window_squares: f64,
-    /// Sum over tokens of the square of their loss.
-    token_squares: f64,
-}
-
-impl Perplexity {
-    /// Adds the losses of one window.
-    pub fn add(&mut self, losses: &[f32]) {
-        if losses.is_empty() {
-            return;
-        }
-        let sum: f64 = losses.iter().map(|nll| f64::from(*nll)).sum();
-        let mean = sum / losses.len() as f64;
-        self.total_nats += sum;
-        self.n_tokens += losses.len();
-        self.n_windows += 1;
-        self.window_means += mean;
-        self.window_squares += mean * mean;
-        self.token_squares += losses.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-    }
-
-    /// Mean loss per token, `Σ nats / Σ tokens`; NaN if nothing was scored.
-    pub fn nll_nats(&self) -> f64 {
-        self.total_nats / self.n_tokens as f64
-    }
-
-    /// `exp(Σ nats / Σ tokens)`.
-    pub fn ppl(&self) -> f64 {
-        ppl_of(self.nll_nats())
-    }
-
-    /// `exp` of the mean over windows of their mean loss, as other tools report it. Equal to
-    /// [`Self::ppl`] if all windows score equally many tokens.
-    pub fn ppl_window_mean(&self) -> f64 {
-        ppl_of(self.window_means / self.n_windows as f64)
-    }
-
-    /// Standard error of the mean loss, from the spread between windows; `None` for fewer than
-    /// two. Windows of one document are not independent, so it is a lower bound.
-    pub fn stderr_nats(&self) -> Option<f64> {
-        if self.n_windows < 2 {
-            return None;
-        }
-        let n = self.n_windows as f64;
-        let mean = self.window_means / n;
-        let variance = (self.window_squares / n - mean * mean).max(0.0) * n / (n - 1.0);
-        Some((variance / n).sqrt())
-    }
-
-    /// Standard error of the mean loss, from the spread between tokens as if they were independent; `None` for fewer
-    /// than two.
-    pub fn token_stderr_nats(&self) -> Option<f64> {
-        if self.n_tokens < 2 {
-            return None;
-        }
-        let n = self.n_tokens as f64;
-        let variance = (self.token_squares / n - self.nll_nats().powi(2)).max(0.0);
-        Some((variance / (n - 1.0)).sqrt())
-    }
-}
 
 /// One window and the losses of its scored tokens.
 #[derive(Clone, Debug)]
@@ -306,16 +228,6 @@ mod tests {
         ) -> Result<Vec<Vec<u32>>> {
             Ok(Vec::new())
         }
-    }
-
-    #[test]
-    fn tokens_weigh_equally_and_windows_are_reported_too() {
-        let mut sum = Perplexity::default();
-        sum.add(&[1.0, 2.0, 3.0]);
-        sum.add(&[6.0]);
-        assert!((sum.nll_nats() - 3.0).abs() < 1e-12); // 12 nats, 4 tokens
-        assert!((sum.ppl_window_mean().ln() - 4.0).abs() < 1e-12); // mean of 2 and 6
-        assert!((sum.stderr_nats().unwrap() - 2.0).abs() < 1e-12); // sd sqrt(8), n 2
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use longrope_data::{Bos, WindowProtocol};
 use serde::{Deserialize, Serialize};
 
-use crate::perplexity::Perplexity;
+use crate::loss_sums::Perplexity;
 
 /// Default stride of the protocol of `YaRN`, tokens.
 const YARN_STRIDE: usize = 256;

@@ -9,7 +9,7 @@ use crate::pool::PoolError;
 use crate::pretrain::error::PretrainError;
 use crate::run_folder::change::{SettingChange, listed};
 use crate::run_folder::kind::RunKind;
-use crate::search::search_input::SearchInput;
+use crate::search::saved::search_input::SearchInput;
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -5,6 +5,7 @@ mod copies;
 mod error;
 mod interrupt;
 mod json_files;
+mod lossy_text;
 pub mod pool;
 pub mod pretrain;
 pub mod recipe;

@@ -68,6 +68,7 @@ pub mod published;
 mod resolved;
 mod scaling;
 mod self_extend;
+mod single_set;
 mod spec;
 mod warning;
 

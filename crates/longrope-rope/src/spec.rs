@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::inv_freq::{self, Base};
 use crate::scaling;
 use crate::{
-    AnglePrecision, AttentionScale, Error, FactorSet, RescaleFactors, ResolvedRope, Result,
-    RopeScaling, SelfExtend,
+    AnglePrecision, AttentionScale, Error, FactorSet, ResolvedRope, Result, RopeScaling, SelfExtend,
 };
 
 /// The rope of a model.
@@ -96,46 +95,6 @@ impl RopeSpec {
         }
         self.scaling
             .validate(self.rotary_dim, self.original_context)
-    }
-
-    /// The same angles at every length: those of a sequence of `context` tokens.
-    ///
-    /// Factor sets become two equal ones, because files hold two. A scaling that is the same at every length stays as it is.
-    ///
-    /// # Errors
-    /// The errors of [`validate`](Self::validate).
-    pub fn with_single_set(&self, context: usize) -> Result<Self> {
-        let (start_tokens, factors) = match &self.scaling {
-            RopeScaling::LongRope { .. } => match self.factor_set(context) {
-                Some(set) => (set.start_tokens, set.factors.clone()),
-                None => return Err(Error::NoSets {}),
-            },
-            RopeScaling::DynamicNtk { .. } => {
-                let (plain, scaled) = (self.plain().resolve(context), self.resolve(context));
-                let pairs = plain.inv_freq().iter().zip(scaled.inv_freq());
-                let factors = pairs.map(|(plain, scaled)| plain / scaled).collect();
-                (0, RescaleFactors::new(factors)?)
-            }
-            _ => return Ok(self.clone()),
-        };
-        let set = |max_context| FactorSet {
-            max_context,
-            start_tokens,
-            factors: factors.clone(),
-            attention: None,
-        };
-        let mut sets = vec![set(self.original_context)];
-        if context > self.original_context {
-            sets.push(set(context));
-        }
-        let attention = AttentionScale::Constant {
-            value: self.attention_scale(context),
-        };
-        Self {
-            scaling: RopeScaling::LongRope { sets, attention },
-            ..*self
-        }
-        .validated()
     }
 
     /// Number of rotated pairs of dimensions, `d / 2`.
@@ -333,6 +292,7 @@ impl TryFrom<UncheckedSpec> for RopeSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RescaleFactors;
 
     fn set(max_context: usize, factor: f64) -> FactorSet {
         let factors = RescaleFactors::new(vec![factor; 4]).unwrap();
@@ -395,27 +355,6 @@ mod tests {
             spec.attention_scale(1025),
             AttentionScale::Su {}.value(16.0, 256)
         );
-    }
-
-    #[test]
-    fn a_single_set_has_the_angles_of_one_length() {
-        let own = FactorSet {
-            attention: Some(AttentionScale::None {}),
-            ..set(256, 1.5)
-        };
-        let spec = long_rope(vec![own, set(1024, 2.0)]);
-        let single = spec.with_single_set(1024).unwrap();
-        for length in [1, 256, 1024] {
-            assert_eq!(single.resolve(length), spec.resolve(1024));
-        }
-        let dynamic = RopeSpec::new(8, 1e4, 256, RopeScaling::DynamicNtk { scale: 4.0 }).unwrap();
-        let single = dynamic.with_single_set(1024).unwrap();
-        let (found, expected) = (single.resolve(10), dynamic.resolve(1024));
-        for (found, expected) in found.inv_freq().iter().zip(expected.inv_freq()) {
-            assert!((found / expected - 1.0).abs() < 1e-12);
-        }
-        let linear = RopeSpec::new(8, 1e4, 256, RopeScaling::Linear { scale: 4.0 }).unwrap();
-        assert_eq!(linear.with_single_set(1024).unwrap(), linear);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::config::SearchConfig;
 use crate::error::{Error, Result};
 use crate::generation::Generation;
-use crate::memo::Scored;
+use crate::scored::Scored;
 
 /// Largest size in a configuration that was saved. Nobody can score more candidates.
 const MOST: usize = 1 << 32;

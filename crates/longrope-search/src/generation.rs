@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::candidate::Candidate;
 use crate::loss_json;
-use crate::memo::{Memo, Scored};
+use crate::memo::Memo;
+use crate::scored::Scored;
 
 /// A failed measurement. Its candidate has an infinite score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

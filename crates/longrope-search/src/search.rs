@@ -9,12 +9,12 @@ use crate::candidate::{Candidate, canonical_start_tokens};
 use crate::config::SearchConfig;
 use crate::error::{Result, StepError};
 use crate::generation::Generation;
-use crate::memo::Scored;
 use crate::objective::Objective;
 use crate::problem::SearchProblem;
 use crate::propose::Breeder;
 use crate::proposer::Proposer;
 use crate::racing::Race;
+use crate::scored::Scored;
 use crate::space::Space;
 use crate::starts::{SeedScore, Start, starts};
 use crate::state::SearchState;
@@ -269,30 +269,7 @@ impl Search {
             .flat_map(|start| start.trials.clone())
             .collect();
         let ids = state.memo.measure(&all, 0, batch, None, objective)?;
-        let mut proposals = Vec::new();
-        let mut seeds = Vec::new();
-        let mut next = 0;
-        for start in starts {
-            let ids = &ids[next..next + start.trials.len()];
-            next += start.trials.len();
-            // Not by age: an equal candidate of an earlier seed must not win over this seed's own policies.
-            let scores: Vec<f64> = ids
-                .iter()
-                .map(|&id| state.memo.entries()[id].score)
-                .collect();
-            let best = (0..ids.len())
-                .min_by(|&a, &b| scores[a].total_cmp(&scores[b]))
-                .unwrap_or(0);
-            proposals.push(ids[best]);
-            for (trial, candidate) in start.trials.iter().enumerate() {
-                seeds.push(SeedScore {
-                    name: start.name.clone(),
-                    attention: candidate.attention,
-                    score: scores[trial],
-                    kept: trial == best,
-                });
-            }
-        }
+        let (mut proposals, seeds) = best_of_each(starts, &ids, state.memo.entries());
         let policy_trials = seeds.len() - proposals.len();
 
         let mut rng = state.rng.clone();
@@ -352,6 +329,35 @@ impl Search {
             seeds: Vec::new(),
         })
     }
+}
+
+/// The id of the best policy of each seed, and the scores of all policies. `ids` are those of the trials, in order.
+fn best_of_each(
+    starts: &[Start],
+    ids: &[usize],
+    measured: &[Scored],
+) -> (Vec<usize>, Vec<SeedScore>) {
+    let (mut best_ids, mut seeds) = (Vec::new(), Vec::new());
+    let mut next = 0;
+    for start in starts {
+        let ids = &ids[next..next + start.trials.len()];
+        next += start.trials.len();
+        // Not by age: an equal candidate of an earlier seed must not win over this seed's own policies.
+        let scores: Vec<f64> = ids.iter().map(|&id| measured[id].score).collect();
+        let best = (0..ids.len())
+            .min_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+            .unwrap_or(0);
+        best_ids.push(ids[best]);
+        for (trial, candidate) in start.trials.iter().enumerate() {
+            seeds.push(SeedScore {
+                name: start.name.clone(),
+                attention: candidate.attention,
+                score: scores[trial],
+                kept: trial == best,
+            });
+        }
+    }
+    (best_ids, seeds)
 }
 
 fn breeder<'a>(state: &'a SearchState, space: &'a Space) -> Breeder<'a> {

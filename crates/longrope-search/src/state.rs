@@ -9,8 +9,9 @@ use crate::config::{AttentionSearch, SearchConfig};
 use crate::counts::{self, Counted};
 use crate::error::{Error, Result};
 use crate::generation::Generation;
-use crate::memo::{Memo, Scored};
+use crate::memo::Memo;
 use crate::problem::SearchProblem;
+use crate::scored::Scored;
 use crate::space::Space;
 use crate::starts::SeedScore;
 

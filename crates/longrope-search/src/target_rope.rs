@@ -4,8 +4,8 @@ use longrope_rope::{FactorSet, RescaleFactors, Result, RopeScaling, RopeSpec};
 
 use crate::candidate::Candidate;
 use crate::factor_sets::{fixed_sets, short_sets};
-use crate::memo::Scored;
 use crate::problem::SearchProblem;
+use crate::scored::Scored;
 
 /// The RoPE of a model with a factor set that is still to be found.
 ///

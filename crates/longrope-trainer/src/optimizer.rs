@@ -5,7 +5,8 @@ use std::path::Path;
 
 use burn::tensor::{DType, Tensor};
 use longrope_model::{
-    Checkpoint, Decoder, Gradients, ParameterKind, TensorEntry, Trained, write_safetensors,
+    Checkpoint, Decoder, Gradients, Parameter, ParameterKind, TensorEntry, Trained,
+    write_safetensors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -215,35 +216,13 @@ impl AdamW {
             if !selection.includes(&parameter) || problem.is_some() {
                 return;
             }
-            let (name, n_elements) = (&parameter.name, parameter.shape().iter().product());
-            let (device, stored) = (parameter.device(), parameter.flat().dtype());
-            let read = |part: &str| {
-                let name = format!("{name}.{part}");
-                check_shape(path, &file, &name, n_elements)?;
-                Ok(file.tensor::<1>(&name, &device, precise(stored))?)
-            };
-            // A parameter that never had a gradient has no state.
-            if !file.tensors().contains_key(&format!("{name}.exp_avg")) {
-                return;
-            }
-            let master = if stored == precise(stored) {
-                Ok(None)
-            } else {
-                read("master").map(Some)
-            };
-            match (read("exp_avg"), read("exp_avg_sq"), master) {
-                (Ok(mean), Ok(square), Ok(master)) => {
-                    n_read += 2 + usize::from(master.is_some());
-                    let state = Moments {
-                        mean,
-                        square,
-                        master,
-                    };
-                    moments.insert(parameter.name, state);
+            match Moments::read(path, &file, &parameter) {
+                Ok(Some(read)) => {
+                    n_read += 2 + usize::from(read.master.is_some());
+                    moments.insert(parameter.name, read);
                 }
-                (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
-                    problem = Some(error);
-                }
+                Ok(None) => {}
+                Err(error) => problem = Some(error),
             }
         });
         if let Some(error) = problem {
@@ -261,6 +240,31 @@ impl AdamW {
             moments,
             n_steps,
         })
+    }
+}
+
+impl Moments {
+    /// Reads the state of a parameter; `None` for one that never had a gradient.
+    fn read(path: &Path, file: &Checkpoint, parameter: &Parameter<'_>) -> Result<Option<Self>> {
+        let name = &parameter.name;
+        if !file.tensors().contains_key(&format!("{name}.exp_avg")) {
+            return Ok(None);
+        }
+        let (device, stored) = (parameter.device(), parameter.flat().dtype());
+        let n_elements: usize = parameter.shape().iter().product();
+        let read = |part: &str| -> Result<Tensor<1>> {
+            let name = format!("{name}.{part}");
+            check_shape(path, file, &name, n_elements)?;
+            Ok(file.tensor::<1>(&name, &device, precise(stored))?)
+        };
+        let (mean, square) = (read("exp_avg")?, read("exp_avg_sq")?);
+        let is_precise = stored == precise(stored);
+        let master = (!is_precise).then(|| read("master")).transpose()?;
+        Ok(Some(Self {
+            mean,
+            square,
+            master,
+        }))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::NeedleKind;
 use super::inputs::TaskInputs;
-use super::question::{Question, ask};
+use super::question::{AnsweredPrompt, ask};
 use crate::choice::{Answer, argmax, log_likelihoods};
 use crate::error::Result;
 use crate::fit::{Fill, fit_filler};
@@ -16,7 +16,7 @@ use crate::report::Trial;
 /// A prompt with each of its candidates. The first is right.
 #[derive(Debug)]
 pub(super) struct Candidates {
-    questions: Vec<Question>,
+    questions: Vec<AnsweredPrompt>,
 }
 
 impl Candidates {
@@ -53,22 +53,23 @@ impl TaskInputs<'_> {
         answers: &[String],
         prompt: impl Fn(Fill) -> String,
     ) -> Result<Candidates> {
-        let questions = |fill| -> Result<Vec<Question>> {
+        let questions = |fill| -> Result<Vec<AnsweredPrompt>> {
             let prompt = prompt(fill);
             answers
                 .iter()
-                .map(|answer| Question::new(self.tokenizer, &prompt, answer))
+                .map(|answer| AnsweredPrompt::new(self.tokenizer, &prompt, answer))
                 .collect()
         };
         let protocol = self.config.protocol;
-        let needs = |question: &Question| question.tokens.len().max(question.n_tokens(protocol));
+        let needs =
+            |question: &AnsweredPrompt| question.tokens.len().max(question.n_tokens(protocol));
         // The filler does not change how long an answer is, so only the longest is tried with every filler.
         let bare = questions(Fill::default())?;
         let longest = (0..bare.len())
             .max_by_key(|i| needs(&bare[*i]))
             .unwrap_or(0);
         let fill = fit_filler(kind.task_name(), self.context, |fill| {
-            let question = Question::new(self.tokenizer, &prompt(fill), &answers[longest])?;
+            let question = AnsweredPrompt::new(self.tokenizer, &prompt(fill), &answers[longest])?;
             Ok(needs(&question))
         })?;
         Ok(Candidates {

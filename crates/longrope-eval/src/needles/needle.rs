@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 use super::config::{MOST_NEEDLES, NeedleConfig, NeedleKind, check_common};
 use super::haystack::Haystack;
 use super::inputs::TaskInputs;
-use super::question::{Question, ask};
+use super::question::{AnsweredPrompt, ask};
 use crate::error::{Error, Result};
 use crate::fit::fit_filler;
 use crate::language_model::LanguageModel;
@@ -113,7 +113,7 @@ impl<'a> Needle<'a> {
     }
 
     /// One question per needle of a trial.
-    fn questions(&self, trial: usize) -> Result<Vec<Question>> {
+    fn questions(&self, trial: usize) -> Result<Vec<AnsweredPrompt>> {
         let (hidden, start) = self.draw(trial);
         let config = &self.inputs.config;
         let haystack = self.inputs.haystack.starting_at(start);
@@ -130,7 +130,7 @@ impl<'a> Needle<'a> {
                 let answer = asked.fill(&config.answer);
                 let question = |fill| {
                     let text = haystack.with_needles(fill, &needles);
-                    Question::new(
+                    AnsweredPrompt::new(
                         self.inputs.tokenizer,
                         &prompt.replace("{haystack}", &text),
                         &answer,

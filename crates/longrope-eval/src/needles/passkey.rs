@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::haystack::Haystack;
-use super::question::{Protocol, Question, ask};
+use super::question::{AnsweredPrompt, Protocol, ask};
 use crate::error::Result;
 use crate::fit::{Fill, fit_filler};
 use crate::language_model::LanguageModel;
@@ -110,10 +110,11 @@ impl<'a> Passkey<'a> {
     }
 
     /// Tokens of a trial.
-    fn question(&self, trial: usize) -> Result<Question> {
+    fn question(&self, trial: usize) -> Result<AnsweredPrompt> {
         let drawn = self.draws[trial];
         let answer = format!(" {}", drawn.key);
-        let question = |fill| Question::new(self.tokenizer, &self.prompt(drawn, fill), &answer);
+        let question =
+            |fill| AnsweredPrompt::new(self.tokenizer, &self.prompt(drawn, fill), &answer);
         let protocol = self.config.protocol;
         let fill = fit_filler(NAME, self.context, |fill| {
             Ok(question(fill)?.n_tokens(protocol))
@@ -301,7 +302,8 @@ mod tests {
         let tokenizer = tokenizer();
         let random = config(&[], Protocol::TeacherForced);
         let task = Passkey::new(&tokenizer, &random, 1000, 42).unwrap();
-        let questions: Vec<Question> = (0..4).map(|trial| task.question(trial).unwrap()).collect();
+        let questions: Vec<AnsweredPrompt> =
+            (0..4).map(|trial| task.question(trial).unwrap()).collect();
         for (trial, pair) in questions.windows(2).enumerate() {
             let tokens = pair[0].tokens.iter().zip(&pair[1].tokens);
             let n_common = tokens.take_while(|(a, b)| a == b).count();

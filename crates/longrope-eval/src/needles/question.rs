@@ -38,7 +38,7 @@ const NEW_TOKENS: usize = 10;
 
 /// The tokens of a prompt and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
+pub(crate) struct AnsweredPrompt {
     /// Prompt, then answer.
     pub(crate) tokens: Vec<u32>,
     /// Index of the first token of the answer.
@@ -56,7 +56,7 @@ pub(crate) struct Reply {
     pub(crate) text: String,
 }
 
-impl Question {
+impl AnsweredPrompt {
     /// Tokenizes a prompt together with its answer.
     ///
     /// The answer begins at the first token that differs from the tokens of the prompt alone, so tokenizers that
@@ -88,7 +88,7 @@ impl Question {
 
 /// Asks questions that have equally many tokens.
 pub(crate) fn ask(
-    questions: &[Question],
+    questions: &[AnsweredPrompt],
     protocol: Protocol,
     tokenizer: &Tokenizer,
     model: &mut dyn LanguageModel,
@@ -101,7 +101,7 @@ pub(crate) fn ask(
 }
 
 fn ask_forced(
-    questions: &[Question],
+    questions: &[AnsweredPrompt],
     tokenizer: &Tokenizer,
     model: &mut dyn LanguageModel,
     rope: &RopeSpec,
@@ -133,7 +133,7 @@ fn ask_forced(
 }
 
 fn ask_generated(
-    questions: &[Question],
+    questions: &[AnsweredPrompt],
     tokenizer: &Tokenizer,
     model: &mut dyn LanguageModel,
     rope: &RopeSpec,

@@ -7,16 +7,19 @@
 //! much longer than an idle worker needed for its own jobs, the idle worker gets a copy of it: the first worker is slow,
 //! or its device no longer answers. The first answer counts.
 
+mod call;
+mod status;
 mod thread;
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::interrupt::{Interrupt, Interrupted};
 
+pub use call::Answered;
+use call::Call;
+pub use status::{CallStatus, WorkerState, WorkerStatus};
 use thread::{Answer, Event, Ticket};
 pub use thread::{Inbox, silence_panics};
 
@@ -52,40 +55,6 @@ struct Busy {
     since: Instant,
 }
 
-/// The state of a worker.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WorkerStatus {
-    /// The name of its device.
-    pub name: String,
-    /// What it is doing.
-    pub state: WorkerState,
-    /// Number of jobs answered.
-    pub n_answered: usize,
-    /// Time spent on them.
-    pub worked: Duration,
-}
-
-/// What a worker is doing.
-#[derive(Clone, Debug, PartialEq)]
-pub enum WorkerState {
-    /// It waits for a job.
-    Idle,
-    /// It has a job.
-    Working,
-    /// It failed, for this reason, and gets no more jobs.
-    Retired(String),
-}
-
-/// The progress of a call.
-pub struct CallStatus<'a> {
-    /// Number of jobs of this call that are answered.
-    pub n_answered: usize,
-    /// Index of the job that was just answered, if any.
-    pub news: Option<usize>,
-    /// All workers.
-    pub workers: &'a [WorkerStatus],
-}
-
 /// Why a call ended without answers.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError<E> {
@@ -103,23 +72,6 @@ pub enum PoolError<E> {
         /// Why it failed.
         reason: String,
     },
-}
-
-/// An answer and the time it took.
-#[derive(Clone, Debug)]
-pub struct Answered<T> {
-    /// The answer.
-    pub value: T,
-    /// Time from the start of the job to its end.
-    pub took: Duration,
-}
-
-/// The jobs of one call.
-struct Call<J, T> {
-    jobs: Vec<Arc<J>>,
-    answers: Vec<Option<Answered<T>>>,
-    waiting: VecDeque<usize>,
-    n_answered: usize,
 }
 
 impl<J, T, E> fmt::Debug for Pool<J, T, E> {
@@ -177,12 +129,7 @@ where
             inbox,
             busy: None,
             longest: Duration::ZERO,
-            status: WorkerStatus {
-                name,
-                state: WorkerState::Idle,
-                n_answered: 0,
-                worked: Duration::ZERO,
-            },
+            status: WorkerStatus::new(name),
         });
         Ok(())
     }
@@ -221,13 +168,8 @@ where
         each: &mut dyn FnMut(usize, &T) -> Result<(), E>,
     ) -> Result<Vec<Answered<T>>, PoolError<E>> {
         self.call += 1;
-        let mut call = Call {
-            answers: jobs.iter().map(|_| None).collect(),
-            waiting: (0..jobs.len()).collect(),
-            jobs: jobs.into_iter().map(Arc::new).collect(),
-            n_answered: 0,
-        };
-        while call.n_answered < call.jobs.len() {
+        let mut call = Call::new(jobs);
+        while !call.is_done() {
             if interrupt.requested() {
                 return Err(Interrupted.into());
             }
@@ -238,19 +180,17 @@ where
                 // The pool holds a sender itself.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
             };
-            if let Some((index, answer)) =
-                news.and_then(|index| Some((index, call.answers[index].as_ref()?)))
-            {
-                each(index, &answer.value).map_err(PoolError::Refused)?;
+            let answer = news.and_then(|index| Some((index, call.answer(index)?)));
+            if let Some((index, answer)) = answer {
+                each(index, answer).map_err(PoolError::Refused)?;
             }
             watch(&CallStatus {
-                n_answered: call.n_answered,
+                n_answered: call.n_answered(),
                 news,
                 workers: &self.status(),
             });
         }
-        let answers: Vec<Answered<T>> = call.answers.into_iter().flatten().collect();
-        Ok(answers)
+        Ok(call.into_answers().into_iter().flatten().collect())
     }
 
     /// Gives the same job to every idle worker and returns each answer with the worker's name.
@@ -263,13 +203,7 @@ where
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, T)>, PoolError<E>> {
         self.call += 1;
-        let job = Arc::new(job);
-        let mut call = Call {
-            answers: self.workers.iter().map(|_| None).collect(),
-            waiting: VecDeque::new(),
-            jobs: self.workers.iter().map(|_| Arc::clone(&job)).collect(),
-            n_answered: 0,
-        };
+        let mut call = Call::for_every_worker(job, self.workers.len());
         for index in 0..self.workers.len() {
             if self.workers[index].status.state == WorkerState::Idle {
                 self.assign(index, index, &mut call);
@@ -285,7 +219,7 @@ where
         }
         self.check_somebody_is_left()?;
         let names = self.workers.iter().map(|worker| &worker.status.name);
-        let answers = names.zip(call.answers);
+        let answers = names.zip(call.into_answers());
         Ok(answers
             .filter_map(|(name, answer)| Some((name.clone(), answer?.value)))
             .collect())
@@ -302,7 +236,7 @@ where
             if self.workers[index].status.state != WorkerState::Idle {
                 continue;
             }
-            let next = call.waiting.pop_front();
+            let next = call.take_next();
             let Some(job) = next.or_else(|| self.straggler(index, call)) else {
                 continue;
             };
@@ -314,7 +248,7 @@ where
         let ticket = Ticket {
             call: self.call,
             index: job,
-            job: Arc::clone(&call.jobs[job]),
+            job: call.job(job),
         };
         let worker = &mut self.workers[index];
         if worker.inbox.send(ticket).is_ok() {
@@ -325,7 +259,7 @@ where
                 since: Instant::now(),
             });
         } else {
-            call.waiting.push_front(job);
+            call.put_back(job);
             self.retire(index, "its thread has ended".to_owned());
         }
     }
@@ -337,7 +271,7 @@ where
             .workers
             .iter()
             .filter_map(|worker| worker.busy)
-            .filter(|busy| busy.call == self.call && call.answers[busy.job].is_none())
+            .filter(|busy| busy.call == self.call && !call.is_answered(busy.job))
             .collect();
         let n_copies = |job: usize| under_way.iter().filter(|busy| busy.job == job).count();
         under_way
@@ -362,10 +296,8 @@ where
                 worker.status.n_answered += 1;
                 worker.status.worked += event.took;
                 worker.longest = worker.longest.max(event.took);
-                if is_current && call.answers[event.index].is_none() {
-                    let took = event.took;
-                    call.answers[event.index] = Some(Answered { value, took });
-                    call.n_answered += 1;
+                let took = event.took;
+                if is_current && call.record(event.index, Answered { value, took }) {
                     return Ok(Some(event.index));
                 }
             }
@@ -382,8 +314,8 @@ where
                     .iter()
                     .filter_map(|worker| worker.busy)
                     .any(|busy| busy.call == event.call && busy.job == event.index);
-                if is_current && call.answers[event.index].is_none() && !elsewhere {
-                    call.waiting.push_front(event.index);
+                if is_current && !call.is_answered(event.index) && !elsewhere {
+                    call.put_back(event.index);
                 }
             }
         }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::config::{PretrainConfig, PretrainPhase};
 use super::digits::grouped;
 use super::error::PretrainError;
-use super::events::{PretrainEvent, Watch};
+use super::events::{PretrainEvent, SharedWatch};
 use super::start::special_tokens;
 use crate::copies::n_copies;
 use crate::error::Result;
@@ -98,7 +98,7 @@ impl Corpus {
         texts: PretrainTexts,
         cache: &TokenCache,
         checkpoint: &Path,
-        watch: &Watch,
+        watch: &SharedWatch,
     ) -> Result<Self> {
         let tokenizer = Arc::new(Tokenizer::from_model_dir(checkpoint)?);
         let (bos, eos) = special_tokens(&tokenizer, checkpoint)?;

@@ -35,9 +35,9 @@ type Function = dyn FnMut(PretrainEvent<'_>) -> HookResult<()> + Send;
 
 /// The caller's function, shared by all phases. It is called one event at a time.
 #[derive(Clone)]
-pub(super) struct Watch(Arc<Mutex<Box<Function>>>);
+pub(super) struct SharedWatch(Arc<Mutex<Box<Function>>>);
 
-impl Watch {
+impl SharedWatch {
     pub(super) fn new(
         watch: impl FnMut(PretrainEvent<'_>) -> HookResult<()> + Send + 'static,
     ) -> Self {

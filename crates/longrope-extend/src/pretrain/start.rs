@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::PretrainConfig;
 use super::error::PretrainError;
-use super::events::{PretrainEvent, Watch};
+use super::events::{PretrainEvent, SharedWatch};
 use crate::error::Result;
 use crate::json_files::{read_json, write_json};
 
@@ -35,7 +35,7 @@ pub(super) fn write_start(
     documents: &[Document],
     seed: u64,
     folder: &Path,
-    watch: &Watch,
+    watch: &SharedWatch,
 ) -> Result<()> {
     watch.event(PretrainEvent::TrainingTokenizer)?;
     let json = train_tokenizer(

@@ -16,7 +16,7 @@ use super::card;
 use super::config::{PretrainConfig, PretrainPhase};
 use super::corpus::{Corpus, PretrainTexts};
 use super::error::PretrainError;
-use super::events::{PretrainEvent, Watch};
+use super::events::{PretrainEvent, SharedWatch};
 use super::measure::Yardstick;
 use super::start::{check_start, write_start};
 use crate::error::Result;
@@ -126,21 +126,8 @@ impl PretrainTask {
             source,
             screen,
         } = self;
-        if !texts.missing.is_empty() {
-            tracing::warn!(
-                "sources of {} crates are not on this machine: {}",
-                texts.missing.len(),
-                texts.missing.join(", ")
-            );
-        }
-        let n_known = texts.n_not_held_out();
-        if n_known > 0 {
-            tracing::warn!(
-                "`pretrain.held-out` is not held out: the training text has {n_known} of its {}",
-                counted(texts.held_out.len(), "document")
-            );
-        }
-        let watch = Watch::new(watch);
+        warn_of_texts(&texts);
+        let watch = SharedWatch::new(watch);
         let start = out.join("start");
         if start.join("config.json").is_file() {
             check_start(&start)?;
@@ -194,7 +181,7 @@ impl Run {
         phase_idx: usize,
         base: &Path,
         interrupt: &Interrupt,
-        watch: &Watch,
+        watch: &SharedWatch,
     ) -> Result<PathBuf> {
         let settings = &self.config.phases[phase_idx];
         let decoder =
@@ -301,6 +288,24 @@ impl Run {
     }
 }
 
+/// Warns of text that is missing, and of held-out text that is trained on.
+fn warn_of_texts(texts: &PretrainTexts) {
+    if !texts.missing.is_empty() {
+        tracing::warn!(
+            "sources of {} crates are not on this machine: {}",
+            texts.missing.len(),
+            texts.missing.join(", ")
+        );
+    }
+    let n_known = texts.n_not_held_out();
+    if n_known > 0 {
+        tracing::warn!(
+            "`pretrain.held-out` is not held out: the training text has {n_known} of its {}",
+            counted(texts.held_out.len(), "document")
+        );
+    }
+}
+
 /// Schedule and optimizer of a phase.
 fn trainer_config(phase: &PretrainPhase) -> TrainerConfig {
     TrainerConfig {
@@ -317,7 +322,7 @@ fn callbacks(
     phase: &PretrainPhase,
     yardstick: Yardstick,
     interrupt: &Interrupt,
-    watch: &Watch,
+    watch: &SharedWatch,
 ) -> Callbacks {
     let (phase, interrupt, watch) = (phase.clone(), interrupt.clone(), watch.clone());
     Callbacks {

@@ -61,13 +61,16 @@
 //! # }
 //! ```
 
+mod changed;
 pub(crate) mod error;
 mod fingerprints;
 mod moved;
 mod plan;
 mod run;
 mod settings;
+mod stage;
 
 pub use error::RecipeError;
 pub use plan::{Place, Source, Stage, Verb, folder_name, plan};
-pub use run::{DoneStage, PlannedStage, Turn, check, run};
+pub use run::{Turn, check, run};
+pub use stage::{DoneStage, PlannedStage};

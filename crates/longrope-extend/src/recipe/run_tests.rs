@@ -1,4 +1,8 @@
+use std::path::PathBuf;
+
 use super::*;
+use crate::json_files::read_json;
+use crate::recipe::RecipeError;
 
 /// A stage of a recipe in a folder, with some of its settings.
 fn stage(run: &Path, number: usize, name: &str, verb: Verb, settings: &str) -> PlannedStage<()> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::traces::trace_of_search;
+use crate::lossy_text::read_lossy;
 
 /// What a run folder is for. A folder holds one kind of run; evaluations may be added to any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,8 +124,7 @@ fn has_entry(folder: &Path, prefix: &str) -> bool {
 
 /// Whether the metrics are those of steps, not of generations.
 fn has_metrics_of_training(folder: &Path) -> bool {
-    let bytes = fs_err::read(folder.join("metrics.jsonl")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = read_lossy(&folder.join("metrics.jsonl")).unwrap_or_default();
     let first = text.lines().next().unwrap_or_default();
     first.contains("\"kind\":\"training\"") || first.contains("\"event\":\"step\"")
 }

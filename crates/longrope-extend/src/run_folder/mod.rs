@@ -15,61 +15,34 @@
 
 pub(crate) mod change;
 mod foreign;
+mod held;
 pub(crate) mod kind;
 mod lock;
+mod mode;
+mod record;
 mod settings;
 mod sweep;
 mod traces;
 
-/// Refuses an empty path, which stands for the working directory.
-fn check_path(root: &Path) -> Result<()> {
-    if root.as_os_str().is_empty() {
-        return Err(Error::NoFolder);
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests;
-
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-pub use change::SettingChange;
-pub use kind::RunKind;
-pub use settings::RunSettings;
-pub(crate) use settings::differences;
-use settings::{changes, changes_of_known};
-pub(crate) use traces::trace_of_search;
-
-use self::foreign::{foreign_file, sign};
-use self::lock::Lock;
 use crate::error::{Error, Result};
-use crate::json_files::{read_json, write_json};
+use crate::json_files::write_json;
 
-const RECORD_FILE: &str = "run.json";
-const FORMAT: &str = "longrope-run";
-const VERSION: u32 = 1;
-
-/// Whether a run is begun or continued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunMode {
-    /// It is begun. The folder must not hold a run.
-    New,
-    /// It is continued. The folder must hold a run of this kind.
-    Resume,
-    /// It is part of a larger run, such as a stage of a recipe: continued if it has begun.
-    Part,
-}
-
-impl RunMode {
-    /// The mode of a verb with or without `--resume`.
-    pub fn from_flag(resume: bool) -> Self {
-        if resume { Self::Resume } else { Self::New }
-    }
-}
+pub use change::SettingChange;
+use foreign::{foreign_file, sign};
+use held::{Held, refuse};
+pub use kind::RunKind;
+use lock::Lock;
+pub use mode::RunMode;
+use record::{RECORD_FILE, Record, as_begun};
+pub use settings::RunSettings;
+use settings::changes_of_known;
+pub(crate) use settings::differences;
+pub(crate) use traces::trace_of_search;
 
 /// A run folder that this process has locked.
 #[derive(Debug)]
@@ -77,30 +50,6 @@ pub struct RunFolder {
     root: PathBuf,
     kind: RunKind,
     _lock: Lock,
-}
-
-/// `run.json`
-#[derive(Serialize, Deserialize)]
-struct Record {
-    format: String,
-    version: u32,
-    kind: RunKind,
-    /// Version of the program that began the run.
-    tool_version: String,
-    /// What must be the same to continue.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    fixed: Value,
-    /// The text of `config.toml`.
-    #[serde(default)]
-    settings: String,
-}
-
-/// What a folder holds.
-enum Held {
-    Nothing,
-    Run(Box<Record>),
-    /// A run of version 0.1; the kind is `None` if it was killed before there was anything but its `config.toml`.
-    Old(Option<RunKind>),
 }
 
 impl RunFolder {
@@ -119,7 +68,7 @@ impl RunFolder {
             });
         }
         match held {
-            Held::Run(record) if mode == RunMode::Resume => write_settings(root, &record),
+            Held::Run(record) if mode == RunMode::Resume => record.write_settings(root),
             _ => Ok(()),
         }
     }
@@ -214,7 +163,7 @@ impl RunFolder {
         match held {
             Held::Run(record) if mode == RunMode::Resume || folder.has_work() => {
                 record.check(root, settings)?;
-                write_settings(root, &record)?;
+                record.write_settings(root)?;
             }
             Held::Old(_) if mode == RunMode::Resume || folder.has_work() => {}
             _ => folder.begin(settings)?,
@@ -246,15 +195,7 @@ impl RunFolder {
     }
 
     fn begin(&self, settings: &RunSettings<'_>) -> Result<()> {
-        let record = Record {
-            format: FORMAT.to_owned(),
-            version: VERSION,
-            kind: self.kind,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            fixed: settings.fixed.clone(),
-            settings: settings.text.to_owned(),
-        };
-        write_json(&self.path(RECORD_FILE), &record)?;
+        write_json(&self.path(RECORD_FILE), &Record::new(self.kind, settings))?;
         let path = self.path(self.kind.settings_file());
         if settings.text.is_empty() {
             return Ok(());
@@ -297,94 +238,13 @@ impl RunFolder {
     }
 }
 
-impl Held {
-    fn by(root: &Path) -> Result<Self> {
-        let path = root.join(RECORD_FILE);
-        if path.is_file() {
-            let record: Record = read_json(&path)?;
-            if record.format != FORMAT || record.version != VERSION {
-                return Err(Error::RunVersion {
-                    path,
-                    format: record.format,
-                    version: record.version,
-                });
-            }
-            return Ok(Self::Run(Box::new(record)));
-        }
-        let kind = RunKind::infer(root);
-        Ok(if kind.is_some() || root.join("config.toml").is_file() {
-            Self::Old(kind)
-        } else {
-            Self::Nothing
-        })
+/// Refuses an empty path, which stands for the working directory.
+fn check_path(root: &Path) -> Result<()> {
+    if root.as_os_str().is_empty() {
+        return Err(Error::NoFolder);
     }
-
-    /// The kind; `None` if there is no run, or it does not show.
-    fn kind(&self) -> Option<RunKind> {
-        match self {
-            Self::Nothing => None,
-            Self::Run(record) => Some(record.kind),
-            Self::Old(kind) => *kind,
-        }
-    }
-
-    fn allows(&self, root: &Path, kind: RunKind, mode: RunMode) -> Result<()> {
-        let folder = root.to_owned();
-        match (mode, self) {
-            (RunMode::New, Self::Nothing) => refuse(root, foreign_file(root)),
-            (RunMode::Part, Self::Nothing) => Ok(()),
-            (RunMode::Resume, Self::Nothing) => Err(Error::NoRun { folder, kind }),
-            _ if self.kind().is_some_and(|found| found != kind) => Err(Error::OtherKind {
-                folder,
-                found: self.kind().unwrap_or(kind),
-                expected: kind,
-            }),
-            (RunMode::New, _) => Err(Error::RunExists { folder, kind }),
-            (RunMode::Resume | RunMode::Part, _) => Ok(()),
-        }
-    }
+    Ok(())
 }
 
-/// The error for a folder that holds a file of something else, if there is one.
-fn refuse(folder: &Path, found: Option<String>) -> Result<()> {
-    match found {
-        None => Ok(()),
-        Some(name) => Err(Error::ForeignFolder {
-            folder: folder.to_owned(),
-            name,
-        }),
-    }
-}
-
-impl Record {
-    /// Checks that a run is continued with what it was begun with.
-    fn check(&self, root: &Path, settings: &RunSettings<'_>) -> Result<()> {
-        if self.fixed.is_null() || settings.fixed.is_null() {
-            return Ok(());
-        }
-        as_begun(root, changes(&self.fixed, &settings.fixed)?)
-    }
-}
-
-/// The error for a run that would be continued with other settings than it was begun with, if some differ.
-fn as_begun(root: &Path, changes: Vec<SettingChange>) -> Result<()> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    Err(Error::OtherSettings {
-        path: root.to_owned(),
-        changes,
-    })
-}
-
-/// Writes the settings for people if they are missing.
-fn write_settings(root: &Path, record: &Record) -> Result<()> {
-    let path = root.join(record.kind.settings_file());
-    if path.is_file() || record.settings.is_empty() {
-        return Ok(());
-    }
-    Ok(longrope_data::write_atomically(
-        &path,
-        record.settings.as_bytes(),
-    )?)
-}
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use longrope_data::counted;
 
+use crate::lossy_text::read_lossy;
+
 /// Files that a search writes at its end.
 const WRITTEN_LAST: [(&str, &str); 2] = [
     ("search/result.json", "the result of a search"),
@@ -17,8 +19,7 @@ pub(crate) fn trace_of_search(folder: &Path) -> Option<String> {
         return Some(format!("`{}` is {what}", folder.join(name).display()));
     }
     let metrics = folder.join("metrics.jsonl");
-    let bytes = fs_err::read(&metrics).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = read_lossy(&metrics).unwrap_or_default();
     let is_generation = |line: &&str| line.contains("\"generation\":");
     let n_generations = text.lines().filter(is_generation).count();
     (n_generations > 0).then(|| {

@@ -11,11 +11,12 @@ use longrope_eval::{
 use longrope_model::rope_fingerprint;
 use longrope_rope::{AnglePrecision, RopeSpec};
 
-use super::job::{Measure, ScoreJob};
+use super::job::{Losses, Measure, ScoreJob};
 use super::replicas::Models;
 use super::workers::Workers;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::pool::Answered;
 
 /// One cell of a table of perplexities: a RoPE at a context.
 #[derive(Clone, Debug)]
@@ -119,16 +120,12 @@ pub fn perplexities(
     watch: &mut dyn FnMut(PplEvent<'_>),
 ) -> Result<Vec<PplResult>> {
     let plans = plans(models, documents, cells, options)?;
-    let mut runs = Vec::new();
-    let mut jobs = Vec::new();
-    for cell in cells {
-        let plan = &plans[&cell.context];
-        let mut run =
-            PerplexityRun::new(&plan.windows, &cell.spec).with_precision(options.precision);
-        let batches: Vec<WindowBatch> = std::iter::from_fn(|| run.next_batch()).collect();
-        jobs.extend(batches.iter().map(job));
-        runs.push((cell, plan, run, batches));
-    }
+    let runs: Vec<CellRun<'_>> = cells
+        .iter()
+        .map(|cell| CellRun::new(cell, &plans[&cell.context], options.precision))
+        .collect();
+    let batches = runs.iter().flat_map(|run| &run.batches);
+    let jobs: Vec<ScoreJob> = batches.map(job).collect();
     let tokens_in = |job: &ScoreJob| job.sequences.iter().map(Vec::len).sum::<usize>() as u64;
     let sizes: Vec<u64> = jobs.iter().map(tokens_in).collect();
     let n_tokens = sizes.iter().sum();
@@ -140,18 +137,51 @@ pub fn perplexities(
 
     let mut answers = answers.into_iter();
     let mut results = Vec::with_capacity(runs.len());
-    for (cell, plan, mut run, batches) in runs {
+    for run in runs {
+        results.push(run.finish(&mut answers, options.protocol, watch)?);
+    }
+    Ok(results)
+}
+
+/// One cell while it is measured.
+struct CellRun<'a> {
+    cell: &'a PplCell,
+    plan: &'a Plan,
+    run: PerplexityRun<'a>,
+    batches: Vec<WindowBatch>,
+}
+
+impl<'a> CellRun<'a> {
+    fn new(cell: &'a PplCell, plan: &'a Plan, precision: AnglePrecision) -> Self {
+        let mut run = PerplexityRun::new(&plan.windows, &cell.spec).with_precision(precision);
+        let batches = std::iter::from_fn(|| run.next_batch()).collect();
+        Self {
+            cell,
+            plan,
+            run,
+            batches,
+        }
+    }
+
+    /// Takes the answers to its batches, which come next, and makes the result of them.
+    fn finish(
+        mut self,
+        answers: &mut impl Iterator<Item = Answered<Losses>>,
+        protocol: PplProtocol,
+        watch: &mut dyn FnMut(PplEvent<'_>),
+    ) -> Result<PplResult> {
+        let Self { cell, plan, .. } = self;
         let mut took = Duration::ZERO;
         let mut windows = WindowLosses::default();
-        for (batch, answer) in batches.iter().zip(answers.by_ref()) {
+        for (batch, answer) in self.batches.iter().zip(answers) {
             took += answer.took;
-            for window in &run.record(batch, answer.value)? {
+            for window in &self.run.record(batch, answer.value)? {
                 windows.add(window);
                 watch(PplEvent::Window { cell, window });
             }
         }
-        let sum = run.sum();
-        results.push(PplResult {
+        let sum = self.run.sum();
+        Ok(PplResult {
             task: "ppl".to_owned(),
             rope: cell.rope.clone(),
             rope_fingerprint: Some(rope_fingerprint(&cell.spec)),
@@ -161,17 +191,16 @@ pub fn perplexities(
             n_windows: sum.n_windows,
             n_tokens: sum.n_tokens,
             nll_nats: sum.nll_nats(),
-            stderr_nats: options.protocol.stderr_nats(&sum),
+            stderr_nats: protocol.stderr_nats(&sum),
             ppl: sum.ppl(),
             ppl_window_mean: sum.ppl_window_mean(),
             bos: plan.layout.bos.name().to_owned(),
-            protocol: options.protocol,
+            protocol,
             windows: Some(windows),
             difference: None,
             elapsed_secs: took.as_secs_f64(),
-        });
+        })
     }
-    Ok(results)
 }
 
 /// The windows of one context.

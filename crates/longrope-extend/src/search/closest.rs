@@ -3,15 +3,15 @@
 use longrope_data::TokenDocument;
 use longrope_search::closest::{Aim, Fit, neighbours};
 
+use super::calibration::shape::SampleShape;
 use super::calibration::{Calibration, CalibrationOptions};
-use super::fresh_passkeys::unscored;
-use super::held_out::HeldOutShare;
-use super::measured::{NamedSpec, measure};
-use super::method_loss::MethodLoss;
-use super::sample_shape::SampleShape;
-use super::unseen::{unseen_windows, windows};
+use super::held_out::split::HeldOutShare;
+use super::held_out::windows::{unseen_windows, windows};
+use super::methods::loss::MethodLoss;
+use super::methods::measured::{NamedSpec, measure};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::pool::CallStatus;
 use crate::scoring::{Models, Scoring, Workers};
 
 /// Variants of the best form that are measured too.
@@ -102,7 +102,7 @@ pub fn choose_closest(
         if ropes.is_empty() {
             continue;
         }
-        let mut status = |status: &crate::pool::CallStatus| watch(status.n_answered);
+        let mut status = |status: &CallStatus| watch(status.n_answered);
         let losses = measure(&mut scoring, &calibration, &ropes, interrupt, &mut status)?;
         let measured = new.into_iter().zip(losses);
         tried.extend(measured.map(|(fit, loss)| Tried {
@@ -153,8 +153,8 @@ pub fn compare_on_windows(
             None => windows(inputs.documents, shape)?,
         };
         let n_windows = windows.len();
-        let on = unscored(windows, Vec::new(), None);
-        let mut status = |status: &crate::pool::CallStatus| watch(status.n_answered);
+        let on = Calibration::unscored(windows, Vec::new(), None);
+        let mut status = |status: &CallStatus| watch(status.n_answered);
         let mut losses = measure(&mut scoring, &on, ropes, interrupt, &mut status)?.into_iter();
         let Some(reference) = losses.next() else {
             continue;

@@ -5,8 +5,8 @@ use std::fmt;
 use longrope_search::{Generation, Search, TargetRope};
 
 use super::calibration::Calibration;
-use super::method_loss::MethodLoss;
-use super::objective_choice::ObjectiveChoice;
+use super::methods::loss::MethodLoss;
+use super::objective::choice::ObjectiveChoice;
 use super::result::SearchOutcome;
 use crate::pool::CallStatus;
 use crate::run_folder::RunFolder;

@@ -5,7 +5,7 @@ use longrope_model::ResultSource;
 use longrope_search::SearchConfig;
 
 use super::calibration::CalibrationOptions;
-use super::held_out::HeldOutShare;
+use super::held_out::split::HeldOutShare;
 use crate::scoring::Models;
 
 /// Model, text and settings of a search.

@@ -5,9 +5,9 @@ use longrope_rope::RopeSpec;
 use longrope_search::{Search, TargetRope};
 use serde::{Deserialize, Serialize};
 
-use super::method_loss::MethodLoss;
-use super::objective_choice::ObjectiveChoice;
-use super::objective_kind::ObjectiveKind;
+use super::methods::loss::MethodLoss;
+use super::objective::choice::ObjectiveChoice;
+use super::objective::kind::ObjectiveKind;
 use super::verdict::Verdict;
 use crate::scoring::Adapted;
 

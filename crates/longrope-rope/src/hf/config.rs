@@ -90,20 +90,11 @@ pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
     let vocab_size = top.count_or(VOCAB, &bounds::WIDE, class.vocab_size)?;
     let hidden_size = top.count_or(HIDDEN, &bounds::WIDTH, class.hidden_size)?;
     let n_layers = top.count_or(LAYERS, &bounds::LAYERS, class.n_layers)?;
-    let n_heads = top.count_or(HEADS, &bounds::HEADS, class.n_heads)?;
-    let n_kv_heads = kv_heads(&mut top, class)?.unwrap_or(n_heads);
-    if !n_heads.is_multiple_of(n_kv_heads) {
-        return Err(Error::NotDivisible {
-            key: HEADS,
-            found: n_heads,
-            by: KV_HEADS,
-            divisor: n_kv_heads,
-        });
-    }
-    let head_dim = head_dim(keys)?;
-    if n_heads as u64 * head_dim as u64 > bounds::ALL_HEADS {
-        return Err(top.wrong(HEADS, "at most 16777216 dimensions in all heads together"));
-    }
+    let HeadSizes {
+        n_heads,
+        n_kv_heads,
+        head_dim,
+    } = heads(&mut top, keys, class)?;
     let bos_token = tokens(&mut top, "bos_token_id", class.bos_token.as_slice())?;
     let intermediate_size = top.count_or(INNER, &bounds::WIDE, class.intermediate_size)?;
     let sizes = Sizes {
@@ -137,6 +128,36 @@ pub fn read_hf_config(config: &Value) -> Result<HfConfig> {
         rope: read_hf_rope(config)?,
         defaulted: defaulted(rules, keys),
         ignored: ignored(rules, keys),
+    })
+}
+
+/// The heads of a layer.
+struct HeadSizes {
+    n_heads: usize,
+    n_kv_heads: usize,
+    head_dim: usize,
+}
+
+/// Reads how many heads there are, and how wide they are.
+fn heads(top: &mut Fields, keys: &Map<String, Value>, class: &Defaults) -> Result<HeadSizes> {
+    let n_heads = top.count_or(HEADS, &bounds::HEADS, class.n_heads)?;
+    let n_kv_heads = kv_heads(top, class)?.unwrap_or(n_heads);
+    if !n_heads.is_multiple_of(n_kv_heads) {
+        return Err(Error::NotDivisible {
+            key: HEADS,
+            found: n_heads,
+            by: KV_HEADS,
+            divisor: n_kv_heads,
+        });
+    }
+    let head_dim = head_dim(keys)?;
+    if n_heads as u64 * head_dim as u64 > bounds::ALL_HEADS {
+        return Err(top.wrong(HEADS, "at most 16777216 dimensions in all heads together"));
+    }
+    Ok(HeadSizes {
+        n_heads,
+        n_kv_heads,
+        head_dim,
     })
 }
 

@@ -197,27 +197,7 @@ pub(super) fn degrade(
     } else {
         (short_index < long_index).then(|| &sets[short_index])
     };
-
-    let kept = [Some(long), short];
-    let dropped: Vec<usize> = sets
-        .iter()
-        .filter(|set| !kept.contains(&Some(*set)))
-        .map(|set| set.max_context)
-        .collect();
-    if !dropped.is_empty() {
-        warnings.push(Warning::SetsDropped {
-            max_contexts: dropped,
-        });
-    }
-    let start_tokens = kept
-        .iter()
-        .flatten()
-        .map(|set| set.start_tokens)
-        .max()
-        .unwrap_or(0);
-    if start_tokens > 0 {
-        warnings.push(Warning::StartTokensDropped { start_tokens });
-    }
+    warn_of_dropped(sets, [Some(long), short], warnings);
     let long_attention = spec.set_attention_scale(long, family);
     let Some(short) = short else {
         return Ok(short_ones(spec, long, long_attention, warnings));
@@ -242,6 +222,29 @@ pub(super) fn degrade(
         short_attention,
         long_attention,
     })
+}
+
+/// Warns about the sets that are not kept, and about the start tokens of those that are.
+fn warn_of_dropped(sets: &[FactorSet], kept: [Option<&FactorSet>; 2], warnings: &mut Vec<Warning>) {
+    let dropped: Vec<usize> = sets
+        .iter()
+        .filter(|set| !kept.contains(&Some(*set)))
+        .map(|set| set.max_context)
+        .collect();
+    if !dropped.is_empty() {
+        warnings.push(Warning::SetsDropped {
+            max_contexts: dropped,
+        });
+    }
+    let start_tokens = kept
+        .iter()
+        .flatten()
+        .map(|set| set.start_tokens)
+        .max()
+        .unwrap_or(0);
+    if start_tokens > 0 {
+        warnings.push(Warning::StartTokensDropped { start_tokens });
+    }
 }
 
 /// The long set, with ones for the original context.

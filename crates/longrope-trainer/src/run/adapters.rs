@@ -10,9 +10,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::batches::Batching;
-use super::config::{TrainConfig, TrainMode};
+use super::config::TrainConfig;
 use super::mixture::mixture;
 use super::rotaries::{Rotaries, SkippingRun};
+use super::trained_weights::TrainMode;
 use crate::error::Result;
 use crate::trainer::Trainer;
 

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::DType;
-use longrope_data::{LengthWeight, Overflow};
 use longrope_model::{LoraConfig, ModelConfig, Recompute, Trained, attention_maps};
 use serde::{Deserialize, Serialize};
 
+use super::data_config::TrainDataConfig;
 use super::distill::DistillConfig;
 use super::positions::{LongWindows, Positions, SkippedPositions};
+use super::trained_weights::{LoraSettings, TrainMode, WeightPrecision};
 use crate::error::{Error, Result};
 use crate::optimizer::{OptimizerConfig, POSITIVE, is_positive};
 use crate::schedule::{Decay, Schedule};
@@ -212,138 +212,6 @@ impl TrainConfig {
                 (true, true) => Recompute::Offloaded,
                 (false, _) => Recompute::Nothing,
             },
-        }
-    }
-}
-
-/// Which weights are trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum TrainMode {
-    /// All weights.
-    Full,
-    /// Low-rank adapters.
-    Lora,
-}
-
-impl TrainMode {
-    /// The default peak learning rate: that of LongRoPE2 (arXiv 2502.20082) for all weights, and ten times as much for
-    /// adapters, which start at zero.
-    pub fn learning_rate(self) -> f64 {
-        match self {
-            Self::Full => 2e-5,
-            Self::Lora => 2e-4,
-        }
-    }
-}
-
-/// Type of the weights while training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum WeightPrecision {
-    /// `f32`.
-    F32,
-    /// `bf16`, with `f32` copies in the optimizer.
-    Bf16,
-}
-
-impl WeightPrecision {
-    /// The name of the type, as in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-
-    /// The type to load the weights as; see [`Decoder::load_as`](longrope_model::Decoder::load_as).
-    pub fn dtype(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
-            Self::Bf16 => DType::BF16,
-        }
-    }
-}
-
-/// Settings of the adapters, with the names and meanings of PEFT.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct LoraSettings {
-    /// Rank.
-    pub rank: usize,
-    /// Strength times rank.
-    pub alpha: f64,
-    /// Linear maps that get an adapter; by default all of attention, see [`attention_maps`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target_modules: Option<Vec<String>>,
-}
-
-impl Default for LoraSettings {
-    fn default() -> Self {
-        Self {
-            rank: 8,
-            alpha: 16.0,
-            target_modules: None,
-        }
-    }
-}
-
-/// Which windows a model is trained on. Shares are relative to each other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct TrainDataConfig {
-    /// Share of text under the rescaled RoPE.
-    pub text: f64,
-    /// Share of text in pieces of the original context under the original RoPE; pieces do not attend to each other.
-    pub short: f64,
-    /// Share of generated passkey documents.
-    pub passkey: f64,
-    /// Share of generated documents of facts and questions.
-    pub recall: f64,
-    /// Share of generated repetitions.
-    pub copying: f64,
-    /// Tokens of the shortest generated documents; by default each fills a window.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shortest_document: Option<usize>,
-    /// Loss weight of a token of a generated answer; other tokens have weight 1.
-    pub answer_weight: f32,
-    /// What happens to the rest of a document that does not fit into a window.
-    pub overflow: Overflow,
-    /// How often documents occur, by length.
-    pub length_weights: Vec<LengthWeight>,
-}
-
-impl TrainDataConfig {
-    fn validate(&self) -> Result<()> {
-        for (key, found) in [
-            ("train.data.text", self.text),
-            ("train.data.short", self.short),
-            ("train.data.passkey", self.passkey),
-            ("train.data.recall", self.recall),
-            ("train.data.copying", self.copying),
-        ] {
-            if !found.is_finite() || found < 0.0 {
-                return Err(Error::setting(key, &found, "a share of 0 or more"));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Default for TrainDataConfig {
-    fn default() -> Self {
-        Self {
-            text: 1.0,
-            short: 0.0,
-            passkey: 0.0,
-            recall: 0.0,
-            copying: 0.0,
-            shortest_document: None,
-            answer_weight: 8.0,
-            overflow: Overflow::Continue,
-            length_weights: Vec::new(),
         }
     }
 }

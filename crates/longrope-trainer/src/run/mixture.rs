@@ -8,7 +8,8 @@ use longrope_data::{
 };
 use longrope_model::ModelConfig;
 
-use super::config::{TrainConfig, TrainDataConfig};
+use super::config::TrainConfig;
+use super::data_config::TrainDataConfig;
 use super::positions::LongWindows;
 use crate::error::{Error, Result};
 

@@ -11,7 +11,7 @@ use super::eval::folder::{EvalFolder, Evaluated};
 use super::eval::perplexities::{check, measure, planned};
 use super::eval::reference::reference;
 use crate::input::memory::Work;
-use crate::input::rope_arg::{distinct, longest_context, named_ropes};
+use crate::input::ropes_and_contexts::{distinct, longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::{CompareSection, Config};
 use crate::show::{difference, output, perplexity_table};

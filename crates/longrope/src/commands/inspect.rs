@@ -14,10 +14,8 @@ use crate::show::output;
 const OWN_HEAD: &str = "config.json ties the head to the embeddings, but `lm_head.weight` is stored and differs from \
     them: it is used as a head of its own, as in transformers 5";
 
-/// Where the experts are in the text.
-const AFTER_LAYERS: usize = 4;
-/// Place of facts about other layers, after those about the RoPE.
-const AFTER_ROPE: usize = 10;
+/// A fact and its name.
+type Fact = (&'static str, String);
 
 /// The output of `--json`.
 #[derive(Serialize)]
@@ -136,77 +134,10 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
 }
 
 fn text(i: &Inspection) -> String {
-    let heads = format!(
-        "{} query, {} key/value, {} wide",
-        i.n_heads, i.n_kv_heads, i.head_dim
-    );
-    let tied = if i.tied_embeddings { "tied" } else { "untied" };
-    let mut facts = vec![
-        ("model", i.model.clone()),
-        ("family", i.family.clone()),
-        ("parameters", output::grouped(i.n_parameters)),
-        (
-            "layers",
-            format!(
-                "{} of width {}, MLP {}",
-                i.n_layers, i.hidden_size, i.intermediate_size
-            ),
-        ),
-        ("heads", heads),
-        (
-            "vocabulary",
-            format!("{}, {tied} embeddings", output::grouped(i.vocab_size)),
-        ),
-        (
-            "weights",
-            format!(
-                "{} in {} file(s), {}",
-                output::bytes(i.n_bytes),
-                i.n_files,
-                i.dtypes.join(", ")
-            ),
-        ),
-        (
-            "original context",
-            format!("{} tokens", output::grouped(i.rope.original_context)),
-        ),
-        (
-            "claimed context",
-            format!("{} tokens", output::grouped(i.max_context)),
-        ),
-        (
-            "rope",
-            format!(
-                "{}, theta {}, {} rotated of {}",
-                i.rope.scaling.name(),
-                i.rope.theta,
-                i.rope.rotary_dim,
-                i.head_dim
-            ),
-        ),
-        ("sliding window", windows(i.windows)),
-        ("attention scale", format!("{:.6}", i.attention_scale)),
-        ("fingerprint", i.fingerprint.clone()),
-    ];
-    if let Some(local) = i.local_rope {
-        let words = format!(
-            "{}, theta {}, in layers with a sliding window",
-            local.scaling.name(),
-            local.theta
-        );
-        facts.insert(AFTER_ROPE, ("other rope", words));
-    }
-    if !i.layers_without_rope.is_empty() {
-        let words = format!("{} of {} layers", i.layers_without_rope.len(), i.n_layers);
-        facts.insert(AFTER_ROPE, ("without rope", words));
-    }
-    if let Some(experts) = &i.experts {
-        let words = format!(
-            "{} of width {} in {} layer(s), {} per token",
-            experts.n_experts, experts.intermediate_size, experts.n_layers, experts.per_token
-        );
-        facts.insert(AFTER_LAYERS, ("experts", words));
-    }
+    let mut facts = vec![("model", i.model.clone()), ("family", i.family.clone())];
+    facts.extend(sizes(i));
+    facts.extend(positions(i));
+    facts.push(("fingerprint", i.fingerprint.clone()));
     if !i.published_factors.is_empty() {
         let names = i.published_factors.join(", ");
         facts.push(("published", format!("factors to try with --rope: {names}")));
@@ -215,6 +146,77 @@ fn text(i: &Inspection) -> String {
         facts.push(("warning", warning.clone()));
     }
     output::facts(&facts)
+}
+
+/// Facts about the size of the parts.
+fn sizes(i: &Inspection) -> Vec<Fact> {
+    let layers = format!(
+        "{} of width {}, MLP {}",
+        i.n_layers, i.hidden_size, i.intermediate_size
+    );
+    let mut facts = vec![
+        ("parameters", output::grouped(i.n_parameters)),
+        ("layers", layers),
+    ];
+    if let Some(experts) = &i.experts {
+        let words = format!(
+            "{} of width {} in {} layer(s), {} per token",
+            experts.n_experts, experts.intermediate_size, experts.n_layers, experts.per_token
+        );
+        facts.push(("experts", words));
+    }
+    let heads = format!(
+        "{} query, {} key/value, {} wide",
+        i.n_heads, i.n_kv_heads, i.head_dim
+    );
+    let tied = if i.tied_embeddings { "tied" } else { "untied" };
+    let vocabulary = format!("{}, {tied} embeddings", output::grouped(i.vocab_size));
+    let weights = format!(
+        "{} in {} file(s), {}",
+        output::bytes(i.n_bytes),
+        i.n_files,
+        i.dtypes.join(", ")
+    );
+    facts.extend([
+        ("heads", heads),
+        ("vocabulary", vocabulary),
+        ("weights", weights),
+    ]);
+    facts
+}
+
+/// Facts about contexts, the RoPE and windows.
+fn positions(i: &Inspection) -> Vec<Fact> {
+    let tokens = |context| format!("{} tokens", output::grouped(context));
+    let rope = format!(
+        "{}, theta {}, {} rotated of {}",
+        i.rope.scaling.name(),
+        i.rope.theta,
+        i.rope.rotary_dim,
+        i.head_dim
+    );
+    let mut facts = vec![
+        ("original context", tokens(i.rope.original_context)),
+        ("claimed context", tokens(i.max_context)),
+        ("rope", rope),
+    ];
+    if !i.layers_without_rope.is_empty() {
+        let words = format!("{} of {} layers", i.layers_without_rope.len(), i.n_layers);
+        facts.push(("without rope", words));
+    }
+    if let Some(local) = i.local_rope {
+        let words = format!(
+            "{}, theta {}, in layers with a sliding window",
+            local.scaling.name(),
+            local.theta
+        );
+        facts.push(("other rope", words));
+    }
+    facts.extend([
+        ("sliding window", windows(i.windows)),
+        ("attention scale", format!("{:.6}", i.attention_scale)),
+    ]);
+    facts
 }
 
 /// Layers that do not rotate.

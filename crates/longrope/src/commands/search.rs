@@ -13,7 +13,7 @@ use crate::input::extendable;
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{self, FlagLayer};
-use crate::settings::config::{Config, Stage};
+use crate::settings::config::{Config, SearchStage};
 use crate::settings::required;
 use crate::show::{output, search_table};
 use crate::terminal::signals;
@@ -131,8 +131,8 @@ pub(super) fn check_target(config: &Config, model: &ModelConfig, target: usize) 
         );
     }
     match config.search.run.stage {
-        Stage::Ratios => Ok(()),
-        Stage::Factors => extendable::check_target(model, target),
+        SearchStage::Ratios => Ok(()),
+        SearchStage::Factors => extendable::check_target(model, target),
     }
 }
 
@@ -176,25 +176,25 @@ fn start(config: &Config, model: &ModelConfig, target: usize) -> Result<Start> {
         None => None,
     };
     match (config.search.run.stage, known) {
-        (Stage::Factors, None) => Ok(Start {
+        (SearchStage::Factors, None) => Ok(Start {
             rope,
             init: Vec::new(),
         }),
-        (Stage::Factors, Some((spec, set))) => {
+        (SearchStage::Factors, Some((spec, set))) => {
             let candidate = start_from(config, &rope, &spec, &set)?;
             Ok(Start {
                 rope,
                 init: vec![candidate],
             })
         }
-        (Stage::Ratios, None) => Err(anyhow!(
+        (SearchStage::Ratios, None) => Err(anyhow!(
             "`search.stage` is `ratios`, but `--init` is missing"
         )
         .context(Hint(
             "give the factors to search on top of, for example --init runs/first/rope.json"
                 .to_owned(),
         ))),
-        (Stage::Ratios, Some((spec, set))) => {
+        (SearchStage::Ratios, Some((spec, set))) => {
             let ground = spec.max_context();
             if ground > target {
                 return Err(anyhow!(

@@ -238,24 +238,14 @@ fn smaller(
             config,
             window,
             candidates,
-        } => {
-            let single = TrainConfig {
-                batch: 1,
-                ..config.clone()
-            };
+        } => smaller_adaptation(config, n_workers, |config, n_workers| {
             let work = Work::Adapt {
-                config: &single,
+                config,
                 window,
                 candidates,
             };
-            if config.batch > 1 && fits(work, held, n_workers) {
-                Some("it fits with --set search.adapt.batch=1")
-            } else if n_workers > 1 && fits(work, held, 1) {
-                Some("it fits with one --device and search.adapt.batch=1")
-            } else {
-                None
-            }
-        }
+            fits(work, held, n_workers)
+        }),
         Work::Measure { .. } | Work::Generate { .. } if fits(work, halves, n_workers) => {
             Some("it fits with --set precision=bf16, which keeps weights in half precision")
         }
@@ -264,27 +254,54 @@ fn smaller(
         {
             Some("it fits with --set weights=streamed")
         }
-        Work::Train { context, config } => {
-            let try_with = |config: &TrainConfig| fits(Work::Train { context, config }, held, 1);
-            let lora = TrainConfig {
-                mode: TrainMode::Lora,
-                ..config.clone()
-            };
-            let single = TrainConfig {
-                batch: 1,
-                ..config.clone()
-            };
-            if n_workers > 1 && try_with(config) {
-                Some("it fits with one --device")
-            } else if config.batch > 1 && try_with(&single) {
-                Some("it fits with --set train.batch=1")
-            } else if try_with(&lora) {
-                Some("it fits with --lora")
-            } else {
-                None
-            }
-        }
+        Work::Train { context, config } => smaller_training(config, n_workers, |config| {
+            fits(Work::Train { context, config }, held, 1)
+        }),
         _ => None,
+    }
+}
+
+/// A setting with which a search that adapts the model fits: `fits` says whether one on so many workers does.
+fn smaller_adaptation(
+    config: &TrainConfig,
+    n_workers: usize,
+    fits: impl Fn(&TrainConfig, usize) -> bool,
+) -> Option<&'static str> {
+    let single = TrainConfig {
+        batch: 1,
+        ..config.clone()
+    };
+    if config.batch > 1 && fits(&single, n_workers) {
+        Some("it fits with --set search.adapt.batch=1")
+    } else if n_workers > 1 && fits(&single, 1) {
+        Some("it fits with one --device and search.adapt.batch=1")
+    } else {
+        None
+    }
+}
+
+/// A setting with which a training fits: `fits_alone` says whether one on a single device does.
+fn smaller_training(
+    config: &TrainConfig,
+    n_workers: usize,
+    fits_alone: impl Fn(&TrainConfig) -> bool,
+) -> Option<&'static str> {
+    let lora = TrainConfig {
+        mode: TrainMode::Lora,
+        ..config.clone()
+    };
+    let single = TrainConfig {
+        batch: 1,
+        ..config.clone()
+    };
+    if n_workers > 1 && fits_alone(config) {
+        Some("it fits with one --device")
+    } else if config.batch > 1 && fits_alone(&single) {
+        Some("it fits with --set train.batch=1")
+    } else if fits_alone(&lora) {
+        Some("it fits with --lora")
+    } else {
+        None
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod precision;
 pub(crate) mod rope_arg;
+pub(crate) mod ropes_and_contexts;
 mod source;
 mod text;
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use longrope_extend::recipe::{Place, Source, Stage, Verb, folder_name};
 use toml::{Table, Value};
 
-use super::config::{Config, SearchRunKeys, Stage as SearchStage};
+use super::config::{Config, SearchRunKeys, SearchStage};
 use super::layers;
 use super::path_text::to_text;
 use super::recipe_arguments::RecipeArguments;

@@ -33,23 +33,7 @@ pub(in crate::flex) fn attention_backward(
     let (query, key, value) = (View::new(query), View::new(key), View::new(value));
     let [batch, n_heads, seq_q, head_dim] = query.dims;
     let [_, n_kv_heads, seq_kv, _] = key.dims;
-    let n_rows = seq_q * n_heads / n_kv_heads;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the kernel computes in f32"
-    )]
-    let (scale, score_scale) = (config.scale as f32, (config.scale * SCORE_UNIT) as f32);
-    let inputs = Inputs {
-        query,
-        keys: Tiles::new(&key, n_rows),
-        values: Tiles::new(&value, n_rows),
-        output: View::new(output),
-        grad: View::new(grad),
-        log_sum_exp: View::new(log_sum_exp),
-        scale,
-        score_scale,
-        cap: config.softcap.map(|cap| Cap::new(cap, SCORE_UNIT)),
-    };
+    let inputs = Inputs::new(query, [&key, &value], output, log_sum_exp, grad, config);
     let visible = Visible::new(config, seq_q, seq_kv);
     let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
     let order = TileOrder {
@@ -170,6 +154,36 @@ struct Inputs<'a> {
     score_scale: f32,
     /// The soft cap of scores in units of [`SCORE_UNIT`].
     cap: Option<Cap>,
+}
+
+impl<'a> Inputs<'a> {
+    fn new(
+        query: View<'a, 4>,
+        [key, value]: [&'a View<'a, 4>; 2],
+        output: &'a FlexTensor,
+        log_sum_exp: &'a FlexTensor,
+        grad: &'a FlexTensor,
+        config: &AttentionConfig,
+    ) -> Self {
+        let ([_, n_heads, seq_q, _], [_, n_kv_heads, ..]) = (query.dims, key.dims);
+        let n_rows = seq_q * n_heads / n_kv_heads;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the kernel computes in f32"
+        )]
+        let (scale, score_scale) = (config.scale as f32, (config.scale * SCORE_UNIT) as f32);
+        Self {
+            query,
+            keys: Tiles::new(key, n_rows),
+            values: Tiles::new(value, n_rows),
+            output: View::new(output),
+            grad: View::new(grad),
+            log_sum_exp: View::new(log_sum_exp),
+            scale,
+            score_scale,
+            cap: config.softcap.map(|cap| Cap::new(cap, SCORE_UNIT)),
+        }
+    }
 }
 
 /// Working memory of a thread, for the rows of one block.

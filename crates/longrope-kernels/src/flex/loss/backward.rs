@@ -70,18 +70,12 @@ pub(in crate::flex) fn linear_nll_backward(
                 );
                 for row in 0..n {
                     let line = &mut logits[row * TOKENS..][..n_tokens];
-                    if let Some(cap) = cap {
-                        cap.apply_with_slopes(line, slopes);
-                    }
-                    let grad = grad.from([start + row])[0];
-                    simd::exp_scaled_in_place(line, log_sum_exp.from([start + row])[0], grad);
-                    let target = targets[start + row];
-                    if (first..first + n_tokens).contains(&target) {
-                        line[target - first] -= grad;
-                    }
-                    if cap.is_some() {
-                        simd::multiply_in_place(line, slopes);
-                    }
+                    let loss = RowLoss {
+                        target: targets[start + row].checked_sub(first),
+                        log_sum_exp: log_sum_exp.from([start + row])[0],
+                        grad: grad.from([start + row])[0],
+                    };
+                    loss.differentiate(line, cap, slopes);
                 }
                 let d_logits = Matrix::rows(logits, TOKENS);
                 multiply([n, size, n_tokens], d_logits, tokens, d_hidden, size, true);
@@ -99,4 +93,29 @@ pub(in crate::flex) fn linear_nll_backward(
     );
     let d_weight = needs_weight.then(|| contiguous(d_weight, vec![vocab, size]));
     (contiguous(d_hidden, vec![n_rows, size]), d_weight)
+}
+
+/// The loss of one row, at a tile of its logits.
+struct RowLoss {
+    /// Index of the target in the tile. It may lie beyond the tile, or be `None` before it.
+    target: Option<usize>,
+    log_sum_exp: f32,
+    /// The gradient of the loss.
+    grad: f32,
+}
+
+impl RowLoss {
+    /// Turns the logits of the tile, before the soft cap, into their gradients.
+    fn differentiate(&self, logits: &mut [f32], cap: Option<Cap>, slopes: &mut [f32]) {
+        if let Some(cap) = cap {
+            cap.apply_with_slopes(logits, slopes);
+        }
+        simd::exp_scaled_in_place(logits, self.log_sum_exp, self.grad);
+        if let Some(logit) = self.target.and_then(|target| logits.get_mut(target)) {
+            *logit -= self.grad;
+        }
+        if cap.is_some() {
+            simd::multiply_in_place(logits, slopes);
+        }
+    }
 }

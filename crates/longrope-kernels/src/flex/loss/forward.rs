@@ -37,9 +37,7 @@ pub(in crate::flex) fn linear_nll(
         |(logits, widened), (task, (losses, log_sum_exp))| {
             let start = task * ROWS;
             let n = losses.len();
-            let mut maxima = [f32::NEG_INFINITY; ROWS];
-            let mut totals = [0f32; ROWS];
-            let mut chosen = [f32::NAN; ROWS];
+            let mut running = RunningLosses::new();
             for first in (0..vocab).step_by(TOKENS) {
                 let n_tokens = TOKENS.min(vocab - first);
                 multiply(
@@ -55,22 +53,11 @@ pub(in crate::flex) fn linear_nll(
                     if let Some(cap) = cap {
                         cap.apply(line);
                     }
-                    let max = simd::max(line);
-                    if max > maxima[row] {
-                        totals[row] *= (maxima[row] - max).exp();
-                        maxima[row] = max;
-                    }
-                    totals[row] += simd::exp_sum(line, maxima[row]);
-                    let target = targets[start + row];
-                    if (first..first + n_tokens).contains(&target) {
-                        chosen[row] = line[target - first];
-                    }
+                    running.add(row, line, targets[start + row].checked_sub(first));
                 }
             }
             for row in 0..n {
-                let total = totals[row].ln();
-                losses[row] = total + (maxima[row] - chosen[row]);
-                log_sum_exp[row] = maxima[row] + total;
+                (losses[row], log_sum_exp[row]) = running.finish(row);
             }
         },
     );
@@ -78,4 +65,46 @@ pub(in crate::flex) fn linear_nll(
         contiguous(losses, vec![n_rows]),
         contiguous(log_sum_exp, vec![n_rows]),
     )
+}
+
+/// What the tiles so far say of the losses of some rows.
+struct RunningLosses {
+    /// The largest logit of each row.
+    maxima: [f32; ROWS],
+    /// The sum of exponentials of each row, relative to that of the largest logit.
+    totals: [f32; ROWS],
+    /// The logit of each target.
+    chosen: [f32; ROWS],
+}
+
+impl RunningLosses {
+    fn new() -> Self {
+        Self {
+            maxima: [f32::NEG_INFINITY; ROWS],
+            totals: [0.0; ROWS],
+            chosen: [f32::NAN; ROWS],
+        }
+    }
+
+    /// Adds a tile of a row. The target may lie beyond the tile, or be `None` before it.
+    fn add(&mut self, row: usize, logits: &[f32], target: Option<usize>) {
+        let max = simd::max(logits);
+        if max > self.maxima[row] {
+            self.totals[row] *= (self.maxima[row] - max).exp();
+            self.maxima[row] = max;
+        }
+        self.totals[row] += simd::exp_sum(logits, self.maxima[row]);
+        if let Some(logit) = target.and_then(|target| logits.get(target)) {
+            self.chosen[row] = *logit;
+        }
+    }
+
+    /// The loss of a row, and the log-sum-exp of its logits.
+    fn finish(&self, row: usize) -> (f32, f32) {
+        let total = self.totals[row].ln();
+        (
+            total + (self.maxima[row] - self.chosen[row]),
+            self.maxima[row] + total,
+        )
+    }
 }

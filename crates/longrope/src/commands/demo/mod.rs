@@ -1,25 +1,26 @@
 //! `longrope demo`: the main steps on the bundled model.
 
 mod bundled;
+mod measured;
+mod plots;
 mod text;
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use longrope_data::{
-    Bos, TokenDocument, Tokenizer, WindowProtocol, plan_windows, write_atomically,
-};
+use longrope_data::{Bos, TokenDocument, Tokenizer, WindowProtocol, plan_windows};
 use longrope_eval::{Passkey, PplResult, Scorer, TaskResult};
 use longrope_extend::{
     AdaptConfig, HeldOutShare, Interrupt, Models, RunFolder, RunKind, RunMode, RunSettings,
     SearchInputs, SearchTask, Watch,
 };
-use longrope_figures::Series;
 use longrope_model::{ExportOptions, export_hf, is_replaceable};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
 
+use self::measured::Measured;
+use self::plots::write_plots;
 use self::text::Texts;
 use super::eval::perplexities::measure;
 use super::eval::{job, task_run};
@@ -27,7 +28,7 @@ use super::searching;
 use crate::failure::Hint;
 use crate::input;
 use crate::input::memory::Work;
-use crate::input::rope_arg::named_ropes;
+use crate::input::ropes_and_contexts::named_ropes;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::layers;
@@ -63,9 +64,6 @@ digits = 5
 samples = 8
 "#;
 
-/// The name of the searched factors in tables.
-const SEARCHED: &str = "searched";
-
 pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let config = configuration(args)?;
     let interrupt = signals::listen()?;
@@ -87,24 +85,8 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
         folder: &folder,
         interrupt: &interrupt,
     };
-    heading("1. The model")?;
-    let model = story.models.decoder().config();
-    output::line(format!(
-        "A LLaMA of {} parameters, trained on windows of {} tokens, in {}.",
-        output::grouped(model.n_parameters()),
-        model.max_context,
-        folder.display()
-    ))?;
-    output::line(&texts.line)?;
-
-    heading("2. Perplexity of known methods at 1, 2, 4 and 8 times the original context")?;
-    let mut results = story.perplexities(&texts.report, &config.compare.methods)?;
-    output::line(perplexity_table::perplexity_table(&results))?;
-    output::line(perplexity_table::protocol_line(&results))?;
-
-    heading("3. Retrieval of passkeys: five digits hidden in filler text")?;
-    let before = story.passkeys(&["none".to_owned(), "yarn".to_owned()])?;
-    output::line(task_table::by_context(&before))?;
+    story.model(&texts.line)?;
+    let mut measured = story.known_methods(&texts.report)?;
 
     heading(&format!(
         "4. A short search for {TARGET} tokens ({}x), scored on text and on passkeys",
@@ -117,35 +99,9 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
     }
     let spec = story.search(&texts.search, &folder_of_search)?;
 
-    heading("5. The searched factors on other text and other passkeys")?;
     let rope = folder_of_search.join("rope.json");
-    let found = [rope.display().to_string()];
-    results.extend(
-        story
-            .perplexities(&texts.report, &found)?
-            .into_iter()
-            .map(|result| PplResult {
-                rope: SEARCHED.to_owned(),
-                ..result
-            }),
-    );
-    output::line(perplexity_table::perplexity_table(&results))?;
-    let after = story
-        .passkeys(&found)?
-        .into_iter()
-        .map(|result| TaskResult {
-            rope: SEARCHED.to_owned(),
-            ..result
-        });
-    let passkeys: Vec<TaskResult> = before.into_iter().chain(after).collect();
-    output::line(format!("\n{}", task_table::by_context(&passkeys)))?;
-    let plots = [
-        ("perplexity.svg", perplexity_plot(&results)?),
-        ("passkeys.svg", passkey_plot(&passkeys)?),
-    ];
-    for (name, svg) in &plots {
-        write_atomically(&args.out.join(name), svg.as_bytes())?;
-    }
+    story.searched_factors(&texts.report, &rope, &mut measured)?;
+    write_plots(&args.out, &measured)?;
 
     heading("6. A checkpoint for other programs")?;
     let options = ExportOptions {
@@ -213,6 +169,51 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
+    /// Says what the model and the texts are.
+    fn model(&self, texts: &str) -> Result<()> {
+        heading("1. The model")?;
+        let model = self.models.decoder().config();
+        output::line(format!(
+            "A LLaMA of {} parameters, trained on windows of {} tokens, in {}.",
+            output::grouped(model.n_parameters()),
+            model.max_context,
+            self.folder.display()
+        ))?;
+        output::line(texts)
+    }
+
+    /// Measures known methods and shows the results.
+    fn known_methods(&self, text: &[TokenDocument]) -> Result<Measured> {
+        heading("2. Perplexity of known methods at 1, 2, 4 and 8 times the original context")?;
+        let perplexities = self.perplexities(text, &self.config.compare.methods)?;
+        output::line(perplexity_table::perplexity_table(&perplexities))?;
+        output::line(perplexity_table::protocol_line(&perplexities))?;
+
+        heading("3. Retrieval of passkeys: five digits hidden in filler text")?;
+        let passkeys = self.passkeys(&["none".to_owned(), "yarn".to_owned()])?;
+        output::line(task_table::by_context(&passkeys))?;
+        Ok(Measured {
+            perplexities,
+            passkeys,
+        })
+    }
+
+    /// Measures the searched factors and shows the results beside those of known methods.
+    fn searched_factors(
+        &self,
+        text: &[TokenDocument],
+        rope: &Path,
+        measured: &mut Measured,
+    ) -> Result<()> {
+        heading("5. The searched factors on other text and other passkeys")?;
+        let searched = [rope.display().to_string()];
+        measured.add_perplexities(self.perplexities(text, &searched)?);
+        output::line(perplexity_table::perplexity_table(&measured.perplexities))?;
+        measured.add_passkeys(self.passkeys(&searched)?);
+        let passkeys = task_table::by_context(&measured.passkeys);
+        output::line(format!("\n{passkeys}"))
+    }
+
     /// Measures the perplexity of RoPEs at every context.
     fn perplexities(&self, text: &[TokenDocument], ropes: &[String]) -> Result<Vec<PplResult>> {
         let ropes = named_ropes(ropes, self.models.decoder(), TARGET)?;
@@ -277,52 +278,6 @@ impl Story<'_> {
         ))?;
         Ok(outcome.spec)
     }
-}
-
-/// Perplexity by context, one line per RoPE.
-fn perplexity_plot(results: &[PplResult]) -> Result<String> {
-    let points = results
-        .iter()
-        .map(|result| (result.rope.as_str(), result.context, result.ppl));
-    let series = by_rope(points);
-    Ok(longrope_figures::perplexity_by_context(
-        "Perplexity on unseen text",
-        &series,
-    )?)
-}
-
-/// Share of passkeys found by context, one line per RoPE.
-fn passkey_plot(results: &[TaskResult]) -> Result<String> {
-    let points = results.iter().map(|result| {
-        (
-            result.rope.as_str(),
-            result.context,
-            100.0 * result.metric.value,
-        )
-    });
-    let series = by_rope(points);
-    Ok(longrope_figures::share_by_context(
-        "Passkeys found",
-        &series,
-    )?)
-}
-
-/// One line per RoPE, in the order of their first occurrence.
-fn by_rope<'a>(points: impl Iterator<Item = (&'a str, usize, f64)>) -> Vec<Series<'a>> {
-    let mut series: Vec<Series> = Vec::new();
-    for (rope, context, value) in points {
-        let point = (context as f64, value);
-        match series.iter_mut().find(|line| line.name == rope) {
-            Some(line) => line.points.push(point),
-            None => series.push(Series {
-                name: rope,
-                points: vec![point],
-                emphasized: rope == SEARCHED,
-                ..Series::default()
-            }),
-        }
-    }
-    series
 }
 
 fn heading(text: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use super::job::Skipped;
 use super::keep;
 use super::subject::Subject;
 use crate::input::memory::Work;
-use crate::input::rope_arg::{contexts, longest_context};
+use crate::input::ropes_and_contexts::{contexts, longest_context};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::show::output;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use longrope_eval::Task;
 use longrope_rope::RopeSpec;
 
-use crate::input::rope_arg::{NamedRope, contexts, longest_context};
+use crate::input::ropes_and_contexts::{NamedRope, contexts, longest_context};
 use crate::settings::config::Config;
 
 /// A task under a RoPE.

@@ -12,7 +12,7 @@ use super::folder::Evaluated;
 use super::subject::Subject;
 use super::{effective, job, keep, task_run};
 use crate::input::memory::Work;
-use crate::input::rope_arg::longest_context;
+use crate::input::ropes_and_contexts::longest_context;
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;

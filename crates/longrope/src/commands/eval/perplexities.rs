@@ -11,7 +11,7 @@ use super::folder::Planned;
 use crate::commands::not_finite;
 use crate::failure::Hint;
 use crate::input;
-use crate::input::rope_arg::{NamedRope, contexts, ppl_cells};
+use crate::input::ropes_and_contexts::{NamedRope, contexts, ppl_cells};
 use crate::settings::config::{Config, EvalSection};
 use crate::terminal::progress;
 

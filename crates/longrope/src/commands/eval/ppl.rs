@@ -14,7 +14,7 @@ use super::perplexities::{check, measure, planned};
 use super::reference::reference;
 use crate::failure::Hint;
 use crate::input::memory::Work;
-use crate::input::rope_arg::{longest_context, named_ropes, rope_names};
+use crate::input::ropes_and_contexts::{longest_context, named_ropes, rope_names};
 use crate::settings::args::{FlagLayer, Ppl};
 use crate::settings::config::Config;
 use crate::show::{difference, output, perplexity_table};

@@ -17,7 +17,7 @@ use super::job::{self, Job, Skipped};
 use super::subject::Subject;
 use super::{keep, task_run};
 use crate::input::memory::Work;
-use crate::input::rope_arg::{NamedRope, distinct, longest_context};
+use crate::input::ropes_and_contexts::{NamedRope, distinct, longest_context};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;

@@ -13,7 +13,7 @@ use super::keep::Keep;
 use super::task_run::{self, Finished};
 use crate::input;
 use crate::input::memory::Work;
-use crate::input::rope_arg::{NamedRope, longest_context, named_ropes, rope_names};
+use crate::input::ropes_and_contexts::{NamedRope, longest_context, named_ropes, rope_names};
 use crate::settings::config::Config;
 use crate::terminal::signals;
 

@@ -11,9 +11,10 @@ use crate::commands::eval::effective_rule::effective_rule;
 use crate::commands::eval::reference::reference;
 use crate::commands::{compare, finetune, generate, recover, search};
 use crate::failure::Hint;
-use crate::input::rope_arg::{RopeArg, check_expressible, longest_context, rope_names};
+use crate::input::rope_arg::{RopeArg, check_expressible};
+use crate::input::ropes_and_contexts::{longest_context, rope_names};
 use crate::input::{self, hub};
-use crate::settings::config::{Config, Stage};
+use crate::settings::config::{Config, SearchStage};
 use crate::settings::path_text::to_text;
 use crate::settings::recipe::StageConfig;
 use crate::settings::required;
@@ -33,7 +34,7 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
     if stage.verb == Verb::Search {
         let run = &config.search.run;
         let target = *required(run.target.as_ref(), "search.target")?;
-        let has_init = run.stage == Stage::Factors && run.init.is_some();
+        let has_init = run.stage == SearchStage::Factors && run.init.is_some();
         let evolution = &config.search.evolution;
         evolution.check_starts(usize::from(has_init), target)?;
     }

@@ -44,11 +44,10 @@ impl Interpreter<'_> {
         most_bytes: u64,
         interrupt: &Interrupt,
     ) -> Result<Vec<u8>> {
-        let (name, script) = self.runtime.script();
         let folder = tempfile::tempdir().context("making a folder for the script")?;
-        let (script_path, request_path) =
-            (folder.path().join(name), folder.path().join("request.json"));
-        fs_err::write(&script_path, script)?;
+        let script_path = folder.path().join(self.runtime.script_file());
+        let request_path = folder.path().join("request.json");
+        fs_err::write(&script_path, self.runtime.script())?;
         fs_err::write(&request_path, request)?;
         let mut command = Command::new(self.python);
         command
@@ -85,7 +84,8 @@ impl Interpreter<'_> {
 
     /// The command in messages.
     pub(super) fn shown(&self) -> String {
-        format!("{} {}", self.python.display(), self.runtime.script().0)
+        let script = self.runtime.script_file();
+        format!("{} {script}", self.python.display())
     }
 
     fn not_started(&self, error: std::io::Error) -> Error {

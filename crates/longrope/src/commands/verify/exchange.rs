@@ -13,12 +13,12 @@ pub(super) struct Request {
     pub(super) model: String,
     /// Device in PyTorch's words.
     pub(super) device: String,
-    pub(super) sequences: Vec<Question>,
+    pub(super) sequences: Vec<AskedSequence>,
 }
 
 /// A sequence whose losses are wanted.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Question {
+pub(super) struct AskedSequence {
     pub(super) tokens: Vec<u32>,
     /// Context to start the program with, in tokens.
     pub(super) context: usize,
@@ -76,7 +76,7 @@ impl Answer {
     pub(super) fn losses(
         self,
         runtime: Runtime,
-        questions: &[Question],
+        questions: &[AskedSequence],
         first: usize,
     ) -> Result<Vec<Losses>> {
         let name = runtime.name();
@@ -99,7 +99,7 @@ impl Answer {
     }
 }
 
-fn check(name: &str, scored: Scored, question: &Question) -> Result<Losses> {
+fn check(name: &str, scored: Scored, question: &AskedSequence) -> Result<Losses> {
     let (found, expected) = (scored.nats.len(), question.tokens.len() - 1);
     if found != expected {
         return Err(anyhow!(
@@ -145,8 +145,8 @@ fn same_script() -> Hint {
 mod tests {
     use super::*;
 
-    fn question() -> Question {
-        Question {
+    fn question() -> AskedSequence {
+        AskedSequence {
             tokens: vec![1, 2, 3],
             context: 3,
         }

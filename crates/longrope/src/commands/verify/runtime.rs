@@ -31,18 +31,21 @@ impl Runtime {
         }
     }
 
-    /// The name and the text of the script that runs it.
-    pub(super) fn script(self) -> (&'static str, &'static str) {
+    /// The script that runs it.
+    pub(super) fn script(self) -> &'static str {
         match self {
-            Self::Transformers => (
-                "transformers.py",
-                include_str!("../../../assets/verify/transformers.py"),
-            ),
-            Self::LlamaCpp => (
-                "llama_cpp.py",
-                include_str!("../../../assets/verify/llama_cpp.py"),
-            ),
-            Self::Vllm => ("vllm.py", include_str!("../../../assets/verify/vllm.py")),
+            Self::Transformers => include_str!("../../../assets/verify/transformers.py"),
+            Self::LlamaCpp => include_str!("../../../assets/verify/llama_cpp.py"),
+            Self::Vllm => include_str!("../../../assets/verify/vllm.py"),
+        }
+    }
+
+    /// The file name of its script.
+    pub(super) fn script_file(self) -> &'static str {
+        match self {
+            Self::Transformers => "transformers.py",
+            Self::LlamaCpp => "llama_cpp.py",
+            Self::Vllm => "vllm.py",
         }
     }
 

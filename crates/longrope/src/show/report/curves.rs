@@ -187,55 +187,55 @@ fn of_training(training: &Training, end: f64) -> Vec<Scalar> {
         .zip(&training.lines)
     {
         wall_time += secs(record);
-        let mut add = |tag: String, value: f64| {
-            scalars.push(Scalar {
-                tag,
-                step,
-                wall_time,
-                value,
-            });
-        };
-        match record {
-            Record::Step {
-                loss,
-                nll_nats,
-                distill,
-                learning_rate,
-                grad_norm,
-                tokens_per_second,
-                ..
-            } => {
-                for (name, value) in [
-                    ("loss", loss),
-                    ("nll_nats", nll_nats),
-                    ("learning_rate", learning_rate),
-                    ("grad_norm", grad_norm),
-                    ("tokens_per_second", tokens_per_second),
-                ] {
-                    add(format!("train/{name}"), *value);
-                }
-                if let Some(value) = distill {
-                    add("train/distill".to_owned(), *value);
-                }
-            }
-            Record::Eval {
-                context,
-                nll_nats,
-                ppl,
-                passkeys,
-                ..
-            } => {
-                let at = context.map_or_else(String::new, |context| format!("_{context}"));
-                add(format!("eval/nll_nats{at}"), *nll_nats);
-                add(format!("eval/perplexity{at}"), *ppl);
-                if let Some(share) = passkeys {
-                    add(format!("eval/passkeys{at}"), *share);
-                }
-            }
-            _ => {}
-        }
+        scalars.extend(numbers(record).into_iter().map(|(tag, value)| Scalar {
+            tag,
+            step,
+            wall_time,
+            value,
+        }));
     }
     scalars
+}
+
+/// The numbers of a record, with their tags.
+fn numbers(record: &Record) -> Vec<(String, f64)> {
+    match record {
+        Record::Step {
+            loss,
+            nll_nats,
+            distill,
+            learning_rate,
+            grad_norm,
+            tokens_per_second,
+            ..
+        } => [
+            ("loss", Some(loss)),
+            ("nll_nats", Some(nll_nats)),
+            ("learning_rate", Some(learning_rate)),
+            ("grad_norm", Some(grad_norm)),
+            ("tokens_per_second", Some(tokens_per_second)),
+            ("distill", distill.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((format!("train/{name}"), *value?)))
+        .collect(),
+        Record::Eval {
+            context,
+            nll_nats,
+            ppl,
+            passkeys,
+            ..
+        } => {
+            let at = context.map_or_else(String::new, |context| format!("_{context}"));
+            let mut numbers = vec![
+                (format!("eval/nll_nats{at}"), *nll_nats),
+                (format!("eval/perplexity{at}"), *ppl),
+            ];
+            numbers.extend(passkeys.map(|share| (format!("eval/passkeys{at}"), share)));
+            numbers
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

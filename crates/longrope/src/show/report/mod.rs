@@ -9,14 +9,16 @@ mod data;
 mod effective;
 mod evaluations;
 mod figures;
+mod folder;
 mod groups;
 mod numbers;
 mod page;
 mod parts;
 mod provenance;
-mod runs;
+mod search;
 mod settings;
 mod summary;
+mod trainings;
 
 pub(crate) use curves::{csv, write_events};
 pub(crate) use data::RunReport;

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use super::data::{Problem, RunReport};
 use super::parts::{Mark, code, table};
-use super::{evaluations, provenance, runs, settings, summary};
+use super::{evaluations, provenance, search, settings, summary, trainings};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -31,10 +31,10 @@ pub(crate) fn html(report: &RunReport) -> Result<String> {
                     (problems(report))
                     (evaluations::perplexities(report)?)
                     (evaluations::tasks(report)?)
-                    (runs::search(report)?)
-                    (runs::trainings(report)?)
+                    (search::section(report)?)
+                    (trainings::sections(report)?)
                     @for stage in &report.stages {
-                        @let parts = [runs::search(stage)?, runs::trainings(stage)?];
+                        @let parts = [search::section(stage)?, trainings::sections(stage)?];
                         @if parts.iter().any(|part| !part.0.is_empty()) {
                             h1 { (stage.name()) }
                             p.question { (code(&stage.question)) }

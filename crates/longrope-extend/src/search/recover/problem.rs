@@ -1,0 +1,78 @@
+//! What a recovery searches for at a context: the problem, the evolution, and where it starts.
+
+use std::path::Path;
+
+use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Seed, TargetRope};
+
+use super::RecoveryTask;
+use crate::error::Result;
+use crate::search::saved::state::{STATE_FILE, read_state};
+
+impl RecoveryTask<'_> {
+    /// What is searched for at a context.
+    pub(super) fn problem(&self, context: usize, target: &TargetRope) -> SearchProblem {
+        // The original context of the model. Some published factors were made for another one.
+        let original_context = self.inputs.models.decoder().config().rope.original_context;
+        SearchProblem {
+            original_context,
+            target_context: context.max(original_context),
+            ..target.problem()
+        }
+    }
+
+    /// Checks what can be checked about a context before anything is written.
+    pub(super) fn validate(&self, context: usize) -> Result<()> {
+        let target = TargetRope::beside(&self.known, context);
+        let problem = self.problem(context, &target);
+        problem.validate()?;
+        let evolution = self.evolution(&target, &problem)?;
+        let init = self.known_candidate(&target, &evolution, &problem)?;
+        let seed = self.inputs.calibration.seed;
+        Search::with_init(problem, evolution, init.into_iter().collect(), seed)?;
+        Ok(())
+    }
+
+    /// The evolution of the search for a context.
+    pub(super) fn evolution(
+        &self,
+        target: &TargetRope,
+        problem: &SearchProblem,
+    ) -> Result<SearchConfig> {
+        let common = self.common_evolution();
+        Ok(target.without_equal_starts(&common, problem, &self.known)?)
+    }
+
+    /// The evolution of a search that an earlier version has begun: it was the same for every context.
+    pub(super) fn begun_evolution(&self, folder: &Path) -> Option<SearchConfig> {
+        let common = self.common_evolution();
+        // What cannot be read is reported when it is resumed.
+        let state = read_state(&folder.join(STATE_FILE)).ok()?;
+        let is_common = state.config().clone().canonical() == common.clone().canonical();
+        is_common.then_some(common)
+    }
+
+    /// The configured evolution with the bounds and the seeds of a recovery.
+    fn common_evolution(&self) -> SearchConfig {
+        let mut evolution = SearchConfig {
+            max_factor_ratio: self.max_factor_ratio,
+            max_factor_extra: 0.0,
+            ..self.inputs.evolution.clone()
+        };
+        // Dynamic NTK is for contexts beyond the original one. Recovery starts from the factors that are known.
+        if evolution.seeds == SearchConfig::default().seeds {
+            evolution.seeds.retain(|seed| *seed != Seed::DynamicNtk);
+        }
+        evolution
+    }
+
+    /// The candidate nearest to what the known RoPE does at the context, with its attention scale.
+    pub(super) fn known_candidate(
+        &self,
+        target: &TargetRope,
+        evolution: &SearchConfig,
+        problem: &SearchProblem,
+    ) -> Result<Option<Candidate>> {
+        let space = evolution.space(problem)?;
+        Ok(target.candidate_of(&self.known, evolution, &space)?)
+    }
+}

@@ -1,0 +1,89 @@
+//! What a plan says: as JSON and as text.
+
+use serde::Serialize;
+
+use super::estimates::PlanRow;
+use super::gpus::GpuRow;
+use crate::input::memory::GIB;
+use crate::show::output;
+
+/// The output of `--json`.
+#[derive(Serialize)]
+pub(super) struct PlanReport {
+    pub(super) format: &'static str,
+    pub(super) version: u32,
+    pub(super) model: String,
+    pub(super) device: String,
+    pub(super) context: usize,
+    pub(super) memory_bytes: Option<f64>,
+    /// Speed of the device; `None` if it is not there to be measured.
+    pub(super) flops_per_sec: Option<f64>,
+    pub(super) plans: Vec<PlanRow>,
+    /// The longest windows that GPUs can train; empty unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) gpus: Vec<GpuRow>,
+}
+
+/// The plan as a table, with what it would take where a mode does not fit.
+pub(super) fn text(report: &PlanReport) -> String {
+    let header = ["", "peak memory", "time", "fits", "longest context"].map(str::to_owned);
+    let rows: Vec<Vec<String>> = report
+        .plans
+        .iter()
+        .map(|row| {
+            let unit = match row.mode {
+                "eval" => "per window",
+                "search" => "in total",
+                _ => "per step",
+            };
+            vec![
+                row.mode.to_owned(),
+                format!("{:.2} GiB", row.peak_bytes / GIB),
+                row.secs.map_or_else(
+                    || format!("{:.1e} operations {unit}", row.flops),
+                    |secs| format!("{} {unit}", output::duration(secs)),
+                ),
+                match row.fits {
+                    Some(true) => "yes".to_owned(),
+                    Some(false) => "no".to_owned(),
+                    None => "?".to_owned(),
+                },
+                row.longest_context
+                    .map_or_else(|| "-".to_owned(), output::grouped),
+            ]
+        })
+        .collect();
+    let mut lines = vec![output::table(&header, &rows)];
+    for row in report.plans.iter().filter(|row| !row.advice.is_empty()) {
+        lines.push(format!(
+            "{} does not fit; it would fit with one of:",
+            row.mode
+        ));
+        lines.extend(row.advice.iter().map(|advice| format!("  {advice}")));
+    }
+    lines.extend(
+        report
+            .plans
+            .iter()
+            .filter_map(|row| Some(format!("{}: {}", row.mode, row.note.as_ref()?))),
+    );
+    lines.push(footer(report));
+    lines.join("\n")
+}
+
+/// A line about how the numbers of the table were found.
+fn footer(report: &PlanReport) -> String {
+    let Some(bytes) = report.memory_bytes else {
+        return "the available memory is unknown: give it with --memory".to_owned();
+    };
+    let speed = match report.flops_per_sec {
+        Some(speed) => format!("at {:.0} GFLOP/s", speed / 1e9),
+        None => "whose speed is unknown here".to_owned(),
+    };
+    format!(
+        "one window of {} tokens on {} {speed}, memory {:.1} GiB; memory is accurate to about 10%, time is a rough guide",
+        output::grouped(report.context),
+        report.device,
+        bytes / GIB
+    )
+}
