@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use longrope_data::{ReadOptions, Skips, TokenDocument, Tokenizer, read_documents, tokenize};
+use longrope_data::{
+    ReadOptions, Skips, TokenDocument, Tokenizer, document_bos, read_documents, tokenize,
+};
 use longrope_eval::{NeedleTextConfig, spearman};
 use longrope_extend::{
     AdaptConfig, AdaptWindows, Adaptation, Calibration, CalibrationOptions, Interrupt, Measurer,
@@ -93,10 +95,11 @@ impl Bench {
         let short = Calibration::skipped(&options, documents, tokenizer, window, skips)?;
         let whole = Calibration::new(&options, documents, tokenizer, context)?;
         let adaptation = self.adapt.is_on().then(|| {
-            let documents = documents.as_slice().into();
+            let documents: Arc<[TokenDocument]> = documents.as_slice().into();
             let windows = AdaptWindows {
                 documents: &documents,
                 tokenizer,
+                bos: document_bos(self.decoder.config().bos_token, tokenizer, &documents),
                 window,
                 target: context,
                 seed: SEED,

@@ -71,6 +71,33 @@ fn protocols_choose_their_windows() {
         "eval ppl --model m --tokens tokens.json --contexts 32 --protocol llama.cpp --stride 8";
     let message = here.fails(line);
     assert!(message.contains("`--stride` does not apply"), "{message}");
+    // The same from a file or --set, and what is only not read.
+    let line = "eval ppl --model m --tokens tokens.json --contexts 32 --protocol llama.cpp";
+    here.run(&format!("{line} --set eval.stride=8"))
+        .refused_with("`eval.stride` does not apply to protocol `llama.cpp`");
+    let warned = here.run(&format!("{line} --set eval.windows=4"));
+    let words = "`eval.windows` has no effect with protocol `llama.cpp`";
+    assert!(warned.stderr.contains(words), "{}", warned.stderr);
+    warned.worked();
+    here.run(&format!("{line} --per-token -"))
+        .refused_with("expected the name of a file");
+    assert!(!here.path("-").exists());
+}
+
+#[test]
+fn a_context_below_the_stride_of_yarn_scores_a_part_of_the_text() {
+    let here = Workplace::with_model();
+    let line = "eval ppl --model m --tokens tokens.json --contexts 32 --protocol yarn";
+    let part = here.run(line);
+    assert!(
+        part.stderr.contains("scores 31 of every 256 tokens"),
+        "{}",
+        part.stderr
+    );
+    part.worked();
+    let whole = here.run(&format!("{line} --stride 31"));
+    assert!(!whole.stderr.contains("of every"), "{}", whole.stderr);
+    whole.worked();
 }
 
 #[test]
@@ -186,6 +213,25 @@ fn results_are_also_written_as_the_harness_writes_them() {
 }
 
 #[test]
+fn a_benchmark_with_subjects_is_resumed_with_its_limit_only() {
+    let here = workplace();
+    let line = |limit: usize| {
+        format!(
+            "eval bench --model b --bench mmlu --data data/mmlu-test.parquet --shots 0 \
+             --limit {limit} --out run"
+        )
+    };
+    let found = here.compute_json(&format!("{} --json", line(1)));
+    let subjects = &found["results"][0]["other_metrics"][0];
+    assert_eq!(subjects["metric"], "acc_subject_mean");
+    assert_eq!(subjects["stderr"], Value::Null, "one question per subject");
+    let message = here.fails(&format!("{} --resume", line(2)));
+    assert!(message.contains("other settings"), "{message}");
+    let again = here.compute_json(&format!("{} --resume --json", line(1)));
+    assert_eq!(again["results"][0]["value"], found["results"][0]["value"]);
+}
+
+#[test]
 fn questions_among_their_own_examples_are_named() {
     let here = workplace();
     let test = here.read("data/arc-test.jsonl");
@@ -203,4 +249,21 @@ fn questions_among_their_own_examples_are_named() {
     let others = here.run(&format!("{line} 3 --fewshot data/arc-train.parquet"));
     assert!(!others.stderr.contains("itself"), "{}", others.stderr);
     others.worked();
+}
+
+#[test]
+fn examples_are_drawn_with_the_seed_of_any_layer() {
+    let here = workplace();
+    here.write("seed.toml", "seed = 7");
+    let line = "eval bench --model b --bench arc-easy --data data/arc-test.jsonl --limit 2 --shots 1 \
+        --fewshot data/arc-train.parquet --json";
+    for (flags, seed) in [
+        ("", 1234),
+        ("--config seed.toml", 7),
+        ("--set seed=8", 8),
+        ("--config seed.toml --seed 9", 9),
+    ] {
+        let found = here.compute_json(&format!("{line} {flags}"));
+        assert_eq!(found["results"][0]["seed"], seed, "{flags}");
+    }
 }

@@ -337,3 +337,21 @@ fn later_layers_of_configuration_override_earlier_ones() {
     let line = format!("{line} --contexts 32 --windows 5");
     assert_eq!(measured(&line), (32.into(), 5.into()));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let here = Workplace::new();
+    for line in ["--help", "--version", "search --help"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = here.command(line);
+        let output = command.stdout(full.unwrap()).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}: {message}");
+        assert!(message.contains("writing to stdout"), "{line}: {message}");
+        assert!(
+            message.contains("hint: free some space"),
+            "{line}: {message}"
+        );
+    }
+}

@@ -214,3 +214,69 @@ fn copying_fits_into_short_windows() {
     here.run("pretrain --config pretrain.toml --text text.txt --out run")
         .worked();
 }
+
+#[test]
+fn a_dry_run_finds_the_files_and_ropes_that_no_stage_has() {
+    let here = Workplace::with_model();
+    let recipe = |stage: &str| {
+        format!("model = \"m\"\ntokens = \"tokens.json\"\nout = \"run\"\n\n[[stage]]\n{stage}\n")
+    };
+    let arc = "verb = \"bench\"\nbench = { name = \"arc-easy\", data = [\"tokens.json\"]";
+    let generate = "verb = \"generate\"\ngenerate = { prompts = [\"a\"] }";
+    let no_rope = "RoPE `nope` is neither a method";
+    let train = "verb = \"finetune\"\ntrain = { context = 32, steps = 1, warmup-steps = 0 }";
+    for (stage, words) in [
+        (
+            "verb = \"bench\"\nbench = { name = \"arc-esy\" }".to_owned(),
+            "unknown benchmark `arc-esy`",
+        ),
+        (arc.replace("tokens", "nowhere") + " }", "nowhere.json"),
+        (format!("{arc}, fewshot = [\"none.json\"] }}"), "none.json"),
+        (format!("{arc} }}\nrope = [\"nope\"]"), no_rope),
+        (
+            format!("{arc} }}\nrope = [\"yarn\"]"),
+            "`contexts` is missing",
+        ),
+        (format!("{generate}\nrope = [\"nope\"]"), no_rope),
+        (
+            format!("{generate}\nrope = [\"pi\", \"yarn\"]"),
+            "names 2 RoPEs",
+        ),
+        (
+            generate.replace("prompts", "prompt-files"),
+            "no such file or folder",
+        ),
+        (
+            "verb = \"ruler\"\ncontexts = [64]\nruler = { squad = \"squad.json\" }".to_owned(),
+            "squad.json",
+        ),
+        (
+            "verb = \"recover\"\ncontexts = [64]".to_owned(),
+            "`rope` is missing",
+        ),
+        (
+            "verb = \"recover\"\ncontexts = [64]\nrope = [\"yarn\"]".to_owned(),
+            "RoPE `yarn` has no factor sets",
+        ),
+        (
+            "verb = \"search\"\nsearch = { target = 64, stage = \"ratios\" }".to_owned(),
+            "`--init` is missing",
+        ),
+        (
+            "verb = \"search\"\nsearch = { target = 64, init = \"nope\" }".to_owned(),
+            no_rope,
+        ),
+        (
+            format!("{train}\n[[stage]]\nverb = \"ppl\"\ncontexts = [32]\nrope = [\"nope\"]"),
+            no_rope,
+        ),
+    ] {
+        here.write("recipe.toml", recipe(&stage));
+        let message = here.fails("extend --config recipe.toml --dry-run");
+        assert!(message.contains(words), "{stage}\n{message}");
+    }
+    for stage in [format!("{arc}, shots = 0 }}"), generate.to_owned()] {
+        here.write("recipe.toml", recipe(&stage));
+        here.run("extend --config recipe.toml --dry-run").worked();
+    }
+}

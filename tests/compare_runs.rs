@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::Workplace;
+use crate::support::{Workplace, number};
 
 /// Two models with the same tokenizer: `m`, and `n` with other weights.
 fn workplace() -> Workplace {
@@ -49,6 +49,12 @@ fn two_models_are_compared_on_the_same_windows() {
     );
     assert!(
         shown.contains("minus those of A on the same 4 windows"),
+        "{shown}"
+    );
+    let rows = shown.lines().map(str::trim);
+    let rows: Vec<&str> = rows.filter(|line| line.starts_with("ppl ")).collect();
+    assert!(
+        rows.len() == 2 && rows.iter().all(|row| row.ends_with(" 4")),
         "{shown}"
     );
     // A run against itself.
@@ -186,6 +192,30 @@ fn passkeys_of_two_seeds_are_not_compared() {
     );
     here.run("compare-runs a c")
         .refused_with("the seed differs: 1 and 2");
+}
+
+#[test]
+fn values_are_those_that_the_protocol_reports() {
+    let here = workplace();
+    let line =
+        "eval ppl --tokens tokens.json --contexts 64 --rope none --protocol yarn --stride 48";
+    for model in ["m", "n"] {
+        here.run(&format!("{line} --model {model} --out run-{model}"))
+            .worked();
+    }
+    let found = json(&here, "compare-runs run-m run-n --json");
+    let pair = &found["comparisons"][0];
+    for (side, run) in [("a", "run-m"), ("b", "run-n")] {
+        let report = here.read_json(&format!("{run}/eval/ppl.json"));
+        let value = number(pair, &format!("/{side}/value"));
+        let of_windows = number(&report, "/results/0/ppl_window_mean").ln();
+        assert!((value - of_windows).abs() < 1e-9, "{side}");
+        // The first window scores more tokens than the others.
+        let of_tokens = number(&report, "/results/0/nll_nats");
+        assert!((value - of_tokens).abs() > 1e-6, "{side}");
+    }
+    let [a, b] = ["/a/value", "/b/value"].map(|it| number(pair, it));
+    assert!((number(pair, "/difference/value") - (b - a)).abs() < 1e-9);
 }
 
 #[test]

@@ -63,9 +63,26 @@ fn a_closest_rope_needs_text_and_is_the_same_again() {
         here.read_json("x/config.json"),
         here.read_json("y/config.json")
     );
+    here.run(&format!("{line} {TEXT} --context 4096 --out z"))
+        .refused_with("samples have 4096 tokens, expected at most the 128");
     // Another seed takes other samples and variants.
     here.run(&format!("{line} {TEXT} --seed 7 --out z"))
         .worked();
+}
+
+#[test]
+fn text_without_room_for_held_out_windows_beside_the_samples_is_taken_whole() {
+    let here = Workplace::with_model();
+    here.write("rope.json", rope(1.0));
+    // Four windows of 128 tokens in all. Two would be held out.
+    let line = "export m --rope rope.json --for mlx-lm --tokens tokens.json --samples 4 --out x";
+    let shown = here.run(line).worked();
+    for words in [
+        "on 4 samples of 128 tokens",
+        "too little text to hold some out: it is that of the choice",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
 }
 
 #[test]

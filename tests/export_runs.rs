@@ -25,6 +25,24 @@ fn the_folder_of_a_search_is_exported_with_its_winner() {
         card.contains("## How it was extended\n\n- Factors searched for 128 tokens"),
         "{card}"
     );
+    // What was measured, how, and how certain it is.
+    let line =
+        "eval ppl --model m --tokens tokens.json --contexts 32 --windows 4 --rope none --json";
+    let results = here.compute(line);
+    here.write("run/ppl.json", results);
+    here.run("export run --out e").worked();
+    let card = here.read("e/README.md");
+    let header = "| model | RoPE | context | what | result | 95% interval | n |\n";
+    assert!(card.contains(header), "{card}");
+    let row = "| none | 32 | perplexity (protocol longrope) | ";
+    let row = card.lines().find(|line| line.contains(row)).unwrap();
+    assert!(row.ends_with(" | 4 windows |"), "{row}");
+    assert!(row.contains(" to "), "{row}");
+    let mut inside = here.command("export ../m --rope rope.json --out ../f");
+    let output = inside.current_dir(here.path("run")).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(here.read("f/README.md").contains(row), "{card}");
     // A RoPE that is given besides is taken.
     here.run("export run --rope yarn --target 64 --out c")
         .worked();

@@ -306,3 +306,24 @@ fn ropes_of_the_recipe_are_measured_beside_those_that_are_found() {
     let message = failed(&here, "extend --config recipe.toml --dry-run");
     assert!(message.contains("RoPE `nowhere.json`"), "{message}");
 }
+
+#[test]
+fn a_dry_run_suggests_a_line_that_runs() {
+    let here = with(MEASURED);
+    let begin = "extend m --config recipe.toml --out run";
+    here.run(begin).worked();
+    let shown = here.run(&format!("{begin} --dry-run"));
+    let next = "longrope extend m --resume --config recipe.toml --out run\n";
+    assert!(shown.stderr.contains(next), "{}", shown.stderr);
+    shown.worked();
+    here.run(&format!("{begin} --dry-run --set eval.windows=1"))
+        .refused_with("and is resumed with `--set eval.windows=1`");
+    // Folders in which nothing can be begun or continued.
+    fs_err::create_dir(here.path("site")).unwrap();
+    here.write("site/index.md", "# Mine");
+    let dry = "extend m --config recipe.toml --dry-run";
+    here.run(&format!("{dry} --out site"))
+        .refused_with("index.md");
+    here.run(&format!("{dry} --out new --resume"))
+        .refused_with("to resume");
+}

@@ -25,6 +25,7 @@ mod finite;
 mod folders;
 mod generate;
 mod gguf;
+mod gguf_read;
 mod golden_formats;
 #[cfg(feature = "hub")]
 mod hub;
@@ -54,6 +55,7 @@ mod rope_methods;
 mod search_stages;
 mod skipped;
 mod support;
+mod system;
 mod tasks;
 mod text_or_tokens;
 mod text_twice;

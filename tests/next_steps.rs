@@ -59,6 +59,10 @@ fn other_verbs_say_what_is_next_too() {
             "search m --tokens TOKENS --target 64 --out runs/factors",
         ),
         (
+            "plan m --context 64 --memory 1 --device ndarray",
+            "search m --tokens TOKENS --target 64 --out runs/factors --device ndarray",
+        ),
+        (
             "eval ppl m --tokens tokens.json --contexts 64",
             "search m --tokens tokens.json --target 64 --out runs/factors",
         ),

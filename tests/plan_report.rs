@@ -221,6 +221,14 @@ fn curves_go_to_other_programs() {
     here.run("report run --csv out/curves.csv --tensorboard out/board")
         .worked();
     assert_eq!(here.read("out/curves.csv"), csv);
+    // The table alone is on stdout.
+    let both = here.run("report run --csv - --tensorboard out/again");
+    assert!(
+        both.stderr.contains("wrote 1 event file"),
+        "{}",
+        both.stderr
+    );
+    assert_eq!(both.worked(), csv);
     let events = fs_err::read(here.path("out/board/events.out.tfevents.0.longrope")).unwrap();
     for tag in ["brain.Event:2", "train/loss", "eval/perplexity_64"] {
         let there = events

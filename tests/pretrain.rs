@@ -59,6 +59,12 @@ fn other_verbs_read_the_trained_model() {
     assert_eq!(result["source"]["texts"][0], "text.txt");
     let header = here.read_json_lines("run/metrics.jsonl").swap_remove(0);
     assert_eq!(header["source"], result["source"]);
+    assert_eq!(
+        (&result["format"], &result["version"]),
+        (&"longrope-pretraining".into(), &1.into())
+    );
+    let mut values = result.as_object().unwrap().values();
+    assert!(values.all(|value| !value.is_null()), "{result}");
     // 300 tokens, and better than chance.
     let nll = number(&result, "/held_out_nll_nats");
     assert!(nll < 300_f64.ln(), "{nll}");
@@ -124,6 +130,7 @@ fn wrong_pretraining_input_is_refused() {
         "holds no pretraining run to resume",
     );
     fs_err::create_dir_all(here.path("y/start")).unwrap();
+    here.write("y/start/config.json", "{}");
     refused(
         "pretrain --config tiny.toml --out y",
         "already holds a pretraining run",

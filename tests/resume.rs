@@ -226,3 +226,16 @@ fn equal_seeds_give_equal_searches_and_other_seeds_do_not() {
     assert_same(&here, "a", "b");
     assert_ne!(here.read("a/metrics.jsonl"), here.read("c/metrics.jsonl"));
 }
+
+#[test]
+fn a_run_is_resumed_in_the_folder_that_its_configuration_names() {
+    let here = Workplace::with_model();
+    here.write("search.toml", "out = \"run\"");
+    let line = SEARCH.replace("generations=24", "generations=1");
+    here.run(&format!("{line} --config search.toml")).worked();
+    here.run(&format!("{line} --config search.toml --resume"))
+        .worked();
+    here.run("search --resume --set out=run").worked();
+    here.run("search --resume")
+        .refused_with("`--out` is missing");
+}

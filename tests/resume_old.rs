@@ -130,15 +130,20 @@ fn a_search_resumes_where_it_was() {
     assert!(difference.abs() < TOLERANCE, "{difference}");
 }
 
+/// Puts the RoPE of the recovery where its settings look for it.
+fn known_of_recovery(here: &Workplace) {
+    here.run("search --model m --tokens tokens.json --target 128 --out search-whole --samples 1 --set search.generations=0")
+        .worked();
+    let whole = here.read("expected/search/rope.json");
+    here.write("search-whole/rope.json", whole);
+}
+
 #[test]
 fn a_recovery_resumes_in_its_second_context() {
     let here = begun("recover");
     let first = "recover/context-16/search/state.json";
     let before = here.read(first);
-    here.run("search --model m --tokens tokens.json --target 128 --out search-whole --samples 1 --set search.generations=0")
-        .worked();
-    let whole = here.read("expected/search/rope.json");
-    here.write("search-whole/rope.json", whole);
+    known_of_recovery(&here);
     here.run("recover --resume --out recover").worked();
     assert!(
         here.read(first) == before,
@@ -153,6 +158,25 @@ fn a_recovery_resumes_in_its_second_context() {
     // The set for 16 was better than before on samples of 32 tokens, which version 0.1 took. On samples of 16, it is not.
     assert_eq!(contexts("expected/recover/rope.json"), [16, 32, 128]);
     assert_eq!(contexts("recover/rope.json"), [32, 128]);
+}
+
+#[test]
+fn a_damaged_state_of_a_recovery_is_named() {
+    let here = begun("recover");
+    known_of_recovery(&here);
+    let file = "recover/context-32/search/state.json";
+    let state = here.read(file);
+    let other = state.replace("\"batch-candidates\":32", "\"batch-candidates\":33");
+    assert_ne!(other, state);
+    for damaged in ["{".to_owned(), other] {
+        here.write(file, damaged);
+        let message = here.run("recover --resume --out recover").stderr;
+        assert!(message.contains(file), "{message}");
+        let hint = "from a copy, or remove `recover/context-32` and resume, to have this context done again";
+        assert!(message.contains(hint), "{message}");
+        // Nothing differs that is not damaged.
+        assert!(!message.contains("search.seeds"), "{message}");
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Ratios on top of factors, recovery, needles, published factors and racing.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{TINY_SEARCH, Workplace, repository};
+use crate::support::{TINY_SEARCH, Workplace, repository, two_sets};
 
 const SHORT: &str = "--set search.generations=1";
 
@@ -34,6 +34,14 @@ fn ratios_chain_and_recovery_adds_sets() {
         ))
         .worked();
     }
+    // They are compared with what they multiply, as it is at the new length.
+    let found = here.read_json("c/search/result.json");
+    let rows = found["baselines"].as_array().unwrap().iter();
+    let methods: Vec<&str> = rows.map(|row| row["method"].as_str().unwrap()).collect();
+    assert_eq!(
+        methods,
+        ["none", "pi", "ntk", "dynamic-ntk", "yarn", "init"]
+    );
     let (first, last) = (sets(&here, "a/rope.json"), sets(&here, "c/rope.json"));
     assert_eq!(contexts(&last), [32, 64, 96, 128]);
     assert_eq!(last[..2], first[..], "earlier sets stay as they are");
@@ -68,6 +76,25 @@ fn ratios_chain_and_recovery_adds_sets() {
 }
 
 #[test]
+fn a_fixed_attention_policy_replaces_that_of_the_start() {
+    let here = Workplace::with_model();
+    // Factors up to 128 tokens, for a search that goes beyond.
+    here.write(
+        "known.json",
+        two_sets([1.0, 4.0], 0, &json!({"type": "yarn"})),
+    );
+    for profile in ["official", "v2"] {
+        here.run(&format!(
+            "{TINY_SEARCH} --profile {profile} --objective perplexity --target 256 --init known.json \
+             --set search.generations=0 --out {profile}"
+        ))
+        .worked();
+        let rope = here.read_json(&format!("{profile}/rope.json"));
+        assert_eq!(rope["scaling"]["attention"]["type"], "su", "{profile}");
+    }
+}
+
+#[test]
 fn impossible_stages_are_refused() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{TINY_SEARCH} --target 64 --out x --stage ratios"));
@@ -96,6 +123,34 @@ fn impossible_stages_are_refused() {
         "{}",
         outcome.stderr
     );
+}
+
+#[test]
+fn keys_that_the_operators_never_read_are_told() {
+    let here = Workplace::with_model();
+    let line = format!(
+        "{TINY_SEARCH} --target 64 --profile v2 --objective perplexity --set search.generations=0"
+    );
+    let plain = here.run(&format!("{line} --out plain"));
+    let any = "with operators `critical`";
+    assert!(!plain.stderr.contains(any), "{}", plain.stderr);
+    plain.worked();
+    let outcome = here.run(&format!(
+        "{line} --out other --set search.start-tokens=[0,4,8] --set search.smooth-share=0.5 \
+         --set search.critical-min=1"
+    ));
+    for words in [
+        "`search.start-tokens` has no effect beyond its smallest value with operators `critical`",
+        "`search.smooth-share` has no effect with operators `critical`",
+    ] {
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+    assert!(
+        !outcome.stderr.contains("critical-min"),
+        "{}",
+        outcome.stderr
+    );
+    outcome.worked();
 }
 
 #[test]

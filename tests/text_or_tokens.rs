@@ -104,3 +104,43 @@ fn line_ends_of_windows_are_warned_of_once_per_file() {
         outcome.worked();
     }
 }
+
+#[test]
+fn token_ids_that_a_verb_does_not_read_are_refused() {
+    let here = workplace();
+    for (line, verb) in [
+        ("eval needle --model t --contexts 256", "eval needle"),
+        (
+            "eval ruler --model t --contexts 256 --tasks fwe",
+            "eval ruler",
+        ),
+        ("pretrain --out x", "pretrain"),
+    ] {
+        let expected = format!("`tokens` is `tokens.json`, which `{verb}` does not read");
+        here.run(&format!("{line} --config tokens.toml"))
+            .refused_with(&expected);
+    }
+    assert!(!here.path("x").exists());
+}
+
+#[test]
+fn the_demo_keeps_its_model_and_reads_the_text_of_its_flag() {
+    let here = workplace();
+    here.write("model.toml", "model = \"t\"");
+    for (flags, key) in [
+        ("--config model.toml", "model"),
+        ("--set tokens=tokens.json", "tokens"),
+        ("--set out=x", "out"),
+        ("--set rope=[\"yarn\"]", "rope"),
+        ("--set contexts=[256]", "contexts"),
+        ("--set search.target=512", "search.target"),
+    ] {
+        here.run(&format!("demo {flags} --out d"))
+            .refused_with(&format!(
+                "`{key}` is set by --config or --set, but the demo has its own"
+            ));
+    }
+    here.run("demo --text nowhere.txt --config text.toml --out d")
+        .refused_with("nowhere.txt");
+    assert!(!here.path("d").exists());
+}

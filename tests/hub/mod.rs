@@ -61,6 +61,9 @@ fn models_and_benchmarks_are_fetched_once() {
             .join("README.md")
             .exists()
     );
+    // The folder in the cache would say less.
+    let name = format!("hf:o/m@{COMMIT}");
+    assert_eq!(strip_times(&fetched)["source"]["model"], name);
     // Nobody listens there: all comes from the cache.
     assert_eq!(
         strip_times(&run(&here, NOWHERE, line).worked()),

@@ -3,7 +3,7 @@
 //! A file is named after everything its content depends on, so it never goes stale and can be deleted at any time:
 //!
 //! ```text
-//! <sha256 of format version, tokenizer, special tokens or not, text>.tokens
+//! <sha256 of format version, tokenizer, special tokens or not, version of this crate, text>.tokens
 //!   {"format":"longrope-tokens","version":1,"n_tokens":3,"sha256":".."}   one line of JSON
 //!   token ids, u32 little-endian                                           checked against n_tokens and sha256
 //! ```
@@ -21,6 +21,8 @@ use crate::{Result, Tokenizer};
 const FORMAT: &str = "longrope-tokens";
 /// Part of every file's name: another version looks for other files.
 const VERSION: u32 = 1;
+/// Version of the code that makes tokens of a text, part of every file's name too.
+const CODE: &str = env!("CARGO_PKG_VERSION");
 const MAX_HEADER_BYTES: usize = 512;
 
 #[derive(Serialize, Deserialize)]
@@ -70,7 +72,7 @@ impl TokenCache {
         let Some(folder) = &self.folder else {
             return tokenizer.encode(text, special);
         };
-        let path = folder.join(file_name(tokenizer.fingerprint(), text, special));
+        let path = folder.join(file_name(CODE, tokenizer.fingerprint(), text, special));
         if let Some(tokens) = load(&path) {
             return Ok(tokens);
         }
@@ -90,12 +92,14 @@ impl TokenCache {
     }
 }
 
-fn file_name(tokenizer_fingerprint: &str, text: &str, special: bool) -> String {
+fn file_name(code: &str, tokenizer_fingerprint: &str, text: &str, special: bool) -> String {
     // All parts before the text have a fixed length, so different parts never give the same bytes.
-    let parts: [&[u8]; 4] = [
+    let code = sha256_hex(&[code.as_bytes()]);
+    let parts: [&[u8]; 5] = [
         &VERSION.to_le_bytes(),
         tokenizer_fingerprint.as_bytes(),
         &[u8::from(special)],
+        code.as_bytes(),
         text.as_bytes(),
     ];
     format!("{}.tokens", sha256_hex(&parts))
@@ -233,15 +237,20 @@ mod tests {
     }
 
     #[test]
-    fn the_key_depends_on_text_tokenizer_and_special_tokens() {
+    fn the_key_depends_on_text_tokenizer_special_tokens_and_the_code() {
         let mut other = tokenizer_json();
         other["model"]["merges"].as_array_mut().unwrap().pop();
         let (this, other) = (tokenizer(), tokenizer_from(&other));
-        let name = file_name(this.fingerprint(), TEXT, true);
-        assert_eq!(name, file_name(tokenizer().fingerprint(), TEXT, true));
-        assert_ne!(name, file_name(this.fingerprint(), "the fox", true));
-        assert_ne!(name, file_name(this.fingerprint(), TEXT, false));
-        assert_ne!(name, file_name(other.fingerprint(), TEXT, true));
+        let name = |tokenizer: &Tokenizer, text: &str, special: bool| {
+            file_name(CODE, tokenizer.fingerprint(), text, special)
+        };
+        let first = name(&this, TEXT, true);
+        assert_eq!(first, name(&tokenizer(), TEXT, true));
+        assert_ne!(first, name(&this, "the fox", true));
+        assert_ne!(first, name(&this, TEXT, false));
+        assert_ne!(first, name(&other, TEXT, true));
+        // Another version may make other tokens.
+        assert_ne!(first, file_name("0.0.1", this.fingerprint(), TEXT, true));
     }
 
     #[test]

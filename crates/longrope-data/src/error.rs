@@ -34,6 +34,20 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A file was compressed with Zstandard so that it takes much memory to decompress.
+    #[error(
+        "`{}` needs a window of {window} bytes to be decompressed, expected at most {most}",
+        path.display()
+    )]
+    ZstdWindow {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of the window that it needs.
+        window: u64,
+        /// Bytes of the widest window.
+        most: u64,
+    },
+
     /// A path is a folder, a device or the like where a file is expected.
     #[error("`{}` is {found}, expected a file", path.display())]
     NotAFile {
@@ -422,13 +436,15 @@ pub enum Error {
         n_documents: usize,
     },
 
-    /// A weight or share is negative or not finite, or all shares are zero.
-    #[error("{name} is {found}, expected a positive number")]
+    /// A weight or share is negative, too large or not finite, or all shares are zero.
+    #[error("{name} is {found}, expected {expected}")]
     BadWeight {
         /// Which weight.
         name: &'static str,
         /// The number.
         found: f64,
+        /// What it may be.
+        expected: &'static str,
     },
 
     /// Windows of one batch would differ in length or rotary embedding.
@@ -461,6 +477,12 @@ pub enum Error {
         /// Tokens needed.
         needed: usize,
     },
+
+    /// A tokenizer has no tokens for the sentences that facts are hidden in.
+    #[error(
+        "the tokenizer has no tokens for the sentences between the facts of generated documents"
+    )]
+    NoFiller,
 
     /// The vocabulary is too small for the special tokens and the bytes.
     #[error("vocabulary of {found} tokens, expected at least {needed}: special tokens and bytes")]

@@ -140,6 +140,55 @@ pub(crate) fn tokenizer_json() -> Value {
     })
 }
 
+/// A tokenizer in the style of LLaMA 2: a `▁` before every text, one for every space, and bytes for what is unknown.
+pub(crate) fn sentencepiece_json() -> Value {
+    let special = ["<unk>", "<s>", "</s>"];
+    let merges = [["▁", "T"], ["▁", "i"], ["i", "s"], ["▁i", "s"]];
+    let tokens = special
+        .into_iter()
+        .map(String::from)
+        .chain((0..256).map(|byte| format!("<0x{byte:02X}>")))
+        .chain(('!'..='~').map(String::from))
+        .chain(["▁".to_owned()])
+        .chain(merges.iter().map(|pair| pair.concat()));
+    let vocab: serde_json::Map<String, Value> = tokens
+        .zip(0..)
+        .map(|(token, id)| (token, json!(id)))
+        .collect();
+    let added = special.into_iter().zip(0..).map(|(content, id)| {
+        json!({
+            "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true
+        })
+    });
+    let mut json = tokenizer_json();
+    json["added_tokens"] = added.collect();
+    json["normalizer"] = json!({
+        "type": "Sequence",
+        "normalizers": [
+            { "type": "Prepend", "prepend": "▁" },
+            { "type": "Replace", "pattern": { "String": " " }, "content": "▁" }
+        ]
+    });
+    json["pre_tokenizer"] = Value::Null;
+    json["post_processor"]["special_tokens"]["<s>"]["ids"] = json!([1]);
+    json["decoder"] = json!({
+        "type": "Sequence",
+        "decoders": [
+            { "type": "Replace", "pattern": { "String": "▁" }, "content": " " },
+            { "type": "ByteFallback" },
+            { "type": "Fuse" },
+            { "type": "Strip", "content": " ", "start": 1, "stop": 0 }
+        ]
+    });
+    json["model"] = json!({
+        "type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+        "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
+        "vocab": vocab, "merges": merges
+    });
+    json
+}
+
 pub(crate) fn tokenizer_from(json: &Value) -> Tokenizer {
     Tokenizer::from_bytes(
         json.to_string().as_bytes(),

@@ -65,7 +65,7 @@ pub use plan::{WindowProtocol, plan_windows};
 pub use quoted::quoted;
 pub use reading::{
     Documents, FileType, ReadOptions, read_documents, read_text, stream_documents,
-    warn_of_line_ends,
+    text_files_below, warn_of_line_ends,
 };
 pub use sample::{Sample, select_samples};
 pub use sources::{
@@ -80,8 +80,8 @@ pub use tokenizer::{
 pub use tokens::{TokenDocument, read_token_ids};
 pub use training::{
     DataCursor, Grouping, LengthWeight, Mixture, MixtureCursor, MixturePart, Overflow,
-    PackedStream, PackingConfig, Skips, SourceCursor, WindowSource, partition_by_length,
-    skipped_positions, stretched_positions,
+    PackedStream, PackingConfig, Skips, SourceCursor, WindowSource, document_bos,
+    partition_by_length, skipped_positions, stretched_positions,
 };
 pub use training_window::{Goal, RopeChoice, TrainingWindow};
 pub use window::{Window, sliding_windows, spread_windows};

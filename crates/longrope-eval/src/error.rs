@@ -39,7 +39,7 @@ pub enum Error {
         task: String,
         /// The context, tokens.
         context: usize,
-        /// Tokens of the shortest prompt with its answer.
+        /// Tokens of the shortest prompt with its answer; of several trials, those of the longest.
         needed: usize,
     },
 
@@ -191,6 +191,15 @@ pub enum Error {
         trial: usize,
         /// What is wrong with it.
         problem: String,
+    },
+
+    /// The trials of a saved state have the numbers of other questions.
+    #[error("the saved trials of `{task}` are of other questions, trial {trial} for one")]
+    StateQuestions {
+        /// Name of the task.
+        task: String,
+        /// Number of the first of them.
+        trial: usize,
     },
 
     /// A saved state belongs to other tasks or settings.

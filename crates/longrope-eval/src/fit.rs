@@ -20,6 +20,31 @@ const NEAR_MOVED: usize = 8;
 /// Bytes per token of ordinary English, where the search begins.
 const BYTES_PER_TOKEN: f64 = 3.6;
 
+/// Checks that every trial of a task fits into a context, before the first is run. `needed` gives the tokens of a trial
+/// whose prompt is as short as it can be.
+///
+/// # Errors
+/// [`Error::ContextTooShort`] with the tokens of the longest, and those of `needed`.
+pub(crate) fn check_all_fit(
+    task: &str,
+    context: usize,
+    n_trials: usize,
+    needed: impl Fn(usize) -> Result<usize>,
+) -> Result<()> {
+    let mut most = 0;
+    for trial in 0..n_trials {
+        most = most.max(needed(trial)?);
+    }
+    if most > context {
+        return Err(Error::ContextTooShort {
+            task: task.to_owned(),
+            context,
+            needed: most,
+        });
+    }
+    Ok(())
+}
+
 /// The filler of a prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fill {
@@ -294,6 +319,22 @@ mod tests {
         };
         let error = fit_units("t", part, 2..9, |n| Ok(tokens(n))).unwrap_err();
         assert!(matches!(error, Error::ContextTooShort { needed: 66, .. }));
+    }
+
+    #[test]
+    fn a_later_trial_that_does_not_fit_is_an_error_before_the_first() {
+        let tokens = [20, 30, 25];
+        let check = |context| check_all_fit("t", context, 3, |trial| Ok(tokens[trial]));
+        check(30).unwrap();
+        let error = check(29).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::ContextTooShort {
+                context: 29,
+                needed: 30,
+                ..
+            }
+        ));
     }
 
     #[test]

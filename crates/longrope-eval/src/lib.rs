@@ -5,6 +5,8 @@ mod choice;
 mod effective;
 mod error;
 mod fit;
+#[cfg(test)]
+mod fixtures;
 mod gain;
 mod language_model;
 mod loss_sums;
@@ -33,8 +35,8 @@ pub use needles::{
 };
 pub use paired::{
     Difference, PairedMethod, Unpaired, add_gain_intervals, add_task_differences,
-    add_window_differences, interval_of_shares, paired_scores, t_95, task_difference,
-    window_difference,
+    add_window_differences, interval_of_shares, metric_difference, paired_scores, t_95,
+    task_difference, window_difference,
 };
 pub use perplexity::{PerplexityRun, ScoredWindow, WindowBatch, perplexity};
 pub use protocol::{PplProtocol, UnknownProtocol, WindowPlan, WindowSettings};

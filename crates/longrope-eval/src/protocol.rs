@@ -162,8 +162,9 @@ impl PplProtocol {
     /// Standard error of the logarithm of [`Self::ppl`], nats.
     pub fn stderr_nats(self, sum: &Perplexity) -> Option<f64> {
         match self {
+            Self::Longrope => sum.stderr_nats(),
+            Self::Yarn | Self::Truncate => sum.window_mean_stderr_nats(),
             Self::LlamaCpp => sum.token_stderr_nats(),
-            Self::Longrope | Self::Yarn | Self::Truncate => sum.stderr_nats(),
         }
     }
 }
@@ -243,6 +244,9 @@ mod tests {
             means.iter().sum::<f64>() / 5.0,
         );
         assert_eq!((sum.n_windows, sum.n_tokens), (5, 10));
+        // Deviations -4.3, -1.8, 0.2, 2.2 and 3.7, whose squares add up to 40.3.
+        let stderr = PplProtocol::Yarn.stderr_nats(&sum).unwrap();
+        close(stderr, (40.3_f64 / 4.0 / 5.0).sqrt());
         // Over documents, windows are pooled: means 1, 3 (one token) and 1 again.
         let sum = measure(PplProtocol::Yarn, &[4, 3], 4, Some(2));
         close(PplProtocol::Yarn.ppl(&sum).ln(), (1.0 + 3.0 + 1.0) / 3.0);

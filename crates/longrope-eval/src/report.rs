@@ -114,7 +114,8 @@ pub struct PplResult {
     pub n_tokens: usize,
     /// Mean loss per token, nats.
     pub nll_nats: f64,
-    /// Standard error of the mean loss, from the spread between windows, nats.
+    /// Standard error of the logarithm of the reported perplexity, nats: from the spread between windows, for `llama.cpp`
+    /// from that between tokens. Files of version 0.1 hold that of the mean over windows.
     pub stderr_nats: Option<f64>,
     /// `exp(Σ nats / Σ tokens)`.
     pub ppl: f64,
@@ -170,6 +171,15 @@ impl PplResult {
         match self.protocol {
             PplProtocol::Longrope | PplProtocol::LlamaCpp => self.ppl,
             PplProtocol::Yarn | PplProtocol::Truncate => self.ppl_window_mean,
+        }
+    }
+
+    /// The logarithm of [`Self::reported_ppl`], nats: the mean loss per token, for `yarn` and `truncate` that of window
+    /// means.
+    pub fn reported_nats(&self) -> f64 {
+        match self.protocol {
+            PplProtocol::Longrope | PplProtocol::LlamaCpp => self.nll_nats,
+            PplProtocol::Yarn | PplProtocol::Truncate => self.ppl_window_mean.ln(),
         }
     }
 }
@@ -302,6 +312,21 @@ mod tests {
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<EvalReport>(&text).unwrap(), report);
+    }
+
+    #[test]
+    fn what_a_protocol_reports_is_one_number_in_two_units() {
+        for protocol in PplProtocol::ALL {
+            let result = PplResult {
+                protocol,
+                nll_nats: 2.0,
+                ppl: 2.0_f64.exp(),
+                ppl_window_mean: 3.0_f64.exp(),
+                ..PplResult::default()
+            };
+            let off = result.reported_ppl().ln() - result.reported_nats();
+            assert!(off.abs() < 1e-12, "{protocol}");
+        }
     }
 
     #[test]

@@ -53,6 +53,13 @@ pub trait Task {
         (0..self.n_trials()).collect()
     }
 
+    /// Whether a trial that was saved before is one of this task, as far as its details say: the same number may stand for
+    /// another trial under other settings.
+    fn is_own(&self, trial: &Trial) -> bool {
+        let _ = trial;
+        true
+    }
+
     /// Runs a range of trials. Returns one record per trial, in order, with one score per metric.
     ///
     /// # Errors
@@ -94,7 +101,8 @@ impl<'a> TaskRun<'a> {
     /// ignored.
     ///
     /// # Errors
-    /// [`Error::StateTrials`] if they are not the first trials of the task, or do not have a possible score per metric.
+    /// [`Error::StateTrials`] if they are not the first trials of the task, or do not have a possible score per metric;
+    /// [`Error::StateQuestions`] if they are not [its own](Task::is_own).
     pub fn with_trials(mut self, mut trials: Vec<Trial>, elapsed_secs: f64) -> Result<Self> {
         trials.truncate(self.task.n_trials());
         // They may have been run by their numbers; version 0.1 runs them so.
@@ -127,6 +135,12 @@ impl<'a> TaskRun<'a> {
                 task: info.name,
                 trial: index,
                 problem,
+            });
+        }
+        if let Some(other) = trials.iter().find(|trial| !self.task.is_own(trial)) {
+            return Err(Error::StateQuestions {
+                task: info.name,
+                trial: other.trial,
             });
         }
         self.trials = trials;

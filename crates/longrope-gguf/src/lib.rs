@@ -25,7 +25,7 @@ pub use format::{
     GgufFile, Metadata, Overflow, Planned, StoredTensor, TensorType, Value, Writer, dequantize,
     quantize_q8_0,
 };
-pub use import::{config_json, write_folder};
+pub use import::{config_json, origin_keys, write_folder};
 pub use interleave::{interleave_rows, separate_rows};
 pub use loss::Loss;
 pub use model::{

@@ -39,7 +39,7 @@ pub use export::{
     changed_config, copy_companions, export_gguf, export_hf, gguf_rope, is_companion,
     is_replaceable,
 };
-pub use hub_name::is_hub_name;
+pub use hub_name::{is_hub_name, name_in_hub_cache};
 pub use inference::{
     FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation, Sampling, TokenBatch, check_losses,
     stop_tokens,

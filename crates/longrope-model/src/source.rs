@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct ResultSource {
     /// Version of the program.
     pub tool_version: String,
-    /// Folder of the model, as it was given.
+    /// Folder of the model, as it was given, or its name on the hub with its commit.
     pub model: String,
     /// Fingerprint of the model; see [`Checkpoint::fingerprint`](crate::Checkpoint::fingerprint).
     pub model_fingerprint: String,

@@ -91,7 +91,7 @@ pub use hf::{
     Activation, AttentionLayout, Biases, ExpertKind, Experts, Family, HeadNorm, HfConfig, HfRope,
     Layout, MlpKind, MlpLayout, ModuleNames, Multipliers, NormKind, NormOrder, NormSpan, Pairs,
     QueryGrowth, Residual, Rotation, Router, Routing, SharedExpert, parse_hf_config,
-    read_hf_config, read_hf_rope, remove_mscales, write_hf_rope,
+    read_hf_config, read_hf_rope, remove_mscales, rotated_share, write_hf_rope,
 };
 pub use method::Method;
 pub use parameter_method::ParameterMethod;

@@ -47,6 +47,8 @@ pub enum Error {
     InitOutsideSpace {
         /// Position in the list given.
         index: usize,
+        /// The key of the search configuration that excludes it; `None` if no key does.
+        key: Option<&'static str>,
         /// What is wrong with it.
         found: String,
         /// What the space allows.

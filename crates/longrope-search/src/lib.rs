@@ -54,6 +54,7 @@ mod target_rope;
 pub use bend::{bend, difference};
 pub use block_losses::{BlockLoss, BlockLosses};
 pub use candidate::{Candidate, Grid, Shape};
+pub use config::unread::UnreadKey;
 pub use config::{AttentionSearch, Operators, SearchConfig, Sizes};
 pub use error::{Error, Result, StepError};
 pub use factor_curve::{FactorCurve, factor_curves};

@@ -153,11 +153,12 @@ impl SearchState {
             if !matches!(self.config.attention, AttentionSearch::Fixed { .. }) {
                 space.allow(candidate.attention);
             }
-            if let Some((found, expected)) = space.violation(candidate) {
+            if let Some(violation) = space.violation(candidate) {
                 return Err(Error::InitOutsideSpace {
                     index,
-                    found,
-                    expected,
+                    key: violation.key,
+                    found: violation.found,
+                    expected: violation.expected,
                 });
             }
         }
@@ -182,11 +183,11 @@ impl SearchState {
     fn check_memo(&self, space: &Space) -> Result<()> {
         let done = self.history.len();
         for (id, entry) in self.memo.entries().iter().enumerate() {
-            if let Some((found, expected)) = space.violation(&entry.candidate) {
+            if let Some(violation) = space.violation(&entry.candidate) {
                 return Err(corrupt(
                     "memo",
-                    format!("{found} in candidate {id}"),
-                    expected,
+                    format!("{} in candidate {id}", violation.found),
+                    violation.expected,
                 ));
             }
             if entry.generation > done {

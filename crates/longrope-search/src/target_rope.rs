@@ -50,6 +50,8 @@ pub struct TargetRope {
     others: Vec<FactorSet>,
     /// The RoPE that the model has now, if it is scaled.
     own: Option<RopeSpec>,
+    /// The RoPE of `ground`, with all its sets, if ratios are searched.
+    known: Option<RopeSpec>,
 }
 
 impl TargetRope {
@@ -70,6 +72,7 @@ impl TargetRope {
                 Vec::new()
             },
             own: is_scaled.then(|| own.clone()),
+            known: None,
         }
     }
 
@@ -91,6 +94,7 @@ impl TargetRope {
                 .filter(|set| set.max_context < target)
                 .collect(),
             own: None,
+            known: Some(known.clone()),
         }
     }
 
@@ -108,6 +112,7 @@ impl TargetRope {
                 .filter(|set| set.max_context != context)
                 .collect(),
             own: None,
+            known: None,
         }
     }
 
@@ -124,6 +129,12 @@ impl TargetRope {
     /// The RoPE that the model has now; `None` if it is plain, and if ratios or sets beside others are searched.
     pub fn own(&self) -> Option<&RopeSpec> {
         self.own.as_ref()
+    }
+
+    /// The RoPE whose factors a candidate's ratios multiply; `None` unless ratios are searched. Beyond its contexts it goes on
+    /// as at the longest of them.
+    pub fn known(&self) -> Option<&RopeSpec> {
+        self.known.as_ref()
     }
 
     /// The same search for a model with a plain RoPE. Earlier versions took every model for one.
@@ -253,7 +264,9 @@ mod tests {
             .unwrap();
         let scale_of_first = first.attention_scale(1024);
         let ground = first.factor_set(1024).unwrap();
-        let second = TargetRope::ratios(&first, ground, 2048)
+        let second = TargetRope::ratios(&first, ground, 2048);
+        assert_eq!((second.known(), second.own()), (Some(&first), None));
+        let second = second
             .artifact_spec(&candidate(&[1.0, 1.0, 1.5, 2.0]))
             .unwrap();
         assert_eq!(factors(&second, 256), [1.0; 4]);

@@ -37,6 +37,9 @@ pub struct TrainingState {
     pub n_steps: usize,
     /// Steps of the optimizer, which does not count skipped ones.
     pub optimizer_steps: u64,
+    /// Whether the last step was skipped. States of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_was_skipped: bool,
     /// Position in the data, in a form of the caller's choice.
     pub data: Value,
     /// Settings that must be the same for the run to be resumed, in a form of the caller's choice.
@@ -55,6 +58,7 @@ impl TrainingState {
             version: VERSION,
             n_steps: trainer.n_steps(),
             optimizer_steps: trainer.optimizer().n_steps(),
+            last_was_skipped: trainer.last_was_skipped(),
             data,
             settings,
             sha256: BTreeMap::new(),
@@ -94,6 +98,8 @@ impl TrainingState {
 pub struct SaveContext<'a> {
     /// The checkpoint that training began with; its `config.json` and tokenizer are copied.
     pub base: &'a Path,
+    /// The file that the checkpoint was unpacked from, if it was: adapters name it as their base.
+    pub file: Option<&'a Path>,
     /// Settings of the adapters, if adapters are trained.
     pub lora: Option<&'a LoraConfig>,
     /// Number of states to keep, at least 1.
@@ -129,7 +135,7 @@ pub fn save(
                 let adapter = folder.join("adapter");
                 fs_err::create_dir(&adapter)?;
                 let decoder = trainer.decoder();
-                decoder.write_adapters(&adapter, lora, context.base)?;
+                decoder.write_adapters(&adapter, lora, context.file.unwrap_or(context.base))?;
                 adapter.join("adapter_model.safetensors")
             }
         };
@@ -233,7 +239,8 @@ pub fn restore(
         &mut decoder,
         config.trained,
     )?;
-    Trainer::at_step(decoder, config, optimizer, state.n_steps)
+    let trainer = Trainer::at_step(decoder, config, optimizer, state.n_steps)?;
+    Ok(trainer.with_last_skipped(state.last_was_skipped))
 }
 
 /// Folders of saved states, oldest first.

@@ -64,7 +64,7 @@ pub struct Trainer {
     config: TrainerConfig,
     optimizer: AdamW,
     n_steps: usize,
-    skipped_in_a_row: usize,
+    last_was_skipped: bool,
 }
 
 impl Trainer {
@@ -94,8 +94,14 @@ impl Trainer {
             config,
             optimizer,
             n_steps,
-            skipped_in_a_row: 0,
+            last_was_skipped: false,
         })
+    }
+
+    /// The same trainer after a step that was skipped, or that was not.
+    pub(crate) fn with_last_skipped(mut self, last_was_skipped: bool) -> Self {
+        self.last_was_skipped = last_was_skipped;
+        self
     }
 
     /// The same trainer, which divides the micro-batches of a step among these devices. Without any, or with one, the device of
@@ -126,6 +132,11 @@ impl Trainer {
     /// Steps so far, including skipped ones.
     pub fn n_steps(&self) -> usize {
         self.n_steps
+    }
+
+    /// Whether the last step was skipped: if the next one is not finite either, it is an error.
+    pub fn last_was_skipped(&self) -> bool {
+        self.last_was_skipped
     }
 
     /// Whether all steps of the schedule have been made.
@@ -162,7 +173,6 @@ impl Trainer {
         let loss = sums.loss / sums.weight;
         let finite = loss.is_finite() && norm.is_finite();
         if finite {
-            self.skipped_in_a_row = 0;
             let max_norm = self.config.optimizer.max_grad_norm;
             let clip = (max_norm / norm.max(f64::MIN_POSITIVE)).min(1.0);
             let gradients = sums.gradients.scaled(clip / sums.weight);
@@ -170,22 +180,9 @@ impl Trainer {
                 .step(&mut self.decoder, gradients, learning_rate);
             self.workers.update(&mut self.decoder, self.config.trained);
         } else {
-            self.skipped_in_a_row += 1;
-            if self.skipped_in_a_row > 1 {
-                return Err(Error::NotFinite {
-                    step: self.n_steps + 1,
-                    loss,
-                    norm,
-                });
-            }
+            self.check_may_skip(loss, norm)?;
         }
-        if self.optimizer.n_steps() == 0 && self.n_steps + 1 >= self.config.schedule.total_steps {
-            return Err(Error::NeverFinite {
-                steps: self.n_steps + 1,
-                loss,
-                norm,
-            });
-        }
+        self.last_was_skipped = !finite;
         self.n_steps += 1;
         Ok(StepReport {
             step: self.n_steps,
@@ -198,6 +195,22 @@ impl Trainer {
             grad_norm: norm,
             skipped: !finite,
         })
+    }
+
+    /// Checks that the next step, which is not finite, may be skipped: one may, but not two in a row, nor every one.
+    fn check_may_skip(&self, loss: f64, norm: f64) -> Result<()> {
+        let step = self.n_steps + 1;
+        if self.last_was_skipped {
+            return Err(Error::NotFinite { step, loss, norm });
+        }
+        if self.optimizer.n_steps() == 0 && step >= self.config.schedule.total_steps {
+            return Err(Error::NeverFinite {
+                steps: step,
+                loss,
+                norm,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use longrope_model::{Decoder, LossGradients, Placement, Recompute, Teacher, Trained};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -11,6 +11,10 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::{Error, Result};
 use crate::micro_batch::MicroBatch;
 use crate::threads::thread_shares;
+
+/// How far workers may be ahead of what has been added up, in micro-batches for each of them. Their gradients wait in
+/// memory.
+const AHEAD: usize = 2;
 
 /// A device that takes part in a training.
 #[derive(Clone, Debug)]
@@ -42,6 +46,42 @@ struct Running {
     original: Arc<OnceLock<Decoder>>,
     /// The worker's share of the threads of this machine; `None` for all.
     threads: Option<Arc<ThreadPool>>,
+}
+
+/// The micro-batches of a step, handed out one at a time in order, each only if the gradients of earlier ones do not pile up.
+struct Queue<'a, T> {
+    items: &'a [T],
+    next: AtomicUsize,
+    /// Has a message for every item that may be begun.
+    allowed: Mutex<mpsc::Receiver<()>>,
+}
+
+impl<'a, T> Queue<'a, T> {
+    /// The items for `n_workers` workers, and where to say that one more may be begun: whenever one has been added up.
+    fn new(items: &'a [T], n_workers: usize) -> (Self, mpsc::Sender<()>) {
+        let (allow, allowed) = mpsc::channel();
+        for _ in 0..AHEAD * n_workers {
+            let _ = allow.send(());
+        }
+        let queue = Self {
+            items,
+            next: AtomicUsize::new(0),
+            allowed: Mutex::new(allowed),
+        };
+        (queue, allow)
+    }
+
+    /// The next item with its index, as soon as it may be begun; `None` if there is none.
+    fn take(&self) -> Option<(usize, &'a T)> {
+        self.allowed.lock().ok()?.recv().ok()?;
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        Some((index, self.items.get(index)?))
+    }
+
+    /// Hands out nothing more.
+    fn close(&self) {
+        self.next.store(self.items.len(), Ordering::Relaxed);
+    }
 }
 
 /// What is computed of a micro-batch.
@@ -91,17 +131,15 @@ impl Workers {
             }
             return Ok(());
         }
-        let next = AtomicUsize::new(0);
+        let (queue, allow) = Queue::new(batches, self.0.len());
         std::thread::scope(|scope| {
+            // Dropped when nothing more is added up, so that no worker waits for that.
+            let mut allow = Some(allow);
             let (done, results) = mpsc::channel();
             for worker in &self.0 {
-                let (done, next) = (done.clone(), &next);
+                let (done, queue) = (done.clone(), &queue);
                 scope.spawn(move || {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(batch) = batches.get(index) else {
-                            break;
-                        };
+                    while let Some((index, batch)) = queue.take() {
                         let result = worker.run(decoder, batch, goal);
                         let failed = result.is_err();
                         if done.send((index, result)).is_err() || failed {
@@ -118,13 +156,17 @@ impl Workers {
                         waiting.insert(index, part);
                     }
                     Err(error) => {
-                        next.store(batches.len(), Ordering::Relaxed);
+                        queue.close();
+                        allow = None;
                         failure.get_or_insert(error);
                     }
                 }
                 while let Some(part) = waiting.remove(&due) {
                     take(&batches[due], part);
                     due += 1;
+                    if let Some(allow) = &allow {
+                        let _ = allow.send(());
+                    }
                 }
             }
             failure.map_or(Ok(()), Err)
@@ -200,4 +242,35 @@ fn gradients(decoder: &Decoder, batch: &MicroBatch, goal: Goal) -> Result<LossGr
             decoder.distillation_gradients(batch, teacher, rotary, trained, recompute)?
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fast_workers_do_not_get_far_ahead_of_what_has_been_added_up() {
+        let items = ["a", "b", "c", "d"];
+        let (queue, allow) = Queue::new(&items, 1);
+        assert_eq!(queue.take(), Some((0, &"a")));
+        assert_eq!(queue.take(), Some((1, &"b")));
+        // Nothing has been added up, so a third one has to wait until one is.
+        assert!(queue.allowed.lock().unwrap().try_recv().is_err());
+        std::thread::scope(|scope| {
+            let third = scope.spawn(|| queue.take());
+            allow.send(()).unwrap();
+            assert_eq!(third.join().unwrap(), Some((2, &"c")));
+        });
+        // Nobody waits for what will never be added up.
+        drop(allow);
+        assert_eq!(queue.take(), None);
+    }
+
+    #[test]
+    fn a_closed_queue_is_empty() {
+        let items = [1, 2, 3];
+        let (queue, _allow) = Queue::new(&items, 1);
+        queue.close();
+        assert_eq!(queue.take(), None);
+    }
 }

@@ -21,6 +21,8 @@ use tracing_subscriber::EnvFilter;
 /// or of all devices, 130 if the user interrupted it.
 #[must_use]
 pub fn run() -> ExitCode {
+    terminal::hang_up::note_terminals();
+    terminal::signals::let_large_writes_fail();
     let args = match usage::parse() {
         Ok(args) => args,
         Err(code) => return code,

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, Error, FromArgMatches};
 
+use crate::failure;
 use crate::settings::args::Args;
 use crate::show::escape::printable;
 
@@ -24,14 +25,23 @@ pub(crate) fn parse() -> Result<Args, ExitCode> {
         .and_then(|matches| Args::from_arg_matches(&matches));
     parsed.map_err(|error| {
         if !error.use_stderr() {
-            let _ = error.print();
-            return ExitCode::SUCCESS;
+            return printed(error.print().and_then(|()| std::io::stdout().flush()));
         }
         let words = given_words(&command, std::env::args_os().skip(1));
         let message = message(&error, &words);
         let _ = std::io::stderr().lock().write_all(message.as_bytes());
         ExitCode::from(1)
     })
+}
+
+/// The exit code after help or version was printed, or not. Nobody has to read them to the end.
+fn printed(written: std::io::Result<()>) -> ExitCode {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            failure::report(&anyhow::Error::from(error).context("writing to stdout"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// Takes `-5` after a flag as its value, so that the message is about the number and not about a flag `-5`.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::zstd::too_wide_window;
 use crate::{Error, Result};
 
 /// The kind of content, by the file name without the ending for compression.
@@ -203,13 +204,20 @@ fn kind_of_special(_path: &Path, metadata: &std::fs::Metadata) -> Option<&'stati
 /// [`Error::NotFound`] for a missing file, [`Error::Read`] for all other I/O errors.
 pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
     let path = path.to_path_buf();
+    if let Some((window, most)) = too_wide_window(&source) {
+        return Error::ZstdWindow { path, window, most };
+    }
     match source.kind() {
         io::ErrorKind::NotFound => Error::NotFound { path },
         _ => Error::Read { path, source },
     }
 }
 
-fn text_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The text files that are read of a folder, sorted by path.
+///
+/// # Errors
+/// [`Error::NoTextFiles`] if there are none; a folder that cannot be read.
+pub fn text_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     // Data folders are often made of links into a download cache.
     let walk = WalkDir::new(folder).follow_links(true);
     let mut files = Vec::new();

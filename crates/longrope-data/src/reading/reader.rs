@@ -1,17 +1,15 @@
 //! Opens a file as a stream of bytes, decompressed where its name says so, and reads it up to a limit.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::string::FromUtf8Error;
 
-use flate2::bufread::MultiGzDecoder;
 use fs_err::File;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::file_type::FileType;
 use super::files::{Compression, check_is_readable, classify, read_error};
-use crate::fence::fenced;
+use super::gzip::GzipMembers;
+use super::zstd::ZstdFrames;
 use crate::{Error, Result};
 
 /// Bytes of the longest file that is read as a whole, after decompression. A few kilobytes can decompress to terabytes.
@@ -26,7 +24,7 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let file = BufReader::new(File::open(path).map_err(|source| read_error(path, source))?);
     let mut reader: Box<dyn BufRead + Send> = match classify(path).0 {
         Compression::None => Box::new(file),
-        Compression::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+        Compression::Gzip => Box::new(BufReader::new(GzipMembers::new(file))),
         Compression::Zstd => Box::new(BufReader::new(ZstdFrames::new(file))),
     };
     let head = reader
@@ -92,88 +90,6 @@ pub(crate) fn not_utf8(path: &Path, error: &FromUtf8Error, start: u64) -> Error 
 /// Some editors put it in front of UTF-8. A tokenizer would read it as a character.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A Zstandard file: any number of frames with skippable frames between them, as parallel compressors write them.
-struct ZstdFrames<R> {
-    source: R,
-    decoder: FrameDecoder,
-    in_frame: bool,
-}
-
-impl<R: BufRead> ZstdFrames<R> {
-    fn new(source: R) -> Self {
-        Self {
-            source,
-            decoder: FrameDecoder::new(),
-            in_frame: false,
-        }
-    }
-
-    fn next_frame(&mut self) -> io::Result<()> {
-        match in_fence(|| self.decoder.init(&mut self.source))? {
-            Ok(()) => {
-                self.in_frame = true;
-                Ok(())
-            }
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                length,
-                ..
-            })) => {
-                let skipped =
-                    io::copy(&mut (&mut self.source).take(length.into()), &mut io::sink())?;
-                if skipped == u64::from(length) {
-                    Ok(())
-                } else {
-                    Err(io::ErrorKind::UnexpectedEof.into())
-                }
-            }
-            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-        }
-    }
-
-    fn end_frame(&mut self) -> io::Result<()> {
-        self.in_frame = false;
-        let stored = self.decoder.get_checksum_from_data();
-        if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "zstd checksum does not match the content",
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl<R: BufRead> Read for ZstdFrames<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            if !self.in_frame {
-                if self.source.fill_buf()?.is_empty() {
-                    return Ok(0);
-                }
-                self.next_frame()?;
-                continue;
-            }
-            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                let one = BlockDecodingStrategy::UptoBlocks(1);
-                in_fence(|| self.decoder.decode_blocks(&mut self.source, one))?
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            }
-            match in_fence(|| self.decoder.read(buffer))?? {
-                0 => self.end_frame()?,
-                n_bytes => return Ok(n_bytes),
-            }
-        }
-    }
-}
-
-/// Calls the decompressor, whose panics on damaged input become errors.
-fn in_fence<T>(call: impl FnOnce() -> T) -> io::Result<T> {
-    fenced(call).map_err(|panicked| io::Error::new(io::ErrorKind::InvalidData, panicked))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +124,7 @@ mod tests {
                     // Some bits, such as those of a time, have no meaning.
                     match read_back(name, &damaged) {
                         Ok(found) => assert_eq!(found, text),
-                        Err(Error::Read { .. }) => {}
+                        Err(Error::Read { .. } | Error::ZstdWindow { .. }) => {}
                         Err(error) => panic!("byte {at}, bit {bit} of {name}: {error}"),
                     }
                 }
@@ -262,6 +178,34 @@ mod tests {
             read_back("a.zst", &wrong_checksum),
             Err(Error::Read { .. })
         ));
+    }
+
+    #[test]
+    fn zero_bytes_after_the_last_member_are_the_end() {
+        let members = [gzip("one "), gzip("two")].concat();
+        for n_zeros in [1, 512, 100_000] {
+            let padded = [members.clone(), vec![0; n_zeros]].concat();
+            assert_eq!(read_back("a.gz", &padded).unwrap(), "one two");
+            let more = [padded, gzip("three")].concat();
+            assert!(matches!(read_back("a.gz", &more), Err(Error::Read { .. })));
+        }
+    }
+
+    #[test]
+    fn a_file_that_needs_a_wide_window_is_no_damaged_one() {
+        // Magic number, header, window of 2^(10 + 21) bytes, and an empty last block.
+        let with_window = |window: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, window << 3, 1, 0, 0];
+        assert_eq!(read_back("a.zst", &with_window(17)).unwrap(), "");
+        let result = read_back("a.zst", &with_window(21));
+        let is_named = matches!(
+            result,
+            Err(Error::ZstdWindow {
+                window: 0x8000_0000,
+                most: 0x800_0000,
+                ..
+            })
+        );
+        assert!(is_named, "{result:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::training_window::{Goal, RopeChoice, TrainingWindow};
-use crate::{Result, Tokenizer};
+use crate::{Error, Result, Tokenizer};
 
 /// Tokens and their weights, appended piece by piece.
 #[derive(Clone, Debug, Default)]
@@ -20,13 +20,15 @@ impl Draft {
         self.weights.resize(self.tokens.len(), weight);
     }
 
-    pub(crate) fn push_text(
-        &mut self,
-        tokenizer: &Tokenizer,
-        text: &str,
-        weight: f32,
-    ) -> Result<()> {
-        self.push(&tokenizer.encode(text, false)?, weight);
+    /// Appends the first text of a document.
+    pub(crate) fn push_first(&mut self, tokenizer: &Tokenizer, text: &str) -> Result<()> {
+        self.push(&tokenizer.encode(text, false)?, 1.0);
+        Ok(())
+    }
+
+    /// Appends a text that continues another one.
+    pub(crate) fn push_text(&mut self, tokenizer: &Tokenizer, text: &str) -> Result<()> {
+        self.push(&tokenizer.encode_continuation(text)?, 1.0);
         Ok(())
     }
 
@@ -37,8 +39,8 @@ impl Draft {
         value: &str,
         weight: f32,
     ) -> Result<()> {
-        let space = tokenizer.encode(" ", false)?;
-        let tokens = tokenizer.encode(&format!(" {value}"), false)?;
+        let space = tokenizer.encode_continuation(" ")?;
+        let tokens = tokenizer.encode_continuation(&format!(" {value}"))?;
         let n_before = usize::from(tokens.starts_with(&space)) * space.len();
         self.push(&tokens[..n_before], 1.0);
         self.push(&tokens[n_before..], weight);
@@ -83,4 +85,25 @@ impl Draft {
             loss_weights: Some(self.weights),
         }
     }
+}
+
+/// Tokens that are left beside the `needed` ones in a document of `n_tokens`. One that was drawn too short is as long as it
+/// needs to be if `window` has room for that.
+///
+/// # Errors
+/// [`Error::WindowTooShort`] if it has not.
+pub(super) fn room(
+    document: &'static str,
+    needed: usize,
+    n_tokens: usize,
+    window: usize,
+) -> Result<usize> {
+    if needed > n_tokens.max(window) {
+        return Err(Error::WindowTooShort {
+            document,
+            found: window,
+            needed,
+        });
+    }
+    Ok(n_tokens.saturating_sub(needed))
 }

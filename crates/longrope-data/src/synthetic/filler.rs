@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::needle::FILLER;
 use crate::random::{below, unit};
-use crate::{Result, TokenDocument, Tokenizer};
+use crate::{Error, Result, TokenDocument, Tokenizer};
 
 /// Text to fill a window with: the standard sentences, or stretches of a corpus.
 #[derive(Clone, Debug)]
@@ -27,16 +27,24 @@ pub(crate) enum FillerKind {
 }
 
 impl Filler {
+    /// Filler in the tokens of this tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::NoFiller`] if the tokenizer has no tokens for the standard sentences.
     pub(crate) fn new(
         tokenizer: &Tokenizer,
         corpus: Arc<[TokenDocument]>,
         corpus_share: f64,
     ) -> Result<Self> {
         let has_text = corpus.iter().any(|document| !document.tokens.is_empty());
+        let again = tokenizer.encode_continuation(&format!(" {FILLER}"))?;
+        if again.is_empty() {
+            return Err(Error::NoFiller);
+        }
         Ok(Self {
-            line_break: tokenizer.encode("\n", false)?,
-            first: tokenizer.encode(FILLER, false)?,
-            again: tokenizer.encode(&format!(" {FILLER}"), false)?,
+            line_break: tokenizer.encode_continuation("\n")?,
+            first: tokenizer.encode_continuation(FILLER)?,
+            again,
             corpus,
             corpus_share: if has_text { corpus_share } else { 0.0 },
         })
@@ -76,5 +84,22 @@ impl Filler {
         }
         tokens.truncate(n_tokens);
         tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixtures::{tokenizer_from, tokenizer_json};
+
+    #[test]
+    fn a_vocabulary_without_the_standard_sentences_is_refused() {
+        let mut json = tokenizer_json();
+        json["model"]["vocab"] = json!({ "<s>": 0 });
+        json["model"]["merges"] = json!([]);
+        let filler = Filler::new(&tokenizer_from(&json), Arc::new([]), 0.0);
+        assert!(matches!(filler, Err(Error::NoFiller)), "{filler:?}");
     }
 }

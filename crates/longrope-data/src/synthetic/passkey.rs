@@ -2,17 +2,18 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::draft::Draft;
+use super::draft::{Draft, room};
 use super::filler::Filler;
 use crate::needle::NeedleParts;
 use crate::random::below;
-use crate::{Error, Result, Tokenizer};
+use crate::{Result, Tokenizer};
 
-/// Fills `draft` up to `n_tokens`. The place of the needle is uniform over the filler, so that every distance to the
-/// question occurs.
+/// Fills `draft` up to `n_tokens`, or a little further if only that leaves room for the parts: see [`room`]. The place of the
+/// needle is uniform over the filler, so that every distance to the question occurs.
 pub(crate) fn fill(
     draft: &mut Draft,
     n_tokens: usize,
+    window: usize,
     (tokenizer, filler): (&Tokenizer, &Filler),
     answer_weight: f32,
     rng: &mut ChaCha8Rng,
@@ -26,18 +27,14 @@ pub(crate) fn fill(
         statement,
         question,
     } = &mut parts;
-    introduction.push_text(tokenizer, &words.introduction, 1.0)?;
-    statement.push_text(tokenizer, &format!("\n{}", words.statement), 1.0)?;
-    question.push_text(tokenizer, &format!("\n{}", words.question), 1.0)?;
+    introduction.push_first(tokenizer, &words.introduction)?;
+    statement.push_text(tokenizer, &format!("\n{}", words.statement))?;
+    question.push_text(tokenizer, &format!("\n{}", words.question))?;
     question.push_answer(tokenizer, &key, answer_weight)?;
-    question.push_text(tokenizer, ".", 1.0)?;
+    question.push_text(tokenizer, ".")?;
 
     let needed = draft.len() + introduction.len() + statement.len() + question.len();
-    let room = n_tokens.checked_sub(needed).ok_or(Error::WindowTooShort {
-        document: "passkey",
-        found: n_tokens,
-        needed,
-    })?;
+    let room = room("passkey", needed, n_tokens, window)?;
     let n_after = below(room + 1, rng);
     let kind = filler.draw_kind(rng);
     let mut line = |n_tokens| {

@@ -2,10 +2,10 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::draft::Draft;
+use super::draft::{Draft, room};
 use super::filler::Filler;
 use crate::random::{below, shuffle};
-use crate::{Error, Result, Tokenizer};
+use crate::{Result, Tokenizer};
 
 /// Wording of facts and questions; `{name}` stands for the name.
 struct Template {
@@ -16,6 +16,48 @@ struct Template {
     /// Text after the value.
     end: &'static str,
     value: Value,
+}
+
+impl Template {
+    /// A line with the fact that `name` has this value.
+    fn fact(
+        &self,
+        tokenizer: &Tokenizer,
+        name: &str,
+        value: &str,
+        is_first: bool,
+    ) -> Result<Draft> {
+        let mut fact = Draft::default();
+        let text = written(self.fact, name);
+        if is_first {
+            fact.push_first(tokenizer, &text)?;
+        } else {
+            fact.push_text(tokenizer, &text)?;
+        }
+        fact.push_text(tokenizer, &format!(" {value}"))?;
+        fact.push_text(tokenizer, self.end)?;
+        Ok(fact.kept_together())
+    }
+
+    /// A line with the question for the value of `name`, and the answer.
+    fn question(
+        &self,
+        tokenizer: &Tokenizer,
+        name: &str,
+        value: &str,
+        answer_weight: f32,
+    ) -> Result<Draft> {
+        let mut question = Draft::default();
+        question.push_text(tokenizer, &written(self.question, name))?;
+        question.push_answer(tokenizer, value, answer_weight)?;
+        question.push_text(tokenizer, self.end)?;
+        Ok(question.kept_together())
+    }
+}
+
+/// A line with a name.
+fn written(text: &str, name: &str) -> String {
+    format!("\n{}", text.replace("{name}", name))
 }
 
 #[derive(Clone, Copy)]
@@ -63,11 +105,12 @@ const TEMPLATES: [Template; 6] = [
     },
 ];
 
-/// Fills `draft` up to `n_tokens`: up to `most_facts` facts, each followed by filler, then questions about them in
-/// another order.
+/// Fills `draft` up to `n_tokens`, or a little further if only that leaves room for a fact: see [`room`]. Up to `most_facts`
+/// facts, each followed by filler, then questions about them in another order.
 pub(crate) fn fill(
     draft: &mut Draft,
     n_tokens: usize,
+    window: usize,
     (tokenizer, filler): (&Tokenizer, &Filler),
     most_facts: usize,
     answer_weight: f32,
@@ -82,16 +125,10 @@ pub(crate) fn fill(
             Value::Number => number(rng),
             Value::Word => word(rng),
         };
-        let written = |text: &str| format!("\n{}", text.replace("{name}", name));
-        let mut fact = Draft::default();
-        fact.push_text(tokenizer, &written(template.fact), 1.0)?;
-        fact.push_text(tokenizer, &format!(" {value}"), 1.0)?;
-        fact.push_text(tokenizer, template.end, 1.0)?;
-        let mut question = Draft::default();
-        question.push_text(tokenizer, &written(template.question), 1.0)?;
-        question.push_answer(tokenizer, &value, answer_weight)?;
-        question.push_text(tokenizer, template.end, 1.0)?;
-        pairs.push((fact.kept_together(), question.kept_together()));
+        let is_first = pairs.is_empty();
+        let fact = template.fact(tokenizer, name, &value, is_first)?;
+        let question = template.question(tokenizer, name, &value, answer_weight)?;
+        pairs.push((fact, question));
     }
 
     let length = |pairs: &[(Draft, Draft)]| -> usize {
@@ -106,11 +143,7 @@ pub(crate) fn fill(
     }
     pairs.truncate(n_facts);
     let needed = draft.len() + length(&pairs);
-    let room = n_tokens.checked_sub(needed).ok_or(Error::WindowTooShort {
-        document: "recall",
-        found: n_tokens,
-        needed,
-    })?;
+    let room = room("recall", needed, n_tokens, window)?;
 
     let kind = filler.draw_kind(rng);
     let gaps = gaps(room, n_facts, rng);

@@ -98,6 +98,10 @@ impl SyntheticConfig {
 
 /// Windows that are made in advance to find out whether documents fit.
 const N_TRIED: u64 = 64;
+/// Draws of a window of which some are too long for it.
+const N_DRAWN: u64 = 64;
+/// Numbers of further draws are multiples of this, which no stream counts to.
+const DRAW: u64 = 1 << 56;
 
 /// An endless stream of windows. Window `i` depends only on the configuration and `i`.
 #[derive(Clone, Debug)]
@@ -118,7 +122,7 @@ impl SyntheticStream {
     ///   fit.
     /// - [`Error::BadWeight`] for an answer weight or a share that is negative or not finite.
     /// - [`Error::ZeroCount`] for no facts, no tokens to copy, or no length.
-    /// - [`Error::Encode`].
+    /// - [`Error::NoFiller`], [`Error::Encode`].
     pub fn new(
         config: SyntheticConfig,
         tokenizer: Arc<Tokenizer>,
@@ -139,19 +143,43 @@ impl SyntheticStream {
             tokenizer,
             n_done: 0,
         };
-        // Lengths vary with the random choices. What does not fit should be known now, not in the middle of a run.
-        for number in 0..N_TRIED {
-            stream.numbered(number)?;
-        }
+        stream.try_some()?;
         Ok(stream)
     }
 
-    /// The next window.
+    /// Makes some windows. Lengths vary with the random choices. What does not fit should be known before a run begins, not
+    /// in the middle of it.
     ///
     /// # Errors
-    /// [`Error::WindowTooShort`] if the names of a document happen to be too long for it, [`Error::Encode`].
+    /// [`Error::WindowTooShort`] for the longest document that does not fit.
+    fn try_some(&self) -> Result<()> {
+        let (mut longest, mut result) = (0, Ok(()));
+        for number in 0..N_TRIED {
+            let window = self.numbered(number);
+            match window {
+                Err(Error::WindowTooShort { needed, .. }) if needed <= longest => {}
+                Err(Error::WindowTooShort { needed, .. }) => {
+                    (longest, result) = (needed, window.map(drop));
+                }
+                _ => drop(window?),
+            }
+        }
+        result
+    }
+
+    /// The next window. If the names of its documents happen to be too long for it, others are drawn.
+    ///
+    /// # Errors
+    /// [`Error::WindowTooShort`] if those are too long as well, [`Error::Encode`].
     pub fn next_window(&mut self) -> Result<TrainingWindow> {
-        let window = self.numbered(self.n_done)?;
+        let mut drawn = self.numbered(self.n_done);
+        for again in 1..N_DRAWN {
+            if !matches!(drawn, Err(Error::WindowTooShort { .. })) {
+                break;
+            }
+            drawn = self.numbered(self.n_done + again * DRAW);
+        }
+        let window = drawn?;
         self.n_done += 1;
         Ok(window)
     }
@@ -213,11 +241,12 @@ impl SyntheticStream {
                 copying::fill(&mut own, window, &self.alphabet, lengths, rng);
             }
             SyntheticKind::Passkey {} => {
-                passkey::fill(&mut own, n_tokens, texts, config.answer_weight, rng)?;
+                let weight = config.answer_weight;
+                passkey::fill(&mut own, n_tokens, window, texts, weight, rng)?;
             }
             SyntheticKind::Recall { most_facts } => {
                 let weight = config.answer_weight;
-                recall::fill(&mut own, n_tokens, texts, most_facts, weight, rng)?;
+                recall::fill(&mut own, n_tokens, window, texts, most_facts, weight, rng)?;
             }
         }
         if own.len() < window {
@@ -279,7 +308,11 @@ fn check(config: &SyntheticConfig) -> Result<()> {
         ("share of the corpus", config.corpus_share),
     ] {
         if !found.is_finite() || found < 0.0 {
-            return Err(Error::BadWeight { name, found });
+            return Err(Error::BadWeight {
+                name,
+                found,
+                expected: "a positive number",
+            });
         }
     }
     let counts: &[(&'static str, usize)] = match &config.kind {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::fingerprint::sha256_hex;
-use crate::fixtures::{counting_document, tokenizer};
+use crate::fixtures::{counting_document, sentencepiece_json, tokenizer, tokenizer_from};
 use crate::needle::NeedleParts;
 
 const BOS: u32 = 0;
@@ -268,6 +268,42 @@ fn what_does_not_fit_is_refused() {
         stream(SyntheticKind::RECALL, 700, -0.5),
         Err(Error::BadWeight { .. })
     ));
+}
+
+#[test]
+fn windows_as_long_as_an_error_says_are_long_enough_for_a_whole_run() {
+    for kind in [SyntheticKind::Passkey {}, SyntheticKind::RECALL] {
+        let Err(Error::WindowTooShort { found, needed, .. }) = stream(kind, 20, 0.0) else {
+            panic!("{kind:?} does not fit into 20 tokens");
+        };
+        assert_eq!(found, 20);
+        let mut stream = stream(kind, needed, 0.0).unwrap();
+        for _ in 0..2000 {
+            assert_eq!(stream.next_window().unwrap().tokens.len(), needed);
+        }
+    }
+}
+
+#[test]
+fn pieces_have_the_tokens_of_the_whole_text_where_texts_begin_with_a_space() {
+    let tokenizer = Arc::new(tokenizer_from(&sentencepiece_json()));
+    for kind in [SyntheticKind::Passkey {}, SyntheticKind::RECALL] {
+        let config = SyntheticConfig {
+            bos: Some(1),
+            corpus_share: 0.0,
+            ..SyntheticConfig::new(kind, 900, 3)
+        };
+        let stream = SyntheticStream::new(config, Arc::clone(&tokenizer), Arc::new([]));
+        let mut stream = stream.unwrap();
+        for _ in 0..20 {
+            let window = stream.next_window().unwrap();
+            let weights = window.token_weights();
+            let answer = weights.iter().rposition(|weight| *weight > 1.0).unwrap();
+            let tokens = &window.tokens[..=answer];
+            let text = tokenizer.decode(tokens).unwrap();
+            assert_eq!(tokenizer.encode(&text, true).unwrap(), tokens, "{text}");
+        }
+    }
 }
 
 #[test]

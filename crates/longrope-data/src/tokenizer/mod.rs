@@ -2,6 +2,7 @@
 
 mod add_bos;
 mod config;
+mod continuation;
 mod hugging_face;
 mod split;
 mod train;

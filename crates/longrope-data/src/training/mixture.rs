@@ -146,6 +146,7 @@ impl Mixture {
             return Err(Error::BadWeight {
                 name: "share",
                 found,
+                expected: "a positive number",
             });
         }
         let mut used = parts.iter().filter(|part| part.share > 0.0);

@@ -95,8 +95,13 @@ pub enum Overflow {
 pub struct LengthWeight {
     /// Tokens of the shortest document this applies to.
     pub at_least: usize,
-    /// Occurrences per epoch. The fractional part is a probability; 0 excludes documents.
+    /// Occurrences per epoch, at most [`MOST`](Self::MOST). The fractional part is a probability; 0 excludes documents.
     pub weight: f64,
+}
+
+impl LengthWeight {
+    /// Largest weight: the order of an epoch has an entry for every occurrence of a document.
+    pub const MOST: f64 = 10_000.0;
 }
 
 /// A position in a [`PackedStream`].
@@ -128,18 +133,18 @@ impl PackedStream {
     ///
     /// # Errors
     /// - [`Error::ContextTooShort`] for windows, or pieces, below 2 tokens.
-    /// - [`Error::BadWeight`] for a weight that is negative or not finite.
+    /// - [`Error::BadWeight`] for a weight that is not in `0..=`[`LengthWeight::MOST`].
     /// - [`Error::NothingToTrainOn`] without a document of positive weight.
     pub fn new(documents: Arc<[TokenDocument]>, config: PackingConfig) -> Result<Self> {
         check_context(config.window)?;
         check_context(config.piece.unwrap_or(config.window))?;
-        for LengthWeight { weight, .. } in &config.length_weights {
-            if !weight.is_finite() || *weight < 0.0 {
-                return Err(Error::BadWeight {
-                    name: "length weight",
-                    found: *weight,
-                });
-            }
+        let mut weights = config.length_weights.iter().map(|length| length.weight);
+        if let Some(found) = weights.find(|weight| !(0.0..=LengthWeight::MOST).contains(weight)) {
+            return Err(Error::BadWeight {
+                name: "length weight",
+                found,
+                expected: "0 to 10,000",
+            });
         }
         let mut stream = Self {
             documents,

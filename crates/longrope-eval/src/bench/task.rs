@@ -66,7 +66,7 @@ impl<'a> BenchTask<'a> {
     /// # Errors
     /// If the text cannot be tokenized, or there is no room.
     pub fn prompt(&self, index: usize, n_new: usize) -> Result<(Vec<u32>, usize)> {
-        let whole = self.tokenizer.encode(&self.prompts.context(index), true)?;
+        let whole = self.tokenizer.encode_prompt(&self.prompts.context(index))?;
         let n_tokens = whole.len();
         let room = self.context.saturating_sub(n_new);
         if room == 0 {
@@ -201,6 +201,14 @@ impl Task for BenchTask<'_> {
         QUESTIONS
     }
 
+    /// With a limit for each subject, a number is that of another question than with another limit. Questions keep their
+    /// order within a subject, so those of the same subjects, one after the other, are the same.
+    fn is_own(&self, trial: &Trial) -> bool {
+        let subject = trial.details.get("subject").and_then(Value::as_str);
+        let question = self.prompts.questions().get(trial.trial);
+        question.is_some_and(|question| question.subject.as_deref() == subject)
+    }
+
     fn run(
         &self,
         trials: Range<usize>,
@@ -239,5 +247,79 @@ impl Task for BenchTask<'_> {
                 }
             };
         Ok(trials.zip(answers).zip(found).map(trial).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_rope::RopeScaling;
+
+    use super::super::kind::Bench;
+    use super::super::question::Question;
+    use super::super::records::Record;
+    use super::*;
+    use crate::fixtures::{tokenizer, tokenizer_that_ends_texts};
+    use crate::task::TaskRun;
+
+    fn question(bench: Bench, row: Value) -> Question {
+        let Value::Object(columns) = row else {
+            panic!("a row is an object");
+        };
+        let place = "data.jsonl#1".to_owned();
+        Question::new(bench, Record { place, columns }).unwrap()
+    }
+
+    /// A benchmark of the first `limit` questions of the subjects `a` and `b`.
+    fn limited(tokenizer: &Tokenizer, limit: usize) -> BenchTask<'_> {
+        let ask = |subject: &str| {
+            let row = json!({"question": "What?", "subject": subject,
+                "choices": ["w", "x", "y", "z"], "answer": 0});
+            question(Bench::Mmlu, row)
+        };
+        let subjects = ["a", "b"].map(|subject| vec![ask(subject); limit]);
+        let prompts = Prompts::new(Bench::Mmlu, subjects.concat(), Vec::new(), 0, 1);
+        BenchTask::new(prompts.unwrap(), tokenizer, 256, 1)
+    }
+
+    #[test]
+    fn trials_under_another_limit_are_of_other_questions() {
+        let tokenizer = tokenizer();
+        let spec = RopeSpec::new(64, 1e4, 256, RopeScaling::None {}).unwrap();
+        let resumed = |limit: usize, subjects: &[&str]| {
+            let task = limited(&tokenizer, limit);
+            let trial = |(trial, subject): (usize, &&str)| {
+                let mut details = Map::new();
+                details.insert("subject".to_owned(), Value::from(*subject));
+                Trial {
+                    trial,
+                    scores: vec![1.0],
+                    details,
+                }
+            };
+            let trials = subjects.iter().enumerate().map(trial).collect();
+            let run = TaskRun::new(&task, "rope", &spec).with_trials(trials, 1.0);
+            run.map(|run| run.progress())
+        };
+        assert_eq!(resumed(2, &["a", "a", "b"]).unwrap(), (3, 4));
+        let more = resumed(3, &["a", "a", "b"]);
+        assert!(matches!(more, Err(Error::StateQuestions { trial: 2, .. })));
+        let less = resumed(1, &["a", "a", "b"]);
+        assert!(matches!(less, Err(Error::StateQuestions { trial: 1, .. })));
+        // So far, both limits have the same questions.
+        assert_eq!(resumed(3, &["a", "a"]).unwrap(), (2, 6));
+    }
+
+    #[test]
+    fn a_question_is_not_ended_before_its_answer() {
+        let bench: Bench = "babilong-qa1".parse().unwrap();
+        let row = json!({"input": "Mary went to the hallway.", "question": "Where is Mary?",
+            "target": "hallway"});
+        let questions = vec![question(bench, row)];
+        let prompts = Prompts::new(bench, questions, Vec::new(), 2, 1).unwrap();
+        let prompt = |tokenizer: &Tokenizer| {
+            let task = BenchTask::new(prompts.clone(), tokenizer, 100_000, 1);
+            task.prompt(0, 16).unwrap()
+        };
+        assert_eq!(prompt(&tokenizer_that_ends_texts()), prompt(&tokenizer()));
     }
 }

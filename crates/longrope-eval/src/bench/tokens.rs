@@ -19,7 +19,8 @@ pub struct AnswerTokens {
 ///
 /// Both are encoded together. The answer begins after as many tokens as the question has by itself; spaces at the end
 /// of the question belong to the answer. The model does not read the last token of the answer, so `max_context + 1`
-/// tokens are kept.
+/// tokens are kept. A token that the tokenizer puts after a text is left out: the question goes on, and it is no part of
+/// the answer.
 ///
 /// # Errors
 /// If the text cannot be tokenized.
@@ -31,12 +32,24 @@ pub(super) fn encode(
 ) -> longrope_data::Result<AnswerTokens> {
     let question = context.trim_end_matches(is_space);
     let blanks = &context[question.len()..];
-    let n_question = tokenizer.encode(question, true)?.len();
-    let whole = tokenizer.encode(&format!("{question}{blanks} {choice}"), true)?;
+    let n_question = tokenizer.encode_prompt(question)?.len();
+    let whole = tokenizer.encode_prompt(&format!("{question}{blanks} {choice}"))?;
     let left_out = whole.len().saturating_sub(max_context + 1);
     Ok(AnswerTokens {
         answer_from: n_question.saturating_sub(left_out),
         tokens: whole[left_out..].to_vec(),
         n_whole: whole.len(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{tokenizer, tokenizer_that_ends_texts};
+
+    #[test]
+    fn a_token_after_a_text_is_no_part_of_the_answer() {
+        let of = |tokenizer: &Tokenizer| encode(tokenizer, "fn main", "x = 1", 100).unwrap();
+        assert_eq!(of(&tokenizer_that_ends_texts()), of(&tokenizer()));
+    }
 }

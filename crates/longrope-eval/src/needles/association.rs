@@ -16,6 +16,7 @@ use super::config::{NeedleConfig, NeedleKind, check_fixed_texts, check_needles};
 use super::haystack::Haystack;
 use super::inputs::TaskInputs;
 use crate::error::Result;
+use crate::fit::{Fill, check_all_fit};
 use crate::language_model::LanguageModel;
 use crate::report::Trial;
 use crate::settings::depths_setting;
@@ -74,7 +75,10 @@ impl<'a> Association<'a> {
             seed,
         };
         let task = Self { inputs };
-        task.candidates(0)?; // fails if the context is too short
+        check_all_fit(KIND.task_name(), context, task.n_trials(), |trial| {
+            task.least_tokens(trial)
+        })?;
+        task.candidates(0)?; // fails if no filler gives exactly the context
         Ok(task)
     }
 
@@ -99,6 +103,24 @@ impl<'a> Association<'a> {
     }
 
     fn candidates(&self, trial: usize) -> Result<Candidates> {
+        self.asked_with(trial, |answers, prompt| {
+            self.inputs.candidates(KIND, answers, prompt)
+        })
+    }
+
+    /// Tokens of a trial without filler.
+    fn least_tokens(&self, trial: usize) -> Result<usize> {
+        self.asked_with(trial, |answers, prompt| {
+            self.inputs.least_tokens(answers, prompt)
+        })
+    }
+
+    /// What `take` makes of the answers of a trial, the right one first, and of its prompt with any filler.
+    fn asked_with<T>(
+        &self,
+        trial: usize,
+        take: impl FnOnce(&[String], &dyn Fn(Fill) -> String) -> Result<T>,
+    ) -> Result<T> {
         let Drawn { facts, start } = self.draw(trial);
         let haystack = self.inputs.haystack.starting_at(start);
         let texts: Vec<String> = facts.iter().map(Fact::text).collect();
@@ -106,7 +128,7 @@ impl<'a> Association<'a> {
         let needles: Vec<(f64, &str)> = depths.zip(texts.iter().map(String::as_str)).collect();
         let answers: Vec<String> = facts.iter().map(|fact| format!(" {}", fact.name)).collect();
         let question = facts[0].pair.question;
-        self.inputs.candidates(KIND, &answers, |fill| {
+        take(&answers, &|fill: Fill| {
             let text = haystack.with_needles(fill, &needles);
             format!("{text}\nQuestion: {question}\nAnswer:")
         })

@@ -51,30 +51,47 @@ impl TaskInputs<'_> {
         &self,
         kind: NeedleKind,
         answers: &[String],
-        prompt: impl Fn(Fill) -> String,
+        prompt: &dyn Fn(Fill) -> String,
     ) -> Result<Candidates> {
-        let questions = |fill| -> Result<Vec<AnsweredPrompt>> {
-            let prompt = prompt(fill);
-            answers
-                .iter()
-                .map(|answer| AnsweredPrompt::new(self.tokenizer, &prompt, answer))
-                .collect()
-        };
-        let protocol = self.config.protocol;
-        let needs =
-            |question: &AnsweredPrompt| question.tokens.len().max(question.n_tokens(protocol));
         // The filler does not change how long an answer is, so only the longest is tried with every filler.
-        let bare = questions(Fill::default())?;
+        let bare = self.answered(answers, &prompt(Fill::default()))?;
         let longest = (0..bare.len())
-            .max_by_key(|i| needs(&bare[*i]))
+            .max_by_key(|i| self.needs(&bare[*i]))
             .unwrap_or(0);
         let fill = fit_filler(kind.task_name(), self.context, |fill| {
             let question = AnsweredPrompt::new(self.tokenizer, &prompt(fill), &answers[longest])?;
-            Ok(needs(&question))
+            Ok(self.needs(&question))
         })?;
         Ok(Candidates {
-            questions: questions(fill)?,
+            questions: self.answered(answers, &prompt(fill))?,
         })
+    }
+
+    /// Tokens of the context that the prompt without filler needs with its longest candidate.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenized.
+    pub(super) fn least_tokens(
+        &self,
+        answers: &[String],
+        prompt: &dyn Fn(Fill) -> String,
+    ) -> Result<usize> {
+        let bare = self.answered(answers, &prompt(Fill::default()))?;
+        Ok(bare.iter().map(|it| self.needs(it)).max().unwrap_or(0))
+    }
+
+    /// A prompt with each of its candidates.
+    fn answered(&self, answers: &[String], prompt: &str) -> Result<Vec<AnsweredPrompt>> {
+        answers
+            .iter()
+            .map(|answer| AnsweredPrompt::new(self.tokenizer, prompt, answer))
+            .collect()
+    }
+
+    /// Tokens of the context that a question needs, to be scored and to be answered.
+    fn needs(&self, question: &AnsweredPrompt) -> usize {
+        let answered = question.n_tokens(self.config.protocol);
+        question.tokens.len().max(answered)
     }
 
     /// Runs a trial: scores of its question, one per metric, and what is reported about it, beside the `details` of the

@@ -15,7 +15,7 @@ use super::haystack::Haystack;
 use super::inputs::TaskInputs;
 use super::question::{AnsweredPrompt, ask};
 use crate::error::{Error, Result};
-use crate::fit::fit_filler;
+use crate::fit::{Fill, check_all_fit, fit_filler};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::report::Trial;
@@ -90,7 +90,10 @@ impl<'a> Needle<'a> {
             seed,
         };
         let task = Self { inputs };
-        task.questions(0)?; // fails if the context is too short
+        check_all_fit(NAME, context, task.n_trials(), |trial| {
+            task.least_tokens(trial)
+        })?;
+        task.questions(0)?; // fails if no filler gives exactly the context
         Ok(task)
     }
 
@@ -114,6 +117,30 @@ impl<'a> Needle<'a> {
 
     /// One question per needle of a trial.
     fn questions(&self, trial: usize) -> Result<Vec<AnsweredPrompt>> {
+        let protocol = self.inputs.config.protocol;
+        self.each_question(trial, |question| {
+            let fill = fit_filler(NAME, self.inputs.context, |fill| {
+                Ok(question(fill)?.n_tokens(protocol))
+            })?;
+            question(fill)
+        })
+    }
+
+    /// Tokens of the longest question of a trial without filler.
+    fn least_tokens(&self, trial: usize) -> Result<usize> {
+        let protocol = self.inputs.config.protocol;
+        let all = self.each_question(trial, |question| {
+            Ok(question(Fill::default())?.n_tokens(protocol))
+        })?;
+        Ok(all.into_iter().max().unwrap_or(0))
+    }
+
+    /// What `take` makes of each question of a trial, which it gets with any filler.
+    fn each_question<T>(
+        &self,
+        trial: usize,
+        take: impl Fn(&dyn Fn(Fill) -> Result<AnsweredPrompt>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let (hidden, start) = self.draw(trial);
         let config = &self.inputs.config;
         let haystack = self.inputs.haystack.starting_at(start);
@@ -128,18 +155,14 @@ impl<'a> Needle<'a> {
             .map(|asked| {
                 let prompt = asked.fill(&config.prompt);
                 let answer = asked.fill(&config.answer);
-                let question = |fill| {
+                take(&|fill: Fill| {
                     let text = haystack.with_needles(fill, &needles);
                     AnsweredPrompt::new(
                         self.inputs.tokenizer,
                         &prompt.replace("{haystack}", &text),
                         &answer,
                     )
-                };
-                let fill = fit_filler(NAME, self.inputs.context, |fill| {
-                    Ok(question(fill)?.n_tokens(config.protocol))
-                })?;
-                question(fill)
+                })
             })
             .collect()
     }
@@ -243,123 +266,5 @@ fn check_is_answerable(config: &NeedleConfig) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    fn tokenizer() -> Tokenizer {
-        let assets =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../longrope/assets/tiny-llama-256");
-        Tokenizer::from_model_dir(&assets).unwrap()
-    }
-
-    const HAY: &str =
-        "The road was long. It rained all day. Nobody spoke. At last they came to an inn.";
-
-    fn prompt(config: &NeedleConfig, trial: usize) -> (Vec<Hidden>, Vec<String>) {
-        let (tokenizer, hay) = (tokenizer(), Haystack::of(HAY));
-        let task = Needle::new(&tokenizer, &hay, config, 400, 5).unwrap();
-        let questions = task.questions(trial).unwrap();
-        let texts = questions
-            .iter()
-            .map(|question| {
-                assert_eq!(question.tokens.len(), 400);
-                tokenizer.decode(&question.tokens).unwrap()
-            })
-            .collect();
-        (task.draw(trial).0, texts)
-    }
-
-    #[test]
-    fn a_needle_is_where_it_should_be_and_asked_for() {
-        for (trial, share) in [(0, 0.0), (2, 0.5), (4, 1.0)] {
-            let (hidden, texts) = prompt(&NeedleConfig::default(), trial);
-            let Hidden { key, value, depth } = &hidden[0];
-            assert!((depth - share).abs() < 1e-12);
-            let text = &texts[0];
-            assert!(text.ends_with(&format!(
-                "Answer: The special magic {key} number is: {value}"
-            )));
-            let (_, book) = text.split_once("<book> ").unwrap();
-            let (book, _) = book.split_once(" </book>").unwrap();
-            let needle = format!("The special magic {key} number is: {value}.");
-            let at = book.find(&needle).unwrap() as f64;
-            // Needles are moved back to the end of a sentence, here by at most 31 bytes.
-            let place = share * (book.len() - needle.len()) as f64;
-            assert!(at <= place + 2.0 && at >= place - 33.0, "{at}, {place}");
-        }
-    }
-
-    #[test]
-    fn several_needles_are_spread_and_each_is_asked_for() {
-        let config = NeedleConfig {
-            needles: 3,
-            ..NeedleConfig::default()
-        };
-        let (hidden, texts) = prompt(&config, 1);
-        let depths: Vec<f64> = hidden.iter().map(|one| one.depth).collect();
-        assert_eq!(depths, [0.25, 0.5, 0.75]);
-        assert_eq!(texts.len(), 3);
-        for (one, text) in hidden.iter().zip(&texts) {
-            assert!(text.ends_with(&one.value.to_string()));
-            for other in &hidden {
-                assert!(text.contains(&other.fill("magic {key} number is: {value}.")));
-            }
-        }
-    }
-
-    #[test]
-    fn a_needle_that_does_not_say_what_is_asked_is_refused() {
-        let (tokenizer, hay) = (tokenizer(), Haystack::of(HAY));
-        let missing = |needle: &str, answer: &str, needles: usize| {
-            let config = NeedleConfig {
-                needle: needle.to_owned(),
-                prompt: "{haystack} The answer is:".to_owned(),
-                answer: answer.to_owned(),
-                needles,
-                ..NeedleConfig::default()
-            };
-            match Needle::new(&tokenizer, &hay, &config, 400, 5) {
-                Ok(_) => None,
-                Err(Error::MissingPlaceholder {
-                    setting: "needle",
-                    placeholder,
-                    ..
-                }) => Some(placeholder),
-                Err(other) => panic!("{other}"),
-            }
-        };
-        assert_eq!(missing("no placeholders", " {value}", 1), Some("{value}"));
-        assert_eq!(missing("It is {value}.", " {key}", 1), Some("{key}"));
-        assert_eq!(missing("It is {value}.", " {value}", 2), Some("{key}"));
-        assert_eq!(missing("It is {value}.", " {value}", 1), None);
-        assert_eq!(missing("In {key} it is {value}.", " {key}", 2), None);
-        assert_eq!(missing("no placeholders", " at all", 2), None);
-    }
-
-    #[test]
-    fn texts_may_be_the_users_own() {
-        let config = NeedleConfig {
-            needle: "The best thing to do is to eat a sandwich.".to_owned(),
-            prompt: "{haystack}\nThe best thing to do is to".to_owned(),
-            answer: " eat a sandwich".to_owned(),
-            ..NeedleConfig::default()
-        };
-        let (_, texts) = prompt(&config, 0);
-        assert!(texts[0].starts_with("The best thing to do is to eat a sandwich. "));
-        assert!(texts[0].ends_with("\nThe best thing to do is to eat a sandwich"));
-        let (tokenizer, hay) = (tokenizer(), Haystack::of(HAY));
-        let broken = NeedleConfig {
-            prompt: "no place".to_owned(),
-            ..config
-        };
-        let error = Needle::new(&tokenizer, &hay, &broken, 400, 5).unwrap_err();
-        assert!(matches!(
-            error,
-            Error::InvalidSetting {
-                setting: "prompt",
-                ..
-            }
-        ));
-    }
-}
+#[path = "needle_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ use super::config::{MOST_NEEDLES, NeedleConfig, NeedleKind, check_fixed_texts, c
 use super::haystack::Haystack;
 use super::inputs::TaskInputs;
 use crate::error::Result;
+use crate::fit::{Fill, check_all_fit};
 use crate::language_model::LanguageModel;
 use crate::report::Trial;
 use crate::settings::invalid_setting;
@@ -127,7 +128,10 @@ impl<'a> Ordinal<'a> {
             seed,
         };
         let task = Self { inputs };
-        task.candidates(0)?; // fails if the context is too short
+        check_all_fit(KIND.task_name(), context, task.n_trials(), |trial| {
+            task.least_tokens(trial)
+        })?;
+        task.candidates(0)?; // fails if no filler gives exactly the context
         Ok(task)
     }
 
@@ -163,6 +167,24 @@ impl<'a> Ordinal<'a> {
     }
 
     fn candidates(&self, trial: usize) -> Result<Candidates> {
+        self.asked_with(trial, |answers, prompt| {
+            self.inputs.candidates(KIND, answers, prompt)
+        })
+    }
+
+    /// Tokens of a trial without filler.
+    fn least_tokens(&self, trial: usize) -> Result<usize> {
+        self.asked_with(trial, |answers, prompt| {
+            self.inputs.least_tokens(answers, prompt)
+        })
+    }
+
+    /// What `take` makes of the answers of a trial, the right one first, and of its prompt with any filler.
+    fn asked_with<T>(
+        &self,
+        trial: usize,
+        take: impl FnOnce(&[String], &dyn Fn(Fill) -> String) -> Result<T>,
+    ) -> Result<T> {
         let Drawn {
             kind,
             values,
@@ -183,7 +205,7 @@ impl<'a> Ordinal<'a> {
             .collect();
         let mut answers: Vec<String> = values.iter().map(|value| format!(" {value}")).collect();
         answers.swap(0, asked);
-        self.inputs.candidates(KIND, &answers, |fill| {
+        take(&answers, &|fill: Fill| {
             let text = haystack.with_needles(fill, &needles);
             format!("{text}\nQuestion: {question}\nAnswer:")
         })

@@ -123,6 +123,25 @@ fn a_model_that_cannot_tell_needles_apart_is_right_by_chance() {
 }
 
 #[test]
+fn a_later_trial_that_does_not_fit_is_refused_at_once() {
+    let (tokenizer, hay, config) = (tokenizer(), Haystack::of(HAY), config());
+    let new = |seed, context| Ordinal::new(&tokenizer, &hay, &config, context, seed);
+    let needed = |seed| -> Vec<usize> {
+        let task = new(seed, 600).unwrap();
+        let trials = 0..task.n_trials();
+        trials.map(|i| task.least_tokens(i).unwrap()).collect()
+    };
+    let is_later = |all: &[usize]| all.iter().any(|tokens| *tokens > all[0]);
+    let seed = (0..20).find(|seed| is_later(&needed(*seed))).unwrap();
+    let (first, most) = (needed(seed)[0], *needed(seed).iter().max().unwrap());
+    let error = new(seed, first).unwrap_err();
+    assert!(
+        matches!(error, Error::ContextTooShort { needed, .. } if needed == most),
+        "{error}"
+    );
+}
+
+#[test]
 fn settings_without_effect_are_refused() {
     let (tokenizer, hay) = (tokenizer(), Haystack::of(HAY));
     for (config, expected) in [

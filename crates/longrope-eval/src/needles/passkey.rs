@@ -16,7 +16,7 @@ use serde_json::{Map, json};
 use super::haystack::Haystack;
 use super::question::{AnsweredPrompt, Protocol, ask};
 use crate::error::Result;
-use crate::fit::{Fill, fit_filler};
+use crate::fit::{Fill, check_all_fit, fit_filler};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::report::Trial;
@@ -96,7 +96,11 @@ impl<'a> Passkey<'a> {
             draws: draws(config, seed),
             filler,
         };
-        task.question(0)?; // fails if the context is too short
+        check_all_fit(NAME, context, task.draws.len(), |trial| {
+            let shortest = task.with_filler(trial, Fill::default())?;
+            Ok(shortest.n_tokens(config.protocol))
+        })?;
+        task.question(0)?; // fails if no filler gives exactly the context
         Ok(task)
     }
 
@@ -111,15 +115,18 @@ impl<'a> Passkey<'a> {
 
     /// Tokens of a trial.
     fn question(&self, trial: usize) -> Result<AnsweredPrompt> {
-        let drawn = self.draws[trial];
-        let answer = format!(" {}", drawn.key);
-        let question =
-            |fill| AnsweredPrompt::new(self.tokenizer, &self.prompt(drawn, fill), &answer);
         let protocol = self.config.protocol;
         let fill = fit_filler(NAME, self.context, |fill| {
-            Ok(question(fill)?.n_tokens(protocol))
+            Ok(self.with_filler(trial, fill)?.n_tokens(protocol))
         })?;
-        question(fill)
+        self.with_filler(trial, fill)
+    }
+
+    /// Tokens of a trial with some filler.
+    fn with_filler(&self, trial: usize, fill: Fill) -> Result<AnsweredPrompt> {
+        let drawn = self.draws[trial];
+        let answer = format!(" {}", drawn.key);
+        AnsweredPrompt::new(self.tokenizer, &self.prompt(drawn, fill), &answer)
     }
 }
 

@@ -93,18 +93,21 @@ fn build(
     n_tokens: usize,
     filler: impl FnOnce(usize) -> Result<[Vec<u32>; 2]>,
 ) -> Result<NeedleText> {
-    let encode = |text: &str, special: bool| {
+    let encode = |text: &str, is_first: bool| {
         if text.is_empty() {
-            return Ok(Vec::new());
+            Ok(Vec::new())
+        } else if is_first {
+            tokenizer.encode_prompt(text)
+        } else {
+            tokenizer.encode_continuation(text)
         }
-        tokenizer.encode(text, special)
     };
     let parts = NeedleParts {
         introduction: encode(&parts.introduction, true)?,
         statement: encode(&parts.statement, false)?,
         question: encode(&parts.question, false)?,
     };
-    let answer = tokenizer.encode(&format!(" {answer}"), false)?;
+    let answer = tokenizer.encode_continuation(&format!(" {answer}"))?;
     let needed =
         parts.introduction.len() + parts.statement.len() + parts.question.len() + answer.len();
     let n_filler = n_tokens.checked_sub(needed).ok_or(Error::NeedleTooLong {
@@ -137,7 +140,13 @@ impl<'a> FillerSource<'a> {
     fn new(filler: Filler, tokenizer: &Tokenizer, documents: &'a [TokenDocument]) -> Result<Self> {
         Ok(match filler {
             Filler::Text => Self::Documents(documents),
-            Filler::Sentences => Self::Sentences(tokenizer.encode(&format!("{FILLER} "), false)?),
+            Filler::Sentences => {
+                let sentences = tokenizer.encode_continuation(&format!("{FILLER} "))?;
+                if sentences.is_empty() {
+                    return Err(longrope_data::Error::NoFiller.into());
+                }
+                Self::Sentences(sentences)
+            }
         })
     }
 
@@ -163,17 +172,10 @@ impl<'a> FillerSource<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-
-    fn tokenizer() -> Tokenizer {
-        let model = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../longrope/assets/tiny-llama-256"
-        );
-        Tokenizer::from_model_dir(Path::new(model)).expect("it is bundled")
-    }
+    use crate::fixtures::{
+        tokenizer, tokenizer_that_ends_texts, tokenizer_with_a_space_before_texts,
+    };
 
     #[test]
     fn needles_lie_where_they_should_and_answers_end_the_text() {
@@ -259,6 +261,28 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn a_text_does_not_end_after_its_introduction() {
+        let texts = |tokenizer: &Tokenizer| {
+            let config = NeedleTextConfig::passkeys(2);
+            needle_texts(&config, tokenizer, &[], 256, 3).unwrap()
+        };
+        assert_eq!(texts(&tokenizer_that_ends_texts()), texts(&tokenizer()));
+    }
+
+    #[test]
+    fn only_the_introduction_gets_the_space_that_a_tokenizer_puts_before_a_text() {
+        let tokenizer = tokenizer_with_a_space_before_texts();
+        assert!(tokenizer.marks_beginnings());
+        let config = NeedleTextConfig::passkeys(4);
+        for text in needle_texts(&config, &tokenizer, &[], 400, 3).unwrap() {
+            let answer = tokenizer.decode(&text.tokens[text.answer_from..]).unwrap();
+            assert_eq!(answer.len(), 1 + 5, "{answer:?}");
+            let text = tokenizer.decode(&text.tokens).unwrap();
+            assert!(!text.contains("  "), "{text}");
+        }
     }
 
     #[test]

@@ -80,6 +80,12 @@ pub enum Unpaired {
         /// Trials of the second.
         other: usize,
     },
+    /// A metric that is not a mean over trials.
+    #[error("the trials have no scores of `{metric}`")]
+    NoScores {
+        /// Name of the metric.
+        metric: String,
+    },
 }
 
 impl Unpaired {

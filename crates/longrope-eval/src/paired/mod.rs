@@ -28,7 +28,7 @@ pub use difference::{Difference, PairedMethod, Unpaired};
 pub use gains::add_gain_intervals;
 pub use quantiles::t_95;
 pub use shares::interval_of_shares;
-pub use trials::{paired_scores, task_difference};
+pub use trials::{metric_difference, paired_scores, task_difference};
 pub use windows::window_difference;
 
 #[cfg(test)]

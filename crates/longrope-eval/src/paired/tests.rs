@@ -308,6 +308,38 @@ fn only_trials_that_differ_count() {
 }
 
 #[test]
+fn further_metrics_have_differences_of_their_own() {
+    let of = |rope: &str, norms: [f64; 10]| {
+        let mut result = trials(rope, &[1.0; 10]);
+        for (trial, norm) in result.trials.iter_mut().zip(norms) {
+            trial.scores.push(norm);
+        }
+        let other = |name: &str| MetricValue {
+            name: name.to_owned(),
+            ..MetricValue::default()
+        };
+        // The last one is no mean over trials.
+        result.other_metrics = vec![other("acc_norm"), other("acc_subject_mean")];
+        result
+    };
+    let mut some = [0.0; 10];
+    some[..4].fill(1.0);
+    let (one, none) = (of("yarn", some), of("none", [0.0; 10]));
+    let same = metric_difference(&one, &none, 0).unwrap();
+    assert_eq!(same, task_difference(&one, &none).unwrap());
+    let found = metric_difference(&one, &none, 1).unwrap();
+    assert!((found.value - 0.4).abs() < 1e-12);
+    // 2 / 2^4
+    assert!((found.p_value.unwrap() - 0.125).abs() < 1e-12);
+    assert!(!found.distinguishable);
+    let error = metric_difference(&one, &none, 2).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the trials have no scores of `acc_subject_mean`"
+    );
+}
+
+#[test]
 fn trials_that_all_differ_by_the_same_are_not_certain() {
     let of = |score: f64, other: f64, n: usize| {
         let (one, other) = (vec![score; n], vec![other; n]);

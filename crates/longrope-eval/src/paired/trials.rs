@@ -43,6 +43,19 @@ fn same_settings(one: &Map<String, Value>, other: &Map<String, Value>) -> Result
 /// # Errors
 /// If the two are not of the same trials, scored in the same way.
 pub fn task_difference(one: &TaskResult, other: &TaskResult) -> Result<Difference, Unpaired> {
+    metric_difference(one, other, 0)
+}
+
+/// As [`task_difference`], of one of the metrics: 0 is the main one, the others follow in their order.
+///
+/// # Errors
+/// As [`task_difference`]; also if the trials have no scores of the metric, as it is with means over subjects.
+pub fn metric_difference(
+    one: &TaskResult,
+    other: &TaskResult,
+    metric_idx: usize,
+) -> Result<Difference, Unpaired> {
+    let (name, others_name) = (metric_name(one, metric_idx), metric_name(other, metric_idx));
     Unpaired::unless_equal("task", &one.task, &other.task)?;
     Unpaired::unless_equal(
         "version of the task",
@@ -52,22 +65,28 @@ pub fn task_difference(one: &TaskResult, other: &TaskResult) -> Result<Differenc
     Unpaired::unless_equal("context", &one.context, &other.context)?;
     Unpaired::unless_equal("seed", &one.seed, &other.seed)?;
     Unpaired::unless_equal("protocol", &one.protocol, &other.protocol)?;
-    Unpaired::unless_equal("metric", &one.metric.name, &other.metric.name)?;
+    Unpaired::unless_equal("metric", &name, &others_name)?;
     same_settings(&one.settings, &other.settings)?;
     let numbers = |result: &TaskResult| -> Vec<usize> {
         result.trials.iter().map(|trial| trial.trial).collect()
     };
-    let scores = |trials: &[Trial]| -> Vec<f64> {
-        let first = trials.iter().map(|trial| trial.scores.first().copied());
-        first.flatten().collect()
-    };
-    let (mine, theirs) = (scores(&one.trials), scores(&other.trials));
-    if numbers(one) != numbers(other) || mine.len() != theirs.len() || mine.is_empty() {
+    if numbers(one) != numbers(other) || one.trials.is_empty() {
         return Err(Unpaired::Trials {
             one: one.trials.len(),
             other: other.trials.len(),
         });
     }
+    let scores = |trials: &[Trial]| -> Option<Vec<f64>> {
+        let scores = trials.iter();
+        scores
+            .map(|trial| trial.scores.get(metric_idx).copied())
+            .collect()
+    };
+    let (Some(mine), Some(theirs)) = (scores(&one.trials), scores(&other.trials)) else {
+        return Err(Unpaired::NoScores {
+            metric: name.to_owned(),
+        });
+    };
     let pairs: Vec<(f64, f64)> = mine.into_iter().zip(theirs).collect();
     if is_in_nats(&one.task) {
         return gain_difference(one, other, differences(&pairs));
@@ -77,6 +96,14 @@ pub fn task_difference(one: &TaskResult, other: &TaskResult) -> Result<Differenc
         .iter()
         .all(|pair| is_share(pair.0) && is_share(pair.1));
     Ok(paired(&pairs, are_shares, &other.rope))
+}
+
+/// The name of a metric: the main one, then the others.
+fn metric_name(result: &TaskResult, metric_idx: usize) -> &str {
+    let mut metrics = std::iter::once(&result.metric).chain(&result.other_metrics);
+    metrics
+        .nth(metric_idx)
+        .map_or("none", |metric| metric.name.as_str())
 }
 
 /// The difference of two means of scores of the same trials, `one - other`. `reference` is the name of `other`.

@@ -84,6 +84,14 @@ impl RulerTask {
         }
     }
 
+    /// Version of the prompts. In version 1, a needle that is not asked for could have the key that is.
+    pub(super) fn version(self) -> u32 {
+        match self {
+            Self::NiahMultikey1 | Self::NiahMultikey2 | Self::NiahMultiquery => 2,
+            _ => 1,
+        }
+    }
+
     /// What the task needs besides a tokenizer, if anything.
     pub(super) fn needs(self) -> Option<&'static str> {
         match self {

@@ -24,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, json};
 
 use crate::error::{Error, Result};
-use crate::fit::{Room, fit_units};
+use crate::fit::{Room, check_all_fit, fit_units};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::report::Trial;
@@ -41,7 +41,7 @@ pub use score::{RulerAverages, string_match_all, string_match_part};
 /// One task of RULER at one context.
 ///
 /// Prompts are as long as possible, such that prompt and generated tokens fit into the context.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ruler<'a> {
     task: RulerTask,
     tokenizer: &'a Tokenizer,
@@ -69,7 +69,7 @@ impl<'a> Ruler<'a> {
     /// Prepares the prompts; generation ends at `stop_tokens`.
     ///
     /// # Errors
-    /// If there are no samples, the task lacks its data, or its text does not fit into the context.
+    /// If there are no samples, the task lacks its data, or the text of a sample does not fit into the context.
     pub fn new(
         task: RulerTask,
         tokenizer: &'a Tokenizer,
@@ -97,7 +97,9 @@ impl<'a> Ruler<'a> {
             stop_tokens: stop_tokens.to_vec(),
             name,
         };
-        task.sample(0)?; // fails if the context is too short
+        check_all_fit(&task.name, context, samples, |trial| {
+            task.least_tokens(trial)
+        })?;
         Ok(task)
     }
 
@@ -132,6 +134,21 @@ impl<'a> Ruler<'a> {
         }
     }
 
+    /// The solved example before a sample, if the task has one that does not depend on the length.
+    fn example(&self, trial: usize) -> String {
+        match self.task {
+            RulerTask::Vt => trace::example(self.tokenizer, &self.rng(trial)),
+            _ => String::new(),
+        }
+    }
+
+    /// Tokens of the shortest sample and its answer.
+    fn least_tokens(&self, trial: usize) -> Result<usize> {
+        let shortest = self.build(trial, &self.example(trial), self.least_units(trial));
+        let n_prompt = self.tokenizer.encode_prompt(&shortest.prompt)?.len();
+        Ok(n_prompt + self.task.tokens_to_generate())
+    }
+
     /// The longest sample that leaves room for the answer, and the tokens of its prompt.
     fn sample(&self, trial: usize) -> Result<(Sample, Vec<u32>)> {
         let n_new = self.task.tokens_to_generate();
@@ -144,10 +161,7 @@ impl<'a> Ruler<'a> {
             RulerTask::Qa2 => self.data.hotpotqa.as_ref().map(QaSet::n_documents),
             _ => None,
         };
-        let example = match self.task {
-            RulerTask::Vt => trace::example(self.tokenizer, &self.rng(trial)),
-            _ => String::new(),
-        };
+        let example = self.example(trial);
         let build = |units| self.build(trial, &example, units);
         let tokens = |units| self.tokenizer.encode_prompt(&build(units).prompt);
         let units = fit_units(
@@ -175,7 +189,7 @@ impl Task for Ruler<'_> {
         settings.insert("data".to_owned(), json!(self.data.fingerprint(self.task)));
         TaskInfo {
             name: self.name.clone(),
-            version: 1,
+            version: self.task.version(),
             protocol: "generated, base template".to_owned(),
             settings,
             seed: self.seed,

@@ -40,6 +40,16 @@ impl Kind {
         }
     }
 
+    /// As [`Self::draw`], but none of `taken`.
+    fn draw_other(self, taken: &[String], rng: &mut ChaCha8Rng) -> String {
+        loop {
+            let drawn = self.draw(rng);
+            if !taken.contains(&drawn) {
+                return drawn;
+            }
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Words => "words",
@@ -109,6 +119,8 @@ pub(super) fn least_units(task: RulerTask) -> usize {
 }
 
 /// A sample with `units` words of the essay, or lines.
+///
+/// No other needle has a key that is asked for: a question has one right answer.
 pub(super) fn sample(
     task: RulerTask,
     essay: Option<&Essay>,
@@ -116,11 +128,11 @@ pub(super) fn sample(
     rng: &mut ChaCha8Rng,
 ) -> Sample {
     let shape = shape(task);
-    let mut keys = Vec::with_capacity(shape.n_keys);
+    let mut keys: Vec<String> = Vec::with_capacity(shape.n_keys);
     let mut needles = Vec::new();
     let mut values: Vec<Vec<String>> = Vec::new();
     for _ in 0..shape.n_keys {
-        let key = shape.keys.draw(rng);
+        let key = shape.keys.draw_other(&keys, rng);
         let own: Vec<String> = (0..shape.n_values)
             .map(|_| shape.values.draw(rng))
             .collect();
@@ -130,32 +142,8 @@ pub(super) fn sample(
     }
     needles.shuffle(rng);
     let context = match (shape.hay, essay) {
-        (Hay::Essay, Some(essay)) => {
-            let sentences = essay.sentences(units);
-            let mut places: Vec<usize> = some_of(N_DEPTHS, needles.len(), rng)
-                .into_iter()
-                .map(|i| sentences.len() * depth_percent(i) / 100)
-                .collect();
-            places.sort_unstable();
-            between(&sentences, &needles, &places)
-        }
-        (hay, _) => {
-            let mut lines: Vec<String> = (0..units)
-                .map(|_| match hay {
-                    Hay::Needles => {
-                        let key = shape.keys.draw(rng);
-                        needle(shape.values, &key, &shape.values.draw(rng))
-                    }
-                    _ => FILLER.to_owned(),
-                })
-                .collect();
-            let mut places = some_of(units, needles.len(), rng);
-            places.sort_unstable_by(|a, b| b.cmp(a));
-            for (place, needle) in places.into_iter().zip(needles) {
-                lines.insert(place, needle);
-            }
-            lines.join("\n")
-        }
+        (Hay::Essay, Some(essay)) => in_essay(&needles, essay, units, rng),
+        _ => in_lines(needles, &shape, &keys, units, rng),
     };
     let asked = some_of(shape.n_keys, shape.n_queries, rng);
     let queries: Vec<&str> = asked.iter().map(|i| keys[*i].as_str()).collect();
@@ -165,6 +153,42 @@ pub(super) fn sample(
         prompt: prompt(shape.values, one, &context, &listed(&queries)),
         answers,
     }
+}
+
+/// Needles at random depths of the first words of an essay.
+fn in_essay(needles: &[String], essay: &Essay, n_words: usize, rng: &mut ChaCha8Rng) -> String {
+    let sentences = essay.sentences(n_words);
+    let mut places: Vec<usize> = some_of(N_DEPTHS, needles.len(), rng)
+        .into_iter()
+        .map(|i| sentences.len() * depth_percent(i) / 100)
+        .collect();
+    places.sort_unstable();
+    between(&sentences, needles, &places)
+}
+
+/// Needles among `n_lines` lines: filler, or needles with other keys than `keys`.
+fn in_lines(
+    needles: Vec<String>,
+    shape: &Shape,
+    keys: &[String],
+    n_lines: usize,
+    rng: &mut ChaCha8Rng,
+) -> String {
+    let mut lines: Vec<String> = (0..n_lines)
+        .map(|_| match shape.hay {
+            Hay::Needles => {
+                let key = shape.keys.draw_other(keys, rng);
+                needle(shape.values, &key, &shape.values.draw(rng))
+            }
+            _ => FILLER.to_owned(),
+        })
+        .collect();
+    let mut places = some_of(n_lines, needles.len(), rng);
+    places.sort_unstable_by(|a, b| b.cmp(a));
+    for (place, needle) in places.into_iter().zip(needles) {
+        lines.insert(place, needle);
+    }
+    lines.join("\n")
 }
 
 /// Depth number `i`: whole percents, evenly from 0 to 100, rounded as in Python.

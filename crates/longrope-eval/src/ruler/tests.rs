@@ -211,6 +211,82 @@ fn samples_fill_the_context_and_hold_their_answers() {
     }
 }
 
+/// The keys that a prompt asks for.
+fn asked_keys(prompt: &str) -> Vec<String> {
+    let (_, question) = prompt.rsplit_once("What ").unwrap();
+    let (_, keys) = question.split_once(" for ").unwrap();
+    let (keys, _) = keys.split_once(" mentioned").unwrap();
+    let keys = keys.replace(", and ", ", ");
+    keys.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn no_other_needle_has_the_key_that_is_asked_for() {
+    // There are 2,400 keys, and more lines.
+    for seed in 0..4 {
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let sample = super::niah::sample(RulerTask::NiahMultikey2, None, 6000, rng);
+        let keys = asked_keys(&sample.prompt);
+        assert_eq!(keys.len(), 1);
+        let beginning = format!("One of the special magic numbers for {} is: ", keys[0]);
+        let lines = sample.prompt.lines();
+        let values: Vec<&str> = lines
+            .filter_map(|line| line.strip_prefix(&beginning))
+            .collect();
+        assert_eq!(values, [format!("{}.", sample.answers[0])]);
+    }
+}
+
+#[test]
+fn four_keys_are_four_different_ones() {
+    let essay = Essay::new(ESSAY);
+    let rng = &mut ChaCha8Rng::seed_from_u64(7);
+    // About one of 400 samples would have a key twice.
+    for _ in 0..4000 {
+        let sample = super::niah::sample(RulerTask::NiahMultiquery, essay.as_ref(), 4, rng);
+        let mut keys = asked_keys(&sample.prompt);
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), 4, "{}", sample.prompt);
+    }
+}
+
+#[test]
+fn a_later_sample_that_does_not_fit_is_refused_at_once() {
+    // The first question has a short document, the second a long one.
+    let folder = tempfile::tempdir().unwrap();
+    let squad = folder.path().join("squad.json");
+    let long = "Lima is in Peru. ".repeat(40);
+    let paragraph = |context: &str, question: &str, answer: &str| {
+        serde_json::json!({"context": context, "qas": [{"question": question,
+            "answers": [{"text": answer, "answer_start": 0}]}]})
+    };
+    let text = serde_json::json!({"data": [{"paragraphs": [
+        paragraph("Oslo is in Norway.", "Where is Oslo?", "Norway"),
+        paragraph(&long, "Where is Lima?", "Peru"),
+    ]}]});
+    fs_err::write(&squad, text.to_string()).unwrap();
+    let data = RulerData {
+        squad: Some(QaSet::read_squad(&squad).unwrap()),
+        ..RulerData::default()
+    };
+    let tokenizer = tokenizer();
+    let new = |samples, context| {
+        let trials = trials(samples, context);
+        Ruler::new(RulerTask::Qa1, &tokenizer, &data, trials, &[])
+    };
+    let task = new(2, 4096).unwrap();
+    let [first, second] = [0, 1].map(|trial| task.least_tokens(trial).unwrap());
+    assert!(first < second);
+    new(1, first).unwrap();
+    new(2, second).unwrap();
+    let error = new(2, second - 1).unwrap_err();
+    assert!(
+        matches!(error, Error::ContextTooShort { needed, .. } if needed == second),
+        "{error}"
+    );
+}
+
 #[test]
 fn questions_come_from_the_files_of_their_data_sets() {
     let folder = std::env::temp_dir().join(format!("longrope-ruler-{}", std::process::id()));

@@ -7,6 +7,7 @@ use longrope_trainer::run::Measurement;
 use super::config::PretrainConfig;
 use super::corpus::CorpusReport;
 use super::digits::grouped;
+use super::measure::N_PASSKEYS;
 
 /// The text of the model's `README.md`.
 pub(super) fn text(
@@ -41,8 +42,8 @@ pub(super) fn text(
     }
     if let Some(share) = measured.passkeys {
         line(format!(
-            "- Passkeys inside the window: {:.1}% found for certain.",
-            100.0 * share
+            "- Passkeys inside the window: {:.0} of {N_PASSKEYS} found for certain.",
+            share * N_PASSKEYS as f64
         ));
     }
     line("\n| phase | steps | windows × tokens | learning rate | text | copying | passkey | recall |\n|---|---|---|---|---|---|---|---|".to_owned());

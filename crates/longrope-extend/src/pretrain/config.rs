@@ -201,7 +201,11 @@ impl PretrainConfig {
                 }
                 .into());
             }
-            for (key, count) in [("steps", phase.steps), ("batch", phase.batch)] {
+            for (key, count) in [
+                ("steps", phase.steps),
+                ("batch", phase.batch),
+                ("accumulate", phase.accumulate),
+            ] {
                 if count == 0 {
                     let name = name();
                     return Err(PretrainError::ZeroCount { number, name, key }.into());
@@ -255,6 +259,11 @@ mod tests {
         for (from, to, expected) in [
             ("\"a\"", "\"../a\"", "letters, digits"),
             ("\"steps\": 3", "\"steps\": 0", "`steps` is 0"),
+            (
+                "\"batch\": 2",
+                "\"batch\": 2, \"accumulate\": 0",
+                "`accumulate` is 0, expected at least 1",
+            ),
             (
                 "\"window\": 64",
                 "\"window\": 300",

@@ -93,6 +93,26 @@ pub(super) struct Corpus {
 }
 
 impl Corpus {
+    /// Checks that every phase has a window to measure on, if there is text for that.
+    ///
+    /// # Errors
+    /// [`PretrainError::HeldOutTooShort`] for the first phase that has none.
+    pub(super) fn check_held_out(&self, phases: &[PretrainPhase]) -> Result<()> {
+        let lengths = self.held_out.iter().map(|document| document.tokens.len());
+        let Some(longest) = lengths.max() else {
+            return Ok(());
+        };
+        match phases.iter().find(|phase| phase.window > longest) {
+            None => Ok(()),
+            Some(phase) => Err(PretrainError::HeldOutTooShort {
+                phase: phase.name.clone(),
+                window: phase.window,
+                longest,
+            }
+            .into()),
+        }
+    }
+
     /// Tokenizes the texts with the tokenizer of `checkpoint`.
     pub(super) fn new(
         texts: PretrainTexts,

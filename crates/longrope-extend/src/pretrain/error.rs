@@ -82,6 +82,19 @@ pub enum PretrainError {
         /// SHA-256 in hexadecimal.
         expected: String,
     },
+    /// No document to measure on is as long as the windows of a phase.
+    #[error(
+        "the longest document of `pretrain.held-out` has {longest} tokens, expected the {window} of a window of phase \
+         `{phase}`"
+    )]
+    HeldOutTooShort {
+        /// Name of the phase.
+        phase: String,
+        /// Tokens of its windows.
+        window: usize,
+        /// Tokens of the longest document.
+        longest: usize,
+    },
     /// There are no training documents.
     #[error("there is no text to train on")]
     NoText,

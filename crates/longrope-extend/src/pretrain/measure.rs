@@ -10,8 +10,8 @@ use crate::error::Result;
 
 /// Windows per held-out document.
 const WINDOWS_PER_DOCUMENT: usize = 8;
-/// Number of passkey documents.
-const N_PASSKEYS: usize = 64;
+/// Number of documents with a passkey that a model is measured on during a pretraining.
+pub const N_PASSKEYS: usize = 64;
 /// Sequences that are scored together.
 const BATCH: usize = 16;
 

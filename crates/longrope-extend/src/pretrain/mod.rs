@@ -72,4 +72,5 @@ pub use config::{PretrainConfig, PretrainPhase, Shares};
 pub use corpus::PretrainTexts;
 pub use error::PretrainError;
 pub use events::PretrainEvent;
+pub use measure::N_PASSKEYS;
 pub use task::{PretrainOutcome, PretrainTask};

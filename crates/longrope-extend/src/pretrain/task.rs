@@ -135,6 +135,10 @@ impl PretrainTask {
             write_start(&config, &texts.training, seed, &start, &watch)?;
         }
         let corpus = Corpus::new(texts, &cache, &start, &watch)?;
+        // One that an earlier version has begun goes on.
+        if !out.join("metrics.jsonl").exists() {
+            corpus.check_held_out(&config.phases)?;
+        }
         let report = serde_json::to_string_pretty(&corpus.report)? + "\n";
         write_atomically(&out.join("corpus.json"), report.as_bytes())?;
         let source = ResultSource {

@@ -166,3 +166,28 @@ fn without_text_nothing_is_written() {
     assert!(matches!(*error, PretrainError::NoText));
     assert!(!out.exists());
 }
+
+#[test]
+fn held_out_text_that_fills_no_window_is_an_error_before_the_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let short = || {
+        let mut task = task(&out);
+        task.texts.held_out[0].text.truncate(12);
+        task
+    };
+    let (outcome, events) = run(short(), &Interrupt::default());
+    let Err(Error::Pretrain(error)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(
+        matches!(*error, PretrainError::HeldOutTooShort { ref phase, window: 32, longest }
+            if phase == "a" && longest < 32),
+        "{error}"
+    );
+    assert!(!events.iter().any(|event| event.contains("step")));
+    // One that an earlier version has begun goes on, and measures nothing.
+    fs_err::write(out.join("metrics.jsonl"), "").unwrap();
+    let (outcome, _) = run(short(), &Interrupt::default());
+    assert!(outcome.unwrap().measured.nll_nats.is_nan());
+}

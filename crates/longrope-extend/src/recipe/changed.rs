@@ -86,7 +86,9 @@ fn changed<W>(
     if let Some(was) = &done.model
         && let Some(settings) = Settings::read(&stages[index].settings)
         && let Some(model) = settings.given_model()
-        && fingerprints.of_given(model).is_some_and(|now| now != was)
+        && fingerprints
+            .of_model(model, stages[index].locate)
+            .is_some_and(|now| now != was)
     {
         return Some(Changed::Model(PathBuf::from(model)));
     }

@@ -1,12 +1,15 @@
 //! What identifies the content of what a stage takes.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use longrope_data::{sha256_hex, sha256_of_file};
+use longrope_data::{sha256_hex, sha256_of_file, text_files_below};
 use longrope_model::Checkpoint;
 use serde_json::Value;
+
+use super::stage::Locate;
 
 /// Files of more bytes are known by their length and their ends.
 const LARGE: u64 = 256 << 20;
@@ -19,6 +22,8 @@ pub(super) struct Fingerprints {
     known: BTreeMap<String, Option<String>>,
     /// Those of what is not in the folder of the run.
     given: BTreeMap<String, Option<String>>,
+    /// Those of models that are not in the folder of the run.
+    models: BTreeMap<String, String>,
 }
 
 impl Fingerprints {
@@ -28,6 +33,7 @@ impl Fingerprints {
             run: run.to_owned(),
             known: BTreeMap::new(),
             given: BTreeMap::new(),
+            models: BTreeMap::new(),
         }
     }
 
@@ -40,12 +46,21 @@ impl Fingerprints {
             .as_deref()
     }
 
-    /// The fingerprint of what is at a path that is not in the folder of the run; `None` if there is no file and no model.
+    /// The fingerprint of what is at a path that is not in the folder of the run; `None` if there is no file, no model and no
+    /// folder with text.
     pub(super) fn of_given(&mut self, path: &str) -> Option<&str> {
         let given = self.given.entry(path.to_owned());
         given
-            .or_insert_with(|| of_content(Path::new(path), of_given_file))
+            .or_insert_with(|| of_content(Path::new(path), of_given_content))
             .as_deref()
+    }
+
+    /// The fingerprint of a model that is not in the folder of the run; `None` if it is nowhere yet, or cannot be read.
+    pub(super) fn of_model(&mut self, name: &str, locate: Locate) -> Option<&str> {
+        if let Entry::Vacant(place) = self.models.entry(name.to_owned()) {
+            place.insert(of_content(&locate(name)?, of_given_content)?);
+        }
+        self.models.get(name).map(String::as_str)
     }
 
     /// Those of several paths that are not in the folder of the run, without those that have none.
@@ -70,20 +85,50 @@ fn of_each(
         .collect()
 }
 
-/// The fingerprint of a model, or of a file by `of_file`. What cannot be read has none: the verb that needs it says what is
-/// wrong.
-fn of_content(path: &Path, of_file: fn(&Path) -> Option<String>) -> Option<String> {
+/// The fingerprint of a model, or of something else by `of_other`. What cannot be read has none: the verb that needs it says
+/// what is wrong.
+fn of_content(path: &Path, of_other: fn(&Path) -> Option<String>) -> Option<String> {
     if path.join("config.json").is_file() {
         return Checkpoint::open(path).ok()?.fingerprint().ok();
     }
-    path.is_file().then(|| of_file(path)).flatten()
+    of_other(path)
 }
 
-/// That of a text and the like, which may be of any size.
-fn of_given_file(path: &Path) -> Option<String> {
+/// That of a text and the like, in a file or in the files of a folder.
+fn of_given_content(path: &Path) -> Option<String> {
+    if path.is_dir() {
+        return of_text_folder(path);
+    }
+    // Nothing is taken out of a pipe.
+    path.is_file().then(|| of_given_file(path, LARGE)).flatten()
+}
+
+/// That of the names and the contents of the text files in a folder. If they are large together, each is known by its ends.
+fn of_text_folder(folder: &Path) -> Option<String> {
+    let files = text_files_below(folder).ok()?;
+    let n_bytes = files
+        .iter()
+        .map(|file| Some(fs_err::metadata(file).ok()?.len()));
+    let large = match n_bytes.sum::<Option<u64>>()? {
+        n_bytes if n_bytes <= LARGE => LARGE,
+        _ => 2 * END,
+    };
+    let mut listed = Vec::new();
+    for file in &files {
+        let name = file.strip_prefix(folder).unwrap_or(file);
+        listed.extend_from_slice(name.as_os_str().as_encoded_bytes());
+        listed.push(0);
+        listed.extend_from_slice(of_given_file(file, large)?.as_bytes());
+        listed.push(0);
+    }
+    Some(sha256_hex(&[&listed]))
+}
+
+/// That of a file. One of more than `large` bytes is known by its length and its ends.
+fn of_given_file(path: &Path, large: u64) -> Option<String> {
     let mut file = fs_err::File::open(path).ok()?;
     let n_bytes = file.metadata().ok()?.len();
-    if n_bytes <= LARGE {
+    if n_bytes <= large {
         return sha256_of_file(path).ok();
     }
     let mut ends = [Vec::new(), Vec::new()];
@@ -97,6 +142,9 @@ fn of_given_file(path: &Path) -> Option<String> {
 
 /// That of a file that a stage has made.
 fn of_made_file(path: &Path) -> Option<String> {
+    if !path.is_file() {
+        return None;
+    }
     if path.extension().is_none_or(|extension| extension != "json") {
         return sha256_of_file(path).ok();
     }
@@ -145,13 +193,36 @@ mod tests {
             drop(file);
             let mut file = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
             std::io::Write::write_all(&mut file, last).unwrap();
-            of_content(&path, of_given_file).unwrap()
+            of_content(&path, of_given_content).unwrap()
         };
         let first = of(LARGE + 1, b"a");
         assert_eq!(of(LARGE + 1, b"a"), first);
         assert_ne!(of(LARGE + 1, b"b"), first);
         assert_ne!(of(LARGE + 2, b"a"), first);
         assert_ne!(of(2, b"a"), of(2, b"b"));
-        assert_eq!(of_content(folder.path(), of_given_file), None);
+    }
+
+    #[test]
+    fn a_folder_of_texts_is_known_by_names_and_contents() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = || of_content(folder.path(), of_given_content);
+        let write = |name: &str, text: &str| {
+            fs_err::write(folder.path().join(name), text).unwrap();
+        };
+        assert_eq!(of(), None);
+        write("a.txt", "one");
+        let first = of();
+        assert!(first.is_some());
+        write("a.txt", "two");
+        let changed = of();
+        assert_ne!(changed, first);
+        write("b.txt", "one");
+        assert_ne!(of(), changed);
+        fs_err::remove_file(folder.path().join("b.txt")).unwrap();
+        write("a.txt", "one");
+        // What is not read does not count.
+        write("a.tokens", "1 2");
+        write(".hidden.txt", "3");
+        assert_eq!(of(), first);
     }
 }

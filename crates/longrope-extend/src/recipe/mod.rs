@@ -46,6 +46,7 @@
 //!         verb: stage.verb,
 //!         folder: place.folder.clone(),
 //!         settings: stage.settings,
+//!         locate: |model| Some(model.into()),
 //!         work: place,
 //!     })
 //!     .collect();
@@ -73,4 +74,4 @@ mod stage;
 pub use error::RecipeError;
 pub use plan::{Place, Source, Stage, Verb, folder_name, plan};
 pub use run::{Turn, check, run};
-pub use stage::{DoneStage, PlannedStage};
+pub use stage::{DoneStage, Locate, PlannedStage};

@@ -114,6 +114,10 @@ pub fn run<W, E: From<Error>>(
             clock.save_if_possible();
             return Err(error);
         }
+        if done.model.is_none() {
+            // It may have been fetched by the stage.
+            done.model = model_of(stage, &mut fingerprints);
+        }
         done.elapsed_secs = clock.elapsed_secs();
         write(&settings_file, &stage.settings)?;
         write_json(&stage.folder.join(DONE_FILE), &done)?;
@@ -129,13 +133,11 @@ fn begun<W>(
     inputs: &BTreeSet<String>,
     fingerprints: &mut Fingerprints,
 ) -> DoneStage {
-    let (mut model, mut files) = (None, BTreeMap::new());
+    let mut files = BTreeMap::new();
     // A page is about stages only.
     if stage.verb != Verb::Report
         && let Some(settings) = Settings::read(&stage.settings)
     {
-        let path = settings.given_model();
-        model = path.and_then(|path| fingerprints.of_given(path).map(str::to_owned));
         files = fingerprints.of_all_given(&settings.given_files(stage.verb));
     }
     DoneStage {
@@ -145,9 +147,19 @@ fn begun<W>(
         verb: stage.verb,
         elapsed_secs: 0.0,
         inputs: fingerprints.of_all(inputs),
-        model,
+        model: model_of(stage, fingerprints),
         files,
     }
+}
+
+/// The fingerprint of the model of a stage, if it does not come from another stage and can be read.
+fn model_of<W>(stage: &PlannedStage<W>, fingerprints: &mut Fingerprints) -> Option<String> {
+    if stage.verb == Verb::Report {
+        return None;
+    }
+    let settings = Settings::read(&stage.settings)?;
+    let model = fingerprints.of_model(settings.given_model()?, stage.locate);
+    model.map(str::to_owned)
 }
 
 /// Refuses stages that have begun under another number.

@@ -13,8 +13,15 @@ fn stage(run: &Path, number: usize, name: &str, verb: Verb, settings: &str) -> P
         verb,
         settings: format!("out = \"{}\"\n{settings}\n", folder.display()),
         folder,
+        locate,
         work: (),
     }
+}
+
+/// The place of a model: what follows `hf:`, as of one that is fetched from a hub when it is needed.
+fn locate(model: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(model.strip_prefix("hf:").unwrap_or(model));
+    path.exists().then_some(path)
 }
 
 /// A search, two measurements of its factors, one of something else, and a page.
@@ -68,6 +75,7 @@ fn stages_run_once_and_a_failed_one_runs_again() {
             verb: Verb::Ppl,
             folder: here.path().join(format!("s{work}")),
             settings: format!("seed = {work}\n"),
+            locate,
             work,
         })
         .collect();
@@ -235,6 +243,27 @@ fn what_was_done_with_another_model_is_refused() {
     )
     .unwrap();
     assert_eq!(run_all(&stages, 2.0).0, ["measure", "page"]);
+}
+
+#[test]
+fn a_model_that_a_stage_fetches_is_known_afterwards() {
+    let (here, hub) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fetched = hub.path().join("m.gguf");
+    let settings = format!("model = \"hf:{}\"", fetched.display());
+    let stages = [stage(here.path(), 1, "measure", Verb::Ppl, &settings)];
+    let done = run(&stages, |_, _| {
+        fs_err::write(&fetched, "one").unwrap();
+        Ok::<_, Error>(())
+    });
+    assert!(done.unwrap()[0].model.is_some());
+    check(&stages).unwrap();
+    // A revision that has moved on.
+    fs_err::write(&fetched, "other").unwrap();
+    let refused = check(&stages);
+    assert!(
+        matches!(refused, Err(Error::Recipe(RecipeError::OtherModel { .. }))),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -13,6 +13,9 @@ const OUT: &str = "out";
 /// The key of the model.
 const MODEL: &str = "model";
 
+/// The key of the folder of the token cache.
+const CACHE: &str = "data.cache";
+
 /// Keys that are paths, or lists in which there may be some. All other values are compared as they are.
 const PATH_KEYS: [&str; 15] = [
     MODEL,
@@ -20,7 +23,7 @@ const PATH_KEYS: [&str; 15] = [
     "tokens",
     OUT,
     "rope",
-    "data.cache",
+    CACHE,
     "eval.reference",
     "compare.methods",
     "search.init",
@@ -75,7 +78,10 @@ impl Settings {
     pub(super) fn given_files(&self, verb: Verb) -> BTreeSet<String> {
         let paths = self.paths(verb).into_iter();
         paths
-            .filter(|(key, path)| key != MODEL && self.inside(path).is_none())
+            .filter(|(key, path)| {
+                // A cache changes with use, and changes no result.
+                key != MODEL && key != CACHE && self.inside(path).is_none()
+            })
             .map(|(_, path)| path.to_owned())
             .collect()
     }

@@ -10,6 +10,9 @@ use super::plan::{DONE_FILE, Verb};
 use crate::error::Result;
 use crate::json_files::read_json;
 
+/// Says where on this machine a model is that a recipe names, in its words; `None` if it is nowhere yet.
+pub type Locate = fn(&str) -> Option<PathBuf>;
+
 /// A stage with everything it is run with.
 #[derive(Clone, Debug)]
 pub struct PlannedStage<W> {
@@ -22,6 +25,8 @@ pub struct PlannedStage<W> {
     /// Its settings as TOML, saved in its folder as `stage.toml`. `out` is the folder as the settings name it. Other paths in
     /// the folder of the run say what the stage takes from others.
     pub settings: String,
+    /// Where the model is that the settings name, for names that are no paths.
+    pub locate: Locate,
     /// What the caller's function needs to run it.
     pub work: W,
 }
@@ -41,8 +46,8 @@ pub struct DoneStage {
     /// and neither have those of earlier versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
-    /// Fingerprint of the model, if that does not come from another stage. `None` if it could not be read where the recipe
-    /// names it, as on the hub, and in files of earlier versions.
+    /// Fingerprint of the model, if that does not come from another stage. `None` if it could not be read, and in files of
+    /// earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Fingerprints of other files that it took and that no stage has made, by path; absent in files of earlier versions.

@@ -9,12 +9,17 @@ const SIGNS: [&str; 2] = ["config.json", ".git"];
 ///
 /// Hidden files, empty files and folders, and logs, which a shell opens before the program starts, do not matter.
 pub(super) fn foreign_file(folder: &Path) -> Option<String> {
+    foreign_file_beside(folder, "")
+}
+
+/// As [`foreign_file`], in a folder whose file `ours` is that of a run.
+pub(super) fn foreign_file_beside(folder: &Path, ours: &str) -> Option<String> {
     if let Some(sign) = sign(folder) {
         return Some(sign);
     }
     let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
-        .filter(|entry| !is_harmless(&entry.path()))
+        .filter(|entry| entry.file_name() != ours && !is_harmless(&entry.path()))
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();

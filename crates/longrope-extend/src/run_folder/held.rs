@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::foreign::foreign_file;
+use super::foreign::{foreign_file, foreign_file_beside};
 use super::kind::RunKind;
 use super::mode::RunMode;
+use super::old_settings::holds_settings;
 use super::record::{RECORD_FILE, Record};
 use crate::error::{Error, Result};
 
@@ -27,7 +28,7 @@ impl Held {
             return Ok(Self::Run(Box::new(Record::read(&path)?)));
         }
         let kind = RunKind::infer(root);
-        Ok(if kind.is_some() || root.join("config.toml").is_file() {
+        Ok(if kind.is_some() || has_only_settings(root) {
             Self::Old(kind)
         } else {
             Self::Nothing
@@ -59,6 +60,12 @@ impl Held {
             (RunMode::Resume | RunMode::Part, _) => Ok(()),
         }
     }
+}
+
+/// Whether a folder has the `config.toml` of a run and nothing of others.
+fn has_only_settings(root: &Path) -> bool {
+    const SETTINGS: &str = "config.toml";
+    holds_settings(&root.join(SETTINGS)) && foreign_file_beside(root, SETTINGS).is_none()
 }
 
 /// The error for a folder that holds a file of something else, if there is one.

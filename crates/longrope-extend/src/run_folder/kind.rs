@@ -58,7 +58,7 @@ impl RunKind {
         let has = |name: &str| folder.join(name).exists();
         if has("recipe.toml") {
             Some(Self::Extend)
-        } else if has("corpus.json") || has("start") {
+        } else if has("corpus.json") || has("start/config.json") {
             Some(Self::Pretrain)
         } else if has("search/state.json") || has("search/inputs.json") {
             Some(Self::Search)
@@ -68,7 +68,7 @@ impl RunKind {
             Some(Self::Recover)
         } else if has("perplexity.svg") && has("passkeys.svg") && has("model") {
             Some(Self::Demo)
-        } else if has("eval") {
+        } else if has_results(folder) {
             Some(Self::Eval)
         } else {
             None
@@ -120,6 +120,17 @@ fn has_entry(folder: &Path, prefix: &str) -> bool {
         let number = name.and_then(|name| name.strip_prefix(prefix));
         number.is_some_and(|number| number.parse::<u64>().is_ok())
     })
+}
+
+/// Whether there are results of evaluations, or what such were begun with. Others have folders called `eval` too.
+fn has_results(folder: &Path) -> bool {
+    let entries = fs_err::read_dir(folder.join("eval"));
+    let is_json = |path: &Path| path.extension().is_some_and(|it| it == "json");
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| is_json(&entry.path()))
 }
 
 /// Whether the metrics are those of steps, not of generations.

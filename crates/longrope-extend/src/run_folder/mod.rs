@@ -19,6 +19,7 @@ mod held;
 pub(crate) mod kind;
 mod lock;
 mod mode;
+mod old_settings;
 mod record;
 mod settings;
 mod sweep;

@@ -156,8 +156,38 @@ fn no_run_begins_among_the_files_of_others() {
     // A checkout with a folder that is called as that of results.
     let here = folder(&[".git/HEAD", "eval/task.py"]);
     assert!(RunFolder::check_for_results(here.path()).is_err());
+    let here = folder(&["eval/task.py", "main.py"]);
+    assert!(RunFolder::check_for_results(here.path()).is_err());
     let here = folder(&["eval/ppl.json"]);
     RunFolder::check_for_results(here.path()).unwrap();
+}
+
+#[test]
+fn the_settings_of_another_program_are_no_run() {
+    let site = tempfile::tempdir().unwrap();
+    let write = |folder: &tempfile::TempDir, name: &str, text: &str| {
+        fs_err::write(folder.path().join(name), text).unwrap();
+    };
+    let is_run = |folder: &tempfile::TempDir| RunFolder::is_run(folder.path()).unwrap();
+    write(&site, "config.toml", "baseURL = 'https://example.org'\n");
+    assert!(!is_run(&site));
+    for result in [
+        RunFolder::check(site.path(), RunKind::Search, RunMode::New),
+        RunFolder::check_for_results(site.path()),
+    ] {
+        assert!(
+            matches!(&result, Err(Error::ForeignFolder { name, .. }) if name == "config.toml"),
+            "{result:?}"
+        );
+    }
+    // Settings that could be of a run, among files that are not.
+    let project = tempfile::tempdir().unwrap();
+    write(&project, "config.toml", "model = 'm'\nseed = 1\n");
+    assert!(is_run(&project), "killed before there was anything else");
+    RunFolder::check_for_results(project.path()).unwrap();
+    write(&project, "train.py", "import torch\n");
+    assert!(!is_run(&project));
+    assert!(RunFolder::check_for_results(project.path()).is_err());
 }
 
 #[test]

@@ -66,6 +66,8 @@ pub struct AdaptWindows<'a> {
     pub documents: &'a Arc<[TokenDocument]>,
     /// The tokenizer of the model, if there is one.
     pub tokenizer: Option<&'a Tokenizer>,
+    /// Token to put before every document; see [`document_bos`](longrope_data::document_bos).
+    pub bos: Option<u32>,
     /// Tokens of a window.
     pub window: usize,
     /// Tokens of the text that positions lie in.
@@ -83,12 +85,14 @@ impl Adaptation {
         let AdaptWindows {
             documents,
             tokenizer,
+            bos,
             window,
             target,
             seed,
         } = windows;
         let steps = config.steps;
-        let training = AdapterTraining::new(decoder, config, documents, tokenizer, window, seed)?;
+        let training =
+            AdapterTraining::new(decoder, config, documents, tokenizer, bos, window, seed)?;
         Ok(Self {
             report: Adapted {
                 steps,

@@ -5,7 +5,7 @@ use longrope_search::closest::{Aim, Fit, neighbours};
 
 use super::calibration::shape::SampleShape;
 use super::calibration::{Calibration, CalibrationOptions};
-use super::held_out::split::HeldOutShare;
+use super::held_out::split::{HeldOutShare, Split};
 use super::held_out::windows::{unseen_windows, windows};
 use super::methods::loss::MethodLoss;
 use super::methods::measured::{NamedSpec, measure};
@@ -62,7 +62,7 @@ struct Tried {
 }
 
 /// Measures `fits`, then variants of the best one, and chooses the RoPE with the lowest loss at `inputs.context`. Text that
-/// [`compare_on_windows`] measures is left out, if there is enough.
+/// [`compare_on_windows`] measures is left out, if the samples fit into the rest.
 ///
 /// # Errors
 /// If `fits` is empty, the text is too short, an interrupt is requested, or the model or all devices fail.
@@ -73,17 +73,7 @@ pub fn choose_closest(
     interrupt: &Interrupt,
     watch: &mut dyn FnMut(usize),
 ) -> Result<ClosestRope> {
-    let split = HeldOutShare::Auto.split(inputs.documents, inputs.context);
-    let documents = split
-        .as_ref()
-        .map_or(inputs.documents, |it| it.search.as_slice());
-    let options = CalibrationOptions {
-        samples: inputs.samples,
-        passkey_trials: 0,
-        seed: inputs.seed,
-        ..CalibrationOptions::default()
-    };
-    let calibration = Calibration::new(&options, documents, None, inputs.context)?;
+    let (calibration, _) = samples_and_rest(inputs)?;
     let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
     let mut tried: Vec<Tried> = Vec::new();
     for round in 0..2 {
@@ -121,6 +111,27 @@ pub fn choose_closest(
     })
 }
 
+/// The samples of a choice, and its text in two parts; no parts if the samples fit into all of the text only.
+///
+/// # Errors
+/// If they do not fit into all of it.
+fn samples_and_rest(inputs: &ClosestInputs<'_>) -> Result<(Calibration, Option<Split>)> {
+    let options = CalibrationOptions {
+        samples: inputs.samples,
+        passkey_trials: 0,
+        seed: inputs.seed,
+        ..CalibrationOptions::default()
+    };
+    let make =
+        |documents: &[TokenDocument]| Calibration::new(&options, documents, None, inputs.context);
+    if let Some(split) = HeldOutShare::Auto.split(inputs.documents, inputs.context)
+        && let Ok(calibration) = make(&split.search)
+    {
+        return Ok((calibration, Some(split)));
+    }
+    Ok((make(inputs.documents)?, None))
+}
+
 /// The first of those with the lowest loss.
 fn best(tried: &[Tried]) -> Option<&Tried> {
     tried
@@ -129,7 +140,7 @@ fn best(tried: &[Tried]) -> Option<&Tried> {
 }
 
 /// The losses of RoPEs on windows of each length, with the differences to the first RoPE. The windows lie in text that
-/// [`choose_closest`] leaves out at `inputs.context`, or in all of it if that is too short, or nothing of it is left out.
+/// [`choose_closest`] leaves out, or in all of the text if that is too short, or nothing is left out.
 ///
 /// # Errors
 /// If the text has no window, an interrupt is requested, or the model or all devices fail.
@@ -140,7 +151,8 @@ pub fn compare_on_windows(
     interrupt: &Interrupt,
     watch: &mut dyn FnMut(usize),
 ) -> Result<Vec<WindowComparison>> {
-    let split = HeldOutShare::Auto.split(inputs.documents, inputs.context);
+    let parts = samples_and_rest(inputs).ok();
+    let split = parts.and_then(|(_, split)| split);
     let mut scoring = Scoring::Workers(Workers::start(inputs.models)?);
     let mut found = Vec::new();
     for &context in contexts {

@@ -40,7 +40,7 @@ pub struct GgufFile {
 }
 
 impl GgufFile {
-    /// Reads metadata and the table of tensors, and checks that the file is as long as they say.
+    /// Reads metadata and the table of tensors, and checks that the file is as long as they say, and that no tensors overlap.
     ///
     /// # Errors
     /// [`Error::NotGguf`], [`Error::Version`], [`Error::Truncated`] and [`Error::Damaged`].
@@ -84,6 +84,7 @@ impl GgufFile {
         let alignment = alignment(path, &metadata)?;
         let data = cursor.position()?.next_multiple_of(alignment);
         let tensors = place(&cursor, table, data, alignment)?;
+        check_apart(path, &tensors)?;
         Ok(Self {
             path: path.to_owned(),
             metadata,
@@ -262,6 +263,29 @@ fn place(
         }
     }
     Ok(tensors)
+}
+
+/// Checks that no tensor begins before another one ends. Where the size of a tensor is not known, its end is not.
+fn check_apart(path: &Path, tensors: &BTreeMap<String, StoredTensor>) -> Result<()> {
+    let end_of = |tensor: &StoredTensor| tensor.offset + tensor.n_bytes.unwrap_or(0);
+    // Tensors without numbers take no place.
+    let has_numbers = |(_, tensor): &(&String, &StoredTensor)| tensor.n_bytes != Some(0);
+    let mut placed: Vec<(&String, &StoredTensor)> = tensors.iter().filter(has_numbers).collect();
+    placed.sort_by_key(|(_, tensor)| tensor.offset);
+    let mut pairs = placed.windows(2);
+    let overlap = pairs.find_map(|pair| match pair {
+        [(first, before), (second, after)] if end_of(before) > after.offset => {
+            Some((*first, *second))
+        }
+        _ => None,
+    });
+    match overlap {
+        None => Ok(()),
+        Some((first, second)) => Err(Error::damaged(
+            path,
+            format!("tensor `{second}` begins within tensor `{first}`"),
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -210,3 +210,19 @@ fn tensors_must_be_complete() {
     };
     assert!(Writer::new(Vec::new(), &[], &[uneven]).is_err());
 }
+
+#[test]
+fn tensors_that_overlap_are_damage() {
+    let mut bytes = sample();
+    let row = b"\x01\0\0\0\0\0\0\0y";
+    let at = bytes.windows(9).position(|found| found == row).unwrap();
+    // After the name, the number of dimensions, the dimension and the type.
+    let at = at + 9 + 4 + 8 + 4;
+    assert_eq!(bytes[at], 32);
+    bytes[at] = 0;
+    let message = open(&bytes).unwrap_err().to_string();
+    assert!(
+        message.ends_with("is damaged: tensor `y` begins within tensor `x`"),
+        "{message}"
+    );
+}

@@ -1,60 +1,129 @@
 //! Keys to a `config.json`.
 
-use longrope_rope::AttentionScale;
+use longrope_rope::rotated_share;
 use serde_json::{Map, Value as Json, json};
 
 use super::fields::Fields;
+use super::rope::{add_rope, rotary_dim};
+use super::windows::Windows;
 use crate::error::{Error, Result};
 use crate::format::Value;
 use crate::model::Architecture;
 
-/// What llama.cpp takes for the base of frequencies if a file states none.
-const DEFAULT_THETA: f64 = 10_000.0;
-/// More pairs than a head has.
-const MAX_PAIRS: usize = 1 << 16;
-
 /// The `config.json` of a model.
 pub(super) fn config(fields: &Fields, architecture: Architecture) -> Result<Json> {
     let n_layers = fields.count("block_count")?;
-    let n_heads = fields.count("attention.head_count")?;
+    check_layers(fields, n_layers)?;
+    check_computed(fields)?;
+    let n_heads = fields.count_of_layers("attention.head_count", n_layers)?;
+    let n_kv_heads = match fields.get("attention.head_count_kv") {
+        None => n_heads,
+        Some(_) => fields.count_of_layers("attention.head_count_kv", n_layers)?,
+    };
     let hidden = fields.count("embedding_length")?;
-    let has = |name: &str| fields.file.tensors().contains_key(name);
-    if has("blk.0.ffn_gate_inp.weight") {
-        return Err(fields.model_error("it has experts, which are not read from GGUF".to_owned()));
-    }
     let head_dim = fields.count_or("attention.key_length", hidden / n_heads.max(1))?;
     let rotary_dim = rotary_dim(fields, architecture, head_dim)?;
+    let windows = Windows::of(fields, architecture, n_layers)?;
+    let model_type = match windows {
+        Some(_) => "olmo3",
+        None => model_type(fields, architecture),
+    };
     let vocab_size = vocab_size(fields)?;
     let special = Fields {
         file: fields.file,
         prefix: "tokenizer.ggml",
     };
     let mut config = json!({
-        "architectures": [],
-        "model_type": model_type(fields, architecture),
+        "architectures": [class_of(model_type)],
+        "model_type": model_type,
         "hidden_act": "silu",
         "hidden_size": hidden,
-        "intermediate_size": fields.count("feed_forward_length")?,
+        "intermediate_size": fields.count_of_layers("feed_forward_length", n_layers)?,
         "num_hidden_layers": n_layers,
         "num_attention_heads": n_heads,
-        "num_key_value_heads": fields.count_or("attention.head_count_kv", n_heads)?,
+        "num_key_value_heads": n_kv_heads,
         "head_dim": head_dim,
         "vocab_size": vocab_size,
         "rms_norm_eps": fields.number("attention.layer_norm_rms_epsilon")?,
         "max_position_embeddings": fields.count("context_length")?,
-        "tie_word_embeddings": !has("output.weight"),
+        "tie_word_embeddings": !fields.file.tensors().contains_key("output.weight"),
         "bos_token_id": special.token("bos_token_id", vocab_size)?,
         "eos_token_id": end_tokens(&special, vocab_size)?,
     });
     if let Some(keys) = config.as_object_mut() {
         if rotary_dim != head_dim {
-            let share = rotary_dim as f64 / head_dim as f64;
+            let size = |dims: u64| usize::try_from(dims).unwrap_or(usize::MAX);
+            let share = rotated_share(size(head_dim), size(rotary_dim));
             keys.insert("partial_rotary_factor".to_owned(), json!(share));
         }
         add_own_keys(keys, fields, architecture, n_layers, head_dim)?;
-        add_rope(keys, fields, architecture, rotary_dim)?;
+        if let Some(windows) = &windows {
+            windows.add_to(keys);
+        }
+        add_rope(keys, fields, architecture, rotary_dim, windows.is_some())?;
     }
     Ok(config)
+}
+
+/// Refuses a file that lacks whole layers, or has more of them than it states. So the number of layers is no more than that
+/// of the tensors.
+fn check_layers(fields: &Fields, n_layers: u64) -> Result<()> {
+    let tensors = fields.file.tensors();
+    for layer in 0..n_layers {
+        let prefix = format!("blk.{layer}.");
+        let next = tensors.range(prefix.clone()..).next();
+        if !next.is_some_and(|(name, _)| name.starts_with(&prefix)) {
+            return Err(fields.model_error(format!(
+                "it has no tensors of layer {layer}, expected {n_layers} layers"
+            )));
+        }
+    }
+    let is_beyond = |name: &&String| layer_of(name).is_some_and(|layer| layer >= n_layers);
+    match tensors.keys().find(is_beyond) {
+        None => Ok(()),
+        Some(name) => Err(fields.model_error(format!(
+            "tensor `{name}` is of a layer beyond the {n_layers} that key `{}` states",
+            fields.name("block_count")
+        ))),
+    }
+}
+
+/// The layer that a tensor is of, from 0.
+fn layer_of(name: &str) -> Option<u64> {
+    let (layer, _) = name.strip_prefix("blk.")?.split_once('.')?;
+    layer.parse().ok()
+}
+
+/// Refuses what llama.cpp computes in all architectures and we do not.
+fn check_computed(fields: &Fields) -> Result<()> {
+    let mut names = fields.file.tensors().keys();
+    if names.any(|name| name.contains(".ffn_gate_inp.")) {
+        return Err(fields.model_error("it has experts, which are not read from GGUF".to_owned()));
+    }
+    if fields.flag("attention.causal")? == Some(false) {
+        return Err(Error::Key {
+            path: fields.file.path().to_owned(),
+            key: fields.name("attention.causal"),
+            found: "false".to_owned(),
+            expected: "true: models whose tokens see later ones are not read",
+        });
+    }
+    Ok(())
+}
+
+/// The class of transformers that loads a model.
+fn class_of(model_type: &str) -> &'static str {
+    match model_type {
+        "granite" => "GraniteForCausalLM",
+        "olmo2" => "Olmo2ForCausalLM",
+        "olmo3" => "Olmo3ForCausalLM",
+        "phi3" => "Phi3ForCausalLM",
+        "qwen2" => "Qwen2ForCausalLM",
+        "qwen3" => "Qwen3ForCausalLM",
+        "seed_oss" => "SeedOssForCausalLM",
+        "smollm3" => "SmolLM3ForCausalLM",
+        _ => "LlamaForCausalLM",
+    }
 }
 
 fn has_bias(fields: &Fields, module: &str) -> bool {
@@ -150,142 +219,4 @@ fn end_tokens(special: &Fields, vocab_size: u64) -> Result<Json> {
         [id] => json!(id),
         ids => json!(ids),
     })
-}
-
-/// The number of rotated dimensions of a head: all of them, except in Phi-3. Configs of the other families have no key for
-/// fewer.
-fn rotary_dim(fields: &Fields, architecture: Architecture, head_dim: u64) -> Result<u64> {
-    const KEY: &str = "rope.dimension_count";
-    if architecture == Architecture::Phi3 || fields.get(KEY).is_none() {
-        return fields.count_or(KEY, head_dim);
-    }
-    let expected = "the width of a head: a rotated part of it is read for phi3 only";
-    fields.needed(KEY, expected, |value| {
-        value.as_u64().filter(|width| *width == head_dim)
-    })
-}
-
-/// The RoPE that llama.cpp computes.
-///
-/// A file without a type scales positions linearly. The scale divides positions whatever the type is, beside factor tensors
-/// too, unless the type is `none`. Factor tensors count whatever the type is, if the architecture reads them; `rope_freqs`
-/// holds factors for all lengths.
-///
-/// # Reference
-/// `load_hparams` and the constructor of `llama_context` in llama.cpp.
-fn add_rope(
-    keys: &mut Map<String, Json>,
-    fields: &Fields,
-    architecture: Architecture,
-    rotary_dim: u64,
-) -> Result<()> {
-    let theta = fields.number_or("rope.freq_base", DEFAULT_THETA)?;
-    keys.insert("rope_theta".to_owned(), json!(theta));
-    let context = fields.count("context_length")?;
-    let original = fields.count_or("rope.scaling.original_context_length", context)?;
-    let scaling = scaling_type(fields)?;
-    let scale = match scaling {
-        "none" => 1.0,
-        _ => position_scale(fields)?,
-    };
-    let attention = fields.number_or("rope.scaling.attn_factor", 1.0)?;
-    let long_rope = |short: &[f64], long: &[f64]| {
-        let scaled =
-            |factors: &[f64]| -> Vec<f64> { factors.iter().map(|it| it * scale).collect() };
-        json!({
-            "rope_type": "longrope",
-            "short_factor": scaled(short),
-            "long_factor": scaled(long),
-            "original_max_position_embeddings": original,
-            "attention_factor": attention,
-        })
-    };
-    let factors = factor_tensors(fields, architecture)?;
-    let section = match (factors, scaling) {
-        (Some(_), "yarn") => {
-            return Err(fields.model_error(
-                "it has factors of frequencies beside the scaling `yarn`, which are not read together"
-                    .to_owned(),
-            ));
-        }
-        (Some((short, long)), _) => long_rope(&short, &long),
-        (None, "yarn") => json!({
-            "rope_type": "yarn",
-            "factor": scale,
-            "original_max_position_embeddings": original,
-            // llama.cpp multiplies by it beside its own rule.
-            "attention_factor": attention * AttentionScale::Yarn {}.value(scale, 2),
-        }),
-        (None, _) if is_not_one(attention) => {
-            let n_pairs = usize::try_from(rotary_dim / 2).unwrap_or(MAX_PAIRS);
-            let ones = vec![1.0; n_pairs.min(MAX_PAIRS)];
-            long_rope(&ones, &ones)
-        }
-        (None, _) if is_not_one(scale) => json!({ "rope_type": "linear", "factor": scale }),
-        (None, _) => return Ok(()),
-    };
-    if original != context {
-        let key = "original_max_position_embeddings".to_owned();
-        keys.insert(key, original.into());
-    }
-    keys.insert("rope_scaling".to_owned(), section);
-    Ok(())
-}
-
-fn is_not_one(number: f64) -> bool {
-    (number - 1.0).abs() > 0.0
-}
-
-/// The type of scaling; llama.cpp ends with an assertion at others than these.
-fn scaling_type<'a>(fields: &Fields<'a>) -> Result<&'a str> {
-    const KEY: &str = "rope.scaling.type";
-    if fields.get(KEY).is_none() {
-        return Ok("linear");
-    }
-    fields.needed(KEY, "none, linear, yarn or longrope", |value| {
-        let known = |name: &&str| ["none", "linear", "yarn", "longrope"].contains(name);
-        value.as_str().filter(known)
-    })
-}
-
-/// What positions are divided by. llama.cpp takes 0 as not stated.
-fn position_scale(fields: &Fields) -> Result<f64> {
-    let key = if fields.get("rope.scaling.factor").is_some() {
-        "rope.scaling.factor"
-    } else {
-        // Its name in older files.
-        "rope.scale_linear"
-    };
-    let scale = fields.number_or(key, 1.0)?;
-    Ok(if scale.abs() > 0.0 { scale } else { 1.0 })
-}
-
-/// The short and the long factors, if the file has some.
-fn factor_tensors(
-    fields: &Fields,
-    architecture: Architecture,
-) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
-    let read = |name: &str| -> Result<Option<Vec<f64>>> {
-        if !fields.file.tensors().contains_key(name) {
-            return Ok(None);
-        }
-        if !architecture.takes_factors() {
-            return Err(fields.model_error(format!(
-                "tensor `{name}` has factors of frequencies, which llama.cpp does not load for its architecture `{}`",
-                architecture.name()
-            )));
-        }
-        let factors = fields.file.read(name)?;
-        Ok(Some(factors.into_iter().map(f64::from).collect()))
-    };
-    let all = read("rope_freqs.weight")?;
-    let long = read("rope_factors_long.weight")?.or_else(|| all.clone());
-    let short = read("rope_factors_short.weight")?.or(all);
-    match (short, long) {
-        (Some(short), Some(long)) => Ok(Some((short, long))),
-        (None, None) => Ok(None),
-        _ => Err(fields.model_error(
-            "it has only one of the tensors rope_factors_long and rope_factors_short".to_owned(),
-        )),
-    }
 }

@@ -15,7 +15,8 @@ impl<'a> Fields<'a> {
         self.file.get(&self.name(key))
     }
 
-    fn name(&self, key: &str) -> String {
+    /// The whole name of a key.
+    pub(super) fn name(&self, key: &str) -> String {
         format!("{}.{key}", self.prefix)
     }
 
@@ -29,6 +30,19 @@ impl<'a> Fields<'a> {
             None => Ok(default),
             Some(_) => self.count(key),
         }
+    }
+
+    /// A whole number that is the same in every layer: stated once, or in a list with one for each.
+    pub(super) fn count_of_layers(&self, key: &str, n_layers: u64) -> Result<u64> {
+        let expected = "a whole number from 0, the same in every layer";
+        self.needed(key, expected, |value| {
+            let Some(list) = value.as_array() else {
+                return value.as_u64();
+            };
+            let first = list.first()?.as_u64()?;
+            let is_same = list.iter().all(|it| it.as_u64() == Some(first));
+            (is_same && list.len() as u64 == n_layers).then_some(first)
+        })
     }
 
     pub(super) fn number(&self, key: &str) -> Result<f64> {

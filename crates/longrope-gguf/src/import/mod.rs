@@ -1,9 +1,14 @@
 //! A file as a checkpoint folder in the format of Hugging Face.
 
+mod card;
 mod config;
 mod fields;
+mod rope;
 mod tokenizer;
 mod weights;
+mod windows;
+
+pub use card::origin_keys;
 
 use std::path::Path;
 
@@ -15,26 +20,32 @@ use crate::error::{Error, Result};
 use crate::format::GgufFile;
 use crate::model::Architecture;
 
-/// Writes the model in a file to a folder: `config.json`, `model.safetensors`, and `tokenizer.json` with its
-/// `tokenizer_config.json` if the file has a tokenizer.
+/// Writes the model in a file to a folder: `config.json`, `model.safetensors`, `tokenizer.json` with its
+/// `tokenizer_config.json` if the file has a tokenizer, and a `README.md` if it says which licence or base the model has.
 ///
 /// The config says what llama.cpp would compute from the keys and tensors of the file. Quantized weights become F32, one
-/// tensor at a time; F32, F16 and BF16 stay as they are.
+/// tensor at a time; F32, F16 and BF16 stay as they are. `needed` are the tensors of a checkpoint with that config, which
+/// [`config_json`] makes, and their shapes. They are compared with those of the file before anything is written.
 ///
 /// # Errors
 /// [`Error::Split`], [`Error::Key`] and [`Error::Model`] for a model that is not read, [`Error::TensorType`] for other quantizations,
 /// [`Error::Tokenizer`] for other tokenizers, and the errors of reading and writing.
-pub fn write_folder(file: &GgufFile, folder: &Path) -> Result<()> {
+pub fn write_folder(file: &GgufFile, needed: &[(String, Vec<usize>)], folder: &Path) -> Result<()> {
     let (architecture, json) = config_of(file)?;
     let config = read(file, &json)?;
+    let sources = weights::sources(file, &config, needed)?;
+    let tokenizer = tokenizer::files(file)?;
     fs_err::write(folder.join("config.json"), format!("{json:#}\n"))?;
-    if let Some(files) = tokenizer::files(file)? {
+    if let Some(files) = tokenizer {
         fs_err::write(folder.join("tokenizer.json"), files.tokenizer.to_string())?;
         let text = format!("{:#}\n", files.config);
         fs_err::write(folder.join("tokenizer_config.json"), text)?;
     }
+    if let Some(card) = card::text(file) {
+        fs_err::write(folder.join("README.md"), card)?;
+    }
     let path = folder.join("model.safetensors");
-    weights::write(file, architecture, &config, &path)
+    weights::write(file, &sources, architecture, &config, &path)
 }
 
 /// The `config.json` of the model in a file, without reading its weights.
@@ -94,6 +105,9 @@ fn architecture(file: &GgufFile) -> Result<Architecture> {
     })
 }
 
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod model_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

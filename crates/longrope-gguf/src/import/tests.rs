@@ -4,7 +4,12 @@ use super::*;
 use crate::{Metadata, Planned, TensorType, Value, Writer};
 
 /// A LLaMA of one layer with two heads of width 4, with these biases.
-fn write(path: &Path, changes: &[(&str, Option<Value>)], biases: &[&str], ropes: &[&str]) {
+pub(super) fn write(
+    path: &Path,
+    changes: &[(&str, Option<Value>)],
+    biases: &[&str],
+    ropes: &[&str],
+) {
     let tokens: Vec<Value> = (0..6).map(|id| Value::from(format!("t{id}"))).collect();
     let mut metadata: Metadata = [
         ("general.architecture", Value::from("llama")),
@@ -75,11 +80,37 @@ fn write(path: &Path, changes: &[(&str, Option<Value>)], biases: &[&str], ropes:
     fs_err::write(path, writer.finish().unwrap()).unwrap();
 }
 
-fn config(changes: &[(&str, Option<Value>)], biases: &[&str], ropes: &[&str]) -> Result<Json> {
+pub(super) fn config(
+    changes: &[(&str, Option<Value>)],
+    biases: &[&str],
+    ropes: &[&str],
+) -> Result<Json> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.gguf");
     write(&path, changes, biases, ropes);
     config_json(&GgufFile::open(&path)?)
+}
+
+/// The tensors that the checkpoint of [`write`] has.
+pub(super) fn needed() -> Vec<(String, Vec<usize>)> {
+    let layer = |name: &str, shape: &[usize]| (format!("layers.0.{name}"), shape.to_vec());
+    let inside = vec![
+        ("embed_tokens".to_owned(), vec![6, 8]),
+        layer("self_attn.q_proj", &[8, 8]),
+        layer("self_attn.k_proj", &[4, 8]),
+        layer("self_attn.v_proj", &[4, 8]),
+        layer("self_attn.o_proj", &[8, 8]),
+        layer("mlp.gate_proj", &[4, 8]),
+        layer("mlp.up_proj", &[4, 8]),
+        layer("mlp.down_proj", &[8, 4]),
+        layer("input_layernorm", &[8]),
+        layer("post_attention_layernorm", &[8]),
+        ("norm".to_owned(), vec![8]),
+    ];
+    let named = inside.into_iter();
+    named
+        .map(|(name, shape)| (format!("model.{name}.weight"), shape))
+        .collect()
 }
 
 #[test]
@@ -147,7 +178,7 @@ fn the_rope_is_what_llama_cpp_computes() {
 }
 
 /// The config of the same model, with these keys, as another architecture.
-fn config_as(name: &str, more: &[(&str, Value)], ropes: &[&str]) -> Result<Json> {
+pub(super) fn config_as(name: &str, more: &[(&str, Value)], ropes: &[&str]) -> Result<Json> {
     let sizes = [
         ("context_length", Value::U32(1024)),
         ("embedding_length", Value::U32(8)),
@@ -363,7 +394,7 @@ fn a_file_becomes_a_folder() {
     write(&path, &[], &[], &[]);
     let out = folder.path().join("out");
     fs_err::create_dir(&out).unwrap();
-    write_folder(&GgufFile::open(&path).unwrap(), &out).unwrap();
+    write_folder(&GgufFile::open(&path).unwrap(), &needed(), &out).unwrap();
 
     let bytes = fs_err::read(out.join("model.safetensors")).unwrap();
     let len = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
@@ -405,9 +436,12 @@ fn a_file_without_some_layers_is_not_unpacked() {
         &[],
         &[],
     );
-    let error = write_folder(&GgufFile::open(&path).unwrap(), folder.path()).unwrap_err();
+    let file = GgufFile::open(&path).unwrap();
+    let error = write_folder(&file, &needed(), folder.path()).unwrap_err();
     let words = "it has no tensors of layer 1, expected 3 layers";
     assert!(error.to_string().contains(words), "{error}");
+    // As for programs that do not unpack it.
+    assert!(config_json(&file).is_err());
     assert!(!folder.path().join("model.safetensors").exists());
 }
 

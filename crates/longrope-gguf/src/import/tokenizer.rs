@@ -26,9 +26,14 @@ impl Tokens<'_> {
         self.types[id] == u64::from(kind.id())
     }
 
-    /// Whether a token is not found by merging.
+    /// Whether a token is not a part of texts: written out in one, it is found only by programs that look for such tokens.
+    fn is_special(&self, id: usize) -> bool {
+        self.is(id, TokenType::Control) || self.is(id, TokenType::Unknown)
+    }
+
+    /// Whether a token is found as a whole, before anything is merged.
     fn is_added(&self, id: usize) -> bool {
-        self.is(id, TokenType::Control) || self.is(id, TokenType::UserDefined)
+        self.is_special(id) || self.is(id, TokenType::UserDefined)
     }
 }
 
@@ -62,7 +67,7 @@ pub(super) fn files(file: &GgufFile) -> Result<Option<Files>> {
     let added = added.map(|id| {
         json!({
             "id": id, "content": tokens.texts[id], "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": tokens.is(id, TokenType::Control),
+            "normalized": false, "special": tokens.is_special(id),
         })
     });
     tokenizer["added_tokens"] = added.collect();
@@ -93,10 +98,11 @@ fn tokens<'a>(fields: &Fields<'a>) -> Result<Tokens<'a>> {
     Ok(Tokens { texts, types })
 }
 
-/// The vocabulary: all tokens with a text of their own.
+/// The vocabulary: all tokens with a text of their own, the added ones included. The `tokenizers` library takes the id of
+/// an added token from here, and numbers those that it does not find anew, whatever id is written beside them.
 fn vocab(tokens: &Tokens) -> Map<String, Json> {
     let ids = 0..tokens.texts.len();
-    let known = ids.filter(|id| !tokens.is(*id, TokenType::Unused) && !tokens.is_added(*id));
+    let known = ids.filter(|id| !tokens.is(*id, TokenType::Unused));
     known
         .map(|id| (tokens.texts[id].to_owned(), json!(id)))
         .collect()

@@ -1,5 +1,6 @@
 //! Tensors of a file to a safetensors file.
 
+use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -9,18 +10,20 @@ use serde_json::{Map, json};
 use crate::error::{Error, Result};
 use crate::format::{GgufFile, TensorType};
 use crate::interleave::separate_rows;
-use crate::model::{Architecture, is_rope_tensor, name_in_checkpoint};
+use crate::model::{Architecture, is_rope_tensor, name_in_file};
 
 /// A tensor on its way.
-struct Source<'a> {
-    name: &'a str,
-    /// Its name in the checkpoint, and whether it makes queries or keys.
-    target: (String, bool),
-    shape: &'a [u64],
+pub(super) struct Source {
+    name: String,
+    /// Its name in the checkpoint.
+    target: String,
+    /// Whether it makes queries or keys.
+    is_rotated: bool,
+    shape: Vec<u64>,
     ty: TensorType,
 }
 
-impl Source<'_> {
+impl Source {
     /// The type in the checkpoint, and the size of a number in bytes.
     fn written(&self) -> (&'static str, u64) {
         match self.ty {
@@ -38,16 +41,16 @@ impl Source<'_> {
 /// Writes the weights, one tensor in memory at a time.
 pub(super) fn write(
     file: &GgufFile,
+    sources: &[Source],
     architecture: Architecture,
     config: &HfConfig,
     path: &Path,
 ) -> Result<()> {
-    let sources = sources(file, config)?;
     let mut out = BufWriter::new(fs_err::File::create(path)?);
-    out.write_all(&header(&sources))?;
+    out.write_all(&header(sources))?;
     let swaps = architecture.rotates_neighbours() && config.layout.attention.pairs == Pairs::Halves;
-    for source in &sources {
-        let mut bytes = file.read_bytes(source.name)?;
+    for source in sources {
+        let mut bytes = file.read_bytes(&source.name)?;
         if !matches!(
             source.ty,
             TensorType::F32 | TensorType::F16 | TensorType::BF16
@@ -55,7 +58,7 @@ pub(super) fn write(
             let numbers = crate::dequantize(source.ty, &bytes);
             bytes = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
         }
-        if swaps && source.target.1 {
+        if swaps && source.is_rotated {
             bytes = separated(&bytes, source, config.head_dim);
         }
         out.write_all(&bytes)?;
@@ -73,59 +76,72 @@ fn separated(bytes: &[u8], source: &Source, head_dim: usize) -> Vec<u8> {
         if head.len() == row * head_dim {
             separate_rows(head, head_dim, &mut out);
         } else {
-            // The shape is wrong, which is found when the checkpoint is opened.
+            // The tensors that were asked for are not those of the config.
             out.extend(head);
         }
     }
     out
 }
 
-fn sources<'a>(file: &'a GgufFile, config: &HfConfig) -> Result<Vec<Source<'a>>> {
-    check_layers(file, config.n_layers)?;
-    let names = &config.layout.names;
+/// The tensors of a file in the place of those that its model `needed`, in the order in which they are written.
+///
+/// # Errors
+/// [`Error::Model`] for tensors that are missing, of another shape or of no use, and [`Error::TensorType`].
+pub(super) fn sources(
+    file: &GgufFile,
+    config: &HfConfig,
+    needed: &[(String, Vec<usize>)],
+) -> Result<Vec<Source>> {
+    let wrong = |problem: String| Error::Model {
+        path: file.path().to_owned(),
+        problem,
+    };
+    let mut found = BTreeSet::new();
     let mut sources = Vec::new();
-    for (name, stored) in file.tensors() {
-        if is_rope_tensor(name) {
-            continue;
+    for (target, shape) in needed {
+        let named = name_in_file(&config.layout.names, target);
+        let (name, is_rotated) =
+            named.ok_or_else(|| wrong(format!("no tensor is known to hold `{target}`")))?;
+        let stored = file.tensors().get(&name);
+        let stored = stored.ok_or_else(|| wrong(format!("it has no tensor `{name}`")))?;
+        let shape: Vec<u64> = shape.iter().map(|dim| *dim as u64).collect();
+        if without_ones(&stored.shape) != without_ones(&shape) {
+            let has = &stored.shape;
+            return Err(wrong(format!(
+                "tensor `{name}` has shape {has:?}, expected {shape:?} by the keys of the file"
+            )));
         }
-        let target = name_in_checkpoint(names, name).ok_or_else(|| Error::Model {
-            path: file.path().to_owned(),
-            problem: format!(
-                "tensor `{name}` has no place in a `{}` model",
-                config.family.model_type()
-            ),
-        })?;
         // Its type is checked here, before anything is written.
         let ty = TensorType::from_id(stored.type_id).ok_or_else(|| Error::TensorType {
             path: file.path().to_owned(),
             tensor: name.clone(),
             found: TensorType::describe(stored.type_id),
         })?;
+        found.insert(name.clone());
         sources.push(Source {
             name,
-            target,
-            shape: &stored.shape,
+            target: target.clone(),
+            is_rotated,
+            shape,
             ty,
         });
+    }
+    let has_no_place = |name: &&String| !found.contains(*name) && !is_rope_tensor(name);
+    if let Some(name) = file.tensors().keys().find(has_no_place) {
+        return Err(wrong(format!(
+            "tensor `{name}` has no place in a `{}` model",
+            config.family.model_type()
+        )));
     }
     // Wide types first, so that every tensor starts at a multiple of its element size.
     sources.sort_by_key(|source| std::cmp::Reverse(source.written().1));
     Ok(sources)
 }
 
-/// Refuses a file that lacks whole layers, before anything of it is written.
-fn check_layers(file: &GgufFile, n_layers: usize) -> Result<()> {
-    for layer in 0..n_layers {
-        let prefix = format!("blk.{layer}.");
-        let next = file.tensors().range(prefix.clone()..).next();
-        if !next.is_some_and(|(name, _)| name.starts_with(&prefix)) {
-            return Err(Error::Model {
-                path: file.path().to_owned(),
-                problem: format!("it has no tensors of layer {layer}, expected {n_layers} layers"),
-            });
-        }
-    }
-    Ok(())
+/// A shape, rows first, without the leading dimensions of 1 that a file may have.
+fn without_ones(shape: &[u64]) -> &[u64] {
+    let start = shape.iter().take_while(|dim| **dim == 1).count();
+    &shape[start..]
 }
 
 /// The header of a safetensors file, padded so that the tensors start at a multiple of eight.
@@ -138,7 +154,7 @@ fn header(sources: &[Source]) -> Vec<u8> {
         let entry = json!({
             "dtype": source.written().0, "shape": source.shape, "data_offsets": [offset, end],
         });
-        entries.insert(source.target.0.clone(), entry);
+        entries.insert(source.target.clone(), entry);
         offset = end;
     }
     let mut text = serde_json::Value::Object(entries).to_string().into_bytes();

@@ -67,7 +67,7 @@ pub fn map_tensors(
 }
 
 /// The name in a file, and whether the tensor makes queries or keys.
-fn name_in_file(names: &ModuleNames, source: &str) -> Option<(String, bool)> {
+pub(crate) fn name_in_file(names: &ModuleNames, source: &str) -> Option<(String, bool)> {
     match source {
         EMBEDDING => return Some(("token_embd.weight".to_owned(), false)),
         HEAD => return Some(("output.weight".to_owned(), false)),
@@ -85,25 +85,6 @@ fn name_in_file(names: &ModuleNames, source: &str) -> Option<(String, bool)> {
         .1;
     let is_rotated = matches!(module_in_file, "attn_q" | "attn_k");
     Some((format!("blk.{layer}.{module_in_file}.{kind}"), is_rotated))
-}
-
-/// The name in a checkpoint of a tensor of a file, and whether it makes queries or keys.
-pub(crate) fn name_in_checkpoint(names: &ModuleNames, name: &str) -> Option<(String, bool)> {
-    let (module, kind) = name.rsplit_once('.')?;
-    match module {
-        "token_embd" => return Some((EMBEDDING.to_owned(), false)),
-        "output" => return Some((HEAD.to_owned(), false)),
-        "output_norm" => return Some((format!("model.{}.{kind}", names.norm), false)),
-        _ => {}
-    }
-    let (layer, module_in_file) = module.strip_prefix("blk.")?.split_once('.')?;
-    let mut named = modules(names)
-        .into_iter()
-        .filter(|(name, it)| name.is_some() && *it == module_in_file);
-    // Fused projections have the name of one of their parts.
-    let found = named.next_back()?.0?;
-    let is_rotated = matches!(module_in_file, "attn_q" | "attn_k");
-    Some((format!("model.layers.{layer}.{found}.{kind}"), is_rotated))
 }
 
 /// Whether a tensor of a file holds factors instead of weights.

@@ -189,13 +189,21 @@ impl Checkpoint {
         self.tensors.values().map(|t| t.n_bytes as u64).sum()
     }
 
-    /// Checks that the stored tensors match `config`.
+    /// Checks that the stored tensors match `config`. Tensors beside the decoder, such as the head of a classifier, only cause
+    /// a warning.
     ///
     /// # Errors
-    /// If any tensor is missing, is unexpected, or has the wrong shape or type; the error lists all of them.
+    /// If any tensor of the decoder is missing, is unexpected, or has the wrong shape or type; the error lists all of them.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
         let report = compare::compare(config, self.model_tensors(), &self.absent);
         if report.is_clean() {
+            if let Some(first) = report.unused.first() {
+                tracing::warn!(
+                    "`{}` has {} tensor(s) beside the model, such as `{first}`: they are not read, as in transformers",
+                    self.folder.display(),
+                    report.unused.len()
+                );
+            }
             return Ok(());
         }
         Err(Error::Weights {

@@ -99,10 +99,12 @@ pub struct WeightReport {
     pub problems: Vec<WeightProblem>,
     /// Number of missing tensors of further layers.
     pub n_unlisted: usize,
+    /// Names of the tensors that are not a part of the decoder, if all that are one match.
+    pub unused: Vec<String>,
 }
 
 impl WeightReport {
-    /// Whether all tensors match.
+    /// Whether all tensors of the decoder match.
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty() && self.n_unlisted == 0
     }

@@ -26,6 +26,10 @@ const WHOLE_TAPE: [f64; 3] = [3.5, 3.5, 1.0];
 /// The same as multiples of `i`: below adapters, and if weights need their inputs.
 const WHOLE_TAPE_INNER: [f64; 2] = [2.5, 3.3];
 
+/// Bytes of a gradient of a weight: sums of gradients in half precision are in `f32`, and those of the weights of an MLP are
+/// sums over pieces of a long window.
+const GRADIENT_BYTES: f64 = 4.0;
+
 /// Inputs of layers that are on a device at once if they wait elsewhere.
 const INPUTS_AT_ONCE: f64 = 2.0;
 
@@ -117,9 +121,9 @@ fn train_with(
 ) -> Memory {
     let (weight, computed) = (training.weight_bytes as f64, training.computed_bytes as f64);
     let per_layer = s.all_layers / s.layers;
-    // Trained parameters of the ends, and of a layer. Adapters are in the type of computations.
+    // Trained parameters of the ends, and of a layer. Adapters are in the type of computations, as are their gradients.
     let (trained_ends, trained_layer, gradient) = match training.trained {
-        TrainedParameters::All => (ends, per_layer, weight),
+        TrainedParameters::All => (ends, per_layer, GRADIENT_BYTES),
         TrainedParameters::Adapters(n) => (0.0, n as f64 / s.layers, computed),
     };
     let trained = trained_ends + n_layers * trained_layer;
@@ -205,6 +209,14 @@ mod tests {
         );
         let adapters = TrainedParameters::Adapters(adapter_parameters(&tiny(), 8));
         check(train_memory(&tiny(), Training::f32(adapters)), &LORA);
+    }
+
+    #[test]
+    fn gradients_of_weights_in_half_precision_are_summed_in_f32() {
+        let bytes = |training| train_memory(&tiny(), training).gradient_bytes;
+        let all = TrainedParameters::All;
+        let difference = bytes(Training::half(all)) - bytes(Training::f32(all));
+        assert!(difference.abs() < 1.0, "{difference}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::card_text::{rope_facts, serving};
 use super::front_matter::{block, front_matter, scalar};
 use crate::config::ModelConfig;
-use crate::hub_name::is_hub_name;
+use crate::hub_name::{is_hub_name, name_in_hub_cache};
 
 pub(super) const CARD_FILE: &str = "README.md";
 
@@ -116,7 +116,7 @@ pub(super) fn licence(source: &Path) -> Option<String> {
 
 fn base_name(source: &Path, name: Option<&str>, front: &[&str]) -> Option<String> {
     name.map(str::to_owned)
-        .or_else(|| name_in_cache(source))
+        .or_else(|| name_in_hub_cache(source).map(|(name, _)| name))
         .or_else(|| name_in_config(source))
         .or_else(|| {
             scalar(front, "base_model")
@@ -125,30 +125,10 @@ fn base_name(source: &Path, name: Option<&str>, front: &[&str]) -> Option<String
         })
 }
 
-/// The name of a model in a folder of the hub's cache: `models--OWNER--NAME/snapshots/REVISION`.
-fn name_in_cache(source: &Path) -> Option<String> {
-    let folder = source.parent().filter(|it| it.ends_with("snapshots"))?;
-    let name = folder.parent()?.file_name()?.to_str()?;
-    let name = name.strip_prefix("models--")?.replacen("--", "/", 1);
-    is_hub_name(&name).then_some(name)
-}
-
 /// The name that transformers wrote into `config.json` when it saved a model of the hub.
 fn name_in_config(source: &Path) -> Option<String> {
     let text = fs_err::read_to_string(source.join("config.json")).ok()?;
     let json: Value = serde_json::from_str(&text).ok()?;
     let name = json.get("_name_or_path")?.as_str()?;
     is_hub_name(name).then(|| name.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_of_the_hub_says_the_name() {
-        let cached = Path::new("/c/models--o--m--x/snapshots/0123");
-        assert_eq!(name_in_cache(cached).as_deref(), Some("o/m--x"));
-        assert_eq!(name_in_cache(Path::new("/c/o/m")), None);
-    }
 }

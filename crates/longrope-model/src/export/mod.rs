@@ -4,6 +4,7 @@ mod card;
 mod card_text;
 mod companions;
 mod config;
+mod copy;
 mod finite_weights;
 pub(crate) mod float_type;
 mod front_matter;
@@ -178,7 +179,7 @@ fn copy_weights(checkpoint: &Checkpoint, folder: &Path, should_stop: ShouldStop<
         if let Some(parent) = to.parent() {
             fs_err::create_dir_all(parent)?;
         }
-        fs_err::copy(file, to)?;
+        copy::copy(file, &to, should_stop)?;
     }
     if checkpoint.has_index() {
         fs_err::copy(

@@ -12,6 +12,7 @@ use crate::checkpoint::write::{TensorEntry, write_safetensors};
 use crate::config::module_names::{EMBEDDING, HEAD, HEAD_WEIGHT, last_part};
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::hub_name::name_in_hub_cache;
 use crate::parameters::{ParameterKind, Trained, linears_mut};
 
 const CONFIG_FILE: &str = "adapter_config.json";
@@ -136,10 +137,13 @@ impl Decoder {
             }
         });
         write_safetensors(&folder.join(WEIGHTS_FILE), entries)?;
+        // Others find a model of the hub by its name, not in the cache of this machine.
+        let base =
+            name_in_hub_cache(base).map_or_else(|| base.display().to_string(), |(name, _)| name);
         let json = json!({
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": base.display().to_string(),
+            "base_model_name_or_path": base,
             "r": config.rank,
             "lora_alpha": config.alpha,
             "lora_dropout": 0.0,

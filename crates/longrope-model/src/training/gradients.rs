@@ -6,7 +6,8 @@ use burn::tensor::{DType, Tensor};
 
 use crate::decoder::Decoder;
 
-/// The gradient of each trained parameter, as a flat vector in the type of the parameter.
+/// The gradient of each trained parameter, as a flat vector in the type of the parameter. Sums of several in half precision
+/// are in `f32`: a sum in half precision would lose what is small beside it.
 #[derive(Clone, Debug, Default)]
 pub struct Gradients(BTreeMap<String, Tensor<1>>);
 
@@ -14,7 +15,7 @@ impl Gradients {
     /// Adds a gradient to that of the parameter `name`.
     pub fn add(&mut self, name: String, gradient: Tensor<1>) {
         let sum = match self.0.remove(&name) {
-            Some(sum) => sum + gradient,
+            Some(sum) => widened(sum) + widened(gradient),
             None => gradient,
         };
         self.0.insert(name, sum);
@@ -72,5 +73,42 @@ impl Gradients {
         let sums = sums.into_iter().map(|sum| sum.to_device(&device)).collect();
         let sums = Tensor::cat(sums, 0).into_data();
         sums.iter::<f64>().sum::<f64>().sqrt()
+    }
+}
+
+/// Numbers in half precision as `f32`, others as they are.
+fn widened(numbers: Tensor<1>) -> Tensor<1> {
+    match numbers.dtype() {
+        DType::BF16 | DType::F16 => numbers.cast(DType::F32),
+        _ => numbers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    #[test]
+    fn gradients_in_half_precision_are_summed_in_f32() {
+        for dtype in [DType::BF16, DType::F16] {
+            let one = |value: f32| -> Tensor<1> {
+                let device = Device::flex();
+                Tensor::from_data(TensorData::new(vec![value], [1]), (&device, dtype))
+            };
+            let mut sum = Gradients::default();
+            sum.add("w".to_owned(), one(4096.0));
+            sum.add("alone".to_owned(), one(1.0));
+            for _ in 0..8 {
+                // Half of the distance to the next number of 11 bits, or less.
+                let mut part = Gradients::default();
+                part.add("w".to_owned(), one(0.5));
+                sum.merge(part);
+            }
+            assert_eq!(sum.take("alone").unwrap().dtype(), dtype);
+            let found: Vec<f32> = sum.take("w").unwrap().into_data().iter::<f32>().collect();
+            assert_eq!(found, [4100.0], "{dtype:?}");
+        }
     }
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use longrope_model::{Decoder, Error, WeightProblem};
+use safetensors::Dtype;
 use serde_json::Value;
 
-use crate::support::{copy, device, load};
+use crate::support::{copy, device, load, store, stored};
 
 fn refuse(folder: &Path) -> Error {
     Decoder::load(folder, device()).unwrap_err()
@@ -57,6 +58,50 @@ fn missing_and_unexpected_tensors_are_told_apart() {
         panic!("a weight report")
     };
     assert!(report.problems.iter().all(|p| matches!(p, WeightProblem::Unexpected { name, .. } if name.starts_with("model.layers.1."))));
+}
+
+#[test]
+fn tensors_beside_the_decoder_are_left_alone() {
+    let folder = copy("llama-gqa-tied");
+    let needed = stored(folder.path());
+    let with = |name: &str| {
+        let mut tensors = needed.clone();
+        tensors.insert(name.to_owned(), (Dtype::F32, vec![2], vec![0; 8]));
+        store(folder.path(), &tensors);
+        Decoder::load(folder.path(), device())
+    };
+    for name in [
+        "score.weight",
+        "v_head.summary.bias",
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "model.rotary_emb.cos_cached",
+        "model.layers.0.self_attn.masked_bias",
+    ] {
+        assert!(with(name).is_ok(), "{name}");
+    }
+    // With these, a program that knows them would compute something else.
+    for unexpected in [
+        "model.layers.0.self_attn.q_proj.bias",
+        "model.embed_norm.weight",
+        "lm_head.bias",
+    ] {
+        let Err(Error::Weights { report, .. }) = with(unexpected) else {
+            panic!("a weight report about {unexpected}")
+        };
+        let [WeightProblem::Unexpected { name, .. }] = report.problems.as_slice() else {
+            panic!("{report}")
+        };
+        assert_eq!(name, unexpected);
+    }
+    // Beside a missing tensor, they may be it.
+    let mut renamed = needed.clone();
+    let norm = renamed.remove("model.norm.weight").unwrap();
+    renamed.insert("norm.weight".to_owned(), norm);
+    store(folder.path(), &renamed);
+    let Error::Weights { report, .. } = refuse(folder.path()) else {
+        panic!("a weight report")
+    };
+    assert_eq!(report.problems.len(), 2, "{report}");
 }
 
 #[test]

@@ -411,6 +411,7 @@ fn an_export_that_is_asked_to_stop_leaves_nothing() {
             overwrite: false,
             allow_non_finite: false,
             hub_name: None,
+            origin: &[],
             adds_bos: false,
             rope_json: "{}",
             should_stop: ShouldStop::when(&is_asked),

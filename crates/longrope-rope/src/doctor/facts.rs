@@ -38,6 +38,8 @@ pub(super) struct Facts<'a> {
     pub(super) rope_scaling: Option<Section<'a>>,
     /// `rope_parameters`, the spelling of transformers 5.
     pub(super) rope_parameters: Option<Section<'a>>,
+    /// What the class fills in if there is neither; empty if it fills in nothing.
+    missing: Map<String, Value>,
     /// What the class makes of both where layers with a sliding window have a rope of their own.
     two_ropes: Option<TwoRopes>,
     /// Statements of the config that contradict each other.
@@ -72,6 +74,7 @@ impl<'a> Facts<'a> {
             rope_scaling: Section::of(config, ROPE_SCALING),
             rope_parameters: Section::of(config, ROPE_PARAMETERS)
                 .map(|section| section.of_full_layers(family)),
+            missing: family.missing_section(),
             two_ropes: config.as_object().and_then(TwoRopes::of),
             dual_chunk: config.get(DUAL_CHUNK).is_some_and(Value::is_object),
             warnings: rope.warnings,
@@ -97,18 +100,31 @@ impl<'a> Facts<'a> {
         matches!(self.spec.scaling, RopeScaling::LongRope { .. })
     }
 
+    /// Whether this is YaRN whose bounds are not rounded.
+    pub(super) fn has_exact_bounds(&self) -> bool {
+        let truncate = match self.spec.scaling {
+            RopeScaling::Yarn { truncate, .. } => truncate,
+            _ => true,
+        };
+        !truncate
+    }
+
     pub(super) fn is_scaled(&self) -> bool {
         !matches!(self.spec.scaling, RopeScaling::None {})
     }
 
-    /// The section that transformers 5 reads: `rope_scaling` if it holds anything, else `rope_parameters`. Where layers with a
-    /// sliding window have a rope of their own, the part for the other layers, into which `rope_scaling` was merged.
+    /// The section that transformers 5 reads: `rope_scaling` if it holds anything, else `rope_parameters`, else what the class
+    /// fills in. Where layers with a sliding window have a rope of their own, the part for the other layers, into which
+    /// `rope_scaling` was merged.
     pub(super) fn section(&self) -> Option<Section<'_>> {
         if let Some(two) = &self.two_ropes {
             return Some(Section::part(two.name, two.full()));
         }
         let older = self.rope_scaling.filter(|section| !section.is_empty());
-        older.or(self.rope_parameters)
+        let missing = || Some(&self.missing).filter(|keys| !keys.is_empty());
+        older
+            .or(self.rope_parameters)
+            .or_else(|| Some(Section::part(ROPE_PARAMETERS, missing()?)))
     }
 
     /// A number of that section.

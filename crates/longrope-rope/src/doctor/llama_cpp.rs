@@ -105,10 +105,9 @@ fn yarn(facts: &Facts, theta: f64, section: Section) -> Result<Computed, String>
     let scaling = section.yarn_bounded(scale, mscale_of(scale, 1.0), true);
     let rules = fixed(facts, theta, original, scaling)?;
     let scales = scales(&rules);
-    let rounds = section.flag("truncate") == Some(false);
     Ok(Computed::new(rules)
         .because_if(
-            rounds,
+            facts.has_exact_bounds(),
             &[Topic::Factors],
             "computes YaRN with rounded bounds",
             "`truncate` has no effect",

@@ -76,9 +76,8 @@ fn scaled(
             let all = section.number("mscale_all_dim").unwrap_or(0.0);
             let attention = mscale_of(scale, mscale) / mscale_of(scale, all);
             let scaling = section.yarn_bounded(scale, attention, true);
-            let bounds = section.flag("truncate") == Some(false);
             let computed = Computed::new(fixed(facts, theta, original, scaling)?).because_if(
-                bounds,
+                facts.has_exact_bounds(),
                 &[Topic::Factors],
                 "computes YaRN with rounded bounds",
                 "`truncate` has no effect",

@@ -218,6 +218,25 @@ fn bounds_of_yarn_are_rounded_or_not() {
     }
     assert_eq!(about(&config, MlxLm), [Topic::Factors]);
     assert_eq!(about(&config, LlamaCpp), [Topic::Factors]);
+    // `null` is no `true`.
+    let null = yarn("qwen2", json!({"truncate": null}));
+    for runtime in [Transformers5, MlxLm, LlamaCpp] {
+        assert_eq!(rules(&null, runtime), rules(&config, runtime));
+        assert_eq!(about(&null, runtime), about(&config, runtime));
+    }
+}
+
+#[test]
+fn classes_that_fill_in_a_rope_have_it_in_transformers() {
+    for (family, theta) in [("gpt_oss", 150_000.0), ("ministral3", 1_000_000.0)] {
+        let config = json!({"model_type": family});
+        let ours = rules(&config, Longrope);
+        assert_eq!(ours.theta, theta, "{family}");
+        assert!(ours.factors[0].last > 1.0, "{family}");
+        for runtime in [Transformers5, Vllm] {
+            assert_eq!(about(&config, runtime), [], "{family} {runtime:?}");
+        }
+    }
 }
 
 #[test]

@@ -63,10 +63,6 @@ impl<'a> Section<'a> {
         self.value(key).and_then(Value::as_str)
     }
 
-    pub(super) fn flag(self, key: &str) -> Option<bool> {
-        self.value(key).and_then(Value::as_bool)
-    }
-
     pub(super) fn theta(self) -> Option<f64> {
         self.number(THETA)
     }
@@ -130,8 +126,13 @@ impl<'a> Section<'a> {
 
     /// `yarn` with a scale and an attention scale, and the other numbers of the section. 0 means "not given".
     pub(super) fn yarn(self, scale: f64, attention: f64) -> RopeScaling {
-        let truncate = self.flag("truncate").unwrap_or(true);
-        self.yarn_bounded(scale, attention, truncate)
+        self.yarn_bounded(scale, attention, self.rounds_bounds())
+    }
+
+    /// Whether the bounds of YaRN are rounded: unless `truncate` is there and not true. `null` is not.
+    fn rounds_bounds(self) -> bool {
+        let truncate = self.map.get("truncate");
+        truncate.is_none_or(|value| *value == Value::Bool(true))
     }
 
     /// [`yarn`](Self::yarn) of a runtime that always or never rounds the bounds.

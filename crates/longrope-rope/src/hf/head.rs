@@ -45,6 +45,18 @@ pub(super) fn head_dim(config: &Map<String, Value>) -> Result<usize> {
     Ok(hidden / heads)
 }
 
+/// The share of a head that is rotated, as a `config.json` states it: such that `int(head_dim * share)`, which programs
+/// compute, is `rotary` dimensions.
+pub fn rotated_share(head_dim: usize, rotary: usize) -> f64 {
+    let exact = rotary as f64 / head_dim as f64;
+    if rotary_dim(head_dim, exact) == rotary {
+        exact
+    } else {
+        // The quotient was rounded to just below the whole number. Half a dimension more is truncated again.
+        (rotary as f64 + 0.5) / head_dim as f64
+    }
+}
+
 /// `int(head_dim * partial)`, as every runtime computes it.
 #[expect(
     clippy::cast_possible_truncation,
@@ -53,4 +65,27 @@ pub(super) fn head_dim(config: &Map<String, Value>) -> Result<usize> {
 )]
 pub(super) fn rotary_dim(head_dim: usize, partial: f64) -> usize {
     (head_dim as f64 * partial) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_gives_the_dimensions_that_it_is_made_of() {
+        let mut n_rounded = 0;
+        for head_dim in 1..=256 {
+            for rotary in 0..=head_dim {
+                let share = rotated_share(head_dim, rotary);
+                assert_eq!(
+                    rotary_dim(head_dim, share),
+                    rotary,
+                    "{rotary} of {head_dim}"
+                );
+                let quotient = rotary as f64 / head_dim as f64;
+                n_rounded += usize::from(rotary_dim(head_dim, quotient) != rotary);
+            }
+        }
+        assert!(n_rounded > 0, "the quotient is not enough");
+    }
 }

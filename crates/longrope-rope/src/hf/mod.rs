@@ -28,6 +28,7 @@ pub use config::{HfConfig, read_hf_config};
 pub use document::parse_hf_config;
 pub use experts::{ExpertKind, Experts, Router, Routing, SharedExpert};
 pub use family::Family;
+pub use head::rotated_share;
 pub(crate) use keys::{
     ORIGINAL_POSITION, PHI3_ORIGINAL, ROPE_PARAMETERS, ROPE_SCALING, SLIDING, THETA,
 };

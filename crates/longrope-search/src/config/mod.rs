@@ -2,6 +2,7 @@
 
 mod profiles;
 mod to_space;
+pub(crate) mod unread;
 mod validate;
 
 use longrope_rope::AttentionScale;

@@ -62,38 +62,60 @@ fn every_rule_is_enforced() {
         .nearest(&[1.0, 2.0, 3.0, 4.0], 0, AttentionScale::Su {})
         .expect("finite");
     let bad = [
-        Candidate {
-            steps: vec![100; 3],
-            ..good.clone()
-        },
-        Candidate {
-            steps: vec![99, 200, 300, 400],
-            ..good.clone()
-        },
-        Candidate {
-            steps: vec![100, 200, 300, 4001],
-            ..good.clone()
-        },
-        Candidate {
-            steps: vec![100, 300, 200, 400],
-            ..good.clone()
-        },
-        Candidate {
-            grid: Grid::new(0.02).expect("divides 1"),
-            ..good.clone()
-        },
-        Candidate {
-            start_tokens: 5,
-            ..good.clone()
-        },
-        Candidate {
-            attention: AttentionScale::Yarn {},
-            ..good.clone()
-        },
+        (
+            None,
+            Candidate {
+                steps: vec![100; 3],
+                ..good.clone()
+            },
+        ),
+        (
+            Some("max-factor-ratio"),
+            Candidate {
+                steps: vec![99, 200, 300, 400],
+                ..good.clone()
+            },
+        ),
+        (
+            Some("max-factor-ratio"),
+            Candidate {
+                steps: vec![100, 200, 300, 4001],
+                ..good.clone()
+            },
+        ),
+        (
+            None,
+            Candidate {
+                steps: vec![100, 300, 200, 400],
+                ..good.clone()
+            },
+        ),
+        (
+            Some("step"),
+            Candidate {
+                grid: Grid::new(0.02).expect("divides 1"),
+                ..good.clone()
+            },
+        ),
+        (
+            Some("start-tokens"),
+            Candidate {
+                start_tokens: 5,
+                ..good.clone()
+            },
+        ),
+        (
+            Some("attention"),
+            Candidate {
+                attention: AttentionScale::Yarn {},
+                ..good.clone()
+            },
+        ),
     ];
     assert!(space().contains(&good));
-    for candidate in bad {
-        assert!(!space().contains(&candidate), "{candidate:?}");
+    for (key, candidate) in bad {
+        let found = space().violation(&candidate).expect("it is outside");
+        assert_eq!(found.key, key, "{candidate:?}");
     }
 }
 

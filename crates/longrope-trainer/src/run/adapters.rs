@@ -37,9 +37,9 @@ pub struct AdapterTraining {
 pub struct Adapters(Vec<Vec<f32>>);
 
 impl AdapterTraining {
-    /// A training as `config` says, on windows of `window` tokens of these documents. Of `config`, all counts that a
-    /// [`TrainPlan`](super::TrainPlan) uses in its steps; adapters are trained and positions skip whatever it says. Generated
-    /// documents need the tokenizer.
+    /// A training as `config` says, on windows of `window` tokens of these documents, which begin with `bos`. Of `config`,
+    /// all counts that a [`TrainPlan`](super::TrainPlan) uses in its steps; adapters are trained and positions skip whatever
+    /// it says. Generated documents need the tokenizer.
     ///
     /// # Errors
     /// If the settings are out of range, the model cannot be trained or lacks a module of the adapters, every layer has a
@@ -49,6 +49,7 @@ impl AdapterTraining {
         config: TrainConfig,
         documents: &Arc<[TokenDocument]>,
         tokenizer: Option<&Tokenizer>,
+        bos: Option<u32>,
         window: usize,
         seed: u64,
     ) -> Result<Self> {
@@ -65,7 +66,7 @@ impl AdapterTraining {
         let tokenizer = tokenizer.cloned().map(Arc::new);
         let load = tokenizer.map(|tokenizer| move || Ok(Arc::clone(&tokenizer)));
         let load = load.as_ref().map(|load| load as _);
-        let windows = mixture(&config, documents, load, model, window, seed)?;
+        let windows = mixture(&config, documents, load, model, bos, window, seed)?;
         // A window that cannot be made is found here, not in the middle of a search.
         windows.clone().next_batch(config.batch)?;
         let training = Self {

@@ -53,7 +53,8 @@ fn config() -> TrainConfig {
 }
 
 fn training(decoder: &Decoder, config: TrainConfig) -> Result<AdapterTraining> {
-    AdapterTraining::new(decoder, config, &documents(), None, WINDOW, SEED)
+    let bos = decoder.config().bos_token;
+    AdapterTraining::new(decoder, config, &documents(), None, bos, WINDOW, SEED)
 }
 
 fn yarn(decoder: &Decoder) -> RopeSpec {

@@ -31,6 +31,11 @@ pub struct TrainDataConfig {
 }
 
 impl TrainDataConfig {
+    /// Whether texts are generated. Repetitions are of tokens, not of text.
+    pub fn has_generated_text(&self) -> bool {
+        self.passkey > 0.0 || self.recall > 0.0
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         for (key, found) in [
             ("train.data.text", self.text),

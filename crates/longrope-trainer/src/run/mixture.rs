@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 /// Loads the tokenizer of generated documents.
 pub(super) type LoadTokenizer<'a> = &'a dyn Fn() -> longrope_data::Result<Arc<Tokenizer>>;
 
-/// The windows of `config`, `context` tokens each, and longer ones in their share. Generated documents need the tokenizer.
+/// The windows of `config`, `context` tokens each, and longer ones in their share, of documents that begin with `bos`.
+/// Generated ones need the tokenizer.
 ///
 /// # Errors
 /// [`Error::NothingToTrainOn`] if all shares are 0, [`Error::Windows`] if a part cannot be made into windows,
@@ -26,6 +27,7 @@ pub(super) fn mixture(
     documents: &Arc<[TokenDocument]>,
     tokenizer: Option<LoadTokenizer<'_>>,
     model: &ModelConfig,
+    bos: Option<u32>,
     context: usize,
     seed: u64,
 ) -> Result<Mixture> {
@@ -34,7 +36,7 @@ pub(super) fn mixture(
         config,
         documents,
         tokenizer,
-        bos: model.bos_token,
+        bos,
         eos: model.eos_tokens.first().copied(),
     };
     let original = model.rope.original_context.min(context);

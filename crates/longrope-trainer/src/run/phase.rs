@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use longrope_data::Mixture;
+use longrope_data::{Mixture, MixtureCursor};
 use longrope_model::{Decoder, LoraConfig, ResultSource};
 use serde_json::Value;
 
@@ -78,7 +78,17 @@ impl Phase {
     /// - [`Error::StatesGone`] if it is to be resumed, and its saved states were removed.
     /// - [`Error::Run`] for everything that fails between the first and the last step.
     /// - Settings that are out of range, and files that cannot be written.
-    pub fn train(mut self, decoder: Decoder, callbacks: Callbacks) -> Result<(Trainer, Ending)> {
+    pub fn train(self, decoder: Decoder, callbacks: Callbacks) -> Result<(Trainer, Ending)> {
+        let folder = self.folder.clone();
+        let session = self.session(decoder, callbacks)?;
+        session.run().map_err(|error| Error::Run {
+            folder,
+            source: Box::new(unwrapped(error)),
+        })
+    }
+
+    /// The training as a session, at its first step or at the latest saved state.
+    fn session(mut self, decoder: Decoder, callbacks: Callbacks) -> Result<Session> {
         let Callbacks {
             measure,
             mut watch,
@@ -91,12 +101,15 @@ impl Phase {
         let (phase, source) = (self.name.as_deref(), self.source.as_ref());
         let records = Records::open(&self.metrics, phase, n_steps, source)?;
         let due = self.due(n_steps)?;
-        let folder = self.folder.clone();
+        let named = source.map(|source| PathBuf::from(&source.model));
+        let file = named.filter(|model| model.is_file());
         let parts = Parts {
             name: self.name,
             folder: self.folder,
             base: self.base,
+            file,
             lora: self.lora,
+            before: self.windows.cursor(),
             windows: self.windows,
             n_steps,
             batching: Batching {
@@ -111,7 +124,7 @@ impl Phase {
             measure,
             watch,
         };
-        let session = Session {
+        Ok(Session {
             trainer,
             hooks: hooks(parts, should_stop),
             total_steps,
@@ -121,10 +134,6 @@ impl Phase {
             save_every: self.save_every,
             screen: self.screen,
             label: self.label,
-        };
-        session.run().map_err(|error| Error::Run {
-            folder,
-            source: Box::new(unwrapped(error)),
         })
     }
 
@@ -171,9 +180,13 @@ struct Parts {
     name: Option<String>,
     folder: PathBuf,
     base: PathBuf,
+    /// The file that `base` was unpacked from, if it was.
+    file: Option<PathBuf>,
     lora: Option<LoraConfig>,
     windows: Mixture,
-    /// Steps whose batches have been made.
+    /// Place in `windows` before the batches of the latest step.
+    before: MixtureCursor,
+    /// Steps whose batches have been made, or should have been.
     n_steps: usize,
     batching: Batching,
     keep: usize,
@@ -187,6 +200,7 @@ impl Parts {
     /// The batches of the next step.
     fn next(&mut self) -> Result<Vec<MicroBatch>> {
         let step = self.n_steps;
+        self.before = self.windows.cursor();
         self.n_steps += 1;
         self.batching.of_step(&mut self.windows, step)
     }
@@ -224,10 +238,16 @@ impl Parts {
         Ok(measurement.nll_nats)
     }
 
+    /// Saves the state. After a step that failed, its windows are still to come.
     fn save(&mut self, trainer: &Trainer) -> HookResult<()> {
-        let cursor = self.windows.cursor();
+        let cursor = if trainer.n_steps() < self.n_steps {
+            self.before.clone()
+        } else {
+            self.windows.cursor()
+        };
         let context = SaveContext {
             base: &self.base,
+            file: self.file.as_deref(),
             lora: self.lora.as_ref(),
             keep: self.keep,
         };
@@ -267,3 +287,7 @@ fn unwrapped(error: Error) -> Error {
         other => other,
     }
 }
+
+#[cfg(test)]
+#[path = "phase_tests.rs"]
+mod tests;

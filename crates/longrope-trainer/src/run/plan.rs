@@ -1,7 +1,7 @@
 //! Trains a checkpoint under a RoPE, and writes the result as a checkpoint.
 
 use std::cell::OnceCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longrope_data::{TokenDocument, Tokenizer, text_fingerprint};
@@ -9,7 +9,7 @@ use longrope_model::{Checkpoint, Decoder, LoraConfig, ResultSource};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::callbacks::Callbacks;
@@ -24,6 +24,9 @@ use super::trainer_state::TrainerStateSettings;
 use crate::error::Result;
 use crate::session::{Ending, Screen};
 use crate::workers::Worker;
+
+/// The setting that says how generated documents are tokenized, where that has changed.
+const GENERATED: &str = "generated-documents";
 
 /// What to train, on what, and where to put it.
 pub struct TrainPlan {
@@ -41,6 +44,8 @@ pub struct TrainPlan {
     pub context: usize,
     /// Text to train on; may be empty if all windows are generated.
     pub documents: Vec<TokenDocument>,
+    /// Token to put before every document; see [`document_bos`](longrope_data::document_bos).
+    pub bos: Option<u32>,
     /// The settings. The keys `context`, `eval-text`, `eval-windows` and `precision` are for the caller to apply; they
     /// only count as settings that must not change when the run is resumed.
     pub config: TrainConfig,
@@ -82,6 +87,7 @@ pub struct TrainResult {
     /// What the training was made from.
     pub source: ResultSource,
     /// Folder of the trained checkpoint.
+    #[serde(serialize_with = "as_shown")]
     pub model: PathBuf,
     /// Steps made.
     pub steps: usize,
@@ -97,6 +103,11 @@ pub struct TrainResult {
     pub peak_memory_bytes: Option<u64>,
     /// All measurements, as [`Record::Eval`].
     pub evals: Vec<Record>,
+}
+
+/// A path as text, because JSON has no other bytes.
+fn as_shown<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// Trains to the last step, and writes the trained weights (adapters merged) as a checkpoint to `model` in the run's
@@ -141,12 +152,22 @@ impl TrainPlan {
         let documents: Arc<[TokenDocument]> = std::mem::take(&mut self.documents).into();
         let used = OnceCell::new();
         let tokenizer = || -> longrope_data::Result<_> {
-            let tokenizer = Tokenizer::from_model_dir(&self.base)?;
-            let _ = used.set(tokenizer.fingerprint().to_owned());
-            Ok(Arc::new(tokenizer))
+            if let Some(loaded) = used.get() {
+                return Ok(Arc::clone(loaded));
+            }
+            let loaded = Arc::new(Tokenizer::from_model_dir(&self.base)?);
+            Ok(Arc::clone(used.get_or_init(|| loaded)))
         };
-        let (config, context, seed) = (&self.config, self.context, self.seed);
-        let windows = mixture(config, &documents, Some(&tokenizer), &model, context, seed)?;
+        let (config, bos, context, seed) = (&self.config, self.bos, self.context, self.seed);
+        let windows = mixture(
+            config,
+            &documents,
+            Some(&tokenizer),
+            &model,
+            bos,
+            context,
+            seed,
+        )?;
         let (rotaries, distillation) = self.angles()?;
         let lora = self.add_adapters()?;
         let source = self.made_from(&documents)?;
@@ -165,7 +186,7 @@ impl TrainPlan {
             eval_every: self.config.eval_every,
             save_every: self.config.save_every,
             keep: self.config.keep,
-            settings: self.settings(&source, used.into_inner()),
+            settings: self.settings(&source, used.get().map(Arc::as_ref)),
             folder: self.folder,
             base: self.base,
             workers: self.workers,
@@ -239,9 +260,9 @@ impl TrainPlan {
         Ok(lora)
     }
 
-    /// Everything that must be the same for the run to be resumed. `tokenizer` is the fingerprint of the tokenizer of
-    /// generated documents, if there are any.
-    fn settings(&self, source: &ResultSource, tokenizer: Option<String>) -> Value {
+    /// Everything that must be the same for the run to be resumed. `tokenizer` is that of generated documents, if there are
+    /// any.
+    fn settings(&self, source: &ResultSource, tokenizer: Option<&Tokenizer>) -> Value {
         let mut settings = json!({
             "train": self.config,
             "context": self.context,
@@ -251,7 +272,11 @@ impl TrainPlan {
             "text": source.text_fingerprint,
         });
         if let Some(tokenizer) = tokenizer {
-            settings["tokenizer"] = tokenizer.into();
+            settings["tokenizer"] = tokenizer.fingerprint().into();
+            // Earlier versions put a space before every piece of a document.
+            if tokenizer.marks_beginnings() && self.config.data.has_generated_text() {
+                settings[GENERATED] = "tokenized like whole texts".into();
+            }
         }
         for (name, value) in &self.fixed {
             settings[name] = value.clone();

@@ -10,9 +10,10 @@ use burn::lr_scheduler::constant::ConstantLr;
 use burn::optim::SgdConfig;
 use burn::tensor::Device;
 use burn::train::logger::InMemoryMetricLogger;
-use burn::train::renderer::{MetricsRenderer, tui::TuiMetricsRendererWrapper};
+use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 
+use super::dashboard::Dashboard;
 use super::metrics::{eval_metric, step_metrics};
 use super::parts::{Ending, Screen, Session};
 use super::screen::NoScreen;
@@ -96,7 +97,7 @@ impl Session {
 
 fn renderer(screen: Screen, interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
     match screen {
-        Screen::Dashboard => Box::new(TuiMetricsRendererWrapper::new(interrupter.clone(), None)),
+        Screen::Dashboard => Box::new(Dashboard::open(interrupter)),
         Screen::Nothing => Box::new(NoScreen),
     }
 }

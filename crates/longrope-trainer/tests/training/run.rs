@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use longrope_data::TokenDocument;
 use longrope_model::ResultSource;
+use longrope_rope::Method;
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
     Callbacks, Measurement, TrainConfig, TrainEvent, TrainOutcome, TrainPlan, train,
 };
 use longrope_trainer::{Error, Screen};
+use serde_json::json;
 
 use crate::support::{base, decoder};
 
@@ -28,6 +30,7 @@ fn plan(folder: &Path, resume: bool) -> TrainPlan {
             source: "test".to_owned(),
             tokens: (0..600).map(|i| i * i % 97).collect(),
         }],
+        bos: None,
         config: TrainConfig {
             steps: 5,
             learning_rate: Some(1e-3),
@@ -254,4 +257,34 @@ fn a_run_whose_states_were_removed_keeps_its_metrics() {
             fs_err::remove_dir_all(model).unwrap();
         }
     }
+}
+
+#[test]
+fn documents_that_are_tokenized_in_another_way_than_before_are_a_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("base");
+    fs_err::create_dir(&model).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs_err::copy(base().join(file), model.join(file)).unwrap();
+    }
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../longrope/assets/tiny-llama-256");
+    let text = fs_err::read_to_string(assets.join("tokenizer.json")).unwrap();
+    let setting = |normalizer: serde_json::Value, passkey: f64| {
+        let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["normalizer"] = normalizer;
+        fs_err::write(model.join("tokenizer.json"), json.to_string()).unwrap();
+        let mut plan = plan(&folder.path().join("run"), false);
+        plan.base.clone_from(&model);
+        plan.context = 512;
+        plan.rope = Method::Yarn.spec(&plan.rope, plan.context).unwrap();
+        plan.config.data.passkey = passkey;
+        plan.config.data.copying = 1.0;
+        let prepared = plan.prepare().unwrap();
+        prepared.settings().get("generated-documents").cloned()
+    };
+    let with_space = || json!({"type": "Prepend", "prepend": " "});
+    assert!(setting(with_space(), 1.0).is_some());
+    // Repetitions are made of tokens, and other tokenizers make the tokens that they made before.
+    assert_eq!(setting(with_space(), 0.0), None);
+    assert_eq!(setting(json!(null), 1.0), None);
 }

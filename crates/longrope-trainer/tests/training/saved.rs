@@ -12,12 +12,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::support::{adapted, base, config, decoder, lora, train_to, two};
+use crate::support::{adapted, base, batches, config, decoder, lora, train_to, two};
 
 fn save_state(run: &Path, trainer: &Trainer, lora: Option<&LoraConfig>, base: &Path) -> bool {
     let state = TrainingState::new(trainer, json!({"place": trainer.n_steps()}), json!({}));
     let context = SaveContext {
         base,
+        file: None,
         lora,
         keep: 2,
     };
@@ -303,6 +304,7 @@ fn weights_that_are_not_finite_are_not_saved() {
         let state = TrainingState::new(&trainer, json!({}), json!({}));
         let context = SaveContext {
             base: &base,
+            file: None,
             lora: settings.as_ref(),
             keep: 1,
         };
@@ -314,4 +316,20 @@ fn weights_that_are_not_finite_are_not_saved() {
         let newest = latest_whole(run.path()).unwrap().unwrap();
         assert!(newest.ends_with("step-000001"), "{}", newest.display());
     }
+}
+
+#[test]
+fn a_second_step_in_a_row_that_is_not_finite_is_an_error_after_resuming_too() {
+    let run = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(decoder(), config(Trained::All)).unwrap();
+    train_to(&mut trainer, 1);
+    let mut broken = batches(trainer.decoder(), 1);
+    broken[0].batch.loss_weights[0][5] = f32::INFINITY;
+    assert!(trainer.step(&broken).unwrap().skipped);
+    assert!(save_state(run.path(), &trainer, None, &base()));
+    let folder = latest(run.path()).unwrap().unwrap();
+    let state = TrainingState::read(&folder).unwrap();
+    let mut resumed = restore(&folder, &state, decoder(), config(Trained::All)).unwrap();
+    let error = resumed.step(&broken).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { step: 3, .. }), "{error}");
 }

@@ -8,7 +8,7 @@ use longrope_model::ModelConfig;
 use longrope_rope::{Method, RopeScaling};
 
 use super::eval::folder::{EvalFolder, Evaluated};
-use super::eval::perplexities::{check, measure, planned};
+use super::eval::perplexities::{check, check_stride, measure, planned};
 use super::eval::reference::reference;
 use crate::input::memory::Work;
 use crate::input::ropes_and_contexts::{distinct, longest_context, named_ropes};
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
 /// folder if there is one.
 pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
+    check_stride(&config.eval)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();

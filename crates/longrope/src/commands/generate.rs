@@ -60,17 +60,18 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
         output::json(&generated.report)?;
         return generated.unless_interrupted();
     }
-    let generated = generate_and_show(&config)?;
+    let generated = generate_and_show(&config, output::generated)?;
     let longest = generated.longest();
     generated.unless_interrupted()?;
     next_steps::after_generate(&config, longest).show();
     Ok(())
 }
 
-/// Checks the settings and that there are prompts, without reading them.
+/// Checks the settings and that there are prompts and at most one RoPE, without reading them.
 pub(crate) fn check(config: &Config) -> Result<()> {
     let section = &config.generate;
     check_section(section)?;
+    rope_name(config)?;
     if section.prompts.is_empty() && section.prompt_files.is_empty() {
         return Err(anyhow!("`--prompt` is missing").context(Hint(
             "give a prompt with --prompt or --prompt-file".to_owned(),
@@ -214,18 +215,22 @@ fn end(tokens: &[u32], inputs: &GenerateInputs, section: &GenerateSection) -> &'
     }
 }
 
+/// Writes generated text to stdout.
+type Print = fn(&str) -> Result<()>;
+
 /// Continues the configured prompts, and prints the text. A single continuation is printed as it grows; several would be
 /// mixed up.
-pub(crate) fn generate_and_show(config: &Config) -> Result<Generated> {
+pub(crate) fn generate_and_show(config: &Config, print: Print) -> Result<Generated> {
     let inputs = GenerateInputs::load(config)?;
     if inputs.prompts.len() != 1 {
         let generated = generate(config, &inputs, |_| Ok(()))?;
-        show_all(&generated.report.results)?;
+        show_all(&generated.report.results, print)?;
         return Ok(generated);
     }
     let mut stream = Stream {
         tokenizer: &inputs.tokenizer,
         shown: String::new(),
+        print,
     };
     let generated = generate(config, &inputs, |tokens| match tokens.first() {
         Some(tokens) => stream.show(tokens),
@@ -236,10 +241,10 @@ pub(crate) fn generate_and_show(config: &Config) -> Result<Generated> {
 }
 
 /// Prints the texts with headings.
-fn show_all(results: &[Continuation]) -> Result<()> {
+fn show_all(results: &[Continuation], print: Print) -> Result<()> {
     for (i, result) in results.iter().enumerate() {
         output::line(format!("--- prompt {}", i + 1))?;
-        output::generated(&(result.text.clone() + "\n"))?;
+        print(&(result.text.clone() + "\n"))?;
     }
     Ok(())
 }
@@ -354,6 +359,7 @@ fn generate_options(section: &GenerateSection, stop_tokens: Vec<u32>) -> Generat
 struct Stream<'a> {
     tokenizer: &'a Tokenizer,
     shown: String,
+    print: Print,
 }
 
 impl Stream<'_> {
@@ -365,7 +371,7 @@ impl Stream<'_> {
         if let Some(new) = certain.strip_prefix(self.shown.as_str())
             && !new.is_empty()
         {
-            output::generated(new)?;
+            (self.print)(new)?;
             certain.clone_into(&mut self.shown);
         }
         Ok(())

@@ -1,11 +1,14 @@
 //! `longrope inspect`
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
+use longrope_gguf::{GgufFile, TensorType};
 use longrope_model::{Checkpoint, ModelConfig};
 use longrope_rope::{Rotation, published};
 use serde::Serialize;
 
-use crate::input::local_folder;
+use crate::input::{gguf, local_folder};
 use crate::next_steps;
 use crate::settings::args::Inspect;
 use crate::show::output;
@@ -79,6 +82,43 @@ impl Mixture {
     }
 }
 
+/// How the weights are stored.
+struct Stored {
+    /// The types of the tensors, each once.
+    dtypes: Vec<String>,
+    n_files: usize,
+    n_bytes: u64,
+}
+
+impl Stored {
+    fn in_folder(checkpoint: &Checkpoint) -> Self {
+        let tensors = checkpoint.tensors().values();
+        Self {
+            dtypes: each_once(tensors.map(|tensor| format!("{:?}", tensor.dtype))),
+            n_files: checkpoint.files().len(),
+            n_bytes: checkpoint.n_bytes(),
+        }
+    }
+
+    /// In the file itself, whatever it was unpacked to.
+    fn in_file(file: &GgufFile) -> Self {
+        let tensors = file.tensors().values();
+        let types = tensors
+            .clone()
+            .filter_map(|it| TensorType::from_id(it.type_id));
+        Self {
+            dtypes: each_once(types.map(|ty| ty.to_string())),
+            n_files: 1,
+            n_bytes: tensors.filter_map(|tensor| tensor.n_bytes).sum(),
+        }
+    }
+}
+
+fn each_once(names: impl Iterator<Item = String>) -> Vec<String> {
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().collect()
+}
+
 pub(crate) fn run(args: &Inspect) -> Result<()> {
     let model_path = args.model.required()?;
     let doing = || format!("inspecting `{}`", model_path.display());
@@ -87,13 +127,11 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let checkpoint = Checkpoint::open_for(&folder, &config).with_context(doing)?;
     let own_head = checkpoint.untie_own_head(&mut config).with_context(doing)?;
     checkpoint.check(&config).with_context(doing)?;
-    let mut dtypes: Vec<String> = checkpoint
-        .tensors()
-        .values()
-        .map(|tensor| format!("{:?}", tensor.dtype))
-        .collect();
-    dtypes.sort();
-    dtypes.dedup();
+    let stored = if gguf::is_gguf(model_path) {
+        Stored::in_file(&GgufFile::open(model_path).with_context(doing)?)
+    } else {
+        Stored::in_folder(&checkpoint)
+    };
     let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(own_head.then(|| OWN_HEAD.to_owned()));
     let inspection = Inspection {
@@ -111,9 +149,9 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         head_dim: config.head_dim,
         vocab_size: config.vocab_size,
         tied_embeddings: config.tied_embeddings,
-        dtypes,
-        n_files: checkpoint.files().len(),
-        n_bytes: checkpoint.n_bytes(),
+        dtypes: stored.dtypes,
+        n_files: stored.n_files,
+        n_bytes: stored.n_bytes,
         max_context: config.max_context,
         windows: &config.windows,
         rope: &config.rope,

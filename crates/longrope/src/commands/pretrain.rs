@@ -4,11 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use longrope_data::{SourceCrate, SourceOptions, TokenCache};
-use longrope_extend::pretrain::{PretrainOutcome, PretrainTask, PretrainTexts};
+use longrope_extend::pretrain::{
+    N_PASSKEYS, PretrainOutcome, PretrainPhase, PretrainTask, PretrainTexts,
+};
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
+use longrope_model::ResultSource;
 use longrope_trainer::Screen;
 use longrope_trainer::run::TrainConfig;
-use serde_json::json;
+use serde::Serialize;
 
 use super::not_finite;
 use crate::failure::{Hint, explain_interruption};
@@ -25,6 +28,10 @@ use crate::{input, next_steps, settings};
 
 pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     let config = configuration(args)?;
+    // Earlier versions began runs with token ids, and did not read them.
+    if !args.resume {
+        input::check_no_tokens(&config, "pretrain")?;
+    }
     config.pretrain.validate()?;
     check_memory(&config)?;
     let out = settings::required(config.out.as_ref(), "--out")?;
@@ -37,17 +44,10 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     };
     let mode = RunMode::from_flag(args.resume);
     let outcome = pretrain(&config, out, mode, screen)?;
-    let measured = outcome.measured;
     if args.json {
-        return output::json(&json!({
-            "source": outcome.source,
-            "model": outcome.model,
-            "steps": outcome.n_steps,
-            "text_tokens": outcome.n_text_tokens,
-            "held_out_nll_nats": measured.nll_nats,
-            "passkeys": measured.passkeys,
-        }));
+        return output::json(&PretrainReport::of(&outcome));
     }
+    let measured = outcome.measured;
     let mut facts = vec![
         ("model", outcome.model.display().to_string()),
         ("steps", output::grouped(outcome.n_steps)),
@@ -60,12 +60,46 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
         ));
     }
     if let Some(share) = measured.passkeys {
-        facts.push(("passkeys found", format!("{:.0}%", 100.0 * share)));
+        let n_found = share * N_PASSKEYS as f64;
+        facts.push(("passkeys found", format!("{n_found:.0} of {N_PASSKEYS}")));
     }
     output::line(output::facts(&facts))?;
     let window = config.pretrain.phases.last().map(|phase| phase.window);
     next_steps::after_training(&config, &outcome.model, window).show();
     Ok(())
+}
+
+/// `pretrain --json`
+#[derive(Serialize)]
+struct PretrainReport<'a> {
+    format: &'static str,
+    version: u32,
+    source: &'a ResultSource,
+    model: String,
+    steps: usize,
+    text_tokens: usize,
+    /// Absent without held-out text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_out_nll_nats: Option<f64>,
+    /// Absent without generated documents with passkeys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passkeys: Option<f64>,
+}
+
+impl<'a> PretrainReport<'a> {
+    fn of(outcome: &'a PretrainOutcome) -> Self {
+        let nll_nats = outcome.measured.nll_nats;
+        Self {
+            format: "longrope-pretraining",
+            version: 1,
+            source: &outcome.source,
+            model: outcome.model.display().to_string(),
+            steps: outcome.n_steps,
+            text_tokens: outcome.n_text_tokens,
+            held_out_nll_nats: Some(nll_nats).filter(|nats| nats.is_finite()),
+            passkeys: outcome.measured.passkeys,
+        }
+    }
 }
 
 /// Refuses a model that is too large to train here.
@@ -82,10 +116,7 @@ fn check_memory(config: &Config) -> Result<()> {
             "configs/README.md describes every key of [pretrain.model]".to_owned(),
         ))?;
     for phase in &config.pretrain.phases {
-        let train = TrainConfig {
-            batch: phase.batch,
-            ..TrainConfig::default()
-        };
+        let train = as_training(phase);
         let work = Work::Train {
             context: phase.window,
             config: &train,
@@ -93,6 +124,15 @@ fn check_memory(config: &Config) -> Result<()> {
         memory::check(config, &model, work).with_context(|| format!("phase `{}`", phase.name))?;
     }
     Ok(())
+}
+
+/// What decides how much memory a phase takes. It keeps all activations.
+fn as_training(phase: &PretrainPhase) -> TrainConfig {
+    TrainConfig {
+        batch: phase.batch,
+        recompute: false,
+        ..TrainConfig::default()
+    }
 }
 
 /// Trains as configured, or resumes what the folder holds.
@@ -184,4 +224,22 @@ fn configuration(args: &args::Pretrain) -> Result<Config> {
         args.resume,
         RunKind::Pretrain,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_phase_is_that_of_a_training_which_keeps_everything() {
+        let phase = json!({
+            "name": "a", "steps": 1, "batch": 7, "window": 64, "learning-rate": 1e-3,
+            "shares": { "text": 1.0 }
+        });
+        let phase: PretrainPhase = serde_json::from_value(phase).unwrap();
+        let training = as_training(&phase);
+        assert_eq!((training.batch, training.recompute), (7, false));
+    }
 }

@@ -29,6 +29,11 @@ struct RecoveryReport {
 
 pub(crate) fn run(args: &args::Recover) -> Result<()> {
     let config = configuration(args)?;
+    // Not for stages of recipes: they share keys with searches, which may have other operators. A recovery starts from the
+    // start tokens of its RoPE.
+    for line in config.search.unread(true) {
+        tracing::warn!("{line}");
+    }
     let mode = RunMode::from_flag(args.resume);
     let recovery = recover(&config, mode, args.dashboard.is_on(args.json))?;
     if args.json {
@@ -52,13 +57,7 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
     let model = input::model_config(config)?;
     let longest = longest_context(config)?;
     let name = required(config.rope.first(), "--rope")?;
-    let known = RopeArg::parse(name, &model, longest).and_then(|rope| rope.spec(longest))?;
-    if !matches!(known.scaling, RopeScaling::LongRope { .. }) {
-        return Err(anyhow!("RoPE `{name}` has no factor sets").context(Hint(
-            "give the rope.json of a search with --rope".to_owned(),
-        )));
-    }
-    check_contexts(config, &known)?;
+    let known = factor_sets(config, name, &RopeArg::parse(name, &model, longest)?)?;
     if config.search.run.adapt.is_on() {
         tracing::warn!(
             "search.adapt has no effect on a recovery: short contexts have no new positions"
@@ -93,6 +92,21 @@ pub(super) fn check_samples(config: &Config) -> Result<()> {
         Some(found) => Err(longrope_extend::Error::RecoverySamples { found }.into()),
         None => Ok(()),
     }
+}
+
+/// A RoPE with factor sets for the configured contexts.
+///
+/// # Errors
+/// If it has none, or a context is beyond them.
+pub(super) fn factor_sets(config: &Config, name: &str, rope: &RopeArg) -> Result<RopeSpec> {
+    let known = rope.spec(longest_context(config)?)?;
+    if !matches!(known.scaling, RopeScaling::LongRope { .. }) {
+        return Err(anyhow!("RoPE `{name}` has no factor sets").context(Hint(
+            "give the rope.json of a search with --rope".to_owned(),
+        )));
+    }
+    check_contexts(config, &known)?;
+    Ok(known)
 }
 
 /// Refuses contexts that the factor sets are not for, before anything is loaded.
@@ -179,8 +193,14 @@ fn gain_line(recovered: &[Recovered], objective: ObjectiveKind) -> Option<String
         ObjectiveKind::Perplexity => "loss".to_owned(),
         other => format!("objective ({})", other.description()),
     };
-    let interval = if n_samples > 1 {
+    let has_interval = |found: &Recovered| found.difference.half_width().is_some();
+    let interval = if recovered.iter().all(has_interval) {
         "± half of the 95% interval (Student's t). Only factors whose interval is above 0 are kept"
+    } else if recovered.iter().any(has_interval) {
+        "± half of the 95% interval (Student's t), if they are enough and do not all differ by the same. Only factors whose \
+         interval is above 0 are kept"
+    } else if n_samples > 1 {
+        "too few for an interval, or all differ by the same, so no factors are kept"
     } else {
         "too few for an interval, so no factors are kept"
     };
@@ -221,6 +241,20 @@ mod tests {
              (Student's t). Only factors whose interval is above 0 are kept. The factors were chosen on these samples, so their \
              gain on other text is smaller"
         );
+    }
+
+    #[test]
+    fn the_line_promises_no_interval_that_a_row_does_not_have() {
+        let same = || recovered(&[2.0, 2.1], &[1.9, 2.0]);
+        assert_eq!(gain(&same()), "+0.1000, not kept");
+        let line = gain_line(&[same()], ObjectiveKind::Perplexity).unwrap();
+        let words = "2 samples, too few for an interval, or all differ by the same, so no factors are kept. The";
+        assert!(line.contains(words), "{line}");
+        let noise = recovered(&[2.0, 2.1], &[1.9, 2.2]);
+        let line = gain_line(&[same(), noise], ObjectiveKind::Perplexity).unwrap();
+        let words =
+            "(Student's t), if they are enough and do not all differ by the same. Only factors";
+        assert!(line.contains(words), "{line}");
     }
 
     #[test]

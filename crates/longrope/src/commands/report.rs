@@ -9,6 +9,7 @@ use crate::next_steps;
 use crate::settings::args::Report;
 use crate::show::output;
 use crate::show::report::{RunReport, csv, html, write_events};
+use crate::terminal::progress;
 
 pub(crate) fn run(args: &Report) -> Result<()> {
     let report = RunReport::read(&args.run)?;
@@ -17,12 +18,18 @@ pub(crate) fn run(args: &Report) -> Result<()> {
     }
     if let Some(folder) = &args.tensorboard {
         let n_files = write_events(&report, folder)?;
-        output::line(format!(
+        let wrote = format!(
             "wrote {} to {}; see the curves with: tensorboard --logdir {}",
             output::counted(n_files, "event file"),
-            folder.display(),
-            folder.display()
-        ))?;
+            output::path(folder),
+            next_steps::quoted(folder)
+        );
+        if args.csv.as_deref().is_some_and(is_stdout) {
+            // The table has stdout to itself.
+            progress::line(&wrote);
+        } else {
+            output::line(wrote)?;
+        }
     }
     if args.csv.is_some() || args.tensorboard.is_some() {
         return Ok(());
@@ -46,9 +53,14 @@ fn write_page(report: &RunReport, run: &Path) -> Result<()> {
     output::line(format!("wrote {} and report.json", output::path(&page)))
 }
 
+/// Whether a file name stands for stdout.
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 fn write_csv(report: &RunReport, path: &Path) -> Result<()> {
     let text = csv(report)?;
-    if path == Path::new("-") {
+    if is_stdout(path) {
         return output::line(text.trim_end());
     }
     write_atomically(path, text.as_bytes())?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use longrope_extend::{RunKind, RunMode, SearchResult, SearchTask, Watch};
 use longrope_model::ModelConfig;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
-use longrope_search::{Candidate, TargetRope};
+use longrope_search::{AttentionSearch, Candidate, TargetRope};
 use longrope_trainer::run::TrainConfig;
 
 use super::searching::{inputs, shown};
@@ -14,6 +14,7 @@ use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::{Config, SearchStage};
+use crate::settings::path_text::to_text;
 use crate::settings::required;
 use crate::show::{output, search_table};
 use crate::terminal::signals;
@@ -49,6 +50,7 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
         .adapt
         .validate(&model, target, search.sample_context)?;
     check_target(config, &model, target)?;
+    warn_of_unread_keys(config);
     let original = model.rope.original_context;
     let training = search.adapt.training(target);
     let models = input::load_models(config, work(config, target, original, &training))?;
@@ -136,6 +138,15 @@ pub(super) fn check_target(config: &Config, model: &ModelConfig, target: usize) 
     }
 }
 
+/// Warns of keys that the operators of the search do not read.
+pub(super) fn warn_of_unread_keys(config: &Config) {
+    let search = &config.search.run;
+    let has_init = search.init.is_some() && search.stage == SearchStage::Factors;
+    for line in config.search.unread(has_init) {
+        tracing::warn!("{line}");
+    }
+}
+
 /// The longest sequences of a search: its samples, and the passkeys of its result. If the model is adapted to candidates, the
 /// windows that it is trained on.
 fn work<'a>(
@@ -169,10 +180,15 @@ struct Start {
     init: Vec<Candidate>,
 }
 
+/// Finds what is wrong with the start of a search.
+pub(super) fn check_start(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
+    start(config, model, target).map(drop)
+}
+
 fn start(config: &Config, model: &ModelConfig, target: usize) -> Result<Start> {
     let rope = TargetRope::factors(&model.rope, target);
     let known = match &config.search.run.init {
-        Some(path) => Some(known_factors(&path.display().to_string(), model, target)?),
+        Some(path) => Some(known_factors(&to_text(path), model, target)?),
         None => None,
     };
     match (config.search.run.stage, known) {
@@ -214,7 +230,7 @@ fn start(config: &Config, model: &ModelConfig, target: usize) -> Result<Start> {
 }
 
 /// The candidate of known factors. The attention scale is what the RoPE has at the target. Beyond its contexts, it is what its
-/// policy gives there.
+/// policy gives there. Settings that fix the policy change it.
 fn start_from(
     config: &Config,
     rope: &TargetRope,
@@ -235,7 +251,10 @@ fn start_from(
             )),
         );
     };
-    let attention = set.attention.unwrap_or(attention);
+    let attention = match evolution.attention {
+        AttentionSearch::Fixed { policy } => policy,
+        _ => set.attention.unwrap_or(attention),
+    };
     Ok(space.nearest(set.factors.as_slice(), set.start_tokens, attention)?)
 }
 

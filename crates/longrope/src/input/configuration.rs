@@ -31,8 +31,8 @@ pub(crate) fn configuration_of_results(common: &Common, flags: Table) -> Result<
     Ok(config)
 }
 
-/// As [`configuration`], for a verb with a run folder. If a run is resumed without `--config`, reads `config.toml` of its
-/// run folder.
+/// As [`configuration`], for a verb with a run folder, which is in `out` if the flag was given. If a run is resumed without
+/// `--config`, reads `config.toml` of its run folder.
 ///
 /// # Errors
 /// Also if the run folder cannot take this kind of run, so that nobody waits for a model in vain.
@@ -43,10 +43,14 @@ pub(crate) fn configuration_of_run(
     resume: bool,
     kind: RunKind,
 ) -> Result<Config> {
+    let out = match out {
+        None if resume => layers::run_folder(common)?,
+        out => out.cloned(),
+    };
     if resume {
-        RunFolder::check(required(out, "--out")?, kind, RunMode::Resume)?;
+        RunFolder::check(required(out.as_ref(), "--out")?, kind, RunMode::Resume)?;
     }
-    let config = layers::load_resumable(common, flags, out, resume)?;
+    let config = layers::load_resumable(common, flags, out.as_ref(), resume)?;
     if let Some(out) = &config.out
         && !resume
     {
@@ -74,9 +78,9 @@ fn check_is_not_model(config: &Config, out: &Path) -> Result<()> {
     )))
 }
 
-/// As [`configuration`], with other defaults and only the common flags.
-pub(crate) fn configuration_over(defaults: Table, common: &Common) -> Result<Config> {
-    fetched(layers::load_over(defaults, common)?)
+/// As [`configuration`], with other defaults.
+pub(crate) fn configuration_over(defaults: Table, common: &Common, flags: Table) -> Result<Config> {
+    fetched(layers::load_over(defaults, common, flags)?)
 }
 
 /// Fetches a model named `hf:OWNER/NAME` or unpacks a GGUF file, and replaces the name by the folder.

@@ -9,14 +9,14 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Error, Result, anyhow};
 use longrope_data::{remove_leftovers_in, replace_folder, sha256_hex};
-use longrope_gguf::{GgufFile, config_json, write_folder};
+use longrope_gguf::{GgufFile, Metadata, config_json, origin_keys, write_folder};
 use longrope_model::ModelConfig;
 
 use super::hub;
 use crate::failure::Hint;
 
 /// Counts the ways in which files were unpacked, so that what an earlier version wrote is not used.
-const UNPACKING: u32 = 2;
+const UNPACKING: u32 = 3;
 
 /// How the name of a folder begins while a file is unpacked to it.
 const PREFIX: &str = ".unpacking-";
@@ -49,7 +49,9 @@ pub(crate) fn unpacked(model: &Path) -> Result<PathBuf> {
     remove_leftovers_in(&place.cache, PREFIX);
     if !hold(&folder) {
         tracing::info!("unpacking `{}` to `{}`", model.display(), folder.display());
-        replace_folder(&folder, PREFIX, |staging| write_folder(&file, staging))
+        let needed = config_of(&file).with_context(doing)?.tensors();
+        let write = |staging: &Path| write_folder(&file, &needed, staging);
+        replace_folder(&folder, PREFIX, write)
             .map_err(|error| match error {
                 // The file itself was read already.
                 longrope_gguf::Error::Io(source) => {
@@ -73,8 +75,27 @@ pub(crate) fn unpacked(model: &Path) -> Result<PathBuf> {
 
 /// The sizes and the RoPE of the model in a GGUF file, from its header alone.
 pub(crate) fn model_config(model: &Path) -> Result<ModelConfig> {
-    let config = config_json(&GgufFile::open(model)?)?;
-    Ok(ModelConfig::from_json(&config, model)?)
+    config_of(&GgufFile::open(model)?)
+}
+
+fn config_of(file: &GgufFile) -> Result<ModelConfig> {
+    let config = config_json(file)?;
+    Ok(ModelConfig::from_json(&config, file.path())?)
+}
+
+/// The keys that say where a model comes from, with its name, if it is given as a GGUF file; else none.
+pub(crate) fn origin(model: &Path) -> Result<Metadata> {
+    const NAME: &str = "general.name";
+    if !is_gguf(model) {
+        return Ok(Metadata::new());
+    }
+    let doing = || format!("reading `{}`", model.display());
+    let mut keys = origin_keys(&GgufFile::open(model).with_context(doing)?);
+    if !keys.iter().any(|(key, _)| key == NAME) {
+        let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+        keys.push((NAME.to_owned(), stem.into_owned().into()));
+    }
+    Ok(keys)
 }
 
 /// Where a file is unpacked.

@@ -152,12 +152,12 @@ impl Needed {
 fn train_memory(model: &ModelConfig, config: &TrainConfig, n_workers: usize) -> Memory {
     let training = training(model, config);
     let mut memory = estimate::train_memory(model, training);
-    // Each further worker has gradients of its own.
+    // Each further worker has gradients of its own, summed in f32.
     let n_trained = match training.trained {
         estimate::TrainedParameters::All => model.n_parameters(),
         estimate::TrainedParameters::Adapters(n) => n,
     };
-    let gradients = training.computed_bytes * (n_workers - 1) * n_trained;
+    let gradients = 4 * (n_workers - 1) * n_trained;
     memory.fixed_bytes += gradients as f64;
     if config.distill.is_on() && config.mode == TrainMode::Full {
         // The weights of the original model. Those below adapters are the original ones.

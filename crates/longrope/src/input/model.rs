@@ -10,7 +10,7 @@ use longrope_model::{Checkpoint, Decoder, ModelConfig};
 
 use super::memory::{self, Work};
 use super::precision::precision;
-use super::{device, gguf};
+use super::{device, gguf, hub};
 use crate::failure::Hint;
 use crate::next_steps::quoted;
 use crate::settings::config::{Config, RopeLayers, WeightSetting};
@@ -35,11 +35,11 @@ pub(crate) fn model_folder(config: &Config) -> Result<&PathBuf> {
     })
 }
 
-/// The name of the configured model, as it was given.
+/// The name of the configured model, as it was given; of a model of the hub, with its commit.
 pub(crate) fn model_name(config: &Config) -> Result<String> {
     let folder = model_folder(config)?;
     let name = config.named_model().unwrap_or(folder);
-    Ok(name.display().to_string())
+    Ok(hub::name_of_cached(name).unwrap_or_else(|| name.display().to_string()))
 }
 
 /// A checkpoint folder among the values of a flag that takes several, and the flag.

@@ -60,16 +60,31 @@ pub(crate) fn check_text_is_given(config: &Config) -> Result<()> {
     Ok(())
 }
 
+/// Refuses token ids for a verb that reads text only, and would go on without them.
+pub(crate) fn check_no_tokens(config: &Config, verb: &str) -> Result<()> {
+    match &config.tokens {
+        None => Ok(()),
+        Some(path) => Err(anyhow!(
+            "`tokens` is `{}`, which `{verb}` does not read",
+            path.display()
+        )
+        .context(Hint(
+            "give text with --text, which replaces the token ids".to_owned(),
+        ))),
+    }
+}
+
 /// Refuses text and token ids that do not exist, without reading or fetching them.
 pub(crate) fn check_text_is_there(config: &Config) -> Result<()> {
     let texts = || config.text.iter().chain(&config.train.eval_text);
     texts().try_for_each(|path| hub::check_text(path))?;
     let is_path = |path: &&PathBuf| !cargo_sources::is_source(path) && !hub::is_on_hub(path);
-    match texts()
-        .filter(is_path)
-        .chain(&config.tokens)
-        .find(|path| !path.exists())
-    {
+    check_files(texts().filter(is_path).chain(&config.tokens))
+}
+
+/// Refuses files that do not exist, without reading them.
+pub(crate) fn check_files<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    match paths.into_iter().find(|path| !path.exists()) {
         None => Ok(()),
         Some(path) => Err(longrope_data::Error::NotFound { path: path.clone() }.into()),
     }

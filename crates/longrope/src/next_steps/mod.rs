@@ -5,7 +5,7 @@
 mod subject;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use longrope_model::ModelConfig;
 use subject::Subject;
@@ -13,6 +13,8 @@ pub(crate) use words::quoted;
 use words::{beside, free};
 
 use crate::settings::config::{Config, WeightSetting};
+use crate::settings::device_names::DeviceNames;
+use crate::settings::path_text::{from_text, to_text};
 use crate::terminal::progress;
 
 /// Command lines that go on from the end of a verb, each without the name of the program.
@@ -48,12 +50,13 @@ pub(crate) fn after_look(name: &Path, folder: &Path, model: &ModelConfig) -> Nex
     ])
 }
 
-/// After a plan for `context` tokens: the search, with the weights as they fit, if they do.
+/// After a plan for `context` tokens on a device: the search there, with the weights as they fit, if they do.
 pub(crate) fn after_plan(
     name: &Path,
     folder: &Path,
     model: &ModelConfig,
     context: usize,
+    device: &str,
     weights: Option<WeightSetting>,
 ) -> NextSteps {
     let Some(weights) = weights else {
@@ -61,11 +64,10 @@ pub(crate) fn after_plan(
     };
     let config = Config {
         weights,
-        // The plan has compared the memory, which may be that of another machine.
-        force: true,
+        device: DeviceNames::One(device.to_owned()),
         ..Config::default()
     };
-    let subject = Subject::new(&config, name, folder, model);
+    let subject = Subject::new(&config, name, folder, model).that_fits();
     let original = model.rope.original_context;
     let otherwise = || {
         if model.has_extendable_rope() {
@@ -83,14 +85,21 @@ pub(crate) fn after_search(config: &Config, target: usize, other: Option<&str>) 
     let (Some(subject), Some(out)) = (Subject::of(config), config.out.as_deref()) else {
         return NextSteps::default();
     };
-    let rope = out.join("rope.json").display().to_string();
+    let rope = to_text(&out.join("rope.json"));
+    let init = config.search.run.init.as_deref();
+    let init = init.map(to_text);
     let mut ropes = vec!["none", "yarn"];
-    ropes.extend(other.filter(|method| !ropes.contains(method)));
+    // The verdict names the RoPE that ratios multiply by what it is for the search.
+    let measured = match other {
+        Some("init") => init.as_deref(),
+        other => other,
+    };
+    ropes.extend(measured.filter(|method| !ropes.contains(method)));
     ropes.push(&rope);
     let trained = match other {
         None => Some(rope.as_str()),
-        // Nothing to train for: the model is best as it is.
-        Some("none" | "checkpoint") => None,
+        // Nothing to train for: the model is best as it is, or with factors that are for a shorter context.
+        Some("none" | "checkpoint" | "init") => None,
         Some(method) => Some(method),
     };
     NextSteps::of([
@@ -105,7 +114,7 @@ pub(crate) fn after_recover(config: &Config) -> NextSteps {
     let (Some(subject), Some(out)) = (Subject::of(config), config.out.as_deref()) else {
         return NextSteps::default();
     };
-    let rope = out.join("rope.json").display().to_string();
+    let rope = to_text(&out.join("rope.json"));
     let mut ropes: Vec<&str> = config.rope.iter().map(String::as_str).collect();
     ropes.push(&rope);
     NextSteps::of([
@@ -138,9 +147,10 @@ pub(crate) fn after_measurement(config: &Config) -> NextSteps {
 
 /// The file among the RoPEs that says which context it is for, if there is exactly one. A list of factors does not.
 fn only_file(ropes: &[String]) -> Option<&str> {
-    let mut files = ropes.iter().filter(|rope| Path::new(rope).is_file());
+    let path = |rope: &str| from_text(PathBuf::from(rope));
+    let mut files = ropes.iter().filter(|rope| path(rope).is_file());
     let first = files.next().filter(|_| files.next().is_none())?;
-    let is_json = |file: &&str| Path::new(file).extension().is_some_and(|it| it == "json");
+    let is_json = |file: &&str| path(file).extension().is_some_and(|it| it == "json");
     Some(first.as_str()).filter(is_json)
 }
 

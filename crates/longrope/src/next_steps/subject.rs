@@ -7,12 +7,13 @@ use longrope_eval::{Passkey, PasskeyConfig};
 use longrope_model::{Checkpoint, FIRST_CAPACITY, ModelConfig};
 use longrope_trainer::run::{TrainConfig, TrainMode};
 
-use super::words::{free, joined, quoted, words};
+use super::words::{free, joined, quoted, rope_word, words};
 use crate::input::memory::{self, Work};
 use crate::input::rope_arg::RopeArg;
 use crate::input::{extendable, model_config};
 use crate::settings::bounds::MOST_TOKENS;
 use crate::settings::config::{Config, PrecisionSetting, RopeLayers, WeightSetting};
+use crate::settings::layers::assignment_table;
 
 /// A model, and how the next command would load it.
 pub(super) struct Subject<'a> {
@@ -21,6 +22,8 @@ pub(super) struct Subject<'a> {
     name: String,
     folder: PathBuf,
     model: ModelConfig,
+    /// Whether lines that this machine has no memory for are left out.
+    checks_memory: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -38,6 +41,15 @@ impl<'a> Subject<'a> {
             name: quoted(name),
             folder: folder.to_owned(),
             model: model.clone(),
+            checks_memory: true,
+        }
+    }
+
+    /// The same for lines whose memory has been compared, maybe with that of another machine.
+    pub(super) fn that_fits(self) -> Self {
+        Self {
+            checks_memory: false,
+            ..self
         }
     }
 
@@ -59,7 +71,7 @@ impl<'a> Subject<'a> {
 
     /// `plan`
     pub(super) fn plan(&self, context: usize) -> String {
-        format!("plan {} --context {context}", self.name)
+        format!("plan {} --context {context}{}", self.name, self.device())
     }
 
     /// `doctor`
@@ -76,7 +88,7 @@ impl<'a> Subject<'a> {
             self.text(),
             quoted(&free(Path::new("runs/factors")))
         );
-        self.measured(&line, target)
+        self.measured(&line, target, &self.devices())
     }
 
     /// `compare`
@@ -87,7 +99,7 @@ impl<'a> Subject<'a> {
             self.text(),
             joined(contexts)
         );
-        self.measured(&line, contexts.iter().copied().max()?)
+        self.measured(&line, contexts.iter().copied().max()?, &self.devices())
     }
 
     /// A measurement of these contexts and RoPEs: passkeys, or perplexity where passkeys cannot be tried.
@@ -102,7 +114,7 @@ impl<'a> Subject<'a> {
                 words(ropes),
                 quoted(out)
             );
-            self.measured(&line, contexts.iter().copied().max()?)
+            self.measured(&line, contexts.iter().copied().max()?, &self.devices())
         })
     }
 
@@ -127,7 +139,7 @@ impl<'a> Subject<'a> {
             joined(&contexts),
             words(ropes)
         );
-        self.measured(&line, contexts.iter().copied().max()?)
+        self.measured(&line, contexts.iter().copied().max()?, &self.device())
     }
 
     /// `finetune` under a RoPE, a file for `context` tokens or a method, with windows of as many: of all weights, or of
@@ -138,21 +150,17 @@ impl<'a> Subject<'a> {
         if self.model.is_nested || shares {
             return None;
         }
-        let fits = |config: &TrainConfig| {
-            let work = Work::Train { context, config };
-            memory::check(self.config, &self.model, work).is_ok()
-        };
-        let train = &self.config.train;
+        // The line has no settings of a training, so it has the defaults.
+        let train = TrainConfig::default();
         let adapters = TrainConfig {
             mode: TrainMode::Lora,
             ..train.clone()
         };
-        let mode = if fits(train) {
-            ""
-        } else if fits(&adapters) {
-            " --lora"
-        } else {
-            return None;
+        let forced = |config| self.forced(Work::Train { context, config });
+        let mode = match (forced(&train), forced(&adapters)) {
+            (Some(""), _) => "",
+            (_, Some("")) => " --lora",
+            (other, _) => other?,
         };
         let windows =
             if RopeArg::read(rope, &self.model, context).is_ok_and(|rope| rope.needs_context()) {
@@ -161,12 +169,13 @@ impl<'a> Subject<'a> {
                 String::new()
             };
         Some(format!(
-            "finetune {} {} --rope {}{windows} --out {}{mode}{}",
+            "finetune {} {} --rope {}{windows} --out {}{mode}{}{}",
             self.name,
             self.text(),
-            quoted(Path::new(rope)),
+            rope_word(rope),
             quoted(out),
-            self.layers()
+            self.layers(),
+            self.devices()
         ))
     }
 
@@ -175,7 +184,7 @@ impl<'a> Subject<'a> {
         format!(
             "export {} --rope {} --out {}",
             self.name,
-            quoted(Path::new(rope)),
+            rope_word(rope),
             quoted(out)
         )
     }
@@ -187,17 +196,17 @@ impl<'a> Subject<'a> {
         let work = Work::Generate {
             tokens: FIRST_CAPACITY,
         };
-        self.loaded(&line, work)
+        self.loaded(&line, work, &self.device())
     }
 
-    fn measured(&self, line: &str, context: usize) -> Option<String> {
-        self.loaded(line, Work::Measure { context })
+    fn measured(&self, line: &str, context: usize, devices: &str) -> Option<String> {
+        self.loaded(line, Work::Measure { context }, devices)
     }
 
     /// A line with the settings that the model is loaded with; `None` if there are no weights, or they do not fit.
-    fn loaded(&self, line: &str, work: Work<'_>) -> Option<String> {
+    fn loaded(&self, line: &str, work: Work<'_>, devices: &str) -> Option<String> {
         Checkpoint::open(&self.folder).ok()?;
-        memory::check(self.config, &self.model, work).ok()?;
+        let force = self.forced(work)?;
         let weights = match self.config.weights {
             WeightSetting::Resident => "",
             WeightSetting::Streamed => " --set weights=streamed",
@@ -206,7 +215,34 @@ impl<'a> Subject<'a> {
             PrecisionSetting::Auto => String::new(),
             other => format!(" --set precision={}", other.name()),
         };
-        Some(format!("{line}{weights}{precision}{}", self.layers()))
+        let layers = self.layers();
+        Some(format!(
+            "{line}{weights}{precision}{layers}{devices}{force}"
+        ))
+    }
+
+    /// The flag without which the work would be refused for its memory, empty if it fits; `None` if it does not, and is not
+    /// started anyway.
+    fn forced(&self, work: Work<'_>) -> Option<&'static str> {
+        let config = Config {
+            force: !self.checks_memory,
+            ..self.config.clone()
+        };
+        if memory::check(&config, &self.model, work).is_ok() {
+            return Some("");
+        }
+        self.config.force.then_some(" --force")
+    }
+
+    /// `--device ..` for a verb that computes on all devices, unless it is the default.
+    fn devices(&self) -> String {
+        device_flags(self.config.device.names().unwrap_or_default())
+    }
+
+    /// `--device ..` for a verb that computes on one device.
+    fn device(&self) -> String {
+        let names = self.config.device.names().unwrap_or_default();
+        device_flags(&names[..names.len().min(1)])
     }
 
     fn layers(&self) -> &'static str {
@@ -216,7 +252,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// `--text ..` or `--tokens ..`, with a place to fill in if none was given.
+    /// `--text ..`, with the field that it is in, or `--tokens ..`, with a place to fill in if none was given.
     fn text(&self) -> String {
         let Config { text, tokens, .. } = self.config;
         if let Some(tokens) = tokens {
@@ -232,6 +268,35 @@ impl<'a> Subject<'a> {
             return place.to_owned();
         }
         let paths: Vec<String> = text.iter().map(|path| quoted(path)).collect();
-        format!("--text {}", paths.join(" "))
+        format!("--text {}{}", paths.join(" "), self.text_field())
     }
+
+    /// `--set data.text-field=..`, if it is not the default.
+    fn text_field(&self) -> String {
+        let field = self.config.data.text_field.as_str();
+        if field == Config::default().data.text_field {
+            return String::new();
+        }
+        let set = format!("data.text-field={field}");
+        let read = assignment_table(&set).ok();
+        let value = read
+            .as_ref()
+            .and_then(|table| table.get("data")?.get("text-field"));
+        let set = if value.and_then(toml::Value::as_str) == Some(field) {
+            set
+        } else {
+            // It looks like a number, for example.
+            format!("data.text-field={}", toml::Value::from(field))
+        };
+        format!(" --set {}", quoted(Path::new(&set)))
+    }
+}
+
+/// `--device ..` for each name, with a blank before it; empty for the default.
+fn device_flags(names: &[String]) -> String {
+    if names.is_empty() || names == ["flex"] {
+        return String::new();
+    }
+    let words: Vec<String> = names.iter().map(|name| quoted(Path::new(name))).collect();
+    format!(" --device {}", words.join(" --device "))
 }

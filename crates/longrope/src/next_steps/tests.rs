@@ -72,6 +72,19 @@ fn a_search_leads_to_what_its_verdict_recommends() {
         "finetune {m} --text 'my book.txt' --rope yarn --context 1024 --out runs/a-trained"
     );
     assert_eq!(trained("yarn"), Some(line));
+    // The RoPE that ratios multiply is measured under the name of its file.
+    let mut ratios = config(bundled());
+    ratios.search.run.init = Some(PathBuf::from("runs/first/rope.json"));
+    let steps = after_search(&ratios, 1024, Some("init")).0;
+    assert_eq!(
+        steps,
+        [
+            format!(
+                "eval passkey {m} --contexts 256,1024 --rope none yarn runs/first/rope.json runs/a/rope.json --out runs/a"
+            ),
+            "report runs/a".to_owned(),
+        ]
+    );
 }
 
 #[test]
@@ -188,4 +201,76 @@ fn a_continuation_too_short_for_passkeys_leads_to_the_window() {
         );
     }
     assert_eq!(after_generate(&config(tiny()), 27).0, [""; 0]);
+}
+
+#[test]
+fn what_a_line_needs_to_run_where_the_command_ran_is_kept() {
+    let m = words::quoted(&bundled());
+    let mut config = config(bundled());
+    config.data.text_field = "body".to_owned();
+    config.device = DeviceNames::Several(["cuda:0", "cuda:1"].map(str::to_owned).to_vec());
+    let steps = after_search(&config, 1024, None).0;
+    // Passkeys are tried on one device.
+    assert!(
+        steps[0].ends_with(" --out runs/a --device cuda:0"),
+        "{steps:?}"
+    );
+    assert_eq!(
+        steps[1],
+        format!(
+            "finetune {m} --text 'my book.txt' --set data.text-field=body --rope runs/a/rope.json \
+             --out runs/a-trained --device cuda:0 --device cuda:1"
+        )
+    );
+    // Text, although it looks like a number.
+    config.data.text_field = "12".to_owned();
+    let steps = after_search(&config, 1024, None).0;
+    assert!(
+        steps[1].contains(" --set 'data.text-field=\"12\"' "),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn work_that_was_forced_is_suggested_with_force() {
+    let steps = |force: bool, context: usize| {
+        let config = Config {
+            out: None,
+            contexts: vec![context],
+            force,
+            ..config(bundled())
+        };
+        after_measurement(&config).0
+    };
+    let huge = 1 << 32;
+    assert_eq!(steps(false, huge), [""; 0]);
+    let forced = steps(true, huge);
+    assert!(forced[0].ends_with(" --force"), "{forced:?}");
+    assert!(!steps(true, 512)[0].contains("--force"), "it fits");
+}
+
+#[cfg(unix)]
+#[test]
+fn lines_have_every_byte_of_a_path_and_no_path_that_is_a_flag() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut config = config(bundled());
+    config.out = Some(PathBuf::from(OsStr::from_bytes(b"caf\xe9")));
+    let steps = after_search(&config, 1024, None).0;
+    assert!(
+        steps[0].ends_with(r" yarn $'caf\xe9/rope.json' --out $'caf\xe9'"),
+        "{steps:?}"
+    );
+    assert!(
+        steps[1].ends_with(r" --rope $'caf\xe9/rope.json' --out $'caf\xe9-trained'"),
+        "{steps:?}"
+    );
+    assert_eq!(steps[2], r"report $'caf\xe9'");
+    config.out = Some(PathBuf::from("-a"));
+    let steps = after_search(&config, 1024, None).0;
+    assert!(
+        steps[1].ends_with(" --rope ./-a/rope.json --out ./-a-trained"),
+        "{steps:?}"
+    );
 }

@@ -4,19 +4,27 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use longrope_data::quoted;
 
+use crate::settings::path_text::from_text;
+
 /// A folder beside another that does not exist yet: `runs/a-trained` for `runs/a`.
 pub(super) fn beside(out: &Path, what: &str) -> PathBuf {
-    let name = out.file_name().unwrap_or_default().to_string_lossy();
-    free(&out.with_file_name(format!("{name}-{what}")))
+    free(&with_end(out, what))
 }
 
 /// A path at which there is nothing: this one, or the first of `path-2`, `path-3` and so on.
 pub(super) fn free(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let others = (2..).map(|number| path.with_file_name(format!("{name}-{number}")));
+    let others = (2..).map(|number: usize| with_end(path, &number.to_string()));
     let mut all = std::iter::once(path.to_owned()).chain(others);
     all.find(|path| !path.exists())
         .unwrap_or_else(|| path.to_owned())
+}
+
+/// The path with `-` and an end after its name.
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push("-");
+    name.push(end);
+    path.with_file_name(name)
 }
 
 /// Contexts as one word.
@@ -25,10 +33,15 @@ pub(super) fn joined(contexts: &[usize]) -> String {
     texts.join(",")
 }
 
-/// Names as words.
-pub(super) fn words(names: &[&str]) -> String {
-    let words: Vec<String> = names.iter().map(|name| quoted(Path::new(name))).collect();
+/// RoPEs as words.
+pub(super) fn words(ropes: &[&str]) -> String {
+    let words: Vec<String> = ropes.iter().map(|rope| rope_word(rope)).collect();
     words.join(" ")
+}
+
+/// A RoPE as a word: its name, or its path, which is in its text form.
+pub(super) fn rope_word(rope: &str) -> String {
+    quoted(&from_text(PathBuf::from(rope)))
 }
 
 #[cfg(test)]

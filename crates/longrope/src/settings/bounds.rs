@@ -147,7 +147,20 @@ const BOUNDS: &[Bound] = &[
     bound("pretrain.phases[].steps", 0, 1_000_000_000, STEPS),
     bound("pretrain.phases[].warmup-steps", 0, 1_000_000_000, STEPS),
     bound("pretrain.phases[].batch", 0, 65_536, WINDOWS),
+    bound("pretrain.phases[].accumulate", 0, 65_536, WINDOWS),
     bound("pretrain.phases[].window", 1, MOST_TOKENS, SEQUENCE),
+    bound(
+        "pretrain.phases[].skipped.targets",
+        1,
+        MOST_TOKENS,
+        SEQUENCE,
+    ),
+    bound(
+        "pretrain.phases[].skipped.pieces",
+        2,
+        65_536,
+        "every piece has a token",
+    ),
 ];
 
 /// Checks the keys of `table` that count something.

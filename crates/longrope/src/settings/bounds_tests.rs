@@ -22,6 +22,18 @@ fn counts_outside_their_range_are_refused_with_a_reason() {
             "pretrain = { phases = [{ batch = 70000 }] }",
             "phases[].batch",
         ),
+        (
+            "pretrain = { phases = [{ accumulate = 70000 }] }",
+            "phases[].accumulate",
+        ),
+        (
+            "pretrain = { phases = [{ skipped = { targets = [64, 2000000000] } }] }",
+            "phases[].skipped.targets",
+        ),
+        (
+            "pretrain = { phases = [{ skipped = { pieces = 70000 } }] }",
+            "phases[].skipped.pieces",
+        ),
     ] {
         let message = refused(text);
         assert!(message.contains(expected), "{message}");

@@ -9,6 +9,7 @@ use super::args::Common;
 use super::bounds::{self, is_whole_number};
 use super::config::Config;
 use super::dependent;
+use super::path_text::from_text;
 use super::required::required;
 use super::saved::saved_text;
 use crate::failure::Hint;
@@ -69,10 +70,25 @@ fn as_it_was_read(saved: &mut Table) {
     }
 }
 
-/// As [`load`], with other defaults and only the common flags.
-pub(crate) fn load_over(defaults: Table, common: &Common) -> Result<Config> {
+/// As [`load`], with other defaults.
+pub(crate) fn load_over(defaults: Table, common: &Common, flags: Table) -> Result<Config> {
     let file = ReadFile::given(common)?;
-    merged(defaults, file, common, Table::new())
+    merged(defaults, file, common, flags)
+}
+
+/// The keys that the file and `--set` set.
+pub(crate) fn given(common: &Common) -> Result<Table> {
+    let file = ReadFile::given(common)?;
+    let mut table = file.map(|file| file.layer).unwrap_or_default();
+    merge_layer(&mut table, assignments(&common.set)?, "`--set`")?;
+    Ok(table)
+}
+
+/// The run folder that `--set` names, or else the file.
+pub(crate) fn run_folder(common: &Common) -> Result<Option<PathBuf>> {
+    let given = given(common)?;
+    let out = given.get("out").and_then(Value::as_str);
+    Ok(out.map(|out| from_text(PathBuf::from(out))))
 }
 
 /// Merges the layers over the defaults in `table`: the file, `--set`, and flags.
@@ -154,18 +170,21 @@ fn checked(path: &Path, text: &str) -> Result<Table> {
 pub(crate) fn assignments(set: &[String]) -> Result<Table> {
     let mut layer = Table::new();
     for assignment in set {
-        merge(&mut layer, assignment_table(assignment)?);
+        let one = assignment_table(assignment)?;
+        check_layer(&one, &format!("`--set {assignment}`"))?;
+        merge(&mut layer, one);
     }
     Ok(layer)
 }
 
-/// Parses `a.b=value`. A value that is not valid TOML is taken as a string; so are whole numbers beyond those of TOML,
-/// alone or in a list.
+/// Parses `a.b=value`. Blanks around key and value are left out. A value that is not valid TOML is taken as a string; so are
+/// whole numbers beyond those of TOML, alone or in a list.
 pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
     let (key, text) = assignment.split_once('=').ok_or_else(|| {
         anyhow!("`--set {assignment}` has no `=`, expected key=value")
             .context(Hint("for example --set search.population=32".to_owned()))
     })?;
+    let text = text.trim();
     let value = parse_value(text)
         .or_else(|| parse_value(&with_large_numbers_quoted(text)))
         .unwrap_or_else(|| Value::from(text));
@@ -179,9 +198,11 @@ pub(crate) fn assignment_table(assignment: &str) -> Result<Table> {
     Ok(table)
 }
 
+/// The value; `None` if the text is not one in TOML, or has more lines after it.
 fn parse_value(text: &str) -> Option<Value> {
     let mut table = toml::from_str::<Table>(&format!("value = {text}")).ok()?;
-    table.remove("value")
+    let value = table.remove("value")?;
+    table.is_empty().then_some(value)
 }
 
 /// A value with quotes around the whole numbers that TOML cannot hold.
@@ -207,7 +228,7 @@ fn with_large_numbers_quoted(text: &str) -> String {
 /// other one of an earlier layer.
 ///
 /// # Errors
-/// If the layer has both.
+/// If the layer has both, or a value in the place of a section.
 pub(crate) fn merge_layer(base: &mut Table, layer: Table, place: &str) -> Result<()> {
     check_layer(&layer, place)?;
     if has_text(&layer) {
@@ -220,8 +241,21 @@ pub(crate) fn merge_layer(base: &mut Table, layer: Table, place: &str) -> Result
     Ok(())
 }
 
-/// Refuses a layer with both text and tokens.
+/// Refuses a layer with both text and tokens, or with a value in the place of a section: merged, it would replace all keys of
+/// the section, and a key of a later layer would replace it, so that nobody would see that it is wrong.
 pub(crate) fn check_layer(layer: &Table, place: &str) -> Result<()> {
+    let defaults = Table::try_from(Config::default())?;
+    let is_section = |key: &str| defaults.get(key).is_some_and(Value::is_table);
+    if let Some((key, value)) = layer
+        .iter()
+        .find(|(key, value)| is_section(key) && !value.is_table())
+    {
+        return Err(
+            anyhow!("{place}: `{key}` is {value}, expected a section").context(Hint(format!(
+                "name one of its keys, as configs/README.md lists them: {key}.KEY = VALUE"
+            ))),
+        );
+    }
     if has_text(layer) && layer.contains_key("tokens") {
         return Err(
             anyhow!("{place}: `text` and `tokens` are both set, expected one of them").context(

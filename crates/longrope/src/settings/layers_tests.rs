@@ -76,3 +76,53 @@ fn text_and_tokens_replace_each_other_in_later_layers() {
     let set = ["tokens=t.json", "text=['a.txt']"].map(str::to_owned);
     assert_eq!(assignments(&set).unwrap().len(), 2);
 }
+
+#[test]
+fn a_value_in_the_place_of_a_section_is_refused() {
+    for (set, words) in [
+        (
+            &["eval=3", "eval.windows=4"][..],
+            "`--set eval=3`: `eval` is 3, expected a section",
+        ),
+        (
+            &["search=fast"][..],
+            "`--set search=fast`: `search` is \"fast\", expected a section",
+        ),
+    ] {
+        let set: Vec<String> = set.iter().map(|&word| word.to_owned()).collect();
+        let message = format!("{:#}", assignments(&set).unwrap_err());
+        assert!(message.contains(words), "{message}");
+    }
+    // A section may be set as a whole, and a nested table may have another form.
+    for set in [
+        "eval={ windows = 4 }",
+        "search.attention.type=seeds",
+        "rope=[]",
+    ] {
+        assignments(&[set.to_owned()]).unwrap();
+    }
+    let recipe: Table = toml::from_str("search = 'fast'").unwrap();
+    assert!(merge_layer(&mut Table::new(), recipe, "stage `find`").is_err());
+}
+
+#[test]
+fn blanks_around_a_value_are_left_out() {
+    for (assignment, expected) in [
+        ("eval.bos = none", "none"),
+        (" eval.bos =\tnone\n", "none"),
+        ("eval.bos = \" none\"", " none"),
+    ] {
+        let table = assignment_table(assignment).unwrap();
+        assert_eq!(table["eval"]["bos"].as_str(), Some(expected));
+    }
+}
+
+#[test]
+fn no_line_of_a_value_is_lost() {
+    for text in ["1\nsecond = 2", "true\n[section]"] {
+        let table = assignment_table(&format!("needle.needle={text}")).unwrap();
+        assert_eq!(table["needle"]["needle"].as_str(), Some(text));
+    }
+    let table = assignment_table("contexts=[1,\n2]").unwrap();
+    assert_eq!(table["contexts"].as_array().unwrap().len(), 2);
+}

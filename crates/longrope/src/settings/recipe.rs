@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::config::{Config, SearchRunKeys, SearchStage};
 use super::layers;
-use super::path_text::to_text;
+use super::path_text::{from_text, to_text};
 use super::recipe_arguments::RecipeArguments;
 use crate::failure::Hint;
 
@@ -55,7 +55,7 @@ impl Recipe {
         };
         let out = match (out, base.get("out")) {
             (Some(out), _) => out.to_owned(),
-            (None, Some(Value::String(out))) => PathBuf::from(out),
+            (None, Some(Value::String(out))) => from_text(PathBuf::from(out)),
             (None, _) => {
                 return Err(anyhow!("`--out` is missing")
                     .context(Hint("give --out or set `out` in the recipe".to_owned())));

@@ -41,6 +41,16 @@ pub(crate) fn points(difference: Option<&Difference>) -> String {
     )
 }
 
+/// A difference in nats whose certainty is not known.
+pub(crate) fn unproven_nats(value: f64) -> String {
+    format!("{value:+.4}{MAY_BE_CHANCE}")
+}
+
+/// A difference of shares in percentage points whose certainty is not known.
+pub(crate) fn unproven_points(value: f64) -> String {
+    format!("{:+.0}{MAY_BE_CHANCE}", 100.0 * value)
+}
+
 fn mark(difference: &Difference) -> &'static str {
     if difference.distinguishable {
         ""
@@ -112,22 +122,32 @@ pub(crate) fn nats_line(reference: &str, units: &str, all: &[&Difference]) -> St
             .map(|difference| difference.n)
             .max()
             .unwrap_or_default();
-        let why = if n > 1 {
-            "too few for an interval, or all differ by the same"
-        } else {
-            "too few for an interval"
-        };
         let units = output::counted(n, units.trim_end_matches('s'));
         return format!(
-            "difference: nats/token minus those of {reference} on the same {units}, {why}"
+            "difference: nats/token minus those of {reference} on the same {units}, {}",
+            without_interval(n)
         );
     }
+    let without = if all.iter().any(|it| it.half_width().is_none()) {
+        "; where there is no ±, the windows are too few for an interval, or differ by the same"
+    } else {
+        ""
+    };
     format!(
         "difference: nats/token minus those of {reference} on the same {} {units}, ± half of the 95% interval ({}); ~ marks an \
-         interval that includes 0",
+         interval that includes 0{without}",
         counts(all),
         methods(all)
     )
+}
+
+/// Why differences on up to `n` windows or trials have no interval.
+fn without_interval(n: usize) -> &'static str {
+    if n > 1 {
+        "too few for an interval, or all differ by the same"
+    } else {
+        "too few for an interval"
+    }
 }
 
 /// A line about the differences of tasks; `None` if there are none.
@@ -142,6 +162,15 @@ pub(crate) fn task_line(results: &[TaskResult]) -> Option<String> {
 
 /// A line about differences in percentage points.
 pub(crate) fn points_line(reference: &str, all: &[&Difference]) -> String {
+    if all.iter().all(|difference| difference.interval.is_none()) {
+        let n = all.iter().map(|difference| difference.n).max();
+        let n = n.unwrap_or_default();
+        return format!(
+            "difference: percentage points minus {reference} on the same {}, {}; ~ marks what may be chance",
+            output::counted(n, "trial"),
+            without_interval(n)
+        );
+    }
     format!(
         "difference: percentage points minus {reference} on the same {} trials, with 95% intervals ({}); ~ marks what may be \
          chance",
@@ -240,6 +269,14 @@ mod tests {
         assert!(text.contains(line), "{text}");
         assert!(text.contains("-0.1500 ± 0.6353 ~"), "{text}");
         let single = paired_scores(&[1.5], &[1.0], "none");
+        let several = paired_scores(&[1.5, 2.0, 2.6], &[1.0, 1.0, 1.0], "none");
+        let mixed = nats_line("none", "windows", &[&single, &several]);
+        assert!(mixed.contains("1 to 3 windows, ± half"), "{mixed}");
+        assert!(mixed.contains("where there is no ±"), "{mixed}");
+        assert_eq!(
+            points_line("none", &[&single]),
+            "difference: percentage points minus none on the same 1 trial, too few for an interval; ~ marks what may be chance"
+        );
         assert_eq!(
             nats_line("none", "windows", &[&single]),
             "difference: nats/token minus those of none on the same 1 window, too few for an interval"

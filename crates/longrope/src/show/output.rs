@@ -40,20 +40,31 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     if_read(write(&(serde_json::to_string(value)? + "\n")))
 }
 
+/// As [`generated`], for text besides which there is more to do. If nobody reads it any more, the work goes on without output.
+///
+/// # Errors
+/// If it cannot be written for another reason.
+pub(crate) fn generated_if_read(text: &str) -> Result<()> {
+    if_read(write_generated(text))
+}
+
 /// Writes text that a model generated, at once. A terminal gets it with control characters escaped, a file or a pipe as it
 /// is.
 ///
 /// # Errors
 /// [`NobodyReads`] if its reader is gone, others if it cannot be written.
 pub(crate) fn generated(text: &str) -> Result<()> {
-    let written = if std::io::stdout().is_terminal() {
+    match write_generated(text) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(NobodyReads.into()),
+        other => Ok(other?),
+    }
+}
+
+fn write_generated(text: &str) -> std::io::Result<()> {
+    if std::io::stdout().is_terminal() {
         write(&printable(text))
     } else {
         write(text)
-    };
-    match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(NobodyReads.into()),
-        other => Ok(other?),
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn perplexity_table(results: &[PplResult]) -> String {
         (
             result.rope.as_str(),
             result.context,
-            output::perplexity(result.ppl),
+            output::perplexity(result.reported_ppl()),
         )
     });
     output::by_context(cells)
@@ -55,4 +55,26 @@ pub(crate) fn protocol_line(results: &[PplResult]) -> String {
         output::grouped(tokens),
         first.bos
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_the_perplexity_of_the_protocol() {
+        let result = PplResult {
+            rope: "none".to_owned(),
+            context: 512,
+            ppl: 2.0,
+            ppl_window_mean: 3.0,
+            protocol: PplProtocol::Yarn,
+            ..PplResult::default()
+        };
+        let table = perplexity_table(&[result]);
+        assert!(
+            table.contains("3.000") && !table.contains("2.000"),
+            "{table}"
+        );
+    }
 }

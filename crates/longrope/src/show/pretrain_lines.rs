@@ -1,7 +1,7 @@
 //! The progress of `pretrain`: bars while the text is prepared, then lines on stderr unless there is a dashboard.
 
 use indicatif::ProgressBar;
-use longrope_extend::pretrain::PretrainEvent;
+use longrope_extend::pretrain::{N_PASSKEYS, PretrainEvent};
 use longrope_trainer::run::TrainEvent;
 
 use crate::terminal::progress;
@@ -63,7 +63,10 @@ fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) {
             step, measurement, ..
         } => {
             let passkeys = measurement.passkeys.map_or_else(String::new, |share| {
-                format!(", passkeys {:.0}%", 100.0 * share)
+                format!(
+                    ", passkeys {:.0} of {N_PASSKEYS}",
+                    share * N_PASSKEYS as f64
+                )
             });
             progress::line(&format!(
                 "{name} {step}/{steps}: held-out perplexity {:.2}{passkeys}",

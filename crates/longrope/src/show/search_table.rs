@@ -84,10 +84,17 @@ pub(crate) fn verdict_rows(verdict: &Verdict) -> Vec<Vec<String>> {
     all().map(cells).collect()
 }
 
-/// The passkeys that a method finds; empty if they were not tried.
+/// The passkeys that a method finds, `8 of 10`; empty if they were not tried.
 pub(crate) fn passkeys(row: &MethodLoss) -> String {
-    let share = row.passkey_accuracy;
-    share.map_or_else(String::new, |share| format!("{:.0}%", 100.0 * share))
+    match (row.passkey_accuracy, row.passkeys_found.len()) {
+        (None, _) => String::new(),
+        // Files of older versions do not say how many were tried.
+        (Some(share), 0) => format!("{:.0}%", 100.0 * share),
+        (Some(_), n) => {
+            let found = output::grouped(row.n_passkeys());
+            format!("{found} of {}", output::grouped(n))
+        }
+    }
 }
 
 /// How much better the winner is than a method, on the samples of the search; empty for the winner.
@@ -126,4 +133,25 @@ pub(crate) fn cost(result: &SearchResult) -> String {
         result.start_tokens,
         result.attention_scale
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn passkeys_are_counted_if_the_file_says_how_many_were_tried() {
+        let shown = |found: Value| {
+            let row = json!({
+                "method": "yarn", "nll_nats": 2.0, "passkey_accuracy": 0.8, "passkeys_found": found,
+            });
+            passkeys(&serde_json::from_value(row).unwrap())
+        };
+        assert_eq!(shown(json!([1, 1, 0, 1, 1])), "4 of 5");
+        assert_eq!(shown(json!([])), "80%");
+        let row = json!({"method": "yarn", "nll_nats": 2.0});
+        assert_eq!(passkeys(&serde_json::from_value(row).unwrap()), "");
+    }
 }

@@ -4,6 +4,9 @@ use longrope_eval::{MetricValue, TaskResult, interval_of_shares};
 
 use crate::show::output;
 
+/// A share, or a mean of shares, with its 95% interval if it has one.
+pub(crate) type Share = (f64, Option<[f64; 2]>);
+
 /// One row per RoPE, one column per context.
 pub(crate) fn by_context(results: &[TaskResult]) -> String {
     let cells = results.iter().map(|result| {
@@ -49,26 +52,30 @@ fn with_interval(metric: &MetricValue, n: usize) -> String {
 
 /// The mean of some shares with its 95% interval, as if they were independent; the interval is `None` if a share has none.
 /// Each comes with its number of trials.
-pub(crate) fn mean_share<'a>(
-    metrics: impl IntoIterator<Item = (&'a MetricValue, usize)>,
-) -> (f64, Option<[f64; 2]>) {
-    let (mut sum, mut squares, mut n) = (0.0, Some([0.0_f64; 2]), 0.0);
-    for (metric, n_trials) in metrics {
-        sum += metric.value;
-        n += 1.0;
+pub(crate) fn mean_share<'a>(of: impl IntoIterator<Item = (&'a MetricValue, usize)>) -> Share {
+    let share = |(metric, n): (&MetricValue, usize)| (metric.value, interval(metric, n));
+    let shares = of.into_iter().map(share);
+    weighted_share(shares.map(|share| (1.0, share)))
+}
+
+/// The mean of some shares with these weights, as [`mean_share`].
+pub(crate) fn weighted_share(shares: impl IntoIterator<Item = (f64, Share)>) -> Share {
+    let (mut sum, mut squares, mut weights) = (0.0, Some([0.0_f64; 2]), 0.0);
+    for (weight, (share, interval)) in shares {
+        sum += weight * share;
+        weights += weight;
         // Each side of its own: the interval of a share near 0 or 1 is not centred on it.
-        squares = squares
-            .zip(interval(metric, n_trials))
-            .map(|([below, above], [low, high])| {
-                let (to_low, to_high) = (metric.value - low, high - metric.value);
-                [below + to_low * to_low, above + to_high * to_high]
-            });
+        let both = squares.zip(interval);
+        squares = both.map(|([below, above], [low, high])| {
+            let (to_low, to_high) = (weight * (share - low), weight * (high - share));
+            [below + to_low * to_low, above + to_high * to_high]
+        });
     }
-    let mean = sum / n;
+    let mean = sum / weights;
     let around = |[below, above]: [f64; 2]| {
         [
-            (mean - below.sqrt() / n).max(0.0),
-            (mean + above.sqrt() / n).min(1.0),
+            (mean - below.sqrt() / weights).max(0.0),
+            (mean + above.sqrt() / weights).min(1.0),
         ]
     };
     (mean, squares.map(around))
@@ -123,5 +130,17 @@ mod tests {
             "{low} {high}"
         );
         assert_eq!(mean_share([(&one, 2), (&metric(&[0.5]), 1)]).1, None);
+    }
+
+    #[test]
+    fn a_share_that_weighs_more_widens_the_interval_of_a_mean_more() {
+        let share = (0.5, Some([0.4, 0.7]));
+        let (mean, around) = weighted_share([(1.0, share), (2.0, share)]);
+        let [low, high] = around.unwrap();
+        assert!((mean - 0.5).abs() < 1e-12);
+        // sqrt(1 + 4) / 3 of each side.
+        let part = 5.0_f64.sqrt() / 3.0;
+        assert!((low - (0.5 - 0.1 * part)).abs() < 1e-12, "{low}");
+        assert!((high - (0.5 + 0.2 * part)).abs() < 1e-12, "{high}");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::hang_up::has_hung_up;
 use crate::show::escape::{join_names, printable};
 
 /// All bars, drawn through one object so that log lines can be written above them.
@@ -40,6 +41,7 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(AboveBars, "{}", printable(text));
 }
 
+/// Stderr above the bars. Writing to it never fails: who logs would panic if it did.
 struct AboveBars;
 
 /// Log lines kept while a dashboard has the terminal; `None` without a dashboard.
@@ -79,11 +81,15 @@ impl Write for AboveBars {
             kept.push_str(&text);
             return Ok(buffer.len());
         }
-        bars().suspend(|| std::io::stderr().lock().write_all(text.as_bytes()))?;
+        // The bars cannot be drawn anew on a closed terminal.
+        if !has_hung_up() {
+            let _ = bars().suspend(|| std::io::stderr().lock().write_all(text.as_bytes()));
+        }
         Ok(buffer.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().lock().flush()
+        let _ = std::io::stderr().lock().flush();
+        Ok(())
     }
 }

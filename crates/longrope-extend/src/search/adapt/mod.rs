@@ -4,7 +4,7 @@ mod validate;
 
 use std::sync::Arc;
 
-use longrope_data::{Skips, TokenDocument, Tokenizer, text_fingerprint};
+use longrope_data::{Skips, TokenDocument, Tokenizer, document_bos, text_fingerprint};
 use longrope_model::Decoder;
 use longrope_trainer::Decay;
 use longrope_trainer::run::{
@@ -77,6 +77,21 @@ pub(super) struct RecordedAdapt {
     pub(super) target: usize,
     /// Fingerprint of the text that is trained on.
     pub(super) text_fingerprint: String,
+    /// Whether documents lack the beginning-of-text token of the model, because its tokenizer does not put it there.
+    /// Earlier versions put it before all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    without_bos: bool,
+    /// Whether generated documents are tokenized like whole texts where that makes a difference. Earlier versions put a
+    /// space before every piece of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    whole_texts: bool,
+}
+
+impl RecordedAdapt {
+    /// The token to put before every document of a search that has begun so, given that of the model.
+    fn bos(&self, of_model: Option<u32>) -> Option<u32> {
+        of_model.filter(|_| !self.without_bos)
+    }
 }
 
 impl AdaptConfig {
@@ -139,7 +154,8 @@ impl AdaptConfig {
         })
     }
 
-    /// The adaptation on this text, and what must be the same for it to be continued.
+    /// The adaptation on this text, and what must be the same for it to be continued. `begun` is what was recorded of the
+    /// search that is continued.
     ///
     /// # Errors
     /// If windows cannot be made of the text, or the model has no place for adapters.
@@ -150,13 +166,20 @@ impl AdaptConfig {
         tokenizer: Option<&Tokenizer>,
         target: usize,
         seed: u64,
+        begun: Option<&RecordedAdapt>,
     ) -> Result<(Arc<Adaptation>, RecordedAdapt)> {
+        let of_model = decoder.config().bos_token;
+        let bos = match begun {
+            Some(begun) => begun.bos(of_model),
+            None => document_bos(of_model, tokenizer, documents),
+        };
         let window = self.window(decoder.config().rope.original_context);
         let text_fingerprint = text_fingerprint(documents);
         let documents: Arc<[TokenDocument]> = documents.into();
         let windows = AdaptWindows {
             documents: &documents,
             tokenizer,
+            bos,
             window,
             target,
             seed,
@@ -169,6 +192,9 @@ impl AdaptConfig {
             },
             target,
             text_fingerprint,
+            without_bos: bos != of_model,
+            whole_texts: self.data.has_generated_text()
+                && tokenizer.is_some_and(Tokenizer::marks_beginnings),
         };
         Ok((Arc::new(adaptation), recorded))
     }

@@ -138,3 +138,30 @@ fn keys_are_in_kebab_case_and_unknown_ones_are_refused() {
     let error = read(r#"{"step": 3}"#).unwrap_err().to_string();
     assert!(error.contains("unknown field"), "{error}");
 }
+
+#[test]
+fn a_search_keeps_the_beginnings_of_documents_that_it_began_with() {
+    let models = tiny(&["flex"]);
+    let decoder = models.decoder();
+    let bos = decoder.config().bos_token.unwrap();
+    let documents = [TokenDocument {
+        source: String::new(),
+        tokens: vec![bos + 1; 200],
+    }];
+    let config = on();
+    let start = |begun: Option<&RecordedAdapt>| {
+        let started = config.start(decoder, &documents, None, 128, 3, begun);
+        started.unwrap().1
+    };
+    let recorded = start(None);
+    assert!(recorded.without_bos);
+    assert_eq!(start(Some(&recorded)), recorded);
+    // As an earlier version began, which put the token before all documents.
+    let old = RecordedAdapt {
+        without_bos: false,
+        ..recorded
+    };
+    assert_eq!(start(Some(&old)), old);
+    let written = serde_json::to_value(&old).unwrap();
+    assert!(written.get("without_bos").is_none(), "{written}");
+}

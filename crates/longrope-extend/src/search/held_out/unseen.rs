@@ -19,7 +19,7 @@ use crate::search::objective::kind::ObjectiveKind;
 use crate::search::objective::model::ModelObjective;
 use crate::search::saved::journal::Samples;
 use crate::search::verdict::Verdict;
-use crate::search::verdict::judged::{HeldOutText, Judged};
+use crate::search::verdict::judged::{HeldOutText, Judged, TriedInWindow};
 
 /// What the verdict of a search is measured on.
 #[derive(Clone, Debug)]
@@ -101,9 +101,12 @@ impl Unseen {
             let on = Calibration::unscored(Vec::new(), in_window.passkeys.clone(), None);
             let rope = std::slice::from_ref(&in_window.rope);
             let found = objective.measure_on(Samples::InWindow, &on, rope)?;
-            passkeys_in_window = found.first().and_then(|loss| loss.passkey_accuracy);
+            passkeys_in_window = found.first().map(|loss| TriedInWindow {
+                n_found: loss.n_passkeys(),
+                n_tried: in_window.passkeys.len(),
+            });
         }
-        let can_find = passkeys_in_window.is_some_and(|share| share >= CAN_FIND);
+        let can_find = passkeys_in_window.is_some_and(|tried| tried.share() >= CAN_FIND);
         let passkeys = if can_find {
             self.passkeys.clone()
         } else {

@@ -61,8 +61,8 @@ impl MethodLoss {
         is_paired.then(|| paired_scores(&mine, &theirs, &reference.method))
     }
 
-    /// Number of passkeys that it finds.
-    pub(crate) fn n_passkeys(&self) -> usize {
+    /// Number of passkeys that it finds, of those that were tried; 0 in older files.
+    pub fn n_passkeys(&self) -> usize {
         let found = self.passkeys_found.iter();
         found.map(|found| usize::from(*found)).sum()
     }

@@ -16,6 +16,9 @@ pub(in crate::search) const SEARCHED: &str = "searched";
 /// Name of the RoPE that the model has now, if it is scaled.
 pub(in crate::search) const CHECKPOINT: &str = "checkpoint";
 
+/// Name of the RoPE whose factors the ratios of a search multiply, as it is.
+pub(in crate::search) const INIT: &str = "init";
+
 /// A RoPE and its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedSpec {

@@ -1,4 +1,4 @@
-use longrope_data::{Skips, TokenDocument, stretched_positions};
+use longrope_data::{Skips, TokenDocument, document_bos, stretched_positions};
 use longrope_eval::NeedleText;
 use longrope_model::TokenBatch;
 use longrope_rope::AttentionScale;
@@ -33,7 +33,7 @@ fn documents() -> Vec<TokenDocument> {
 }
 
 fn adaptation(decoder: &Decoder) -> Arc<Adaptation> {
-    let started = adapt().start(decoder, &documents(), None, TARGET, SEED);
+    let started = adapt().start(decoder, &documents(), None, TARGET, SEED, None);
     started.unwrap().0
 }
 
@@ -92,6 +92,7 @@ fn a_score_is_that_of_a_copy_trained_by_hand() {
         adapt().training(TARGET),
         &documents,
         None,
+        document_bos(decoder.config().bos_token, None, &documents),
         WINDOW,
         SEED,
     )
@@ -172,7 +173,7 @@ fn a_candidate_that_cannot_be_trained_fails_alone() {
         ..adapt()
     };
     let (adaptation, _) = config
-        .start(decoder, &documents(), None, TARGET, SEED)
+        .start(decoder, &documents(), None, TARGET, SEED, None)
         .unwrap();
     let mut objective =
         ModelObjective::on(decoder, &target, samples()).with_adaptation(Some(adaptation));

@@ -158,7 +158,7 @@ impl RecoveryTask<'_> {
         let target = TargetRope::beside(&self.known, context);
         let problem = self.problem(context, &target);
         let folder = self.out.join(format!("context-{context}"));
-        let evolution = match self.begun_evolution(&folder) {
+        let evolution = match self.begun_evolution(&folder)? {
             Some(evolution) => evolution,
             None => self.evolution(&target, &problem)?,
         };

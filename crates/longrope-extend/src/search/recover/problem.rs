@@ -6,7 +6,7 @@ use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Seed, Targ
 
 use super::RecoveryTask;
 use crate::error::Result;
-use crate::search::saved::state::{STATE_FILE, read_state};
+use crate::search::saved::state::begun_state;
 
 impl RecoveryTask<'_> {
     /// What is searched for at a context.
@@ -42,13 +42,18 @@ impl RecoveryTask<'_> {
         Ok(target.without_equal_starts(&common, problem, &self.known)?)
     }
 
-    /// The evolution of a search that an earlier version has begun: it was the same for every context.
-    pub(super) fn begun_evolution(&self, folder: &Path) -> Option<SearchConfig> {
+    /// The evolution of a search that an earlier version has begun: its starts were the same for every context.
+    ///
+    /// # Errors
+    /// If the state of the search is damaged. It is named before it is compared with settings that are only guessed.
+    pub(super) fn begun_evolution(&self, folder: &Path) -> Result<Option<SearchConfig>> {
         let common = self.common_evolution();
-        // What cannot be read is reported when it is resumed.
-        let state = read_state(&folder.join(STATE_FILE)).ok()?;
-        let is_common = state.config().clone().canonical() == common.clone().canonical();
-        is_common.then_some(common)
+        let begun = begun_state(folder)?;
+        let has_common_starts = begun.is_some_and(|state| {
+            let config = state.config();
+            config.seeds == common.seeds && config.attention == common.attention
+        });
+        Ok(has_common_starts.then_some(common))
     }
 
     /// The configured evolution with the bounds and the seeds of a recovery.

@@ -24,6 +24,18 @@ pub(in crate::search) fn save_state(run: &RunFolder, search: &Search) -> Result<
     )
 }
 
+/// The state of the search that was begun in a folder; `None` if it is not there.
+///
+/// # Errors
+/// As [`read_state`].
+pub(in crate::search) fn begun_state(folder: &Path) -> Result<Option<SearchState>> {
+    let path = folder.join(STATE_FILE);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    read_state(&path).map(Some)
+}
+
 /// Reads the state of a search.
 ///
 /// # Errors

@@ -12,32 +12,33 @@ use crate::search::held_out::split::HeldOutShare;
 use crate::search::inputs::SearchInputs;
 use crate::search::objective::choice::ObjectiveChoice;
 use crate::search::saved::recorded::Recorded;
-use crate::search::saved::state::{STATE_FILE, read_state};
+use crate::search::saved::state::begun_state;
 
 /// The inputs of a search that an earlier version may have begun, as that version took them: without text held out, and
 /// without its seed from dynamic NTK.
+///
+/// # Errors
+/// If the state of the search is damaged. It is named before anything is compared with settings that are only guessed.
 pub(super) fn begun_as<'a>(
     mut inputs: SearchInputs<'a>,
     begun: Option<&Recorded>,
     out: &Path,
     mode: RunMode,
-) -> SearchInputs<'a> {
+) -> Result<SearchInputs<'a>> {
     if mode == RunMode::New {
-        return inputs;
+        return Ok(inputs);
     }
     if begun.is_some_and(|begun| begun.held_out_fingerprint.is_none()) {
         inputs.held_out = HeldOutShare::NOTHING;
     }
-    // What cannot be read is reported when it is resumed.
-    let state = read_state(&out.join(STATE_FILE)).ok();
     let defaults = SearchConfig::default().seeds;
-    if let Some(state) = state
+    if let Some(state) = begun_state(out)?
         && inputs.evolution.seeds == defaults
         && state.config().seeds == defaults[..defaults.len() - 1]
     {
         inputs.evolution.seeds.clone_from(&state.config().seeds);
     }
-    inputs
+    Ok(inputs)
 }
 
 /// What is searched for, and the RoPE that the model has now. A search that an earlier version has begun goes on as that

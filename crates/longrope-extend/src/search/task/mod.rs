@@ -61,7 +61,7 @@ impl SearchTask<'_> {
         let problem = self.problem;
         problem.validate()?;
         let begun = Recorded::of_begun(self.out, self.mode);
-        let mut inputs = begun_as(self.inputs, begun.as_ref(), self.out, self.mode);
+        let mut inputs = begun_as(self.inputs, begun.as_ref(), self.out, self.mode)?;
         let (target, own) = target_and_own(self.target, &inputs, begun.as_ref());
         // Validated before the model is tried and the folder is made.
         let seed = inputs.calibration.seed;
@@ -74,11 +74,19 @@ impl SearchTask<'_> {
         if self.chooses_objective {
             choice = choose(&mut inputs, begun.as_ref(), &own, context, interrupt)?;
         }
+        let begun_adapt = begun.as_ref().and_then(|begun| begun.adapt.as_ref());
         let SearchSamples {
             calibration,
             unseen,
             adapt,
-        } = SearchSamples::new(&inputs, &self.adapt, shape, target.target(), &own)?;
+        } = SearchSamples::new(
+            &inputs,
+            &self.adapt,
+            shape,
+            target.target(),
+            &own,
+            begun_adapt,
+        )?;
         let mut recorded = Recorded::new(&inputs, &calibration, &target, &own);
         recorded.objective_choice.clone_from(&choice);
         recorded.adapt = adapt;

@@ -27,16 +27,18 @@ pub(super) struct SearchSamples {
 }
 
 impl SearchSamples {
-    /// Samples of this shape for a search for `target` tokens. `own` is the RoPE that the model has now.
+    /// Samples of this shape for a search for `target` tokens. `own` is the RoPE that the model has now, and `begun` what
+    /// was recorded of the adaptation of the search that is continued.
     pub(super) fn new(
         inputs: &SearchInputs<'_>,
         adapt: &AdaptConfig,
         shape: SampleShape,
         target: usize,
         own: &RopeSpec,
+        begun: Option<&RecordedAdapt>,
     ) -> Result<Self> {
         let (mut calibration, split) = calibration_and_rest(inputs, shape)?;
-        let adaptation = adaptation(adapt, inputs, split.as_ref(), target)?;
+        let adaptation = adaptation(adapt, inputs, split.as_ref(), target, begun)?;
         let (adaptation, adapt) = adaptation.unzip();
         calibration.adaptation.clone_from(&adaptation);
         let options = &inputs.calibration;
@@ -90,13 +92,14 @@ fn adaptation(
     inputs: &SearchInputs<'_>,
     split: Option<&Split>,
     target: usize,
+    begun: Option<&RecordedAdapt>,
 ) -> Result<Option<(Arc<Adaptation>, RecordedAdapt)>> {
     if !adapt.is_on() {
         return Ok(None);
     }
     let documents = split.map_or(inputs.documents, |split| split.search.as_slice());
     let (decoder, seed) = (inputs.models.decoder(), inputs.calibration.seed);
-    let started = adapt.start(decoder, documents, inputs.tokenizer, target, seed)?;
+    let started = adapt.start(decoder, documents, inputs.tokenizer, target, seed, begun)?;
     Ok(Some(started))
 }
 

@@ -17,6 +17,20 @@ pub struct HeldOutText {
     pub n_windows: usize,
 }
 
+/// Passkeys that were tried within the window of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::search) struct TriedInWindow {
+    pub(in crate::search) n_found: usize,
+    pub(in crate::search) n_tried: usize,
+}
+
+impl TriedInWindow {
+    /// The share that was found, 0 to 1.
+    pub(in crate::search) fn share(self) -> f64 {
+        self.n_found as f64 / self.n_tried as f64
+    }
+}
+
 /// What was measured for a verdict, and the objective of the search.
 pub(in crate::search) struct Judged {
     /// Tokens of a window and of a text with a passkey.
@@ -25,7 +39,8 @@ pub(in crate::search) struct Judged {
     pub(in crate::search) searched: MethodLoss,
     /// With their differences to `searched`.
     pub(in crate::search) baselines: Vec<MethodLoss>,
-    pub(in crate::search) passkeys_in_window: Option<f64>,
+    /// `None` if none were tried.
+    pub(in crate::search) passkeys_in_window: Option<TriedInWindow>,
     pub(in crate::search) kind: ObjectiveKind,
     /// How the model was adapted to each RoPE before, if it was.
     pub(in crate::search) adapted: Option<Adapted>,

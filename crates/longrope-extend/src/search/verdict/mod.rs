@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::scoring::Adapted;
 use crate::search::methods::loss::MethodLoss;
 
-use judged::{HeldOutText, Judged};
+use judged::{HeldOutText, Judged, TriedInWindow};
 use words::words;
 
 /// The winner of a search against the methods, on text and passkeys that the search did not see.
@@ -53,7 +53,7 @@ impl Verdict {
             searched,
             baselines,
             adapted,
-            passkeys_in_window,
+            passkeys_in_window: passkeys_in_window.map(TriedInWindow::share),
             recommended,
             lines,
         }

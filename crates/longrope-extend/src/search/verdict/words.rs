@@ -163,10 +163,10 @@ fn passkey_line(
     keys: Standing,
 ) -> Option<String> {
     let in_window = judged.passkeys_in_window?;
-    if in_window < CAN_FIND {
+    if in_window.share() < CAN_FIND {
         return Some(format!(
-            "passkeys are not compared: the model finds {:.0}% of them within its own window",
-            100.0 * in_window
+            "passkeys are not compared: the model finds {} of {} within its own window",
+            in_window.n_found, in_window.n_tried
         ));
     }
     let searched = &judged.searched;

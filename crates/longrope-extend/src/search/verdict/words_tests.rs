@@ -1,5 +1,5 @@
 use super::*;
-use crate::search::verdict::judged::HeldOutText;
+use crate::search::verdict::judged::{HeldOutText, TriedInWindow};
 
 fn loss(method: &str, text: &[f64], passkeys: &[u8]) -> MethodLoss {
     MethodLoss {
@@ -32,6 +32,13 @@ fn judged(searched: &MethodLoss, baselines: Vec<MethodLoss>) -> Judged {
     }
 }
 
+fn in_window(n_found: usize) -> TriedInWindow {
+    TriedInWindow {
+        n_found,
+        n_tried: 5,
+    }
+}
+
 fn verdict(
     searched: &MethodLoss,
     baselines: &[MethodLoss],
@@ -42,7 +49,7 @@ fn verdict(
         .map(|method| method.clone().compared_with(searched))
         .collect();
     words(&Judged {
-        passkeys_in_window: (!searched.passkeys_found.is_empty()).then_some(1.0),
+        passkeys_in_window: (!searched.passkeys_found.is_empty()).then_some(in_window(5)),
         kind,
         ..judged(searched, baselines)
     })
@@ -220,12 +227,12 @@ fn passkeys_are_not_compared_if_the_model_cannot_do_them() {
     let searched = loss("searched", &[2.00, 3.00], &[]);
     let yarn = loss("yarn", &[2.05, 3.06], &[]).compared_with(&searched);
     let (_, lines) = words(&Judged {
-        passkeys_in_window: Some(0.2),
+        passkeys_in_window: Some(in_window(1)),
         ..judged(&searched, vec![yarn])
     });
     assert_eq!(
         lines[1],
-        "passkeys are not compared: the model finds 20% of them within its own window"
+        "passkeys are not compared: the model finds 1 of 5 within its own window"
     );
 }
 

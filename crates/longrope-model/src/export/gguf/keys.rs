@@ -44,6 +44,10 @@ pub(super) fn general_keys(
         let url = format!("https://huggingface.co/{owner}/{name}");
         add("base_model.0.repo_url", url.into());
     }
+    let is_stated = |key: &str| options.origin.iter().any(|(stated, _)| stated == key);
+    keys.retain(|(key, _)| !is_stated(key));
+    keys.extend(options.origin.iter().cloned());
+    let mut add = |key: &str, value: Value| keys.push((format!("general.{key}"), value));
     // The type of most matrices. All are alike, apart from those with uneven rows.
     let matrices = || weights.iter().filter(|it| it.is_matrix()).map(Weight::ty);
     let commonest = matrices().max_by_key(|ty| matrices().filter(|it| it == ty).count());

@@ -1,6 +1,6 @@
 //! Settings of an export to GGUF.
 
-use longrope_gguf::{Sets, TensorType};
+use longrope_gguf::{Sets, TensorType, Value};
 
 use crate::export::should_stop::ShouldStop;
 
@@ -19,6 +19,9 @@ pub struct GgufOptions<'a> {
     pub allow_non_finite: bool,
     /// Name of the source on the Hugging Face hub.
     pub hub_name: Option<&'a str>,
+    /// Keys of the GGUF file that the source was unpacked from, which stay as they are: see
+    /// [`origin_keys`](longrope_gguf::origin_keys).
+    pub origin: &'a [(String, Value)],
     /// Whether texts begin with the beginning-of-text token.
     pub adds_bos: bool,
     /// The RoPE as JSON, with its provenance. The file holds it beside the keys that llama.cpp reads.

@@ -169,6 +169,11 @@ impl Family {
         rules.has_alpha || rules.always_long || rules.has_mscales
     }
 
+    /// The rope section that the class of a config without one fills in; empty if it fills in none.
+    pub(crate) fn missing_section(self) -> Map<String, Value> {
+        self.rules().rope.missing_section()
+    }
+
     /// The default of `rope_theta`.
     pub(crate) fn default_theta(self) -> f64 {
         self.rules().rope.theta

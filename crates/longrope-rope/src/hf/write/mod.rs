@@ -9,7 +9,7 @@ use self::factors::as_long_rope;
 use self::section::{WrittenSection, section};
 use super::attention::same;
 use super::family::{ByLayerType, Family, RopeRules};
-use super::head::{head_dim, rotary_dim};
+use super::head::{head_dim, rotary_dim, rotated_share};
 use super::keys::{
     FULL, HEAD_DIM, MAX_POSITION, MODEL_TYPE, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS,
     ROPE_SCALING, SLIDING, THETA,
@@ -198,12 +198,8 @@ fn partial_rotary_factor(config: &Map<String, Value>, rotary: usize) -> Result<f
         });
     }
     let written = config.get(PARTIAL).and_then(Value::as_f64);
-    let exact = rotary as f64 / head_dim as f64;
-    // The quotient may round to just below the whole number. Half a dimension more is truncated again.
-    let safe = (rotary as f64 + 0.5) / head_dim as f64;
     let fits = |share: &f64| rotary_dim(head_dim, *share) == rotary;
     Ok(written
         .filter(fits)
-        .or(Some(exact).filter(fits))
-        .unwrap_or(safe))
+        .unwrap_or_else(|| rotated_share(head_dim, rotary)))
 }

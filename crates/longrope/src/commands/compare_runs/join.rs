@@ -34,7 +34,7 @@ pub(super) struct Side {
     pub(super) rope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rope_fingerprint: Option<String>,
-    /// Mean loss, nats per token, or mean score.
+    /// Logarithm of the perplexity that the protocol reports, nats per token, or mean score.
     pub(super) value: f64,
 }
 
@@ -159,7 +159,7 @@ fn side(result: &EvalResult) -> Side {
         EvalResult::Ppl(ppl) => Side {
             rope: ppl.rope.clone(),
             rope_fingerprint: ppl.rope_fingerprint.clone(),
-            value: ppl.nll_nats,
+            value: ppl.reported_nats(),
         },
         EvalResult::Task(task) => Side {
             rope: task.rope.clone(),

@@ -4,7 +4,7 @@ mod join;
 mod read;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use longrope_eval::{Difference, is_in_nats};
@@ -31,7 +31,7 @@ struct Comparison {
 /// One of the two runs.
 #[derive(Debug, Serialize)]
 struct Run {
-    path: PathBuf,
+    path: String,
     /// What its results were measured on, each once.
     sources: Vec<ResultSource>,
 }
@@ -65,7 +65,7 @@ impl Run {
             }
         }
         Self {
-            path: path.to_owned(),
+            path: path.display().to_string(),
             sources,
         }
     }
@@ -81,8 +81,7 @@ impl Run {
                 models.push(model);
             }
         }
-        let path = self.path.display();
-        format!("{name}: {path}, model {}", models.join(", "))
+        format!("{name}: {}, model {}", self.path, models.join(", "))
     }
 }
 
@@ -141,13 +140,13 @@ fn differences<'a>(pairs: &[&'a Pair]) -> Vec<&'a Difference> {
     pairs.iter().map(|pair| &pair.difference).collect()
 }
 
-/// One row per pair.
+/// One row per pair, with the number of windows or trials that both have.
 fn table(
     pairs: &[&Pair],
     values: impl Fn(&Pair) -> [String; 2],
     cell: impl Fn(&Difference) -> String,
 ) -> String {
-    let header = ["task", "rope", "context", "A", "B", "difference"].map(str::to_owned);
+    let header = ["task", "rope", "context", "A", "B", "difference", "n"].map(str::to_owned);
     let row = |pair: &&Pair| {
         let [a, b] = values(pair);
         let rope = if pair.a.rope == pair.b.rope {
@@ -162,6 +161,7 @@ fn table(
             a,
             b,
             cell(&pair.difference),
+            output::grouped(pair.difference.n),
         ]
     };
     let rows: Vec<Vec<String>> = pairs.iter().map(row).collect();

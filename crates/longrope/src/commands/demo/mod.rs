@@ -18,6 +18,7 @@ use longrope_extend::{
 use longrope_model::{ExportOptions, export_hf, is_replaceable};
 use longrope_rope::RopeSpec;
 use longrope_search::TargetRope;
+use toml::Table;
 
 use self::measured::Measured;
 use self::plots::write_plots;
@@ -32,6 +33,7 @@ use crate::input::ropes_and_contexts::named_ropes;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::layers;
+use crate::settings::path_text::to_text;
 use crate::show::{output, perplexity_table, search_table, task_table};
 use crate::terminal::signals;
 
@@ -63,6 +65,18 @@ filler = "sentences"
 digits = 5
 samples = 8
 "#;
+
+/// Keys of what the demo brings itself, each with what to do instead.
+const OWN: [(&str, &str); 6] = [
+    ("model", OTHER_VERBS),
+    ("tokens", "give text with --text"),
+    ("out", "give the folder with --out"),
+    ("rope", OTHER_VERBS),
+    ("contexts", OTHER_VERBS),
+    ("search.target", OTHER_VERBS),
+];
+const OTHER_VERBS: &str =
+    "leave it out; `longrope search`, `longrope compare` and `longrope eval` take any";
 
 pub(crate) fn run(args: &args::Demo) -> Result<()> {
     let config = configuration(args)?;
@@ -149,15 +163,34 @@ fn read_texts(config: &Config) -> Result<Texts> {
 
 /// The demo's settings, overridden by those of the user.
 fn configuration(args: &args::Demo) -> Result<Config> {
-    let mut table: toml::Table = SETTINGS.parse().context("the demo's own settings")?;
-    let flags = FlagLayer::default()
+    check_given(&layers::given(&args.common)?)?;
+    let mut table: Table = SETTINGS.parse().context("the demo's own settings")?;
+    let own = FlagLayer::default()
         .path("model", Some(&args.out.join("model")))
         .counts("contexts", &CONTEXTS)
         .count("search.target", Some(TARGET))
-        .paths("text", &args.text)
         .table();
-    layers::merge(&mut table, flags);
-    input::configuration_over(table, &args.common)
+    layers::merge(&mut table, own);
+    let flags = FlagLayer::default().paths("text", &args.text).table();
+    input::configuration_over(table, &args.common, flags)
+}
+
+/// Refuses what the demo brings itself: another model would be measured by the tokenizer of the bundled one.
+fn check_given(given: &Table) -> Result<()> {
+    let is_set = |key: &str| match key.split_once('.') {
+        Some((section, key)) => given
+            .get(section)
+            .is_some_and(|section| section.get(key).is_some()),
+        None => given.contains_key(key),
+    };
+    let found = OWN.into_iter().find(|(key, _)| is_set(key));
+    let Some((key, hint)) = found else {
+        return Ok(());
+    };
+    Err(
+        anyhow!("`{key}` is set by --config or --set, but the demo has its own")
+            .context(Hint(hint.to_owned())),
+    )
 }
 
 /// Shared inputs of all steps.
@@ -206,7 +239,7 @@ impl Story<'_> {
         measured: &mut Measured,
     ) -> Result<()> {
         heading("5. The searched factors on other text and other passkeys")?;
-        let searched = [rope.display().to_string()];
+        let searched = [to_text(rope)];
         measured.add_perplexities(self.perplexities(text, &searched)?);
         output::line(perplexity_table::perplexity_table(&measured.perplexities))?;
         measured.add_passkeys(self.passkeys(&searched)?);

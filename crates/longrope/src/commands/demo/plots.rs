@@ -25,7 +25,7 @@ pub(super) fn write_plots(out: &Path, measured: &Measured) -> Result<()> {
 fn perplexity_plot(results: &[PplResult]) -> Result<String> {
     let points = results
         .iter()
-        .map(|result| (result.rope.as_str(), result.context, result.ppl));
+        .map(|result| (result.rope.as_str(), result.context, result.reported_ppl()));
     let series = by_rope(points);
     Ok(longrope_figures::perplexity_by_context(
         "Perplexity on unseen text",

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use longrope_eval::{Error, EvalReport, EvalResult, EvalState, TaskInfo, TaskResult};
+use longrope_eval::{Error, EvalReport, EvalResult, EvalState, Task, TaskInfo, TaskResult};
 use longrope_model::rope_fingerprint;
 use longrope_rope::RopeSpec;
 use serde_json::Value;
 
 /// A task under a RoPE, and what identifies it in the state.
 pub(super) struct Wanted<'a> {
-    pub(super) info: TaskInfo,
+    pub(super) task: &'a dyn Task,
     pub(super) rope_name: &'a str,
     pub(super) rope: &'a RopeSpec,
     pub(super) key: &'a Value,
@@ -32,7 +32,8 @@ pub(super) fn take_over<'a>(
     let found: EvalReport = serde_json::from_slice(&fs_err::read(report)?)
         .with_context(|| format!("reading `{}`", report.display()))?;
     for one in wanted {
-        let key = (one.info.name.as_str(), one.info.context, one.rope_name);
+        let info = one.task.info();
+        let key = (info.name.as_str(), info.context, one.rope_name);
         let same = found.results.iter().find(|result| result.key() == key);
         let Some(EvalResult::Task(result)) = same else {
             continue;
@@ -41,7 +42,7 @@ pub(super) fn take_over<'a>(
         if result.rope_fingerprint.is_none() {
             continue;
         }
-        if !is_of(result, &one) {
+        if !is_of(result, &one, &info) {
             let path = report.to_owned();
             return Err(Error::StateSettings { path }.into());
         }
@@ -51,11 +52,12 @@ pub(super) fn take_over<'a>(
 }
 
 /// Whether a result was measured as it would be now.
-fn is_of(result: &TaskResult, wanted: &Wanted<'_>) -> bool {
-    let info = &wanted.info;
+fn is_of(result: &TaskResult, wanted: &Wanted<'_>, info: &TaskInfo) -> bool {
+    let mut trials = result.trials.iter().take(wanted.task.n_trials());
     result.task_version == info.version
         && result.protocol == info.protocol
         && result.settings == info.settings
         && result.seed == info.seed
         && result.rope_fingerprint == Some(rope_fingerprint(wanted.rope))
+        && trials.all(|trial| wanted.task.is_own(trial))
 }

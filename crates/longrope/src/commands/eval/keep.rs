@@ -81,7 +81,7 @@ fn take_over_finished(
         return Ok(());
     };
     let wanted = jobs.iter().zip(keys).map(|(job, key)| Wanted {
-        info: job.task.info(),
+        task: job.task.as_ref(),
         rope_name: &job.rope_name,
         rope: &job.rope,
         key,

@@ -34,6 +34,10 @@ pub(crate) fn run(args: &args::Needle) -> Result<()> {
         .set("eval.threshold", args.threshold.threshold)
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
+    // Earlier versions began evaluations with token ids, and did not read them.
+    if !args.task.resume {
+        input::check_no_tokens(&config, "eval needle")?;
+    }
     let done = needle(&config, RunMode::from_flag(args.task.resume))?;
     if args.task.json {
         return output::json(&done.report());

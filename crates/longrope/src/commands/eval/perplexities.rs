@@ -1,7 +1,7 @@
 //! Measuring perplexity with a progress bar, for `eval ppl`, `compare` and `demo`.
 
 use anyhow::{Result, anyhow};
-use longrope_data::TokenDocument;
+use longrope_data::{TokenDocument, WindowProtocol};
 use longrope_eval::{PplProtocol, PplResult, ScoredWindow, WindowSettings};
 use longrope_extend::{
     Interrupt, Models, PplCell, PplEvent, PplOptions, check_windows, perplexities,
@@ -45,20 +45,77 @@ pub(crate) fn measure(
     Ok(results)
 }
 
-/// Checks that the text has windows of every configured context, before anything is written.
+/// Checks that the text has windows of every configured context, before anything is written. Warns of contexts at which text
+/// between windows is not scored.
 pub(crate) fn check(
     config: &Config,
     models: &Models,
     documents: &[TokenDocument],
     ropes: &[NamedRope],
 ) -> Result<()> {
-    let cells = ppl_cells(ropes, &contexts(config))?;
-    Ok(check_windows(
-        models,
-        documents,
-        &cells,
-        options(config, models)?,
-    )?)
+    let contexts = contexts(config);
+    let cells = ppl_cells(ropes, &contexts)?;
+    let options = options(config, models)?;
+    check_windows(models, documents, &cells, options)?;
+    let gaps = contexts.iter().filter_map(|it| gap(options, *it));
+    for line in gaps.chain(unread(&config.eval)) {
+        tracing::warn!("{line}");
+    }
+    Ok(())
+}
+
+/// Refuses a stride that the protocol does not take, before a model is loaded.
+pub(crate) fn check_stride(eval: &EvalSection) -> Result<()> {
+    let protocol = eval.protocol;
+    if eval.stride.is_none() || takes_stride(protocol) {
+        return Ok(());
+    }
+    Err(
+        anyhow!("`eval.stride` does not apply to protocol `{protocol}`")
+            .context(Hint("leave out one of the two".to_owned())),
+    )
+}
+
+/// Whether the windows of a protocol lie at multiples of a stride that can be chosen.
+pub(super) fn takes_stride(protocol: PplProtocol) -> bool {
+    matches!(protocol, PplProtocol::Longrope | PplProtocol::Yarn)
+}
+
+/// Keys that have been set and that the protocol does not read, as lines.
+fn unread(eval: &EvalSection) -> Vec<String> {
+    let default = EvalSection::default();
+    let protocol = format!("protocol `{}`", eval.protocol);
+    let is_fixed = eval.protocol != PplProtocol::Longrope;
+    let mut lines = Vec::new();
+    if eval.windows != default.windows && (is_fixed || eval.stride.is_some()) {
+        let other = if is_fixed {
+            protocol.as_str()
+        } else {
+            "overlapping windows (`eval.stride`)"
+        };
+        lines.push(format!("`eval.windows` has no effect with {other}"));
+    }
+    if eval.bos != default.bos && is_fixed {
+        lines.push(format!("`eval.bos` has no effect with {protocol}"));
+    }
+    lines
+}
+
+/// What protocol `yarn` leaves out at a context below its stride, as a line.
+fn gap(options: PplOptions, context: usize) -> Option<String> {
+    let plan = options.protocol.plan(context, options.windows, None);
+    let WindowProtocol::Strided { stride } = plan.windows else {
+        return None;
+    };
+    // The first token of a window is never scored: it is the beginning-of-text token, or nothing predicts it.
+    let most = context.saturating_sub(1);
+    (context < stride).then(|| {
+        format!(
+            "protocol `{}` at {context} tokens scores {most} of every {stride} tokens, the distance of its windows: to \
+             score all, give a --stride (`eval.stride`) of at most {most}",
+            options.protocol
+        )
+    })
 }
 
 /// The results that [`measure`] will have.
@@ -115,4 +172,72 @@ fn options(config: &Config, models: &Models) -> Result<PplOptions> {
         protocol: eval.protocol,
         adds_bos: input::adds_bos(config)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::config::BosSetting;
+
+    #[test]
+    fn what_a_protocol_does_not_read_is_refused_or_named() {
+        let eval = |protocol, stride| EvalSection {
+            windows: 4,
+            bos: BosSetting::Window,
+            stride,
+            protocol,
+            ..EvalSection::default()
+        };
+        for protocol in [PplProtocol::Truncate, PplProtocol::LlamaCpp] {
+            let refused = check_stride(&eval(protocol, Some(8)));
+            assert!(refused.is_err(), "{protocol}");
+            check_stride(&eval(protocol, None)).unwrap();
+        }
+        for protocol in [PplProtocol::Longrope, PplProtocol::Yarn] {
+            check_stride(&eval(protocol, Some(8))).unwrap();
+        }
+        assert_eq!(unread(&eval(PplProtocol::Longrope, None)), [""; 0]);
+        assert_eq!(
+            unread(&eval(PplProtocol::Longrope, Some(8))),
+            ["`eval.windows` has no effect with overlapping windows (`eval.stride`)"]
+        );
+        assert_eq!(
+            unread(&eval(PplProtocol::LlamaCpp, None)),
+            [
+                "`eval.windows` has no effect with protocol `llama.cpp`",
+                "`eval.bos` has no effect with protocol `llama.cpp`",
+            ]
+        );
+        assert_eq!(
+            unread(&EvalSection {
+                protocol: PplProtocol::Yarn,
+                ..EvalSection::default()
+            }),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_context_below_the_stride_leaves_text_out() {
+        let gap = |protocol, context, stride| {
+            let options = PplOptions {
+                windows: WindowSettings {
+                    stride,
+                    ..WindowSettings::default()
+                },
+                protocol,
+                ..PplOptions::default()
+            };
+            gap(options, context)
+        };
+        let line = gap(PplProtocol::Yarn, 128, None).unwrap();
+        assert!(
+            line.contains("at 128 tokens scores 127 of every 256 tokens"),
+            "{line}"
+        );
+        assert_eq!(gap(PplProtocol::Yarn, 256, None), None);
+        assert_eq!(gap(PplProtocol::Yarn, 128, Some(127)), None);
+        assert_eq!(gap(PplProtocol::Longrope, 128, None), None);
+        assert_eq!(gap(PplProtocol::Truncate, 128, None), None);
+    }
 }

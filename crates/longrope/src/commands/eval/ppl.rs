@@ -10,7 +10,7 @@ use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
 use super::folder::{EvalFolder, Evaluated};
-use super::perplexities::{check, measure, planned};
+use super::perplexities::{check, check_stride, measure, planned, takes_stride};
 use super::reference::reference;
 use crate::failure::Hint;
 use crate::input::memory::Work;
@@ -36,6 +36,13 @@ pub(crate) fn run(args: &Ppl) -> Result<()> {
         .table();
     let config = input::configuration_of_results(&args.common, flags)?;
     check_settings(args, config.eval.protocol)?;
+    if args.per_token.as_deref() == Some(Path::new("-")) {
+        return Err(
+            anyhow!("`--per-token` is `-`, expected the name of a file").context(Hint(
+                "give a file name; a file with that name is ./-".to_owned(),
+            )),
+        );
+    }
     let done = ppl(&config, args.per_token.as_deref(), RunMode::New)?;
     if args.json {
         return output::json(&done.report());
@@ -53,6 +60,7 @@ pub(crate) fn ppl(
     mode: RunMode,
 ) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
+    check_stride(&config.eval)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
@@ -93,10 +101,9 @@ pub(crate) fn show(done: &Evaluated<PplResult>) -> Result<()> {
 /// Refuses flags that do not apply to the protocol.
 fn check_settings(args: &Ppl, protocol: PplProtocol) -> Result<()> {
     let takes_windows = protocol == PplProtocol::Longrope;
-    let takes_stride = takes_windows || protocol == PplProtocol::Yarn;
     let flag = if args.windows.is_some() && !takes_windows {
         "--windows"
-    } else if args.stride.is_some() && !takes_stride {
+    } else if args.stride.is_some() && !takes_stride(protocol) {
         "--stride"
     } else {
         return Ok(());
@@ -119,7 +126,7 @@ fn table(results: &[PplResult]) -> String {
                 r.rope.clone(),
                 output::grouped(r.context),
                 output::perplexity(r.reported_ppl()),
-                format!("{:.5}", r.nll_nats),
+                format!("{:.5}", r.reported_nats()),
                 r.stderr_nats
                     .map_or_else(|| "-".to_owned(), |e| format!("{e:.4}")),
             ];
@@ -200,5 +207,29 @@ impl<'a> PerToken<'a> {
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error);
         file.and_then(StagedFile::publish).context(doing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nats_are_those_of_the_perplexity_beside_them() {
+        let result = PplResult {
+            rope: "none".to_owned(),
+            context: 512,
+            nll_nats: 0.5,
+            ppl: 0.5_f64.exp(),
+            ppl_window_mean: 3.0,
+            protocol: PplProtocol::Truncate,
+            ..PplResult::default()
+        };
+        let shown = table(&[result]);
+        assert!(
+            shown.contains("3.000") && shown.contains("1.09861"),
+            "{shown}"
+        );
+        assert!(!shown.contains("0.50000"), "{shown}");
     }
 }

@@ -1,6 +1,6 @@
 //! `longrope eval ruler`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use longrope_data::{Tokenizer, sha256_hex};
@@ -21,6 +21,7 @@ use crate::input::ropes_and_contexts::{NamedRope, distinct, longest_context};
 use crate::settings::args;
 use crate::settings::args::FlagLayer;
 use crate::settings::config::Config;
+use crate::show::task_table::Share;
 use crate::show::{output, task_table};
 use crate::{input, next_steps};
 
@@ -35,6 +36,10 @@ pub(crate) fn run(args: &args::Ruler) -> Result<()> {
         .set("eval.threshold", args.threshold.threshold)
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
+    // Earlier versions began evaluations with token ids, and did not read them.
+    if !args.task.resume {
+        input::check_no_tokens(&config, "eval ruler")?;
+    }
     let found = ruler(&config, RunMode::from_flag(args.task.resume))?;
     if args.task.json {
         return output::json(&found.done.report());
@@ -113,7 +118,7 @@ pub(crate) fn show(config: &Config, found: &RulerResults) -> Result<()> {
         let averages = RulerAverages::of(rope, &asked);
         let table = table(tasks, &own, averages.as_ref());
         output::line(format!("{rope}\n{table}\n"))?;
-        output::line(means_line(averages.as_ref(), tasks.len()) + "\n")?;
+        output::line(means_line(averages.as_ref(), &own, tasks.len()) + "\n")?;
     }
     output::line(format!(
         "percentage of answers found, {} of 13 tasks, {} per task and context, greedy, seed {}; 95% intervals \
@@ -185,6 +190,8 @@ fn jobs<'a>(
 ) -> Result<Vec<Job<'a>>> {
     let mut jobs = Vec::new();
     let mut skipped = Skipped::new(config.ruler.tasks.is_empty());
+    // All samples are checked, which may take seconds: once for all RoPEs.
+    let mut known: BTreeMap<(usize, &str), Ruler<'a>> = BTreeMap::new();
     let Material {
         data,
         tokenizer,
@@ -198,7 +205,13 @@ fn jobs<'a>(
                     context,
                     seed: config.seed,
                 };
-                let made = Ruler::new(task, tokenizer, data, trials, stop);
+                let key = (context, task.name());
+                let made = match known.get(&key) {
+                    Some(task) => Ok(task.clone()),
+                    None => Ruler::new(task, tokenizer, data, trials, stop).inspect(|task| {
+                        known.insert(key, task.clone());
+                    }),
+                };
                 let made = made.map(|task| Box::new(task) as Box<dyn Task>);
                 let made = made.map_err(anyhow::Error::from);
                 if !is_configured && made.as_ref().is_err_and(job::does_not_fit) {
@@ -211,20 +224,42 @@ fn jobs<'a>(
     skipped.all_or(jobs)
 }
 
-/// The means over the contexts, and the tasks that they are over if those are not all.
-fn means_line(averages: Option<&RulerAverages>, n_tasks: usize) -> String {
+/// The means over the contexts with their 95% intervals, and the tasks that they are over if those are not all. `own` are the
+/// results of the RoPE.
+fn means_line(averages: Option<&RulerAverages>, own: &[&TaskResult], n_tasks: usize) -> String {
     let Some(averages) = averages else {
         return "no mean: no task fits every context".to_owned();
     };
-    let means = format!(
-        "mean {:.1}, wAvg (inc) {:.1}, wAvg (dec) {:.1}",
-        averages.mean, averages.weighted_inc, averages.weighted_dec
-    );
+    let contexts = averages.by_context.iter();
+    let means: Vec<Share> = contexts
+        .filter_map(|(context, _)| mean_at(*context, averages, own))
+        .collect();
+    let n = means.len();
+    let shown = |name: &str, percent: f64, weight: &dyn Fn(usize) -> f64| {
+        let means = means.iter().enumerate();
+        let (_, interval) = task_table::weighted_share(means.map(|(i, mean)| (weight(i), *mean)));
+        format!("{name} {}", cell(percent / 100.0, interval))
+    };
+    let means = [
+        shown("mean", averages.mean, &|_| 1.0),
+        shown("wAvg (inc)", averages.weighted_inc, &|i| (i + 1) as f64),
+        shown("wAvg (dec)", averages.weighted_dec, &|i| (n - i) as f64),
+    ]
+    .join(", ");
     match averages.tasks.len() {
         n if n == n_tasks => means,
         1 => format!("{means}, over the task that fits every context"),
         n => format!("{means}, over the {n} tasks that fit every context"),
     }
+}
+
+/// The mean over the tasks of the averages at a context; `None` if it lacks one of them.
+fn mean_at(context: usize, averages: &RulerAverages, own: &[&TaskResult]) -> Option<Share> {
+    let here = own
+        .iter()
+        .filter(|it| it.context == context && averages.tasks.contains(&it.task));
+    let here: Vec<_> = here.map(|result| (&result.metric, result.n)).collect();
+    (here.len() >= averages.tasks.len()).then(|| task_table::mean_share(here))
 }
 
 /// One row per task of a RoPE, one column per context, and a last row with the means over the tasks of the averages. A
@@ -254,15 +289,8 @@ fn table(tasks: &[RulerTask], own: &[&TaskResult], averages: Option<&RulerAverag
         .collect();
     if let Some(averages) = averages {
         let mean = |context: &usize| {
-            let here = own
-                .iter()
-                .filter(|it| it.context == *context && averages.tasks.contains(&it.task));
-            let here: Vec<_> = here.map(|result| (&result.metric, result.n)).collect();
-            if here.len() < averages.tasks.len() {
-                return String::new();
-            }
-            let (mean, interval) = task_table::mean_share(here);
-            cell(mean, interval)
+            let mean = mean_at(*context, averages, own);
+            mean.map_or_else(String::new, |(mean, interval)| cell(mean, interval))
         };
         let means = contexts.iter().map(mean);
         rows.push(std::iter::once("mean".to_owned()).chain(means).collect());
@@ -308,19 +336,21 @@ mod tests {
         let shown = |averages: Option<&RulerAverages>| {
             let text = table(&tasks, &own, averages);
             let last = text.lines().last().unwrap_or_default().to_owned();
-            (last, means_line(averages, tasks.len()))
+            (last, means_line(averages, &own, tasks.len()))
         };
         let (means, line) = shown(RulerAverages::of("yarn", &results).as_ref());
         assert_eq!(means.matches("100.0").count(), 2, "{means}");
         assert_eq!(
             line,
-            "mean 100.0, wAvg (inc) 100.0, wAvg (dec) 100.0, over the task that fits every context"
+            // One of one is Wilson's 21 to 100%; of several contexts, the sides are combined with their weights.
+            "mean 100.0 [44, 100], wAvg (inc) 100.0 [41, 100], wAvg (dec) 100.0 [41, 100], over the task that fits every context"
         );
         // The original window was not asked for: it takes no task out, and has no mean of fewer tasks.
         let (means, line) = shown(RulerAverages::of("yarn", &results[1..]).as_ref());
         assert_eq!(means.matches("50.0").count(), 1, "{means}");
         assert!(!means.contains("100.0"), "{means}");
-        assert_eq!(line, "mean 50.0, wAvg (inc) 50.0, wAvg (dec) 50.0");
+        let expected = "mean 50.0 [10, 90], wAvg (inc) 50.0 [10, 90], wAvg (dec) 50.0 [10, 90]";
+        assert_eq!(line, expected);
         // `vt` at 256 and `cwe` at 512.
         let apart = [results[0].clone(), results[2].clone()];
         let (last, line) = shown(RulerAverages::of("yarn", &apart).as_ref());

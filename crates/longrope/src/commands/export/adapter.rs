@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longrope_extend::{Interrupted, RunFolder, RunKind};
-use longrope_model::{EXPORT_PREFIX, read_config_json};
+use longrope_model::{EXPORT_PREFIX, name_in_hub_cache, read_config_json};
 use longrope_trainer::checkpoint;
 use serde_json::{Map, Value};
 
@@ -111,7 +111,8 @@ fn snippet(config: &Path) -> Result<Value> {
 }
 
 fn card(base: &Path, snippet: &Value) -> String {
-    let name = hub::name(base);
+    let cached = name_in_hub_cache(base).map(|(name, _)| name);
+    let name = hub::name(base).or(cached.as_deref());
     let front = name.map_or_else(String::new, |name| format!("base_model: {name}\n"));
     let base = name.map_or_else(|| "the base model".to_owned(), |name| format!("`{name}`"));
     format!(

@@ -1,6 +1,6 @@
 //! What an export writes: the RoPE and the context.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use longrope_model::{Error, ModelConfig};
@@ -9,6 +9,7 @@ use longrope_rope::{Method, Provenance, RopeArtifact, RopeScaling, RopeSpec};
 use crate::failure::Hint;
 use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
+use crate::settings::path_text::from_text;
 use crate::show::output;
 
 /// A RoPE for an export.
@@ -147,7 +148,7 @@ fn check_target(name: &str, target: usize, longest: usize) -> Result<()> {
 
 /// The provenance in a `rope.json`, which the export keeps; empty for other RoPEs.
 fn provenance(rope: &str) -> Provenance {
-    fs_err::read_to_string(rope)
+    fs_err::read_to_string(from_text(PathBuf::from(rope)))
         .ok()
         .and_then(|text| RopeArtifact::from_json(&text).ok())
         .map(|artifact| artifact.provenance)

@@ -219,17 +219,17 @@ impl<'a> Task<'a> {
         input::check_text_is_there(&config)?;
         let model = ModelConfig::from_folder(folder)?;
         let original = model.rope.original_context;
-        let context = config
-            .search
-            .run
-            .sample_context
-            .unwrap_or(target)
-            .min(target);
-        if context <= original {
-            return Err(anyhow!(
-                "samples have {context} tokens, expected more than the original context of {original}"
-            )
-            .context(Hint(format!("give --context {target}, or leave it out"))));
+        let context = config.search.run.sample_context.unwrap_or(target);
+        let expected = if context > target {
+            format!("at most the {target} that the exported model is for")
+        } else {
+            format!("more than the original context of {original}")
+        };
+        if context > target || context <= original {
+            return Err(
+                anyhow!("samples have {context} tokens, expected {expected}")
+                    .context(Hint(format!("give --context {target}, or leave it out"))),
+            );
         }
         Ok(Self {
             config,

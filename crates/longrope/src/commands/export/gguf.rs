@@ -9,7 +9,7 @@ use super::choice::{Chosen, check_out, choose, show};
 use super::for_runtime::{self, Written};
 use super::source::source;
 use crate::failure::Hint;
-use crate::input::{hub, local_folder};
+use crate::input::{gguf, hub, local_folder};
 use crate::next_steps;
 use crate::settings::args::{Export, FactorSets, RuntimeName, WeightType};
 use crate::terminal::signals;
@@ -42,6 +42,7 @@ pub(super) fn run(args: &Export) -> Result<()> {
     } else {
         false
     };
+    let origin = gguf::origin(&source.model)?;
     let interrupt = signals::listen()?;
     let is_asked = || interrupt.requested();
     let options = GgufOptions {
@@ -51,6 +52,7 @@ pub(super) fn run(args: &Export) -> Result<()> {
         overwrite: args.force,
         allow_non_finite: args.force,
         hub_name: hub::name(&source.model),
+        origin: &origin,
         adds_bos,
         rope_json: &artifact.to_json_pretty(),
         should_stop: ShouldStop::when(&is_asked),

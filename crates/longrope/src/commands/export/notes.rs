@@ -6,7 +6,7 @@ use std::path::Path;
 use longrope_rope::Provenance;
 
 use crate::show::output;
-use crate::show::report::{RunReport, summary_of};
+use crate::show::report::{RunReport, measurements, summary_of};
 
 /// How the model was extended, and what was measured, as Markdown; empty if nothing is known.
 pub(super) fn notes(run: Option<&Path>, provenance: &Provenance) -> String {
@@ -49,40 +49,37 @@ fn search(provenance: &Provenance) -> Vec<String> {
     vec![format!("{}.", parts.join(", "))]
 }
 
-/// All perplexities and results of tasks in a run, as a table.
+/// All measurements of a run, as a table.
 fn measured(report: &RunReport) -> Option<String> {
-    let mut rows: Vec<[String; 5]> = Vec::new();
-    for evaluation in report.parts().flat_map(|part| &part.evaluations) {
-        let model = evaluation
-            .source
-            .as_ref()
-            .map(|source| name_of(&source.model));
-        let model = model.unwrap_or_default();
-        for result in &evaluation.perplexities {
-            rows.push([
-                model.clone(),
-                name_of(&result.rope),
-                output::grouped(result.context),
-                "perplexity".to_owned(),
-                output::perplexity(result.ppl),
-            ]);
-        }
-        for result in &evaluation.tasks {
-            rows.push([
-                model.clone(),
-                name_of(&result.rope),
-                output::grouped(result.context),
-                result.task.clone(),
-                format!("{:.3}", result.metric.value),
-            ]);
-        }
-    }
-    if rows.is_empty() {
+    let measurements = measurements(report);
+    if measurements.is_empty() {
         return None;
     }
-    let mut text = "| model | RoPE | context | what | result |\n|---|---|--:|---|--:|\n".to_owned();
-    for row in rows {
-        let cells = row.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
+    let header = [
+        "model",
+        "RoPE",
+        "context",
+        "what",
+        "result",
+        "95% interval",
+        "n",
+    ];
+    let mut text = format!(
+        "| {} |\n|---|---|--:|---|--:|--:|--:|\n",
+        header.join(" | ")
+    );
+    for found in measurements {
+        let cells = [
+            name_of(found.model),
+            name_of(found.rope),
+            output::grouped(found.context),
+            found.what,
+            found.result,
+            found.interval,
+            found.n,
+        ];
+        let cells = cells.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     Some(text)

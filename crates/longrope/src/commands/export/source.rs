@@ -7,7 +7,7 @@ use longrope_extend::{RunFolder, RunKind};
 use toml::Table;
 
 use crate::failure::Hint;
-use crate::settings::path_text::from_text;
+use crate::settings::path_text::{from_text, to_text};
 use crate::settings::recipe::stage_folders;
 use crate::settings::saved::saved_text;
 
@@ -16,7 +16,7 @@ use crate::settings::saved::saved_text;
 pub(super) struct Source {
     /// The model: a folder, a GGUF file or a name on the hub.
     pub(super) model: PathBuf,
-    /// The RoPE, as in `--rope`.
+    /// The RoPE, as in `--rope`, a path in its text form.
     pub(super) rope: String,
     /// The folder of the run.
     pub(super) run: Option<PathBuf>,
@@ -61,7 +61,13 @@ pub(super) fn source(model: &Path, rope: Option<&str>) -> Result<Source> {
 
 /// The run that a RoPE was found in, if it is a file of one.
 pub(super) fn run_of(rope: &str) -> Option<PathBuf> {
-    let folder = Path::new(rope).parent()?;
+    let file = from_text(PathBuf::from(rope));
+    let folder = match file.parent()? {
+        // A file in the working directory; else it is the name of a method.
+        here if here.as_os_str().is_empty() && file.is_file() => Path::new("."),
+        here if here.as_os_str().is_empty() => return None,
+        folder => folder,
+    };
     let is_run = kind(folder).is_ok_and(|kind| kind.is_some());
     is_run.then(|| folder.to_owned())
 }
@@ -105,7 +111,7 @@ fn of_run(folder: &Path) -> Result<Option<Source>> {
     }
     Ok(Some(Source {
         model,
-        rope: rope.map_or(OWN.to_owned(), |rope| rope.display().to_string()),
+        rope: rope.map_or(OWN.to_owned(), |rope| to_text(&rope)),
         run: Some(folder.to_owned()),
     }))
 }
@@ -226,5 +232,24 @@ mod tests {
         assert_eq!(of_rope.run.as_deref(), Some(run.path()));
         assert_eq!(source(Path::new("m"), Some("yarn")).unwrap().run, None);
         assert!(source(Path::new("m"), None).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_run_may_have_a_name_that_is_not_utf8() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let here = folder(&[
+            ("run/config.toml", "model = \"base\"\n"),
+            ("run/search/state.json", "{}"),
+            ("run/rope.json", "{}"),
+        ]);
+        let run = here.path().join(OsStr::from_bytes(b"caf\xe9"));
+        fs_err::rename(here.path().join("run"), &run).unwrap();
+        let found = source(&run, None).unwrap();
+        let rope = from_text(PathBuf::from(&found.rope));
+        assert_eq!(rope, run.join("rope.json"));
+        assert_eq!(run_of(&found.rope), Some(run));
     }
 }

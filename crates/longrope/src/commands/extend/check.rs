@@ -1,21 +1,23 @@
 //! What is wrong with a recipe is found before any of its stages runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longrope_eval::RulerTask;
 use longrope_extend::recipe::{Place, PlannedStage, Verb};
 use longrope_model::ModelConfig;
 
+use crate::commands::eval::bench;
 use crate::commands::eval::effective_rule::effective_rule;
+use crate::commands::eval::perplexities::check_stride;
 use crate::commands::eval::reference::reference;
 use crate::commands::{compare, finetune, generate, recover, search};
 use crate::failure::Hint;
-use crate::input::rope_arg::{RopeArg, check_expressible};
+use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
 use crate::input::ropes_and_contexts::{longest_context, rope_names};
 use crate::input::{self, hub};
 use crate::settings::config::{Config, SearchStage};
-use crate::settings::path_text::to_text;
+use crate::settings::path_text::{from_text, to_text};
 use crate::settings::recipe::StageConfig;
 use crate::settings::required;
 
@@ -25,42 +27,9 @@ pub(super) type Planned = PlannedStage<StageConfig>;
 /// Finds what a stage lacks, before any stage runs: its inputs, and settings that cannot be.
 pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Result<()> {
     let config = &stage.work.config;
-    if matches!(stage.verb, Verb::Search | Verb::Recover) {
-        config.search.evolution.validate()?;
-    }
-    if stage.verb == Verb::Recover {
-        recover::check_samples(config)?;
-    }
-    if stage.verb == Verb::Search {
-        let run = &config.search.run;
-        let target = *required(run.target.as_ref(), "search.target")?;
-        let has_init = run.stage == SearchStage::Factors && run.init.is_some();
-        let evolution = &config.search.evolution;
-        evolution.check_starts(usize::from(has_init), target)?;
-    }
-    if matches!(stage.verb, Verb::Passkey | Verb::Needle | Verb::Ruler) {
-        effective_rule(config)?;
-    }
-    if stage.verb == Verb::Ruler {
-        for name in &config.ruler.tasks {
-            name.parse::<RulerTask>()?;
-        }
-    }
-    if stage.verb == Verb::Finetune {
-        let trainer = config.train.trainer().validate();
-        trainer.map_err(|error| error.within("train"))?;
-    }
+    check_settings(stage)?;
     if stage.verb == Verb::Report {
         return Ok(());
-    }
-    if stage.verb == Verb::Bench {
-        required(config.bench.name.as_ref(), "bench.name")?;
-    }
-    if stage.verb == Verb::Export && config.rope.is_empty() {
-        return Err(no_rope());
-    }
-    if stage.verb == Verb::Generate {
-        generate::check(config)?;
     }
     if matches!(
         stage.verb,
@@ -74,7 +43,7 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
     ) {
         input::check_text_is_given(config)?;
     }
-    input::check_text_is_there(config)?;
+    check_files(stage, place)?;
     // The model of an earlier stage is not there yet; one of the hub is fetched when it is needed.
     let folder = input::model_folder(config)?;
     if place.model.is_none() && !hub::is_on_hub(folder) {
@@ -82,6 +51,73 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
         check_with_model(planned, stage, place, &model)?;
     }
     Ok(())
+}
+
+/// Finds settings that cannot be, and missing ones.
+fn check_settings(stage: &Planned) -> Result<()> {
+    let config = &stage.work.config;
+    if matches!(stage.verb, Verb::Search | Verb::Recover) {
+        config.search.evolution.validate()?;
+    }
+    match stage.verb {
+        Verb::Search => {
+            let run = &config.search.run;
+            let target = *required(run.target.as_ref(), "search.target")?;
+            let has_init = run.stage == SearchStage::Factors && run.init.is_some();
+            let evolution = &config.search.evolution;
+            evolution.check_starts(usize::from(has_init), target)?;
+        }
+        Verb::Recover => {
+            recover::check_samples(config)?;
+            required(config.rope.first(), "rope")?;
+        }
+        Verb::Finetune => {
+            let trainer = config.train.trainer().validate();
+            trainer.map_err(|error| error.within("train"))?;
+        }
+        Verb::Ppl | Verb::Compare => check_stride(&config.eval)?,
+        Verb::Passkey | Verb::Needle => {
+            effective_rule(config)?;
+        }
+        Verb::Ruler => {
+            effective_rule(config)?;
+            for name in &config.ruler.tasks {
+                name.parse::<RulerTask>()?;
+            }
+        }
+        Verb::Bench => bench::check(config)?,
+        Verb::Generate => generate::check(config)?,
+        Verb::Export if config.rope.is_empty() => return Err(no_rope()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Finds files and RoPEs that do not exist, except those that earlier stages make.
+fn check_files(stage: &Planned, place: &Place) -> Result<()> {
+    let config = &stage.work.config;
+    input::check_text_is_there(config)?;
+    match stage.verb {
+        Verb::Ruler => {
+            let ruler = &config.ruler;
+            input::check_files(ruler.squad.iter().chain(&ruler.hotpotqa))?;
+        }
+        Verb::Generate => input::check_files(&config.generate.prompt_files)?,
+        _ => {}
+    }
+    let init = config.search.run.init.as_deref().map(to_text);
+    let names = match stage.verb {
+        Verb::Search => init.as_slice(),
+        _ => &config.rope,
+    };
+    let mut given = names.iter().filter(|name| !is_of_run(name, place));
+    given.try_for_each(|name| RopeArg::check_name(name))
+}
+
+/// Whether a RoPE is in the folder of the run. What stages find is not there yet.
+fn is_of_run(name: &str, place: &Place) -> bool {
+    let run = place.folder.parent().unwrap_or(Path::new(""));
+    !run.as_os_str().is_empty() && from_text(PathBuf::from(name)).starts_with(run)
 }
 
 /// Finds settings that the model or the RoPE of a stage does not allow.
@@ -96,23 +132,27 @@ fn check_with_model(
     let of_stage = place.rope.as_deref().map(to_text);
     let takes = of_stage.is_some_and(|rope| config.rope.contains(&rope));
     let is_there = !takes;
-    // What stages find is not there yet.
-    let run = place.folder.parent().unwrap_or(Path::new(""));
     match stage.verb {
         Verb::Ppl | Verb::Passkey | Verb::Needle | Verb::Ruler => {
-            return check_ropes(config, model, &rope_names(config), run);
+            return check_ropes(config, model, &rope_names(config), place);
         }
+        Verb::Bench => return check_bench(config, model, place),
         Verb::Compare => {
-            return check_ropes(config, model, &compare::names(config, model), run);
+            return check_ropes(config, model, &compare::names(config, model), place);
         }
+        Verb::Generate => {
+            read_ropes(&config.rope, model, model.max_context, place)?;
+            return Ok(());
+        }
+        Verb::Recover => return check_recovery(config, model, place),
         Verb::Search => return check_search(config, model),
-        Verb::Finetune | Verb::Export => {}
+        Verb::Finetune => finetune::check(config, model, is_there)?,
+        Verb::Export => {
+            if let Some(name) = config.rope.first().filter(|_| is_there) {
+                check_exported(name, model)?;
+            }
+        }
         _ => return Ok(()),
-    }
-    if stage.verb == Verb::Finetune {
-        finetune::check(config, model, is_there)?;
-    } else if let ([name], true) = (config.rope.as_slice(), is_there) {
-        check_exported(name, model)?;
     }
     let search = place.rope_stage.filter(|_| takes);
     let Some(search) = search.and_then(|index| planned.get(index)) else {
@@ -167,16 +207,52 @@ pub(super) fn no_rope() -> anyhow::Error {
     ))
 }
 
-/// Reads the RoPEs of a measurement, except those in the folder of the run, and looks for the reference among them.
-fn check_ropes(config: &Config, model: &ModelConfig, names: &[String], run: &Path) -> Result<()> {
-    let target = longest_context(config)?;
-    for name in names {
-        let is_of_run = !run.as_os_str().is_empty() && Path::new(name).starts_with(run);
-        if !is_of_run {
-            RopeArg::read(name, model, target)?;
+/// Reads RoPEs, except those in the folder of the run.
+fn read_ropes(
+    names: &[String],
+    model: &ModelConfig,
+    target: usize,
+    place: &Place,
+) -> Result<Vec<(String, RopeArg)>> {
+    let given = names.iter().filter(|name| !is_of_run(name, place));
+    given
+        .map(|name| Ok((name.clone(), RopeArg::read(name, model, target)?)))
+        .collect()
+}
+
+/// Reads the RoPEs of a measurement, and looks for the reference among them.
+fn check_ropes(
+    config: &Config,
+    model: &ModelConfig,
+    names: &[String],
+    place: &Place,
+) -> Result<()> {
+    read_ropes(names, model, longest_context(config)?, place)?;
+    reference(config, names.iter().map(String::as_str))?;
+    Ok(())
+}
+
+/// As [`check_ropes`], for a benchmark, which has the context of the model if it is given none.
+fn check_bench(config: &Config, model: &ModelConfig, place: &Place) -> Result<()> {
+    let names = rope_names(config);
+    if !config.contexts.is_empty() {
+        return check_ropes(config, model, &names, place);
+    }
+    for (name, rope) in read_ropes(&names, model, model.max_context, place)? {
+        if rope.needs_context() {
+            return Err(missing_context(&name, "contexts", model.max_context));
         }
     }
     reference(config, names.iter().map(String::as_str))?;
+    Ok(())
+}
+
+/// Reads the RoPE whose contexts are recovered.
+fn check_recovery(config: &Config, model: &ModelConfig, place: &Place) -> Result<()> {
+    let first = config.rope.get(..1).unwrap_or_default();
+    for (name, rope) in read_ropes(first, model, longest_context(config)?, place)? {
+        recover::factor_sets(config, &name, &rope)?;
+    }
     Ok(())
 }
 
@@ -185,8 +261,13 @@ fn check_search(config: &Config, model: &ModelConfig) -> Result<()> {
     let Some(target) = search.target else {
         return Ok(());
     };
+    if search.init.is_none() {
+        search::check_start(config, model, target)?;
+    }
     search
         .adapt
         .validate(model, target, search.sample_context)?;
-    search::check_target(config, model, target)
+    search::check_target(config, model, target)?;
+    search::warn_of_unread_keys(config);
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod check;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use longrope_extend::recipe::{self, Place, PlannedStage, Turn, Verb};
@@ -19,6 +19,7 @@ use crate::input;
 use crate::next_steps::{self, quoted};
 use crate::settings::args::{self, ResultFormat};
 use crate::settings::config::Config;
+use crate::settings::path_text::from_text;
 use crate::settings::recipe::{Recipe, stage_configs};
 use crate::settings::recipe_arguments::RecipeArguments;
 use crate::show::{output, search_table};
@@ -32,14 +33,17 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
         check::check(&planned, stage, place).with_context(|| format!("stage `{}`", stage.name))?;
     }
     if args.dry_run {
-        if args.resume {
+        let resume = continues(args, &out)?;
+        if RunFolder::holds(&out, RunKind::Extend)? {
             recipe::check(&planned)?;
+        } else {
+            RunFolder::check(&out, RunKind::Extend, RunMode::from_flag(resume))?;
         }
         output::line(plan_table(&planned, &places))?;
         if let Some(line) = choices_line(&planned) {
             output::line(line)?;
         }
-        next_steps::after_dry_run(command(args, &out, args.resume)).show();
+        next_steps::after_dry_run(command(args, &out, resume)).show();
         return Ok(());
     }
     let settings = RunSettings {
@@ -80,12 +84,18 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     Ok(())
 }
 
+/// Whether the run in a folder is continued: with `--resume`, and in a dry run of a recipe that has begun, which could not
+/// be begun again.
+fn continues(args: &args::Extend, out: &Path) -> Result<bool> {
+    Ok(args.resume || args.dry_run && RunFolder::holds(out, RunKind::Extend)?)
+}
+
 /// Reads the recipe, and what the command line adds to it. If a run is resumed, that is what it was begun with.
 fn read(args: &args::Extend) -> Result<(Recipe, RecipeArguments)> {
     let (path, out) = (&args.config, args.out.as_deref());
     let given = RecipeArguments::of(args);
     let recipe = Recipe::read(path, out, &given)?;
-    if !args.resume {
+    if !continues(args, &recipe.out)? {
         return Ok((recipe, given));
     }
     let fixed = RunFolder::fixed(&recipe.out, RunKind::Extend)?;
@@ -124,6 +134,7 @@ fn plan(recipe: &Recipe) -> Result<(Vec<Planned>, Vec<Place>)> {
             verb: stage.verb,
             folder: place.folder.clone(),
             settings: toml::to_string_pretty(&work.table)?,
+            locate: |model| input::place_of_model(&from_text(PathBuf::from(model))),
             work,
         })
     });
@@ -161,10 +172,10 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Ruler => ruler::show(config, &ruler::ruler(config, mode)?),
         Verb::Bench => {
             let format = ResultFormat::Longrope;
-            bench::show(&bench::bench(config.clone(), None, mode, format)?)
+            bench::show(&bench::bench(config.clone(), mode, format)?)
         }
         Verb::Generate => {
-            let generated = generate::generate_and_show(config)?;
+            let generated = generate::generate_and_show(config, output::generated_if_read)?;
             // What was interrupted is no result: the stage runs again.
             generated.unless_interrupted()?;
             generated.write(&folder.join("generate.json"))

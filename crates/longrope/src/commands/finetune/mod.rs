@@ -1,5 +1,6 @@
 //! `longrope finetune`
 
+mod documents;
 mod enough_text;
 mod plan;
 mod windows;

@@ -11,6 +11,7 @@ use longrope_trainer::run::{TrainConfig, TrainMode, TrainPlan};
 use longrope_trainer::{Screen, Worker};
 use serde_json::{Map, Value};
 
+use super::documents::DocumentStart;
 use super::enough_text;
 use super::windows::WindowPlan;
 use crate::failure::Hint;
@@ -49,6 +50,13 @@ pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(Tr
     };
     let has_begun = RunFolder::holds(&folder, RunKind::Finetune)?;
     enough_text::check(&documents, context, section, has_begun)?;
+    let begun = if has_begun {
+        Some(RunFolder::fixed(&folder, RunKind::Finetune)?)
+    } else {
+        None
+    };
+    let of_model = decoder.config().bos_token;
+    let start = DocumentStart::of(config, &base, of_model, &documents, begun.as_ref());
     let eval_documents = if section.eval_text.is_empty() {
         Vec::new()
     } else {
@@ -78,6 +86,7 @@ pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(Tr
         rope,
         context,
         documents,
+        bos: start.bos,
         config: section.clone().resolved(&model),
         contexts: held_out.contexts(),
         source: ResultSource {
@@ -87,7 +96,7 @@ pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(Tr
             ..input::blank_source(config)?
         },
         seed: config.seed,
-        fixed: fixed(config, &eval_documents)?,
+        fixed: fixed(config, &eval_documents, start)?,
         resume: mode != RunMode::New,
         screen,
         label: "fine-tuning".to_owned(),
@@ -131,7 +140,11 @@ fn check_held_out(eval_documents: &[TokenDocument], documents: &[TokenDocument])
 }
 
 /// What must be the same to resume, beside what the trainer knows itself.
-fn fixed(config: &Config, eval_documents: &[TokenDocument]) -> Result<Map<String, Value>> {
+fn fixed(
+    config: &Config,
+    eval_documents: &[TokenDocument],
+    start: DocumentStart,
+) -> Result<Map<String, Value>> {
     let mut fixed = Map::new();
     let layers = serde_json::to_value(config.rope_layers)?;
     fixed.insert("rope-layers".to_owned(), layers);
@@ -141,6 +154,7 @@ fn fixed(config: &Config, eval_documents: &[TokenDocument]) -> Result<Map<String
         let bos = serde_json::to_value(config.eval.bos)?;
         fixed.insert("eval.bos".to_owned(), bos);
     }
+    start.record(&mut fixed);
     Ok(fixed)
 }
 

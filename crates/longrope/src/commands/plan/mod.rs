@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
             output::line(format!("\n{}", gpus::text(&report.gpus)))?;
         }
         let weights = weights_of_search(args, &model, report.memory_bytes);
-        next_steps::after_plan(model_path, &folder, &model, args.context, weights).show();
+        next_steps::after_plan(model_path, &folder, &model, args.context, &device, weights).show();
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use longrope_data::{Error as E, FileType};
 
 use super::system::io_hint;
+use crate::next_steps::quoted;
 
 /// The hint for an error of `longrope-data`.
 pub(super) fn hint(error: &E) -> Option<String> {
@@ -66,6 +67,9 @@ fn of_reading(error: &E) -> Option<String> {
             }
             _ => io_hint(source),
         },
+        E::ZstdWindow { path, .. } => {
+            format!("decompress it first: zstd -d --long=31 {}", quoted(path))
+        }
         E::EmptyText { .. } => "give a file or folder with text".into(),
         E::NoTextFiles { .. } => {
             "give a file by its name to read it whatever its ending is".into()
@@ -78,7 +82,7 @@ fn of_reading(error: &E) -> Option<String> {
         E::BadTokenizer { .. } => {
             "download the tokenizer.json that was published with the model again".into()
         }
-        E::Encode { .. } | E::Decode { .. } => {
+        E::Encode { .. } | E::Decode { .. } | E::NoFiller => {
             "tokenizer.json is damaged or belongs to another model; download it again".into()
         }
         E::TokensNotJson { .. } | E::TokensForm { .. } | E::NoTokens { .. } => {
@@ -122,7 +126,8 @@ fn of_windows(error: &E) -> Option<String> {
         E::BadStride { .. } => "give a --stride of at most the smallest of the --contexts".into(),
         E::BadWithin { .. } => "give a --within of at least the largest of the --contexts".into(),
         E::BadWeight { .. } => {
-            "weights and shares are 0 or more, and at least one share is above 0".into()
+            "weights and shares are 0 or more, length weights at most 10,000, and at least one share is above 0"
+                .into()
         }
         E::PartsDisagree { .. } => {
             "windows of one batch need the same length; give all parts the same window".into()
@@ -132,7 +137,8 @@ fn of_windows(error: &E) -> Option<String> {
                 .into()
         }
         E::WindowTooShort { needed, .. } => format!(
-            "use windows of at least {needed} tokens, or set the share of these documents to 0"
+            "use windows of at least {needed} tokens (and `shortest-document`, if it is set), or set the share of these \
+             documents to 0"
         ),
         E::VocabTooSmall { needed, .. } => {
             format!("set `pretrain.model.vocab` to {needed} or more")

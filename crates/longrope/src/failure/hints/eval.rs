@@ -52,6 +52,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
         | E::StateSettings { .. } => {
             "use the settings that the evaluation was started with, or choose another --out".into()
         }
+        E::StateQuestions { .. } => {
+            "use the --limit that the evaluation was started with, or choose another --out".into()
+        }
         E::StateJson { path, .. } | E::StateFormat { path, .. } => format!(
             "remove `{}` to start the evaluation again, or choose another --out",
             path.display()

@@ -58,7 +58,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "wait until the other process ends, or choose another --out".into()
         }
         E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
-        E::OtherSettings { changes, .. } => other_settings(changes).into(),
+        E::OtherSettings { path, changes } => other_settings(path, changes),
         E::SearchStateGone { path, .. }
         | E::InputsMissing { path }
         | E::ReadJson { path, .. }
@@ -129,13 +129,17 @@ fn context_of(file: &Path) -> Option<&Path> {
     folder.parent().is_some_and(recovers).then_some(folder)
 }
 
-/// The hint for a run that would be continued with other settings, by their names.
-fn other_settings(changes: &[SettingChange]) -> &'static str {
+/// The hint for a run that would be continued with other settings, by their names. `path` is the file or folder that has
+/// them.
+fn other_settings(path: &Path, changes: &[SettingChange]) -> String {
     let differ = |name: &str| changes.iter().any(|change| change.key == name);
     if ["text", "eval-text", "held-out"].into_iter().any(differ) {
         "restore the text that the run was begun with; its paths are in config.toml"
     } else if differ("tokenizer") {
         "restore the tokenizer.json that the run was begun with; the path of the model is in config.toml"
+    } else if differ("generated-documents") {
+        "an earlier version put a space before every piece of these documents: resume with that version, or start again with \
+         another --out"
     } else if differ("train.steps") {
         "a training keeps its number of steps, which its learning rates depend on: resume without --steps, or train its model \
          further in another --out"
@@ -147,8 +151,26 @@ fn other_settings(changes: &[SettingChange]) -> &'static str {
     } else if differ("search.init") {
         "resume without --init; the factors that config.toml names must be those that the search was begun with"
     } else {
-        "resume without these flags: the settings of the run are in its config.toml"
+        return other_flags(path);
     }
+    .to_owned()
+}
+
+/// The hint for settings that flags have changed, or damage to the state of a search: settings that the run recorded were
+/// compared before.
+fn other_flags(path: &Path) -> String {
+    let without = "resume without these flags";
+    if !path.ends_with("search/state.json") {
+        return format!("{without}: the settings of the run are in its config.toml");
+    }
+    let again = context_of(path).map_or_else(
+        || "start again with another --out".to_owned(),
+        |folder| {
+            let folder = folder.display();
+            format!("remove `{folder}` and resume, to have this context done again")
+        },
+    );
+    format!("{without}; without any, the file is damaged: restore it from a copy, or {again}")
 }
 
 /// The hint for a recipe that contradicts itself, or what its folder holds.
@@ -212,7 +234,10 @@ fn pretrain_hint(error: &P) -> Option<String> {
             P::PhaseName { .. } => "the name becomes a part of a folder's name",
             P::SamePhaseName { .. } => "rename one of the phases",
             P::PhaseSetting { .. } => "configs/README.md describes the keys of a phase, at pretrain.phases",
-            P::ZeroCount { .. } => "remove the phase to skip it",
+            P::ZeroCount { .. } => "give 1 or more; to skip the phase, remove it",
+            P::HeldOutTooShort { .. } => {
+                "give longer documents with `pretrain.held-out`, or shorter windows, in another --out"
+            }
             P::PhaseWindow { .. } => "raise `pretrain.model.window`, or shorten the phase's window",
             P::NoText => {
                 "`pretrain.source-crates` names crates of Cargo.lock; or give files with --text"

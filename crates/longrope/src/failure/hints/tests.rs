@@ -28,9 +28,46 @@ fn a_hint_is_for_the_key_of_a_setting_and_not_for_words_in_its_value() {
     };
     assert!(hint("text", "2").starts_with("restore the text"));
     assert!(hint("search.init", "2").starts_with("resume without --init"));
+    assert!(hint("generated-documents", "2").starts_with("an earlier version"));
     for (key, saved) in [("seed", "`text`"), ("search.text", "2")] {
         assert!(hint(key, saved).starts_with("resume without these flags"));
     }
+}
+
+#[test]
+fn the_hint_for_a_start_outside_of_a_search_is_about_what_excludes_it() {
+    let hint = |key| {
+        let error = longrope_search::Error::InitOutsideSpace {
+            index: 0,
+            key,
+            found: "4 start tokens".to_owned(),
+            expected: "one of [0]".to_owned(),
+        };
+        super::training::search_hint(&error).unwrap()
+    };
+    assert!(hint(Some("max-factor-ratio")).starts_with("raise `search.max-factor-ratio`"));
+    assert!(hint(Some("start-tokens")).contains("`search.start-tokens`"));
+    assert!(hint(Some("attention")).contains("`search.attention`"));
+    assert_eq!(hint(None), "start from other factors with --init");
+}
+
+#[test]
+fn a_training_whose_next_step_would_fail_again_is_not_to_be_resumed() {
+    use longrope_trainer::Error as T;
+    let run = |source: T| {
+        let (folder, source) = (PathBuf::new(), Box::new(source));
+        super::training::hint(&T::Run { folder, source })
+    };
+    let not_finite = || T::NotFinite {
+        step: 3,
+        loss: f64::NAN,
+        norm: 1.0,
+    };
+    assert_eq!(run(not_finite()), None);
+    let hint = super::training::hint(&not_finite()).unwrap();
+    assert!(hint.contains("in another --out"), "{hint}");
+    assert_eq!(run(longrope_data::Error::NoFiller.into()), None);
+    assert!(run(T::Panicked).unwrap().contains("--resume"));
 }
 
 /// The variants of the first enum of a file: lines with a name at the first level of indentation.

@@ -16,17 +16,17 @@ pub(super) fn hint(error: &T) -> Option<String> {
             // A phase of a pretraining has the hint for its settings.
             T::Setting { key, .. } if !key.starts_with("train.") => return None,
             T::Setting { .. } | T::Offload => "configs/README.md describes every key of [train]",
-            T::NotFinite { .. } => {
-                "the saved states are intact; try a lower train.learning-rate or more train.warmup-steps"
-            }
-            T::WeightNotFinite { .. } => {
-                "the states saved before are intact; train in another --out with a lower train.learning-rate or more \
-                 train.warmup-steps"
+            // A run that is resumed keeps its settings and its data, and makes the same step again.
+            T::NotFinite { .. } | T::WeightNotFinite { .. } => {
+                "the states saved before are intact; train in another --out with a lower `learning-rate` or more \
+                 `warmup-steps`"
             }
             T::NeverFinite { .. } => {
-                "check the weights of the model, or try a lower train.learning-rate"
+                "check the weights of the model, or train in another --out with a lower `learning-rate`"
             }
-            T::NothingCounts { .. } => "use a longer --context or other text",
+            T::NothingCounts { .. } => {
+                "train in another --out with a longer --context or other text"
+            }
             T::State { .. } | T::DataPosition { .. } => {
                 "remove that folder; the run then resumes from the previous state"
             }
@@ -58,7 +58,13 @@ pub(super) fn hint(error: &T) -> Option<String> {
             T::Run { source, .. }
                 if matches!(
                     **source,
-                    T::Save { .. } | T::DeviceFailed { .. } | T::WeightNotFinite { .. }
+                    T::Save { .. }
+                        | T::DeviceFailed { .. }
+                        | T::WeightNotFinite { .. }
+                        | T::NotFinite { .. }
+                        | T::NeverFinite { .. }
+                        | T::NothingCounts { .. }
+                        | T::Data(_)
                 ) =>
             {
                 return None;
@@ -95,12 +101,29 @@ pub(super) fn search_hint(error: &S) -> Option<String> {
             S::InvalidConfig { .. } => "configs/README.md describes every key of [search]",
             S::FactorCount { .. } => "the factors of --init are for a model with another head size",
             S::FactorValue { .. } => "correct the file of --init: a factor is a number above 0",
-            S::InitOutsideSpace { .. } => {
-                "raise `search.max-factor-ratio`, or start from other factors with --init"
-            }
+            S::InitOutsideSpace { key, .. } => init_hint(*key),
             // The error around them knows the folder: S::StateJson, S::StateFormat, S::StateVersion, S::StateCorrupt.
             _ => return None,
         }
         .to_owned(),
     )
+}
+
+/// The hint for a start outside of the search, by the key that excludes it.
+fn init_hint(key: Option<&str>) -> &'static str {
+    match key {
+        Some("max-factor-ratio") => {
+            "raise `search.max-factor-ratio`, or start from other factors with --init"
+        }
+        Some("start-tokens") => {
+            "add its start tokens to `search.start-tokens`, or start from other factors with --init"
+        }
+        Some("attention") => {
+            "let `search.attention` try its policy, or start from other factors with --init"
+        }
+        Some("operators") => {
+            "choose other `search.operators`, or start from other factors with --init"
+        }
+        _ => "start from other factors with --init",
+    }
 }

@@ -63,6 +63,12 @@ pub(super) fn model(name: &str) -> Result<PathBuf> {
     folder.context("a file in the hub's cache has no folder")
 }
 
+/// The folder of a model in the cache, if its config and its weights are there.
+pub(super) fn cached_model(name: &str) -> Option<PathBuf> {
+    let (id, revision) = name.split_once('@').unwrap_or((name, MAIN));
+    Hub::new(Repository::new(Kind::Model, id, revision)).cached_model()
+}
+
 /// The text files of a data set.
 pub(super) fn text(name: &str, place: &TextPlace) -> Result<Vec<PathBuf>> {
     let repository = Repository::new(Kind::Dataset, &place.id, &place.revision);

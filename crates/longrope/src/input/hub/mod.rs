@@ -30,12 +30,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use longrope_eval::bench::HubData;
+use longrope_model::name_in_hub_cache;
 
 use self::place::TextPlace;
 
 /// The folder of a model of the hub, fetched unless it is in the cache; `None` for an ordinary path.
 pub(crate) fn model(model: &Path) -> Option<Result<PathBuf>> {
     place::on_hub(model).map(fetch::model)
+}
+
+/// The folder of a model of the hub, if all of it is in the cache; the hub is not asked.
+pub(crate) fn in_cache(model: &Path) -> Option<PathBuf> {
+    place::on_hub(model).and_then(fetch::cached_model)
+}
+
+/// The name of a model whose folder is in the cache of the hub, with its commit: `hf:OWNER/NAME@COMMIT`; `None` for other
+/// folders.
+pub(crate) fn name_of_cached(folder: &Path) -> Option<String> {
+    let (name, commit) = name_in_hub_cache(folder)?;
+    Some(format!("{}{name}@{commit}", place::PREFIX))
 }
 
 /// Whether a model or a text is named by its place on the hub.

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use crate::failure::Hint;
 
 /// Prefix of a name of the hub in the place of a path.
-const PREFIX: &str = "hf:";
+pub(super) const PREFIX: &str = "hf:";
 
 /// What a name without a revision means.
 pub(super) const MAIN: &str = "main";

@@ -17,6 +17,11 @@ pub(super) fn model(name: &str) -> Result<PathBuf> {
     )
 }
 
+/// Nothing: without the feature, nothing is looked for in the cache.
+pub(super) fn cached_model(_name: &str) -> Option<PathBuf> {
+    None
+}
+
 pub(super) fn check_text(name: &str) -> Result<()> {
     Err(
         anyhow!("text `hf:{name}` is on the Hugging Face hub, but this program was built without the feature `hub`")

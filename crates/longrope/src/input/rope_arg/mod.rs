@@ -3,7 +3,7 @@
 mod file;
 mod fits;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use longrope_model::ModelConfig;
@@ -14,6 +14,7 @@ use self::fits::{check_fits, check_local, warn_of_other_original, warn_of_smalle
 use super::extendable;
 use crate::failure::Hint;
 use crate::settings::bounds::MOST_TOKENS;
+use crate::settings::path_text::from_text;
 
 /// A RoPE as given on the command line. Methods are scaled for each context; the others are fixed.
 #[derive(Clone, Debug)]
@@ -29,8 +30,8 @@ pub(crate) enum RopeArg {
 }
 
 impl RopeArg {
-    /// Parses a name or path. `target` is the context of a plain list of factors. Warns about a RoPE that was made for a
-    /// model with another original context.
+    /// Parses a name, or a path in its text form. `target` is the context of a plain list of factors. Warns about a RoPE that
+    /// was made for a model with another original context.
     pub(crate) fn parse(text: &str, model: &ModelConfig, target: usize) -> Result<Self> {
         let rope = Self::read(text, model, target)?;
         match &rope {
@@ -48,6 +49,20 @@ impl RopeArg {
             extendable::check_model(model).with_context(|| format!("using RoPE `{text}`"))?;
         }
         Ok(rope)
+    }
+
+    /// Refuses a text that is neither the name of a RoPE nor the path of a file, without a model.
+    pub(crate) fn check_name(text: &str) -> Result<()> {
+        let is_name = text == "checkpoint"
+            || text.parse::<Method>().is_ok()
+            || ParameterMethod::parse(text)?.is_some()
+            || at_context(text)?.is_some()
+            || published::find(text).is_some();
+        if is_name || from_text(PathBuf::from(text)).exists() {
+            Ok(())
+        } else {
+            Err(unknown(text))
+        }
     }
 
     /// Whether it scales another RoPE than that of the model.
@@ -75,7 +90,8 @@ impl RopeArg {
             warn_of_context_within(text, method, context, model);
             return Ok(Self::File(method.spec(&model.rope.plain(), context)?));
         }
-        let path = Path::new(text);
+        let path = from_text(PathBuf::from(text));
+        let path = path.as_path();
         if let Some(published) = published::find(text)
             && !path.exists()
         {
@@ -84,16 +100,7 @@ impl RopeArg {
             return Ok(Self::File(spec));
         }
         if !path.exists() {
-            let methods = Method::ALL.map(Method::name).join(", ");
-            let names: Vec<&str> = published::ALL.iter().map(|rope| rope.name).collect();
-            let names = names.join(", ");
-            return Err(anyhow!(
-                "RoPE `{text}` is neither a method, nor a published RoPE, nor a file"
-            )
-            .context(Hint(format!(
-                "methods are checkpoint, {methods}, METHOD@CONTEXT, {}; published RoPEs are {names}",
-                ParameterMethod::FORMS.join(", ")
-            ))));
+            return Err(unknown(text));
         }
         let read = read_file(path, model, target)
             .with_context(|| format!("reading RoPE `{}`", path.display()))?;
@@ -130,6 +137,19 @@ impl RopeArg {
             Self::Method(method, base) => Ok(method.spec(base, context)?),
         }
     }
+}
+
+/// The error for a text that stands for no RoPE.
+fn unknown(text: &str) -> anyhow::Error {
+    let methods = Method::ALL.map(Method::name).join(", ");
+    let names: Vec<&str> = published::ALL.iter().map(|rope| rope.name).collect();
+    let names = names.join(", ");
+    anyhow!("RoPE `{text}` is neither a method, nor a published RoPE, nor a file").context(Hint(
+        format!(
+            "methods are checkpoint, {methods}, METHOD@CONTEXT, {}; published RoPEs are {names}",
+            ParameterMethod::FORMS.join(", ")
+        ),
+    ))
 }
 
 /// Refuses a RoPE that groups positions, which can only be measured. `verb` is what cannot be done with it, and why.

@@ -4,9 +4,11 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::failure::Hint;
+use crate::settings::path_text::to_text;
 
 /// Configuration and device flags.
 #[derive(Debug, ClapArgs)]
@@ -27,6 +29,11 @@ pub(crate) struct Common {
     /// Start even if the job needs more memory than there is.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Reads the values of `--rope`: names, or paths, which need not be UTF-8 and become text.
+pub(super) fn rope_name() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|name| to_text(Path::new(&name)))
 }
 
 /// Text input flags.
@@ -121,10 +128,10 @@ pub(crate) struct TaskFlags {
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
     /// RoPE, as for `eval ppl`; default: the one in config.json; repeatable.
-    #[arg(long, value_name = "R", num_args = 1..)]
+    #[arg(long, value_name = "R", num_args = 1.., value_parser = rope_name())]
     pub(crate) rope: Vec<String>,
     /// RoPE that differences are taken to, by its name in the table; default: the first.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) reference: Option<String>,
     /// Seed of all random choices.
     #[arg(long, value_name = "N")]

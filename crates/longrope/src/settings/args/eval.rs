@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::common::{Common, ModelArg, TaskFlags, TextFlags};
+use super::common::{Common, ModelArg, TaskFlags, TextFlags, rope_name};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Eval {
@@ -37,10 +37,10 @@ pub(crate) struct Ppl {
     /// mrrope-uni, mrrope-pro, selfextend); METHOD@CONTEXT, scaled for one context; a method with its own numbers
     /// (theta@BASE, drope, drope@C, selfextend@GROUP,WINDOW); a published name; or a rope.json, factor CSV or Hugging
     /// Face config.json; repeatable.
-    #[arg(long, value_name = "R", num_args = 1..)]
+    #[arg(long, value_name = "R", num_args = 1.., value_parser = rope_name())]
     pub(crate) rope: Vec<String>,
     /// RoPE that differences are taken to, by its name in the table; default: the first.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) reference: Option<String>,
     /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N", conflicts_with = "stride")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::common::{Common, DashboardFlag, ModelArg, TextFlags};
+use super::common::{Common, DashboardFlag, ModelArg, TextFlags, rope_name};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Search {
@@ -56,7 +56,7 @@ pub(crate) struct Recover {
     #[command(flatten)]
     pub(crate) model: ModelArg,
     /// RoPE of the extended model: a rope.json or a published name.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) rope: Option<String>,
     #[command(flatten)]
     pub(crate) text: TextFlags,
@@ -97,10 +97,10 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
     /// RoPE to compare with the methods, as for `eval ppl`; repeatable.
-    #[arg(long, value_name = "R", num_args = 1..)]
+    #[arg(long, value_name = "R", num_args = 1.., value_parser = rope_name())]
     pub(crate) rope: Vec<String>,
     /// RoPE that differences are taken to, by its name in the table; default: the first.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) reference: Option<String>,
     /// Windows per document, evenly spaced; default: 8.
     #[arg(long, value_name = "N")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use longrope_rope::Runtime;
 
-use super::common::{Common, ModelArg, TextFlags};
+use super::common::{Common, ModelArg, TextFlags, rope_name};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CompareRuns {
@@ -108,7 +108,7 @@ pub(crate) struct Generate {
     #[command(flatten)]
     pub(crate) model: ModelArg,
     /// RoPE, as for `eval ppl`; default: the one in config.json.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) rope: Vec<String>,
     /// Prompt to continue; repeatable.
     #[arg(long, value_name = "TEXT")]
@@ -142,7 +142,7 @@ pub(crate) struct Export {
     pub(crate) model: ModelArg,
     /// RoPE: a rope.json, factor CSV or Hugging Face config.json, or the name of a method; default: that of the run, if
     /// MODEL is the folder of one.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) rope: Option<String>,
     /// Folder to write, or the file if the format is gguf.
     #[arg(long, value_name = "DIR")]

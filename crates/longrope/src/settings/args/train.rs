@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::common::{Common, DashboardFlag, ModelArg, TextFlags};
+use super::common::{Common, DashboardFlag, ModelArg, TextFlags, rope_name};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Pretrain {
@@ -39,7 +39,7 @@ pub(crate) struct Finetune {
     #[command(flatten)]
     pub(crate) text: TextFlags,
     /// RoPE, as for `eval ppl`; default: the one in config.json.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) rope: Vec<String>,
     /// Window length, in tokens; default: the context of the factors of --rope, else the original context.
     #[arg(long, value_name = "N")]

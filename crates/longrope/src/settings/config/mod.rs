@@ -62,6 +62,9 @@ pub(crate) struct Config {
     /// Seed of all random choices.
     #[serde(with = "crate::settings::big_number")]
     pub(crate) seed: u64,
+    /// Whether `seed` was set. Examples of benchmarks have another default.
+    #[serde(skip)]
+    pub(crate) has_seed: bool,
     /// Whether to start a job that needs more memory than there is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) force: bool,
@@ -112,6 +115,7 @@ impl Default for Config {
             precision: PrecisionSetting::Auto,
             rope_layers: RopeLayers::Full,
             seed: 42,
+            has_seed: false,
             force: false,
             rope: Vec::new(),
             contexts: Vec::new(),
@@ -136,7 +140,9 @@ impl Default for Config {
 impl Config {
     /// Reads the merged layers, whose paths are in their text form.
     pub(crate) fn from_table(table: Table) -> Result<Self> {
+        let has_seed = table.contains_key("seed");
         let mut config = table.try_into::<Self>()?;
+        config.has_seed = has_seed;
         config.change_paths(from_text);
         Ok(config)
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use longrope_extend::{AdaptConfig, HeldOutShare, ObjectiveKind};
-use longrope_search::{SearchConfig, field_names};
+use longrope_search::{SearchConfig, UnreadKey, field_names};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -13,6 +13,22 @@ use toml::Table;
 pub(crate) struct SearchSection {
     pub(crate) run: SearchRunKeys,
     pub(crate) evolution: SearchConfig,
+}
+
+impl SearchSection {
+    /// What of these settings has no effect with the chosen operators, a sentence each. What the profile has anyway is left
+    /// out. `has_init`: whether candidates to start from may have start tokens.
+    pub(crate) fn unread(&self, has_init: bool) -> Vec<String> {
+        let usual = self.run.profile.section().evolution;
+        let operators = self.evolution.operators.name();
+        let unread = self.evolution.unread_keys(&usual, has_init).into_iter();
+        unread
+            .map(|unread| {
+                let UnreadKey { key, effect } = unread;
+                format!("`search.{key}` {effect} with operators `{operators}`")
+            })
+            .collect()
+    }
 }
 
 impl TryFrom<Table> for SearchSection {

@@ -58,7 +58,7 @@ pub(super) fn better(group: &Group<'_, PplResult>) -> Option<OnText> {
 }
 
 /// Whether one perplexity is better than another on the same windows.
-fn verdict(own: &PplResult, other: &PplResult) -> String {
+pub(super) fn verdict(own: &PplResult, other: &PplResult) -> String {
     let (mine, theirs) = (own.reported_ppl(), other.reported_ppl());
     let relation = relation(mine, theirs);
     let side = if mine < theirs { "better" } else { "worse" };
@@ -77,8 +77,8 @@ fn verdict(own: &PplResult, other: &PplResult) -> String {
     }
 }
 
-/// How much a perplexity rests on.
-fn windows(n: usize) -> String {
+/// How much a comparison of perplexities rests on.
+pub(super) fn windows(n: usize) -> String {
     match n {
         1 => "This is a single window: too little to tell.".to_owned(),
         n if n < 8 => format!("These are only {n} windows."),

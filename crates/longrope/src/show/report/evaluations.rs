@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use longrope_eval::{
-    MetricValue, PplResult, TaskResult, is_in_nats, task_difference, window_difference,
+    Difference, MetricValue, PplResult, TaskResult, is_in_nats, metric_difference,
+    window_difference,
 };
 use maud::{Markup, html as markup};
 
@@ -115,23 +116,27 @@ fn mark<T>(group: &Group<'_, T>, row: &Row<'_, T>) -> Mark {
     }
 }
 
+/// The difference of a perplexity from the first one of its group, in nats.
+fn difference_of(result: &PplResult, first: &PplResult) -> String {
+    // Files of older versions do not have the losses of their windows.
+    window_difference(result, first).map_or_else(
+        |_| difference::unproven_nats(result.reported_nats() - first.reported_nats()),
+        |paired| nats(&paired),
+    )
+}
+
 fn ppl_table(group: &Group<'_, PplResult>) -> Markup {
     let rows = group.rows.iter().map(|row| {
         let result = row.result;
         let mut cells = names(group, row);
         cells.push(output::perplexity(result.reported_ppl()));
         cells.push(ppl_interval(result));
-        cells.push(match group.reference(row.context) {
-            Some(first) if !std::ptr::eq(first, row) => {
-                match window_difference(result, first.result) {
-                    Ok(paired) => difference::nats(Some(&paired)),
-                    // Files of older versions do not have the losses of their windows.
-                    Err(_) => format!("{:+.4}", result.nll_nats - first.result.nll_nats),
-                }
-            }
-            _ => "–".to_owned(),
+        let first = group.reference(row.context);
+        cells.push(match first.filter(|first| !std::ptr::eq(*first, row)) {
+            Some(first) => difference_of(result, first.result),
+            None => "–".to_owned(),
         });
-        cells.push(format!("{:.4}", result.nll_nats));
+        cells.push(format!("{:.4}", result.reported_nats()));
         (mark(group, row), cells)
     });
     let header = header(
@@ -264,14 +269,13 @@ fn quantity(metric: &str) -> &str {
     }
 }
 
-/// The difference of a metric, in percentage points or in nats; with its interval if it is the main one.
+/// The difference of a metric with its interval, in percentage points or in nats. One of unknown certainty, such as that of
+/// means over subjects, is marked as one that may be chance.
 fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
     let in_nats = is_in_nats(&result.task);
-    if index == 0
-        && let Ok(paired) = task_difference(result, reference)
-    {
+    if let Ok(paired) = metric_difference(result, reference, index) {
         return if in_nats {
-            difference::nats(Some(&paired))
+            nats(&paired)
         } else {
             difference::points(Some(&paired))
         };
@@ -281,12 +285,20 @@ fn points(result: &TaskResult, reference: &TaskResult, index: usize) -> String {
         || "–".to_owned(),
         |(one, other)| {
             if in_nats {
-                format!("{:+.4}", one - other)
+                difference::unproven_nats(one - other)
             } else {
-                format!("{:+.0}", 100.0 * (one - other))
+                difference::unproven_points(one - other)
             }
         },
     )
+}
+
+/// A difference in nats. That of a single window is marked: it proves nothing.
+fn nats(paired: &Difference) -> String {
+    if paired.half_width().is_none() {
+        return difference::unproven_nats(paired.value);
+    }
+    difference::nats(Some(paired))
 }
 
 /// A metric of a result: the main one, then the others.
@@ -296,11 +308,58 @@ fn value(result: &TaskResult, index: usize) -> Option<f64> {
 }
 
 /// The 95% interval of the share of `n` trials: `58 to 92%`.
-fn interval(metric: &MetricValue, n: usize) -> String {
+pub(super) fn interval(metric: &MetricValue, n: usize) -> String {
     // As many digits as the share has.
     let digits = usize::from(n >= 1000);
     shares::interval(metric, n).map_or_else(
         || "–".to_owned(),
         |[low, high]| format!("{:.digits$} to {:.digits$}%", 100.0 * low, 100.0 * high),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_eval::{Trial, paired_scores};
+    use serde_json::Map;
+
+    use super::*;
+
+    /// Ten trials that are right by the first metric, with these scores by the second, and a mean over subjects.
+    fn result(rope: &str, norms: [f64; 10]) -> TaskResult {
+        let metric = |name: &str, value: f64| MetricValue {
+            name: name.to_owned(),
+            value,
+            ..MetricValue::default()
+        };
+        let mean = norms.iter().sum::<f64>() / 10.0;
+        let trial = |(trial, norm)| Trial {
+            trial,
+            scores: vec![1.0, norm],
+            details: Map::new(),
+        };
+        TaskResult {
+            task: "mmlu".to_owned(),
+            rope: rope.to_owned(),
+            n: 10,
+            metric: metric("acc", 1.0),
+            other_metrics: vec![metric("acc_norm", mean), metric("acc_subject_mean", mean)],
+            trials: norms.into_iter().enumerate().map(trial).collect(),
+            ..TaskResult::default()
+        }
+    }
+
+    #[test]
+    fn differences_of_further_metrics_have_intervals_or_are_marked() {
+        let mut norms = [0.0; 10];
+        norms[..4].fill(1.0);
+        let (one, none) = (result("yarn", norms), result("none", [0.0; 10]));
+        assert_eq!(points(&one, &none, 1), "+40 [-2, +69] ~");
+        assert_eq!(points(&one, &none, 2), "+40 ~");
+        assert_eq!(points(&one, &none, 3), "–");
+    }
+
+    #[test]
+    fn the_difference_of_a_single_window_is_marked() {
+        assert_eq!(nats(&paired_scores(&[1.5], &[1.0], "none")), "+0.5000 ~");
+    }
 }

@@ -11,6 +11,7 @@ mod evaluations;
 mod figures;
 mod folder;
 mod groups;
+mod measurements;
 mod numbers;
 mod page;
 mod parts;
@@ -22,5 +23,6 @@ mod trainings;
 
 pub(crate) use curves::{csv, write_events};
 pub(crate) use data::RunReport;
+pub(crate) use measurements::measurements;
 pub(crate) use page::html;
 pub(crate) use summary::sentences as summary_of;

@@ -1,19 +1,24 @@
 //! Numbers of results with their uncertainty.
 
-use longrope_eval::{MetricValue, PplResult, has_spread, t_95};
+use longrope_eval::{MetricValue, PplProtocol, PplResult, has_spread, t_95};
 
 use crate::show::output;
 
 /// Windows from which on an interval says something: that of two is 25 standard errors wide.
 const LEAST_WINDOWS: usize = 3;
 
-/// The 95% interval of a perplexity, from the spread of its windows; `None` for one or two windows, or equal ones.
+/// The 95% interval of a perplexity, from the spread of its windows, or of its tokens under protocol `llama.cpp`; `None` for
+/// one or two of them, or equal ones.
 pub(super) fn interval(result: &PplResult) -> Option<[f64; 2]> {
-    if result.n_windows < LEAST_WINDOWS {
+    let n = match result.protocol {
+        PplProtocol::Longrope | PplProtocol::Yarn | PplProtocol::Truncate => result.n_windows,
+        PplProtocol::LlamaCpp => result.n_tokens,
+    };
+    if n < LEAST_WINDOWS {
         return None;
     }
     let stderr = result.stderr_nats.filter(|stderr| has_spread(*stderr))?;
-    let half = t_95(result.n_windows.checked_sub(1)?) * stderr;
+    let half = t_95(n.checked_sub(1)?) * stderr;
     let ppl = result.reported_ppl();
     half.is_finite()
         .then(|| [ppl * (-half).exp(), ppl * half.exp()])
@@ -115,6 +120,21 @@ mod tests {
             ..result(4)
         };
         assert_eq!(interval(&equal), None, "four times the same text");
+    }
+
+    #[test]
+    fn the_interval_of_llama_cpp_is_over_tokens() {
+        let result = PplResult {
+            n_windows: 1,
+            n_tokens: 20_001,
+            nll_nats: 2.0,
+            stderr_nats: Some(0.1),
+            ppl: 2.0_f64.exp(),
+            protocol: PplProtocol::LlamaCpp,
+            ..PplResult::default()
+        };
+        let [low, high] = interval(&result).unwrap();
+        assert!((low.ln() - 1.804).abs() < 1e-3 && (high.ln() - 2.196).abs() < 1e-3);
     }
 
     #[test]

@@ -6,13 +6,13 @@ use longrope_eval::{MetricValue, PplResult, TaskResult, is_in_nats};
 use longrope_extend::{MethodLoss, SearchResult, Verdict};
 use longrope_trainer::run::records::{self, Record};
 
-use super::comparisons::{better, passkeys, reach_after};
+use super::comparisons::{better, passkeys, reach_after, verdict, windows};
 use super::data::{RunReport, Training};
 use super::figures::name_of;
 use super::groups::{self, Group, Row, inside};
 use super::numbers::{nats_interval, percent, ppl_interval, relation};
 use super::parts::sentence;
-use crate::show::output;
+use crate::show::{output, search_table};
 
 /// The sentences, most important first.
 pub(crate) fn sentences(report: &RunReport) -> Vec<String> {
@@ -225,13 +225,14 @@ fn price(report: &RunReport, group: &Group<'_, PplResult>) -> Option<String> {
     let before = rows
         .filter(|row| !row.is_own)
         .find(|row| row.rope == "none" || row.rope == "checkpoint")?;
-    let (own, before) = (own.result.reported_ppl(), before.result.reported_ppl());
+    let (own, before) = (own.result, before.result);
     Some(format!(
-        "The price at short contexts: at {} tokens, inside the original window, perplexity is {} instead of {} ({}).",
+        "The price at short contexts: at {} tokens, inside the original window, perplexity is {} instead of {}: {}. {}",
         output::grouped(context),
-        output::perplexity(own),
-        output::perplexity(before),
-        relation(own, before)
+        output::perplexity(own.reported_ppl()),
+        output::perplexity(before.reported_ppl()),
+        verdict(own, before),
+        windows(own.n_windows)
     ))
 }
 
@@ -246,9 +247,12 @@ fn on_samples(search: &SearchResult) -> Vec<String> {
     };
     let ppl = |method: &MethodLoss| method.nll_nats.exp();
     let keys = |method: &MethodLoss| {
-        method.passkey_accuracy.map_or_else(String::new, |share| {
-            format!(", and finds {:.0}% of the passkeys", 100.0 * share)
-        })
+        let found = search_table::passkeys(method);
+        match (found.is_empty(), method.passkeys_found.is_empty()) {
+            (true, _) => String::new(),
+            (false, true) => format!(", and finds {found} of the passkeys"),
+            (false, false) => format!(", and finds {found} passkeys"),
+        }
     };
     vec![format!(
         "On the samples of the search{}, the winner has perplexity {}{}; the best known method on text, {}, has {}{} ({} for the winner). Samples that a winner was selected on flatter it, and no other text was measured.",
@@ -336,3 +340,7 @@ pub(super) fn models<T>(report: &RunReport, group: &Group<'_, T>) -> String {
         many => format!("Models {}", many.join(", ")),
     }
 }
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;

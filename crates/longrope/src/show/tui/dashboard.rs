@@ -1,15 +1,15 @@
-//! The dashboard: drawing and keys.
+//! The dashboard on the screen.
 
-use std::io::{Stderr, stderr};
+use std::io::{self, Stderr, Write, stderr};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use longrope_extend::Interrupt;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::draw::draw;
+use super::keys::Keys;
 use super::standing::Standing;
 use crate::terminal::screen::{restore_terminal, take_terminal};
 use crate::terminal::{progress, signals};
@@ -19,7 +19,9 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// An open dashboard. Dropping it restores the terminal.
 pub(crate) struct Dashboard {
-    terminal: Terminal<CrosstermBackend<Stderr>>,
+    terminal: Terminal<CrosstermBackend<Screen>>,
+    /// Read while the dashboard is open.
+    keys: Option<Keys>,
     interrupt: Interrupt,
     opened: Instant,
     drawn: Option<Instant>,
@@ -30,25 +32,22 @@ impl Dashboard {
     pub(crate) fn open(interrupt: &Interrupt) -> Result<Self> {
         take_terminal()?;
         Ok(Self {
-            terminal: Terminal::new(CrosstermBackend::new(stderr()))?,
+            terminal: Terminal::new(CrosstermBackend::new(Screen(stderr())))?,
+            keys: Some(Keys::read(interrupt)),
             interrupt: interrupt.clone(),
             opened: Instant::now(),
             drawn: None,
         })
     }
 
-    /// Draws a frame and handles key presses, at most once per [`FRAME`].
+    /// Draws a frame, at most once per [`FRAME`]. Requests a stop if the terminal was closed.
     pub(crate) fn show(&mut self, standing: &mut Standing) {
         if self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
             return;
         }
         self.drawn = Some(Instant::now());
-        while event::poll(Duration::ZERO).unwrap_or(false) {
-            if let Ok(Event::Key(key)) = event::read()
-                && asks_to_stop(key)
-            {
-                signals::ask_to_stop(&self.interrupt);
-            }
+        if signals::stop_if_hung_up(&self.interrupt) {
+            return;
         }
         standing.log = progress::kept_log();
         standing.elapsed_secs = self.opened.elapsed().as_secs_f64();
@@ -58,21 +57,29 @@ impl Dashboard {
     }
 
     /// Restores the terminal.
-    #[expect(clippy::unused_self, reason = "only an open dashboard can be closed")]
     pub(crate) fn close(&mut self) {
+        self.keys = None;
         restore_terminal();
     }
 }
 
 impl Drop for Dashboard {
     fn drop(&mut self) {
-        restore_terminal();
+        self.close();
     }
 }
 
-/// Whether a key requests a stop: `q`, as in Burn's dashboard, or Ctrl-C, an ordinary key in raw mode.
-fn asks_to_stop(key: KeyEvent) -> bool {
-    let is_press = key.kind == KeyEventKind::Press;
-    let is_ctrl_c = key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL;
-    is_press && (is_ctrl_c || key.code == KeyCode::Char('q'))
+/// Stderr, to draw on. Writing to it never fails: on a closed terminal, the library that draws would panic in the end.
+struct Screen(Stderr);
+
+impl Write for Screen {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(buffer);
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }

@@ -123,7 +123,6 @@ fn history(frame: &mut Frame, area: Rect, standing: &Standing) {
     }
     lines.push(line("median", &standing.median, Color::Gray, Marker::Dot));
     lines.push(line("best", &best, OURS, Marker::Braille));
-    let label = |nats: f64| Span::from(format!("{nats:.3}"));
     let chart = Chart::new(lines)
         .block(panel(format!(
             "{} [nats] by generation",
@@ -132,11 +131,7 @@ fn history(frame: &mut Frame, area: Rect, standing: &Standing) {
         .legend_position(Some(LegendPosition::TopRight))
         .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(4, 5)))
         .x_axis(axis([0.0, right]).labels(["0".to_owned(), standing.n_generations.to_string()]))
-        .y_axis(axis(bounds).labels([
-            label(bounds[0]),
-            label(f64::midpoint(bounds[0], bounds[1])),
-            label(bounds[1]),
-        ]));
+        .y_axis(labelled_axis(bounds, |nats| format!("{nats:.3}")));
     frame.render_widget(chart, area);
 }
 
@@ -170,14 +165,15 @@ fn factors(frame: &mut Frame, area: Rect, standing: &Standing) {
         .collect();
     // The last line is drawn on top.
     lines.reverse();
-    let label = |ln: f64| Span::from(format!("{:.1}", ln.exp()));
     let title = format!("factors by pair, {} start tokens", standing.start_tokens);
     let chart = Chart::new(lines)
         .block(panel(title))
         .legend_position(Some(LegendPosition::BottomRight))
         .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(4, 5)))
         .x_axis(axis([0.0, last]).labels(["0".to_owned(), format!("{last:.0}")]))
-        .y_axis(axis([0.0, 1.05 * most]).labels([label(0.0), label(most / 2.0), label(most)]));
+        .y_axis(labelled_axis([0.0, 1.05 * most], |ln| {
+            format!("{:.1}", ln.exp())
+        }));
     frame.render_widget(chart, area);
 }
 
@@ -195,6 +191,12 @@ fn axis(bounds: [f64; 2]) -> Axis<'static> {
         .bounds(bounds)
         .style(Style::new().dark_gray())
         .labels_alignment(Alignment::Right)
+}
+
+/// An axis with labels where they are drawn: at both ends and in the middle.
+fn labelled_axis(bounds: [f64; 2], label: impl Fn(f64) -> String) -> Axis<'static> {
+    let places = [bounds[0], f64::midpoint(bounds[0], bounds[1]), bounds[1]];
+    axis(bounds).labels(places.map(label))
 }
 
 /// Turns points into steps: each value holds up to the next point.

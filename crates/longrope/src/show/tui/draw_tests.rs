@@ -93,6 +93,15 @@ fn all_parts_of_the_state_are_shown() {
 }
 
 #[test]
+fn the_labels_of_factors_stand_at_their_heights() {
+    let text = drawn(&standing(), 120, 36);
+    // The largest factor is 4. The axis ends a twentieth above its logarithm, at 4^1.05. Its middle is the root of that.
+    for label in ["4.3", "2.1", "1.0"] {
+        assert!(text.contains(&format!("{label}│")), "{label} in\n{text}");
+    }
+}
+
+#[test]
 fn empty_states_and_small_terminals_are_drawn() {
     for (width, height) in [(120, 36), (80, 24), (20, 5), (1, 1)] {
         drawn(&Standing::default(), width, height);

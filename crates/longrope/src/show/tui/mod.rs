@@ -5,6 +5,7 @@
 
 mod dashboard;
 mod draw;
+mod keys;
 mod standing;
 
 pub(crate) use dashboard::Dashboard;

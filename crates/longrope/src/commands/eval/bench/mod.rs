@@ -41,7 +41,7 @@ pub(crate) fn run(args: &args::Bench) -> Result<()> {
         .table();
     let config = input::configuration_of_results(&args.task.common, flags)?;
     let mode = RunMode::from_flag(args.task.resume);
-    let answered = bench(config.clone(), args.task.seed, mode, args.format)?;
+    let answered = bench(config.clone(), mode, args.format)?;
     if args.task.json {
         return output::json(&answered.done.report());
     }
@@ -58,10 +58,19 @@ pub(crate) struct BenchResults {
     seed: u32,
 }
 
-/// Runs the configured benchmark. The examples are drawn with `seed`, by default with that of lm-evaluation-harness.
+/// Finds what is wrong with the settings of a benchmark.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    let section = &config.bench;
+    let bench: Bench = settings::required(section.name.as_ref(), "bench.name")?.parse()?;
+    questions::check_examples(bench, config)?;
+    fewshot_seed(config)?;
+    input::check_files(section.data.iter().chain(&section.fewshot))
+}
+
+/// Runs the configured benchmark. The examples are drawn with the configured seed, by default with that of
+/// lm-evaluation-harness.
 pub(crate) fn bench(
     mut config: Config,
-    seed: Option<u64>,
     mode: RunMode,
     format: ResultFormat,
 ) -> Result<BenchResults> {
@@ -74,7 +83,7 @@ pub(crate) fn bench(
     }
     let name = format!("bench-{bench}");
     let mut keep = keep::keep(&config, &name, mode)?;
-    let seed = fewshot_seed(seed)?;
+    let seed = fewshot_seed(&config)?;
     let Asked {
         prompts,
         fingerprint,
@@ -133,12 +142,13 @@ pub(crate) fn show(answered: &BenchResults) -> Result<()> {
 }
 
 /// The seed of the examples, by default that of lm-evaluation-harness.
-fn fewshot_seed(seed: Option<u64>) -> Result<u32> {
-    let Some(seed) = seed else {
+fn fewshot_seed(config: &Config) -> Result<u32> {
+    if !config.has_seed {
         return Ok(FEWSHOT_SEED);
-    };
+    }
+    let seed = config.seed;
     u32::try_from(seed).map_err(|_| {
-        anyhow!("`--seed` is {seed}, expected at most {}", u32::MAX).context(Hint(
+        anyhow!("`seed` is {seed}, expected at most {}", u32::MAX).context(Hint(
             "lm-evaluation-harness draws the examples with a seed of 32 bits".to_owned(),
         ))
     })
@@ -189,13 +199,61 @@ fn pool_subjects(result: &mut TaskResult) {
         .map(|scores| (mean_stderr(scores).unwrap_or(0.0), scores.len()))
         .collect();
     let means: Vec<f64> = subjects.values().map(|scores| mean(scores)).collect();
-    let squares: f64 = parts.iter().map(|(stderr, _)| stderr * stderr).sum();
+    // A single question says nothing about the spread of its subject.
+    let errors = subjects.values().map(|scores| mean_stderr(scores));
+    let errors: Option<Vec<f64>> = errors.collect();
+    let stderr = errors.map(|errors| {
+        let squares: f64 = errors.iter().map(|stderr| stderr * stderr).sum();
+        squares.sqrt() / means.len() as f64
+    });
     result.metric.stderr = pooled_stderr(&parts);
     result.other_metrics.push(MetricValue {
         name: "acc_subject_mean".to_owned(),
         value: mean(&means),
-        stderr: Some(squares.sqrt() / means.len() as f64),
+        stderr,
         interval: None,
         higher_is_better: true,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_eval::{Metric, Trial};
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    /// A result with these scores of subjects.
+    fn result(scores: &[(&str, f64)]) -> TaskResult {
+        let trial = |(trial, (subject, score)): (usize, &(&str, f64))| {
+            let mut details = Map::new();
+            details.insert("subject".to_owned(), Value::from(*subject));
+            Trial {
+                trial,
+                scores: vec![*score],
+                details,
+            }
+        };
+        let values: Vec<f64> = scores.iter().map(|(_, score)| *score).collect();
+        TaskResult {
+            metric: MetricValue::of(&Metric::higher("acc"), &values),
+            trials: scores.iter().enumerate().map(trial).collect(),
+            ..TaskResult::default()
+        }
+    }
+
+    #[test]
+    fn a_subject_with_one_question_has_no_error() {
+        let mut one_each = result(&[("a", 1.0), ("b", 0.0)]);
+        pool_subjects(&mut one_each);
+        let mean = &one_each.other_metrics[0];
+        assert_eq!((one_each.metric.stderr, mean.stderr), (None, None));
+        assert!((mean.value - 0.5).abs() < 1e-12);
+
+        let mut two_each = result(&[("a", 1.0), ("a", 0.0), ("b", 0.0), ("b", 0.0)]);
+        pool_subjects(&mut two_each);
+        // The error of `a` is 1/2, that of `b` is 0.
+        let stderr = two_each.other_metrics[0].stderr.unwrap();
+        assert!((stderr - 0.25).abs() < 1e-12, "{stderr}");
+    }
 }

@@ -28,13 +28,7 @@ pub(super) struct Asked {
 pub(super) fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Asked> {
     let section = &config.bench;
     let (mut data, mut fewshot) = (section.data.clone(), section.fewshot.clone());
-    if bench.has_own_examples() && !fewshot.is_empty() {
-        return Err(
-            anyhow!("`--fewshot` does not apply to benchmark `{bench}`").context(Hint(
-                "leave it out: the examples are part of the benchmark".to_owned(),
-            )),
-        );
-    }
+    check_examples(bench, config)?;
     if data.is_empty() {
         let (questions, examples) = hub::bench_files(&bench.hub_data())?;
         data.extend(questions);
@@ -76,6 +70,18 @@ pub(super) fn prompts(bench: Bench, config: &Config, seed: u32) -> Result<Asked>
         files,
         n_original,
     })
+}
+
+/// Refuses examples for a benchmark that has its own.
+pub(super) fn check_examples(bench: Bench, config: &Config) -> Result<()> {
+    if bench.has_own_examples() && !config.bench.fewshot.is_empty() {
+        return Err(
+            anyhow!("`--fewshot` does not apply to benchmark `{bench}`").context(Hint(
+                "leave it out: the examples are part of the benchmark".to_owned(),
+            )),
+        );
+    }
+    Ok(())
 }
 
 /// The questions of some files, in order.
