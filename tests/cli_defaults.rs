@@ -216,6 +216,24 @@ fn copying_fits_into_short_windows() {
 }
 
 #[test]
+fn token_ids_that_a_stage_does_not_read_are_named() {
+    let here = Workplace::with_model();
+    let recipe = |verb: &str| {
+        format!(
+            "model = \"m\"\ntokens = \"tokens.json\"\nout = \"run\"\ncontexts = [64]\nrope = [\"none\"]\n\n\
+             [[stage]]\nname = \"one\"\nverb = \"{verb}\"\n"
+        )
+    };
+    for verb in ["needle", "ruler", "ppl"] {
+        here.write("recipe.toml", recipe(verb));
+        let ran = here.run("extend --config recipe.toml --dry-run");
+        let named = ran.stderr.contains("`tokens` is not read by stage `one`");
+        assert_eq!(named, verb != "ppl", "{}", ran.stderr);
+        ran.worked();
+    }
+}
+
+#[test]
 fn a_dry_run_finds_the_files_and_ropes_that_no_stage_has() {
     let here = Workplace::with_model();
     let recipe = |stage: &str| {
@@ -265,6 +283,10 @@ fn a_dry_run_finds_the_files_and_ropes_that_no_stage_has() {
         (
             "verb = \"search\"\nsearch = { target = 64, init = \"nope\" }".to_owned(),
             no_rope,
+        ),
+        (
+            "verb = \"search\"\nsearch = { target = 64, init = \"tokens.json\" }".to_owned(),
+            "reading --init",
         ),
         (
             format!("{train}\n[[stage]]\nverb = \"ppl\"\ncontexts = [32]\nrope = [\"nope\"]"),

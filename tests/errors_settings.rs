@@ -379,7 +379,7 @@ fn resume_with_other_text() {
     let message = here.fails("search --resume --out run");
     assert_snapshot!(message, @r"
     error: the search was started with another text, or with other samples of it
-    hint: resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with another --out
+    hint: resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with another --out; if the tokenizer puts a space before every text, as that of LLaMA 2, needles and generated documents of earlier versions have other tokens: resume with that version
     ");
 }
 

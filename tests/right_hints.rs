@@ -111,9 +111,9 @@ fn damaged_weights_are_called_what_they_are() {
     }
 }
 
-/// Runs a command that may write files of a few KiB only, as on a disk that is nearly full.
+/// Runs a command that may write files of a few KiB only.
 #[cfg(target_os = "linux")]
-fn on_a_full_disk(here: &Workplace, n_blocks: usize, line: &str) -> String {
+fn with_small_files(here: &Workplace, n_blocks: usize, line: &str) -> String {
     let program = here.command("").get_program().to_owned();
     let script = format!("trap '' XFSZ; ulimit -f {n_blocks}; exec \"$0\" {line}");
     let mut command = std::process::Command::new("sh");
@@ -131,19 +131,19 @@ fn on_a_full_disk(here: &Workplace, n_blocks: usize, line: &str) -> String {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_has_one_hint() {
+fn files_that_may_not_grow_have_one_hint() {
     let here = Workplace::with_tokenizer();
     here.rust_text();
     let eval =
         "eval ppl --model t --text text.txt --contexts 64 --windows 4 --per-token losses.jsonl";
-    let message = on_a_full_disk(&here, 4, eval);
+    let message = with_small_files(&here, 4, eval);
     assert!(message.contains("losses.jsonl"), "{message}");
     assert_eq!(hints(&message).len(), 1, "{message}");
     assert!(
-        hints(&message)[0].starts_with("free some space"),
+        hints(&message)[0].starts_with("files may not be so large here"),
         "{message}"
     );
-    let message = on_a_full_disk(&here, 200, FINETUNE);
+    let message = with_small_files(&here, 200, FINETUNE);
     assert_eq!(hints(&message).len(), 1, "{message}");
     assert!(
         hints(&message)[0].starts_with("free some space"),

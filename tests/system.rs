@@ -99,11 +99,12 @@ fn a_closed_terminal_stops_a_search_with_a_dashboard() {
 #[test]
 fn a_search_that_ignores_a_closed_terminal_goes_on() {
     let here = Workplace::with_model();
+    let line = SEARCH.replace("generations=24", "generations=48");
     let program = env!("CARGO_BIN_EXE_longrope");
     let mut search = Command::new("sh")
         .args([
             "-c",
-            &format!("trap '' HUP; exec \"{program}\" {SEARCH} --out run"),
+            &format!("trap '' HUP; exec \"{program}\" {line} --out run"),
         ])
         .current_dir(here.path(""))
         .env("XDG_CACHE_HOME", here.path("cache"))
@@ -112,11 +113,13 @@ fn a_search_that_ignores_a_closed_terminal_goes_on() {
         .spawn()
         .unwrap();
     let has_begun = waited_for(|| here.path("run/metrics.jsonl").exists());
+    let is_over = here.path("run/rope.json").exists();
     let _ = Command::new("kill")
         .args(["-HUP", &search.id().to_string()])
         .status();
     let status = search.wait().unwrap();
     assert!(has_begun, "no progress");
+    assert!(!is_over, "signalled too late");
     assert!(status.success(), "it ended with {status}");
     assert!(here.path("run/rope.json").exists());
 }
@@ -152,7 +155,10 @@ fn a_file_that_may_not_grow_is_an_error_with_a_hint() {
         .unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("hint: free some space"), "{message}");
+    assert!(
+        message.contains("hint: files may not be so large here"),
+        "{message}"
+    );
     assert!(!here.path("e").exists());
 }
 

@@ -437,7 +437,7 @@ pub enum Error {
     },
 
     /// A weight or share is negative, too large or not finite, or all shares are zero.
-    #[error("{name} is {found}, expected {expected}")]
+    #[error("{name} is {found:?}, expected {expected}")]
     BadWeight {
         /// Which weight.
         name: &'static str,

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Requests a stop. Returns whether a stop was requested before.
-    pub fn request(&self) -> bool {
-        self.0.swap(true, Ordering::SeqCst)
+    /// Requests a stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 
     /// Whether a stop was requested.

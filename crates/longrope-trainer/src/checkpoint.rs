@@ -37,7 +37,7 @@ pub struct TrainingState {
     pub n_steps: usize,
     /// Steps of the optimizer, which does not count skipped ones.
     pub optimizer_steps: u64,
-    /// Whether the last step was skipped. States of earlier versions do not say it.
+    /// Whether the last step was skipped; false in states of earlier versions, which do not say it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last_was_skipped: bool,
     /// Position in the data, in a form of the caller's choice.

@@ -98,9 +98,9 @@ impl SyntheticConfig {
 
 /// Windows that are made in advance to find out whether documents fit.
 const N_TRIED: u64 = 64;
-/// Draws of a window of which some are too long for it.
+/// How often a window is drawn at most, if its documents are too long for it.
 const N_DRAWN: u64 = 64;
-/// Numbers of further draws are multiples of this, which no stream counts to.
+/// From the number of one draw of a window to that of the next: more than any stream counts to.
 const DRAW: u64 = 1 << 56;
 
 /// An endless stream of windows. Window `i` depends only on the configuration and `i`.

@@ -182,6 +182,11 @@ impl Task for BenchTask<'_> {
         let mut settings = Map::new();
         settings.insert("shots".to_owned(), json!(self.prompts.shots()));
         settings.insert("examples".to_owned(), json!(draw));
+        // Version 0.1 kept a token that the tokenizer puts after a text.
+        let whole = self.tokenizer.encode("a", true).ok();
+        if whole != self.tokenizer.encode_prompt("a").ok() {
+            settings.insert("end_of_text".to_owned(), json!("left out"));
+        }
         TaskInfo {
             name: bench.name(),
             version: 1,
@@ -307,6 +312,17 @@ mod tests {
         assert!(matches!(less, Err(Error::StateQuestions { trial: 1, .. })));
         // So far, both limits have the same questions.
         assert_eq!(resumed(3, &["a", "a"]).unwrap(), (2, 6));
+    }
+
+    #[test]
+    fn prompts_without_the_token_after_a_text_are_another_setting() {
+        let setting = |tokenizer: &Tokenizer| {
+            let settings = limited(tokenizer, 1).info().settings;
+            settings.get("end_of_text").cloned()
+        };
+        assert_eq!(setting(&tokenizer()), None);
+        let without = setting(&tokenizer_that_ends_texts());
+        assert_eq!(without, Some(json!("left out")));
     }
 
     #[test]

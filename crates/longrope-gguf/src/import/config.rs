@@ -34,7 +34,8 @@ pub(super) fn config(fields: &Fields, architecture: Architecture) -> Result<Json
         prefix: "tokenizer.ggml",
     };
     let mut config = json!({
-        "architectures": [class_of(model_type)],
+        // The fingerprint of a model counts what is here; exports name the class.
+        "architectures": [],
         "model_type": model_type,
         "hidden_act": "silu",
         "hidden_size": hidden,
@@ -109,21 +110,6 @@ fn check_computed(fields: &Fields) -> Result<()> {
         });
     }
     Ok(())
-}
-
-/// The class of transformers that loads a model.
-fn class_of(model_type: &str) -> &'static str {
-    match model_type {
-        "granite" => "GraniteForCausalLM",
-        "olmo2" => "Olmo2ForCausalLM",
-        "olmo3" => "Olmo3ForCausalLM",
-        "phi3" => "Phi3ForCausalLM",
-        "qwen2" => "Qwen2ForCausalLM",
-        "qwen3" => "Qwen3ForCausalLM",
-        "seed_oss" => "SeedOssForCausalLM",
-        "smollm3" => "SmolLM3ForCausalLM",
-        _ => "LlamaForCausalLM",
-    }
 }
 
 fn has_bias(fields: &Fields, module: &str) -> bool {

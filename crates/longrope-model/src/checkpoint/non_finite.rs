@@ -58,11 +58,11 @@ pub fn first_non_finite(folder: &Path) -> Result<Option<NonFiniteWeight>> {
 pub fn non_finite_tensors(checkpoint: &Checkpoint) -> Result<Vec<NonFiniteWeight>> {
     let tensors = checkpoint.tensors().iter();
     tensors
-        .filter_map(|(name, stored)| first_in(checkpoint, name, stored).transpose())
+        .filter_map(|(name, stored)| first_in(checkpoint, name, stored, || Ok(())).transpose())
         .collect()
 }
 
-/// As [`first_non_finite`], for those tensors of a checkpoint whose names are `wanted`. Calls `go_on` before each of them.
+/// As [`first_non_finite`], for those tensors of a checkpoint whose names are `wanted`. Calls `go_on` before every few MiB.
 ///
 /// # Errors
 /// If a file cannot be read; the error of `go_on`.
@@ -72,11 +72,10 @@ pub(crate) fn first_of(
     go_on: impl Fn() -> Result<()>,
 ) -> Result<Option<NonFiniteWeight>> {
     for (name, stored) in checkpoint.tensors() {
-        if wanted(name) {
-            go_on()?;
-            if let Some(found) = first_in(checkpoint, name, stored)? {
-                return Ok(Some(found));
-            }
+        if wanted(name)
+            && let Some(found) = first_in(checkpoint, name, stored, &go_on)?
+        {
+            return Ok(Some(found));
         }
     }
     Ok(None)
@@ -87,6 +86,7 @@ fn first_in(
     checkpoint: &Checkpoint,
     name: &str,
     stored: &StoredTensor,
+    go_on: impl Fn() -> Result<()>,
 ) -> Result<Option<NonFiniteWeight>> {
     let Some(find) = finder(stored.dtype) else {
         return Ok(None);
@@ -94,6 +94,7 @@ fn first_in(
     let element_bytes = stored.dtype.bitsize() / 8;
     let (mut before, mut found) = (0, None);
     checkpoint.read_chunks(name, stored, CHUNK_BYTES, |chunk| {
+        go_on()?;
         if found.is_none() {
             found = find(chunk).map(|(offset, value)| (before + offset, value));
             before += chunk.len() / element_bytes;

@@ -121,7 +121,7 @@ fn train_with(
 ) -> Memory {
     let (weight, computed) = (training.weight_bytes as f64, training.computed_bytes as f64);
     let per_layer = s.all_layers / s.layers;
-    // Trained parameters of the ends, and of a layer. Adapters are in the type of computations, as are their gradients.
+    // Trained parameters of the ends, and of a layer. Adapters are in the type of computations; their gradients hardly count.
     let (trained_ends, trained_layer, gradient) = match training.trained {
         TrainedParameters::All => (ends, per_layer, GRADIENT_BYTES),
         TrainedParameters::Adapters(n) => (0.0, n as f64 / s.layers, computed),

@@ -62,6 +62,7 @@ pub fn changed_config(
     if !model.tied_embeddings {
         untie(&mut map);
     }
+    name_class(&mut map);
     if changes.rope.is_none() && map == before {
         return Ok((
             fs_err::read_to_string(source.join("config.json"))?,
@@ -69,6 +70,35 @@ pub fn changed_config(
         ));
     }
     Ok((format!("{:#}\n", Value::Object(map)), warnings))
+}
+
+/// Names the class of transformers that loads a model, if its config has none, as one that was read from a GGUF file. Other
+/// runtimes go by it.
+fn name_class(map: &mut Map<String, Value>) {
+    let has_none = |classes: &Value| classes.as_array().is_some_and(Vec::is_empty);
+    let class = map
+        .get("model_type")
+        .and_then(Value::as_str)
+        .and_then(class_of);
+    if let (true, Some(class)) = (map.get("architectures").is_some_and(has_none), class) {
+        map.insert("architectures".to_owned(), serde_json::json!([class]));
+    }
+}
+
+/// The class of a family that is read from GGUF files.
+fn class_of(model_type: &str) -> Option<&'static str> {
+    Some(match model_type {
+        "granite" => "GraniteForCausalLM",
+        "llama" => "LlamaForCausalLM",
+        "olmo2" => "Olmo2ForCausalLM",
+        "olmo3" => "Olmo3ForCausalLM",
+        "phi3" => "Phi3ForCausalLM",
+        "qwen2" => "Qwen2ForCausalLM",
+        "qwen3" => "Qwen3ForCausalLM",
+        "seed_oss" => "SeedOssForCausalLM",
+        "smollm3" => "SmolLM3ForCausalLM",
+        _ => return None,
+    })
 }
 
 /// Writes that the head is not tied to the embeddings, also where only the default of the class says that it is.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::should_stop::ShouldStop;
 use crate::error::Result;
 
-/// Number of bytes copied at once. The system copies them by itself, and within a second on a slow disk.
+/// Number of bytes copied between two looks at whether to stop: less than a second's work, also on a slow disk.
 const PIECE_BYTES: u64 = 64 << 20;
 
 /// Copies a file with its permissions.

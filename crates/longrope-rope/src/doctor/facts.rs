@@ -102,11 +102,13 @@ impl<'a> Facts<'a> {
 
     /// Whether this is YaRN whose bounds are not rounded.
     pub(super) fn has_exact_bounds(&self) -> bool {
-        let truncate = match self.spec.scaling {
-            RopeScaling::Yarn { truncate, .. } => truncate,
-            _ => true,
-        };
-        !truncate
+        matches!(
+            self.spec.scaling,
+            RopeScaling::Yarn {
+                truncate: false,
+                ..
+            }
+        )
     }
 
     pub(super) fn is_scaled(&self) -> bool {

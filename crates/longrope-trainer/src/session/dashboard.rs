@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{IsTerminal, stdin, stdout};
 use std::sync::{Once, OnceLock};
+use std::time::Duration;
 
 use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::MetricDefinition;
@@ -21,12 +22,12 @@ const DRAWING_THREAD: &str = "train-renderer";
 /// On a closed terminal, Burn's thread reads keys without end, or panics twice because it cannot draw, which would end the
 /// program before anything is saved. So the thread is kept from unwinding, nobody waits for it, and the training is asked
 /// to stop.
-pub(super) struct Dashboard {
+pub(super) struct BurnDashboard {
     burn: Option<TuiMetricsRendererWrapper>,
     interrupter: Interrupter,
 }
 
-impl Dashboard {
+impl BurnDashboard {
     /// Opens Burn's dashboard.
     pub(super) fn open(interrupter: &Interrupter) -> Self {
         AT_START.get_or_init(terminals);
@@ -55,9 +56,20 @@ impl Dashboard {
     }
 }
 
-impl Drop for Dashboard {
+impl Drop for BurnDashboard {
     fn drop(&mut self) {
         self.leave_if_closed();
+        // Burn waits for nothing then.
+        if std::thread::panicking() {
+            return;
+        }
+        if let Some(burn) = self.burn.take() {
+            // Burn waits for its thread, which never ends if the terminal is closed meanwhile.
+            let closing = std::thread::spawn(move || drop(burn));
+            while !closing.is_finished() && !has_hung_up() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 }
 
@@ -90,7 +102,7 @@ fn hold_drawing_of_closed_terminals() {
     });
 }
 
-impl MetricsRendererTraining for Dashboard {
+impl MetricsRendererTraining for BurnDashboard {
     fn update_train(&mut self, state: MetricState) {
         if let Some(burn) = self.burn() {
             burn.update_train(state);
@@ -111,7 +123,7 @@ impl MetricsRendererTraining for Dashboard {
     }
 }
 
-impl MetricsRendererEvaluation for Dashboard {
+impl MetricsRendererEvaluation for BurnDashboard {
     fn update_test(&mut self, name: EvaluationName, state: MetricState) {
         if let Some(burn) = self.burn() {
             burn.update_test(name, state);
@@ -126,7 +138,7 @@ impl MetricsRendererEvaluation for Dashboard {
     }
 }
 
-impl TrainingProgressLogger for Dashboard {
+impl TrainingProgressLogger for BurnDashboard {
     fn start(
         &mut self,
         total_epochs: usize,
@@ -176,7 +188,7 @@ impl TrainingProgressLogger for Dashboard {
     }
 }
 
-impl EvaluationProgressLogger for Dashboard {
+impl EvaluationProgressLogger for BurnDashboard {
     fn start_global_progress(&mut self, total_tests: usize) {
         if let Some(burn) = self.burn() {
             burn.start_global_progress(total_tests);
@@ -214,7 +226,7 @@ impl EvaluationProgressLogger for Dashboard {
     }
 }
 
-impl MetricsRenderer for Dashboard {
+impl MetricsRenderer for BurnDashboard {
     fn manual_close(&mut self) {
         if let Some(burn) = self.burn() {
             burn.manual_close();

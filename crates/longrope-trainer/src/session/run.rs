@@ -13,7 +13,7 @@ use burn::train::logger::InMemoryMetricLogger;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 
-use super::dashboard::Dashboard;
+use super::dashboard::BurnDashboard;
 use super::metrics::{eval_metric, step_metrics};
 use super::parts::{Ending, Screen, Session};
 use super::screen::NoScreen;
@@ -97,7 +97,7 @@ impl Session {
 
 fn renderer(screen: Screen, interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {
     match screen {
-        Screen::Dashboard => Box::new(Dashboard::open(interrupter)),
+        Screen::Dashboard => Box::new(BurnDashboard::open(interrupter)),
         Screen::Nothing => Box::new(NoScreen),
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use longrope_data::{
     Bos, Document, ReadOptions, TokenCache, TokenDocument, Tokenizer, read_token_ids,
-    stream_documents, tokenize_documents,
+    stream_documents, tokenize_document,
 };
 use longrope_eval::{Haystack, PplProtocol};
 use longrope_extend::ObjectiveKind;
@@ -16,7 +16,7 @@ use super::hub;
 use super::model::model_folder;
 use crate::failure::Hint;
 use crate::settings::config::{BosSetting, Config};
-use crate::terminal::progress;
+use crate::terminal::{progress, signals};
 
 /// The tokenizer for needles and passkeys of a search; `None` if there is no suitable one and the objective needs none.
 pub(crate) fn needle_tokenizer(config: &Config, model: &ModelConfig) -> Result<Option<Tokenizer>> {
@@ -115,12 +115,13 @@ pub(crate) fn tokenize(
         _ => protocol.tokenize_with_special(config.eval.bos == BosSetting::Document),
     };
     let spinner = progress::spinner("tokenizing");
-    let mut documents = tokenize_documents(
-        &tokenizer,
-        documents(paths, &read_options(config))?.inspect(|_| spinner.tick()),
-        &cache,
-        special,
-    )?;
+    let read = documents(paths, &read_options(config))?;
+    let mut documents = Vec::new();
+    for document in read {
+        signals::stop_if_asked()?;
+        documents.push(tokenize_document(&tokenizer, document?, &cache, special)?);
+        spinner.tick();
+    }
     spinner.finish_and_clear();
     if protocol == PplProtocol::LlamaCpp
         && special

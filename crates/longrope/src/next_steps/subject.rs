@@ -130,7 +130,13 @@ impl<'a> Subject<'a> {
         }
         let tokenizer = Tokenizer::from_model_dir(&self.folder).ok()?;
         let settings = PasskeyConfig::default();
-        let fits = |context: &usize| Passkey::new(&tokenizer, &settings, *context, 0).is_ok();
+        // The line has no seed, so it has the default.
+        let seed = Config::default().seed;
+        // A longer prompt only has more filler.
+        let fits = |context: &usize| {
+            let context = (*context).min(4096);
+            Passkey::new(&tokenizer, &settings, context, seed).is_ok()
+        };
         let contexts: Vec<usize> = contexts.iter().copied().filter(fits).collect();
         let out = out.map_or_else(String::new, |out| format!(" --out {}", quoted(out)));
         let line = format!(

@@ -31,6 +31,8 @@ const SAMPLES: &str = "every candidate is scored on every sample";
 const TRIALS: &str = "every trial is kept in memory and in the results";
 const STEPS: &str = "metrics.jsonl gets a line for every step";
 const WINDOWS: &str = "all windows of a step are in memory at once";
+/// Accumulated batches are computed one after the other.
+const BATCHES: &str = "a step of more batches would take days";
 const RANK: &str = "no linear map of a supported model is wider";
 const SIZES: &str = "no model of this kind is larger";
 /// Of counts that nothing is allocated for. TOML has no larger numbers.
@@ -86,7 +88,7 @@ const BOUNDS: &[Bound] = &[
     bound("search.adapt.window", 2, MOST_TOKENS, SEQUENCE),
     bound("search.adapt.pieces", 2, 65_536, "every piece has a token"),
     bound("search.adapt.batch", 1, 65_536, WINDOWS),
-    bound("search.adapt.accumulate", 1, 65_536, WINDOWS),
+    bound("search.adapt.accumulate", 1, 65_536, BATCHES),
     bound("search.adapt.rank", 1, 65_536, RANK),
     bound(
         "search.adapt.data.shortest-document",
@@ -121,7 +123,7 @@ const BOUNDS: &[Bound] = &[
     bound("train.steps", 1, 1_000_000_000, STEPS),
     bound("train.warmup-steps", 0, 1_000_000_000, STEPS),
     bound("train.batch", 1, 65_536, WINDOWS),
-    bound("train.accumulate", 1, 65_536, WINDOWS),
+    bound("train.accumulate", 1, 65_536, BATCHES),
     bound("train.eval-every", 1, MOST, NUMBER),
     bound("train.save-every", 1, MOST, NUMBER),
     bound("train.keep", 1, MOST, NUMBER),
@@ -147,7 +149,7 @@ const BOUNDS: &[Bound] = &[
     bound("pretrain.phases[].steps", 0, 1_000_000_000, STEPS),
     bound("pretrain.phases[].warmup-steps", 0, 1_000_000_000, STEPS),
     bound("pretrain.phases[].batch", 0, 65_536, WINDOWS),
-    bound("pretrain.phases[].accumulate", 0, 65_536, WINDOWS),
+    bound("pretrain.phases[].accumulate", 0, 65_536, BATCHES),
     bound("pretrain.phases[].window", 1, MOST_TOKENS, SEQUENCE),
     bound(
         "pretrain.phases[].skipped.targets",

@@ -129,9 +129,11 @@ pub(crate) fn nats_line(reference: &str, units: &str, all: &[&Difference]) -> St
         );
     }
     let without = if all.iter().any(|it| it.half_width().is_none()) {
-        "; where there is no ±, the windows are too few for an interval, or differ by the same"
+        format!(
+            "; where there is no ±, the {units} are too few for an interval, or all differ by the same"
+        )
     } else {
-        ""
+        String::new()
     };
     format!(
         "difference: nats/token minus those of {reference} on the same {} {units}, ± half of the 95% interval ({}); ~ marks an \
@@ -270,9 +272,10 @@ mod tests {
         assert!(text.contains("-0.1500 ± 0.6353 ~"), "{text}");
         let single = paired_scores(&[1.5], &[1.0], "none");
         let several = paired_scores(&[1.5, 2.0, 2.6], &[1.0, 1.0, 1.0], "none");
-        let mixed = nats_line("none", "windows", &[&single, &several]);
-        assert!(mixed.contains("1 to 3 windows, ± half"), "{mixed}");
-        assert!(mixed.contains("where there is no ±"), "{mixed}");
+        let mixed = nats_line("none", "samples", &[&single, &several]);
+        assert!(mixed.contains("1 to 3 samples, ± half"), "{mixed}");
+        let without = "where there is no ±, the samples are too few";
+        assert!(mixed.contains(without), "{mixed}");
         assert_eq!(
             points_line("none", &[&single]),
             "difference: percentage points minus none on the same 1 trial, too few for an interval; ~ marks what may be chance"

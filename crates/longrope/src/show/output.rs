@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -10,6 +10,8 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::escape::{one_line, printable};
+use crate::settings::path_text::from_text;
+use crate::terminal::hang_up::has_hung_up;
 
 /// Writes a line to stdout, with control characters escaped. If nobody reads it any more (`longrope ... | head`), the work
 /// goes on without output.
@@ -55,7 +57,7 @@ pub(crate) fn generated_if_read(text: &str) -> Result<()> {
 /// [`NobodyReads`] if its reader is gone, others if it cannot be written.
 pub(crate) fn generated(text: &str) -> Result<()> {
     match write_generated(text) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(NobodyReads.into()),
+        Err(error) if is_unread(&error) => Err(NobodyReads.into()),
         other => Ok(other?),
     }
 }
@@ -83,12 +85,17 @@ fn write(text: &str) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// A closed pipe is no error.
+/// A closed pipe or terminal is no error.
 fn if_read(written: std::io::Result<()>) -> Result<()> {
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if !is_unread(&error) => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Whether a write failed because nobody reads any more.
+fn is_unread(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::BrokenPipe || has_hung_up()
 }
 
 /// A table with text in the first column and numbers in the others.
@@ -138,9 +145,11 @@ pub(crate) fn by_context_of<'a>(
     table(&header, &rows)
 }
 
-/// The text of a cell, with line breaks and tabs escaped: they would break the table.
+/// The text of a cell, with line breaks and tabs escaped: they would break the table. Paths that are not UTF-8 have a
+/// replacement character.
 fn cell(text: &str) -> String {
-    one_line(text).into_owned()
+    let shown = from_text(PathBuf::from(text));
+    one_line(&shown.to_string_lossy()).into_owned()
 }
 
 fn filled(header: &[String], rows: &[Vec<String>]) -> Table {

@@ -62,16 +62,17 @@ fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) {
         TrainEvent::Measured {
             step, measurement, ..
         } => {
-            let passkeys = measurement.passkeys.map_or_else(String::new, |share| {
-                format!(
-                    ", passkeys {:.0} of {N_PASSKEYS}",
-                    share * N_PASSKEYS as f64
-                )
-            });
-            progress::line(&format!(
-                "{name} {step}/{steps}: held-out perplexity {:.2}{passkeys}",
-                measurement.ppl()
-            ));
+            let mut measured = Vec::new();
+            if measurement.nll_nats.is_finite() {
+                measured.push(format!("held-out perplexity {:.2}", measurement.ppl()));
+            }
+            if let Some(share) = measurement.passkeys {
+                let n_found = share * N_PASSKEYS as f64;
+                measured.push(format!("passkeys {n_found:.0} of {N_PASSKEYS}"));
+            }
+            if !measured.is_empty() {
+                progress::line(&format!("{name} {step}/{steps}: {}", measured.join(", ")));
+            }
         }
         _ => {}
     }

@@ -17,6 +17,12 @@ pub(crate) fn has_hung_up() -> bool {
     at_start.is_some_and(|at_start| is_gone(*at_start, terminals()))
 }
 
+/// Whether stderr was a terminal that was closed since. A file or a pipe in its place is written to as before.
+pub(crate) fn has_stderr_hung_up() -> bool {
+    let was_terminal = AT_START.get().is_some_and(|at_start| at_start[2]);
+    was_terminal && !stderr().is_terminal()
+}
+
 /// Which of the standard streams are terminals. One that was closed answers no question, so it does not count as one.
 fn terminals() -> [bool; 3] {
     [

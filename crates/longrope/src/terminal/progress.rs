@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::hang_up::has_hung_up;
+use super::hang_up::has_stderr_hung_up;
 use crate::show::escape::{join_names, printable};
 
 /// All bars, drawn through one object so that log lines can be written above them.
@@ -82,7 +82,7 @@ impl Write for AboveBars {
             return Ok(buffer.len());
         }
         // The bars cannot be drawn anew on a closed terminal.
-        if !has_hung_up() {
+        if !has_stderr_hung_up() {
             let _ = bars().suspend(|| std::io::stderr().lock().write_all(text.as_bytes()));
         }
         Ok(buffer.len())

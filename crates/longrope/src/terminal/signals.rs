@@ -2,12 +2,13 @@
 
 #[cfg(unix)]
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 #[cfg(unix)]
 use std::thread;
 
 use anyhow::{Context, Result};
-use longrope_extend::Interrupt;
+use longrope_extend::{Interrupt, Interrupted};
 
 use super::hang_up::has_hung_up;
 use super::screen::restore_any_terminal;
@@ -15,11 +16,13 @@ use super::screen::restore_any_terminal;
 /// Exit code after an interruption, by the convention of shells (128 + SIGINT).
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
+/// The interrupt of the process, once somebody listens.
+static SHARED: Mutex<Option<Interrupt>> = Mutex::new(None);
+
 /// Starts listening for Ctrl-C and termination signals.
 ///
 /// There is one listener per process: later calls return the same interrupt.
 pub(crate) fn listen() -> Result<Interrupt> {
-    static SHARED: Mutex<Option<Interrupt>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(interrupt) = shared.as_ref() {
         return Ok(interrupt.clone());
@@ -45,14 +48,24 @@ fn listen_to_termination(interrupt: &Interrupt) -> std::io::Result<()> {
     let is_heard = |signal: &i32| *signal != SIGHUP || !is_ignored(SIGHUP);
     let mut signals = Signals::new([SIGTERM, SIGHUP].iter().filter(|signal| is_heard(signal)))?;
     let interrupt = interrupt.clone();
-    let listen = move || signals.forever().for_each(|_| ask_to_stop(&interrupt));
+    let listen = move || {
+        for signal in signals.forever() {
+            // Of a closed terminal, the system may send several, and nobody is there who does not want to wait.
+            if signal == SIGHUP {
+                interrupt.request();
+            } else {
+                ask_to_stop(&interrupt);
+            }
+        }
+    };
     thread::Builder::new()
         .name("signals".into())
         .spawn(listen)?;
     Ok(())
 }
 
-/// Whether the program was started so that it ignores a signal. Only Linux says so in a file.
+/// Whether the program was started so that it ignores a signal. Only Linux says so in a file; elsewhere this is false,
+/// because a stop that saves is better than one that does not.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
@@ -80,11 +93,24 @@ pub(crate) fn let_large_writes_fail() {
 #[cfg(not(unix))]
 pub(crate) fn let_large_writes_fail() {}
 
-/// Requests a stop, as Ctrl-C does. The second call exits at once, unless the terminal was closed: of that, the system may
-/// send several signals, and nobody is there who does not want to wait.
+/// Requests a stop, as Ctrl-C does. The second call exits at once; a closed terminal is no call.
 pub(crate) fn ask_to_stop(interrupt: &Interrupt) {
-    if interrupt.request() && !has_hung_up() {
+    static WAS_ASKED: AtomicBool = AtomicBool::new(false);
+    interrupt.request();
+    if WAS_ASKED.swap(true, Ordering::SeqCst) {
         leave();
+    }
+}
+
+/// Ends work that saves nothing if a stop was requested.
+///
+/// # Errors
+/// [`Interrupted`] if it was.
+pub(crate) fn stop_if_asked() -> Result<()> {
+    let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    match shared.as_ref() {
+        Some(interrupt) if interrupt.requested() => Err(Interrupted.into()),
+        _ => Ok(()),
     }
 }
 

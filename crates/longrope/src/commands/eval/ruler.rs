@@ -192,6 +192,7 @@ fn jobs<'a>(
     let mut skipped = Skipped::new(config.ruler.tasks.is_empty());
     // All samples are checked, which may take seconds: once for all RoPEs.
     let mut known: BTreeMap<(usize, &str), Ruler<'a>> = BTreeMap::new();
+    let mut too_short: BTreeSet<(usize, &str)> = BTreeSet::new();
     let Material {
         data,
         tokenizer,
@@ -200,12 +201,15 @@ fn jobs<'a>(
     for named in ropes {
         for (context, is_configured) in job::contexts_of(config, named)? {
             for &task in tasks {
+                let key = (context, task.name());
+                if too_short.contains(&key) {
+                    continue;
+                }
                 let trials = RulerTrials {
                     samples: config.ruler.samples,
                     context,
                     seed: config.seed,
                 };
-                let key = (context, task.name());
                 let made = match known.get(&key) {
                     Some(task) => Ok(task.clone()),
                     None => Ruler::new(task, tokenizer, data, trials, stop).inspect(|task| {
@@ -214,8 +218,11 @@ fn jobs<'a>(
                 };
                 let made = made.map(|task| Box::new(task) as Box<dyn Task>);
                 let made = made.map_err(anyhow::Error::from);
-                if !is_configured && made.as_ref().is_err_and(job::does_not_fit) {
-                    continue;
+                if made.as_ref().is_err_and(job::does_not_fit) {
+                    too_short.insert(key);
+                    if !is_configured {
+                        continue;
+                    }
                 }
                 jobs.extend(skipped.job(named, context, made)?);
             }

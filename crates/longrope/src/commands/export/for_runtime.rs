@@ -62,6 +62,7 @@ pub(super) fn adjusted(
     if let Some(computed) = reader.takes(&chosen.spec)
         && computes_the_same(&computed, &chosen.spec, &lengths)
     {
+        check_sample_context(args, chosen.context)?;
         output::line(format!("{} takes the RoPE as it is", runtime.name()))?;
         if args.single_set && has_text {
             let task = task()?;
@@ -70,6 +71,17 @@ pub(super) fn adjusted(
         return Ok(chosen);
     }
     closest(&reader, &task()?, chosen)
+}
+
+/// Refuses samples that are longer than the exported model is made for, also where nothing is measured.
+fn check_sample_context(args: &Export, target: usize) -> Result<()> {
+    match args.measured.context.filter(|context| *context > target) {
+        None => Ok(()),
+        Some(context) => Err(anyhow!(
+            "samples have {context} tokens, expected at most the {target} that the exported model is for"
+        )
+        .context(Hint(format!("give --context {target}, or leave it out")))),
+    }
 }
 
 /// The RoPE that the runtime takes whose losses are closest to those of the chosen one, which it does not take.

@@ -50,6 +50,12 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
         let model = input::model_config(config)?;
         check_with_model(planned, stage, place, &model)?;
     }
+    if matches!(stage.verb, Verb::Needle | Verb::Ruler) && config.tokens.is_some() {
+        tracing::warn!(
+            "`tokens` is not read by stage `{}`, which reads text only",
+            stage.name
+        );
+    }
     Ok(())
 }
 
@@ -75,7 +81,10 @@ fn check_settings(stage: &Planned) -> Result<()> {
             let trainer = config.train.trainer().validate();
             trainer.map_err(|error| error.within("train"))?;
         }
-        Verb::Ppl | Verb::Compare => check_stride(&config.eval)?,
+        // Earlier versions did not read the stride of some protocols. A stage that is done is not run again.
+        Verb::Ppl | Verb::Compare if !stage.folder.join("done.json").is_file() => {
+            check_stride(&config.eval)?;
+        }
         Verb::Passkey | Verb::Needle => {
             effective_rule(config)?;
         }
@@ -117,7 +126,8 @@ fn check_files(stage: &Planned, place: &Place) -> Result<()> {
 /// Whether a RoPE is in the folder of the run. What stages find is not there yet.
 fn is_of_run(name: &str, place: &Place) -> bool {
     let run = place.folder.parent().unwrap_or(Path::new(""));
-    !run.as_os_str().is_empty() && from_text(PathBuf::from(name)).starts_with(run)
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    !run.as_os_str().is_empty() && whole(&from_text(PathBuf::from(name))).starts_with(whole(run))
 }
 
 /// Finds settings that the model or the RoPE of a stage does not allow.
@@ -145,7 +155,7 @@ fn check_with_model(
             return Ok(());
         }
         Verb::Recover => return check_recovery(config, model, place),
-        Verb::Search => return check_search(config, model),
+        Verb::Search => return check_search(config, model, place),
         Verb::Finetune => finetune::check(config, model, is_there)?,
         Verb::Export => {
             if let Some(name) = config.rope.first().filter(|_| is_there) {
@@ -256,12 +266,14 @@ fn check_recovery(config: &Config, model: &ModelConfig, place: &Place) -> Result
     Ok(())
 }
 
-fn check_search(config: &Config, model: &ModelConfig) -> Result<()> {
+fn check_search(config: &Config, model: &ModelConfig, place: &Place) -> Result<()> {
     let search = &config.search.run;
     let Some(target) = search.target else {
         return Ok(());
     };
-    if search.init.is_none() {
+    // Factors that an earlier stage finds are not there yet.
+    let init = search.init.as_deref().map(to_text);
+    if init.is_none_or(|init| !is_of_run(&init, place)) {
         search::check_start(config, model, target)?;
     }
     search

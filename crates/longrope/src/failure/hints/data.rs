@@ -68,7 +68,11 @@ fn of_reading(error: &E) -> Option<String> {
             _ => io_hint(source),
         },
         E::ZstdWindow { path, .. } => {
-            format!("decompress it first: zstd -d --long=31 {}", quoted(path))
+            format!(
+                "decompress it, and give the result in its place (out of a folder of texts, move the `.zst`): \
+                 zstd -d --long=31 {}",
+                quoted(path)
+            )
         }
         E::EmptyText { .. } => "give a file or folder with text".into(),
         E::NoTextFiles { .. } => {

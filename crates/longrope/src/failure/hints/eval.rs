@@ -48,10 +48,13 @@ pub(super) fn hint(error: &E) -> Option<String> {
         }
         E::StateModel { .. }
         | E::StateText { .. }
-        | E::StateLayers { .. }
-        | E::StateSettings { .. } => {
+        | E::StateLayers { .. } => {
             "use the settings that the evaluation was started with, or choose another --out".into()
         }
+        E::StateSettings { .. } => "use the settings that the evaluation was started with (also --limit), or choose another \
+             --out; if they are the same, this version asks other prompts in one of the tasks: resume with the version that \
+             began it"
+            .into(),
         E::StateQuestions { .. } => {
             "use the --limit that the evaluation was started with, or choose another --out".into()
         }

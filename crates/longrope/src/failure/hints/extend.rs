@@ -64,7 +64,9 @@ pub(super) fn hint(error: &E) -> Option<String> {
         | E::ReadJson { path, .. }
         | E::ReadState { path, .. } => return Some(file_hint(error, path)),
         E::OtherInputs { what: SearchInput::Text } => {
-            "resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with another --out"
+            "resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with \
+             another --out; if the tokenizer puts a space before every text, as that of LLaMA 2, needles and generated \
+             documents of earlier versions have other tokens: resume with that version"
                 .into()
         }
         E::OtherInputs { what } => format!(
@@ -147,7 +149,8 @@ fn other_settings(path: &Path, changes: &[SettingChange]) -> String {
         .into_iter()
         .any(differ)
     {
-        "restore the model that the run was begun with; its path is in config.toml"
+        "restore the model that the run was begun with; its path is in config.toml. (Earlier versions read some GGUF files in \
+         another way: resume with that version, or start again with another --out.)"
     } else if differ("search.init") {
         "resume without --init; the factors that config.toml names must be those that the search was begun with"
     } else {

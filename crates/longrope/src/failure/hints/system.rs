@@ -30,8 +30,9 @@ fn kind_hint(kind: K) -> &'static str {
     match kind {
         K::NotFound => "check the path; relative paths are relative to the working directory",
         K::PermissionDenied => "check the permissions of the file and its folder",
-        K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
-            "free some space; existing files are unchanged"
+        K::StorageFull | K::QuotaExceeded => "free some space; existing files are unchanged",
+        K::FileTooLarge => {
+            "files may not be so large here: raise the limit (`ulimit -f`), or write to another disk; existing files are unchanged"
         }
         K::IsADirectory => "this is a folder; give a file",
         K::AlreadyExists | K::NotADirectory => {

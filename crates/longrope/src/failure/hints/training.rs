@@ -74,7 +74,9 @@ pub(super) fn hint(error: &T) -> Option<String> {
             }
             T::Run { .. } => "continue from the last saved state with --resume",
             T::Metrics { .. } => "resume with the version of longrope that wrote the file",
-            T::Save { .. } => "free some space, then continue with --resume",
+            T::Save { .. } => {
+                "free some space, or raise the limit of file sizes (`ulimit -f`), then continue with --resume"
+            }
             T::Io(error) => return Some(io_hint(error)),
             T::Model(error) => return model::hint(error),
             T::Data(error) => return data::hint(error),

@@ -1,6 +1,6 @@
 //! The measurements of a run in text, for model cards.
 
-use longrope_eval::{PplResult, TaskResult, is_in_nats};
+use longrope_eval::{PplProtocol, PplResult, TaskResult, is_in_nats};
 
 use super::data::RunReport;
 use super::evaluations::interval;
@@ -20,7 +20,7 @@ pub(crate) struct Measurement<'a> {
     pub(crate) result: String,
     /// The 95% interval; a dash if there are too few windows or trials for one.
     pub(crate) interval: String,
-    /// `8 windows`
+    /// What the interval is over: `8 windows`.
     pub(crate) n: String,
 }
 
@@ -43,6 +43,12 @@ fn of_text<'a>(model: &'a str, result: &'a PplResult) -> Measurement<'a> {
     } else {
         format!(", stride {}", output::grouped(result.stride))
     };
+    let n = match result.protocol {
+        PplProtocol::LlamaCpp => output::counted(result.n_tokens, "token"),
+        PplProtocol::Longrope | PplProtocol::Yarn | PplProtocol::Truncate => {
+            output::counted(result.n_windows, "window")
+        }
+    };
     Measurement {
         model,
         rope: &result.rope,
@@ -50,7 +56,7 @@ fn of_text<'a>(model: &'a str, result: &'a PplResult) -> Measurement<'a> {
         what: format!("perplexity (protocol {}{stride})", result.protocol),
         result: output::perplexity(result.reported_ppl()),
         interval: ppl_interval(result),
-        n: output::counted(result.n_windows, "window"),
+        n,
     }
 }
 
@@ -129,5 +135,16 @@ mod tests {
                 "passkey: accuracy (teacher-forced) | 80% | 58 to 92% | 20 trials",
             ]
         );
+    }
+
+    #[test]
+    fn the_interval_of_llama_cpp_is_over_tokens() {
+        let result = PplResult {
+            n_windows: 4,
+            n_tokens: 2048,
+            protocol: PplProtocol::LlamaCpp,
+            ..PplResult::default()
+        };
+        assert_eq!(of_text("m", &result).n, "2,048 tokens");
     }
 }

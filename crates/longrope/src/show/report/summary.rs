@@ -272,26 +272,33 @@ fn on_samples(search: &SearchResult) -> Vec<String> {
 /// The lowest perplexity at the longest context.
 fn lowest(group: &Group<'_, PplResult>) -> String {
     let longest = group.contexts().last().copied().unwrap_or(0);
-    let rows = group.rows.iter().filter(|row| row.context == longest);
+    let rows = || group.rows.iter().filter(|row| row.context == longest);
     let ppl = |row: &Row<'_, PplResult>| row.result.reported_ppl();
-    let best = rows.min_by(|a, b| ppl(a).total_cmp(&ppl(b)));
-    best.map_or_else(String::new, |best| {
-        format!(
-            "At {} tokens, {} has the lowest perplexity of those measured on the same text: {} (95% interval {}).",
-            output::grouped(longest),
-            group.label(best),
-            output::perplexity(ppl(best)),
-            ppl_interval(best.result)
-        )
-    })
+    let Some(best) = rows().min_by(|a, b| ppl(a).total_cmp(&ppl(b))) else {
+        return String::new();
+    };
+    let has = match rows().count() {
+        1 => format!("{} has perplexity", group.label(best)),
+        _ => first_of(
+            &group.label(best),
+            rows().filter(|row| ppl(row) <= ppl(best)).count(),
+            "the lowest perplexity of those measured on the same text:",
+        ),
+    };
+    format!(
+        "At {} tokens, {has} {} (95% interval {}).",
+        output::grouped(longest),
+        output::perplexity(ppl(best)),
+        ppl_interval(best.result)
+    )
 }
 
 /// The highest score of a task at the longest context.
 fn highest(group: &Group<'_, TaskResult>) -> Option<String> {
     let longest = group.contexts().last().copied()?;
-    let rows = group.rows.iter().filter(|row| row.context == longest);
+    let rows = || group.rows.iter().filter(|row| row.context == longest);
     let value = |row: &Row<'_, TaskResult>| row.result.metric.value;
-    let best = rows.max_by(|a, b| value(a).total_cmp(&value(b)))?;
+    let best = rows().max_by(|a, b| value(a).total_cmp(&value(b)))?;
     if is_in_nats(&best.result.task) {
         return Some(format!(
             "At {} tokens, the text beyond the original window changes the loss of {} by {:+.4} nats per token (95% interval {}): {}.",
@@ -302,15 +309,31 @@ fn highest(group: &Group<'_, TaskResult>) -> Option<String> {
             used(&best.result.metric)
         ));
     }
+    let has = match rows().count() {
+        1 => format!("{} has", group.label(best)),
+        _ => first_of(
+            &group.label(best),
+            rows().filter(|row| value(row) >= value(best)).count(),
+            "the highest score,",
+        ),
+    };
     Some(format!(
-        "{} at {} tokens: {} has the highest score, {} of {} trials.{}",
+        "{} at {} tokens: {has} {} of {} trials.{}",
         best.result.task,
         output::grouped(longest),
-        group.label(best),
         percent(value(best), best.result.n),
         output::grouped(best.result.n),
         reach_after(best)
     ))
+}
+
+/// That a row has the best value, and how many others of the `n_best` rows have it too.
+fn first_of(label: &str, n_best: usize, value: &str) -> String {
+    match n_best {
+        0 | 1 => format!("{label} has {value}"),
+        2 => format!("{label} and one other have {value}"),
+        n => format!("{label} and {} others have {value}", n - 1),
+    }
 }
 
 /// Whether a context gain shows that far text is used.

@@ -95,3 +95,11 @@ fn passkeys_on_the_samples_of_a_search_are_counted() {
         "{said:?}"
     );
 }
+
+#[test]
+fn a_tie_is_called_one() {
+    let has = |n_best| first_of("none", n_best, "the highest score,");
+    assert_eq!(has(1), "none has the highest score,");
+    assert_eq!(has(2), "none and one other have the highest score,");
+    assert_eq!(has(4), "none and 3 others have the highest score,");
+}

@@ -1,6 +1,7 @@
 //! The sections about trainings.
 
 use anyhow::Result;
+use longrope_extend::pretrain::N_PASSKEYS;
 use longrope_trainer::run::records::{self, Record};
 use maud::{Markup, html as markup};
 
@@ -117,9 +118,12 @@ fn phase_table(run: &Training) -> Markup {
             let ppl = ends(ppls.filter(|ppl| ppl.is_finite()).collect());
             cells.push(from_to(ppl, output::perplexity));
             if has_passkeys {
-                let share = |share: f64| format!("{:.0}%", 100.0 * share);
+                let found = |share: f64| {
+                    let n_found = share * N_PASSKEYS as f64;
+                    format!("{n_found:.0} of {N_PASSKEYS}")
+                };
                 let shares = evaluations.iter().filter_map(|it| it.passkeys).collect();
-                cells.push(from_to(ends(shares), share));
+                cells.push(from_to(ends(shares), found));
             }
             rows.push((Mark::None, cells));
         }

@@ -19,7 +19,7 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// An open dashboard. Dropping it restores the terminal.
 pub(crate) struct Dashboard {
-    terminal: Terminal<CrosstermBackend<Screen>>,
+    terminal: Terminal<CrosstermBackend<SteadyStderr>>,
     /// Read while the dashboard is open.
     keys: Option<Keys>,
     interrupt: Interrupt,
@@ -32,7 +32,7 @@ impl Dashboard {
     pub(crate) fn open(interrupt: &Interrupt) -> Result<Self> {
         take_terminal()?;
         Ok(Self {
-            terminal: Terminal::new(CrosstermBackend::new(Screen(stderr())))?,
+            terminal: Terminal::new(CrosstermBackend::new(SteadyStderr(stderr())))?,
             keys: Some(Keys::read(interrupt)),
             interrupt: interrupt.clone(),
             opened: Instant::now(),
@@ -70,9 +70,9 @@ impl Drop for Dashboard {
 }
 
 /// Stderr, to draw on. Writing to it never fails: on a closed terminal, the library that draws would panic in the end.
-struct Screen(Stderr);
+struct SteadyStderr(Stderr);
 
-impl Write for Screen {
+impl Write for SteadyStderr {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let _ = self.0.write_all(buffer);
         Ok(buffer.len())

@@ -10,6 +10,7 @@ use longrope_eval::bench::{Bench, BenchTask, FEWSHOT_SEED, pooled_stderr};
 use longrope_eval::{MetricValue, TaskResult, mean, mean_stderr};
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
+use serde_json::Value;
 
 use self::questions::{Asked, prompts};
 use self::table::{cut_line, table};
@@ -83,7 +84,10 @@ pub(crate) fn bench(
     }
     let name = format!("bench-{bench}");
     let mut keep = keep::keep(&config, &name, mode)?;
-    let seed = fewshot_seed(&config)?;
+    let seed = match begun_seed(&config, &name, mode) {
+        Some(seed) => seed,
+        None => fewshot_seed(&config)?,
+    };
     let Asked {
         prompts,
         fingerprint,
@@ -149,9 +153,22 @@ fn fewshot_seed(config: &Config) -> Result<u32> {
     let seed = config.seed;
     u32::try_from(seed).map_err(|_| {
         anyhow!("`seed` is {seed}, expected at most {}", u32::MAX).context(Hint(
-            "lm-evaluation-harness draws the examples with a seed of 32 bits".to_owned(),
+            "lm-evaluation-harness draws the examples with a seed of 32 bits: give a smaller one, in a recipe as `seed` of \
+             the stage"
+                .to_owned(),
         ))
     })
+}
+
+/// The seed that a stage which has begun draws its examples with: earlier versions did not read that of a recipe.
+fn begun_seed(config: &Config, name: &str, mode: RunMode) -> Option<u32> {
+    if mode != RunMode::Part {
+        return None;
+    }
+    let path = config.out.as_ref()?.join(format!("eval/{name}.state.json"));
+    let state: Value = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
+    let seed = state.get("jobs")?.get(0)?.get("key")?.get("seed")?;
+    u32::try_from(seed.as_u64()?).ok()
 }
 
 /// The longest context of the model, at which it is measured if none is configured.
@@ -199,14 +216,11 @@ fn pool_subjects(result: &mut TaskResult) {
         .map(|scores| (mean_stderr(scores).unwrap_or(0.0), scores.len()))
         .collect();
     let means: Vec<f64> = subjects.values().map(|scores| mean(scores)).collect();
-    // A single question says nothing about the spread of its subject.
-    let errors = subjects.values().map(|scores| mean_stderr(scores));
-    let errors: Option<Vec<f64>> = errors.collect();
-    let stderr = errors.map(|errors| {
-        let squares: f64 = errors.iter().map(|stderr| stderr * stderr).sum();
-        squares.sqrt() / means.len() as f64
-    });
+    // A single question says nothing about the spread of its subject: then there is no error.
     result.metric.stderr = pooled_stderr(&parts);
+    let squares: f64 = parts.iter().map(|(stderr, _)| stderr * stderr).sum();
+    let pooled = result.metric.stderr;
+    let stderr = pooled.map(|_| squares.sqrt() / means.len() as f64);
     result.other_metrics.push(MetricValue {
         name: "acc_subject_mean".to_owned(),
         value: mean(&means),
@@ -255,5 +269,21 @@ mod tests {
         // The error of `a` is 1/2, that of `b` is 0.
         let stderr = two_each.other_metrics[0].stderr.unwrap();
         assert!((stderr - 0.25).abs() < 1e-12, "{stderr}");
+    }
+
+    #[test]
+    fn a_stage_that_has_begun_keeps_its_seed() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            out: Some(folder.path().to_owned()),
+            ..Config::default()
+        };
+        let seed = |mode| begun_seed(&config, "bench-mmlu", mode);
+        assert_eq!(seed(RunMode::Part), None);
+        fs_err::create_dir(folder.path().join("eval")).unwrap();
+        let state = r#"{"jobs":[{"key":{"seed":1234}}]}"#;
+        fs_err::write(folder.path().join("eval/bench-mmlu.state.json"), state).unwrap();
+        assert_eq!(seed(RunMode::Part), Some(1234));
+        assert_eq!(seed(RunMode::New), None);
     }
 }
