@@ -34,7 +34,8 @@ pub(super) fn config(fields: &Fields, architecture: Architecture) -> Result<Json
         prefix: "tokenizer.ggml",
     };
     let mut config = json!({
-        // The fingerprint of a model counts what is here; exports name the class.
+        // Empty, as earlier versions wrote it: another value would change the fingerprint of the model. Exports name the
+        // class.
         "architectures": [],
         "model_type": model_type,
         "hidden_act": "silu",

@@ -50,7 +50,7 @@ fn listen_to_termination(interrupt: &Interrupt) -> std::io::Result<()> {
     let interrupt = interrupt.clone();
     let listen = move || {
         for signal in signals.forever() {
-            // Of a closed terminal, the system may send several, and nobody is there who does not want to wait.
+            // The system may send several of these when a terminal is closed. Only a user who asks twice exits at once.
             if signal == SIGHUP {
                 interrupt.request();
             } else {
@@ -93,7 +93,8 @@ pub(crate) fn let_large_writes_fail() {
 #[cfg(not(unix))]
 pub(crate) fn let_large_writes_fail() {}
 
-/// Requests a stop, as Ctrl-C does. The second call exits at once; a closed terminal is no call.
+/// Requests a stop, as Ctrl-C does. The second call exits at once. A closed terminal also requests a stop, but is not
+/// counted.
 pub(crate) fn ask_to_stop(interrupt: &Interrupt) {
     static WAS_ASKED: AtomicBool = AtomicBool::new(false);
     interrupt.request();

@@ -327,7 +327,7 @@ fn highest(group: &Group<'_, TaskResult>) -> Option<String> {
     ))
 }
 
-/// That a row has the best value, and how many others of the `n_best` rows have it too.
+/// Says that a row has the best value, and how many other rows have the same: `n_best` counts them all.
 fn first_of(label: &str, n_best: usize, value: &str) -> String {
     match n_best {
         0 | 1 => format!("{label} has {value}"),
