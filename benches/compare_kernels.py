@@ -101,7 +101,7 @@ def torch_worker(case: dict, cores: int) -> None:
 
 
 def ppl_worker(case: dict, cores: int) -> None:
-    """Losses of one window in transformers; logits are computed for one chunk of positions at a time."""
+    """Losses of a batch of windows in transformers; logits are computed for one chunk of positions at a time."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -109,13 +109,15 @@ def ppl_worker(case: dict, cores: int) -> None:
     torch.set_grad_enabled(False)
     start_kib = status_kib("VmRSS:")
     model = AutoModelForCausalLM.from_pretrained(case["model"], attn_implementation="sdpa", dtype=torch.float32)
-    tokens = torch.tensor(json.loads(Path(case["tokens"]).read_text())[: case["context"]])
+    ids = json.loads(Path(case["tokens"]).read_text())[: case["context"] * case["windows"]]
+    tokens = torch.tensor(ids).view(case["windows"], case["context"])
+    targets = tokens[:, 1:].flatten()
 
     def run() -> None:
-        hidden = model.model(tokens[None]).last_hidden_state[0, :-1]
+        hidden = model.model(tokens).last_hidden_state[:, :-1].flatten(0, 1)
         for start in range(0, len(hidden), 1024):
             logits = model.lm_head(hidden[start : start + 1024])
-            torch.nn.functional.cross_entropy(logits, tokens[start + 1 : start + 1025], reduction="none")
+            torch.nn.functional.cross_entropy(logits, targets[start : start + 1024], reduction="none")
 
     seconds = best_seconds(case["repeat"], run)
     print(json.dumps({"seconds": seconds, "start_kib": start_kib, "peak_kib": status_kib("VmHWM:")}))
@@ -175,6 +177,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="a LLaMA checkpoint, for `longrope eval ppl`")
     parser.add_argument("--tokens", type=Path, help="JSON list of token ids, for `longrope eval ppl`")
     parser.add_argument("--contexts", default="8192,32768", help="of `longrope eval ppl` (default: %(default)s)")
+    parser.add_argument("--windows", type=int, default=1, help="of `longrope eval ppl`, one batch in PyTorch (default: %(default)s)")
     parser.add_argument("--only", choices=["kernels", "ppl"], help="one half of the comparison")
     parser.add_argument("--operation", help="one operation of the kernels")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -208,16 +211,18 @@ def main() -> int:
         print_comparison(f"{case['operation']}{size}{', with gradients' if case['backward'] else ''}", ours, theirs)
 
     for context in map(int, args.contexts.split(",")) if args.model and args.only != "kernels" else []:
-        case = {"operation": "ppl", "model": str(args.model), "tokens": str(args.tokens), "context": context, "repeat": 1}
+        case = {"operation": "ppl", "model": str(args.model), "tokens": str(args.tokens), "context": context}
+        case |= {"windows": args.windows, "repeat": 1}
         command = [str(args.binaries / "longrope"), "eval", "ppl", "--model", str(args.model), "--tokens"]
-        command += [str(args.tokens), "--contexts", str(context), "--windows", "1", "--rope", "none", "--json"]
+        command += [str(args.tokens), "--contexts", str(context), "--windows", str(args.windows), "--rope", "none", "--json"]
         ours, theirs = [], []
         for _ in range(args.rounds):
             line, peak_kib = run_pinned(command, cores, {"RAYON_NUM_THREADS": str(len(cores))})
             result = json.loads(line)["results"][0]
             ours.append({"seconds": result["elapsed_secs"], "start_kib": 0, "peak_kib": peak_kib})
             theirs.append(torch(case))
-        print_comparison(f"eval ppl, {context} tokens", ours, theirs)
+        windows = f"{args.windows} windows of " if args.windows > 1 else ""
+        print_comparison(f"eval ppl, {windows}{context} tokens", ours, theirs)
     return 0
 
 

@@ -195,7 +195,7 @@ def work_table(n: int) -> str:
             flops, least, today = row[at:at + 3]
             times = [(max(flops / f, least / b), max(flops / f, today / b)) for f, b in GPUS.values()]
             cells = [f"{flops / 1e12:.2f}", f"{least / 1e9:.2f}", f"{today / 1e9:.2f}"]
-            cells += [f"{1e3 * best:.2f}" if best == now else f"{1e3 * best:.2f}, today {1e3 * now:.0f}" for best, now in times]
+            cells += [f"{1e3 * best:.2f}" if best == now else f"{1e3 * best:.2f}, today {1e3 * now:.2f}" for best, now in times]
             lines.append(f"| {row[0]} | " + " | ".join(cells) + " |")
             values = [flops, least, today, *(time for pair in times for time in pair)]
             totals = [a + b for a, b in zip(totals, values, strict=True)]

@@ -18,12 +18,13 @@ use longrope_data::{
 };
 use longrope_eval::{NeedleTextConfig, spearman};
 use longrope_extend::{
-    AdaptConfig, AdaptWindows, Adaptation, Calibration, CalibrationOptions, Interrupt, Measurer,
-    MethodLoss, NamedSpec, ObjectiveKind, Scoring, measure,
+    AdaptConfig, Adaptation, Calibration, CalibrationOptions, Interrupt, Measurer, MethodLoss,
+    NamedSpec, ObjectiveKind, Scoring, measure,
 };
 use longrope_model::Decoder;
 use longrope_rope::{AttentionScale, Method, RopeSpec};
 use longrope_search::{SearchConfig, TargetRope};
+use longrope_trainer::run::{AdapterWindows, AsBefore};
 
 const SEED: u64 = 42;
 
@@ -96,15 +97,16 @@ impl Bench {
         let whole = Calibration::new(&options, documents, tokenizer, context)?;
         let adaptation = self.adapt.is_on().then(|| {
             let documents: Arc<[TokenDocument]> = documents.as_slice().into();
-            let windows = AdaptWindows {
+            let windows = AdapterWindows {
                 documents: &documents,
                 tokenizer,
                 bos: document_bos(self.decoder.config().bos_token, tokenizer, &documents),
                 window,
-                target: context,
                 seed: SEED,
+                as_before: AsBefore::default(),
             };
-            Adaptation::new(&self.decoder, self.adapt.training(context), windows).map(Arc::new)
+            let training = self.adapt.training(context);
+            Adaptation::new(&self.decoder, training, windows, context).map(Arc::new)
         });
         let adaptation = adaptation.transpose()?;
         let losses = |calibration: Calibration| {

@@ -91,9 +91,10 @@ fn help_of_search() {
           --config <FILE>          Configuration file (TOML); flags and `--set` override it
           --set <KEY=VALUE>        Set a configuration key, for example `search.population=32`;
                                    repeatable
-          --device <DEVICE>        Device to compute on: flex (default), ndarray, wgpu[:N],
-                                   vulkan[:N|:cpu], metal[:N], cuda[:N], rocm[:N],
-                                   remote:ws://HOST:PORT; repeatable; A+B puts some layers on each
+          --device <DEVICE>        Device to compute on: flex (default), ndarray,
+                                   wgpu[:N|:cpu|:integrated], vulkan[:N|:cpu|:integrated],
+                                   metal[:N|:integrated], cuda[:N], rocm[:N], remote:ws://HOST:PORT; A+B
+                                   puts some layers on each; repeatable where the verb uses several
           --force                  Start even if the job needs more memory than there is
           --text <PATH>...         Text: files or folders of plain text, JSON lines or Parquet, or
                                    `hf:OWNER/NAME`; repeatable
@@ -133,9 +134,10 @@ fn help_of_eval_ppl() {
     Options:
           --config <FILE>     Configuration file (TOML); flags and `--set` override it
           --set <KEY=VALUE>   Set a configuration key, for example `search.population=32`; repeatable
-          --device <DEVICE>   Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu],
-                              metal[:N], cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable; A+B puts
-                              some layers on each
+          --device <DEVICE>   Device to compute on: flex (default), ndarray, wgpu[:N|:cpu|:integrated],
+                              vulkan[:N|:cpu|:integrated], metal[:N|:integrated], cuda[:N], rocm[:N],
+                              remote:ws://HOST:PORT; A+B puts some layers on each; repeatable where the
+                              verb uses several
           --force             Start even if the job needs more memory than there is
           --text <PATH>...    Text: files or folders of plain text, JSON lines or Parquet, or
                               `hf:OWNER/NAME`; repeatable
@@ -183,8 +185,10 @@ fn help_of_verify() {
               Set a configuration key, for example `search.population=32`; repeatable
 
           --device <DEVICE>
-              Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], metal[:N],
-              cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable; A+B puts some layers on each
+              Device to compute on: flex (default), ndarray, wgpu[:N|:cpu|:integrated],
+              vulkan[:N|:cpu|:integrated], metal[:N|:integrated], cuda[:N], rocm[:N],
+              remote:ws://HOST:PORT; A+B puts some layers on each; repeatable where the verb uses
+              several
 
           --force
               Start even if the job needs more memory than there is

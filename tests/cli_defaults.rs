@@ -176,7 +176,7 @@ fn a_dry_run_finds_what_a_recipe_lacks() {
         ("parents = 4", "parents = 9", "`parents` is 9"),
         ("population = 8", "population = 0", "`population` is 0"),
         ("population = 8", "population = 1000000000", "population"),
-        ("contexts = [32]", "", "`--contexts` is missing"),
+        ("contexts = [32]", "", "`contexts` is missing"),
         ("target = 64, ", "", "`search.target` is missing"),
     ] {
         here.write("recipe.toml", RECIPE.replace(from, to));

@@ -397,3 +397,22 @@ fn settings_of_a_training_are_checked_before_anything_runs() {
     here.write("recipe.toml", recipe(&longer));
     here.run("extend --config recipe.toml --dry-run").worked();
 }
+
+#[test]
+fn a_training_after_a_recovery_needs_the_target_of_the_search_before_it() {
+    let here = Workplace::with_model();
+    // A recovery reads no target, but has that of the keys for all stages.
+    let recipe = |found: u32, trained: u32| {
+        format!(
+            "model = \"m\"\nout = \"run\"\ntokens = \"tokens.json\"\n\n[search]\ntarget = 64\n\n\
+             [[stage]]\nname = \"find\"\nverb = \"search\"\nsearch = {{ target = {found} }}\n\n\
+             [[stage]]\nname = \"short\"\nverb = \"recover\"\ncontexts = [32]\n\n\
+             [[stage]]\nverb = \"finetune\"\ntrain = {{ context = {trained} }}\n"
+        )
+    };
+    here.write("recipe.toml", recipe(128, 128));
+    here.run("extend --config recipe.toml --dry-run").worked();
+    here.write("recipe.toml", recipe(128, 256));
+    here.run("extend --config recipe.toml --dry-run")
+        .refused_with("needs a RoPE for 256 tokens, but stage `find` searches one for 128");
+}

@@ -220,6 +220,58 @@ fn settings_that_are_refused_are_not_saved() {
 }
 
 #[test]
+fn a_training_that_has_saved_nothing_begins_again_with_what_is_set_now() {
+    let (stages, _) = RECIPE.split_once("[[stage]]\nname = \"measure\"").unwrap();
+    let here = with(stages);
+    here.run("extend --config recipe.toml").worked();
+    // As if it had been killed before its first state.
+    fs_err::remove_file(here.path("run/02-train/done.json")).unwrap();
+    for folder in ["run/02-train/model", "run/02-train/step-000002"] {
+        remove(&here, folder);
+    }
+    // So it has begun with no less text than others.
+    here.tokens("few.json", 40);
+    let few = stages.replace("train = {", "tokens = \"few.json\"\ntrain = {");
+    here.write("recipe.toml", few);
+    let message = failed(&here, RESUME);
+    let words = "the text has 40 tokens, expected at least one window of 64";
+    assert!(message.contains(words), "{message}");
+    // What everyone does after such a loss.
+    here.write(
+        "recipe.toml",
+        stages.replace("steps = 2", "steps = 2\nsave-every = 1"),
+    );
+    here.run(RESUME).worked();
+    let metrics = here.training_metrics("run/02-train/metrics.jsonl");
+    let steps = metrics.iter().filter(|line| line["event"] == "step");
+    assert_eq!(steps.count(), 2);
+    // States that were there are not forgotten, whatever is set now.
+    fs_err::remove_file(here.path("run/02-train/done.json")).unwrap();
+    remove(&here, "run/02-train/model");
+    let move_states = |from: &str, to: &str| {
+        for name in ["step-000001", "step-000002"] {
+            let folder = here.path(from).join(name);
+            if folder.is_dir() {
+                fs_err::rename(folder, here.path(to).join(name)).unwrap();
+            }
+        }
+    };
+    fs_err::create_dir(here.path("elsewhere")).unwrap();
+    move_states("run/02-train", "elsewhere");
+    let saving_each = here.read("recipe.toml");
+    here.write("recipe.toml", stages);
+    let begun = here.read("run/02-train/run.json");
+    let message = failed(&here, RESUME);
+    let words = "`run/02-train/metrics.jsonl` has 2 steps, and the first state is saved after 1";
+    assert!(message.contains(words), "{message}");
+    // Nothing has changed, so they can be put back, as the hint says.
+    assert_eq!(here.read("run/02-train/run.json"), begun);
+    move_states("elsewhere", "run/02-train");
+    here.write("recipe.toml", saving_each);
+    here.run(RESUME).worked();
+}
+
+#[test]
 fn a_page_has_the_stages_of_the_recipe_only() {
     let here = with(MEASURED);
     here.run("extend m --config recipe.toml --out run").worked();

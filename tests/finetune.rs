@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::Workplace;
+use crate::support::{Workplace, two_sets};
 
 /// A run with two windows per step, under a RoPE for twice the window.
 const FINETUNE: &str = "finetune --model m --tokens tokens.json --rope yarn --context 64 --steps 8 \
@@ -131,6 +131,28 @@ fn bf16_weights_learn_as_f32_weights_do() {
 }
 
 #[test]
+fn a_trained_model_names_the_type_of_its_weights() {
+    let here = Workplace::with_model();
+    here.checkpoint("llama-f16", "m16");
+    let line = "finetune --tokens tokens.json --context 32 --steps 1 --dashboard off --set train.warmup-steps=0";
+    for (model, precision, key, expected) in [
+        ("m16", "f32", "torch_dtype", "float32"),
+        ("m", "f32", "dtype", "float32"),
+        ("m", "bf16", "dtype", "bfloat16"),
+    ] {
+        let run = format!("{model}-{precision}");
+        here.run(&format!(
+            "{line} --model {model} --set train.precision={precision} --out {run}"
+        ))
+        .worked();
+        for saved in ["model", "step-000001/model"] {
+            let config = here.read_json(&format!("{run}/{saved}/config.json"));
+            assert_eq!(config[key], expected, "{run}/{saved}");
+        }
+    }
+}
+
+#[test]
 fn adapters_are_saved_in_the_peft_format_and_merged_at_the_end() {
     let here = Workplace::with_model();
     let lora = FINETUNE.replace("1e-3", "1e-2");
@@ -152,9 +174,21 @@ fn adapters_are_saved_in_the_peft_format_and_merged_at_the_end() {
 #[test]
 fn short_documents_keep_the_original_rope() {
     let here = Workplace::with_model();
-    let line = format!("{FINETUNE} --set train.data.short=1.0 --out run");
-    here.run(&line).worked();
-    assert_eq!(metrics(&here, "run").len(), 8);
+    here.write(
+        "two.json",
+        two_sets([1.0, 4.0], 0, &json!({"type": "none"})),
+    );
+    // A method for one context is another RoPE for short texts too, as programs read it.
+    for (rope, is_other) in [("yarn", true), ("two.json", false)] {
+        let line = FINETUNE.replace("yarn", rope);
+        let outcome = here.run(&format!(
+            "{line} --set train.data.short=1.0 --out run-{rope}"
+        ));
+        let is_said = outcome.stderr.contains("does not use what they teach");
+        assert_eq!(is_said, is_other, "{rope}: {}", outcome.stderr);
+        outcome.worked();
+        assert_eq!(metrics(&here, &format!("run-{rope}")).len(), 8);
+    }
 }
 
 #[test]

@@ -69,6 +69,22 @@ fn one_set_serves_all_lengths_on_request() {
 }
 
 #[test]
+fn the_context_that_is_shown_is_that_of_the_file() {
+    let here = Workplace::with_model();
+    // The short set serves texts beyond the original context of 32 tokens.
+    here.write(
+        "rope.json",
+        rope(0).replace("\"max_context\":32", "\"max_context\":64"),
+    );
+    let exported = here
+        .run("export m --rope rope.json --format gguf --sets short --out short.gguf")
+        .worked();
+    let context = here.inspection("short.gguf")["max_context"].clone();
+    let shown = format!("wrote short.gguf: {context} tokens");
+    assert!(exported.contains(&shown), "{exported}");
+}
+
+#[test]
 fn families_are_read_back_as_they_were() {
     for (family, rope) in [
         ("granite", "checkpoint"),
@@ -125,6 +141,20 @@ fn what_is_lost_is_said() {
     );
     assert!(outcome.stderr.contains("has no tokenizer.json"));
     outcome.worked();
+}
+
+#[test]
+fn settings_of_generation_that_cannot_be_read_are_no_obstacle() {
+    let here = Workplace::with_model();
+    for (i, text) in ["{", "[]", r#"{"eos_token_id": -1}"#].iter().enumerate() {
+        here.write("m/generation_config.json", text);
+        let outcome = here.run(&format!(
+            "export m --rope checkpoint --format gguf --out x{i}.gguf"
+        ));
+        let words = "only the tokens that config.json names end a text";
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+        outcome.worked();
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Positions that skip: `finetune` with `train.positions = "skipped"`, and longer windows among the others.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::Workplace;
+use crate::support::{Workplace, two_sets};
 
 /// Windows of 32 tokens with the distances of 128, under a RoPE for 128 tokens.
 const SKIPPED: &str = "finetune --model m --tokens tokens.json --rope yarn --context 32 --steps 8 --dashboard off \
@@ -84,6 +84,60 @@ fn longer_windows_have_their_share() {
             .count(),
         8
     );
+}
+
+#[test]
+fn a_run_keeps_the_angles_that_it_began_with() {
+    let here = Workplace::with_model();
+    // One set for windows of 32 tokens, another for those of 64.
+    here.write(
+        "two.json",
+        two_sets([1.0, 4.0], 0, &json!({"type": "none"})),
+    );
+    here.run(
+        "finetune --model m --tokens tokens.json --rope two.json --context 32 --steps 4 --dashboard off --out run \
+         --set train.warmup-steps=0 --set train.save-every=2 --set train.long={context=64,share=0.5}",
+    )
+    .worked();
+    let metrics = || here.training_metrics("run/metrics.jsonl");
+    let resume = || {
+        for name in ["model", "step-000004"] {
+            fs_err::remove_dir_all(here.path("run").join(name)).unwrap();
+        }
+        here.run("finetune --resume --out run --dashboard off")
+            .worked();
+    };
+    let whole = metrics();
+    resume();
+    assert_eq!(metrics(), whole);
+    // As an earlier version began: with one set for all windows.
+    for (file, settings) in [
+        ("run/run.json", "fixed"),
+        ("run/step-000002/state.json", "settings"),
+    ] {
+        let mut json = here.read_json(file);
+        let settings = json[settings].as_object_mut().unwrap();
+        assert!(settings.remove("window-angles").is_some(), "{file}");
+        here.write(file, json.to_string());
+    }
+    resume();
+    let before = metrics();
+    assert_eq!(before[..2], whole[..2]);
+    assert_ne!(before[2..], whole[2..]);
+}
+
+#[test]
+fn a_missing_context_is_asked_for_where_it_is_missing() {
+    let here = Workplace::with_model();
+    let line = "finetune --model m --tokens tokens.json --steps 1 --set train.warmup-steps=0 --dashboard off --rope yarn --out run \
+        --set train.long={context=128,share=0.5}";
+    for (positions, expected) in [
+        ("all", "but `--context` is missing"),
+        ("skipped", "but `train.skipped.targets` is missing"),
+    ] {
+        here.run(&format!("{line} --set train.positions={positions}"))
+            .refused_with(expected);
+    }
 }
 
 /// Half of the windows are compared with the original model: 3 of 8 as short text, 1 of 8 at skipped positions.

@@ -80,6 +80,7 @@ fn the_same_losses_pass() {
     assert_eq!(json.stderr, "");
     let json: Value = serde_json::from_str(&json.worked()).unwrap();
     assert_eq!(json["passes"], true);
+    assert_eq!(json["not_checked"], json!([]));
     assert_eq!(json["sequences"][1]["factors"], "long");
     assert_eq!(json["launch"][0]["command"], "transformers serve x");
     assert!(number(&json, "/sequences/0/largest_difference") < 1e-5);
@@ -239,6 +240,14 @@ fn llama_cpp_is_given_contexts_that_choose_the_factors() {
     ] {
         assert!(shown.contains(words), "`{words}` in {shown}");
     }
+    let json: Value = serde_json::from_str(&here.run(&format!("{line} --json")).worked()).unwrap();
+    let not_checked = json["not_checked"].as_array().unwrap();
+    assert_eq!(not_checked.len(), 1);
+    let text = not_checked[0].as_str().unwrap();
+    assert!(
+        text.starts_with("the side within the original context: "),
+        "{text}"
+    );
     let request = here.read_json("request.json");
     assert_eq!(request["sequences"].as_array().unwrap().len(), 1);
     assert_eq!(request["sequences"][0]["context"], 256);

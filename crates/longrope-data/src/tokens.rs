@@ -15,6 +15,20 @@ pub struct TokenDocument {
     pub tokens: Vec<u32>,
 }
 
+impl TokenDocument {
+    /// The tokens without `bos` at their beginning and `eos` at their end.
+    pub fn without_ends(&self, bos: Option<u32>, eos: Option<u32>) -> &[u32] {
+        let mut tokens = self.tokens.as_slice();
+        if bos.is_some() && tokens.first() == bos.as_ref() {
+            tokens = &tokens[1..];
+        }
+        if eos.is_some() && tokens.last() == eos.as_ref() {
+            tokens = &tokens[..tokens.len() - 1];
+        }
+        tokens
+    }
+}
+
 /// Some editors put it in front of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

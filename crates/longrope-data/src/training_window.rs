@@ -59,6 +59,15 @@ impl TrainingWindow {
             .collect()
     }
 
+    /// The position of every token, without gaps. With confined attention, those of each document begin at 0.
+    pub fn positions(&self) -> Vec<usize> {
+        if !self.confined {
+            return (0..self.tokens.len()).collect();
+        }
+        let lengths = self.document_lengths().into_iter();
+        lengths.flat_map(|length| 0..length).collect()
+    }
+
     /// Loss weight of every token.
     ///
     /// The first token of a window is not predicted and has weight 0. With confined attention, so has the first token
@@ -116,5 +125,11 @@ mod tests {
     #[test]
     fn lengths_add_up() {
         assert_eq!(window(true, None).document_lengths(), [3, 3]);
+    }
+
+    #[test]
+    fn positions_begin_again_where_attention_stays_inside_a_document() {
+        assert_eq!(window(false, None).positions(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(window(true, None).positions(), [0, 1, 2, 0, 1, 2]);
     }
 }

@@ -18,9 +18,8 @@ pub use error::{Error, Result, ScoringError};
 pub use interrupt::{Interrupt, Interrupted};
 pub use run_folder::{RunFolder, RunKind, RunMode, RunSettings, SettingChange};
 pub use scoring::{
-    AdaptJob, AdaptWindows, Adaptation, Adapted, HeldOut, Losses, Measure, Measurer, Models,
-    PplCell, PplEvent, PplOptions, Replica, ScoreJob, Scoring, Workers, check_windows,
-    perplexities,
+    AdaptJob, Adaptation, Adapted, HeldOut, Losses, Measure, Measurer, Models, PplCell, PplEvent,
+    PplOptions, Replica, ScoreJob, Scoring, Workers, check_windows, perplexities,
 };
 pub use search::{
     AdaptConfig, Calibration, CalibrationOptions, CalibrationSample, ClosestInputs, ClosestRope,

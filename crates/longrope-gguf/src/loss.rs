@@ -49,8 +49,38 @@ pub enum Loss {
         /// The normalizer.
         normalizer: String,
     },
+    /// Some tokens do not end a text.
+    EndTokens {
+        /// Their texts.
+        tokens: Vec<String>,
+    },
+    /// Spaces beside added tokens are kept where the tokenizer leaves them out, or the other way round.
+    Spaces {
+        /// Number of these tokens.
+        n_tokens: usize,
+        /// The text of one.
+        first: String,
+    },
+    /// The file names the model otherwise, so that llama.cpp loads it.
+    Name {
+        /// The name of the model.
+        name: String,
+        /// The name in the file.
+        written: String,
+        /// The token that is missing.
+        token: &'static str,
+    },
+    /// A space is put not only before texts, but also after special tokens in them.
+    SpaceAfterTokens,
     /// Pieces may be merged in another order than the tokenizer does.
     MergeOrder,
+    /// Parts beside the language model, such as that for images, are left out.
+    OtherParts {
+        /// Number of their tensors.
+        n_tensors: usize,
+        /// The name of one.
+        first: String,
+    },
     /// A tensor has another type than asked for.
     UnevenRows {
         /// The tensor.
@@ -94,9 +124,31 @@ impl fmt::Display for Loss {
                 f,
                 "llama.cpp does not normalize texts to {normalizer}: texts in another form get other tokens"
             ),
+            Self::EndTokens { tokens } => write!(
+                f,
+                "texts do not end at {tokens:?} in llama.cpp: it does not take them for ends, and there are keys for two only"
+            ),
+            Self::Spaces { n_tokens, first } => write!(
+                f,
+                "no key says whether spaces beside added tokens are left out: for {n_tokens} token(s), such as {first:?}, \
+                 llama.cpp does otherwise than the tokenizer"
+            ),
+            Self::Name { name, written, token } => write!(
+                f,
+                "the file names the model {written:?}: llama.cpp takes {name:?} for Phi-3, and does not load it without the \
+                 token `{token}`"
+            ),
+            Self::SpaceAfterTokens => f.write_str(
+                "llama.cpp puts a space after every special token in a text, the tokenizer only before the text",
+            ),
             Self::MergeOrder => f.write_str(
                 "llama.cpp merges every pair that is in the vocabulary, but the tokenizer has no rule for some: a few texts \
                  get other tokens",
+            ),
+            Self::OtherParts { n_tensors, first } => write!(
+                f,
+                "{n_tensors} tensor(s) beside the language model, such as `{first}`, are left out: llama.cpp reads images with \
+                 the help of another file (mmproj), which its converter makes of the original model"
             ),
             Self::UnevenRows { tensor, row } => write!(
                 f,

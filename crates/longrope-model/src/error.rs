@@ -80,6 +80,18 @@ pub enum Error {
         /// The message of the system.
         problem: String,
     },
+    /// A weight has become another number of bytes than the header of its file states, which is a fault of this crate.
+    #[error("writing `{}`: tensor `{tensor}` has become {found} bytes, expected {expected}", path.display())]
+    WrittenSize {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Number of bytes that were written.
+        found: u64,
+        /// Number of bytes that the header states.
+        expected: u64,
+    },
     /// A tensor is larger than the largest buffer of its device.
     #[error(
         "tensor `{tensor}` takes {} MiB as {dtype}, but the largest buffer of its device has {} MiB",

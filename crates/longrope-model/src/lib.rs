@@ -35,8 +35,8 @@ pub use config::{ModelConfig, attention_maps, read_config_json};
 pub use decoder::{Decoder, LayerHook, Placement, Precision, layers_per_device};
 pub use error::{Error, Result};
 pub use export::{
-    ConfigChanges, EXPORT_PREFIX, ExportOptions, FloatType, GgufOptions, ShardSize, ShouldStop,
-    changed_config, copy_companions, export_gguf, export_hf, gguf_rope, is_companion,
+    ConfigChanges, EXPORT_PREFIX, ExportOptions, ExportedGguf, FloatType, GgufOptions, ShardSize,
+    ShouldStop, changed_config, copy_companions, export_gguf, export_hf, gguf_rope, is_companion,
     is_replaceable,
 };
 pub use hub_name::{is_hub_name, name_in_hub_cache};

@@ -17,10 +17,11 @@ use crate::config::ModelConfig;
 pub struct Rotary {
     /// One table for all sequences, or one for each.
     main: Vec<Table>,
-    /// The same RoPE at positions without gaps, if those of `main` have gaps.
+    /// The same RoPE at positions without gaps, if those of `main` have gaps: one table for all sequences, one for each, or
+    /// none.
     ///
     /// Layers with a sliding window use it: whatever the length of a text, the tokens they see are near.
-    near: Option<Table>,
+    near: Vec<Table>,
     local: Option<Table>,
     /// Positions of the tokens of each sequence, if they are not `0..n_positions`.
     positions: Vec<Vec<usize>>,
@@ -124,7 +125,7 @@ impl RotaryMaker {
         let far = far.map(|(grouping, angles)| {
             let of = |angles| Rotary {
                 main: vec![Table::new(angles, &self.device)],
-                near: None,
+                near: Vec::new(),
                 local: None,
                 positions: Vec::new(),
                 n_positions,
@@ -138,7 +139,7 @@ impl RotaryMaker {
         });
         Rotary {
             main: vec![table(rope)],
-            near: None,
+            near: Vec::new(),
             local: self
                 .local
                 .as_ref()
@@ -162,14 +163,40 @@ impl RotaryMaker {
             positions.iter().all(|row| row.len() == n_positions),
             "sequences of one length"
         );
-        let at = |row: &Vec<usize>| Table::new(rope.angles_at(row.iter().copied()), &self.device);
         let whole = self.whole(rope, n_positions);
         Rotary {
-            main: positions.iter().map(at).collect(),
-            near: whole.main.first().cloned(),
+            main: self.tables_at(rope, &positions),
+            near: whole.main.clone(),
             positions,
             ..whole
         }
+    }
+
+    /// As [`Self::at`], for sequences of documents that do not attend to each other. Layers with a sliding window are rotated
+    /// to the positions `near`, in which those of each document have no gaps.
+    ///
+    /// It makes a difference if the RoPE treats the first tokens of a text differently, or if queries grow with their position.
+    ///
+    /// # Panics
+    /// As [`Self::at`], also for `near`.
+    pub fn at_documents(
+        &self,
+        rope: &ResolvedRope,
+        positions: Vec<Vec<usize>>,
+        near: &[Vec<usize>],
+    ) -> Rotary {
+        let lengths = |rows: &[Vec<usize>]| rows.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&positions), lengths(near), "the same sequences");
+        Rotary {
+            near: self.tables_at(rope, near),
+            ..self.at(rope, positions)
+        }
+    }
+
+    /// The angles of each sequence.
+    fn tables_at(&self, rope: &ResolvedRope, positions: &[Vec<usize>]) -> Vec<Table> {
+        let at = |row: &Vec<usize>| Table::new(rope.angles_at(row.iter().copied()), &self.device);
+        positions.iter().map(at).collect()
     }
 }
 
@@ -204,7 +231,7 @@ impl Rotary {
         });
         Self {
             main: vec![rows(|rotary| &rotary.main[0])],
-            near: None,
+            near: Vec::new(),
             local: model.local.as_ref().map(|_| {
                 rows(|rotary| rotary.local.as_ref().expect("one model has all sequences"))
             }),
@@ -220,7 +247,7 @@ impl Rotary {
         let moved = |table: &Table| table.to_device(device);
         Self {
             main: self.main.iter().map(moved).collect(),
-            near: self.near.as_ref().map(moved),
+            near: self.near.iter().map(moved).collect(),
             local: self.local.as_ref().map(moved),
             positions: self.positions.clone(),
             n_positions: self.n_positions,
@@ -264,19 +291,22 @@ impl Rotary {
     /// - `x`, output: `[batch, heads, seq, head_dim]`
     pub(crate) fn apply(&self, x: Tensor<4>, start: usize, turn: Turn) -> Tensor<4> {
         let pairs = turn.pairs;
-        let one = match turn.rotation {
+        let own = match turn.rotation {
             Rotation::None => return x,
             // A config names such layers only together with their RoPE.
-            Rotation::Local => self.local.as_ref(),
-            Rotation::Main => self.near.as_ref().filter(|_| turn.has_window),
+            Rotation::Local => self.local.as_slice(),
+            Rotation::Main if turn.has_window => self.near.as_slice(),
+            Rotation::Main => &[],
         };
-        if let Some(table) = one {
+        let tables = if own.is_empty() {
+            self.main.as_slice()
+        } else {
+            own
+        };
+        if let [table] = tables {
             return table.rotate(x, start, pairs);
         }
-        if let [table] = self.main.as_slice() {
-            return table.rotate(x, start, pairs);
-        }
-        let sequences = self.main.iter().enumerate();
+        let sequences = tables.iter().enumerate();
         let rotated = sequences
             .map(|(row, table)| table.rotate(x.clone().narrow(0, row, 1), start, pairs))
             .collect();

@@ -90,7 +90,7 @@ pub use far_angles::FarAngles;
 pub use hf::{
     Activation, AttentionLayout, Biases, ExpertKind, Experts, Family, HeadNorm, HfConfig, HfRope,
     Layout, MlpKind, MlpLayout, ModuleNames, Multipliers, NormKind, NormOrder, NormSpan, Pairs,
-    QueryGrowth, Residual, Rotation, Router, Routing, SharedExpert, parse_hf_config,
+    QueryGrowth, Residual, Rotation, Router, Routing, SharedExpert, hf_rope_keys, parse_hf_config,
     read_hf_config, read_hf_rope, remove_mscales, rotated_share, write_hf_rope,
 };
 pub use method::Method;

@@ -150,15 +150,7 @@ impl RopeScaling {
                 ..
             } => {
                 positive("scale", *scale)?;
-                positive("beta_slow", *beta_slow)?;
-                positive("beta_fast", *beta_fast)?;
-                if beta_fast < beta_slow {
-                    return Err(Error::Number {
-                        name: "beta_fast",
-                        found: *beta_fast,
-                        expected: "at least `beta_slow`",
-                    });
-                }
+                betas(*beta_fast, *beta_slow)?;
                 attention.validate()
             }
             Self::Llama3 {
@@ -167,16 +159,7 @@ impl RopeScaling {
                 high_freq_factor,
             } => {
                 positive("scale", *scale)?;
-                positive("low_freq_factor", *low_freq_factor)?;
-                positive("high_freq_factor", *high_freq_factor)?;
-                if high_freq_factor <= low_freq_factor {
-                    return Err(Error::Number {
-                        name: "high_freq_factor",
-                        found: *high_freq_factor,
-                        expected: "more than `low_freq_factor`",
-                    });
-                }
-                Ok(())
+                freq_factors(*low_freq_factor, *high_freq_factor)
             }
             Self::LongRope { sets, attention } => {
                 attention.validate()?;
@@ -184,6 +167,34 @@ impl RopeScaling {
             }
         }
     }
+}
+
+/// Fails if these are not the two ends of YaRN's ramp.
+fn betas(fast: f64, slow: f64) -> Result<()> {
+    positive("beta_slow", slow)?;
+    positive("beta_fast", fast)?;
+    if fast < slow {
+        return Err(Error::Number {
+            name: "beta_fast",
+            found: fast,
+            expected: "at least `beta_slow`",
+        });
+    }
+    Ok(())
+}
+
+/// Fails if these are not the two ends of LLaMA 3's ramp.
+fn freq_factors(low: f64, high: f64) -> Result<()> {
+    positive("low_freq_factor", low)?;
+    positive("high_freq_factor", high)?;
+    if high <= low {
+        return Err(Error::Number {
+            name: "high_freq_factor",
+            found: high,
+            expected: "more than `low_freq_factor`",
+        });
+    }
+    Ok(())
 }
 
 /// Fails if `theta` is not a base of frequencies.

@@ -171,6 +171,44 @@ impl fmt::Display for Warning {
                 "`long_factor` is used above `original_max_position_embeddings` {original_context}, but \
                  `max_position_embeddings` is only {max_context}"
             ),
+            Self::NullTheta { used } => write!(
+                f,
+                "`rope_theta` is null, with which transformers cannot compute; {used}, the default, is used"
+            ),
+            Self::NoPart { .. } | Self::SplitForOneRope { .. } => self.about_parts(f),
+            Self::ShortFactorsInTransformers { model_type } => write!(
+                f,
+                "transformers 5.24 uses the short factors of a `{model_type}` model at every length, so the extension has no \
+                 effect there; this program and the code that was published with such models use the long ones"
+            ),
+            Self::Conflict {
+                used,
+                used_value,
+                ignored,
+                ignored_value,
+            } => write!(
+                f,
+                "`{used}` ({used_value}) is used and not `{ignored}` ({ignored_value}), as in transformers 5.24"
+            ),
+            Self::StartTokensDropped { .. }
+            | Self::SetsDropped { .. }
+            | Self::ShortFactorsAreOnes { .. }
+            | Self::BorderMoved { .. }
+            | Self::SetAttentionDropped { .. } => self.about_lost(f),
+            Self::WrittenAsTheta { .. }
+            | Self::WrittenAsLongRope { .. }
+            | Self::WrittenAsHugeFactors { .. }
+            | Self::SharpeningFixed { .. }
+            | Self::MaxPositionKept { .. }
+            | Self::NotForTransformers4 {} => self.about_written(f),
+        }
+    }
+}
+
+impl Warning {
+    /// The text about factor sets of a spec of which a config holds less.
+    fn about_lost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::StartTokensDropped { start_tokens } => write!(
                 f,
                 "the config cannot leave the first {start_tokens} positions unscaled and scales them"
@@ -191,6 +229,13 @@ impl fmt::Display for Warning {
                 f,
                 "the short set has attention scale {short}, the long set {long}; transformers uses {long} for both"
             ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The text about a scaling that a config expresses in another way.
+    fn about_written(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::WrittenAsTheta { theta } => {
                 write!(
                     f,
@@ -223,30 +268,10 @@ impl fmt::Display for Warning {
                 "Phi-3 in transformers 4 accepts only `type`, `short_factor` and `long_factor`; \
                  this config needs transformers 5"
             ),
-            Self::NullTheta { used } => write!(
-                f,
-                "`rope_theta` is null, with which transformers cannot compute; {used}, the default, is used"
-            ),
-            Self::NoPart { .. } | Self::SplitForOneRope { .. } => self.about_parts(f),
-            Self::ShortFactorsInTransformers { model_type } => write!(
-                f,
-                "transformers 5.24 uses the short factors of a `{model_type}` model at every length, so the extension has no \
-                 effect there; this program and the code that was published with such models use the long ones"
-            ),
-            Self::Conflict {
-                used,
-                used_value,
-                ignored,
-                ignored_value,
-            } => write!(
-                f,
-                "`{used}` ({used_value}) is used and not `{ignored}` ({ignored_value}), as in transformers 5.24"
-            ),
+            _ => Ok(()),
         }
     }
-}
 
-impl Warning {
     /// The text about a section that is split by kind of layer.
     fn about_parts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -42,6 +42,7 @@ mod problem;
 mod propose;
 mod proposer;
 mod racing;
+mod round;
 mod scored;
 mod search;
 mod seed;

@@ -13,7 +13,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use longrope_model::{Decoder, LoraConfig, Precision, Trained, copy_companions};
+use longrope_model::{
+    ConfigChanges, Decoder, FloatType, LoraConfig, Precision, Trained, changed_config,
+    copy_companions,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,6 +30,9 @@ const FORMAT: &str = "longrope-training-state";
 const VERSION: u32 = 1;
 
 const STATE_FILE: &str = "state.json";
+
+/// How the names of temporary folders begin in which states are written.
+const SAVING_PREFIX: &str = ".saving-";
 
 /// The content of `state.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,7 +129,7 @@ pub fn save(
 ) -> Result<PathBuf> {
     fs_err::create_dir_all(run)?;
     let target = step_folder(run, state.n_steps);
-    longrope_data::replace_folder(&target, ".saving-", |folder| {
+    longrope_data::replace_folder(&target, SAVING_PREFIX, |folder| {
         let weights = match context.lora {
             None => {
                 let model = folder.join("model");
@@ -157,13 +163,19 @@ pub fn save(
     Ok(target)
 }
 
-/// Writes the weights as a Hugging Face checkpoint, with `config.json`, tokenizer and the like copied from `base`.
+/// Writes the weights as a Hugging Face checkpoint, with `config.json`, tokenizer and the like copied from `base`. The config
+/// names the type of the weights.
 ///
 /// # Errors
 /// If something cannot be written.
 fn write_model(decoder: &Decoder, base: &Path, folder: &Path) -> Result<()> {
     decoder.write_weights(&folder.join("model.safetensors"))?;
-    fs_err::copy(base.join("config.json"), folder.join("config.json"))?;
+    let changes = ConfigChanges {
+        dtype: FloatType::of(decoder.matrix_dtype()),
+        ..ConfigChanges::default()
+    };
+    let (config, _) = changed_config(base, decoder.config(), changes)?;
+    fs_err::write(folder.join("config.json"), config)?;
     copy_companions(base, folder, None)?;
     Ok(())
 }
@@ -198,6 +210,40 @@ pub fn latest_whole(run: &Path) -> Result<Option<PathBuf>> {
         newest.get_or_insert(Error::NoWholeState { path, problem });
     }
     newest.map_or(Ok(None), Err)
+}
+
+/// Whether a run has a saved state, in its place or where [`end_replacements`] finds it.
+pub fn has_state(run: &Path) -> bool {
+    saved(run).is_ok_and(|states| !states.is_empty()) || !cut_off(run).is_empty()
+}
+
+/// Puts states in their place that a process was killed over while it replaced older ones of the same step. The caller works
+/// in the folder of the run alone: [`latest`] and [`latest_whole`] change nothing in it.
+pub fn end_replacements(run: &Path) {
+    for folder in cut_off(run) {
+        longrope_data::remove_leftovers(&folder, SAVING_PREFIX);
+    }
+}
+
+/// The folders of states that are not in their place, because a process was killed while it replaced them.
+fn cut_off(run: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let entries = fs_err::read_dir(run).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default();
+        let is_left = name
+            .as_encoded_bytes()
+            .starts_with(SAVING_PREFIX.as_bytes());
+        if !is_left || !longrope_data::holds_both(&path) {
+            continue;
+        }
+        // Either of them says which step it is of.
+        let states = ["new", "old"].map(|name| TrainingState::read(&path.join(name)));
+        let state = states.into_iter().find_map(Result::ok);
+        let folder = state.map(|state| step_folder(run, state.n_steps));
+        found.extend(folder.filter(|folder| !folder.exists()));
+    }
+    found
 }
 
 /// Restores a trainer from a saved state. `decoder` is the model that training began with.

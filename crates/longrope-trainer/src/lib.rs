@@ -21,7 +21,7 @@ pub use memory::peak_memory;
 pub use micro_batch::MicroBatch;
 pub use optimizer::{AdamW, OptimizerConfig};
 pub use schedule::{Decay, Schedule};
-pub use session::{Ending, EvalPoint, Hooks, Screen, Session, TimedStep};
+pub use session::{Ending, EvalPoint, Hooks, Screen, Session, Terminals, TimedStep};
 pub use threads::thread_shares;
 pub use trainer::{StepReport, Trainer, TrainerConfig};
 pub use workers::Worker;

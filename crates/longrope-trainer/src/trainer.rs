@@ -48,6 +48,9 @@ pub struct StepReport {
     pub distill: Option<f64>,
     /// Tokens that went through the model.
     pub n_tokens: usize,
+    /// Tokens with a positive weight, whose mean loss `nll_nats` is.
+    #[serde(default)]
+    pub n_counted: usize,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Norm of all gradients together, before clipping.
@@ -191,6 +194,7 @@ impl Trainer {
             distill: (sums.distilled_weight > 0.0)
                 .then(|| sums.distilled_loss / sums.distilled_weight),
             n_tokens: sums.n_tokens,
+            n_counted: sums.n_counted,
             learning_rate,
             grad_norm: norm,
             skipped: !finite,

@@ -15,8 +15,23 @@ pub(crate) struct Filler {
     /// The sentences at the beginning of a line, and after others.
     first: Vec<u32>,
     again: Vec<u32>,
-    corpus: Arc<[TokenDocument]>,
+    corpus: Corpus,
     corpus_share: f64,
+}
+
+/// Text to take stretches of, which is in the middle of another text then.
+#[derive(Clone, Debug)]
+pub(crate) struct Corpus {
+    pub(crate) documents: Arc<[TokenDocument]>,
+    /// Tokens at the beginning and at the end of documents, which are left out.
+    pub(crate) ends: (Option<u32>, Option<u32>),
+}
+
+impl Corpus {
+    fn tokens<'a>(&self, document: &'a TokenDocument) -> &'a [u32] {
+        let (bos, eos) = self.ends;
+        document.without_ends(bos, eos)
+    }
 }
 
 /// The filler of one document.
@@ -31,12 +46,9 @@ impl Filler {
     ///
     /// # Errors
     /// [`Error::NoFiller`] if the tokenizer has no tokens for the standard sentences.
-    pub(crate) fn new(
-        tokenizer: &Tokenizer,
-        corpus: Arc<[TokenDocument]>,
-        corpus_share: f64,
-    ) -> Result<Self> {
-        let has_text = corpus.iter().any(|document| !document.tokens.is_empty());
+    pub(crate) fn new(tokenizer: &Tokenizer, corpus: Corpus, corpus_share: f64) -> Result<Self> {
+        let mut documents = corpus.documents.iter();
+        let has_text = documents.any(|document| !corpus.tokens(document).is_empty());
         let again = tokenizer.encode_continuation(&format!(" {FILLER}"))?;
         if again.is_empty() {
             return Err(Error::NoFiller);
@@ -71,7 +83,9 @@ impl Filler {
             }
             FillerKind::Corpus => {
                 while tokens.len() < n_tokens {
-                    let document = &self.corpus[below(self.corpus.len(), rng)].tokens;
+                    let documents = &self.corpus.documents;
+                    let document = &documents[below(documents.len(), rng)];
+                    let document = self.corpus.tokens(document);
                     if document.is_empty() {
                         continue;
                     }
@@ -99,7 +113,11 @@ mod tests {
         let mut json = tokenizer_json();
         json["model"]["vocab"] = json!({ "<s>": 0 });
         json["model"]["merges"] = json!([]);
-        let filler = Filler::new(&tokenizer_from(&json), Arc::new([]), 0.0);
+        let corpus = Corpus {
+            documents: Arc::new([]),
+            ends: (None, None),
+        };
+        let filler = Filler::new(&tokenizer_from(&json), corpus, 0.0);
         assert!(matches!(filler, Err(Error::NoFiller)), "{filler:?}");
     }
 }

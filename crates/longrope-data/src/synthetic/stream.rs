@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::draft::Draft;
-use super::filler::Filler;
+use super::filler::{Corpus, Filler};
 use super::{copying, passkey, recall};
 use crate::random::{below, generator, unit};
 use crate::training_window::{RopeChoice, TrainingWindow};
@@ -76,6 +76,8 @@ pub struct SyntheticConfig {
     pub answer_weight: f32,
     /// Share of documents with text of the corpus as filler instead of the standard sentences.
     pub corpus_share: f64,
+    /// Whether that text keeps the `bos` and the `eos` of its documents in the middle of others, as it did in earlier versions.
+    pub keeps_ends: bool,
 }
 
 impl SyntheticConfig {
@@ -92,6 +94,7 @@ impl SyntheticConfig {
             rope: RopeChoice::Rescaled,
             answer_weight: 8.0,
             corpus_share: 0.5,
+            keeps_ends: false,
         }
     }
 }
@@ -135,6 +138,14 @@ impl SyntheticStream {
                 copying::alphabet(&tokenizer, &special, alphabet)
             }
             _ => Vec::new(),
+        };
+        let corpus = Corpus {
+            documents: corpus,
+            ends: if config.keeps_ends {
+                (None, None)
+            } else {
+                (config.bos, config.eos)
+            },
         };
         let stream = Self {
             filler: Filler::new(&tokenizer, corpus, config.corpus_share)?,

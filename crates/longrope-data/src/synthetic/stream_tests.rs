@@ -6,19 +6,29 @@ use crate::needle::NeedleParts;
 const BOS: u32 = 0;
 const EOS: u32 = 260;
 
-fn stream(kind: SyntheticKind, window: usize, corpus_share: f64) -> Result<SyntheticStream> {
-    let config = SyntheticConfig {
+fn config(kind: SyntheticKind, window: usize, corpus_share: f64) -> SyntheticConfig {
+    SyntheticConfig {
         bos: Some(BOS),
         eos: Some(EOS),
         corpus_share,
         ..SyntheticConfig::new(kind, window, 3)
-    };
-    // No text has the tokens 250 and up.
-    let corpus = [
+    }
+}
+
+fn stream_of(config: SyntheticConfig, corpus: &[TokenDocument]) -> Result<SyntheticStream> {
+    SyntheticStream::new(config, Arc::new(tokenizer()), corpus.into())
+}
+
+/// Both begin with BOS. No text has the tokens 250 and up.
+fn corpus() -> [TokenDocument; 2] {
+    [
         counting_document("corpus", 5),
         counting_document("more", 90),
-    ];
-    SyntheticStream::new(config, Arc::new(tokenizer()), corpus.into())
+    ]
+}
+
+fn stream(kind: SyntheticKind, window: usize, corpus_share: f64) -> Result<SyntheticStream> {
+    stream_of(config(kind, window, corpus_share), &corpus())
 }
 
 fn text(tokens: &[u32]) -> String {
@@ -307,9 +317,54 @@ fn pieces_have_the_tokens_of_the_whole_text_where_texts_begin_with_a_space() {
 }
 
 #[test]
+fn text_of_a_corpus_has_no_beginnings_and_ends_in_the_middle() {
+    let with = |before: &[u32], after: &[u32]| {
+        corpus().map(|document| TokenDocument {
+            tokens: [before, &document.tokens[1..], after].concat(),
+            ..document
+        })
+    };
+    let (whole, inner) = (with(&[BOS], &[EOS]), with(&[], &[]));
+    let as_before = |kind| SyntheticConfig {
+        keeps_ends: true,
+        ..config(kind, 800, 1.0)
+    };
+    // A beginning of a text is that of a document, or follows the end of one.
+    let is_text = |window: &TrainingWindow| {
+        let mut pairs = window.tokens.windows(2);
+        window.tokens[0] == BOS && pairs.all(|pair| pair[1] != BOS || pair[0] == EOS)
+    };
+    for kind in [SyntheticKind::Passkey {}, SyntheticKind::RECALL] {
+        let mut found = stream_of(config(kind, 800, 1.0), &whole).unwrap();
+        let mut expected = stream_of(as_before(kind), &inner).unwrap();
+        let mut before = stream_of(as_before(kind), &whole).unwrap();
+        let mut n_texts = 0;
+        for _ in 0..20 {
+            let window = found.next_window().unwrap();
+            assert!(is_text(&window), "{:?}", window.tokens);
+            assert_eq!(window, expected.next_window().unwrap());
+            n_texts += usize::from(is_text(&before.next_window().unwrap()));
+        }
+        assert!(n_texts < 20, "{kind:?}");
+    }
+    // Without anything between the ends, there is no text.
+    let empty = [TokenDocument {
+        source: String::new(),
+        tokens: vec![BOS, EOS],
+    }];
+    let mut stream = stream_of(config(SyntheticKind::RECALL, 800, 1.0), &empty).unwrap();
+    assert!(text(&stream.next_window().unwrap().tokens).contains("The grass"));
+}
+
+/// As runs that earlier versions began go on: with the beginnings of the documents of the corpus.
+#[test]
 fn the_tokens_of_every_kind_are_pinned() {
     let print = |kind| {
-        let mut stream = stream(kind, 800, 0.5).unwrap();
+        let config = SyntheticConfig {
+            keeps_ends: true,
+            ..config(kind, 800, 0.5)
+        };
+        let mut stream = stream_of(config, &corpus()).unwrap();
         let mut bytes = Vec::new();
         for _ in 0..40 {
             let window = stream.next_window().unwrap();

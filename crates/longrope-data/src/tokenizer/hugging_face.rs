@@ -3,7 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tokenizers::Decoder;
+
 use super::add_bos::adds_bos;
+use super::byte_runs::{joins_bytes, with_whole_characters};
 use super::config::TokenizerConfig;
 use super::continuation::Continuation;
 use super::split;
@@ -17,6 +20,9 @@ use crate::{Error, Result};
 const PIECE_BYTES: usize = 1 << 16;
 /// Bytes of the longest text that is tokenized in one piece, which may need 10 GiB of memory.
 const MAX_WHOLE_BYTES: usize = 1 << 26;
+
+/// Tokens of a text that are decoded together with those that continue it.
+const DECODED_BEFORE: usize = 32;
 
 /// A text with letters, digits, marks and white space, which is tokenized once to find damaged files early.
 const PROBE: &str = "The 12 foxes,\n  naïve — ▁東京 🦊";
@@ -170,11 +176,49 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Decode`] if the tokenizer's decoder refuses them.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
-        in_fence(|| self.inner.decode(tokens, true)).map_err(|source| Error::Decode {
-            tokenizer: self.path.clone(),
-            n_tokens: tokens.len(),
-            source,
-        })
+        in_fence(|| self.inner.decode(tokens, true))
+            .map_err(|source| self.not_decoded(tokens, source))
+    }
+
+    /// The text of `tokens` that continue those `before`, as it is in the text of all together. Decoders of tokenizers
+    /// that put a space before every text remove one from the first word, which is wanted there.
+    ///
+    /// An incomplete character is a replacement character. More tokens change no other part of the text, so all but
+    /// replacement characters at its end can be shown before they are known.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn decode_continuation(&self, before: &[u32], tokens: &[u32]) -> Result<String> {
+        let before = &before[before.len().saturating_sub(DECODED_BEFORE)..];
+        let beginning = self.decode_characters(before)?;
+        let whole = self.decode_characters(&[before, tokens].concat())?;
+        // A character that begins before and ends in them is theirs.
+        let complete = beginning.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        let text = whole
+            .strip_prefix(beginning.as_str())
+            .or_else(|| whole.strip_prefix(complete));
+        match text {
+            Some(text) => Ok(text.to_owned()),
+            // The decoder writes a text otherwise if more follows.
+            None => self.decode_characters(tokens),
+        }
+    }
+
+    /// The text of `tokens`, without special tokens. Only those bytes that are of no character become replacement
+    /// characters, not all that adjoin them.
+    fn decode_characters(&self, tokens: &[u32]) -> Result<String> {
+        let decoder = self.inner.get_decoder();
+        let Some(decoder) = decoder.filter(|decoder| joins_bytes(decoder)) else {
+            return self.decode(tokens);
+        };
+        let added = self.inner.get_added_vocabulary();
+        let written: Vec<String> = tokens
+            .iter()
+            .filter_map(|&id| self.inner.id_to_token(id))
+            .filter(|token| !added.is_special_token(token))
+            .collect();
+        let decoded = in_fence(|| decoder.decode(with_whole_characters(written)));
+        decoded.map_err(|source| self.not_decoded(tokens, source))
     }
 
     /// Whether llama.cpp would begin every text with the beginning-of-text token: what its converter makes of
@@ -240,6 +284,14 @@ impl Tokenizer {
             source,
         })?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    fn not_decoded(&self, tokens: &[u32], source: tokenizers::Error) -> Error {
+        Error::Decode {
+            tokenizer: self.path.clone(),
+            n_tokens: tokens.len(),
+            source,
+        }
     }
 
     /// Finds the special tokens before and after a text by encoding a short one.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::fixtures::{tokenizer, tokenizer_from, tokenizer_json};
+use crate::fixtures::{sentencepiece_json, tokenizer, tokenizer_from, tokenizer_json};
 
 #[test]
 fn encodes_with_and_without_special_tokens() {
@@ -31,6 +31,69 @@ fn decode_turns_back_any_text() {
             .unwrap(),
         text
     );
+}
+
+#[test]
+fn the_first_word_of_a_continuation_keeps_its_space() {
+    let mut json = sentencepiece_json();
+    json["decoder"] = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": false});
+    for tokenizer in [tokenizer_from(&json), tokenizer()] {
+        let prompt = tokenizer.encode_prompt("The key is").unwrap();
+        for text in [" 12345", "12345", ".", "", " a b"] {
+            let tokens = tokenizer.encode_continuation(text).unwrap();
+            let found = tokenizer.decode_continuation(&prompt, &tokens).unwrap();
+            assert_eq!(found, text);
+        }
+        // Of a long text, only the last tokens are decoded.
+        let long = prompt.repeat(40);
+        let tokens = tokenizer.encode_continuation(" 1").unwrap();
+        assert_eq!(tokenizer.decode_continuation(&long, &tokens).unwrap(), " 1");
+    }
+}
+
+#[test]
+fn characters_of_several_tokens_are_decoded_after_any_prompt() {
+    // Three bytes each, so the tokens that are decoded before the continuation begin within a character.
+    let khmer = "ភាសាខ្មែរជាភាសាផ្លូវ";
+    assert_eq!(khmer.chars().count(), 20);
+    assert_ne!(DECODED_BEFORE % 3, 0);
+    for tokenizer in [tokenizer_from(&sentencepiece_json()), tokenizer()] {
+        for prompt in [khmer.to_owned(), format!("The text: {khmer}"), "a".into()] {
+            let prompt = tokenizer.encode_prompt(&prompt).unwrap();
+            let text = "ផ្លូវការ. It é🦊 is";
+            let tokens = tokenizer.encode_continuation(text).unwrap();
+            let decode = |n: usize| {
+                tokenizer
+                    .decode_continuation(&prompt, &tokens[..n])
+                    .unwrap()
+            };
+            assert_eq!(decode(tokens.len()), text);
+            for n in 0..tokens.len() {
+                let shorter = decode(n);
+                let whole = shorter.trim_end_matches('\u{fffd}');
+                assert!(text.starts_with(whole), "{n}: {shorter}");
+                assert!(shorter.len() <= whole.len() + '\u{fffd}'.len_utf8());
+            }
+            // Only the incomplete character is lost, and what follows it is not.
+            assert_eq!(decode(8), "ផ្\u{fffd}");
+            let cut = [&tokens[..8], &tokens[9..]].concat();
+            let found = tokenizer.decode_continuation(&prompt, &cut).unwrap();
+            assert_eq!(found, text.replacen('ល', "\u{fffd}", 1));
+        }
+    }
+}
+
+#[test]
+fn a_character_that_begins_before_belongs_to_the_continuation() {
+    for tokenizer in [tokenizer_from(&sentencepiece_json()), tokenizer()] {
+        let tokens = tokenizer.encode_prompt("a é東 b").unwrap();
+        // The last of them is the second byte of the character.
+        let before = tokens.len() - 3;
+        let (before, tokens) = tokens.split_at(before);
+        assert!(tokenizer.decode(before).unwrap().ends_with('\u{fffd}'));
+        let found = tokenizer.decode_continuation(before, tokens).unwrap();
+        assert_eq!(found, "東 b");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tokenizers as Hugging Face saves them: loading, encoding and training.
 
 mod add_bos;
+mod byte_runs;
 mod config;
 mod continuation;
 mod hugging_face;

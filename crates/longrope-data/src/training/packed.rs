@@ -291,13 +291,7 @@ impl PackedStream {
 
     fn wrapped(&self, doc_idx: usize) -> Wrapped<'_> {
         let PackingConfig { bos, eos, .. } = self.config;
-        let mut tokens = self.documents[doc_idx].tokens.as_slice();
-        if bos.is_some() && tokens.first() == bos.as_ref() {
-            tokens = &tokens[1..];
-        }
-        if eos.is_some() && tokens.last() == eos.as_ref() {
-            tokens = &tokens[..tokens.len() - 1];
-        }
+        let tokens = self.documents[doc_idx].without_ends(bos, eos);
         Wrapped { bos, tokens, eos }
     }
 }

@@ -11,12 +11,11 @@ use rand::RngExt;
 use serde_json::{Map, Value, json};
 
 use super::association_pairs::{NAMES, PAIRS, Pair};
-use super::candidates::{Candidates, candidate_metrics};
+use super::candidates::{Asked, candidate_metrics};
 use super::config::{NeedleConfig, NeedleKind, check_fixed_texts, check_needles};
 use super::haystack::Haystack;
 use super::inputs::TaskInputs;
 use crate::error::Result;
-use crate::fit::{Fill, check_all_fit};
 use crate::language_model::LanguageModel;
 use crate::report::Trial;
 use crate::settings::depths_setting;
@@ -67,18 +66,11 @@ impl<'a> Association<'a> {
     ) -> Result<Self> {
         check_needles(KIND.task_name(), config)?;
         check_fixed_texts(KIND.task_name(), config)?;
-        let inputs = TaskInputs {
-            tokenizer,
-            haystack,
-            config: config.clone(),
-            context,
-            seed,
+        let task = Self {
+            inputs: TaskInputs::new(tokenizer, haystack, config, context, seed),
         };
-        let task = Self { inputs };
-        check_all_fit(KIND.task_name(), context, task.n_trials(), |trial| {
-            task.least_tokens(trial)
-        })?;
-        task.candidates(0)?; // fails if no filler gives exactly the context
+        task.inputs
+            .check_fit(KIND, task.n_trials(), |trial| task.asked(trial))?;
         Ok(task)
     }
 
@@ -102,36 +94,14 @@ impl<'a> Association<'a> {
         }
     }
 
-    fn candidates(&self, trial: usize) -> Result<Candidates> {
-        self.asked_with(trial, |answers, prompt| {
-            self.inputs.candidates(KIND, answers, prompt)
-        })
-    }
-
-    /// Tokens of a trial without filler.
-    fn least_tokens(&self, trial: usize) -> Result<usize> {
-        self.asked_with(trial, |answers, prompt| {
-            self.inputs.least_tokens(answers, prompt)
-        })
-    }
-
-    /// What `take` makes of the answers of a trial, the right one first, and of its prompt with any filler.
-    fn asked_with<T>(
-        &self,
-        trial: usize,
-        take: impl FnOnce(&[String], &dyn Fn(Fill) -> String) -> Result<T>,
-    ) -> Result<T> {
+    fn asked(&self, trial: usize) -> Asked {
         let Drawn { facts, start } = self.draw(trial);
-        let haystack = self.inputs.haystack.starting_at(start);
-        let texts: Vec<String> = facts.iter().map(Fact::text).collect();
-        let depths = facts.iter().map(|fact| fact.depth);
-        let needles: Vec<(f64, &str)> = depths.zip(texts.iter().map(String::as_str)).collect();
-        let answers: Vec<String> = facts.iter().map(|fact| format!(" {}", fact.name)).collect();
-        let question = facts[0].pair.question;
-        take(&answers, &|fill: Fill| {
-            let text = haystack.with_needles(fill, &needles);
-            format!("{text}\nQuestion: {question}\nAnswer:")
-        })
+        Asked {
+            needles: facts.iter().map(|it| (it.depth, it.text())).collect(),
+            start,
+            question: facts[0].pair.question.to_owned(),
+            answers: facts.iter().map(|it| format!(" {}", it.name)).collect(),
+        }
     }
 }
 
@@ -161,7 +131,7 @@ impl Task for Association<'_> {
                 let mut details = Map::new();
                 details.insert("depth".to_owned(), json!(asked.depth));
                 details.insert("question".to_owned(), Value::from(asked.pair.question));
-                let candidates = self.candidates(trial)?;
+                let candidates = self.inputs.candidates(KIND, &self.asked(trial))?;
                 self.inputs
                     .run_candidates(trial, &candidates, details, model, rope)
             })

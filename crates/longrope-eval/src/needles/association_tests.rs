@@ -25,7 +25,8 @@ fn all_candidates_are_in_a_text_of_exactly_the_context() {
     let task = Association::new(&tokenizer, &hay, &config(), 700, 5).unwrap();
     assert_eq!(task.n_trials(), 25);
     for trial in 0..6 {
-        let (candidates, drawn) = (task.candidates(trial).unwrap(), task.draw(trial));
+        let candidates = task.inputs.candidates(KIND, &task.asked(trial)).unwrap();
+        let drawn = task.draw(trial);
         let sequences = candidates.sequences();
         let longest = sequences.iter().map(|tokens| tokens.len()).max();
         assert_eq!(longest, Some(700));
@@ -49,7 +50,9 @@ fn a_later_trial_that_does_not_fit_is_refused_at_once() {
     let needed = |seed| -> Vec<usize> {
         let task = new(seed, 700).unwrap();
         let trials = 0..task.n_trials();
-        trials.map(|i| task.least_tokens(i).unwrap()).collect()
+        trials
+            .map(|i| task.inputs.least_tokens(&task.asked(i)).unwrap())
+            .collect()
     };
     let is_later = |all: &[usize]| all.iter().any(|tokens| *tokens > all[0]);
     let seed = (0..20).find(|seed| is_later(&needed(*seed))).unwrap();

@@ -4,14 +4,43 @@ use longrope_rope::RopeSpec;
 use serde_json::{Map, Value, json};
 
 use super::config::NeedleKind;
+use super::haystack::Haystack;
 use super::inputs::TaskInputs;
 use super::question::{AnsweredPrompt, ask};
 use crate::choice::{Answer, argmax, log_likelihoods};
 use crate::error::Result;
-use crate::fit::{Fill, fit_filler};
+use crate::fit::{Fill, check_all_fit, fit_filler};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::report::Trial;
+
+/// What a trial hides in its text, and what it asks about it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// What is hidden, with its depth.
+    pub(super) needles: Vec<(f64, String)>,
+    /// Where in the haystack the text begins, from 0 to 1.
+    pub(super) start: f64,
+    pub(super) question: String,
+    /// The candidates. The first is right.
+    pub(super) answers: Vec<String>,
+}
+
+impl Asked {
+    /// The prompt with any filler of a haystack.
+    fn prompt(&self, haystack: &Haystack) -> impl Fn(Fill) -> String {
+        let haystack = haystack.starting_at(self.start);
+        let needles: Vec<(f64, &str)> = self
+            .needles
+            .iter()
+            .map(|(depth, text)| (*depth, text.as_str()))
+            .collect();
+        move |fill| {
+            let text = haystack.with_needles(fill, &needles);
+            format!("{text}\nQuestion: {}\nAnswer:", self.question)
+        }
+    }
+}
 
 /// A prompt with each of its candidates. The first is right.
 #[derive(Debug)]
@@ -42,17 +71,29 @@ pub(super) fn candidate_metrics() -> Vec<Metric> {
 }
 
 impl TaskInputs<'_> {
+    /// Checks that every trial fits into the context, and that some filler gives the first one exactly its length.
+    ///
+    /// # Errors
+    /// If a trial does not fit, and those of [`TaskInputs::candidates`].
+    pub(super) fn check_fit(
+        &self,
+        kind: NeedleKind,
+        n_trials: usize,
+        asked: impl Fn(usize) -> Asked,
+    ) -> Result<()> {
+        check_all_fit(kind.task_name(), self.context, n_trials, |trial| {
+            self.least_tokens(&asked(trial))
+        })?;
+        self.candidates(kind, &asked(0))?;
+        Ok(())
+    }
+
     /// Finds the filler with which the prompt and its longest candidate have exactly as many tokens as the context.
-    /// `prompt` makes the prompt with some filler.
     ///
     /// # Errors
     /// Those of [`fit_filler`], and if a text cannot be tokenized.
-    pub(super) fn candidates(
-        &self,
-        kind: NeedleKind,
-        answers: &[String],
-        prompt: &dyn Fn(Fill) -> String,
-    ) -> Result<Candidates> {
+    pub(super) fn candidates(&self, kind: NeedleKind, asked: &Asked) -> Result<Candidates> {
+        let (answers, prompt) = (&asked.answers, asked.prompt(self.haystack));
         // The filler does not change how long an answer is, so only the longest is tried with every filler.
         let bare = self.answered(answers, &prompt(Fill::default()))?;
         let longest = (0..bare.len())
@@ -71,12 +112,9 @@ impl TaskInputs<'_> {
     ///
     /// # Errors
     /// If a text cannot be tokenized.
-    pub(super) fn least_tokens(
-        &self,
-        answers: &[String],
-        prompt: &dyn Fn(Fill) -> String,
-    ) -> Result<usize> {
-        let bare = self.answered(answers, &prompt(Fill::default()))?;
+    pub(super) fn least_tokens(&self, asked: &Asked) -> Result<usize> {
+        let prompt = asked.prompt(self.haystack);
+        let bare = self.answered(&asked.answers, &prompt(Fill::default()))?;
         Ok(bare.iter().map(|it| self.needs(it)).max().unwrap_or(0))
     }
 

@@ -20,7 +20,23 @@ pub(super) struct TaskInputs<'a> {
     pub(super) seed: u64,
 }
 
-impl TaskInputs<'_> {
+impl<'a> TaskInputs<'a> {
+    pub(super) fn new(
+        tokenizer: &'a Tokenizer,
+        haystack: &'a Haystack,
+        config: &NeedleConfig,
+        context: usize,
+        seed: u64,
+    ) -> Self {
+        Self {
+            tokenizer,
+            haystack,
+            config: config.clone(),
+            context,
+            seed,
+        }
+    }
+
     /// The generator of a trial.
     pub(super) fn rng(&self, trial: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);

@@ -82,14 +82,9 @@ impl<'a> Needle<'a> {
         seed: u64,
     ) -> Result<Self> {
         check_config(config)?;
-        let inputs = TaskInputs {
-            tokenizer,
-            haystack,
-            config: config.clone(),
-            context,
-            seed,
+        let task = Self {
+            inputs: TaskInputs::new(tokenizer, haystack, config, context, seed),
         };
-        let task = Self { inputs };
         check_all_fit(NAME, context, task.n_trials(), |trial| {
             task.least_tokens(trial)
         })?;

@@ -10,12 +10,11 @@ use longrope_rope::RopeSpec;
 use rand::RngExt;
 use serde_json::{Map, Value, json};
 
-use super::candidates::{Candidates, candidate_metrics};
+use super::candidates::{Asked, candidate_metrics};
 use super::config::{MOST_NEEDLES, NeedleConfig, NeedleKind, check_fixed_texts, check_needles};
 use super::haystack::Haystack;
 use super::inputs::TaskInputs;
 use crate::error::Result;
-use crate::fit::{Fill, check_all_fit};
 use crate::language_model::LanguageModel;
 use crate::report::Trial;
 use crate::settings::invalid_setting;
@@ -120,23 +119,16 @@ impl<'a> Ordinal<'a> {
             let (found, expected) = (config.digits.to_string(), "a number from 2 to 18");
             return Err(invalid_setting(name, "digits", found, expected));
         }
-        let inputs = TaskInputs {
-            tokenizer,
-            haystack,
-            config: config.clone(),
-            context,
-            seed,
+        let task = Self {
+            inputs: TaskInputs::new(tokenizer, haystack, config, context, seed),
         };
-        let task = Self { inputs };
-        check_all_fit(KIND.task_name(), context, task.n_trials(), |trial| {
-            task.least_tokens(trial)
-        })?;
-        task.candidates(0)?; // fails if no filler gives exactly the context
+        task.inputs
+            .check_fit(KIND, task.n_trials(), |trial| task.asked(trial))?;
         Ok(task)
     }
 
     /// Index of the needle that a trial asks for.
-    fn asked(&self, trial: usize) -> usize {
+    fn asked_needle(&self, trial: usize) -> usize {
         trial % self.inputs.config.needles
     }
 
@@ -166,49 +158,26 @@ impl<'a> Ordinal<'a> {
         }
     }
 
-    fn candidates(&self, trial: usize) -> Result<Candidates> {
-        self.asked_with(trial, |answers, prompt| {
-            self.inputs.candidates(KIND, answers, prompt)
-        })
-    }
-
-    /// Tokens of a trial without filler.
-    fn least_tokens(&self, trial: usize) -> Result<usize> {
-        self.asked_with(trial, |answers, prompt| {
-            self.inputs.least_tokens(answers, prompt)
-        })
-    }
-
-    /// What `take` makes of the answers of a trial, the right one first, and of its prompt with any filler.
-    fn asked_with<T>(
-        &self,
-        trial: usize,
-        take: impl FnOnce(&[String], &dyn Fn(Fill) -> String) -> Result<T>,
-    ) -> Result<T> {
+    fn asked(&self, trial: usize) -> Asked {
         let Drawn {
             kind,
             values,
             start,
         } = self.draw(trial);
         let (needle, question) = KINDS[kind];
-        let asked = self.asked(trial);
-        let question = question.replace("{ordinal}", ORDINALS[asked]);
-        let haystack = self.inputs.haystack.starting_at(start);
-        let texts: Vec<String> = values
-            .iter()
-            .map(|value| needle.replace("{value}", &value.to_string()))
-            .collect();
-        let needles: Vec<(f64, &str)> = texts
-            .iter()
-            .enumerate()
-            .map(|(i, text)| (self.depth(i), text.as_str()))
-            .collect();
+        let asked = self.asked_needle(trial);
+        let needles = values.iter().enumerate().map(|(i, value)| {
+            let text = needle.replace("{value}", &value.to_string());
+            (self.depth(i), text)
+        });
         let mut answers: Vec<String> = values.iter().map(|value| format!(" {value}")).collect();
         answers.swap(0, asked);
-        take(&answers, &|fill: Fill| {
-            let text = haystack.with_needles(fill, &needles);
-            format!("{text}\nQuestion: {question}\nAnswer:")
-        })
+        Asked {
+            needles: needles.collect(),
+            start,
+            question: question.replace("{ordinal}", ORDINALS[asked]),
+            answers,
+        }
     }
 }
 
@@ -234,11 +203,11 @@ impl Task for Ordinal<'_> {
     ) -> Result<Vec<Trial>> {
         trials
             .map(|trial| {
-                let asked = self.asked(trial);
+                let asked = self.asked_needle(trial);
                 let mut details = Map::new();
                 details.insert("depth".to_owned(), json!(self.depth(asked)));
                 details.insert("ordinal".to_owned(), Value::from(ORDINALS[asked]));
-                let candidates = self.candidates(trial)?;
+                let candidates = self.inputs.candidates(KIND, &self.asked(trial))?;
                 self.inputs
                     .run_candidates(trial, &candidates, details, model, rope)
             })

@@ -29,7 +29,8 @@ fn needles_are_in_order_and_each_is_asked_for() {
     let task = Ordinal::new(&tokenizer, &hay, &config(), 600, 5).unwrap();
     assert_eq!(task.n_trials(), 6);
     for trial in 0..6 {
-        let (candidates, drawn) = (task.candidates(trial).unwrap(), task.draw(trial));
+        let candidates = task.inputs.candidates(KIND, &task.asked(trial)).unwrap();
+        let drawn = task.draw(trial);
         let sequences = candidates.sequences();
         assert_eq!(sequences.iter().map(|tokens| tokens.len()).max(), Some(600));
         let text = tokenizer.decode(sequences[0]).unwrap();
@@ -129,7 +130,9 @@ fn a_later_trial_that_does_not_fit_is_refused_at_once() {
     let needed = |seed| -> Vec<usize> {
         let task = new(seed, 600).unwrap();
         let trials = 0..task.n_trials();
-        trials.map(|i| task.least_tokens(i).unwrap()).collect()
+        trials
+            .map(|i| task.inputs.least_tokens(&task.asked(i)).unwrap())
+            .collect()
     };
     let is_later = |all: &[usize]| all.iter().any(|tokens| *tokens > all[0]);
     let seed = (0..20).find(|seed| is_later(&needed(*seed))).unwrap();

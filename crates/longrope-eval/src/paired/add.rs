@@ -7,28 +7,34 @@ use crate::report::{PplResult, TaskResult};
 ///
 /// Results without such a partner, and those of the reference itself, get none.
 pub fn add_window_differences(results: &mut [PplResult], reference: &str) {
-    let references: Vec<PplResult> = results
-        .iter()
-        .filter(|result| result.rope == reference)
-        .cloned()
-        .collect();
-    for result in results.iter_mut().filter(|result| result.rope != reference) {
-        result.difference = references
-            .iter()
-            .find_map(|other| window_difference(result, other).ok());
-    }
+    let is_reference = |result: &PplResult| result.rope == reference;
+    compare_with(results, is_reference, |result, references| {
+        let mut others = references.iter();
+        result.difference = others.find_map(|other| window_difference(result, other).ok());
+    });
 }
 
 /// As [`add_window_differences`], for results of tasks.
 pub fn add_task_differences(results: &mut [TaskResult], reference: &str) {
-    let references: Vec<TaskResult> = results
+    let is_reference = |result: &TaskResult| result.rope == reference;
+    compare_with(results, is_reference, |result, references| {
+        let mut others = references.iter();
+        result.difference = others.find_map(|other| task_difference(result, other).ok());
+    });
+}
+
+/// Calls `compare` with every result that is not of the reference, and with those that are.
+fn compare_with<R: Clone>(
+    results: &mut [R],
+    is_reference: impl Fn(&R) -> bool,
+    compare: impl Fn(&mut R, &[R]),
+) {
+    let references: Vec<R> = results
         .iter()
-        .filter(|result| result.rope == reference)
+        .filter(|result| is_reference(result))
         .cloned()
         .collect();
-    for result in results.iter_mut().filter(|result| result.rope != reference) {
-        result.difference = references
-            .iter()
-            .find_map(|other| task_difference(result, other).ok());
+    for result in results.iter_mut().filter(|result| !is_reference(result)) {
+        compare(result, &references);
     }
 }

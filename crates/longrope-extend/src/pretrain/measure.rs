@@ -12,6 +12,8 @@ use crate::error::Result;
 const WINDOWS_PER_DOCUMENT: usize = 8;
 /// Number of documents with a passkey that a model is measured on during a pretraining.
 pub const N_PASSKEYS: usize = 64;
+/// Documents that are drawn at most to find so many. Few are cut.
+const MOST_DRAWN: usize = 16 * N_PASSKEYS;
 /// Sequences that are scored together.
 const BATCH: usize = 16;
 
@@ -37,9 +39,7 @@ impl Yardstick {
             }
         }
         let passkeys = match passkeys {
-            Some(mut stream) => (0..N_PASSKEYS)
-                .map(|_| stream.next_window())
-                .collect::<longrope_data::Result<_>>()?,
+            Some(stream) => whole_documents(stream)?,
             None => Vec::new(),
         };
         Ok(Self {
@@ -91,6 +91,33 @@ impl Yardstick {
     }
 }
 
+/// [`N_PASSKEYS`] documents that ask for the whole answer, or none, with a warning in the log, if there are not so many. One
+/// that reaches beyond the window is cut off, and the rest of its answer is easier to find.
+fn whole_documents(mut stream: SyntheticStream) -> Result<Vec<TrainingWindow>> {
+    let mut found = Vec::with_capacity(N_PASSKEYS);
+    for _ in 0..MOST_DRAWN {
+        let document = stream.next_window()?;
+        if is_whole(&document) {
+            found.push(document);
+        }
+        // All that is said of them later is of so many.
+        if found.len() == N_PASSKEYS {
+            return Ok(found);
+        }
+    }
+    tracing::warn!(
+        "passkeys are not measured: of {MOST_DRAWN} documents with one, the window cuts off all but {}",
+        found.len()
+    );
+    Ok(Vec::new())
+}
+
+/// Whether a document has an answer, and something after it.
+fn is_whole(document: &TrainingWindow) -> bool {
+    let weights = document.loss_weights.as_deref().unwrap_or_default();
+    weights.iter().any(|weight| *weight > 1.0) && weights.last().is_some_and(|last| *last <= 1.0)
+}
+
 /// Whether every token of the answer has a probability above 1/2.
 fn is_found(document: &TrainingWindow, losses: &[f32]) -> bool {
     let weights = document.loss_weights.iter().flatten().skip(1);
@@ -102,8 +129,36 @@ fn is_found(document: &TrainingWindow, losses: &[f32]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use longrope_data::{Goal, RopeChoice, SyntheticConfig, SyntheticKind, Tokenizer};
+
     use super::*;
-    use longrope_data::{Goal, RopeChoice};
+
+    #[test]
+    fn passkeys_are_asked_for_as_a_whole() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../longrope/assets/tiny-llama-256");
+        let tokenizer = Arc::new(Tokenizer::from_model_dir(&folder).unwrap());
+        let config = SyntheticConfig {
+            answer_weight: 2.0,
+            corpus_share: 0.0,
+            ..SyntheticConfig::new(SyntheticKind::Passkey {}, 256, 7)
+        };
+        let stream = SyntheticStream::new(config, tokenizer, Vec::new().into()).unwrap();
+        let n_digits = |document: &TrainingWindow| {
+            let weights = document.loss_weights.iter().flatten();
+            weights.filter(|weight| **weight > 1.0).count()
+        };
+        // Some of the stream's documents are cut.
+        let mut drawn = stream.clone();
+        let mut drawn = (0..256).map(|_| drawn.next_window().unwrap());
+        assert!(drawn.any(|document| n_digits(&document) < 5));
+        let yardstick = Yardstick::new(&[], 256, Some(stream)).unwrap();
+        let asked: Vec<usize> = yardstick.passkeys.iter().map(n_digits).collect();
+        assert_eq!(asked, [5; N_PASSKEYS]);
+    }
 
     #[test]
     fn every_digit_has_to_be_likely() {

@@ -18,7 +18,8 @@ enum Changed {
     Input(String),
 }
 
-/// What a stage takes from others, as paths in the folder of the run. A page is about all stages before it.
+/// What a stage takes from others, as paths in the folder of the run: nothing that it makes itself, though its settings may
+/// name that for others. A page is about all stages before it.
 pub(super) fn inputs<W>(stages: &[PlannedStage<W>], index: usize) -> BTreeSet<String> {
     let stage = &stages[index];
     if stage.verb == Verb::Report {
@@ -27,9 +28,12 @@ pub(super) fn inputs<W>(stages: &[PlannedStage<W>], index: usize) -> BTreeSet<St
             .map(|stage| format!("{}/{DONE_FILE}", folder_of(stage)))
             .collect();
     }
-    Settings::read(&stage.settings)
+    let mut inputs = Settings::read(&stage.settings)
         .map(|settings| settings.inputs(stage.verb))
-        .unwrap_or_default()
+        .unwrap_or_default();
+    let own = folder_of(stage);
+    inputs.retain(|path| !Path::new(path).starts_with(&own));
+    inputs
 }
 
 /// Refuses a stage that is done with another model, or with something that has been made again since.
@@ -92,8 +96,13 @@ fn changed<W>(
     {
         return Some(Changed::Model(PathBuf::from(model)));
     }
+    let own = folder_of(&stages[index]);
     done.inputs.iter().find_map(|(path, was)| {
         let path = present_place(stages, path);
+        // Earlier versions noted what a stopped stage had made itself.
+        if Path::new(&path).starts_with(&own) {
+            return None;
+        }
         let now = fingerprints.of(&path)?;
         (now != was).then_some(Changed::Input(path))
     })

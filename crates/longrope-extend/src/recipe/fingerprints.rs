@@ -9,6 +9,7 @@ use longrope_data::{sha256_hex, sha256_of_file, text_files_below};
 use longrope_model::Checkpoint;
 use serde_json::Value;
 
+use super::inside::is_inside;
 use super::stage::Locate;
 
 /// Files of more bytes are known by their length and their ends.
@@ -16,7 +17,8 @@ const LARGE: u64 = 256 << 20;
 /// Bytes of an end.
 const END: u64 = 1 << 20;
 
-/// Fingerprints of files and models, in the folder of a run and elsewhere. Each is computed once.
+/// Fingerprints of files and models, in the folder of a run and elsewhere. Each is computed once, until a stage writes to
+/// where it is.
 pub(super) struct Fingerprints {
     run: PathBuf,
     known: BTreeMap<String, Option<String>>,
@@ -61,6 +63,17 @@ impl Fingerprints {
             place.insert(of_content(&locate(name)?, of_given_content)?);
         }
         self.models.get(name).map(String::as_str)
+    }
+
+    /// Forgets what was known of a folder of the run, under any name, and what was nowhere: a stage has written there.
+    pub(super) fn forget(&mut self, folder: &str) {
+        let made = self.run.join(folder);
+        let is_in_it = |path: &str| is_inside(Path::new(path), &made);
+        self.known
+            .retain(|path, _| !Path::new(path).starts_with(folder));
+        self.given
+            .retain(|path, known| known.is_some() && !is_in_it(path));
+        self.models.retain(|name, _| !is_in_it(name));
     }
 
     /// Those of several paths that are not in the folder of the run, without those that have none.
@@ -180,6 +193,33 @@ mod tests {
             first
         );
         assert_eq!(Fingerprints::new(folder.path()).of("model"), None);
+    }
+
+    #[test]
+    fn what_a_stage_has_made_is_known_after_it() {
+        let run = tempfile::tempdir().unwrap();
+        let stage = run.path().join("01-find");
+        fs_err::create_dir(&stage).unwrap();
+        let rope = stage.join("rope.json");
+        // The same file, named from elsewhere.
+        let given = rope.display().to_string();
+        let mut fingerprints = Fingerprints::new(run.path());
+        let known = |fingerprints: &mut Fingerprints| {
+            let of_run = fingerprints.of("01-find/rope.json").map(str::to_owned);
+            (of_run, fingerprints.of_given(&given).map(str::to_owned))
+        };
+        assert_eq!(known(&mut fingerprints), (None, None));
+        fs_err::write(&rope, "{\"factors\": [2.0]}").unwrap();
+        fingerprints.forget("02-other");
+        assert_eq!(known(&mut fingerprints).0, None);
+        fingerprints.forget("01-find");
+        let first = known(&mut fingerprints);
+        assert!(first.0.is_some() && first.1.is_some());
+        fs_err::write(&rope, "{\"factors\": [3.0]}").unwrap();
+        assert_eq!(known(&mut fingerprints), first);
+        fingerprints.forget("01-find");
+        let second = known(&mut fingerprints);
+        assert!(second.0 != first.0 && second.1 != first.1);
     }
 
     #[test]

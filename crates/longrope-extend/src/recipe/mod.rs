@@ -65,6 +65,7 @@
 mod changed;
 pub(crate) mod error;
 mod fingerprints;
+mod inside;
 mod moved;
 mod plan;
 mod run;
@@ -72,6 +73,7 @@ mod settings;
 mod stage;
 
 pub use error::RecipeError;
+pub use inside::is_inside;
 pub use plan::{Place, Source, Stage, Verb, folder_name, plan};
 pub use run::{Turn, check, run};
 pub use stage::{DoneStage, Locate, PlannedStage};

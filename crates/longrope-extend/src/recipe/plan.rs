@@ -129,16 +129,43 @@ impl Verb {
         )
     }
 
-    /// Whether it reads this section or key of the settings. Those that are not known here are read by all.
-    pub fn reads(self, section: &str) -> bool {
+    /// Whether it reads this section or key of the settings. Those that are not known here are read by all but a page, which
+    /// is about other stages.
+    pub fn reads(self, key: &str) -> bool {
+        if self == Self::Report {
+            return false;
+        }
+        let section = key.split_once('.').map_or(key, |(section, _)| section);
         match section {
-            "search" | "search-needle" => self.makes_factors(),
+            "search" | "search-needle" => self.reads_of_search(key),
             "train" => self == Self::Finetune,
-            "recover" => self == Self::Recover,
-            "passkey" | "needle" | "ruler" | "bench" | "generate" => self.name() == section,
-            "pretrain" => false,
+            "recover" | "compare" | "passkey" | "needle" | "ruler" | "bench" | "generate" => {
+                self.name() == section
+            }
+            "pretrain" | "gain" => false,
+            "eval" => self.reads_of_measurements(key),
+            "contexts" => self.measures_ropes() || matches!(self, Self::Recover | Self::Finetune),
+            "rope" => self != Self::Search,
             "text" | "tokens" => self.takes_text(),
             _ => true,
+        }
+    }
+
+    /// Whether it reads this key of the searches. A recovery is told its factors and its contexts elsewhere.
+    fn reads_of_search(self, key: &str) -> bool {
+        match key {
+            "search.target" | "search.init" | "search.stage" | "search.adapt" => {
+                self == Self::Search
+            }
+            _ => self.makes_factors(),
+        }
+    }
+
+    /// Whether it reads this key of `eval`. What tokenizes text asks how texts begin.
+    fn reads_of_measurements(self, key: &str) -> bool {
+        match key {
+            "eval" | "eval.bos" | "eval.protocol" => self.takes_text() || self.measures_ropes(),
+            _ => self.measures_ropes(),
         }
     }
 
@@ -286,6 +313,34 @@ mod tests {
         let last = path("run/04-again/rope.json");
         assert_eq!(ropes, [None, found.clone(), None, found, last]);
         assert_eq!(places[3].rope_stage, Some(0));
+    }
+
+    #[test]
+    fn a_verb_reads_what_its_results_depend_on() {
+        let readers = |key: &str| -> Vec<&'static str> {
+            let readers = Verb::ALL.into_iter().filter(|verb| verb.reads(key));
+            readers.map(Verb::name).collect()
+        };
+        assert_eq!(readers("compare"), ["compare"]);
+        assert_eq!(readers("compare.methods"), ["compare"]);
+        assert_eq!(readers("gain.tail"), [""; 0]);
+        assert_eq!(readers("search.samples"), ["search", "recover"]);
+        assert_eq!(readers("search.target"), ["search"]);
+        assert_eq!(readers("search.adapt"), ["search"]);
+        assert_eq!(readers("train.steps"), ["finetune"]);
+        let measured = ["ppl", "passkey", "compare", "needle", "ruler", "bench"];
+        assert_eq!(readers("eval.reference"), measured);
+        // Whatever tokenizes text.
+        for key in ["eval", "eval.bos", "eval.protocol"] {
+            let expected = [&["search", "recover", "finetune"][..], &measured].concat();
+            assert_eq!(readers(key), expected, "{key}");
+        }
+        let expected = [&["recover", "finetune"][..], &measured].concat();
+        assert_eq!(readers("contexts"), expected);
+        let of_rope = readers("rope");
+        assert!(!of_rope.contains(&"search") && of_rope.contains(&"export"));
+        // A page reads nothing but the other stages.
+        assert_eq!(readers("seed").len(), Verb::ALL.len() - 1);
     }
 
     #[test]

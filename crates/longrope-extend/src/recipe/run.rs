@@ -7,10 +7,11 @@ use longrope_data::write_atomically;
 
 use super::changed::{check_inputs, dependents, inputs};
 use super::fingerprints::Fingerprints;
+use super::inside::is_inside;
 use super::moved::{Wanted, check_places};
 use super::plan::{DONE_FILE, SETTINGS_FILE, Verb};
 use super::settings::Settings;
-use super::stage::{DoneStage, PlannedStage, read_done};
+use super::stage::{DoneStage, PlannedStage, folder_of, read_done};
 use crate::error::{Error, Result};
 use crate::json_files::write_json;
 use crate::search;
@@ -114,6 +115,7 @@ pub fn run<W, E: From<Error>>(
             clock.save_if_possible();
             return Err(error);
         }
+        fingerprints.forget(&folder_of(stage));
         if done.model.is_none() {
             // It may have been fetched by the stage.
             done.model = model_of(stage, &mut fingerprints);
@@ -138,7 +140,9 @@ fn begun<W>(
     if stage.verb != Verb::Report
         && let Some(settings) = Settings::read(&stage.settings)
     {
-        files = fingerprints.of_all_given(&settings.given_files(stage.verb));
+        let mut given = settings.given_files(stage.verb);
+        given.retain(|path| !is_inside(Path::new(path), &stage.folder));
+        files = fingerprints.of_all_given(&given);
     }
     DoneStage {
         format: "longrope-stage".to_owned(),

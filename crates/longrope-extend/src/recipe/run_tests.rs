@@ -123,6 +123,27 @@ fn what_depends_on_a_stage_that_was_run_again_is_refused() {
 }
 
 #[test]
+fn what_a_stage_named_before_it_was_made_is_known_to_those_after_it() {
+    let here = tempfile::tempdir().unwrap();
+    // A key for all measurements: the first of them names factors that are not found yet.
+    let settings =
+        |rope: &str| format!("rope = [\"{rope}\"]\neval.reference = \"RUN/02-find/rope.json\"");
+    let found = settings("RUN/02-find/rope.json");
+    let stages = vec![
+        stage(here.path(), 1, "base", Verb::Ppl, &settings("none")),
+        stage(here.path(), 2, "find", Verb::Search, "search.target = 64"),
+        stage(here.path(), 3, "measure", Verb::Ppl, &found),
+    ];
+    run_all(&stages, 2.0).1.unwrap();
+    remove(&stages[1]);
+    let (ran, result) = run_all(&stages, 3.0);
+    assert_eq!(ran, ["find"]);
+    let rope = stages[1].folder.join("rope.json");
+    let folders = vec![stages[2].folder.clone()];
+    assert_eq!(refused(result), ("measure".to_owned(), rope, folders));
+}
+
+#[test]
 fn a_stage_that_makes_the_same_again_changes_nothing_but_the_page() {
     let here = tempfile::tempdir().unwrap();
     let stages = recipe(here.path());
@@ -131,6 +152,50 @@ fn a_stage_that_makes_the_same_again_changes_nothing_but_the_page() {
     let (ran, result) = run_all(&stages, 2.0);
     assert_eq!(ran, ["find", "page"]);
     result.unwrap();
+}
+
+#[test]
+fn what_a_stage_makes_itself_is_none_of_its_inputs() {
+    let here = tempfile::tempdir().unwrap();
+    let mut stages = recipe(here.path());
+    stages[1] = stage(
+        here.path(),
+        2,
+        "measure",
+        Verb::Ppl,
+        "rope = [\"RUN/01-find/rope.json\", \"RUN/02-measure/rope.json\"]",
+    );
+    // As a stage that was stopped may have left it.
+    fs_err::create_dir_all(&stages[1].folder).unwrap();
+    fs_err::write(stages[1].folder.join("rope.json"), "{}").unwrap();
+    run_all(&stages, 2.0).1.unwrap();
+    let path = stages[1].folder.join(DONE_FILE);
+    let mut done: DoneStage = read_json(&path).unwrap();
+    let taken: Vec<&String> = done.inputs.keys().collect();
+    assert_eq!(taken, ["01-find/rope.json"]);
+    // Earlier versions noted it.
+    let own = "02-measure/rope.json".to_owned();
+    done.inputs.insert(own, "other".to_owned());
+    write_json(&path, &done).unwrap();
+    check(&stages).unwrap();
+}
+
+#[test]
+fn files_in_the_folder_of_a_stage_are_none_that_it_was_given() {
+    let (here, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let given = outside.path().join("given.txt");
+    fs_err::write(&given, "one").unwrap();
+    // Under another name than the settings have for the folder of the run.
+    let run_name = here.path().file_name().unwrap();
+    let beside = outside.path().join("..").join(run_name);
+    let own = beside.join("01-measure/own.txt");
+    let text = format!("text = [\"{}\", \"{}\"]", own.display(), given.display());
+    let measure = stage(here.path(), 1, "measure", Verb::Ppl, &text);
+    fs_err::create_dir_all(&measure.folder).unwrap();
+    fs_err::write(measure.folder.join("own.txt"), "one").unwrap();
+    let done = run(std::slice::from_ref(&measure), |_, _| Ok::<_, Error>(())).unwrap();
+    let files: Vec<&String> = done[0].files.keys().collect();
+    assert_eq!(files, [&given.display().to_string()]);
 }
 
 #[test]

@@ -57,7 +57,18 @@ impl Settings {
     /// What makes the results of a verb: the keys that it reads. Paths in the folder of the run are relative to it and have
     /// the names of stages, so that neither its name nor the number of a stage is a setting.
     pub(super) fn of_verb(&self, verb: Verb) -> Table {
-        let read = self.read_by(verb);
+        let mut read = self.table.clone();
+        read.retain(|key, value| {
+            if let Value::Table(section) = value {
+                section.retain(|name, _| is_read(verb, &format!("{key}.{name}")));
+                // Nothing of it is read.
+                if section.is_empty() {
+                    return false;
+                }
+            }
+            is_read(verb, key)
+        });
+        let read = read.iter();
         read.map(|(key, value)| (key.clone(), self.relative(key, value)))
             .collect()
     }
@@ -89,15 +100,11 @@ impl Settings {
     /// All paths that a verb reads, each with its key, without the folder of the stage.
     fn paths(&self, verb: Verb) -> Vec<(String, &str)> {
         let mut found = Vec::new();
-        for (key, value) in self.read_by(verb).filter(|(key, _)| *key != OUT) {
+        for (key, value) in &self.table {
             collect(key, value, &mut found);
         }
+        found.retain(|(key, _)| key != OUT && is_read(verb, key));
         found
-    }
-
-    fn read_by(&self, verb: Verb) -> impl Iterator<Item = (&String, &Value)> {
-        let is_read = move |key: &str| verb.reads(key) && !OF_THE_MACHINE.contains(&key);
-        self.table.iter().filter(move |(key, _)| is_read(key))
     }
 
     /// A value with its paths relative to the folder of the run.
@@ -131,6 +138,11 @@ impl Settings {
         let is_inside = !rest.as_os_str().is_empty();
         is_inside.then(|| rest.to_string_lossy().into_owned())
     }
+}
+
+/// Whether the results of a verb depend on a key, or on a section of keys.
+fn is_read(verb: Verb, key: &str) -> bool {
+    verb.reads(key) && !OF_THE_MACHINE.contains(&key)
 }
 
 /// Adds the paths in a value, with their keys.
@@ -234,6 +246,37 @@ mod tests {
         let trained = settings(8, 2, Verb::Finetune);
         assert_eq!(trained, settings(9, 2, Verb::Finetune));
         assert!(trained.contains_key("train") && !trained.contains_key("search"));
+    }
+
+    #[test]
+    fn a_change_of_what_only_other_verbs_read_is_none() {
+        let settings = |factor: u32, verb| {
+            let text = format!(
+                "seed = 1\nrope = [\"yarn@{factor}\"]\ncontexts = [{factor}]\n\n[eval]\nreference = \"yarn@{factor}\"\n\n\
+                 [compare]\nmethods = [\"pi@{factor}\"]\n\n[gain]\ntail = {factor}\n"
+            );
+            of_verb(&text, verb)
+        };
+        assert_eq!(settings(2, Verb::Search), settings(4, Verb::Search));
+        // Nothing of `eval` is left for a search, as if the section were not there.
+        let seed: Table = "seed = 1\n".parse().unwrap();
+        assert_eq!(settings(2, Verb::Search), seed);
+        let of_export = settings(2, Verb::Export);
+        let mut keys: Vec<&str> = of_export.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["rope", "seed"]);
+        for verb in [Verb::Ppl, Verb::Compare, Verb::Finetune, Verb::Recover] {
+            assert_ne!(settings(2, verb), settings(4, verb), "{verb:?}");
+        }
+        assert!(!settings(2, Verb::Ppl).contains_key("compare"));
+        let settings = |bos: &str| {
+            let text = format!("[eval]\nbos = \"{bos}\"\nwindows = 8\n\n[search]\ntarget = 64\n");
+            of_verb(&text, Verb::Search)
+        };
+        // It tokenizes text.
+        assert_ne!(settings("none"), settings("document"));
+        let expected: Table = "eval.bos = \"none\"\nsearch.target = 64\n".parse().unwrap();
+        assert_eq!(settings("none"), expected);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use longrope_trainer::checkpoint;
 use serde::{Deserialize, Serialize};
 
 use super::traces::trace_of_search;
@@ -83,7 +84,7 @@ impl RunKind {
                 folder.join("search/state.json").is_file() || trace_of_search(folder).is_some()
             }
             Self::Recover => has_entry(folder, "context-"),
-            Self::Finetune => has_entry(folder, "step-"),
+            Self::Finetune => checkpoint::has_state(folder),
             Self::Pretrain => folder.join("start").is_dir(),
             Self::Extend => subfolders(folder).any(|stage| stage.join("stage.toml").is_file()),
             Self::Eval => folder.join("eval").is_dir(),

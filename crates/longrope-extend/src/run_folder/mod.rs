@@ -115,6 +115,20 @@ impl RunFolder {
         Ok(Held::by(root)?.kind() == Some(kind))
     }
 
+    /// Whether a run of this kind in a folder goes on with the settings that it was begun with. A part of a larger run that
+    /// has saved nothing begins again, perhaps with others; see [`Self::open`].
+    ///
+    /// # Errors
+    /// If its `run.json` cannot be read.
+    pub fn goes_on(root: &Path, kind: RunKind, mode: RunMode) -> Result<bool> {
+        let may_go_on = match mode {
+            RunMode::New => false,
+            RunMode::Resume => true,
+            RunMode::Part => kind.has_work(root),
+        };
+        Ok(may_go_on && Self::holds(root, kind)?)
+    }
+
     /// What must be the same to continue the run of this kind in a folder: the `fixed` settings that it was begun with.
     /// `Null` if there is no such run, or it does not say.
     ///

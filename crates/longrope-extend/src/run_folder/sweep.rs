@@ -4,6 +4,7 @@ use std::path::Path;
 
 use longrope_data::{STAGED_PREFIX, holds_both, is_being_written};
 use longrope_model::EXPORT_PREFIX;
+use longrope_trainer::checkpoint;
 
 use super::lock::Lock;
 
@@ -14,12 +15,13 @@ const DEPTH: usize = 5;
 
 /// Removes temporary files and folders in a run folder that the caller has locked, and in those of its parts in which no
 /// other process works. What another process is writing, such as an export, stays. What cannot be removed is left, with a
-/// warning in the log.
+/// warning in the log. Saved states that were being replaced are put in their place.
 pub(super) fn sweep(folder: &Path) {
     sweep_to(folder, DEPTH);
 }
 
 fn sweep_to(folder: &Path, depth: usize) {
+    checkpoint::end_replacements(folder);
     let Ok(entries) = fs_err::read_dir(folder) else {
         return;
     };

@@ -71,9 +71,40 @@ fn a_run_that_has_saved_nothing_resumes_with_its_own_settings() {
     let run = open(root, RunKind::Finetune, RunMode::Resume).unwrap();
     assert!(!run.has_work());
     drop(run);
+    let goes_on = |mode| RunFolder::goes_on(root, RunKind::Finetune, mode).unwrap();
+    let modes = [RunMode::New, RunMode::Resume, RunMode::Part];
+    assert_eq!(modes.map(goes_on), [false, true, false]);
     // A part that has saved nothing may begin with other settings.
     drop(RunFolder::open(root, RunKind::Finetune, RunMode::Part, &settings(2)).unwrap());
     assert!(open(root, RunKind::Finetune, RunMode::Resume).is_err());
+    fs_err::create_dir(root.join("step-000001")).unwrap();
+    assert_eq!(modes.map(goes_on), [false, true, true]);
+    assert!(!RunFolder::goes_on(root, RunKind::Search, RunMode::Part).unwrap());
+}
+
+#[test]
+fn a_part_goes_on_from_a_state_that_was_being_replaced() {
+    let here = tempfile::tempdir().unwrap();
+    let root = here.path();
+    drop(open(root, RunKind::Finetune, RunMode::Part).unwrap());
+    // A process was killed after it had moved its only state away, and before the new one was there.
+    let hash = longrope_data::sha256_hex(&[b"step-000001"]);
+    let temporary = root.join(format!(".saving-{}-1", &hash[..8]));
+    for name in ["old", "new"] {
+        fs_err::create_dir_all(temporary.join(name)).unwrap();
+    }
+    fs_err::write(temporary.join("lock"), "").unwrap();
+    let state = json!({
+        "format": "longrope-training-state", "version": 1, "n_steps": 1, "optimizer_steps": 1, "data": null,
+        "settings": null,
+    });
+    fs_err::write(temporary.join("new/state.json"), state.to_string()).unwrap();
+    assert!(RunFolder::goes_on(root, RunKind::Finetune, RunMode::Part).unwrap());
+    assert!(temporary.exists(), "this only looks");
+    let refused = RunFolder::open(root, RunKind::Finetune, RunMode::Part, &settings(2));
+    assert!(matches!(refused, Err(Error::OtherSettings { .. })));
+    assert!(root.join("step-000001/state.json").is_file() && !temporary.exists());
+    drop(open(root, RunKind::Finetune, RunMode::Part).unwrap());
 }
 
 #[test]

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use longrope_data::{TokenDocument, Tokenizer};
 use longrope_model::Decoder;
 use longrope_rope::RopeSpec;
 use longrope_trainer::Error as TrainError;
-use longrope_trainer::run::{AdapterTraining, Adapters, TrainConfig};
+use longrope_trainer::run::{AdapterTraining, AdapterWindows, Adapters, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -59,44 +58,23 @@ pub struct AdaptJob {
     pub rope: Arc<RopeSpec>,
 }
 
-/// The windows that a model is adapted on.
-#[derive(Clone, Copy, Debug)]
-pub struct AdaptWindows<'a> {
-    /// The text.
-    pub documents: &'a Arc<[TokenDocument]>,
-    /// The tokenizer of the model, if there is one.
-    pub tokenizer: Option<&'a Tokenizer>,
-    /// Token to put before every document; see [`document_bos`](longrope_data::document_bos).
-    pub bos: Option<u32>,
-    /// Tokens of a window.
-    pub window: usize,
-    /// Tokens of the text that positions lie in.
-    pub target: usize,
-    /// Seed of windows and positions.
-    pub seed: u64,
-}
-
 impl Adaptation {
-    /// The training that `config` describes, on these windows.
+    /// The training that `config` describes, on these windows, whose positions lie in a text of `target` tokens.
     ///
     /// # Errors
     /// Those of [`AdapterTraining::new`].
-    pub fn new(decoder: &Decoder, config: TrainConfig, windows: AdaptWindows<'_>) -> Result<Self> {
-        let AdaptWindows {
-            documents,
-            tokenizer,
-            bos,
-            window,
-            target,
-            seed,
-        } = windows;
+    pub fn new(
+        decoder: &Decoder,
+        config: TrainConfig,
+        windows: AdapterWindows<'_>,
+        target: usize,
+    ) -> Result<Self> {
         let steps = config.steps;
-        let training =
-            AdapterTraining::new(decoder, config, documents, tokenizer, bos, window, seed)?;
+        let training = AdapterTraining::new(decoder, config, windows)?;
         Ok(Self {
             report: Adapted {
                 steps,
-                window,
+                window: windows.window,
                 target,
                 tokens: training.n_tokens(),
             },

@@ -8,7 +8,7 @@ mod replicas;
 mod validation;
 mod workers;
 
-pub use adaptation::{AdaptJob, AdaptWindows, Adaptation, Adapted};
+pub use adaptation::{AdaptJob, Adaptation, Adapted};
 pub use job::{Losses, Measure, ScoreJob};
 pub use measurer::Measurer;
 pub use perplexities::{PplCell, PplEvent, PplOptions, check_windows, perplexities};

@@ -9,6 +9,7 @@ use super::windows::Windows;
 use crate::error::{Error, Result};
 use crate::format::Value;
 use crate::model::Architecture;
+use crate::tokenizer::END_KEYS;
 
 /// The `config.json` of a model.
 pub(super) fn config(fields: &Fields, architecture: Architecture) -> Result<Json> {
@@ -191,10 +192,10 @@ fn vocab_size(fields: &Fields) -> Result<u64> {
     }
 }
 
-/// The tokens that end a text, as in llama.cpp: the end of a text, of a turn and of a message.
+/// The tokens that end a text by their keys: the end of a text, of a turn and of a message.
 fn end_tokens(special: &Fields, vocab_size: u64) -> Result<Json> {
     let mut ids = Vec::new();
-    for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
+    for key in END_KEYS {
         if let Some(id) = special.token(key, vocab_size)?
             && !ids.contains(&id)
         {

@@ -2,6 +2,7 @@
 
 mod card;
 mod config;
+mod ends;
 mod fields;
 mod rope;
 mod tokenizer;
@@ -21,7 +22,8 @@ use crate::format::GgufFile;
 use crate::model::Architecture;
 
 /// Writes the model in a file to a folder: `config.json`, `model.safetensors`, `tokenizer.json` with its
-/// `tokenizer_config.json` if the file has a tokenizer, and a `README.md` if it says which licence or base the model has.
+/// `tokenizer_config.json` if the file has a tokenizer, a `generation_config.json` if llama.cpp ends texts at further tokens
+/// than the keys name, and a `README.md` if it says which licence or base the model has.
 ///
 /// The config says what llama.cpp would compute from the keys and tensors of the file. Quantized weights become F32, one
 /// tensor at a time; F32, F16 and BF16 stay as they are. `needed` are the tensors of a checkpoint with that config, which
@@ -35,7 +37,12 @@ pub fn write_folder(file: &GgufFile, needed: &[(String, Vec<usize>)], folder: &P
     let config = read(file, &json)?;
     let sources = weights::sources(file, &config, needed)?;
     let tokenizer = tokenizer::files(file)?;
+    let generation = ends::generation_config(file, &json)?;
     fs_err::write(folder.join("config.json"), format!("{json:#}\n"))?;
+    if let Some(generation) = generation {
+        let path = folder.join("generation_config.json");
+        fs_err::write(path, format!("{generation:#}\n"))?;
+    }
     if let Some(files) = tokenizer {
         fs_err::write(folder.join("tokenizer.json"), files.tokenizer.to_string())?;
         let text = format!("{:#}\n", files.config);

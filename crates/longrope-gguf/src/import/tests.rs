@@ -328,6 +328,94 @@ fn ends_of_turns_end_a_text() {
     assert_eq!(ends(&[eos, token("tokenizer.ggml.eom_token_id", 6)]), 4);
 }
 
+/// The files of a folder made of a file with these changes.
+fn folder_of(changes: &[(&str, Option<Value>)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    write(&path, changes, &[], &[]);
+    write_folder(&GgufFile::open(&path).unwrap(), &needed(), folder.path()).unwrap();
+    folder
+}
+
+fn json_in(folder: &tempfile::TempDir, name: &str) -> Json {
+    let text = fs_err::read_to_string(folder.path().join(name)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn tokens_that_llama_cpp_knows_by_their_text_end_a_text() {
+    let texts = ["t0", "t1", "<|im_end|>", "<|file_sep|>", "t4", "t5"];
+    let tokens = Value::Array(texts.map(Value::from).to_vec());
+    let changes = [
+        ("tokenizer.ggml.tokens", Some(tokens)),
+        ("tokenizer.ggml.eos_token_id", Some(Value::U32(4))),
+        ("tokenizer.ggml.fim_pad_token_id", Some(Value::U32(1))),
+    ];
+    let folder = folder_of(&changes);
+    let generation = json_in(&folder, "generation_config.json");
+    assert_eq!(generation["eos_token_id"], json!([4, 1, 2, 3]));
+    assert_eq!(generation["bos_token_id"], 5);
+    // Its bytes are a part of the fingerprint of the model.
+    assert_eq!(json_in(&folder, "config.json")["eos_token_id"], 4);
+    let folder = folder_of(&[]);
+    assert!(!folder.path().join("generation_config.json").exists());
+}
+
+#[test]
+fn of_the_tokens_of_code_the_one_that_a_key_names_ends_a_text() {
+    for (texts, expected) in [
+        (
+            ["[PAD]", "<|fim_pad|>", "</s>", "t3", "t4", "t5"],
+            json!([4, 1, 2]),
+        ),
+        (
+            ["<|end|>", "<|return|>", "<|call|>", "t3", "t4", "t5"],
+            json!([4, 1, 2]),
+        ),
+        (
+            ["<|end|>", "t1", "<|call|>", "t3", "t4", "t5"],
+            json!([4, 0, 1, 2]),
+        ),
+        (
+            ["</s>", "<|tool_response>", "t2", "t3", "t4", "t5"],
+            json!([4, 1]),
+        ),
+    ] {
+        let tokens = Value::Array(texts.map(Value::from).to_vec());
+        let folder = folder_of(&[
+            ("tokenizer.ggml.tokens", Some(tokens)),
+            ("tokenizer.ggml.eos_token_id", Some(Value::U32(4))),
+            ("tokenizer.ggml.fim_pad_token_id", Some(Value::U32(1))),
+        ]);
+        let generation = json_in(&folder, "generation_config.json");
+        assert_eq!(generation["eos_token_id"], expected, "{texts:?}");
+    }
+}
+
+#[test]
+fn spaces_after_tokens_of_phi_3_are_left_out() {
+    let texts = ["<unk>", "<s>", "<|end|>", "</s>", "a", "b"];
+    let types = [2, 3, 3, 4, 1, 1].map(Value::I32);
+    let tokens = Value::Array(texts.map(Value::from).to_vec());
+    for (name, strips) in [
+        ("Phi-3-mini", [false, false, true, true]),
+        ("my-llama", [false; 4]),
+    ] {
+        let changes = [
+            ("general.name", Some(Value::from(name))),
+            ("tokenizer.ggml.tokens", Some(tokens.clone())),
+            (
+                "tokenizer.ggml.token_type",
+                Some(Value::Array(types.to_vec())),
+            ),
+        ];
+        let tokenizer = json_in(&folder_of(&changes), "tokenizer.json");
+        let added = tokenizer["added_tokens"].as_array().unwrap();
+        let found: Vec<bool> = added.iter().map(|token| token["rstrip"] == true).collect();
+        assert_eq!(found, strips, "{name}");
+    }
+}
+
 #[test]
 fn keys_of_the_tokenizer_have_types() {
     let folder = tempfile::tempdir().unwrap();
@@ -424,6 +512,8 @@ fn a_file_becomes_a_folder() {
     let text = fs_err::read_to_string(out.join("tokenizer_config.json")).unwrap();
     let config: Json = serde_json::from_str(&text).unwrap();
     assert_eq!(config["bos_token"], "t5");
+    // transformers would take the class of the family, which is for another kind of tokenizer.
+    assert_eq!(config["tokenizer_class"], "PreTrainedTokenizerFast");
 }
 
 #[test]
@@ -465,7 +555,9 @@ fn scores_become_merges() {
     ];
     write(&path, &changes, &[], &[]);
     let files = tokenizer::files(&GgufFile::open(&path).unwrap()).unwrap();
-    let tokenizer = files.unwrap().tokenizer;
+    let files = files.unwrap();
+    assert_eq!(files.config["tokenizer_class"], "PreTrainedTokenizerFast");
+    let tokenizer = files.tokenizer;
     let expected = json!([["b", "a"], ["a", "b"], ["a", "ba"], ["ab", "a"]]);
     assert_eq!(tokenizer["model"]["merges"], expected);
     assert_eq!(tokenizer["model"]["unk_token"], "<unk>");

@@ -7,7 +7,10 @@ use serde_json::{Map, Value as Json, json};
 use super::fields::Fields;
 use crate::error::{Error, Result};
 use crate::format::{GgufFile, Value};
-use crate::tokenizer::{PreTokenizer, TokenType, split_pattern};
+use crate::tokenizer::{PreTokenizer, TokenType, split_pattern, strips_after};
+
+/// The class of transformers that takes a `tokenizer.json` as it is.
+const TOKENIZER_CLASS: &str = "PreTrainedTokenizerFast";
 
 /// The two files of a tokenizer.
 pub(super) struct Files {
@@ -63,11 +66,13 @@ pub(super) fn files(file: &GgufFile) -> Result<Option<Files>> {
             });
         }
     };
+    let name = file.get("general.name").and_then(Value::as_str);
+    let name = name.unwrap_or_default();
     let added = (0..tokens.texts.len()).filter(|id| tokens.is_added(*id));
     let added = added.map(|id| {
         json!({
-            "id": id, "content": tokens.texts[id], "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": tokens.is_special(id),
+            "id": id, "content": tokens.texts[id], "single_word": false, "lstrip": false,
+            "rstrip": strips_after(name, tokens.texts[id]), "normalized": false, "special": tokens.is_special(id),
         })
     });
     tokenizer["added_tokens"] = added.collect();
@@ -249,6 +254,8 @@ fn post_processor(fields: &Fields, tokens: &Tokens, model: &str) -> Result<Json>
 
 fn config(fields: &Fields, tokens: &Tokens, model: &str) -> Result<Json> {
     let mut config = Map::new();
+    // Without a class, transformers takes that of the family, which reads the vocabulary as another kind of tokenizer.
+    config.insert("tokenizer_class".to_owned(), TOKENIZER_CLASS.into());
     config.insert("add_bos_token".to_owned(), adds_bos(fields, model)?.into());
     for (key, in_file) in [
         ("bos_token", "bos_token_id"),

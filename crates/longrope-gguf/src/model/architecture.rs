@@ -107,6 +107,13 @@ impl Architecture {
 
     /// The first part of a model that this architecture lacks.
     fn obstacle(self, shape: &ModelShape) -> Option<&'static str> {
+        self.missing_projection(shape)
+            .or_else(|| self.missing_normalization(shape.layout))
+            .or_else(|| self.missing_rotation(shape.layout))
+    }
+
+    /// A part of the projections that it lacks: their factors, sizes and biases.
+    fn missing_projection(self, shape: &ModelShape) -> Option<&'static str> {
         let layout = shape.layout;
         let names = &layout.names;
         let multipliers = &layout.multipliers;
@@ -120,12 +127,9 @@ impl Architecture {
             || !is_same(layout.attention.scale, 1.0 / (shape.head_dim as f64).sqrt());
         let is_fused = names.query_key_value.is_some() || names.gate_up.is_some();
         let fills_stream = shape.n_heads * shape.head_dim == shape.hidden_size;
-        let is_input_normed = names.before_attention.is_some() && names.before_mlp.is_some();
-        let is_output_normed = names.after_attention.is_some() || names.after_mlp.is_some();
         let biases = layout.biases;
         let has_biases = biases.query_key_value || biases.output || biases.mlp;
-        let rests = layout.rotations.contains(&Rotation::None);
-        let obstacles = [
+        first(&[
             (self != Self::Granite && is_scaled, "constant factors"),
             (self != Self::Phi3 && is_fused, "fused projections"),
             (
@@ -147,6 +151,15 @@ impl Architecture {
                 ) && has_biases,
                 "biases",
             ),
+        ])
+    }
+
+    /// A normalization that it lacks.
+    fn missing_normalization(self, layout: &Layout) -> Option<&'static str> {
+        let names = &layout.names;
+        let is_input_normed = names.before_attention.is_some() && names.before_mlp.is_some();
+        let is_output_normed = names.after_attention.is_some() || names.after_mlp.is_some();
+        first(&[
             (
                 self != Self::Olmo2 && (!is_input_normed || is_output_normed),
                 "normalizations of outputs",
@@ -167,6 +180,13 @@ impl Architecture {
                     "such a normalization of queries and keys"
                 },
             ),
+        ])
+    }
+
+    /// A way to rotate that it lacks.
+    fn missing_rotation(self, layout: &Layout) -> Option<&'static str> {
+        let rests = layout.rotations.contains(&Rotation::None);
+        first(&[
             (self != Self::SmolLm3 && rests, "layers that do not rotate"),
             (
                 self == Self::SmolLm3 && !rests_every_fourth(&layout.rotations),
@@ -176,9 +196,7 @@ impl Architecture {
                 !self.rotates_neighbours() && layout.attention.pairs == Pairs::Interleaved,
                 "rotation of neighbouring dimensions",
             ),
-        ];
-        let found = obstacles.iter().find(|(is_there, _)| *is_there);
-        found.map(|(_, part)| *part)
+        ])
     }
 
     /// The normalization of queries and keys that it has.
@@ -199,7 +217,7 @@ impl Architecture {
 /// A part that none of the architectures has.
 fn common_obstacle(layout: &Layout) -> Option<&'static str> {
     let attention = &layout.attention;
-    let parts = [
+    first(&[
         (layout.experts.is_some(), "experts"),
         (layout.norm != NormKind::Rms, "its normalization"),
         (
@@ -222,7 +240,11 @@ fn common_obstacle(layout: &Layout) -> Option<&'static str> {
             layout.rotations.contains(&Rotation::Local),
             "a RoPE of its own for layers with a sliding window",
         ),
-    ];
+    ])
+}
+
+/// The first part that is there.
+fn first(parts: &[(bool, &'static str)]) -> Option<&'static str> {
     let found = parts.iter().find(|(is_there, _)| *is_there);
     found.map(|(_, part)| *part)
 }

@@ -1,16 +1,20 @@
 //! A tokenizer as llama.cpp reads it, made from a `tokenizer.json`.
 
 mod byte_level;
+mod ends;
 mod pre;
 mod sentencepiece;
 mod source;
+mod spaces;
 mod special;
 mod vocabulary;
 
 use serde_json::Value as Json;
 
+pub(crate) use ends::{END_KEYS, OF_CODE, end_ids};
 pub(crate) use pre::{PreTokenizer, split_pattern};
 pub use source::TokenizerSource;
+pub(crate) use spaces::strips_after;
 use special::special_keys;
 pub(crate) use vocabulary::TokenType;
 use vocabulary::Vocabulary;
@@ -19,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::format::{Metadata, Value};
 use crate::loss::Loss;
 
-/// The keys of the tokenizer. What they cannot express is appended to `losses`.
+/// The keys of the tokenizer. What they cannot express is appended to `losses`. `general.name` is among them if llama.cpp
+/// would not load the file under [`TokenizerSource::model_name`].
 ///
 /// Byte-level BPE becomes `gpt2` with the merges and the name of its pre-tokenizer, which is recognized by the regular
 /// expressions in it. BPE over characters with a fallback to bytes becomes `llama` with scores: the pair that is merged first has
@@ -36,6 +41,7 @@ pub fn tokenizer_keys(source: &TokenizerSource, losses: &mut Vec<Loss>) -> Resul
         return Ok(keys);
     };
     let vocabulary = Vocabulary::read(json, source.vocab_size)?;
+    let texts: Vec<String> = vocabulary.tokens.iter().map(|it| it.text.clone()).collect();
     let model = &json["model"];
     if byte_level::is_byte_level(json) {
         let pre = byte_level::pre_tokenizer(json, losses)?;
@@ -46,7 +52,7 @@ pub fn tokenizer_keys(source: &TokenizerSource, losses: &mut Vec<Loss>) -> Resul
         let joined = merges.map(|(left, right)| Value::String(format!("{left} {right}")));
         add("merges", Value::Array(joined.collect()));
     } else if model["byte_fallback"] == true {
-        let adds_space = sentencepiece::adds_space(json)?;
+        let adds_space = sentencepiece::adds_space(json, losses)?;
         let scores = sentencepiece::scores(&vocabulary, model, losses)?;
         let vocabulary = sentencepiece::with_types(vocabulary, model);
         add("model", "llama".into());
@@ -60,7 +66,11 @@ pub fn tokenizer_keys(source: &TokenizerSource, losses: &mut Vec<Loss>) -> Resul
             problem: "it is neither byte-level BPE nor BPE with a fallback to bytes".to_owned(),
         });
     }
-    keys.extend(special_keys(source, &vocabulary_ids(json)));
+    let renamed = spaces::other_name(source.model_name, &texts, losses);
+    let name = renamed.as_deref().unwrap_or(source.model_name);
+    losses.extend(spaces::lost_spaces(json, name));
+    keys.extend(renamed.map(|name| ("general.name".to_owned(), Value::String(name))));
+    keys.extend(special_keys(source, &vocabulary_ids(json), &texts, losses));
     Ok(keys)
 }
 

@@ -11,8 +11,9 @@ use crate::loss::Loss;
 /// What stands for a space.
 const SPACE: &str = "\u{2581}";
 
-/// Whether a space is put in front of texts, after a check that texts are changed as llama.cpp changes them.
-pub(super) fn adds_space(json: &Json) -> Result<bool> {
+/// Whether a space is put in front of texts, after a check that texts are changed as llama.cpp changes them. llama.cpp
+/// puts it after special tokens too.
+pub(super) fn adds_space(json: &Json, losses: &mut Vec<Loss>) -> Result<bool> {
     let normalizer = &json["normalizer"];
     let parts: Vec<&Json> = match normalizer["normalizers"].as_array() {
         Some(list) => list.iter().collect(),
@@ -41,7 +42,11 @@ pub(super) fn adds_space(json: &Json) -> Result<bool> {
             )));
         }
         replaces = true;
-        adds |= pre["prepend_scheme"] != "never";
+        let scheme = &pre["prepend_scheme"];
+        if scheme == "first" && !adds {
+            losses.push(Loss::SpaceAfterTokens);
+        }
+        adds |= scheme != "never";
     }
     if !replaces {
         return Err(wrong(format!(

@@ -15,8 +15,10 @@ pub struct TokenizerSource<'a> {
     pub vocab_size: usize,
     /// The token that begins a text, if `config` names none.
     pub bos_token: Option<u32>,
-    /// The token that ends a text, if `config` names none.
-    pub eos_token: Option<u32>,
+    /// The tokens that end a text. The first is the end of a text, if `config` names none.
+    pub end_tokens: &'a [u32],
     /// Whether every text begins with that token.
     pub adds_bos: bool,
+    /// The name of the model, by which llama.cpp knows some tokenizers.
+    pub model_name: &'a str,
 }

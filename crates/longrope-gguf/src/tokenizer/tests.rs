@@ -41,8 +41,9 @@ fn source<'a>(json: &'a Json, config: Option<&'a Json>) -> TokenizerSource<'a> {
         chat_template: None,
         vocab_size: 8,
         bos_token: None,
-        eos_token: Some(3),
+        end_tokens: &[3],
         adds_bos: true,
+        model_name: "m",
     }
 }
 
@@ -129,6 +130,162 @@ fn normalizers_are_lost_or_refused() {
     json["normalizer"] = json!({"type": "Lowercase"});
     let message = keys(&json).unwrap_err().to_string();
     assert!(message.contains("Lowercase"), "{message}");
+}
+
+#[test]
+fn spaces_that_llama_cpp_treats_otherwise_are_lost() {
+    let mut json = sentencepiece();
+    for (id, token) in (10..).zip(["</s>", "<s>", "<|endoftext|>"]) {
+        json["model"]["vocab"][token] = id.into();
+    }
+    json["added_tokens"] = json!([
+        {"id": 0, "content": "<unk>", "special": true, "rstrip": false},
+        {"id": 8, "content": "<|end|>", "special": true, "rstrip": true},
+        {"id": 9, "content": "<|user|>", "special": false, "rstrip": true},
+    ]);
+    let losses = |json: &Json, model_name: &str| {
+        let named = TokenizerSource {
+            vocab_size: 13,
+            model_name,
+            ..source(json, None)
+        };
+        let mut losses = Vec::new();
+        tokenizer_keys(&named, &mut losses).unwrap();
+        losses.retain(|loss| *loss != Loss::MergeOrder);
+        losses
+    };
+    let strips = |n_tokens: usize, first: &str| Loss::Spaces {
+        n_tokens,
+        first: first.to_owned(),
+    };
+    assert_eq!(losses(&json, "m"), [strips(2, "<|end|>")]);
+    // llama.cpp knows these by the name of the model.
+    assert_eq!(losses(&json, "Phi-3-mini"), []);
+    json["added_tokens"][2]["rstrip"] = false.into();
+    assert_eq!(losses(&json, "Phi-3-mini"), [strips(1, "<|user|>")]);
+    json["added_tokens"] = json!([{"id": 0, "content": "<unk>", "special": true, "lstrip": true}]);
+    assert_eq!(losses(&json, "m"), [strips(1, "<unk>")]);
+
+    let mut json = sentencepiece();
+    json["normalizer"] = Json::Null;
+    let metaspace = |scheme: &str| json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
+    json["pre_tokenizer"] = metaspace("always");
+    assert_eq!(losses(&json, "m"), []);
+    json["pre_tokenizer"] = metaspace("first");
+    assert_eq!(losses(&json, "m"), [Loss::SpaceAfterTokens]);
+}
+
+#[test]
+fn a_model_that_llama_cpp_would_take_for_phi_3_and_not_load_gets_another_name() {
+    let mut json = sentencepiece();
+    let name = |json: &Json, model_name: &str| {
+        let named = TokenizerSource {
+            vocab_size: 11,
+            model_name,
+            ..source(json, None)
+        };
+        let mut losses = Vec::new();
+        let keys = tokenizer_keys(&named, &mut losses).unwrap();
+        (get(&keys, "general.name"), losses)
+    };
+    for (id, token) in (8..).zip(["</s>", "<s>"]) {
+        json["model"]["vocab"][token] = id.into();
+    }
+    for (given, written) in [("my-Phi3-phi-3b", "my-Phi_3-phi_3b"), ("PHI-3", "PHI_3")] {
+        let loss = Loss::Name {
+            name: given.to_owned(),
+            written: written.to_owned(),
+            token: "<|endoftext|>",
+        };
+        assert_eq!(name(&json, given), (Some(written.into()), vec![loss]));
+    }
+    assert_eq!(name(&json, "phi-2").0, None);
+    json["model"]["vocab"]["<|endoftext|>"] = 10.into();
+    assert_eq!(name(&json, "PHI-3").0, None);
+}
+
+#[test]
+fn all_tokens_that_end_a_text_are_kept() {
+    let mut json = byte_level(&parsed(GPT2));
+    json["added_tokens"][1]["content"] = "<|im_end|>".into();
+    let ends = |end_tokens: &[u32]| {
+        let of = TokenizerSource {
+            end_tokens,
+            ..source(&json, None)
+        };
+        let mut losses = Vec::new();
+        let keys = tokenizer_keys(&of, &mut losses).unwrap();
+        let names = ["eos_token_id", "eot_token_id", "eom_token_id"];
+        let ids = names.map(|name| match get(&keys, &format!("tokenizer.ggml.{name}")) {
+            Some(Value::U32(id)) => Some(id),
+            _ => None,
+        });
+        (ids, losses)
+    };
+    assert_eq!(ends(&[3, 1]), ([Some(3), Some(1), None], vec![]));
+    // llama.cpp finds the token 5 by its text, and there is no token 9.
+    assert_eq!(ends(&[3, 5, 9, 3]), ([Some(3), None, None], vec![]));
+    let lost = Loss::EndTokens {
+        tokens: vec!["Ġ".to_owned()],
+    };
+    assert_eq!(
+        ends(&[3, 1, 2, 4]),
+        ([Some(3), Some(1), Some(2)], vec![lost])
+    );
+}
+
+/// The further keys of ends, and the losses, of a model with these tokens behind its own eight.
+fn further_ends(added: &[&str], end_tokens: &[u32]) -> ([Option<u32>; 2], Vec<Loss>) {
+    let mut json = byte_level(&parsed(GPT2));
+    for (id, text) in (8..).zip(added) {
+        json["model"]["vocab"][*text] = id.into();
+    }
+    let of = TokenizerSource {
+        vocab_size: 8 + added.len(),
+        end_tokens,
+        ..source(&json, None)
+    };
+    let mut losses = Vec::new();
+    let keys = tokenizer_keys(&of, &mut losses).unwrap();
+    let names = ["eot_token_id", "eom_token_id"];
+    let ids = names.map(|name| match get(&keys, &format!("tokenizer.ggml.{name}")) {
+        Some(Value::U32(id)) => Some(id),
+        _ => None,
+    });
+    (ids, losses)
+}
+
+#[test]
+fn ends_that_only_some_versions_of_llama_cpp_know_have_a_key_if_one_is_left() {
+    for (added, end_tokens, expected) in [
+        (vec!["</s>", "<|im_end|>"], vec![3, 8, 9], [Some(8), None]),
+        (vec!["[PAD]"], vec![3, 8], [Some(8), None]),
+        (vec!["[EOT]"], vec![3, 8, 1, 2], [Some(1), Some(2)]),
+        // llama.cpp takes one of a kind, and no one knows which.
+        (
+            vec!["<|fim_repo|>", "<|repo_name|>"],
+            vec![3, 8, 9],
+            [Some(9), Some(8)],
+        ),
+        (vec!["<|fim_repo|>"], vec![3, 8], [None; 2]),
+    ] {
+        let found = further_ends(&added, &end_tokens);
+        assert_eq!(found, (expected, vec![]), "{added:?}");
+    }
+}
+
+#[test]
+fn ends_that_llama_cpp_does_not_take_for_ends_are_lost() {
+    let lost = |text: &str| Loss::EndTokens {
+        tokens: vec![text.to_owned()],
+    };
+    let harmony = ["<|end|>", "<|call|>", "<|return|>"];
+    let found = further_ends(&harmony, &[3, 8, 9, 10]);
+    assert_eq!(found, ([None; 2], vec![lost("<|end|>")]));
+    let found = further_ends(&harmony[..2], &[3, 8, 9]);
+    assert_eq!(found, ([None; 2], vec![]));
+    let found = further_ends(&["</s>", "<|tool_response>"], &[3, 8]);
+    assert_eq!(found, ([None; 2], vec![lost("</s>")]));
 }
 
 #[test]

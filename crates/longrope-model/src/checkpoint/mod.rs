@@ -184,6 +184,16 @@ impl Checkpoint {
         self.language.is_some()
     }
 
+    /// The names of the stored tensors that are not of the language model, of a checkpoint that holds more.
+    pub(crate) fn other_parts(&self) -> Vec<&str> {
+        if !self.is_nested() {
+            return Vec::new();
+        }
+        let names = self.tensors.keys().map(String::as_str);
+        let is_other = |name: &&str| nested::name_in_language(name).is_none();
+        names.filter(is_other).collect()
+    }
+
     /// Total size of the stored tensors in bytes.
     pub fn n_bytes(&self) -> u64 {
         self.tensors.values().map(|t| t.n_bytes as u64).sum()

@@ -15,17 +15,19 @@ const HEAD: &str = "lm_head.";
 pub(super) fn language_tensors(
     tensors: &BTreeMap<String, StoredTensor>,
 ) -> BTreeMap<String, StoredTensor> {
-    let name = |stored: &str| {
-        if let Some(rest) = stored.strip_prefix(OLD) {
-            Some(rest.to_owned())
-        } else if let Some(rest) = stored.strip_prefix(NEW) {
-            Some(format!("model.{rest}"))
-        } else {
-            stored.starts_with(HEAD).then(|| stored.to_owned())
-        }
-    };
     let named = tensors.iter();
     named
-        .filter_map(|(stored, tensor)| Some((name(stored)?, tensor.clone())))
+        .filter_map(|(stored, tensor)| Some((name_in_language(stored)?, tensor.clone())))
         .collect()
+}
+
+/// The name in the language model of a stored tensor; `None` if it is of another part.
+pub(super) fn name_in_language(stored: &str) -> Option<String> {
+    if let Some(rest) = stored.strip_prefix(OLD) {
+        Some(rest.to_owned())
+    } else if let Some(rest) = stored.strip_prefix(NEW) {
+        Some(format!("model.{rest}"))
+    } else {
+        stored.starts_with(HEAD).then(|| stored.to_owned())
+    }
 }

@@ -206,6 +206,11 @@ impl Decoder {
         self.weights.model.dtype()
     }
 
+    /// The type of matrices and embeddings.
+    pub fn matrix_dtype(&self) -> DType {
+        self.weights.model.embed_tokens.weight.val().dtype()
+    }
+
     /// The rotation angles of positions `0..n_positions` under `rope`.
     ///
     /// Layers that have a RoPE of their own keep it; see [`ModelConfig::local_rope`].

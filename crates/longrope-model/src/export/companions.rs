@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::inference::{GENERATION_CONFIG, read_generation_config};
 
 /// Files that are copied unchanged if the source has them.
 const FILES: &[&str] = &[
-    "generation_config.json",
     "tokenizer.json",
     "tokenizer.model",
     "spiece.model",
@@ -38,7 +38,8 @@ const UNLIMITED: f64 = 1e18;
 /// Copies what belongs to a checkpoint besides weights and `config.json`: tokenizer, chat templates, generation
 /// settings, licences, and Python files if `config.json` or `tokenizer_config.json` refers to code with `auto_map`.
 ///
-/// With `max_length`, the `model_max_length` in `tokenizer_config.json` becomes this number of tokens, if there is one.
+/// With `max_length`, the `model_max_length` in `tokenizer_config.json` becomes this number of tokens, if there is one, and a
+/// lower `max_length` in `generation_config.json`, at which transformers ends a text, prompt included, is raised to it.
 ///
 /// # Errors
 /// If a file cannot be read or written.
@@ -49,8 +50,9 @@ pub fn copy_companions(source: &Path, target: &Path, max_length: Option<usize>) 
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
         let Some(name) = name.to_str() else { continue };
-        let is_ours = name != TOKENIZER_CONFIG && (has_code || !is_python(name));
-        if path.is_file() && is_ours && is_companion(name) {
+        // The other two have lengths.
+        let is_copied = FILES.contains(&name) || is_licence(name) || (has_code && is_python(name));
+        if path.is_file() && is_copied {
             fs_err::copy(&path, target.join(name))?;
         }
     }
@@ -60,6 +62,7 @@ pub fn copy_companions(source: &Path, target: &Path, max_length: Option<usize>) 
     for name in FOLDERS {
         copy_folder(&source.join(name), &target.join(name))?;
     }
+    copy_generation_config(source, target, max_length)?;
     copy_tokenizer_config(source, target, max_length)
 }
 
@@ -69,11 +72,15 @@ pub fn is_companion(path: &str) -> bool {
     if let Some((folder, _)) = path.split_once('/') {
         return FOLDERS.contains(&folder) || is_python(path);
     }
-    let lower = path.to_ascii_lowercase();
     FILES.contains(&path)
-        || path == TOKENIZER_CONFIG
+        || [TOKENIZER_CONFIG, GENERATION_CONFIG].contains(&path)
         || is_python(path)
-        || LICENCES.iter().any(|begin| lower.starts_with(begin))
+        || is_licence(path)
+}
+
+fn is_licence(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    LICENCES.iter().any(|begin| lower.starts_with(begin))
 }
 
 fn is_python(name: &str) -> bool {
@@ -122,6 +129,28 @@ fn copy_folder(source: &Path, target: &Path) -> Result<()> {
             fs_err::copy(&path, target.join(name))?;
         }
     }
+    Ok(())
+}
+
+/// Copies the settings of generation. A file that cannot be read as JSON is copied as it is.
+fn copy_generation_config(source: &Path, target: &Path, max_length: Option<usize>) -> Result<()> {
+    const LENGTH: &str = "max_length";
+    let (from, to) = (
+        source.join(GENERATION_CONFIG),
+        target.join(GENERATION_CONFIG),
+    );
+    if !from.is_file() {
+        return Ok(());
+    }
+    if let (Some(max_length), Ok(mut json)) = (max_length, read_generation_config(&from))
+        && let Some(length) = json.get_mut(LENGTH)
+        && length.as_u64().is_some_and(|it| it < max_length as u64)
+    {
+        *length = max_length.into();
+        fs_err::write(to, format!("{json:#}\n"))?;
+        return Ok(());
+    }
+    fs_err::copy(from, to)?;
     Ok(())
 }
 
@@ -215,6 +244,33 @@ mod tests {
         // Without `auto_map`, no one reads the Python files.
         let (_, names) = copied(&[("config.json", "{}"), ("x.py", "")], None);
         assert_eq!(names, Vec::<String>::new());
+    }
+
+    #[test]
+    fn texts_may_be_as_long_as_the_new_context() {
+        for (text, expected) in [
+            (
+                r#"{"a": 1, "max_length": 32}"#,
+                "{\n  \"a\": 1,\n  \"max_length\": 128\n}\n",
+            ),
+            (
+                "\u{feff}{\"max_length\": 32}",
+                "{\n  \"max_length\": 128\n}\n",
+            ),
+            (r#"{"max_length":  256}"#, r#"{"max_length":  256}"#),
+            (r#"{"max_length":  null}"#, r#"{"max_length":  null}"#),
+            ("{}", "{}"),
+            ("not JSON", "not JSON"),
+        ] {
+            let files = [(GENERATION_CONFIG, text)];
+            let (target, _) = copied(&files, Some(128));
+            let found = |target: &tempfile::TempDir| {
+                fs_err::read_to_string(target.path().join(GENERATION_CONFIG)).unwrap()
+            };
+            assert_eq!(found(&target), expected);
+            let (target, _) = copied(&files, None);
+            assert_eq!(found(&target), text);
+        }
     }
 
     #[test]

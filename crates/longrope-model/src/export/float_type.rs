@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use burn::tensor::DType;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
@@ -18,6 +19,16 @@ pub enum FloatType {
 }
 
 impl FloatType {
+    /// That of tensors of this type; `None` if no weights are written in it.
+    pub fn of(dtype: DType) -> Option<Self> {
+        match dtype {
+            DType::F32 => Some(Self::F32),
+            DType::F16 => Some(Self::F16),
+            DType::BF16 => Some(Self::BF16),
+            _ => None,
+        }
+    }
+
     /// The name in a safetensors file.
     pub(super) fn stored(self) -> Dtype {
         match self {
@@ -48,12 +59,12 @@ impl FloatType {
     /// Appends numbers stored as `from` to `out`, rounded to nearest, ties to even.
     ///
     /// Infinities and NaN are kept. Returns the first finite number that became infinite, if there is one.
-    pub(super) fn convert(self, from: Dtype, bytes: &[u8], out: &mut Vec<u8>) -> Option<f64> {
+    pub(super) fn convert(self, from: StoredFloat, bytes: &[u8], out: &mut Vec<u8>) -> Option<f64> {
         match from {
-            Dtype::F64 => self.encode(bytes, f64::from_le_bytes, out),
-            Dtype::F16 => self.encode(bytes, |b| f16::from_le_bytes(b).into(), out),
-            Dtype::BF16 => self.encode(bytes, |b| bf16::from_le_bytes(b).into(), out),
-            _ => self.encode(bytes, |b| f32::from_le_bytes(b).into(), out),
+            StoredFloat::F64 => self.encode(bytes, f64::from_le_bytes, out),
+            StoredFloat::F32 => self.encode(bytes, |b| f32::from_le_bytes(b).into(), out),
+            StoredFloat::F16 => self.encode(bytes, |b| f16::from_le_bytes(b).into(), out),
+            StoredFloat::BF16 => self.encode(bytes, |b| bf16::from_le_bytes(b).into(), out),
         }
     }
 
@@ -89,6 +100,28 @@ impl fmt::Display for FloatType {
             Self::F16 => "f16",
             Self::BF16 => "bf16",
         })
+    }
+}
+
+/// A type of stored numbers that can be converted. Others, such as integers, masks and packed numbers, stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoredFloat {
+    F64,
+    F32,
+    F16,
+    BF16,
+}
+
+impl StoredFloat {
+    /// The type by its name in a safetensors file; `None` for every other type.
+    pub(super) fn of(stored: Dtype) -> Option<Self> {
+        match stored {
+            Dtype::F64 => Some(Self::F64),
+            Dtype::F32 => Some(Self::F32),
+            Dtype::F16 => Some(Self::F16),
+            Dtype::BF16 => Some(Self::BF16),
+            _ => None,
+        }
     }
 }
 
@@ -142,7 +175,7 @@ mod tests {
     /// Compares bits, to tell 0 from -0.
     fn assert_bf16(x: f64, expected: f64) {
         let mut out = Vec::new();
-        let too_large = FloatType::BF16.convert(Dtype::F64, &x.to_le_bytes(), &mut out);
+        let too_large = FloatType::BF16.convert(StoredFloat::F64, &x.to_le_bytes(), &mut out);
         assert_eq!(too_large, None);
         let found = bf16::from_le_bytes([out[0], out[1]]).to_f64();
         assert_eq!(found.to_bits(), expected.to_bits(), "{x} became {found}");
@@ -177,23 +210,37 @@ mod tests {
             .flat_map(|x: &f32| x.to_le_bytes())
             .collect();
         let mut out = Vec::new();
-        let found = FloatType::F16.convert(Dtype::F32, &bytes, &mut out);
+        let found = FloatType::F16.convert(StoredFloat::F32, &bytes, &mut out);
         assert_eq!(found, Some(-65520.0));
         let (halves, _) = out.as_chunks::<2>();
         assert_eq!(f16::from_le_bytes(halves[2]), f16::MAX);
         let huge = 1e39f64.to_le_bytes();
         for to in [FloatType::F32, FloatType::BF16] {
-            assert_eq!(to.convert(Dtype::F64, &huge, &mut out), Some(1e39));
+            assert_eq!(to.convert(StoredFloat::F64, &huge, &mut out), Some(1e39));
+        }
+    }
+
+    #[test]
+    fn only_floating_point_numbers_are_converted() {
+        use Dtype::{BOOL, F8_E4M3, I32, I64, U8};
+        for dtype in [I64, I32, U8, BOOL, F8_E4M3] {
+            assert_eq!(StoredFloat::of(dtype), None, "{dtype:?}");
+        }
+        for to in [FloatType::F32, FloatType::F16, FloatType::BF16] {
+            assert!(StoredFloat::of(to.stored()).is_some(), "{to}");
         }
     }
 
     #[test]
     fn a_half_survives_a_wider_type_bit_by_bit() {
-        for (half, back) in [(FloatType::F16, Dtype::F16), (FloatType::BF16, Dtype::BF16)] {
+        for (half, back) in [
+            (FloatType::F16, StoredFloat::F16),
+            (FloatType::BF16, StoredFloat::BF16),
+        ] {
             let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
             let (mut wide, mut again) = (Vec::new(), Vec::new());
             assert_eq!(FloatType::F32.convert(back, &bytes, &mut wide), None);
-            assert_eq!(half.convert(Dtype::F32, &wide, &mut again), None);
+            assert_eq!(half.convert(StoredFloat::F32, &wide, &mut again), None);
             let (before, _) = bytes.as_chunks::<2>();
             let (after, _) = again.as_chunks::<2>();
             for (x, y) in before.iter().zip(after) {

@@ -18,7 +18,7 @@ mod weights;
 pub use companions::{copy_companions, is_companion};
 pub use config::{ConfigChanges, changed_config};
 pub use float_type::FloatType;
-pub use gguf::{GgufOptions, export_gguf, gguf_rope};
+pub use gguf::{ExportedGguf, GgufOptions, export_gguf, gguf_rope};
 pub use manifest::is_replaceable;
 pub use shard_size::ShardSize;
 pub use should_stop::ShouldStop;

@@ -2,7 +2,7 @@
 
 use safetensors::Dtype;
 
-use super::float_type::FloatType;
+use super::float_type::{FloatType, StoredFloat};
 use super::shard_size::ShardSize;
 use crate::checkpoint::StoredTensor;
 
@@ -12,22 +12,26 @@ pub(super) struct PlannedTensor<'a> {
     pub(super) name: &'a str,
     /// The stored tensor.
     pub(super) source: &'a StoredTensor,
-    /// The type to convert to; `None` if it stays the same.
-    pub(super) convert_to: Option<FloatType>,
+    /// The types to convert from and to; `None` if it stays the same.
+    pub(super) convert: Option<(StoredFloat, FloatType)>,
 }
 
 impl<'a> PlannedTensor<'a> {
+    /// Only floating-point numbers are converted: a model of text and images also has integers and masks, and its other
+    /// parts may be quantized.
     pub(super) fn new(name: &'a str, source: &'a StoredTensor, dtype: Option<FloatType>) -> Self {
+        let to = dtype.filter(|dtype| dtype.stored() != source.dtype);
         Self {
             name,
             source,
-            convert_to: dtype.filter(|dtype| dtype.stored() != source.dtype),
+            convert: StoredFloat::of(source.dtype).zip(to),
         }
     }
 
     /// The written type.
     pub(super) fn dtype(&self) -> Dtype {
-        self.convert_to.map_or(self.source.dtype, FloatType::stored)
+        self.convert
+            .map_or(self.source.dtype, |(_, to)| to.stored())
     }
 
     /// The written size in bytes.

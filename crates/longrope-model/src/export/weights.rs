@@ -71,13 +71,15 @@ fn write_file(
     for tensor in &planned.tensors {
         let mut converted = Vec::new();
         let mut overflow = None;
+        let mut n_written = 0;
         source.read_chunks(tensor.name, tensor.source, CHUNK_BYTES, |chunk| {
             options.should_stop.check()?;
-            let Some(dtype) = tensor.convert_to else {
+            let Some((from, dtype)) = tensor.convert else {
+                n_written += chunk.len() as u64;
                 return Ok(file.write_all(chunk)?);
             };
             converted.clear();
-            if let Some(value) = dtype.convert(tensor.source.dtype, chunk, &mut converted) {
+            if let Some(value) = dtype.convert(from, chunk, &mut converted) {
                 let error = Error::WeightOverflow {
                     tensor: tensor.name.to_owned(),
                     value,
@@ -88,8 +90,10 @@ fn write_file(
                 }
                 overflow.get_or_insert(error);
             }
+            n_written += converted.len() as u64;
             Ok(file.write_all(&converted)?)
         })?;
+        check_size(tensor, n_written, path)?;
         if let Some(overflow) = overflow {
             tracing::warn!("exported as infinity: {overflow}");
         }
@@ -97,6 +101,20 @@ fn write_file(
     // Some systems only report here that the disk is full.
     file.sync_all()?;
     Ok(())
+}
+
+/// Refuses a tensor of another size than the header of its file states: all tensors after it would be read wrongly.
+fn check_size(tensor: &PlannedTensor<'_>, n_written: u64, path: &Path) -> Result<()> {
+    let expected = tensor.n_bytes();
+    if n_written == expected {
+        return Ok(());
+    }
+    Err(Error::WrittenSize {
+        path: path.to_owned(),
+        tensor: tensor.name.to_owned(),
+        found: n_written,
+        expected,
+    })
 }
 
 /// The header of a safetensors file: its length, then the description of the tensors, padded so that the tensors start

@@ -12,3 +12,4 @@ pub use generate::{FIRST_CAPACITY, FactorChoice, GenerateOptions, Generation};
 pub use nll::TokenBatch;
 pub use sampling::Sampling;
 pub use stop_tokens::stop_tokens;
+pub(crate) use stop_tokens::{GENERATION_CONFIG, read_generation_config};

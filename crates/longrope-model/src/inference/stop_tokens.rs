@@ -8,7 +8,7 @@ use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 
 /// The settings of generation that transformers writes beside the weights.
-const FILE: &str = "generation_config.json";
+pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// The `eos_token_id` of `config.json`, then those of `generation_config.json` that are not among them.
 ///
@@ -18,11 +18,11 @@ const FILE: &str = "generation_config.json";
 /// If `generation_config.json` exists but cannot be read, or its `eos_token_id` is neither an id nor a list of ids.
 pub fn stop_tokens(folder: &Path, model: &ModelConfig) -> Result<Vec<u32>> {
     let mut tokens = model.eos_tokens.clone();
-    let path = folder.join(FILE);
+    let path = folder.join(GENERATION_CONFIG);
     if !path.is_file() {
         return Ok(tokens);
     }
-    let json = read(&path)?;
+    let json = read_generation_config(&path)?;
     let ids = match json.get("eos_token_id") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(ids)) => ids.iter().collect(),
@@ -44,8 +44,11 @@ pub fn stop_tokens(folder: &Path, model: &ModelConfig) -> Result<Vec<u32>> {
     Ok(tokens)
 }
 
-/// Reads the file. A byte-order mark at its start is skipped.
-fn read(path: &Path) -> Result<Value> {
+/// Reads settings of generation. A byte-order mark at the start of the file is skipped.
+///
+/// # Errors
+/// If the file cannot be read, or holds no object.
+pub(crate) fn read_generation_config(path: &Path) -> Result<Value> {
     let bytes = fs_err::read(path)?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let json: Value = serde_json::from_slice(text).map_err(|source| Error::Json {
@@ -79,7 +82,7 @@ mod tests {
     fn tokens(generation_config: Option<&str>) -> Result<Vec<u32>> {
         let folder = tempfile::tempdir().unwrap();
         if let Some(text) = generation_config {
-            fs_err::write(folder.path().join(FILE), text).unwrap();
+            fs_err::write(folder.path().join(GENERATION_CONFIG), text).unwrap();
         }
         let mut model = LlamaShape::default().model_config().unwrap();
         model.eos_tokens = vec![2];
@@ -108,7 +111,7 @@ mod tests {
             r#"{"eos_token_id": [-1]}"#,
         ] {
             let message = tokens(Some(text)).unwrap_err().to_string();
-            assert!(message.contains(FILE), "{text}: {message}");
+            assert!(message.contains(GENERATION_CONFIG), "{text}: {message}");
             assert!(!message.contains("model config"), "{text}: {message}");
         }
     }

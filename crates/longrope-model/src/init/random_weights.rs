@@ -150,6 +150,12 @@ pub fn write_random_model(
     if let Value::Object(keys) = &mut json {
         keys.insert("bos_token_id".to_owned(), bos_token.into());
         keys.insert("eos_token_id".to_owned(), eos_token.into());
+        // Readers load the weights in the type that is named.
+        for key in ["dtype", "torch_dtype"] {
+            if let Some(dtype) = keys.get_mut(key) {
+                *dtype = "float32".into();
+            }
+        }
     }
     let config = ModelConfig::from_json(&json, &folder.join("config.json"))?;
     fs_err::create_dir_all(folder)?;
@@ -222,6 +228,18 @@ mod tests {
         let weights = |folder: &Path| fs_err::read(folder.join("model.safetensors")).unwrap();
         assert_eq!(weights(&a), weights(&b));
         assert_ne!(weights(&a), weights(&c));
+    }
+
+    #[test]
+    fn the_config_names_the_type_of_the_weights() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut json = shape().config_json();
+        json["torch_dtype"] = "bfloat16".into();
+        write_random_model(dir.path(), json, (0, 1), 5).unwrap();
+        let text = fs_err::read_to_string(dir.path().join("config.json")).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["torch_dtype"], "float32");
+        assert!(json.get("dtype").is_none(), "{json}");
     }
 
     #[test]

@@ -15,8 +15,9 @@ pub struct TrainingBatch {
     pub loss_weights: Vec<Vec<f32>>,
     /// Packed documents that do not attend to each other; `None` if each sequence is one document.
     ///
-    /// Positions do not restart at document boundaries. With rotary embeddings, attention depends only on distances,
-    /// unless the RoPE treats the first tokens of a sequence differently.
+    /// The rotary says at which positions they are. With rotary embeddings, attention depends only on distances, unless the
+    /// RoPE treats the first tokens of a sequence differently, or queries grow with their position: then the positions of
+    /// each document begin at 0.
     pub documents: Option<Documents>,
 }
 

@@ -10,6 +10,7 @@ mod broken;
 mod distillation;
 mod experts;
 mod export;
+mod export_nested;
 mod families;
 mod generation;
 mod golden;

@@ -29,12 +29,9 @@ pub(crate) const FAMILIES: [(&str, usize); 6] = [
 /// The folder of a tiny checkpoint.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-    let folder = fixtures.join("models").join(name);
-    if folder.is_dir() {
-        folder
-    } else {
-        fixtures.join("families").join(name)
-    }
+    let folders = ["models", "families", "decoders"].map(|kind| fixtures.join(kind).join(name));
+    let found = folders.into_iter().find(|folder| folder.is_dir());
+    found.unwrap_or_else(|| panic!("there is no fixture {name}"))
 }
 
 /// The device under test: `LONGROPE_DEVICE`, or flex if it is not set.

@@ -126,73 +126,79 @@ fn llama_cpp(facts: &Facts) -> String {
 /// Settings for other scalings.
 fn others(facts: &Facts) -> Lines {
     let max = facts.max_context;
-    let mut lines = Lines::new();
-    let mut say = |runtimes: &[Runtime], text| lines.push((runtimes.to_vec(), text));
+    let original = facts.spec.original_context;
     match &facts.spec.scaling {
-        RopeScaling::Yarn { .. } => {
-            let made_for = facts.spec.max_context();
-            if made_for > max {
-                say(
-                    &[Runtime::Vllm],
-                    format!(
-                        "`--hf-overrides '{{\"max_position_embeddings\": {made_for}}}'` for long requests; above the claimed {max} it \
-                         refuses `--max-model-len`"
-                    ),
-                );
-                say(
-                    &[Runtime::Sglang],
-                    format!(
-                        "`--context-length {made_for}` with `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1` for long requests"
-                    ),
-                );
-                say(
-                    &[Runtime::LlamaCpp],
-                    format!("`-c N` with N up to {made_for}; the default is {max}"),
-                );
-            }
-        }
-        RopeScaling::Linear { .. } => {
-            say(
-                &[Runtime::Vllm],
+        RopeScaling::Yarn { .. } => yarn(facts.spec.max_context(), max),
+        RopeScaling::Linear { .. } => vec![
+            line(
+                Runtime::Vllm,
                 format!("`--max-model-len {max}` for the context the config claims"),
-            );
-            say(
-                &[Runtime::Sglang],
+            ),
+            line(
+                Runtime::Sglang,
                 format!("`--context-length {max}` for the context the config claims"),
-            );
-        }
-        RopeScaling::DynamicNtk { .. } => {
-            say(
-                &[Runtime::Vllm],
+            ),
+        ],
+        RopeScaling::DynamicNtk { .. } => vec![
+            line(
+                Runtime::Vllm,
                 format!(
                     "`--max-model-len {max}`; beyond it there is no dynamic NTK, although the server allows it"
                 ),
-            );
-            say(
-                &[Runtime::Sglang],
+            ),
+            line(
+                Runtime::Sglang,
                 format!("for texts of up to {max} tokens remove the scaling"),
-            );
-            say(
-                &[Runtime::LlamaCpp],
+            ),
+            line(
+                Runtime::LlamaCpp,
                 format!("`-c {max}`; beyond it there is no dynamic NTK"),
-            );
-        }
+            ),
+        ],
         RopeScaling::Llama3 { .. }
             if matches!(facts.family, Family::Llama | Family::Mistral)
                 && facts.top_original.is_none()
-                && facts.spec.original_context != 8192 =>
+                && original != 8192 =>
         {
-            say(
-                &[Runtime::LlamaCpp],
+            vec![line(
+                Runtime::LlamaCpp,
                 format!(
-                    "before converting, write `original_max_position_embeddings` {} at the top level as well",
-                    facts.spec.original_context
+                    "before converting, write `original_max_position_embeddings` {original} at the top level as well"
                 ),
-            );
+            )]
         }
-        _ => {}
+        _ => Lines::new(),
     }
-    lines
+}
+
+/// Settings for YaRN that was made for a longer context than the `max` that the config claims.
+fn yarn(made_for: usize, max: usize) -> Lines {
+    if made_for <= max {
+        return Lines::new();
+    }
+    vec![
+        line(
+            Runtime::Vllm,
+            format!(
+                "`--hf-overrides '{{\"max_position_embeddings\": {made_for}}}'` for long requests; above the claimed {max} it \
+                 refuses `--max-model-len`"
+            ),
+        ),
+        line(
+            Runtime::Sglang,
+            format!(
+                "`--context-length {made_for}` with `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1` for long requests"
+            ),
+        ),
+        line(
+            Runtime::LlamaCpp,
+            format!("`-c N` with N up to {made_for}; the default is {max}"),
+        ),
+    ]
+}
+
+fn line(runtime: Runtime, text: String) -> (Vec<Runtime>, String) {
+    (vec![runtime], text)
 }
 
 /// The runtimes that no setting helps.

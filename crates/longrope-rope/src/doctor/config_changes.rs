@@ -38,6 +38,10 @@ fn spelling(facts: &Facts, views: &[RuntimeView]) -> Vec<String> {
     {
         texts.push("keep one of `type` and `rope_type`, or make them equal".to_owned());
     }
+    let section = facts.section();
+    if section.is_some_and(|it| facts.lacks_head_dim(it.rope_type().unwrap_or("default"))) {
+        texts.push(format!("write `head_dim` {}", facts.head_dim));
+    }
     let readers = older_readers(facts, views);
     if facts.is_only_v5() && !readers.is_empty() {
         texts.push(format!(

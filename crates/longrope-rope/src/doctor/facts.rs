@@ -34,6 +34,8 @@ pub(super) struct Facts<'a> {
     pub(super) top_theta: Option<f64>,
     /// Whether `head_dim` is given.
     pub(super) names_head_dim: bool,
+    /// The size of a head, given or not.
+    pub(super) head_dim: usize,
     /// `rope_scaling`, the spelling of transformers 4.
     pub(super) rope_scaling: Option<Section<'a>>,
     /// `rope_parameters`, the spelling of transformers 5.
@@ -53,7 +55,8 @@ pub(super) struct Facts<'a> {
 impl<'a> Facts<'a> {
     pub(super) fn new(config: &'a Value) -> Result<Self> {
         let family = Family::of(config.as_object().unwrap_or(&Map::new()))?;
-        let rope = read_hf_config(config)?.rope;
+        let read = read_hf_config(config)?;
+        let (rope, head_dim) = (read.rope, read.head_dim);
         let conflicts = rope.warnings.iter().filter_map(|warning| match warning {
             Warning::Conflict { used, ignored, .. } => Some(Conflicting {
                 between_sections: used.starts_with(ROPE_SCALING)
@@ -71,6 +74,7 @@ impl<'a> Facts<'a> {
             top_original: count(config.get(ORIGINAL_POSITION)),
             top_theta: config.get(THETA).and_then(Value::as_f64),
             names_head_dim: config.get("head_dim").is_some_and(Value::is_number),
+            head_dim,
             rope_scaling: Section::of(config, ROPE_SCALING),
             rope_parameters: Section::of(config, ROPE_PARAMETERS)
                 .map(|section| section.of_full_layers(family)),
@@ -83,6 +87,14 @@ impl<'a> Facts<'a> {
 
     pub(super) fn is_phi3(&self) -> bool {
         self.family == Family::Phi3
+    }
+
+    /// Whether a size of heads is missing without which transformers 5 does not compute the type of a scaled rope: it multiplies
+    /// the `None` of the class.
+    pub(super) fn lacks_head_dim(&self, rope_type: &str) -> bool {
+        self.family.needs_head_dim()
+            && !self.names_head_dim
+            && matches!(rope_type, "dynamic" | "yarn" | "longrope")
     }
 
     /// Whether these are short and long factors of a family that has the short ones at every length in transformers 5.

@@ -427,6 +427,33 @@ fn transformers_merges_the_sections_of_classes_with_two_ropes_as_we_do() {
 }
 
 #[test]
+fn a_scaled_rope_of_mixtral_needs_a_head_dim() {
+    let yarn =
+        json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024});
+    let config = |model_type: &str, head_dim: Value| {
+        let config = model(model_type, json!({"rope_scaling": yarn}));
+        with(config, "", "head_dim", head_dim)
+    };
+    let without = model("mixtral", json!({"rope_scaling": yarn}));
+    for config in [config("mixtral", Value::Null), without] {
+        let refusal = reason(&config, Runtime::Transformers5).unwrap();
+        assert!(refusal.contains("TypeError"), "{refusal}");
+        // It has a way of its own to find the size.
+        assert_eq!(reason(&config, Runtime::Vllm), None);
+        let advice = diagnose(&config).unwrap().advice;
+        let is_told = advice.iter().any(|line| line.text == "write `head_dim` 8");
+        assert!(is_told, "{advice:?}");
+    }
+    let whole = config("mixtral", json!(8));
+    assert_eq!(reason(&whole, Runtime::Transformers5), None);
+    // This class fills it in.
+    let llama = config("llama", Value::Null);
+    assert_eq!(reason(&llama, Runtime::Transformers5), None);
+    let plain = model("mixtral", json!({"head_dim": null}));
+    assert_eq!(reason(&plain, Runtime::Transformers5), None);
+}
+
+#[test]
 fn nested_configs_of_other_families_are_named_as_such() {
     let config = json!({"model_type": "llava", "text_config": model("mistral", json!({}))});
     let error = diagnose(&config).unwrap_err().to_string();

@@ -99,6 +99,12 @@ pub(super) fn rules(facts: &Facts) -> Result<Computed, String> {
     let Some(section) = standard.section else {
         return Ok(Computed::new(plain(facts, theta)?));
     };
+    if facts.lacks_head_dim(standard.rope_type) {
+        return Err(format!(
+            "its {} needs `head_dim` as a number in a `{}` config (TypeError)",
+            standard.rope_type, facts.model_type
+        ));
+    }
     let switch = |border| Switch::PerForward {
         border,
         recomputes_cache: facts.is_phi3(),

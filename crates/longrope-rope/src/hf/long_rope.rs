@@ -59,19 +59,7 @@ pub(super) fn read(
     let Contexts { original, max } = contexts;
     let short = factors(fields, "short_factor", n_pairs, warnings)?;
     let long = factors(fields, "long_factor", n_pairs, warnings)?;
-    let ratio = max as f64 / original as f64;
-    let factor = fields.number("factor", &bounds::GROWTH)?;
-    let scale = factor.unwrap_or(ratio);
-    if let Some(factor) = factor
-        && !same(factor, ratio)
-        && !same(ratio, 1.0)
-    {
-        warnings.push(Warning::FactorDisagrees {
-            factor,
-            ratio,
-            used: factor,
-        });
-    }
+    let scale = scale(fields, max as f64 / original as f64, warnings)?;
     let set = |max_context, factors| FactorSet {
         max_context,
         start_tokens: 0,
@@ -93,7 +81,37 @@ pub(super) fn read(
     let family = fields
         .number("attention_factor", &bounds::POSITIVE)?
         .unwrap_or_else(|| default.value(scale, original));
-    for (key, set) in MSCALES.into_iter().zip(&mut sets) {
+    read_mscales(fields, &mut sets, family, needs_mscales, warnings)?;
+    let reach = long_context as f64 / original as f64;
+    let attention = attention_policy(family, default, reach, original);
+    Ok(RopeScaling::LongRope { sets, attention })
+}
+
+/// The number `factor`, which is the `ratio` of the contexts if it is not written.
+fn scale(fields: &mut Fields, ratio: f64, warnings: &mut Vec<Warning>) -> Result<f64> {
+    let factor = fields.number("factor", &bounds::GROWTH)?;
+    if let Some(factor) = factor
+        && !same(factor, ratio)
+        && !same(ratio, 1.0)
+    {
+        warnings.push(Warning::FactorDisagrees {
+            factor,
+            ratio,
+            used: factor,
+        });
+    }
+    Ok(factor.unwrap_or(ratio))
+}
+
+/// Gives the sets the attention scales of their own that are written, where they differ from that of the `family`.
+fn read_mscales(
+    fields: &mut Fields,
+    sets: &mut [FactorSet],
+    family: f64,
+    needs_mscales: bool,
+    warnings: &mut Vec<Warning>,
+) -> Result<()> {
+    for (key, set) in MSCALES.into_iter().zip(sets) {
         let found = if needs_mscales {
             fields.needed_number(key, &bounds::POSITIVE)?
         } else {
@@ -109,9 +127,7 @@ pub(super) fn read(
             set.attention = Some(AttentionScale::Constant { value: found });
         }
     }
-    let reach = long_context as f64 / original as f64;
-    let attention = attention_policy(family, default, reach, original);
-    Ok(RopeScaling::LongRope { sets, attention })
+    Ok(())
 }
 
 /// Makes the last factor set that of all lengths.

@@ -40,4 +40,4 @@ pub use long_rope::remove_mscales;
 pub(crate) use nested::language_model;
 pub use read::{HfRope, read_hf_rope};
 pub(crate) use two_ropes::TwoRopes;
-pub use write::write_hf_rope;
+pub use write::{hf_rope_keys, write_hf_rope};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use longrope_rope::{
-    Method, RopeScaling, Rotation, diagnose, read_hf_config, read_hf_rope, write_hf_rope,
+    Method, RopeScaling, Rotation, diagnose, hf_rope_keys, read_hf_config, read_hf_rope,
+    write_hf_rope,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +27,27 @@ fn configs() -> Vec<(String, Value)> {
         (name, serde_json::from_str(&text).unwrap())
     };
     folders.into_iter().map(read).collect()
+}
+
+#[test]
+fn the_keys_of_a_written_rope_are_all_that_its_base_needs() {
+    for (name, config) in configs() {
+        let base = read_hf_config(&config).unwrap().rope.spec.plain();
+        let target = 4 * base.original_context;
+        let yarn = Method::Yarn.spec(&base, target).unwrap();
+        let mut written = config.as_object().unwrap().clone();
+        write_hf_rope(&mut written, &yarn, target).unwrap();
+        let mut changed = config.as_object().unwrap().clone();
+        for (key, value) in hf_rope_keys(&written) {
+            if key == "text_config" {
+                let section = changed[&key].as_object_mut().unwrap();
+                section.extend(value.as_object().unwrap().clone());
+            } else {
+                changed.insert(key, value);
+            }
+        }
+        assert_eq!(changed, written, "{name}");
+    }
 }
 
 #[test]

@@ -48,6 +48,25 @@ fn a_config_whose_long_factors_lie_beyond_its_claim_is_written_and_read_again() 
 }
 
 #[test]
+fn other_keys_for_the_length_of_a_context_are_raised() {
+    let longer = 1 << 20;
+    let more = json!({
+        "max_sequence_length": 256, "seq_length": longer, "model_max_length": null,
+        "max_seq_len": 256.5,
+    });
+    let Value::Object(mut config) = model(more) else {
+        unreachable!()
+    };
+    let spec = short_and_long();
+    write_hf_rope(&mut config, &spec, 1024).unwrap();
+    assert_eq!(config["max_sequence_length"], 1024);
+    assert_eq!(config["seq_length"], longer);
+    assert_eq!(config["model_max_length"], Value::Null);
+    assert_eq!(config["max_seq_len"], 256.5);
+    assert_eq!(config.get("n_positions"), None);
+}
+
+#[test]
 fn the_written_config_is_exactly_this() {
     let mut config = Map::new();
     config.insert("head_dim".to_owned(), json!(8));

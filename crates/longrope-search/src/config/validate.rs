@@ -26,6 +26,30 @@ impl SearchConfig {
     /// # Errors
     /// [`Error::InvalidConfig`] names the first key that is out of range.
     pub fn validate(&self) -> Result<()> {
+        self.validate_counts()?;
+        self.validate_shares()?;
+        let ratio = self.max_factor_ratio;
+        check("max-factor-ratio", ratio.is_finite() && ratio > 0.0, || {
+            (ratio.to_string(), "a positive number".to_owned())
+        })?;
+        check("seeds", !self.seeds.is_empty(), || {
+            ("an empty list".to_owned(), "at least one seed".to_owned())
+        })?;
+        let (fast, slow) = (self.yarn_beta_fast, self.yarn_beta_slow);
+        check(
+            "yarn-beta-fast",
+            fast.is_finite() && slow > 0.0 && fast > slow,
+            || {
+                (
+                    fast.to_string(),
+                    format!("a number above `yarn-beta-slow`, {slow}, which is above 0"),
+                )
+            },
+        )
+    }
+
+    /// The counts, and which of them go together.
+    fn validate_counts(&self) -> Result<()> {
         let at_least_one = [
             ("population", self.population),
             ("parents", self.parents),
@@ -53,7 +77,11 @@ impl SearchConfig {
                 self.parents.to_string(),
                 format!("at most `population`, {}", self.population),
             )
-        })?;
+        })
+    }
+
+    /// The shares and other numbers that may be 0.
+    fn validate_shares(&self) -> Result<()> {
         for (key, value) in [
             ("mutation-prob", self.mutation_prob),
             ("smooth-share", self.smooth_share),
@@ -71,24 +99,7 @@ impl SearchConfig {
                 (value.to_string(), "0 or a positive number".to_owned())
             })?;
         }
-        let ratio = self.max_factor_ratio;
-        check("max-factor-ratio", ratio.is_finite() && ratio > 0.0, || {
-            (ratio.to_string(), "a positive number".to_owned())
-        })?;
-        check("seeds", !self.seeds.is_empty(), || {
-            ("an empty list".to_owned(), "at least one seed".to_owned())
-        })?;
-        let (fast, slow) = (self.yarn_beta_fast, self.yarn_beta_slow);
-        check(
-            "yarn-beta-fast",
-            fast.is_finite() && slow > 0.0 && fast > slow,
-            || {
-                (
-                    fast.to_string(),
-                    format!("a number above `yarn-beta-slow`, {slow}, which is above 0"),
-                )
-            },
-        )
+        Ok(())
     }
 }
 

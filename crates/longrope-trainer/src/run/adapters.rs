@@ -9,9 +9,10 @@ use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::as_before::AsBefore;
 use super::batches::Batching;
 use super::config::TrainConfig;
-use super::mixture::mixture;
+use super::mixture::Sources;
 use super::rotaries::{Rotaries, SkippingRun};
 use super::trained_weights::TrainMode;
 use crate::error::Result;
@@ -30,6 +31,24 @@ pub struct AdapterTraining {
     /// Tokens of a window.
     window: usize,
     seed: u64,
+    as_before: AsBefore,
+}
+
+/// The windows of an [`AdapterTraining`].
+#[derive(Clone, Copy, Debug)]
+pub struct AdapterWindows<'a> {
+    /// The text.
+    pub documents: &'a Arc<[TokenDocument]>,
+    /// The tokenizer of the model, for generated documents.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// Token to put before every document; see [`document_bos`](longrope_data::document_bos).
+    pub bos: Option<u32>,
+    /// Tokens of a window.
+    pub window: usize,
+    /// Seed of adapters, windows and positions.
+    pub seed: u64,
+    /// What is done as the earlier version did that began the search.
+    pub as_before: AsBefore,
 }
 
 /// The values of trained adapters, apart from any model and device.
@@ -37,9 +56,8 @@ pub struct AdapterTraining {
 pub struct Adapters(Vec<Vec<f32>>);
 
 impl AdapterTraining {
-    /// A training as `config` says, on windows of `window` tokens of these documents, which begin with `bos`. Of `config`,
-    /// all counts that a [`TrainPlan`](super::TrainPlan) uses in its steps; adapters are trained and positions skip whatever
-    /// it says. Generated documents need the tokenizer.
+    /// A training as `config` says, on these windows. Of `config`, all counts that a [`TrainPlan`](super::TrainPlan) uses in
+    /// its steps; adapters are trained and positions skip whatever it says.
     ///
     /// # Errors
     /// If the settings are out of range, the model cannot be trained or lacks a module of the adapters, every layer has a
@@ -47,12 +65,16 @@ impl AdapterTraining {
     pub fn new(
         decoder: &Decoder,
         config: TrainConfig,
-        documents: &Arc<[TokenDocument]>,
-        tokenizer: Option<&Tokenizer>,
-        bos: Option<u32>,
-        window: usize,
-        seed: u64,
+        windows: AdapterWindows<'_>,
     ) -> Result<Self> {
+        let AdapterWindows {
+            documents,
+            tokenizer,
+            bos,
+            window,
+            seed,
+            as_before,
+        } = windows;
         if decoder.is_streamed() {
             return Err(longrope_model::Error::StreamedTraining.into());
         }
@@ -66,7 +88,15 @@ impl AdapterTraining {
         let tokenizer = tokenizer.cloned().map(Arc::new);
         let load = tokenizer.map(|tokenizer| move || Ok(Arc::clone(&tokenizer)));
         let load = load.as_ref().map(|load| load as _);
-        let windows = mixture(&config, documents, load, model, bos, window, seed)?;
+        let sources = Sources {
+            train: &config,
+            documents,
+            tokenizer: load,
+            model,
+            bos,
+            as_before,
+        };
+        let windows = sources.mixture(window, seed)?;
         // A window that cannot be made is found here, not in the middle of a search.
         windows.clone().next_batch(config.batch)?;
         let training = Self {
@@ -75,6 +105,7 @@ impl AdapterTraining {
             windows,
             window,
             seed,
+            as_before,
         };
         training.with_new_adapters(decoder)?;
         training.rotaries(decoder, &model.rope.plain())?;
@@ -140,7 +171,12 @@ impl AdapterTraining {
             total_steps: self.config.steps,
             seed: self.seed,
         };
-        Rotaries::skipped(decoder, rope, &self.config.skipped, run)
+        let rotaries = Rotaries::skipped(decoder, rope, &self.config.skipped, run)?;
+        Ok(if self.as_before.angles {
+            rotaries.like_before()
+        } else {
+            rotaries
+        })
     }
 }
 

@@ -53,8 +53,15 @@ fn config() -> TrainConfig {
 }
 
 fn training(decoder: &Decoder, config: TrainConfig) -> Result<AdapterTraining> {
-    let bos = decoder.config().bos_token;
-    AdapterTraining::new(decoder, config, &documents(), None, bos, WINDOW, SEED)
+    let windows = AdapterWindows {
+        documents: &documents(),
+        tokenizer: None,
+        bos: decoder.config().bos_token,
+        window: WINDOW,
+        seed: SEED,
+        as_before: AsBefore::default(),
+    };
+    AdapterTraining::new(decoder, config, windows)
 }
 
 fn yarn(decoder: &Decoder) -> RopeSpec {

@@ -1,8 +1,10 @@
 //! The batches of a step.
 
+use std::sync::Arc;
+
 use longrope_data::{Goal, Mixture, TrainingWindow};
 use longrope_kernels::Documents;
-use longrope_model::TrainingBatch;
+use longrope_model::{Teacher, TrainingBatch};
 
 use super::distill::Distillation;
 use super::rotaries::{BatchPlace, Rotaries};
@@ -49,6 +51,13 @@ pub(super) fn micro_batch(
     let rotary = rotaries.of(&windows, place);
     let goal = windows.first().map_or(Goal::Text, |window| window.goal);
     let teacher = distillation.and_then(|distillation| distillation.teacher(goal));
+    let teacher = teacher.map(|teacher| match rotaries.original_of(&windows) {
+        Some(rotary) => Arc::new(Teacher {
+            rotary,
+            ..Teacher::clone(&teacher)
+        }),
+        None => teacher,
+    });
     let confined = windows.iter().any(|window| window.confined);
     let documents = confined.then(|| {
         let lengths: Vec<Vec<usize>> = windows

@@ -36,6 +36,11 @@ impl TrainDataConfig {
         self.passkey > 0.0 || self.recall > 0.0
     }
 
+    /// Whether any documents are generated.
+    pub fn has_generated(&self) -> bool {
+        self.has_generated_text() || self.copying > 0.0
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         for (key, found) in [
             ("train.data.text", self.text),

@@ -16,6 +16,7 @@
 //! the same machine and device.
 
 mod adapters;
+mod as_before;
 mod batches;
 mod callbacks;
 mod config;
@@ -33,7 +34,8 @@ mod trained_model;
 mod trained_weights;
 mod trainer_state;
 
-pub use adapters::{AdapterTraining, Adapters};
+pub use adapters::{AdapterTraining, AdapterWindows, Adapters};
+pub use as_before::AsBefore;
 pub use callbacks::{Callbacks, Measure, Measurement, TrainEvent, Watch};
 pub use config::TrainConfig;
 pub use data_config::TrainDataConfig;

@@ -99,7 +99,9 @@ impl Phase {
         watch(event).map_err(Error::Hook)?;
         let n_steps = trainer.n_steps();
         let (phase, source) = (self.name.as_deref(), self.source.as_ref());
-        let records = Records::open(&self.metrics, phase, n_steps, source)?;
+        // The last step is saved too.
+        let save_every = self.save_every.min(total_steps);
+        let records = Records::open(&self.metrics, phase, n_steps, save_every, source)?;
         let due = self.due(n_steps)?;
         let named = source.map(|source| PathBuf::from(&source.model));
         let file = named.filter(|model| model.is_file());
@@ -142,14 +144,13 @@ impl Phase {
         let config = self.trainer.clone();
         let total_steps = config.schedule.total_steps;
         let latest = if self.resume {
+            checkpoint::end_replacements(&self.folder);
             checkpoint::latest_whole(&self.folder)?
         } else {
             None
         };
         if self.resume && latest.is_none() {
-            let phase = self.name.as_deref();
-            let (folder, model, metrics) = (&self.folder, &self.model, &self.metrics);
-            saved::check_never_saved(folder, model, metrics, phase, self.save_every)?;
+            self.check_never_saved()?;
         }
         let (trainer, event) = if let Some(state) = latest {
             let (settings, windows) = (&self.settings, &mut self.windows);
@@ -161,6 +162,28 @@ impl Phase {
             (trainer, TrainEvent::Begun { total_steps })
         };
         Ok((trainer.with_workers(&self.workers)?, event))
+    }
+
+    /// Checks that the saved states of a phase that is to be resumed were not removed. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::StatesGone`] if they were.
+    pub(super) fn check_states(&self) -> Result<()> {
+        if !self.resume || checkpoint::has_state(&self.folder) {
+            return Ok(());
+        }
+        self.check_never_saved()
+    }
+
+    fn check_never_saved(&self) -> Result<()> {
+        let (folder, model, metrics) = (&self.folder, &self.model, &self.metrics);
+        saved::check_never_saved(
+            folder,
+            model,
+            metrics,
+            self.name.as_deref(),
+            self.save_every,
+        )
     }
 
     /// The context lengths that an interruption left unmeasured after the last of `n_steps` steps.

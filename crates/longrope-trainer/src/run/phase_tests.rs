@@ -64,6 +64,41 @@ fn phase(folder: &Path, resume: bool) -> Phase {
     }
 }
 
+/// A run of four steps that saves a state after so many, without that of its end: as if it was killed, or the states were
+/// removed.
+fn without_states(folder: &Path, save_every: usize) {
+    let mut phase = phase(folder, false);
+    phase.save_every = save_every;
+    phase.train(decoder(), Callbacks::default()).unwrap();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            fs_err::remove_dir_all(path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_phase_that_has_saved_nothing_begins_again_with_other_steps_between_states() {
+    let run = tempfile::tempdir().unwrap();
+    let resumed = |save_every: usize| {
+        let mut phase = phase(run.path(), true);
+        phase.save_every = save_every;
+        phase.session(decoder(), Callbacks::default())
+    };
+    without_states(run.path(), 100);
+    assert_eq!(resumed(2).unwrap().trainer.n_steps(), 0);
+    // Its old lines are gone.
+    let metrics = run.path().join("metrics.jsonl");
+    assert_eq!(crate::run::records::read(&metrics).unwrap(), []);
+    let run_that_saved = tempfile::tempdir().unwrap();
+    without_states(run_that_saved.path(), 2);
+    let mut other = phase(run_that_saved.path(), true);
+    other.save_every = 100;
+    let refused = other.session(decoder(), Callbacks::default());
+    assert!(matches!(refused, Err(Error::StatesGone { .. })));
+}
+
 fn weights(trainer: &Trainer) -> Vec<f32> {
     let mut all = Vec::new();
     trainer.decoder().clone().for_each_parameter(|parameter| {

@@ -4,18 +4,19 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longrope_data::{TokenDocument, Tokenizer, text_fingerprint};
-use longrope_model::{Checkpoint, Decoder, LoraConfig, ResultSource};
+use longrope_data::{Mixture, TokenDocument, Tokenizer, text_fingerprint};
+use longrope_model::{Checkpoint, Decoder, LoraConfig, ModelConfig, ResultSource};
 use longrope_rope::RopeSpec;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use super::as_before::{AsBefore, have_ends};
 use super::callbacks::Callbacks;
 use super::config::TrainConfig;
 use super::distill::Distillation;
-use super::mixture::mixture;
+use super::mixture::Sources;
 use super::phase::Phase;
 use super::records::{self, Record};
 use super::rotaries::{Rotaries, SkippingRun};
@@ -46,6 +47,8 @@ pub struct TrainPlan {
     pub documents: Vec<TokenDocument>,
     /// Token to put before every document; see [`document_bos`](longrope_data::document_bos).
     pub bos: Option<u32>,
+    /// What is done as the earlier version did that began the run.
+    pub as_before: AsBefore,
     /// The settings. The keys `context`, `eval-text`, `eval-windows` and `precision` are for the caller to apply; they
     /// only count as settings that must not change when the run is resumed.
     pub config: TrainConfig,
@@ -134,6 +137,7 @@ impl TrainPlan {
     /// - [`Error::NothingToTrainOn`](crate::Error::NothingToTrainOn) and [`Error::Windows`](crate::Error::Windows) if the
     ///   data of the configuration cannot be made.
     /// - [`Error::ModelInPlace`](crate::Error::ModelInPlace) if the folder `model` is there before a new run begins.
+    /// - [`Error::StatesGone`](crate::Error::StatesGone) if the run is to be resumed, and its saved states were removed.
     /// - [`Error::Setting`](crate::Error::Setting) if a setting is out of range.
     /// - A RoPE that the `config.json` of this family cannot express.
     /// - Adapters that do not fit the model.
@@ -144,33 +148,18 @@ impl TrainPlan {
         let trained_model = TrainedModel::plan(
             self.folder.join("model"),
             &self.base,
-            &model,
+            &self.decoder,
             &self.rope,
             self.config.reach(self.context),
             self.resume,
         )?;
         let documents: Arc<[TokenDocument]> = std::mem::take(&mut self.documents).into();
-        let used = OnceCell::new();
-        let tokenizer = || -> longrope_data::Result<_> {
-            if let Some(loaded) = used.get() {
-                return Ok(Arc::clone(loaded));
-            }
-            let loaded = Arc::new(Tokenizer::from_model_dir(&self.base)?);
-            Ok(Arc::clone(used.get_or_init(|| loaded)))
-        };
-        let (config, bos, context, seed) = (&self.config, self.bos, self.context, self.seed);
-        let windows = mixture(
-            config,
-            &documents,
-            Some(&tokenizer),
-            &model,
-            bos,
-            context,
-            seed,
-        )?;
+        let (windows, tokenizer) = self.windows(&documents, &model)?;
         let (rotaries, distillation) = self.angles()?;
         let lora = self.add_adapters()?;
         let source = self.made_from(&documents)?;
+        let mut settings = self.settings(&source, tokenizer.as_deref());
+        self.record_windows(&rotaries, &documents, &mut settings);
         let phase = Phase {
             name: None,
             metrics: self.folder.join("metrics.jsonl"),
@@ -186,7 +175,7 @@ impl TrainPlan {
             eval_every: self.config.eval_every,
             save_every: self.config.save_every,
             keep: self.config.keep,
-            settings: self.settings(&source, used.get().map(Arc::as_ref)),
+            settings,
             folder: self.folder,
             base: self.base,
             workers: self.workers,
@@ -195,6 +184,7 @@ impl TrainPlan {
             screen: self.screen,
             label: self.label,
         };
+        phase.check_states()?;
         Ok(PreparedRun {
             decoder: self.decoder,
             phase,
@@ -203,35 +193,79 @@ impl TrainPlan {
         })
     }
 
+    /// The windows, and the tokenizer of generated documents, if there are any.
+    fn windows(
+        &self,
+        documents: &Arc<[TokenDocument]>,
+        model: &ModelConfig,
+    ) -> Result<(Mixture, Option<Arc<Tokenizer>>)> {
+        let used = OnceCell::new();
+        let tokenizer = || -> longrope_data::Result<_> {
+            if let Some(loaded) = used.get() {
+                return Ok(Arc::clone(loaded));
+            }
+            let loaded = Arc::new(Tokenizer::from_model_dir(&self.base)?);
+            Ok(Arc::clone(used.get_or_init(|| loaded)))
+        };
+        let sources = Sources {
+            train: &self.config,
+            documents,
+            tokenizer: Some(&tokenizer),
+            model,
+            bos: self.bos,
+            as_before: self.as_before,
+        };
+        let windows = sources.mixture(self.context, self.seed)?;
+        Ok((windows, used.into_inner()))
+    }
+
     /// The angles of all windows, and the original model for those that are compared with it. The decoder has no adapters
     /// yet, and its weights have not changed.
     fn angles(&self) -> Result<(Rotaries, Option<Distillation>)> {
-        let Self {
-            decoder,
-            rope,
-            context,
-            config,
-            ..
-        } = self;
-        let longest = config.longest_window(*context);
+        let (decoder, rope) = (&self.decoder, &self.rope);
+        let (context, config) = (self.context, &self.config);
+        let longest = config.longest_window(context);
         let rotaries = match config.skips() {
             Some(skipped) => {
                 let run = SkippingRun {
-                    window: *context,
+                    window: context,
                     longest,
                     total_steps: config.steps,
                     seed: self.seed,
                 };
                 Rotaries::skipped(decoder, rope, skipped, run)?
             }
-            None => Rotaries::new(decoder, rope, longest),
+            None => Rotaries::of_lengths(decoder, rope, context, longest),
+        };
+        let rotaries = if self.as_before.angles {
+            rotaries.like_before()
+        } else {
+            rotaries
         };
         if !config.distill.is_on() {
             return Ok((rotaries, None));
         }
-        let rotaries = rotaries.with_short(decoder, rope, *context);
+        let rotaries = rotaries.with_short(decoder, rope, context);
         let distillation = Distillation::new(decoder, rotaries.original(), &config.distill);
         Ok((rotaries, Some(distillation)))
+    }
+
+    /// Adds to the settings how windows differ from those of earlier versions.
+    fn record_windows(
+        &self,
+        rotaries: &Rotaries,
+        documents: &[TokenDocument],
+        settings: &mut Value,
+    ) {
+        let data = &self.config.data;
+        let are_confined = self.config.distill.is_on()
+            || data.shortest_document.is_some()
+            || (data.short > 0.0 && rotaries.queries_grow());
+        let angles_differ = rotaries.differ_from_before(are_confined);
+        let eos = self.decoder.config().eos_tokens.first().copied();
+        let fillers_differ = data.has_generated_text() && have_ends(documents, self.bos, eos);
+        self.as_before
+            .record(angles_differ, fillers_differ, settings);
     }
 
     /// What the training is made from, with what the caller leaves open.

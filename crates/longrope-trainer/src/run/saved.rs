@@ -55,7 +55,8 @@ pub(super) fn save(
 
 /// Checks that a phase without saved states never had any. Otherwise it would begin anew, and erase its history.
 ///
-/// A training that was killed before its first state has lines of steps too, up to the first step that is saved.
+/// A training that was killed before its first state has lines of steps too, up to the first step that is saved. The metrics
+/// say which that is: `save_every` may be another one now, and counts only for metrics of earlier versions.
 ///
 /// # Errors
 /// [`Error::StatesGone`] if there is the trained model, or the metrics have steps after the first saved state or of a later
@@ -79,9 +80,10 @@ pub(super) fn check_never_saved(
     let records = records::read(metrics)?;
     let own = records.iter().filter(|record| record.phase() == phase);
     let n_steps = own.map(records::Record::step).max().unwrap_or(0);
-    if n_steps > save_every.max(1) {
+    let first_state = records::first_state(metrics, phase)?.unwrap_or(save_every);
+    if n_steps > first_state.max(1) {
         return gone(format!(
-            "`{}` has {}, and the first state is saved after {save_every}",
+            "`{}` has {}, and the first state is saved after {first_state}",
             metrics.display(),
             counted(n_steps, "step")
         ));
@@ -240,6 +242,27 @@ mod tests {
         assert!(found(2).contains("phase `b`"), "{}", found(2));
         fs_err::create_dir(&model).unwrap();
         assert!(found(2).contains("is a trained model"), "{}", found(2));
+    }
+
+    #[test]
+    fn the_steps_between_states_may_be_others_than_when_the_metrics_were_written() {
+        let run = tempfile::tempdir().unwrap();
+        let [model, metrics] = ["model", "metrics.jsonl"].map(|name| run.path().join(name));
+        let check = |save_every| {
+            check_never_saved(run.path(), &model, &metrics, Some("a"), save_every).is_ok()
+        };
+        let begun = |step: usize| {
+            let header = format!(
+                r#"{{"format":"longrope-metrics","version":1,"kind":"training","first_states":[{{"phase":"a","step":{step}}}]}}"#
+            );
+            fs_err::write(&metrics, format!("{header}\n{STEPS}")).unwrap();
+        };
+        // It was killed before its first state, and is to save more often now.
+        begun(100);
+        assert!(check(1));
+        // It has had a state, and is to save less often now.
+        begun(1);
+        assert!(!check(100));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longrope_model::{ConfigChanges, Decoder, ModelConfig, changed_config, copy_companions};
+use longrope_model::{ConfigChanges, Decoder, FloatType, changed_config, copy_companions};
 use longrope_rope::{
     AttentionScale, FactorSet, Provenance, RescaleFactors, RopeArtifact, RopeScaling, RopeSpec,
     ntk_factors,
@@ -28,7 +28,8 @@ pub(super) struct TrainedModel {
 }
 
 impl TrainedModel {
-    /// Plans the checkpoint `folder` of a training of the model in `base` under `rope`, on windows of `context` tokens.
+    /// Plans the checkpoint `folder` of a training of `decoder`, the model in `base`, under `rope`, on windows of `context`
+    /// tokens.
     ///
     /// # Errors
     /// If `folder` is the base model or contains it, if it exists although the run is new, or if no `config.json` of
@@ -36,11 +37,12 @@ impl TrainedModel {
     pub(super) fn plan(
         folder: PathBuf,
         base: &Path,
-        model: &ModelConfig,
+        decoder: &Decoder,
         rope: &RopeSpec,
         context: usize,
         resume: bool,
     ) -> Result<Self> {
+        let model = decoder.config();
         if folder.exists() {
             let is_base = fs_err::canonicalize(base)?.starts_with(fs_err::canonicalize(&folder)?);
             if is_base || !resume {
@@ -65,6 +67,8 @@ impl TrainedModel {
         })?;
         let changes = ConfigChanges {
             rope: (!is_same).then_some((&written, context)),
+            // Other programs load the weights in the type that is named.
+            dtype: FloatType::of(decoder.matrix_dtype()),
             ..ConfigChanges::default()
         };
         let (config, warnings) = changed_config(base, model, changes)?;

@@ -1,7 +1,6 @@
 //! Burn's dashboard, which is left alone when its terminal is closed.
 
 use std::error::Error;
-use std::io::{IsTerminal, stdin, stdout};
 use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
@@ -13,6 +12,8 @@ use burn::train::renderer::{
     MetricsRendererTraining,
 };
 use burn::train::{Interrupter, LearnerSummary};
+
+use super::terminals::Terminals;
 
 /// The name that Burn gives to the thread of its dashboard.
 const DRAWING_THREAD: &str = "train-renderer";
@@ -30,7 +31,7 @@ pub(super) struct BurnDashboard {
 impl BurnDashboard {
     /// Opens Burn's dashboard.
     pub(super) fn open(interrupter: &Interrupter) -> Self {
-        AT_START.get_or_init(terminals);
+        AT_START.get_or_init(drawing_terminals);
         hold_drawing_of_closed_terminals();
         Self {
             burn: Some(TuiMetricsRendererWrapper::new(interrupter.clone(), None)),
@@ -74,17 +75,20 @@ impl Drop for BurnDashboard {
 }
 
 /// Whether stdin and stdout were terminals when the first dashboard was opened.
-static AT_START: OnceLock<[bool; 2]> = OnceLock::new();
+static AT_START: OnceLock<Terminals> = OnceLock::new();
 
-fn terminals() -> [bool; 2] {
-    [stdin().is_terminal(), stdout().is_terminal()]
+/// The terminals that Burn's thread reads keys from and draws on. Stderr is not one of them.
+fn drawing_terminals() -> Terminals {
+    Terminals {
+        stderr: false,
+        ..Terminals::now()
+    }
 }
 
-/// Whether a terminal was closed since. It does not count as a terminal then.
+/// Whether one of them was closed since.
 fn has_hung_up() -> bool {
-    let at_start = AT_START.get().copied().unwrap_or_default();
-    let mut pairs = at_start.into_iter().zip(terminals());
-    pairs.any(|(then, now)| then && !now)
+    let at_start = AT_START.get();
+    at_start.is_some_and(|at_start| at_start.one_is_closed(drawing_terminals()))
 }
 
 /// Lets the thread that draws wait for ever where it would unwind from a panic on a closed terminal.

@@ -9,5 +9,7 @@ mod parts;
 mod run;
 mod screen;
 mod strategy;
+mod terminals;
 
 pub use parts::{Ending, EvalPoint, Hooks, Screen, Session, TimedStep};
+pub use terminals::Terminals;

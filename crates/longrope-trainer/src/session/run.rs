@@ -25,7 +25,7 @@ impl Session {
     /// Trains to the last step, or until [`Hooks::should_stop`](super::Hooks::should_stop) says so.
     ///
     /// The state is saved every `save_every` steps, after the last step, on interruption, and before an error of the
-    /// trainer is returned.
+    /// trainer is returned. That of a trainer which has made steps before is taken to be saved already.
     ///
     /// # Errors
     /// Those of the trainer; [`Error::Hook`] for those of the hooks.
@@ -75,24 +75,26 @@ impl Session {
         for context in contexts {
             training = training.metric_valid_numeric(eval_metric(context));
         }
-        // Burn requires an optimizer and a learning rate; the trainer uses its own.
-        let learner = Learner::new(
-            engine.clone(),
-            SgdConfig::new().init(),
-            ConstantLr::from(0.0),
-        );
-        match catch_unwind(AssertUnwindSafe(|| training.launch(learner))) {
-            Ok(result) => drop(result),
-            // `q` and then `k` in the dashboard stop the training by a panic, after which nothing is saved.
-            Err(panic) if is_kill(panic.as_ref()) => return Err(Error::Killed),
-            Err(panic) => resume_unwind(panic),
-        }
+        launch(training, engine.clone())?;
         let ending = engine.ending()?;
         drop(engine);
         let session = shared.lock().map_err(|_| Error::Panicked)?.take();
         let session = session.ok_or(Error::CutOff)?;
         Ok((session.trainer, ending))
     }
+}
+
+/// Runs the loop to its end.
+fn launch(training: SupervisedTraining<Engine>, engine: Engine) -> Result<()> {
+    // Burn requires an optimizer and a learning rate; the trainer uses its own.
+    let learner = Learner::new(engine, SgdConfig::new().init(), ConstantLr::from(0.0));
+    match catch_unwind(AssertUnwindSafe(|| training.launch(learner))) {
+        Ok(result) => drop(result),
+        // `q` and then `k` in the dashboard stop the training by a panic, after which nothing is saved.
+        Err(panic) if is_kill(panic.as_ref()) => return Err(Error::Killed),
+        Err(panic) => resume_unwind(panic),
+    }
+    Ok(())
 }
 
 fn renderer(screen: Screen, interrupter: &Interrupter) -> Box<dyn MetricsRenderer> {

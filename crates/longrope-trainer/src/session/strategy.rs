@@ -162,61 +162,86 @@ impl SupervisedLearningStrategy<Engine> for StepByStep {
         contexts: ValidLoader<Engine>,
         _starting_epoch: usize,
     ) -> (Engine, Processor) {
-        let engine = learner.model();
-        let interrupter = components.interrupter;
-        let mut screen = Events {
-            processor: components.event_processor,
-            interrupter: interrupter.clone(),
+        let n_done = self.total_steps.saturating_sub(steps.num_items());
+        let mut run = Run {
+            strategy: self,
+            engine: learner.model(),
+            screen: Events {
+                processor: components.event_processor,
+                interrupter: components.interrupter,
+            },
+            n_done,
+            // The state of a resumed training has just been read.
+            saved_at: (n_done > 0).then_some(n_done),
         };
         let mut numbers = steps.iter();
-        let mut n_done = self.total_steps.saturating_sub(steps.num_items());
-        let mut saved_at = None;
         if !self.due.is_empty() {
-            let epoch = n_done.div_ceil(self.eval_every).max(1);
+            let epoch = run.n_done.div_ceil(self.eval_every).max(1);
             let is_due = |context: usize| self.due.contains(&context);
-            measure(&engine, &contexts, is_due, &mut screen, epoch);
+            measure(&run.engine, &contexts, is_due, &mut run.screen, epoch);
         }
-        while n_done < self.total_steps && !engine.has_ended() {
+        while run.n_done < self.total_steps && !run.engine.has_ended() {
             // The first stretch of a resumed run ends where it would have ended without the interruption.
-            let epoch = n_done / self.eval_every + 1;
-            let last = (epoch * self.eval_every).min(self.total_steps);
-            let first = n_done;
-            screen.train(LearnerEvent::StartSplit {
-                epoch_number: epoch,
-                total_items: last - first,
-            });
-            while n_done < last && !engine.has_ended() {
-                let Some(Ok(number)) = numbers.next() else {
-                    break;
-                };
-                let item = TrainStep::step(&engine, number).item;
-                if engine.has_ended() {
-                    break;
-                }
-                n_done = item.report.step;
-                let progress = Progress::new(n_done - first, last - first, Some("steps".into()));
-                let item = TrainingItem::new(item, progress, Some(n_done), None);
-                screen.train(LearnerEvent::ProcessedItem(item));
-                if n_done.is_multiple_of(self.save_every) {
-                    engine.save();
-                    saved_at = Some(n_done);
-                }
-                if interrupter.should_stop() || engine.should_stop() {
-                    engine.end(Ok(Ending::Interrupted));
-                }
-            }
-            screen.train(LearnerEvent::EndSplit(epoch));
-            if engine.has_ended() {
+            let epoch = run.n_done / self.eval_every + 1;
+            run.train(epoch, &mut numbers);
+            if run.engine.has_ended() {
                 break;
             }
-            measure(&engine, &contexts, |_| true, &mut screen, epoch);
-            screen.train(LearnerEvent::EndEpoch(epoch));
+            measure(&run.engine, &contexts, |_| true, &mut run.screen, epoch);
+            run.screen.train(LearnerEvent::EndEpoch(epoch));
         }
-        if saved_at != Some(n_done) {
-            engine.save();
+        if run.saved_at != Some(run.n_done) {
+            run.engine.save();
         }
-        engine.end(Ok(Ending::Done));
-        (engine, screen.processor)
+        run.engine.end(Ok(Ending::Done));
+        (run.engine, run.screen.processor)
+    }
+}
+
+/// A training loop on its way.
+struct Run<'a> {
+    strategy: &'a StepByStep,
+    engine: Engine,
+    screen: Events,
+    n_done: usize,
+    /// The steps made when the state was saved last, or read.
+    saved_at: Option<usize>,
+}
+
+impl Run<'_> {
+    /// Makes the steps of an epoch, with the next of these numbers each, until the training ends.
+    fn train<E>(
+        &mut self,
+        epoch: usize,
+        numbers: &mut impl Iterator<Item = std::result::Result<usize, E>>,
+    ) {
+        let last = (epoch * self.strategy.eval_every).min(self.strategy.total_steps);
+        let first = self.n_done;
+        self.screen.train(LearnerEvent::StartSplit {
+            epoch_number: epoch,
+            total_items: last - first,
+        });
+        while self.n_done < last && !self.engine.has_ended() {
+            let Some(Ok(number)) = numbers.next() else {
+                break;
+            };
+            let item = TrainStep::step(&self.engine, number).item;
+            if self.engine.has_ended() {
+                break;
+            }
+            self.n_done = item.report.step;
+            let progress = Progress::new(self.n_done - first, last - first, Some("steps".into()));
+            let item = TrainingItem::new(item, progress, Some(self.n_done), None);
+            self.screen.train(LearnerEvent::ProcessedItem(item));
+            if self.n_done.is_multiple_of(self.strategy.save_every) {
+                self.engine.save();
+                self.saved_at = Some(self.n_done);
+            }
+            if self.screen.interrupter.should_stop() || self.engine.should_stop() {
+                self.engine.end(Ok(Ending::Interrupted));
+            }
+        }
+        self.screen.train(LearnerEvent::EndSplit(epoch));
     }
 }
 

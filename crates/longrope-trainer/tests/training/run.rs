@@ -8,7 +8,7 @@ use longrope_model::ResultSource;
 use longrope_rope::Method;
 use longrope_trainer::run::records::{self, Record};
 use longrope_trainer::run::{
-    Callbacks, Measurement, TrainConfig, TrainEvent, TrainOutcome, TrainPlan, train,
+    AsBefore, Callbacks, Measurement, TrainConfig, TrainEvent, TrainOutcome, TrainPlan, train,
 };
 use longrope_trainer::{Error, Screen};
 use serde_json::json;
@@ -31,6 +31,7 @@ fn plan(folder: &Path, resume: bool) -> TrainPlan {
             tokens: (0..600).map(|i| i * i % 97).collect(),
         }],
         bos: None,
+        as_before: AsBefore::default(),
         config: TrainConfig {
             steps: 5,
             learning_rate: Some(1e-3),

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::DType;
 use longrope_model::{Decoder, LoraConfig, Trained};
 use longrope_trainer::checkpoint::{
-    SaveContext, TrainingState, latest, latest_whole, restore, save,
+    SaveContext, TrainingState, end_replacements, has_state, latest, latest_whole, restore, save,
 };
 use longrope_trainer::{Error, Schedule, Trainer, TrainerConfig};
 use rand::SeedableRng;
@@ -187,6 +187,30 @@ fn the_newest_whole_state_is_found() {
     }
     let error = latest_whole(run.path()).unwrap_err().to_string();
     assert!(error.contains("step-000002"), "{error}");
+}
+
+#[test]
+fn a_state_whose_replacement_was_cut_off_is_found() {
+    let run = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(decoder(), config(Trained::All)).unwrap();
+    train_to(&mut trainer, 2);
+    assert!(save_state(run.path(), &trainer, None, &base()));
+    let state = latest(run.path()).unwrap().unwrap();
+    // A process was killed after it had moved the old state away, and before the new one was there.
+    let hash = longrope_data::sha256_hex(&[b"step-000002"]);
+    let temporary = run.path().join(format!(".saving-{}-1", &hash[..8]));
+    fs_err::create_dir_all(temporary.join("old")).unwrap();
+    fs_err::write(temporary.join("lock"), "").unwrap();
+    fs_err::rename(&state, temporary.join("new")).unwrap();
+    // Reading changes nothing.
+    assert_eq!(latest(run.path()).unwrap(), None);
+    assert_eq!(latest_whole(run.path()).unwrap(), None);
+    assert!(has_state(run.path()) && temporary.exists());
+    end_replacements(run.path());
+    assert_eq!(latest_whole(run.path()).unwrap(), Some(state));
+    assert!(!temporary.exists());
+    let empty = tempfile::tempdir().unwrap();
+    assert!(!has_state(empty.path()) && !has_state(&empty.path().join("nowhere")));
 }
 
 #[test]

@@ -86,15 +86,24 @@ fn a_measurement_that_was_cut_is_taken_before_the_next_step() {
     resumed.run().unwrap();
     let expected = "eval 32 after 4,step 5,eval 16 after 5,eval 32 after 5,save 5";
     assert_eq!(taken(&events).join(","), expected);
-    // After the last step too.
+    // After the last step too, of which there is a state already.
     let mut resumed = session(&events, 5, None);
     resumed.due = vec![16, 32];
     resumed.run().unwrap();
-    let events = taken(&events).join(",");
-    assert!(
-        events.starts_with("eval 16 after 5,eval 32 after 5"),
-        "{events}"
-    );
+    assert_eq!(taken(&events).join(","), "eval 16 after 5,eval 32 after 5");
+}
+
+#[test]
+fn a_state_that_was_read_is_not_written_again() {
+    let events = Events::default();
+    let (trainer, ending) = session(&events, 5, None).run().unwrap();
+    assert_eq!((trainer.n_steps(), ending), (5, Ending::Done));
+    assert_eq!(taken(&events), [""; 0]);
+    // Nor if the next step fails.
+    let mut failing = session(&events, 3, None);
+    failing.hooks.next = Box::new(|| Err("no text".into()));
+    failing.run().unwrap_err();
+    assert_eq!(taken(&events), [""; 0]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use longrope_model::{Decoder, FIRST_CAPACITY, GenerateOptions, Generation, Sampl
 use longrope_rope::RopeSpec;
 use serde::Serialize;
 
+use super::growing_text::{GrowingText, Print};
 use super::not_finite;
 use crate::failure::Hint;
 use crate::input::memory::Work;
@@ -185,7 +186,7 @@ fn generate(
         results.push(Continuation {
             prompt_tokens: prompt.clone(),
             tokens: tokens.to_vec(),
-            text: inputs.tokenizer.decode(tokens)?,
+            text: inputs.tokenizer.decode_continuation(prompt, tokens)?,
             end: end(tokens, inputs, &config.generate),
         });
     }
@@ -215,27 +216,23 @@ fn end(tokens: &[u32], inputs: &GenerateInputs, section: &GenerateSection) -> &'
     }
 }
 
-/// Writes generated text to stdout.
-type Print = fn(&str) -> Result<()>;
-
 /// Continues the configured prompts, and prints the text. A single continuation is printed as it grows; several would be
 /// mixed up.
 pub(crate) fn generate_and_show(config: &Config, print: Print) -> Result<Generated> {
     let inputs = GenerateInputs::load(config)?;
-    if inputs.prompts.len() != 1 {
+    let [prompt] = inputs.prompts.as_slice() else {
         let generated = generate(config, &inputs, |_| Ok(()))?;
         show_all(&generated.report.results, print)?;
         return Ok(generated);
-    }
-    let mut stream = Stream {
-        tokenizer: &inputs.tokenizer,
-        shown: String::new(),
-        print,
     };
+    let mut stream = GrowingText::new(&inputs.tokenizer, prompt, print);
     let generated = generate(config, &inputs, |tokens| match tokens.first() {
         Some(tokens) => stream.show(tokens),
         None => Ok(()),
     })?;
+    if let Some(result) = generated.report.results.first() {
+        stream.end(&result.text)?;
+    }
     output::line("")?;
     Ok(generated)
 }
@@ -352,28 +349,5 @@ fn generate_options(section: &GenerateSection, stop_tokens: Vec<u32>) -> Generat
             stop_tokens
         },
         factors: section.factors.into(),
-    }
-}
-
-/// Prints text as it grows.
-struct Stream<'a> {
-    tokenizer: &'a Tokenizer,
-    shown: String,
-    print: Print,
-}
-
-impl Stream<'_> {
-    /// Prints what `tokens` add to the text printed so far. An incomplete character decodes to the replacement character
-    /// and is not printed yet.
-    fn show(&mut self, tokens: &[u32]) -> Result<()> {
-        let text = self.tokenizer.decode(tokens)?;
-        let certain = text.trim_end_matches('\u{fffd}');
-        if let Some(new) = certain.strip_prefix(self.shown.as_str())
-            && !new.is_empty()
-        {
-            (self.print)(new)?;
-            certain.clone_into(&mut self.shown);
-        }
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod export;
 mod extend;
 mod finetune;
 mod generate;
+mod growing_text;
 mod inspect;
 mod man;
 mod not_finite;

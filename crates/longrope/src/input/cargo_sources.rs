@@ -8,8 +8,13 @@ use longrope_data::{
     Document, HELD_OUT_CRATES, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
 
+use crate::show::output::counted;
+
 /// Prefix of such text in the place of a path: `sources:training` or `sources:held-out`.
 const PREFIX: &str = "sources:";
+
+/// Crates that a warning names.
+const LISTED: usize = 3;
 
 /// The lock file of this build, with the versions of all crates.
 const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
@@ -41,11 +46,26 @@ fn read(which: &str) -> Result<Vec<Document>> {
     let corpus = find(&options).with_context(|| {
         format!("there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock")
     })?;
+    if !corpus.missing.is_empty() {
+        tracing::warn!("{}", of_missing(which, &corpus.missing));
+    }
     let mut found = corpus.training;
     if which != "training" {
         found.extend(corpus.held_out);
     }
     Ok(found.iter().map(SourceCrate::joined).collect())
+}
+
+/// What to say of crates that cargo has not unpacked here.
+fn of_missing(which: &str, missing: &[String]) -> String {
+    let n_listed = missing.len().min(LISTED);
+    let more = if missing.len() > n_listed { ", .." } else { "" };
+    format!(
+        "`{PREFIX}{which}` lacks the sources of {} of Cargo.lock ({}{more}), so it is not the text of a machine that has \
+         them: losses and trainings on it differ. `cargo fetch --locked` in the folder of this program gets them",
+        counted(missing.len(), "crate"),
+        missing[..n_listed].join(", ")
+    )
 }
 
 /// Finds the sources of this build's crates that cargo has unpacked on this machine.
@@ -78,6 +98,19 @@ fn registries() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_counts_what_is_missing_and_names_some() {
+        let names = ["a-1.0.0", "b-2.0.0", "c-3.0.0", "d-4.0.0"].map(str::to_owned);
+        let one = of_missing("training", &names[..1]);
+        assert!(
+            one.contains("of 1 crate of Cargo.lock (a-1.0.0), so"),
+            "{one}"
+        );
+        let all = of_missing("training", &names);
+        let expected = "`sources:training` lacks the sources of 4 crates of Cargo.lock (a-1.0.0, b-2.0.0, c-3.0.0, ..)";
+        assert!(all.starts_with(expected), "{all}");
+    }
 
     #[test]
     fn held_out_crates_are_not_in_the_training_text() {

@@ -94,7 +94,9 @@ fn parse(name: &str) -> Result<(&str, Option<&str>)> {
             }
             Ok((kind, Some(place)))
         }
-        ("wgpu" | "vulkan", Some("cpu")) => Ok((kind, place)),
+        ("wgpu" | "vulkan", Some("cpu" | "integrated")) | ("metal", Some("integrated")) => {
+            Ok((kind, place))
+        }
         (_, Some(index)) => {
             number(name, index)?;
             Ok((kind, place))
@@ -152,6 +154,7 @@ fn gpu(name: &str, place: Option<&str>) -> Result<burn::tensor::DeviceKind> {
     Ok(match place {
         None => DeviceKind::default(),
         Some("cpu") => DeviceKind::Cpu,
+        Some("integrated") => DeviceKind::IntegratedGpu(0),
         Some(index) => DeviceKind::DiscreteGpu(number(name, index)?),
     })
 }
@@ -241,6 +244,8 @@ mod tests {
         );
         assert!(open("flex:1").is_err());
         assert!(open("remote:host").is_err());
+        assert!(check_name("wgpu:integrated").is_ok() && check_name("metal:integrated").is_ok());
+        assert!(check_name("cuda:integrated").is_err() && check_name("metal:cpu").is_err());
     }
 
     #[test]

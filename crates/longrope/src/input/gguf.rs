@@ -16,7 +16,7 @@ use super::hub;
 use crate::failure::Hint;
 
 /// Counts the ways in which files were unpacked, so that what an earlier version wrote is not used.
-const UNPACKING: u32 = 3;
+const UNPACKING: u32 = 4;
 
 /// How the name of a folder begins while a file is unpacked to it.
 const PREFIX: &str = ".unpacking-";

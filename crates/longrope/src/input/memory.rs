@@ -164,7 +164,32 @@ fn train_memory(model: &ModelConfig, config: &TrainConfig, n_workers: usize) -> 
         let bytes = config.precision.dtype().size();
         memory.fixed_bytes += (bytes * model.n_parameters()) as f64;
     }
+    if config.distill.is_on() {
+        add_compared_states(&mut memory, model, config, training.computed_bytes);
+    }
     memory
+}
+
+/// Adds the hidden states that a window is compared in: those of the original model, which are kept during the whole pass,
+/// and the gradients of those between layers, which wait for the backward pass to come to their layer. Both stay on the
+/// device, also where inputs of layers do not.
+fn add_compared_states(
+    memory: &mut Memory,
+    model: &ModelConfig,
+    config: &TrainConfig,
+    computed_bytes: usize,
+) {
+    let layers = if config.distill.short > 0.0 {
+        let resolved = config.distill.clone().resolved(model.n_layers);
+        resolved.layers.unwrap_or_default()
+    } else {
+        // Far text is compared in its last state only.
+        vec![model.n_layers]
+    };
+    let between = layers.iter().filter(|layer| **layer < model.n_layers);
+    let state = estimate::ALLOCATOR_OVERHEAD * (computed_bytes * model.hidden_size) as f64;
+    memory.bytes_per_token += layers.len() as f64 * state;
+    memory.input_bytes_per_token += between.count() as f64 * state;
 }
 
 /// The memory of adapting candidates with one sequence at a time.

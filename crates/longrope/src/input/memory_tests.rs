@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use longrope_trainer::run::DistillConfig;
+
 use super::*;
 use crate::settings::device_names::DeviceNames;
 
@@ -75,6 +77,56 @@ fn modules_that_are_trained_beside_adapters_count() {
     let mut few = lora(&[]);
     few.lora.target_modules = Some(vec!["q_proj".to_owned()]);
     assert!(bytes(&few) < bytes(&lora(&[])));
+}
+
+#[test]
+fn hidden_states_that_are_compared_count() {
+    let model = model();
+    let last = model.n_layers;
+    let memory = |distill: DistillConfig, recompute: bool| {
+        let config = TrainConfig {
+            distill,
+            recompute,
+            mode: TrainMode::Lora,
+            ..TrainConfig::default()
+        };
+        train_memory(&model, &config, 1)
+    };
+    let short = |layers: &[usize]| DistillConfig {
+        short: 0.5,
+        layers: Some(layers.to_vec()),
+        ..DistillConfig::default()
+    };
+    let far = DistillConfig {
+        far: 0.5,
+        ..DistillConfig::default()
+    };
+    let state = estimate::ALLOCATOR_OVERHEAD * 4.0 * model.hidden_size as f64;
+    for recompute in [true, false] {
+        let without = memory(DistillConfig::default(), recompute);
+        for (distill, n_kept, n_between) in [
+            (short(&[1, last]), 2.0, 1.0),
+            (short(&[1]), 1.0, 1.0),
+            (far.clone(), 1.0, 0.0),
+        ] {
+            let with = memory(distill, recompute);
+            let kept = with.bytes_per_token - without.bytes_per_token;
+            let between = with.input_bytes_per_token - without.input_bytes_per_token;
+            // Sums of a few numbers of thousands of bytes.
+            assert!((kept - n_kept * state).abs() < 1e-6, "{kept}");
+            assert!((between - n_between * state).abs() < 1e-6, "{between}");
+        }
+    }
+    // By default, some of the layers are compared, and the last.
+    let by_default = DistillConfig {
+        short: 0.5,
+        ..DistillConfig::default()
+    };
+    let with = memory(by_default, true);
+    let without = memory(DistillConfig::default(), true);
+    let n_states = last.min(6) as f64;
+    let kept = with.bytes_per_token - without.bytes_per_token;
+    assert!((kept - n_states * state).abs() < 1e-6, "{kept}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn show_training(event: TrainEvent<'_>, name: &str, steps: usize) {
             let tokens_per_sec = report.n_tokens as f64 / timed.elapsed_secs;
             progress::line(&format!(
                 "{name} {}/{steps}: loss {:.4}, gradient {:.3}, {tokens_per_sec:.0} tokens/s",
-                report.step, report.loss, report.grad_norm
+                report.step, report.nll_nats, report.grad_norm
             ));
         }
         TrainEvent::Measured {

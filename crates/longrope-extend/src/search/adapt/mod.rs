@@ -8,12 +8,13 @@ use longrope_data::{Skips, TokenDocument, Tokenizer, document_bos, text_fingerpr
 use longrope_model::Decoder;
 use longrope_trainer::Decay;
 use longrope_trainer::run::{
-    LoraSettings, Positions, SkippedPositions, TrainConfig, TrainDataConfig, TrainMode,
+    AdapterWindows, AsBefore, LoraSettings, Positions, SkippedPositions, TrainConfig,
+    TrainDataConfig, TrainMode,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::scoring::{AdaptWindows, Adaptation};
+use crate::scoring::Adaptation;
 use crate::search::calibration::shape::SampleShape;
 
 /// The longest window that is chosen by default, tokens. Longer ones cost more and hold no further distances.
@@ -85,12 +86,25 @@ pub(super) struct RecordedAdapt {
     /// space before every piece of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     whole_texts: bool,
+    /// Whether each generated document is as it is alone: without begin and end tokens of other documents in the middle, and at
+    /// positions from 0 in layers with a sliding window too. Earlier versions did neither.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    documents_alone: bool,
 }
 
 impl RecordedAdapt {
     /// The token to put before every document of a search that has begun so, given that of the model.
     fn bos(&self, of_model: Option<u32>) -> Option<u32> {
         of_model.filter(|_| !self.without_bos)
+    }
+
+    /// What of a search that has begun so goes on as before.
+    fn as_before(&self) -> AsBefore {
+        if self.documents_alone {
+            AsBefore::default()
+        } else {
+            AsBefore::ALL
+        }
     }
 }
 
@@ -173,18 +187,19 @@ impl AdaptConfig {
             Some(begun) => begun.bos(of_model),
             None => document_bos(of_model, tokenizer, documents),
         };
+        let as_before = begun.map(RecordedAdapt::as_before).unwrap_or_default();
         let window = self.window(decoder.config().rope.original_context);
         let text_fingerprint = text_fingerprint(documents);
         let documents: Arc<[TokenDocument]> = documents.into();
-        let windows = AdaptWindows {
+        let windows = AdapterWindows {
             documents: &documents,
             tokenizer,
             bos,
             window,
-            target,
             seed,
+            as_before,
         };
-        let adaptation = Adaptation::new(decoder, self.training(target), windows)?;
+        let adaptation = Adaptation::new(decoder, self.training(target), windows, target)?;
         let recorded = RecordedAdapt {
             settings: Self {
                 window: Some(window),
@@ -195,6 +210,7 @@ impl AdaptConfig {
             without_bos: bos != of_model,
             whole_texts: self.data.has_generated_text()
                 && tokenizer.is_some_and(Tokenizer::marks_beginnings),
+            documents_alone: as_before == AsBefore::default() && self.data.has_generated(),
         };
         Ok((Arc::new(adaptation), recorded))
     }

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use longrope_model::ModelConfig;
 
 use super::*;
@@ -164,4 +166,39 @@ fn a_search_keeps_the_beginnings_of_documents_that_it_began_with() {
     assert_eq!(start(Some(&old)), old);
     let written = serde_json::to_value(&old).unwrap();
     assert!(written.get("without_bos").is_none(), "{written}");
+}
+
+#[test]
+fn a_search_keeps_the_generated_documents_that_it_began_with() {
+    let models = tiny(&["flex"]);
+    let decoder = models.decoder();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../longrope/assets/tiny-llama-256");
+    let tokenizer = Tokenizer::from_model_dir(&assets).unwrap();
+    let documents = [TokenDocument {
+        source: String::new(),
+        tokens: vec![5; 200],
+    }];
+    let start = |copying: f64, begun: Option<&RecordedAdapt>| {
+        let config = AdaptConfig {
+            data: TrainDataConfig {
+                copying,
+                ..TrainDataConfig::default()
+            },
+            ..on()
+        };
+        let started = config.start(decoder, &documents, Some(&tokenizer), 128, 3, begun);
+        started.unwrap().1
+    };
+    assert!(!start(0.0, None).documents_alone, "none are generated");
+    let recorded = start(1.0, None);
+    assert!(recorded.documents_alone);
+    assert_eq!(start(1.0, Some(&recorded)), recorded);
+    // As an earlier version began.
+    let old = RecordedAdapt {
+        documents_alone: false,
+        ..recorded
+    };
+    assert_eq!(start(1.0, Some(&old)), old);
+    let written = serde_json::to_value(&old).unwrap();
+    assert!(written.get("documents_alone").is_none(), "{written}");
 }

@@ -3,7 +3,7 @@ use longrope_eval::NeedleText;
 use longrope_model::TokenBatch;
 use longrope_rope::AttentionScale;
 use longrope_search::{Candidate, SearchConfig};
-use longrope_trainer::run::AdapterTraining;
+use longrope_trainer::run::{AdapterTraining, AdapterWindows, AsBefore};
 
 use super::*;
 use crate::scoring::tests::tiny;
@@ -90,11 +90,14 @@ fn a_score_is_that_of_a_copy_trained_by_hand() {
     let training = AdapterTraining::new(
         decoder,
         adapt().training(TARGET),
-        &documents,
-        None,
-        document_bos(decoder.config().bos_token, None, &documents),
-        WINDOW,
-        SEED,
+        AdapterWindows {
+            documents: &documents,
+            tokenizer: None,
+            bos: document_bos(decoder.config().bos_token, None, &documents),
+            window: WINDOW,
+            seed: SEED,
+            as_before: AsBefore::default(),
+        },
     )
     .unwrap();
     let skips = Skips {

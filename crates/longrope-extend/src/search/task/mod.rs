@@ -75,11 +75,7 @@ impl SearchTask<'_> {
             choice = choose(&mut inputs, begun.as_ref(), &own, context, interrupt)?;
         }
         let begun_adapt = begun.as_ref().and_then(|begun| begun.adapt.as_ref());
-        let SearchSamples {
-            calibration,
-            unseen,
-            adapt,
-        } = SearchSamples::new(
+        let samples = SearchSamples::new(
             &inputs,
             &self.adapt,
             shape,
@@ -87,12 +83,8 @@ impl SearchTask<'_> {
             &own,
             begun_adapt,
         )?;
-        let mut recorded = Recorded::new(&inputs, &calibration, &target, &own);
-        recorded.objective_choice.clone_from(&choice);
-        recorded.adapt = adapt;
-        recorded.held_out_fingerprint = unseen
-            .as_ref()
-            .map(|unseen| unseen.text_fingerprint().to_owned());
+        let recorded = samples.recorded(&inputs, &target, &own, choice.as_ref());
+        let calibration = &samples.calibration;
         let settings = RunSettings {
             text: &inputs.settings,
             fixed: begun_with,
@@ -102,8 +94,8 @@ impl SearchTask<'_> {
         if let Some(choice) = &choice {
             watch.event(&SearchEvent::Chosen { choice });
         }
-        let samples = calibration.samples.iter().cloned();
-        let objective = ModelObjective::on_devices(inputs.models, &target, samples, interrupt)?
+        let scored = calibration.samples.iter().cloned();
+        let objective = ModelObjective::on_devices(inputs.models, &target, scored, interrupt)?
             .with_adaptation(calibration.adaptation.clone())
             .with_journals(
                 Journal::open(run.path(SCORES_FILE))?,
@@ -111,8 +103,8 @@ impl SearchTask<'_> {
             );
         let setting = SearchRun {
             run: &run,
-            calibration: &calibration,
-            unseen: unseen.as_ref(),
+            calibration,
+            unseen: samples.unseen.as_ref(),
             target: &target,
             local_rope: inputs.models.decoder().config().local_rope.as_ref(),
             profile: &inputs.profile,

@@ -15,6 +15,8 @@ use crate::search::held_out::split::{HeldOutShare, Split};
 use crate::search::held_out::unseen::Unseen;
 use crate::search::held_out::windows::unseen_windows;
 use crate::search::inputs::SearchInputs;
+use crate::search::objective::choice::ObjectiveChoice;
+use crate::search::saved::recorded::Recorded;
 
 /// What a search measures RoPEs on.
 pub(super) struct SearchSamples {
@@ -53,6 +55,25 @@ impl SearchSamples {
             unseen: unseen.map(|unseen| unseen.adapted(adaptation)),
             adapt,
         })
+    }
+
+    /// What the scores of a search on these samples depend on. `own` is the RoPE that the model has now, and `choice` how
+    /// the objective was chosen.
+    pub(super) fn recorded(
+        &self,
+        inputs: &SearchInputs<'_>,
+        target: &TargetRope,
+        own: &RopeSpec,
+        choice: Option<&ObjectiveChoice>,
+    ) -> Recorded {
+        let mut recorded = Recorded::new(inputs, &self.calibration, target, own);
+        recorded.objective_choice = choice.cloned();
+        recorded.adapt.clone_from(&self.adapt);
+        recorded.held_out_fingerprint = self
+            .unseen
+            .as_ref()
+            .map(|unseen| unseen.text_fingerprint().to_owned());
+        recorded
     }
 }
 

@@ -34,56 +34,27 @@ pub(in crate::flex) fn attention_backward(
     let [batch, n_heads, seq_q, head_dim] = query.dims;
     let [_, n_kv_heads, seq_kv, _] = key.dims;
     let inputs = Inputs::new(query, [&key, &value], output, log_sum_exp, grad, config);
+    let mut d_query = vec![0f32; batch * seq_q * n_heads * head_dim];
+    let mut d_key = vec![0f32; batch * n_kv_heads * seq_kv * head_dim];
+    let mut d_value = d_key.clone();
     let visible = Visible::new(config, seq_q, seq_kv);
-    let n_queries = queries_per_block(n_heads / n_kv_heads, seq_q);
     let order = TileOrder {
         batch,
         n_kv_heads,
         seq_q,
-        n_queries,
+        n_queries: queries_per_block(n_heads / n_kv_heads, seq_q),
         n_tiles: seq_kv.div_ceil(KEYS),
     };
-
-    let mut d_query = vec![0f32; batch * seq_q * n_heads * head_dim];
-    let mut d_key = vec![0f32; batch * n_kv_heads * seq_kv * head_dim];
-    let mut d_value = d_key.clone();
-    let query_rows = SharedRows::new(&mut d_query);
-    let (key_rows, value_rows) = (SharedRows::new(&mut d_key), SharedRows::new(&mut d_value));
-
-    let turns = InTurns::new(order.first_turns(&visible));
-    let n_tasks = order.n_blocks() * batch * n_kv_heads;
-    turns.run(
-        n_tasks,
-        || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
-        |scratch, task| {
-            let block = Block::nth(n_tasks - 1 - task, n_queries, &inputs.query, n_kv_heads);
-            let turn = order.turn_of(block.queries.start / n_queries);
-            let head = block.sequence * n_kv_heads + block.kv_head;
-            scratch.load(&inputs, &block);
-            let keys = visible.keys_of_block(block.sequence, &block.queries);
-            for tile in tiles_over(&keys) {
-                let first = tile * KEYS;
-                let n_keys = KEYS.min(seq_kv - first);
-                scratch.tile(&inputs, &visible, &block, tile, n_keys);
-                turns.take(order.slot(head, tile), turn, || {
-                    let at = (head * seq_kv + first) * head_dim;
-                    let n = n_keys * head_dim;
-                    // SAFETY: only tasks of this head access these rows, and only the one whose turn it is.
-                    #[expect(unsafe_code, reason = "rows written in turns")]
-                    let (d_key, d_value) = unsafe { (key_rows.row(at, n), value_rows.row(at, n)) };
-                    scratch.add_to_keys(head_dim, d_key, d_value);
-                });
-            }
-            for (row, head, position) in block.rows() {
-                let from = &scratch.d_queries[row * head_dim..][..head_dim];
-                let to = ((block.sequence * seq_q + position) * n_heads + head) * head_dim;
-                // SAFETY: every (sequence, head, position) belongs to exactly one task.
-                #[expect(unsafe_code, reason = "disjoint rows of one buffer")]
-                let to = unsafe { query_rows.row(to, head_dim) };
-                simd::scale_into(to, from, inputs.scale);
-            }
-        },
-    );
+    BackwardPass {
+        turns: InTurns::new(order.first_turns(&visible)),
+        inputs,
+        visible,
+        order,
+        d_query: SharedRows::new(&mut d_query),
+        d_key: SharedRows::new(&mut d_key),
+        d_value: SharedRows::new(&mut d_value),
+    }
+    .run();
 
     let [d, hd, l] = [head_dim, n_heads * head_dim, seq_q].map(usize::cast_signed);
     let dims = vec![batch, n_heads, seq_q, head_dim];
@@ -93,6 +64,87 @@ pub(in crate::flex) fn attention_backward(
         contiguous(d_key, kv_dims.clone()),
         contiguous(d_value, kv_dims),
     ]
+}
+
+/// What all tasks read, and the gradients that they write.
+struct BackwardPass<'a> {
+    inputs: Inputs<'a>,
+    visible: Visible,
+    order: TileOrder,
+    turns: InTurns,
+    /// `[batch, seq, heads, head_dim]`
+    d_query: SharedRows<'a>,
+    /// `[batch, kv_heads, seq, head_dim]`
+    d_key: SharedRows<'a>,
+    /// `[batch, kv_heads, seq, head_dim]`
+    d_value: SharedRows<'a>,
+}
+
+impl BackwardPass<'_> {
+    /// Runs one task per block.
+    fn run(self) {
+        let TileOrder {
+            batch,
+            n_kv_heads,
+            n_queries,
+            ..
+        } = self.order;
+        let [_, n_heads, _, head_dim] = self.inputs.query.dims;
+        let n_tasks = self.order.n_blocks() * batch * n_kv_heads;
+        self.turns.run(
+            n_tasks,
+            || Scratch::new(n_queries * n_heads / n_kv_heads, head_dim),
+            |scratch, task| {
+                let nth = n_tasks - 1 - task;
+                let block = Block::nth(nth, n_queries, &self.inputs.query, n_kv_heads);
+                self.differentiate(&block, scratch);
+            },
+        );
+    }
+
+    /// Writes the gradient of the queries of a block, and adds to the gradients of the keys and values that it sees.
+    fn differentiate(&self, block: &Block, scratch: &mut Scratch) {
+        let [_, _, seq_kv, _] = self.inputs.keys.view.dims;
+        scratch.load(&self.inputs, block);
+        let keys = self.visible.keys_of_block(block.sequence, &block.queries);
+        for tile in tiles_over(&keys) {
+            let n_keys = KEYS.min(seq_kv - tile * KEYS);
+            scratch.tile(&self.inputs, &self.visible, block, tile, n_keys);
+            self.add_to_keys(block, tile, n_keys, scratch);
+        }
+        self.write_queries(block, scratch);
+    }
+
+    /// Adds to the gradients of the keys and values of a tile, when it is the turn of the block.
+    fn add_to_keys(&self, block: &Block, tile: usize, n_keys: usize, scratch: &Scratch) {
+        let [_, n_kv_heads, seq_kv, _] = self.inputs.keys.view.dims;
+        let head_dim = self.inputs.query.dims[3];
+        let head = block.sequence * n_kv_heads + block.kv_head;
+        let turn = self
+            .order
+            .turn_of(block.queries.start / self.order.n_queries);
+        let at = (head * seq_kv + tile * KEYS) * head_dim;
+        let n = n_keys * head_dim;
+        self.turns.take(self.order.slot(head, tile), turn, || {
+            // SAFETY: only tasks of this head access these rows, and only the one whose turn it is.
+            #[expect(unsafe_code, reason = "rows written in turns")]
+            let (d_key, d_value) = unsafe { (self.d_key.row(at, n), self.d_value.row(at, n)) };
+            scratch.add_to_keys(head_dim, d_key, d_value);
+        });
+    }
+
+    /// Writes the gradient of the queries of a block.
+    fn write_queries(&self, block: &Block, scratch: &Scratch) {
+        let [_, n_heads, seq_q, head_dim] = self.inputs.query.dims;
+        for (row, head, position) in block.rows() {
+            let from = &scratch.d_queries[row * head_dim..][..head_dim];
+            let to = ((block.sequence * seq_q + position) * n_heads + head) * head_dim;
+            // SAFETY: every (sequence, head, position) belongs to exactly one task.
+            #[expect(unsafe_code, reason = "disjoint rows of one buffer")]
+            let to = unsafe { self.d_query.row(to, head_dim) };
+            simd::scale_into(to, from, self.inputs.scale);
+        }
+    }
 }
 
 /// The blocks of queries and the tiles of keys, and in which order the blocks add to a tile.

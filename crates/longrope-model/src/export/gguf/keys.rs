@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::export::card;
+use crate::inference::stop_tokens;
 
 /// The version of the rules of quantization, which files with quantized tensors state.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -59,13 +60,22 @@ pub(super) fn general_keys(
     keys
 }
 
-/// The keys of the tokenizer in the folder.
+/// The keys of the tokenizer in the folder of a model that the file gives this name.
 pub(super) fn tokenizer(
     source: &Path,
     model: &ModelConfig,
+    name: &str,
     options: &GgufOptions<'_>,
     losses: &mut Vec<Loss>,
 ) -> Result<Metadata> {
+    let end_tokens = match stop_tokens(source, model) {
+        // Weights and RoPE do not depend on it. An export as a folder copies such a file as it is.
+        Err(error @ (Error::GenerationConfig { .. } | Error::Json { .. })) => {
+            tracing::warn!("only the tokens that config.json names end a text: {error}");
+            model.eos_tokens.clone()
+        }
+        found => found?,
+    };
     let tokenizer = json(&source.join("tokenizer.json"))?;
     let config = json(&source.join("tokenizer_config.json"))?;
     let template = source.join("chat_template.jinja");
@@ -80,8 +90,9 @@ pub(super) fn tokenizer(
         chat_template: template.as_deref(),
         vocab_size: model.vocab_size,
         bos_token: model.bos_token,
-        eos_token: model.eos_tokens.first().copied(),
+        end_tokens: &end_tokens,
         adds_bos: options.adds_bos,
+        model_name: name,
     };
     Ok(tokenizer_keys(&of, losses)?)
 }

@@ -5,12 +5,11 @@ use std::io::Write;
 use longrope_gguf::{
     Loss, MappedTensor, Planned, TensorType, Writer, interleave_rows, quantize_q8_0,
 };
-use safetensors::Dtype;
 
 use super::options::GgufOptions;
-use crate::checkpoint::{Checkpoint, StoredTensor};
+use crate::checkpoint::{Checkpoint, StoredTensor, WeightProblem, WeightReport};
 use crate::error::{Error, Result};
-use crate::export::float_type::FloatType;
+use crate::export::float_type::{FloatType, StoredFloat};
 
 /// Number of bytes read at once, a multiple of 32 numbers of every type.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -19,22 +18,41 @@ const CHUNK_BYTES: usize = 4 << 20;
 pub(super) struct Weight {
     mapped: MappedTensor,
     stored: StoredTensor,
+    from: StoredFloat,
     ty: TensorType,
 }
 
 impl Weight {
-    /// The weight of a tensor of the file; `None` if the checkpoint does not have it, which was checked before.
+    /// The weight of a tensor of the file.
+    ///
+    /// # Errors
+    /// If the checkpoint does not have it as floating-point numbers.
     pub(super) fn new(
         checkpoint: &Checkpoint,
         mapped: MappedTensor,
         dtype: Option<TensorType>,
         losses: &mut Vec<Loss>,
-    ) -> Option<Self> {
-        let stored = checkpoint.model_tensors().get(&mapped.source)?.clone();
-        let kept = match stored.dtype {
-            Dtype::F16 => TensorType::F16,
-            Dtype::BF16 => TensorType::BF16,
-            _ => TensorType::F32,
+    ) -> Result<Self> {
+        let name = &mapped.source;
+        let stored = checkpoint.model_tensors().get(name);
+        let stored = stored.cloned().ok_or_else(|| Error::TensorMissing {
+            folder: checkpoint.folder().to_owned(),
+            tensor: name.clone(),
+        })?;
+        let from = StoredFloat::of(stored.dtype).ok_or_else(|| Error::Weights {
+            folder: checkpoint.folder().to_owned(),
+            report: WeightReport {
+                problems: vec![WeightProblem::WrongType {
+                    name: name.clone(),
+                    found: stored.dtype,
+                }],
+                ..WeightReport::default()
+            },
+        })?;
+        let kept = match from {
+            StoredFloat::F16 => TensorType::F16,
+            StoredFloat::BF16 => TensorType::BF16,
+            StoredFloat::F32 | StoredFloat::F64 => TensorType::F32,
         };
         let wanted = dtype.unwrap_or(kept);
         let row = mapped.shape.last().copied().unwrap_or(0);
@@ -49,7 +67,12 @@ impl Weight {
             });
             TensorType::F32
         };
-        Some(Self { mapped, stored, ty })
+        Ok(Self {
+            mapped,
+            stored,
+            from,
+            ty,
+        })
     }
 
     pub(super) fn ty(&self) -> TensorType {
@@ -121,7 +144,7 @@ fn convert(weight: &Weight, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         value,
         dtype,
     };
-    let from = weight.stored.dtype;
+    let from = weight.from;
     let dtype = match weight.ty {
         TensorType::F16 => FloatType::F16,
         TensorType::BF16 => FloatType::BF16,

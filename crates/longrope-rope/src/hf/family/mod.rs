@@ -154,6 +154,11 @@ impl Family {
         self.rules().rope.short_in_transformers
     }
 
+    /// Whether its class needs `head_dim` as a number in the config as soon as the rope is scaled.
+    pub(crate) fn needs_head_dim(self) -> bool {
+        self.rules().rope.needs_head_dim
+    }
+
     /// The part of `rope_parameters` for layers without a window: all of it, unless other layers have a rope of their own.
     /// `None` if that part is missing.
     pub(crate) fn full_layers(self, section: &Map<String, Value>) -> Option<&Map<String, Value>> {

@@ -65,7 +65,7 @@ pub(super) fn read_section(
 fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result<Section> {
     let mut fields = Fields::new(name, keys);
     let mut warnings = Vec::new();
-    let mut theta = theta(top, &mut fields, &mut warnings)?;
+    let theta = theta(top, &mut fields, &mut warnings)?;
     let partial = number(
         &mut fields,
         PARTIAL,
@@ -76,47 +76,20 @@ fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result
     let rope_type = rope_type(&mut fields, top.has_only_long_rope(), &mut warnings)?;
     let rotated = rotated_dims(top, &mut fields, rope_type, partial, &mut warnings)?;
 
-    let (original_context, scaling) = match rope_type {
-        "default" => (
-            top.original_context.unwrap_or(top.max_context),
-            RopeScaling::None {},
-        ),
-        "linear" => {
-            let scale = fields.needed_number("factor", &bounds::GROWTH)?;
-            (
-                top.original_context.unwrap_or(top.max_context),
-                RopeScaling::Linear { scale },
-            )
-        }
+    let grown = match rope_type {
+        "dynamic" => theta_by_alpha(top, &mut fields, theta, rotated)?,
+        _ => None,
+    };
+    let (original_context, scaling) = if grown.is_some() {
         // A change of the base that does not depend on the length.
-        "dynamic" if let Some(grown) = theta_by_alpha(top, &mut fields, theta, rotated)? => {
-            theta = grown;
-            (top.max_context, RopeScaling::None {})
-        }
-        // The formula takes the original context from `max_position_embeddings`, whatever else is written.
-        "dynamic" => (
-            top.max_context,
-            RopeScaling::DynamicNtk {
-                scale: fields.needed_number("factor", &bounds::GROWTH)?,
-            },
-        ),
-        "yarn" => {
-            let original_context = original_context(top, &mut fields, &mut warnings)?;
-            (
-                original_context,
-                yarn(top, &mut fields, original_context, &mut warnings)?,
-            )
-        }
-        "llama3" => {
-            let scaling = llama3(&mut fields)?;
-            (original_context(top, &mut fields, &mut warnings)?, scaling)
-        }
-        _ => long_rope_scaling(top, &mut fields, rotated / 2, &mut warnings)?,
+        (top.max_context, RopeScaling::None {})
+    } else {
+        scaling(top, &mut fields, rope_type, rotated / 2, &mut warnings)?
     };
     for key in top.rules.map_or(&[][..], |rules| rules.other_keys) {
         fields.value(key);
     }
-    let spec = RopeSpec::new(rotated, theta, original_context, scaling)?;
+    let spec = RopeSpec::new(rotated, grown.unwrap_or(theta), original_context, scaling)?;
     if rope_type != "longrope" {
         one_scale(top, &mut fields, &spec)?;
     }
@@ -125,6 +98,38 @@ fn read_part(top: &Top, name: &'static str, keys: &Map<String, Value>) -> Result
         spec,
         rope_type,
         warnings,
+    })
+}
+
+/// Original context and scaling of a type, for this many rotated pairs.
+fn scaling(
+    top: &Top,
+    fields: &mut Fields,
+    rope_type: &str,
+    n_pairs: usize,
+    warnings: &mut Vec<Warning>,
+) -> Result<(usize, RopeScaling)> {
+    let written = top.original_context.unwrap_or(top.max_context);
+    Ok(match rope_type {
+        "default" => (written, RopeScaling::None {}),
+        "linear" => {
+            let scale = fields.needed_number("factor", &bounds::GROWTH)?;
+            (written, RopeScaling::Linear { scale })
+        }
+        // The formula takes the original context from `max_position_embeddings`, whatever else is written.
+        "dynamic" => {
+            let scale = fields.needed_number("factor", &bounds::GROWTH)?;
+            (top.max_context, RopeScaling::DynamicNtk { scale })
+        }
+        "yarn" => {
+            let original = original_context(top, fields, warnings)?;
+            (original, yarn(top, fields, original, warnings)?)
+        }
+        "llama3" => {
+            let scaling = llama3(fields)?;
+            (original_context(top, fields, warnings)?, scaling)
+        }
+        _ => long_rope_scaling(top, fields, n_pairs, warnings)?,
     })
 }
 

@@ -2,6 +2,9 @@
 
 mod factors;
 mod section;
+mod written;
+
+pub use written::hf_rope_keys;
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +14,7 @@ use super::attention::same;
 use super::family::{ByLayerType, Family, RopeRules};
 use super::head::{head_dim, rotary_dim, rotated_share};
 use super::keys::{
-    FULL, HEAD_DIM, MAX_POSITION, MODEL_TYPE, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS,
+    FULL, HEAD_DIM, LENGTHS, MAX_POSITION, MODEL_TYPE, ORIGINAL_POSITION, PARTIAL, ROPE_PARAMETERS,
     ROPE_SCALING, SLIDING, THETA,
 };
 use super::long_rope::MSCALES;
@@ -22,7 +25,8 @@ use crate::{Error, Result, RopeScaling, RopeSpec, Warning};
 /// Writes `spec` into a Hugging Face model config, for a context of `target_context` tokens.
 ///
 /// Sets `max_position_embeddings`, `original_max_position_embeddings`, `rope_theta`, `partial_rotary_factor`,
-/// `rope_scaling` and `rope_parameters`, so that transformers 4 and 5 compute the same. A config holds two factor sets:
+/// `rope_scaling` and `rope_parameters`, so that transformers 4 and 5 compute the same. Other keys for the length of a context,
+/// such as `max_sequence_length`, are raised to it. A config holds two factor sets:
 /// `long_factor` becomes the set for `target_context` and `short_factor` the one for the original context (all ones if
 /// there is no smaller set). The attention scale is always written as a number, and also as `short_mscale` and
 /// `long_mscale` where it is not the default, because not every runtime reads the same key.
@@ -111,6 +115,7 @@ fn write_top_level(
         || spec.original_context != max_context
         || spec.scaling != RopeScaling::None {};
     config.insert(MAX_POSITION.to_owned(), json!(max_context));
+    raise_lengths(config, max_context);
     if states_original {
         config.insert(ORIGINAL_POSITION.to_owned(), json!(spec.original_context));
     }
@@ -121,6 +126,17 @@ fn write_top_level(
         config.insert(PARTIAL.to_owned(), json!(partial));
     }
     partial
+}
+
+/// Raises the other keys for the length of a context that are there. Programs would refuse longer texts.
+fn raise_lengths(config: &mut Map<String, Value>, max_context: usize) {
+    for key in LENGTHS {
+        if let Some(length) = config.get_mut(key)
+            && length.as_u64().is_some_and(|it| it < max_context as u64)
+        {
+            *length = json!(max_context);
+        }
+    }
 }
 
 /// Writes the size of a head for a class that needs it, and in place of `null`, on which classes that accept it fail as soon

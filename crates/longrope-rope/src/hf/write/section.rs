@@ -59,11 +59,17 @@ impl WrittenSection {
     }
 
     /// This section with another type, which has these entries.
-    fn typed<const N: usize>(self, rope_type: &'static str, entries: [(&str, Value); N]) -> Self {
-        let entries = entries.map(|(key, value)| (key.to_owned(), value));
+    fn typed(
+        self,
+        rope_type: &'static str,
+        entries: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Self {
+        let entries = entries.into_iter();
         Self {
             rope_type,
-            entries: entries.into_iter().collect(),
+            entries: entries
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
             ..self
         }
     }
@@ -83,6 +89,7 @@ pub(super) fn section(
         entries: Map::new(),
         default_attention: true,
     };
+    let numbers = numbers(&spec.scaling, original_context);
     Ok(match &spec.scaling {
         RopeScaling::None {} => plain,
         RopeScaling::NtkAware { scale } => {
@@ -100,8 +107,8 @@ pub(super) fn section(
                 scaling: spec.scaling.name(),
             });
         }
-        RopeScaling::Linear { scale } => plain.typed("linear", [("factor", json!(scale))]),
-        RopeScaling::DynamicNtk { scale } => {
+        RopeScaling::Linear { .. } => plain.typed("linear", numbers),
+        RopeScaling::DynamicNtk { .. } => {
             if target_context != original_context {
                 warnings.push(Warning::MaxPositionKept {
                     original_context,
@@ -110,8 +117,27 @@ pub(super) fn section(
             }
             WrittenSection {
                 max_context: original_context,
-                ..plain.typed("dynamic", [("factor", json!(scale))])
+                ..plain.typed("dynamic", numbers)
             }
+        }
+        RopeScaling::Yarn { scale, .. } => {
+            let ratio = target_context as f64 / original_context as f64;
+            warn_of_scale(*scale, ratio, warnings);
+            plain.typed("yarn", numbers)
+        }
+        RopeScaling::Llama3 { .. } => plain.typed("llama3", numbers),
+        RopeScaling::LongRope { sets, attention } => {
+            let chosen = degrade(spec, sets, *attention, target_context, warnings)?;
+            long_rope(plain, &chosen, original_context)
+        }
+    })
+}
+
+/// The numbers of a scaling by their keys, if it is written with numbers.
+fn numbers(scaling: &RopeScaling, original_context: usize) -> Vec<(&'static str, Value)> {
+    match scaling {
+        RopeScaling::Linear { scale } | RopeScaling::DynamicNtk { scale } => {
+            vec![("factor", json!(scale))]
         }
         RopeScaling::Yarn {
             scale,
@@ -119,41 +145,34 @@ pub(super) fn section(
             beta_slow,
             truncate,
             attention,
-        } => {
-            warn_of_scale(
-                *scale,
-                target_context as f64 / original_context as f64,
-                warnings,
-            );
-            let value = attention.value(*scale, original_context);
-            let entries = [
-                ("factor", json!(scale)),
-                (ORIGINAL_POSITION, json!(original_context)),
-                ("beta_fast", json!(beta_fast)),
-                ("beta_slow", json!(beta_slow)),
-                ("truncate", json!(truncate)),
-                ("attention_factor", json!(value)),
-            ];
-            plain.typed("yarn", entries)
-        }
+        } => vec![
+            ("factor", json!(scale)),
+            (ORIGINAL_POSITION, json!(original_context)),
+            ("beta_fast", json!(beta_fast)),
+            ("beta_slow", json!(beta_slow)),
+            ("truncate", json!(truncate)),
+            (
+                "attention_factor",
+                json!(attention.value(*scale, original_context)),
+            ),
+        ],
         RopeScaling::Llama3 {
             scale,
             low_freq_factor,
             high_freq_factor,
-        } => {
-            let entries = [
-                ("factor", json!(scale)),
-                ("low_freq_factor", json!(low_freq_factor)),
-                ("high_freq_factor", json!(high_freq_factor)),
-                (ORIGINAL_POSITION, json!(original_context)),
-            ];
-            plain.typed("llama3", entries)
-        }
-        RopeScaling::LongRope { sets, attention } => {
-            let chosen = degrade(spec, sets, *attention, target_context, warnings)?;
-            long_rope(plain, &chosen, original_context)
-        }
-    })
+        } => vec![
+            ("factor", json!(scale)),
+            ("low_freq_factor", json!(low_freq_factor)),
+            ("high_freq_factor", json!(high_freq_factor)),
+            (ORIGINAL_POSITION, json!(original_context)),
+        ],
+        RopeScaling::None {}
+        | RopeScaling::NtkAware { .. }
+        | RopeScaling::Theta { .. }
+        | RopeScaling::SelfExtend { .. }
+        | RopeScaling::Drope { .. }
+        | RopeScaling::LongRope { .. } => Vec::new(),
+    }
 }
 
 /// The section of short and long factors, for the context of the `plain` one.

@@ -23,6 +23,19 @@ struct Header {
     /// What a training was made from; absent in the files of searches and in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<ResultSource>,
+    /// After which step of each phase of a training its first state is saved; absent in older files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    first_states: Vec<FirstState>,
+}
+
+/// When the first state of a phase is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct FirstState {
+    /// Phase of a pretraining.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phase: Option<String>,
+    /// The number of the step.
+    step: usize,
 }
 
 impl Header {
@@ -32,6 +45,7 @@ impl Header {
             version: VERSION,
             kind: kind.to_owned(),
             source: source.cloned(),
+            first_states: Vec::new(),
         }
     }
 }
@@ -94,6 +108,24 @@ pub fn source(path: &Path) -> Result<Option<ResultSource>> {
     Ok(header.and_then(|header| header.source))
 }
 
+/// After which step the first state of a phase is saved; `None` if there is no file, or it does not say.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(in crate::run) fn first_state(path: &Path, phase: Option<&str>) -> Result<Option<usize>> {
+    let mut states = first_states(path)?.into_iter();
+    let of_phase = states.find(|state| state.phase.as_deref() == phase);
+    Ok(of_phase.map(|state| state.step))
+}
+
+fn first_states(path: &Path) -> Result<Vec<FirstState>> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let header = header_in(&fs_err::read(path)?);
+    Ok(header.map_or_else(Vec::new, |header| header.first_states))
+}
+
 /// The file, open for appending.
 #[derive(Debug)]
 pub(in crate::run) struct Records {
@@ -101,7 +133,8 @@ pub(in crate::run) struct Records {
 }
 
 impl Records {
-    /// Opens the file for a phase that has made `n_steps`, and removes the lines of later steps of that phase.
+    /// Opens the file for a phase that has made `n_steps` and saves a state every `save_every`, and removes the lines of later
+    /// steps of that phase.
     ///
     /// A file without header gets one, and its lines the present form.
     ///
@@ -110,6 +143,7 @@ impl Records {
         path: &Path,
         phase: Option<&str>,
         n_steps: usize,
+        save_every: usize,
         source: Option<&ResultSource>,
     ) -> Result<Self> {
         let kept: Vec<Record> = read(path)?
@@ -125,7 +159,10 @@ impl Records {
                 path.display()
             );
         }
-        let mut text = line(&Header::new("training", source))?;
+        let mut header = Header::new("training", source);
+        header.first_states = first_states(path)?;
+        note_first_state(&mut header.first_states, phase, n_steps, save_every);
+        let mut text = line(&header)?;
         for record in &kept {
             text.push_str(&line(record)?);
         }
@@ -160,6 +197,32 @@ impl Records {
     }
 }
 
+/// Notes when the first state of a phase is saved. A phase that goes on has one by now, perhaps earlier than it began with:
+/// it was interrupted.
+fn note_first_state(
+    states: &mut Vec<FirstState>,
+    phase: Option<&str>,
+    n_steps: usize,
+    save_every: usize,
+) {
+    let known = states
+        .iter_mut()
+        .find(|state| state.phase.as_deref() == phase);
+    let planned = save_every.max(1);
+    match known {
+        Some(known) if n_steps == 0 => known.step = planned,
+        Some(known) => known.step = known.step.min(n_steps),
+        None => states.push(FirstState {
+            phase: phase.map(str::to_owned),
+            step: if n_steps == 0 {
+                planned
+            } else {
+                planned.min(n_steps)
+            },
+        }),
+    }
+}
+
 /// Number of different steps of a phase in some records.
 fn n_recorded(records: &[Record], phase: Option<&str>) -> usize {
     let of_phase = records.iter().filter(|record| record.phase() == phase);
@@ -189,6 +252,11 @@ mod tests {
         (folder, path)
     }
 
+    /// The header of a file with this first state.
+    fn header_of(first_state: &str) -> String {
+        HEADER.replace('}', &format!(",\"first_states\":[{first_state}]}}"))
+    }
+
     fn eval(phase: &str, step: usize) -> String {
         format!(
             r#"{{"event":"eval","phase":"{phase}","step":{step},"context":64,"nll_nats":0.0,"ppl":1.0}}"#
@@ -200,13 +268,42 @@ mod tests {
         let lines = [eval("a", 1), eval("a", 2), eval("b", 1), eval("b", 2)];
         let [a1, a2, b1, b2] = lines.each_ref().map(String::as_str);
         let (_folder, path) = file(&[HEADER, a1, a2, b1, b2, "{\"cut"]);
-        Records::open(&path, Some("b"), 1, None).unwrap();
+        Records::open(&path, Some("b"), 1, 8, None).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
-        assert_eq!(text, format!("{HEADER}\n{a1}\n{a2}\n{b1}\n"));
+        let header = header_of(r#"{"phase":"b","step":1}"#);
+        assert_eq!(text, format!("{header}\n{a1}\n{a2}\n{b1}\n"));
         let missing = path.with_file_name("missing.jsonl");
-        Records::open(&missing, Some("b"), 1, None).unwrap();
+        Records::open(&missing, Some("b"), 1, 8, None).unwrap();
         let text = fs_err::read_to_string(missing).unwrap();
-        assert_eq!(text, format!("{HEADER}\n"));
+        assert_eq!(text, format!("{header}\n"));
+    }
+
+    #[test]
+    fn a_phase_keeps_when_its_first_state_is_saved_until_it_begins_anew() {
+        let (_folder, path) = file(&[]);
+        let first = |phase| first_state(&path, phase).unwrap();
+        assert_eq!(first(Some("a")), None);
+        let open = |phase, n_steps, save_every| {
+            Records::open(&path, phase, n_steps, save_every, None).unwrap();
+        };
+        open(Some("a"), 0, 100);
+        open(Some("b"), 0, 50);
+        assert_eq!((first(Some("a")), first(Some("b"))), (Some(100), Some(50)));
+        assert_eq!(first(None), None);
+        // It goes on.
+        open(Some("b"), 50, 20);
+        assert_eq!(first(Some("b")), Some(50));
+        // From the state of an interruption, which also counts when it goes on from a later one.
+        open(Some("b"), 7, 20);
+        open(Some("b"), 40, 20);
+        assert_eq!(first(Some("b")), Some(7));
+        // It begins anew.
+        open(Some("b"), 0, 20);
+        assert_eq!((first(Some("a")), first(Some("b"))), (Some(100), Some(20)));
+        // As a file of an earlier version, which had a state after 30 steps.
+        fs_err::write(&path, HEADER).unwrap();
+        open(None, 30, 100);
+        assert_eq!(first(None), Some(30));
     }
 
     #[test]
@@ -217,10 +314,11 @@ mod tests {
             r#"{"phase":"a","step":2,"loss":null,"nll-nats":null,"learning-rate":0.1,"grad-norm":null,"tokens":64,"elapsed-secs":0.5}"#,
             r#"{"phase":"a","step":2,"held-out-nll-nats":null,"passkeys":null}"#,
         ]);
-        Records::open(&path, Some("a"), 2, None).unwrap();
+        Records::open(&path, Some("a"), 2, 8, None).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
+        let header = header_of(r#"{"phase":"a","step":2}"#);
         let expected = [
-            HEADER,
+            header.as_str(),
             r#"{"event":"step","phase":"a","step":1,"loss":2.5,"nll_nats":2.0,"learning_rate":0.1,"grad_norm":1.5,"n_tokens":64,"tokens_per_second":128.0,"elapsed_secs":0.5,"peak_memory_bytes":null,"skipped":false}"#,
             r#"{"event":"eval","phase":"a","step":1,"nll_nats":0.0,"ppl":1.0,"passkeys":0.25}"#,
             r#"{"event":"step","phase":"a","step":2,"learning_rate":0.1,"n_tokens":64,"tokens_per_second":128.0,"elapsed_secs":0.5,"peak_memory_bytes":null,"skipped":true}"#,
@@ -228,7 +326,7 @@ mod tests {
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
         // Converted lines stay as they are.
-        Records::open(&path, Some("a"), 2, None).unwrap();
+        Records::open(&path, Some("a"), 2, 8, None).unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), text);
     }
 
@@ -242,7 +340,7 @@ mod tests {
             model_fingerprint: "ab".into(),
             ..ResultSource::default()
         };
-        Records::open(&path, Some("a"), 1, Some(&made_from)).unwrap();
+        Records::open(&path, Some("a"), 1, 8, Some(&made_from)).unwrap();
         assert_eq!(source(&path).unwrap(), Some(made_from));
         assert_eq!(read(&path).unwrap().len(), 1);
         let missing = path.with_file_name("missing.jsonl");
@@ -257,9 +355,10 @@ mod tests {
         ];
         let (_folder, path) = file(&lines);
         assert_eq!(read(&path).unwrap().len(), 2);
-        Records::open(&path, None, 1, None).unwrap();
+        Records::open(&path, None, 1, 8, None).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
-        assert_eq!(text, format!("{HEADER}\n{}\n{}\n", lines[0], lines[1]));
+        let header = header_of(r#"{"step":1}"#);
+        assert_eq!(text, format!("{header}\n{}\n{}\n", lines[0], lines[1]));
     }
 
     #[test]
@@ -274,7 +373,7 @@ mod tests {
             |records: Vec<Record>| -> Vec<usize> { records.iter().map(Record::step).collect() };
         assert_eq!(steps(read(&path).unwrap()), [1, 2]);
         assert_eq!(source(&path).unwrap(), None);
-        drop(Records::open(&path, Some("a"), 1, None).unwrap());
+        drop(Records::open(&path, Some("a"), 1, 8, None).unwrap());
         assert_eq!(steps(read(&path).unwrap()), [1]);
     }
 

@@ -6,6 +6,8 @@
 //! {"event":"eval","step":100,"context":64,"nll_nats":4.1,"ppl":60.3}
 //! ```
 //!
+//! The header also says after which step of each phase its first state is saved, `"first_states":[{"step":100}]`.
+//!
 //! Pretraining has several phases in one file; each line then has a `phase`, and steps are counted anew in every
 //! phase. A loss, gradient norm or perplexity that is not finite is left out. Files written before there was a header are
 //! read as well: those of fine-tuning have the same lines, those of pretraining had lines of another form.
@@ -16,7 +18,7 @@ mod old_line;
 mod record;
 mod steps;
 
-pub(super) use file::Records;
+pub(super) use file::{Records, first_state};
 pub use file::{header, read, source};
 pub use record::Record;
 pub use steps::{phases, total_steps};

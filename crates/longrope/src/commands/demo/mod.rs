@@ -301,6 +301,9 @@ impl Story<'_> {
         let outcome = searching::shown(config, false, self.interrupt, search)?;
         let result = &outcome.result;
         output::line(search_table::result_table(result))?;
+        if let Some(line) = search_table::gain_line(result) {
+            output::line(line)?;
+        }
         output::line(format!(
             "on {}, {} in {}; start tokens {}, attention scale {:.4}",
             output::counted(outcome.n_samples, "sample"),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use longrope_extend::{Interrupted, RunFolder, RunKind};
 use longrope_model::{EXPORT_PREFIX, name_in_hub_cache, read_config_json};
+use longrope_rope::hf_rope_keys;
 use longrope_trainer::checkpoint;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::choice::check_out;
 use super::source::{configured, unfinished};
@@ -21,15 +22,9 @@ use crate::terminal::signals;
 const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 /// The part of a `config.json` that the base model needs.
 const SNIPPET: &str = "base_rope.json";
-/// Keys of the RoPE in a `config.json`.
-const KEYS: [&str; 6] = [
-    "max_position_embeddings",
-    "original_max_position_embeddings",
-    "partial_rotary_factor",
-    "rope_theta",
-    "rope_scaling",
-    "rope_parameters",
-];
+/// The section of a language model inside another.
+const SECTION: &str = "text_config";
+
 pub(super) fn run(args: &Export) -> Result<()> {
     let run = args.model.required()?;
     if !RunFolder::holds(run, RunKind::Finetune)? {
@@ -103,11 +98,8 @@ fn last_adapter(run: &Path) -> Result<Option<PathBuf>> {
 /// The RoPE of the trained model, as keys for the `config.json` of its base.
 fn snippet(config: &Path) -> Result<Value> {
     let config = read_config_json(config)?;
-    let found = KEYS.iter().filter_map(|key| {
-        let value = config.get(key)?;
-        Some(((*key).to_owned(), value.clone()))
-    });
-    Ok(Value::Object(found.collect::<Map<String, Value>>()))
+    let keys = config.as_object().map(hf_rope_keys);
+    Ok(Value::Object(keys.unwrap_or_default()))
 }
 
 fn card(base: &Path, snippet: &Value) -> String {
@@ -115,10 +107,38 @@ fn card(base: &Path, snippet: &Value) -> String {
     let name = hub::name(base).or(cached.as_deref());
     let front = name.map_or_else(String::new, |name| format!("base_model: {name}\n"));
     let base = name.map_or_else(|| "the base model".to_owned(), |name| format!("`{name}`"));
+    let place = match snippet.get(SECTION) {
+        // The base has other keys there, which it needs.
+        Some(_) => format!(
+            "put the keys inside `{SECTION}` into that section of the `config.json` of {base}, and leave its other keys, \
+             before"
+        ),
+        None => format!("put these keys into the `config.json` of {base} before"),
+    };
     format!(
         "---\n{front}library_name: peft\npipeline_tag: text-generation\n---\n\n# Adapters for a longer context\n\n\
-         They were trained by `longrope finetune` under another RoPE, and work under that RoPE only: put these keys into \
-         the `config.json` of {base} before you load the adapters. They are in `{SNIPPET}` too.\n\n\
+         They were trained by `longrope finetune` under another RoPE, and work under that RoPE only: {place} \
+         you load the adapters. They are in `{SNIPPET}` too.\n\n\
          ```json\n{snippet:#}\n```\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_card_says_where_the_keys_belong() {
+        let base = Path::new("base");
+        let plain = card(base, &json!({"rope_theta": 1e4}));
+        let words = "only: put these keys into the `config.json` of the base model before you load";
+        assert!(plain.contains(words), "{plain}");
+        // In the place of the whole section, they would leave the model without its sizes.
+        let nested = card(base, &json!({"text_config": {"rope_theta": 1e4}}));
+        let words = "only: put the keys inside `text_config` into that section of the `config.json` of the base model, \
+                     and leave its other keys, before you load";
+        assert!(nested.contains(words), "{nested}");
+    }
 }

@@ -57,20 +57,16 @@ pub(super) fn run(args: &Export) -> Result<()> {
         rope_json: &artifact.to_json_pretty(),
         should_stop: ShouldStop::when(&is_asked),
     };
-    let losses = export_gguf(&folder, &args.out, &spec, options)
+    let exported = export_gguf(&folder, &args.out, &spec, options)
         .with_context(|| format!("exporting to `{}`", args.out.display()))?;
-    for loss in &losses {
+    for loss in &exported.losses {
         tracing::warn!("{loss}");
     }
     let weights = dtype.map_or_else(
         || "weights in their types".to_owned(),
         |dtype| format!("weights as {dtype}"),
     );
-    let claimed = match sets {
-        Sets::Short => spec.original_context,
-        _ => context,
-    };
-    show(&args.out, claimed, &spec, &weights)?;
+    show(&args.out, exported.context, &spec, &weights)?;
     next_steps::after_gguf(&args.out).show();
     Ok(())
 }

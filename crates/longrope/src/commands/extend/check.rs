@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longrope_eval::RulerTask;
-use longrope_extend::recipe::{Place, PlannedStage, Verb};
+use longrope_extend::recipe::{Place, PlannedStage, Verb, is_inside};
 use longrope_model::ModelConfig;
 
 use crate::commands::eval::bench;
@@ -25,7 +25,10 @@ use crate::settings::required;
 pub(super) type Planned = PlannedStage<StageConfig>;
 
 /// Finds what a stage lacks, before any stage runs: its inputs, and settings that cannot be.
-pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Result<()> {
+///
+/// The stages and their places are those of the whole recipe.
+pub(super) fn check(planned: &[Planned], places: &[Place], index: usize) -> Result<()> {
+    let (stage, place) = (&planned[index], &places[index]);
     let config = &stage.work.config;
     check_settings(stage)?;
     if stage.verb == Verb::Report {
@@ -35,7 +38,7 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
         stage.verb,
         Verb::Ppl | Verb::Passkey | Verb::Needle | Verb::Ruler | Verb::Compare | Verb::Recover
     ) {
-        longest_context(config)?;
+        check_contexts(config)?;
     }
     if matches!(
         stage.verb,
@@ -48,7 +51,7 @@ pub(super) fn check(planned: &[Planned], stage: &Planned, place: &Place) -> Resu
     let folder = input::model_folder(config)?;
     if place.model.is_none() && !hub::is_on_hub(folder) {
         let model = input::model_config(config)?;
-        check_with_model(planned, stage, place, &model)?;
+        check_with_model(planned, places, index, &model)?;
     }
     if matches!(stage.verb, Verb::Needle | Verb::Ruler) && config.tokens.is_some() {
         tracing::warn!(
@@ -126,22 +129,19 @@ fn check_files(stage: &Planned, place: &Place) -> Result<()> {
 /// Whether a RoPE is in the folder of the run. What stages find is not there yet.
 fn is_of_run(name: &str, place: &Place) -> bool {
     let run = place.folder.parent().unwrap_or(Path::new(""));
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    !run.as_os_str().is_empty() && whole(&from_text(PathBuf::from(name))).starts_with(whole(run))
+    !run.as_os_str().is_empty() && is_inside(&from_text(PathBuf::from(name)), run)
 }
 
 /// Finds settings that the model or the RoPE of a stage does not allow.
 fn check_with_model(
     planned: &[Planned],
-    stage: &Planned,
-    place: &Place,
+    places: &[Place],
+    index: usize,
     model: &ModelConfig,
 ) -> Result<()> {
+    let (stage, place) = (&planned[index], &places[index]);
     let config = &stage.work.config;
-    // A stage with a `rope` of its own takes none from an earlier stage.
-    let of_stage = place.rope.as_deref().map(to_text);
-    let takes = of_stage.is_some_and(|rope| config.rope.contains(&rope));
-    let is_there = !takes;
+    let is_there = !takes_rope(stage, place);
     match stage.verb {
         Verb::Ppl | Verb::Passkey | Verb::Needle | Verb::Ruler => {
             return check_ropes(config, model, &rope_names(config), place);
@@ -164,8 +164,7 @@ fn check_with_model(
         }
         _ => return Ok(()),
     }
-    let search = place.rope_stage.filter(|_| takes);
-    let Some(search) = search.and_then(|index| planned.get(index)) else {
+    let Some(search) = search_before(planned, places, index) else {
         return Ok(());
     };
     let target = search.work.config.search.run.target;
@@ -185,6 +184,28 @@ fn check_with_model(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a stage takes the factors of an earlier one: with a `rope` of its own, it does not.
+fn takes_rope(stage: &Planned, place: &Place) -> bool {
+    let of_stage = place.rope.as_deref().map(to_text);
+    of_stage.is_some_and(|rope| stage.work.config.rope.contains(&rope))
+}
+
+/// The search whose factors a stage takes, directly or from a recovery, which keeps their target; `None` if they are from
+/// elsewhere.
+fn search_before<'p>(
+    planned: &'p [Planned],
+    places: &[Place],
+    mut index: usize,
+) -> Option<&'p Planned> {
+    while takes_rope(&planned[index], &places[index]) {
+        index = places[index].rope_stage?;
+        if planned[index].verb == Verb::Search {
+            return Some(&planned[index]);
+        }
+    }
+    None
 }
 
 /// Refuses a RoPE that cannot be exported. One that is scaled for a context is scaled for that of the model: an export stage
@@ -208,6 +229,16 @@ pub(super) fn check_exported(name: &str, model: &ModelConfig) -> Result<()> {
         "RoPE `{name}` changes nothing at {context} tokens, within the original context of {original}"
     )
     .context(Hint(hint)))
+}
+
+/// Fails if a stage that measures has no contexts.
+fn check_contexts(config: &Config) -> Result<()> {
+    if config.contexts.is_empty() {
+        return Err(anyhow!("`contexts` is missing").context(Hint(
+            "for example contexts = [256, 512, 1024] in the stage".to_owned(),
+        )));
+    }
+    Ok(())
 }
 
 /// The error of an export stage without a RoPE.

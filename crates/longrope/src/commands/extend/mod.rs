@@ -29,8 +29,9 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let (recipe, arguments) = read(args)?;
     let out = recipe.out.clone();
     let (planned, places) = plan(&recipe)?;
-    for (stage, place) in planned.iter().zip(&places) {
-        check::check(&planned, stage, place).with_context(|| format!("stage `{}`", stage.name))?;
+    for (index, stage) in planned.iter().enumerate() {
+        let checked = check::check(&planned, &places, index);
+        checked.with_context(|| format!("stage `{}`", stage.name))?;
     }
     if args.dry_run {
         let resume = continues(args, &out)?;

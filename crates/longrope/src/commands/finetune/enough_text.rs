@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use longrope_data::TokenDocument;
-use longrope_trainer::run::TrainConfig;
+use longrope_trainer::run::{LongWindows, TrainConfig};
 
 use crate::failure::Hint;
 use crate::show::output;
@@ -22,14 +22,18 @@ pub(super) fn check(
 ) -> Result<()> {
     let n_tokens = n_tokens(documents);
     let is_on_text = n_tokens > 0 && share_of_text(train) > 0.0;
-    if is_on_text && n_tokens < context && !has_begun {
+    // Short and compared texts are never in long windows.
+    let (longest, key) = match train.long {
+        Some(long) if train.data.text > 0.0 => (long.context.max(context), "train.long.context"),
+        _ => (context, "--context"),
+    };
+    if is_on_text && n_tokens < longest && !has_begun {
         return Err(anyhow!(
-            "the text has {n_tokens} tokens, expected at least one window of {context}"
+            "the text has {n_tokens} tokens, expected at least one window of {longest}"
         )
-        .context(Hint(
-            "give more text, or a smaller --context; generated documents need none: see `train.data` in configs/README.md"
-                .to_owned(),
-        )));
+        .context(Hint(format!(
+            "give more text, or a smaller {key}; generated documents need none: see `train.data` in configs/README.md"
+        ))));
     }
     Ok(())
 }
@@ -42,7 +46,7 @@ pub(super) fn repetition(
 ) -> Option<String> {
     let n_tokens = n_tokens(documents);
     let n_windows = train.steps as f64 * train.batch as f64 * train.accumulate as f64;
-    let seen = share_of_text(train) * n_windows * context as f64;
+    let seen = n_windows * mean_text(train, context);
     let n_times = seen / n_tokens.max(1) as f64;
     let is_repeated = n_tokens > 0 && n_times >= MANY_TIMES;
     is_repeated.then(|| {
@@ -58,12 +62,30 @@ fn n_tokens(documents: &[TokenDocument]) -> usize {
     documents.iter().map(|document| document.tokens.len()).sum()
 }
 
-/// Share of the windows that are of text, from 0 to 1.
-fn share_of_text(train: &TrainConfig) -> f64 {
+/// The shares of text and of everything.
+fn shares(train: &TrainConfig) -> (f64, f64) {
     let (data, distill) = (&train.data, &train.distill);
     let of_text = data.text + data.short + distill.short + distill.far;
-    let all = of_text + data.passkey + data.recall + data.copying;
+    let generated = data.passkey + data.recall + data.copying;
+    (of_text, of_text + generated)
+}
+
+/// Share of the windows that are of text, from 0 to 1.
+fn share_of_text(train: &TrainConfig) -> f64 {
+    let (of_text, all) = shares(train);
     if all > 0.0 { of_text / all } else { 0.0 }
+}
+
+/// Tokens of text in a window on average, where all but the long ones have `context` tokens.
+fn mean_text(train: &TrainConfig, context: usize) -> f64 {
+    let (_, all) = shares(train);
+    if all <= 0.0 {
+        return 0.0;
+    }
+    let context = context as f64;
+    let longer = |long: LongWindows| long.share * (long.context as f64 - context);
+    let longer = train.data.text / all * train.long.map_or(0.0, longer);
+    share_of_text(train) * context + longer
 }
 
 #[cfg(test)]
@@ -99,7 +121,45 @@ mod tests {
             ..TrainConfig::default()
         };
         check(&text(3), 64, &generated, false).unwrap();
+        let message = format!(
+            "{:?}",
+            check(&text(255), 64, &with_long(1.0), false).unwrap_err()
+        );
+        assert!(message.contains("at least one window of 256"), "{message}");
+        assert!(message.contains("smaller train.long.context"), "{message}");
+        check(&text(256), 64, &with_long(1.0), false).unwrap();
+        // Text that is short only is in no long window.
+        check(&text(64), 64, &with_long(0.0), false).unwrap();
         check(&[], 64, &train, false).unwrap();
+    }
+
+    /// A quarter of the text has windows of 256 tokens, and there is as much short text as a share of 1.
+    fn with_long(text: f64) -> TrainConfig {
+        TrainConfig {
+            data: TrainDataConfig {
+                text,
+                short: 1.0,
+                ..TrainDataConfig::default()
+            },
+            long: Some(LongWindows {
+                context: 256,
+                share: 0.25,
+            }),
+            steps: 100,
+            ..TrainConfig::default()
+        }
+    }
+
+    #[test]
+    fn long_windows_count_by_their_length() {
+        let train = with_long(1.0);
+        // Half of the windows have 64 tokens of short text, three eighths have 64, one eighth has 256.
+        let mean = mean_text(&train, 64);
+        assert!((mean - 88.0).abs() < 1e-9, "{mean}");
+        // 100 windows: 8,800 tokens.
+        assert_eq!(repetition(&text(450), 64, &train), None);
+        let said = repetition(&text(400), 64, &train).unwrap();
+        assert!(said.contains("is seen about 22 times"), "{said}");
     }
 
     #[test]

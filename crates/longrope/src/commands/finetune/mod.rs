@@ -60,15 +60,18 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
         ..config.clone()
     };
     let callbacks = callbacks(&plan, held_out, interrupt);
-    let repetition = enough_text::repetition(&plan.documents, plan.context, &plan.config);
+    let warnings = [
+        enough_text::repetition(&plan.documents, plan.context, &plan.config),
+        windows::unused_original(config, plan.decoder.config(), &plan.rope),
+    ];
     let prepared = plan.prepare()?;
     let settings = RunSettings {
         text: &resolved.to_toml()?,
         fixed: prepared.settings().clone(),
     };
     let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
-    if let Some(repetition) = repetition {
-        tracing::warn!("{repetition}");
+    for warning in warnings.into_iter().flatten() {
+        tracing::warn!("{warning}");
     }
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
     let outcome = prepared

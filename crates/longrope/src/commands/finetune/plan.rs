@@ -7,7 +7,7 @@ use burn::tensor::DType;
 use longrope_data::{TokenDocument, counted, text_fingerprint};
 use longrope_extend::{HeldOut, RunFolder, RunKind, RunMode};
 use longrope_model::{Decoder, ModelConfig, Precision, ResultSource, RopeSource};
-use longrope_trainer::run::{TrainConfig, TrainMode, TrainPlan};
+use longrope_trainer::run::{AsBefore, TrainConfig, TrainMode, TrainPlan};
 use longrope_trainer::{Screen, Worker};
 use serde_json::{Map, Value};
 
@@ -28,13 +28,8 @@ pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(Tr
     let folder = required(config.out.as_ref(), "--out")?.clone();
     let model = input::model_config(config)?;
     check_layers(config, &model)?;
-    let WindowPlan {
-        rope,
-        context,
-        section,
-    } = WindowPlan::of(config, &model)?;
-    let section = &section;
-    let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
+    let windows = WindowPlan::of(config, &model)?;
+    let (context, section) = (windows.context, &windows.section);
     let work = Work::Train {
         context,
         config: section,
@@ -43,12 +38,8 @@ pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(Tr
     memory::check(config, &model, work)?;
     let workers = workers(config, section)?;
     let decoder = load(config, &base, &workers[0])?;
-    let documents = if config.text.is_empty() && config.tokens.is_none() {
-        Vec::new()
-    } else {
-        input::load_documents(config, decoder.config())?
-    };
-    let has_begun = RunFolder::holds(&folder, RunKind::Finetune)?;
+    let documents = training_text(config, decoder.config())?;
+    let has_begun = RunFolder::goes_on(&folder, RunKind::Finetune, mode)?;
     enough_text::check(&documents, context, section, has_begun)?;
     let begun = if has_begun {
         Some(RunFolder::fixed(&folder, RunKind::Finetune)?)
@@ -57,51 +48,76 @@ pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(Tr
     };
     let of_model = decoder.config().bos_token;
     let start = DocumentStart::of(config, &base, of_model, &documents, begun.as_ref());
-    let eval_documents = if section.eval_text.is_empty() {
-        Vec::new()
-    } else {
-        input::tokenize(config, &base, &section.eval_text)?
-    };
-    let contexts = if config.contexts.is_empty() {
-        vec![context]
-    } else {
-        config.contexts.clone()
-    };
-    let bos = input::bos(config, decoder.config())?;
-    let held_out = HeldOut::new(
-        &eval_documents,
-        &contexts,
-        section.eval_windows,
-        bos,
-        rope.clone(),
-    )?;
+    let (eval_documents, held_out) = held_out(config, &base, decoder.config(), &windows)?;
     check_held_out(&eval_documents, &documents);
-    let model = decoder.config().clone();
-    let rope_source = RopeSource::new(rope_name, &rope);
     let plan = TrainPlan {
-        folder,
-        base,
-        decoder,
-        workers,
-        rope,
-        context,
-        documents,
         bos: start.bos,
-        config: section.clone().resolved(&model),
+        as_before: AsBefore::of(begun.as_ref()),
+        config: section.clone().resolved(decoder.config()),
         contexts: held_out.contexts(),
-        source: ResultSource {
-            model: input::model_name(config)?,
-            rope: Some(rope_source),
-            precision: Some(section.precision.name().to_owned()),
-            ..input::blank_source(config)?
-        },
+        source: source(config, &windows)?,
         seed: config.seed,
         fixed: fixed(config, &eval_documents, start)?,
         resume: mode != RunMode::New,
         screen,
         label: "fine-tuning".to_owned(),
+        folder,
+        base,
+        decoder,
+        workers,
+        rope: windows.rope,
+        context,
+        documents,
     };
     Ok((plan, held_out))
+}
+
+/// The text to train on, if there is one.
+fn training_text(config: &Config, model: &ModelConfig) -> Result<Vec<TokenDocument>> {
+    if config.text.is_empty() && config.tokens.is_none() {
+        return Ok(Vec::new());
+    }
+    input::load_documents(config, model)
+}
+
+/// The text to measure on, and how it is measured.
+fn held_out(
+    config: &Config,
+    base: &Path,
+    model: &ModelConfig,
+    windows: &WindowPlan,
+) -> Result<(Vec<TokenDocument>, HeldOut)> {
+    let section = &windows.section;
+    let documents = if section.eval_text.is_empty() {
+        Vec::new()
+    } else {
+        input::tokenize(config, base, &section.eval_text)?
+    };
+    let contexts = if config.contexts.is_empty() {
+        vec![windows.context]
+    } else {
+        config.contexts.clone()
+    };
+    let bos = input::bos(config, model)?;
+    let held_out = HeldOut::new(
+        &documents,
+        &contexts,
+        section.eval_windows,
+        bos,
+        windows.rope.clone(),
+    )?;
+    Ok((documents, held_out))
+}
+
+/// What the results of the training say about where they are from.
+fn source(config: &Config, windows: &WindowPlan) -> Result<ResultSource> {
+    let rope_name = config.rope.first().map_or("checkpoint", String::as_str);
+    Ok(ResultSource {
+        model: input::model_name(config)?,
+        rope: Some(RopeSource::new(rope_name, &windows.rope)),
+        precision: Some(windows.section.precision.name().to_owned()),
+        ..input::blank_source(config)?
+    })
 }
 
 /// The configured devices, which compute in the precision of the training.

@@ -27,7 +27,7 @@ impl WindowPlan {
         let long = section.long.map(|long| long.context);
         if section.skips().is_none() {
             let given = section.context.map(|context| section.reach(context));
-            let key = if long > section.context {
+            let key = if given.is_some() && long > section.context {
                 LONG
             } else {
                 "--context"
@@ -43,7 +43,11 @@ impl WindowPlan {
         let last = section.skipped.targets.last().copied();
         // Longer windows alone do not say how far positions skip.
         let given = last.map(|last| last.max(long.unwrap_or(0)));
-        let key = if long > last { LONG } else { TARGETS };
+        let key = if given.is_some() && long > last {
+            LONG
+        } else {
+            TARGETS
+        };
         let (rope, length) = rope_and_length(config, model, given, key)?;
         if last.is_none() {
             let target = missing_target(config, model, context, length)?;
@@ -56,6 +60,25 @@ impl WindowPlan {
             section,
         })
     }
+}
+
+/// What to say of a training whose windows of short text keep the original RoPE, although the trained RoPE is another one for
+/// short texts too; `None` of others.
+pub(super) fn unused_original(
+    config: &Config,
+    model: &ModelConfig,
+    rope: &RopeSpec,
+) -> Option<String> {
+    let (short, original) = (config.train.data.short, model.rope.original_context);
+    let is_other = rope.resolve(original) != model.rope.resolve(original);
+    (short > 0.0 && is_other).then(|| {
+        format!(
+            "`train.data.short` is {short}, and these windows keep the original RoPE, but RoPE `{}` is another one for short \
+             texts too: the trained model does not use what they teach. `train.distill.short` keeps short texts under the \
+             trained RoPE",
+            config.rope.first().map_or("checkpoint", String::as_str)
+        )
+    })
 }
 
 /// How far positions skip if it is not given: to the `length` of the texts that the RoPE is for.

@@ -43,6 +43,18 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
     }
     let given = args.model.required()?;
     runtime.check_model(given)?;
+    let (report, subject) = verify(args, given)?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::line(report.text())?;
+    }
+    report.verdict(&subject.name)
+}
+
+/// Compares the losses of the `given` model, and says what was compared.
+fn verify(args: &Verify, given: &Path) -> Result<(Report, Subject)> {
+    let runtime = args.with;
     let library = library(runtime, args.library.as_deref())?;
     let flags = FlagLayer::default()
         .model(&args.model)
@@ -50,10 +62,7 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         .table();
     let config = input::configuration(&args.common, flags)?;
     let subject = subject(given, &config)?;
-    let tolerance = match args.tolerance {
-        Some(nats) => Tolerance::given(checked(nats)?),
-        None => Tolerance::default_for(runtime, subject.file.as_ref()),
-    };
+    let tolerance = tolerance(args, &subject)?;
     let rope = &subject.model.rope;
     let Lengths {
         lengths,
@@ -98,12 +107,15 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         cause,
         launch: Launch::all(runtime, &subject.name, &subject.model),
     };
-    if args.json {
-        output::json(&report)?;
-    } else {
-        output::line(report.text())?;
-    }
-    report.verdict(&subject.name)
+    Ok((report, subject))
+}
+
+/// The tolerance that is given, or that of the types of the weights.
+fn tolerance(args: &Verify, subject: &Subject) -> Result<Tolerance> {
+    Ok(match args.tolerance {
+        Some(nats) => Tolerance::given(checked(nats)?),
+        None => Tolerance::default_for(args.with, subject.file.as_ref()),
+    })
 }
 
 /// The folder of the library that `--library` names.

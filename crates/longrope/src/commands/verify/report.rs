@@ -24,8 +24,8 @@ pub(super) struct Report {
     pub(super) tolerance: Tolerance,
     pub(super) passes: bool,
     pub(super) sequences: Vec<Sequence>,
-    /// The side of the border that was not checked, and why.
-    pub(super) not_checked: Option<String>,
+    /// The sides of the border that were not checked, and why.
+    pub(super) not_checked: Vec<String>,
     /// What the other program did, if it departs and a usual fault explains its losses.
     pub(super) cause: Option<String>,
     pub(super) launch: Vec<Launch>,
@@ -121,7 +121,7 @@ impl Report {
             format!("{}, {}", self.runtime.versions, self.text),
             output::table(&header.map(str::to_owned), &rows),
         ];
-        if let Some(what) = &self.not_checked {
+        for what in &self.not_checked {
             lines.push(format!("not checked: {what}"));
         }
         if self.passes {

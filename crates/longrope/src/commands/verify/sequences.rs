@@ -17,8 +17,8 @@ use crate::settings::config::Config;
 pub(super) struct Lengths {
     /// In tokens, in ascending order.
     pub(super) lengths: Vec<usize>,
-    /// The side of the border that cannot be checked, and why.
-    pub(super) not_checked: Option<String>,
+    /// The sides of the border that cannot be checked, and why.
+    pub(super) not_checked: Vec<String>,
 }
 
 impl Lengths {
@@ -44,13 +44,28 @@ impl Lengths {
         lengths.dedup();
         Ok(Self {
             lengths,
-            not_checked: None,
+            not_checked: Vec::new(),
         })
     }
 
     fn default_for(runtime: Runtime, rope: &RopeSpec, max_context: usize) -> Self {
         let original = rope.original_context;
-        let longer = original.saturating_mul(2).min(max_context).max(original);
+        let twice = original.saturating_mul(2);
+        let is_scaled = !matches!(rope.scaling, RopeScaling::None {});
+        // Some scalings claim the original context, as dynamic NTK does.
+        let claims_no_more = is_scaled && max_context <= original;
+        let most = match runtime {
+            // It refuses longer texts.
+            Runtime::Vllm => max_context,
+            Runtime::Transformers | Runtime::LlamaCpp => {
+                if claims_no_more {
+                    twice
+                } else {
+                    max_context
+                }
+            }
+        };
+        let longer = twice.min(most).max(original);
         let has_border = set_of(rope, original) != set_of(rope, longer);
         // llama.cpp takes any length; only its choice of factors is made by rounded contexts.
         let within = match runtime {
@@ -64,13 +79,20 @@ impl Lengths {
         let mut lengths = vec![within, beyond];
         lengths.retain(|length| *length >= 2);
         lengths.dedup();
-        let not_checked = (within == 0).then(|| {
-            format!(
+        let mut not_checked = Vec::new();
+        if within == 0 {
+            not_checked.push(format!(
                 "the side within the original context: it is {original} tokens, and {} rounds its context up to {}",
                 runtime.name(),
                 runtime.context(original)
-            )
-        });
+            ));
+        }
+        if claims_no_more && longer <= original {
+            not_checked.push(format!(
+                "the side beyond the original context: the model claims {max_context} tokens, and {} refuses longer texts",
+                runtime.name()
+            ));
+        }
         Self {
             lengths,
             not_checked,
@@ -147,6 +169,9 @@ mod tests {
 
     use super::*;
 
+    const WITHIN: &str = "the side within the original context";
+    const BEYOND: &str = "the side beyond the original context";
+
     fn long_rope(original_context: usize) -> RopeSpec {
         let set = |max_context, factor| FactorSet {
             max_context,
@@ -161,9 +186,12 @@ mod tests {
         RopeSpec::new(8, 10_000.0, original_context, scaling).unwrap()
     }
 
-    fn lengths(runtime: Runtime, rope: &RopeSpec, max_context: usize) -> (Vec<usize>, bool) {
+    /// The lengths, and what is not checked, up to the reason.
+    fn lengths(runtime: Runtime, rope: &RopeSpec, max_context: usize) -> (Vec<usize>, Vec<String>) {
         let found = Lengths::of(runtime, rope, max_context, &[]).unwrap();
-        (found.lengths, found.not_checked.is_some())
+        let texts = found.not_checked.iter();
+        let sides = texts.map(|it| it.split(':').next().unwrap().to_owned());
+        (found.lengths, sides.collect())
     }
 
     #[test]
@@ -174,29 +202,49 @@ mod tests {
             (Runtime::LlamaCpp, [256, 600]),
             (Runtime::Vllm, [299, 599]),
         ] {
-            assert_eq!(lengths(runtime, &rope, 1200), (expected.to_vec(), false));
+            assert_eq!(lengths(runtime, &rope, 1200), (expected.to_vec(), vec![]));
         }
         assert_eq!(
             lengths(Runtime::Transformers, &rope, 400),
-            (vec![300, 400], false)
+            (vec![300, 400], vec![])
         );
         let names = [300, 301].map(|context| factors_at(&rope, context));
         assert_eq!(names, ["short", "long"]);
     }
 
     #[test]
+    fn what_is_scaled_is_measured_even_if_no_more_than_the_original_context_is_claimed() {
+        let dynamic = RopeScaling::DynamicNtk { scale: 4.0 };
+        let dynamic = RopeSpec::new(8, 10_000.0, 300, dynamic).unwrap();
+        for rope in [dynamic, long_rope(300)] {
+            assert_eq!(
+                lengths(Runtime::Transformers, &rope, 300),
+                (vec![300, 600], vec![])
+            );
+            // vLLM refuses longer texts than the model claims.
+            assert_eq!(
+                lengths(Runtime::Vllm, &rope, 300),
+                (vec![299], vec![BEYOND.to_owned()])
+            );
+        }
+    }
+
+    #[test]
     fn a_context_that_llama_cpp_rounds_up_over_the_border_is_not_checked() {
         let rope = long_rope(32);
-        assert_eq!(lengths(Runtime::LlamaCpp, &rope, 128), (vec![64], true));
+        assert_eq!(
+            lengths(Runtime::LlamaCpp, &rope, 128),
+            (vec![64], vec![WITHIN.to_owned()])
+        );
         // Without a border, any length will do.
         let plain = rope.plain();
         assert_eq!(
             lengths(Runtime::LlamaCpp, &plain, 128),
-            (vec![32, 64], false)
+            (vec![32, 64], vec![])
         );
         assert_eq!(
             lengths(Runtime::Transformers, &plain, 32),
-            (vec![32], false)
+            (vec![32], vec![])
         );
     }
 

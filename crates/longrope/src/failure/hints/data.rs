@@ -9,34 +9,18 @@ use crate::next_steps::quoted;
 
 /// The hint for an error of `longrope-data`.
 pub(super) fn hint(error: &E) -> Option<String> {
-    of_reading(error).or_else(|| of_windows(error))
+    of_files(error)
+        .or_else(|| of_records(error))
+        .or_else(|| of_tokens(error))
+        .or_else(|| of_windows(error))
 }
 
-/// Errors of files, texts and tokenizers.
-fn of_reading(error: &E) -> Option<String> {
+/// Errors of files and folders, and of how much text they hold.
+fn of_files(error: &E) -> Option<String> {
     Some(match error {
         E::NoPaths => "give files or folders with --text".into(),
         E::NoWindow { .. } | E::NotEnoughText { .. } => {
             "give longer documents, more text, or a smaller context".into()
-        }
-        E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
-        E::MissingColumn { .. } => "name the column with --set data.text-field=NAME".into(),
-        E::ColumnNotText { column, .. } => format!(
-            "name a column of texts with --set data.text-field=NAME; `{column}` is none"
-        ),
-        E::Parquet { .. } => {
-            "the file is damaged or cut off, or not Parquet: fetch it again, or convert it to JSON lines".into()
-        }
-        E::ParquetCompression { .. } => {
-            "write it again with snappy, for example with pandas: \
-             pandas.read_parquet(FILE).to_parquet(\"text.parquet\", compression=\"snappy\")".into()
-        }
-        E::RowNotUtf8 { .. } => "name a column of texts with --set data.text-field=NAME, or correct the row".into(),
-        E::FieldNotText { field, .. } => format!(
-            "name a field that holds text with --set data.text-field=NAME; `{field}` does not"
-        ),
-        E::BadLine { .. } | E::NotAnObject { .. } => {
-            "JSON lines have one object per line, such as {\"text\": \"..\"}; give plain text as a .txt file".into()
         }
         E::NotUtf8 {
             is_binary: true, ..
@@ -46,13 +30,6 @@ fn of_reading(error: &E) -> Option<String> {
         E::FileTooLong { .. } | E::TextTooLong { .. } => {
             "split the text into several files, or into one document per line (JSON lines)".into()
         }
-        E::LineTooLong { .. } => {
-            "check that the file is JSON lines, one document per line; split documents that are longer".into()
-        }
-        E::NotJson { .. } | E::NotJsonObject { .. } | E::TokenizerKey { .. } => {
-            "use the file that was published with the model, correct it, or remove it".into()
-        }
-        E::Tokenize { source, .. } => return hint(source),
         E::NotText { path, kind } => advice(path, *kind).into(),
         E::NothingToTrainOn { .. } => "give text with --text, or token ids with --tokens".into(),
         E::NotFound { path } if path.as_os_str() == "-" => {
@@ -78,6 +55,54 @@ fn of_reading(error: &E) -> Option<String> {
         E::NoTextFiles { .. } => {
             "give a file by its name to read it whatever its ending is".into()
         }
+        E::Write { source, .. } => io_hint(source),
+        E::BadLockfile { .. } => "give text of your own with --text".into(),
+        E::NoSources { n_missing: 0 } => {
+            "give the name of a crate of Cargo.lock; files and folders are given by their paths".into()
+        }
+        E::NoSources { .. } => {
+            "`cargo fetch` in the folder of this program unpacks them; or give text with --text".into()
+        }
+        _ => return None,
+    })
+}
+
+/// Errors of lines and rows, which hold one text each.
+fn of_records(error: &E) -> Option<String> {
+    Some(match error {
+        E::MissingField { .. } => "name the field with --set data.text-field=NAME".into(),
+        E::MissingColumn { .. } => "name the column with --set data.text-field=NAME".into(),
+        E::ColumnNotText { column, .. } => format!(
+            "name a column of texts with --set data.text-field=NAME; `{column}` is none"
+        ),
+        E::Parquet { .. } => {
+            "the file is damaged or cut off, or not Parquet: fetch it again, or convert it to JSON lines".into()
+        }
+        E::ParquetCompression { .. } => {
+            "write it again with snappy, for example with pandas: \
+             pandas.read_parquet(FILE).to_parquet(\"text.parquet\", compression=\"snappy\")".into()
+        }
+        E::RowNotUtf8 { .. } => "name a column of texts with --set data.text-field=NAME, or correct the row".into(),
+        E::FieldNotText { field, .. } => format!(
+            "name a field that holds text with --set data.text-field=NAME; `{field}` does not"
+        ),
+        E::BadLine { .. } | E::NotAnObject { .. } => {
+            "JSON lines have one object per line, such as {\"text\": \"..\"}; give plain text as a .txt file".into()
+        }
+        E::LineTooLong { .. } => {
+            "check that the file is JSON lines, one document per line; split documents that are longer".into()
+        }
+        _ => return None,
+    })
+}
+
+/// Errors of tokenizers and token ids.
+fn of_tokens(error: &E) -> Option<String> {
+    Some(match error {
+        E::NotJson { .. } | E::NotJsonObject { .. } | E::TokenizerKey { .. } => {
+            "use the file that was published with the model, correct it, or remove it".into()
+        }
+        E::Tokenize { source, .. } => return hint(source),
         E::NoTokenizer {
             has_sentencepiece: true,
             ..
@@ -96,14 +121,6 @@ fn of_reading(error: &E) -> Option<String> {
             "the token ids come from the tokenizer of another model".into()
         }
         E::BadTokenId { .. } => "token ids are whole numbers from 0, written without a point: [1, 2]".into(),
-        E::Write { source, .. } => io_hint(source),
-        E::BadLockfile { .. } => "give text of your own with --text".into(),
-        E::NoSources { n_missing: 0 } => {
-            "give the name of a crate of Cargo.lock; files and folders are given by their paths".into()
-        }
-        E::NoSources { .. } => {
-            "`cargo fetch` in the folder of this program unpacks them; or give text with --text".into()
-        }
         _ => return None,
     })
 }

@@ -14,6 +14,13 @@ const GENERATION_CONFIG: &str =
 
 /// The hint for an error of `longrope-model`.
 pub(super) fn hint(error: &E) -> Option<String> {
+    of_folder(error)
+        .or_else(|| of_export(error))
+        .or_else(|| of_computing(error))
+}
+
+/// Errors of the folder of a model.
+fn of_folder(error: &E) -> Option<String> {
     Some(match error {
         E::NotAFolder { path } | E::ModelNotFound { path } => model_folder::for_no_folder(path),
         E::FileMissing { folder, .. } => model_folder::for_folder(folder),
@@ -38,19 +45,6 @@ pub(super) fn hint(error: &E) -> Option<String> {
         }
         .into(),
         E::Weights { folder, report } => model_folder::for_misfit(folder, report),
-        E::Gguf(error) => return super::gguf::hint(error),
-        E::OutputExists { path } | E::OutputKept { path, .. } if path.extension().is_some_and(|it| it == "gguf") => {
-            "choose another file; --force replaces only GGUF files".into()
-        }
-        E::OutputExists { path } if longrope_model::is_replaceable(path) => {
-            "choose another folder, or replace it with --force".into()
-        }
-        E::OutputExists { .. } | E::OutputKept { .. } => {
-            "choose another folder; --force replaces only folders that longrope export wrote".into()
-        }
-        E::TokenOutOfVocabulary { .. } => {
-            "the token ids come from the tokenizer of another model".into()
-        }
         E::Config { source, .. } => return rope::hint(source),
         E::Rope { source, .. } if matches!(**source, longrope_rope::Error::NoConfigKey { .. }) => {
             return rope::hint(source);
@@ -67,6 +61,24 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "use the config.json that was published with the weights, or correct it".into()
         }
         E::Io(error) => io_hint(error),
+        E::Unsupported { .. } => "this kind of model is not supported".into(),
+        _ => return None,
+    })
+}
+
+/// Errors of weights and files that are written.
+fn of_export(error: &E) -> Option<String> {
+    Some(match error {
+        E::Gguf(error) => return super::gguf::hint(error),
+        E::OutputExists { path } | E::OutputKept { path, .. } if path.extension().is_some_and(|it| it == "gguf") => {
+            "choose another file; --force replaces only GGUF files".into()
+        }
+        E::OutputExists { path } if longrope_model::is_replaceable(path) => {
+            "choose another folder, or replace it with --force".into()
+        }
+        E::OutputExists { .. } | E::OutputKept { .. } => {
+            "choose another folder; --force replaces only folders that longrope export wrote".into()
+        }
         E::WeightOverflow { .. } => {
             "use --dtype bf16, which has the range of f32, or --dtype keep".into()
         }
@@ -75,8 +87,20 @@ pub(super) fn hint(error: &E) -> Option<String> {
                 .into()
         }
         E::ShardSize { .. } => "for example 5GB, 500MB or 2GiB".into(),
-        E::Unsupported { .. } => "this kind of model is not supported".into(),
         E::Write { .. } => "free some disk space, or choose another --out".into(),
+        E::WrittenSize { .. } => {
+            "this is a fault of longrope; without --dtype and --max-shard-size, files are copied as they are".into()
+        }
+        _ => return None,
+    })
+}
+
+/// Errors of running and training a model.
+fn of_computing(error: &E) -> Option<String> {
+    Some(match error {
+        E::TokenOutOfVocabulary { .. } => {
+            "the token ids come from the tokenizer of another model".into()
+        }
         E::TensorTooLarge { dtype: "f32", .. } => {
             "--set precision=bf16, or train.precision=bf16 for a training, halves it; with --device cuda or vulkan the same card may allow larger buffers"
                 .into()

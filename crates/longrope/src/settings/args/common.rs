@@ -22,8 +22,9 @@ pub(crate) struct Common {
     #[arg(
         long,
         value_name = "DEVICE",
-        help = "Device to compute on: flex (default), ndarray, wgpu[:N], vulkan[:N|:cpu], metal[:N], \
-                cuda[:N], rocm[:N], remote:ws://HOST:PORT; repeatable; A+B puts some layers on each"
+        help = "Device to compute on: flex (default), ndarray, wgpu[:N|:cpu|:integrated], vulkan[:N|:cpu|:integrated], \
+                metal[:N|:integrated], cuda[:N], rocm[:N], remote:ws://HOST:PORT; A+B puts some layers on each; repeatable where \
+                the verb uses several"
     )]
     pub(crate) device: Vec<String>,
     /// Start even if the job needs more memory than there is.
@@ -124,7 +125,7 @@ pub(crate) struct TaskFlags {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// Context lengths in tokens, answer included, separated by commas.
+    /// Context lengths in tokens, answer included, separated by commas; default of `eval bench`: the model's context.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub(crate) contexts: Vec<usize>,
     /// RoPE, as for `eval ppl`; default: the one in config.json; repeatable.
@@ -133,7 +134,7 @@ pub(crate) struct TaskFlags {
     /// RoPE that differences are taken to, by its name in the table; default: the first.
     #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) reference: Option<String>,
-    /// Seed of all random choices.
+    /// Seed of all random choices; default: 42, of `eval bench` 1234.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Run folder for the results and for the state that --resume continues from.

@@ -126,7 +126,7 @@ pub(crate) struct Needle {
     /// ordinal (several needles of one kind, asked for by their order).
     #[arg(long, value_name = "KIND")]
     pub(crate) kind: Option<String>,
-    /// Needles per text; default: 1, of association and ordinal 4.
+    /// Needles per text, up to 16; default: 1, of association and ordinal 4.
     #[arg(long, value_name = "N")]
     pub(crate) needles: Option<usize>,
     /// Sentence to hide; {key} and {value} are drawn at random.
@@ -171,7 +171,7 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) task: TaskFlags,
     /// Benchmark: arc-easy, arc-challenge, hellaswag, mmlu, truthfulqa-mc1, truthfulqa-mc2, longbench2, or babilong-qa1 to
-    /// babilong-qa20, up to qa5 with a length, such as babilong-qa1-4k.
+    /// babilong-qa20; babilong-qa1 to babilong-qa5 also with a length, such as babilong-qa1-4k.
     #[arg(long, value_name = "NAME")]
     pub(crate) bench: Option<String>,
     /// Questions: JSON lines, a JSON list or parquet with the columns of the data set; repeatable.

@@ -55,7 +55,7 @@ pub(crate) struct Recover {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// RoPE of the extended model: a rope.json or a published name.
+    /// RoPE of the extended model: a rope.json or config.json with factor sets, or a published name.
     #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) rope: Option<String>,
     #[command(flatten)]

@@ -140,8 +140,7 @@ pub(crate) struct Generate {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) model: ModelArg,
-    /// RoPE: a rope.json, factor CSV or Hugging Face config.json, or the name of a method; default: that of the run, if
-    /// MODEL is the folder of one.
+    /// RoPE, as for `eval ppl`, but not selfextend; default: that of the run, if MODEL is the folder of one.
     #[arg(long, value_name = "R", value_parser = rope_name())]
     pub(crate) rope: Option<String>,
     /// Folder to write, or the file if the format is gguf.
@@ -176,7 +175,8 @@ pub(crate) struct Export {
     /// changes the weights.
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_shard_size: Option<String>,
-    /// Replace an existing export, and export weights that are NaN or infinite.
+    /// Replace an existing export, export weights that are NaN or infinite, and start the measurement of --for even if
+    /// it needs more memory than there is.
     #[arg(long)]
     pub(crate) force: bool,
     /// Factor sets in a GGUF file; default: both.

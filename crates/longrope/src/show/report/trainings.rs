@@ -95,40 +95,51 @@ fn phase_table(run: &Training) -> Markup {
     let mut rows = Vec::new();
     for (name, n_steps) in phases {
         let losses = losses_of(run, name);
-        let begin = |cells: &mut Vec<String>| {
-            if has_names {
-                cells.push(name.unwrap_or_default().to_owned());
-            }
-            cells.push(output::grouped(n_steps));
-            cells.push(from_to(tenths(&losses), |loss| format!("{loss:.4}")));
-        };
         let mut measured = evaluations_of(run, name);
         if measured.is_empty() {
             measured.push((None, Vec::new()));
         }
         for (context, evaluations) in measured {
             let mut cells = Vec::new();
-            begin(&mut cells);
-            cells.push(context.map_or_else(
-                || "–".to_owned(),
-                |context| format!("{} tokens", output::grouped(context)),
-            ));
-            let ends = |values: Vec<f64>| Some((*values.first()?, *values.last()?));
-            let ppls = evaluations.iter().map(|it| it.ppl);
-            let ppl = ends(ppls.filter(|ppl| ppl.is_finite()).collect());
-            cells.push(from_to(ppl, output::perplexity));
+            if has_names {
+                cells.push(name.unwrap_or_default().to_owned());
+            }
+            cells.push(output::grouped(n_steps));
+            cells.push(from_to(tenths(&losses), |loss| format!("{loss:.4}")));
+            cells.extend(held_out(context, &evaluations));
             if has_passkeys {
-                let found = |share: f64| {
-                    let n_found = share * N_PASSKEYS as f64;
-                    format!("{n_found:.0} of {N_PASSKEYS}")
-                };
-                let shares = evaluations.iter().filter_map(|it| it.passkeys).collect();
-                cells.push(from_to(ends(shares), found));
+                cells.push(passkeys(&evaluations));
             }
             rows.push((Mark::None, cells));
         }
     }
     table(&header, rows)
+}
+
+/// The cells about text that was not trained on: a context, and the perplexity there.
+fn held_out(context: Option<usize>, evaluations: &[EvalRecord]) -> [String; 2] {
+    let context = context.map_or_else(
+        || "–".to_owned(),
+        |context| format!("{} tokens", output::grouped(context)),
+    );
+    let ppls = evaluations.iter().map(|it| it.ppl);
+    let ppls: Vec<f64> = ppls.filter(|ppl| ppl.is_finite()).collect();
+    [context, from_to(ends(&ppls), output::perplexity)]
+}
+
+/// The cell of the passkeys that were found.
+fn passkeys(evaluations: &[EvalRecord]) -> String {
+    let found = |share: f64| {
+        let n_found = share * N_PASSKEYS as f64;
+        format!("{n_found:.0} of {N_PASSKEYS}")
+    };
+    let shares: Vec<f64> = evaluations.iter().filter_map(|it| it.passkeys).collect();
+    from_to(ends(&shares), found)
+}
+
+/// The first and the last value.
+fn ends(values: &[f64]) -> Option<(f64, f64)> {
+    Some((*values.first()?, *values.last()?))
 }
 
 /// The means of the first and of the last tenth.

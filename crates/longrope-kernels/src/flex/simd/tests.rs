@@ -1,6 +1,7 @@
 //! Powers, sums and products against their definitions.
 
-use super::*;
+use super::exponential::{exp, exp2};
+use super::{dots, exp_sum, exp2_sum_in_place, max};
 
 /// The largest relative error of `f` against `exact`, in steps of 0.001 from -87 to 0.
 fn worst(f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> f64 {
