@@ -6,10 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use half::bf16;
-use longrope_gguf::Sets;
 use longrope_model::{
-    Checkpoint, Decoder, EXPORT_PREFIX, Error, ExportOptions, FloatType, GgufOptions, ModelConfig,
-    ShouldStop, export_gguf, export_hf,
+    Checkpoint, Decoder, EXPORT_PREFIX, Error, ExportOptions, FloatType, ModelConfig, ShouldStop,
+    export_gguf, export_hf,
 };
 use longrope_rope::{AttentionScale, FactorSet, RescaleFactors, RopeScaling, RopeSpec};
 use safetensors::{Dtype, SafeTensors};
@@ -17,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    CHECKPOINTS, FAMILIES, copy, device, edit_json, fixture, losses, store, stored,
+    CHECKPOINTS, FAMILIES, copy, device, edit_json, fixture, gguf_options, losses, store, stored,
 };
 
 fn extended(base: &RopeSpec) -> RopeSpec {
@@ -404,18 +403,7 @@ fn an_export_that_is_asked_to_stop_leaves_nothing() {
             let error = export(&source, &folder, options).unwrap_err();
             assert!(matches!(error, Error::Stopped), "{error}");
         }
-        let options = GgufOptions {
-            target_context: 32,
-            sets: Sets::Both,
-            dtype: None,
-            overwrite: false,
-            allow_non_finite: false,
-            hub_name: None,
-            origin: &[],
-            adds_bos: false,
-            rope_json: "{}",
-            should_stop: ShouldStop::when(&is_asked),
-        };
+        let options = gguf_options(32, ShouldStop::when(&is_asked));
         left.set(n_answers);
         let error = export_gguf(&source, &file, &rope, options).unwrap_err();
         assert!(matches!(error, Error::Stopped), "{error}");

@@ -1,14 +1,13 @@
 //! Exporting models of text and images, of which the language model is a part.
 
-use longrope_gguf::{Loss, Sets};
+use longrope_gguf::Loss;
 use longrope_model::{
-    Checkpoint, ExportOptions, FloatType, GgufOptions, ModelConfig, ShouldStop, export_gguf,
-    export_hf,
+    Checkpoint, ExportOptions, FloatType, ModelConfig, ShouldStop, export_gguf, export_hf,
 };
 use safetensors::Dtype;
 use serde_json::json;
 
-use crate::support::{copy, edit_json, store, stored};
+use crate::support::{copy, edit_json, gguf_options, store, stored};
 
 #[test]
 fn what_is_no_floating_point_number_keeps_its_type_and_bytes() {
@@ -65,18 +64,7 @@ fn parts_for_images_are_lost_in_a_gguf_file() {
             });
         }
         let model = ModelConfig::from_folder(source.path()).unwrap();
-        let options = GgufOptions {
-            target_context: model.max_context,
-            sets: Sets::Both,
-            dtype: None,
-            overwrite: false,
-            allow_non_finite: false,
-            hub_name: None,
-            origin: &[],
-            adds_bos: false,
-            rope_json: "{}",
-            should_stop: ShouldStop::default(),
-        };
+        let options = gguf_options(model.max_context, ShouldStop::default());
         let file = place.path().join(format!("{name}.gguf"));
         let exported = export_gguf(source.path(), &file, &model.rope, options).unwrap();
         assert_eq!(exported.context, model.max_context);

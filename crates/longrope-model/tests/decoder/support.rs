@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
+use longrope_gguf::Sets;
 use longrope_model::{
-    Checkpoint, Decoder, ExportOptions, ModelConfig, Precision, TokenBatch, export_hf,
+    Checkpoint, Decoder, ExportOptions, GgufOptions, ModelConfig, Precision, ShouldStop,
+    TokenBatch, export_hf,
 };
 use longrope_rope::RopeSpec;
 use safetensors::tensor::TensorView;
@@ -173,6 +175,22 @@ pub(crate) fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {
     let mut json = serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap();
     edit(&mut json);
     fs_err::write(path, json.to_string()).unwrap();
+}
+
+/// How to write a GGUF file of both sets of factors, for `target_context` tokens.
+pub(crate) fn gguf_options(target_context: usize, should_stop: ShouldStop<'_>) -> GgufOptions<'_> {
+    GgufOptions {
+        target_context,
+        sets: Sets::Both,
+        dtype: None,
+        overwrite: false,
+        allow_non_finite: false,
+        hub_name: None,
+        origin: &[],
+        adds_bos: false,
+        rope_json: "{}",
+        should_stop,
+    }
 }
 
 /// Exports a checkpoint without changing its RoPE, with its weights copied or rewritten.

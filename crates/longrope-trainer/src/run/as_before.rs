@@ -25,9 +25,9 @@ impl AsBefore {
         filler: true,
     };
 
-    /// As the run did that has begun with these settings; `None` if none has.
+    /// What a run with these recorded settings does; `None` stands for a run that begins now.
     ///
-    /// A run in which nothing differs does not say so. It is the same either way.
+    /// A new run in which nothing would differ records nothing: both ways are the same for it.
     pub fn of(begun: Option<&Value>) -> Self {
         let lacks = |name: &str| begun.is_some_and(|begun| begun.get(name).is_none());
         Self {
