@@ -40,11 +40,12 @@ H, Q, K, I, HEADS = 4096, 4096, 1024, 14336, 32
 # Bytes of a block of scores of all heads on a GPU, and rows and keys of such a block.
 BLOCK_BYTES = 256 << 20
 BLOCK = int((BLOCK_BYTES / (4 * HEADS)) ** 0.5) // 128 * 128
-# Bytes per score in the composed backward pass. Log-sum-exp: written, read for the maximum, read for the sum. Gradients: scores and
-# gradients of weights written and read in f32; weights and gradients of scores written in bf16, read by three products.
-SCORE_BYTES = 3 * 4 + 4 * 4 + 2 * 2 + 3 * 2
-# Bytes per element of queries and of keys that a block reads and writes besides: casts, operands of products, sums of gradients.
-QUERY_BYTES, KEY_BYTES = 46, 56
+# Bytes per score, element of queries and element of keys that a block of the composed attention reads and writes. Forward: scores
+# written, read for the maximum and for the powers; powers written, read for the sum and by the product; casts, products and sums.
+FORWARD = (6 * 4, 16, 20)
+# Gradients: scores and gradients of weights written and read in f32; weights and gradients of scores written in bf16, read by three
+# products; casts, operands of products, sums of gradients.
+GRADIENTS = (4 * 4 + 2 * 2 + 3 * 2, 42, 54)
 
 
 def checkpoint(folder: Path, layers: int) -> None:
@@ -167,13 +168,16 @@ def work(n: int, size: int) -> list:
     for name, (flops, moved) in zip(names, qkv, strict=True):
         # The gradient of the input; adapters need no gradient of the weight.
         rows.append((name, flops, moved, moved, 2 * flops, 2 * moved, 2 * moved))
-    flash = size * n * (2 * Q + 2 * K)
+    # The least: a kernel that keeps scores on the chip.
+    least = size * n * (2 * Q + 2 * K)
     backward = attention * 3.5  # scores again, and four products of the gradients, with the forward pass of the recomputation
     backward_bytes = size * n * (4 * Q + 4 * K) + 4 * HEADS * n
     # Blocks on the diagonal are computed whole.
     blocks = (n / BLOCK) * (n / BLOCK + 1) / 2
-    today = flash + blocks * BLOCK * (SCORE_BYTES * HEADS * BLOCK + QUERY_BYTES * Q + KEY_BYTES * K)
-    rows.append(("attention", attention, flash, flash, backward, flash + backward_bytes, flash + today))
+    forward, gradients = (
+        blocks * BLOCK * (scores * HEADS * BLOCK + queries * Q + keys * K) for scores, queries, keys in (FORWARD, GRADIENTS)
+    )
+    rows.append(("attention", attention, least, forward, backward, least + backward_bytes, forward + gradients))
     norm = 2 * size * 2 * n * H
     rows.append(("two normalizations", 8 * n * H, norm, 1.5 * norm, 24 * n * H, 3 * norm, 5 * norm))
     rotate = size * 2 * n * (Q + K)

@@ -3,6 +3,7 @@
     pip install torch transformers==5.24.*
     python benches/gpu/run.py --out runs/gpu                 # builds, then runs every part
     python benches/gpu/run.py --out runs/gpu --only attention
+    python benches/gpu/run.py --out runs/gpu --features cuda,autotune    # the fastest of several kernels; compiles for minutes
     python benches/gpu/run.py --out runs/gpu --device flex --shape tiny --lengths 512 --torch-device cpu   # a rehearsal
 
 Parts: build, kernels, parity, attention, ppl, lora. Each result is saved when it is there, so a run that was cut off goes on
@@ -56,7 +57,11 @@ class Bench:
         command = [str(word) for word in command]
         print("$", " ".join(command), flush=True)
         environment = {**os.environ, **env}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False,
+                                  timeout=self.args.limit)
+        except subprocess.TimeoutExpired as slow:
+            sys.exit(f"{command[0]} was stopped after {self.args.limit} seconds:\n{(slow.stderr or b'').decode()[-4000:]}")
         if done.returncode != 0:
             sys.exit(f"{command[0]} failed with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         return done
@@ -157,10 +162,10 @@ class Bench:
 
             self.save(key, self.in_turns(ours, {"kind": "lora", "length": length, "model": str(model)}, rounds=1))
 
-    def in_turns(self, ours, case: dict, rounds: int = 3) -> dict:
+    def in_turns(self, ours, case: dict, rounds: int | None = None) -> dict:
         case = {**case, "shape": self.args.shape, "device": self.args.torch_device, "dtype": self.args.dtype}
         ours_times, theirs_times = [], []
-        for _ in range(rounds):
+        for _ in range(rounds or self.args.rounds):
             ours_times.append(ours())
             if self.args.torch_device != "none":
                 done = self.run([sys.executable, __file__, "--torch-case", json.dumps(case)])
@@ -300,6 +305,8 @@ def main() -> None:
     parser.add_argument("--programs", type=Path, help="folder with programs that are built already")
     parser.add_argument("--shape", choices=["8b", "tiny"], default="8b", help="of the random model (default: %(default)s)")
     parser.add_argument("--lengths", default="8192,32768,131072", help="tokens (default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=1800, help="seconds after which a program is stopped (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each attention (default: %(default)s)")
     parser.add_argument("--dtype", choices=["bf16", "f16", "f32"], default="bf16", help="(default: %(default)s)")
     parser.add_argument("--torch-device", default="cuda", help="cuda, cpu, or none to time longrope alone")
     parser.add_argument("--torch-case", help=argparse.SUPPRESS)

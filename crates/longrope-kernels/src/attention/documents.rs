@@ -61,17 +61,6 @@ impl Documents {
         self.seq
     }
 
-    /// The positions of each document of a sequence, in order.
-    pub(crate) fn ranges(&self, sequence: usize) -> Vec<std::ops::Range<usize>> {
-        let starts = &self.starts[sequence * self.seq..(sequence + 1) * self.seq];
-        let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
-        for document in starts.chunk_by(|a, b| a == b) {
-            let start = ranges.last().map_or(0, |before| before.end);
-            ranges.push(start..start + document.len());
-        }
-        ranges
-    }
-
     /// Start position of the document that `position` belongs to.
     pub(crate) fn start_of(&self, sequence: usize, position: usize) -> usize {
         self.starts[sequence * self.seq + position]
@@ -89,8 +78,6 @@ mod tests {
         let starts = |row| (0..6).map(|p| documents.start_of(row, p)).collect();
         let rows: [Vec<usize>; 2] = [starts(0), starts(1)];
         assert_eq!(rows, [vec![0, 0, 2, 3, 3, 3], vec![0; 6]]);
-        assert_eq!(documents.ranges(0), [0..2, 2..3, 3..6]);
-        assert_eq!(documents.ranges(1), std::slice::from_ref(&(0..6)));
     }
 
     #[test]

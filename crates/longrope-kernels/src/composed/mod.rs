@@ -8,7 +8,6 @@
 )]
 
 mod attention;
-mod by_document;
 mod chunks;
 mod elementwise;
 mod linear;
@@ -17,8 +16,6 @@ mod ops;
 mod softcap;
 
 pub(crate) use attention::{Products, attention, attention_backward, log_sum_exp};
-#[cfg(feature = "cube")]
-pub(crate) use by_document::attend_by_document;
 pub(crate) use chunks::CHUNK_BYTES;
 pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate, swiglu, swiglu_backward};
 pub(crate) use linear::{linear, linear_backward};

@@ -592,6 +592,35 @@ fn gradients_do_not_depend_on_timing() {
 
 /// Products are computed in half precision or in f32, and sums in f32. The error comes from rounding inputs, weights
 /// and result to 11 or 8 bits.
+/// Also where there are many more keys than queries.
+#[test]
+fn half_precision_without_sinks_is_near_the_definition() {
+    let device = device();
+    for (seq_q, seq_kv) in [(128, 128), (300, 300), (128, 700)] {
+        let case = Case {
+            kv_heads: 2,
+            dim: 64,
+            seq_kv,
+            ..Case::square(seq_q)
+        };
+        let [expected, ..] = case.reference();
+        let [q, k, v, _] = case.inputs();
+        // The outputs are means of values up to 1, and weights have as many digits as the type.
+        for (dtype, tolerance) in [(DType::F16, 5e-3), (DType::BF16, 4e-2)] {
+            if !device.supports_dtype(dtype) {
+                continue;
+            }
+            let query: Tensor<4> = tensor(&q, case.query_dims(), dtype, &device);
+            let [key, value]: [Tensor<4>; 2] =
+                [&k, &v].map(|numbers| tensor(numbers, case.key_dims(), dtype, &device));
+            let found = case.attend((query, key, value), None);
+            assert_eq!(found.dtype(), dtype);
+            let name = format!("{seq_q} queries, {seq_kv} keys, {dtype:?}");
+            assert_close(&values(found), &expected, tolerance, &name);
+        }
+    }
+}
+
 #[test]
 fn half_precision_sums_in_single() {
     let device = device();

@@ -5,7 +5,6 @@ use burn_flex::FlexTensor;
 use super::*;
 use crate::attention::config::AttentionConfig;
 use crate::attention::documents::Documents;
-use crate::composed::by_document::attend_by_document;
 use crate::composed::ops::Float;
 
 /// Rounding of sums in `f32`.
@@ -113,20 +112,4 @@ fn gradients_in_halves_are_near_those_in_f32() {
         assert_close(found, expected, HALF_TOLERANCE);
         assert_ne!(numbers(found), numbers(expected));
     }
-}
-
-#[test]
-fn documents_one_at_a_time_are_those_of_the_mask() {
-    let documents = Documents::from_lengths(&[vec![13, 20, 7], vec![40]]);
-    let inputs = [heads(4, SEQ), heads(2, SEQ), heads(2, SEQ)];
-    let plain = AttentionConfig::causal(4);
-    let found = attend_by_document(inputs.clone(), &documents, |part| {
-        attention(part, None, &plain, WHOLE).0
-    });
-    let masked = AttentionConfig {
-        documents: Some(documents),
-        ..plain
-    };
-    let (expected, _) = attention(inputs, None, &masked, WHOLE);
-    assert_close(&found, &expected, TOLERANCE);
 }
