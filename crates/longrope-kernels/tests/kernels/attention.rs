@@ -1,6 +1,6 @@
 //! Attention and its gradients.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use longrope_kernels::{
     AttentionConfig, Documents, attention, attention_with_log_sum_exp, attention_with_sinks,
     merge_attention,
@@ -216,6 +216,18 @@ impl Case {
             gradient(&value, &gradients),
             sinks.map_or_else(Vec::new, |sinks| gradient(&sinks, &gradients)),
         ]
+    }
+
+    /// Queries, keys and values of a type.
+    fn tensors(
+        &self,
+        [q, k, v]: [&[f64]; 3],
+        dtype: DType,
+        device: &Device,
+    ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+        let of_keys = |numbers: &[f64]| tensor(numbers, self.key_dims(), dtype, device);
+        let query = tensor(q, self.query_dims(), dtype, device);
+        (query, of_keys(k), of_keys(v))
     }
 
     fn attend(
@@ -590,8 +602,10 @@ fn gradients_do_not_depend_on_timing() {
     }
 }
 
-/// Products are computed in half precision or in f32, and sums in f32. The error comes from rounding inputs, weights
-/// and result to 11 or 8 bits.
+/// Half-precision types, and how near they come: products are computed in half precision or in f32, and sums in f32. The error
+/// comes from rounding inputs, weights and result to 11 or 8 bits.
+const HALVES: [(DType, f64); 2] = [(DType::F16, 5e-3), (DType::BF16, 4e-2)];
+
 /// Also where there are many more keys than queries.
 #[test]
 fn half_precision_without_sinks_is_near_the_definition() {
@@ -605,15 +619,12 @@ fn half_precision_without_sinks_is_near_the_definition() {
         };
         let [expected, ..] = case.reference();
         let [q, k, v, _] = case.inputs();
-        // The outputs are means of values up to 1, and weights have as many digits as the type.
-        for (dtype, tolerance) in [(DType::F16, 5e-3), (DType::BF16, 4e-2)] {
+        for (dtype, tolerance) in HALVES {
             if !device.supports_dtype(dtype) {
                 continue;
             }
-            let query: Tensor<4> = tensor(&q, case.query_dims(), dtype, &device);
-            let [key, value]: [Tensor<4>; 2] =
-                [&k, &v].map(|numbers| tensor(numbers, case.key_dims(), dtype, &device));
-            let found = case.attend((query, key, value), None);
+            let inputs = case.tensors([&q, &k, &v], dtype, &device);
+            let found = case.attend(inputs, None);
             assert_eq!(found.dtype(), dtype);
             let name = format!("{seq_q} queries, {seq_kv} keys, {dtype:?}");
             assert_close(&values(found), &expected, tolerance, &name);

@@ -175,22 +175,20 @@ fn rocm(name: &str, place: Option<&str>) -> Result<Device> {
     Ok(Device::rocm(index))
 }
 
-/// Says once why nothing seems to happen at first: about 14 kernels are compiled for each new shape of a matrix product, which
-/// takes half a minute.
-#[cfg(all(feature = "autotune", any(feature = "cuda", feature = "rocm")))]
+/// Says once why a program with the feature `autotune` seems to do nothing at first: about 14 kernels are compiled for each new
+/// shape of a matrix product, which takes half a minute.
+#[cfg(any(feature = "cuda", feature = "rocm"))]
 fn tell_of_tuning(name: &str) {
     static TOLD: std::sync::Once = std::sync::Once::new();
-    TOLD.call_once(|| {
-        tracing::warn!(
-            "this program has the feature `autotune`: {name} first compiles several kernels for each operation and keeps the fastest \
-             one, which takes minutes in which nothing is printed"
-        );
-    });
+    if cfg!(feature = "autotune") {
+        TOLD.call_once(|| {
+            tracing::warn!(
+                "this program has the feature `autotune`: {name} first compiles several kernels for each operation and keeps the \
+                 fastest one, which takes minutes in which nothing is printed"
+            );
+        });
+    }
 }
-
-/// Without tuning, the first result is there after seconds.
-#[cfg(all(not(feature = "autotune"), any(feature = "cuda", feature = "rocm")))]
-const fn tell_of_tuning(_name: &str) {}
 
 /// The number of a device, after checking that it exists. Otherwise, the first operation would panic in a worker thread.
 #[cfg(any(feature = "cuda", feature = "rocm"))]
