@@ -3,23 +3,31 @@
     pip install torch transformers==5.24.*
     python benches/gpu/run.py --out runs/gpu                 # builds, then runs every part
     python benches/gpu/run.py --out runs/gpu --only attention
-    python benches/gpu/run.py --out runs/gpu --features cuda,autotune    # the fastest of several kernels; compiles for minutes
+    python benches/gpu/run.py --out runs/gpu --features cuda-nvrtc,autotune    # the fastest of several kernels, minutes later
     python benches/gpu/run.py --out runs/gpu --device flex --shape tiny --lengths 512 --torch-device cpu   # a rehearsal
 
 Parts: build, kernels, parity, attention, ppl, lora. Each result is saved when it is there, so a run that was cut off goes on
-where it stopped (`--again PART` measures a part again). Programs that were built elsewhere are given with --programs, a folder
-with `longrope`, `kernel_times`, `random_checkpoint` and `kernels`, the test program of longrope-kernels. Both sides of a
-comparison run in turns, each in a process of its own.
+where it stopped (`--again PART` measures a part again). What fails or takes longer than --limit is saved as failed, and the
+others go on; the next run repeats it. The exit code is 1 if something failed. The table is written after every part.
+
+Programs that were built elsewhere are given with --programs, a folder with `longrope`, `kernel_times`, `random_checkpoint` and
+`kernels`, the test program of longrope-kernels. Both sides of a comparison run in turns, each in a process of its own, on the
+same random tokens: time does not depend on what a text says.
 """
 
 import argparse
+import itertools
 import json
 import os
+import random
 import re
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +38,20 @@ PARTS = ["build", "kernels", "parity", "attention", "ppl", "lora"]
 HEADS = {"8b": (32, 8, 128), "tiny": (4, 2, 64)}
 # Loss in nats that a device may differ from the CPU by, in the mean, by precision.
 NEAR = {"f32": 5e-4, "bf16": 2e-3}
+# Programs that cargo builds, and how.
+BUILDS = {name: ["build", "-p", "longrope", kind, name] for name, kind in
+          [("longrope", "--bin"), ("kernel_times", "--example"), ("random_checkpoint", "--example")]}
+# Features are those of the whole workspace, since longrope-kernels has no `cuda-nvrtc` of its own.
+BUILDS["kernels"] = ["test", "--workspace", "--test", "kernels"]
+# Seconds that cargo may build for. The first build for a GPU takes far longer than anything that is measured.
+BUILD_LIMIT = 4 * 3600
+# Windows of a measurement, and where token ids lie: beyond the special ones, within every vocabulary.
+WINDOWS = 2
+IDS = range(256, 1000)
+
+
+class Failed(Exception):
+    """A program that failed or was stopped. The first line says which and how."""
 
 
 class Bench:
@@ -39,61 +61,86 @@ class Bench:
         self.out.mkdir(parents=True, exist_ok=True)
         self.file = self.out / "results.json"
         self.results = json.loads(self.file.read_text()) if self.file.exists() else {}
+        self.not_built: set[str] = set()
 
     def program(self, name: str) -> Path:
+        if name in self.not_built:
+            raise Failed(f"{name} was not built")
         if self.args.programs:
             return self.args.programs / name
         release = ROOT / "target/release"
         return release / name if name == "longrope" else release / "examples" / name
 
-    def save(self, key: str, value: object) -> None:
-        self.results[key] = value
+    def cargo(self, name: str, *last: str) -> list:
+        features = ["--features", self.args.features] if self.args.features else []
+        command, *words = BUILDS[name]
+        return ["cargo", command, "--release", *words, *features, *last]
+
+    def store(self) -> None:
         part = self.file.with_suffix(".part")
         part.write_text(json.dumps(self.results, indent=1))
         os.replace(part, self.file)
+
+    def measure(self, key: str, measured: Callable[[], dict]) -> None:
+        """Saves a result under a key, or why there is none. What is there already is not measured again."""
+        if "error" not in self.results.get(key, {"error": "missing"}):
+            return
+        try:
+            value = measured()
+        except Exception as error:  # whatever it is, the other results are worth having
+            value = {"error": str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"}
+        self.results[key] = value
+        self.store()
         print(f"{key}: {json.dumps(value)}", flush=True)
 
-    def run(self, command: list, **env: str) -> subprocess.CompletedProcess:
+    def run(self, command: list, limit: int | None = None, check: bool = True, **env: str) -> subprocess.CompletedProcess:
+        """Runs a program. Without `check`, it may end with any status."""
         command = [str(word) for word in command]
         print("$", " ".join(command), flush=True)
-        environment = {**os.environ, **env}
+        # A session of its own, so that the programs it starts are stopped with it.
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+                                   env={**os.environ, **env}, start_new_session=True)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False,
-                                  timeout=self.args.limit)
-        except subprocess.TimeoutExpired as slow:
-            sys.exit(f"{command[0]} was stopped after {self.args.limit} seconds:\n{(slow.stderr or b'').decode()[-4000:]}")
-        if done.returncode != 0:
-            sys.exit(f"{command[0]} failed with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-        return done
-
-    def missing(self, key: str) -> bool:
-        return key not in self.results
+            stdout, stderr = process.communicate(timeout=limit or self.args.limit)
+        except BaseException as stopped:
+            os.killpg(process.pid, signal.SIGKILL)
+            _, stderr = process.communicate()
+            if isinstance(stopped, subprocess.TimeoutExpired):
+                raise Failed(f"{command[0]} was stopped after {stopped.timeout:.0f} seconds\n{stderr[-4000:]}") from stopped
+            raise
+        if check and process.returncode != 0:
+            raise Failed(f"{command[0]} failed with {process.returncode}\n{stdout[-2000:]}\n{stderr[-4000:]}")
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
     # Parts
 
     def build(self) -> None:
-        if self.args.programs:
-            return
-        features = ["--features", self.args.features] if self.args.features else []
-        self.run(["cargo", "build", "--release", "-p", "longrope", "--bin", "longrope", *features])
-        self.run(["cargo", "build", "--release", "-p", "longrope", "--example", "kernel_times", *features])
-        self.run(["cargo", "build", "--release", "-p", "longrope", "--example", "random_checkpoint", *features])
+        for name in [] if self.args.programs else BUILDS:
+            last = ["--no-run"] if name == "kernels" else []
+            key = f"build {name}"
+            self.results.pop(key, None)  # cargo knows what is built
+            self.measure(key, lambda: {"built": self.run(self.cargo(name, *last), limit=BUILD_LIMIT).returncode == 0})
+            if "error" in self.results[key]:
+                self.not_built.add(name)
 
     def kernels(self) -> None:
-        if not self.missing("kernels"):
-            return
-        device = self.args.device.removesuffix(":0")
-        started = time.time()
-        if self.args.programs:
-            command = [self.program("kernels"), "--test-threads", "1"]
-        else:
-            features = ["--features", self.args.features] if self.args.features else []
-            command = ["cargo", "test", "--release", "-p", "longrope-kernels", *features, "--test", "kernels", "--"]
-            command += ["--test-threads", "1"]
-        done = self.run(command, LONGROPE_DEVICE=device)
-        counts = re.findall(r"(\d+) passed; (\d+) failed", done.stdout)
-        passed, failed = (sum(int(count[i]) for count in counts) for i in (0, 1))
-        self.save("kernels", {"passed": passed, "failed": failed, "seconds": round(time.time() - started)})
+        def tests() -> dict:
+            # Also raises if the tests were not built.
+            program = self.program("kernels")
+            command = [program] if self.args.programs else self.cargo("kernels", "--")
+            if not self.args.programs:
+                self.run(self.cargo("kernels", "--no-run"), limit=BUILD_LIMIT)
+            started = time.time()
+            device = self.args.device.removesuffix(":0")
+            done = self.run([*command, "--test-threads", "1"], check=False, LONGROPE_DEVICE=device)
+            counts = re.findall(r"(\d+) passed; (\d+) failed", done.stdout)
+            passed, failed = (sum(int(count[i]) for count in counts) for i in (0, 1))
+            value = {"passed": passed, "failed": failed, "seconds": round(time.time() - started)}
+            if done.returncode != 0 or passed == 0:
+                value["error"] = f"ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+            return value
+
+        self.measure("kernels", tests)
 
     def nats(self, device: str, precision: str, context: int) -> float:
         command = [self.program("longrope"), "eval", "ppl", TINY, "--text", TEXT, "--contexts", context, "--windows", 4]
@@ -104,79 +151,104 @@ class Bench:
     def parity(self) -> None:
         for precision in NEAR:
             for context in (256, 2048):
-                key = f"parity {precision} {context}"
-                if self.missing(key):
+
+                def both() -> dict:
                     here = self.nats("flex", "f32", context)
                     there = self.nats(self.args.device, precision, context)
-                    self.save(key, {"cpu": here, "device": there, "near": abs(here - there) < NEAR[precision]})
+                    near = abs(here - there) < NEAR[precision]
+                    value = {"cpu": here, "device": there, "near": near}
+                    return value if near else {**value, "error": f"differs by more than {NEAR[precision]:g} nats per token"}
+
+                self.measure(f"parity {precision} {context}", both)
 
     def attention(self) -> None:
         heads, key_heads, width = HEADS[self.args.shape]
         for length in self.args.lengths:
             for backward in (False, True):
-                key = f"attention {length}{' with gradients' if backward else ''}"
-                if not self.missing(key):
-                    continue
-                ours_command = [self.program("kernel_times"), "attention", "--seq", length, "--heads", heads, "--kv-heads"]
-                ours_command += [key_heads, "--head-dim", width, "--device", self.args.device.removesuffix(":0")]
-                ours_command += ["--dtype", self.args.dtype, "--repeat", 3] + (["--backward"] if backward else [])
                 case = {"kind": "attention", "length": length, "backward": backward}
-                self.save(key, self.in_turns(lambda: json.loads(self.run(ours_command).stdout)["seconds"], case))
+
+                def both() -> dict:
+                    command = [self.program("kernel_times"), "attention", "--seq", length, "--heads", heads, "--kv-heads"]
+                    command += [key_heads, "--head-dim", width, "--device", self.args.device.removesuffix(":0")]
+                    command += ["--dtype", self.args.dtype, "--repeat", 3] + (["--backward"] if backward else [])
+                    return self.in_turns(lambda: json.loads(self.run(command).stdout)["seconds"], case)
+
+                self.measure(f"attention {length}{' with gradients' if backward else ''}", both)
 
     def checkpoint(self) -> Path:
         folder = self.out / f"random-{self.args.shape}"
-        if not (folder / "config.json").exists():
+        if not (folder / "model.safetensors.index.json").exists():  # written last
             self.run([self.program("random_checkpoint"), folder, self.args.shape])
         return folder
 
+    def tokens(self, length: int) -> Path:
+        """Token ids for both sides, as many as the windows need."""
+        file = self.out / f"tokens-{length}.json"
+        file.write_text(json.dumps(random.Random(length).choices(IDS, k=WINDOWS * length)))
+        return file
+
     def ppl(self) -> None:
-        model = self.checkpoint()
         for length in self.args.lengths:
-            key = f"ppl {length}"
-            if self.missing(key):
-                command = [self.program("longrope"), "eval", "ppl", model, "--text", TEXT, "--contexts", length]
-                command += ["--windows", 2, "--rope", f"yarn@{8 * length}", "--device", self.args.device, "--json"]
+
+            def both() -> dict:
+                model, tokens = self.checkpoint(), self.tokens(length)
+                command = [self.program("longrope"), "eval", "ppl", model, "--tokens", tokens, "--contexts", length]
+                command += ["--windows", WINDOWS, "--rope", f"yarn@{8 * length}", "--device", self.args.device, "--json"]
+                command += ["--set", f"precision={self.args.dtype}"]
 
                 def ours() -> float:
-                    return find(json.loads(self.run(command).stdout), "elapsed_secs") / 2
+                    report = json.loads(self.run(command).stdout)
+                    return find(report, "elapsed_secs") / find(report, "n_windows")
 
-                self.save(key, self.in_turns(ours, {"kind": "forward", "length": length, "model": str(model)}, rounds=1))
+                case = {"kind": "forward", "length": length, "model": str(model), "tokens": str(tokens)}
+                return self.in_turns(ours, case, rounds=1)
+
+            self.measure(f"ppl {length}", both)
 
     def lora(self) -> None:
-        model = self.checkpoint()
         length = min(self.args.lengths)
-        key = f"lora {length}"
-        if self.missing(key):
-            folder = self.out / "lora"
-            command = [self.program("longrope"), "finetune", model, "--text", TEXT, "--rope", f"yarn@{8 * length}", "--lora"]
+        folder = self.out / "lora"
+
+        def both() -> dict:
+            model, tokens = self.checkpoint(), self.tokens(length)
+            command = [self.program("longrope"), "finetune", model, "--tokens", tokens, "--rope", f"yarn@{8 * length}", "--lora"]
             command += ["--context", length, "--steps", 4, "--device", self.args.device, "--dashboard", "off", "--out", folder]
             command += ["--set", "train.warmup-steps=1", "--set", "train.accumulate=1", "--set", "train.save-every=100"]
             command += ["--set", "train.precision=bf16"] if self.args.dtype == "bf16" else []
 
             def ours() -> float:
-                subprocess.run(["rm", "-rf", str(folder)], check=True)
+                shutil.rmtree(folder, ignore_errors=True)
                 self.run(command)
                 lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
                 speeds = [line["tokens_per_second"] for line in lines if "tokens_per_second" in line]
                 return length / max(speeds)
 
-            self.save(key, self.in_turns(ours, {"kind": "lora", "length": length, "model": str(model)}, rounds=1))
+            case = {"kind": "lora", "length": length, "model": str(model), "tokens": str(tokens)}
+            return self.in_turns(ours, case, rounds=1)
 
-    def in_turns(self, ours, case: dict, rounds: int | None = None) -> dict:
+        self.measure(f"lora {length}", both)
+
+    def in_turns(self, ours: Callable[[], float], case: dict, rounds: int | None = None) -> dict:
+        """Seconds of both sides. If PyTorch fails, those of longrope are kept."""
         case = {**case, "shape": self.args.shape, "device": self.args.torch_device, "dtype": self.args.dtype}
-        ours_times, theirs_times = [], []
+        ours_times, theirs_times, error = [], [], None
         for _ in range(rounds or self.args.rounds):
             ours_times.append(ours())
-            if self.args.torch_device != "none":
-                done = self.run([sys.executable, __file__, "--torch-case", json.dumps(case)])
-                theirs_times.append(json.loads(done.stdout.splitlines()[-1])["seconds"])
+            if self.args.torch_device != "none" and error is None:
+                try:
+                    done = self.run([sys.executable, __file__, "--torch-case", json.dumps(case)])
+                    theirs_times.append(json.loads(done.stdout.splitlines()[-1])["seconds"])
+                except Failed as failed:
+                    error = f"PyTorch: {failed}"
         result = {"longrope_seconds": statistics.median(ours_times)}
+        if error:
+            return {**result, "error": error}
         if theirs_times:
             result["pytorch_seconds"] = statistics.median(theirs_times)
             result["ratio"] = round(result["pytorch_seconds"] / result["longrope_seconds"], 2)
         return result
 
-    def table(self) -> None:
+    def table(self) -> list:
         name = self.args.device
         if self.args.torch_device == "cuda":
             done = subprocess.run(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
@@ -196,8 +268,14 @@ class Bench:
                 lines.append(f"| {key} | {shown}{'near' if value['near'] else 'too far'} |")
             if "passed" in value:
                 lines.append(f"| {key} | {value['passed']} passed, {value['failed']} failed, {value['seconds']} s |")
+        if self.failed():
+            lines += ["", "| failed | why (results.json has the messages) |", "|---|---|"]
+            lines += [f"| {key} | {self.results[key]['error'].splitlines()[0].replace('|', '/')} |" for key in self.failed()]
         (self.out / "table.md").write_text("\n".join(lines) + "\n")
-        print("\n".join(lines))
+        return lines
+
+    def failed(self) -> list:
+        return [key for key, value in self.results.items() if "error" in value]
 
 
 def find(value: object, key: str) -> float:
@@ -253,13 +331,15 @@ def torch_case(case: dict) -> None:
     config = AutoConfig.from_pretrained(case["model"])
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
-    ids = torch.arange(case["length"], device=device).remainder(1000).unsqueeze(0)
+    # The windows that longrope gets, one after the other.
+    ids = torch.tensor(json.loads(Path(case["tokens"]).read_text()), device=device)
+    windows = itertools.cycle(ids.view(WINDOWS, 1, case["length"]))
 
     if case["kind"] == "forward":
 
         def forward() -> None:
             with torch.no_grad():
-                hidden = model.model(ids).last_hidden_state[0]
+                hidden = model.model(next(windows)).last_hidden_state[0]
                 for rows in hidden.split(2048):  # as little memory as longrope
                     functional.cross_entropy(model.lm_head(rows).float(), torch.zeros(len(rows), dtype=torch.long, device=device))
 
@@ -281,6 +361,7 @@ def torch_case(case: dict) -> None:
     optimizer = torch.optim.AdamW(adapters, lr=1e-4)
 
     def step() -> None:
+        ids = next(windows)
         hidden = model.model(ids).last_hidden_state[0, :-1]
         total = sum(
             torch.utils.checkpoint.checkpoint(
@@ -301,11 +382,12 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--again", choices=PARTS, help="measure a part again")
     parser.add_argument("--device", default="cuda:0", help="as longrope names it (default: %(default)s)")
-    parser.add_argument("--features", default="cuda", help="cargo features of the build (default: %(default)s)")
+    parser.add_argument("--features", default="cuda-nvrtc", help="cargo features of the build (default: %(default)s)")
     parser.add_argument("--programs", type=Path, help="folder with programs that are built already")
     parser.add_argument("--shape", choices=["8b", "tiny"], default="8b", help="of the random model (default: %(default)s)")
     parser.add_argument("--lengths", default="8192,32768,131072", help="tokens (default: %(default)s)")
-    parser.add_argument("--limit", type=int, default=1800, help="seconds after which a program is stopped (default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=480,
+                        help="seconds after which a program is stopped, but not a build (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each attention (default: %(default)s)")
     parser.add_argument("--dtype", choices=["bf16", "f16", "f32"], default="bf16", help="(default: %(default)s)")
     parser.add_argument("--torch-device", default="cuda", help="cuda, cpu, or none to time longrope alone")
@@ -319,10 +401,13 @@ def main() -> None:
     bench = Bench(args)
     if args.again:
         bench.results = {key: value for key, value in bench.results.items() if key.split()[0] != args.again}
+        bench.store()
     for part in PARTS:
         if args.only in (None, part):
             getattr(bench, part)()
-    bench.table()
+            lines = bench.table()
+    print("\n".join(lines))
+    sys.exit(1 if bench.failed() else 0)
 
 
 if __name__ == "__main__":
