@@ -27,6 +27,35 @@ fn a_plan_shows_what_fits_and_suggests_changes() {
 }
 
 #[test]
+fn a_plan_names_what_fits_and_nothing_after_what_does_not() {
+    let here = Workplace::with_model();
+    let next = |line: &str| {
+        let run = here.run(line);
+        let next = run.stderr.clone();
+        (run.worked(), next)
+    };
+    // The flags stay as they were given.
+    let (_, steps) = next("plan m --context 32 --mode lora --memory 1");
+    let expected = "longrope plan m --context 128 --mode lora --memory 1";
+    assert!(steps.contains(expected), "{steps}");
+    let (text, steps) = next("plan m --context 32 --mode lora --memory 0.01");
+    assert!(
+        text.contains("does not fit") && !text.contains("context fits"),
+        "{text}"
+    );
+    assert!(!steps.contains("next:"), "{steps}");
+    // A bit less memory than in f32, of which a plan uses 95%.
+    let plan = "plan m --context 8192 --mode full --device cuda:0 --memory";
+    let (json, _) = next(&format!("{plan} 1 --json"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let peak = json["plans"][0]["peak_bytes"].as_f64().unwrap();
+    let gib = 0.99 * peak / 0.95 / f64::from(1 << 30);
+    let (text, _) = next(&format!("{plan} {gib}"));
+    let expected = "--set train.precision=bf16, which trains weights in half precision";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn a_report_is_one_self_contained_page() {
     let here = Workplace::with_model();
     let search = format!("{TINY_SEARCH} --set search.generations=2 --target 64 --out run");

@@ -11,6 +11,7 @@ mod optimizer;
 pub mod run;
 mod schedule;
 mod session;
+mod step_sums;
 mod threads;
 mod trainer;
 mod whole;

@@ -1,6 +1,6 @@
 //! Training, one optimizer step at a time.
 
-use longrope_model::{Decoder, Gradients, LossGradients, Recompute, Trained};
+use longrope_model::{Decoder, Recompute, Trained};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -161,11 +161,7 @@ impl Trainer {
             trained: self.config.trained,
             recompute: self.config.recompute,
         };
-        let mut sums = StepSums::default();
-        self.workers
-            .compute(&self.decoder, batches, goal, |micro_batch, part| {
-                sums.add(micro_batch, part);
-            })?;
+        let sums = self.workers.compute(&self.decoder, batches, goal)?;
         if sums.n_counted == 0 {
             return Err(Error::NothingCounts {
                 step: self.n_steps + 1,
@@ -215,38 +211,5 @@ impl Trainer {
             });
         }
         Ok(())
-    }
-}
-
-/// Sums over the micro-batches of a step.
-#[derive(Default)]
-struct StepSums {
-    gradients: Gradients,
-    loss: f64,
-    weight: f64,
-    /// See [`LossGradients::plain_nll`].
-    plain_nll: f64,
-    /// Tokens with non-zero weight.
-    n_counted: usize,
-    /// All tokens.
-    n_tokens: usize,
-    /// The part of `loss` that compares hidden states with the original model.
-    distilled_loss: f64,
-    distilled_weight: f64,
-}
-
-impl StepSums {
-    fn add(&mut self, micro_batch: &MicroBatch, part: LossGradients) {
-        if micro_batch.teacher.is_some() {
-            self.distilled_loss += part.loss;
-            self.distilled_weight += part.weight;
-        }
-        self.loss += part.loss;
-        self.weight += part.weight;
-        self.plain_nll += part.plain_nll;
-        self.n_counted += part.n_tokens;
-        let tokens = micro_batch.batch.tokens.iter();
-        self.n_tokens += tokens.map(Vec::len).sum::<usize>();
-        self.gradients.merge(part.gradients);
     }
 }

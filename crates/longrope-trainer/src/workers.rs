@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
-use longrope_model::{Decoder, LossGradients, Placement, Recompute, Teacher, Trained};
+use longrope_model::{Decoder, Gradients, LossGradients, Placement, Recompute, Teacher, Trained};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 use crate::micro_batch::MicroBatch;
+use crate::step_sums::StepSums;
 use crate::threads::thread_shares;
 
 /// How far workers may be ahead of what has been added up, in micro-batches for each of them. Their gradients wait in
@@ -114,7 +115,7 @@ impl Workers {
         Ok(Self(running.collect::<Result<_>>()?))
     }
 
-    /// Computes loss and gradients of every micro-batch, and calls `take` with them in order.
+    /// Computes loss and gradients of every micro-batch, and adds them up in order.
     ///
     /// # Errors
     /// The first error of a worker; the other workers finish what they have begun.
@@ -123,13 +124,14 @@ impl Workers {
         decoder: &Decoder,
         batches: &[MicroBatch],
         goal: Goal,
-        mut take: impl FnMut(&MicroBatch, LossGradients),
-    ) -> Result<()> {
+    ) -> Result<StepSums> {
+        let mut sums = StepSums::default();
         if self.0.len() < 2 {
             for batch in batches {
-                take(batch, gradients(decoder, batch, goal)?);
+                let before = std::mem::take(&mut sums.gradients);
+                sums.add(batch, gradients(decoder, before, batch, goal)?);
             }
-            return Ok(());
+            return Ok(sums);
         }
         let (queue, allow) = Queue::new(batches, self.0.len());
         std::thread::scope(|scope| {
@@ -162,14 +164,14 @@ impl Workers {
                     }
                 }
                 while let Some(part) = waiting.remove(&due) {
-                    take(&batches[due], part);
+                    sums.add(&batches[due], part);
                     due += 1;
                     if let Some(allow) = &allow {
                         let _ = allow.send(());
                     }
                 }
             }
-            failure.map_or(Ok(()), Err)
+            failure.map_or(Ok(sums), Err)
         })
     }
 
@@ -190,9 +192,9 @@ impl Running {
     fn run(&self, decoder: &Decoder, batch: &MicroBatch, goal: Goal) -> Result<LossGradients> {
         let compute = || -> Result<LossGradients> {
             let Some(replica) = &self.replica else {
-                return gradients(decoder, batch, goal);
+                return gradients(decoder, Gradients::default(), batch, goal);
             };
-            let mut part = gradients(replica, &self.moved(batch), goal)?;
+            let mut part = gradients(replica, Gradients::default(), &self.moved(batch), goal)?;
             part.gradients = part.gradients.placed_as(decoder);
             Ok(part)
         };
@@ -229,19 +231,21 @@ impl Running {
     }
 }
 
-fn gradients(decoder: &Decoder, batch: &MicroBatch, goal: Goal) -> Result<LossGradients> {
+/// Loss and gradients of a micro-batch, the gradients added to those before.
+fn gradients(
+    decoder: &Decoder,
+    before: Gradients,
+    micro_batch: &MicroBatch,
+    goal: Goal,
+) -> Result<LossGradients> {
     let MicroBatch {
         batch,
         rotary,
         teacher,
-    } = batch;
+    } = micro_batch;
     let Goal { trained, recompute } = goal;
-    Ok(match teacher {
-        None => decoder.loss_gradients(batch, rotary, trained, recompute)?,
-        Some(teacher) => {
-            decoder.distillation_gradients(batch, teacher, rotary, trained, recompute)?
-        }
-    })
+    let teacher = teacher.as_deref();
+    Ok(decoder.add_gradients(before, batch, teacher, rotary, trained, recompute)?)
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub struct Training {
     pub recompute: bool,
     /// Whether the inputs of layers wait in another memory.
     pub offload: bool,
+    /// Whether the gradients of several micro-batches are added up for a step.
+    pub accumulates: bool,
 }
 
 impl Training {
@@ -66,6 +68,7 @@ impl Training {
             computed_bytes: 4,
             recompute: true,
             offload: false,
+            accumulates: false,
         }
     }
 
@@ -77,6 +80,7 @@ impl Training {
             computed_bytes: 2,
             recompute: true,
             offload: false,
+            accumulates: false,
         }
     }
 
@@ -96,7 +100,8 @@ impl Training {
 ///
 /// - Each trained parameter has both moments of Adam.
 /// - Each token needs the tape of the attention of one layer. The MLP runs on 2,048 rows at a time, before the attention.
-/// - The backward pass frees the input of each layer and adds its gradients, so the larger of both counts.
+/// - The backward pass frees the input of each layer and adds its gradients, so the larger of both counts. If gradients of
+///   earlier micro-batches are there already, both count, and so does the gradient of one end before it is added.
 /// - With several sequences, `n` counts the tokens of all.
 /// - All terms with `n` are multiplied by [`ALLOCATOR_OVERHEAD`].
 pub fn train_memory(model: &ModelConfig, training: Training) -> Memory {
@@ -134,7 +139,17 @@ fn train_with(
     let weights = weight * (ends + n_layers * per_layer) + adapters;
     let state = training.state_bytes() * trained + gradient * (trained_ends + trained_layer);
     let of = |[h, q, k]: [f64; 3]| h * s.h + q * s.q + k * s.k;
-    let program = Memory::fixed(TRAIN_PROGRAM_BYTES + weights + state);
+    let of_layers = gradient * n_layers * trained_layer;
+    let (before, after) = if training.accumulates {
+        let one_end = if model.tied_embeddings { 1.0 } else { 0.5 };
+        (of_layers + gradient * one_end * trained_ends, 0.0)
+    } else {
+        (0.0, of_layers)
+    };
+    let program = Memory {
+        gradient_bytes: after,
+        ..Memory::fixed(TRAIN_PROGRAM_BYTES + weights + state + before)
+    };
     if !training.recompute {
         let [adapted, whole] = WHOLE_TAPE_INNER;
         let inner = match training.trained {
@@ -144,7 +159,8 @@ fn train_with(
         let tape = computed * (of(WHOLE_TAPE) + inner * s.i + s.moved * s.h);
         return Memory {
             bytes_per_token: ALLOCATOR_OVERHEAD * (n_layers * tape + s.angle_bytes()),
-            gradient_bytes: gradient * n_layers * trained_layer,
+            // All gradients of a micro-batch are there before they are added to the others.
+            gradient_bytes: of_layers,
             ..program
         };
     }
@@ -159,7 +175,6 @@ fn train_with(
         bytes_per_row: ALLOCATOR_OVERHEAD * computed * mlp,
         backward_bytes_per_token: ALLOCATOR_OVERHEAD * computed * of(ATTENTION_BACKWARD),
         input_bytes_per_token: ALLOCATOR_OVERHEAD * computed * inputs * s.h,
-        gradient_bytes: gradient * n_layers * trained_layer,
         ..program
     };
     match model.layout.residual {

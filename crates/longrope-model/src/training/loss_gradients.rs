@@ -35,7 +35,7 @@ pub struct LossGradients {
     pub plain_nll: f64,
     /// Number of tokens with non-zero weight.
     pub n_tokens: usize,
-    /// Gradients of `loss`.
+    /// Gradients of `loss`, added to those before.
     pub gradients: Gradients,
 }
 
@@ -58,7 +58,8 @@ impl Decoder {
         trained: Trained,
         recompute: Recompute,
     ) -> Result<LossGradients> {
-        self.gradients_of(batch, None, rotary, trained, recompute)
+        let before = Gradients::default();
+        self.add_gradients(before, batch, None, rotary, trained, recompute)
     }
 
     /// As [`Self::loss_gradients`], of the loss of a [`Teacher`]: how far hidden states are from those of the original
@@ -77,20 +78,31 @@ impl Decoder {
         trained: Trained,
         recompute: Recompute,
     ) -> Result<LossGradients> {
-        if teacher.decoder.is_streamed() {
-            return Err(Error::StreamedTraining);
-        }
-        self.gradients_of(batch, Some(teacher), rotary, trained, recompute)
+        let before = Gradients::default();
+        self.add_gradients(before, batch, Some(teacher), rotary, trained, recompute)
     }
 
-    fn gradients_of(
+    /// As [`Self::loss_gradients`], or with a teacher as [`Self::distillation_gradients`], with the gradients added to those
+    /// of the micro-batches before. Each layer's are added as soon as they are known, so the memory holds one set of gradients
+    /// instead of two. The sums are the same bits as those of [`Gradients::merge`]. The losses are those of this batch.
+    ///
+    /// # Errors
+    /// As for the two methods; `before` is then lost.
+    ///
+    /// # Panics
+    /// As the two methods.
+    pub fn add_gradients(
         &self,
+        before: Gradients,
         batch: &TrainingBatch,
         teacher: Option<&Teacher>,
         rotary: &Rotary,
         trained: Trained,
         recompute: Recompute,
     ) -> Result<LossGradients> {
+        if teacher.is_some_and(|teacher| teacher.decoder.is_streamed()) {
+            return Err(Error::StreamedTraining);
+        }
         if rotary.is_grouped() {
             return Err(Error::GroupedTraining);
         }
@@ -104,9 +116,9 @@ impl Decoder {
             targets: teacher.map(|teacher| teacher.targets(&input.tokens, documents)),
         };
         let (losses, gradients) = match recompute {
-            Recompute::Layers => pass.by_layer(&input, Keep::OnDevice),
-            Recompute::Offloaded => pass.by_layer(&input, Keep::OnHost),
-            Recompute::Nothing => pass.in_one(&input),
+            Recompute::Layers => pass.by_layer(&input, Keep::OnDevice, before),
+            Recompute::Offloaded => pass.by_layer(&input, Keep::OnHost, before),
+            Recompute::Nothing => pass.in_one(&input, before),
         };
         Ok(total(&input, &losses, gradients))
     }

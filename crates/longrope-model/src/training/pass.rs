@@ -39,11 +39,17 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Stores only the input of each layer (`Recompute::Layers` and `Recompute::Offloaded`).
-    pub(super) fn by_layer(&self, input: &Input, keep: Keep) -> (RowLosses, Gradients) {
+    /// Stores only the input of each layer (`Recompute::Layers` and `Recompute::Offloaded`). Adds the gradients to those before.
+    pub(super) fn by_layer(
+        &self,
+        input: &Input,
+        keep: Keep,
+        mut gradients: Gradients,
+    ) -> (RowLosses, Gradients) {
         let decoder = self.decoder;
         let layers = &decoder.weights.model.layers;
-        let mut gradients = Gradients::default();
+        // Tied embeddings have two gradients, which are added up before they join those of other micro-batches.
+        let mut of_ends = Gradients::default();
 
         let hidden = decoder.embed(input.tokens.clone());
         let (hidden, mut inputs) =
@@ -69,8 +75,11 @@ impl Pass<'_> {
         let d_hidden = leaf
             .grad_remove(&mut tape)
             .expect("the loss depends on the last layer");
-        collect_ends(&head, &mut tape, &mut gradients);
+        collect_ends(&head, &mut tape, &mut of_ends);
         drop(tape);
+        if !decoder.config().tied_embeddings {
+            gradients.merge(std::mem::take(&mut of_ends));
+        }
 
         let d_embedded = self.back_through_layers(inputs, d_hidden, &mut gradients);
         if self.selection.includes_embedding() {
@@ -78,8 +87,9 @@ impl Pass<'_> {
             let embedded = ends.model.embed(input.tokens.clone());
             let d_embedded = d_embedded.to_device(decoder.device());
             let mut tape = (embedded * d_embedded).sum().backward();
-            collect_ends(&ends, &mut tape, &mut gradients);
+            collect_ends(&ends, &mut tape, &mut of_ends);
         }
+        gradients.merge(of_ends);
         (losses, gradients)
     }
 
@@ -124,9 +134,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Stores everything (`Recompute::Nothing`).
-    pub(super) fn in_one(&self, input: &Input) -> (RowLosses, Gradients) {
-        let mut gradients = Gradients::default();
+    /// Stores everything (`Recompute::Nothing`). Adds the gradients to those before.
+    pub(super) fn in_one(&self, input: &Input, mut gradients: Gradients) -> (RowLosses, Gradients) {
         let mut ends = self.tracked_ends();
         let n_layers = self.decoder.weights.model.layers.len();
         ends.model.layers = (0..n_layers)
@@ -154,7 +163,9 @@ impl Pass<'_> {
             end.loss = end.loss + between.sum();
         }
         let mut tape = end.loss.backward();
-        collect_ends(&ends, &mut tape, &mut gradients);
+        let mut of_ends = Gradients::default();
+        collect_ends(&ends, &mut tape, &mut of_ends);
+        gradients.merge(of_ends);
         for layer in &mut ends.model.layers {
             visit_layer(layer, &mut |parameter| {
                 take(&parameter, &mut tape, &mut gradients);

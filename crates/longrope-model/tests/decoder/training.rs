@@ -91,6 +91,25 @@ fn recomputed_gradients_equal_those_of_one_tape() {
         assert_eq!(layers.gradients.iter().count(), n_parameters, "{name}");
     }
 }
+#[test]
+fn gradients_of_micro_batches_add_up_to_the_same_bits_as_merged_ones() {
+    for name in ["llama-gqa-tied", "phi3-longrope"] {
+        let decoder = load(name);
+        let batches = [batch(&decoder, 24), batch(&decoder, 17)];
+        for recompute in [Recompute::Layers, Recompute::Offloaded, Recompute::Nothing] {
+            let [mut first, second] =
+                [0, 1].map(|i| run(&decoder, &batches[i], Trained::All, recompute));
+            let before = first.gradients.clone();
+            let rotary = rotary(&decoder, 17);
+            let result =
+                decoder.add_gradients(before, &batches[1], None, &rotary, Trained::All, recompute);
+            let added = result.unwrap();
+            assert_eq!(added.loss.to_bits(), second.loss.to_bits(), "{name}");
+            first.gradients.merge(second.gradients);
+            assert_eq!(values(&added), values(&first), "{name}, {recompute:?}");
+        }
+    }
+}
 
 #[test]
 fn the_loss_is_that_of_evaluation() {

@@ -37,13 +37,15 @@ pub(crate) enum Work<'a> {
 
 /// Refuses work that needs more memory than there is. Called before weights are loaded.
 ///
-/// Nothing is refused with `force`, on a device whose memory is unknown, or on a system that does not report its memory.
+/// Nothing is refused with `force`, on a device with layers in another memory than that of the host, or on a system that does
+/// not report its memory.
 ///
 /// # Errors
 /// If the job does not fit. The hint has the longest context that does.
 pub(crate) fn check(config: &Config, model: &ModelConfig, work: Work<'_>) -> Result<()> {
     let names = config.device.names()?;
-    let n_workers = names.iter().filter(|name| device::is_cpu(name)).count();
+    let is_in_host = |name: &&String| device::memories(name).all(|memory| memory == device::HOST);
+    let n_workers = names.iter().filter(is_in_host).count();
     let Some(available) = limits().map(Limits::available_bytes) else {
         return Ok(());
     };
@@ -150,14 +152,22 @@ impl Needed {
 
 /// The memory of a training with one sequence at a time.
 fn train_memory(model: &ModelConfig, config: &TrainConfig, n_workers: usize) -> Memory {
-    let training = training(model, config);
+    let training = Training {
+        accumulates: n_workers < 2 && config.accumulate > 1,
+        ..training(model, config)
+    };
     let mut memory = estimate::train_memory(model, training);
-    // Each further worker has gradients of its own, summed in f32.
+    // Several workers have gradients of their own, beside the sum if there are more micro-batches than workers.
+    let n_sets = if n_workers < 2 {
+        1
+    } else {
+        config.accumulate.clamp(1, n_workers + 1)
+    };
     let n_trained = match training.trained {
         estimate::TrainedParameters::All => model.n_parameters(),
         estimate::TrainedParameters::Adapters(n) => n,
     };
-    let gradients = 4 * (n_workers - 1) * n_trained;
+    let gradients = 4 * (n_sets - 1) * n_trained;
     memory.fixed_bytes += gradients as f64;
     if config.distill.is_on() && config.mode == TrainMode::Full {
         // The weights of the original model. Those below adapters are the original ones.
@@ -311,20 +321,32 @@ fn smaller_training(
     n_workers: usize,
     fits_alone: impl Fn(&TrainConfig) -> bool,
 ) -> Option<&'static str> {
+    let single = TrainConfig {
+        batch: 1,
+        ..config.clone()
+    };
+    let recomputed = TrainConfig {
+        recompute: true,
+        ..config.clone()
+    };
     let lora = TrainConfig {
         mode: TrainMode::Lora,
         ..config.clone()
     };
-    let single = TrainConfig {
-        batch: 1,
+    let halves = TrainConfig {
+        precision: WeightPrecision::Bf16,
         ..config.clone()
     };
     if n_workers > 1 && fits_alone(config) {
         Some("it fits with one --device")
     } else if config.batch > 1 && fits_alone(&single) {
         Some("it fits with --set train.batch=1")
+    } else if !config.recompute && fits_alone(&recomputed) {
+        Some("it fits with --set train.recompute=true")
     } else if fits_alone(&lora) {
         Some("it fits with --lora")
+    } else if fits_alone(&halves) {
+        Some("it fits with --set train.precision=bf16")
     } else {
         None
     }

@@ -51,6 +51,38 @@ fn windows_of_several_workers_and_batches_count() {
     };
     let message = refused(train, 1, GIB).unwrap();
     assert!(message.contains("train.batch=1"), "{message}");
+    let config = TrainConfig {
+        recompute: false,
+        ..TrainConfig::default()
+    };
+    let train = Work::Train {
+        context: 8192,
+        config: &config,
+    };
+    let message = refused(train, 1, 0.5 * GIB).unwrap();
+    assert!(message.contains("train.recompute=true"), "{message}");
+}
+
+#[test]
+fn gradients_of_several_micro_batches_and_workers_count() {
+    let model = model();
+    let n_sets = |accumulate: usize, n_workers: usize| {
+        let config = TrainConfig {
+            accumulate,
+            ..TrainConfig::default()
+        };
+        let once = TrainConfig::default();
+        let bytes = |config, n| train_memory(&model, config, n).fixed_bytes;
+        let one_set = 4.0 * model.n_parameters() as f64;
+        (bytes(&config, n_workers) - bytes(&once, 1)) / one_set
+    };
+    // With one worker, gradients of earlier micro-batches are there in the forward pass, where a single one has none.
+    assert!((0.9..1.001).contains(&n_sets(4, 1)), "{}", n_sets(4, 1));
+    // Two workers have a set each, and the sum if there is more to add to it.
+    for (accumulate, more) in [(1, 0.0), (2, 1.0), (3, 2.0), (8, 2.0)] {
+        let found = n_sets(accumulate, 2);
+        assert!((found - more).abs() < 1e-6, "{accumulate}: {found}");
+    }
 }
 
 #[test]

@@ -12,8 +12,7 @@ use subject::Subject;
 pub(crate) use words::quoted;
 use words::{beside, free};
 
-use crate::settings::config::{Config, WeightSetting};
-use crate::settings::device_names::DeviceNames;
+use crate::settings::config::Config;
 use crate::settings::path_text::{from_text, to_text};
 use crate::terminal::progress;
 
@@ -50,28 +49,22 @@ pub(crate) fn after_look(name: &Path, folder: &Path, model: &ModelConfig) -> Nex
     ])
 }
 
-/// After a plan for `context` tokens on a device: the search there, with the weights as they fit, if they do.
+/// After a plan for `context` tokens: the search there, with the device and the weights of `config`, with which it fits; or
+/// another plan with these `flags`, if this one fits.
 pub(crate) fn after_plan(
+    config: &Config,
     name: &Path,
     folder: &Path,
     model: &ModelConfig,
     context: usize,
-    device: &str,
-    weights: Option<WeightSetting>,
+    flags: Option<&str>,
 ) -> NextSteps {
-    let Some(weights) = weights else {
-        return NextSteps::default();
-    };
-    let config = Config {
-        weights,
-        device: DeviceNames::One(device.to_owned()),
-        ..Config::default()
-    };
-    let subject = Subject::new(&config, name, folder, model).that_fits();
+    let subject = Subject::new(config, name, folder, model).that_fits();
     let original = model.rope.original_context;
     let otherwise = || {
         if model.has_extendable_rope() {
-            Some(subject.plan(subject.longer())).filter(|_| context <= original)
+            let flags = flags.filter(|_| context <= original)?;
+            Some(format!("{}{flags}", subject.plan(subject.longer())))
         } else {
             subject.compare(&[original, context])
         }

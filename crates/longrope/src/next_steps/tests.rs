@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::settings::config::WeightSetting;
+use crate::settings::device_names::DeviceNames;
 
 /// A model with a window of 256 tokens and a tokenizer.
 fn bundled() -> PathBuf {

@@ -7,6 +7,7 @@ use longrope_model::estimate::{self, Held, Memory, STEP_FORWARDS, TrainedParamet
 use longrope_search::SearchConfig;
 use serde::Serialize;
 
+use crate::input::device;
 use crate::input::memory::GIB;
 use crate::settings::args::PlanMode;
 use crate::settings::config::Config;
@@ -14,6 +15,9 @@ use crate::show::{output, search_table};
 
 /// Share of the memory that the plan may use; the rest is left to other programs.
 pub(super) const HEADROOM: f64 = 0.95;
+
+/// Devices that a plan spreads layers over at most.
+const MOST_DEVICES: usize = 16;
 
 /// The estimate for one mode.
 #[derive(Serialize)]
@@ -56,14 +60,18 @@ impl PlanInput<'_> {
         fullest(self.memories, of_parts, self.context)
     }
 
-    fn train(&self, trained: TrainedParameters) -> Memory {
-        let training = Training::f32(trained);
+    fn train(&self, training: Training) -> Memory {
         let of_parts = |n_parts| estimate::train_memories(self.model, training, n_parts);
         fullest(self.memories, of_parts, self.context)
     }
 
-    fn train_adapters(&self) -> Memory {
-        self.train(TrainedParameters::Adapters(n_adapters(self.model)))
+    fn adapters(&self) -> TrainedParameters {
+        TrainedParameters::Adapters(n_adapters(self.model))
+    }
+
+    /// Whether the device is no CPU.
+    fn is_gpu(&self) -> bool {
+        self.memories.iter().all(|memory| *memory != device::HOST)
     }
 
     /// The estimate for a mode.
@@ -71,8 +79,16 @@ impl PlanInput<'_> {
         let (name, memory, n_forwards) = match mode {
             PlanMode::Eval => ("eval", self.eval(self.held), 1.0),
             PlanMode::Search => ("search", self.eval(self.held), search_windows(self.context)),
-            PlanMode::Lora => ("lora", self.train_adapters(), STEP_FORWARDS),
-            PlanMode::Full => ("full", self.train(TrainedParameters::All), STEP_FORWARDS),
+            PlanMode::Lora => (
+                "lora",
+                self.train(Training::f32(self.adapters())),
+                STEP_FORWARDS,
+            ),
+            PlanMode::Full => (
+                "full",
+                self.train(Training::f32(TrainedParameters::All)),
+                STEP_FORWARDS,
+            ),
         };
         let flops = estimate::forward_flops(self.model, self.context) * n_forwards;
         let peak_bytes = memory.at(self.context);
@@ -117,24 +133,64 @@ impl PlanInput<'_> {
                 }
             }
             PlanMode::Full => {
-                if fits(self.train_adapters()) {
+                advice.extend(self.smaller_training(TrainedParameters::All, room));
+                if fits(self.train(Training::f32(self.adapters()))) {
                     advice.push(
                         "--lora, which needs gradients and moments for adapters only".to_owned(),
                     );
                 }
             }
-            PlanMode::Lora => {}
+            PlanMode::Lora => advice.extend(self.smaller_training(self.adapters(), room)),
         }
-        match memory.longest(room) {
-            longest if longest >= 2 => advice.push(format!(
+        let longest = memory.longest(room);
+        if longest >= 2 {
+            advice.push(format!(
                 "a context of up to {} tokens",
                 output::grouped(longest)
-            )),
-            _ => advice.push("no context fits: the weights alone are too large".to_owned()),
+            ));
         }
         let needed = memory.at(self.context) / HEADROOM / GIB;
         advice.push(format!("{needed:.1} GiB of memory"));
         advice
+    }
+
+    /// The first way of a training in half precision that fits into `room` bytes: on the device as it is, with the inputs of
+    /// layers in the memory of the host, or with the layers spread over several such devices.
+    fn smaller_training(&self, trained: TrainedParameters, room: f64) -> Option<String> {
+        const HALVES: &str = "--set train.precision=bf16";
+        // A CPU computes in f32 where weights below adapters are in halves.
+        let halves = if self.is_gpu() || trained == TrainedParameters::All {
+            Training::half(trained)
+        } else {
+            Training {
+                weight_bytes: 2,
+                ..Training::f32(trained)
+            }
+        };
+        let offloaded = Training {
+            offload: true,
+            ..halves
+        };
+        let fits = |memory: Memory| memory.at(self.context) <= room;
+        if fits(self.train(halves)) {
+            return Some(format!("{HALVES}, which trains weights in half precision"));
+        }
+        if !self.is_gpu() {
+            return None;
+        }
+        if fits(self.train(offloaded)) {
+            return Some(format!(
+                "{HALVES} --set train.offload=true, which keeps the inputs of layers in the memory of the host"
+            ));
+        }
+        let spread = |n: &usize| {
+            let parts = estimate::train_memories(self.model, halves, *n);
+            parts.into_iter().all(fits)
+        };
+        let n_devices = (2..=self.model.n_layers.min(MOST_DEVICES)).find(spread)?;
+        Some(format!(
+            "{HALVES} and the layers spread over {n_devices} such devices, as with --device A+B for two"
+        ))
     }
 }
 

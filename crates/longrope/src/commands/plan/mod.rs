@@ -8,6 +8,7 @@ mod speed;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use clap::ValueEnum;
 use longrope_model::estimate::{self, Held};
 use longrope_model::{Checkpoint, ModelConfig};
 
@@ -22,6 +23,7 @@ use crate::next_steps;
 use crate::settings::args::{Plan, PlanMode};
 use crate::settings::bounds::{MOST_TOKENS, check_flag};
 use crate::settings::config::{Config, WeightSetting};
+use crate::settings::device_names::DeviceNames;
 use crate::show::output;
 
 /// Largest memory to plan for, in GiB: far more than any machine has, and far from the largest number.
@@ -51,10 +53,27 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         if !report.gpus.is_empty() {
             output::line(format!("\n{}", gpus::text(&report.gpus)))?;
         }
-        let weights = weights_of_search(args, &model, report.memory_bytes);
-        next_steps::after_plan(model_path, &folder, &model, args.context, &device, weights).show();
+        if let Some(weights) = weights_of_search(args, &model, report.memory_bytes) {
+            let config = Config {
+                weights,
+                device: DeviceNames::One(device),
+                ..Config::default()
+            };
+            let fits = report.plans.iter().any(|row| row.fits != Some(false));
+            let flags = fits.then(|| flags(args));
+            let (context, flags) = (args.context, flags.as_deref());
+            next_steps::after_plan(&config, model_path, &folder, &model, context, flags).show();
+        }
         Ok(())
     }
+}
+
+/// The flags of a plan for another context, beside those of the model and the device.
+fn flags(args: &Plan) -> String {
+    let mode = args.mode.and_then(|mode| mode.to_possible_value());
+    let mode = mode.map(|mode| format!(" --mode {}", mode.get_name()));
+    let memory = args.memory.map(|gib| format!(" --memory {gib}"));
+    [mode, memory].into_iter().flatten().collect()
 }
 
 /// The estimates for the modes that were asked for, or for all.
