@@ -52,6 +52,11 @@ fn training_is_at_the_context_of_its_rope() {
     assert!(shorter.as_u64() < given.as_u64(), "{shorter} {given}");
     let message = here.fails(&format!("{train} rope.json --context 64 --out d"));
     assert!(message.contains("is for up to 48 tokens"), "{message}");
+    // Longer windows count, also if the others are as long as the RoPE is for.
+    let long = "--set train.long={context=64,share=0.5}";
+    let message = here.fails(&format!("{train} rope.json {long} --out d"));
+    let expected = "`train.long.context` is 64, but RoPE `rope.json` is for up to 48 tokens";
+    assert!(message.contains(expected), "{message}");
     let message = here.fails(&format!("{train} yarn --out d"));
     assert!(message.contains("`--context` is missing"), "{message}");
     assert!(!here.path("d").exists());

@@ -263,7 +263,7 @@ fn a_device_without_its_feature() {
     let message = here.fails(&format!("{PPL} --model m --device cuda:1"));
     assert_snapshot!(message, @r"
     error: this program was built without device `cuda`
-    hint: build it with `cargo build --release --features cuda`, or use --device flex
+    hint: build it with `cargo build --release --features cuda-nvrtc`, or use --device flex
     ");
 }
 

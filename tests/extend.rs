@@ -416,3 +416,96 @@ fn a_training_after_a_recovery_needs_the_target_of_the_search_before_it() {
     here.run("extend --config recipe.toml --dry-run")
         .refused_with("needs a RoPE for 256 tokens, but stage `find` searches one for 128");
 }
+
+#[test]
+fn devices_of_all_stages_are_checked_before_anything_runs() {
+    let here = Workplace::with_model();
+    here.write("recipe.toml", RECIPE);
+    let trained_on = |device: &str| {
+        let keys = format!("train = {{ context = 64 }}\ndevice = \"{device}\"");
+        RECIPE.replace("train = { context = 64 }", &keys)
+    };
+    here.write("second.toml", trained_on("tpu"));
+    for line in [
+        "extend --config recipe.toml --device tpu",
+        "extend --config second.toml",
+    ] {
+        for dry_run in ["--dry-run", ""] {
+            here.run(&format!("{line} {dry_run}"))
+                .refused_with("device `tpu` is unknown");
+            assert!(!here.path("run").exists(), "{line} {dry_run}");
+        }
+    }
+    if cfg!(feature = "rocm") {
+        return;
+    }
+    here.write("elsewhere.toml", trained_on("rocm:0"));
+    here.run("extend --config elsewhere.toml")
+        .refused_with("this program was built without device `rocm`");
+    assert!(!here.path("run").exists());
+    // The recipe may be for another machine.
+    let dry = here.run("extend --config elsewhere.toml --dry-run");
+    let words = "stage `train` is for device `rocm:0`: the recipe can be checked here, but not run";
+    assert!(dry.stderr.contains(words), "{}", dry.stderr);
+    dry.worked();
+}
+
+#[test]
+fn a_demo_on_a_device_that_is_not_there_leaves_nothing() {
+    let here = Workplace::new();
+    for device in ["tpu", "flex+"] {
+        here.run(&format!("demo --out d --device {device}"))
+            .refused_with("device `");
+        assert!(!here.path("d").exists(), "{device}");
+    }
+}
+
+#[test]
+fn settings_of_a_measurement_are_checked_before_anything_runs() {
+    let here = Workplace::with_model();
+    for (stage, expected) in [
+        (
+            "verb = \"needle\"\nneedle = { kind = \"ordinal\", needles = 2, depths = [0.5] }",
+            "none: needles are spread evenly",
+        ),
+        (
+            "verb = \"needle\"\nneedle = { kind = \"association\", needles = 1 }",
+            "a number from 2 to 16",
+        ),
+        ("verb = \"needle\"\nneedle = { trials = 0 }", "1 or more"),
+        (
+            "verb = \"passkey\"\npasskey = { depths = [3.0] }",
+            "numbers from 0 to 1",
+        ),
+        ("verb = \"passkey\"\npasskey = { trials = 0 }", "1 or more"),
+        ("verb = \"ruler\"\nruler = { samples = 0 }", "1 or more"),
+        (
+            "verb = \"ruler\"\nruler = { tasks = [\"niah_single_2\"] }",
+            "a text to hide needles in",
+        ),
+        (
+            "verb = \"ruler\"\nruler = { tasks = [\"qa_1\"] }",
+            "SQuAD's questions",
+        ),
+        (
+            "verb = \"ppl\"\neval = { within = 100 }",
+            "`eval.within` is 100, but 64 does not divide it",
+        ),
+        (
+            "verb = \"search\"\nsearch = { target = 64, objective = \"needle\" }\nsearch-needle = { digits = 20 }",
+            "1 to 9",
+        ),
+    ] {
+        let recipe = format!(
+            "model = \"m\"\nout = \"run\"\ntokens = \"tokens.json\"\ncontexts = [64]\n\n[[stage]]\n{stage}\n"
+        );
+        here.write("recipe.toml", recipe);
+        for dry_run in ["--dry-run", ""] {
+            let message = here
+                .run(&format!("extend --config recipe.toml {dry_run}"))
+                .refused();
+            assert!(message.contains(expected), "{expected}: {message}");
+            assert!(!here.path("run").exists(), "{stage}");
+        }
+    }
+}

@@ -379,3 +379,52 @@ fn a_dry_run_suggests_a_line_that_runs() {
     here.run(&format!("{dry} --out new --resume"))
         .refused_with("to resume");
 }
+
+#[test]
+fn a_dry_run_refuses_what_a_stopped_stage_cannot_go_on_with() {
+    let train = "[[stage]]\nname = \"train\"";
+    let recover = "[[stage]]\nname = \"short\"\nverb = \"recover\"\ncontexts = [32]\n\n";
+    let recipe = RECIPE.replace(train, &format!("{recover}{train}"));
+    let here = with(&recipe);
+    here.run("extend --config recipe.toml").worked();
+    let dry = format!("{RESUME} --dry-run");
+    for (folder, from, to, words) in [
+        (
+            "run/01-find",
+            "population = 5",
+            "population = 6",
+            "`search.population` was 5 and is 6",
+        ),
+        (
+            "run/02-short",
+            "samples = 1",
+            "samples = 2",
+            "`search.samples` was 1 and is 2",
+        ),
+        (
+            "run/03-train",
+            "steps = 2",
+            "steps = 3",
+            "`train.steps` was 2 and is 3",
+        ),
+    ] {
+        // As if it had been killed before its end.
+        let done = format!("{folder}/done.json");
+        let text = here.read(&done);
+        fs_err::remove_file(here.path(&done)).unwrap();
+        here.write("recipe.toml", recipe.replacen(from, to, 1));
+        for line in [dry.as_str(), RESUME] {
+            let message = failed(&here, line);
+            // There were no flags to leave out.
+            let hint = format!("hint: restore the old values in the recipe, or remove `{folder}`");
+            for words in [words, hint.as_str()] {
+                assert!(message.contains(words), "{words} in {message}");
+            }
+            assert!(!message.contains("resume without"), "{message}");
+        }
+        assert_eq!(here.read("run/recipe.toml"), recipe);
+        here.write("recipe.toml", &recipe);
+        here.run(&dry).worked();
+        here.write(&done, text);
+    }
+}

@@ -104,6 +104,36 @@ fn several_devices_train_to_the_same_bytes_as_one_also_when_a_run_changes_them()
     assert!(weights(&here, "one") == weights(&here, "two"), "resumed");
 }
 
+#[test]
+fn devices_without_work_are_warned_of() {
+    let here = Workplace::with_model();
+    let line = format!("{FINETUNE} --device flex --device flex");
+    for (accumulate, is_said) in [(1, true), (2, false)] {
+        let outcome = here.run(&format!(
+            "{line} --set train.accumulate={accumulate} --out run-{accumulate}"
+        ));
+        let expected = "`train.accumulate` is 1, so only 1 of 2 devices has work";
+        assert_eq!(
+            outcome.stderr.contains(expected),
+            is_said,
+            "{}",
+            outcome.stderr
+        );
+        outcome.worked();
+    }
+}
+
+#[test]
+fn lists_of_devices_are_answered_with_the_two_ways_to_give_several() {
+    let here = Workplace::with_model();
+    for name in ["flex+", "+flex", "flex++flex", "flex,flex"] {
+        let message = here.fails(&format!("{FINETUNE} --out run --device {name}"));
+        assert!(message.contains(&format!("device `{name}` ")), "{message}");
+        assert!(message.contains("--device A --device B"), "{message}");
+        assert!(message.contains("--device A+B"), "{message}");
+    }
+}
+
 /// bf16 has 8 bits of mantissa; losses are about ln 97.
 const BF16: f64 = 0.02;
 

@@ -24,7 +24,10 @@ fn results_that_a_measurement_does_not_have_are_kept() {
     // The same set again, and a larger one.
     here.run(&line.replace("--windows 2", "--windows 3"))
         .worked();
-    here.run(&format!("{PPL} --contexts 32,64,128 --rope pi yarn"))
+    let more = format!("{PPL} --contexts 32,64,128 --rope pi yarn");
+    here.run(&more)
+        .refused_with("`windows` was 3 in all and is 2 in all (ppl at 64 under yarn)");
+    here.run(&more.replace("--windows 2", "--windows 3"))
         .worked();
     let results = &here.read_json("run/eval/ppl.json")["results"];
     assert_eq!(results.as_array().unwrap().len(), 6);
@@ -56,6 +59,93 @@ fn results_of_tasks_are_kept_too() {
         .refused_with("does not have: passkey at 128 under yarn");
     here.run(&format!("{line} yarn none")).worked();
     assert!(!here.path("run/eval/passkey.state.json").exists());
+}
+
+/// Runs a measurement, then others in the same folder, each refused with some words; its results stay as they are.
+fn keeps(here: &Workplace, line: &str, file: &str, others: &[(&str, &str)]) {
+    here.run(line).worked();
+    let before = here.read(file);
+    for (flags, words) in others {
+        let words = format!("holds results that were measured with other settings: {words}");
+        here.run(&format!("{line} {flags}")).refused_with(&words);
+        assert_eq!(here.read(file), before, "{flags}");
+    }
+}
+
+#[test]
+fn results_are_not_replaced_by_those_of_other_settings() {
+    let here = Workplace::with_tokenizer();
+    for (name, step) in [("a", 7), ("b", 11)] {
+        let lines: Vec<String> = (0..300)
+            .map(|i| format!("fn {name}_{i}() -> u32 {{ {} }}\n", i * step % 997))
+            .collect();
+        here.write(&format!("{name}.txt"), lines.concat());
+    }
+    keeps(
+        &here,
+        "eval gain t --text a.txt b.txt --contexts 512 --rope yarn --out run",
+        "run/eval/gain.json",
+        &[
+            ("--against other", "`against` was window and is other"),
+            ("--far other", "`far` was own and is other"),
+            ("--tail 64", "`tail` was 128 and is 64"),
+            ("--windows 1", "`windows` was 8 and is 1"),
+        ],
+    );
+    keeps(
+        &here,
+        "eval needle t --contexts 256 --rope none --out run",
+        "run/eval/needle.json",
+        &[
+            ("--needles 2", "`needles` was 1 and is 2"),
+            (
+                "--depths 0.5",
+                "`depths` was [0.0,0.25,0.5,0.75,1.0] and is [0.5]",
+            ),
+            ("--trials 1", "`trials` was 5 and is 1"),
+            ("--seed 5", "`seed` was 42 and is 5"),
+            (
+                "--set needle.protocol=generated",
+                "`protocol` was teacher-forced and is generated",
+            ),
+        ],
+    );
+    let line = "eval passkey t --contexts 128 --rope none --out run";
+    keeps(
+        &here,
+        &format!("{line} --trials 3"),
+        "run/eval/passkey.json",
+        &[(
+            "--seed 9",
+            "`seed` was 42 and is 9 (passkey at 128 under none)",
+        )],
+    );
+    here.run(&format!("{line} --trials 1"))
+        .refused_with("`trials` was 3 and is 1");
+    // The same trials, and more.
+    here.run(&format!("{line} --trials 3")).worked();
+    here.run(&format!("{line} --trials 4")).worked();
+    let result = &here.read_json("run/eval/passkey.json")["results"][0];
+    assert_eq!(result["n"], 4);
+}
+
+#[test]
+fn perplexities_are_not_replaced_by_those_of_other_windows() {
+    let here = Workplace::with_model();
+    keeps(
+        &here,
+        "eval ppl m --tokens tokens.json --contexts 64 --rope yarn --out run",
+        "run/eval/ppl.json",
+        &[
+            ("--windows 1", "`windows` was 8 in all and is 1 in all"),
+            ("--windows 1 --within 128", "`within` was none and is 128"),
+            ("--stride 32", "`stride` was 64 and is 32"),
+            (
+                "--set eval.angles=compat-f32",
+                "`angles` was f64 and is compat-f32",
+            ),
+        ],
+    );
 }
 
 #[test]

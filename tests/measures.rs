@@ -114,6 +114,12 @@ fn a_gain_needs_text_before_the_window() {
         message.contains("`tail` is 129 for an original window of 256 tokens"),
         "{message}"
     );
+    here.write("short.txt", "A short text.");
+    let message = here.fails("eval gain --model t --text short.txt --contexts 512");
+    assert!(
+        message.starts_with("error: no document fills a context of 512 tokens"),
+        "{message}"
+    );
     let message = here.fails("eval gain --model t --text texts --contexts 512 --far near");
     assert!(message.contains("near"), "{message}");
 }
@@ -168,13 +174,21 @@ fn report_with_source(here: &Workplace, printed: &Value) -> Value {
 }
 
 #[test]
-fn a_task_that_fails_in_the_window_fails_everywhere() {
+fn a_rope_that_fails_in_the_window_is_named() {
     let here = Workplace::with_model();
     here.checkpoint("../bench/checkpoint", "b");
     // Random weights.
     let table = here.compute("eval passkey --model b --rope yarn --contexts 512 --trials 2");
-    let expected = "passkey, yarn: 0% at 256 too: the model cannot do this task at any length";
+    let expected =
+        "passkey: under RoPE `yarn` the model scores 0% at its original window of 256 tokens too";
     assert!(table.contains(expected), "{table}");
+    // Of two RoPEs, one may fail where the other does not.
+    let here = Workplace::with_tokenizer();
+    let line = "eval passkey --model t --contexts 256,512 --rope drope selfextend --trials 3";
+    let table = here.compute(line);
+    assert!(table.contains("under RoPE `drope` the model"), "{table}");
+    assert!(!table.contains("under RoPE `selfextend`"), "{table}");
+    assert!(!table.contains("at any length"), "{table}");
 }
 
 #[test]

@@ -123,3 +123,26 @@ fn adapters_are_trained_in_f32_on_weights_in_bf16() {
         assert!((exact - rounded).abs() < BF16, "{exact}, {rounded}");
     }
 }
+
+#[test]
+fn a_precision_that_a_training_does_not_use_is_warned_of() {
+    let here = Workplace::with_model();
+    let train = "finetune m --tokens tokens.json --rope yarn --context 64 --steps 1 --dashboard off \
+        --set train.warmup-steps=1";
+    for (precision, trained, is_said) in [
+        ("bf16", "f32", true),
+        ("f32", "f32", false),
+        ("bf16", "bf16", false),
+    ] {
+        let outcome = here.run(&format!(
+            "{train} --out {precision}-{trained} --set precision={precision} --set train.precision={trained}"
+        ));
+        let said = outcome
+            .stderr
+            .contains("`precision` is bf16, which has no effect on a training");
+        assert_eq!(said, is_said, "{}", outcome.stderr);
+        let advice = outcome.stderr.contains("`train.precision=bf16`");
+        assert_eq!(advice, is_said, "{}", outcome.stderr);
+        outcome.worked();
+    }
+}

@@ -270,3 +270,33 @@ fn a_pretraining_without_its_states_keeps_its_history() {
     fs_err::rename(here.path("run/metrics.jsonl"), here.path("kept.jsonl")).unwrap();
     here.run("pretrain --resume --out run --json").worked();
 }
+
+#[test]
+fn settings_that_a_pretraining_does_not_use_are_said_or_refused() {
+    let here = workplace();
+    here.run(&format!("{PRETRAIN} --out run --set weights=streamed"))
+        .refused_with("cannot be trained");
+    assert!(!here.path("run").exists());
+    let outcome = here.run(&format!(
+        "{PRETRAIN} --out run --set precision=bf16 --set train.precision=bf16 --device flex --device flex"
+    ));
+    for expected in [
+        "`precision` is bf16, which has no effect on `pretrain`",
+        "`train.precision` is bf16, which has no effect on `pretrain`",
+        "`accumulate` of phase `mix` is 1, so only 1 of 2 devices has work",
+    ] {
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+    outcome.worked();
+}
+
+#[test]
+fn less_text_than_a_window_is_refused_before_a_pretraining_begins() {
+    let here = workplace();
+    here.write("few.txt", "a few words");
+    here.run("pretrain --config tiny.toml --text few.txt --out run")
+        .refused_with(
+            "the text has at most 13 tokens, expected at least one window of phase `mix`, 64",
+        );
+    assert!(!here.path("run").exists());
+}

@@ -75,7 +75,7 @@ fn numbers_that_are_missing_or_wrong_are_errors_with_an_example() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --rope theta"));
     assert_snapshot!(message, @r"
-    error: RoPE `theta`: expected the base after `@`, a number above 1
+    error: RoPE `theta`: expected the base after `@`, a number above 1 and up to 3e38
     hint: for example --rope theta@5e6
     ");
     let message = here.fails(&format!("{PPL} --model m --rope selfextend@8,"));
@@ -90,6 +90,34 @@ fn numbers_that_are_missing_or_wrong_are_errors_with_an_example() {
     ");
     let message = here.fails(&format!("{PPL} --model m --rope drope@8192"));
     assert!(message.contains("a number from 0 to 10"), "{message}");
+}
+
+#[test]
+fn a_base_that_no_config_json_may_have_is_refused_by_every_verb() {
+    let here = Workplace::with_model();
+    for line in [
+        format!("{PPL} --model m"),
+        format!("{FINETUNE} --out x"),
+        "export --model m --target 128 --out x".to_owned(),
+        "compare --model m --tokens tokens.json --windows 2 --contexts 64".to_owned(),
+    ] {
+        let is_compare = line.starts_with("compare");
+        let rope = if is_compare {
+            "--set compare.methods=[\"theta@1e300\"]"
+        } else {
+            "--rope theta@1e300"
+        };
+        here.run(&format!("{line} {rope}"))
+            .refused_with("a number above 1 and up to 3e38");
+        assert!(!here.path("x").exists(), "{line}");
+    }
+}
+
+#[test]
+fn the_other_name_of_mrrope_uni_is_answered_with_its_name_here() {
+    let here = Workplace::with_model();
+    here.run(&format!("{PPL} --model m --rope yarn-radix"))
+        .refused_with("calls YaRN-radix is mrrope-uni here");
 }
 
 #[test]

@@ -294,6 +294,7 @@ fn settings_without_a_meaning_are_errors() {
         ("train.distill.far=.5", "expected a number, such as 0.5"),
         ("train.skipped.pieces=1", "train.skipped.pieces"),
         ("train.skipped.share=0.0", "train.skipped.share"),
+        ("train.skipped.share=7", "train.skipped.share"),
         ("train.skipped.shares=0.5", "share"),
         ("train.positions=none", "skipped"),
     ] {
@@ -313,9 +314,73 @@ fn settings_without_a_meaning_are_errors() {
         assert!(!here.path("run").exists(), "{setting}");
     }
     let real = SKIPPED.replace("positions=skipped", "positions=all");
+    here.run(&format!("{real} --out run --set train.skipped.share=7"))
+        .refused_with("`train.skipped.share` is 7, expected above 0, and at most 1");
     here.run(&format!("{real} --out run --set train.distill.far=0.5"))
         .refused_with("train.positions");
     let long = format!("{SKIPPED} --out run --set train.long.share=0.5 --set train.long.context");
     here.run(&format!("{long}=32"))
         .refused_with("train.long.context");
+}
+
+#[test]
+fn settings_without_an_effect_are_warned_of() {
+    let here = Workplace::with_model();
+    let line = "finetune --model m --tokens tokens.json --rope yarn --context 64 --steps 1 --dashboard off \
+        --set train.warmup-steps=0";
+    for (i, setting, said) in [
+        (
+            0,
+            "train.skipped={targets=[128],pieces=3}",
+            &[
+                "`train.skipped.targets` has no effect without `train.positions=skipped`",
+                "`train.skipped.pieces` has no effect without `train.positions=skipped`",
+            ][..],
+        ),
+        (
+            1,
+            "train.distill.short-weight=99",
+            &["`train.distill.short-weight` has no effect without `train.distill.short`"],
+        ),
+        (2, "train.skipped.pieces=4", &[]),
+    ] {
+        let outcome = here.run(&format!("{line} --set {setting} --out run-{i}"));
+        for said in said {
+            assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+        }
+        let n_said = outcome.stderr.matches("has no effect").count();
+        assert_eq!(n_said, said.len(), "{}", outcome.stderr);
+        outcome.worked();
+    }
+}
+
+#[test]
+fn a_curriculum_that_does_not_reach_its_end_is_warned_of() {
+    let here = Workplace::with_model();
+    let line = SKIPPED
+        .replace("--steps 8", "")
+        .replace("[64,128]", "[64,96,128]");
+    for (steps, is_said) in [(1, true), (2, true), (3, false)] {
+        let warmup = "--set train.warmup-steps=0";
+        let outcome = here.run(&format!(
+            "{line} {warmup} --steps {steps} --out run-{steps}"
+        ));
+        let said = outcome
+            .stderr
+            .contains("`train.skipped.targets` ends with 128")
+            && outcome.stderr.contains("needs at least 3");
+        assert_eq!(said, is_said, "{}", outcome.stderr);
+        outcome.worked();
+    }
+}
+
+#[test]
+fn a_rope_without_a_length_of_its_own_needs_a_target() {
+    let here = Workplace::with_model();
+    let line = SKIPPED.replace("--set train.skipped.targets=[64,128]", "");
+    for rope in ["drope", "theta@5e6"] {
+        let line = line.replace("--rope yarn", &format!("--rope {rope}"));
+        here.run(&format!("{line} --out run"))
+            .refused_with("is the same at every context, so that no length follows from it");
+    }
 }

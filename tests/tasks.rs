@@ -46,6 +46,22 @@ fn contexts_without_room_are_refused() {
     assert!(message.contains("--out"), "{message}");
 }
 
+#[test]
+fn depths_that_are_given_twice_are_refused() {
+    let here = Workplace::with_tokenizer();
+    for task in ["passkey", "needle", "needle --kind association"] {
+        let line = format!("eval {task} --model t --contexts 500 --trials 2 --depths");
+        here.run(&format!("{line} 0.5,1,0.5"))
+            .refused_with("`depths` is 0.5,1,0.5, expected every depth once");
+        let message = here.fails(&format!("{line} 9"));
+        assert!(
+            message.contains("`depths` is 9, expected numbers from 0 to 1")
+                && message.contains("hint: give another value with --depths"),
+            "{message}"
+        );
+    }
+}
+
 /// Needles in the words that the tiny model was trained on. The evaluation is long enough to be stopped in the middle.
 const GRID: &str = "eval needle --model t --rope yarn --contexts 200,256 --depths 0,1 --trials 3 \
     --config needle.toml";
@@ -90,7 +106,15 @@ fn a_stopped_grid_resumes_to_the_same_results() {
     let begun = here.fails(&format!("{GRID} --out part"));
     assert!(begun.contains("--resume"), "{begun}");
     let other = here.fails(&format!("{GRID} --out part --resume --seed 7"));
-    assert!(other.contains("other settings"), "{other}");
+    let words = "was made with other settings: `seed` was 42 and is 7\n";
+    assert!(
+        other.contains(words) && !other.contains("--limit"),
+        "{other}"
+    );
+    let line = GRID.replace("--depths 0,1", "--depths 0.5");
+    let other = here.fails(&format!("{line} --out part --resume"));
+    let words = "`depths` was [0.0,1.0] and is [0.5]";
+    assert!(other.contains(words), "{other}");
     here.compute(&format!("{GRID} --out part --resume"));
     assert!(!state.exists(), "it is finished");
     let read = |name: &str| timeless(here.read_json(name));
@@ -114,11 +138,13 @@ fn a_finished_evaluation_resumes_to_its_results() {
     assert_eq!(results(), before);
     assert!(!here.path("run/eval/passkey.state.json").exists());
     let other = here.fails(&format!("{line} --resume --seed 7"));
-    assert!(other.contains("other settings"), "{other}");
+    let words = "was made with other settings: `seed` was 42 and is 7\n";
+    assert!(other.contains(words), "{other}");
     assert_eq!(results(), before);
     let more = line.replace("--trials 2", "--trials 3");
     let other = here.fails(&format!("{more} --resume"));
-    assert!(other.contains("other settings"), "{other}");
+    let words = "other settings: `trials` was 2 and is 3\n";
+    assert!(other.contains(words), "{other}");
     assert_eq!(results(), before);
 }
 

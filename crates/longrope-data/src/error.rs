@@ -468,7 +468,9 @@ pub enum Error {
     },
 
     /// A synthetic document does not fit into its window.
-    #[error("a {document} document has at least {needed} tokens, found room for {found}")]
+    #[error(
+        "a {document} document needs {needed} tokens or more, but a window has room for {found}"
+    )]
     WindowTooShort {
         /// Which kind of document.
         document: &'static str,

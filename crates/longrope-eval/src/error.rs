@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::changed_setting::{ChangedSetting, listed};
+
 /// The result of this crate's fallible functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -29,6 +31,10 @@ pub enum Error {
     /// A prompt could not be turned into tokens, or an answer into text.
     #[error("a prompt could not be tokenized")]
     Data(#[from] longrope_data::Error),
+
+    /// The text has no window to measure.
+    #[error(transparent)]
+    Windows(longrope_data::Error),
 
     /// The required parts of a prompt are longer than the context.
     #[error(
@@ -203,10 +209,12 @@ pub enum Error {
     },
 
     /// A saved state belongs to other tasks or settings.
-    #[error("`{}` was made with other settings", path.display())]
+    #[error("`{}` was made with other settings{}", path.display(), listed(changes))]
     StateSettings {
         /// The file.
         path: PathBuf,
+        /// What differs.
+        changes: Vec<ChangedSetting>,
     },
 
     /// A saved state cannot be parsed.

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bench;
+mod changed_setting;
+mod changes;
 mod choice;
 mod effective;
 mod error;
@@ -23,6 +25,8 @@ mod settings;
 mod stats;
 mod task;
 
+pub use changed_setting::ChangedSetting;
+pub use changes::HowMeasured;
 pub use effective::{EffectiveLength, EffectiveRule, KEPT_SHARE, effective_lengths};
 pub use error::{Error, Result};
 pub use gain::{FarText, Gain, GainBaseline, GainConfig, GainWindows, is_in_nats};

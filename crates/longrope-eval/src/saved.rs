@@ -7,6 +7,7 @@ use longrope_rope::RopeSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::changes::key_changes;
 use crate::error::{Error, Result};
 use crate::report::Trial;
 use crate::task::TaskInfo;
@@ -132,8 +133,9 @@ impl EvalState {
         if state.rope_layers != source.rope_layers {
             return Err(Error::StateLayers { path });
         }
-        if !state.jobs.iter().all(|job| keys.contains(&job.key)) {
-            return Err(Error::StateSettings { path });
+        if let Some(other) = state.jobs.iter().find(|job| !keys.contains(&job.key)) {
+            let changes = key_changes(&other.key, keys);
+            return Err(Error::StateSettings { path, changes });
         }
         Ok(Self { path, ..state })
     }
@@ -270,8 +272,11 @@ mod tests {
         assert!(resumed.job(&other).is_none());
         let result = resume("another model", &keys);
         assert!(matches!(result, Err(Error::StateModel { .. })));
-        let result = resume("model", &[other]);
-        assert!(matches!(result, Err(Error::StateSettings { .. })));
+        let message = resume("model", &[other]).unwrap_err().to_string();
+        assert!(
+            message.ends_with("was made with other settings: `task` was a and is b"),
+            "{message}"
+        );
         resumed.finish().unwrap();
         assert!(!path.exists());
     }

@@ -1,5 +1,7 @@
 //! Checks and notations that several tasks share.
 
+use std::cmp::Ordering;
+
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -13,19 +15,28 @@ pub(crate) fn depths_setting(depths: &[f64]) -> Value {
     }
 }
 
-/// Refuses zero trials and depths outside of `0..=1`.
+/// Refuses zero trials, depths outside of `0..=1`, and depths that are given twice, which would have more trials.
 pub(crate) fn check(task: &str, trials: usize, depths: &[f64]) -> Result<()> {
     if trials == 0 {
         let found = "0".to_owned();
         return Err(invalid_setting(task, "trials", found, "1 or more"));
     }
-    match depths.iter().find(|depth| !(0.0..=1.0).contains(*depth)) {
-        None => Ok(()),
-        Some(depth) => {
-            let (found, expected) = (depth.to_string(), "numbers from 0 to 1");
-            Err(invalid_setting(task, "depths", found, expected))
-        }
+    if let Some(depth) = depths.iter().find(|depth| !(0.0..=1.0).contains(*depth)) {
+        let (found, expected) = (depth.to_string(), "numbers from 0 to 1");
+        return Err(invalid_setting(task, "depths", found, expected));
     }
+    let is_repeated = |(i, depth): (usize, &f64)| {
+        let earlier = &depths[..i];
+        earlier
+            .iter()
+            .any(|other| other.partial_cmp(depth) == Some(Ordering::Equal))
+    };
+    if depths.iter().enumerate().any(is_repeated) {
+        let texts: Vec<String> = depths.iter().map(ToString::to_string).collect();
+        let expected = "every depth once: `trials` is the number of trials at each";
+        return Err(invalid_setting(task, "depths", texts.join(","), expected));
+    }
+    Ok(())
 }
 
 /// The error for a setting of a task.

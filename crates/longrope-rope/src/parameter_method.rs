@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::scaling::is_base;
 use crate::{Error, Result, RopeScaling, RopeSpec, SelfExtend};
 
 /// Far above any fitted growth, and below any context, which other methods take here.
@@ -57,9 +58,10 @@ impl ParameterMethod {
         };
         Ok(Some(match (name, parameters) {
             ("theta", parameters) => {
-                let theta = parameters.and_then(number).filter(|theta| *theta > 1.0);
+                let theta = parameters.and_then(number).filter(|theta| is_base(*theta));
                 let Some(theta) = theta else {
-                    return wrong("the base after `@`, a number above 1", "theta@5e6");
+                    let expected = "the base after `@`, a number above 1 and up to 3e38";
+                    return wrong(expected, "theta@5e6");
                 };
                 Self::Theta { theta }
             }
@@ -181,11 +183,12 @@ mod tests {
             "theta@big",
             "theta@1",
             "theta@-5e6",
+            "theta@4e38",
             "theta@inf",
             "theta@nan",
         ] {
             let error = ParameterMethod::parse(text).unwrap_err().to_string();
-            let expected = "expected the base after `@`, a number above 1";
+            let expected = "expected the base after `@`, a number above 1 and up to 3e38";
             assert_eq!(error, format!("RoPE `{text}`: {expected}"));
         }
         for text in ["drope@", "drope@-1", "drope@a", "drope@inf", "drope@8192"] {

@@ -197,15 +197,26 @@ fn freq_factors(low: f64, high: f64) -> Result<()> {
     Ok(())
 }
 
+/// The largest base of frequencies. Other programs compute them in f32.
+const MOST_BASE: f64 = 3e38;
+
+/// What a base has to be, for messages.
+pub(crate) const BASE: &str = "a number above 1 and up to 3e38";
+
+/// Whether a number is a base of frequencies, here and in a `config.json`.
+pub(crate) fn is_base(theta: f64) -> bool {
+    theta > 1.0 && theta <= MOST_BASE
+}
+
 /// Fails if `theta` is not a base of frequencies.
 pub(crate) fn base(name: &'static str, theta: f64) -> Result<()> {
-    if theta.is_finite() && theta > 1.0 {
+    if is_base(theta) {
         return Ok(());
     }
     Err(Error::Number {
         name,
         found: theta,
-        expected: "a finite number above 1",
+        expected: BASE,
     })
 }
 
@@ -321,7 +332,7 @@ mod tests {
                 ..
             })
         ));
-        for theta in [1.0, f64::NAN, f64::INFINITY] {
+        for theta in [1.0, 4e38, f64::NAN, f64::INFINITY] {
             assert!(RopeScaling::Theta { theta }.validate(8, 256).is_err());
         }
         for sharpening in [-0.1, f64::NAN, f64::INFINITY] {

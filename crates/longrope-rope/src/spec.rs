@@ -377,7 +377,7 @@ mod tests {
         );
         assert_eq!(
             message(8, 1.0, 256),
-            "`theta` is 1, expected a finite number above 1"
+            "`theta` is 1, expected a number above 1 and up to 3e38"
         );
         assert_eq!(
             message(8, 1e4, 1),

@@ -154,7 +154,7 @@ fn value_rule(error: &Error) -> Option<&'static str> {
     let source = error.source()?;
     // The error of a range has no type of its own.
     if source.is::<ParseIntError>() || source.to_string().contains("is not in") {
-        return Some("a whole number of 0 or more, without a unit or a point");
+        return Some("a whole number, without a sign, a unit or a point");
     }
     source
         .is::<ParseFloatError>()

@@ -56,7 +56,7 @@ impl Gain {
     /// - [`Error::NothingFar`] if the context is not longer than the original window.
     /// - [`Error::InvalidSetting`] for a tail that is empty or longer than half of the original window, and for text of
     ///   other documents if there are not enough.
-    /// - [`Error::Data`] if no document has a window.
+    /// - [`Error::Windows`] if no document has a window.
     pub fn new(
         documents: &[TokenDocument],
         config: &GainConfig,
@@ -84,7 +84,7 @@ impl Gain {
             return Err(invalid_setting(NAME, "tail", found, expected));
         }
         let spread = WindowProtocol::spread(per_document);
-        let windows = plan_windows(documents, context, spread, bos)?;
+        let windows = plan_windows(documents, context, spread, bos).map_err(Error::Windows)?;
         let gain = Self {
             windows,
             context,

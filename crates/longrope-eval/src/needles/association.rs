@@ -52,6 +52,12 @@ impl Fact {
     }
 }
 
+/// Checks the settings of associations.
+pub(super) fn check_config(config: &NeedleConfig) -> Result<()> {
+    check_needles(KIND.task_name(), config)?;
+    check_fixed_texts(KIND.task_name(), config)
+}
+
 impl<'a> Association<'a> {
     /// Prepares trials of `context` tokens with `config.needles` persons.
     ///
@@ -64,8 +70,7 @@ impl<'a> Association<'a> {
         context: usize,
         seed: u64,
     ) -> Result<Self> {
-        check_needles(KIND.task_name(), config)?;
-        check_fixed_texts(KIND.task_name(), config)?;
+        check_config(config)?;
         let task = Self {
             inputs: TaskInputs::new(tokenizer, haystack, config, context, seed),
         };

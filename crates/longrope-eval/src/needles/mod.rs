@@ -4,6 +4,7 @@
 mod association;
 mod association_pairs;
 mod candidates;
+mod check;
 mod config;
 mod haystack;
 mod inputs;

@@ -211,7 +211,8 @@ impl Task for Needle<'_> {
     }
 }
 
-fn check_config(config: &NeedleConfig) -> Result<()> {
+/// Checks the settings of numbers.
+pub(super) fn check_config(config: &NeedleConfig) -> Result<()> {
     check_common(NAME, config)?;
     if !(1..=MOST_NEEDLES).contains(&config.needles) {
         let (found, expected) = (config.needles.to_string(), "a number from 1 to 16");

@@ -94,6 +94,24 @@ struct Drawn {
     start: f64,
 }
 
+/// Checks the settings of needles that are asked for by their order.
+pub(super) fn check_config(config: &NeedleConfig) -> Result<()> {
+    let name = KIND.task_name();
+    check_needles(name, config)?;
+    check_fixed_texts(name, config)?;
+    if config.depths != NeedleConfig::default().depths {
+        let found = json!(config.depths).to_string();
+        let expected = "none: needles are spread evenly";
+        return Err(invalid_setting(name, "depths", found, expected));
+    }
+    // Needles of a text have different values.
+    if config.digits < 2 {
+        let (found, expected) = (config.digits.to_string(), "a number from 2 to 18");
+        return Err(invalid_setting(name, "digits", found, expected));
+    }
+    Ok(())
+}
+
 impl<'a> Ordinal<'a> {
     /// Prepares trials of `context` tokens with `config.needles` needles of `config.digits` digits.
     ///
@@ -106,19 +124,7 @@ impl<'a> Ordinal<'a> {
         context: usize,
         seed: u64,
     ) -> Result<Self> {
-        let name = KIND.task_name();
-        check_needles(name, config)?;
-        check_fixed_texts(name, config)?;
-        if config.depths != NeedleConfig::default().depths {
-            let found = json!(config.depths).to_string();
-            let expected = "none: needles are spread evenly";
-            return Err(invalid_setting(name, "depths", found, expected));
-        }
-        // Needles of a text have different values.
-        if config.digits < 2 {
-            let (found, expected) = (config.digits.to_string(), "a number from 2 to 18");
-            return Err(invalid_setting(name, "digits", found, expected));
-        }
+        check_config(config)?;
         let task = Self {
             inputs: TaskInputs::new(tokenizer, haystack, config, context, seed),
         };

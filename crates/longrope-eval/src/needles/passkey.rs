@@ -51,6 +51,16 @@ impl Default for PasskeyConfig {
     }
 }
 
+impl PasskeyConfig {
+    /// Checks the settings before a model is loaded.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) if there are no trials, or a depth is not in `0..=1`.
+    pub fn validate(&self) -> Result<()> {
+        check(NAME, self.trials, &self.depths)
+    }
+}
+
 /// Passkey retrieval at one context.
 ///
 /// Prompt and answer together have exactly as many tokens as the context, so the last token of the
@@ -78,15 +88,14 @@ impl<'a> Passkey<'a> {
     /// Prepares trials of `context` tokens.
     ///
     /// # Errors
-    /// If there are no trials, a depth is not in `0..=1`, or the text does not fit into the
-    /// context.
+    /// If there are no trials, a depth is not in `0..=1` or given twice, or the text does not fit into the context.
     pub fn new(
         tokenizer: &'a Tokenizer,
         config: &PasskeyConfig,
         context: usize,
         seed: u64,
     ) -> Result<Self> {
-        check(NAME, config.trials, &config.depths)?;
+        config.validate()?;
         let filler = Haystack::filler();
         let task = Self {
             tokenizer,
@@ -342,13 +351,15 @@ mod tests {
                 ..
             }
         ));
-        let outside = config(&[0.5, 1.5], Protocol::TeacherForced);
-        assert!(matches!(
-            new(&outside, 256),
-            Error::InvalidSetting {
-                setting: "depths",
-                ..
-            }
-        ));
+        for wrong in [[0.5, 1.5], [0.5, 0.5]] {
+            let config = config(&wrong, Protocol::TeacherForced);
+            assert!(matches!(
+                new(&config, 256),
+                Error::InvalidSetting {
+                    setting: "depths",
+                    ..
+                }
+            ));
+        }
     }
 }

@@ -61,7 +61,7 @@ pub fn needle_texts(
     n_tokens: usize,
     seed: u64,
 ) -> Result<Vec<NeedleText>> {
-    config.check()?;
+    config.validate()?;
     let parts = config.parts();
     let source = FillerSource::new(config.filler, tokenizer, documents)?;
     (0..config.samples)

@@ -65,8 +65,11 @@ impl NeedleTextConfig {
         }
     }
 
-    /// Refuses settings out of range.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks the settings before a model is loaded.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or the statement does not say the answer.
+    pub fn validate(&self) -> Result<()> {
         let is_outside = |depth: &&f64| !(0.0..=1.0).contains(*depth);
         if let Some(depth) = self.depths.iter().find(is_outside) {
             let (found, expected) = (depth.to_string(), "numbers from 0 to 1");

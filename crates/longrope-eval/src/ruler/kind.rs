@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::settings::check;
 
 /// A task of RULER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl RulerTask {
     }
 
     /// What the task needs besides a tokenizer, if anything.
-    pub(super) fn needs(self) -> Option<&'static str> {
+    pub fn needs(self) -> Option<&'static str> {
         match self {
             Self::NiahSingle2
             | Self::NiahSingle3
@@ -104,6 +105,14 @@ impl RulerTask {
             Self::Qa2 => Some("HotpotQA's questions"),
             _ => None,
         }
+    }
+
+    /// Checks the number of samples before a model is loaded.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if there are none.
+    pub fn check_samples(self, samples: usize) -> Result<()> {
+        check(&format!("ruler/{self}"), samples, &[])
     }
 }
 

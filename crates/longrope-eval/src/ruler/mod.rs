@@ -28,7 +28,6 @@ use crate::fit::{Room, check_all_fit, fit_units};
 use crate::language_model::LanguageModel;
 use crate::metric::Metric;
 use crate::report::Trial;
-use crate::settings::check;
 use crate::task::{Task, TaskInfo};
 
 use sample::Sample;
@@ -83,7 +82,7 @@ impl<'a> Ruler<'a> {
             seed,
         } = trials;
         let name = format!("ruler/{task}");
-        check(&name, samples, &[])?;
+        task.check_samples(samples)?;
         if let Some(what) = data.missing(task) {
             return Err(Error::MissingData { task: name, what });
         }

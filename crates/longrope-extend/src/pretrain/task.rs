@@ -126,7 +126,7 @@ impl PretrainTask {
             source,
             screen,
         } = self;
-        warn_of_texts(&texts);
+        warn_of_trained_text(&texts);
         let watch = SharedWatch::new(watch);
         let start = out.join("start");
         if start.join("config.json").is_file() {
@@ -292,15 +292,8 @@ impl Run {
     }
 }
 
-/// Warns of text that is missing, and of held-out text that is trained on.
-fn warn_of_texts(texts: &PretrainTexts) {
-    if !texts.missing.is_empty() {
-        tracing::warn!(
-            "sources of {} crates are not on this machine: {}",
-            texts.missing.len(),
-            texts.missing.join(", ")
-        );
-    }
+/// Warns of held-out text that is trained on.
+fn warn_of_trained_text(texts: &PretrainTexts) {
     let n_known = texts.n_not_held_out();
     if n_known > 0 {
         tracing::warn!(

@@ -4,6 +4,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::scaling::{BASE, is_base};
+
 /// A range of whole numbers.
 pub(super) struct Count {
     pub(super) range: RangeInclusive<u64>,
@@ -71,10 +73,10 @@ pub(super) const FIRST_LAYER: Count = Count {
     expected: "a whole number of at least 0",
 };
 
-/// Bases of the frequencies. Other programs compute them in f32.
+/// Bases of the frequencies.
 pub(super) const THETA: Number = Number {
-    holds: |theta| theta > 1.0 && theta <= 3e38,
-    expected: "a number above 1 and up to 3e38",
+    holds: is_base,
+    expected: BASE,
 };
 
 /// Shares of a head that are rotated.

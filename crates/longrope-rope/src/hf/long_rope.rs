@@ -69,10 +69,13 @@ pub(super) fn read(
     let long_context = if max > original {
         max
     } else {
-        warnings.push(Warning::LongFactorsBeyondMax {
-            original_context: original,
-            max_context: max,
-        });
+        // Equal factors are used at every length.
+        if long != short {
+            warnings.push(Warning::LongFactorsBeyondMax {
+                original_context: original,
+                max_context: max,
+            });
+        }
         grown(original, scale)
     };
     let mut sets = vec![set(original, short), set(long_context, long)];

@@ -114,7 +114,7 @@ fn long_factors_are_used_beyond_the_original_context_whatever_the_config_claims(
             .as_object_mut()
             .unwrap()
             .extend(stated.as_object().unwrap().clone());
-        let rope = read(entries);
+        let rope = read(entries.clone());
         assert_eq!(
             rope.warnings,
             [Warning::LongFactorsBeyondMax {
@@ -129,6 +129,9 @@ fn long_factors_are_used_beyond_the_original_context_whatever_the_config_claims(
         for n in [1, 1024, 1025, 100_000] {
             assert_eq!(rope.spec.attention_scale(n), 1.0);
         }
+        // Factors that are the same at every length leave nothing to warn of.
+        entries["rope_scaling"]["long_factor"] = json!(SHORT);
+        assert_eq!(read(entries).warnings, []);
     }
 }
 

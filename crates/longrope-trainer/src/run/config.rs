@@ -183,6 +183,8 @@ impl TrainConfig {
         if let Some(long) = self.long {
             long.validate(context)?;
         }
+        let ranges = self.skipped.check_ranges();
+        ranges.map_err(|error| error.within("train.skipped"))?;
         if let Some(skipped) = self.skips()
             && !skipped.targets.is_empty()
         {

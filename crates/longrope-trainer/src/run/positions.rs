@@ -48,7 +48,7 @@ impl Default for SkippedPositions {
 pub struct LongWindows {
     /// Tokens of these windows.
     pub context: usize,
-    /// Share of all batches but those of `short` that have such windows.
+    /// Share of these windows among the batches of text and generated documents, without those of `short`.
     pub share: f64,
 }
 
@@ -58,21 +58,9 @@ impl SkippedPositions {
     /// # Errors
     /// [`Error::Setting`], with a key of these settings.
     pub fn validate(&self, context: usize) -> Result<()> {
-        let wrong = |key: &str, found: String, expected: &str| {
-            Err(Error::Setting {
-                key: key.to_owned(),
-                found,
-                expected: expected.to_owned(),
-            })
-        };
-        if self.pieces < 2 {
-            let found = self.pieces.to_string();
-            return wrong("pieces", found, "at least 2 pieces");
-        }
-        if !(self.share > 0.0 && self.share <= 1.0) {
-            let found = self.share.to_string();
-            return wrong("share", found, "above 0, and at most 1");
-        }
+        self.check_ranges()?;
+        let wrong =
+            |key: &str, found: String, expected: &str| Err(Error::setting(key, &found, expected));
         if self.targets.is_empty() {
             return wrong("targets", "none".to_owned(), "a length in tokens");
         }
@@ -88,6 +76,28 @@ impl SkippedPositions {
             ),
             None => Ok(()),
         }
+    }
+
+    /// Checks pieces and share, which have a range whether or not positions skip.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], with a key of these settings.
+    pub(super) fn check_ranges(&self) -> Result<()> {
+        if self.pieces < 2 {
+            return Err(Error::setting("pieces", &self.pieces, "at least 2 pieces"));
+        }
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            let expected = "above 0, and at most 1";
+            return Err(Error::setting("share", &self.share, expected));
+        }
+        Ok(())
+    }
+
+    /// Steps of the shortest training that reaches the last target.
+    pub fn steps_needed(&self) -> usize {
+        let (n_targets, last) = (self.targets.len(), self.targets.last());
+        let reaches_last = |n_steps: &usize| Some(&self.target_of(*n_steps - 1, *n_steps)) == last;
+        (1..=n_targets).find(reaches_last).unwrap_or(n_targets)
     }
 
     /// The target of a step, from 0.
@@ -150,6 +160,14 @@ mod tests {
         assert_eq!(targets, [100, 100, 100, 200, 200, 300, 300]);
         assert_eq!(skipped(&[100]).target_of(6, 7), 100);
         assert_eq!(curriculum.target_of(9, 7), 300);
+    }
+
+    #[test]
+    fn a_curriculum_needs_a_step_for_each_length() {
+        assert_eq!(skipped(&[100]).steps_needed(), 1);
+        assert_eq!(skipped(&[100, 200, 300]).steps_needed(), 3);
+        assert_eq!(skipped(&[100, 200, 200]).steps_needed(), 2);
+        assert_eq!(skipped(&[]).steps_needed(), 0);
     }
 
     #[test]

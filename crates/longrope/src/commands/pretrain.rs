@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use longrope_data::{SourceCrate, SourceOptions, TokenCache};
+use anyhow::{Context, Result, anyhow};
+use longrope_data::{Document, SourceCrate, SourceOptions, TokenCache};
 use longrope_extend::pretrain::{
-    N_PASSKEYS, PretrainOutcome, PretrainPhase, PretrainTask, PretrainTexts,
+    N_PASSKEYS, PretrainConfig, PretrainOutcome, PretrainPhase, PretrainTask, PretrainTexts,
 };
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use longrope_model::ResultSource;
 use longrope_trainer::Screen;
-use longrope_trainer::run::TrainConfig;
+use longrope_trainer::run::{TrainConfig, WeightPrecision};
 use serde::Serialize;
 
+use super::finetune::{check_resident, curriculum};
 use super::not_finite;
 use crate::failure::{Hint, explain_interruption};
 use crate::input::memory::{self, Work};
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &args::Pretrain) -> Result<()> {
     // Earlier versions began runs with token ids, and did not read them.
     if !args.resume {
         input::check_no_tokens(&config, "pretrain")?;
+        check_resident(&config)?;
     }
     config.pretrain.validate()?;
     check_memory(&config)?;
@@ -155,11 +157,18 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
         screen,
     };
     task.validate()?;
+    if mode == RunMode::New {
+        check_enough_text(&config.pretrain, &task.texts.training)?;
+    }
+    let warnings = warnings(config, &task);
     let settings = RunSettings {
         text: &config.to_toml()?,
         fixed: task.fixed(),
     };
     let _folder = RunFolder::open(out, RunKind::Pretrain, mode, &settings)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let mut lines = PretrainLines::new(screen == Screen::Nothing);
     let outcome = task.run(&interrupt, move |event| {
         lines.show(event);
@@ -170,6 +179,108 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
         let error = not_finite::explain(error.into(), Some(&out.join("start")));
         explain_interruption(error, RunKind::Pretrain, out, mode)
     })
+}
+
+/// What to say before a pretraining begins.
+fn warnings(config: &Config, task: &PretrainTask) -> Vec<String> {
+    let mut warnings = unused_precision(config);
+    for phase in &config.pretrain.phases {
+        let key = |key: &str| format!("`{key}` of phase `{}`", phase.name);
+        let n_devices = task.workers.len();
+        warnings.extend(device::idle(
+            &key("accumulate"),
+            phase.accumulate,
+            n_devices,
+        ));
+        if let Some(skipped) = &phase.skipped {
+            warnings.extend(curriculum(&key("skipped.targets"), skipped, phase.steps));
+        }
+    }
+    warnings.extend(repetition(&config.pretrain, &task.texts.training));
+    warnings
+}
+
+/// What to say of types that are set and not used: every weight of a pretraining is in f32.
+fn unused_precision(config: &Config) -> Vec<String> {
+    let trained = config.train.precision;
+    let half = [
+        (
+            config.precision.is_half(),
+            "precision",
+            config.precision.name(),
+        ),
+        (
+            trained != WeightPrecision::F32,
+            "train.precision",
+            trained.name(),
+        ),
+    ];
+    half.into_iter()
+        .filter(|(is_set, ..)| *is_set)
+        .map(|(_, key, name)| {
+            format!(
+                "`{key}` is {name}, which has no effect on `pretrain`: its weights are in f32. `train.precision=bf16` is for \
+                 `finetune`"
+            )
+        })
+        .collect()
+}
+
+/// A training that sees each token this often learns the text by heart.
+const MANY_TIMES: f64 = 20.0;
+
+/// The most tokens that the text may have. They are known only with the tokenizer, but each has at least one byte, and
+/// a document has a token before it and one after it.
+fn most_tokens(documents: &[Document]) -> usize {
+    documents
+        .iter()
+        .map(|document| document.text.len() + 2)
+        .sum()
+}
+
+/// Refuses a text that is shorter than the window of a phase which is to train on it.
+fn check_enough_text(config: &PretrainConfig, documents: &[Document]) -> Result<()> {
+    let most = most_tokens(documents);
+    let phases = config.phases.iter();
+    let mut on_text = phases.filter(|phase| share_of_text(phase) > 0.0);
+    let Some(phase) = on_text.find(|phase| phase.window > most) else {
+        return Ok(());
+    };
+    Err(anyhow!(
+        "the text has at most {most} tokens, expected at least one window of phase `{}`, {}",
+        phase.name,
+        phase.window
+    )
+    .context(Hint(
+        "give more text, or a smaller `window`; phases with `shares.text` 0 need none".to_owned(),
+    )))
+}
+
+/// What to say of a pretraining that surely sees the same text again and again; `None` of others.
+fn repetition(config: &PretrainConfig, documents: &[Document]) -> Option<String> {
+    let seen: f64 = config.phases.iter().map(text_tokens).sum();
+    let most = most_tokens(documents);
+    let n_times = seen / most.max(1) as f64;
+    (n_times >= MANY_TIMES).then(|| {
+        format!(
+            "the text has at most {} tokens, each of which is seen at least {n_times:.0} times: give more text or fewer \
+             `steps`, so that the model does not learn it by heart",
+            output::grouped(most)
+        )
+    })
+}
+
+/// Tokens of text that a phase trains on.
+fn text_tokens(phase: &PretrainPhase) -> f64 {
+    let n_windows = phase.steps as f64 * phase.batch as f64 * phase.accumulate as f64;
+    n_windows * phase.window as f64 * share_of_text(phase)
+}
+
+/// Share of the windows of a phase that are of text, from 0 to 1.
+fn share_of_text(phase: &PretrainPhase) -> f64 {
+    let shares = &phase.shares;
+    let all = shares.text + shares.copying + shares.passkey + shares.recall;
+    if all > 0.0 { shares.text / all } else { 0.0 }
 }
 
 /// Reads the configured text; without any, the sources of the crates this program is built from.
@@ -183,6 +294,7 @@ fn read_texts(config: &Config) -> Result<PretrainTexts> {
             ..SourceOptions::default()
         };
         let corpus = cargo_sources::find(&options)?;
+        cargo_sources::warn_of_missing("the training text", &corpus.missing);
         let n_crates = corpus.training.len();
         // Training windows are short, so each file is a document; measured windows are long, so each crate is one.
         let files = corpus.training.into_iter().flat_map(|source| source.files);
@@ -231,6 +343,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::settings::config::PrecisionSetting;
 
     #[test]
     fn the_memory_of_a_phase_is_that_of_a_training_which_keeps_everything() {
@@ -241,5 +354,40 @@ mod tests {
         let phase: PretrainPhase = serde_json::from_value(phase).unwrap();
         let training = as_training(&phase);
         assert_eq!((training.batch, training.recompute), (7, false));
+    }
+
+    #[test]
+    fn little_text_is_refused_or_warned_of() {
+        let config = |window: usize, text: f64| -> PretrainConfig {
+            let phase = json!({
+                "name": "a", "steps": 10, "batch": 2, "window": window, "learning-rate": 1e-3,
+                "shares": { "text": text, "copying": 1.0 - text }
+            });
+            serde_json::from_value(json!({ "phases": [phase] })).unwrap()
+        };
+        let documents = [Document {
+            source: "a.txt".to_owned(),
+            text: "word ".repeat(6),
+        }];
+        let refused = |window, text| check_enough_text(&config(window, text), &documents).is_err();
+        // 30 bytes, a token before them and one after.
+        assert!(refused(33, 1.0) && !refused(32, 1.0) && !refused(33, 0.0));
+        // 640 and 320 tokens of text.
+        let said = repetition(&config(32, 1.0), &documents).unwrap();
+        assert!(said.contains("at least 20 times"), "{said}");
+        assert_eq!(repetition(&config(32, 0.5), &documents), None);
+    }
+
+    #[test]
+    fn types_that_a_pretraining_does_not_use_are_named() {
+        assert_eq!(unused_precision(&Config::default()), [""; 0]);
+        let mut config = Config {
+            precision: PrecisionSetting::Bf16,
+            ..Config::default()
+        };
+        config.train.precision = WeightPrecision::Bf16;
+        let said = unused_precision(&config);
+        assert!(said[0].starts_with("`precision` is bf16"), "{said:?}");
+        assert!(said[1].starts_with("`train.precision` is bf16"), "{said:?}");
     }
 }

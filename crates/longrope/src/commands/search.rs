@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use longrope_extend::{RunKind, RunMode, SearchResult, SearchTask, Watch};
 use longrope_model::ModelConfig;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
-use longrope_search::{AttentionSearch, Candidate, TargetRope};
+use longrope_search::{AttentionSearch, Candidate, SearchProblem, TargetRope};
 use longrope_trainer::run::TrainConfig;
 
 use super::searching::{inputs, shown};
@@ -46,11 +46,15 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
     let start = start(config, &model, target)?;
     start.rope.problem().validate()?;
     let search = &config.search.run;
+    check_length(config, &model, target)?;
     search
         .adapt
         .validate(&model, target, search.sample_context)?;
     check_target(config, &model, target)?;
-    warn_of_unread_keys(config);
+    // A resumed search has warned when it began, and may still be refused.
+    if mode == RunMode::New {
+        warn_of_unread_keys(config);
+    }
     let original = model.rope.original_context;
     let training = search.adapt.training(target);
     let models = input::load_models(config, work(config, target, original, &training))?;
@@ -132,6 +136,11 @@ pub(super) fn check_target(config: &Config, model: &ModelConfig, target: usize) 
              context has little to gain from other factors"
         );
     }
+    check_length(config, model, target)
+}
+
+/// Refuses a target that is no longer than the original context, where factors are searched.
+fn check_length(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
     match config.search.run.stage {
         SearchStage::Ratios => Ok(()),
         SearchStage::Factors => extendable::check_target(model, target),
@@ -183,6 +192,15 @@ struct Start {
 /// Finds what is wrong with the start of a search.
 pub(super) fn check_start(config: &Config, model: &ModelConfig, target: usize) -> Result<()> {
     start(config, model, target).map(drop)
+}
+
+/// What a search looks for.
+pub(super) fn problem(
+    config: &Config,
+    model: &ModelConfig,
+    target: usize,
+) -> Result<SearchProblem> {
+    Ok(start(config, model, target)?.rope.problem())
 }
 
 fn start(config: &Config, model: &ModelConfig, target: usize) -> Result<Start> {

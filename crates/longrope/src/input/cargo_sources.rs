@@ -46,9 +46,7 @@ fn read(which: &str) -> Result<Vec<Document>> {
     let corpus = find(&options).with_context(|| {
         format!("there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock")
     })?;
-    if !corpus.missing.is_empty() {
-        tracing::warn!("{}", of_missing(which, &corpus.missing));
-    }
+    warn_of_missing(&format!("`{PREFIX}{which}`"), &corpus.missing);
     let mut found = corpus.training;
     if which != "training" {
         found.extend(corpus.held_out);
@@ -56,12 +54,18 @@ fn read(which: &str) -> Result<Vec<Document>> {
     Ok(found.iter().map(SourceCrate::joined).collect())
 }
 
-/// What to say of crates that cargo has not unpacked here.
-fn of_missing(which: &str, missing: &[String]) -> String {
+/// Warns of a text without the crates that cargo has not unpacked here.
+pub(crate) fn warn_of_missing(text: &str, missing: &[String]) {
+    if !missing.is_empty() {
+        tracing::warn!("{}", of_missing(text, missing));
+    }
+}
+
+fn of_missing(text: &str, missing: &[String]) -> String {
     let n_listed = missing.len().min(LISTED);
     let more = if missing.len() > n_listed { ", .." } else { "" };
     format!(
-        "`{PREFIX}{which}` lacks the sources of {} of Cargo.lock ({}{more}), so it is not the text of a machine that has \
+        "{text} lacks the sources of {} of Cargo.lock ({}{more}), so it is not the text of a machine that has \
          them: losses and trainings on it differ. `cargo fetch --locked` in the folder of this program gets them",
         counted(missing.len(), "crate"),
         missing[..n_listed].join(", ")
@@ -102,12 +106,12 @@ mod tests {
     #[test]
     fn a_warning_counts_what_is_missing_and_names_some() {
         let names = ["a-1.0.0", "b-2.0.0", "c-3.0.0", "d-4.0.0"].map(str::to_owned);
-        let one = of_missing("training", &names[..1]);
+        let one = of_missing("`sources:training`", &names[..1]);
         assert!(
             one.contains("of 1 crate of Cargo.lock (a-1.0.0), so"),
             "{one}"
         );
-        let all = of_missing("training", &names);
+        let all = of_missing("`sources:training`", &names);
         let expected = "`sources:training` lacks the sources of 4 crates of Cargo.lock (a-1.0.0, b-2.0.0, c-3.0.0, ..)";
         assert!(all.starts_with(expected), "{all}");
     }

@@ -12,9 +12,16 @@ use longrope_trainer::Worker;
 use crate::failure::Hint;
 use crate::settings::config::Config;
 
-/// All kinds of devices, including those that this program was built without.
-const KINDS: [&str; 8] = [
-    "flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm", "remote",
+/// All kinds of devices, and whether this program was built with each.
+const KINDS: [(&str, bool); 8] = [
+    ("flex", cfg!(feature = "flex")),
+    ("ndarray", cfg!(feature = "ndarray")),
+    ("wgpu", cfg!(feature = "wgpu")),
+    ("vulkan", cfg!(feature = "vulkan")),
+    ("metal", cfg!(feature = "metal")),
+    ("cuda", cfg!(feature = "cuda")),
+    ("rocm", cfg!(feature = "rocm")),
+    ("remote", cfg!(feature = "remote")),
 ];
 
 /// Whether the device is this machine's CPU, which all such workers share, or the CPU has some of the layers.
@@ -64,7 +71,47 @@ pub(crate) fn workers(config: &Config) -> Result<Vec<Worker>> {
 /// # Errors
 /// If it is not.
 pub(crate) fn check_name(name: &str) -> Result<()> {
+    check_parts(name)?;
     parts(name).try_for_each(|part| parse(part).map(|_| ()))
+}
+
+/// Checks that this program was built with the devices of a name, without opening them.
+///
+/// # Errors
+/// If it was not, or the name is not one of a device.
+pub(crate) fn check_built_in(name: &str) -> Result<()> {
+    check_parts(name)?;
+    parts(name).try_for_each(|part| {
+        let (kind, _) = parse(part)?;
+        if KINDS.contains(&(kind, true)) {
+            Ok(())
+        } else {
+            Err(not_built_in(kind))
+        }
+    })
+}
+
+/// How several devices are given.
+const SEVERAL: &str = "several devices are given as --device A --device B, where each computes its own windows, or as \
+                       --device A+B, where each has some of the layers";
+
+/// Checks that there is a name on both sides of every `+`.
+fn check_parts(name: &str) -> Result<()> {
+    if parts(name).count() < 2 || parts(name).all(|part| !part.is_empty()) {
+        return Ok(());
+    }
+    Err(
+        anyhow!("device `{name}` lacks a name beside a `+`, expected one on both sides")
+            .context(Hint(SEVERAL.to_owned())),
+    )
+}
+
+/// What to say of devices that never have work: those of a training share the batches of a step, whose number `key` sets.
+pub(crate) fn idle(key: &str, n_batches: usize, n_devices: usize) -> Option<String> {
+    let have = if n_batches == 1 { "has" } else { "have" };
+    (n_batches < n_devices).then(|| {
+        format!("{key} is {n_batches}, so only {n_batches} of {n_devices} devices {have} work")
+    })
 }
 
 /// Splits a name into the kind of the device and its place: a number, or an address.
@@ -73,14 +120,12 @@ fn parse(name: &str) -> Result<(&str, Option<&str>)> {
         Some((kind, place)) => (kind, Some(place)),
         None => (name, None),
     };
-    if !KINDS.contains(&kind) {
+    if !KINDS.iter().any(|(known, _)| *known == kind) {
         return Err(anyhow!(
             "device `{name}` is unknown, expected one of {}",
-            KINDS.join(", ")
+            KINDS.map(|(known, _)| known).join(", ")
         )
-        .context(Hint(
-            "--device flex works on every machine; GPUs are cuda:0, cuda:1 and so on".to_owned(),
-        )));
+        .context(Hint(unknown_hint(name).to_owned())));
     }
     match (kind, place) {
         (_, None) => Ok((kind, None)),
@@ -104,11 +149,21 @@ fn parse(name: &str) -> Result<(&str, Option<&str>)> {
     }
 }
 
+/// What to do about a name that no device has.
+fn unknown_hint(name: &str) -> &'static str {
+    if name.contains(',') {
+        SEVERAL
+    } else {
+        "--device flex works on every machine; GPUs are cuda:0, cuda:1 and so on"
+    }
+}
+
 /// Opens the devices of a name such as `flex`, or `cuda:0+cuda:1` for two with some of the layers each.
 ///
 /// # Errors
 /// If one of them is unknown or not there.
 pub(crate) fn place(name: &str) -> Result<Placement> {
+    check_parts(name)?;
     let mut devices = parts(name).map(open);
     let first = devices.next().unwrap_or_else(|| open(name))?;
     Ok(Placement::spread(first, devices.collect::<Result<_>>()?))
@@ -140,12 +195,17 @@ pub(crate) fn open(name: &str) -> Result<Device> {
         "rocm" => rocm(name, place),
         #[cfg(feature = "remote")]
         "remote" => remote(name, place),
-        _ => Err(
-            anyhow!("this program was built without device `{kind}`").context(Hint(format!(
-                "build it with `cargo build --release --features {kind}`, or use --device flex"
-            ))),
-        ),
+        _ => Err(not_built_in(kind)),
     }
+}
+
+/// The error for a kind of device that this program was built without.
+fn not_built_in(kind: &str) -> anyhow::Error {
+    // NVIDIA's own compiler of kernels comes with the CUDA toolkit.
+    let feature = if kind == "cuda" { "cuda-nvrtc" } else { kind };
+    anyhow!("this program was built without device `{kind}`").context(Hint(format!(
+        "build it with `cargo build --release --features {feature}`, or use --device flex"
+    )))
 }
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
@@ -263,6 +323,22 @@ mod tests {
         assert!(open("remote:host").is_err());
         assert!(check_name("wgpu:integrated").is_ok() && check_name("metal:integrated").is_ok());
         assert!(check_name("cuda:integrated").is_err() && check_name("metal:cpu").is_err());
+        assert!(check_built_in("flex").is_ok() && check_built_in("flex+tpu").is_err());
+        assert_eq!(check_built_in("cuda:9").is_ok(), cfg!(feature = "cuda"));
+    }
+
+    #[test]
+    fn devices_without_work_are_counted() {
+        let said = |n_batches| idle("`train.accumulate`", n_batches, 4);
+        assert_eq!(
+            said(3).unwrap(),
+            "`train.accumulate` is 3, so only 3 of 4 devices have work"
+        );
+        assert_eq!(
+            said(1).unwrap(),
+            "`train.accumulate` is 1, so only 1 of 4 devices has work"
+        );
+        assert_eq!(said(4), None);
     }
 
     #[test]
@@ -270,7 +346,14 @@ mod tests {
         assert_eq!(place("flex+flex").unwrap().devices().count(), 2);
         let error = place("flex+tpu").unwrap_err().root_cause().to_string();
         assert!(error.starts_with("device `tpu` is unknown"), "{error}");
-        assert!(place("flex+").is_err());
+        for name in ["flex+", "+flex", "flex++flex", "+"] {
+            let error = place(name).unwrap_err().root_cause().to_string();
+            assert!(
+                error.starts_with(&format!("device `{name}` lacks a name")),
+                "{error}"
+            );
+            assert!(check_name(name).is_err(), "{name}");
+        }
         assert!(check_name("cuda:0+cuda:1").is_ok());
         assert!(is_gpu("cuda:0+cuda:1") && !is_gpu("cuda:0+flex"));
         assert!(is_cpu("cuda:0+flex") && !is_cpu("cuda:0+cuda:1"));

@@ -80,6 +80,17 @@ pub(crate) fn check_weights(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Checks that the configured devices are there and have the configured precision, before anything is written.
+///
+/// # Errors
+/// If a device cannot be opened, or does not have the type.
+pub(crate) fn check_devices(config: &Config) -> Result<()> {
+    for name in config.device.names()? {
+        precision(config.precision, name, &device::place(name)?)?;
+    }
+    Ok(())
+}
+
 /// Loads the model onto every configured device, once per device even if it has several workers.
 ///
 /// # Errors

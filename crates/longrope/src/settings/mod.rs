@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod big_number;
 pub(crate) mod bounds;
+pub(crate) mod changed;
 pub(crate) mod config;
 mod dependent;
 pub(crate) mod device_names;

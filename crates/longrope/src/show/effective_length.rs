@@ -67,7 +67,7 @@ pub(crate) fn rule_line(rule: EffectiveRule) -> String {
     format!("effective length: the longest context up to which every tested context {kept}")
 }
 
-/// A line about a length that cannot be what one hopes for, whatever the RoPE.
+/// A line about a RoPE under which no length is effective, or whose effective length is unknown.
 pub(crate) fn note(length: &EffectiveLength) -> Option<String> {
     let EffectiveLength {
         task,
@@ -77,14 +77,19 @@ pub(crate) fn note(length: &EffectiveLength) -> Option<String> {
     } = length;
     let window = output::grouped(*original_context);
     match length.original_score {
-        Some(score) if length.unable && score > 0.0 => Some(format!(
-            "{task}, {rope}: {} at {window} too, no better than chance: the model cannot do this task at any length",
-            percent(score)
-        )),
-        Some(score) if length.unable => Some(format!(
-            "{task}, {rope}: {} at {window} too: the model cannot do this task at any length",
-            percent(score)
-        )),
+        // Under another RoPE, the same model may not fail.
+        Some(score) if length.unable => {
+            let chance = if score > 0.0 {
+                ", no better than chance"
+            } else {
+                ""
+            };
+            Some(format!(
+                "{task}: under RoPE `{rope}` the model scores {} at its original window of {window} tokens \
+                 too{chance}: no length is effective",
+                percent(score)
+            ))
+        }
         None if length.share.is_some() && !task.starts_with("ruler/") => Some(format!(
             "{task}, {rope}: does not fit into the original window of {window} tokens, so there is no score to keep; \
              compare with a fixed score by --threshold"

@@ -18,12 +18,12 @@ fn length(score: Option<f64>, unable: bool) -> EffectiveLength {
 fn a_model_that_fails_inside_its_window_is_told_so() {
     let text = note(&length(Some(0.0), true)).unwrap();
     assert!(
-        text.contains("0% at 256 too: the model cannot do this task at any length"),
+        text.contains("the model scores 0% at its original window of 256 tokens too: no length"),
         "{text}"
     );
     let text = note(&length(Some(0.3), true)).unwrap();
     assert!(
-        text.contains("30% at 256 too, no better than chance"),
+        text.contains("30% at its original window of 256 tokens too, no better than chance"),
         "{text}"
     );
     let text = note(&length(None, false)).unwrap();

@@ -31,14 +31,20 @@ pub(super) fn begun_as<'a>(
     if begun.is_some_and(|begun| begun.held_out_fingerprint.is_none()) {
         inputs.held_out = HeldOutShare::NOTHING;
     }
+    take_begun_seeds(&mut inputs.evolution, out)?;
+    Ok(inputs)
+}
+
+/// Takes the seeds of a search that an earlier version may have begun, if they are the defaults of that version.
+pub(super) fn take_begun_seeds(evolution: &mut SearchConfig, out: &Path) -> Result<()> {
     let defaults = SearchConfig::default().seeds;
     if let Some(state) = begun_state(out)?
-        && inputs.evolution.seeds == defaults
+        && evolution.seeds == defaults
         && state.config().seeds == defaults[..defaults.len() - 1]
     {
-        inputs.evolution.seeds.clone_from(&state.config().seeds);
+        evolution.seeds.clone_from(&state.config().seeds);
     }
-    Ok(inputs)
+    Ok(())
 }
 
 /// What is searched for, and the RoPE that the model has now. A search that an earlier version has begun goes on as that

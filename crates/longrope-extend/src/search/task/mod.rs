@@ -20,8 +20,8 @@ use crate::search::run::SearchRun;
 use crate::search::saved::journal::{Journal, METHODS_FILE, MethodJournal, SCORES_FILE};
 use crate::search::saved::recorded::Recorded;
 
-use begun::{begun_as, choose, target_and_own};
-use resume::{begun_with, resumed_or_new};
+use begun::{begun_as, choose, take_begun_seeds, target_and_own};
+use resume::{begun_with, known, resumed_or_new};
 use samples::{SearchSamples, sample_shape};
 
 /// Everything a search depends on.
@@ -49,6 +49,23 @@ pub struct SearchTask<'a> {
 }
 
 impl SearchTask<'_> {
+    /// Checks what is known of a search before its model and its text are loaded against the search that was begun in a
+    /// folder. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::OtherSettings`](crate::Error::OtherSettings); a `run.json` or a state that cannot be read.
+    pub fn check_begun(
+        out: &Path,
+        problem: &SearchProblem,
+        evolution: &SearchConfig,
+        seed: u64,
+        profile: &str,
+    ) -> Result<()> {
+        let mut evolution = evolution.clone();
+        take_begun_seeds(&mut evolution, out)?;
+        RunFolder::check_known(out, &known(problem, &evolution, seed, profile)?)
+    }
+
     /// Runs the search, or what is left of it.
     ///
     /// The run folder gets `config.toml`, `search/inputs.json`, `search/state.json` and `metrics.jsonl` after every

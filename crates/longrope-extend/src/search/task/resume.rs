@@ -55,11 +55,23 @@ pub(super) fn begun_with(
     inputs: &SearchInputs<'_>,
     init: &[Candidate],
 ) -> Result<Value> {
-    let mut begun = fixed(problem, &inputs.evolution, inputs.calibration.seed)?;
-    begun["search.profile"] = json!(inputs.profile);
+    let seed = inputs.calibration.seed;
+    let mut begun = known(problem, &inputs.evolution, seed, &inputs.profile)?;
     let start = serde_json::to_vec(init)?;
     begun["search.init"] = json!((!init.is_empty()).then(|| sha256_hex(&[&start])));
     Ok(begun)
+}
+
+/// The part of [`begun_with`] that is known before the model and the text are loaded.
+pub(super) fn known(
+    problem: &SearchProblem,
+    evolution: &SearchConfig,
+    seed: u64,
+    profile: &str,
+) -> Result<Value> {
+    let mut known = fixed(problem, evolution, seed)?;
+    known["search.profile"] = json!(profile);
+    Ok(known)
 }
 
 /// What must be the same for a search to be continued, besides its inputs.

@@ -85,6 +85,7 @@ pub(crate) fn run(args: &args::Demo) -> Result<()> {
 
     let folder = args.out.join("model");
     let exported = args.out.join("exported");
+    input::model::check_devices(&config)?;
     check_folder(&args.out)?;
     if exported.exists() && !is_replaceable(&exported) {
         return Err(longrope_model::Error::OutputExists { path: exported }.into());

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use longrope_eval::{Error, EvalReport, EvalResult, EvalState, Task, TaskInfo, TaskResult};
+use longrope_eval::{
+    ChangedSetting, Error, EvalReport, EvalResult, EvalState, HowMeasured, Task, TaskResult,
+};
 use longrope_model::rope_fingerprint;
 use longrope_rope::RopeSpec;
 use serde_json::Value;
@@ -38,26 +40,39 @@ pub(super) fn take_over<'a>(
         let Some(EvalResult::Task(result)) = same else {
             continue;
         };
-        // Older files do not say the factors: it is measured again.
-        if result.rope_fingerprint.is_none() {
-            continue;
-        }
-        if !is_of(result, &one, &info) {
+        let changes = changes(result, &one);
+        if !changes.is_empty() {
             let path = report.to_owned();
-            return Err(Error::StateSettings { path }.into());
+            return Err(Error::StateSettings { path, changes }.into());
         }
-        state.add(one.key, &result.trials, result.elapsed_secs);
+        // Older files do not say the factors: it is measured again.
+        if result.rope_fingerprint.is_some() {
+            state.add(one.key, &result.trials, result.elapsed_secs);
+        }
     }
     Ok(true)
 }
 
-/// Whether a result was measured as it would be now.
-fn is_of(result: &TaskResult, wanted: &Wanted<'_>, info: &TaskInfo) -> bool {
-    let mut trials = result.trials.iter().take(wanted.task.n_trials());
-    result.task_version == info.version
-        && result.protocol == info.protocol
-        && result.settings == info.settings
-        && result.seed == info.seed
-        && result.rope_fingerprint == Some(rope_fingerprint(wanted.rope))
-        && trials.all(|trial| wanted.task.is_own(trial))
+/// What a result was measured with, and would not be measured with now.
+fn changes(result: &TaskResult, wanted: &Wanted<'_>) -> Vec<ChangedSetting> {
+    let (before, now) = (
+        HowMeasured::of_trials(result),
+        HowMeasured::of_task(wanted.task),
+    );
+    let Some(rope) = &result.rope_fingerprint else {
+        return before.reasons_to_keep(&now);
+    };
+    let mut changes = before.changes(&now);
+    if *rope != rope_fingerprint(wanted.rope) {
+        changes.push(ChangedSetting {
+            name: format!("rope {}", wanted.rope_name),
+            values: None,
+        });
+    }
+    let n_trials = wanted.task.n_trials();
+    let mut trials = result.trials.iter().take(n_trials);
+    if changes.is_empty() && !trials.all(|trial| wanted.task.is_own(trial)) {
+        changes.push(ChangedSetting::count("questions", result.n, n_trials));
+    }
+    changes
 }

@@ -4,15 +4,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longrope_data::write_atomically;
-use longrope_eval::{EffectiveRule, EvalReport, EvalResult};
+use longrope_eval::{EffectiveRule, EvalReport, EvalResult, HowMeasured};
 use longrope_extend::{RunFolder, RunMode};
 use longrope_model::{ResultSource, rope_fingerprint};
 use longrope_rope::RopeSpec;
+use serde_json::json;
 
 use super::effective_rule::effective_rule;
 use crate::failure::Hint;
 use crate::input;
 use crate::settings::config::{AngleSetting, Config};
+
+/// The name of angles that are not rounded, which results do not record.
+const EXACT_ANGLES: &str = "f64";
 
 /// What an evaluation measures on, and its locked run folder.
 pub(crate) struct EvalFolder {
@@ -32,15 +36,24 @@ pub(crate) struct Planned {
     context: usize,
     rope: String,
     rope_fingerprint: String,
+    how: HowMeasured,
 }
 
 impl Planned {
-    pub(crate) fn new(task: &str, context: usize, rope: &str, spec: &RopeSpec) -> Self {
+    /// The result of a task at a context under a RoPE, measured in this way.
+    pub(crate) fn new(
+        task: &str,
+        context: usize,
+        rope: &str,
+        spec: &RopeSpec,
+        how: HowMeasured,
+    ) -> Self {
         Self {
             task: task.to_owned(),
             context,
             rope: rope.to_owned(),
             rope_fingerprint: rope_fingerprint(spec),
+            how,
         }
     }
 
@@ -72,8 +85,8 @@ impl EvalFolder {
     /// Takes the configured run folder, if there is one. `text` is the fingerprint of what is measured.
     ///
     /// # Errors
-    /// If another process works in the folder, or it has results with this name of another model or text, or results that
-    /// are not `planned`.
+    /// If another process works in the folder, or it has results with this name of another model or text, results that
+    /// are not `planned`, or such that are planned with other settings.
     pub(crate) fn open(
         config: &Config,
         name: &str,
@@ -89,7 +102,7 @@ impl EvalFolder {
                 let report = report_path(out, name);
                 // A stage that is not done yet replaces what it has written itself.
                 if mode != RunMode::Part {
-                    check_results(&report, &source, planned)?;
+                    check_results(&report, &source, planned, mode)?;
                 }
                 Some(Folder {
                     _locked: RunFolder::open_for_results(out)?,
@@ -111,10 +124,8 @@ impl EvalFolder {
 
     /// Records how rotation angles are rounded, for measurements that let one choose.
     pub(crate) fn with_angles(mut self, angles: AngleSetting) -> Self {
-        self.source.angles = match angles {
-            AngleSetting::F64 => None,
-            AngleSetting::CompatF32 => Some("compat-f32".to_owned()),
-        };
+        let is_rounded = angles != AngleSetting::F64;
+        self.source.angles = is_rounded.then(|| angles_name(angles).to_owned());
         self
     }
 
@@ -136,13 +147,27 @@ impl EvalFolder {
     }
 }
 
+/// How rotation angles are rounded, as it is configured.
+pub(super) fn angles_name(angles: AngleSetting) -> &'static str {
+    match angles {
+        AngleSetting::F64 => EXACT_ANGLES,
+        AngleSetting::CompatF32 => "compat-f32",
+    }
+}
+
 /// `eval/NAME.json` of a run folder.
 fn report_path(out: &Path, name: &str) -> PathBuf {
     out.join(format!("eval/{name}.json"))
 }
 
-/// Checks that results, if there are any, are of the same model and text, and are all `planned`: so they may be replaced.
-fn check_results(path: &Path, source: &ResultSource, planned: &[Planned]) -> Result<()> {
+/// Checks that results, if there are any, are of the same model and text, and are all `planned`, with the same settings:
+/// so they may be replaced. What is resumed compares its settings itself.
+fn check_results(
+    path: &Path,
+    source: &ResultSource,
+    planned: &[Planned],
+    mode: RunMode,
+) -> Result<()> {
     if !path.is_file() {
         return Ok(());
     }
@@ -152,7 +177,16 @@ fn check_results(path: &Path, source: &ResultSource, planned: &[Planned]) -> Res
             source: Some(found),
             results,
             ..
-        }) => other_source(&found, source).or_else(|| lost(&results, planned)),
+        }) => {
+            let is_resumed = mode == RunMode::Resume;
+            other_source(&found, source)
+                .or_else(|| lost(&results, planned))
+                .or_else(|| {
+                    (!is_resumed)
+                        .then(|| other_settings(&results, &found, planned))
+                        .flatten()
+                })
+        }
         _ => Some("does not say which model its results are of".to_owned()),
     };
     match problem {
@@ -204,4 +238,30 @@ fn lost(results: &[EvalResult], planned: &[Planned]) -> Option<String> {
     Some(format!(
         "holds results that this measurement does not have: {first}{more}"
     ))
+}
+
+/// The first result that was measured with other settings than it is planned with, and these settings, as the end of a
+/// sentence. More trials or windows may replace fewer.
+fn other_settings(
+    results: &[EvalResult],
+    source: &ResultSource,
+    planned: &[Planned],
+) -> Option<String> {
+    results.iter().find_map(|result| {
+        let now = planned.iter().find(|it| it.key() == result.key())?;
+        let mut before = HowMeasured::of_result(result);
+        if let EvalResult::Ppl(_) = result {
+            let angles = source.angles.as_deref().unwrap_or(EXACT_ANGLES);
+            before = before.with("angles", json!(angles));
+        }
+        let changes = before.reasons_to_keep(&now.how);
+        if changes.is_empty() {
+            return None;
+        }
+        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        Some(format!(
+            "holds results that were measured with other settings: {} ({result})",
+            changes.join(", ")
+        ))
+    })
 }

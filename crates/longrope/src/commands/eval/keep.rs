@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use longrope_eval::EvalState;
+use longrope_eval::{EvalState, HowMeasured};
 use longrope_extend::{RunFolder, RunMode};
 use serde_json::Value;
 
@@ -37,7 +37,8 @@ impl Keep {
     ) -> Result<(EvalFolder, Option<EvalState>)> {
         let planned = jobs.iter().map(|job| {
             let info = job.task.info();
-            Planned::new(&info.name, info.context, &job.rope_name, &job.rope)
+            let how = HowMeasured::of_task(job.task.as_ref());
+            Planned::new(&info.name, info.context, &job.rope_name, &job.rope, how)
         });
         let planned: Vec<Planned> = planned.collect();
         let mut folder = EvalFolder::open(config, &self.name, self.mode, self.text, &planned)?;

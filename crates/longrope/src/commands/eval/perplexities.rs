@@ -1,13 +1,16 @@
 //! Measuring perplexity with a progress bar, for `eval ppl`, `compare` and `demo`.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, anyhow};
-use longrope_data::{TokenDocument, WindowProtocol};
-use longrope_eval::{PplProtocol, PplResult, ScoredWindow, WindowSettings};
+use longrope_data::{TokenDocument, WindowProtocol, plan_windows};
+use longrope_eval::{HowMeasured, PplProtocol, PplResult, ScoredWindow, WindowSettings};
 use longrope_extend::{
     Interrupt, Models, PplCell, PplEvent, PplOptions, check_windows, perplexities,
 };
+use serde_json::json;
 
-use super::folder::Planned;
+use super::folder::{Planned, angles_name};
 use crate::commands::not_finite;
 use crate::failure::Hint;
 use crate::input;
@@ -118,16 +121,72 @@ fn gap(options: PplOptions, context: usize) -> Option<String> {
     })
 }
 
-/// The results that [`measure`] will have.
+/// The results that [`measure`] will have, as far as the configuration says. How many windows they have, and where they
+/// have a beginning-of-text token, is not compared with earlier results.
 pub(crate) fn planned(config: &Config, ropes: &[NamedRope]) -> Result<Vec<Planned>> {
+    let eval = &config.eval;
+    let settings = WindowSettings {
+        n_windows: eval.windows,
+        stride: eval.stride,
+        within: eval.within,
+        ..WindowSettings::default()
+    };
     let cells = ppl_cells(ropes, &contexts(config))?;
-    let cells = cells.iter();
-    let planned = cells.map(|cell| Planned::new("ppl", cell.context, &cell.rope, &cell.spec));
+    let planned = cells.iter().map(|cell| {
+        let layout = eval.protocol.plan(cell.context, settings, None);
+        let how = HowMeasured::of_ppl(&PplResult {
+            task: "ppl".to_owned(),
+            protocol: eval.protocol,
+            stride: layout.stride,
+            within: layout.within(),
+            n_windows: usize::MAX,
+            ..PplResult::default()
+        });
+        let how = how.without("bos");
+        let how = how.with("angles", json!(angles_name(eval.angles)));
+        Planned::new("ppl", cell.context, &cell.rope, &cell.spec, how)
+    });
+    Ok(planned.collect())
+}
+
+/// As [`planned`], with everything that the windows of the text say.
+pub(super) fn planned_on(
+    config: &Config,
+    models: &Models,
+    documents: &[TokenDocument],
+    ropes: &[NamedRope],
+) -> Result<Vec<Planned>> {
+    let options = options(config, models)?;
+    let bos_token = match options.protocol {
+        PplProtocol::LlamaCpp if !options.adds_bos => None,
+        _ => models.decoder().config().bos_token,
+    };
+    let mut hows: BTreeMap<usize, HowMeasured> = BTreeMap::new();
+    for context in contexts(config) {
+        let layout = options.protocol.plan(context, options.windows, bos_token);
+        let windows = plan_windows(documents, context, layout.windows, layout.bos)?;
+        let how = HowMeasured::of_ppl(&PplResult {
+            task: "ppl".to_owned(),
+            protocol: options.protocol,
+            stride: layout.stride,
+            within: layout.within(),
+            bos: layout.bos.name().to_owned(),
+            n_windows: windows.len(),
+            ..PplResult::default()
+        });
+        let angles = json!(angles_name(config.eval.angles));
+        hows.insert(context, how.with("angles", angles));
+    }
+    let cells = ppl_cells(ropes, &contexts(config))?;
+    let planned = cells.iter().map(|cell| {
+        let how = hows[&cell.context].clone();
+        Planned::new("ppl", cell.context, &cell.rope, &cell.spec, how)
+    });
     Ok(planned.collect())
 }
 
 /// Refuses `eval.within` where windows are placed in another way, and contexts that would score less of the text.
-fn check_within(eval: &EvalSection, contexts: &[usize]) -> Result<()> {
+pub(crate) fn check_within(eval: &EvalSection, contexts: &[usize]) -> Result<()> {
     let Some(within) = eval.within else {
         return Ok(());
     };

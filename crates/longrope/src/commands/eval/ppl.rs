@@ -10,7 +10,7 @@ use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
 use super::folder::{EvalFolder, Evaluated};
-use super::perplexities::{check, check_stride, measure, planned, takes_stride};
+use super::perplexities::{check, check_stride, measure, planned_on, takes_stride};
 use super::reference::reference;
 use crate::failure::Hint;
 use crate::input::memory::Work;
@@ -69,7 +69,7 @@ pub(crate) fn ppl(
     let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
-    let planned = planned(config, &ropes)?;
+    let planned = planned_on(config, &models, &documents, &ropes)?;
     let folder = EvalFolder::open(config, "ppl", mode, Some(text), &planned)?
         .with_angles(config.eval.angles);
     let mut per_token = per_token.map(PerToken::create).transpose()?;

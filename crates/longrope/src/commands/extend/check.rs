@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use longrope_eval::RulerTask;
+use longrope_eval::{Error, RulerTask};
+use longrope_extend::ObjectiveKind;
 use longrope_extend::recipe::{Place, PlannedStage, Verb, is_inside};
 use longrope_model::ModelConfig;
 
 use crate::commands::eval::bench;
 use crate::commands::eval::effective_rule::effective_rule;
-use crate::commands::eval::perplexities::check_stride;
+use crate::commands::eval::perplexities::{check_stride, check_within};
 use crate::commands::eval::reference::reference;
 use crate::commands::{compare, finetune, generate, recover, search};
 use crate::failure::Hint;
@@ -67,6 +68,11 @@ fn check_settings(stage: &Planned) -> Result<()> {
     let config = &stage.work.config;
     if matches!(stage.verb, Verb::Search | Verb::Recover) {
         config.search.evolution.validate()?;
+        // The texts of needles are made after the model is loaded. Without an objective, they may not be needed.
+        let objective = config.search.run.objective.given();
+        if objective.is_some_and(|objective| objective != ObjectiveKind::Perplexity) {
+            config.search_needle.validate()?;
+        }
     }
     match stage.verb {
         Verb::Search => {
@@ -84,23 +90,54 @@ fn check_settings(stage: &Planned) -> Result<()> {
             let trainer = config.train.trainer().validate();
             trainer.map_err(|error| error.within("train"))?;
         }
-        // Earlier versions did not read the stride of some protocols. A stage that is done is not run again.
-        Verb::Ppl | Verb::Compare if !stage.folder.join("done.json").is_file() => {
-            check_stride(&config.eval)?;
-        }
-        Verb::Passkey | Verb::Needle => {
+        Verb::Passkey | Verb::Needle | Verb::Ruler => {
             effective_rule(config)?;
-        }
-        Verb::Ruler => {
-            effective_rule(config)?;
-            for name in &config.ruler.tasks {
-                name.parse::<RulerTask>()?;
-            }
         }
         Verb::Bench => bench::check(config)?,
         Verb::Generate => generate::check(config)?,
         Verb::Export if config.rope.is_empty() => return Err(no_rope()),
         _ => {}
+    }
+    // Earlier versions accepted more. A stage that is done is not run again.
+    if stage.folder.join("done.json").is_file() {
+        return Ok(());
+    }
+    check_measurement(stage.verb, config)
+}
+
+/// Finds settings of a measurement that its verb refuses only after it has loaded the model.
+fn check_measurement(verb: Verb, config: &Config) -> Result<()> {
+    match verb {
+        Verb::Ppl | Verb::Compare => {
+            check_stride(&config.eval)?;
+            check_within(&config.eval, &config.contexts)?;
+        }
+        Verb::Passkey => config.passkey.validate()?,
+        Verb::Needle => config.needle.validate()?,
+        Verb::Ruler => check_ruler(config)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Finds tasks of RULER that are unknown, have no samples, or lack what they are made from.
+fn check_ruler(config: &Config) -> Result<()> {
+    let ruler = &config.ruler;
+    // Without names, all tasks whose data is there are run. This one needs none.
+    RulerTask::NiahSingle1.check_samples(ruler.samples)?;
+    for name in &ruler.tasks {
+        let task: RulerTask = name.parse()?;
+        let is_there = match task {
+            RulerTask::Qa1 => ruler.squad.is_some(),
+            RulerTask::Qa2 => ruler.hotpotqa.is_some(),
+            _ => !config.text.is_empty(),
+        };
+        if let Some(what) = task.needs()
+            && !is_there
+        {
+            let task = format!("ruler/{task}");
+            return Err(Error::MissingData { task, what }.into());
+        }
     }
     Ok(())
 }

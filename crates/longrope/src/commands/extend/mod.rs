@@ -1,6 +1,8 @@
 //! `longrope extend`
 
+mod begun;
 mod check;
+mod devices;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let (recipe, arguments) = read(args)?;
     let out = recipe.out.clone();
     let (planned, places) = plan(&recipe)?;
+    devices::check(&planned, args.dry_run)?;
     for (index, stage) in planned.iter().enumerate() {
         let checked = check::check(&planned, &places, index);
         checked.with_context(|| format!("stage `{}`", stage.name))?;
@@ -37,6 +40,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
         let resume = continues(args, &out)?;
         if RunFolder::holds(&out, RunKind::Extend)? {
             recipe::check(&planned)?;
+            begun::check(&planned, &places)?;
         } else {
             RunFolder::check(&out, RunKind::Extend, RunMode::from_flag(resume))?;
         }
@@ -60,6 +64,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     let mode = RunMode::from_flag(args.resume);
     let folder = RunFolder::open(&out, RunKind::Extend, mode, &settings)?;
     recipe::check(&planned)?;
+    begun::check(&planned, &places)?;
     folder.write("recipe.toml", &recipe.text)?;
     let dashboard = args.dashboard.is_on(false);
     let done = recipe::run(&planned, |stage, turn| run_stage(stage, turn, dashboard));

@@ -3,6 +3,7 @@
 mod documents;
 mod enough_text;
 mod plan;
+mod unused;
 mod windows;
 
 use anyhow::{Error, Result};
@@ -13,10 +14,12 @@ use longrope_trainer::run::records::Record;
 use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
 use serde_json::json;
 
-pub(super) use self::plan::check;
 use self::plan::plan;
+pub(super) use self::plan::{check, check_resident};
+pub(super) use self::unused::curriculum;
 use super::not_finite;
 use crate::failure::explain_interruption;
+use crate::input::device;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::required;
@@ -29,7 +32,10 @@ use crate::{input, next_steps};
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = configuration(args)?;
     let mode = RunMode::from_flag(args.resume);
-    let result = finetune(&config, mode, args.dashboard.is_on(args.json))?;
+    let dashboard = args.dashboard.is_on(args.json);
+    // The stages of a recipe share this setting.
+    let unused = unused::precision(&config);
+    let result = train(&config, mode, dashboard, unused)?;
     if args.json {
         return output::json(&result);
     }
@@ -40,8 +46,18 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     Ok(())
 }
 
-/// Trains with the given configuration.
+/// Trains with the given configuration, as a stage of a recipe.
 pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Result<TrainResult> {
+    train(config, mode, dashboard, None)
+}
+
+/// Trains with the given configuration. Says `unused` before, beside what it finds itself.
+fn train(
+    config: &Config,
+    mode: RunMode,
+    dashboard: bool,
+    unused: Option<String>,
+) -> Result<TrainResult> {
     let out = required(config.out.as_ref(), "--out")?;
     if mode == RunMode::Resume {
         // Before the model is loaded, and before settings are refused that only differ from those of the run.
@@ -60,17 +76,14 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
         ..config.clone()
     };
     let callbacks = callbacks(&plan, held_out, interrupt);
-    let warnings = [
-        enough_text::repetition(&plan.documents, plan.context, &plan.config),
-        windows::unused_original(config, plan.decoder.config(), &plan.rope),
-    ];
+    let warnings = warnings(config, &plan);
     let prepared = plan.prepare()?;
     let settings = RunSettings {
         text: &resolved.to_toml()?,
         fixed: prepared.settings().clone(),
     };
     let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
-    for warning in warnings.into_iter().flatten() {
+    for warning in unused.into_iter().chain(warnings) {
         tracing::warn!("{warning}");
     }
     let _ctrl_c = dashboard.then(CtrlCInDashboard::watch);
@@ -84,6 +97,27 @@ pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Resul
             Err(explain_interruption(error, RunKind::Finetune, out, mode))
         }
     }
+}
+
+/// What to say before a training begins.
+fn warnings(config: &Config, plan: &TrainPlan) -> Vec<String> {
+    let train = &plan.config;
+    let mut warnings = unused::settings(train);
+    let skipped = train.skips();
+    warnings.extend(
+        skipped.and_then(|skipped| curriculum("`train.skipped.targets`", skipped, train.steps)),
+    );
+    let n_devices = plan.workers.len();
+    warnings.extend(device::idle(
+        "`train.accumulate`",
+        train.accumulate,
+        n_devices,
+    ));
+    let repetition = enough_text::repetition(&plan.documents, plan.context, train);
+    warnings.extend(repetition);
+    let unused = windows::unused_original(config, plan.decoder.config(), &plan.rope);
+    warnings.extend(unused);
+    warnings
 }
 
 /// Callbacks that measure perplexity, show the progress and stop on Ctrl-C.

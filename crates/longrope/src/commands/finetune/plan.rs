@@ -134,13 +134,6 @@ fn workers(config: &Config, section: &TrainConfig) -> Result<Vec<Worker>> {
             "train.precision",
         )?;
     }
-    if section.accumulate < workers.len() {
-        tracing::warn!(
-            "`train.accumulate` is {}, so only as many of {} devices have work at a time",
-            section.accumulate,
-            workers.len()
-        );
-    }
     Ok(workers)
 }
 
@@ -200,16 +193,22 @@ fn check_layers(config: &Config, model: &ModelConfig) -> Result<()> {
     .context(Hint("use the default, rope-layers = \"full\"".to_owned())))
 }
 
+/// Refuses weights that do not stay in memory, which cannot be trained.
+pub(crate) fn check_resident(config: &Config) -> Result<()> {
+    if config.weights == WeightSetting::Resident {
+        return Ok(());
+    }
+    Err(
+        anyhow!("a model with weights = \"streamed\" cannot be trained")
+            .context(Hint("use the default, weights = \"resident\"".to_owned())),
+    )
+}
+
 /// Loads the weights in the type for training.
 ///
 /// Below adapters, weights in half precision are constants. CPUs, which compute slowly in halves, then compute in `f32`.
 fn load(config: &Config, base: &Path, worker: &Worker) -> Result<Decoder> {
-    if config.weights == WeightSetting::Streamed {
-        return Err(
-            anyhow!("a model with weights = \"streamed\" cannot be trained")
-                .context(Hint("use the default, weights = \"resident\"".to_owned())),
-        );
-    }
+    check_resident(config)?;
     let train = &config.train;
     let are_constant = train.mode == TrainMode::Lora && train.modules_to_save.is_empty();
     let precision = match train.precision.dtype() {

@@ -33,9 +33,13 @@ impl WindowPlan {
                 "--context"
             };
             let (rope, length) = rope_and_length(config, model, given, key)?;
+            let context = section.context.unwrap_or(length);
+            if given.is_none() {
+                check_length(config, &rope, model, section.reach(context), LONG)?;
+            }
             return Ok(Self {
                 rope,
-                context: section.context.unwrap_or(length),
+                context,
                 section,
             });
         }
@@ -50,7 +54,7 @@ impl WindowPlan {
         };
         let (rope, length) = rope_and_length(config, model, given, key)?;
         if last.is_none() {
-            let target = missing_target(config, model, context, length)?;
+            let target = missing_target(config, model, &rope, context, length)?;
             section.skipped.targets.push(target);
             check_length(config, &rope, model, section.reach(context), LONG)?;
         }
@@ -88,6 +92,7 @@ pub(super) fn unused_original(
 fn missing_target(
     config: &Config,
     model: &ModelConfig,
+    rope: &RopeSpec,
     context: usize,
     length: usize,
 ) -> Result<usize> {
@@ -100,8 +105,13 @@ fn missing_target(
     if length > context {
         return Ok(length);
     }
+    let why = if rope.scaling.is_for_any_context() {
+        "is the same at every context, so that no length follows from it".to_owned()
+    } else {
+        format!("is for no more than a window of {context} tokens")
+    };
     Err(anyhow!(
-        "`{TARGETS}` is missing, and RoPE `{}` is for no more than a window of {context} tokens",
+        "`{TARGETS}` is missing, and RoPE `{}` {why}",
         config.rope.first().map_or("checkpoint", String::as_str)
     )
     .context(Hint(format!(

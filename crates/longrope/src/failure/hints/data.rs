@@ -157,9 +157,16 @@ fn of_windows(error: &E) -> Option<String> {
             "resume with the text that the run was started with, or start again with another --out"
                 .into()
         }
+        E::WindowTooShort {
+            document: "shortest",
+            found,
+            ..
+        } => format!(
+            "set `shortest-document` to {found} or less, the tokens of a window, or use longer windows"
+        ),
         E::WindowTooShort { needed, .. } => format!(
-            "use windows of at least {needed} tokens (and `shortest-document`, if it is set), or set the share of these \
-             documents to 0"
+            "use windows of at least {needed} tokens, or set the share of these documents to 0; `shortest-document`, if it is \
+             set, must be at least {needed} too"
         ),
         E::VocabTooSmall { needed, .. } => {
             format!("set `pretrain.model.vocab` to {needed} or more")

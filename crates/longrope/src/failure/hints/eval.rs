@@ -1,7 +1,7 @@
 //! Hints for errors of measuring and of benchmarks.
 
-use longrope_eval::Error as E;
 use longrope_eval::bench::BenchError as B;
+use longrope_eval::{ChangedSetting, Error as E};
 
 use super::{data, model, system::io_hint};
 
@@ -10,7 +10,7 @@ pub(super) fn hint(error: &E) -> Option<String> {
     Some(match error {
         E::Bench(error) => return bench_hint(error),
         E::Model(error) => return model::hint(error),
-        E::Data(error) => return data::hint(error),
+        E::Data(error) | E::Windows(error) => return data::hint(error),
         E::Io(error) => io_hint(error),
         E::ContextTooShort { .. } => "give longer --contexts".into(),
         E::NothingFar { original_context, .. } => {
@@ -33,7 +33,12 @@ pub(super) fn hint(error: &E) -> Option<String> {
             placeholder,
             ..
         } => format!("write {placeholder} into the text of `{setting}`"),
-        E::InvalidSetting { .. } => "configs/README.md describes every key".into(),
+        E::InvalidSetting {
+            task,
+            setting,
+            expected,
+            ..
+        } => setting_hint(task, setting, expected),
         E::NeedleTooLong { .. } => {
             "search for a longer context, or set `search-needle.style = \"passkey\"`, the shortest one".into()
         }
@@ -46,15 +51,18 @@ pub(super) fn hint(error: &E) -> Option<String> {
         E::StatePrecision { saved, .. } => {
             format!("resume with --set precision={saved}, or choose another --out")
         }
-        E::StateModel { .. }
+        E::StateSettings { changes, .. } if changes.iter().any(ChangedSetting::is_task_version) => {
+            "this version asks other prompts: resume with the version that began it, or choose another --out".into()
+        }
+        E::StateSettings { changes, .. } if changes.iter().any(|it| it.name == "questions") => {
+            "use the --limit that the evaluation was started with, or choose another --out".into()
+        }
+        E::StateSettings { .. }
+        | E::StateModel { .. }
         | E::StateText { .. }
         | E::StateLayers { .. } => {
             "use the settings that the evaluation was started with, or choose another --out".into()
         }
-        E::StateSettings { .. } => "use the settings that the evaluation was started with (also --limit), or choose another \
-             --out; if they are the same, this version asks other prompts in one of the tasks: resume with the version that \
-             began it"
-            .into(),
         E::StateQuestions { .. } => {
             "use the --limit that the evaluation was started with, or choose another --out".into()
         }
@@ -70,6 +78,33 @@ pub(super) fn hint(error: &E) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// The hint for a setting of a task that is out of range. The message says the range.
+fn setting_hint(task: &str, setting: &str, expected: &str) -> String {
+    let section = match task {
+        "search-needle" => task,
+        _ => task.split(['-', '/']).next().unwrap_or(task),
+    };
+    // These have flags of their own; the others are keys of a configuration file.
+    let is_flag = match section {
+        "passkey" => matches!(setting, "trials" | "depths"),
+        "needle" => setting != "digits",
+        "gain" => true,
+        _ => false,
+    };
+    let name = if is_flag {
+        format!("--{setting}")
+    } else {
+        format!("`{section}.{setting}`")
+    };
+    if expected.starts_with("none") {
+        format!("leave out {name}")
+    } else if expected.starts_with("at least two") {
+        format!("give more text with --text, or leave out {name}")
+    } else {
+        format!("give another value with {name}, or leave it out to use its default")
+    }
 }
 
 /// The hint for an error of a benchmark.

@@ -58,7 +58,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "wait until the other process ends, or choose another --out".into()
         }
         E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
-        E::OtherSettings { path, changes } => other_settings(path, changes),
+        E::OtherSettings { path, changes } => match stage_of(path) {
+            Some(stage) => settings_of_stage(stage, changes),
+            None => other_settings(path, changes),
+        },
         E::SearchStateGone { path, .. }
         | E::InputsMissing { path }
         | E::ReadJson { path, .. }
@@ -129,6 +132,37 @@ fn context_of(file: &Path) -> Option<&Path> {
     let folder = file.ancestors().skip(1).find(is_of_context)?;
     let recovers = |run: &Path| RunFolder::holds(run, RunKind::Recover).unwrap_or(false);
     folder.parent().is_some_and(recovers).then_some(folder)
+}
+
+/// The folder of the stage of a recipe that a file or folder is in; `None` if it is in none.
+fn stage_of(path: &Path) -> Option<&Path> {
+    let is_recipe = |run: &Path| RunFolder::holds(run, RunKind::Extend).unwrap_or(false);
+    path.ancestors().find(|folder| {
+        folder.join("stage.toml").is_file() && folder.parent().is_some_and(is_recipe)
+    })
+}
+
+/// The hint for a stage of a recipe that would be continued with other settings: they are in the recipe, not in flags.
+fn settings_of_stage(stage: &Path, changes: &[SettingChange]) -> String {
+    let differ = |names: &[&str]| {
+        let mut keys = changes.iter().map(|change| change.key.as_str());
+        keys.any(|key| names.contains(&key))
+    };
+    let restore = if differ(&["text", "eval-text", "held-out"]) {
+        "restore the text that the stage was begun with, whose paths are in its config.toml"
+    } else if differ(&["tokenizer"]) {
+        "restore the tokenizer.json that the stage was begun with"
+    } else if differ(&["generated-documents"]) {
+        "resume with the earlier version, which put a space before every piece of these documents"
+    } else if differ(&["model", "original_context", "rotary_dim"]) {
+        "restore the model that the stage was begun with"
+    } else if differ(&["search.init"]) {
+        "restore the factors that the stage was begun with"
+    } else {
+        "restore the old values in the recipe"
+    };
+    let stage = stage.display();
+    format!("{restore}, or remove `{stage}`, and --resume runs the stage again from its start")
 }
 
 /// The hint for a run that would be continued with other settings, by their names. `path` is the file or folder that has

@@ -71,8 +71,9 @@ pub(super) fn suggestion(message: &str) -> Option<String> {
     // Further lines name the place of the error, not allowed words.
     let line = message[start..].lines().next()?;
     let mut words = line.split('`').skip(1).step_by(2);
-    let wrong = words.next()?;
-    let best = words
-        .max_by(|a, b| strsim::jaro_winkler(wrong, a).total_cmp(&strsim::jaro_winkler(wrong, b)))?;
-    (strsim::jaro_winkler(wrong, best) > 0.7).then(|| format!("did you mean `{best}`?"))
+    let wrong = words.next()?.to_lowercase();
+    // A word that differs only in case is the same word.
+    let likeness = |known: &str| strsim::jaro_winkler(&wrong, &known.to_lowercase());
+    let best = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.7).then(|| format!("did you mean `{best}`?"))
 }

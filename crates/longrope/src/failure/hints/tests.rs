@@ -14,6 +14,12 @@ fn typos_are_answered_with_the_nearest_word() {
 }
 
 #[test]
+fn a_word_in_capitals_is_answered_with_the_same_word() {
+    let message = "unknown variant `BF16`, expected one of `auto`, `f32`, `bf16`, `f16`";
+    assert_eq!(suggestion(message).unwrap(), "did you mean `bf16`?");
+}
+
+#[test]
 fn a_hint_is_for_the_key_of_a_setting_and_not_for_words_in_its_value() {
     let hint = |key: &str, saved: &str| {
         let change = SettingChange {

@@ -144,9 +144,14 @@ fn unknown(text: &str) -> anyhow::Error {
     let methods = Method::ALL.map(Method::name).join(", ");
     let names: Vec<&str> = published::ALL.iter().map(|rope| rope.name).collect();
     let names = names.join(", ");
+    let own_name = if text.to_lowercase().contains("radix") {
+        "what the repository of MrRoPE calls YaRN-radix is mrrope-uni here; "
+    } else {
+        ""
+    };
     anyhow!("RoPE `{text}` is neither a method, nor a published RoPE, nor a file").context(Hint(
         format!(
-            "methods are checkpoint, {methods}, METHOD@CONTEXT, {}; published RoPEs are {names}",
+            "{own_name}methods are checkpoint, {methods}, METHOD@CONTEXT, {}; published RoPEs are {names}",
             ParameterMethod::FORMS.join(", ")
         ),
     ))

@@ -7,6 +7,8 @@ use longrope_search::{SearchConfig, UnreadKey, field_names};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::settings::changed::changed_keys;
+
 /// `[search]`: the keys of the program and those of the search algorithm, in one table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Table", into = "Table")]
@@ -26,6 +28,25 @@ impl SearchSection {
             .map(|unread| {
                 let UnreadKey { key, effect } = unread;
                 format!("`search.{key}` {effect} with operators `{operators}`")
+            })
+            .chain(self.unread_adaptation())
+            .collect()
+    }
+
+    /// What of `[search.adapt]` has no effect, because no candidate is trained.
+    fn unread_adaptation(&self) -> Vec<String> {
+        let adapt = &self.run.adapt;
+        let unread = if adapt.is_on() {
+            Vec::new()
+        } else {
+            changed_keys(adapt)
+        };
+        unread
+            .iter()
+            .map(|key| {
+                format!(
+                    "`search.adapt.{key}` has no effect while `search.adapt.steps` is 0, which trains nothing"
+                )
             })
             .collect()
     }

@@ -40,3 +40,19 @@ fn unknown_keys_are_refused_in_every_section() {
         assert!(error.contains("unknown field"), "{error}");
     }
 }
+
+#[test]
+fn an_adaptation_without_steps_has_no_effect() {
+    let unread = |text: &str| {
+        let config = toml::from_str::<Config>(text).unwrap();
+        config.search.unread(false)
+    };
+    assert_eq!(
+        unread("[search]\nadapt = { pieces = 7, rank = 8 }"),
+        [
+            "`search.adapt.pieces` has no effect while `search.adapt.steps` is 0, which trains nothing"
+        ]
+    );
+    let on = unread("[search]\nadapt = { steps = 2, window = 128 }");
+    assert_eq!(on, [""; 0]);
+}

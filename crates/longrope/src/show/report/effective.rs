@@ -41,7 +41,7 @@ pub(super) fn reach(row: &Row<'_, TaskResult>) -> Option<String> {
     let original = output::grouped(length.original_context);
     if length.unable {
         return Some(format!(
-            "Inside the original window of {original} tokens the model scores no better, so it cannot do this task at any length."
+            "Under this RoPE, the model scores no better inside the original window of {original} tokens, so no length is effective."
         ));
     }
     let kept = match (length.share, length.threshold) {

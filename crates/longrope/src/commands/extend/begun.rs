@@ -1,0 +1,108 @@
+//! Whether the stages that have begun can go on, before any stage runs.
+
+use anyhow::{Context, Result};
+use longrope_extend::recipe::{Place, Verb};
+use longrope_extend::{RunFolder, RunKind, RunMode, SearchTask};
+use longrope_model::ModelConfig;
+use serde_json::json;
+
+use super::check::Planned;
+use crate::commands::{recover, search};
+use crate::input;
+use crate::input::rope_arg::RopeArg;
+use crate::input::ropes_and_contexts::longest_context;
+use crate::settings::config::Config;
+
+/// Compares the settings of stages that were stopped with those that they were begun with, as far as these are known
+/// before a text or weights are read. The stage itself compares the others.
+///
+/// # Errors
+/// If a stage was begun with other settings; if what says so cannot be read.
+pub(super) fn check(planned: &[Planned], places: &[Place]) -> Result<()> {
+    for (stage, place) in planned.iter().zip(places) {
+        let checked = check_stage(stage, place);
+        checked.with_context(|| format!("stage `{}`", stage.name))?;
+    }
+    Ok(())
+}
+
+fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
+    let kind = match stage.verb {
+        Verb::Search => RunKind::Search,
+        Verb::Recover => RunKind::Recover,
+        Verb::Finetune => RunKind::Finetune,
+        _ => return Ok(()),
+    };
+    if stage.folder.join("done.json").is_file()
+        || !RunFolder::goes_on(&stage.folder, kind, RunMode::Part)?
+    {
+        return Ok(());
+    }
+    // What an earlier stage has to make again is not there.
+    let mut inputs = place.model.iter().chain(&place.rope);
+    if inputs.any(|path| !path.exists()) {
+        return Ok(());
+    }
+    let given = input::model_folder(&stage.work.config)?;
+    let Some(folder) = input::place_of_model(given) else {
+        return Ok(());
+    };
+    let config = Config {
+        model: Some(folder),
+        ..stage.work.config.clone()
+    };
+    let model = input::model_config(&config)?;
+    match stage.verb {
+        Verb::Search => check_search(stage, &config, &model),
+        Verb::Recover => check_recovery(stage, &config, &model),
+        _ => check_training(stage, &config, &model),
+    }
+}
+
+fn check_search(stage: &Planned, config: &Config, model: &ModelConfig) -> Result<()> {
+    let run = &config.search.run;
+    let Some(target) = run.target else {
+        return Ok(());
+    };
+    SearchTask::check_begun(
+        &stage.folder,
+        &search::problem(config, model, target)?,
+        &config.search.evolution,
+        config.seed,
+        run.profile.name(),
+    )?;
+    Ok(())
+}
+
+fn check_recovery(stage: &Planned, config: &Config, model: &ModelConfig) -> Result<()> {
+    let Some(name) = config.rope.first() else {
+        return Ok(());
+    };
+    let rope = RopeArg::read(name, model, longest_context(config)?)?;
+    let run = &config.search.run;
+    let known = json!({
+        "rope": recover::factor_sets(config, name, &rope)?,
+        "seed": config.seed,
+        "search.profile": run.profile.name(),
+        "recover.max-factor-ratio": config.recover.max_factor_ratio,
+        "search": config.search.evolution,
+        "search.samples": run.samples,
+        "search.objective": run.objective.given().unwrap_or_default().description(),
+        "search-needle": config.search_needle,
+        "search.needle-weight": run.needle_weight,
+    });
+    Ok(RunFolder::check_known(&stage.folder, &known)?)
+}
+
+fn check_training(stage: &Planned, config: &Config, model: &ModelConfig) -> Result<()> {
+    let mut known = json!({
+        // With the defaults of mode and family, as the run has them.
+        "train": config.train.clone().resolved(model),
+        "seed": config.seed,
+        "rope-layers": config.rope_layers,
+    });
+    if let Some(context) = config.train.context {
+        known["context"] = context.into();
+    }
+    Ok(RunFolder::check_known(&stage.folder, &known)?)
+}

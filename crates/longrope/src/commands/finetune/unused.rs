@@ -1,0 +1,112 @@
+//! Settings of a training that have no effect.
+
+use longrope_data::counted;
+use longrope_trainer::run::{SkippedPositions, TrainConfig, WeightPrecision};
+
+use crate::settings::changed::changed_keys;
+use crate::settings::config::{Config, PrecisionSetting};
+
+/// What of `[train]` has no effect, a sentence each.
+pub(super) fn settings(train: &TrainConfig) -> Vec<String> {
+    let mut unused = Vec::new();
+    if train.skips().is_none() {
+        for key in changed_keys(&train.skipped) {
+            unused.push(format!(
+                "`train.skipped.{key}` has no effect without `train.positions=skipped`"
+            ));
+        }
+    }
+    let distill = &train.distill;
+    for key in changed_keys(distill) {
+        let needed = match key.as_str() {
+            "short-weight" if distill.short <= 0.0 => "`train.distill.short`",
+            "far-weight" if distill.far <= 0.0 => "`train.distill.far`",
+            // The layers are filled in if anything is compared.
+            "layers" if !distill.is_on() => "`train.distill.short`",
+            _ => continue,
+        };
+        unused.push(format!(
+            "`train.distill.{key}` has no effect without {needed}"
+        ));
+    }
+    unused
+}
+
+/// What to say of a `precision` that asks for another type than the training has: it is for measuring and generating.
+pub(super) fn precision(config: &Config) -> Option<String> {
+    let (given, trained) = (config.precision, config.train.precision);
+    let is_half = trained == WeightPrecision::Bf16;
+    if given == PrecisionSetting::Auto || given.is_half() == is_half {
+        return None;
+    }
+    let instead = if given.is_half() { "bf16" } else { "f32" };
+    Some(format!(
+        "`precision` is {}, which has no effect on a training: this one is in {}. For another type, set \
+         `train.precision={instead}`",
+        given.name(),
+        trained.name()
+    ))
+}
+
+/// What to say of a training whose steps end before the last of its targets, which the setting `key` lists.
+pub(in crate::commands) fn curriculum(
+    key: &str,
+    skipped: &SkippedPositions,
+    n_steps: usize,
+) -> Option<String> {
+    let needed = skipped.steps_needed();
+    let last = skipped.targets.last()?;
+    (n_steps < needed).then(|| {
+        format!(
+            "{key} ends with {last}, which no step of this training reaches: it has {}, and needs at least {needed}",
+            counted(n_steps, "step")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_trainer::run::Positions;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_effect_is_named() {
+        let mut train = TrainConfig::default();
+        assert_eq!(settings(&train), [""; 0]);
+        train.skipped.share = 0.5;
+        assert_eq!(
+            settings(&train),
+            ["`train.skipped.share` has no effect without `train.positions=skipped`"]
+        );
+        train.positions = Positions::Skipped;
+        assert_eq!(settings(&train), [""; 0]);
+        train.distill.far_weight = 99.0;
+        train.distill.short_weight = 99.0;
+        train.distill.short = 0.5;
+        assert_eq!(
+            settings(&train),
+            ["`train.distill.far-weight` has no effect without `train.distill.far`"]
+        );
+    }
+
+    #[test]
+    fn the_type_of_measurements_is_not_that_of_a_training() {
+        let said = |given, trained| {
+            let mut config = Config {
+                precision: given,
+                ..Config::default()
+            };
+            config.train.precision = trained;
+            precision(&config)
+        };
+        let (whole, half) = (WeightPrecision::F32, WeightPrecision::Bf16);
+        assert_eq!(said(PrecisionSetting::Auto, half), None);
+        assert_eq!(said(PrecisionSetting::F16, half), None);
+        assert_eq!(said(PrecisionSetting::F32, whole), None);
+        let message = said(PrecisionSetting::F16, whole).unwrap();
+        assert!(message.ends_with("`train.precision=bf16`"), "{message}");
+        let message = said(PrecisionSetting::F32, half).unwrap();
+        assert!(message.contains("this one is in bf16"), "{message}");
+    }
+}
