@@ -1,4 +1,4 @@
-//! Products with weights that may be stored in half precision.
+//! Products with weights, which may be stored in half precision.
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
@@ -22,13 +22,8 @@ pub(crate) const FEW_ROWS: usize = 16;
 /// # Panics
 /// If the shapes do not match, or a weight of another type than `x` is to get a gradient.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    let ([n_rows, width], [_, weight_width]) = (x.dims(), weight.dims());
+    let ([_, width], [_, weight_width]) = (x.dims(), weight.dims());
     assert_eq!(weight_width, width, "inputs of the weight");
-    // A product of few rows reads the weight once and packs nothing. It has no gradient.
-    let is_few = n_rows <= FEW_ROWS && !x.is_autodiff() && !weight.is_autodiff();
-    if x.dtype() == weight.dtype() && !is_few {
-        return x.matmul(weight.transpose());
-    }
     Tensor::from_dispatch(<Dispatch as Operations>::linear(
         x.into_dispatch(),
         weight.into_dispatch(),

@@ -5,6 +5,7 @@
 pub mod checkpoint;
 mod error;
 mod finite;
+mod homes;
 mod memory;
 mod micro_batch;
 mod optimizer;

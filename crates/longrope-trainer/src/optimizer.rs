@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use longrope_model::{
     Checkpoint, Decoder, Gradients, Parameter, ParameterKind, TensorEntry, Trained,
     write_safetensors,
@@ -124,7 +124,8 @@ impl AdamW {
         self.n_steps
     }
 
-    /// Makes one step. Parameters without a gradient stay unchanged.
+    /// Makes one step. Parameters without a gradient stay unchanged. The state of a parameter is kept, and its new value computed,
+    /// on the device of its gradient.
     pub fn step(&mut self, decoder: &mut Decoder, mut gradients: Gradients, learning_rate: f64) {
         self.n_steps += 1;
         let OptimizerConfig {
@@ -140,11 +141,14 @@ impl AdamW {
             let Some(gradient) = gradients.take(&parameter.name) else {
                 return;
             };
+            let (device, home) = (parameter.device(), gradient.device());
             let weights = parameter.flat();
             let stored = weights.dtype();
             let precise = precise(stored);
             let gradient = gradient.cast(precise);
-            let (mean, square, master) = match self.moments.remove(&parameter.name) {
+            let weights = weights.to_device(&home);
+            let moments = self.moments.remove(&parameter.name);
+            let (mean, square, master) = match moments.map(|moments| moments.placed_on(&home)) {
                 Some(moments) => (moments.mean, moments.square, moments.master),
                 None => (
                     Tensor::zeros_like(&gradient),
@@ -164,7 +168,7 @@ impl AdamW {
             let current = master.clone().unwrap_or(weights);
             let moved = current * (1.0 - learning_rate * decay) - direction * learning_rate;
             let master = master.map(|_| moved.clone());
-            parameter.set_flat(moved.cast(stored));
+            parameter.set_flat(moved.cast(stored).to_device(&device));
             let moments = Moments {
                 mean,
                 square,
@@ -244,6 +248,14 @@ impl AdamW {
 }
 
 impl Moments {
+    fn placed_on(self, device: &Device) -> Self {
+        Self {
+            mean: self.mean.to_device(device),
+            square: self.square.to_device(device),
+            master: self.master.map(|master| master.to_device(device)),
+        }
+    }
+
     /// Reads the state of a parameter; `None` for one that never had a gradient.
     fn read(path: &Path, file: &Checkpoint, parameter: &Parameter<'_>) -> Result<Option<Self>> {
         let name = &parameter.name;

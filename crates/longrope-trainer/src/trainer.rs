@@ -108,12 +108,13 @@ impl Trainer {
     }
 
     /// The same trainer, which divides the micro-batches of a step among these devices. Without any, or with one, the device of
-    /// the model computes them all.
+    /// the model computes them all. Of several GPUs, or several CPUs, each keeps the state of the optimizer for some of the
+    /// parameters.
     ///
     /// # Errors
     /// [`Error::Threads`] if threads cannot be started.
     pub fn with_workers(mut self, workers: &[Worker]) -> Result<Self> {
-        self.workers = Workers::new(workers, &self.decoder)?;
+        self.workers = Workers::new(workers, &mut self.decoder, self.config.trained)?;
         Ok(self)
     }
 

@@ -9,6 +9,7 @@ use longrope_model::{Decoder, Gradients, LossGradients, Placement, Recompute, Te
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
+use crate::homes::Homes;
 use crate::micro_batch::MicroBatch;
 use crate::step_sums::StepSums;
 use crate::threads::thread_shares;
@@ -30,11 +31,14 @@ pub struct Worker {
 
 /// The workers of a training.
 ///
-/// Micro-batches are handed out one at a time to the next free worker. Their gradients are moved to the device of the
-/// trained model and added up in the order of the micro-batches, so the sum does not depend on the number of workers, nor on
+/// Micro-batches are handed out one at a time to the next free worker. Their gradients are moved to the devices that keep
+/// their sums, and added up there in the order of the micro-batches, so a sum does not depend on the number of workers, nor on
 /// which of them is faster.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Workers(Vec<Running>);
+pub(crate) struct Workers {
+    running: Vec<Running>,
+    homes: Homes,
+}
 
 /// A worker with its copy of the model.
 #[derive(Clone, Debug)]
@@ -97,7 +101,7 @@ impl Workers {
     ///
     /// # Errors
     /// [`Error::Threads`] if threads cannot be started.
-    pub(crate) fn new(workers: &[Worker], decoder: &Decoder) -> Result<Self> {
+    pub(crate) fn new(workers: &[Worker], decoder: &mut Decoder, trained: Trained) -> Result<Self> {
         let is_on_cpu: Vec<bool> = workers.iter().map(|worker| worker.is_cpu).collect();
         let shares = thread_shares(&is_on_cpu, rayon::current_num_threads());
         let running = workers.iter().zip(shares).map(|(worker, share)| {
@@ -112,7 +116,14 @@ impl Workers {
                 threads: threads.map(Arc::new),
             })
         });
-        Ok(Self(running.collect::<Result<_>>()?))
+        let running = running.collect::<Result<Vec<_>>>()?;
+        // A CPU is slow with what a GPU should keep, and the other way round.
+        let is_alike = |is_cpu: bool| Some(&is_cpu) == is_on_cpu.first();
+        let copies = running.iter().zip(workers);
+        let copies = copies.filter(|(_, worker)| is_alike(worker.is_cpu));
+        let copies: Vec<&Decoder> = copies.filter_map(|(own, _)| own.replica.as_ref()).collect();
+        let homes = Homes::spread(decoder, trained, &copies);
+        Ok(Self { running, homes })
     }
 
     /// Computes loss and gradients of every micro-batch, and adds them up in order.
@@ -126,23 +137,23 @@ impl Workers {
         goal: Goal,
     ) -> Result<StepSums> {
         let mut sums = StepSums::default();
-        if self.0.len() < 2 {
+        if self.running.len() < 2 {
             for batch in batches {
                 let before = std::mem::take(&mut sums.gradients);
                 sums.add(batch, gradients(decoder, before, batch, goal)?);
             }
             return Ok(sums);
         }
-        let (queue, allow) = Queue::new(batches, self.0.len());
+        let (queue, allow) = Queue::new(batches, self.running.len());
         std::thread::scope(|scope| {
             // Dropped when nothing more is added up, so that no worker waits for that.
             let mut allow = Some(allow);
             let (done, results) = mpsc::channel();
-            for worker in &self.0 {
+            for worker in &self.running {
                 let (done, queue) = (done.clone(), &queue);
                 scope.spawn(move || {
                     while let Some((index, batch)) = queue.take() {
-                        let result = worker.run(decoder, batch, goal);
+                        let result = worker.run(decoder, batch, goal, &self.homes);
                         let failed = result.is_err();
                         if done.send((index, result)).is_err() || failed {
                             break;
@@ -178,7 +189,7 @@ impl Workers {
     /// Gives all copies the trained weights of `decoder`.
     pub(crate) fn update(&mut self, decoder: &mut Decoder, trained: Trained) {
         for replica in self
-            .0
+            .running
             .iter_mut()
             .filter_map(|worker| worker.replica.as_mut())
         {
@@ -188,14 +199,21 @@ impl Workers {
 }
 
 impl Running {
-    /// Loss and gradients of a micro-batch, on the device of `decoder`.
-    fn run(&self, decoder: &Decoder, batch: &MicroBatch, goal: Goal) -> Result<LossGradients> {
+    /// Loss and gradients of a micro-batch, on the devices that keep them.
+    fn run(
+        &self,
+        decoder: &Decoder,
+        batch: &MicroBatch,
+        goal: Goal,
+        homes: &Homes,
+    ) -> Result<LossGradients> {
         let compute = || -> Result<LossGradients> {
-            let Some(replica) = &self.replica else {
-                return gradients(decoder, Gradients::default(), batch, goal);
+            let before = Gradients::default();
+            let mut part = match &self.replica {
+                Some(replica) => gradients(replica, before, &self.moved(batch), goal)?,
+                None => gradients(decoder, before, batch, goal)?,
             };
-            let mut part = gradients(replica, Gradients::default(), &self.moved(batch), goal)?;
-            part.gradients = part.gradients.placed_as(decoder);
+            part.gradients = homes.gather(part.gradients);
             Ok(part)
         };
         let guarded = || catch_unwind(AssertUnwindSafe(compute));

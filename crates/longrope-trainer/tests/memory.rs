@@ -17,17 +17,21 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// Relative error of a formula, without the memory of the program itself.
 const TOLERANCE: f64 = 0.1;
 
-/// More than the rows of the MLP that are computed at once.
-const TOKENS: usize = 2560;
+/// As many tokens as the rows of the MLP that are computed at once, and more.
+const WINDOWS: [usize; 3] = [2048, 2560, 3072];
 
 /// Rank of the adapters.
 const RANK: usize = 8;
 
-/// Sizes of models: vocabulary, residual stream, layers, query heads, key heads, MLP.
-const SHAPES: [[usize; 6]; 2] = [
+/// Sizes of models: vocabulary, residual stream, layers, query heads, key heads, MLP. The first is measured with all windows.
+const SHAPES: [[usize; 6]; 4] = [
     [512, 96, 3, 2, 1, 288],
     // Attention needs more than the MLP.
     [256, 128, 4, 2, 1, 32],
+    // Every query head has its own keys, and layers are few.
+    [300, 64, 2, 4, 4, 512],
+    // A large vocabulary.
+    [4096, 64, 3, 2, 2, 160],
 ];
 
 /// A model whose weights need most of the memory, with windows of [`FEW_TOKENS`].
@@ -59,11 +63,11 @@ fn tokens(n: usize) -> Vec<u32> {
     (0..200).cycle().take(n).collect()
 }
 
-fn evaluate(decoder: &Decoder) {
-    let rope = decoder.config().rope.resolve(TOKENS);
-    let rotary = decoder.rotary(&rope, TOKENS);
+fn evaluate(decoder: &Decoder, n_tokens: usize) {
+    let rope = decoder.config().rope.resolve(n_tokens);
+    let rotary = decoder.rotary(&rope, n_tokens);
     let batch = TokenBatch {
-        sequences: &[&tokens(TOKENS)],
+        sequences: &[&tokens(n_tokens)],
         score_from: 1,
     };
     decoder.token_nll(batch, &rotary).unwrap();
@@ -113,27 +117,32 @@ fn train(
     }
 }
 
-/// `overhead` is what the allocator takes beyond what is allocated.
-fn assert_near(memory: f64, overhead: f64, measured: f64, what: &str) {
-    let ratio = memory / overhead / measured;
-    assert!((ratio - 1.0).abs() < TOLERANCE, "{what}: {ratio}");
-}
+/// The formulas that are not near what was measured.
+#[derive(Default)]
+struct Misses(Vec<String>);
 
-fn assert_trained(memory: Memory, n_tokens: usize, measured: f64, what: &str) {
-    let memory = memory.at(n_tokens) - estimate::TRAIN_PROGRAM_BYTES;
-    assert_near(memory, estimate::ALLOCATOR_OVERHEAD, measured, what);
-}
+impl Misses {
+    /// `overhead` is what the allocator takes beyond what is allocated.
+    fn compare(&mut self, memory: f64, overhead: f64, measured: f64, what: &str) {
+        let ratio = memory / overhead / measured;
+        if (ratio - 1.0).abs() >= TOLERANCE {
+            self.0.push(format!("{what}: {ratio:.3}"));
+        }
+    }
 
-// One test, because all threads share the counters.
-#[test]
-fn formulas_are_near_measured_allocations() {
-    for shape in SHAPES {
+    fn compare_training(&mut self, memory: Memory, n_tokens: usize, measured: f64, what: &str) {
+        let memory = memory.at(n_tokens) - estimate::TRAIN_PROGRAM_BYTES;
+        self.compare(memory, estimate::ALLOCATOR_OVERHEAD, measured, what);
+    }
+
+    /// An evaluation and all kinds of training of windows of `n_tokens`.
+    fn compare_window(&mut self, shape: [usize; 6], n_tokens: usize) {
         let model = decoder(shape).config().clone();
-        let measured = peak_of(|| evaluate(&decoder(shape)));
+        let measured = peak_of(|| evaluate(&decoder(shape), n_tokens));
         let memory = estimate::eval_memory(&model, Held::F32);
-        let memory = memory.at(TOKENS) - estimate::EVAL_PROGRAM_BYTES;
-        let what = format!("{shape:?}, evaluation");
-        assert_near(memory, 1.0, measured, &what);
+        let memory = memory.at(n_tokens) - estimate::EVAL_PROGRAM_BYTES;
+        let what = format!("{shape:?}, {n_tokens} tokens");
+        self.compare(memory, 1.0, measured, &format!("{what}, evaluation"));
 
         let n_adapters = estimate::adapter_parameters(&model, RANK);
         let kinds = [
@@ -146,31 +155,55 @@ fn formulas_are_near_measured_allocations() {
         for (kind, trained) in kinds {
             // A CPU has no other memory for the inputs of layers.
             for recompute in [Recompute::Layers, Recompute::Offloaded, Recompute::Nothing] {
-                let measured = peak_of(|| train(decoder(shape), kind, recompute, [TOKENS, 1]));
+                let measured = peak_of(|| train(decoder(shape), kind, recompute, [n_tokens, 1]));
                 let training = Training {
                     recompute: recompute != Recompute::Nothing,
                     ..Training::f32(trained)
                 };
                 let memory = estimate::train_memory(&model, training);
-                let what = format!("{shape:?}, {kind:?}, {recompute:?}");
-                assert_trained(memory, TOKENS, measured, &what);
+                let what = format!("{what}, {kind:?}, {recompute:?}");
+                self.compare_training(memory, n_tokens, measured, &what);
             }
         }
     }
-    let model = decoder(WEIGHTS).config().clone();
+
+    /// A training whose weights need most of the memory.
+    fn compare_weights(&mut self, recompute: Recompute, n_micro_batches: usize) {
+        let model = decoder(WEIGHTS).config().clone();
+        let sizes = [FEW_TOKENS, n_micro_batches];
+        let measured = peak_of(|| train(decoder(WEIGHTS), Trained::All, recompute, sizes));
+        let training = Training {
+            recompute: recompute != Recompute::Nothing,
+            accumulates: n_micro_batches > 1,
+            ..Training::f32(estimate::TrainedParameters::All)
+        };
+        let memory = estimate::train_memory(&model, training);
+        let what = format!("{recompute:?}, {n_micro_batches} micro-batches");
+        self.compare_training(memory, FEW_TOKENS, measured, &what);
+    }
+}
+
+// One test, because all threads share the counters.
+#[test]
+fn formulas_are_near_measured_allocations() {
+    // The threads keep buffers from the first product on.
+    evaluate(&decoder(SHAPES[0]), WINDOWS[0]);
+    let mut misses = Misses::default();
+    for shape in SHAPES {
+        let windows = if shape == SHAPES[0] {
+            &WINDOWS
+        } else {
+            &WINDOWS[..1]
+        };
+        for &n_tokens in windows {
+            misses.compare_window(shape, n_tokens);
+        }
+    }
     for recompute in [Recompute::Layers, Recompute::Nothing] {
         // Adding up gradients needs no second set of them where layers are recomputed. Here, a set is a quarter of the memory.
         for n_micro_batches in [1, 3] {
-            let sizes = [FEW_TOKENS, n_micro_batches];
-            let measured = peak_of(|| train(decoder(WEIGHTS), Trained::All, recompute, sizes));
-            let training = Training {
-                recompute: recompute != Recompute::Nothing,
-                accumulates: n_micro_batches > 1,
-                ..Training::f32(estimate::TrainedParameters::All)
-            };
-            let memory = estimate::train_memory(&model, training);
-            let what = format!("{recompute:?}, {n_micro_batches} micro-batches");
-            assert_trained(memory, FEW_TOKENS, measured, &what);
+            misses.compare_weights(recompute, n_micro_batches);
         }
     }
+    assert!(misses.0.is_empty(), "{:#?}", misses.0);
 }

@@ -2,13 +2,13 @@
 //!
 //! Each node stores its inputs, which the graph keeps alive anyway, and at most one number per row.
 
-use burn::backend::Backend;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata};
 
 use super::kernels::{Kernels, Saved};
 use super::operations::Operations;
@@ -75,18 +75,22 @@ impl<B: Kernels> Backward<B, 4> for SinksStep {
 #[derive(Debug)]
 struct LinearStep;
 
-impl<B: Kernels> Backward<B, 1> for LinearStep {
-    /// The weight, which is a constant.
-    type State = FloatTensor<B>;
+impl<B: Kernels> Backward<B, 2> for LinearStep {
+    /// The input if the weight is tracked, and the weight if the input is.
+    type State = [Option<FloatTensor<B>>; 2];
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let value = B::linear_backward(ops.state, grad);
-        register::<B, 1>(
-            grads,
-            ops.parents.map(|parent| parent.map(|node| node.id)),
-            [value],
-        );
+        let [x, weight] = ops.state;
+        let [x_node, weight_node] = ops.parents.map(|parent| parent.map(|node| node.id));
+        if let Some(x) = x {
+            let value = B::linear_backward_of_weight(x, grad.clone());
+            register::<B, 1>(grads, [weight_node], [value]);
+        }
+        if let Some(weight) = weight {
+            let value = B::linear_backward(weight, grad);
+            register::<B, 1>(grads, [x_node], [value]);
+        }
     }
 }
 
@@ -229,16 +233,22 @@ impl<B: Kernels, C: CheckpointStrategy> Operations for Autodiff<B, C> {
     }
 
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [x_is_tracked, weight_is_tracked] = [&x, &weight].map(FloatTensor::<Self>::is_tracked);
         assert!(
-            !FloatTensor::<Self>::is_tracked(&weight),
+            !weight_is_tracked || x.dtype() == weight.dtype(),
             "a weight of another type than the input has no gradient"
         );
-        let nodes = [x.node()];
-        let weight = primitive::<B, C>(weight);
-        let output = B::linear_forward(x.into_primitive(), weight.clone());
+        let nodes = [x.node(), weight.node()];
+        let [x, weight] = [x, weight].map(primitive::<B, C>);
         match LinearStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish(weight, output),
-            OpsKind::UnTracked(step) => step.finish(output),
+            OpsKind::Tracked(step) => {
+                let kept = [
+                    weight_is_tracked.then(|| x.clone()),
+                    x_is_tracked.then(|| weight.clone()),
+                ];
+                step.finish(kept, B::linear_forward(x, weight))
+            }
+            OpsKind::UnTracked(step) => step.finish(B::linear_forward(x, weight)),
         }
     }
 

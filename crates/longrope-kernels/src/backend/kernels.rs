@@ -108,7 +108,7 @@ pub(crate) trait Kernels: Backend {
         composed_attention_backward(inputs, sinks, saved, grad, config)
     }
 
-    /// `x · weightᵀ`, with a weight of another type than `x`.
+    /// `x · weightᵀ`. The weight may have another type than `x`.
     fn linear_forward(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::linear::<Self>(Float(x), Float(weight)).0
     }
@@ -116,6 +116,14 @@ pub(crate) trait Kernels: Backend {
     /// The gradient of `x`.
     fn linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::linear_backward::<Self>(Float(weight), Float(grad)).0
+    }
+
+    /// The gradient of a weight of the type of `x`.
+    fn linear_backward_of_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed::linear_backward_of_weight::<Self>(Float(x), Float(grad)).0
     }
 
     /// Losses, and the log-sum-exp of each row's logits, `[rows]`, if the implementation computes it.

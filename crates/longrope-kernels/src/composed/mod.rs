@@ -18,6 +18,6 @@ mod softcap;
 pub(crate) use attention::{Products, attention, attention_backward, log_sum_exp};
 pub(crate) use chunks::CHUNK_BYTES;
 pub(crate) use elementwise::{rms_norm, rms_norm_backward, rotate, swiglu, swiglu_backward};
-pub(crate) use linear::{linear, linear_backward};
+pub(crate) use linear::{linear, linear_backward, linear_backward_of_weight};
 pub(crate) use loss::{linear_nll, linear_nll_backward};
 pub(crate) use ops::{Float, wide};

@@ -1,4 +1,4 @@
-//! Products of matrices that are stored in slices, on the calling thread.
+//! Products of matrices that are stored in slices.
 
 use gemm::{Parallelism, gemm};
 
@@ -82,25 +82,89 @@ pub(super) fn multiply(
         return;
     }
     assert!(
-        left.holds(m, k) && right.holds(k, n),
-        "the operands are inside their slices"
-    );
-    assert!(
         (m - 1) * out_stride + n <= out.len(),
         "the result is inside its slice"
     );
-    // SAFETY: the assertions above keep every index inside its slice. `out` is borrowed mutably, so it does not overlap
-    // the operands.
+    let out = Out {
+        start: out.as_mut_ptr(),
+        stride: out_stride,
+        accumulate,
+    };
+    // SAFETY: the assertion above keeps every row of the result inside its slice, which is borrowed mutably. It is initialized.
     #[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
+    unsafe {
+        run([m, n, k], left, right, &out, Parallelism::None);
+    }
+}
+
+/// Fewest multiplications of a product that is worth waking other threads for.
+const MANY: usize = 192 * 192 * 192;
+
+/// `left · right` like [`multiply`], with rows one after the other; on all threads if it is large.
+pub(super) fn product([m, n, k]: [usize; 3], left: Matrix, right: Matrix) -> Vec<f32> {
+    if m == 0 || n == 0 || k == 0 {
+        return vec![0.0; m * n];
+    }
+    let mut product = Vec::with_capacity(m * n);
+    let out = Out {
+        start: product.as_mut_ptr(),
+        stride: n,
+        accumulate: false,
+    };
+    let is_large = m.saturating_mul(n).saturating_mul(k) >= MANY;
+    let parallelism = if is_large {
+        Parallelism::Rayon(0)
+    } else {
+        Parallelism::None
+    };
+    // SAFETY: the vector has room for all `m` rows of `n` elements. They are written before they are read, as nothing is
+    // accumulated, and all are written, as no dimension is 0.
+    #[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
+    unsafe {
+        run([m, n, k], left, right, &out, parallelism);
+        product.set_len(m * n);
+    }
+    product
+}
+
+/// Where a product is written.
+struct Out {
+    start: *mut f32,
+    /// Elements from one row to the next.
+    stride: usize,
+    /// Whether the product is added to what is there.
+    accumulate: bool,
+}
+
+/// Writes a product.
+///
+/// # Safety
+/// All rows of the result are in memory that nothing else refers to, and that is initialized if the product is added to it.
+///
+/// # Panics
+/// If an operand is not inside its slice.
+#[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
+unsafe fn run(
+    [m, n, k]: [usize; 3],
+    left: Matrix,
+    right: Matrix,
+    out: &Out,
+    parallelism: Parallelism,
+) {
+    assert!(
+        left.holds(m, k) && right.holds(k, n),
+        "the operands are inside their slices"
+    );
+    // SAFETY: the assertion keeps every index of the operands inside their slices. The caller answers for the result.
     unsafe {
         gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out.start,
             1,
-            out_stride.cast_signed(),
-            accumulate,
+            out.stride.cast_signed(),
+            out.accumulate,
             left.data.as_ptr(),
             left.strides[1],
             left.strides[0],
@@ -112,7 +176,7 @@ pub(super) fn multiply(
             false,
             false,
             false,
-            Parallelism::None,
+            parallelism,
         );
     }
 }

@@ -1,14 +1,15 @@
 //! Hand-written kernels for Burn's Flex backend.
 //!
-//! They compute in `f32`. Attention and loss convert `f16` and `bf16` inputs to `f32` and round the results; everything
-//! else uses the composed implementations, but for weights in half precision: they are widened a block at a time. Kernels read through strides, so views made by reshapes, transposes and
-//! slices are not copied first.
+//! They compute in `f32`. Attention and loss convert `f16` and `bf16` inputs to `f32` and round the results. Products with
+//! weights widen those in half precision a block at a time. Everything else uses the composed implementations. Kernels read
+//! through strides, so views made by reshapes, transposes and slices are not copied first.
 
 mod attention;
 mod elementwise;
 mod linear;
 mod loss;
 mod matrix;
+mod product;
 mod shared;
 mod simd;
 mod softcap;
@@ -19,10 +20,12 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, FloatDType};
 use burn::tensor::DType;
+use burn_flex::FlexTensor;
 
 use crate::attention::config::AttentionConfig;
 use crate::backend::kernels::{AttentionGradients, Kernels, Saved, composed_attention_backward};
 use crate::composed::{self, CHUNK_BYTES, Float};
+use crate::linear::FEW_ROWS;
 use crate::pairs::Pairs;
 
 /// Whether the kernels of attention and loss support the type of this tensor.
@@ -115,7 +118,27 @@ impl Kernels for Flex {
         if x.dtype() != DType::F32 || !weight::is_readable(&weight) {
             return composed::linear::<Self>(Float(x), Float(weight)).0;
         }
+        if weight.dtype() == DType::F32 && x.layout().shape()[0] > FEW_ROWS {
+            return product::of_rows(&x, &weight);
+        }
         linear::linear(&x, &weight)
+    }
+
+    fn linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if [&weight, &grad].map(FlexTensor::dtype) != [DType::F32; 2] {
+            return composed::linear_backward::<Self>(Float(weight), Float(grad)).0;
+        }
+        product::of_columns(&grad, &weight)
+    }
+
+    fn linear_backward_of_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if [&x, &grad].map(FlexTensor::dtype) != [DType::F32; 2] {
+            return composed::linear_backward_of_weight::<Self>(Float(x), Float(grad)).0;
+        }
+        product::over_rows(&grad, &x)
     }
 
     fn linear_nll_forward(

@@ -88,6 +88,45 @@ fn a_weight_in_half_precision_is_widened_exactly() {
 }
 
 #[test]
+fn an_input_and_a_weight_of_its_type_both_have_gradients() {
+    let device = device();
+    for [rows, outputs, width] in [[3usize, 6, 8], [1, 1, 1], [300, 257, 16], [200, 400, 200]] {
+        let n_used = outputs.div_ceil(2);
+        let first = (outputs - n_used) * width;
+        let (x, weight) = (numbers(rows * width, 1), numbers(outputs * width, 2));
+        let along = numbers(rows * n_used, 3);
+        let tracked_x = tracked(&x, [rows, width], DType::F32, &device);
+        let tracked_weight = tracked(&weight, [outputs, width], DType::F32, &device);
+        let used = tracked_weight.clone().narrow(0, outputs - n_used, n_used);
+        let y = linear(tracked_x.clone(), used);
+        let towards: Tensor<2> = tensor(&along, [rows, n_used], DType::F32, &device);
+        let gradients = (y.clone() * towards).sum().backward();
+
+        let what = format!("{rows} rows, {n_used} of {outputs} outputs of {width}");
+        let used = &weight[first..];
+        let mut of_weight = vec![0.0; first];
+        of_weight.extend(product(
+            &transposed(&along, n_used),
+            &x,
+            [n_used, width, rows],
+        ));
+        for (found, expected) in [
+            (
+                values(y.without_autodiff()),
+                product(&x, &transposed(used, width), [rows, n_used, width]),
+            ),
+            (
+                gradient(&tracked_x, &gradients),
+                product(&along, used, [rows, width, n_used]),
+            ),
+            (gradient(&tracked_weight, &gradients), of_weight),
+        ] {
+            assert_close(&found, &expected, TOLERANCE, &what);
+        }
+    }
+}
+
+#[test]
 fn a_row_of_few_is_computed_as_alone() {
     let device = device();
     let (outputs, width) = (300, 70);

@@ -228,6 +228,11 @@ impl Decoder {
         self.placed.placement.first()
     }
 
+    /// The device that holds a parameter, by its name in a checkpoint.
+    pub fn device_of(&self, parameter: &str) -> &Device {
+        self.placed.of_parameter(parameter)
+    }
+
     /// The devices that hold the weights.
     pub fn placement(&self) -> &Placement {
         &self.placed.placement

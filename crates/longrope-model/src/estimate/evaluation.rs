@@ -30,7 +30,7 @@ impl Held {
     }
 }
 
-/// Memory to evaluate perplexity: `4P + n·4·(h + 2k + rotary) + min(n, 2048)·4·max(3i + h, 3q + 2h)`.
+/// Memory to evaluate perplexity: `4P + n·4·(h + 2k + rotary) + min(n, 2048)·4·max(2i + h, 3q + 2h)`.
 ///
 /// Each token needs its residual stream, and its keys and values in one layer. With streamed weights, `P` counts only
 /// embeddings, head and one layer. In half precision, a weight has two bytes.

@@ -108,7 +108,7 @@ impl Sizes {
 
     /// Numbers of a row in a layer, besides its input: those of the MLP, or those of the attention if they are more.
     pub(super) fn row(&self) -> f64 {
-        let mlp = 3.0 * self.i + (1.0 + self.moved) * self.h;
+        let mlp = 2.0 * self.i + (1.0 + self.moved) * self.h;
         mlp.max(3.0 * self.q + 2.0 * self.h)
     }
 

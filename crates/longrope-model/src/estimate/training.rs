@@ -21,10 +21,29 @@ const ATTENTION_BACKWARD: [f64; 3] = [1.5, 2.7, 2.7];
 /// Numbers per row on the tape of an MLP, as multiples of `i` and `h`.
 const MLP_TAPE: [f64; 2] = [5.0, 1.0];
 
-/// Numbers per token on the tape of a layer that is not recomputed, as multiples of `h`, `q` and `k`.
-const WHOLE_TAPE: [f64; 3] = [3.5, 3.5, 1.0];
-/// The same as multiples of `i`: below adapters, and if weights need their inputs.
-const WHOLE_TAPE_INNER: [f64; 2] = [2.5, 3.3];
+/// Numbers per token of layers that are not recomputed.
+struct WholeTape {
+    /// On the tape of every layer, as multiples of `h`, `q` and `k`.
+    attention: [f64; 3],
+    /// On the tape of every layer, as multiples of `i`.
+    inner: f64,
+    /// What the backward pass adds in the layer that it is in, as multiples of `i`.
+    backward_inner: f64,
+}
+
+/// If all weights need their inputs.
+const WHOLE_TAPE: WholeTape = WholeTape {
+    attention: [4.4, 2.5, 1.6],
+    inner: 2.85,
+    backward_inner: 2.3,
+};
+
+/// Below adapters of the attention.
+const WHOLE_TAPE_OF_ADAPTERS: WholeTape = WholeTape {
+    attention: [3.3, 2.5, 2.1],
+    inner: 2.0,
+    backward_inner: 2.9,
+};
 
 /// Bytes of a gradient of a weight: sums of gradients in half precision are in `f32`, and those of the weights of an MLP are
 /// sums over pieces of a long window.
@@ -151,14 +170,18 @@ fn train_with(
         ..Memory::fixed(TRAIN_PROGRAM_BYTES + weights + state + before)
     };
     if !training.recompute {
-        let [adapted, whole] = WHOLE_TAPE_INNER;
-        let inner = match training.trained {
-            TrainedParameters::All => whole,
-            TrainedParameters::Adapters(_) => adapted,
+        let WholeTape {
+            attention,
+            inner,
+            backward_inner,
+        } = match training.trained {
+            TrainedParameters::All => WHOLE_TAPE,
+            TrainedParameters::Adapters(_) => WHOLE_TAPE_OF_ADAPTERS,
         };
-        let tape = computed * (of(WHOLE_TAPE) + inner * s.i + s.moved * s.h);
+        let of_layer = of(attention) + inner * s.i + s.moved * s.h;
+        let numbers = n_layers * of_layer + backward_inner * s.i;
         return Memory {
-            bytes_per_token: ALLOCATOR_OVERHEAD * (n_layers * tape + s.angle_bytes()),
+            bytes_per_token: ALLOCATOR_OVERHEAD * (computed * numbers + s.angle_bytes()),
             // All gradients of a micro-batch are there before they are added to the others.
             gradient_bytes: of_layers,
             ..program

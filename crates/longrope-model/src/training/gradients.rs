@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{DType, Tensor};
-
-use crate::decoder::Decoder;
+use burn::tensor::{DType, Device, Tensor};
 
 /// The gradient of each trained parameter, as a flat vector in the type of the parameter. Sums of several in half precision
 /// are in `f32`: a sum in half precision would lose what is small beside it.
@@ -49,11 +47,14 @@ impl Gradients {
         )
     }
 
-    /// The same gradients on the devices of the parameters of `decoder`.
+    /// The same gradients, each on the device that `device_of` has for its parameter; where it has none, the gradient stays.
     #[must_use]
-    pub fn placed_as(self, decoder: &Decoder) -> Self {
+    pub fn placed<'a>(self, device_of: impl Fn(&str) -> Option<&'a Device>) -> Self {
         let moved = self.0.into_iter().map(|(name, values)| {
-            let values = values.to_device(decoder.placed.of_parameter(&name));
+            let values = match device_of(&name) {
+                Some(device) => values.to_device(device),
+                None => values,
+            };
             (name, values)
         });
         Self(moved.collect())

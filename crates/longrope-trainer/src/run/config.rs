@@ -39,7 +39,7 @@ pub struct TrainConfig {
     pub decay: Decay,
     /// Which weights are trained.
     pub mode: TrainMode,
-    /// Type of the weights.
+    /// Type of the weights. A [training](super::Training) of `auto` that nobody has resolved is one in `f32`.
     pub precision: WeightPrecision,
     /// Whether the backward pass recomputes each layer instead of keeping its activations.
     pub recompute: bool,
@@ -95,7 +95,7 @@ impl Default for TrainConfig {
             warmup_steps: 20,
             decay: Decay::Linear,
             mode: TrainMode::Full,
-            precision: WeightPrecision::F32,
+            precision: WeightPrecision::Auto,
             recompute: true,
             offload: false,
             eval_every: 100,
@@ -139,6 +139,9 @@ impl TrainConfig {
     #[must_use]
     pub fn resolved(mut self, model: &ModelConfig) -> Self {
         let mode = self.mode;
+        if self.precision == WeightPrecision::Auto {
+            self.precision = WeightPrecision::F32;
+        }
         self.learning_rate
             .get_or_insert_with(|| mode.learning_rate());
         self.lora.target_modules.get_or_insert_with(|| {
@@ -272,7 +275,7 @@ mod tests {
             assert_eq!(targets(family), ["q_proj", "k_proj", "v_proj", "o_proj"]);
         }
         let own = given(json!({
-            "mode": "lora", "learning-rate": 1e-3, "lora": { "target-modules": ["down_proj"] },
+            "mode": "lora", "precision": "bf16", "learning-rate": 1e-3, "lora": { "target-modules": ["down_proj"] },
             "modules-to-save": ["norm"],
         }));
         let adapters = own.adapters(&model("phi3")).unwrap();

@@ -26,10 +26,13 @@ impl TrainMode {
 }
 
 /// Type of the weights while training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum WeightPrecision {
+    /// [`Bf16`](Self::Bf16) on GPUs that have it, else [`F32`](Self::F32). Where the devices are not known, it counts as `f32`.
+    #[default]
+    Auto,
     /// `f32`.
     F32,
     /// `bf16`, with `f32` copies in the optimizer.
@@ -40,6 +43,7 @@ impl WeightPrecision {
     /// The name of the type, as in configurations.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
         }
@@ -48,7 +52,7 @@ impl WeightPrecision {
     /// The type to load the weights as; see [`Decoder::load_as`](longrope_model::Decoder::load_as).
     pub fn dtype(self) -> DType {
         match self {
-            Self::F32 => DType::F32,
+            Self::Auto | Self::F32 => DType::F32,
             Self::Bf16 => DType::BF16,
         }
     }
