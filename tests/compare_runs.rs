@@ -273,3 +273,44 @@ fn tasks_show_differences_on_the_same_trials() {
         "{shown}"
     );
 }
+
+#[test]
+fn settings_are_refused_before_weights_are_read() {
+    let here = workplace();
+    here.edit_config("m", |config| config["bos_token_id"] = Value::Null);
+    fs_err::remove_file(here.path("m/model.safetensors")).unwrap();
+    for verb in ["compare", "eval ppl"] {
+        for (flags, words) in [
+            ("--rope zzz", "RoPE `zzz` is neither a method"),
+            (
+                "--rope none yarn --reference zzz",
+                "the reference `zzz` is not measured",
+            ),
+            (
+                "--within 48",
+                "`eval.within` is 48, but 32 does not divide it",
+            ),
+            (
+                "--set eval.bos=window",
+                "`eval.bos` is `window`, but config.json has no bos_token_id",
+            ),
+        ] {
+            let line = format!("{verb} m --tokens tokens.json --contexts 32,64 {flags}");
+            here.run(&line).refused_with(words);
+        }
+    }
+    for (line, words) in [
+        ("eval passkey m --contexts 32 --trials 0", "`trials` is 0"),
+        (
+            "eval passkey m --contexts 32 --rope zzz",
+            "RoPE `zzz` is neither a method",
+        ),
+        ("eval needle m --contexts 32 --depths 2", "`depths` is 2"),
+        (
+            "eval gain m --tokens tokens.json --contexts 64 --rope zzz",
+            "RoPE `zzz` is neither",
+        ),
+    ] {
+        here.run(line).refused_with(words);
+    }
+}

@@ -50,7 +50,10 @@ verb = "export"
 fn stages_run_in_order_and_only_once() {
     let here = Workplace::with_model();
     here.write("recipe.toml", RECIPE);
-    let shown = here.run("extend --config recipe.toml").worked();
+    let ran = here.run("extend --config recipe.toml");
+    let on_training_text = "stage `measure` measures on text that stage `train` trains on";
+    assert!(ran.stderr.contains(on_training_text), "{}", ran.stderr);
+    let shown = ran.worked();
     for words in [
         "stage 1 of 4: find, search",
         "stage 4 of 4: export, export",
@@ -93,6 +96,7 @@ fn stages_run_in_order_and_only_once() {
     let resumed = here.run("extend --config recipe.toml --resume");
     assert_eq!(resumed.stderr.matches("other settings").count(), 1);
     assert!(resumed.stderr.contains("stage `find`"));
+    assert!(!resumed.stderr.contains(on_training_text), "it is done");
     resumed.worked();
     // A report has the settings that a stage ran with.
     here.run("report run").worked();
@@ -179,6 +183,8 @@ fn every_bundled_recipe_is_valid() {
             // No stage sets a key that its operators do not read.
             let unread = "with operators `";
             assert!(!outcome.stderr.contains(unread), "{}", outcome.stderr);
+            let on_training_text = outcome.stderr.contains("measures on text");
+            assert!(!on_training_text, "{}", outcome.stderr);
             outcome.worked();
             n_recipes += 1;
         }
@@ -507,5 +513,31 @@ fn settings_of_a_measurement_are_checked_before_anything_runs() {
             assert!(message.contains(expected), "{expected}: {message}");
             assert!(!here.path("run").exists(), "{stage}");
         }
+    }
+}
+
+#[test]
+fn hints_about_settings_of_a_stage_name_keys() {
+    let here = Workplace::with_model();
+    let keys = "model = \"m\"\nout = \"run\"\ncontexts = [64]\n\n[[stage]]\n";
+    for (stage, hint) in [
+        (
+            "verb = \"passkey\"\npasskey = { trials = 0 }",
+            "give another value with `passkey.trials`",
+        ),
+        (
+            "verb = \"needle\"\nneedle = { depths = [2] }",
+            "give another value with `needle.depths`",
+        ),
+        (
+            "verb = \"ruler\"\nruler = { tasks = [\"qa_1\"] }",
+            "give the stage `text`, `ruler.squad` or `ruler.hotpotqa`",
+        ),
+    ] {
+        here.write("recipe.toml", format!("{keys}{stage}\n"));
+        let message = here.fails("extend --config recipe.toml");
+        let hint = format!("hint: {hint}");
+        assert!(message.contains(&hint), "{hint}: {message}");
+        assert!(!message.contains("--"), "{message}");
     }
 }

@@ -49,6 +49,20 @@ fn the_next_steps_of_a_search_work() {
 }
 
 #[test]
+fn a_model_trained_for_a_longer_context_is_measured_there_whatever_it_claims() {
+    let here = Workplace::with_model();
+    let trained = "finetune m --tokens tokens.json --rope dynamic-ntk --context 64 --steps 1 --out run \
+        --set train.batch=1 --set train.warmup-steps=0 --dashboard off";
+    let steps = after(&here, trained);
+    // As in transformers, that is the original context.
+    assert_eq!(here.inspection("run/model")["max_context"], 32);
+    let measures =
+        "eval ppl run/model --tokens tokens.json --contexts 32,64 --rope checkpoint --out run";
+    assert_eq!(steps[0], measures);
+    after(&here, measures);
+}
+
+#[test]
 fn other_verbs_say_what_is_next_too() {
     let here = Workplace::with_model();
     for (line, expected) in [

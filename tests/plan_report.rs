@@ -44,15 +44,33 @@ fn a_plan_names_what_fits_and_nothing_after_what_does_not() {
         "{text}"
     );
     assert!(!steps.contains("next:"), "{steps}");
-    // A bit less memory than in f32, of which a plan uses 95%.
-    let plan = "plan m --context 8192 --mode full --device cuda:0 --memory";
-    let (json, _) = next(&format!("{plan} 1 --json"));
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let peak = json["plans"][0]["peak_bytes"].as_f64().unwrap();
-    let gib = 0.99 * peak / 0.95 / f64::from(1 << 30);
-    let (text, _) = next(&format!("{plan} {gib}"));
-    let expected = "--set train.precision=bf16, which trains weights in half precision";
-    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn a_plan_for_a_gpu_is_in_half_precision() {
+    let here = Workplace::with_tokenizer();
+    let peaks = [
+        (
+            "flex",
+            "--set train.precision=bf16, which trains weights in half precision",
+        ),
+        (
+            "cuda:0",
+            "--set train.offload=true, which keeps the inputs of layers in the memory of the host",
+        ),
+    ]
+    .map(|(device, expected)| {
+        let plan = format!("plan t --context 8192 --mode full --device {device} --memory");
+        let json = here.run(&format!("{plan} 1 --json")).worked();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let peak = number(&json, "/plans/0/peak_bytes");
+        // A bit less memory than is needed, of which a plan uses 95%.
+        let gib = 0.99 * peak / 0.95 / f64::from(1 << 30);
+        let text = here.run(&format!("{plan} {gib}")).worked();
+        assert!(text.contains(expected), "{text}");
+        peak
+    });
+    assert!(peaks[1] < peaks[0], "{peaks:?}");
 }
 
 #[test]

@@ -1,11 +1,17 @@
 //! `precision`: weights in half precision, for every verb that measures or generates.
 
+use burn::tensor::{DType, Device};
+use longrope_data::Tokenizer;
+use longrope_model::{Decoder, Precision, TokenBatch};
 use serde_json::Value;
 
-use crate::support::{Workplace, device, number};
+use crate::support::{Workplace, device, number, repository};
 
 /// bf16 has 8 bits of mantissa; losses are about ln 97.
 const BF16: f64 = 0.02;
+
+/// Mean difference of the bundled model's losses, nats per token, if activations are in halves too, as on a GPU.
+const WHOLE: f64 = 2e-3;
 
 const PPL: &str = "eval ppl m --tokens tokens.json --contexts 64,128 --rope yarn --json";
 
@@ -36,6 +42,35 @@ fn weights_in_halves_are_near_and_results_say_so() {
         }
         let streamed = format!("{PPL} --set precision={name} --set weights=streamed");
         assert_eq!(losses(&here.compute_json(&streamed)), losses(&halves));
+    }
+}
+
+#[test]
+fn the_mean_loss_with_activations_in_halves_is_that_in_f32() {
+    let folder = repository().join("crates/longrope/assets/tiny-llama-256");
+    let tokenizer = Tokenizer::from_model_dir(&folder).unwrap();
+    let text =
+        fs_err::read_to_string(repository().join("crates/longrope-rope/src/angles.rs")).unwrap();
+    let tokens = tokenizer.encode(&text, false).unwrap();
+    let windows: Vec<&[u32]> = tokens.chunks_exact(256).take(8).collect();
+    let mean = |precision: Precision| -> f64 {
+        let decoder = Decoder::load_as(&folder, Device::flex(), precision).unwrap();
+        let rotary = decoder.rotary(&decoder.config().rope.resolve(256), 256);
+        let batch = TokenBatch {
+            sequences: &windows,
+            score_from: 1,
+        };
+        let losses = decoder.token_nll(batch, &rotary).unwrap().concat();
+        losses.iter().copied().map(f64::from).sum::<f64>() / losses.len() as f64
+    };
+    let exact = mean(Precision::F32);
+    for dtype in [DType::BF16, DType::F16] {
+        let difference = (mean(Precision::whole(dtype)) - exact).abs();
+        // Not the same bits: activations are rounded.
+        assert!(
+            difference > 0.0 && difference < WHOLE,
+            "{dtype:?}: {difference}"
+        );
     }
 }
 

@@ -281,7 +281,7 @@ fn settings_that_a_pretraining_does_not_use_are_said_or_refused() {
         "{PRETRAIN} --out run --set precision=bf16 --set train.precision=bf16 --device flex --device flex"
     ));
     for expected in [
-        "`precision` is bf16, which has no effect on `pretrain`",
+        "`precision` is bf16, which has no effect on a training: this one is in f32",
         "`train.precision` is bf16, which has no effect on `pretrain`",
         "`accumulate` of phase `mix` is 1, so only 1 of 2 devices has work",
     ] {

@@ -49,6 +49,27 @@ fn losses_before_and_after_a_recovery_are_of_the_same_samples() {
 }
 
 #[test]
+fn another_rope_is_named_as_it_was_given() {
+    let here = workplace();
+    recover(&here, "--contexts 16 --out r");
+    here.write(
+        "other.json",
+        two_sets([1.0, 8.0], 0, &json!({"type": "none"})),
+    );
+    let message = here.fails("recover --resume --out r --rope other.json");
+    let words = "the run in `r` has other settings: `rope` was known.json and is other.json\n";
+    assert!(message.contains(words), "{message}");
+    assert!(message.contains("hint: resume without --rope"), "{message}");
+    // At the same path.
+    here.write("known.json", here.read("other.json"));
+    let message = here.fails("recover --resume --out r");
+    assert!(
+        message.contains("other settings: `rope` is another one\n"),
+        "{message}"
+    );
+}
+
+#[test]
 fn the_samples_of_a_recovery_are_as_long_as_its_contexts() {
     let here = workplace();
     let line = format!("{RECOVER} --contexts 128 --set search.sample-context=40 --out r");

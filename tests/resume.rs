@@ -141,7 +141,7 @@ fn a_resumed_search_keeps_its_start_and_its_profile() {
         ("without --init known.json", "`search.init` is another one"),
         (
             "run --profile fast",
-            "`search.profile` was \"paper\" and is \"fast\"",
+            "`search.profile` was paper and is fast",
         ),
     ] {
         let refused = here.run(&format!("search --resume --out {line}"));

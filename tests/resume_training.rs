@@ -56,14 +56,27 @@ fn other_text_to_measure_on_is_refused() {
 fn other_layers_to_rescale_are_refused() {
     let here = stopped();
     here.run(&format!("{RESUME} --set rope-layers=all"))
-        .refused_with("`rope-layers` was \"full\" and is \"all\"");
+        .refused_with("`rope-layers` was full and is all");
+}
+
+#[test]
+fn another_rope_is_named_as_it_was_given() {
+    let here = stopped();
+    let message = here.fails(&format!("{RESUME} --rope theta@5e6"));
+    for words in [
+        "`rope` was yarn and is theta@5e6",
+        "hint: resume without --rope",
+    ] {
+        assert!(message.contains(words), "{words} in {message}");
+    }
+    assert!(!message.contains("rope."), "{message}");
 }
 
 #[test]
 fn another_beginning_of_the_windows_that_are_measured_is_refused() {
     let here = stopped();
     here.run(&format!("{RESUME} --set eval.bos=window"))
-        .refused_with("`eval.bos` was \"document\" and is \"window\"");
+        .refused_with("`eval.bos` was document and is window");
     here.run(&format!("{RESUME} --set eval.bos=document"))
         .worked();
 }

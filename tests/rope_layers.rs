@@ -55,7 +55,7 @@ fn runs_are_not_continued_for_other_layers() {
     // After a warning about the part of the file for other layers.
     let outcome = here.run(&format!("{recover} --resume {ALL}"));
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
-    let words = "`rope-layers` was \"full\" and is \"all\"";
+    let words = "`rope-layers` was full and is all";
     assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     here.run(&format!("{recover} --resume")).worked();
 }

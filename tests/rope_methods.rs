@@ -75,7 +75,7 @@ fn numbers_that_are_missing_or_wrong_are_errors_with_an_example() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{PPL} --model m --rope theta"));
     assert_snapshot!(message, @r"
-    error: RoPE `theta`: expected the base after `@`, a number above 1 and up to 3e38
+    error: RoPE `theta`: expected a number above 1 and up to 3e38
     hint: for example --rope theta@5e6
     ");
     let message = here.fails(&format!("{PPL} --model m --rope selfextend@8,"));

@@ -1,4 +1,4 @@
-//! A setting that differs between two measurements.
+//! A setting that differs between two measurements or runs.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub(crate) const TASK_VERSION: &str = "task_version";
 /// A setting with another value than the one that something was measured with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedSetting {
-    /// The name, such as `seed`.
+    /// The name, or the path in nested settings, such as `seed` or `search.population`.
     pub name: String,
     /// The value of before and the present one as text; `None` if they are too long to show.
     pub values: Option<(String, String)>,
@@ -21,7 +21,7 @@ pub struct ChangedSetting {
 
 impl ChangedSetting {
     /// The change of a setting from one value to another; `None` is none.
-    pub(crate) fn new(name: &str, before: Option<&Value>, now: Option<&Value>) -> Self {
+    pub fn new(name: &str, before: Option<&Value>, now: Option<&Value>) -> Self {
         let values = (shown(before), shown(now));
         let is_short = |text: &str| text.chars().count() <= MOST_SHOWN;
         Self {
@@ -37,6 +37,12 @@ impl ChangedSetting {
             name: name.to_owned(),
             values: Some((in_all(before), in_all(now))),
         }
+    }
+
+    /// Changes as a list in a sentence.
+    pub fn listed(changes: &[Self]) -> String {
+        let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        texts.join(", ")
     }
 
     /// Whether it is the version of the prompts, which no setting changes.
@@ -57,12 +63,11 @@ impl fmt::Display for ChangedSetting {
 }
 
 /// Changes as the end of a sentence, after a colon; empty if there are none.
-pub(crate) fn listed(changes: &[ChangedSetting]) -> String {
+pub(crate) fn after_colon(changes: &[ChangedSetting]) -> String {
     if changes.is_empty() {
         return String::new();
     }
-    let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
-    format!(": {}", texts.join(", "))
+    format!(": {}", ChangedSetting::listed(changes))
 }
 
 /// A value as text.

@@ -22,22 +22,29 @@ pub struct HowMeasured {
 impl HowMeasured {
     /// How a task would be measured.
     pub fn of_task(task: &dyn Task) -> Self {
-        let info = task.info();
-        Self::of_info(&info, task.n_trials())
+        let TaskInfo {
+            name,
+            settings,
+            version,
+            protocol,
+            seed,
+            ..
+        } = task.info();
+        let own = [json!(version), json!(protocol), json!(seed)];
+        Self::of_questions(&name, &settings, own, task.n_trials())
     }
 
-    fn of_info(info: &TaskInfo, n_trials: usize) -> Self {
+    /// `own` are the version of the task, the protocol and the seed.
+    fn of_questions(task: &str, saved: &Map<String, Value>, own: [Value; 3], n: usize) -> Self {
+        let [version, protocol, seed] = own;
+        let own = [
+            (TASK_VERSION, version),
+            ("protocol", protocol),
+            ("seed", seed),
+        ];
         Self {
-            settings: settings(
-                &info.name,
-                &info.settings,
-                [
-                    (TASK_VERSION, json!(info.version)),
-                    ("protocol", json!(info.protocol)),
-                    ("seed", json!(info.seed)),
-                ],
-            ),
-            count: ("questions", n_trials),
+            settings: settings(task, saved, own),
+            count: ("questions", n),
         }
     }
 
@@ -65,33 +72,21 @@ impl HowMeasured {
 
     /// How the trials of a result were measured.
     pub fn of_trials(result: &TaskResult) -> Self {
-        Self {
-            settings: settings(
-                &result.task,
-                &result.settings,
-                [
-                    (TASK_VERSION, json!(result.task_version)),
-                    ("protocol", json!(result.protocol)),
-                    ("seed", json!(result.seed)),
-                ],
-            ),
-            count: ("questions", result.n),
-        }
+        let own = [
+            json!(result.task_version),
+            json!(result.protocol),
+            json!(result.seed),
+        ];
+        Self::of_questions(&result.task, &result.settings, own, result.n)
     }
 
     /// How the trials with a saved [key](crate::EvalState::key) are measured.
     fn of_key(key: &Value) -> Self {
         let part = |name: &str| key.get(name).cloned().unwrap_or(Value::Null);
         let task = key.get("task").and_then(Value::as_str).unwrap_or_default();
-        let own = key.get("settings").and_then(Value::as_object);
-        Self {
-            settings: settings(
-                task,
-                &own.cloned().unwrap_or_default(),
-                [TASK_VERSION, "protocol", "seed"].map(|name| (name, part(name))),
-            ),
-            count: ("questions", 0),
-        }
+        let saved = key.get("settings").and_then(Value::as_object);
+        let own = [TASK_VERSION, "protocol", "seed"].map(part);
+        Self::of_questions(task, &saved.cloned().unwrap_or_default(), own, 0)
     }
 
     /// The same with one more setting.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::changed_setting::{ChangedSetting, listed};
+use crate::changed_setting::{ChangedSetting, after_colon};
 
 /// The result of this crate's fallible functions.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -209,7 +209,7 @@ pub enum Error {
     },
 
     /// A saved state belongs to other tasks or settings.
-    #[error("`{}` was made with other settings{}", path.display(), listed(changes))]
+    #[error("`{}` was made with other settings{}", path.display(), after_colon(changes))]
     StateSettings {
         /// The file.
         path: PathBuf,

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use longrope_eval::ChangedSetting;
 use longrope_search::StepError;
 
 use crate::interrupt::Interrupted;
 use crate::pool::PoolError;
 use crate::pretrain::error::PretrainError;
-use crate::run_folder::change::{SettingChange, listed};
 use crate::run_folder::kind::RunKind;
 use crate::search::saved::search_input::SearchInput;
 
@@ -197,12 +197,12 @@ pub enum Error {
     },
 
     /// The run was begun with other settings.
-    #[error("the run in `{}` has other settings: {}", .path.display(), listed(.changes))]
+    #[error("the run in `{}` has other settings: {}", .path.display(), ChangedSetting::listed(.changes))]
     OtherSettings {
         /// The saved state, or the run folder.
         path: PathBuf,
         /// The settings that differ.
-        changes: Vec<SettingChange>,
+        changes: Vec<ChangedSetting>,
     },
 
     /// The saved state of a search is gone, although there was one.

@@ -16,7 +16,7 @@ mod stopwatch;
 
 pub use error::{Error, Result, ScoringError};
 pub use interrupt::{Interrupt, Interrupted};
-pub use run_folder::{RunFolder, RunKind, RunMode, RunSettings, SettingChange};
+pub use run_folder::{RunFolder, RunKind, RunMode, RunSettings};
 pub use scoring::{
     AdaptJob, Adaptation, Adapted, HeldOut, Losses, Measure, Measurer, Models, PplCell, PplEvent,
     PplOptions, Replica, ScoreJob, Scoring, Workers, check_windows, perplexities,
@@ -24,7 +24,7 @@ pub use scoring::{
 pub use search::{
     AdaptConfig, Calibration, CalibrationOptions, CalibrationSample, ClosestInputs, ClosestRope,
     HeldOutShare, HeldOutText, MethodLoss, ModelObjective, NamedSpec, ObjectiveChoice,
-    ObjectiveKind, Recovered, Recovery, RecoveryTask, SearchEvent, SearchInput, SearchInputs,
-    SearchOutcome, SearchResult, SearchTask, Verdict, Watch, WindowComparison, choose_closest,
-    compare_on_windows, measure,
+    ObjectiveKind, Recovered, Recovery, RecoverySettings, RecoveryTask, SearchEvent, SearchInput,
+    SearchInputs, SearchOutcome, SearchResult, SearchTask, Verdict, Watch, WindowComparison,
+    choose_closest, compare_on_windows, measure,
 };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::scaling::is_base;
+use crate::scaling::{BASE, is_base};
 use crate::{Error, Result, RopeScaling, RopeSpec, SelfExtend};
 
 /// Far above any fitted growth, and below any context, which other methods take here.
@@ -60,8 +60,7 @@ impl ParameterMethod {
             ("theta", parameters) => {
                 let theta = parameters.and_then(number).filter(|theta| is_base(*theta));
                 let Some(theta) = theta else {
-                    let expected = "the base after `@`, a number above 1 and up to 3e38";
-                    return wrong(expected, "theta@5e6");
+                    return wrong(BASE, "theta@5e6");
                 };
                 Self::Theta { theta }
             }
@@ -188,7 +187,7 @@ mod tests {
             "theta@nan",
         ] {
             let error = ParameterMethod::parse(text).unwrap_err().to_string();
-            let expected = "expected the base after `@`, a number above 1 and up to 3e38";
+            let expected = format!("expected {BASE}");
             assert_eq!(error, format!("RoPE `{text}`: {expected}"));
         }
         for text in ["drope@", "drope@-1", "drope@a", "drope@inf", "drope@8192"] {

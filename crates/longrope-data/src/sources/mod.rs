@@ -55,6 +55,19 @@ impl Default for SourceOptions {
     }
 }
 
+impl SourceOptions {
+    /// Whether the sources of the crate of this name are text to train on, if there are any.
+    pub fn trains_on(&self, name: &str) -> bool {
+        let has = |names: &[String]| names.iter().any(|known| known == name);
+        let is_wanted = if self.only.is_empty() {
+            !filter::is_binding(name)
+        } else {
+            has(&self.only)
+        };
+        is_wanted && !has(&self.held_out)
+    }
+}
+
 /// The sources of one crate, in the order of their paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceCrate {
@@ -113,12 +126,7 @@ impl SourceCorpus {
         let mut corpus = Self::default();
         for package in lockfile.newest() {
             let held_out = options.held_out.contains(&package.name);
-            let wanted = if options.only.is_empty() {
-                !filter::is_binding(&package.name)
-            } else {
-                options.only.contains(&package.name)
-            };
-            if !held_out && !wanted {
+            if !held_out && !options.trains_on(&package.name) {
                 continue;
             }
             let name = format!("{}-{}", package.name, package.version);

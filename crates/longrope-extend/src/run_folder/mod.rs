@@ -13,7 +13,6 @@
 //! - Temporary files of processes that were killed are removed when the folder is opened.
 //! - Folders of version 0.1 have no `run.json`. Their kind shows in their files.
 
-pub(crate) mod change;
 mod foreign;
 mod held;
 pub(crate) mod kind;
@@ -33,7 +32,6 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::json_files::write_json;
 
-pub use change::SettingChange;
 use foreign::{foreign_file, sign};
 use held::{Held, refuse};
 pub use kind::RunKind;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use longrope_eval::ChangedSetting;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::change::SettingChange;
 use super::kind::RunKind;
 use super::settings::{RunSettings, changes};
 use crate::error::{Error, Result};
@@ -83,7 +83,7 @@ impl Record {
 }
 
 /// The error for a run that would be continued with other settings than it was begun with, if some differ.
-pub(super) fn as_begun(root: &Path, changes: Vec<SettingChange>) -> Result<()> {
+pub(super) fn as_begun(root: &Path, changes: Vec<ChangedSetting>) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use longrope_eval::ChangedSetting;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::change::SettingChange;
 use crate::error::Result;
-
-/// Longest value that a message shows, in characters.
-const LONGEST_SHOWN: usize = 60;
 
 /// Settings that runs of earlier versions did not record. Where one is missing, it is not compared.
 const RECORDED_LATER: [&str; 9] = [
@@ -35,34 +32,24 @@ pub struct RunSettings<'a> {
 
 /// Settings with different values, each with the saved and the present value.
 ///
-/// Names are paths into the values, such as `search.population`. A setting that one side does not have is `absent`.
+/// Names are paths into the values, such as `search.population`. A setting that one side does not have is `none`.
 pub(crate) fn differences(
     saved: &impl Serialize,
     now: &impl Serialize,
-) -> Result<Vec<SettingChange>> {
+) -> Result<Vec<ChangedSetting>> {
     let (saved, now) = (flat(saved)?, flat(now)?);
     let mut names: Vec<&String> = saved.keys().chain(now.keys()).collect();
     names.sort_unstable();
     names.dedup();
     let differing = names.into_iter().filter_map(|name| {
         let (saved, now) = (saved.get(name), now.get(name));
-        if saved == now {
-            return None;
-        }
-        let text =
-            |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
-        let (saved, now) = (text(saved), text(now));
-        let is_short = saved.chars().count().max(now.chars().count()) <= LONGEST_SHOWN;
-        Some(SettingChange {
-            key: name.clone(),
-            values: is_short.then_some((saved, now)),
-        })
+        (saved != now).then(|| ChangedSetting::new(name, saved, now))
     });
     Ok(differing.collect())
 }
 
 /// As [`differences`], between what a run was begun with and what it is continued with.
-pub(super) fn changes(saved: &Value, now: &Value) -> Result<Vec<SettingChange>> {
+pub(super) fn changes(saved: &Value, now: &Value) -> Result<Vec<ChangedSetting>> {
     let mut now = now.clone();
     if let Some(now) = now.as_object_mut() {
         now.retain(|name, _| saved.get(name).is_some() || !RECORDED_LATER.contains(&name.as_str()));
@@ -72,7 +59,7 @@ pub(super) fn changes(saved: &Value, now: &Value) -> Result<Vec<SettingChange>> 
 
 /// As [`differences`], for some settings that are known before the others. Settings that only one side has are left out,
 /// and so are empty lists: they may stand for a default.
-pub(super) fn changes_of_known(saved: &Value, known: &Value) -> Result<Vec<SettingChange>> {
+pub(super) fn changes_of_known(saved: &Value, known: &Value) -> Result<Vec<ChangedSetting>> {
     let (mut saved, mut known) = (flat(saved)?, flat(known)?);
     let is_open = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     known.retain(|name, value| saved.contains_key(name) && !is_open(value));
@@ -108,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    fn texts(changes: Result<Vec<SettingChange>>) -> Vec<String> {
+    fn texts(changes: Result<Vec<ChangedSetting>>) -> Vec<String> {
         let changes = changes.unwrap();
         changes.iter().map(ToString::to_string).collect()
     }
@@ -123,7 +110,7 @@ mod tests {
             texts(differences(&saved, &now)),
             [
                 "`factors` is another one",
-                "`search.parents` was 4 and is absent",
+                "`search.parents` was 4 and is none",
                 "`search.population` was 8 and is 16",
             ]
         );
@@ -134,13 +121,10 @@ mod tests {
         let now = json!({"seed": 1, "eval-text": "a", "rope-layers": "full"});
         assert_eq!(texts(changes(&json!({"seed": 1}), &now)), [""; 0]);
         let saved = json!({"seed": 1, "eval-text": "b", "rope-layers": "full"});
-        assert_eq!(
-            texts(changes(&saved, &now)),
-            ["`eval-text` was \"b\" and is \"a\""]
-        );
+        assert_eq!(texts(changes(&saved, &now)), ["`eval-text` was b and is a"]);
         // Others are.
         let saved = json!({"eval-text": "a", "rope-layers": "full"});
-        assert_eq!(texts(changes(&saved, &now)), ["`seed` was absent and is 1"]);
+        assert_eq!(texts(changes(&saved, &now)), ["`seed` was none and is 1"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use methods::measured::{NamedSpec, measure};
 pub use objective::choice::ObjectiveChoice;
 pub use objective::kind::ObjectiveKind;
 pub use objective::model::ModelObjective;
-pub use recover::{Recovered, Recovery, RecoveryTask};
+pub use recover::{Recovered, Recovery, RecoverySettings, RecoveryTask};
 pub use result::{SearchOutcome, SearchResult};
 pub(crate) use run::TIME_FILE;
 pub use saved::search_input::SearchInput;

@@ -8,8 +8,7 @@ use longrope_model::ModelConfig;
 use longrope_rope::{Method, RopeScaling};
 
 use super::eval::folder::{EvalFolder, Evaluated};
-use super::eval::perplexities::{check, check_stride, measure, planned};
-use super::eval::reference::reference;
+use super::eval::perplexities::{check, check_layout, check_measured, measure, planned};
 use crate::input::memory::Work;
 use crate::input::ropes_and_contexts::{distinct, longest_context, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
@@ -43,19 +42,20 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
 /// folder if there is one.
 pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
-    check_stride(&config.eval)?;
+    check_layout(config)?;
+    let model = input::model_config(config)?;
+    let names = names(config, &model);
+    let reference = check_measured(config, &model, &names)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
-    let model = decoder.config();
-    let ropes = named_ropes(&names(config, model), decoder, target)?;
-    if leaves_methods_out(config, model) {
+    let ropes = named_ropes(&names, decoder, target)?;
+    if leaves_methods_out(config, &model) {
         tracing::warn!(
             "no layer that sees all tokens rotates its keys: only plain RoPE is measured, without the other methods"
         );
     }
     let documents = input::load_documents(config, decoder.config())?;
-    let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
     let planned = planned(config, &ropes)?;

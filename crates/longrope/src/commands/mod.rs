@@ -14,6 +14,7 @@ mod growing_text;
 mod inspect;
 mod man;
 mod not_finite;
+mod other_rope;
 mod plan;
 mod pretrain;
 mod recover;

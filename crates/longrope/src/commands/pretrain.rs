@@ -10,10 +10,10 @@ use longrope_extend::pretrain::{
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use longrope_model::ResultSource;
 use longrope_trainer::Screen;
-use longrope_trainer::run::{TrainConfig, WeightPrecision};
+use longrope_trainer::run::TrainConfig;
 use serde::Serialize;
 
-use super::finetune::{check_resident, curriculum};
+use super::finetune::{check_resident, curriculum, precision_of_pretraining};
 use super::not_finite;
 use crate::failure::{Hint, explain_interruption};
 use crate::input::memory::{self, Work};
@@ -183,7 +183,7 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
 
 /// What to say before a pretraining begins.
 fn warnings(config: &Config, task: &PretrainTask) -> Vec<String> {
-    let mut warnings = unused_precision(config);
+    let mut warnings = precision_of_pretraining(config);
     for phase in &config.pretrain.phases {
         let key = |key: &str| format!("`{key}` of phase `{}`", phase.name);
         let n_devices = task.workers.len();
@@ -198,32 +198,6 @@ fn warnings(config: &Config, task: &PretrainTask) -> Vec<String> {
     }
     warnings.extend(repetition(&config.pretrain, &task.texts.training));
     warnings
-}
-
-/// What to say of types that are set and not used: every weight of a pretraining is in f32.
-fn unused_precision(config: &Config) -> Vec<String> {
-    let trained = config.train.precision;
-    let half = [
-        (
-            config.precision.is_half(),
-            "precision",
-            config.precision.name(),
-        ),
-        (
-            trained != WeightPrecision::F32,
-            "train.precision",
-            trained.name(),
-        ),
-    ];
-    half.into_iter()
-        .filter(|(is_set, ..)| *is_set)
-        .map(|(_, key, name)| {
-            format!(
-                "`{key}` is {name}, which has no effect on `pretrain`: its weights are in f32. `train.precision=bf16` is for \
-                 `finetune`"
-            )
-        })
-        .collect()
 }
 
 /// A training that sees each token this often learns the text by heart.
@@ -343,7 +317,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::settings::config::PrecisionSetting;
 
     #[test]
     fn the_memory_of_a_phase_is_that_of_a_training_which_keeps_everything() {
@@ -376,18 +349,5 @@ mod tests {
         let said = repetition(&config(32, 1.0), &documents).unwrap();
         assert!(said.contains("at least 20 times"), "{said}");
         assert_eq!(repetition(&config(32, 0.5), &documents), None);
-    }
-
-    #[test]
-    fn types_that_a_pretraining_does_not_use_are_named() {
-        assert_eq!(unused_precision(&Config::default()), [""; 0]);
-        let mut config = Config {
-            precision: PrecisionSetting::Bf16,
-            ..Config::default()
-        };
-        config.train.precision = WeightPrecision::Bf16;
-        let said = unused_precision(&config);
-        assert!(said[0].starts_with("`precision` is bf16"), "{said:?}");
-        assert!(said[1].starts_with("`train.precision` is bf16"), "{said:?}");
     }
 }

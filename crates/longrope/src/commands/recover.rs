@@ -6,6 +6,7 @@ use longrope_model::ResultSource;
 use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Serialize;
 
+use super::other_rope;
 use super::searching::{inputs, shown};
 use crate::failure::{Hint, explain_interruption};
 use crate::input::memory::Work;
@@ -78,6 +79,7 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
             mode,
         };
         task.run(&interrupt, watch)
+            .map_err(|error| other_rope::named(error, out, &config.rope))
     };
     shown(config, dashboard, &interrupt, recover)
         .map_err(|error| explain_interruption(error, RunKind::Recover, out, mode))

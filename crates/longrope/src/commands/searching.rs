@@ -10,7 +10,7 @@ use crate::settings::config::Config;
 use crate::show::search_view::SearchView;
 
 /// The configured choice of samples.
-fn calibration(config: &Config) -> CalibrationOptions {
+pub(super) fn calibration(config: &Config) -> CalibrationOptions {
     let search = &config.search.run;
     CalibrationOptions {
         samples: search.samples,

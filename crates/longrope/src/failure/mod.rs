@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Error;
-pub(crate) use hint::Hint;
+pub(crate) use hint::{Hint, InStage};
+use hints::stage::hint_in_stage;
 use hints::{find, hint_for, is_of_system};
 use longrope_extend::{Interrupted, RunFolder, RunKind, RunMode};
 
@@ -165,6 +166,7 @@ impl Message {
         if let Some(Hint(hint)) = error.downcast_ref::<Hint>() {
             hints.push(hint.clone());
         }
+        let stage = error.downcast_ref::<InStage>();
         for cause in error.chain() {
             let text = cause.to_string().trim_end().to_owned();
             // Hints are in the chain like any context, but are printed separately.
@@ -173,7 +175,8 @@ impl Message {
             }
             // The error of a parser or of the system says less than that about the file that was read or written.
             if hints.is_empty() || !is_of_system(cause) {
-                hints.extend(hint_for(cause));
+                let in_stage = stage.and_then(|stage| hint_in_stage(cause, stage));
+                hints.extend(in_stage.or_else(|| hint_for(cause)));
             }
             // Some errors repeat the text of their source.
             if causes.last().is_some_and(|last| last.contains(&text)) {

@@ -1,5 +1,6 @@
 use super::*;
 use anyhow::anyhow;
+use longrope_eval::Error as Eval;
 use longrope_extend::RunSettings;
 
 #[test]
@@ -10,6 +11,23 @@ fn causes_come_in_order_and_hints_last() {
     assert_eq!(
         Message::of(&error).render(),
         "error: writing `a`\n  caused by: disk on fire\nhint: pour water\n"
+    );
+}
+
+#[test]
+fn errors_in_a_stage_have_its_name_and_its_hint() {
+    let error = Eval::StateModel { path: "s".into() };
+    let stage = InStage {
+        name: "keys".to_owned(),
+        folder: "run/03-keys".into(),
+    };
+    let error = Error::from(error).context(stage);
+    let message = Message::of(&error.context(Hint("continue".into()))).render();
+    assert_eq!(
+        message,
+        "error: stage `keys`\n  caused by: `s` was made with another model\nhint: continue\n\
+         hint: restore the model that the stage was begun with, or remove `run/03-keys`, and --resume runs the stage again \
+         from its start\n"
     );
 }
 

@@ -13,6 +13,12 @@ use crate::show::output::counted;
 /// Prefix of such text in the place of a path: `sources:training` or `sources:held-out`.
 const PREFIX: &str = "sources:";
 
+/// The crates to train on.
+const TRAINING: &str = "training";
+
+/// The crates that are never trained on.
+const HELD_OUT: &str = "held-out";
+
 /// Crates that a warning names.
 const LISTED: usize = 3;
 
@@ -24,20 +30,39 @@ const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
 /// `sources:held-out` stands for the crates that the bundled model was not trained on, `sources:training` for all
 /// others, and `sources:NAME` for one crate.
 pub(crate) fn documents(name: &Path) -> Option<Result<Vec<Document>>> {
-    let which = name.to_str()?.strip_prefix(PREFIX)?;
-    Some(read(which))
+    which(name).map(read)
+}
+
+/// What follows `sources:`; `None` if `name` is an ordinary path.
+fn which(name: &Path) -> Option<&str> {
+    name.to_str()?.strip_prefix(PREFIX)
 }
 
 /// Whether a path is `sources:..` and not one of a file.
 pub(crate) fn is_source(name: &Path) -> bool {
-    name.to_str().is_some_and(|name| name.starts_with(PREFIX))
+    which(name).is_some()
+}
+
+/// Whether two such texts have crates in common, as far as their names say; false for ordinary paths.
+pub(crate) fn may_share(a: &Path, b: &Path) -> bool {
+    let (Some(a), Some(b)) = (which(a), which(b)) else {
+        return false;
+    };
+    match (a, b) {
+        _ if a == b => true,
+        (TRAINING, name) | (name, TRAINING) => {
+            name != HELD_OUT && SourceOptions::default().trains_on(name)
+        }
+        (HELD_OUT, name) | (name, HELD_OUT) => HELD_OUT_CRATES.contains(&name),
+        _ => false,
+    }
 }
 
 fn read(which: &str) -> Result<Vec<Document>> {
     let mut options = SourceOptions::default();
     match which {
-        "training" => {}
-        "held-out" => options.only = HELD_OUT_CRATES.map(str::to_owned).to_vec(),
+        TRAINING => {}
+        HELD_OUT => options.only = HELD_OUT_CRATES.map(str::to_owned).to_vec(),
         name => {
             options.only = vec![name.to_owned()];
             options.held_out.retain(|held_out| held_out == name);
@@ -48,7 +73,7 @@ fn read(which: &str) -> Result<Vec<Document>> {
     })?;
     warn_of_missing(&format!("`{PREFIX}{which}`"), &corpus.missing);
     let mut found = corpus.training;
-    if which != "training" {
+    if which != TRAINING {
         found.extend(corpus.held_out);
     }
     Ok(found.iter().map(SourceCrate::joined).collect())
@@ -114,6 +139,24 @@ mod tests {
         let all = of_missing("`sources:training`", &names);
         let expected = "`sources:training` lacks the sources of 4 crates of Cargo.lock (a-1.0.0, b-2.0.0, c-3.0.0, ..)";
         assert!(all.starts_with(expected), "{all}");
+    }
+
+    #[test]
+    fn names_of_the_same_crates_share_text() {
+        let share = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|name| PathBuf::from(format!("{PREFIX}{name}")));
+            let share = may_share(&a, &b);
+            assert_eq!(may_share(&b, &a), share, "{} {}", a.display(), b.display());
+            share
+        };
+        assert!(share("training", "training") && share("rayon", "rayon"));
+        assert!(share("training", "anyhow") && share("held-out", "rayon"));
+        assert!(!share("training", "held-out") && !share("training", "rayon"));
+        // Bindings are in no training text.
+        assert!(!share("training", "libc"));
+        assert!(!share("held-out", "anyhow") && !share("anyhow", "rayon"));
+        let path = Path::new("training");
+        assert!(!may_share(path, path));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) mod model;
 pub(crate) mod precision;
 pub(crate) mod rope_arg;
 pub(crate) mod ropes_and_contexts;
+pub(crate) mod shared_text;
 mod source;
 mod text;
 

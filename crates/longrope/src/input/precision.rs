@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use burn::tensor::DType;
 use longrope_model::estimate::Held;
 use longrope_model::{Placement, Precision};
+use longrope_trainer::run::WeightPrecision;
 
 use super::device;
 use crate::failure::Hint;
@@ -32,6 +33,26 @@ pub(crate) fn precision(
         half if device::is_gpu(name) => Precision::whole(half),
         half => Precision::widened(half),
     })
+}
+
+/// The settings of a training with the type of its weights: `auto` is `bf16` if all configured devices are GPUs that have it.
+///
+/// # Errors
+/// If a GPU cannot be opened.
+pub(crate) fn with_trained_precision(config: &Config) -> Result<Config> {
+    let mut config = config.clone();
+    if config.train.precision == WeightPrecision::Auto {
+        let mut names = config.device.names()?.iter();
+        let have_bf16 = names.try_fold(true, |all, name| -> Result<bool> {
+            Ok(all && device::is_gpu(name) && have(&device::place(name)?, DType::BF16))
+        })?;
+        config.train.precision = if have_bf16 {
+            WeightPrecision::Bf16
+        } else {
+            WeightPrecision::F32
+        };
+    }
+    Ok(config)
 }
 
 /// Refuses a type that the device does not have. Otherwise, the first tensor would panic.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use longrope_data::Tokenizer;
 use longrope_eval::{Passkey, PasskeyConfig};
 use longrope_model::{Checkpoint, FIRST_CAPACITY, ModelConfig};
+use longrope_rope::RopeScaling;
 use longrope_trainer::run::{TrainConfig, TrainMode};
 
 use super::words::{free, joined, quoted, rope_word, words};
@@ -58,9 +59,15 @@ impl<'a> Subject<'a> {
         self.model.rope.original_context
     }
 
-    /// The context that the model is for, by its configuration.
+    /// The context that the model is for, by its configuration. With dynamic NTK, its `config.json` claims the original one.
     pub(super) fn claimed(&self) -> usize {
-        self.model.max_context
+        let ModelConfig {
+            rope, max_context, ..
+        } = &self.model;
+        match rope.scaling {
+            RopeScaling::DynamicNtk { .. } => rope.max_context().max(*max_context),
+            _ => *max_context,
+        }
     }
 
     /// A context worth extending to.

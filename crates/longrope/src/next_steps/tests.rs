@@ -117,30 +117,41 @@ fn factors_that_were_measured_are_exported_and_not_searched_again() {
     assert!(steps(&["none", "yarn"])[0].starts_with("search "));
 }
 
-#[test]
-fn a_model_that_claims_the_context_is_not_searched_again() {
-    let here = tempfile::tempdir().unwrap();
-    let model = here.path().join("m");
-    fs_err::create_dir(&model).unwrap();
+/// Puts the bundled model with another RoPE into a folder.
+fn with_rope(model: &Path, max_context: usize, rope: serde_json::Value) {
+    fs_err::create_dir(model).unwrap();
     for entry in fs_err::read_dir(bundled()).unwrap() {
         let entry = entry.unwrap();
         fs_err::copy(entry.path(), model.join(entry.file_name())).unwrap();
     }
     let text = fs_err::read_to_string(model.join("config.json")).unwrap();
     let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    json["max_position_embeddings"] = 1024.into();
-    json["rope_parameters"] = serde_json::json!({
+    json["max_position_embeddings"] = max_context.into();
+    json["rope_parameters"] = rope;
+    fs_err::write(model.join("config.json"), json.to_string()).unwrap();
+}
+
+#[test]
+fn a_model_that_claims_the_context_is_not_searched_again() {
+    let here = tempfile::tempdir().unwrap();
+    let yarn = serde_json::json!({
         "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0,
         "original_max_position_embeddings": 256,
     });
-    fs_err::write(model.join("config.json"), json.to_string()).unwrap();
-    let config = Config {
-        out: None,
-        ..config(model)
-    };
-    let steps = after_measurement(&config).0;
-    assert!(steps[0].starts_with("doctor "), "{steps:?}");
-    assert!(steps[1].starts_with("generate "), "{steps:?}");
+    // It has the original context in the place of the claimed one.
+    let dynamic =
+        serde_json::json!({ "rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0 });
+    for (name, max_context, rope) in [("yarn", 1024, yarn), ("dynamic", 256, dynamic)] {
+        let model = here.path().join(name);
+        with_rope(&model, max_context, rope);
+        let config = Config {
+            out: None,
+            ..config(model)
+        };
+        let steps = after_measurement(&config).0;
+        assert!(steps[0].starts_with("doctor "), "{name}: {steps:?}");
+        assert!(steps[1].starts_with("generate "), "{name}: {steps:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! with its attention scale, and factors are kept if they are better by more than chance on what the search minimizes.
 
 mod problem;
+mod settings;
 mod warnings;
 
 use std::path::Path;
@@ -31,11 +32,11 @@ use crate::search::held_out::split::HeldOutShare;
 use crate::search::inputs::SearchInputs;
 use crate::search::methods::compared::Compared;
 use crate::search::methods::measured::{NamedSpec, SEARCHED};
-use crate::search::objective::kind::ObjectiveKind;
 use crate::search::result::{RESULT_FILE, SearchResult};
 use crate::search::saved::state::{STATE_FILE, read_state};
 use crate::search::task::SearchTask;
 
+pub use settings::RecoverySettings;
 use warnings::{warn_of_lost_sets, warn_of_one_sample};
 
 /// The result of a recovery at one context.
@@ -207,27 +208,21 @@ impl RecoveryTask<'_> {
 
     /// What must be the same for a recovery to be continued.
     fn fixed(&self) -> Value {
-        let calibration = &self.inputs.calibration;
-        let layers = self.inputs.source.rope_layers.as_deref();
-        let mut fixed = json!({
-            "rope": self.known,
-            "seed": calibration.seed,
-            "search.profile": self.inputs.profile,
-            "recover.max-factor-ratio": self.max_factor_ratio,
-            "search": self.inputs.evolution,
-            "search.samples": calibration.samples,
-            "search.objective": calibration.objective.description(),
-            "search.sample-context": self.inputs.sample_context,
-            "rope-layers": layers.unwrap_or("full"),
-            "model": self.inputs.source.model_fingerprint,
-            "text": text_fingerprint(self.inputs.documents),
-        });
-        if let Some(precision) = self.inputs.source.half_precision() {
+        let inputs = &self.inputs;
+        let settings = RecoverySettings {
+            known: &self.known,
+            profile: &inputs.profile,
+            max_factor_ratio: self.max_factor_ratio,
+            evolution: &inputs.evolution,
+            calibration: &inputs.calibration,
+        };
+        let mut fixed = settings.fixed();
+        fixed["search.sample-context"] = json!(inputs.sample_context);
+        fixed["rope-layers"] = json!(inputs.source.rope_layers.as_deref().unwrap_or("full"));
+        fixed["model"] = json!(inputs.source.model_fingerprint);
+        fixed["text"] = json!(text_fingerprint(inputs.documents));
+        if let Some(precision) = inputs.source.half_precision() {
             fixed["precision"] = json!(precision);
-        }
-        if calibration.objective != ObjectiveKind::Perplexity {
-            fixed["search-needle"] = json!(calibration.needles);
-            fixed["search.needle-weight"] = json!(calibration.needle_weight);
         }
         fixed
     }

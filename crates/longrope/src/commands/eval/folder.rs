@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use longrope_data::write_atomically;
-use longrope_eval::{EffectiveRule, EvalReport, EvalResult, HowMeasured};
+use longrope_eval::{ChangedSetting, EffectiveRule, EvalReport, EvalResult, HowMeasured};
 use longrope_extend::{RunFolder, RunMode};
 use longrope_model::{ResultSource, rope_fingerprint};
 use longrope_rope::RopeSpec;
@@ -258,10 +258,9 @@ fn other_settings(
         if changes.is_empty() {
             return None;
         }
-        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
         Some(format!(
             "holds results that were measured with other settings: {} ({result})",
-            changes.join(", ")
+            ChangedSetting::listed(&changes)
         ))
     })
 }

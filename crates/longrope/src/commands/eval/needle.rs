@@ -53,6 +53,7 @@ pub(crate) fn needle(config: &Config, mode: RunMode) -> Result<Evaluated<TaskRes
     let kind = config.needle.kind;
     let mut keep = keep::keep(config, kind.task_name(), mode)?;
     let target = longest_context(config)?;
+    config.needle.validate()?;
     let subject = Subject::load(config, Work::Measure { context: target })?;
     let tokenizer = subject.tokenizer()?;
     let haystack = input::haystack(config)?;

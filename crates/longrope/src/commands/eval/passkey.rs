@@ -37,6 +37,7 @@ pub(crate) fn passkey(config: &Config, mode: RunMode) -> Result<Evaluated<TaskRe
     effective_rule(config)?;
     let keep = keep::keep(config, "passkey", mode)?;
     let target = longest_context(config)?;
+    config.passkey.validate()?;
     let subject = Subject::load(config, Work::Measure { context: target })?;
     let tokenizer = subject.tokenizer()?;
     let jobs = job::grid(config, &subject.ropes, |context| {

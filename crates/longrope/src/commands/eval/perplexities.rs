@@ -8,9 +8,11 @@ use longrope_eval::{HowMeasured, PplProtocol, PplResult, ScoredWindow, WindowSet
 use longrope_extend::{
     Interrupt, Models, PplCell, PplEvent, PplOptions, check_windows, perplexities,
 };
+use longrope_model::ModelConfig;
 use serde_json::json;
 
 use super::folder::{Planned, angles_name};
+use super::reference::checked_reference;
 use crate::commands::not_finite;
 use crate::failure::Hint;
 use crate::input;
@@ -67,8 +69,25 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Refuses a stride that the protocol does not take, before a model is loaded.
-pub(crate) fn check_stride(eval: &EvalSection) -> Result<()> {
+/// Refuses windows that cannot be placed as they are configured, before a model is loaded.
+pub(crate) fn check_layout(config: &Config) -> Result<()> {
+    check_stride(&config.eval)?;
+    check_within(&config.eval, &config.contexts)
+}
+
+/// Refuses what cannot be measured of `model` under the RoPEs `names`, before its weights are loaded. Returns the name of the
+/// RoPE that differences are taken to.
+pub(crate) fn check_measured(
+    config: &Config,
+    model: &ModelConfig,
+    names: &[String],
+) -> Result<Option<String>> {
+    input::bos(config, model)?;
+    checked_reference(config, names)
+}
+
+/// Refuses a stride that the protocol does not take.
+fn check_stride(eval: &EvalSection) -> Result<()> {
     let protocol = eval.protocol;
     if eval.stride.is_none() || takes_stride(protocol) {
         return Ok(());
@@ -186,7 +205,7 @@ pub(super) fn planned_on(
 }
 
 /// Refuses `eval.within` where windows are placed in another way, and contexts that would score less of the text.
-pub(crate) fn check_within(eval: &EvalSection, contexts: &[usize]) -> Result<()> {
+fn check_within(eval: &EvalSection, contexts: &[usize]) -> Result<()> {
     let Some(within) = eval.within else {
         return Ok(());
     };

@@ -10,8 +10,7 @@ use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
 use super::folder::{EvalFolder, Evaluated};
-use super::perplexities::{check, check_stride, measure, planned_on, takes_stride};
-use super::reference::reference;
+use super::perplexities::{check, check_layout, check_measured, measure, planned_on, takes_stride};
 use crate::failure::Hint;
 use crate::input::memory::Work;
 use crate::input::ropes_and_contexts::{longest_context, named_ropes, rope_names};
@@ -60,13 +59,14 @@ pub(crate) fn ppl(
     mode: RunMode,
 ) -> Result<Evaluated<PplResult>> {
     let target = longest_context(config)?;
-    check_stride(&config.eval)?;
+    check_layout(config)?;
+    let names = rope_names(config);
+    let reference = check_measured(config, &input::model_config(config)?, &names)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
     let decoder = models.decoder();
-    let ropes = named_ropes(&rope_names(config), decoder, target)?;
+    let ropes = named_ropes(&names, decoder, target)?;
     let documents = input::load_documents(config, decoder.config())?;
-    let reference = reference(config, ropes.iter().map(|rope| rope.name.as_str()))?;
     check(config, &models, &documents, &ropes)?;
     let text = text_fingerprint(&documents);
     let planned = planned_on(config, &models, &documents, &ropes)?;

@@ -3,7 +3,16 @@
 use anyhow::{Result, anyhow};
 
 use crate::failure::Hint;
+use crate::input::rope_arg::RopeArg;
 use crate::settings::config::Config;
+
+/// As [`reference`], before a model is loaded: names that are neither of a RoPE nor of a file are refused too.
+pub(crate) fn checked_reference(config: &Config, names: &[String]) -> Result<Option<String>> {
+    names
+        .iter()
+        .try_for_each(|name| RopeArg::check_name(name))?;
+    reference(config, names.iter().map(String::as_str))
+}
 
 /// The name of the reference among the RoPEs that are measured: the configured one, or the first. `None` if there is only
 /// one RoPE.
@@ -26,7 +35,7 @@ pub(crate) fn reference<'a>(
             names.join(", ")
         )
         .context(Hint(format!(
-            "give one of them with --reference, or add --rope {wanted}"
+            "give one of them as --reference (`eval.reference`), or add {wanted} to --rope (`rope`)"
         )))),
         Some(wanted) => Ok((names.len() > 1).then(|| wanted.clone())),
         None => Ok(names

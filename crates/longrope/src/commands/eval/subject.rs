@@ -10,6 +10,7 @@ use longrope_model::Decoder;
 
 use super::job::Job;
 use super::keep::Keep;
+use super::reference::checked_reference;
 use super::task_run::{self, Finished};
 use crate::input;
 use crate::input::memory::Work;
@@ -29,12 +30,16 @@ impl Subject {
     /// Loads the model for this work. From then on, Ctrl-C ends the evaluation after its present trial.
     ///
     /// # Errors
-    /// If the model or a RoPE cannot be read, or there is not enough memory.
+    /// If a RoPE or the reference is unknown, the model or a RoPE cannot be read, or there is not enough memory.
     pub(crate) fn load(config: &Config, work: Work<'_>) -> Result<Self> {
         let target = longest_context(config)?;
+        let names = rope_names(config);
+        // Without a model, that is what is wrong.
+        input::model_folder(config)?;
+        checked_reference(config, &names)?;
         let interrupt = signals::listen()?;
         let decoder = input::load_model(config, work)?;
-        let ropes = named_ropes(&rope_names(config), &decoder, target)?;
+        let ropes = named_ropes(&names, &decoder, target)?;
         Ok(Self {
             interrupt,
             folder: input::model_folder(config)?.to_owned(),

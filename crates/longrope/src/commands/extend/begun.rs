@@ -2,13 +2,15 @@
 
 use anyhow::{Context, Result};
 use longrope_extend::recipe::{Place, Verb};
-use longrope_extend::{RunFolder, RunKind, RunMode, SearchTask};
+use longrope_extend::{RecoverySettings, RunFolder, RunKind, RunMode, SearchTask};
 use longrope_model::ModelConfig;
 use serde_json::json;
 
-use super::check::Planned;
-use crate::commands::{recover, search};
+use super::check::{Planned, in_stage};
+use crate::commands::searching::calibration;
+use crate::commands::{other_rope, recover, search};
 use crate::input;
+use crate::input::precision::with_trained_precision;
 use crate::input::rope_arg::RopeArg;
 use crate::input::ropes_and_contexts::longest_context;
 use crate::settings::config::Config;
@@ -21,7 +23,7 @@ use crate::settings::config::Config;
 pub(super) fn check(planned: &[Planned], places: &[Place]) -> Result<()> {
     for (stage, place) in planned.iter().zip(places) {
         let checked = check_stage(stage, place);
-        checked.with_context(|| format!("stage `{}`", stage.name))?;
+        checked.with_context(|| in_stage(stage))?;
     }
     Ok(())
 }
@@ -55,7 +57,7 @@ fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
     match stage.verb {
         Verb::Search => check_search(stage, &config, &model),
         Verb::Recover => check_recovery(stage, &config, &model),
-        _ => check_training(stage, &config, &model),
+        _ => check_training(stage, &with_trained_precision(&config)?, &model),
     }
 }
 
@@ -79,19 +81,15 @@ fn check_recovery(stage: &Planned, config: &Config, model: &ModelConfig) -> Resu
         return Ok(());
     };
     let rope = RopeArg::read(name, model, longest_context(config)?)?;
-    let run = &config.search.run;
-    let known = json!({
-        "rope": recover::factor_sets(config, name, &rope)?,
-        "seed": config.seed,
-        "search.profile": run.profile.name(),
-        "recover.max-factor-ratio": config.recover.max_factor_ratio,
-        "search": config.search.evolution,
-        "search.samples": run.samples,
-        "search.objective": run.objective.given().unwrap_or_default().description(),
-        "search-needle": config.search_needle,
-        "search.needle-weight": run.needle_weight,
-    });
-    Ok(RunFolder::check_known(&stage.folder, &known)?)
+    let settings = RecoverySettings {
+        known: &recover::factor_sets(config, name, &rope)?,
+        profile: config.search.run.profile.name(),
+        max_factor_ratio: config.recover.max_factor_ratio,
+        evolution: &config.search.evolution,
+        calibration: &calibration(config),
+    };
+    let checked = settings.check_begun(&stage.folder);
+    Ok(checked.map_err(|error| other_rope::named(error, &stage.folder, &config.rope))?)
 }
 
 fn check_training(stage: &Planned, config: &Config, model: &ModelConfig) -> Result<()> {

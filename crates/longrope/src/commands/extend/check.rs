@@ -10,10 +10,10 @@ use longrope_model::ModelConfig;
 
 use crate::commands::eval::bench;
 use crate::commands::eval::effective_rule::effective_rule;
-use crate::commands::eval::perplexities::{check_stride, check_within};
+use crate::commands::eval::perplexities::check_layout;
 use crate::commands::eval::reference::reference;
 use crate::commands::{compare, finetune, generate, recover, search};
-use crate::failure::Hint;
+use crate::failure::{Hint, InStage};
 use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
 use crate::input::ropes_and_contexts::{longest_context, rope_names};
 use crate::input::{self, hub};
@@ -24,6 +24,14 @@ use crate::settings::required;
 
 /// A stage and its configuration.
 pub(super) type Planned = PlannedStage<StageConfig>;
+
+/// The context of errors about a stage.
+pub(super) fn in_stage(stage: &Planned) -> InStage {
+    InStage {
+        name: stage.name.clone(),
+        folder: stage.folder.clone(),
+    }
+}
 
 /// Finds what a stage lacks, before any stage runs: its inputs, and settings that cannot be.
 ///
@@ -105,13 +113,10 @@ fn check_settings(stage: &Planned) -> Result<()> {
     check_measurement(stage.verb, config)
 }
 
-/// Finds settings of a measurement that its verb refuses only after it has loaded the model.
+/// Finds settings of a measurement that its verb refuses.
 fn check_measurement(verb: Verb, config: &Config) -> Result<()> {
     match verb {
-        Verb::Ppl | Verb::Compare => {
-            check_stride(&config.eval)?;
-            check_within(&config.eval, &config.contexts)?;
-        }
+        Verb::Ppl | Verb::Compare => check_layout(config)?,
         Verb::Passkey => config.passkey.validate()?,
         Verb::Needle => config.needle.validate()?,
         Verb::Ruler => check_ruler(config)?,

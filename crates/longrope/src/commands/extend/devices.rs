@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use longrope_extend::recipe::Verb;
 
-use super::check::Planned;
+use super::check::{Planned, in_stage};
 use crate::input::device;
 
 /// Checks the names of all devices, and that this program was built with those that are yet to compute. Opens none.
@@ -16,7 +16,7 @@ pub(super) fn check(planned: &[Planned], is_dry_run: bool) -> Result<()> {
     let mut told: Vec<&str> = Vec::new();
     for stage in planned {
         let checked = check_stage(stage, is_dry_run, &mut told);
-        checked.with_context(|| format!("stage `{}`", stage.name))?;
+        checked.with_context(|| in_stage(stage))?;
     }
     Ok(())
 }

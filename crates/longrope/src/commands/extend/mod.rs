@@ -3,6 +3,7 @@
 mod begun;
 mod check;
 mod devices;
+mod held_out;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use serde_json::Value;
 use toml::Table;
 
-use self::check::Planned;
+use self::check::{Planned, in_stage};
 use super::eval::{bench, needle, passkey, ppl, ruler};
 use super::export::{Exported, export};
 use super::{compare, finetune, generate, recover, report, search};
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     devices::check(&planned, args.dry_run)?;
     for (index, stage) in planned.iter().enumerate() {
         let checked = check::check(&planned, &places, index);
-        checked.with_context(|| format!("stage `{}`", stage.name))?;
+        checked.with_context(|| in_stage(stage))?;
     }
     if args.dry_run {
         let resume = continues(args, &out)?;
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
         } else {
             RunFolder::check(&out, RunKind::Extend, RunMode::from_flag(resume))?;
         }
+        held_out::warn(&planned);
         output::line(plan_table(&planned, &places))?;
         if let Some(line) = choices_line(&planned) {
             output::line(line)?;
@@ -66,6 +68,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     recipe::check(&planned)?;
     begun::check(&planned, &places)?;
     folder.write("recipe.toml", &recipe.text)?;
+    held_out::warn(&planned);
     let dashboard = args.dashboard.is_on(false);
     let done = recipe::run(&planned, |stage, turn| run_stage(stage, turn, dashboard));
     let done = done.map_err(|error| {
@@ -161,8 +164,7 @@ fn run_stage(stage: &Planned, turn: Turn, dashboard: bool) -> Result<()> {
         Verb::Report => stage.work.config.clone(),
         _ => input::fetched(stage.work.config.clone())?,
     };
-    run_verb(stage.verb, &config, &stage.folder, dashboard)
-        .with_context(|| format!("stage `{}`", stage.name))
+    run_verb(stage.verb, &config, &stage.folder, dashboard).with_context(|| in_stage(stage))
 }
 
 /// Runs a verb and prints its results, as on the command line.

@@ -21,13 +21,13 @@ pub(super) fn check(
     has_begun: bool,
 ) -> Result<()> {
     let n_tokens = n_tokens(documents);
-    let is_on_text = n_tokens > 0 && share_of_text(train) > 0.0;
+    let has_text = n_tokens > 0 && is_on_text(train);
     // Short and compared texts are never in long windows.
     let (longest, key) = match train.long {
         Some(long) if train.data.text > 0.0 => (long.context.max(context), "train.long.context"),
         _ => (context, "--context"),
     };
-    if is_on_text && n_tokens < longest && !has_begun {
+    if has_text && n_tokens < longest && !has_begun {
         return Err(anyhow!(
             "the text has {n_tokens} tokens, expected at least one window of {longest}"
         )
@@ -68,6 +68,11 @@ fn shares(train: &TrainConfig) -> (f64, f64) {
     let of_text = data.text + data.short + distill.short + distill.far;
     let generated = data.passkey + data.recall + data.copying;
     (of_text, of_text + generated)
+}
+
+/// Whether any windows are of text, if some is given.
+pub(crate) fn is_on_text(train: &TrainConfig) -> bool {
+    share_of_text(train) > 0.0
 }
 
 /// Share of the windows that are of text, from 0 to 1.
@@ -173,5 +178,14 @@ mod tests {
             ..TrainConfig::default()
         };
         assert!((share_of_text(&train) - 0.25).abs() < 1e-12);
+        assert!(is_on_text(&train));
+        let generated = TrainDataConfig {
+            text: 0.0,
+            ..train.data
+        };
+        assert!(!is_on_text(&TrainConfig {
+            data: generated,
+            ..TrainConfig::default()
+        }));
     }
 }

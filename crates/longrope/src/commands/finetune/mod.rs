@@ -14,12 +14,14 @@ use longrope_trainer::run::records::Record;
 use longrope_trainer::run::{Callbacks, TrainOutcome, TrainPlan, TrainResult};
 use serde_json::json;
 
+pub(super) use self::enough_text::is_on_text;
 use self::plan::plan;
 pub(super) use self::plan::{check, check_resident};
-pub(super) use self::unused::curriculum;
-use super::not_finite;
+pub(super) use self::unused::{curriculum, precision_of_pretraining};
+use super::{not_finite, other_rope};
 use crate::failure::explain_interruption;
 use crate::input::device;
+use crate::input::precision::with_trained_precision;
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::required;
@@ -30,34 +32,37 @@ use crate::terminal::signals;
 use crate::{input, next_steps};
 
 pub(crate) fn run(args: &args::Finetune) -> Result<()> {
-    let config = configuration(args)?;
+    let config = with_trained_precision(&configuration(args)?)?;
     let mode = RunMode::from_flag(args.resume);
     let dashboard = args.dashboard.is_on(args.json);
     // The stages of a recipe share this setting.
     let unused = unused::precision(&config);
-    let result = train(&config, mode, dashboard, unused)?;
+    let (result, reach) = train(&config, mode, dashboard, unused)?;
     if args.json {
         return output::json(&result);
     }
     show(&result)?;
     let trained = ModelConfig::from_folder(&result.model).ok();
-    let context = trained.map(|trained| trained.max_context);
+    // A `config.json` with dynamic NTK claims the original context, whatever it was trained for.
+    let context = trained.map(|trained| trained.max_context.max(reach));
     next_steps::after_training(&config, &result.model, context).show();
     Ok(())
 }
 
 /// Trains with the given configuration, as a stage of a recipe.
 pub(crate) fn finetune(config: &Config, mode: RunMode, dashboard: bool) -> Result<TrainResult> {
-    train(config, mode, dashboard, None)
+    let (result, _) = train(&with_trained_precision(config)?, mode, dashboard, None)?;
+    Ok(result)
 }
 
-/// Trains with the given configuration. Says `unused` before, beside what it finds itself.
+/// Trains with the given configuration, in the type that it names. Says `unused` before, beside what it finds itself.
+/// Returns the result, and the length of the texts that the model was trained for.
 fn train(
     config: &Config,
     mode: RunMode,
     dashboard: bool,
     unused: Option<String>,
-) -> Result<TrainResult> {
+) -> Result<(TrainResult, usize)> {
     let out = required(config.out.as_ref(), "--out")?;
     if mode == RunMode::Resume {
         // Before the model is loaded, and before settings are refused that only differ from those of the run.
@@ -75,6 +80,7 @@ fn train(
         train: plan.config.clone(),
         ..config.clone()
     };
+    let reach = plan.config.reach(plan.context);
     let callbacks = callbacks(&plan, held_out, interrupt);
     let warnings = warnings(config, &plan);
     let prepared = plan.prepare()?;
@@ -82,7 +88,8 @@ fn train(
         text: &resolved.to_toml()?,
         fixed: prepared.settings().clone(),
     };
-    let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)?;
+    let _folder = RunFolder::open(out, RunKind::Finetune, mode, &settings)
+        .map_err(|error| other_rope::named(error, out, &config.rope))?;
     for warning in unused.into_iter().chain(warnings) {
         tracing::warn!("{warning}");
     }
@@ -91,7 +98,7 @@ fn train(
         .train(callbacks)
         .map_err(|error| not_finite::explain(error.into(), config.model.as_deref()))?;
     match outcome {
-        TrainOutcome::Done(result) => Ok(*result),
+        TrainOutcome::Done(result) => Ok((*result, reach)),
         TrainOutcome::Interrupted => {
             let error = Error::from(Interrupted);
             Err(explain_interruption(error, RunKind::Finetune, out, mode))

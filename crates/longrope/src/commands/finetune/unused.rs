@@ -32,17 +32,39 @@ pub(super) fn settings(train: &TrainConfig) -> Vec<String> {
     unused
 }
 
-/// What to say of a `precision` that asks for another type than the training has: it is for measuring and generating.
+/// What to say of a `precision` that asks for another type than a fine-tuning has.
 pub(super) fn precision(config: &Config) -> Option<String> {
-    let (given, trained) = (config.precision, config.train.precision);
+    let given = config.precision;
+    let instead = if given.is_half() { "bf16" } else { "f32" };
+    let unused = precision_beside(given, config.train.precision)?;
+    Some(format!(
+        "{unused}. For another type, set `train.precision={instead}`"
+    ))
+}
+
+/// What to say of types that are set and not used by a pretraining, whose weights are all in f32.
+pub(in crate::commands) fn precision_of_pretraining(config: &Config) -> Vec<String> {
+    let trained = config.train.precision;
+    let of_training = (trained == WeightPrecision::Bf16).then(|| {
+        format!(
+            "`train.precision` is {}, which has no effect on `pretrain`: its weights are in f32",
+            trained.name()
+        )
+    });
+    precision_beside(config.precision, WeightPrecision::F32)
+        .into_iter()
+        .chain(of_training)
+        .collect()
+}
+
+/// What to say of a `precision`, which is for measuring and generating, beside a training in another type.
+fn precision_beside(given: PrecisionSetting, trained: WeightPrecision) -> Option<String> {
     let is_half = trained == WeightPrecision::Bf16;
     if given == PrecisionSetting::Auto || given.is_half() == is_half {
         return None;
     }
-    let instead = if given.is_half() { "bf16" } else { "f32" };
     Some(format!(
-        "`precision` is {}, which has no effect on a training: this one is in {}. For another type, set \
-         `train.precision={instead}`",
+        "`precision` is {}, which has no effect on a training: this one is in {}",
         given.name(),
         trained.name()
     ))
@@ -108,5 +130,18 @@ mod tests {
         assert!(message.ends_with("`train.precision=bf16`"), "{message}");
         let message = said(PrecisionSetting::F32, half).unwrap();
         assert!(message.contains("this one is in bf16"), "{message}");
+    }
+
+    #[test]
+    fn types_that_a_pretraining_does_not_use_are_named() {
+        assert_eq!(precision_of_pretraining(&Config::default()), [""; 0]);
+        let mut config = Config {
+            precision: PrecisionSetting::Bf16,
+            ..Config::default()
+        };
+        config.train.precision = WeightPrecision::Bf16;
+        let said = precision_of_pretraining(&config);
+        assert!(said[0].starts_with("`precision` is bf16"), "{said:?}");
+        assert!(said[1].starts_with("`train.precision` is bf16"), "{said:?}");
     }
 }

@@ -69,6 +69,15 @@ impl PlanInput<'_> {
         TrainedParameters::Adapters(n_adapters(self.model))
     }
 
+    /// A training in the type that the device trains in by default.
+    fn training(&self, trained: TrainedParameters) -> Training {
+        if self.is_gpu() {
+            Training::half(trained)
+        } else {
+            Training::f32(trained)
+        }
+    }
+
     /// Whether the device is no CPU.
     fn is_gpu(&self) -> bool {
         self.memories.iter().all(|memory| *memory != device::HOST)
@@ -81,12 +90,12 @@ impl PlanInput<'_> {
             PlanMode::Search => ("search", self.eval(self.held), search_windows(self.context)),
             PlanMode::Lora => (
                 "lora",
-                self.train(Training::f32(self.adapters())),
+                self.train(self.training(self.adapters())),
                 STEP_FORWARDS,
             ),
             PlanMode::Full => (
                 "full",
-                self.train(Training::f32(TrainedParameters::All)),
+                self.train(self.training(TrainedParameters::All)),
                 STEP_FORWARDS,
             ),
         };
@@ -134,7 +143,7 @@ impl PlanInput<'_> {
             }
             PlanMode::Full => {
                 advice.extend(self.smaller_training(TrainedParameters::All, room));
-                if fits(self.train(Training::f32(self.adapters()))) {
+                if fits(self.train(self.training(self.adapters()))) {
                     advice.push(
                         "--lora, which needs gradients and moments for adapters only".to_owned(),
                     );
@@ -154,34 +163,33 @@ impl PlanInput<'_> {
         advice
     }
 
-    /// The first way of a training in half precision that fits into `room` bytes: on the device as it is, with the inputs of
-    /// layers in the memory of the host, or with the layers spread over several such devices.
+    /// The first way of a training that fits into `room` bytes: on a CPU in half precision; on a GPU, which trains so anyway, with
+    /// the inputs of layers in the memory of the host, or with the layers spread over several such devices.
     fn smaller_training(&self, trained: TrainedParameters, room: f64) -> Option<String> {
-        const HALVES: &str = "--set train.precision=bf16";
-        // A CPU computes in f32 where weights below adapters are in halves.
-        let halves = if self.is_gpu() || trained == TrainedParameters::All {
-            Training::half(trained)
-        } else {
-            Training {
-                weight_bytes: 2,
-                ..Training::f32(trained)
-            }
-        };
+        let fits = |memory: Memory| memory.at(self.context) <= room;
+        if !self.is_gpu() {
+            // Weights below adapters are widened for computations.
+            let halves = match trained {
+                TrainedParameters::All => Training::half(trained),
+                TrainedParameters::Adapters(_) => Training {
+                    weight_bytes: 2,
+                    ..Training::f32(trained)
+                },
+            };
+            return fits(self.train(halves)).then(|| {
+                "--set train.precision=bf16, which trains weights in half precision".to_owned()
+            });
+        }
+        let halves = self.training(trained);
         let offloaded = Training {
             offload: true,
             ..halves
         };
-        let fits = |memory: Memory| memory.at(self.context) <= room;
-        if fits(self.train(halves)) {
-            return Some(format!("{HALVES}, which trains weights in half precision"));
-        }
-        if !self.is_gpu() {
-            return None;
-        }
         if fits(self.train(offloaded)) {
-            return Some(format!(
-                "{HALVES} --set train.offload=true, which keeps the inputs of layers in the memory of the host"
-            ));
+            return Some(
+                "--set train.offload=true, which keeps the inputs of layers in the memory of the host"
+                    .to_owned(),
+            );
         }
         let spread = |n: &usize| {
             let parts = estimate::train_memories(self.model, halves, *n);
@@ -189,7 +197,7 @@ impl PlanInput<'_> {
         };
         let n_devices = (2..=self.model.n_layers.min(MOST_DEVICES)).find(spread)?;
         Some(format!(
-            "{HALVES} and the layers spread over {n_devices} such devices, as with --device A+B for two"
+            "the layers spread over {n_devices} such devices, as with --device A+B for two"
         ))
     }
 }

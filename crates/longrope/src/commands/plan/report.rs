@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::estimates::PlanRow;
 use super::gpus::GpuRow;
+use crate::input::device;
 use crate::input::memory::GIB;
 use crate::show::output;
 
@@ -67,6 +68,12 @@ pub(super) fn text(report: &PlanReport) -> String {
             .iter()
             .filter_map(|row| Some(format!("{}: {}", row.mode, row.note.as_ref()?))),
     );
+    if device::is_gpu(&report.device) {
+        lines.push(
+            "weights and activations are in half precision, the default of GPUs that have bf16"
+                .to_owned(),
+        );
+    }
     lines.push(footer(report));
     lines.join("\n")
 }

@@ -82,22 +82,35 @@ pub(super) fn hint(error: &E) -> Option<String> {
 
 /// The hint for a setting of a task that is out of range. The message says the range.
 fn setting_hint(task: &str, setting: &str, expected: &str) -> String {
-    let section = match task {
-        "search-needle" => task,
-        _ => task.split(['-', '/']).next().unwrap_or(task),
-    };
     // These have flags of their own; the others are keys of a configuration file.
-    let is_flag = match section {
+    let is_flag = match section_of(task) {
         "passkey" => matches!(setting, "trials" | "depths"),
         "needle" => setting != "digits",
         "gain" => true,
         _ => false,
     };
-    let name = if is_flag {
-        format!("--{setting}")
+    if is_flag {
+        advice(&format!("--{setting}"), expected)
     } else {
-        format!("`{section}.{setting}`")
-    };
+        key_hint(task, setting, expected)
+    }
+}
+
+/// As [`setting_hint`], where there are no flags.
+pub(super) fn key_hint(task: &str, setting: &str, expected: &str) -> String {
+    advice(&format!("`{}.{setting}`", section_of(task)), expected)
+}
+
+/// The section of a configuration with the settings of a task.
+fn section_of(task: &str) -> &str {
+    match task {
+        "search-needle" => task,
+        _ => task.split(['-', '/']).next().unwrap_or(task),
+    }
+}
+
+/// What to do about the setting `name`.
+fn advice(name: &str, expected: &str) -> String {
     if expected.starts_with("none") {
         format!("leave out {name}")
     } else if expected.starts_with("at least two") {

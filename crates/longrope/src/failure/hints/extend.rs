@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use longrope_eval::ChangedSetting;
 use longrope_extend::Error as E;
 use longrope_extend::pretrain::PretrainError as P;
 use longrope_extend::recipe::RecipeError as R;
-use longrope_extend::{RunFolder, RunKind, SearchInput, SettingChange};
+use longrope_extend::{RunFolder, RunKind, SearchInput};
 use longrope_figures::Error as F;
 
 use super::training::{self, MODEL_IN_PLACE};
@@ -58,20 +59,15 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "wait until the other process ends, or choose another --out".into()
         }
         E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
-        E::OtherSettings { path, changes } => match stage_of(path) {
-            Some(stage) => settings_of_stage(stage, changes),
-            None => other_settings(path, changes),
-        },
+        E::OtherSettings { path, changes } => other_settings(path, changes),
         E::SearchStateGone { path, .. }
         | E::InputsMissing { path }
         | E::ReadJson { path, .. }
         | E::ReadState { path, .. } => return Some(file_hint(error, path)),
-        E::OtherInputs { what: SearchInput::Text } => {
+        E::OtherInputs { what: SearchInput::Text } => format!(
             "resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with \
-             another --out; if the tokenizer puts a space before every text, as that of LLaMA 2, needles and generated \
-             documents of earlier versions have other tokens: resume with that version"
-                .into()
-        }
+             another --out; {OTHER_TOKENS}"
+        ),
         E::OtherInputs { what } => format!(
             "resume with the original {what}, which config.toml names, or start again with another --out"
         ),
@@ -95,6 +91,10 @@ pub(super) fn hint(error: &E) -> Option<String> {
         _ => return None,
     })
 }
+
+/// Why the text of a search may be another one although nothing was changed.
+pub(super) const OTHER_TOKENS: &str = "if the tokenizer puts a space before every text, as that of LLaMA 2, needles and \
+    generated documents of earlier versions have other tokens: resume with that version";
 
 /// The hint for a file of a run that is missing or damaged.
 fn file_hint(error: &E, file: &Path) -> String {
@@ -123,7 +123,7 @@ fn file_hint(error: &E, file: &Path) -> String {
 }
 
 /// The folder of one context, if a file belongs to the search for one in a recovery.
-fn context_of(file: &Path) -> Option<&Path> {
+pub(super) fn context_of(file: &Path) -> Option<&Path> {
     let is_of_context = |folder: &&Path| {
         let name = folder.file_name().and_then(|name| name.to_str());
         let number = name.and_then(|name| name.strip_prefix("context-"));
@@ -134,41 +134,10 @@ fn context_of(file: &Path) -> Option<&Path> {
     folder.parent().is_some_and(recovers).then_some(folder)
 }
 
-/// The folder of the stage of a recipe that a file or folder is in; `None` if it is in none.
-fn stage_of(path: &Path) -> Option<&Path> {
-    let is_recipe = |run: &Path| RunFolder::holds(run, RunKind::Extend).unwrap_or(false);
-    path.ancestors().find(|folder| {
-        folder.join("stage.toml").is_file() && folder.parent().is_some_and(is_recipe)
-    })
-}
-
-/// The hint for a stage of a recipe that would be continued with other settings: they are in the recipe, not in flags.
-fn settings_of_stage(stage: &Path, changes: &[SettingChange]) -> String {
-    let differ = |names: &[&str]| {
-        let mut keys = changes.iter().map(|change| change.key.as_str());
-        keys.any(|key| names.contains(&key))
-    };
-    let restore = if differ(&["text", "eval-text", "held-out"]) {
-        "restore the text that the stage was begun with, whose paths are in its config.toml"
-    } else if differ(&["tokenizer"]) {
-        "restore the tokenizer.json that the stage was begun with"
-    } else if differ(&["generated-documents"]) {
-        "resume with the earlier version, which put a space before every piece of these documents"
-    } else if differ(&["model", "original_context", "rotary_dim"]) {
-        "restore the model that the stage was begun with"
-    } else if differ(&["search.init"]) {
-        "restore the factors that the stage was begun with"
-    } else {
-        "restore the old values in the recipe"
-    };
-    let stage = stage.display();
-    format!("{restore}, or remove `{stage}`, and --resume runs the stage again from its start")
-}
-
 /// The hint for a run that would be continued with other settings, by their names. `path` is the file or folder that has
 /// them.
-fn other_settings(path: &Path, changes: &[SettingChange]) -> String {
-    let differ = |name: &str| changes.iter().any(|change| change.key == name);
+fn other_settings(path: &Path, changes: &[ChangedSetting]) -> String {
+    let differ = |name: &str| changes.iter().any(|change| change.name == name);
     if ["text", "eval-text", "held-out"].into_iter().any(differ) {
         "restore the text that the run was begun with; its paths are in config.toml"
     } else if differ("tokenizer") {
@@ -187,6 +156,8 @@ fn other_settings(path: &Path, changes: &[SettingChange]) -> String {
          another way: resume with that version, or start again with another --out.)"
     } else if differ("search.init") {
         "resume without --init; the factors that config.toml names must be those that the search was begun with"
+    } else if differ("rope") {
+        "resume without --rope; the RoPE that config.toml names must be the one that the run was begun with"
     } else {
         return other_flags(path);
     }

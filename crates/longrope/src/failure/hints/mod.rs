@@ -10,6 +10,7 @@ mod gguf;
 mod model;
 mod model_folder;
 mod rope;
+pub(super) mod stage;
 mod system;
 mod training;
 

@@ -1,8 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use longrope_extend::SettingChange;
+use longrope_eval::ChangedSetting;
 
+use super::stage::hint_in_stage;
 use super::system::suggestion;
+use crate::failure::hint::InStage;
 
 #[test]
 fn typos_are_answered_with_the_nearest_word() {
@@ -22,8 +24,8 @@ fn a_word_in_capitals_is_answered_with_the_same_word() {
 #[test]
 fn a_hint_is_for_the_key_of_a_setting_and_not_for_words_in_its_value() {
     let hint = |key: &str, saved: &str| {
-        let change = SettingChange {
-            key: key.to_owned(),
+        let change = ChangedSetting {
+            name: key.to_owned(),
             values: Some((saved.to_owned(), "1".to_owned())),
         };
         let error = longrope_extend::Error::OtherSettings {
@@ -34,9 +36,83 @@ fn a_hint_is_for_the_key_of_a_setting_and_not_for_words_in_its_value() {
     };
     assert!(hint("text", "2").starts_with("restore the text"));
     assert!(hint("search.init", "2").starts_with("resume without --init"));
+    assert!(hint("rope", "2").starts_with("resume without --rope"));
     assert!(hint("generated-documents", "2").starts_with("an earlier version"));
     for (key, saved) in [("seed", "`text`"), ("search.text", "2")] {
         assert!(hint(key, saved).starts_with("resume without these flags"));
+    }
+}
+
+#[test]
+fn hints_in_a_stage_are_about_the_recipe_and_the_folder_of_the_stage() {
+    use longrope_eval::Error as V;
+    use longrope_extend::{Error as E, SearchInput};
+    use longrope_trainer::Error as T;
+    let path = || PathBuf::from("run/03-keys/file");
+    let changed = |name: &str| {
+        let name = name.to_owned();
+        vec![ChangedSetting { name, values: None }]
+    };
+    let state = |name: &str| V::StateSettings {
+        path: path(),
+        changes: changed(name),
+    };
+    let run = |name: &str| E::OtherSettings {
+        path: path(),
+        changes: changed(name),
+    };
+    let precision = V::StatePrecision {
+        path: path(),
+        saved: "f32".to_owned(),
+        now: "bf16".to_owned(),
+    };
+    let text = SearchInput::Text;
+    for (error, restored) in [
+        (
+            E::from(state("seed")),
+            "restore the old values in the recipe",
+        ),
+        (
+            state("questions").into(),
+            "restore `bench.limit` in the recipe",
+        ),
+        (
+            state("task_version").into(),
+            "this version asks other prompts",
+        ),
+        (precision.into(), "set precision = \"f32\" for the stage"),
+        (run("seed"), "restore the old values in the recipe"),
+        (run("text"), "restore the text"),
+        (
+            run("rope"),
+            "restore the RoPE that the stage was begun with",
+        ),
+        (
+            E::OtherInputs { what: text },
+            "restore the text, `search.samples`",
+        ),
+        (
+            T::OtherSettings { folder: path() }.into(),
+            "restore the settings, the model and the text",
+        ),
+        (
+            T::NothingCounts { step: 3 }.into(),
+            "give the stage a longer `train.context`",
+        ),
+    ] {
+        let stage = InStage {
+            name: "keys".to_owned(),
+            folder: "run/03-keys".into(),
+        };
+        let hint = hint_in_stage(&error, &stage).unwrap();
+        assert!(hint.starts_with(restored), "{restored}: {hint}");
+        assert!(hint.contains("remove `run/03-keys`"), "{hint}");
+        assert!(
+            hint.contains("--resume") && !hint.contains("--out"),
+            "{hint}"
+        );
+        // Other errors have the hint of a command.
+        assert_eq!(hint_in_stage(&E::NoModel, &stage), None);
     }
 }
 

@@ -108,6 +108,12 @@ pub(super) fn text(name: &str, place: &TextPlace) -> Result<Vec<PathBuf>> {
     Ok(fetched.into_iter().map(|(_, path)| path).collect())
 }
 
+/// Whether two texts have files in common, as far as their names say. Another revision of a data set is taken for the same
+/// text.
+pub(super) fn may_share_text(a: &TextPlace, b: &TextPlace) -> bool {
+    a.id == b.id && splits::may_share(&a.path, &b.path)
+}
+
 /// Accepts every text: with the feature, all can be fetched.
 #[expect(
     clippy::unnecessary_wraps,

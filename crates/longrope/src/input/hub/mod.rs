@@ -78,6 +78,16 @@ pub(crate) fn text_files(path: &Path) -> Option<Result<Vec<PathBuf>>> {
     Some(TextPlace::parse(name).and_then(|place| fetch::text(name, &place)))
 }
 
+/// Whether two texts of the hub have files in common, as far as their names say; false for ordinary paths. The hub is not
+/// asked.
+pub(crate) fn may_share_text(a: &Path, b: &Path) -> bool {
+    let parsed = |path: &Path| TextPlace::parse(place::on_hub(path)?).ok();
+    match (parsed(a), parsed(b)) {
+        (Some(a), Some(b)) => fetch::may_share_text(&a, &b),
+        _ => false,
+    }
+}
+
 /// The files with questions and examples of a benchmark, fetched unless they are in the cache.
 pub(crate) fn bench_files(data: &HubData) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
     fetch::bench(data)

@@ -70,6 +70,23 @@ pub(super) fn text_files<'a>(files: &[&'a str], path: &str) -> Vec<&'a str> {
     names
 }
 
+/// Whether the texts of two paths of a repository have files in common, as far as their names say.
+pub(super) fn may_share(a: &str, b: &str) -> bool {
+    a == b || takes(a, b) || takes(b, a)
+}
+
+/// Whether the text of a folder has that of a path in it. It has no files of another split than that for training, as long
+/// as there are some for training.
+fn takes(folder: &str, path: &str) -> bool {
+    let inside = if folder.is_empty() {
+        Some(path)
+    } else {
+        let below = path.strip_prefix(folder);
+        below.and_then(|below| below.strip_prefix('/'))
+    };
+    inside.is_some_and(|inside| split_of(inside) != Some(Split::Other))
+}
+
 fn is_text(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     let name = path.rsplit('/').next().unwrap_or(&path);
@@ -140,6 +157,23 @@ mod tests {
             ["dev.txt", "test.txt"]
         );
         assert_eq!(text_files(&["x.json", "a.csv"], ""), [""; 0]);
+    }
+
+    #[test]
+    fn a_path_shares_text_with_the_folders_that_take_it() {
+        for (a, b, expected) in [
+            ("", "", true),
+            ("", "data", true),
+            ("", "data/train-0.parquet", true),
+            ("data", "data/train-0.parquet", true),
+            ("", "data/test-0.parquet", false),
+            ("data/test-0.parquet", "data/test-0.parquet", true),
+            ("data", "database/a.txt", false),
+            ("train", "test", false),
+        ] {
+            assert_eq!(may_share(a, b), expected, "{a} {b}");
+            assert_eq!(may_share(b, a), expected, "{b} {a}");
+        }
     }
 
     #[test]

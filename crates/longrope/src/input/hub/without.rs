@@ -35,6 +35,11 @@ pub(super) fn text(name: &str, _place: &TextPlace) -> Result<Vec<PathBuf>> {
     check_text(name).map(|()| Vec::new())
 }
 
+/// False: without the feature, no text of the hub is read.
+pub(super) fn may_share_text(_a: &TextPlace, _b: &TextPlace) -> bool {
+    false
+}
+
 pub(super) fn bench(data: &HubData) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
     Err(anyhow!("there are no questions").context(Hint(format!(
         "give files of questions with --data and of examples with --fewshot ({}), or build with --features hub to fetch \
