@@ -71,6 +71,15 @@ fn a_plan_for_a_gpu_is_in_half_precision() {
         peak
     });
     assert!(peaks[1] < peaks[0], "{peaks:?}");
+    // What is not known to train in half precision is planned in f32.
+    for device in ["remote:ws://localhost:1", "wgpu:cpu"] {
+        let plan = format!("plan t --context 8192 --mode full --device {device} --memory 1 --json");
+        let json = here.run(&plan).worked();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let difference = number(&json, "/plans/0/peak_bytes") - peaks[0];
+        assert!(difference.abs() < 1.0, "{device}: {difference}");
+        assert_eq!(json["plans"][0]["half_precision"], false, "{device}");
+    }
 }
 
 #[test]

@@ -43,16 +43,27 @@ pub(crate) fn with_trained_precision(config: &Config) -> Result<Config> {
     let mut config = config.clone();
     if config.train.precision == WeightPrecision::Auto {
         let mut names = config.device.names()?.iter();
-        let have_bf16 = names.try_fold(true, |all, name| -> Result<bool> {
-            Ok(all && device::is_gpu(name) && have(&device::place(name)?, DType::BF16))
+        let all_in_half = names.try_fold(true, |all, name| -> Result<bool> {
+            Ok(all && device::is_gpu(name) && trains_in_half(name, Some(&device::place(name)?)))
         })?;
-        config.train.precision = if have_bf16 {
+        config.train.precision = if all_in_half {
             WeightPrecision::Bf16
         } else {
             WeightPrecision::F32
         };
     }
     Ok(config)
+}
+
+/// Whether a training on the device with this name is in `bf16` by default. Of GPUs that are not here, those of CUDA and `ROCm`
+/// are known to have it.
+pub(crate) fn trains_in_half(name: &str, placement: Option<&Placement>) -> bool {
+    let is_known = |part: &str| part.starts_with("cuda") || part.starts_with("rocm");
+    device::is_gpu(name)
+        && placement.map_or_else(
+            || device::parts(name).all(is_known),
+            |placement| have(placement, DType::BF16),
+        )
 }
 
 /// Refuses a type that the device does not have. Otherwise, the first tensor would panic.
@@ -68,7 +79,7 @@ pub(crate) fn check_supported(
     let dtype = dtype.name();
     Err(
         anyhow!("device `{name}` does not have `{dtype}`, which `{key}` asks for")
-            .context(Hint(format!("use --set {key}=f32, or another device"))),
+            .context(Hint(format!("set `{key}` to f32, or use another device"))),
     )
 }
 

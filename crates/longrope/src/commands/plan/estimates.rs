@@ -23,6 +23,8 @@ const MOST_DEVICES: usize = 16;
 #[derive(Serialize)]
 pub(super) struct PlanRow {
     pub(super) mode: &'static str,
+    /// Whether weights and activations are in half precision.
+    pub(super) half_precision: bool,
     /// On the device with the most, if several have the layers.
     pub(super) peak_bytes: f64,
     #[serde(flatten)]
@@ -46,6 +48,8 @@ pub(super) struct PlanInput<'a> {
     pub(super) model: &'a ModelConfig,
     /// How evaluations keep the weights.
     pub(super) held: Held,
+    /// Whether a training is in half precision.
+    pub(super) trains_in_half: bool,
     /// The memories that the parts of the device lie in, one name per part.
     pub(super) memories: &'a [&'a str],
     /// Tokens of a window.
@@ -71,7 +75,7 @@ impl PlanInput<'_> {
 
     /// A training in the type that the device trains in by default.
     fn training(&self, trained: TrainedParameters) -> Training {
-        if self.is_gpu() {
+        if self.trains_in_half {
             Training::half(trained)
         } else {
             Training::f32(trained)
@@ -105,6 +109,10 @@ impl PlanInput<'_> {
         let fits = room.map(|room| peak_bytes <= room);
         PlanRow {
             mode: name,
+            half_precision: match mode {
+                PlanMode::Eval | PlanMode::Search => self.held.bytes == 2,
+                PlanMode::Lora | PlanMode::Full => self.trains_in_half,
+            },
             peak_bytes,
             memory,
             flops,
@@ -163,8 +171,8 @@ impl PlanInput<'_> {
         advice
     }
 
-    /// The first way of a training that fits into `room` bytes: on a CPU in half precision; on a GPU, which trains so anyway, with
-    /// the inputs of layers in the memory of the host, or with the layers spread over several such devices.
+    /// The first way of a training that fits into `room` bytes: in the other precision; on a GPU with the inputs of layers in the
+    /// memory of the host, or with the layers spread over several such devices.
     fn smaller_training(&self, trained: TrainedParameters, room: f64) -> Option<String> {
         let fits = |memory: Memory| memory.at(self.context) <= room;
         if !self.is_gpu() {
@@ -180,10 +188,16 @@ impl PlanInput<'_> {
                 "--set train.precision=bf16, which trains weights in half precision".to_owned()
             });
         }
-        let halves = self.training(trained);
+        // In half precision, the optimizer has copies of the weights besides.
+        if self.trains_in_half && fits(self.train(Training::f32(trained))) {
+            return Some(
+                "--set train.precision=f32, which needs no copies of the weights".to_owned(),
+            );
+        }
+        let training = self.training(trained);
         let offloaded = Training {
             offload: true,
-            ..halves
+            ..training
         };
         if fits(self.train(offloaded)) {
             return Some(
@@ -192,12 +206,14 @@ impl PlanInput<'_> {
             );
         }
         let spread = |n: &usize| {
-            let parts = estimate::train_memories(self.model, halves, *n);
+            let parts = estimate::train_memories(self.model, training, *n);
             parts.into_iter().all(fits)
         };
         let n_devices = (2..=self.model.n_layers.min(MOST_DEVICES)).find(spread)?;
+        let names: Vec<String> = ('A'..).take(n_devices).map(String::from).collect();
         Some(format!(
-            "the layers spread over {n_devices} such devices, as with --device A+B for two"
+            "the layers spread over {n_devices} such devices, as with --device {}",
+            names.join("+")
         ))
     }
 }

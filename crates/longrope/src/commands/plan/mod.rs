@@ -18,6 +18,7 @@ use self::speed::measure_flops;
 use crate::failure::Hint;
 use crate::input::limits::Limits;
 use crate::input::memory::{self, GIB, Work};
+use crate::input::precision::trains_in_half;
 use crate::input::{device, limits, local_folder};
 use crate::next_steps;
 use crate::settings::args::{Plan, PlanMode};
@@ -81,8 +82,9 @@ fn plan(args: &Plan, model_path: &Path, model: &ModelConfig, device: &str) -> Pl
     let memory_bytes = args.memory.map(|gib| gib * GIB);
     let memory_bytes = memory_bytes.or_else(|| memory_of(device));
     // A plan needs no more than the name of the device.
-    let flops_per_sec = device::place(device)
-        .ok()
+    let placement = device::place(device).ok();
+    let flops_per_sec = placement
+        .as_ref()
         .map(|placement| measure_flops(placement.first()));
     let modes = match args.mode {
         Some(mode) => vec![mode],
@@ -102,6 +104,7 @@ fn plan(args: &Plan, model_path: &Path, model: &ModelConfig, device: &str) -> Pl
     let input = PlanInput {
         model,
         held,
+        trains_in_half: trains_in_half(device, placement.as_ref()),
         memories: &memories,
         context: args.context,
         memory_bytes,

@@ -68,11 +68,13 @@ pub(super) fn text(report: &PlanReport) -> String {
             .iter()
             .filter_map(|row| Some(format!("{}: {}", row.mode, row.note.as_ref()?))),
     );
-    if device::is_gpu(&report.device) {
-        lines.push(
-            "weights and activations are in half precision, the default of GPUs that have bf16"
-                .to_owned(),
-        );
+    let in_half = report.plans.iter().filter(|row| row.half_precision);
+    let in_half: Vec<&str> = in_half.map(|row| row.mode).collect();
+    if !in_half.is_empty() {
+        lines.push(format!(
+            "in half precision, as by default on this device: {}",
+            in_half.join(", ")
+        ));
     }
     lines.push(footer(report));
     lines.join("\n")
@@ -87,8 +89,12 @@ fn footer(report: &PlanReport) -> String {
         Some(speed) => format!("at {:.0} GFLOP/s", speed / 1e9),
         None => "whose speed is unknown here".to_owned(),
     };
+    let each = match device::parts(&report.device).count() {
+        1 => "",
+        _ => " each",
+    };
     format!(
-        "one window of {} tokens on {} {speed}, memory {:.1} GiB; memory is accurate to about 10%, time is a rough guide",
+        "one window of {} tokens on {} {speed}, memory {:.1} GiB{each}; memory is accurate to about 10%, time is a rough guide",
         output::grouped(report.context),
         report.device,
         bytes / GIB
