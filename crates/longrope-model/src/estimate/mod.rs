@@ -14,7 +14,9 @@ mod sizes;
 mod time;
 mod training;
 
-pub use evaluation::{EVAL_PROGRAM_BYTES, Held, eval_memories, eval_memory, generate_memory};
+pub use evaluation::{
+    EVAL_ALLOCATOR_OVERHEAD, EVAL_PROGRAM_BYTES, Held, eval_memories, eval_memory, generate_memory,
+};
 pub use memory::Memory;
 pub use time::{STEP_FORWARDS, forward_flops};
 pub use training::{

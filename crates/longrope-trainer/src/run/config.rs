@@ -39,7 +39,7 @@ pub struct TrainConfig {
     pub decay: Decay,
     /// Which weights are trained.
     pub mode: TrainMode,
-    /// Type of the weights. A [training](super::Training) of `auto` that nobody has resolved is one in `f32`.
+    /// Type of the weights. `auto` that nobody has resolved stands for `f32`.
     pub precision: WeightPrecision,
     /// Whether the backward pass recomputes each layer instead of keeping its activations.
     pub recompute: bool,
