@@ -40,12 +40,14 @@ H, Q, K, I, HEADS = 4096, 4096, 1024, 14336, 32
 # Bytes of a block of scores of all heads on a GPU, and rows and keys of such a block.
 BLOCK_BYTES = 256 << 20
 BLOCK = int((BLOCK_BYTES / (4 * HEADS)) ** 0.5) // 128 * 128
-# Bytes per score, element of queries and element of keys that a block of the composed attention reads and writes. Forward: scores
-# written, read for the maximum and for the powers; powers written, read for the sum and by the product; casts, products and sums.
-FORWARD = (6 * 4, 16, 20)
+# Bytes per score, element of queries and element of keys that a block of attention reads and writes. Forward: scores written and
+# read in f32 (once; the second time they are in the cache), weights written and read in bf16; queries read, the weighted sum written
+# and added; keys and values read.
+FORWARD = (2 * 4 + 2 * 2, 2 + 4 * 4, 2 * 2)
 # Gradients: scores and gradients of weights written and read in f32; weights and gradients of scores written in bf16, read by three
-# products; casts, operands of products, sums of gradients.
-GRADIENTS = (4 * 4 + 2 * 2 + 3 * 2, 42, 54)
+# products; queries and gradients of the output read twice, gradients of queries written and added; keys read twice, values once,
+# their gradients written and added.
+GRADIENTS = (4 * 4 + 2 * 2 + 3 * 2, 4 * 2 + 4 * 4, 3 * 2 + 2 * 4 * 4)
 
 
 def checkpoint(folder: Path, layers: int) -> None:
@@ -106,6 +108,9 @@ def kind(name: str) -> str:
         "MatmulEntry": "matrix products", "ElemwiseFuse": "element-wise, fused", "ReduceKernel": "reductions",
         "ReduceKernelFused": "reductions, fused", "ReduceKernelBroadcasted": "reductions, fused",
         "FullKernel": "filling", "MaskFillKernel": "mask", "SharedSumKernel": "sums",
+        "ForwardKernel": "normalization", "BackwardKernel": "normalization", "BackwardOfWeightKernel": "normalization",
+        "RotateKernel": "rotation", "WeightsKernel": "softmax of scores", "GradientsKernel": "gradients of scores or logits",
+        "LossesKernel": "losses",
     }.get(first, "copies and others" if re.match(r"Copy|Slice|Unary|Kernel|Select|Scatter|Gather", first) else first)
 
 
@@ -178,10 +183,12 @@ def work(n: int, size: int) -> list:
         blocks * BLOCK * (scores * HEADS * BLOCK + queries * Q + keys * K) for scores, queries, keys in (FORWARD, GRADIENTS)
     )
     rows.append(("attention", attention, least, forward, backward, least + backward_bytes, forward + gradients))
+    # An evaluation normalizes the input of the attention twice, for keys and for queries. The gradient reads a row of the input and
+    # one of the gradient, and writes one.
     norm = 2 * size * 2 * n * H
-    rows.append(("two normalizations", 8 * n * H, norm, 1.5 * norm, 24 * n * H, 3 * norm, 5 * norm))
+    rows.append(("two normalizations", 8 * n * H, norm, 1.5 * norm, 24 * n * H, 2.5 * norm, 2.5 * norm))
     rotate = size * 2 * n * (Q + K)
-    rows.append(("rotation", 3 * n * (Q + K), rotate, 2 * rotate, 6 * n * (Q + K), 2 * rotate, 4 * rotate))
+    rows.append(("rotation", 3 * n * (Q + K), rotate, rotate, 6 * n * (Q + K), 2 * rotate, 2 * rotate))
     gated = size * 3 * n * I
     rows.append(("gated activation", 5 * n * I, gated, gated, 15 * n * I, 2.7 * gated, 2.7 * gated))
     residual = size * 3 * 2 * n * H

@@ -5,6 +5,8 @@ mod attention;
 mod backend;
 mod buffers;
 mod composed;
+#[cfg(feature = "cube")]
+mod cube;
 mod elementwise;
 #[cfg(feature = "flex")]
 mod flex;

@@ -128,12 +128,13 @@ impl<B: Kernels> Backward<B, 2> for RmsNormStep {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let ([x, weight], epsilon) = ops.state;
-        let values = B::rms_norm_backward(x, weight, epsilon, grad);
-        register::<B, 2>(
-            grads,
-            ops.parents.map(|parent| parent.map(|node| node.id)),
-            values,
-        );
+        let [x_node, weight_node] = ops.parents.map(|parent| parent.map(|node| node.id));
+        let needs_weight = weight_node.is_some();
+        let (d_x, d_weight) = B::rms_norm_backward(x, weight, epsilon, grad, needs_weight);
+        register::<B, 1>(grads, [x_node], [d_x]);
+        if let Some(d_weight) = d_weight {
+            register::<B, 1>(grads, [weight_node], [d_weight]);
+        }
     }
 }
 

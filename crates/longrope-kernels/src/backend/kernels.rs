@@ -5,6 +5,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::DType;
 
 use crate::attention::config::AttentionConfig;
+use crate::composed::steps::Steps;
 use crate::composed::{self, CHUNK_BYTES, Float, Products, wide};
 use crate::pairs::Pairs;
 
@@ -57,7 +58,7 @@ pub(crate) fn composed_attention_backward<B: Kernels>(
     );
     let products = Products {
         block_bytes,
-        dtype: B::attention_products(grad.dtype()),
+        dtype: B::products_of_gradients(grad.dtype()),
     };
     let outputs = [Float(saved.output), log_sum_exp, Float(grad)];
     let (gradients, d_sinks) =
@@ -65,15 +66,55 @@ pub(crate) fn composed_attention_backward<B: Kernels>(
     (gradients.map(|it| it.0), d_sinks.map(|it| it.0))
 }
 
+/// Losses and the log-sum-exp of each row's logits, composed of Burn's operations.
+pub(crate) fn composed_linear_nll<B: Kernels>(
+    [hidden, weight]: [FloatTensor<B>; 2],
+    targets: IntTensor<B>,
+    softcap: Option<f64>,
+) -> [FloatTensor<B>; 2] {
+    let chunk_bytes = B::chunk_bytes(&hidden.device());
+    let (hidden, weight) = (Float::<B>(hidden), Float(weight));
+    composed::linear_nll(hidden, weight, targets, softcap, chunk_bytes).map(|it| it.0)
+}
+
+/// The gradients of [`composed_linear_nll`].
+pub(crate) fn composed_linear_nll_backward<B: Kernels>(
+    inputs: [FloatTensor<B>; 2],
+    targets: IntTensor<B>,
+    softcap: Option<f64>,
+    log_sum_exp: Option<FloatTensor<B>>,
+    grad: FloatTensor<B>,
+    needs_weight: bool,
+) -> (FloatTensor<B>, Option<FloatTensor<B>>) {
+    let log_sum_exp = log_sum_exp.unwrap_or_else(|| {
+        let [_, sums] = composed_linear_nll::<B>(inputs.clone(), targets.clone(), softcap);
+        sums
+    });
+    let products = Products {
+        block_bytes: B::chunk_bytes(&grad.device()),
+        dtype: B::products_of_gradients(inputs[0].dtype()),
+    };
+    let (d_hidden, d_weight) = composed::linear_nll_backward(
+        inputs.map(Float::<B>),
+        targets,
+        softcap,
+        [log_sum_exp, grad].map(Float),
+        needs_weight,
+        products,
+    );
+    (d_hidden.0, d_weight.map(|gradient| gradient.0))
+}
+
 /// The implementations of the operations; the default ones are composed of Burn's operations.
-pub(crate) trait Kernels: Backend {
+pub(crate) trait Kernels: Steps {
     /// Bytes that the scores of one block, or the logits of one chunk, may take in the composed implementations.
     fn chunk_bytes(_device: &Self::Device) -> usize {
         CHUNK_BYTES
     }
 
-    /// Type of the products that give the gradients of a composed attention whose inputs have type `dtype`.
-    fn attention_products(dtype: DType) -> DType {
+    /// Type of the operands of the products that give the gradients in the composed attention and loss, for inputs of type
+    /// `dtype`.
+    fn products_of_gradients(dtype: DType) -> DType {
         wide(dtype)
     }
 
@@ -133,32 +174,27 @@ pub(crate) trait Kernels: Backend {
         targets: IntTensor<Self>,
         softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let chunk_bytes = Self::chunk_bytes(&hidden.device());
-        let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
-        let nll = composed::linear_nll(hidden, weight, targets, softcap, chunk_bytes);
-        (nll.0, None)
+        let [nll, log_sum_exp] = composed_linear_nll::<Self>([hidden, weight], targets, softcap);
+        (nll, Some(log_sum_exp))
     }
 
     /// Gradients of the hidden states and, if `needs_weight`, of the weight.
     fn linear_nll_backward(
-        [hidden, weight]: [FloatTensor<Self>; 2],
+        inputs: [FloatTensor<Self>; 2],
         targets: IntTensor<Self>,
         softcap: Option<f64>,
-        _log_sum_exp: Option<FloatTensor<Self>>,
+        log_sum_exp: Option<FloatTensor<Self>>,
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let chunk_bytes = Self::chunk_bytes(&hidden.device());
-        let inputs = [Float::<Self>(hidden), Float(weight)];
-        let (d_hidden, d_weight) = composed::linear_nll_backward(
+        composed_linear_nll_backward::<Self>(
             inputs,
             targets,
             softcap,
-            Float(grad),
+            log_sum_exp,
+            grad,
             needs_weight,
-            chunk_bytes,
-        );
-        (d_hidden.0, d_weight.map(|gradient| gradient.0))
+        )
     }
 
     fn rms_norm_forward(
@@ -169,14 +205,17 @@ pub(crate) trait Kernels: Backend {
         composed::rms_norm::<Self>(Float(x), Float(weight), epsilon).0
     }
 
+    /// Gradients of `x` and, if `needs_weight`, of the weight.
     fn rms_norm_backward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         epsilon: f64,
         grad: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 2] {
-        composed::rms_norm_backward::<Self>(Float(x), Float(weight), epsilon, Float(grad))
-            .map(|gradient| gradient.0)
+        needs_weight: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let [x, weight, grad] = [x, weight, grad].map(Float::<Self>);
+        let (d_x, d_weight) = composed::rms_norm_backward(x, weight, epsilon, grad, needs_weight);
+        (d_x.0, d_weight.map(|gradient| gradient.0))
     }
 
     fn rotate_forward(
@@ -201,6 +240,9 @@ pub(crate) trait Kernels: Backend {
             .map(|gradient| gradient.0)
     }
 }
+
+#[cfg(feature = "ndarray")]
+impl Steps for burn::backend::NdArray {}
 
 #[cfg(feature = "ndarray")]
 impl Kernels for burn::backend::NdArray {}

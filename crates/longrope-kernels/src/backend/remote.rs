@@ -15,6 +15,7 @@ use burn_ir::{BackendIr, ScalarIr, TensorIr};
 use super::kernels::{Kernels, Saved};
 use crate::attention::config::AttentionConfig;
 use crate::attention::documents::Documents;
+use crate::composed::steps::Steps;
 use crate::composed::wide;
 use crate::pairs::Pairs;
 
@@ -45,6 +46,8 @@ pub fn remote_server(devices: Vec<Device>) -> RemoteServer {
         _ => server,
     }
 }
+
+impl Steps for Remote {}
 
 /// The client.
 impl Kernels for Remote {

@@ -14,7 +14,7 @@ pub(crate) fn rms_norm<B: Backend>(x: Float<B>, weight: Float<B>, epsilon: f64) 
     (x / root).cast(dtype) * weight.reshape([1, 1, hidden])
 }
 
-/// Gradients of [`rms_norm`] with respect to `x` and the weight.
+/// Gradients of [`rms_norm`] with respect to `x` and, if `needs_weight`, the weight.
 ///
 /// With `n = x / r` and `r` the root mean square: `dw = Σ dy ∘ n` over all rows, and `dx = (dn - n · mean(dn ∘ n)) / r`
 /// with `dn = dy ∘ w`.
@@ -23,20 +23,24 @@ pub(crate) fn rms_norm_backward<B: Backend>(
     weight: Float<B>,
     epsilon: f64,
     grad: Float<B>,
-) -> [Float<B>; 2] {
+    needs_weight: bool,
+) -> (Float<B>, Option<Float<B>>) {
     let (x_dtype, weight_dtype) = (x.dtype(), weight.dtype());
     let [batch, seq, hidden] = x.dims();
     let (x, grad) = (x.wide(), grad.wide());
     let root = root_mean_square(x.clone(), epsilon);
     let normalized = x / root.clone();
-    let d_weight = (grad.clone() * normalized.clone())
-        .reshape([batch * seq, hidden])
-        .sum(0)
-        .reshape([hidden]);
+    let d_weight = needs_weight.then(|| {
+        (grad.clone() * normalized.clone())
+            .reshape([batch * seq, hidden])
+            .sum(0)
+            .reshape([hidden])
+            .cast(weight_dtype)
+    });
     let d_normalized = grad * weight.wide().reshape([1, 1, hidden]);
     let along = (d_normalized.clone() * normalized.clone()).mean(2);
     let d_x = (d_normalized - normalized * along) / root;
-    [d_x.cast(x_dtype), d_weight.cast(weight_dtype)]
+    (d_x.cast(x_dtype), d_weight)
 }
 
 /// `sqrt(mean(x²) + epsilon)` over the last dimension, `[b, t, 1]`.

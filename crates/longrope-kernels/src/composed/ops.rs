@@ -62,7 +62,11 @@ impl<B: Backend> Float<B> {
         Self(B::float_slice(self.0, &slices))
     }
 
-    pub(crate) fn cat(parts: Vec<Self>, dim: usize) -> Self {
+    /// The parts joined along a dimension. A single one is not copied.
+    pub(crate) fn cat(mut parts: Vec<Self>, dim: usize) -> Self {
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
         Self(B::float_cat(
             parts.into_iter().map(|part| part.0).collect(),
             dim,

@@ -23,7 +23,11 @@ use burn::tensor::DType;
 use burn_flex::FlexTensor;
 
 use crate::attention::config::AttentionConfig;
-use crate::backend::kernels::{AttentionGradients, Kernels, Saved, composed_attention_backward};
+use crate::backend::kernels::{
+    AttentionGradients, Kernels, Saved, composed_attention_backward, composed_linear_nll,
+    composed_linear_nll_backward,
+};
+use crate::composed::steps::Steps;
 use crate::composed::{self, CHUNK_BYTES, Float};
 use crate::linear::FEW_ROWS;
 use crate::pairs::Pairs;
@@ -31,6 +35,10 @@ use crate::pairs::Pairs;
 /// Whether the kernels of attention and loss support the type of this tensor.
 fn computes_in_f32(tensor: &FloatTensor<Flex>) -> bool {
     matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16)
+}
+
+fn are_f32(tensors: [&FlexTensor; 2]) -> bool {
+    tensors.map(FlexTensor::dtype) == [DType::F32; 2]
 }
 
 fn widen(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
@@ -52,6 +60,8 @@ fn round_to(tensor: FloatTensor<Flex>, dtype: DType) -> FloatTensor<Flex> {
     }
     Flex::float_cast(tensor, FloatDType::from(dtype))
 }
+
+impl Steps for Flex {}
 
 impl Kernels for Flex {
     fn attention_forward(
@@ -125,7 +135,7 @@ impl Kernels for Flex {
     }
 
     fn linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        if [&weight, &grad].map(FlexTensor::dtype) != [DType::F32; 2] {
+        if !are_f32([&weight, &grad]) {
             return composed::linear_backward::<Self>(Float(weight), Float(grad)).0;
         }
         product::of_columns(&grad, &weight)
@@ -135,7 +145,7 @@ impl Kernels for Flex {
         x: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        if [&x, &grad].map(FlexTensor::dtype) != [DType::F32; 2] {
+        if !are_f32([&x, &grad]) {
             return composed::linear_backward_of_weight::<Self>(Float(x), Float(grad)).0;
         }
         product::over_rows(&grad, &x)
@@ -148,9 +158,9 @@ impl Kernels for Flex {
         softcap: Option<f64>,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
         if !computes_in_f32(&hidden) {
-            let (hidden, weight) = (Float::<Self>(hidden), Float(weight));
-            let nll = composed::linear_nll(hidden, weight, targets, softcap, CHUNK_BYTES);
-            return (nll.0, None);
+            let inputs = [hidden, weight];
+            let [nll, sums] = composed_linear_nll::<Self>(inputs, targets, softcap);
+            return (nll, Some(sums));
         }
         let (nll, log_sum_exp) =
             loss::linear_nll(&widen(hidden), &readable(weight), &targets, softcap);
@@ -165,17 +175,19 @@ impl Kernels for Flex {
         grad: FloatTensor<Self>,
         needs_weight: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let Some(log_sum_exp) = log_sum_exp else {
-            let inputs = [Float::<Self>(hidden), Float(weight)];
-            let (d_hidden, d_weight) = composed::linear_nll_backward(
-                inputs,
-                targets,
-                softcap,
-                Float(grad),
-                needs_weight,
-                CHUNK_BYTES,
-            );
-            return (d_hidden.0, d_weight.map(|gradient| gradient.0));
+        let log_sum_exp = match log_sum_exp {
+            Some(log_sum_exp) if computes_in_f32(&hidden) => log_sum_exp,
+            other => {
+                let inputs = [hidden, weight];
+                return composed_linear_nll_backward::<Self>(
+                    inputs,
+                    targets,
+                    softcap,
+                    other,
+                    grad,
+                    needs_weight,
+                );
+            }
         };
         let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
         let [hidden, grad] = [hidden, grad].map(widen);
@@ -197,7 +209,7 @@ impl Kernels for Flex {
         weight: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
+        if !are_f32([&x, &weight]) {
             return composed::rms_norm::<Self>(Float(x), Float(weight), epsilon).0;
         }
         elementwise::rms_norm(&x, &weight, epsilon)
@@ -208,13 +220,16 @@ impl Kernels for Flex {
         weight: FloatTensor<Self>,
         epsilon: f64,
         grad: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 2] {
-        if x.dtype() != DType::F32 || weight.dtype() != DType::F32 {
-            let (x, weight) = (Float::<Self>(x), Float(weight));
-            return composed::rms_norm_backward(x, weight, epsilon, Float(grad))
-                .map(|gradient| gradient.0);
+        needs_weight: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        if !are_f32([&x, &weight]) {
+            let [x, weight, grad] = [x, weight, grad].map(Float::<Self>);
+            let (d_x, d_weight) =
+                composed::rms_norm_backward(x, weight, epsilon, grad, needs_weight);
+            return (d_x.0, d_weight.map(|gradient| gradient.0));
         }
-        elementwise::rms_norm_backward(&x, &weight, epsilon, &grad)
+        let [d_x, d_weight] = elementwise::rms_norm_backward(&x, &weight, epsilon, &grad);
+        (d_x, Some(d_weight))
     }
 
     fn rotate_forward(
@@ -223,7 +238,7 @@ impl Kernels for Flex {
         sin: FloatTensor<Self>,
         pairs: Pairs,
     ) -> FloatTensor<Self> {
-        if x.dtype() != DType::F32 || cos.dtype() != DType::F32 {
+        if !are_f32([&x, &cos]) {
             return composed::rotate::<Self>(Float(x), Float(cos), Float(sin), pairs).0;
         }
         elementwise::rotate(&x, &cos, &sin, pairs)

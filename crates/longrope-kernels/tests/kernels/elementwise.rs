@@ -49,6 +49,19 @@ fn rms_norm_on_numbers_checked_by_hand() {
     assert_close(&found, &[1.697_056_27, 11.313_708_5], 1e-6, "rms_norm");
 }
 
+/// GPUs count the rows of a launch in three numbers, of which the first ends at 65,535.
+#[test]
+fn rms_norm_of_more_rows_than_one_dimension_of_a_grid() {
+    let device = device();
+    let (n_rows, weight) = (70_000, [2.0, 1.0]);
+    let x = numbers(2 * n_rows, 4);
+    let input: Tensor<3> = tensor(&x, [1, n_rows, 2], DType::F32, &device);
+    let of_weight: Tensor<1> = tensor(&weight, [2], DType::F32, &device);
+    let found = values(rms_norm(input, of_weight, 1e-5));
+    let expected = rms_norm_by_hand(&x, &weight, 1e-5);
+    assert_close(&found, &expected, 1e-5, "rms_norm");
+}
+
 #[test]
 fn rms_norm_and_its_gradients() {
     // Rows longer than a vector register, and more rows than go into one partial sum.

@@ -67,7 +67,7 @@ fn check([rows, vocab, size]: [usize; 3], softcap: Option<f64>, seed: u64) {
         let w = tracked(&weight, [vocab, size], dtype, &device);
         let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), &device);
         let nll = linear_nll(h.clone(), w.clone(), ids, softcap);
-        let weights: Tensor<1> = tensor(&token_weights, [rows], dtype, &device);
+        let weights: Tensor<1> = tensor(&token_weights, [rows], nll.dtype(), &device);
         let gradients = (nll.clone() * weights).sum().backward();
         let found = [
             values(nll.without_autodiff()),

@@ -1,25 +1,15 @@
 //! The backward pass.
 
-use std::ops::Range;
-
-use burn::backend::Backend;
 use burn::tensor::DType;
 
-use super::blocks::{Block, Grid, Sizes};
-use super::scores::{heads_of_rows, hide_unseen, rows_of_groups, scores, sinks_of_rows};
+use super::blocks::{Grid, Sizes};
+use super::gradients::RowResults;
+use super::rows::{heads_of_rows, rows_of_groups, sinks_of_rows};
+use super::view::{View, Views};
 use crate::attention::config::AttentionConfig;
 use crate::composed::ops::{Float, wide};
-use crate::composed::softcap::{slope_of_cap, through_cap};
-
-/// How the backward pass computes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Products {
-    /// Bytes that the scores of a block may take.
-    pub(crate) block_bytes: usize,
-    /// Type of the operands and results of the products that give the gradients. Scores and softmax are computed in `f32` or
-    /// wider in any case, and so are the sums of these results over blocks.
-    pub(crate) dtype: DType,
-}
+use crate::composed::products::Products;
+use crate::composed::steps::Steps;
 
 /// Gradients of [`attention`](super::attention) with respect to queries, keys and values, and to the sinks if there are any.
 /// `output` and `log_sum_exp` are its results, and `grad` is the gradient of the output.
@@ -30,7 +20,7 @@ pub(crate) struct Products {
 ///
 /// `rowsum(P ∘ dP)` is `rowsum(O ∘ dO)`, and `P` is `exp(S - log_sum_exp)`. So a block of scores depends on no other block,
 /// and the passes over it are few: they are most of the traffic on a GPU.
-pub(crate) fn attention_backward<B: Backend>(
+pub(crate) fn attention_backward<B: Steps>(
     [query, key, value]: [Float<B>; 3],
     sinks: Option<Float<B>>,
     [output, log_sum_exp, grad]: [Float<B>; 3],
@@ -56,17 +46,18 @@ pub(crate) fn attention_backward<B: Backend>(
             .clone()
             .reshape([sizes.batch, sizes.n_heads, sizes.seq_q, 1]);
         let inputs = [&query, &output, &grad].map(of_rows);
-        let rows = pass.rows(inputs, of_rows(&column));
+        let rows = Pass::rows(inputs, of_rows(&column));
         if let Some(sinks) = &sinks {
             let sinks = sinks_of_rows(sinks, dtype, queries.len(), sizes);
             let of_heads = pass.sinks(sinks, &rows, queries.len());
             d_sinks = d_sinks.map(|sum| sum - of_heads);
         }
+        let mut views = Views::new(&grid.visible, config, &queries, &key);
         let mut d_rows: Option<Float<B>> = None;
         for block in grid.blocks(&queries) {
             let part = |x: &Float<B>| x.clone().part(2, block.keys.clone());
             let keys_and_values = [part(&key), part(&value)];
-            let [d_row, d_key, d_value] = pass.block(&rows, keys_and_values, &queries, &block);
+            let [d_row, d_key, d_value] = pass.block(&rows, keys_and_values, &views.of(&block));
             d_rows = Some(added(d_rows, d_row));
             let d_block = &mut d_blocks[block.index];
             *d_block = Some(match d_block.take() {
@@ -86,7 +77,7 @@ pub(crate) fn attention_backward<B: Backend>(
     (gradients, d_sinks)
 }
 
-fn added<B: Backend>(sum: Option<Float<B>>, term: Float<B>) -> Float<B> {
+fn added<B: Steps>(sum: Option<Float<B>>, term: Float<B>) -> Float<B> {
     match sum {
         None => term,
         Some(sum) => sum + term,
@@ -102,28 +93,20 @@ struct Pass<'a> {
 }
 
 /// Rows of some queries, `[batch, n_kv_heads, group · rows, head_dim]`, and numbers of each row.
-struct Rows<B: Backend> {
-    /// In the type of products.
+struct Rows<B: Steps> {
     query: Float<B>,
-    /// Times the scale, in the type of sums.
-    scaled: Float<B>,
-    /// The gradient of the output, in the type of products.
+    /// The gradient of the output.
     grad: Float<B>,
-    /// The same in the type of sums.
-    wide_grad: Float<B>,
-    /// `rowsum(O ∘ dO)`, `[batch, n_kv_heads, group · rows, 1]`.
-    along: Float<B>,
-    /// `[batch, n_kv_heads, group · rows, 1]`
-    log_sum_exp: Float<B>,
+    results: RowResults<B>,
 }
 
 impl Pass<'_> {
     /// What some queries take from the gradient of each sink, `[n_heads]`: the sum of `p · rowsum(P ∘ dP)` over them, with `p`
     /// the sink's weight. `sinks` are those of the rows.
-    fn sinks<B: Backend>(&self, sinks: Float<B>, rows: &Rows<B>, n_queries: usize) -> Float<B> {
+    fn sinks<B: Steps>(&self, sinks: Float<B>, rows: &Rows<B>, n_queries: usize) -> Float<B> {
         let Sizes { batch, n_heads, .. } = self.grid.sizes;
-        let weights = (sinks - rows.log_sum_exp.clone()).exp();
-        (weights * rows.along.clone())
+        let weights = (sinks - rows.results.log_sum_exp.clone()).exp();
+        (weights * rows.results.along.clone())
             .reshape([batch, n_heads, n_queries])
             .sum(2)
             .sum(0)
@@ -132,7 +115,7 @@ impl Pass<'_> {
 
     /// The gradients of keys and of values, joined from those of their blocks. `None` stands for a block that no query sees,
     /// because it lies before all windows.
-    fn joined<B: Backend>(
+    fn joined<B: Steps>(
         &self,
         d_blocks: Vec<Option<[Float<B>; 2]>>,
         dtype: DType,
@@ -152,45 +135,33 @@ impl Pass<'_> {
     }
 
     /// What all blocks of some queries need, computed once.
-    fn rows<B: Backend>(
-        &self,
-        [query, output, grad]: [Float<B>; 3],
-        log_sum_exp: Float<B>,
-    ) -> Rows<B> {
-        let wide_grad = grad.clone().wide();
+    fn rows<B: Steps>([query, output, grad]: [Float<B>; 3], log_sum_exp: Float<B>) -> Rows<B> {
+        let along = (output.wide() * grad.clone().wide()).sum(3);
         Rows {
-            scaled: query.clone().wide().scale(self.config.scale),
-            query: query.cast(self.dtype),
-            grad: grad.cast(self.dtype),
-            along: (output.wide() * wide_grad.clone()).sum(3),
-            wide_grad,
-            log_sum_exp,
+            query,
+            grad,
+            results: RowResults { log_sum_exp, along },
         }
     }
 
     /// The parts that a block has in the gradients of queries, keys and values, without the scale, in the type that sums are
     /// computed in.
-    fn block<B: Backend>(
+    fn block<B: Steps>(
         &self,
         rows: &Rows<B>,
         [keys, values]: [Float<B>; 2],
-        queries: &Range<usize>,
-        block: &Block,
+        view: &View<B>,
     ) -> [Float<B>; 3] {
-        let scores = scores(rows.scaled.clone(), keys.clone().wide(), self.config);
-        let slope = slope_of_cap(&scores, self.config.softcap);
-        let scores = hide_unseen(scores, queries, block, &self.grid);
-        let weights = (scores - rows.log_sum_exp.clone()).exp();
-        let d_weights = rows.wide_grad.clone().matmul(values.wide().swap(2, 3)); // [b, kv, g·rows, keys]
-        let d_scores = weights.clone() * (d_weights - rows.along.clone());
-        let d_scores = through_cap(d_scores, slope);
-
-        let [weights, d_scores] = [weights, d_scores].map(|x| x.cast(self.dtype));
+        let scores = B::product(rows.query.clone(), keys.clone().swap(2, 3));
+        let d_weights = B::product(rows.grad.clone(), values.swap(2, 3)); // [b, kv, g·rows, keys]
+        let results = rows.results.clone();
+        let [weights, d_scores] =
+            B::gradients_of_scores(scores, d_weights, results, view, self.dtype);
+        let operand = |x: Float<B>| x.cast(self.dtype);
         [
-            d_scores.clone().matmul(keys.cast(self.dtype)),
-            d_scores.swap(2, 3).matmul(rows.query.clone()),
-            weights.swap(2, 3).matmul(rows.grad.clone()),
+            B::product(d_scores.clone(), operand(keys)),
+            B::product(d_scores.swap(2, 3), operand(rows.query.clone())),
+            B::product(weights.swap(2, 3), operand(rows.grad.clone())),
         ]
-        .map(Float::wide)
     }
 }

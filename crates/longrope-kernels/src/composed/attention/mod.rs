@@ -8,11 +8,14 @@
 mod backward;
 mod blocks;
 mod forward;
-mod scores;
+pub(crate) mod gradients;
+mod rows;
+pub(crate) mod softmax;
+pub(crate) mod view;
 
 #[cfg(feature = "flex")]
 #[cfg(test)]
 mod tests;
 
-pub(crate) use backward::{Products, attention_backward};
+pub(crate) use backward::attention_backward;
 pub(crate) use forward::{attention, log_sum_exp};
