@@ -283,7 +283,7 @@ fn a_dry_run_finds_the_files_and_ropes_that_no_stage_has() {
         ),
         (
             "verb = \"search\"\nsearch = { target = 64, stage = \"ratios\" }".to_owned(),
-            "`--init` is missing",
+            "`search.init` is missing",
         ),
         (
             "verb = \"search\"\nsearch = { target = 64, init = \"nope\" }".to_owned(),
@@ -291,7 +291,7 @@ fn a_dry_run_finds_the_files_and_ropes_that_no_stage_has() {
         ),
         (
             "verb = \"search\"\nsearch = { target = 64, init = \"tokens.json\" }".to_owned(),
-            "reading --init",
+            "reading `search.init`",
         ),
         (
             format!("{train}\n[[stage]]\nverb = \"ppl\"\ncontexts = [32]\nrope = [\"nope\"]"),

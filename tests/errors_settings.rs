@@ -347,7 +347,7 @@ fn resume_with_other_settings() {
     let message =
         here.fails("search --resume --out run --seed 7 --target 128 --set search.parents=2");
     assert_snapshot!(message, @r"
-    error: the run in `run` has other settings: `search.parents` was 4 and is 2, `seed` was 42 and is 7, `target_context` was 64 and is 128
+    error: the run in `run` has other settings: `search.parents` was 4 and is 2, `search.target` was 64 and is 128, `seed` was 42 and is 7
     hint: resume without these flags: the settings of the run are in its config.toml
     ");
 }

@@ -309,7 +309,11 @@ fn stages_measure_generate_and_report() {
     // What a stage lacks is said before any stage runs.
     for (from, to, message) in [
         ("name = \"arc-easy\", ", "", "`bench.name` is missing"),
-        ("prompts = [\"fn main\"], ", "", "`--prompt` is missing"),
+        (
+            "prompts = [\"fn main\"], ",
+            "",
+            "`generate.prompts` is missing",
+        ),
     ] {
         here.write("recipe.toml", SHOWN.replace(from, to));
         here.run("extend --config recipe.toml --out other")
@@ -523,15 +527,15 @@ fn hints_about_settings_of_a_stage_name_keys() {
     for (stage, hint) in [
         (
             "verb = \"passkey\"\npasskey = { trials = 0 }",
-            "give another value with `passkey.trials`",
+            "give another value as `passkey.trials`",
         ),
         (
             "verb = \"needle\"\nneedle = { depths = [2] }",
-            "give another value with `needle.depths`",
+            "give another value as `needle.depths`",
         ),
         (
             "verb = \"ruler\"\nruler = { tasks = [\"qa_1\"] }",
-            "give the stage `text`, `ruler.squad` or `ruler.hotpotqa`",
+            "give `text`, `ruler.squad` or `ruler.hotpotqa`, or choose other `ruler.tasks`",
         ),
     ] {
         here.write("recipe.toml", format!("{keys}{stage}\n"));

@@ -26,7 +26,7 @@ fn results_that_a_measurement_does_not_have_are_kept() {
         .worked();
     let more = format!("{PPL} --contexts 32,64,128 --rope pi yarn");
     here.run(&more)
-        .refused_with("`windows` was 3 in all and is 2 in all (ppl at 64 under yarn)");
+        .refused_with("`eval.windows` was 3 in all and is 2 in all (ppl at 64 under yarn)");
     here.run(&more.replace("--windows 2", "--windows 3"))
         .worked();
     let results = &here.read_json("run/eval/ppl.json")["results"];
@@ -86,10 +86,10 @@ fn results_are_not_replaced_by_those_of_other_settings() {
         "eval gain t --text a.txt b.txt --contexts 512 --rope yarn --out run",
         "run/eval/gain.json",
         &[
-            ("--against other", "`against` was window and is other"),
-            ("--far other", "`far` was own and is other"),
-            ("--tail 64", "`tail` was 128 and is 64"),
-            ("--windows 1", "`windows` was 8 and is 1"),
+            ("--against other", "`gain.against` was window and is other"),
+            ("--far other", "`gain.far` was own and is other"),
+            ("--tail 64", "`gain.tail` was 128 and is 64"),
+            ("--windows 1", "`eval.windows` was 8 and is 1"),
         ],
     );
     keeps(
@@ -97,16 +97,16 @@ fn results_are_not_replaced_by_those_of_other_settings() {
         "eval needle t --contexts 256 --rope none --out run",
         "run/eval/needle.json",
         &[
-            ("--needles 2", "`needles` was 1 and is 2"),
+            ("--needles 2", "`needle.needles` was 1 and is 2"),
             (
                 "--depths 0.5",
-                "`depths` was [0.0,0.25,0.5,0.75,1.0] and is [0.5]",
+                "`needle.depths` was [0.0,0.25,0.5,0.75,1.0] and is [0.5]",
             ),
-            ("--trials 1", "`trials` was 5 and is 1"),
+            ("--trials 1", "`needle.trials` was 5 and is 1"),
             ("--seed 5", "`seed` was 42 and is 5"),
             (
                 "--set needle.protocol=generated",
-                "`protocol` was teacher-forced and is generated",
+                "`needle.protocol` was teacher-forced and is generated",
             ),
         ],
     );
@@ -121,7 +121,7 @@ fn results_are_not_replaced_by_those_of_other_settings() {
         )],
     );
     here.run(&format!("{line} --trials 1"))
-        .refused_with("`trials` was 3 and is 1");
+        .refused_with("`passkey.trials` was 3 and is 1");
     // The same trials, and more.
     here.run(&format!("{line} --trials 3")).worked();
     here.run(&format!("{line} --trials 4")).worked();
@@ -137,12 +137,15 @@ fn perplexities_are_not_replaced_by_those_of_other_windows() {
         "eval ppl m --tokens tokens.json --contexts 64 --rope yarn --out run",
         "run/eval/ppl.json",
         &[
-            ("--windows 1", "`windows` was 8 in all and is 1 in all"),
-            ("--windows 1 --within 128", "`within` was none and is 128"),
-            ("--stride 32", "`stride` was 64 and is 32"),
+            ("--windows 1", "`eval.windows` was 8 in all and is 1 in all"),
+            (
+                "--windows 1 --within 128",
+                "`eval.within` was none and is 128",
+            ),
+            ("--stride 32", "`eval.stride` was 64 and is 32"),
             (
                 "--set eval.angles=compat-f32",
-                "`angles` was f64 and is compat-f32",
+                "`eval.angles` was f64 and is compat-f32",
             ),
         ],
     );

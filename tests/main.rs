@@ -18,6 +18,7 @@ mod errors_settings;
 mod export_for;
 mod export_runs;
 mod extend;
+mod extend_early;
 mod extend_held_out;
 mod extend_resume;
 mod families;

@@ -44,6 +44,12 @@ fn a_plan_names_what_fits_and_nothing_after_what_does_not() {
         "{text}"
     );
     assert!(!steps.contains("next:"), "{steps}");
+    // What was typed is recognised.
+    for memory in ["0.01", "0.05", "23.75"] {
+        let line = format!("plan m --context 32 --mode eval --memory {memory}");
+        let (text, _) = next(&line);
+        assert!(text.contains(&format!("memory {memory} GiB;")), "{text}");
+    }
 }
 
 #[test]
@@ -52,11 +58,11 @@ fn a_plan_for_a_gpu_is_in_half_precision() {
     let peaks = [
         (
             "flex",
-            "--set train.precision=bf16, which trains weights in half precision",
+            "longrope finetune --set train.precision=bf16, which trains weights in half precision",
         ),
         (
             "cuda:0",
-            "--set train.offload=true, which keeps the inputs of layers in the memory of the host",
+            "longrope finetune --set train.offload=true, which keeps the inputs of layers in the memory of the host",
         ),
     ]
     .map(|(device, expected)| {

@@ -123,6 +123,33 @@ fn an_unknown_precision_is_refused_with_those_that_exist() {
     let here = Workplace::with_model();
     here.run("eval ppl m --tokens tokens.json --set precision=int8")
         .refused_with("bf16");
+    // Numbers are no words either.
+    let trained = "`auto`, `f32`, `bf16`\n";
+    for (set, words) in [
+        (
+            "precision=16",
+            "expected one of `auto`, `f32`, `bf16`, `f16`",
+        ),
+        ("train.precision=16", trained),
+        ("train.precision=true", trained),
+    ] {
+        let message = here.fails(&format!("eval ppl m --tokens tokens.json --set {set}"));
+        assert!(message.contains(words), "{message}");
+        assert!(
+            message.contains("hint: give one of these words"),
+            "{message}"
+        );
+    }
+    here.write("a.toml", "seed = 1\n[train]\nprecision = 16\n");
+    let message = here.fails("finetune m --tokens tokens.json --out run --config a.toml");
+    assert!(message.contains("`a.toml`, line 3"), "{message}");
+    assert!(message.contains(trained), "{message}");
+    // Another type is no typing error.
+    let message = here.fails("finetune m --tokens tokens.json --out run --set train.precision=f16");
+    assert!(
+        message.contains(trained) && !message.contains("did you mean"),
+        "{message}"
+    );
 }
 
 #[test]

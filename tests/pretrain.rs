@@ -223,9 +223,15 @@ fn a_pretraining_resumes_with_its_own_held_out_text_only() {
     let held = here.read("held.txt");
     here.write("held.txt", held.replace("number", "rebmun"));
     let message = here.fails("pretrain --resume --out run --json");
-    assert!(message.contains("`held-out` is another one"), "{message}");
+    assert!(
+        message.contains("`pretrain.held-out` is another one"),
+        "{message}"
+    );
     assert!(message.contains("hint: restore the text"), "{message}");
     here.write("held.txt", held);
+    // The type of the weights is recorded, as of other trainings.
+    let saved: toml::Table = here.read("run/config.toml").parse().unwrap();
+    assert_eq!(saved["train"]["precision"].as_str(), Some("f32"));
     // Earlier versions did not record it.
     let mut record = here.read_json("run/run.json");
     record["fixed"]

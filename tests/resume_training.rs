@@ -45,7 +45,10 @@ fn other_text_to_measure_on_is_refused() {
     here.write("held.txt", held.replace("number", "rebmun"));
     let before = here.read("run/metrics.jsonl");
     let message = here.fails(RESUME);
-    assert!(message.contains("`eval-text` is another one"), "{message}");
+    assert!(
+        message.contains("`train.eval-text` is another one"),
+        "{message}"
+    );
     assert!(message.contains("hint: restore the text"), "{message}");
     assert_eq!(here.read("run/metrics.jsonl"), before);
     here.write("held.txt", held);

@@ -238,6 +238,53 @@ fn missing_weights_come_before_missing_memory() {
 }
 
 #[test]
+fn wrong_settings_come_before_missing_weights() {
+    let here = Workplace::with_model();
+    fs_err::create_dir(here.path("bare")).unwrap();
+    here.write("bare/config.json", r#"{"model_type": "llama"}"#);
+    let ppl = "eval ppl --model bare --tokens tokens.json";
+    for (line, words) in [
+        (
+            format!("{ppl} --contexts 32 --stride 64"),
+            "stride is 64 tokens, expected 1 to 32",
+        ),
+        (format!("{ppl} --contexts 1"), "context is 1 tokens"),
+        (
+            "eval ppl --model bare --contexts 32".to_owned(),
+            "`--text` is missing",
+        ),
+        (
+            "compare --model bare --contexts 32 --text nowhere.txt".to_owned(),
+            "no such file or folder: `nowhere.txt`",
+        ),
+        (
+            "compare --model bare --contexts 32 --text sources:nobody-wrote-this".to_owned(),
+            "there are no sources for `nobody-wrote-this`",
+        ),
+        (
+            "eval gain --model bare --contexts 300".to_owned(),
+            "`--text` is missing",
+        ),
+        (
+            "eval ruler --model bare --contexts 64 --tasks niah_single_2".to_owned(),
+            "a text to hide needles in",
+        ),
+        (
+            "search --model bare --target 5000 --out run".to_owned(),
+            "`--text` is missing",
+        ),
+        (
+            "finetune --model bare --out run".to_owned(),
+            "nothing to train on",
+        ),
+    ] {
+        let message = here.fails(&line);
+        assert!(message.contains(words), "{line}: {message}");
+        assert!(!message.contains("weights"), "{line}: {message}");
+    }
+}
+
+#[test]
 fn doctor_says_what_is_wrong_with_a_file() {
     let here = Workplace::new();
     here.write("config.json", "{\"model_type\": ");

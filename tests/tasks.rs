@@ -113,7 +113,7 @@ fn a_stopped_grid_resumes_to_the_same_results() {
     );
     let line = GRID.replace("--depths 0,1", "--depths 0.5");
     let other = here.fails(&format!("{line} --out part --resume"));
-    let words = "`depths` was [0.0,1.0] and is [0.5]";
+    let words = "`needle.depths` was [0.0,1.0] and is [0.5]";
     assert!(other.contains(words), "{other}");
     here.compute(&format!("{GRID} --out part --resume"));
     assert!(!state.exists(), "it is finished");
@@ -143,7 +143,7 @@ fn a_finished_evaluation_resumes_to_its_results() {
     assert_eq!(results(), before);
     let more = line.replace("--trials 2", "--trials 3");
     let other = here.fails(&format!("{more} --resume"));
-    let words = "other settings: `trials` was 2 and is 3\n";
+    let words = "other settings: `passkey.trials` was 2 and is 3\n";
     assert!(other.contains(words), "{other}");
     assert_eq!(results(), before);
 }

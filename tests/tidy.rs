@@ -220,6 +220,7 @@ fn verb_of(text: &str) -> &str {
 #[test]
 fn every_configuration_is_understood() {
     let here = Workplace::new();
+    here.rust_text();
     for path in files("configs", "toml") {
         let file = path.canonicalize().unwrap();
         let file = file.display();
@@ -237,7 +238,7 @@ fn every_configuration_is_understood() {
             verb => {
                 // A model that is not there is looked for when the configuration has been read.
                 let message = here.fails(&format!(
-                    "{verb} --config {file} --model nowhere --device flex --out run"
+                    "{verb} --config {file} --model nowhere --text text.txt --device flex --out run"
                 ));
                 assert!(message.contains("`nowhere` does not exist"), "{message}");
                 if verb == "search" {
@@ -377,7 +378,9 @@ fn the_table_of_keys_is_true() {
         write!(file, "[{section}]\n{}", lines(section)).unwrap();
     }
     here.write("defaults.toml", file);
-    let message = here.fails("search --config defaults.toml --model nowhere --target 64 --out x");
+    here.rust_text();
+    let message = here
+        .fails("search --config defaults.toml --model nowhere --text text.txt --target 64 --out x");
     assert!(message.contains("`nowhere` does not exist"), "{message}");
     // Keys without a default are known too.
     for (key, default) in documented {
@@ -403,7 +406,9 @@ fn the_table_of_keys_is_true() {
                 key if numbers.contains(&key) => "1",
                 _ => "nowhere",
             };
-            let line = format!("search --target 64 --out x --set {key}={value} --model nowhere");
+            let line = format!(
+                "search --target 64 --text text.txt --out x --set {key}={value} --model nowhere"
+            );
             let message = here.fails(&line);
             assert!(message.contains("`nowhere` does not exist"), "{message}");
         }

@@ -51,8 +51,12 @@ impl WindowProtocol {
         Self::Sliding { stride }
     }
 
-    /// Refuses settings that give no windows.
-    fn check(self, context: usize) -> Result<()> {
+    /// Refuses settings that give no windows of `context` tokens, whatever the text is.
+    ///
+    /// # Errors
+    /// [`Error::ContextTooShort`], [`Error::BadStride`], [`Error::BadWithin`] and [`Error::ZeroCount`].
+    pub fn check(self, context: usize) -> Result<()> {
+        check_context(context)?;
         match self {
             Self::Spread { n_windows } => check_n_windows(n_windows),
             Self::Divided { n_windows, within } => {
@@ -80,7 +84,7 @@ impl WindowProtocol {
 /// Divides `documents` into windows of `context` tokens. Documents that are shorter than one window have none.
 ///
 /// # Errors
-/// - [`Error::ContextTooShort`], [`Error::BadStride`] and [`Error::ZeroCount`] for impossible windows.
+/// - Those of [`WindowProtocol::check`] for impossible windows.
 /// - [`Error::NoWindow`] if no document is long enough.
 pub fn plan_windows(
     documents: &[TokenDocument],
@@ -88,7 +92,6 @@ pub fn plan_windows(
     protocol: WindowProtocol,
     bos: Bos,
 ) -> Result<Vec<TokenWindow>> {
-    check_context(context)?;
     protocol.check(context)?;
     // Tokens that the model would read of the shortest document that has windows.
     let least = match protocol {

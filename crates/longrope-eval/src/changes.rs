@@ -13,6 +13,8 @@ const COUNTS: [&str; 3] = ["trials", "windows", "samples"];
 /// How a result was measured: everything that decides its numbers, besides model, text, context and RoPE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HowMeasured {
+    /// Name of the task.
+    task: String,
     /// Settings by name.
     settings: Map<String, Value>,
     /// What is counted, and how much of it there is in all.
@@ -45,6 +47,7 @@ impl HowMeasured {
         Self {
             settings: settings(task, saved, own),
             count: ("questions", n),
+            task: task.to_owned(),
         }
     }
 
@@ -59,6 +62,7 @@ impl HowMeasured {
         Self {
             settings: settings(&result.task, &Map::new(), own),
             count: ("windows", result.n_windows),
+            task: result.task.clone(),
         }
     }
 
@@ -103,15 +107,19 @@ impl HowMeasured {
         self
     }
 
-    /// All settings that are others now.
+    /// All settings that are others now, by their keys in a configuration.
     pub fn changes(&self, now: &Self) -> Vec<ChangedSetting> {
         let added = now.settings.keys();
         let added = added.filter(|name| !self.settings.contains_key(*name));
         let names = self.settings.keys().chain(added);
         names
             .filter(|name| self.settings.get(*name) != now.settings.get(*name))
-            .map(|name| ChangedSetting::new(name, self.settings.get(name), now.settings.get(name)))
+            .map(|name| self.change(name, self.settings.get(name), now.settings.get(name)))
             .collect()
+    }
+
+    fn change(&self, name: &str, before: Option<&Value>, now: Option<&Value>) -> ChangedSetting {
+        ChangedSetting::new(&key_of(&self.task, name), before, now)
     }
 
     /// The settings for which a result that is measured `now` does not stand for this one. A larger number of trials or
@@ -131,15 +139,35 @@ impl HowMeasured {
                 let other = now.settings.get(name)?;
                 let counts = before != other && name != TASK_VERSION;
                 (counts && !is_more(name, before, other))
-                    .then(|| ChangedSetting::new(name, Some(before), Some(other)))
+                    .then(|| self.change(name, Some(before), Some(other)))
             })
             .collect();
         let has_count = COUNTS.iter().any(|name| self.settings.contains_key(*name));
         let ((name, before), (_, n)) = (self.count, now.count);
         if !has_count && n < before {
-            changes.push(ChangedSetting::count(name, before, n));
+            changes.push(ChangedSetting::count(&key_of(&self.task, name), before, n));
         }
         changes
+    }
+}
+
+/// The key of a configuration that sets what has this name in the results of a task; the name, if none does.
+fn key_of(task: &str, name: &str) -> String {
+    let section = task.split(['-', '/']).next().unwrap_or(task);
+    match (section, name) {
+        ("ppl", "protocol" | "stride" | "within" | "bos" | "angles" | "windows")
+        | ("gain", "windows" | "bos") => format!("eval.{name}"),
+        ("passkey", "trials" | "depths" | "protocol")
+        | (
+            "needle",
+            "trials" | "depths" | "protocol" | "needle" | "prompt" | "answer" | "digits"
+            | "needles",
+        )
+        | ("gain", "tail" | "far" | "against")
+        | ("ruler", "samples") => format!("{section}.{name}"),
+        ("needle", "haystack") => "text".to_owned(),
+        (_, "shots") => "bench.shots".to_owned(),
+        _ => name.to_owned(),
     }
 }
 
@@ -180,24 +208,32 @@ pub(crate) fn key_changes(saved: &Value, keys: &[Value]) -> Vec<ChangedSetting> 
     }
     // Those that are nearest to the saved one.
     let mut near: Vec<&Value> = keys.iter().collect();
+    let mut changes = Vec::new();
     for (part, name) in [("task", "task"), ("rope", "rope"), ("context", "contexts")] {
         let is_same = |key: &&Value| key.get(part) == saved.get(part);
         let same: Vec<&Value> = near.iter().copied().filter(is_same).collect();
-        if same.is_empty() {
-            let mut now: Vec<String> = near.iter().map(|key| shown(key.get(part))).collect();
-            now.dedup();
-            return vec![ChangedSetting {
-                name: name.to_owned(),
-                values: Some((shown(saved.get(part)), now.join(", "))),
-            }];
+        if !same.is_empty() {
+            near = same;
+            continue;
         }
-        near = same;
+        let mut now: Vec<String> = near.iter().map(|key| shown(key.get(part))).collect();
+        now.dedup();
+        changes.push(ChangedSetting {
+            name: name.to_owned(),
+            values: Some((shown(saved.get(part)), now.join(", "))),
+        });
+        // Another task has other settings.
+        if part == "task" {
+            return changes;
+        }
     }
     let Some(now) = near.first() else {
-        return Vec::new();
+        return changes;
     };
-    let mut changes = HowMeasured::of_key(saved).changes(&HowMeasured::of_key(now));
-    if saved.get("spec") != now.get("spec") {
+    changes.extend(HowMeasured::of_key(saved).changes(&HowMeasured::of_key(now)));
+    let is_same = |part: &str| saved.get(part) == now.get(part);
+    // Methods are scaled for each context.
+    if is_same("rope") && is_same("context") && !is_same("spec") {
         changes.push(ChangedSetting {
             name: format!("rope {}", shown(saved.get("rope"))),
             values: None,
@@ -240,7 +276,7 @@ mod tests {
         assert_eq!(reasons(&passkey(3, 1), &passkey(5, 1)), [""; 0]);
         assert_eq!(
             reasons(&passkey(3, 1), &passkey(1, 9)),
-            ["`seed` was 1 and is 9", "`trials` was 3 and is 1"]
+            ["`passkey.trials` was 3 and is 1", "`seed` was 1 and is 9"]
         );
         let bench = |n| result("bench", json!({ "shots": 0 }), 1, n);
         assert_eq!(reasons(&bench(4), &bench(4)), [""; 0]);
@@ -259,11 +295,11 @@ mod tests {
         );
         assert_eq!(
             reasons(&gain(window.clone()), &gain(other.clone())),
-            ["`against` was window and is other"]
+            ["`gain.against` was window and is other"]
         );
         assert_eq!(
             reasons(&gain(other), &gain(window)),
-            ["`against` was other and is window"]
+            ["`gain.against` was other and is window"]
         );
         let with_bos = json!({ "tail": 8, "bos": "none" });
         assert_eq!(reasons(&gain(json!({})), &gain(with_bos)), [""; 0]);
@@ -273,6 +309,7 @@ mod tests {
     fn a_perplexity_of_fewer_windows_does_not_stand_for_one_of_more() {
         let ppl = |n_windows, within| {
             HowMeasured::of_ppl(&PplResult {
+                task: "ppl".to_owned(),
                 within,
                 n_windows,
                 ..PplResult::default()
@@ -287,8 +324,8 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "`within` was none and is 512",
-                "`windows` was 8 in all and is 2 in all"
+                "`eval.within` was none and is 512",
+                "`eval.windows` was 8 in all and is 2 in all"
             ]
         );
     }
@@ -310,7 +347,10 @@ mod tests {
         );
         assert_eq!(
             changes(&saved, &[key(42, 512, "yarn"), key(42, 1024, "yarn")]),
-            ["`contexts` was 256 and is 512, 1024"]
+            [
+                "`contexts` was 256 and is 512, 1024",
+                "`needle.prompt` is another one"
+            ]
         );
         assert_eq!(
             changes(&saved, &[key(42, 256, "pi"), key(42, 512, "pi")]),
@@ -321,7 +361,10 @@ mod tests {
         other["settings"]["prompt"] = json!("b");
         assert_eq!(
             changes(&saved, &[other]),
-            ["`prompt` is another one", "`rope yarn` is another one"]
+            [
+                "`needle.prompt` is another one",
+                "`rope yarn` is another one"
+            ]
         );
         assert_eq!(changes(&json!(1), &[]), [""; 0]);
     }

@@ -7,6 +7,7 @@ use longrope_rope::RopeSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::changed_setting::ChangedSetting;
 use crate::changes::key_changes;
 use crate::error::{Error, Result};
 use crate::report::Trial;
@@ -14,6 +15,11 @@ use crate::task::TaskInfo;
 
 const FORMAT: &str = "longrope-eval-state";
 const VERSION: u32 = 1;
+
+/// What an evaluation is measured on, by the keys of a configuration.
+const MODEL: &str = "model";
+const TEXT: &str = "text";
+const PRECISION: &str = "precision";
 
 /// The trials of one task at one context under one RoPE.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,37 +113,54 @@ impl EvalState {
     /// - [`Error::NoState`] if there is no file at `path`, [`Error::Io`] if it cannot be read.
     /// - [`Error::StateJson`], [`Error::StateFormat`] and [`Error::StateVersion`] for a file of another form.
     /// - [`Error::StateModel`], [`Error::StateText`], [`Error::StatePrecision`], [`Error::StateLayers`] and
-    ///   [`Error::StateSettings`] for the state of another evaluation.
+    ///   [`Error::StateSettings`] for the state of another evaluation; the last one if several things differ.
     pub fn resume(path: PathBuf, source: &ResultSource, keys: &[Value]) -> Result<Self> {
         if !path.is_file() {
             return Err(Error::NoState { path });
         }
         let state = read(&path)?;
-        if state.model_fingerprint != source.model_fingerprint {
-            return Err(Error::StateModel { path });
+        let mut changes = state.changes_of_source(source);
+        let other = state.jobs.iter().find(|job| !keys.contains(&job.key));
+        if changes.is_empty() && other.is_none() {
+            return Ok(Self { path, ..state });
         }
-        if let (Some(saved), Some(now)) = (&state.text_fingerprint, &source.text_fingerprint)
-            && saved != now
-        {
-            return Err(Error::StateText { path });
+        let mut of_settings = other.map_or_else(Vec::new, |other| key_changes(&other.key, keys));
+        // What follows from another model or text is not named beside it.
+        of_settings.retain(|change| !changes.iter().any(|source| implies(source, change)));
+        if let ([only], []) = (changes.as_slice(), of_settings.as_slice()) {
+            return Err(of_source(path, only));
         }
-        if let (Some(saved), Some(now)) = (&state.precision, &source.precision)
-            && saved != now
-        {
-            return Err(Error::StatePrecision {
-                path,
-                saved: saved.clone(),
-                now: now.clone(),
+        changes.append(&mut of_settings);
+        Err(Error::StateSettings { path, changes })
+    }
+
+    /// What is not measured on the same as when the evaluation was begun.
+    fn changes_of_source(&self, now: &ResultSource) -> Vec<ChangedSetting> {
+        let mut changes = Vec::new();
+        let mut add = |name: &str, values: Option<(&str, &str)>| {
+            let owned = |(saved, now): (&str, &str)| (saved.to_owned(), now.to_owned());
+            changes.push(ChangedSetting {
+                name: name.to_owned(),
+                values: values.map(owned),
             });
+        };
+        if self.model_fingerprint != now.model_fingerprint {
+            add(MODEL, None);
         }
-        if state.rope_layers != source.rope_layers {
-            return Err(Error::StateLayers { path });
+        if let (Some(saved), Some(now)) = (&self.text_fingerprint, &now.text_fingerprint)
+            && saved != now
+        {
+            add(TEXT, None);
         }
-        if let Some(other) = state.jobs.iter().find(|job| !keys.contains(&job.key)) {
-            let changes = key_changes(&other.key, keys);
-            return Err(Error::StateSettings { path, changes });
+        if let (Some(saved), Some(now)) = (&self.precision, &now.precision)
+            && saved != now
+        {
+            add(PRECISION, Some((saved.as_str(), now.as_str())));
         }
-        Ok(Self { path, ..state })
+        if self.rope_layers != now.rope_layers {
+            add("rope-layers", None);
+        }
+        changes
     }
 
     /// Everything that decides what the trials of a task under a RoPE are, as one value.
@@ -204,6 +227,25 @@ impl EvalState {
             fs_err::remove_file(&self.path)?;
         }
         Ok(())
+    }
+}
+
+/// Whether a change of the model or the text has the other one as a consequence: a model has a RoPE of its own.
+fn implies(source: &ChangedSetting, other: &ChangedSetting) -> bool {
+    source.name == other.name || source.name == MODEL && other.name.starts_with("rope ")
+}
+
+/// The error for a state of which nothing else differs.
+fn of_source(path: PathBuf, change: &ChangedSetting) -> Error {
+    match (change.name.as_str(), &change.values) {
+        (MODEL, _) => Error::StateModel { path },
+        (TEXT, _) => Error::StateText { path },
+        (PRECISION, Some((saved, now))) => Error::StatePrecision {
+            path,
+            saved: saved.clone(),
+            now: now.clone(),
+        },
+        _ => Error::StateLayers { path },
     }
 }
 
@@ -323,6 +365,35 @@ mod tests {
         assert!(!result.knows_precision());
         let result = resume(measured("f32", Some("all")));
         assert!(matches!(result, Err(Error::StateLayers { .. })));
+    }
+
+    #[test]
+    fn all_that_differs_is_said_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let measured = |model: &str, precision: &str| ResultSource {
+            precision: Some(precision.to_owned()),
+            ..of(model)
+        };
+        let key = |seed: u64, spec: u64| json!({ "task": "passkey", "seed": seed, "rope": "none", "spec": spec });
+        let mut state = EvalState::begin(path.clone(), &measured("a", "f32")).unwrap();
+        state.save(&key(1, 1), &[], 0.0).unwrap();
+        let said = |source: ResultSource, key: Value| {
+            let resumed = EvalState::resume(path.clone(), &source, &[key]);
+            let message = resumed.unwrap_err().to_string();
+            message.split_once("other settings: ").unwrap().1.to_owned()
+        };
+        assert_eq!(
+            said(measured("a", "bf16"), key(2, 1)),
+            "`precision` was f32 and is bf16, `seed` was 1 and is 2"
+        );
+        // The RoPE of another model is another one.
+        assert_eq!(
+            said(measured("b", "bf16"), key(1, 2)),
+            "`model` is another one, `precision` was f32 and is bf16"
+        );
+        let only = EvalState::resume(path.clone(), &measured("b", "f32"), &[key(1, 2)]);
+        assert!(matches!(only, Err(Error::StateModel { .. })));
     }
 
     fn state_of_an_older_version(path: &Path) {

@@ -9,7 +9,7 @@ use crate::interrupt::Interrupted;
 use crate::pool::PoolError;
 use crate::pretrain::error::PretrainError;
 use crate::run_folder::kind::RunKind;
-use crate::search::saved::search_input::SearchInput;
+use crate::search::saved::search_input::{SearchInput, listed};
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -222,10 +222,10 @@ pub enum Error {
     },
 
     /// The saved search was started with another model, text or objective, or with other known factors.
-    #[error("the search was started with another {what}")]
+    #[error("the search was started with another {}", listed(.what))]
     OtherInputs {
         /// What differs.
-        what: SearchInput,
+        what: Vec<SearchInput>,
     },
 
     /// A file written by this crate cannot be read.

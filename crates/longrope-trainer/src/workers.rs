@@ -118,9 +118,8 @@ impl Workers {
         });
         let running = running.collect::<Result<Vec<_>>>()?;
         // A CPU is slow with what a GPU should keep, and the other way round.
-        let is_alike = |is_cpu: bool| Some(&is_cpu) == is_on_cpu.first();
         let copies = running.iter().zip(workers);
-        let copies = copies.filter(|(_, worker)| is_alike(worker.is_cpu));
+        let copies = copies.filter(|(_, worker)| worker.is_cpu == workers[0].is_cpu);
         let copies: Vec<&Decoder> = copies.filter_map(|(own, _)| own.replica.as_ref()).collect();
         let homes = Homes::spread(decoder, trained, &copies);
         Ok(Self { running, homes })

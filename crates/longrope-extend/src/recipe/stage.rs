@@ -31,6 +31,13 @@ pub struct PlannedStage<W> {
     pub work: W,
 }
 
+impl<W> PlannedStage<W> {
+    /// Whether it is done. It is not run again.
+    pub fn is_done(&self) -> bool {
+        self.folder.join(DONE_FILE).is_file()
+    }
+}
+
 /// A stage that is done: `done.json` in its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DoneStage {
@@ -57,11 +64,10 @@ pub struct DoneStage {
 
 /// Reads `done.json`, if the stage is done.
 pub(super) fn read_done<W>(stage: &PlannedStage<W>) -> Result<Option<DoneStage>> {
-    let path = stage.folder.join(DONE_FILE);
-    if !path.is_file() {
+    if !stage.is_done() {
         return Ok(None);
     }
-    let done: DoneStage = read_json(&path)?;
+    let done: DoneStage = read_json(&stage.folder.join(DONE_FILE))?;
     if done.verb != stage.verb {
         let error = RecipeError::OtherVerb {
             stage: stage.name.clone(),

@@ -21,6 +21,14 @@ const RECORDED_LATER: [&str; 9] = [
     "tokenizer",
 ];
 
+/// Names in what a run records that are others than the keys of a configuration.
+const KEYS: [(&str, &str); 4] = [
+    ("context", "train.context"),
+    ("eval-text", "train.eval-text"),
+    ("held-out", "pretrain.held-out"),
+    ("target_context", "search.target"),
+];
+
 /// What a run is begun or continued with.
 #[derive(Clone, Debug, Default)]
 pub struct RunSettings<'a> {
@@ -30,9 +38,9 @@ pub struct RunSettings<'a> {
     pub fixed: Value,
 }
 
-/// Settings with different values, each with the saved and the present value.
+/// Settings with different values, each with the saved and the present value, by their keys in a configuration.
 ///
-/// Names are paths into the values, such as `search.population`. A setting that one side does not have is `none`.
+/// Other names are paths into the values, such as `search.population`. A setting that one side does not have is `none`.
 pub(crate) fn differences(
     saved: &impl Serialize,
     now: &impl Serialize,
@@ -43,9 +51,19 @@ pub(crate) fn differences(
     names.dedup();
     let differing = names.into_iter().filter_map(|name| {
         let (saved, now) = (saved.get(name), now.get(name));
-        (saved != now).then(|| ChangedSetting::new(name, saved, now))
+        (saved != now).then(|| ChangedSetting::new(key_of(name), saved, now))
     });
-    Ok(differing.collect())
+    let mut changes: Vec<ChangedSetting> = differing.collect();
+    // Of two records of one key, the one with values says more.
+    changes.sort_by(|a, b| (&a.name, a.values.is_none()).cmp(&(&b.name, b.values.is_none())));
+    changes.dedup_by(|later, first| later.name == first.name);
+    Ok(changes)
+}
+
+/// The key of a configuration that sets what has this name.
+fn key_of(name: &str) -> &str {
+    let known = KEYS.iter().find(|(recorded, _)| *recorded == name);
+    known.map_or(name, |(_, key)| *key)
 }
 
 /// As [`differences`], between what a run was begun with and what it is continued with.
@@ -121,10 +139,34 @@ mod tests {
         let now = json!({"seed": 1, "eval-text": "a", "rope-layers": "full"});
         assert_eq!(texts(changes(&json!({"seed": 1}), &now)), [""; 0]);
         let saved = json!({"seed": 1, "eval-text": "b", "rope-layers": "full"});
-        assert_eq!(texts(changes(&saved, &now)), ["`eval-text` was b and is a"]);
+        assert_eq!(
+            texts(changes(&saved, &now)),
+            ["`train.eval-text` was b and is a"]
+        );
         // Others are.
         let saved = json!({"eval-text": "a", "rope-layers": "full"});
         assert_eq!(texts(changes(&saved, &now)), ["`seed` was none and is 1"]);
+    }
+
+    #[test]
+    fn settings_have_the_names_of_keys_and_one_line_each() {
+        let run = |context: usize, target: usize, files: &[&str], text: &str| {
+            json!({
+                "context": context, "target_context": target, "eval-text": text.repeat(64),
+                "train": {"context": context, "eval-text": files},
+            })
+        };
+        assert_eq!(
+            texts(differences(
+                &run(64, 128, &["a.txt"], "a"),
+                &run(32, 256, &["b.txt"], "b")
+            )),
+            [
+                "`search.target` was 128 and is 256",
+                "`train.context` was 64 and is 32",
+                "`train.eval-text` was [\"a.txt\"] and is [\"b.txt\"]",
+            ]
+        );
     }
 
     #[test]

@@ -16,7 +16,12 @@ use crate::seed::Seed;
 /// The paper has no attention scale, its code always uses one, and the best one depends on the factors. So the default
 /// is to measure several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "type",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "a table whose `type` is `seeds`, `gene`, `among` or `fixed`"
+)]
 #[non_exhaustive]
 pub enum AttentionSearch {
     /// Each seed is measured with each of none, su and yarn and keeps the best; descendants inherit it.

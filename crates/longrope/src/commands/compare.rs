@@ -8,9 +8,9 @@ use longrope_model::ModelConfig;
 use longrope_rope::{Method, RopeScaling};
 
 use super::eval::folder::{EvalFolder, Evaluated};
-use super::eval::perplexities::{check, check_layout, check_measured, measure, planned};
+use super::eval::perplexities::{check, check_given, check_measured, measure, planned};
 use crate::input::memory::Work;
-use crate::input::ropes_and_contexts::{distinct, longest_context, named_ropes};
+use crate::input::ropes_and_contexts::{distinct, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
 use crate::settings::config::{CompareSection, Config};
 use crate::show::{difference, output, perplexity_table};
@@ -41,8 +41,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
 /// Measures the perplexity of the configured methods and RoPEs at the configured contexts, and writes it into the run
 /// folder if there is one.
 pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplResult>> {
-    let target = longest_context(config)?;
-    check_layout(config)?;
+    let target = check_given(config)?;
     let model = input::model_config(config)?;
     let names = names(config, &model);
     let reference = check_measured(config, &model, &names)?;
@@ -73,6 +72,14 @@ pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplRes
 /// Whether the default methods are left out, except plain RoPE: the model is one in which they change nothing far away.
 fn leaves_methods_out(config: &Config, model: &ModelConfig) -> bool {
     config.compare.methods == CompareSection::default().methods && !model.has_extendable_rope()
+}
+
+/// All names that [`names`] may have, whatever the model is.
+pub(super) fn possible_names(config: &Config) -> Vec<String> {
+    let mut names = config.compare.methods.clone();
+    names.push("checkpoint".to_owned());
+    names.extend(config.rope.iter().cloned());
+    distinct(&names)
 }
 
 /// The names of the RoPEs to compare, each once: the methods, that of the checkpoint if it is scaled, and the configured

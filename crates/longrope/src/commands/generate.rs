@@ -15,6 +15,7 @@ use super::not_finite;
 use crate::failure::Hint;
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
+use crate::input::ropes_and_contexts::only_rope;
 use crate::settings::args::{FlagLayer, Generate};
 use crate::settings::config::{Config, GenerateSection};
 use crate::show::output;
@@ -259,14 +260,8 @@ fn prompts(section: &GenerateSection) -> Result<Vec<String>> {
 }
 
 fn rope_name(config: &Config) -> Result<String> {
-    match config.rope.as_slice() {
-        [] => Ok("checkpoint".to_owned()),
-        [name] => Ok(name.clone()),
-        names => Err(
-            anyhow!("`--rope` names {} RoPEs, generation takes one", names.len())
-                .context(Hint("run once per RoPE".to_owned())),
-        ),
-    }
+    let name = only_rope(config, "a generation")?;
+    Ok(name.unwrap_or("checkpoint").to_owned())
 }
 
 fn check_section(section: &GenerateSection) -> Result<()> {

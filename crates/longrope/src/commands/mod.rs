@@ -13,6 +13,7 @@ mod generate;
 mod growing_text;
 mod inspect;
 mod man;
+mod named_inputs;
 mod not_finite;
 mod other_rope;
 mod plan;

@@ -10,7 +10,7 @@ use longrope_extend::pretrain::{
 use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use longrope_model::ResultSource;
 use longrope_trainer::Screen;
-use longrope_trainer::run::TrainConfig;
+use longrope_trainer::run::{TrainConfig, WeightPrecision};
 use serde::Serialize;
 
 use super::finetune::{check_resident, curriculum, precision_of_pretraining};
@@ -161,8 +161,11 @@ fn pretrain(config: &Config, out: &Path, mode: RunMode, screen: Screen) -> Resul
         check_enough_text(&config.pretrain, &task.texts.training)?;
     }
     let warnings = warnings(config, &task);
+    // With the type that its weights have, as the settings of a fine-tuning.
+    let mut resolved = config.clone();
+    resolved.train.precision = WeightPrecision::F32;
     let settings = RunSettings {
-        text: &config.to_toml()?,
+        text: &resolved.to_toml()?,
         fixed: task.fixed(),
     };
     let _folder = RunFolder::open(out, RunKind::Pretrain, mode, &settings)?;

@@ -1,6 +1,7 @@
 //! `longrope recover`
 
 use anyhow::{Result, anyhow};
+use longrope_data::WindowProtocol;
 use longrope_extend::{ObjectiveKind, Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
 use longrope_model::ResultSource;
 use longrope_rope::{RopeScaling, RopeSpec};
@@ -11,7 +12,7 @@ use super::searching::{inputs, shown};
 use crate::failure::{Hint, explain_interruption};
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
-use crate::input::ropes_and_contexts::longest_context;
+use crate::input::ropes_and_contexts::{longest_context, only_rope};
 use crate::settings::args::{self, FlagLayer};
 use crate::settings::config::Config;
 use crate::settings::required;
@@ -53,11 +54,12 @@ pub(crate) fn run(args: &args::Recover) -> Result<()> {
 /// Recovers the configured contexts.
 pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result<Recovery> {
     let out = required(config.out.as_ref(), "--out")?;
-    check_samples(config)?;
+    check_settings(config)?;
     let interrupt = signals::listen()?;
     let model = input::model_config(config)?;
     let longest = longest_context(config)?;
-    let name = required(config.rope.first(), "--rope")?;
+    let name = required(only_rope(config, TAKER)?, "--rope")?;
+    input::check_text(config)?;
     let known = factor_sets(config, name, &RopeArg::parse(name, &model, longest)?)?;
     if config.search.run.adapt.is_on() {
         tracing::warn!(
@@ -85,15 +87,22 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
         .map_err(|error| explain_interruption(error, RunKind::Recover, out, mode))
 }
 
-/// Refuses a length of samples: losses of windows of other lengths than the context say nothing about its factors.
+/// What takes one RoPE, in messages.
+pub(super) const TAKER: &str = "a recovery";
+
+/// Refuses a length of samples, as losses of windows of other lengths than the context say nothing about its factors;
+/// and contexts without a token to predict.
 ///
 /// # Errors
 /// If there is one.
-pub(super) fn check_samples(config: &Config) -> Result<()> {
-    match config.search.run.sample_context {
-        Some(found) => Err(longrope_extend::Error::RecoverySamples { found }.into()),
-        None => Ok(()),
+pub(super) fn check_settings(config: &Config) -> Result<()> {
+    if let Some(found) = config.search.run.sample_context {
+        return Err(longrope_extend::Error::RecoverySamples { found }.into());
     }
+    for &context in &config.contexts {
+        WindowProtocol::spread(1).check(context)?;
+    }
+    Ok(())
 }
 
 /// A RoPE with factor sets for the configured contexts.
@@ -107,23 +116,15 @@ pub(super) fn factor_sets(config: &Config, name: &str, rope: &RopeArg) -> Result
             "give the rope.json of a search with --rope".to_owned(),
         )));
     }
-    check_contexts(config, &known)?;
+    check_contexts(config, known.max_context())?;
     Ok(known)
 }
 
-/// Refuses contexts that the factor sets are not for, before anything is loaded.
-fn check_contexts(config: &Config, known: &RopeSpec) -> Result<()> {
-    let longest = known.max_context();
+/// Refuses contexts beyond the `longest` that the factor sets are for, before anything is loaded.
+pub(super) fn check_contexts(config: &Config, longest: usize) -> Result<()> {
     for &context in &config.contexts {
         if context > longest {
             return Err(longrope_extend::Error::BeyondFactors { longest, context }.into());
-        }
-        if context < 2 {
-            return Err(
-                anyhow!("`--contexts` has {context}, expected at least 2 tokens").context(Hint(
-                    format!("for example --contexts {}", longest.div_ceil(2)),
-                )),
-            );
         }
     }
     Ok(())

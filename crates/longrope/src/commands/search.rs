@@ -1,7 +1,7 @@
 //! `longrope search`
 
 use anyhow::{Context, Result, anyhow};
-use longrope_extend::{RunKind, RunMode, SearchResult, SearchTask, Watch};
+use longrope_extend::{ObjectiveKind, RunKind, RunMode, SearchResult, SearchTask, Watch};
 use longrope_model::ModelConfig;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
 use longrope_search::{AttentionSearch, Candidate, SearchProblem, TargetRope};
@@ -42,6 +42,10 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
     let out = required(config.out.as_ref(), "--out")?;
     let target = *required(config.search.run.target.as_ref(), "--target")?;
     let interrupt = signals::listen()?;
+    // Without a model, that is what is wrong.
+    input::model_folder(config)?;
+    input::check_text(config)?;
+    check_needle_weight(config)?;
     let model = input::model_config(config)?;
     let start = start(config, &model, target)?;
     start.rope.problem().validate()?;
@@ -51,6 +55,7 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
         .adapt
         .validate(&model, target, search.sample_context)?;
     check_target(config, &model, target)?;
+    check_sample_context(config, &model, target)?;
     // A resumed search has warned when it began, and may still be refused.
     if mode == RunMode::New {
         warn_of_unread_keys(config);
@@ -145,6 +150,32 @@ fn check_length(config: &Config, model: &ModelConfig, target: usize) -> Result<(
         SearchStage::Ratios => Ok(()),
         SearchStage::Factors => extendable::check_target(model, target),
     }
+}
+
+/// Refuses samples of a search for factors in which rescaling can only do harm.
+pub(super) fn check_sample_context(
+    config: &Config,
+    model: &ModelConfig,
+    target: usize,
+) -> Result<()> {
+    let run = &config.search.run;
+    let original = model.rope.original_context;
+    match run.sample_context {
+        Some(found) if run.stage == SearchStage::Factors && found <= original && found < target => {
+            Err(longrope_extend::Error::SampleContext { found, original }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a weight of needles that is no share, if it counts.
+pub(super) fn check_needle_weight(config: &Config) -> Result<()> {
+    let run = &config.search.run;
+    let found = run.needle_weight;
+    if run.objective.given() == Some(ObjectiveKind::Combined) && !(0.0..=1.0).contains(&found) {
+        return Err(longrope_extend::Error::NeedleWeight { found }.into());
+    }
+    Ok(())
 }
 
 /// Warns of keys that the operators of the search do not read.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use longrope_extend::recipe::Verb;
+
 /// How to fix an error. Attached with `context` and printed after the causes.
 #[derive(Clone, Debug)]
 pub(crate) struct Hint(pub(crate) String);
@@ -18,6 +20,8 @@ impl fmt::Display for Hint {
 pub(crate) struct InStage {
     /// The name of the stage.
     pub(crate) name: String,
+    /// What it does.
+    pub(crate) verb: Verb,
     /// Its folder, which may not be there yet.
     pub(crate) folder: PathBuf,
 }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 pub(crate) use hint::{Hint, InStage};
+use hints::keys::in_recipe;
 use hints::stage::hint_in_stage;
 use hints::{find, hint_for, is_of_system};
 use longrope_extend::{Interrupted, RunFolder, RunKind, RunMode};
@@ -146,10 +147,21 @@ fn in_toml_words(text: &str) -> String {
         if let Some((before, _)) = line.split_once("expected struct ") {
             return format!("{before}expected a table");
         }
+        if let Some((before, _)) = line.split_once("expected internally tagged enum ") {
+            return format!("{before}expected a table with a `type`");
+        }
         let replaced = WORDS.iter();
         replaced.fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A text in the words of recipes, if it is about a stage.
+fn in_words_of(stage: Option<&InStage>, text: String) -> String {
+    match stage {
+        Some(stage) => in_recipe(&text, stage.verb),
+        None => text,
+    }
 }
 
 /// What is said about an error.
@@ -167,17 +179,25 @@ impl Message {
             hints.push(hint.clone());
         }
         let stage = error.downcast_ref::<InStage>();
+        // What is said from there on is about the stage.
+        let mut within: Option<&InStage> = None;
         for cause in error.chain() {
             let text = cause.to_string().trim_end().to_owned();
             // Hints are in the chain like any context, but are printed separately.
-            if hints.contains(&text) {
+            if let Some(hint) = hints.iter_mut().find(|hint| **hint == text) {
+                *hint = in_words_of(within, text);
                 continue;
+            }
+            if stage.is_some_and(|stage| stage.to_string() == text) {
+                within = stage;
             }
             // The error of a parser or of the system says less than that about the file that was read or written.
             if hints.is_empty() || !is_of_system(cause) {
                 let in_stage = stage.and_then(|stage| hint_in_stage(cause, stage));
-                hints.extend(in_stage.or_else(|| hint_for(cause)));
+                let hint = in_stage.or_else(|| hint_for(cause));
+                hints.extend(hint.map(|hint| in_words_of(within, hint)));
             }
+            let text = in_words_of(within, text);
             // Some errors repeat the text of their source.
             if causes.last().is_some_and(|last| last.contains(&text)) {
                 continue;

@@ -2,6 +2,7 @@ use super::*;
 use anyhow::anyhow;
 use longrope_eval::Error as Eval;
 use longrope_extend::RunSettings;
+use longrope_extend::recipe::Verb;
 
 #[test]
 fn causes_come_in_order_and_hints_last() {
@@ -19,6 +20,7 @@ fn errors_in_a_stage_have_its_name_and_its_hint() {
     let error = Eval::StateModel { path: "s".into() };
     let stage = InStage {
         name: "keys".to_owned(),
+        verb: Verb::Passkey,
         folder: "run/03-keys".into(),
     };
     let error = Error::from(error).context(stage);
@@ -29,6 +31,30 @@ fn errors_in_a_stage_have_its_name_and_its_hint() {
          hint: restore the model that the stage was begun with, or remove `run/03-keys`, and --resume runs the stage again \
          from its start\n"
     );
+}
+
+#[test]
+fn what_is_said_of_a_stage_names_keys_and_what_is_said_of_the_recipe_flags() {
+    let error = anyhow!("`--text` is missing").context(Hint("give it with --text".into()));
+    let stage = InStage {
+        name: "measure".to_owned(),
+        verb: Verb::Ppl,
+        folder: "run/01-measure".into(),
+    };
+    let message = Message::of(&error.context(stage)).render();
+    assert_eq!(
+        message,
+        "error: stage `measure`\n  caused by: `text` is missing\nhint: give it as `text`\n"
+    );
+    let stage = InStage {
+        name: "measure".to_owned(),
+        verb: Verb::Ppl,
+        folder: "run/01-measure".into(),
+    };
+    let error = Error::from(Interrupted).context(stage);
+    let hint = "continue with: longrope extend --device flex";
+    let message = Message::of(&error.context(Hint(hint.into()))).render();
+    assert!(message.ends_with(&format!("hint: {hint}\n")), "{message}");
 }
 
 #[test]

@@ -43,6 +43,31 @@ pub(crate) fn is_source(name: &Path) -> bool {
     which(name).is_some()
 }
 
+/// Refuses `sources:..` with the name of no crate, without reading sources. Ordinary paths are not checked.
+///
+/// # Errors
+/// If the name is neither that of a crate of this build nor one of several.
+pub(crate) fn check(name: &Path) -> Result<()> {
+    let Some(which) = which(name) else {
+        return Ok(());
+    };
+    let lock = Lockfile::parse(LOCK)?;
+    let is_known =
+        matches!(which, TRAINING | HELD_OUT) || lock.newest().any(|package| package.name == which);
+    if is_known {
+        return Ok(());
+    }
+    let error = longrope_data::Error::NoSources { n_missing: 0 };
+    Err(anyhow::Error::from(error).context(no_sources(which)))
+}
+
+/// What is said of sources that are not there.
+fn no_sources(which: &str) -> String {
+    format!(
+        "there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock"
+    )
+}
+
 /// Whether two such texts have crates in common, as far as their names say; false for ordinary paths.
 pub(crate) fn may_share(a: &Path, b: &Path) -> bool {
     let (Some(a), Some(b)) = (which(a), which(b)) else {
@@ -68,9 +93,7 @@ fn read(which: &str) -> Result<Vec<Document>> {
             options.held_out.retain(|held_out| held_out == name);
         }
     }
-    let corpus = find(&options).with_context(|| {
-        format!("there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock")
-    })?;
+    let corpus = find(&options).with_context(|| no_sources(which))?;
     warn_of_missing(&format!("`{PREFIX}{which}`"), &corpus.missing);
     let mut found = corpus.training;
     if which != TRAINING {
@@ -139,6 +162,23 @@ mod tests {
         let all = of_missing("`sources:training`", &names);
         let expected = "`sources:training` lacks the sources of 4 crates of Cargo.lock (a-1.0.0, b-2.0.0, c-3.0.0, ..)";
         assert!(all.starts_with(expected), "{all}");
+    }
+
+    #[test]
+    fn unknown_crates_are_refused_by_their_names() {
+        for known in [
+            "sources:training",
+            "sources:held-out",
+            "sources:rayon",
+            "a/b.txt",
+        ] {
+            check(Path::new(known)).unwrap();
+        }
+        let error = check(Path::new("sources:rayonn")).unwrap_err();
+        assert!(
+            error.to_string().contains("no sources for `rayonn`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) fn with_trained_precision(config: &Config) -> Result<Config> {
     if config.train.precision == WeightPrecision::Auto {
         let mut names = config.device.names()?.iter();
         let all_in_half = names.try_fold(true, |all, name| -> Result<bool> {
-            Ok(all && device::is_gpu(name) && trains_in_half(name, Some(&device::place(name)?)))
+            Ok(all && device::is_gpu(name) && have(&device::place(name)?, DType::BF16))
         })?;
         config.train.precision = if all_in_half {
             WeightPrecision::Bf16
@@ -64,6 +64,19 @@ pub(crate) fn trains_in_half(name: &str, placement: Option<&Placement>) -> bool 
             || device::parts(name).all(is_known),
             |placement| have(placement, DType::BF16),
         )
+}
+
+/// The type of the weights of a training, as far as the names of its devices tell; `None` if GPUs have to be asked.
+pub(crate) fn trained_by_names(config: &Config) -> Option<WeightPrecision> {
+    if config.train.precision != WeightPrecision::Auto {
+        return Some(config.train.precision);
+    }
+    let names = config.device.names().ok()?;
+    if !names.iter().all(|name| device::is_gpu(name)) {
+        return Some(WeightPrecision::F32);
+    }
+    let all_in_half = names.iter().all(|name| trains_in_half(name, None));
+    all_in_half.then_some(WeightPrecision::Bf16)
 }
 
 /// Refuses a type that the device does not have. Otherwise, the first tensor would panic.

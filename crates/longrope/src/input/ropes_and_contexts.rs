@@ -36,6 +36,21 @@ pub(crate) fn rope_names(config: &Config) -> Vec<String> {
     }
 }
 
+/// The configured RoPE; `None` if there is none.
+///
+/// # Errors
+/// If there are several. The message says that `taker` takes one.
+pub(crate) fn only_rope<'c>(config: &'c Config, taker: &str) -> Result<Option<&'c str>> {
+    match config.rope.as_slice() {
+        [] => Ok(None),
+        [name] => Ok(Some(name.as_str())),
+        names => Err(
+            anyhow!("`--rope` names {} RoPEs, {taker} takes one", names.len())
+                .context(Hint("give one --rope".to_owned())),
+        ),
+    }
+}
+
 /// The values in order, without those that were there before: nothing is measured twice because it is named twice.
 pub(crate) fn distinct<T: Clone + PartialEq>(values: &[T]) -> Vec<T> {
     let mut found: Vec<T> = Vec::with_capacity(values.len());

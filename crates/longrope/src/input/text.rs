@@ -43,8 +43,7 @@ pub(crate) fn needle_tokenizer(config: &Config, model: &ModelConfig) -> Result<O
 /// Reads and tokenizes the configured text, or reads token ids.
 pub(crate) fn load_documents(config: &Config, model: &ModelConfig) -> Result<Vec<TokenDocument>> {
     if let Some(path) = &config.tokens {
-        return read_token_ids(path, model.vocab_size)
-            .with_context(|| format!("reading token ids `{}`", path.display()));
+        return read_token_ids(path, model.vocab_size).with_context(|| reading_tokens(path));
     }
     check_text_is_given(config)?;
     tokenize(config, model_folder(config)?, &config.text)
@@ -58,6 +57,12 @@ pub(crate) fn check_text_is_given(config: &Config) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a configuration without text and token ids, and such that are not there, without reading or fetching them.
+pub(crate) fn check_text(config: &Config) -> Result<()> {
+    check_text_is_given(config)?;
+    check_are_there(config, &config.text)
 }
 
 /// Refuses token ids for a verb that reads text only, and would go on without them.
@@ -74,12 +79,32 @@ pub(crate) fn check_no_tokens(config: &Config, verb: &str) -> Result<()> {
     }
 }
 
-/// Refuses text and token ids that do not exist, without reading or fetching them.
+/// Refuses text, also such to measure a training on, and token ids that do not exist, without reading or fetching them.
 pub(crate) fn check_text_is_there(config: &Config) -> Result<()> {
-    let texts = || config.text.iter().chain(&config.train.eval_text);
-    texts().try_for_each(|path| hub::check_text(path))?;
-    let is_path = |path: &&PathBuf| !cargo_sources::is_source(path) && !hub::is_on_hub(path);
-    check_files(texts().filter(is_path).chain(&config.tokens))
+    check_are_there(config, config.text.iter().chain(&config.train.eval_text))
+}
+
+/// Refuses these texts, and token ids, that do not exist.
+fn check_are_there<'a>(
+    config: &Config,
+    texts: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<()> {
+    for text in texts {
+        hub::check_text(text)?;
+        cargo_sources::check(text)?;
+        if !cargo_sources::is_source(text) && !hub::is_on_hub(text) {
+            check_files([text])?;
+        }
+    }
+    match &config.tokens {
+        None => Ok(()),
+        Some(path) => check_files([path]).with_context(|| reading_tokens(path)),
+    }
+}
+
+/// What is done with token ids.
+fn reading_tokens(path: &Path) -> String {
+    format!("reading token ids `{}`", path.display())
 }
 
 /// Refuses files that do not exist, without reading them.

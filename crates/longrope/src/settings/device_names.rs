@@ -7,7 +7,10 @@ use crate::failure::Hint;
 
 /// Devices to compute on: one name or a list of names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a device, or a list of names"
+)]
 pub(crate) enum DeviceNames {
     /// A single device.
     One(String),

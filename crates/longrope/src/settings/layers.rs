@@ -12,6 +12,7 @@ use super::dependent;
 use super::path_text::from_text;
 use super::required::required;
 use super::saved::saved_text;
+use super::words;
 use crate::failure::Hint;
 use crate::next_steps::quoted;
 
@@ -161,9 +162,25 @@ fn checked(path: &Path, text: &str) -> Result<Table> {
             quoted(path)
         ))));
     }
-    toml::from_str::<Config>(text)
-        .with_context(|| format!("configuration file `{}`", path.display()))?;
-    Ok(table)
+    let file = format!("configuration file `{}`", path.display());
+    match toml::from_str::<Config>(text) {
+        Ok(_) => Ok(table),
+        Err(error) => Err(match words::unknown_word::<Config>(&table) {
+            // It does not know where in the file that is.
+            Some(unknown) => {
+                anyhow::Error::from(unknown).context(format!("{file}{}", line_of(text, &error)))
+            }
+            None => anyhow::Error::from(error).context(file),
+        }),
+    }
+}
+
+/// The line of an error, to be added to the name of the file.
+fn line_of(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or_else(String::new, |before| {
+        format!(", line {}", before.matches('\n').count() + 1)
+    })
 }
 
 /// The layer of all `--set`, in their order.

@@ -13,5 +13,6 @@ pub(crate) mod recipe;
 pub(crate) mod recipe_arguments;
 mod required;
 pub(crate) mod saved;
+mod words;
 
 pub(crate) use required::required;

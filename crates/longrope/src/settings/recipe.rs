@@ -10,7 +10,7 @@ use super::config::{Config, SearchRunKeys, SearchStage};
 use super::layers;
 use super::path_text::{from_text, to_text};
 use super::recipe_arguments::RecipeArguments;
-use crate::failure::Hint;
+use crate::failure::{Hint, InStage};
 
 /// A parsed recipe.
 pub(crate) struct Recipe {
@@ -159,17 +159,20 @@ pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<Sta
         let table = stage_table(&recipe.base, stage, place)?;
         let config = layers::deserialize_after(table.clone(), &mut told)
             .with_context(|| format!("keys of stage `{}`", stage.name))?;
+        let in_stage = || InStage {
+            name: stage.name.clone(),
+            verb: stage.verb,
+            folder: place.folder.clone(),
+        };
         if !stage.verb.uses_several_devices() {
-            let one = config.device.only();
-            one.with_context(|| format!("stage `{}`", stage.name))?;
+            config.device.only().with_context(in_stage)?;
         }
         if stage.rope_from != Source::Last
             && let Some(earlier) = place.rope_stage
             && recipe.stages[earlier].verb == Verb::Search
             && let Some(known) = configs[earlier].config.search.run.target
         {
-            check_ratios(&config.search.run, known)
-                .with_context(|| format!("stage `{}`", stage.name))?;
+            check_ratios(&config.search.run, known).with_context(in_stage)?;
         }
         configs.push(StageConfig { table, config });
     }

@@ -25,7 +25,10 @@ pub enum HeldOutShare {
 
 /// The share in a configuration: a number or `"auto"`.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected \"auto\" or a number from 0 to below 1"
+)]
 enum Written {
     Number(f64),
     Word(String),

@@ -119,28 +119,38 @@ impl Recorded {
             return Err(Error::InputsMissing { path });
         }
         let saved: Self = read_json(&path)?;
-        let what = if saved.model_fingerprint != self.model_fingerprint {
-            SearchInput::Model
-        } else if saved.precision != self.precision {
-            SearchInput::Precision
-        } else if saved.rope_layers != self.rope_layers {
-            SearchInput::RopeLayers
-        } else if saved.own_rope != self.own_rope {
-            SearchInput::OwnRope
-        } else if saved.settings() != self.settings() {
-            SearchInput::Adapt
-        } else if saved.text_fingerprint != self.text_fingerprint
-            || saved.held_out_fingerprint != self.held_out_fingerprint
-            || saved.adapt != self.adapt
-        {
-            SearchInput::Text
-        } else if saved.objective != self.objective {
-            SearchInput::Objective
-        } else if saved.ground != self.ground {
-            SearchInput::Ground
+        let what = saved.differing_inputs(self);
+        if what.is_empty() {
+            Ok(())
         } else {
-            return Ok(());
-        };
-        Err(Error::OtherInputs { what })
+            Err(Error::OtherInputs { what })
+        }
+    }
+
+    /// The inputs that are others now. What is minimized, how the model is adapted and the model itself also decide
+    /// what the samples are, and the model has a RoPE of its own: what may follow from these is not named beside them.
+    fn differing_inputs(&self, now: &Self) -> Vec<SearchInput> {
+        let other_model = self.model_fingerprint != now.model_fingerprint;
+        let other_adapt = self.settings() != now.settings();
+        let other_objective = self.objective != now.objective;
+        let other_samples = self.text_fingerprint != now.text_fingerprint
+            || self.held_out_fingerprint != now.held_out_fingerprint
+            || self.adapt != now.adapt;
+        let follows = other_model || other_adapt || other_objective;
+        let inputs = [
+            (SearchInput::Model, other_model),
+            (SearchInput::Precision, self.precision != now.precision),
+            (SearchInput::RopeLayers, self.rope_layers != now.rope_layers),
+            (
+                SearchInput::OwnRope,
+                self.own_rope != now.own_rope && !other_model,
+            ),
+            (SearchInput::Adapt, other_adapt),
+            (SearchInput::Text, other_samples && !follows),
+            (SearchInput::Objective, other_objective),
+            (SearchInput::Ground, self.ground != now.ground),
+        ];
+        let differing = inputs.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(input, _)| input).collect()
     }
 }

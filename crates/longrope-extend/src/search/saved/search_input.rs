@@ -24,6 +24,12 @@ pub enum SearchInput {
     Ground,
 }
 
+/// Several inputs in a sentence, after `another`.
+pub(crate) fn listed(inputs: &[SearchInput]) -> String {
+    let names: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+    names.join(", and with another ")
+}
+
 impl fmt::Display for SearchInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

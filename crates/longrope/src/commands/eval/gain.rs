@@ -40,6 +40,9 @@ pub(crate) fn run(args: &args::Gain) -> Result<()> {
 fn gain(config: &Config, mode: RunMode) -> Result<Evaluated<TaskResult>> {
     let mut keep = keep::keep(config, "gain", mode)?;
     let target = longest_context(config)?;
+    // Without a model, that is what is wrong.
+    input::model_folder(config)?;
+    input::check_text(config)?;
     let subject = Subject::load(config, Work::Measure { context: target })?;
     let model = subject.decoder.config();
     let documents = input::load_documents(config, model)?;

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use longrope_data::write_atomically;
-use longrope_eval::{Association, Needle, NeedleKind, Ordinal, Task, TaskResult};
+use longrope_data::{Tokenizer, write_atomically};
+use longrope_eval::{
+    Association, Haystack, Needle, NeedleConfig, NeedleKind, Ordinal, Task, TaskResult,
+};
 use longrope_extend::RunMode;
 
 use super::effective_rule::effective_rule;
@@ -60,30 +62,7 @@ pub(crate) fn needle(config: &Config, mode: RunMode) -> Result<Evaluated<TaskRes
     keep.text = Some(haystack.fingerprint());
     keep.texts = input::names(&config.text);
     let jobs = job::grid(config, &subject.ropes, |context| {
-        let (tokenizer, haystack, needle) = (&tokenizer, &haystack, &config.needle);
-        let task: Box<dyn Task> = match kind {
-            NeedleKind::Association => Box::new(Association::new(
-                tokenizer,
-                haystack,
-                needle,
-                context,
-                config.seed,
-            )?),
-            NeedleKind::Ordinal => Box::new(Ordinal::new(
-                tokenizer,
-                haystack,
-                needle,
-                context,
-                config.seed,
-            )?),
-            _ => Box::new(Needle::new(
-                tokenizer,
-                haystack,
-                needle,
-                context,
-                config.seed,
-            )?),
-        };
+        let task = task(&config.needle, &tokenizer, &haystack, context, config.seed)?;
         Ok(task)
     })?;
     let finished = subject.run(config, &jobs, keep)?;
@@ -91,6 +70,27 @@ pub(crate) fn needle(config: &Config, mode: RunMode) -> Result<Evaluated<TaskRes
         write_figures(out, kind, &finished.results)?;
     }
     finished.write()
+}
+
+/// The task of hiding needles of the configured kind at a context.
+///
+/// # Errors
+/// If the settings cannot be, or a text does not fit into the context.
+pub(crate) fn task<'a>(
+    config: &NeedleConfig,
+    tokenizer: &'a Tokenizer,
+    haystack: &'a Haystack,
+    context: usize,
+    seed: u64,
+) -> longrope_eval::Result<Box<dyn Task + 'a>> {
+    Ok(match config.kind {
+        NeedleKind::Association => {
+            let task = Association::new(tokenizer, haystack, config, context, seed)?;
+            Box::new(task) as Box<dyn Task>
+        }
+        NeedleKind::Ordinal => Box::new(Ordinal::new(tokenizer, haystack, config, context, seed)?),
+        _ => Box::new(Needle::new(tokenizer, haystack, config, context, seed)?),
+    })
 }
 
 /// Prints the results as grids.

@@ -16,7 +16,7 @@ use super::reference::checked_reference;
 use crate::commands::not_finite;
 use crate::failure::Hint;
 use crate::input;
-use crate::input::ropes_and_contexts::{NamedRope, contexts, ppl_cells};
+use crate::input::ropes_and_contexts::{NamedRope, contexts, longest_context, ppl_cells};
 use crate::settings::config::{Config, EvalSection};
 use crate::terminal::progress;
 
@@ -69,10 +69,38 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Refuses windows that cannot be placed as they are configured, before a model is loaded.
+/// Refuses what cannot be measured whatever the model is, before it is looked for. Returns the longest context.
+pub(crate) fn check_given(config: &Config) -> Result<usize> {
+    let longest = longest_context(config)?;
+    // Without a model, that is what is wrong.
+    input::model_folder(config)?;
+    check_layout(config)?;
+    input::check_text(config)?;
+    Ok(longest)
+}
+
+/// Refuses windows that cannot be placed as they are configured, whatever the text is.
 pub(crate) fn check_layout(config: &Config) -> Result<()> {
-    check_stride(&config.eval)?;
-    check_within(&config.eval, &config.contexts)
+    let eval = &config.eval;
+    check_stride(eval)?;
+    check_within(eval, &config.contexts)?;
+    for context in contexts(config) {
+        let plan = eval.protocol.plan(context, window_settings(eval), None);
+        plan.windows
+            .check(context)
+            .map_err(|source| longrope_extend::Error::Windows { context, source })?;
+    }
+    Ok(())
+}
+
+/// How windows are configured, without their beginning-of-text token.
+fn window_settings(eval: &EvalSection) -> WindowSettings {
+    WindowSettings {
+        n_windows: eval.windows,
+        stride: eval.stride,
+        within: eval.within,
+        ..WindowSettings::default()
+    }
 }
 
 /// Refuses what cannot be measured of `model` under the RoPEs `names`, before its weights are loaded. Returns the name of the
@@ -144,12 +172,7 @@ fn gap(options: PplOptions, context: usize) -> Option<String> {
 /// have a beginning-of-text token, is not compared with earlier results.
 pub(crate) fn planned(config: &Config, ropes: &[NamedRope]) -> Result<Vec<Planned>> {
     let eval = &config.eval;
-    let settings = WindowSettings {
-        n_windows: eval.windows,
-        stride: eval.stride,
-        within: eval.within,
-        ..WindowSettings::default()
-    };
+    let settings = window_settings(eval);
     let cells = ppl_cells(ropes, &contexts(config))?;
     let planned = cells.iter().map(|cell| {
         let layout = eval.protocol.plan(cell.context, settings, None);
@@ -241,10 +264,8 @@ fn options(config: &Config, models: &Models) -> Result<PplOptions> {
     check_within(eval, &config.contexts)?;
     Ok(PplOptions {
         windows: WindowSettings {
-            n_windows: eval.windows,
-            stride: eval.stride,
-            within: eval.within,
             bos: input::bos(config, models.decoder().config())?,
+            ..window_settings(eval)
         },
         precision: eval.angles.into(),
         protocol: eval.protocol,
@@ -293,6 +314,36 @@ mod tests {
             }),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn windows_that_cannot_be_placed_are_refused_without_a_text() {
+        let check = |contexts: &[usize], stride, within, protocol| {
+            let config = Config {
+                contexts: contexts.to_vec(),
+                eval: EvalSection {
+                    stride,
+                    within,
+                    protocol,
+                    ..EvalSection::default()
+                },
+                ..Config::default()
+            };
+            check_layout(&config).map_err(|error| format!("{error:#}"))
+        };
+        let own = PplProtocol::Longrope;
+        assert_eq!(check(&[64, 128], Some(64), None, own), Ok(()));
+        for (refused, expected) in [
+            (check(&[1], None, None, own), "context is 1 tokens"),
+            (check(&[64, 128], Some(65), None, own), "stride is 65"),
+            (check(&[64], Some(0), None, own), "stride is 0"),
+            (check(&[64, 256], None, Some(128), own), "within 128"),
+        ] {
+            let message = refused.unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+        // Its windows may be farther apart than they are long.
+        assert_eq!(check(&[64], Some(65), None, PplProtocol::Yarn), Ok(()));
     }
 
     #[test]

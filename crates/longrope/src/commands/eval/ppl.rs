@@ -10,10 +10,10 @@ use longrope_extend::{PplCell, RunMode};
 use serde::Serialize;
 
 use super::folder::{EvalFolder, Evaluated};
-use super::perplexities::{check, check_layout, check_measured, measure, planned_on, takes_stride};
+use super::perplexities::{check, check_given, check_measured, measure, planned_on, takes_stride};
 use crate::failure::Hint;
 use crate::input::memory::Work;
-use crate::input::ropes_and_contexts::{longest_context, named_ropes, rope_names};
+use crate::input::ropes_and_contexts::{named_ropes, rope_names};
 use crate::settings::args::{FlagLayer, Ppl};
 use crate::settings::config::Config;
 use crate::show::{difference, output, perplexity_table};
@@ -58,8 +58,7 @@ pub(crate) fn ppl(
     per_token: Option<&Path>,
     mode: RunMode,
 ) -> Result<Evaluated<PplResult>> {
-    let target = longest_context(config)?;
-    check_layout(config)?;
+    let target = check_given(config)?;
     let names = rope_names(config);
     let reference = check_measured(config, &input::model_config(config)?, &names)?;
     let interrupt = signals::listen()?;

@@ -35,7 +35,7 @@ pub(crate) fn reference<'a>(
             names.join(", ")
         )
         .context(Hint(format!(
-            "give one of them as --reference (`eval.reference`), or add {wanted} to --rope (`rope`)"
+            "give one of them with --reference, or add {wanted} to --rope"
         )))),
         Some(wanted) => Ok((names.len() > 1).then(|| wanted.clone())),
         None => Ok(names

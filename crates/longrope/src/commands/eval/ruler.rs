@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use longrope_data::{Tokenizer, sha256_hex};
 use longrope_eval::{
-    Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, RulerTrials, Task, TaskResult,
+    Error, Essay, QaSet, Ruler, RulerAverages, RulerData, RulerTask, RulerTrials, Task, TaskResult,
 };
 use longrope_extend::RunMode;
 use longrope_model::stop_tokens;
@@ -58,9 +58,32 @@ pub(crate) struct RulerResults {
     ropes: Vec<String>,
 }
 
+/// Finds tasks that are unknown, have no samples, or lack what they are made from.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    let ruler = &config.ruler;
+    // Without names, all tasks whose data is there are run. This one needs none.
+    RulerTask::NiahSingle1.check_samples(ruler.samples)?;
+    for name in &ruler.tasks {
+        let task: RulerTask = name.parse()?;
+        let is_there = match task {
+            RulerTask::Qa1 => ruler.squad.is_some(),
+            RulerTask::Qa2 => ruler.hotpotqa.is_some(),
+            _ => !config.text.is_empty(),
+        };
+        if let Some(what) = task.needs()
+            && !is_there
+        {
+            let task = format!("ruler/{task}");
+            return Err(Error::MissingData { task, what }.into());
+        }
+    }
+    Ok(())
+}
+
 /// Runs the configured tasks.
 pub(crate) fn ruler(config: &Config, mode: RunMode) -> Result<RulerResults> {
     effective_rule(config)?;
+    check(config)?;
     let mut keep = keep::keep(config, "ruler", mode)?;
     let target = longest_context(config)?;
     let tasks = distinct(&config.ruler.tasks)

@@ -6,7 +6,8 @@ use longrope_extend::{RecoverySettings, RunFolder, RunKind, RunMode, SearchTask}
 use longrope_model::ModelConfig;
 use serde_json::json;
 
-use super::check::{Planned, in_stage};
+use super::planned::{Planned, in_stage};
+use crate::commands::named_inputs::with_inputs;
 use crate::commands::searching::calibration;
 use crate::commands::{other_rope, recover, search};
 use crate::input;
@@ -35,9 +36,7 @@ fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
         Verb::Finetune => RunKind::Finetune,
         _ => return Ok(()),
     };
-    if stage.folder.join("done.json").is_file()
-        || !RunFolder::goes_on(&stage.folder, kind, RunMode::Part)?
-    {
+    if stage.is_done() || !RunFolder::goes_on(&stage.folder, kind, RunMode::Part)? {
         return Ok(());
     }
     // What an earlier stage has to make again is not there.
@@ -54,11 +53,15 @@ fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
         ..stage.work.config.clone()
     };
     let model = input::model_config(&config)?;
-    match stage.verb {
+    let checked = match stage.verb {
         Verb::Search => check_search(stage, &config, &model),
         Verb::Recover => check_recovery(stage, &config, &model),
         _ => check_training(stage, &with_trained_precision(&config)?, &model),
-    }
+    };
+    checked.map_err(|error| match error.downcast::<longrope_extend::Error>() {
+        Ok(error) => with_inputs(error, &stage.folder, &config, stage.verb).into(),
+        Err(other) => other,
+    })
 }
 
 fn check_search(stage: &Planned, config: &Config, model: &ModelConfig) -> Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use longrope_extend::recipe::{Verb, is_inside};
 
-use super::check::Planned;
+use super::planned::Planned;
 use crate::commands::finetune::is_on_text;
 use crate::input::shared_text::{may_share, text_of};
 
@@ -24,7 +24,7 @@ pub(super) fn warn(planned: &[Planned]) {
 /// What to say of a stage; `None` if it does not measure on text that its model is trained on.
 fn line(planned: &[Planned], index: usize) -> Option<String> {
     let stage = &planned[index];
-    if stage.folder.join("done.json").is_file() {
+    if stage.is_done() {
         return None;
     }
     let measured = measured_text(stage);

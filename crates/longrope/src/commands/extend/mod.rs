@@ -3,7 +3,13 @@
 mod begun;
 mod check;
 mod devices;
+mod fits;
 mod held_out;
+mod planned;
+mod stage_settings;
+mod targets;
+mod unread_precision;
+mod with_model;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +19,7 @@ use longrope_extend::{RunFolder, RunKind, RunMode, RunSettings};
 use serde_json::Value;
 use toml::Table;
 
-use self::check::{Planned, in_stage};
+use self::planned::{Planned, in_stage};
 use super::eval::{bench, needle, passkey, ppl, ruler};
 use super::export::{Exported, export};
 use super::{compare, finetune, generate, recover, report, search};
@@ -46,6 +52,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
             RunFolder::check(&out, RunKind::Extend, RunMode::from_flag(resume))?;
         }
         held_out::warn(&planned);
+        unread_precision::warn(&planned, &recipe.stages);
         output::line(plan_table(&planned, &places))?;
         if let Some(line) = choices_line(&planned) {
             output::line(line)?;
@@ -69,6 +76,7 @@ pub(crate) fn run(args: &args::Extend) -> Result<()> {
     begun::check(&planned, &places)?;
     folder.write("recipe.toml", &recipe.text)?;
     held_out::warn(&planned);
+    unread_precision::warn(&planned, &recipe.stages);
     let dashboard = args.dashboard.is_on(false);
     let done = recipe::run(&planned, |stage, turn| run_stage(stage, turn, dashboard));
     let done = done.map_err(|error| {
@@ -192,10 +200,10 @@ fn run_verb(verb: Verb, config: &Config, folder: &Path, dashboard: bool) -> Resu
         Verb::Report => report::page(folder.parent().unwrap_or(folder)),
         Verb::Compare => compare::show(&compare::compare(config, mode)?),
         Verb::Export => {
-            let rope = config.rope.first().ok_or_else(check::no_rope)?;
+            let rope = config.rope.first().ok_or_else(stage_settings::no_rope)?;
             signals::listen()?;
             // A model of the hub or of an earlier stage was not there when the recipe was checked.
-            check::check_exported(rope, &input::model_config(config)?)?;
+            with_model::check_exported(rope, &input::model_config(config)?)?;
             export(&Exported {
                 model: input::model_folder(config)?,
                 hub_name: None,

@@ -3,10 +3,12 @@
 mod documents;
 mod enough_text;
 mod plan;
+mod settings;
 mod unused;
 mod windows;
 
 use anyhow::{Error, Result};
+use longrope_extend::recipe::Verb;
 use longrope_extend::{HeldOut, Interrupt, Interrupted, RunFolder, RunKind, RunMode, RunSettings};
 use longrope_model::ModelConfig;
 use longrope_trainer::Screen;
@@ -17,7 +19,9 @@ use serde_json::json;
 pub(super) use self::enough_text::is_on_text;
 use self::plan::plan;
 pub(super) use self::plan::{check, check_resident};
-pub(super) use self::unused::{curriculum, precision_of_pretraining};
+pub(super) use self::settings::check_settings;
+pub(super) use self::unused::{curriculum, precision_of_pretraining, precision_of_stage};
+use super::named_inputs::with_inputs;
 use super::{not_finite, other_rope};
 use crate::failure::explain_interruption;
 use crate::input::device;
@@ -35,7 +39,7 @@ pub(crate) fn run(args: &args::Finetune) -> Result<()> {
     let config = with_trained_precision(&configuration(args)?)?;
     let mode = RunMode::from_flag(args.resume);
     let dashboard = args.dashboard.is_on(args.json);
-    // The stages of a recipe share this setting.
+    // A recipe says it of all its trainings before the first stage runs.
     let unused = unused::precision(&config);
     let (result, reach) = train(&config, mode, dashboard, unused)?;
     if args.json {
@@ -66,7 +70,13 @@ fn train(
     let out = required(config.out.as_ref(), "--out")?;
     if mode == RunMode::Resume {
         // Before the model is loaded, and before settings are refused that only differ from those of the run.
-        RunFolder::check_known(out, &json!({"train": config.train}))?;
+        let known = json!({
+            "train": config.train,
+            "seed": config.seed,
+            "rope-layers": config.rope_layers,
+        });
+        RunFolder::check_known(out, &known)
+            .map_err(|error| with_inputs(error, out, config, Verb::Finetune))?;
     }
     let interrupt = signals::listen()?;
     let screen = if dashboard {

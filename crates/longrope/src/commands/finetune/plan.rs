@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::documents::DocumentStart;
 use super::enough_text;
+use super::settings::check_settings;
 use super::windows::WindowPlan;
 use crate::failure::Hint;
 use crate::input;
@@ -26,6 +27,7 @@ use crate::settings::required;
 pub(super) fn plan(config: &Config, mode: RunMode, screen: Screen) -> Result<(TrainPlan, HeldOut)> {
     let base = input::model_folder(config)?.clone();
     let folder = required(config.out.as_ref(), "--out")?.clone();
+    check_settings(config)?;
     let model = input::model_config(config)?;
     check_layers(config, &model)?;
     let windows = WindowPlan::of(config, &model)?;

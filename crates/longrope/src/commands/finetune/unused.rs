@@ -3,6 +3,7 @@
 use longrope_data::counted;
 use longrope_trainer::run::{SkippedPositions, TrainConfig, WeightPrecision};
 
+use crate::input::precision::trained_by_names;
 use crate::settings::changed::changed_keys;
 use crate::settings::config::{Config, PrecisionSetting};
 
@@ -40,6 +41,13 @@ pub(super) fn precision(config: &Config) -> Option<String> {
     Some(format!(
         "{unused}. For another type, set `train.precision={instead}`"
     ))
+}
+
+/// As [`precision`], of a training whose devices are not opened yet. `None` too if their names do not tell its type.
+pub(in crate::commands) fn precision_of_stage(config: &Config) -> Option<String> {
+    let mut config = config.clone();
+    config.train.precision = trained_by_names(&config)?;
+    precision(&config)
 }
 
 /// What to say of types that are set and not used by a pretraining, whose weights are all in f32.
@@ -91,6 +99,7 @@ mod tests {
     use longrope_trainer::run::Positions;
 
     use super::*;
+    use crate::settings::device_names::DeviceNames;
 
     #[test]
     fn what_has_no_effect_is_named() {
@@ -130,6 +139,26 @@ mod tests {
         assert!(message.ends_with("`train.precision=bf16`"), "{message}");
         let message = said(PrecisionSetting::F32, half).unwrap();
         assert!(message.contains("this one is in bf16"), "{message}");
+    }
+
+    #[test]
+    fn the_type_of_a_stage_follows_from_the_names_of_its_devices() {
+        let said = |given, device: &str| {
+            let config = Config {
+                precision: given,
+                device: DeviceNames::One(device.to_owned()),
+                ..Config::default()
+            };
+            precision_of_stage(&config)
+        };
+        let half = said(PrecisionSetting::Bf16, "flex").unwrap();
+        assert!(half.contains("this one is in f32"), "{half}");
+        assert_eq!(said(PrecisionSetting::Bf16, "cuda:0"), None);
+        let whole = said(PrecisionSetting::F32, "cuda:0").unwrap();
+        assert!(whole.contains("this one is in bf16"), "{whole}");
+        // It has to be opened.
+        assert_eq!(said(PrecisionSetting::F32, "vulkan:0"), None);
+        assert_eq!(said(PrecisionSetting::Bf16, "vulkan:0"), None);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use longrope_model::ModelConfig;
 use longrope_rope::{Method, RopeScaling, RopeSpec};
 use longrope_trainer::run::TrainConfig;
 
+use super::settings::TAKER;
 use crate::failure::Hint;
 use crate::input::rope_arg::{RopeArg, check_expressible, missing_context};
+use crate::input::ropes_and_contexts::only_rope;
 use crate::settings::config::Config;
 
 /// What windows are trained on, and under which RoPE.
@@ -134,14 +136,7 @@ fn rope_and_length(
     key: &str,
 ) -> Result<(RopeSpec, usize)> {
     let original = model.rope.original_context;
-    let name = match config.rope.as_slice() {
-        [] => "checkpoint",
-        [name] => name,
-        _ => {
-            return Err(anyhow!("`--rope` names several RoPEs, training takes one")
-                .context(Hint("give one --rope".to_owned())));
-        }
-    };
+    let name = only_rope(config, TAKER)?.unwrap_or("checkpoint");
     let rope = RopeArg::parse(name, model, given.unwrap_or(original))?;
     let (spec, length) = match (&rope, given) {
         (_, None) if rope.needs_context() => return Err(missing_context(name, key, original)),

@@ -16,6 +16,9 @@ use crate::show::{output, search_table};
 /// Share of the memory that the plan may use; the rest is left to other programs.
 pub(super) const HEADROOM: f64 = 0.95;
 
+/// The command that a plan of a training is for.
+const TRAINING: &str = "longrope finetune";
+
 /// Devices that a plan spreads layers over at most.
 const MOST_DEVICES: usize = 16;
 
@@ -137,24 +140,28 @@ impl PlanInput<'_> {
                     bytes: 2,
                     ..self.held
                 };
+                let command = if mode == PlanMode::Eval {
+                    "longrope eval .."
+                } else {
+                    "longrope search"
+                };
                 if self.held != halves && fits(self.eval(halves)) {
-                    advice.push(
-                        "--set precision=bf16, which keeps weights in half precision".to_owned(),
-                    );
+                    advice.push(format!(
+                        "{command} --set precision=bf16, which keeps weights in half precision"
+                    ));
                 }
                 if fits(self.eval(self.held.streamed(true))) {
-                    advice.push(
-                        "--set weights=streamed, which reads layers when they are needed"
-                            .to_owned(),
-                    );
+                    advice.push(format!(
+                        "{command} --set weights=streamed, which reads layers when they are needed"
+                    ));
                 }
             }
             PlanMode::Full => {
                 advice.extend(self.smaller_training(TrainedParameters::All, room));
                 if fits(self.train(self.training(self.adapters()))) {
-                    advice.push(
-                        "--lora, which needs gradients and moments for adapters only".to_owned(),
-                    );
+                    advice.push(format!(
+                        "{TRAINING} --lora, which needs gradients and moments for adapters only"
+                    ));
                 }
             }
             PlanMode::Lora => advice.extend(self.smaller_training(self.adapters(), room)),
@@ -167,7 +174,9 @@ impl PlanInput<'_> {
             ));
         }
         let needed = memory.at(self.context) / HEADROOM / GIB;
-        advice.push(format!("{needed:.1} GiB of memory"));
+        // Rounded up: with less, it would not fit.
+        let needed = (100.0 * needed).ceil() / 100.0;
+        advice.push(format!("{needed:.2} GiB of memory"));
         advice
     }
 
@@ -185,14 +194,16 @@ impl PlanInput<'_> {
                 },
             };
             return fits(self.train(halves)).then(|| {
-                "--set train.precision=bf16, which trains weights in half precision".to_owned()
+                format!(
+                    "{TRAINING} --set train.precision=bf16, which trains weights in half precision"
+                )
             });
         }
         // In half precision, the optimizer has copies of the weights besides.
         if self.trains_in_half && fits(self.train(Training::f32(trained))) {
-            return Some(
-                "--set train.precision=f32, which needs no copies of the weights".to_owned(),
-            );
+            return Some(format!(
+                "{TRAINING} --set train.precision=f32, which needs no copies of the weights"
+            ));
         }
         let training = self.training(trained);
         let offloaded = Training {
@@ -200,10 +211,9 @@ impl PlanInput<'_> {
             ..training
         };
         if fits(self.train(offloaded)) {
-            return Some(
-                "--set train.offload=true, which keeps the inputs of layers in the memory of the host"
-                    .to_owned(),
-            );
+            return Some(format!(
+                "{TRAINING} --set train.offload=true, which keeps the inputs of layers in the memory of the host"
+            ));
         }
         let spread = |n: &usize| {
             let parts = estimate::train_memories(self.model, training, *n);
@@ -212,7 +222,7 @@ impl PlanInput<'_> {
         let n_devices = (2..=self.model.n_layers.min(MOST_DEVICES)).find(spread)?;
         let names: Vec<String> = ('A'..).take(n_devices).map(String::from).collect();
         Some(format!(
-            "the layers spread over {n_devices} such devices, as with --device {}",
+            "{TRAINING} --device {}, which spreads the layers over {n_devices} such devices",
             names.join("+")
         ))
     }

@@ -122,6 +122,7 @@ fn plan(args: &Plan, model_path: &Path, model: &ModelConfig, device: &str) -> Pl
         device: device.to_owned(),
         context: args.context,
         memory_bytes,
+        given_gib: args.memory,
         flops_per_sec,
         plans: modes.into_iter().map(|mode| input.row(mode)).collect(),
         gpus,

@@ -17,6 +17,9 @@ pub(super) struct PlanReport {
     pub(super) device: String,
     pub(super) context: usize,
     pub(super) memory_bytes: Option<f64>,
+    /// The memory in GiB, if it was given.
+    #[serde(skip)]
+    pub(super) given_gib: Option<f64>,
     /// Speed of the device; `None` if it is not there to be measured.
     pub(super) flops_per_sec: Option<f64>,
     pub(super) plans: Vec<PlanRow>,
@@ -93,10 +96,15 @@ fn footer(report: &PlanReport) -> String {
         1 => "",
         _ => " each",
     };
+    // What was given is recognised by all its digits.
+    let memory = match report.given_gib {
+        Some(gib) => output::significant(gib),
+        None => format!("{:.1}", bytes / GIB),
+    };
     format!(
-        "one window of {} tokens on {} {speed}, memory {:.1} GiB{each}; memory is accurate to about 10%, time is a rough guide",
+        "one window of {} tokens on {} {speed}, memory {memory} GiB{each}; memory is accurate to about 10%, time is a rough \
+         guide",
         output::grouped(report.context),
         report.device,
-        bytes / GIB
     )
 }

@@ -92,13 +92,8 @@ fn setting_hint(task: &str, setting: &str, expected: &str) -> String {
     if is_flag {
         advice(&format!("--{setting}"), expected)
     } else {
-        key_hint(task, setting, expected)
+        advice(&format!("`{}.{setting}`", section_of(task)), expected)
     }
-}
-
-/// As [`setting_hint`], where there are no flags.
-pub(super) fn key_hint(task: &str, setting: &str, expected: &str) -> String {
-    advice(&format!("`{}.{setting}`", section_of(task)), expected)
 }
 
 /// The section of a configuration with the settings of a task.

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use longrope_eval::ChangedSetting;
 use longrope_extend::Error as E;
 use longrope_extend::pretrain::PretrainError as P;
 use longrope_extend::recipe::RecipeError as R;
-use longrope_extend::{RunFolder, RunKind, SearchInput};
+use longrope_extend::{RunKind, SearchInput};
 use longrope_figures::Error as F;
 
+use super::context_folder::context_of;
+use super::other_settings::{self, in_a_sentence};
 use super::training::{self, MODEL_IN_PLACE};
 use super::{data, eval, model, rope, system::io_hint};
 
@@ -59,17 +60,15 @@ pub(super) fn hint(error: &E) -> Option<String> {
             "wait until the other process ends, or choose another --out".into()
         }
         E::RunVersion { .. } => "resume with the version of longrope that began the run".into(),
-        E::OtherSettings { path, changes } => other_settings(path, changes),
+        E::OtherSettings { path, changes } => other_settings::of_run(path, changes),
         E::SearchStateGone { path, .. }
         | E::InputsMissing { path }
         | E::ReadJson { path, .. }
         | E::ReadState { path, .. } => return Some(file_hint(error, path)),
-        E::OtherInputs { what: SearchInput::Text } => format!(
-            "resume with the original text, `search.samples` and `search-needle`, which config.toml has, or start again with \
-             another --out; {OTHER_TOKENS}"
-        ),
         E::OtherInputs { what } => format!(
-            "resume with the original {what}, which config.toml names, or start again with another --out"
+            "resume with the original {}, which config.toml has, or start again with another --out{}",
+            search_inputs(what),
+            other_tokens(what)
         ),
         E::AllFailed { .. } => model::NOT_FINITE.into(),
         E::NoCandidate => "give other text, or a larger `search.population`".into(),
@@ -92,9 +91,27 @@ pub(super) fn hint(error: &E) -> Option<String> {
     })
 }
 
-/// Why the text of a search may be another one although nothing was changed.
-pub(super) const OTHER_TOKENS: &str = "if the tokenizer puts a space before every text, as that of LLaMA 2, needles and \
-    generated documents of earlier versions have other tokens: resume with that version";
+/// Inputs of a search and what they depend on, in a sentence.
+pub(super) fn search_inputs(what: &[SearchInput]) -> String {
+    let names = what.iter().flat_map(|input| match input {
+        SearchInput::Text => ["text", "`search.samples`", "`search-needle`"]
+            .map(str::to_owned)
+            .to_vec(),
+        other => vec![other.to_string()],
+    });
+    in_a_sentence(&names.collect::<Vec<_>>())
+}
+
+/// Why the text of a search may be another one although nothing was changed, to be added to a hint; empty if the text
+/// is the same.
+pub(super) fn other_tokens(what: &[SearchInput]) -> &'static str {
+    if what.contains(&SearchInput::Text) {
+        "; if the tokenizer puts a space before every text, as that of LLaMA 2, needles and generated documents of earlier \
+         versions have other tokens: resume with that version"
+    } else {
+        ""
+    }
+}
 
 /// The hint for a file of a run that is missing or damaged.
 fn file_hint(error: &E, file: &Path) -> String {
@@ -120,65 +137,6 @@ fn file_hint(error: &E, file: &Path) -> String {
         _ => "the file is damaged: restore it from a copy, or remove it to have its part done again",
     }
     .to_owned()
-}
-
-/// The folder of one context, if a file belongs to the search for one in a recovery.
-pub(super) fn context_of(file: &Path) -> Option<&Path> {
-    let is_of_context = |folder: &&Path| {
-        let name = folder.file_name().and_then(|name| name.to_str());
-        let number = name.and_then(|name| name.strip_prefix("context-"));
-        number.is_some_and(|number| number.parse::<u64>().is_ok())
-    };
-    let folder = file.ancestors().skip(1).find(is_of_context)?;
-    let recovers = |run: &Path| RunFolder::holds(run, RunKind::Recover).unwrap_or(false);
-    folder.parent().is_some_and(recovers).then_some(folder)
-}
-
-/// The hint for a run that would be continued with other settings, by their names. `path` is the file or folder that has
-/// them.
-fn other_settings(path: &Path, changes: &[ChangedSetting]) -> String {
-    let differ = |name: &str| changes.iter().any(|change| change.name == name);
-    if ["text", "eval-text", "held-out"].into_iter().any(differ) {
-        "restore the text that the run was begun with; its paths are in config.toml"
-    } else if differ("tokenizer") {
-        "restore the tokenizer.json that the run was begun with; the path of the model is in config.toml"
-    } else if differ("generated-documents") {
-        "an earlier version put a space before every piece of these documents: resume with that version, or start again with \
-         another --out"
-    } else if differ("train.steps") {
-        "a training keeps its number of steps, which its learning rates depend on: resume without --steps, or train its model \
-         further in another --out"
-    } else if ["model", "original_context", "rotary_dim"]
-        .into_iter()
-        .any(differ)
-    {
-        "restore the model that the run was begun with; its path is in config.toml. (Earlier versions read some GGUF files in \
-         another way: resume with that version, or start again with another --out.)"
-    } else if differ("search.init") {
-        "resume without --init; the factors that config.toml names must be those that the search was begun with"
-    } else if differ("rope") {
-        "resume without --rope; the RoPE that config.toml names must be the one that the run was begun with"
-    } else {
-        return other_flags(path);
-    }
-    .to_owned()
-}
-
-/// The hint for settings that flags have changed, or damage to the state of a search: settings that the run recorded were
-/// compared before.
-fn other_flags(path: &Path) -> String {
-    let without = "resume without these flags";
-    if !path.ends_with("search/state.json") {
-        return format!("{without}: the settings of the run are in its config.toml");
-    }
-    let again = context_of(path).map_or_else(
-        || "start again with another --out".to_owned(),
-        |folder| {
-            let folder = folder.display();
-            format!("remove `{folder}` and resume, to have this context done again")
-        },
-    );
-    format!("{without}; without any, the file is damaged: restore it from a copy, or {again}")
 }
 
 /// The hint for a recipe that contradicts itself, or what its folder holds.
@@ -222,13 +180,6 @@ fn renamed(moves: &[(PathBuf, PathBuf)]) -> String {
         .iter()
         .map(|(from, to)| format!("`{}` to `{}`", from.display(), to.display()));
     in_a_sentence(&names.collect::<Vec<_>>())
-}
-
-fn in_a_sentence(names: &[String]) -> String {
-    match names {
-        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-        names => names.concat(),
-    }
 }
 
 fn pretrain_hint(error: &P) -> Option<String> {

@@ -3,12 +3,15 @@
 //! Every variant of an error has its place here, which a test checks. `None` means that the hint comes from the cause of
 //! the error.
 
+mod context_folder;
 mod data;
 mod eval;
 mod extend;
 mod gguf;
+pub(super) mod keys;
 mod model;
 mod model_folder;
+mod other_settings;
 mod rope;
 pub(super) mod stage;
 mod system;

@@ -1,24 +1,21 @@
-//! Hints for errors in a stage of a recipe: its settings are keys of the recipe and its folder belongs to the run, so there
-//! are no flags to give and no other folder to choose.
+//! Hints for errors in a stage of a recipe, whose folder belongs to the run, so that there is no other folder to
+//! choose. Flags in other hints [become keys](super::keys).
 
 use std::error::Error as StdError;
 
-use longrope_data::Error as D;
-use longrope_eval::bench::BenchError as B;
 use longrope_eval::{ChangedSetting, Error as V};
-use longrope_extend::{Error as E, SearchInput};
+use longrope_extend::Error as E;
 use longrope_trainer::Error as T;
 
-use super::extend::{OTHER_TOKENS, context_of};
-use super::{eval, find};
+use super::context_folder::context_of;
+use super::extend::{other_tokens, search_inputs};
+use super::{find, other_settings};
 use crate::failure::hint::InStage;
 
 /// The hint for one error in a chain of causes; `None` if it is the one that commands have, or none.
 pub(crate) fn hint_in_stage(cause: &(dyn StdError + 'static), stage: &InStage) -> Option<String> {
-    find::<D>(cause)
-        .and_then(of_text)
-        .or_else(|| find::<B>(cause).and_then(of_bench))
-        .or_else(|| find::<V>(cause).and_then(|error| of_eval(error, stage)))
+    find::<V>(cause)
+        .and_then(|error| of_eval(error, stage))
         .or_else(|| find::<T>(cause).and_then(|error| of_training(error, stage)))
         .or_else(|| find::<E>(cause).and_then(|error| of_run(error, stage)))
 }
@@ -36,61 +33,10 @@ fn again(stage: &InStage) -> String {
     )
 }
 
-/// For errors of texts and windows.
-fn of_text(error: &D) -> Option<String> {
-    Some(
-        match error {
-            D::NoPaths => "give the stage files or folders as `text`",
-            D::NothingToTrainOn { .. } => "give the stage `text`, or token ids as `tokens`",
-            D::BadStride { .. } => {
-                "set `eval.stride` to at most the smallest of the `contexts` of the stage"
-            }
-            D::BadWithin { .. } => {
-                "set `eval.within` to at least the largest of the `contexts` of the stage"
-            }
-            _ => return None,
-        }
-        .to_owned(),
-    )
-}
-
-/// For errors of benchmarks.
-fn of_bench(error: &B) -> Option<String> {
-    Some(match error {
-        B::TooFewExamples { found, .. } => format!(
-            "give more files of examples as `bench.fewshot`, or set `bench.shots` to {found} or less"
-        ),
-        B::ZeroShotOnly { .. } => "leave out `bench.shots`".to_owned(),
-        B::AnswerTokens { .. } => "set a larger context in the `contexts` of the stage".to_owned(),
-        _ => return None,
-    })
-}
-
 /// For errors of measurements.
 fn of_eval(error: &V, stage: &InStage) -> Option<String> {
     let restored = |what: &str| or_again(&format!("restore {what}"), stage);
     Some(match error {
-        V::Bench(error) => return of_bench(error),
-        V::Data(error) | V::Windows(error) => return of_text(error),
-        V::ContextTooShort { .. } => "set longer `contexts` in the stage".to_owned(),
-        V::MissingData { .. } => {
-            "give the stage `text`, `ruler.squad` or `ruler.hotpotqa`, or choose other `ruler.tasks`"
-                .to_owned()
-        }
-        V::MissingPlaceholder {
-            setting: "needle",
-            placeholder: "{value}",
-            ..
-        } => {
-            "write {value} into `needle.needle`, or set `needle.answer` too: the end of your sentence"
-                .to_owned()
-        }
-        V::InvalidSetting {
-            task,
-            setting,
-            expected,
-            ..
-        } => eval::key_hint(task, setting, expected),
         V::StatePrecision { saved, .. } => {
             let setting = format!("set precision = \"{saved}\" for the stage");
             or_again(&setting, stage)
@@ -103,7 +49,7 @@ fn of_eval(error: &V, stage: &InStage) -> Option<String> {
             restored("`bench.limit` in the recipe")
         }
         V::StateQuestions { .. } => restored("`bench.limit` in the recipe"),
-        V::StateSettings { .. } => restored("the old values in the recipe"),
+        V::StateSettings { changes, .. } => or_again(&other_settings::of_stage(changes), stage),
         V::StateLayers { .. } => restored("`rope-layers` in the recipe"),
         V::StateModel { .. } => restored("the model that the stage was begun with"),
         V::StateText { .. } => restored("the text or the questions that the stage was begun with"),
@@ -125,7 +71,6 @@ fn of_training(error: &T, stage: &InStage) -> Option<String> {
         format!("{change}, and remove `{folder}`: --resume then trains again from the start")
     };
     Some(match error {
-        T::Data(error) => return of_text(error),
         T::NotFinite { .. } | T::WeightNotFinite { .. } => {
             with("set a lower `train.learning-rate` or more `train.warmup-steps` for the stage")
         }
@@ -150,30 +95,21 @@ fn of_training(error: &T, stage: &InStage) -> Option<String> {
 /// For errors of searches and recoveries, and of the folder of the stage.
 fn of_run(error: &E, stage: &InStage) -> Option<String> {
     Some(match error {
-        E::Data(error) => return of_text(error),
         E::Eval(error) => return of_eval(error, stage),
         E::Trainer(error) => return of_training(error, stage),
-        E::NeedlesNeedTokenizer => {
-            "give the stage `text`, and a model folder with a tokenizer.json".to_owned()
-        }
-        E::NoFactorSets => "give the stage the rope.json of a search as `rope`".to_owned(),
         E::OtherKind { .. } => again(stage),
         E::ForeignFolder { .. } => {
             format!("move what is in `{}` away", stage.folder.display())
         }
         E::FolderInUse { .. } => "wait until the other process ends".to_owned(),
-        E::OtherSettings { changes, .. } => or_again(to_restore(changes), stage),
-        E::OtherInputs {
-            what: SearchInput::Text,
-        } => {
-            let restore = "restore the text, `search.samples` and `search-needle` that the stage was begun with, which its \
-                           config.toml has";
-            format!("{}; {OTHER_TOKENS}", or_again(restore, stage))
+        E::OtherSettings { changes, .. } => or_again(&other_settings::of_stage(changes), stage),
+        E::OtherInputs { what } => {
+            let restore = format!(
+                "restore the {} that the stage was begun with, which its config.toml has",
+                search_inputs(what)
+            );
+            or_again(&restore, stage) + other_tokens(what)
         }
-        E::OtherInputs { what } => or_again(
-            &format!("restore the {what} that the stage was begun with"),
-            stage,
-        ),
         // Of one context of a recovery, less has to be done again.
         E::SearchStateGone { path, .. }
         | E::InputsMissing { path }
@@ -192,27 +128,4 @@ fn of_run(error: &E, stage: &InStage) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-/// What to restore if a stage would be continued with other settings than it was begun with.
-fn to_restore(changes: &[ChangedSetting]) -> &'static str {
-    let differ = |names: &[&str]| {
-        let mut keys = changes.iter().map(|change| change.name.as_str());
-        keys.any(|key| names.contains(&key))
-    };
-    if differ(&["text", "eval-text", "held-out"]) {
-        "restore the text that the stage was begun with, whose paths are in its config.toml"
-    } else if differ(&["tokenizer"]) {
-        "restore the tokenizer.json that the stage was begun with"
-    } else if differ(&["generated-documents"]) {
-        "resume with the earlier version, which put a space before every piece of these documents"
-    } else if differ(&["model", "original_context", "rotary_dim"]) {
-        "restore the model that the stage was begun with"
-    } else if differ(&["search.init"]) {
-        "restore the factors that the stage was begun with"
-    } else if differ(&["rope"]) {
-        "restore the RoPE that the stage was begun with: `rope` in the recipe, or the factors that it names"
-    } else {
-        "restore the old values in the recipe"
-    }
 }

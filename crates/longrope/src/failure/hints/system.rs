@@ -59,9 +59,17 @@ fn toml_hint(message: &str) -> String {
             i64::MAX
         );
     }
-    suggestion(message)
-        .unwrap_or_else(|| "configs/README.md lists every key with its default".to_owned())
+    suggestion(message).unwrap_or_else(|| {
+        if message.contains("unknown variant") {
+            "give one of these words; configs/README.md says what they stand for".to_owned()
+        } else {
+            "configs/README.md lists every key with its default".to_owned()
+        }
+    })
 }
+
+/// Names of a type of numbers that is no misspelling of `bf16`.
+const F16: [&str; 2] = ["f16", "fp16"];
 
 /// "Did you mean" for a message with the unknown word and then the known words in backticks.
 pub(super) fn suggestion(message: &str) -> Option<String> {
@@ -75,5 +83,8 @@ pub(super) fn suggestion(message: &str) -> Option<String> {
     // A word that differs only in case is the same word.
     let likeness = |known: &str| strsim::jaro_winkler(&wrong, &known.to_lowercase());
     let best = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    if best == "bf16" && F16.contains(&wrong.as_str()) {
+        return None;
+    }
     (likeness(best) > 0.7).then(|| format!("did you mean `{best}`?"))
 }

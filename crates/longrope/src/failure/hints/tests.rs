@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use longrope_eval::ChangedSetting;
+use longrope_extend::recipe::Verb;
 
 use super::stage::hint_in_stage;
 use super::system::suggestion;
@@ -19,6 +20,20 @@ fn typos_are_answered_with_the_nearest_word() {
 fn a_word_in_capitals_is_answered_with_the_same_word() {
     let message = "unknown variant `BF16`, expected one of `auto`, `f32`, `bf16`, `f16`";
     assert_eq!(suggestion(message).unwrap(), "did you mean `bf16`?");
+}
+
+#[test]
+fn another_type_of_numbers_is_no_typing_error() {
+    for (wrong, words, expected) in [
+        ("f16", "`auto`, `f32`, `bf16`", None),
+        ("fp16", "`auto`, `f32`, `bf16`", None),
+        ("bf61", "`auto`, `f32`, `bf16`", Some("`bf16`")),
+        ("fp16", "`auto`, `f32`, `bf16`, `f16`", Some("`f16`")),
+    ] {
+        let message = format!("unknown variant `{wrong}`, expected one of {words}");
+        let expected = expected.map(|word| format!("did you mean {word}?"));
+        assert_eq!(suggestion(&message), expected, "{message}");
+    }
 }
 
 #[test]
@@ -67,6 +82,7 @@ fn hints_in_a_stage_are_about_the_recipe_and_the_folder_of_the_stage() {
         now: "bf16".to_owned(),
     };
     let text = SearchInput::Text;
+    let both = vec![SearchInput::Precision, SearchInput::Objective];
     for (error, restored) in [
         (
             E::from(state("seed")),
@@ -88,8 +104,12 @@ fn hints_in_a_stage_are_about_the_recipe_and_the_folder_of_the_stage() {
             "restore the RoPE that the stage was begun with",
         ),
         (
-            E::OtherInputs { what: text },
+            E::OtherInputs { what: vec![text] },
             "restore the text, `search.samples`",
+        ),
+        (
+            E::OtherInputs { what: both },
+            "restore the `precision` and objective that the stage was begun with",
         ),
         (
             T::OtherSettings { folder: path() }.into(),
@@ -102,6 +122,7 @@ fn hints_in_a_stage_are_about_the_recipe_and_the_folder_of_the_stage() {
     ] {
         let stage = InStage {
             name: "keys".to_owned(),
+            verb: Verb::Passkey,
             folder: "run/03-keys".into(),
         };
         let hint = hint_in_stage(&error, &stage).unwrap();

@@ -32,6 +32,7 @@ use self::recover::RecoverSection;
 use self::ruler::RulerSection;
 use crate::settings::device_names::DeviceNames;
 use crate::settings::path_text::{from_text, to_text};
+use crate::settings::words;
 
 /// All configuration keys. Paths are relative to the working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,7 +142,7 @@ impl Config {
     /// Reads the merged layers, whose paths are in their text form.
     pub(crate) fn from_table(table: Table) -> Result<Self> {
         let has_seed = table.contains_key("seed");
-        let mut config = table.try_into::<Self>()?;
+        let mut config: Self = words::deserialize(table)?;
         config.has_seed = has_seed;
         config.change_paths(from_text);
         Ok(config)

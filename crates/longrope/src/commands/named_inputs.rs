@@ -1,0 +1,143 @@
+//! What a run takes by name, such as its text: named beside settings that have changed, so that all changes are said at
+//! once.
+
+use std::path::Path;
+
+use longrope_eval::ChangedSetting;
+use longrope_extend::recipe::Verb;
+use longrope_extend::{Error, RunFolder};
+use serde_json::Value as Json;
+use toml::{Table, Value};
+
+use crate::settings::config::Config;
+
+/// The keys of what runs take. Whether something else is behind a name shows only when it is read, so that these alone
+/// refuse nothing.
+const INPUTS: [&str; 16] = [
+    "model",
+    "text",
+    "tokens",
+    "data.text-field",
+    "eval.bos",
+    "rope",
+    "rope-layers",
+    "precision",
+    "search.init",
+    "search.samples",
+    "search.sample-context",
+    "search.objective",
+    "search.needle-weight",
+    "search.held-out",
+    "search.adapt",
+    "search-needle",
+];
+
+/// Keys that are left out of saved settings if they are not set. Of others, earlier versions had none if they are
+/// missing.
+const LEFT_OUT: [&str; 4] = [
+    "tokens",
+    "search.init",
+    "search.sample-context",
+    "search.adapt",
+];
+
+/// An error about changed settings of the run of a verb in a folder, with those of its inputs that have other names
+/// now. Other errors are as they were.
+pub(super) fn with_inputs(error: Error, run: &Path, config: &Config, verb: Verb) -> Error {
+    match error {
+        Error::OtherSettings { path, mut changes } => {
+            for change in changed(run, config, verb).unwrap_or_default() {
+                if !changes.iter().any(|known| known.name == change.name) {
+                    changes.push(change);
+                }
+            }
+            Error::OtherSettings { path, changes }
+        }
+        other => other,
+    }
+}
+
+/// The inputs with other names than in the settings that the run has saved; `None` if these cannot be read.
+fn changed(run: &Path, config: &Config, verb: Verb) -> Option<Vec<ChangedSetting>> {
+    let saved: Table = RunFolder::settings(run).ok()??.parse().ok()?;
+    let now: Table = config.to_toml().ok()?.parse().ok()?;
+    let read = INPUTS.iter().filter(|key| is_read(verb, key));
+    let changes = read.filter_map(|key| {
+        let (saved, now) = (at(&saved, key), at(&now, key));
+        let is_known = saved.is_some() || LEFT_OUT.contains(key);
+        (is_known && saved != now)
+            .then(|| ChangedSetting::new(key, plain(saved).as_ref(), plain(now).as_ref()))
+    });
+    Some(changes.collect())
+}
+
+/// Whether a verb reads a key. A training has a type of its own.
+fn is_read(verb: Verb, key: &str) -> bool {
+    verb.reads(key) && !(verb == Verb::Finetune && key == "precision")
+}
+
+/// The value of a key.
+fn at<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((section, key)) => table.get(section)?.get(key),
+    }
+}
+
+/// A value to be shown: one name is no list.
+fn plain(value: Option<&Value>) -> Option<Json> {
+    let value = match value? {
+        Value::Array(items) => match items.as_slice() {
+            [] => return None,
+            [only] => only,
+            _ => value?,
+        },
+        other => other,
+    };
+    serde_json::to_value(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use longrope_extend::{RunKind, RunMode, RunSettings};
+
+    use super::*;
+
+    #[test]
+    fn inputs_with_other_names_are_named_beside_other_changes() {
+        let here = tempfile::tempdir().unwrap();
+        let run = here.path();
+        let mut config = Config {
+            text: vec!["a.txt".into()],
+            rope: vec!["yarn".to_owned()],
+            ..Config::default()
+        };
+        let settings = RunSettings {
+            text: &config.to_toml().unwrap(),
+            ..RunSettings::default()
+        };
+        drop(RunFolder::open(run, RunKind::Finetune, RunMode::New, &settings).unwrap());
+        let said = |config: &Config| {
+            let seed = ChangedSetting::new("seed", Some(&1.into()), Some(&2.into()));
+            let error = Error::OtherSettings {
+                path: run.to_owned(),
+                changes: vec![seed],
+            };
+            match with_inputs(error, run, config, Verb::Finetune) {
+                Error::OtherSettings { changes, .. } => ChangedSetting::listed(&changes),
+                other => other.to_string(),
+            }
+        };
+        assert_eq!(said(&config), "`seed` was 1 and is 2");
+        config.text = vec!["b.txt".into()];
+        config.rope.clear();
+        // A search reads it, a training does not.
+        config.search.run.samples = 9;
+        assert_eq!(
+            said(&config),
+            "`seed` was 1 and is 2, `text` was a.txt and is b.txt, `rope` was yarn and is none"
+        );
+        let other = with_inputs(Error::NoModel, run, &config, Verb::Finetune);
+        assert!(matches!(other, Error::NoModel));
+    }
+}
