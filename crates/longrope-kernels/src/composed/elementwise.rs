@@ -11,7 +11,7 @@ pub(crate) fn rms_norm<B: Backend>(x: Float<B>, weight: Float<B>, epsilon: f64) 
     let [hidden] = weight.dims();
     let x = x.wide();
     let root = root_mean_square(x.clone(), epsilon);
-    (x / root).cast(dtype) * weight.reshape([1, 1, hidden])
+    (x / root).cast(dtype) * weight.cast(dtype).reshape([1, 1, hidden])
 }
 
 /// Gradients of [`rms_norm`] with respect to `x` and, if `needs_weight`, the weight.

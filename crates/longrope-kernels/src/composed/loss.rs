@@ -50,6 +50,7 @@ pub(crate) fn linear_nll_backward<B: Steps>(
     let [vocab, size] = weight.dims();
     let (dtype, weight_dtype) = (hidden.dtype(), weight.dtype());
     let weight = weight.cast(dtype);
+    let operand = weight.clone().cast(products.dtype);
     let step = rows_per_chunk(4 * vocab, n_rows, products.block_bytes);
     let mut d_weight = needs_weight.then(|| Float::zeros([vocab, size], wide(dtype), &weight));
     let mut d_hidden = Vec::with_capacity(n_rows.div_ceil(step));
@@ -60,7 +61,7 @@ pub(crate) fn linear_nll_backward<B: Steps>(
         let hidden = hidden.clone().part(0, rows);
         let logits = B::product(hidden.clone(), weight.clone().swap(0, 1));
         let d_logits = B::gradients_of_logits(logits, targets, softcap, numbers, products.dtype);
-        d_hidden.push(d_logits.clone().cast(dtype).matmul(weight.clone()));
+        d_hidden.push(B::product(d_logits.clone(), operand.clone()).cast(dtype));
         d_weight =
             d_weight.map(|sum| sum + B::product(d_logits.swap(0, 1), hidden.cast(products.dtype)));
     }

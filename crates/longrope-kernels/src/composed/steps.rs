@@ -17,7 +17,7 @@ pub(crate) trait Steps: Backend {
         x.wide().matmul(y.wide())
     }
 
-    /// The weights of a block of attention in `dtype` or in the type of the scores, and the softmax with that block.
+    /// The weights of a block of attention, in `dtype` or wider, and the softmax with that block.
     /// `scores` are `query · keyᵀ`, `[batch, n_kv_heads, group · queries, keys]`.
     fn weights(
         scores: Float<Self>,

@@ -36,6 +36,14 @@ impl Scaling {
         }
     }
 
+    /// The ends of a masked block, whose numbers a kernel counts through; some devices leave gaps between rows. Else `unread`.
+    fn ends(&self, ends: CubeTensor, unread: &CubeTensor) -> CubeTensor {
+        match self.first_key {
+            Some(_) => into_contiguous(ends),
+            None => unread.clone(),
+        }
+    }
+
     fn first_key(&self) -> u32 {
         u32::try_from(self.first_key.unwrap_or(0)).expect("fewer keys than 2^32")
     }
@@ -112,7 +120,12 @@ fn weigh(
     dtype: DType,
 ) -> [CubeTensor; 4] {
     let scores = with_rows(scores);
-    let [ends, max, total] = [ends, max, total].map(with_rows);
+    let ends = scaling.ends(ends, &scores);
+    let [max, total] = if is_first {
+        [scores.clone(), scores.clone()]
+    } else {
+        [max, total].map(with_rows)
+    };
     let (shape, sums) = (scores.meta.shape().clone(), scores.dtype);
     let weights = empty(&scores, shape.clone(), dtype);
     let [max_after, total_after, correction] =
@@ -150,7 +163,8 @@ fn gradients(
     scaling: Scaling,
     dtype: DType,
 ) -> [CubeTensor; 2] {
-    let [scores, d_weights, ends] = [scores, d_weights, ends].map(with_rows);
+    let [scores, d_weights] = [scores, d_weights].map(with_rows);
+    let ends = scaling.ends(ends, &scores);
     let [log_sum_exp, along] = [log_sum_exp, along].map(into_contiguous);
     let (shape, sums) = (scores.meta.shape().clone(), scores.dtype);
     let [weights, d_scores] = std::array::from_fn(|_| empty(&scores, shape.clone(), dtype));
@@ -222,7 +236,7 @@ fn end_of_row<S: Float, I: Numeric>(
 }
 
 /// `exp(s - max)` of a row, with the largest score of this block and those before. Keys that a row does not see have the
-/// weight 0.
+/// weight 0. In `f16`, weights below 3e-8 become 0 too; they still count in the total.
 #[cube(launch, address_type = "dynamic")]
 fn weights_kernel<S: Float, W: Float, I: Numeric>(
     scores: &Tensor<S>,

@@ -1,10 +1,10 @@
 //! Operations in the stream of Burn's fusion.
 
-use burn::backend::Cube;
 use burn::backend::fusion::custom::{
     CustomOpIr, HandleContainer, OperationFn, OperationIr, StreamId, TensorIr, TensorSpec,
 };
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Cube, TensorMetadata};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::fusion::CubeFusionHandle;
 use burn_cubecl::tensor::CubeTensor;
@@ -18,6 +18,7 @@ pub(super) fn lazily<const N: usize, const M: usize>(
 ) -> [FloatTensor<Cube>; M] {
     let client = inputs[0].client.clone();
     let inputs = inputs.map(FloatTensor::<Cube>::into_ir);
+    let specs = outputs.clone();
     let outputs =
         outputs.map(|spec| TensorIr::uninit(client.create_empty_handle(), spec.shape, spec.dtype));
     let description = CustomOpIr {
@@ -31,7 +32,9 @@ pub(super) fn lazily<const N: usize, const M: usize>(
         let inputs = inputs
             .each_ref()
             .map(|input| handles.get_float_tensor::<CubeBackend>(input));
-        for (id, output) in ids.iter().zip(run(inputs)) {
+        for ((id, spec), output) in ids.iter().zip(&specs).zip(run(inputs)) {
+            debug_assert_eq!(output.dtype, spec.dtype, "type of a result of {name}");
+            debug_assert_eq!(output.shape(), spec.shape, "shape of a result of {name}");
             handles.register_float_tensor::<CubeBackend>(id, output);
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! Kernels for GPUs, written in CubeCL.
 //!
 //! Burn fuses element-wise operations and composes the rest, which passes over memory more often than needed where a row is
-//! first reduced and then used again. These kernels read a row from memory once or twice and write each result once. A row
-//! belongs to one cube (a CUDA block, a WebGPU workgroup), whose units add up in a fixed order, so results repeat bit for bit.
+//! first reduced and then used again. These kernels read a row from memory once, and again while it is in the cache, and write
+//! each result once. A row belongs to one cube (a CUDA block, a WebGPU workgroup), whose units add up in a fixed order, so
+//! results repeat bit for bit.
 //!
 //! Burn's fusion runs operations later than they are called, so each operation here has two parts: what it returns, and how
 //! it is launched ([`lazily`](lazy::lazily)).

@@ -14,6 +14,7 @@ use crate::composed::wide;
 /// Burn's own product of two matrices in half precision is rounded to it. Operands in `f32` would give the same sums as this
 /// product, but are twice as many bytes, and matrix units multiply them at half the speed or not at all.
 pub(crate) fn product(x: FloatTensor<Cube>, y: FloatTensor<Cube>) -> FloatTensor<Cube> {
+    assert_eq!(x.dtype, y.dtype, "operands of a product have one type");
     let dtype = wide(x.dtype);
     if x.dtype == dtype {
         return Cube::float_matmul(x, y);

@@ -24,6 +24,7 @@ pub(crate) fn rms_norm(
     epsilon: f64,
 ) -> FloatTensor<Cube> {
     let output = TensorSpec::new(x.shape.clone(), x.dtype);
+    let weight = composed::Float::<Cube>(weight).cast(x.dtype).0;
     let run = move |[x, weight]: [CubeTensor; 2]| [forward(x, weight, epsilon)];
     let [output] = lazily("longrope.rms_norm", [x, weight], [output], run);
     output
@@ -42,6 +43,7 @@ pub(crate) fn rms_norm_backward(
         TensorSpec::new(x.shape.clone(), x.dtype),
         TensorSpec::new(Shape::new([n_rows]), sums),
     ];
+    let weight = composed::Float::<Cube>(weight).cast(x.dtype).0;
     let inputs = [x.clone(), weight, grad.clone()];
     let run = move |[x, weight, grad]: [CubeTensor; 3]| backward(x, weight, grad, epsilon);
     let [d_x, roots] = lazily("longrope.rms_norm_backward", inputs, outputs, run);
@@ -114,7 +116,8 @@ fn backward_of_weight(x: CubeTensor, grad: CubeTensor, roots: CubeTensor) -> Cub
     let hidden = x.meta.shape()[rank - 1];
     let n_parts = n_rows(&x).div_ceil(ROWS_PER_SUM);
     let parts = empty(&x, Shape::new([n_parts, hidden]), sums);
-    let rows = Rows::new(&x, n_parts, hidden);
+    let columns = Rows::new(&x, 1, hidden).n_units;
+    let rows = Rows::new(&x, n_parts * hidden.div_ceil(columns), hidden);
     let client = x.client.clone();
     backward_of_weight_kernel::launch(
         &client,
@@ -164,7 +167,7 @@ fn forward_kernel<E: Float, S: Float>(
 ) {
     let hidden = weight.shape(0);
     let row = CUBE_POS;
-    if row * hidden >= output.len() {
+    if row >= output.len() / hidden {
         terminate!();
     }
     let start = start_of_row::<E>(x, row, rank);
@@ -172,7 +175,8 @@ fn forward_kernel<E: Float, S: Float>(
     let mut at = UNIT_POS as usize;
     while at < hidden {
         let normalized = E::cast_from(S::cast_from(x[start + at]) / root);
-        output[row * hidden + at] = normalized * weight[at];
+        let weighted = S::cast_from(normalized) * S::cast_from(weight[at]);
+        output[row * hidden + at] = E::cast_from(weighted);
         at += n_units;
     }
 }
@@ -218,7 +222,7 @@ fn backward_kernel<E: Float, S: Float>(
     }
 }
 
-/// `Σ dy ∘ x / r` over the rows of each part. A unit adds up whole columns.
+/// `Σ dy ∘ x / r` over the rows of each part. A cube has as many columns of a part as units, each of which adds up one.
 #[cube(launch, address_type = "dynamic")]
 fn backward_of_weight_kernel<E: Float, S: Float>(
     x: &Tensor<E>,
@@ -230,8 +234,10 @@ fn backward_of_weight_kernel<E: Float, S: Float>(
     #[define(E, S)] _types: [ElemType; 2],
 ) {
     let hidden = parts.shape(1);
-    let part = CUBE_POS;
-    if part >= parts.shape(0) {
+    let tiles = hidden.div_ceil(n_units);
+    let part = CUBE_POS / tiles;
+    let at = CUBE_POS % tiles * n_units + UNIT_POS as usize;
+    if part >= parts.shape(0) || at >= hidden {
         terminate!();
     }
     let first = part * ROWS_PER_SUM;
@@ -239,14 +245,10 @@ fn backward_of_weight_kernel<E: Float, S: Float>(
     if end > roots.len() {
         end = roots.len();
     }
-    let mut at = UNIT_POS as usize;
-    while at < hidden {
-        let mut sum = S::new(0.0);
-        for row in first..end {
-            let value = S::cast_from(x[start_of_row::<E>(x, row, rank) + at]) / roots[row];
-            sum += S::cast_from(grad[start_of_row::<E>(grad, row, rank) + at]) * value;
-        }
-        parts[part * hidden + at] = sum;
-        at += n_units;
+    let mut sum = S::new(0.0);
+    for row in first..end {
+        let value = S::cast_from(x[start_of_row::<E>(x, row, rank) + at]) / roots[row];
+        sum += S::cast_from(grad[start_of_row::<E>(grad, row, rank) + at]) * value;
     }
+    parts[part * hidden + at] = sum;
 }

@@ -69,7 +69,7 @@ fn rotate_kernel<E: Float, S: Float>(
     let width = head_dim - n_pairs;
     let row = ABSOLUTE_POS / width;
     let at = ABSOLUTE_POS % width;
-    if row * head_dim >= output.len() {
+    if row >= output.len() / head_dim {
         terminate!();
     }
     let token = row % x.shape(2);

@@ -171,7 +171,13 @@ fn check_rotation((rotate, pair): Rotation, dim: usize, n_pairs: usize) {
         let x = tracked(&data, [1, seq, heads, dim], dtype, &device);
         let table = |f: fn(f64) -> f64| -> Tensor<2> {
             let values: Vec<f64> = angles.iter().map(|a| f(*a)).collect();
-            tensor(&values, [seq, n_pairs], dtype, &device)
+            // Angles need not be rounded to the type of the heads.
+            let of_angles = if dtype == DType::F64 {
+                dtype
+            } else {
+                DType::F32
+            };
+            tensor(&values, [seq, n_pairs], of_angles, &device)
         };
         let y = rotate(x.clone().swap_dims(1, 2), table(f64::cos), table(f64::sin));
         let grad: Tensor<4> = tensor(&grad, [1, heads, seq, dim], dtype, &device);

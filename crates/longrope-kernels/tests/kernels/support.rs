@@ -70,13 +70,13 @@ pub(crate) fn n_cases() -> u32 {
 /// Precisions to test in, each with the largest difference allowed, relative to the largest number of the tensor.
 ///
 /// Sums of up to a thousand terms have an error of about 1e-13 in f64 and 1e-6 in f32. GPUs round exponentials and
-/// products of f32 more coarsely, and few support f64. Most support f16, which rounds results to 11 bits; the layers of a
+/// products of f32 more coarsely, and few support f64. Results are rounded to 11 bits in f16 and 8 in bf16; the layers of a
 /// test add up a few such errors.
 pub(crate) fn precisions() -> Vec<(DType, f64)> {
     if !is_gpu() {
         return vec![(DType::F64, 1e-9), (DType::F32, 1e-5)];
     }
-    let all = [(DType::F32, 1e-4), (DType::F16, 5e-3)];
+    let all = [(DType::F32, 1e-4), (DType::F16, 5e-3), (DType::BF16, 4e-2)];
     let device = device();
     all.into_iter()
         .filter(|(dtype, _)| device.supports_dtype(*dtype))
