@@ -121,7 +121,7 @@ fn an_unknown_profile() {
     assert_snapshot!(message, @r"
     error: configuration
       caused by: unknown variant `offical`, expected one of `paper`, `official`, `v2`, `fast`
-        in `search`
+        in `search.profile`
     hint: did you mean `official`?
     ");
 }
@@ -173,8 +173,8 @@ fn a_target_below_the_original_window() {
     let here = Workplace::with_model();
     let message = here.fails(&format!("{TINY_SEARCH} --target 16 --out run"));
     assert_snapshot!(message, @r"
-    error: search problem `target_context` is 16, expected at least the original context, 32
-    hint: choose a target above the original context, which longrope inspect shows
+    error: `--target` is 16, and the model was trained for 32 tokens: there is nothing to extend
+    hint: choose a target above 32, for example --target 128
     ");
 }
 
@@ -185,7 +185,7 @@ fn a_stride_above_the_context() {
     assert_snapshot!(message, @r"
     error: placing windows of 32 tokens
       caused by: stride is 64 tokens, expected 1 to 32 (the context)
-    hint: give a --stride of at most the smallest of the --contexts
+    hint: set `eval.stride` to at most the smallest of the --contexts
     ");
 }
 
@@ -196,7 +196,7 @@ fn a_context_above_the_windows_to_divide() {
     assert_snapshot!(message, @r"
     error: placing windows of 32 tokens
       caused by: a window of 32 tokens does not fit within 16 tokens, expected a context of at most 16
-    hint: give a --within of at least the largest of the --contexts
+    hint: set `eval.within` to at least the largest of the --contexts
     ");
     let message = here.fails(&format!("{PPL} --model m --within 80"));
     assert_snapshot!(message, @r"

@@ -117,9 +117,46 @@ fn windows_and_contexts_of_later_stages_are_checked() {
             "at least two",
         ),
         (
+            later(
+                "finetune",
+                "train = { eval-text = [\"held.txt\"], eval-windows = 0, steps = 1, warmup-steps = 0 }",
+            ),
+            "`train.eval-windows` is 0",
+            "[train]",
+        ),
+        (
+            later(
+                "finetune",
+                "train = { data = { text = 0.0 }, steps = 1, warmup-steps = 0 }",
+            ),
+            "",
+            "at least one share of train.data above 0",
+        ),
+        (
+            later("recover", "contexts = [1]\nrope = [\"yarn\"]"),
+            "windows of `contexts`",
+            "at least two",
+        ),
+        (
+            later("compare", "contexts = [32]\ncompare = { methods = [] }"),
+            "there is nothing to compare",
+            "`compare.methods`",
+        ),
+        (
             later("search", "search = { target = 64, sample-context = 32 }"),
             "`search.sample-context` is 32",
             "without this key",
+        ),
+        (
+            format!(
+                "[[stage]]\nverb = \"search\"\nsearch = {{ target = 64 }}\n\n{}",
+                later(
+                    "recover",
+                    "contexts = [64]\nsearch = { population = 3, parents = 3 }"
+                )
+            ),
+            "`population` is 3, expected at least 5",
+            "[search]",
         ),
         // The factors are not there yet.
         (
@@ -155,6 +192,7 @@ fn texts_that_are_longer_than_the_contexts_of_a_stage_are_found() {
             "contexts = [64]\nruler = { tasks = [\"vt\"] }",
             "`ruler/vt` does not fit into 64 tokens",
         ),
+        ("ruler", "contexts = [8, 16]", "does not fit into 16 tokens"),
     ] {
         let message = refused(&here, &stage(verb, keys));
         assert!(message.contains(words), "{words}: {message}");
@@ -163,6 +201,18 @@ fn texts_that_are_longer_than_the_contexts_of_a_stage_are_found() {
             "{message}"
         );
     }
+    // The tokenizer of a model that is trained first is known.
+    let train = "[[stage]]\nverb = \"finetune\"\nrope = [\"none\"]\ntext = [\"sources:rayon\"]\n\
+                 train = { context = 32, steps = 1, warmup-steps = 0 }\n\n";
+    let after = later("passkey", "contexts = [32]\nrope = [\"none\"]");
+    let message = refused(
+        &here,
+        &format!("model = \"t\"\nout = \"run\"\n\n{train}{after}"),
+    );
+    assert!(
+        message.contains("`passkey` does not fit into 32 tokens"),
+        "{message}"
+    );
     // One of them is long enough.
     here.write("recipe.toml", stage("passkey", "contexts = [64, 256]"));
     here.run("extend --config recipe.toml --dry-run").worked();
@@ -183,7 +233,8 @@ fn ropes_of_later_stages_are_counted_and_the_reference_is_one_of_them() {
         let keys = "contexts = [16]\ngenerate = { prompts = [\"a\"] }";
         let stage = later(verb, &format!("{keys}\n{ropes}"));
         let words = taken(taker);
-        let cases = [(stage, words.as_str(), "give one `rope`")];
+        let hint = "set one `rope` in the stage, for example rope = [\"none\"]";
+        let cases = [(stage, words.as_str(), hint)];
         are_refused(&here, "tokens = \"tokens.json\"", &cases);
     }
     // Also of a model that is not there yet.
@@ -290,4 +341,78 @@ fn all_changes_of_a_stopped_stage_are_said_at_once_with_one_hint() {
         }
         assert_eq!(message.matches("hint: ").count(), 1, "{message}");
     }
+}
+
+#[test]
+fn names_in_messages_stay_as_they_are() {
+    let here = Workplace::with_model();
+    for (keys, shown) in [
+        ("rope = [\"--rope  é\"]", "RoPE `--rope  é` is neither"),
+        ("rope = [\"--rope=é\"]", "RoPE `--rope=é` is neither"),
+        ("rope = [\"--rope\"]", "RoPE `--rope` is neither"),
+        ("text = [\"--text\u{a0}é\"]", "folder: `--text\u{a0}é`"),
+        ("text = [\"(--rope 3).txt\"]", "folder: `(--rope 3).txt`"),
+    ] {
+        let stage = later("ppl", &format!("contexts = [32]\n{keys}"));
+        let tokens = if keys.starts_with("rope") {
+            "tokens = \"tokens.json\""
+        } else {
+            ""
+        };
+        let message = refused(&here, &recipe(tokens, &stage));
+        assert!(message.contains(shown), "{shown}: {message}");
+    }
+}
+
+#[test]
+fn stages_that_are_done_or_read_no_text_may_name_unknown_sources() {
+    let here = Workplace::with_model();
+    let unknown = "text = [\"sources:nobody-wrote-this\"]";
+    let export = later("export", &format!("rope = [\"pi@64\"]\n{unknown}"));
+    here.write("recipe.toml", recipe("", &export));
+    here.run("extend --config recipe.toml --dry-run").worked();
+    here.run("extend --config recipe.toml").worked();
+    // The measurement is done.
+    let done = recipe("", &export).replace("tokens = \"tokens.json\"", unknown);
+    here.write("recipe.toml", done);
+    here.run("extend --config recipe.toml --resume").worked();
+}
+
+#[test]
+fn the_first_rope_of_a_recipe_is_taken_where_one_is_used() {
+    let here = Workplace::with_model();
+    let keys = "rope = [\"pi@64\", \"yarn@64\"]";
+    here.write("recipe.toml", recipe(keys, &later("export", "")));
+    let outcome = here.run("extend --config recipe.toml");
+    let words = "stage `later` takes `pi@64`, the first `rope` of the recipe";
+    assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    outcome.worked();
+}
+
+#[test]
+fn a_dry_run_compares_the_settings_of_a_measurement_that_was_stopped() {
+    let here = Workplace::with_tokenizer();
+    let recipe = |trials: usize| {
+        let keys =
+            format!("contexts = [256]\nrope = [\"none\"]\npasskey = {{ trials = {trials} }}");
+        format!(
+            "model = \"t\"\nout = \"run\"\n\n{}",
+            later("passkey", &keys)
+        )
+    };
+    here.write("recipe.toml", recipe(1));
+    here.run("extend --config recipe.toml").worked();
+    // As if it had been killed before its end.
+    fs_err::remove_file(here.path("run/01-later/done.json")).unwrap();
+    here.write("run/01-later/eval/passkey.state.json", "{}");
+    here.write("recipe.toml", recipe(2));
+    let message = here.fails("extend --config recipe.toml --dry-run");
+    assert!(
+        message.contains("other settings: `passkey.trials` was 1 and is 2"),
+        "{message}"
+    );
+    assert!(
+        message.contains("hint: restore the old values"),
+        "{message}"
+    );
 }

@@ -203,7 +203,7 @@ fn a_precision_that_a_training_does_not_use_is_warned_of() {
             .stderr
             .contains("`precision` is bf16, which has no effect on a training");
         assert_eq!(said, is_said, "{}", outcome.stderr);
-        let advice = outcome.stderr.contains("`train.precision=bf16`");
+        let advice = outcome.stderr.contains("`train.precision` to bf16");
         assert_eq!(advice, is_said, "{}", outcome.stderr);
         outcome.worked();
     }

@@ -137,8 +137,14 @@ fn a_resumed_search_keeps_its_start_and_its_profile() {
     here.run(&format!("{line} --out without")).worked();
     let factors = here.read("run/rope.json");
     for (line, words) in [
-        ("run --init other.json", "`search.init` is another one"),
-        ("without --init known.json", "`search.init` is another one"),
+        (
+            "run --init other.json",
+            "`search.init` was known.json and is other.json",
+        ),
+        (
+            "without --init known.json",
+            "`search.init` was none and is known.json",
+        ),
         (
             "run --profile fast",
             "`search.profile` was paper and is fast",

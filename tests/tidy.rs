@@ -306,6 +306,31 @@ fn documented_tables_that_are_left_out_are_the_defaults() {
     }
 }
 
+/// A value of the type of a key that has no default.
+fn value_of(key: &str) -> &'static str {
+    const NUMBERS: [&str; 12] = [
+        "search.target",
+        "search.patience",
+        "search.critical-min",
+        "search.critical-max",
+        "train.context",
+        "search.sample-context",
+        "eval.stride",
+        "eval.within",
+        "bench.shots",
+        "bench.limit",
+        "generate.top-k",
+        "gain.tail",
+    ];
+    match key {
+        "generate.top-p" | "train.learning-rate" | "eval.threshold" => "0.5",
+        "pretrain.config" => "{}",
+        "train.long" => "{context=512,share=0.1}",
+        key if NUMBERS.contains(&key) => "1",
+        _ => "nowhere",
+    }
+}
+
 #[test]
 fn the_table_of_keys_is_true() {
     let here = Workplace::with_model();
@@ -385,27 +410,7 @@ fn the_table_of_keys_is_true() {
     // Keys without a default are known too.
     for (key, default) in documented {
         if default.is_none() {
-            let numbers = [
-                "search.target",
-                "search.patience",
-                "search.critical-min",
-                "search.critical-max",
-                "train.context",
-                "search.sample-context",
-                "eval.stride",
-                "eval.within",
-                "bench.shots",
-                "bench.limit",
-                "generate.top-k",
-                "gain.tail",
-            ];
-            let value = match key.as_str() {
-                "generate.top-p" | "train.learning-rate" | "eval.threshold" => "0.5",
-                "pretrain.config" => "{}",
-                "train.long" => "{context=512,share=0.1}",
-                key if numbers.contains(&key) => "1",
-                _ => "nowhere",
-            };
+            let value = value_of(&key);
             let line = format!(
                 "search --target 64 --text text.txt --out x --set {key}={value} --model nowhere"
             );

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::changed_setting::{ChangedSetting, TASK_VERSION, shown};
+use crate::changed_setting::{ChangedSetting, TASK_VERSION};
 use crate::gain::is_in_nats;
 use crate::report::{EvalResult, PplResult, TaskResult};
 use crate::task::{Task, TaskInfo};
@@ -85,7 +85,7 @@ impl HowMeasured {
     }
 
     /// How the trials with a saved [key](crate::EvalState::key) are measured.
-    fn of_key(key: &Value) -> Self {
+    pub(crate) fn of_key(key: &Value) -> Self {
         let part = |name: &str| key.get(name).cloned().unwrap_or(Value::Null);
         let task = key.get("task").and_then(Value::as_str).unwrap_or_default();
         let saved = key.get("settings").and_then(Value::as_object);
@@ -165,7 +165,7 @@ fn key_of(task: &str, name: &str) -> String {
         )
         | ("gain", "tail" | "far" | "against")
         | ("ruler", "samples") => format!("{section}.{name}"),
-        ("needle", "haystack") => "text".to_owned(),
+        ("needle", "haystack") | ("ruler", "data") => "text".to_owned(),
         (_, "shots") => "bench.shots".to_owned(),
         _ => name.to_owned(),
     }
@@ -199,47 +199,6 @@ fn settings<const N: usize>(
         settings.remove("seed");
     }
     settings
-}
-
-/// How the trials with a saved [key](crate::EvalState::key) differ from those with the `keys` of now, which are all others.
-pub(crate) fn key_changes(saved: &Value, keys: &[Value]) -> Vec<ChangedSetting> {
-    if keys.is_empty() {
-        return Vec::new();
-    }
-    // Those that are nearest to the saved one.
-    let mut near: Vec<&Value> = keys.iter().collect();
-    let mut changes = Vec::new();
-    for (part, name) in [("task", "task"), ("rope", "rope"), ("context", "contexts")] {
-        let is_same = |key: &&Value| key.get(part) == saved.get(part);
-        let same: Vec<&Value> = near.iter().copied().filter(is_same).collect();
-        if !same.is_empty() {
-            near = same;
-            continue;
-        }
-        let mut now: Vec<String> = near.iter().map(|key| shown(key.get(part))).collect();
-        now.dedup();
-        changes.push(ChangedSetting {
-            name: name.to_owned(),
-            values: Some((shown(saved.get(part)), now.join(", "))),
-        });
-        // Another task has other settings.
-        if part == "task" {
-            return changes;
-        }
-    }
-    let Some(now) = near.first() else {
-        return changes;
-    };
-    changes.extend(HowMeasured::of_key(saved).changes(&HowMeasured::of_key(now)));
-    let is_same = |part: &str| saved.get(part) == now.get(part);
-    // Methods are scaled for each context.
-    if is_same("rope") && is_same("context") && !is_same("spec") {
-        changes.push(ChangedSetting {
-            name: format!("rope {}", shown(saved.get("rope"))),
-            values: None,
-        });
-    }
-    changes
 }
 
 #[cfg(test)]
@@ -328,44 +287,5 @@ mod tests {
                 "`eval.windows` was 8 in all and is 2 in all"
             ]
         );
-    }
-
-    #[test]
-    fn the_nearest_key_says_what_changed() {
-        let key = |seed: u64, context: usize, rope: &str| {
-            json!({ "task": "needle", "seed": seed, "context": context, "rope": rope, "spec": {},
-                    "settings": { "prompt": "a".repeat(100 + context) } })
-        };
-        let changes = |saved: &Value, keys: &[Value]| -> Vec<String> {
-            let changes = key_changes(saved, keys);
-            changes.iter().map(ToString::to_string).collect()
-        };
-        let saved = key(42, 256, "yarn");
-        assert_eq!(
-            changes(&saved, &[key(3, 512, "yarn"), key(3, 256, "yarn")]),
-            ["`seed` was 42 and is 3"]
-        );
-        assert_eq!(
-            changes(&saved, &[key(42, 512, "yarn"), key(42, 1024, "yarn")]),
-            [
-                "`contexts` was 256 and is 512, 1024",
-                "`needle.prompt` is another one"
-            ]
-        );
-        assert_eq!(
-            changes(&saved, &[key(42, 256, "pi"), key(42, 512, "pi")]),
-            ["`rope` was yarn and is pi"]
-        );
-        let mut other = saved.clone();
-        other["spec"] = json!(1);
-        other["settings"]["prompt"] = json!("b");
-        assert_eq!(
-            changes(&saved, &[other]),
-            [
-                "`needle.prompt` is another one",
-                "`rope yarn` is another one"
-            ]
-        );
-        assert_eq!(changes(&json!(1), &[]), [""; 0]);
     }
 }

@@ -10,6 +10,7 @@ mod fit;
 #[cfg(test)]
 mod fixtures;
 mod gain;
+mod key_changes;
 mod language_model;
 mod loss_sums;
 mod metric;

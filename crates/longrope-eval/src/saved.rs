@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::changed_setting::ChangedSetting;
-use crate::changes::key_changes;
 use crate::error::{Error, Result};
+use crate::key_changes::key_changes;
 use crate::report::Trial;
 use crate::task::TaskInfo;
 
@@ -120,11 +120,12 @@ impl EvalState {
         }
         let state = read(&path)?;
         let mut changes = state.changes_of_source(source);
-        let other = state.jobs.iter().find(|job| !keys.contains(&job.key));
-        if changes.is_empty() && other.is_none() {
+        let has_others = state.jobs.iter().any(|job| !keys.contains(&job.key));
+        if changes.is_empty() && !has_others {
             return Ok(Self { path, ..state });
         }
-        let mut of_settings = other.map_or_else(Vec::new, |other| key_changes(&other.key, keys));
+        let saved: Vec<&Value> = state.jobs.iter().map(|job| &job.key).collect();
+        let mut of_settings = key_changes(&saved, keys);
         // What follows from another model or text is not named beside it.
         of_settings.retain(|change| !changes.iter().any(|source| implies(source, change)));
         if let ([only], []) = (changes.as_slice(), of_settings.as_slice()) {

@@ -49,8 +49,11 @@ pub(crate) fn differences(
     let mut names: Vec<&String> = saved.keys().chain(now.keys()).collect();
     names.sort_unstable();
     names.dedup();
+    // A precision is recorded only if it is another one.
+    let usual = Value::from("f32");
     let differing = names.into_iter().filter_map(|name| {
-        let (saved, now) = (saved.get(name), now.get(name));
+        let usual = (name == "precision").then_some(&usual);
+        let (saved, now) = (saved.get(name).or(usual), now.get(name).or(usual));
         (saved != now).then(|| ChangedSetting::new(key_of(name), saved, now))
     });
     let mut changes: Vec<ChangedSetting> = differing.collect();
@@ -143,6 +146,13 @@ mod tests {
             texts(changes(&saved, &now)),
             ["`train.eval-text` was b and is a"]
         );
+        // A precision that is not recorded is known.
+        let now = json!({"precision": "bf16"});
+        assert_eq!(
+            texts(changes(&json!({}), &now)),
+            ["`precision` was f32 and is bf16"]
+        );
+        let now = json!({"seed": 1, "eval-text": "a", "rope-layers": "full"});
         // Others are.
         let saved = json!({"eval-text": "a", "rope-layers": "full"});
         assert_eq!(texts(changes(&saved, &now)), ["`seed` was none and is 1"]);

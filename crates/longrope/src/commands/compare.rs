@@ -1,6 +1,6 @@
 //! `longrope compare`
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use longrope_data::text_fingerprint;
 use longrope_eval::{PplResult, add_window_differences};
 use longrope_extend::RunMode;
@@ -9,6 +9,7 @@ use longrope_rope::{Method, RopeScaling};
 
 use super::eval::folder::{EvalFolder, Evaluated};
 use super::eval::perplexities::{check, check_given, check_measured, measure, planned};
+use crate::failure::Hint;
 use crate::input::memory::Work;
 use crate::input::ropes_and_contexts::{distinct, named_ropes};
 use crate::settings::args::{Compare, FlagLayer};
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
 pub(crate) fn compare(config: &Config, mode: RunMode) -> Result<Evaluated<PplResult>> {
     let target = check_given(config)?;
     let model = input::model_config(config)?;
-    let names = names(config, &model);
+    let names = names(config, &model)?;
     let reference = check_measured(config, &model, &names)?;
     let interrupt = signals::listen()?;
     let models = input::load_models(config, Work::Measure { context: target })?;
@@ -84,7 +85,10 @@ pub(super) fn possible_names(config: &Config) -> Vec<String> {
 
 /// The names of the RoPEs to compare, each once: the methods, that of the checkpoint if it is scaled, and the configured
 /// ones.
-pub(super) fn names(config: &Config, model: &ModelConfig) -> Vec<String> {
+///
+/// # Errors
+/// If there are none.
+pub(super) fn names(config: &Config, model: &ModelConfig) -> Result<Vec<String>> {
     let mut names = config.compare.methods.clone();
     if leaves_methods_out(config, model) {
         names.retain(|name| name == Method::None.name());
@@ -95,7 +99,14 @@ pub(super) fn names(config: &Config, model: &ModelConfig) -> Vec<String> {
         names.push(own);
     }
     names.extend(config.rope.iter().cloned());
-    distinct(&names)
+    if names.is_empty() {
+        return Err(
+            anyhow!("there is nothing to compare: `compare.methods` is empty").context(Hint(
+                "name methods as `compare.methods`, or RoPEs with --rope".to_owned(),
+            )),
+        );
+    }
+    Ok(distinct(&names))
 }
 
 /// Prints the results as a table.

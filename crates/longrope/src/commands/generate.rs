@@ -311,7 +311,7 @@ fn warn_of_unused(section: &GenerateSection) {
     for (key, is_given) in settings {
         if is_given {
             tracing::warn!(
-                "`generate.{key}` has no effect at temperature 0; give --temperature, for example --temperature 0.8"
+                "`generate.{key}` has no effect at temperature 0; set `generate.temperature` above 0, for example to 0.8"
             );
         }
     }

@@ -1,14 +1,19 @@
 //! `longrope recover`
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use longrope_data::WindowProtocol;
-use longrope_extend::{ObjectiveKind, Recovered, Recovery, RecoveryTask, RunKind, RunMode, Watch};
-use longrope_model::ResultSource;
+use longrope_extend::recipe::Verb;
+use longrope_extend::{
+    CalibrationOptions, ObjectiveKind, Recovered, Recovery, RecoverySettings, RecoveryTask,
+    RunKind, RunMode, Watch,
+};
+use longrope_model::{ModelConfig, ResultSource};
 use longrope_rope::{RopeScaling, RopeSpec};
 use serde::Serialize;
 
+use super::named_inputs::with_inputs;
 use super::other_rope;
-use super::searching::{inputs, shown};
+use super::searching::{calibration, inputs, shown};
 use crate::failure::{Hint, explain_interruption};
 use crate::input::memory::Work;
 use crate::input::rope_arg::RopeArg;
@@ -58,7 +63,12 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
     let interrupt = signals::listen()?;
     let model = input::model_config(config)?;
     let longest = longest_context(config)?;
-    let name = required(only_rope(config, TAKER)?, "--rope")?;
+    let rope = match mode {
+        // Earlier versions began with the first of several.
+        RunMode::Resume => config.rope.first().map(String::as_str),
+        _ => only_rope(config, TAKER)?,
+    };
+    let name = required(rope, "--rope")?;
     input::check_text(config)?;
     let known = factor_sets(config, name, &RopeArg::parse(name, &model, longest)?)?;
     if config.search.run.adapt.is_on() {
@@ -82,6 +92,7 @@ pub(crate) fn recover(config: &Config, mode: RunMode, dashboard: bool) -> Result
         };
         task.run(&interrupt, watch)
             .map_err(|error| other_rope::named(error, out, &config.rope))
+            .map_err(|error| with_inputs(error, out, config, Verb::Recover))
     };
     shown(config, dashboard, &interrupt, recover)
         .map_err(|error| explain_interruption(error, RunKind::Recover, out, mode))
@@ -100,9 +111,32 @@ pub(super) fn check_settings(config: &Config) -> Result<()> {
         return Err(longrope_extend::Error::RecoverySamples { found }.into());
     }
     for &context in &config.contexts {
-        WindowProtocol::spread(1).check(context)?;
+        let windows = WindowProtocol::spread(1).check(context);
+        windows.context("windows of `--contexts`")?;
     }
     Ok(())
+}
+
+/// Refuses populations that are smaller than the starts of their searches.
+pub(super) fn check_starts(config: &Config, model: &ModelConfig) -> Result<()> {
+    let calibration = calibration(config);
+    let settings = settings(config, &model.rope, &calibration);
+    Ok(settings.check_starts(&config.contexts)?)
+}
+
+/// What is known of a recovery before its model and its text are loaded.
+pub(super) fn settings<'a>(
+    config: &'a Config,
+    known: &'a RopeSpec,
+    calibration: &'a CalibrationOptions,
+) -> RecoverySettings<'a> {
+    RecoverySettings {
+        known,
+        profile: config.search.run.profile.name(),
+        max_factor_ratio: config.recover.max_factor_ratio,
+        evolution: &config.search.evolution,
+        calibration,
+    }
 }
 
 /// A RoPE with factor sets for the configured contexts.

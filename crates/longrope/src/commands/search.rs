@@ -1,12 +1,14 @@
 //! `longrope search`
 
 use anyhow::{Context, Result, anyhow};
+use longrope_extend::recipe::Verb;
 use longrope_extend::{ObjectiveKind, RunKind, RunMode, SearchResult, SearchTask, Watch};
 use longrope_model::ModelConfig;
 use longrope_rope::{FactorSet, RopeScaling, RopeSpec};
 use longrope_search::{AttentionSearch, Candidate, SearchProblem, TargetRope};
 use longrope_trainer::run::TrainConfig;
 
+use super::named_inputs::with_inputs;
 use super::searching::{inputs, shown};
 use crate::failure::{Hint, explain_interruption};
 use crate::input::extendable;
@@ -48,9 +50,9 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
     check_needle_weight(config)?;
     let model = input::model_config(config)?;
     let start = start(config, &model, target)?;
+    check_length(config, &model, target)?;
     start.rope.problem().validate()?;
     let search = &config.search.run;
-    check_length(config, &model, target)?;
     search
         .adapt
         .validate(&model, target, search.sample_context)?;
@@ -80,6 +82,7 @@ pub(crate) fn search(config: &Config, mode: RunMode, dashboard: bool) -> Result<
             adapt: config.search.run.adapt.clone(),
         };
         task.run(&interrupt, watch)
+            .map_err(|error| with_inputs(error, out, config, Verb::Search))
     };
     let outcome = shown(config, dashboard, &interrupt, search)
         .map_err(|error| explain_interruption(error, RunKind::Search, out, mode))?;

@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use longrope_data::{
     Document, HELD_OUT_CRATES, Lockfile, SourceCorpus, SourceCrate, SourceOptions,
 };
 
+use crate::failure::Hint;
 use crate::show::output::counted;
 
 /// Prefix of such text in the place of a path: `sources:training` or `sources:held-out`.
@@ -52,19 +53,42 @@ pub(crate) fn check(name: &Path) -> Result<()> {
         return Ok(());
     };
     let lock = Lockfile::parse(LOCK)?;
-    let is_known =
-        matches!(which, TRAINING | HELD_OUT) || lock.newest().any(|package| package.name == which);
-    if is_known {
+    let crates = lock.newest().map(|package| package.name.as_str());
+    // The crates of this program are not in the registry.
+    let others = crates.filter(|name| *name != "longrope" && !name.starts_with("longrope-"));
+    let names: Vec<&str> = [TRAINING, HELD_OUT].into_iter().chain(others).collect();
+    if names.contains(&which) {
         return Ok(());
     }
-    let error = longrope_data::Error::NoSources { n_missing: 0 };
-    Err(anyhow::Error::from(error).context(no_sources(which)))
+    if which.is_empty() {
+        return Err(anyhow!("`{PREFIX}` names no crates").context(Hint(
+            "give sources:training, sources:held-out, or the name of a crate after the colon"
+                .to_owned(),
+        )));
+    }
+    let hint = like(which, &names).map_or_else(
+        || "give the name of a crate; files and folders are given by their paths".to_owned(),
+        |name| format!("did you mean `{name}`?"),
+    );
+    Err(anyhow!(no_sources(which)).context(Hint(hint)))
+}
+
+/// The name that is nearest to a wrong one; `None` if none is near.
+fn like<'n>(wrong: &str, names: &[&'n str]) -> Option<&'n str> {
+    let wrong = wrong.to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&wrong, name);
+    let best = names
+        .iter()
+        .copied()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.9).then_some(best)
 }
 
 /// What is said of sources that are not there.
 fn no_sources(which: &str) -> String {
     format!(
-        "there are no sources for `{which}`, expected `training`, `held-out` or a crate of Cargo.lock"
+        "there are no sources for `{which}`, expected `training`, `held-out` or a crate of the Cargo.lock that this \
+         program was built with"
     )
 }
 
@@ -176,9 +200,20 @@ mod tests {
         }
         let error = check(Path::new("sources:rayonn")).unwrap_err();
         assert!(
-            error.to_string().contains("no sources for `rayonn`"),
-            "{error}"
+            format!("{error:#}").contains("no sources for `rayonn`"),
+            "{error:#}"
         );
+        for (wrong, words) in [
+            ("sources:", "`sources:` names no crates"),
+            ("sources:RAYON", "did you mean `rayon`?"),
+            ("sources:longrope-data", "no sources for `longrope-data`"),
+            ("sources:nobody-wrote-this", "give the name of a crate;"),
+        ] {
+            let error = check(Path::new(wrong)).unwrap_err();
+            let message = format!("{error:#}");
+            assert!(message.contains(words), "{message}");
+            assert!(!message.contains("missing"), "{message}");
+        }
     }
 
     #[test]

@@ -31,9 +31,14 @@ pub(crate) fn is_cpu(name: &str) -> bool {
 
 /// Whether the device is a GPU of this machine, not a software driver for one, or several GPUs have the layers.
 pub(crate) fn is_gpu(name: &str) -> bool {
+    has_kernels_of_gpus(name) && parts(name).all(|part| !part.ends_with(":cpu"))
+}
+
+/// Whether all devices of a name run the kernels of GPUs, on a GPU or by a software driver.
+pub(crate) fn has_kernels_of_gpus(name: &str) -> bool {
     parts(name).all(|part| {
-        let (kind, place) = part.split_once(':').unwrap_or((part, ""));
-        matches!(kind, "wgpu" | "vulkan" | "metal" | "cuda" | "rocm") && place != "cpu"
+        let kind = part.split_once(':').map_or(part, |(kind, _)| kind);
+        matches!(kind, "wgpu" | "vulkan" | "metal" | "cuda" | "rocm")
     })
 }
 
@@ -356,6 +361,8 @@ mod tests {
         }
         assert!(check_name("cuda:0+cuda:1").is_ok());
         assert!(is_gpu("cuda:0+cuda:1") && !is_gpu("cuda:0+flex"));
+        assert!(has_kernels_of_gpus("wgpu:cpu") && !is_gpu("wgpu:cpu"));
+        assert!(!has_kernels_of_gpus("flex"));
         assert!(is_cpu("cuda:0+flex") && !is_cpu("cuda:0+cuda:1"));
         let memories: Vec<&str> = memories("flex+ndarray+cuda:0").collect();
         assert_eq!(memories, [HOST, HOST, "cuda:0"]);

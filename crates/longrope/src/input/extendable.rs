@@ -33,7 +33,7 @@ pub(crate) fn check_target(model: &ModelConfig, target: usize) -> Result<()> {
         return Ok(());
     }
     Err(anyhow!(
-        "`--target` is {target}, the context that the model was trained for: there is nothing to extend"
+        "`--target` is {target}, and the model was trained for {original} tokens: there is nothing to extend"
     )
     .context(Hint(format!(
         "choose a target above {original}, for example --target {}",

@@ -24,7 +24,7 @@ pub(crate) use local_folder::{local_folder, place_of_model};
 pub(crate) use model::{load_model, load_models, model_config, model_folder, model_name};
 pub(crate) use source::{blank_source, names, source};
 pub(crate) use text::{
-    adds_bos, bos, check_files, check_no_tokens, check_text, check_text_is_given,
-    check_text_is_there, haystack, load_documents, needle_tokenizer, read_documents, read_texts,
-    tokenize,
+    adds_bos, bos, check_eval_text_is_there, check_files, check_no_tokens, check_text,
+    check_text_is_given, check_text_is_there, haystack, load_documents, needle_tokenizer,
+    read_documents, read_texts, tokenize,
 };

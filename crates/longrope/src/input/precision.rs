@@ -12,7 +12,8 @@ use crate::settings::config::{Config, PrecisionSetting, WeightSetting};
 
 /// The precision on a device with this name.
 ///
-/// On CPUs, weights in half precision are kept so, and computations are in `f32`. On GPUs, both are in half precision.
+/// On CPUs, weights in half precision are kept so, and computations are in `f32`. On GPUs, both are in half precision, and a
+/// software driver computes what a GPU would.
 ///
 /// # Errors
 /// If the device does not have the type.
@@ -30,7 +31,7 @@ pub(crate) fn precision(
     check_supported(name, placement, dtype, "precision")?;
     Ok(match dtype {
         DType::F32 => Precision::F32,
-        half if device::is_gpu(name) => Precision::whole(half),
+        half if device::has_kernels_of_gpus(name) => Precision::whole(half),
         half => Precision::widened(half),
     })
 }
@@ -41,18 +42,31 @@ pub(crate) fn precision(
 /// If a GPU cannot be opened.
 pub(crate) fn with_trained_precision(config: &Config) -> Result<Config> {
     let mut config = config.clone();
-    if config.train.precision == WeightPrecision::Auto {
-        let mut names = config.device.names()?.iter();
-        let all_in_half = names.try_fold(true, |all, name| -> Result<bool> {
-            Ok(all && device::is_gpu(name) && have(&device::place(name)?, DType::BF16))
-        })?;
-        config.train.precision = if all_in_half {
-            WeightPrecision::Bf16
-        } else {
-            WeightPrecision::F32
-        };
+    if let Some(known) = trained_without_gpus(&config)? {
+        config.train.precision = known;
+        return Ok(config);
     }
+    let mut names = config.device.names()?.iter();
+    let all_in_half = names.try_fold(true, |all, name| -> Result<bool> {
+        Ok(all && have(&device::place(name)?, DType::BF16))
+    })?;
+    config.train.precision = if all_in_half {
+        WeightPrecision::Bf16
+    } else {
+        WeightPrecision::F32
+    };
     Ok(config)
+}
+
+/// The type of the weights of a training: the one that is set, or that of a training that is not on GPUs alone; `None`
+/// if it depends on GPUs.
+fn trained_without_gpus(config: &Config) -> Result<Option<WeightPrecision>> {
+    if config.train.precision != WeightPrecision::Auto {
+        return Ok(Some(config.train.precision));
+    }
+    let mut names = config.device.names()?.iter();
+    let is_on_gpus = names.all(|name| device::is_gpu(name));
+    Ok((!is_on_gpus).then_some(WeightPrecision::F32))
 }
 
 /// Whether a training on the device with this name is in `bf16` by default. Of GPUs that are not here, those of CUDA and `ROCm`
@@ -68,15 +82,12 @@ pub(crate) fn trains_in_half(name: &str, placement: Option<&Placement>) -> bool 
 
 /// The type of the weights of a training, as far as the names of its devices tell; `None` if GPUs have to be asked.
 pub(crate) fn trained_by_names(config: &Config) -> Option<WeightPrecision> {
-    if config.train.precision != WeightPrecision::Auto {
-        return Some(config.train.precision);
-    }
-    let names = config.device.names().ok()?;
-    if !names.iter().all(|name| device::is_gpu(name)) {
-        return Some(WeightPrecision::F32);
-    }
-    let all_in_half = names.iter().all(|name| trains_in_half(name, None));
-    all_in_half.then_some(WeightPrecision::Bf16)
+    let known = trained_without_gpus(config).ok()?;
+    known.or_else(|| {
+        let mut names = config.device.names().ok()?.iter();
+        let all_in_half = names.all(|name| trains_in_half(name, None));
+        all_in_half.then_some(WeightPrecision::Bf16)
+    })
 }
 
 /// Refuses a type that the device does not have. Otherwise, the first tensor would panic.

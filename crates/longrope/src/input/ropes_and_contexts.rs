@@ -46,9 +46,17 @@ pub(crate) fn only_rope<'c>(config: &'c Config, taker: &str) -> Result<Option<&'
         [name] => Ok(Some(name.as_str())),
         names => Err(
             anyhow!("`--rope` names {} RoPEs, {taker} takes one", names.len())
-                .context(Hint("give one --rope".to_owned())),
+                .context(Hint(format!("give one --rope{}", example(&names[0])))),
         ),
     }
+}
+
+/// A RoPE as an example of a flag, at the end of a sentence; empty for a name that cannot be written as one word.
+fn example(name: &str) -> String {
+    if name.is_empty() || name.contains([' ', '`', '\'', '"']) {
+        return String::new();
+    }
+    format!(", for example --rope {name}")
 }
 
 /// The values in order, without those that were there before: nothing is measured twice because it is named twice.

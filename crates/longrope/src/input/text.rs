@@ -62,7 +62,7 @@ pub(crate) fn check_text_is_given(config: &Config) -> Result<()> {
 /// Refuses a configuration without text and token ids, and such that are not there, without reading or fetching them.
 pub(crate) fn check_text(config: &Config) -> Result<()> {
     check_text_is_given(config)?;
-    check_are_there(config, &config.text)
+    check_text_is_there(config)
 }
 
 /// Refuses token ids for a verb that reads text only, and would go on without them.
@@ -79,9 +79,14 @@ pub(crate) fn check_no_tokens(config: &Config, verb: &str) -> Result<()> {
     }
 }
 
-/// Refuses text, also such to measure a training on, and token ids that do not exist, without reading or fetching them.
+/// Refuses text and token ids that do not exist, without reading or fetching them.
 pub(crate) fn check_text_is_there(config: &Config) -> Result<()> {
-    check_are_there(config, config.text.iter().chain(&config.train.eval_text))
+    check_are_there(config, &config.text)
+}
+
+/// As [`check_text_is_there`], for the text that a training is measured on.
+pub(crate) fn check_eval_text_is_there(config: &Config) -> Result<()> {
+    check_are_there(config, &config.train.eval_text)
 }
 
 /// Refuses these texts, and token ids, that do not exist.

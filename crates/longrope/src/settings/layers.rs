@@ -175,12 +175,18 @@ fn checked(path: &Path, text: &str) -> Result<Table> {
     }
 }
 
-/// The line of an error, to be added to the name of the file.
+/// The line of a wrong value, to be added to the name of the file; empty if the error only has the place of its table.
 fn line_of(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    before.map_or_else(String::new, |before| {
-        format!(", line {}", before.matches('\n').count() + 1)
-    })
+    let Some(span) = error.span() else {
+        return String::new();
+    };
+    let found = text.get(span.clone()).and_then(parse_value);
+    match (found, text.get(..span.start)) {
+        (Some(value), Some(before)) if !value.is_table() => {
+            format!(", line {}", before.matches('\n').count() + 1)
+        }
+        _ => String::new(),
+    }
 }
 
 /// The layer of all `--set`, in their order.

@@ -157,8 +157,9 @@ pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<Sta
     let mut told = Vec::new();
     for (stage, place) in recipe.stages.iter().zip(places) {
         let table = stage_table(&recipe.base, stage, place)?;
-        let config = layers::deserialize_after(table.clone(), &mut told)
+        let mut config = layers::deserialize_after(table.clone(), &mut told)
             .with_context(|| format!("keys of stage `{}`", stage.name))?;
+        take_first_shared(stage, &mut config.rope);
         let in_stage = || InStage {
             name: stage.name.clone(),
             verb: stage.verb,
@@ -178,6 +179,22 @@ pub(crate) fn stage_configs(recipe: &Recipe, places: &[Place]) -> Result<Vec<Sta
     }
     warn_of_unused_ropes(recipe, places);
     Ok(configs)
+}
+
+/// Leaves a stage that takes one RoPE the first of those for the whole recipe, which its measurements have all of.
+fn take_first_shared(stage: &Stage<Table>, ropes: &mut Vec<String>) {
+    if ropes.len() < 2
+        || !matches!(stage.verb, Verb::Export | Verb::Recover)
+        || stage.settings.contains_key("rope")
+    {
+        return;
+    }
+    tracing::warn!(
+        "stage `{}` takes `{}`, the first `rope` of the recipe; for another one, set `rope` in the stage",
+        stage.name,
+        ropes[0]
+    );
+    ropes.truncate(1);
 }
 
 /// Names the stages that have no use for the RoPEs of the recipe: they take one, which an earlier stage makes.

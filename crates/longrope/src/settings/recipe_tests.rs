@@ -143,3 +143,19 @@ fn the_text_of_a_recipe_has_the_arguments_of_the_command_line() {
     let folders = ["01-find", "02-train", "03-further", "04-ppl"];
     assert_eq!(stage_folders(&recipe), folders);
 }
+
+#[test]
+fn a_stage_for_one_rope_takes_the_first_of_the_recipe_and_not_of_its_own() {
+    let ropes = |own: &str| {
+        let text = format!(
+            "model = 'm'\nrope = ['a', 'b']\n[[stage]]\nverb = 'export'\n{own}\n[[stage]]\nverb = 'ppl'\ncontexts = [64]"
+        );
+        let stages = configs(&text).unwrap();
+        [0, 1].map(|index: usize| stages[index].config.rope.clone())
+    };
+    let [taken, measured] = ropes("");
+    assert_eq!(taken, ["a"]);
+    assert_eq!(measured, ["a", "b"]);
+    let [own, _] = ropes("rope = ['c', 'd']");
+    assert_eq!(own, ["c", "d"]);
+}

@@ -12,7 +12,9 @@ use toml::{Table, Value};
 pub(crate) fn deserialize<T: DeserializeOwned>(table: Table) -> Result<T, Error> {
     let given = table.clone();
     let read = table.try_into::<T>();
-    read.map_err(|error| unknown_word::<T>(&given).unwrap_or(error))
+    read.map_err(|error| {
+        unknown_word::<T>(&given).unwrap_or_else(|| with_whole_key::<T>(error, &given))
+    })
 }
 
 /// The error for a value of another type in the place of a word; `None` if there is no such value, or something else is
@@ -24,37 +26,101 @@ pub(crate) fn unknown_word<T: DeserializeOwned>(table: &Table) -> Option<Error> 
     let mut number = 0;
     loop {
         let mut tried = table.clone();
-        let mut n_before = number;
-        let value = in_table(&mut tried, &mut n_before)?;
-        let text = value.to_string();
-        let unknown = format!("unknown variant `{text}`");
-        *value = Value::String(text);
-        if let Err(error) = tried.try_into::<T>()
-            && error.message().starts_with(&unknown)
-        {
-            return Some(error);
-        }
+        let (key, value) = value_at(&mut tried, number)?;
         number += 1;
+        if value.is_str() {
+            continue;
+        }
+        let text = value.to_string();
+        *value = Value::String(text.clone());
+        if let Some(error) = refused_word::<T>(tried, &text) {
+            return Some(in_key(&error, &key));
+        }
     }
 }
 
-/// The value with `n_before` others before it, of those that are neither texts nor tables; `None` if there are fewer.
-fn in_table<'v>(table: &'v mut Table, n_before: &mut usize) -> Option<&'v mut Value> {
-    table
-        .iter_mut()
-        .find_map(|(_, value)| in_value(value, n_before))
+/// A word that no key takes.
+const NO_WORD: &str = "\u{0}";
+
+/// The error, with the whole key of the unknown word that it is about: for some, the parser names the section only.
+fn with_whole_key<T: DeserializeOwned>(error: Error, table: &Table) -> Error {
+    if !error.message().starts_with(UNKNOWN) {
+        return error;
+    }
+    let mut number = 0;
+    loop {
+        let mut tried = table.clone();
+        let Some((key, value)) = value_at(&mut tried, number) else {
+            return error;
+        };
+        number += 1;
+        let is_word = |word: &str| error.message().starts_with(&unknown(word));
+        if !value.as_str().is_some_and(is_word) {
+            continue;
+        }
+        *value = Value::String(NO_WORD.to_owned());
+        if refused_word::<T>(tried, NO_WORD).is_some() {
+            return in_key(&error, &key);
+        }
+    }
 }
 
-fn in_value<'v>(value: &'v mut Value, n_before: &mut usize) -> Option<&'v mut Value> {
-    if !matches!(value, Value::String(_) | Value::Table(_)) {
+/// How errors about unknown words begin.
+const UNKNOWN: &str = "unknown variant ";
+
+fn unknown(word: &str) -> String {
+    format!("{UNKNOWN}`{word}`")
+}
+
+/// The error of a table in which a word is unknown; `None` if nothing is wrong, or something else.
+fn refused_word<T: DeserializeOwned>(table: Table, word: &str) -> Option<Error> {
+    let error = table.try_into::<T>().err()?;
+    error.message().starts_with(&unknown(word)).then_some(error)
+}
+
+/// The error, of the value of a key. A section may have said a part of it already.
+fn in_key(error: &Error, key: &str) -> Error {
+    let what = error.message().lines().next().unwrap_or_default();
+    serde::de::Error::custom(format!("{what}\nin `{key}`"))
+}
+
+/// The value with `n_before` others before it, and its key; `None` if there are fewer. Tables are no values, lists and
+/// what is in them are.
+fn value_at(table: &mut Table, mut n_before: usize) -> Option<(String, &mut Value)> {
+    in_table(table, "", &mut n_before)
+}
+
+fn in_table<'v>(
+    table: &'v mut Table,
+    section: &str,
+    n_before: &mut usize,
+) -> Option<(String, &'v mut Value)> {
+    table.iter_mut().find_map(|(key, value)| {
+        let key = if section.is_empty() {
+            key.clone()
+        } else {
+            format!("{section}.{key}")
+        };
+        in_value(value, &key, n_before)
+    })
+}
+
+fn in_value<'v>(
+    value: &'v mut Value,
+    key: &str,
+    n_before: &mut usize,
+) -> Option<(String, &'v mut Value)> {
+    if !value.is_table() {
         if *n_before == 0 {
-            return Some(value);
+            return Some((key.to_owned(), value));
         }
         *n_before -= 1;
     }
     match value {
-        Value::Table(table) => in_table(table, n_before),
-        Value::Array(items) => items.iter_mut().find_map(|item| in_value(item, n_before)),
+        Value::Table(table) => in_table(table, key, n_before),
+        Value::Array(items) => items
+            .iter_mut()
+            .find_map(|item| in_value(item, key, n_before)),
         _ => None,
     }
 }
@@ -109,6 +175,23 @@ mod tests {
         ] {
             let message = message(text);
             assert!(message.contains(expected), "{expected}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_wrong_word_is_named_as_a_whole() {
+        for (text, key) in [
+            ("search = { profile = 2 }", "search.profile"),
+            ("search = { profile = 'nope' }", "search.profile"),
+            (
+                "search = { samples = 2, objective = 'x' }",
+                "search.objective",
+            ),
+            ("model = 'nope'\nprecision = 'nope'", "precision"),
+            ("train = { precision = true }", "train.precision"),
+        ] {
+            let message = message(text);
+            assert!(message.contains(&format!("in `{key}`")), "{message}");
         }
     }
 

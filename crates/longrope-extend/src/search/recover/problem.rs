@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, Seed, TargetRope};
+use longrope_search::{Candidate, Search, SearchConfig, SearchProblem, TargetRope};
 
 use super::RecoveryTask;
+use super::settings::common_evolution;
 use crate::error::Result;
 use crate::search::saved::state::begun_state;
 
@@ -58,16 +59,7 @@ impl RecoveryTask<'_> {
 
     /// The configured evolution with the bounds and the seeds of a recovery.
     fn common_evolution(&self) -> SearchConfig {
-        let mut evolution = SearchConfig {
-            max_factor_ratio: self.max_factor_ratio,
-            max_factor_extra: 0.0,
-            ..self.inputs.evolution.clone()
-        };
-        // Dynamic NTK is for contexts beyond the original one. Recovery starts from the factors that are known.
-        if evolution.seeds == SearchConfig::default().seeds {
-            evolution.seeds.retain(|seed| *seed != Seed::DynamicNtk);
-        }
-        evolution
+        common_evolution(self.max_factor_ratio, &self.inputs.evolution)
     }
 
     /// The candidate nearest to what the known RoPE does at the context, with its attention scale.

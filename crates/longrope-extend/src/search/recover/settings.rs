@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use longrope_rope::RopeSpec;
-use longrope_search::SearchConfig;
+use longrope_search::{SearchConfig, Seed, TargetRope};
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run_folder::RunFolder;
 use crate::search::calibration::CalibrationOptions;
 use crate::search::objective::kind::ObjectiveKind;
@@ -35,6 +35,27 @@ impl RecoverySettings<'_> {
         RunFolder::check_known(out, &self.fixed())
     }
 
+    /// Checks that the starts of the search for each context fit into its first population. As long as the factors are not
+    /// known, `known` may be the RoPE of the model.
+    ///
+    /// # Errors
+    /// [`Error::Recovering`] for the first context at which they do not.
+    pub fn check_starts(&self, contexts: &[usize]) -> Result<()> {
+        let evolution = common_evolution(self.max_factor_ratio, self.evolution);
+        for &context in contexts {
+            let target = TargetRope::beside(self.known, context);
+            let problem = target.problem();
+            let own = target.without_equal_starts(&evolution, &problem, self.known);
+            // The known factors are one more.
+            own.and_then(|own| own.check_starts(1, problem.target_context))
+                .map_err(|source| Error::Recovering {
+                    context,
+                    source: Box::new(source.into()),
+                })?;
+        }
+        Ok(())
+    }
+
     /// By the keys of `run.json`.
     pub(super) fn fixed(&self) -> Value {
         let calibration = self.calibration;
@@ -53,4 +74,18 @@ impl RecoverySettings<'_> {
         }
         fixed
     }
+}
+
+/// The settings of an evolution with the bounds and the seeds of a recovery.
+pub(super) fn common_evolution(max_factor_ratio: f64, evolution: &SearchConfig) -> SearchConfig {
+    let mut evolution = SearchConfig {
+        max_factor_ratio,
+        max_factor_extra: 0.0,
+        ..evolution.clone()
+    };
+    // Dynamic NTK is for contexts beyond the original one. Recovery starts from the factors that are known.
+    if evolution.seeds == SearchConfig::default().seeds {
+        evolution.seeds.retain(|seed| *seed != Seed::DynamicNtk);
+    }
+    evolution
 }

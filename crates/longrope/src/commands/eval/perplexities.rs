@@ -162,7 +162,7 @@ fn gap(options: PplOptions, context: usize) -> Option<String> {
     (context < stride).then(|| {
         format!(
             "protocol `{}` at {context} tokens scores {most} of every {stride} tokens, the distance of its windows: to \
-             score all, set `eval.stride` (`eval ppl --stride`) to at most {most}",
+             score all, set `eval.stride` to at most {most}",
             options.protocol
         )
     })

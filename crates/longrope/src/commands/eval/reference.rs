@@ -14,6 +14,24 @@ pub(crate) fn checked_reference(config: &Config, names: &[String]) -> Result<Opt
     reference(config, names.iter().map(String::as_str))
 }
 
+/// Refuses a configured reference that is none of the RoPEs that could be measured of a model that is not there yet.
+pub(crate) fn check_possible_reference(config: &Config, possible: &[String]) -> Result<()> {
+    match &config.eval.reference {
+        Some(wanted) if !possible.contains(wanted) => Err(unmeasured(
+            wanted,
+            &format!("could be measured: {}", possible.join(", ")),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The error for a reference that is not measured. `measured` says what is.
+fn unmeasured(wanted: &str, measured: &str) -> anyhow::Error {
+    anyhow!("the reference `{wanted}` is not measured; {measured}").context(Hint(format!(
+        "give one of them with --reference, or add {wanted} to --rope"
+    )))
+}
+
 /// The name of the reference among the RoPEs that are measured: the configured one, or the first. `None` if there is only
 /// one RoPE.
 ///
@@ -30,13 +48,10 @@ pub(crate) fn reference<'a>(
         }
     }
     match &config.eval.reference {
-        Some(wanted) if !names.contains(&wanted.as_str()) => Err(anyhow!(
-            "the reference `{wanted}` is not measured; measured are {}",
-            names.join(", ")
-        )
-        .context(Hint(format!(
-            "give one of them with --reference, or add {wanted} to --rope"
-        )))),
+        Some(wanted) if !names.contains(&wanted.as_str()) => Err(unmeasured(
+            wanted,
+            &format!("measured are {}", names.join(", ")),
+        )),
         Some(wanted) => Ok((names.len() > 1).then(|| wanted.clone())),
         None => Ok(names
             .first()

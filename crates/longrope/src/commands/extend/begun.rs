@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use longrope_extend::recipe::{Place, Verb};
-use longrope_extend::{RecoverySettings, RunFolder, RunKind, RunMode, SearchTask};
+use longrope_extend::{RunFolder, RunKind, RunMode, SearchTask};
 use longrope_model::ModelConfig;
 use serde_json::json;
 
+use super::begun_measurement;
 use super::planned::{Planned, in_stage};
 use crate::commands::named_inputs::with_inputs;
 use crate::commands::searching::calibration;
@@ -34,7 +35,7 @@ fn check_stage(stage: &Planned, place: &Place) -> Result<()> {
         Verb::Search => RunKind::Search,
         Verb::Recover => RunKind::Recover,
         Verb::Finetune => RunKind::Finetune,
-        _ => return Ok(()),
+        _ => return begun_measurement::check(stage),
     };
     if stage.is_done() || !RunFolder::goes_on(&stage.folder, kind, RunMode::Part)? {
         return Ok(());
@@ -84,13 +85,9 @@ fn check_recovery(stage: &Planned, config: &Config, model: &ModelConfig) -> Resu
         return Ok(());
     };
     let rope = RopeArg::read(name, model, longest_context(config)?)?;
-    let settings = RecoverySettings {
-        known: &recover::factor_sets(config, name, &rope)?,
-        profile: config.search.run.profile.name(),
-        max_factor_ratio: config.recover.max_factor_ratio,
-        evolution: &config.search.evolution,
-        calibration: &calibration(config),
-    };
+    let known = recover::factor_sets(config, name, &rope)?;
+    let calibration = calibration(config);
+    let settings = recover::settings(config, &known, &calibration);
     let checked = settings.check_begun(&stage.folder);
     Ok(checked.map_err(|error| other_rope::named(error, &stage.folder, &config.rope))?)
 }

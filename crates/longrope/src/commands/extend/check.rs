@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use longrope_extend::recipe::{Place, Verb};
+use longrope_extend::recipe::{Place, Verb, is_inside};
 
 use super::planned::{Planned, is_of_run};
 use super::{fits, stage_settings, targets, with_model};
@@ -33,6 +33,10 @@ pub(super) fn check(planned: &[Planned], places: &[Place], index: usize) -> Resu
     };
     if let Some(model) = &model {
         with_model::check(stage, place, model)?;
+    } else {
+        stage_settings::check_without_model(stage)?;
+    }
+    if let Some(folder) = first_model(planned, places, index) {
         fits::check(stage, folder)?;
     }
     targets::check(planned, places, index, model.as_ref())?;
@@ -43,6 +47,22 @@ pub(super) fn check(planned: &[Planned], places: &[Place], index: usize) -> Resu
         );
     }
     Ok(())
+}
+
+/// The model that the model of a stage is trained from, which has its tokenizer; `None` if it is on the hub.
+fn first_model<'p>(
+    planned: &'p [Planned],
+    places: &[Place],
+    mut index: usize,
+) -> Option<&'p PathBuf> {
+    loop {
+        let model = planned[index].work.config.model.as_ref()?;
+        if places[index].model.is_none() {
+            return Some(model).filter(|model| !hub::is_on_hub(model));
+        }
+        let mut earlier = planned[..index].iter();
+        index = earlier.position(|stage| is_inside(model, &stage.folder))?;
+    }
 }
 
 /// The model of a stage.
@@ -57,8 +77,12 @@ fn model_folder(config: &Config) -> Result<&PathBuf> {
 /// Finds files and RoPEs that do not exist, except those that earlier stages make.
 fn check_files(stage: &Planned, place: &Place) -> Result<()> {
     let config = &stage.work.config;
-    input::check_text_is_there(config)?;
+    // Those of a stage that is done are not read again.
+    if stage.verb.reads("text") && !stage.is_done() {
+        input::check_text_is_there(config)?;
+    }
     match stage.verb {
+        Verb::Finetune if !stage.is_done() => input::check_eval_text_is_there(config)?,
         Verb::Ruler => {
             let ruler = &config.ruler;
             input::check_files(ruler.squad.iter().chain(&ruler.hotpotqa))?;

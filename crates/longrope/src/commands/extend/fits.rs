@@ -35,6 +35,7 @@ pub(super) fn check(stage: &Planned, model: &Path) -> Result<()> {
     };
     let longest = longest_context(config)?;
     match stage.verb {
+        Verb::Ruler if config.ruler.tasks.is_empty() => check_any(config, &tokenizer, longest),
         Verb::Ruler => check_ruler(config, &tokenizer),
         _ if longest >= LONG => Ok(()),
         Verb::Passkey => {
@@ -56,6 +57,33 @@ pub(super) fn check(stage: &Planned, model: &Path) -> Result<()> {
             unless_too_short(made)
         }
     }
+}
+
+/// Of all tasks of RULER, one has to fit into the longest context. Those that need data may do so.
+fn check_any(config: &Config, tokenizer: &Tokenizer, longest: usize) -> Result<()> {
+    let ruler = &config.ruler;
+    let has_data = !config.text.is_empty() || ruler.squad.is_some() || ruler.hotpotqa.is_some();
+    if has_data || longest >= LONG {
+        return Ok(());
+    }
+    let data = RulerData::default();
+    let mut first = Ok(());
+    for task in RulerTask::ALL {
+        if task.needs().is_some() {
+            continue;
+        }
+        let trials = RulerTrials {
+            samples: ruler.samples.min(TRIALS),
+            context: longest,
+            seed: config.seed,
+        };
+        let made = unless_too_short(Ruler::new(task, tokenizer, &data, trials, &[]));
+        if made.is_ok() {
+            return made;
+        }
+        first = first.and(made);
+    }
+    first
 }
 
 /// Tasks that are named have to fit into every context.

@@ -1,6 +1,7 @@
 //! `longrope extend`
 
 mod begun;
+mod begun_measurement;
 mod check;
 mod devices;
 mod fits;
@@ -258,19 +259,16 @@ fn plan_table(planned: &[Planned], places: &[Place]) -> String {
     let header = ["stage", "verb", "model", "rope"].map(str::to_owned);
     let word = |table: &Table, key: &str| match table.get(key) {
         Some(toml::Value::String(text)) => text.clone(),
-        Some(toml::Value::Array(values)) => values
-            .iter()
-            .filter_map(toml::Value::as_str)
-            .collect::<Vec<_>>()
-            .join(" "),
         _ => "-".to_owned(),
     };
     let row = |(stage, place): (&Planned, &Place)| {
         let table = &stage.work.table;
         let init = place.rope.as_ref().map(|path| path.display().to_string());
+        let ropes = &stage.work.config.rope;
         let rope = match stage.verb {
             Verb::Search => init.unwrap_or_else(|| "-".to_owned()),
-            _ => word(table, "rope"),
+            _ if ropes.is_empty() => "-".to_owned(),
+            _ => ropes.join(" "),
         };
         vec![
             stage.name.clone(),

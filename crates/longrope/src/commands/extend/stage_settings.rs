@@ -7,7 +7,7 @@ use longrope_extend::recipe::Verb;
 use super::planned::Planned;
 use crate::commands::eval::effective_rule::effective_rule;
 use crate::commands::eval::perplexities::check_layout;
-use crate::commands::eval::reference::reference;
+use crate::commands::eval::reference::{check_possible_reference, reference};
 use crate::commands::eval::{bench, ruler};
 use crate::commands::{compare, finetune, generate, recover, search};
 use crate::failure::Hint;
@@ -52,7 +52,21 @@ pub(super) fn check(stage: &Planned) -> Result<()> {
         return Ok(());
     }
     check_work(stage.verb, config)?;
-    check_reference(stage.verb, config)
+    // What a comparison measures depends on the model.
+    if stage.verb.measures_ropes() && stage.verb != Verb::Compare {
+        let names = rope_names(config);
+        reference(config, names.iter().map(String::as_str))?;
+    }
+    Ok(())
+}
+
+/// Finds what a stage whose model is not there yet can be refused for.
+pub(super) fn check_without_model(stage: &Planned) -> Result<()> {
+    let config = &stage.work.config;
+    if stage.verb == Verb::Compare && !stage.is_done() {
+        check_possible_reference(config, &compare::possible_names(config))?;
+    }
+    Ok(())
 }
 
 /// Finds settings that its evolution does not take.
@@ -94,17 +108,6 @@ fn check_work(verb: Verb, config: &Config) -> Result<()> {
         Verb::Export => only_rope(config, "an export").map(|_| ()),
         _ => Ok(()),
     }
-}
-
-/// Finds a RoPE to take differences to that is not measured. A comparison adds one, depending on the model.
-fn check_reference(verb: Verb, config: &Config) -> Result<()> {
-    let names = match verb {
-        Verb::Compare => compare::possible_names(config),
-        verb if verb.measures_ropes() => rope_names(config),
-        _ => return Ok(()),
-    };
-    reference(config, names.iter().map(String::as_str))?;
-    Ok(())
 }
 
 /// The error of an export stage without a RoPE.

@@ -1,6 +1,6 @@
 //! Whether a stage is for longer texts than the search whose factors it takes.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use longrope_extend::recipe::{Place, Verb};
 use longrope_model::ModelConfig;
 
@@ -29,7 +29,11 @@ pub(super) fn check(
         return Ok(());
     };
     match stage.verb {
-        Verb::Recover => recover::check_contexts(config, target),
+        Verb::Recover => {
+            let checked = recover::check_contexts(config, target);
+            checked
+                .with_context(|| format!("taking the RoPE that stage `{}` searches", search.name))
+        }
         Verb::Finetune => {
             let train = &config.train;
             let original = model.map_or(0, |model| model.rope.original_context);

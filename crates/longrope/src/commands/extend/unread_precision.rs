@@ -10,11 +10,14 @@ use crate::commands::finetune::precision_of_stage;
 /// where nothing says the type of the training, of the recipe. That of a recipe is also for its measurements.
 pub(super) fn warn(planned: &[Planned], stages: &[Stage<Table>]) {
     for (stage, keys) in planned.iter().zip(stages) {
-        if stage.verb == Verb::Finetune
-            && !stage.is_done()
-            && (keys.settings.contains_key("precision") || !says_type(&stage.work.table))
-            && let Some(line) = precision_of_stage(&stage.work.config)
-        {
+        if stage.verb != Verb::Finetune || stage.is_done() {
+            continue;
+        }
+        let is_of_stage = keys.settings.contains_key("precision");
+        if !is_of_stage && says_type(&stage.work.table) {
+            continue;
+        }
+        if let Some(line) = precision_of_stage(&stage.work.config) {
             tracing::warn!("stage `{}`: {line}", stage.name);
         }
     }

@@ -23,9 +23,9 @@ pub(super) fn check(stage: &Planned, place: &Place, model: &ModelConfig) -> Resu
             check_ropes(config, model, &rope_names(config), place)
         }
         Verb::Bench => check_bench(config, model, place),
-        Verb::Compare => check_ropes(config, model, &compare::names(config, model), place),
+        Verb::Compare => check_ropes(config, model, &compare::names(config, model)?, place),
         Verb::Generate => read_ropes(&config.rope, model, model.max_context, place).map(drop),
-        Verb::Recover => check_recovery(config, model, place),
+        Verb::Recover => check_recovery(stage, model, place),
         Verb::Search => check_search(config, model, place),
         Verb::Finetune => finetune::check(config, model, is_there),
         Verb::Export => match config.rope.first().filter(|_| is_there) {
@@ -99,13 +99,17 @@ fn check_bench(config: &Config, model: &ModelConfig, place: &Place) -> Result<()
     Ok(())
 }
 
-/// Reads the RoPE whose contexts are recovered.
-fn check_recovery(config: &Config, model: &ModelConfig, place: &Place) -> Result<()> {
+/// Reads the RoPE whose contexts are recovered, and counts the starts of the searches.
+fn check_recovery(stage: &Planned, model: &ModelConfig, place: &Place) -> Result<()> {
+    let config = &stage.work.config;
     let first = config.rope.get(..1).unwrap_or_default();
     for (name, rope) in read_ropes(first, model, longest_context(config)?, place)? {
         recover::factor_sets(config, &name, &rope)?;
     }
-    Ok(())
+    if stage.is_done() {
+        return Ok(());
+    }
+    recover::check_starts(config, model)
 }
 
 fn check_search(config: &Config, model: &ModelConfig, place: &Place) -> Result<()> {

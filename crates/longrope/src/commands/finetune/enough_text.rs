@@ -51,8 +51,8 @@ pub(super) fn repetition(
     let is_repeated = n_tokens > 0 && n_times >= MANY_TIMES;
     is_repeated.then(|| {
         format!(
-            "each of the {} tokens of the text is seen about {n_times:.0} times: give more text or fewer --steps, so that \
-             the model does not learn it by heart",
+            "each of the {} tokens of the text is seen about {n_times:.0} times: give more text or a smaller \
+             `train.steps`, so that the model does not learn it by heart",
             output::grouped(n_tokens)
         )
     })
@@ -68,6 +68,11 @@ fn shares(train: &TrainConfig) -> (f64, f64) {
     let of_text = data.text + data.short + distill.short + distill.far;
     let generated = data.passkey + data.recall + data.copying;
     (of_text, of_text + generated)
+}
+
+/// Whether all shares are 0.
+pub(super) fn is_on_nothing(train: &TrainConfig) -> bool {
+    shares(train).1 == 0.0
 }
 
 /// Whether any windows are of text, if some is given.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use longrope_data::WindowProtocol;
 use longrope_trainer::Error;
 
-use super::enough_text::is_on_text;
+use super::enough_text::{is_on_nothing, is_on_text};
 use crate::input::ropes_and_contexts::only_rope;
 use crate::input::shared_text::text_of;
 use crate::settings::config::Config;
@@ -18,6 +18,9 @@ pub(crate) fn check_settings(config: &Config) -> Result<()> {
     let trainer = train.trainer().validate();
     trainer.map_err(|error| error.within("train"))?;
     only_rope(config, TAKER)?;
+    if is_on_nothing(train) {
+        return Err(Error::NothingToTrainOn.into());
+    }
     if is_on_text(train) && text_of(config).is_empty() {
         let source = longrope_data::Error::NothingToTrainOn { n_documents: 0 };
         return Err(Error::Windows {
@@ -28,10 +31,18 @@ pub(crate) fn check_settings(config: &Config) -> Result<()> {
     }
     if let Some(context) = train.context {
         let windows = WindowProtocol::spread(1).check(context);
-        windows.context("windows of `train.context`")?;
+        windows.context("windows of `--context`")?;
     }
     if train.eval_text.is_empty() {
         return Ok(());
+    }
+    if train.eval_windows == 0 {
+        return Err(Error::Setting {
+            key: "train.eval-windows".to_owned(),
+            found: "0".to_owned(),
+            expected: "1 or more, to measure on `train.eval-text`".to_owned(),
+        }
+        .into());
     }
     let windows = WindowProtocol::spread(train.eval_windows);
     for &context in &config.contexts {
@@ -64,10 +75,7 @@ mod tests {
         check_settings(&config).unwrap();
         config.train.context = Some(1);
         let message = refused(&config);
-        assert!(
-            message.contains("`train.context`: context is 1"),
-            "{message}"
-        );
+        assert!(message.contains("`--context`: context is 1"), "{message}");
         config.train.context = Some(64);
         config.contexts = vec![64, 1];
         check_settings(&config).unwrap();
@@ -75,6 +83,15 @@ mod tests {
         let message = refused(&config);
         assert!(message.contains("placing windows of 1 tokens"), "{message}");
         config.contexts.clear();
+        config.train.eval_windows = 0;
+        let message = refused(&config);
+        assert!(message.contains("`train.eval-windows` is 0"), "{message}");
+        config.train.eval_windows = 1;
+        config.train.data.passkey = 0.0;
+        let error = check_settings(&config).unwrap_err();
+        let error = error.downcast_ref::<Error>();
+        assert!(matches!(error, Some(Error::NothingToTrainOn)), "{error:?}");
+        config.train.data.passkey = 1.0;
         config.rope.push("pi".to_owned());
         let message = refused(&config);
         assert!(

@@ -39,7 +39,7 @@ pub(super) fn precision(config: &Config) -> Option<String> {
     let instead = if given.is_half() { "bf16" } else { "f32" };
     let unused = precision_beside(given, config.train.precision)?;
     Some(format!(
-        "{unused}. For another type, set `train.precision={instead}`"
+        "{unused}. For another type, set `train.precision` to {instead}"
     ))
 }
 
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(said(PrecisionSetting::F16, half), None);
         assert_eq!(said(PrecisionSetting::F32, whole), None);
         let message = said(PrecisionSetting::F16, whole).unwrap();
-        assert!(message.ends_with("`train.precision=bf16`"), "{message}");
+        assert!(message.ends_with("`train.precision` to bf16"), "{message}");
         let message = said(PrecisionSetting::F32, half).unwrap();
         assert!(message.contains("this one is in bf16"), "{message}");
     }

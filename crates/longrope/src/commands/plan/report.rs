@@ -96,7 +96,7 @@ fn footer(report: &PlanReport) -> String {
         1 => "",
         _ => " each",
     };
-    // What was given is recognised by all its digits.
+    // What was given is shown with the digits that one recognises it by.
     let memory = match report.given_gib {
         Some(gib) => output::significant(gib),
         None => format!("{:.1}", bytes / GIB),

@@ -144,8 +144,8 @@ fn of_windows(error: &E) -> Option<String> {
                 .into()
         }
         E::ZeroCount { .. } => "leave the count out to use its default".into(),
-        E::BadStride { .. } => "give a --stride of at most the smallest of the --contexts".into(),
-        E::BadWithin { .. } => "give a --within of at least the largest of the --contexts".into(),
+        E::BadStride { .. } => "set `eval.stride` to at most the smallest of the --contexts".into(),
+        E::BadWithin { .. } => "set `eval.within` to at least the largest of the --contexts".into(),
         E::BadWeight { .. } => {
             "weights and shares are 0 or more, length weights at most 10,000, and at least one share is above 0"
                 .into()

@@ -4,90 +4,99 @@ use longrope_extend::recipe::Verb;
 
 /// What is said of several flags at once, or of those that stand for a value, and what it is in a recipe.
 const PHRASES: [(&str, &str); 6] = [
+    ("give one --rope", "set one `rope` in the stage"),
     ("--device A --device B", "device = [\"A\", \"B\"]"),
     ("--device A+B", "device = \"A+B\""),
     (" or set it in --config", " in the stage"),
     ("--force or --set force=true", "force = true"),
     ("fits with --lora", "fits with train.mode = \"lora\""),
-    (
-        "`longrope search --stage ratios`",
-        "a search with search.stage = \"ratios\"",
-    ),
 ];
+
+/// A command line in backticks that is a stage in a recipe, and what that is.
+const COMMAND: (&str, &str) = (
+    "longrope search --stage ratios",
+    "a search with search.stage = \"ratios\"",
+);
 
 /// Words before `--device` after which no device follows.
 const OF_DEVICES: [&str; 4] = ["one ", "another ", "every ", "fewer "];
 
+/// Words before a name that was given, whatever it looks like.
+const OF_NAMES: [&str; 3] = ["RoPE ", "folder: ", "reference "];
+
 /// A message about a stage with this verb: its flags become keys, their values the values of keys. Command lines, and
-/// flags that `extend` has itself, stay as they are.
+/// flags that `extend` has itself, stay as they are. So does what stands in backticks and is no flag: it may be a name
+/// that was given, of any form.
 pub(crate) fn in_recipe(text: &str, verb: Verb) -> String {
-    let phrases = PHRASES.iter();
-    let text = phrases.fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_str();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('`') {
+        push_words(&mut out, before, verb);
+        let Some((span, after)) = after.split_once('`') else {
+            out.push('`');
+            out.push_str(after);
+            return out;
+        };
+        push_span(&mut out, span, verb);
+        rest = after;
+    }
+    push_words(&mut out, rest, verb);
+    out
+}
+
+/// Writes what stood in backticks.
+fn push_span(out: &mut String, span: &str, verb: Verb) {
+    let (command, in_recipe) = COMMAND;
+    if span == command {
+        out.push_str(in_recipe);
+        return;
+    }
+    let is_name = OF_NAMES.iter().any(|words| out.ends_with(words));
+    let key = key(span, verb).filter(|_| !is_name);
+    for part in ["`", key.unwrap_or(span), "`"] {
+        out.push_str(part);
+    }
+}
+
+/// Writes words outside of backticks.
+fn push_words(out: &mut String, words: &str, verb: Verb) {
+    let phrases = PHRASES.iter();
+    let words = phrases.fold(words.to_owned(), |words, (from, to)| {
+        words.replace(from, to)
+    });
+    let mut rest = words.as_str();
     while let Some(at) = rest.find("--") {
         let (before, found) = rest.split_at(at);
         out.push_str(before);
         let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
         let end = found.find(|c: char| !is_part(c)).unwrap_or(found.len());
         let (flag, after) = found.split_at(end);
-        let n_read = if begins_flag(&out) {
-            push_key(&mut out, flag, after, verb)
+        let begins_word = out.is_empty() || out.ends_with([' ', '(']);
+        let read = if begins_word {
+            push_key(out, flag, after, verb)
         } else {
             None
         };
-        rest = if let Some(n_bytes) = n_read {
-            &after[n_bytes..]
-        } else {
+        rest = read.unwrap_or_else(|| {
             out.push_str(flag);
             after
-        };
+        });
     }
-    out + rest
+    out.push_str(rest);
 }
 
-/// Whether a flag that stands after this text is one of a verb: it begins a word, and is not in a command line in
-/// backticks.
-fn begins_flag(before: &str) -> bool {
-    let begins_word = before.is_empty() || before.ends_with([' ', '`', '(']);
-    begins_word && !span(before).is_some_and(is_command)
-}
-
-/// The text in backticks that is not closed yet.
-fn span(before: &str) -> Option<&str> {
-    let is_open = before.matches('`').count() % 2 == 1;
-    let (_, span) = before.rsplit_once('`')?;
-    is_open.then_some(span)
-}
-
-fn is_command(span: &str) -> bool {
-    span.contains(' ')
-}
-
-/// Writes the key of a flag, with its value if one follows. Returns how much of the text after the flag that has taken;
-/// `None` if the flag has no key.
-fn push_key(out: &mut String, flag: &str, after: &str, verb: Verb) -> Option<usize> {
-    let in_backticks = span(out).is_some();
-    let value = if in_backticks {
-        after.split('`').next().unwrap_or_default().trim_start()
-    } else {
-        next_word(after)
-    };
-    // With the blank before it.
-    let n_bytes = 1 + value.len();
+/// Writes the key of a flag, with its value if one follows. Returns the text after these; `None` if the flag has no key.
+fn push_key<'t>(out: &mut String, flag: &str, after: &'t str, verb: Verb) -> Option<&'t str> {
+    let (value, behind) = next_word(after);
     if flag == "--set" {
         let (key, value) = value.split_once('=')?;
         *out += &assignment(key, value);
-        return Some(n_bytes);
+        return Some(behind);
     }
     let key = key(flag, verb)?;
-    if !value.is_empty() && (in_backticks || is_value(value, flag, out)) {
+    if !value.is_empty() && is_value(value, flag, out) {
         *out += &assignment(key, value);
-        return Some(n_bytes);
-    }
-    if in_backticks {
-        out.push_str(key);
-        return Some(0);
+        return Some(behind);
     }
     if let Some(before) = out.strip_suffix("with ") {
         *out = format!("{before}as ");
@@ -95,16 +104,17 @@ fn push_key(out: &mut String, flag: &str, after: &str, verb: Verb) -> Option<usi
     for part in ["`", key, "`"] {
         out.push_str(part);
     }
-    Some(0)
+    Some(after)
 }
 
-/// The next word, without the marks of the sentence after it; empty if there is none.
-fn next_word(after: &str) -> &str {
+/// The next word, without the marks of the sentence after it, and the text behind it; the word is empty if there is none.
+fn next_word(after: &str) -> (&str, &str) {
     let Some(words) = after.strip_prefix(' ') else {
-        return "";
+        return ("", after);
     };
     let word = words.split(' ').next().unwrap_or_default();
-    word.trim_end_matches([',', ';', ':', '.', ')'])
+    let word = word.trim_end_matches([',', ';', ':', '.', ')']);
+    words.split_at(word.len())
 }
 
 /// Whether the word after a flag is its value, by what is before the flag.
@@ -208,8 +218,8 @@ mod tests {
             ),
             (
                 Verb::Finetune,
-                "`--rope yarn` is scaled for a context, but `--context` is missing",
-                "`rope = [\"yarn\"]` is scaled for a context, but `train.context` is missing",
+                "RoPE `yarn` is scaled for a context, but `--context` is missing",
+                "RoPE `yarn` is scaled for a context, but `train.context` is missing",
             ),
             (
                 Verb::Finetune,
@@ -270,6 +280,16 @@ mod tests {
             "zstd -d --long=31 a.zst",
             "a dash -- and --",
             "",
+            // Names of any form.
+            "no such file or folder: `(--text 3).txt`",
+            "no such file or folder: `--text`",
+            "RoPE `--rope` is neither a method, nor a published RoPE, nor a file",
+            "RoPE `--rope  é` is neither",
+            "RoPE `--rope=é` is neither",
+            "RoPE `--rope\u{a0}é` is neither",
+            "`--text 3.txt` is empty",
+            "`--set  k=1` is empty",
+            "`--text  é",
         ] {
             assert_eq!(in_recipe(text, Verb::Search), text);
         }

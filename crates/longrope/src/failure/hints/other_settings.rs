@@ -66,20 +66,36 @@ fn inputs(about: &[About]) -> Option<String> {
     (!names.is_empty()).then(|| in_a_sentence(&names))
 }
 
+/// Keys that name an input. With other names, flags have changed it; else, what is behind the name.
+const NAMES: [&str; 6] = [
+    "model",
+    "text",
+    "tokens",
+    "rope",
+    "search.init",
+    "train.eval-text",
+];
+
+/// Whether flags have changed a setting.
+fn is_of_flags(change: &ChangedSetting) -> bool {
+    match About::of(change) {
+        About::Value | About::Steps => true,
+        _ => change.values.is_some() && NAMES.contains(&change.name.as_str()),
+    }
+}
+
 /// What to do about a run of a verb. `path` is the file or folder that has its settings.
 pub(super) fn of_run(path: &Path, changes: &[ChangedSetting]) -> String {
     let about = about(changes);
     if let [only] = about.as_slice() {
         return of_one(path, *only);
     }
+    let (of_flags, others): (Vec<_>, Vec<_>) = changes.iter().cloned().partition(is_of_flags);
     let mut ways = Vec::new();
-    if about
-        .iter()
-        .any(|it| matches!(it, About::Value | About::Steps))
-    {
+    if !of_flags.is_empty() {
         ways.push(other_flags(path));
     }
-    ways.extend(inputs(&about).map(|inputs| {
+    ways.extend(inputs(&self::about(&others)).map(|inputs| {
         format!("restore {inputs} that the run was begun with, which its config.toml names")
     }));
     if about.contains(&About::Spaces) {
@@ -228,6 +244,13 @@ mod tests {
              begun with, which its config.toml names"
         );
         assert!(run(&["train.steps"]).contains("resume without --steps"));
+        // Other names are of flags too.
+        let mut both = changed(&["seed", "text"]);
+        both[1].values = Some(("a.txt".to_owned(), "b.txt".to_owned()));
+        assert_eq!(
+            of_run(Path::new("run"), &both),
+            "resume without these flags: the settings of the run are in its config.toml"
+        );
         assert!(run(&["generated-documents", "text"]).ends_with(SPACES));
     }
 }

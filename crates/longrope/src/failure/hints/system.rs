@@ -80,6 +80,10 @@ pub(super) fn suggestion(message: &str) -> Option<String> {
     let line = message[start..].lines().next()?;
     let mut words = line.split('`').skip(1).step_by(2);
     let wrong = words.next()?.to_lowercase();
+    // No text at all.
+    if matches!(wrong.as_str(), "true" | "false") || wrong.starts_with('[') {
+        return None;
+    }
     // A word that differs only in case is the same word.
     let likeness = |known: &str| strsim::jaro_winkler(&wrong, &known.to_lowercase());
     let best = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;

@@ -23,6 +23,15 @@ fn a_word_in_capitals_is_answered_with_the_same_word() {
 }
 
 #[test]
+fn a_value_that_is_no_text_is_no_typing_error() {
+    for wrong in ["true", "[\"bf16\"]", "16"] {
+        let message =
+            format!("unknown variant `{wrong}`, expected `streamed`, `bf16` or `true-ish`");
+        assert_eq!(suggestion(&message), None, "{wrong}");
+    }
+}
+
+#[test]
 fn another_type_of_numbers_is_no_typing_error() {
     for (wrong, words, expected) in [
         ("f16", "`auto`, `f32`, `bf16`", None),

@@ -175,7 +175,7 @@ pub(crate) fn missing_context(name: &str, flag: &str, original: usize) -> anyhow
     } else {
         format!("--set {flag}=[{longer}]")
     };
-    anyhow!("`--rope {name}` is scaled for a context, but `{flag}` is missing").context(Hint(
+    anyhow!("RoPE `{name}` is scaled for a context, but `{flag}` is missing").context(Hint(
         format!("for example {example}; at the original {original} tokens, nothing is rescaled"),
     ))
 }
