@@ -124,7 +124,7 @@ fn weigh(
     let [max, total] = if is_first {
         [scores.clone(), scores.clone()]
     } else {
-        [max, total].map(with_rows)
+        [max, total].map(into_contiguous)
     };
     let (shape, sums) = (scores.meta.shape().clone(), scores.dtype);
     let weights = empty(&scores, shape.clone(), dtype);
@@ -269,7 +269,7 @@ fn weights_kernel<S: Float, W: Float, I: Numeric>(
 
     let mut largest = S::new(-1.0e30);
     if comptime![!is_first] {
-        largest = max_before[start_of_row::<S>(max_before, row, 4usize)];
+        largest = max_before[row];
     }
     let mut at = first + UNIT_POS as usize;
     while at < end {
@@ -297,8 +297,8 @@ fn weights_kernel<S: Float, W: Float, I: Numeric>(
     if UNIT_POS == 0 {
         let mut factor = S::new(1.0);
         if comptime![!is_first] {
-            factor = (max_before[start_of_row::<S>(max_before, row, 4usize)] - max).exp();
-            total += total_before[start_of_row::<S>(total_before, row, 4usize)] * factor;
+            factor = (max_before[row] - max).exp();
+            total += total_before[row] * factor;
         }
         max_after[row] = max;
         total_after[row] = total;

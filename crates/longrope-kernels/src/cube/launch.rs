@@ -90,25 +90,18 @@ pub(super) fn start_of_row<E: Numeric>(
 /// The sum of the values of all units of a cube, for each of them.
 #[cube]
 pub(super) fn sum_of_units<S: Float>(value: S, #[comptime] n_units: usize) -> S {
-    let mut values = Shared::new_slice(n_units);
-    let unit = UNIT_POS as usize;
-    values[unit] = value;
-    sync_cube();
-    let mut half = CUBE_DIM as usize / 2;
-    while half > 0 {
-        if unit < half {
-            let other = values[unit + half];
-            values[unit] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
-    values[0]
+    reduced::<S>(value, false, n_units)
 }
 
 /// The largest of the values of all units of a cube, for each of them.
 #[cube]
 pub(super) fn max_of_units<S: Float>(value: S, #[comptime] n_units: usize) -> S {
+    reduced::<S>(value, true, n_units)
+}
+
+/// The sum or the largest of the values of all units of a cube, in a tree whose order is fixed.
+#[cube]
+fn reduced<S: Float>(value: S, #[comptime] is_max: bool, #[comptime] n_units: usize) -> S {
     let mut values = Shared::new_slice(n_units);
     let unit = UNIT_POS as usize;
     values[unit] = value;
@@ -117,8 +110,12 @@ pub(super) fn max_of_units<S: Float>(value: S, #[comptime] n_units: usize) -> S 
     while half > 0 {
         if unit < half {
             let other = values[unit + half];
-            if other > values[unit] {
-                values[unit] = other;
+            if comptime![is_max] {
+                if other > values[unit] {
+                    values[unit] = other;
+                }
+            } else {
+                values[unit] += other;
             }
         }
         sync_cube();
